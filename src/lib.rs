@@ -1,0 +1,29 @@
+//! An MQTT client for C firmware and applications, with a Rust core.
+//!
+//! The house, from the ground up; arrows run downwards only:
+//!
+//! | room          | what lives there                                                        |
+//! |---------------|-------------------------------------------------------------------------|
+//! | [`wire`]      | bytes to packets and back: no state, no time, no I/O                    |
+//! | [`session`]   | the MQTT client state machine, sans-I/O; time is a parameter            |
+//! | [`transport`] | non-blocking byte streams                                               |
+//! | [`driver`]    | the loop: sockets' readiness, timers, name resolution, threads          |
+//! | [`client`]    | one connection: session + transport + reconnect policy + handlers       |
+//! | [`config`]    | server profiles, addresses, the JSON configuration text                 |
+//! | [`error`]     | every error: number, name, text and the phase it belongs to             |
+//! | `capi`        | the C face, and the only room with `unsafe`                             |
+
+#![deny(unsafe_code)]
+
+extern crate alloc;
+
+#[cfg(feature = "capi")]
+#[allow(unsafe_code)]
+pub mod capi;
+pub mod client;
+pub mod config;
+pub mod driver;
+pub mod error;
+pub mod session;
+pub mod transport;
+pub mod wire;
