@@ -25,5 +25,6 @@ pub mod config;
 pub mod driver;
 pub mod error;
 pub mod session;
+pub mod time;
 pub mod transport;
 pub mod wire;
