@@ -109,6 +109,11 @@ impl Failure {
         Failure { code, malformed: None, what }
     }
 
+    /// An allocation failed.
+    pub const fn out_of_memory() -> Self {
+        Failure::new(Code::NoMemory, "")
+    }
+
     pub(crate) const fn protocol(what: &'static str) -> Self {
         Failure::new(Code::Protocol, what)
     }
