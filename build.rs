@@ -1,3 +1,2 @@
 //! Compiles the C half of the variadic functions and names the shared library.
-fn main() {
-}
+fn main() {}
