@@ -47,6 +47,9 @@ else()
   endif()
 endif()
 
+list(TRANSFORM cargo_env REPLACE "^(.*)$" "\"\\1\"")
+list(JOIN cargo_env " " cargo_env)
+
 get_property(multi_config GLOBAL PROPERTY GENERATOR_IS_MULTI_CONFIG)
 set(MGOS_MQTT_LIB_DIR "${PROJECT_BINARY_DIR}/lib")
 if(multi_config)
