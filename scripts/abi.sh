@@ -44,7 +44,9 @@ exported_by() {
   esac
 }
 
-# `declarations names` or `declarations definitions`: the functions that include/*.h declares.
+# `declarations names`: the functions that include/*.h declares. `declarations definitions`: the same
+# as empty definitions, and one variable for each type, so that those count that only appear behind
+# a void pointer or as an int.
 declarations() {
   for header in include/*.h; do printf '#include "%s"\n' "${header#include/}"; done >"$work/all.c"
   "$CC" -E -Iinclude "$work/all.c" >"$work/all.i" || fail "the headers do not compile"
@@ -63,6 +65,10 @@ declarations() {
             if (what == "names") print name
             else { sub(/;$/, " { __builtin_trap(); }", statement); sub(/^[ \t]*extern /, "", statement); print statement }
           }
+          if (braces && what != "names" && match(statement, /^[ \t]*(struct|union|enum)[ \t]+[A-Za-z0-9_]+/)) {
+            type = substr(statement, RSTART, RLENGTH); name = type; sub(/.*[ \t]/, "", name)
+            print type " *abi_type_" name ";"
+          }
           statement = ""; braces = 0
         }
       }
@@ -70,10 +76,17 @@ declarations() {
     }' "$work/all.i"
 }
 
+# The numbers behind macros, as an enumeration; those of the version change with each release.
+constants() {
+  echo "enum abi_constants { abi_first,"
+  sed -n '/_VERSION/d; s/^#define \([A-Z][A-Z0-9_]*\) *(*-*[0-9].*/  abi_\1 = \1,/p' include/*.h | sort -u
+  echo "} abi_constants;"
+}
+
 # The ABI of the headers: abidw on a library that defines their functions, empty.
 describe() {
   command -v abidw >/dev/null && command -v abidiff >/dev/null || skip "abidw is not installed (Debian: abigail-tools)"
-  { cat "$work/all.c" && cat "$work/definitions"; } >"$work/stub.c"
+  { cat "$work/all.c" && constants && cat "$work/definitions"; } >"$work/stub.c"
   # Compiled where it lies, so that the description holds no directory of this machine.
   (cd "$work" && "$CC" -std=gnu2x -g -O0 -w -I"$OLDPWD/include" -shared -fPIC -o stub.so stub.c) || fail "the headers do not compile"
   abidw --headers-dir include --no-corpus-path --no-comp-dir-path --no-show-locs --no-elf-needed \
