@@ -1,1 +1,4 @@
-//! (room)
+//! The C face: one file per generated header (see tests/headers.rs), and the only `unsafe`.
+#![allow(non_camel_case_types)]
+
+pub mod mgos_mqtt_version;
