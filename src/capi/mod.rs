@@ -1,1 +1,4 @@
 //! (room)
+
+mod json;
+pub mod mgos_json;
