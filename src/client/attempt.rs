@@ -7,21 +7,16 @@ use std::sync::atomic::Ordering;
 use super::event::{Event, Kind, Report};
 use super::reconnect::{Growth, Waits, jitter};
 use super::{Conn, ConnectParams, Level, Link, State};
-use crate::config::{Address, ConfigError, Profile};
+use crate::config::{Address, Backoff, Protocol, Scheme};
 use crate::driver::{LookupError, Turn};
 use crate::error::{Code, Phase};
 use crate::session::Failure;
 use crate::time::Span;
 use crate::transport::{Tcp, Transport};
-use crate::wire::Version;
+use crate::wire::{QoS, Version};
 
 /// A wall clock before this (July 2017) was not set yet; as in Mongoose OS.
 pub(super) const PLAUSIBLE_TIME: f64 = 1_500_000_000.0;
-
-/// The server address of a profile.
-pub(super) fn address_of(profile: &Profile) -> Result<Address, ConfigError> {
-    profile.address()
-}
 
 impl Conn {
     /// Moves an attempt on as far as it goes now.
@@ -68,11 +63,11 @@ impl Conn {
             let text = "the clock is not set yet, and require_time is on".into();
             return self.cannot_begin(st, turn, Code::TimeNotSet, text);
         }
-        let address = match address_of(&profile) {
+        let address = match profile.address() {
             Ok(address) => address,
-            Err(error) => return self.cannot_begin(st, turn, error.code, error.text),
+            Err(error) => return self.cannot_begin(st, turn, error.code, error.to_string()),
         };
-        if let Some(missing) = address.missing_feature() {
+        if let Some(missing) = missing_transport(&address) {
             return self.cannot_begin(st, turn, Code::NotBuilt, missing.into());
         }
         if self.context.log.wants(Level::Info) {
@@ -82,7 +77,7 @@ impl Conn {
         st.generation += 1;
         let Some(source) = self.source.get() else { return st };
         let lookup = self.context.driver.lookup(&address.host, address.port, *source);
-        let by = after(turn, profile.dns_timeout);
+        let by = after(turn, profile.timeouts.dns);
         st.link = Link::Resolving { lookup, by };
         self.tell(st, |h, called| h.connection(Kind::Connecting, called), &Event::Connecting)
     }
@@ -136,6 +131,7 @@ impl Conn {
         turn: &mut Turn<'_>,
     ) -> MutexGuard<'a, State> {
         while let Some(address) = st.addresses.pop_front() {
+            st.target = Some(address);
             let opened = Tcp::connect(address).and_then(|mut tcp| {
                 tcp.register(turn.registry(), turn.token())?;
                 Ok(tcp)
@@ -145,7 +141,7 @@ impl Conn {
                     // With more addresses to come, one that does not answer must not use up all the
                     // time.
                     let share = st.addresses.len() as u64 + 1;
-                    let limit = st.profile.connect_timeout;
+                    let limit = st.profile.timeouts.tcp;
                     let by = after(turn, Span(limit.0 / share).max(limit.min(Span::secs(2))));
                     st.link = Link::Opening { transport: Box::new(tcp), by };
                     return st;
@@ -160,7 +156,6 @@ impl Conn {
     fn opening<'a>(&'a self, mut st: MutexGuard<'a, State>, turn: &mut Turn<'_>) -> MutexGuard<'a, State> {
         let Link::Opening { transport, by } = &mut st.link else { return st };
         let late = by.is_some_and(|by| by <= turn.now);
-        let target = transport.target();
         match transport.connected() {
             Ok(true) => self.opened(st, turn),
             Ok(false) if !late => st,
@@ -170,9 +165,9 @@ impl Conn {
                     Ok(_) => TIMED_OUT,
                 };
                 transport.deregister(turn.registry());
-                st.tried.push((target, os));
-                st = self.next_address(st, turn);
-                st
+                let target = st.target;
+                st.tried.extend(target.map(|target| (target, os)));
+                self.next_address(st, turn)
             }
         }
     }
@@ -182,7 +177,7 @@ impl Conn {
         let Link::Opening { transport, .. } = std::mem::replace(&mut st.link, Link::Idle) else { return st };
         st.link = Link::Open(transport);
         st.partial = Vec::new();
-        let within = st.profile.connack_timeout;
+        let within = st.profile.timeouts.connack;
         st.session.opened(turn.now, within);
         let active = st.reconnect.active();
         if st.session_profile.replace(active).is_some_and(|before| before != active) {
@@ -207,22 +202,26 @@ impl Conn {
     /// What CONNECT says without a hook.
     fn connect_params(&self, st: &mut State) -> Result<ConnectParams, String> {
         let profile = st.profile.clone();
+        let version = if profile.protocol == Protocol::V31 { Version::V31 } else { Version::V311 };
         let configured = profile.client_id.clone().or_else(|| (self.context.default_client_id)());
         let client_id = match configured {
             Some(id) => id,
             // 3.1.1 lets the server choose an id for a clean session; 3.1 does not.
-            None if profile.version != Version::V31 && profile.clean_session => String::new(),
+            None if version != Version::V31 && profile.clean_session => String::new(),
             None if profile.clean_session => format!("mgos-{:016x}", st.random()),
             None => return Err("a session that is to be kept (clean_session off) needs a client_id".into()),
         };
         Ok(ConnectParams {
-            version: profile.version,
+            version,
             client_id,
             clean_session: profile.clean_session,
             keep_alive: profile.keep_alive,
             user: profile.user.clone(),
-            password: profile.password().map(<[u8]>::to_vec),
-            will: profile.will(),
+            password: profile.pass.as_ref().map(|secret| secret.0.clone()),
+            will: profile.will.as_ref().map(|will| {
+                let qos = QoS::try_from(will.qos).unwrap_or(QoS::AtMostOnce);
+                (will.topic.clone(), will.payload.clone(), qos, will.retain)
+            }),
         })
     }
 
@@ -315,22 +314,35 @@ impl Conn {
             .profiles
             .iter()
             .map(|source| match source.snapshot() {
-                Ok(p) if p.enable => Some(Waits { min: p.reconnect_min, max: p.reconnect_max }),
+                Ok(p) if p.enable => {
+                    let (min, max) = p.reconnect_bounds();
+                    Some(Waits { min, max })
+                }
                 _ => None,
             })
             .collect();
-        let growth = match st.settings.fixed_delay {
-            Some(delay) => Growth::Fixed(delay),
-            None => Growth::Doubling,
+        let growth = match st.settings.backoff {
+            Backoff::Fixed => Growth::Fixed(st.profile.reconnect_min),
+            Backoff::Doubling => Growth::Doubling,
         };
         let wait = st.reconnect.failed(&waits, growth);
-        let percent = st.settings.jitter_percent;
+        let percent = u32::from(st.settings.jitter_percent);
         let random = st.random();
         let wait = jitter(wait, percent, random);
         if self.context.log.wants(Level::Debug) {
             self.note(st, Level::Debug, format!("next attempt in {} ms", wait.as_millis_ceil()));
         }
         st.link = Link::Waiting(turn.now + wait);
+    }
+}
+
+/// What an address asks for and this library was built without.
+fn missing_transport(address: &Address) -> Option<&'static str> {
+    match address.scheme {
+        Scheme::Mqtt => None,
+        Scheme::Mqtts => Some("this library was built without TLS; nothing was sent"),
+        Scheme::Ws | Scheme::Wss => Some("this library was built without WebSocket"),
+        Scheme::Unix => Some("this library was built without local sockets"),
     }
 }
 

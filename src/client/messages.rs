@@ -195,7 +195,7 @@ impl Conn {
 impl State {
     /// The QoS that a publish or subscription may have.
     pub(super) fn cap_qos(&self, qos: QoS) -> QoS {
-        let limit = self.max_qos.unwrap_or(self.profile.max_qos);
+        let limit = self.max_qos.unwrap_or_else(|| self.profile.max_qos.map_or(-1, i32::from));
         match limit {
             0 => QoS::AtMostOnce,
             1 => qos.min(QoS::AtLeastOnce),
@@ -222,7 +222,9 @@ impl State {
             user_name: params.user.as_deref(),
             password: params.password.as_deref(),
         };
-        let reply = self.profile.ping_timeout(params.keep_alive);
+        // As configured; else the keep-alive itself, at most ten seconds.
+        let keep_alive = Span::secs(u64::from(params.keep_alive));
+        let reply = self.profile.timeouts.pingresp.unwrap_or(keep_alive.min(Span::secs(10)));
         self.session.connect(&connect, reply)
     }
 }

@@ -35,10 +35,10 @@ pub use event::{Event, Kind, Message, Report};
 pub use handlers::{Callback, Identity};
 pub use log::{Level, Sink};
 
-use crate::config::{Profile, Settings};
+use crate::config::{self, Profile, Resubscribe, Settings};
 use crate::driver::{Lookup, SourceId};
 use crate::error::{Code, Phase};
-use crate::session::Session;
+use crate::session::{Limits, OnSessionLoss, Overflow, Session};
 use crate::time::Time;
 use crate::transport::Transport;
 use handlers::{Called, Handlers};
@@ -152,6 +152,8 @@ struct State {
     /// Addresses of the present attempt still to be tried, and those that failed.
     addresses: std::collections::VecDeque<std::net::SocketAddr>,
     tried: Vec<(std::net::SocketAddr, i32)>,
+    /// The address that is being opened.
+    target: Option<std::net::SocketAddr>,
     /// The beginning of a packet that has not come whole.
     partial: Vec<u8>,
     report: Report,
@@ -184,7 +186,7 @@ impl Conn {
         number: i32,
         profiles: Vec<ProfileSource>,
         settings: Settings,
-    ) -> Arc<Conn> {
+    ) -> Result<Arc<Conn>, Code> {
         let profile = profiles.first().and_then(|p| p.snapshot().ok()).unwrap_or_default();
         let session = Session::new(session_limits(&settings, &profile));
         let conn = Arc::new(Conn {
@@ -211,6 +213,7 @@ impl Conn {
                 generation: 0,
                 addresses: Default::default(),
                 tried: Vec::new(),
+                target: None,
                 partial: Vec::new(),
                 report: Report::none(),
                 fail_back_at: None,
@@ -228,10 +231,10 @@ impl Conn {
                 owner: None,
             }),
         });
-        let id = context.driver.add(conn.clone());
+        let id = context.driver.add(conn.clone()).map_err(|_| Code::NoResources)?;
         // Set here and nowhere else.
         let _ = conn.source.set(id);
-        conn
+        Ok(conn)
     }
 
     /// The loop and what belongs to it.
@@ -259,7 +262,7 @@ impl Conn {
         if !profile.enable || profile.server.is_none() {
             return Err(Code::Disabled);
         }
-        attempt::address_of(&profile).map_err(|e| e.code)?;
+        profile.address().map_err(|e| e.code)?;
         st.wanted = true;
         match st.link {
             Link::Idle | Link::Waiting(_) => {
@@ -318,7 +321,7 @@ impl Conn {
     pub fn set_profile(&self, profile: ProfileSource) -> Result<(), Code> {
         let snapshot = profile.snapshot().map_err(|_| Code::BadConfig)?;
         if snapshot.enable {
-            attempt::address_of(&snapshot).map_err(|e| e.code)?;
+            snapshot.address().map_err(|e| e.code)?;
         }
         let mut st = self.usable()?;
         match st.profiles.first_mut() {
@@ -527,16 +530,26 @@ impl State {
 }
 
 /// What of the configuration concerns the session.
-fn session_limits(settings: &Settings, profile: &Profile) -> crate::session::Limits {
-    crate::session::Limits {
-        window: settings.window,
+fn session_limits(settings: &Settings, profile: &Profile) -> Limits {
+    Limits {
+        window: settings.in_flight_window,
         max_queue: profile.max_queue_length,
-        max_outgoing_bytes: settings.max_outgoing_bytes,
-        max_incoming: profile.recv_limit(),
-        overflow: settings.overflow,
-        on_session_loss: settings.on_session_loss,
-        always_subscribe: settings.always_subscribe,
+        max_outgoing_bytes: no_limit_if_zero(settings.max_outgoing_bytes),
+        max_incoming: no_limit_if_zero(profile.recv_limit),
+        overflow: match settings.overflow {
+            config::Overflow::Refuse => Overflow::RefuseNew,
+            config::Overflow::DropOldest => Overflow::DropOldest,
+        },
+        on_session_loss: match settings.on_session_loss {
+            config::OnSessionLoss::Resend => OnSessionLoss::Resend,
+            config::OnSessionLoss::Report => OnSessionLoss::Report,
+        },
+        always_subscribe: settings.resubscribe == Resubscribe::Always,
     }
+}
+
+fn no_limit_if_zero(limit: usize) -> usize {
+    if limit == 0 { usize::MAX } else { limit }
 }
 
 /// A seed from the operating system, by way of the standard library's hash keys.

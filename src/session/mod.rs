@@ -76,7 +76,7 @@ pub struct Limits {
     pub window: u16,
     /// QoS 1 and 2 messages waiting or in flight. With 0 nothing is queued for later, and only the
     /// window limits what is in flight.
-    pub max_queue: u32,
+    pub max_queue: usize,
     /// Bytes of topics, payloads and unwritten packets held for sending.
     pub max_outgoing_bytes: usize,
     /// The largest packet accepted from the server, in bytes.

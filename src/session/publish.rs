@@ -134,11 +134,11 @@ impl Session {
     }
 
     /// Refuses what would go over the limit in bytes.
-    fn check_bytes(&self, size: usize) -> Result<(), Code> {
+    pub(super) fn check_bytes(&self, size: usize) -> Result<(), Code> {
         let limit = self.limits.max_outgoing_bytes;
         if size > limit {
             Err(Code::TooLarge)
-        } else if self.outbox.bytes() + self.out.len() + size > limit {
+        } else if limit - size < self.outbox.bytes() + self.out.len() {
             Err(Code::QueueFull)
         } else {
             Ok(())
@@ -147,7 +147,7 @@ impl Session {
 
     /// Makes sure that a message of `size` bytes fits, dropping older ones if the policy says so.
     fn make_room(&mut self, size: usize, now: bool) -> Result<(), Code> {
-        let max = self.limits.max_queue as usize;
+        let max = self.limits.max_queue;
         if max == 0 && !now {
             // Nothing is kept for later.
             return Err(if self.state == State::Up { Code::QueueFull } else { Code::NotConnected });

@@ -33,9 +33,7 @@ impl Session {
         self.up()?;
         let size = wire::publish_len(self.version, packet.topic.len(), packet.qos, 0, packet.payload.len())
             .ok_or(Code::TooLarge)?;
-        if self.outbox.bytes() + self.out.len() + size > self.limits.max_outgoing_bytes {
-            return Err(Code::QueueFull);
-        }
+        self.check_bytes(size)?;
         let purpose = match packet.qos {
             QoS::AtMostOnce => return packet.encode(self.version, self.out.tail()).map_err(encode_code),
             QoS::AtLeastOnce => Use::Raw(RawUse::Publish1),
