@@ -10,21 +10,23 @@
 //!   [`Loop::process`];
 //! - a thread of its own, by [`Loop::start`].
 //!
-//! | file         | what lives there                                            |
-//! |--------------|-------------------------------------------------------------|
-//! | `role`     | who drives: the role, the mode, the waiters                 |
-//! | `ready`    | who has work, and how a sleeping driver is woken            |
-//! | `round`    | one round: sleep, collect, give turns                       |
-//! | `slots`, `timers` | the table of sources, and their deadlines          |
-//! | `thread`   | the loop's own thread                                       |
-//! | `resolver` | host names on helper threads                                |
-//! | `dispatch` | what a thread knows about itself                            |
-//! | `sync`     | the primitives of `role` and `ready`, replaced in their models |
+//! | file              | what lives there                                               |
+//! |-------------------|----------------------------------------------------------------|
+//! | `role`            | who drives: the role, the mode, the waiters                    |
+//! | `ready`           | who has work, and how a sleeping driver is woken               |
+//! | `protocol`        | both together                                                  |
+//! | `round`           | one round: sleep, collect, give turns                          |
+//! | `slots`, `timers` | the table of sources, and their deadlines                      |
+//! | `thread`          | the loop's own thread                                          |
+//! | `resolver`        | host names on helper threads                                   |
+//! | `dispatch`        | what a thread knows about itself                               |
+//! | `sync`            | the primitives of `role` and `ready`, replaced in their models |
 
 #![forbid(unsafe_code)]
 
 mod clock;
 mod dispatch;
+mod protocol;
 mod ready;
 mod resolver;
 mod role;
@@ -44,13 +46,13 @@ use std::fmt;
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
-use std::time::Duration;
 
 use dispatch::{Dispatch, thread_number};
-use ready::{Ready, Wake};
+use protocol::{Driving, Protocol, WaitError};
+use ready::Wake;
 use resolver::Resolver;
-use role::{Claim, Entry, Seat};
-use round::{Driver, Engine, WAKER};
+use role::{Claim, Entry};
+use round::{Engine, WAKER, round};
 use thread::OwnThread;
 
 use crate::time::{Span, Time};
@@ -111,8 +113,7 @@ pub struct Loop(Arc<Inner>);
 
 struct Inner {
     clock: Clock,
-    seat: Seat<Engine>,
-    ready: Ready<AnySource, Waker>,
+    protocol: Protocol<Engine, AnySource, Waker>,
     own: OwnThread,
     resolver: Resolver,
     fd: RawFd,
@@ -141,8 +142,7 @@ impl Loop {
         let fd = poll.as_raw_fd();
         Ok(Loop(Arc::new(Inner {
             clock,
-            seat: Seat::new(Engine::new(poll)),
-            ready: Ready::new(waker),
+            protocol: Protocol::new(Engine::new(poll), waker),
             own: OwnThread::default(),
             resolver: Resolver::new(resolve),
             fd,
@@ -156,7 +156,7 @@ impl Loop {
 
     /// Adds a source. It gets its first turn when it is scheduled.
     pub fn add(&self, source: Arc<dyn Source>) -> Result<SourceId, DriveError> {
-        self.0.ready.add(source).map_err(|_source| match self.is_closed() {
+        self.0.protocol.ready.add(source).map_err(|_source| match self.is_closed() {
             true => DriveError::Closed,
             false => DriveError::NoResources,
         })
@@ -165,17 +165,17 @@ impl Loop {
     /// Removes a source. A turn that runs at this moment on another thread comes to its end; there
     /// is none after it. The loop's reference to the source is dropped here, or there.
     pub fn remove(&self, id: SourceId) {
-        drop(self.0.ready.remove(id));
+        drop(self.0.protocol.ready.remove(id));
     }
 
     /// Asks for a turn of the source, soon. Cheap if one is pending already.
     pub fn schedule(&self, id: SourceId) {
-        self.0.ready.schedule(id);
+        self.0.protocol.ready.schedule(id);
     }
 
     /// Whether the source gets [`Source::round_end`], in each round.
     pub fn set_every_round(&self, id: SourceId, on: bool) {
-        self.0.ready.set_every_round(id, on);
+        self.0.protocol.ready.set_every_round(id, on);
     }
 
     /// Drives one round, and enters poll mode if a foreign loop drove before. Sleeps at most
@@ -184,40 +184,23 @@ impl Loop {
     /// If another thread polls or waits, this one waits for its turn, then returns `Ok` when the
     /// time is over. [`DriveError::Busy`] inside a handler of any loop, and in thread mode.
     pub fn poll(&self, timeout: Option<Span>) -> Result<(), DriveError> {
-        if in_dispatch() {
+        if self.is_busy_here() {
             return Err(DriveError::Busy);
         }
         let until = timeout.map(|timeout| self.now() + timeout);
-        if self.0.seat.polled() {
-            self.0.ready.kick();
-        }
-        match self.0.seat.claim(Claim::Poll, thread_number(), &|| self.sleep_left(until)) {
-            Entry::Role(engine) => Ok(Driver::new(self, engine, false).round(self.left(until))?),
-            Entry::Changed | Entry::TimedOut => Ok(()),
-            Entry::Busy => Err(DriveError::Busy),
-            Entry::Closed => Err(DriveError::Closed),
-        }
+        let entry = self.0.protocol.poll(thread_number(), &|| self.left(until));
+        self.once(entry, until)
     }
 
     /// Drives one round without sleeping, and makes the calling thread the one that drives in
     /// foreign mode. To be called when [`fd`](Self::fd) is readable or
     /// [`next_timeout`](Self::next_timeout) is over; both are to be looked at again afterwards.
     pub fn process(&self) -> Result<(), DriveError> {
-        if in_dispatch() {
+        if self.is_busy_here() {
             return Err(DriveError::Busy);
         }
-        self.0.ready.watch();
-        let (entry, kick) = self.0.seat.processed(thread_number());
-        if kick {
-            self.0.ready.kick();
-        }
-        match entry {
-            Entry::Role(engine) => Ok(Driver::new(self, engine, true).round(Some(Span::ZERO))?),
-            // Somebody else drives, and makes the descriptor readable when it leaves.
-            Entry::Changed | Entry::TimedOut => Ok(()),
-            Entry::Busy => Err(DriveError::Busy),
-            Entry::Closed => Err(DriveError::Closed),
-        }
+        let entry = self.0.protocol.process(thread_number());
+        self.once(entry, Some(Time::ZERO))
     }
 
     /// The descriptor for a foreign loop: readable when anything is to be done except deadlines.
@@ -226,14 +209,14 @@ impl Loop {
         if self.is_closed() {
             return -1;
         }
-        self.0.ready.watch();
+        self.0.protocol.ready.watch();
         self.0.fd
     }
 
     /// How long a foreign loop may sleep: zero if something is left to do, `None` for ever.
     pub fn next_timeout(&self) -> Option<Span> {
-        self.0.ready.watch();
-        self.0.ready.next_timeout(self.now())
+        self.0.protocol.ready.watch();
+        self.0.protocol.ready.next_timeout(self.now())
     }
 
     /// Waits until `done` says true (`Ok(true)`) or the deadline came (`Ok(false)`).
@@ -246,75 +229,49 @@ impl Loop {
     /// is the one that calls [`process`](Self::process). Otherwise it sleeps. [`DriveError::Busy`]
     /// inside a handler of any loop.
     pub fn wait(&self, deadline: Option<Time>, done: &mut dyn FnMut() -> bool) -> Result<bool, DriveError> {
-        if in_dispatch() {
+        if self.is_busy_here() {
             return Err(DriveError::Busy);
         }
-        let me = thread_number();
-        let _waiting = Waiting::new(&self.0.seat);
-        loop {
-            let epoch = self.0.seat.epoch();
-            if done() {
-                return Ok(true);
-            }
-            let claim = Claim::Wait { epoch };
-            match self.0.seat.claim(claim, me, &|| self.sleep_left(deadline)) {
-                Entry::Role(engine) => {
-                    let mut driver = Driver::new(self, engine, false);
-                    loop {
-                        driver.round(self.left(deadline))?;
-                        if done() {
-                            return Ok(true);
-                        }
-                        if self.left(deadline) == Some(Span::ZERO) {
-                            return Ok(false);
-                        }
-                        if !driver.may_go_on(claim) {
-                            break;
-                        }
-                    }
-                }
-                Entry::TimedOut => return Ok(done()),
-                Entry::Closed if done() => return Ok(true),
-                Entry::Closed => return Err(DriveError::Closed),
-                Entry::Changed | Entry::Busy => {}
-            }
+        let left = || self.left(deadline);
+        let mut one = |engine: &mut Engine| round(self, engine, left());
+        match self.0.protocol.wait(thread_number(), &left, done, &mut one) {
+            Ok(done) => Ok(done),
+            Err(WaitError::Closed) => Err(DriveError::Closed),
+            Err(WaitError::Failed(error)) => Err(DriveError::Io(error)),
         }
     }
 
     /// Something changed that a waiter may wait for. One atomic load if nobody waits.
     pub fn notify(&self) {
-        if self.0.seat.notify(thread_number()) {
-            self.0.ready.kick();
-        }
+        self.0.protocol.notify(thread_number());
     }
 
     /// Runs `f` as the driver, if nobody drives at this moment; `None` otherwise, and once the loop
     /// is closed. No turn runs meanwhile, and this thread counts as being inside a handler.
     pub fn try_drive<R>(&self, f: impl FnOnce() -> R) -> Option<R> {
-        let engine = self.0.seat.try_take(thread_number())?;
-        let _driver = Driver::new(self, engine, false);
+        let _driving = self.0.protocol.try_drive(thread_number())?;
         let _inside = Dispatch::enter();
         Some(f())
     }
 
     /// Whether the calling thread is inside a handler of any loop.
     pub fn in_dispatch() -> bool {
-        in_dispatch()
+        dispatch::in_dispatch()
     }
 
     /// Whether the calling thread drives this loop at this moment.
     pub fn is_driver_thread(&self) -> bool {
-        self.0.seat.is_driver(thread_number())
+        self.0.protocol.seat.is_driver(thread_number())
     }
 
     /// Who drives.
     pub fn mode(&self) -> Mode {
-        self.0.seat.mode()
+        self.0.protocol.seat.mode()
     }
 
     /// Whether [`close`](Self::close) came to its end.
     pub fn is_closed(&self) -> bool {
-        self.0.ready.is_closed()
+        self.0.protocol.ready.is_closed()
     }
 
     /// Asks for the addresses of `host`; `source` gets a turn when the answer is there. An address
@@ -324,7 +281,7 @@ impl Loop {
         let inner = Arc::downgrade(&self.0);
         let announce = move || {
             if let Some(inner) = inner.upgrade() {
-                inner.ready.schedule(source);
+                inner.protocol.ready.schedule(source);
             }
         };
         self.0.resolver.lookup(host, port, Box::new(announce))
@@ -340,41 +297,58 @@ impl Loop {
     ///
     /// [`DriveError::Busy`] inside a handler. A foreign loop must stop watching before.
     pub fn close(&self) -> Result<(), DriveError> {
-        if in_dispatch() {
+        if self.is_busy_here() {
             return Err(DriveError::Busy);
         }
-        if !self.0.seat.begin_close() {
+        if !self.0.protocol.begin_close() {
             return Err(DriveError::Closed);
         }
-        self.0.ready.kick();
         self.join();
-        let me = thread_number();
-        let mut driver = loop {
+        let mut driving = loop {
             // This claim neither fails nor times out.
-            if let Entry::Role(engine) = self.0.seat.claim(Claim::Close, me, &|| None) {
-                break Driver::new(self, engine, false);
+            if let Entry::Role(driving) = self.0.protocol.claim(Claim::Close, thread_number(), &|| None) {
+                break driving;
             }
         };
+        let ready = &self.0.protocol.ready;
         let mut result = Ok(());
         for _ in 0..CLOSING_ROUNDS {
-            if result.is_err() || self.0.ready.is_empty() || !self.0.ready.has_work() {
+            if result.is_err() || !ready.has_work() {
                 break;
             }
-            result = driver.round(Some(Span::ZERO));
+            result = driving.round(&mut |engine| round(self, engine, Some(Span::ZERO)));
         }
         self.0.resolver.clear();
-        let remaining = self.0.ready.close();
-        driver.finish();
+        let remaining = ready.close();
+        driving.finish();
         drop(remaining);
         Ok(result?)
     }
 
-    fn left(&self, until: Option<Time>) -> Option<Span> {
-        until.map(|until| until.since(self.now()))
+    /// Inside a handler, or (in the condition of a wait) inside this very driver: to sleep for the
+    /// role here would be to wait for oneself.
+    fn is_busy_here(&self) -> bool {
+        dispatch::in_dispatch() || self.is_driver_thread()
     }
 
-    fn sleep_left(&self, until: Option<Time>) -> Option<Duration> {
-        self.left(until).map(Span::to_duration)
+    /// One round, if the claim came true.
+    fn once(
+        &self,
+        entry: Entry<Driving<'_, Engine, AnySource, Waker>>,
+        until: Option<Time>,
+    ) -> Result<(), DriveError> {
+        match entry {
+            Entry::Role(mut driving) => {
+                Ok(driving.round(&mut |engine| round(self, engine, self.left(until)))?)
+            }
+            Entry::Changed | Entry::TimedOut => Ok(()),
+            Entry::Busy => Err(DriveError::Busy),
+            Entry::Closed => Err(DriveError::Closed),
+        }
+    }
+
+    fn left(&self, until: Option<Time>) -> Option<Span> {
+        until.map(|until| until.since(self.now()))
     }
 }
 
@@ -382,24 +356,4 @@ impl fmt::Debug for Loop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Loop").field("fd", &self.0.fd).field("mode", &self.mode()).finish_non_exhaustive()
     }
-}
-
-/// A thread is inside `wait`.
-struct Waiting<'a>(&'a Seat<Engine>);
-
-impl Waiting<'_> {
-    fn new(seat: &Seat<Engine>) -> Waiting<'_> {
-        seat.arrive();
-        Waiting(seat)
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.depart();
-    }
-}
-
-fn in_dispatch() -> bool {
-    dispatch::in_dispatch()
 }

@@ -62,6 +62,19 @@ pub(crate) enum Entry<E> {
     Closed,
 }
 
+impl<E> Entry<E> {
+    /// The same outcome with another kind of engine.
+    pub(crate) fn map<F>(self, f: impl FnOnce(E) -> F) -> Entry<F> {
+        match self {
+            Entry::Role(engine) => Entry::Role(f(engine)),
+            Entry::Busy => Entry::Busy,
+            Entry::Changed => Entry::Changed,
+            Entry::TimedOut => Entry::TimedOut,
+            Entry::Closed => Entry::Closed,
+        }
+    }
+}
+
 /// What the former driver learns when it leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Left {
@@ -240,7 +253,7 @@ impl<E> Seat<E> {
 
     /// Enters thread mode: the generation that the new thread claims with. Kick the driver.
     /// Fails if the loop has a thread already, or is closed.
-    pub(crate) fn start(&self) -> Result<usize, Entry<E>> {
+    pub(crate) fn start<R>(&self) -> Result<usize, Entry<R>> {
         let mut state = self.state.lock();
         if state.closing {
             return Err(Entry::Closed);

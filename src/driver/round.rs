@@ -5,9 +5,8 @@ use std::io;
 use mio::{Events, Poll, Registry, Token};
 
 use super::Loop;
-use super::dispatch::{Dispatch, thread_number};
+use super::dispatch::Dispatch;
 use super::ready::Begun;
-use super::role::{Claim, Mode};
 use super::slots::SourceId;
 use crate::time::{Span, Time};
 
@@ -28,7 +27,7 @@ pub(super) struct Engine {
     poll: Poll,
     events: Events,
     buffer: Vec<u8>,
-    /// Who still has a turn in this round, last first.
+    /// Who still has a turn in this round, last first; empty between rounds.
     batch: Vec<SourceId>,
     every_round: Vec<SourceId>,
 }
@@ -112,78 +111,47 @@ impl Turn<'_> {
     }
 }
 
-/// Possession of the role; gives it back when dropped, even by a panic in user code.
-pub(super) struct Driver<'a> {
+/// One round that sleeps at most `limit`. Only who has the engine can call it.
+pub(super) fn round(handle: &Loop, engine: &mut Engine, limit: Option<Span>) -> io::Result<()> {
+    let ready = &handle.0.protocol.ready;
+    sleep(handle, engine, limit)?;
+
+    let more = engine.events.iter().count() >= EVENTS;
+    let events = engine.events.iter().filter(|event| event.token() != WAKER).filter_map(|event| {
+        let broken = event.is_error();
+        let readable = broken || event.is_readable() || event.is_read_closed();
+        let writable = broken || event.is_writable() || event.is_write_closed();
+        Some((SourceId::from_bits(event.token().0)?, readable, writable))
+    });
+    ready.after_sleep(handle.now(), more, events, &mut engine.batch);
+    engine.batch.reverse();
+
+    let rest = Rest { handle, engine };
+    let engine = &mut *rest.engine;
+    while let Some(id) = engine.batch.pop() {
+        if let Some(begun) = ready.begin(id) {
+            turn(handle, engine, id, begun, |source, turn| source.drive(turn));
+        }
+    }
+    ready.every_round(&mut engine.every_round);
+    while let Some(id) = engine.every_round.pop() {
+        if let Some(begun) = ready.begin_round_end(id) {
+            turn(handle, engine, id, begun, |source, turn| source.round_end(turn));
+        }
+    }
+    Ok(())
+}
+
+/// The sources that had no turn yet. If user code panics, they keep their claim to one.
+struct Rest<'a> {
     handle: &'a Loop,
-    engine: Option<Engine>,
-    /// The foreign loop itself drives, and asks for the next deadline afterwards.
-    processing: bool,
+    engine: &'a mut Engine,
 }
 
-impl<'a> Driver<'a> {
-    pub(super) fn new(handle: &'a Loop, engine: Engine, processing: bool) -> Driver<'a> {
-        handle.0.ready.driven();
-        Driver { handle, engine: Some(engine), processing }
-    }
-
-    /// Whether the role may be kept for another round.
-    pub(super) fn may_go_on(&self, claim: Claim) -> bool {
-        self.handle.0.seat.may_go_on(claim, thread_number())
-    }
-
-    /// One round that sleeps at most `limit`.
-    pub(super) fn round(&mut self, limit: Option<Span>) -> io::Result<()> {
-        let Some(engine) = self.engine.as_mut() else { return Ok(()) };
-        let inner = &*self.handle.0;
-        sleep(self.handle, engine, limit)?;
-
-        let more = engine.events.iter().count() >= EVENTS;
-        let events = engine.events.iter().filter(|event| event.token() != WAKER).filter_map(|event| {
-            let broken = event.is_error();
-            let readable = broken || event.is_readable() || event.is_read_closed();
-            let writable = broken || event.is_writable() || event.is_write_closed();
-            Some((SourceId::from_bits(event.token().0)?, readable, writable))
-        });
-        inner.ready.after_sleep(inner.clock.now(), more, events, &mut engine.batch);
-
-        engine.batch.reverse();
-        while let Some(id) = engine.batch.pop() {
-            if let Some(begun) = inner.ready.begin(id) {
-                turn(self.handle, engine, id, begun, |source, turn| source.drive(turn));
-            }
-        }
-        inner.ready.every_round(&mut engine.every_round);
-        while let Some(id) = engine.every_round.pop() {
-            if let Some(begun) = inner.ready.begin_round_end(id) {
-                turn(self.handle, engine, id, begun, |source, turn| source.round_end(turn));
-            }
-        }
-        Ok(())
-    }
-
-    /// Leaves for good: the engine is gone when this returns.
-    pub(super) fn finish(mut self) {
-        drop(self.engine.take());
-        self.handle.0.seat.leave(None);
-    }
-}
-
-impl Drop for Driver<'_> {
+impl Drop for Rest<'_> {
     fn drop(&mut self) {
-        let Some(mut engine) = self.engine.take() else { return };
-        let inner = &*self.handle.0;
-        // Not empty only if a panic cut the round short.
-        if !engine.batch.is_empty() {
-            engine.batch.reverse();
-            inner.ready.put_back(&mut engine.batch);
-        }
-        // While the role is still here: afterwards the flags belong to the next driver.
-        let unknown = inner.ready.rest();
-        let left = inner.seat.leave(Some(engine));
-        // A foreign loop sleeps on what it was told last, and on the descriptor. A wake too many
-        // costs it one empty round; one too few would be for ever.
-        if left.missed || (left.mode == Mode::Foreign && unknown && !self.processing) {
-            inner.ready.wake_fd();
+        if !self.engine.batch.is_empty() {
+            self.handle.0.protocol.ready.put_back(&mut self.engine.batch);
         }
     }
 }
@@ -196,7 +164,7 @@ fn sleep(handle: &Loop, engine: &mut Engine, limit: Option<Span>) -> io::Result<
         let now = inner.clock.now();
         let limit = until.map(|until| until.since(now));
         // mio rounds up to the milliseconds of epoll, so a deadline a moment away is not spun for.
-        let timeout = inner.ready.before_sleep(now, limit).map(Span::to_duration);
+        let timeout = inner.protocol.ready.before_sleep(now, limit).map(Span::to_duration);
         match engine.poll.poll(&mut engine.events, timeout) {
             // A signal: sleep for what is left.
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -214,26 +182,28 @@ fn turn(
     run: impl FnOnce(&dyn Source, &mut Turn<'_>),
 ) {
     let inner = &*handle.0;
+    let inside = Dispatch::enter();
+    // Bound after `inside`, so that it is dropped before: this may be the last reference, and a
+    // destructor is user code, too.
+    let Begun { value: source, readable, writable, deadline } = begun;
     // A source may have taken the buffer apart.
     if engine.buffer.len() != BUFFER {
         engine.buffer.resize(BUFFER, 0);
     }
     let mut turn = Turn {
         now: inner.clock.now(),
-        readable: begun.readable,
-        writable: begun.writable,
+        readable,
+        writable,
         id,
         buffer: &mut engine.buffer,
         registry: engine.poll.registry(),
         handle,
-        deadline: begun.deadline,
+        deadline,
         again: false,
     };
-    {
-        let _inside = Dispatch::enter();
-        run(&*begun.value, &mut turn);
-    }
-    let (deadline, again) = (turn.deadline, turn.again);
-    inner.ready.end(id, deadline, again);
-    // The last reference may be this one: `begun` is dropped here, with no lock held.
+    run(&*source, &mut turn);
+    let Turn { deadline, again, .. } = turn;
+    inner.protocol.ready.end(id, deadline, again);
+    drop(source);
+    drop(inside);
 }

@@ -124,11 +124,6 @@ impl<T> Slots<T> {
         self.places.len()
     }
 
-    /// Whether there is no source.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.free.len() == self.places.len()
-    }
-
     /// Takes every source out.
     pub(crate) fn drain(&mut self) -> Vec<T> {
         self.free.clear();
@@ -145,7 +140,6 @@ mod tests {
         let mut slots = Slots::new();
         let first = slots.insert('a').unwrap();
         assert_eq!(slots.remove(first).map(|s| s.value), Some('a'));
-        assert!(slots.is_empty());
         let second = slots.insert('b').unwrap();
         assert_eq!(first.place(), second.place());
         assert!(slots.get_mut(first).is_none());

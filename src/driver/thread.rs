@@ -4,7 +4,7 @@ use std::thread::{Builder, JoinHandle};
 
 use super::dispatch::{in_dispatch, thread_number};
 use super::role::{Claim, Entry};
-use super::round::Driver;
+use super::round::round;
 use super::sync::{Condvar, Mutex};
 use super::{DriveError, Loop};
 
@@ -34,7 +34,7 @@ impl Loop {
         let inner = &*self.0;
         // Held until the handle is in its place, so that a stop on another thread finds it.
         let mut state = inner.own.state.lock();
-        let generation = match inner.seat.start() {
+        let generation = match inner.protocol.start::<()>() {
             Ok(generation) => generation,
             Err(Entry::Closed) => return Err(DriveError::Closed),
             Err(_) => return Err(DriveError::Busy),
@@ -56,13 +56,13 @@ impl Loop {
                 state.started = generation;
             }
             Err(_) => {
-                inner.seat.stop(Some(generation));
+                inner.protocol.stop(Some(generation));
                 return Err(DriveError::NoResources);
             }
         }
         drop(state);
         // Whoever drives now leaves the role to the thread.
-        inner.ready.kick();
+        inner.protocol.ready.kick();
         Ok(())
     }
 
@@ -73,12 +73,10 @@ impl Loop {
     /// nothing if there is no thread.
     pub fn stop(&self) -> Result<(), DriveError> {
         let inner = &*self.0;
-        if inner.ready.is_closed() {
+        if self.is_closed() {
             return Err(DriveError::Closed);
         }
-        if inner.seat.stop(None) {
-            inner.ready.kick();
-        }
+        inner.protocol.stop(None);
         self.join();
         Ok(())
     }
@@ -108,10 +106,10 @@ impl Loop {
         let claim = Claim::Own { generation };
         // Also when a handler panics: the loop is in poll mode again and its waiters go on.
         let _end = EndOfThread { handle: self, generation };
-        let Entry::Role(engine) = self.0.seat.claim(claim, thread_number(), &|| None) else { return };
-        let mut driver = Driver::new(self, engine, false);
-        while driver.may_go_on(claim) {
-            if driver.round(None).is_err() {
+        let me = thread_number();
+        let Entry::Role(mut driving) = self.0.protocol.claim(claim, me, &|| None) else { return };
+        while driving.may_go_on(claim, me) {
+            if driving.round(&mut |engine| round(self, engine, None)).is_err() {
                 // The poller is broken, which no later round would mend; waiters learn it as they
                 // take the role.
                 return;
@@ -128,7 +126,7 @@ struct EndOfThread<'a> {
 
 impl Drop for EndOfThread<'_> {
     fn drop(&mut self) {
-        self.handle.0.seat.stop(Some(self.generation));
+        self.handle.0.protocol.stop(Some(self.generation));
         let own = &self.handle.0.own;
         own.state.lock().ended = self.generation;
         own.ended.notify_all();
