@@ -213,10 +213,10 @@ impl Loop {
         self.0.fd
     }
 
-    /// How long a foreign loop may sleep: zero if something is left to do, `None` for ever.
+    /// How long a foreign loop may sleep: zero if something is left to do, `None` for ever. While
+    /// another thread drives, `None`: the descriptor becomes readable when that one leaves.
     pub fn next_timeout(&self) -> Option<Span> {
-        self.0.protocol.ready.watch();
-        self.0.protocol.ready.next_timeout(self.now())
+        self.0.protocol.next_timeout(self.now(), thread_number())
     }
 
     /// Waits until `done` says true (`Ok(true)`) or the deadline came (`Ok(false)`).

@@ -4,7 +4,7 @@
 
 use super::ready::{Ready, Wake};
 use super::role::{Claim, Entry, Mode, Seat};
-use crate::time::Span;
+use crate::time::{Span, Time};
 
 /// See the module. `E` is the engine, `T` a source, `W` what ends a sleep.
 #[derive(Debug)]
@@ -72,6 +72,12 @@ impl<E, T: Clone, W: Wake> Protocol<E, T, W> {
     /// The role, if it is free at this moment.
     pub(crate) fn try_drive(&self, me: usize) -> Option<Driving<'_, E, T, W>> {
         self.seat.try_take(me).map(|engine| self.driving(engine, false))
+    }
+
+    /// How long a foreign loop may sleep, see [`Ready::next_timeout`].
+    pub(crate) fn next_timeout(&self, now: Time, me: usize) -> Option<Span> {
+        self.ready.watch();
+        self.ready.next_timeout(now, self.seat.is_driver(me))
     }
 
     /// Waits until `done`; false when the time is over. `round` drives one round.
@@ -172,11 +178,12 @@ impl<E, T: Clone, W: Wake> Drop for Driving<'_, E, T, W> {
         let Some(engine) = self.engine.take() else { return };
         let Protocol { seat, ready } = self.protocol;
         // While the role is still here: afterwards the flags belong to the next driver.
-        let untold = ready.rest();
+        let rested = ready.rest();
         let left = seat.leave(Some(engine));
         // A foreign loop sleeps on what it was told last, and on the descriptor. A wake too many
         // costs it one empty round; one too few would be for ever.
-        if left.missed || (left.mode == Mode::Foreign && untold && !self.processing) {
+        let untold = rested.untold && left.mode == Mode::Foreign && !self.processing;
+        if left.missed || rested.promised || untold {
             ready.wake_fd();
         }
     }

@@ -49,6 +49,8 @@ struct State<T> {
     /// The system had more events than the last round could take.
     more: bool,
     closed: bool,
+    /// A foreign loop asked while somebody else drove, and is to be woken when that one leaves.
+    promised: bool,
     /// The deadline that a foreign loop was last told.
     told: Option<Time>,
 }
@@ -64,6 +66,15 @@ pub(crate) struct Begun<T> {
     pub(crate) writable: bool,
     /// Its deadline, which has not come yet.
     pub(crate) deadline: Option<Time>,
+}
+
+/// What a foreign loop does not know when the driver leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Rested {
+    /// It asked meanwhile, and was told that it would be woken.
+    pub(crate) promised: bool,
+    /// Something is unfinished, or due earlier than it was told last.
+    pub(crate) untold: bool,
 }
 
 /// An event of the system: a source, readable, writable.
@@ -83,6 +94,7 @@ impl<T: Clone, W: Wake> Ready<T, W> {
             driven: false,
             more: false,
             closed: false,
+            promised: false,
             told: None,
         };
         Ready { state: Mutex::new(state), waker }
@@ -167,9 +179,15 @@ impl<T: Clone, W: Wake> Ready<T, W> {
         }
     }
 
-    /// How long a foreign loop may sleep: zero if there is work, `None` for ever.
-    pub(crate) fn next_timeout(&self, now: Time) -> Option<Span> {
+    /// How long a foreign loop may sleep: zero if there is work, `None` for ever. If somebody else
+    /// than the caller (`driver`: whether the caller drives) drives at this moment, for ever too:
+    /// to come back at once would be to spin, so it is woken when that one leaves.
+    pub(crate) fn next_timeout(&self, now: Time, driver: bool) -> Option<Span> {
         let mut state = self.state.lock();
+        if state.driven && !driver {
+            state.promised = true;
+            return None;
+        }
         state.told = state.timers.next();
         if state.unfinished() { Some(Span::ZERO) } else { state.told.map(|at| at.since(now)) }
     }
@@ -205,9 +223,8 @@ impl<T: Clone, W: Wake> Ready<T, W> {
         state.asleep = false;
     }
 
-    /// The driver is about to give its role back. True if a foreign loop does not know of all there
-    /// is to do: something is unfinished, or due earlier than it was told.
-    pub(crate) fn rest(&self) -> bool {
+    /// The driver is about to give its role back: what a foreign loop must be told.
+    pub(crate) fn rest(&self) -> Rested {
         let mut state = self.state.lock();
         state.driven = false;
         state.asleep = state.watched;
@@ -215,7 +232,10 @@ impl<T: Clone, W: Wake> Ready<T, W> {
             (Some(next), Some(told)) => next < told,
             (next, told) => next.is_some() && told.is_none(),
         };
-        state.watched && (sooner || state.unfinished())
+        Rested {
+            promised: std::mem::take(&mut state.promised),
+            untold: state.watched && (sooner || state.unfinished()),
+        }
     }
 
     /// How long the driver may sleep, at most `limit`. It must then sleep, and call
