@@ -16,11 +16,13 @@ use crate::error::Code;
 ///
 /// Filled in by JSON_OUT_BUF or JSON_OUT_FILE, or by hand with a printer of your own:
 ///
-///     static int to_uart(struct json_out *out, const char *str, size_t len) {
-///       return uart_write(out->u.data, str, len);
-///     }
-///     struct json_out out = { to_uart, { { (char *) uart0, 0, 0 } } };
-///     json_printf(&out, "{uptime: %d}", 42);
+/// ```c
+/// static int to_uart(struct json_out *out, const char *str, size_t len) {
+///   return uart_write(out->u.data, str, len);
+/// }
+/// struct json_out out = { to_uart, { { (char *) uart0, 0, 0 } } };
+/// json_printf(&out, "{uptime: %d}", 42);
+/// ```
 ///
 /// Ownership: yours; the library keeps no pointer to it. Threads: one `json_out` is used by one
 /// thread at a time; different ones are independent of each other.
@@ -81,7 +83,7 @@ unsafe extern "C" {
     ///
     /// | conversion           | arguments                     | example                               |
     /// |----------------------|-------------------------------|---------------------------------------|
-    /// | %Q                   | const char *                  | "a\nb" gives "a\\nb" with its quotes; NULL gives null |
+    /// | %Q                   | const char *                  | the text a"b gives "a\"b"; NULL gives null |
     /// | %.*Q                 | int, const char *             | 3, "abcdef" gives "abc"; exactly that many bytes are read |
     /// | %B                   | int                           | 1 gives true, 0 gives false           |
     /// | %H                   | int, const void *             | 3, "abc" gives "616263"               |
@@ -125,10 +127,12 @@ unsafe extern "C" {
     ///
     /// Example:
     ///
-    ///     char buf[100];
-    ///     struct json_out out = JSON_OUT_BUF(buf, sizeof(buf));
-    ///     json_printf(&out, "{name: %Q, on: %B, t: %.1f}", "lamp", 1, 21.5);
-    ///     // {"name": "lamp", "on": true, "t": 21.5}
+    /// ```c
+    /// char buf[100];
+    /// struct json_out out = JSON_OUT_BUF(buf, sizeof(buf));
+    /// json_printf(&out, "{name: %Q, on: %B, t: %.1f}", "lamp", 1, 21.5);
+    /// // {"name": "lamp", "on": true, "t": 21.5}
+    /// ```
     pub fn mgos_json_printf(out: *mut json_out, fmt: *const c_char, ...) -> c_int;
 
     /// json_printf() with its arguments in a list. The caller's `ap` is not advanced.
@@ -157,9 +161,11 @@ unsafe extern "C" {
     ///
     /// Example:
     ///
-    ///     int arr[] = {1, 2, 3};
-    ///     json_printf(&out, "{a: %M}", json_printf_array, arr, sizeof(arr), sizeof(arr[0]), "%d");
-    ///     // {"a": [1, 2, 3]}
+    /// ```c
+    /// int arr[] = {1, 2, 3};
+    /// json_printf(&out, "{a: %M}", json_printf_array, arr, sizeof(arr), sizeof(arr[0]), "%d");
+    /// // {"a": [1, 2, 3]}
+    /// ```
     ///
     /// Threads: from any thread; `out` and `ap` are those of the `%M` function that calls it.
     pub fn mgos_json_printf_array(out: *mut json_out, ap: *mut va_list) -> c_int;

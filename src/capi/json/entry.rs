@@ -17,7 +17,10 @@ use crate::error::Code;
 
 /// Runs `body`; a panic becomes `refused`. No panic is known; one must not reach C.
 pub(in crate::capi) fn guarded<T>(refused: T, body: impl FnOnce() -> T) -> T {
-    catch_unwind(AssertUnwindSafe(body)).unwrap_or(refused)
+    catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|_| {
+        report(&whole(Code::Panic), &[]);
+        refused
+    })
 }
 
 /// An error that is about no part of the format string.

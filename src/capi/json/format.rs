@@ -357,7 +357,7 @@ impl Out<'_> {
         }
     }
 
-    fn number(&mut self, n: &Number, shape: Shape) -> Result<(), Code> {
+    fn number<const N: usize>(&mut self, n: &Number<N>, shape: Shape) -> Result<(), Code> {
         let sign: &[u8] = if n.negative { b"-" } else { b"" };
         let zeros = n.leading_zeros.saturating_add(n.trailing_zeros);
         let len = (sign.len() + n.body().len()).saturating_add(zeros);

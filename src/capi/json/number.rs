@@ -5,13 +5,15 @@ use core::fmt::{self, Write};
 
 /// The longest text is `%f` of a denormal: 309 digits before the point, 1074 behind it.
 const LONGEST: usize = 1400;
+/// An integer without the zeros of its precision: 2^64 has 20 digits.
+const LONGEST_INTEGER: usize = 20;
 /// A double has no digit that is not zero beyond this one.
 const MAX_FRACTION: usize = 1074;
 /// A double has at most 767 significant digits.
 const MAX_SIGNIFICANT: usize = 800;
 
 /// The text of one number, in the parts that padding needs to tell apart.
-pub(super) struct Number {
+pub(super) struct Number<const N: usize> {
     pub(super) negative: bool,
     /// Zeros between the sign and the body: the precision of an integer asked for them.
     pub(super) leading_zeros: usize,
@@ -19,11 +21,11 @@ pub(super) struct Number {
     pub(super) trailing_zeros: usize,
     /// The `0` flag applies (not to an integer with a precision, not to `inf`).
     pub(super) zero_pad: bool,
-    body: Buffer,
+    body: Buffer<N>,
 }
 
-impl Number {
-    fn new(negative: bool) -> Number {
+impl<const N: usize> Number<N> {
+    fn new(negative: bool) -> Number<N> {
         Number { negative, leading_zeros: 0, trailing_zeros: 0, zero_pad: true, body: Buffer::new() }
     }
 
@@ -31,18 +33,29 @@ impl Number {
     pub(super) fn body(&self) -> &[u8] {
         self.body.bytes()
     }
+}
 
+impl Number<LONGEST_INTEGER> {
     /// `%d`, `%u`: `None` is "no precision given".
-    pub(super) fn decimal(negative: bool, magnitude: u64, precision: Option<usize>) -> Number {
+    pub(super) fn decimal(
+        negative: bool,
+        magnitude: u64,
+        precision: Option<usize>,
+    ) -> Number<LONGEST_INTEGER> {
         Number::integer(negative, format_args!("{magnitude}"), magnitude, precision)
     }
 
     /// `%x`.
-    pub(super) fn hex(magnitude: u64, precision: Option<usize>) -> Number {
+    pub(super) fn hex(magnitude: u64, precision: Option<usize>) -> Number<LONGEST_INTEGER> {
         Number::integer(false, format_args!("{magnitude:x}"), magnitude, precision)
     }
 
-    fn integer(negative: bool, text: fmt::Arguments<'_>, magnitude: u64, precision: Option<usize>) -> Number {
+    fn integer(
+        negative: bool,
+        text: fmt::Arguments<'_>,
+        magnitude: u64,
+        precision: Option<usize>,
+    ) -> Number<LONGEST_INTEGER> {
         let mut n = Number::new(negative);
         // C: a zero with precision 0 has no digits at all.
         if !(magnitude == 0 && precision == Some(0)) {
@@ -54,9 +67,11 @@ impl Number {
         }
         n
     }
+}
 
+impl Number<LONGEST> {
     /// `%f`.
-    pub(super) fn fixed(value: f64, precision: Option<usize>) -> Number {
+    pub(super) fn fixed(value: f64, precision: Option<usize>) -> Number<LONGEST> {
         let mut n = Number::new(value.is_sign_negative());
         if n.put_not_finite(value) {
             return n;
@@ -69,13 +84,13 @@ impl Number {
     }
 
     /// `%g`.
-    pub(super) fn shortest(value: f64, precision: Option<usize>) -> Number {
+    pub(super) fn shortest(value: f64, precision: Option<usize>) -> Number<LONGEST> {
         let mut n = Number::new(value.is_sign_negative());
         if n.put_not_finite(value) {
             return n;
         }
         let wanted = precision.unwrap_or(6).max(1);
-        let mut text = Buffer::new();
+        let mut text = Buffer::<LONGEST>::new();
         text.put(format_args!("{:.*e}", wanted.min(MAX_SIGNIFICANT) - 1, value.abs()));
         let (digits, exponent) = scientific_parts(&text);
         // `%g` writes no trailing zeros, so what is beyond MAX_SIGNIFICANT never shows.
@@ -108,7 +123,7 @@ impl Number {
 }
 
 /// `d.ddde-XX` as its digits without the point, and the exponent.
-fn scientific_parts(text: &Buffer) -> (Buffer, i32) {
+fn scientific_parts<const N: usize>(text: &Buffer<N>) -> (Buffer<N>, i32) {
     let mut digits = Buffer::new();
     let mut exponent = 0i32;
     let mut in_exponent = false;
@@ -125,15 +140,15 @@ fn scientific_parts(text: &Buffer) -> (Buffer, i32) {
     (digits, if negative { -exponent } else { exponent })
 }
 
-/// A text on the stack. What does not fit is left out; [`LONGEST`] is chosen so that all fits.
-struct Buffer {
-    bytes: [u8; LONGEST],
+/// A text on the stack. What does not fit is left out; the sizes are chosen so that all fits.
+struct Buffer<const N: usize> {
+    bytes: [u8; N],
     len: usize,
 }
 
-impl Buffer {
-    fn new() -> Buffer {
-        Buffer { bytes: [0; LONGEST], len: 0 }
+impl<const N: usize> Buffer<N> {
+    fn new() -> Buffer<N> {
+        Buffer { bytes: [0; N], len: 0 }
     }
 
     fn bytes(&self) -> &[u8] {
@@ -141,7 +156,7 @@ impl Buffer {
     }
 
     fn push(&mut self, text: &[u8]) {
-        let fits = text.len().min(LONGEST - self.len);
+        let fits = text.len().min(N - self.len);
         debug_assert_eq!(fits, text.len());
         self.bytes[self.len..self.len + fits].copy_from_slice(&text[..fits]);
         self.len += fits;
@@ -176,7 +191,7 @@ impl Buffer {
     }
 }
 
-impl Write for Buffer {
+impl<const N: usize> Write for Buffer<N> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         self.push(text.as_bytes());
         Ok(())
@@ -200,7 +215,7 @@ mod tests {
         text
     }
 
-    fn flat(n: &Number) -> Vec<u8> {
+    fn flat<const N: usize>(n: &Number<N>) -> Vec<u8> {
         let mut text = if n.negative { b"-".to_vec() } else { vec![] };
         text.resize(text.len() + n.leading_zeros, b'0');
         text.extend_from_slice(n.body());
@@ -247,13 +262,13 @@ mod tests {
             1e23,
             1e300,
             123456789.0,
-            3.14159265358979,
+            3.14259265358979,
             f64::MAX,
             f64::MIN_POSITIVE,
             f64::EPSILON,
             smallest,
             5e-324,
-            2.2250738585072011e-308,
+            2.225073858507201e-308,
             f64::INFINITY,
             f64::NAN,
             0.5e-3,

@@ -107,7 +107,7 @@ impl Sink for Kept {
 }
 
 fn run(fmt: &[u8], args: &[Arg]) -> (Result<usize, FormatError>, Kept, usize) {
-    let mut script = Script { args: args.to_vec().into_iter() };
+    let mut script = Script { args: Vec::from(args).into_iter() };
     let mut kept = Kept { text: Vec::new(), calls: 0, room: usize::MAX };
     let result = format(fmt, &mut script, &mut kept);
     (result, kept, script.args.len())
@@ -196,7 +196,7 @@ fn the_conversion_table_of_the_reference() {
     gives("%hhx %hx %lx %llx", &[Int(-1), Int(-1), Long(255), LongLong(-1)], "ff ffff ff ffffffffffffffff");
     gives("%ld %lu", &[Long(-7), Long(7)], "-7 7");
     gives("%lu", &[Long(-1)], &core::ffi::c_ulong::MAX.to_string());
-    gives("%f %.2f %lf", &[Double(1.5), Double(3.14159), Double(-0.0)], "1.500000 3.14 -0.000000");
+    gives("%f %.2f %lf", &[Double(1.5), Double(3.14259), Double(-0.0)], "1.500000 3.14 -0.000000");
     gives("%g %lg %.3g", &[Double(0.1), Double(1e10), Double(1234.5)], "0.1 1e+10 1.23e+03");
     gives("%f %g", &[Double(f64::INFINITY), Double(f64::NEG_INFINITY)], "inf -inf");
     gives("%f %06g", &[Double(f64::NAN), Double(f64::NAN)], "nan    nan");
@@ -216,7 +216,7 @@ fn flags_width_and_precision_are_as_in_printf() {
     gives("%05d|%-05d|%0-5d|%00005d", &[Int(-42), Int(-42), Int(7), Int(7)], "-0042|-42  |7    |00007");
     gives("%5.3d|%-5.3d|%05.3d", &[Int(7), Int(-7), Int(7)], "  007|-007 |  007");
     gives("%.0d|%.d|%3.0d", &[Int(0), Int(0), Int(0)], "||   ");
-    gives("%.0d %08.3f", &[Int(5), Double(-3.14159)], "5 -003.142");
+    gives("%.0d %08.3f", &[Int(5), Double(-3.14259)], "5 -003.143");
     gives(
         "%8s|%-8s|%.2s|%8.2s",
         &[Bytes(b"abc"), Bytes(b"abc"), Bytes(b"abc"), Bytes(b"abc")],
