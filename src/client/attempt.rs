@@ -177,6 +177,7 @@ impl Conn {
         let Link::Opening { transport, .. } = std::mem::replace(&mut st.link, Link::Idle) else { return st };
         st.link = Link::Open(transport);
         st.partial = Vec::new();
+        st.unread = false;
         let within = st.profile.timeouts.connack;
         st.session.opened(turn.now, within);
         let active = st.reconnect.active();

@@ -54,8 +54,7 @@ struct Subscription {
 /// The entries that an event goes to, newest first. Kept between dispatches, so that none allocates.
 pub(crate) type Called = Vec<Arc<Entry>>;
 
-/// Entries that were removed. They are dropped by the caller, outside the lock.
-#[must_use = "removed entries run destructors; drop them without a lock"]
+/// Entries that were removed. Dropping them runs destructors, so the caller does it without a lock.
 pub(crate) type Removed = Vec<Arc<Entry>>;
 
 /// All registrations of one connection.
@@ -173,17 +172,6 @@ impl Handlers {
     pub(crate) fn all_subscribers(&self, kind: Kind, called: &mut Called) {
         self.subscriptions.for_each(|all| collect(all, kind, called));
         newest_first(called);
-    }
-
-    /// Every filter that somebody subscribed to, with the QoS it needs.
-    pub(crate) fn filters(&self, mut each: impl FnMut(&Arc<str>, QoS)) {
-        self.subscriptions.for_each(|all| {
-            for s in all {
-                if let Some(qos) = s.entries.iter().map(|(qos, _)| *qos).max() {
-                    each(&s.filter, qos);
-                }
-            }
-        });
     }
 
     /// Removes everything.

@@ -58,14 +58,16 @@ impl Conn {
                     return self.link_down(st, turn, report);
                 }
                 Ok(n) => n,
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return st,
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                    st.unread = false;
+                    return st;
+                }
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
                 Err(e) => {
                     let report = st.io_report(&e);
                     return self.link_down(st, turn, report);
                 }
             };
-            let drained = n < room - have && !turn.read_closed;
             st.session.received(turn.now);
             st.partial.clear();
             let mut buffer = std::mem::take(turn.buffer);
@@ -84,7 +86,7 @@ impl Conn {
                 }
             }
             *turn.buffer = buffer;
-            if !consumed.alive || drained {
+            if !consumed.alive {
                 return st;
             }
             budget = budget.saturating_sub(n);
@@ -120,7 +122,10 @@ impl Conn {
                 return (self.link_down(st, turn, report), false);
             }
             Ok(_) => {}
-            Err(e) if e.kind() == io::ErrorKind::WouldBlock => return (st, false),
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                st.unread = false;
+                return (st, false);
+            }
             Err(e) if e.kind() == io::ErrorKind::Interrupted => return (st, true),
             Err(e) => {
                 let report = st.io_report(&e);

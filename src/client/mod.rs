@@ -156,6 +156,8 @@ struct State {
     target: Option<std::net::SocketAddr>,
     /// The beginning of a packet that has not come whole.
     partial: Vec<u8>,
+    /// The socket was not read to its end since it became readable.
+    unread: bool,
     report: Report,
     fail_back_at: Option<Time>,
     fail_back_from: Option<usize>,
@@ -215,6 +217,7 @@ impl Conn {
                 tried: Vec::new(),
                 target: None,
                 partial: Vec::new(),
+                unread: false,
                 report: Report::none(),
                 fail_back_at: None,
                 fail_back_from: None,

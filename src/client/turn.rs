@@ -73,7 +73,10 @@ impl Conn {
         st = self.timers(st, turn);
         st = self.attempt(st, turn);
         if matches!(st.link, Link::Open(_)) {
-            st = self.read(st, turn);
+            st.unread |= turn.readable;
+            if st.unread {
+                st = self.read(st, turn);
+            }
             st = self.write(st, turn);
             // A handler may have asked for the end; it need not wait for another round.
             st = self.close_if_asked(st, turn);

@@ -208,6 +208,7 @@ impl PacketIds {
         self.used.remove(id);
     }
 
+    #[cfg(test)]
     pub(crate) fn in_use(&self) -> usize {
         self.used.len()
     }
@@ -216,8 +217,12 @@ impl PacketIds {
     pub(crate) fn retain(&mut self, keep: impl Fn(Use) -> bool) {
         // Removal moves cells, so the ids are looked for again after each one. This runs once per
         // lost connection.
-        while let Some((id, _)) = self.used.iter().find(|(_, purpose)| !keep(*purpose)) {
-            self.used.remove(id);
+        loop {
+            let gone = self.used.iter().find(|(_, purpose)| !keep(*purpose)).map(|(id, _)| id);
+            match gone {
+                Some(id) => self.used.remove(id),
+                None => return,
+            };
         }
     }
 }

@@ -267,7 +267,7 @@ impl Session {
         if header.packet != PacketType::Publish {
             return Err(Failure::new(Code::Oversize, "a packet other than PUBLISH is over the receive limit"));
         }
-        let Some(head) = wire::PublishHead::decode(self.version, header, bytes)? else { return Ok(MORE) };
+        let Some(head) = wire::PublishHead::decode(header, bytes)? else { return Ok(MORE) };
         self.inbound.skip = header.total() - head.len;
         let known = head.qos == QoS::ExactlyOnce && self.inbound.is_known(head.packet_id);
         self.inbound.skipped = Some((head.qos, head.packet_id));

@@ -58,7 +58,7 @@ impl Session {
     ) -> Result<(), Code> {
         self.up()?;
         self.ids.hold(packet_id, Use::Raw(RawUse::Subscribe))?;
-        let requests = filters.map(|(filter, qos)| (filter, SubscribeOptions::qos(qos)));
+        let requests = filters.map(|(filter, qos)| (filter, SubscribeOptions::from(qos)));
         let out = self.out.tail();
         wire::Subscribe::encode(out, self.version, packet_id, Properties::default(), requests).map_err(
             |error| {

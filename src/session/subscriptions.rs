@@ -154,7 +154,7 @@ impl Subscriptions {
             let wanted = &self.wanted;
             let requests = filters.iter().map(|f| {
                 let qos = wanted.get(f).map_or(QoS::AtMostOnce, |w| w.qos);
-                (&**f, wire::SubscribeOptions::qos(qos))
+                (&**f, wire::SubscribeOptions::from(qos))
             });
             if let Err(error) =
                 wire::Subscribe::encode(out, version, id, wire::Properties::default(), requests)

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use super::encode::{packet_id, properties, put_properties, put_u16, put_var_int, remaining_length};
-use super::header::var_int_len;
+use super::header::{Header, var_int_len};
 use super::read::Reader;
 use super::topic::{self, TopicError};
 use super::{
@@ -138,6 +138,40 @@ impl<'a> Publish<'a> {
         }
         let alias = self.properties.get(PropertyId::TopicAlias).is_some();
         if version == Version::V5 && alias { Ok(()) } else { Err(EncodeError::BadTopic) }
+    }
+}
+
+/// What stands before the payload of a PUBLISH that is too large to be taken in: enough to tell of
+/// it and to acknowledge it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PublishHead<'a> {
+    /// How surely it was to be delivered.
+    pub qos: QoS,
+    /// The topic name.
+    pub topic: &'a str,
+    /// The packet identifier; 0 for QoS 0.
+    pub packet_id: u16,
+    /// How many bytes of the packet this is, from its first one on.
+    pub len: usize,
+}
+
+impl<'a> PublishHead<'a> {
+    /// Decodes the beginning of a packet with this `header`; `None` if `bytes` does not hold enough of it.
+    /// At most 65,544 bytes are needed.
+    pub fn decode(header: &Header, bytes: &'a [u8]) -> Result<Option<PublishHead<'a>>, Malformed> {
+        let start = usize::from(header.header_len);
+        let Some(&[high, low]) = bytes.get(start..start + 2) else { return Ok(None) };
+        let qos = QoS::from_bits(header.flags >> QOS_SHIFT & 0b11)?;
+        let id_len = if qos == QoS::AtMostOnce { 0 } else { 2 };
+        let body = 2 + usize::from(u16::from_be_bytes([high, low])) + id_len;
+        if body > header.total() - start {
+            return Err(Malformed::Truncated);
+        }
+        let Some(head) = bytes.get(start..start + body) else { return Ok(None) };
+        let mut reader = Reader::new(head);
+        let topic = topic::name(reader.binary()?).map_err(TopicError::in_name)?;
+        let packet_id = if id_len == 0 { 0 } else { reader.packet_id()? };
+        Ok(Some(PublishHead { qos, topic, packet_id, len: start + body }))
     }
 }
 
