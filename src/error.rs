@@ -5,7 +5,15 @@
 //! -1000 so that none can be mistaken for an `errno`, for -1, or for a return code of MQTT, which
 //! is kept beside them as the server sent it.
 
+use core::ffi::CStr;
 use core::fmt;
+
+const fn c_str(text: &'static str) -> &'static CStr {
+    match CStr::from_bytes_with_nul(text.as_bytes()) {
+        Ok(text) => text,
+        Err(_) => panic!("an error text has a NUL inside"),
+    }
+}
 
 macro_rules! codes {
     ($($(#[$doc:meta])* $variant:ident = $number:literal, $name:literal, $text:literal;)*) => {
@@ -24,9 +32,19 @@ macro_rules! codes {
                 match self { $(Code::$variant => $name,)* }
             }
 
-            /// One sentence about it, NUL-free ASCII.
+            /// One sentence about it, ASCII.
             pub const fn text(self) -> &'static str {
                 match self { $(Code::$variant => $text,)* }
+            }
+
+            /// The name of the C constant, as a C string.
+            pub const fn c_name(self) -> &'static CStr {
+                match self { $(Code::$variant => c_str(concat!("MGOS_MQTT_", $name, "\0")),)* }
+            }
+
+            /// The sentence, as a C string.
+            pub const fn c_text(self) -> &'static CStr {
+                match self { $(Code::$variant => c_str(concat!($text, "\0")),)* }
             }
         }
     };

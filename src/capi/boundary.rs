@@ -1,17 +1,27 @@
 //! What every exported function passes: panics end here, pointers are checked here, and a call's own
 //! error is kept here.
 
-use core::cell::Cell;
+use core::cell::{Cell, RefCell};
 use core::ffi::{CStr, c_char, c_int};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Once;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use crate::config::ConfigError;
 use crate::error::Code;
 
+/// The longest sentence that is kept.
+const TEXT_MAX: usize = 255;
+
+struct Text {
+    bytes: [u8; TEXT_MAX],
+    len: usize,
+}
+
 thread_local! {
-    // Without a destructor, so that it can be used and forgotten at any moment of a thread's life.
+    // Without destructors, so that they can be used and forgotten at any moment of a thread's life.
     static CALL_ERROR: Cell<i32> = const { Cell::new(0) };
+    static CALL_TEXT: RefCell<Text> = const { RefCell::new(Text { bytes: [0; TEXT_MAX], len: 0 }) };
 }
 
 /// Keeps a call's error for `mgos_mqtt_last_error`.
@@ -19,12 +29,44 @@ pub(super) fn set_call_error(code: Code) {
     CALL_ERROR.set(code.number());
 }
 
+/// A call begins: an old sentence is not about it.
+fn begin() {
+    CALL_TEXT.with_borrow_mut(|kept| kept.len = 0);
+}
+
 pub(super) fn call_error() -> c_int {
     CALL_ERROR.get()
 }
 
+/// Keeps a sentence that says more than the code, for `mgos_mqtt_last_error_text`. Cut where it does not
+/// fit; kept until the thread's next call that fails.
+pub(super) fn explain(text: &str) {
+    CALL_TEXT.with_borrow_mut(|kept| {
+        let n = text.floor_char_boundary(TEXT_MAX);
+        kept.bytes[..n].copy_from_slice(&text.as_bytes()[..n]);
+        kept.len = n;
+    });
+}
+
+/// The code of a configuration error, whose sentence is kept.
+pub(super) fn config_code(error: ConfigError) -> Code {
+    explain(&error.to_string());
+    error.code
+}
+
+/// The sentence about the last error of this thread: its own if there is one, else that of its code.
+pub(super) fn with_error_text<T>(read: impl FnOnce(&str) -> T) -> T {
+    let code = Code::from_number(call_error()).unwrap_or(Code::Ok);
+    CALL_TEXT.with_borrow(|kept| match core::str::from_utf8(&kept.bytes[..kept.len]) {
+        Ok(text) if !text.is_empty() && code != Code::Ok => read(text),
+        _ if code == Code::Ok => read(""),
+        _ => read(code.text()),
+    })
+}
+
 /// Runs the body of an exported function that returns an error code.
 pub(super) fn status(body: impl FnOnce() -> Result<(), Code>) -> c_int {
+    begin();
     let code = match catch_unwind(AssertUnwindSafe(body)) {
         Ok(Ok(())) => Code::Ok,
         Ok(Err(code)) => code,
@@ -36,6 +78,7 @@ pub(super) fn status(body: impl FnOnce() -> Result<(), Code>) -> c_int {
 
 /// Runs the body of an exported function that returns something else; `refused` tells of an error.
 pub(super) fn value<T>(refused: T, body: impl FnOnce() -> Result<T, Code>) -> T {
+    begin();
     let (value, code) = match catch_unwind(AssertUnwindSafe(body)) {
         Ok(Ok(value)) => (value, Code::Ok),
         Ok(Err(code)) => (refused, code),

@@ -18,8 +18,8 @@ pub trait Callback: Send + Sync {
     /// Tells the application. Runs on the thread that drives the loop, with no lock held.
     fn call(&self, conn: &Conn, event: &Event<'_>);
 
-    /// The registration was given up in favour of an identical one, which owns the same user data: drop
-    /// without releasing it.
+    /// The registration is given up, because it failed or because an identical one owns the same user
+    /// data: drop without releasing that.
     fn disarm(&self) {}
 }
 

@@ -1,6 +1,7 @@
 //! The calls that send: publish, subscribe, and the packets an application makes itself.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::handlers::{Callback, Identity};
 use super::turn::Flush;
@@ -39,7 +40,8 @@ impl Conn {
     }
 
     /// Subscribes: now if the connection is up, and after every CONNACK. The same filter with the same
-    /// identity and kinds is one subscription, however often it is made.
+    /// identity and kinds is one subscription, however often it is made. On an error the callback is
+    /// disarmed: its user data stays the caller's.
     pub fn subscribe(
         &self,
         filter: &str,
@@ -48,8 +50,10 @@ impl Conn {
         kinds: u32,
         callback: Box<dyn Callback>,
     ) -> Result<(), Code> {
-        topic::valid_filter(filter).map_err(|_| Code::BadFilter)?;
-        let mut st = self.usable()?;
+        let mut st = topic::valid_filter(filter)
+            .map_err(|_| Code::BadFilter)
+            .and_then(|()| self.usable())
+            .inspect_err(|_| callback.disarm())?;
         let filter: Arc<str> = filter.into();
         let (qos, same) = st.handlers.subscribe(&filter, qos, identity, kinds, callback);
         let qos = st.cap_qos(qos);
@@ -154,6 +158,7 @@ impl Conn {
             return;
         }
         let waiting = st.session.output().len();
+        self.output_level.store(waiting, Ordering::Relaxed);
         if waiting == 0 {
             return;
         }
@@ -167,11 +172,8 @@ impl Conn {
         }
         st.wrote_early = Some(now);
         match st.flush(now) {
-            Flush::Done => self.settle(st),
-            Flush::Blocked => {
-                self.settle(st);
-                // The socket is full. The loop hears when it is not any more.
-            }
+            // If the socket is full, the loop hears when it is not any more.
+            Flush::Done | Flush::Blocked => self.settle(st),
             Flush::Failed(report) => {
                 st.broken_link = Some(report);
                 self.schedule(st);
@@ -181,6 +183,7 @@ impl Conn {
 
     /// Takes the outcomes that the session has to tell.
     pub(super) fn settle(&self, st: &mut State) {
+        self.output_level.store(st.session.output().len(), Ordering::Relaxed);
         while st.session.take_completion().is_some() {}
     }
 

@@ -27,7 +27,7 @@ mod topics;
 mod turn;
 
 use std::any::Any;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 pub use context::Context;
@@ -98,6 +98,7 @@ pub struct Conn {
     source: OnceLock<SourceId>,
     connected: AtomicBool,
     gone: AtomicBool,
+    output_level: AtomicUsize,
     state: Mutex<State>,
 }
 
@@ -197,6 +198,7 @@ impl Conn {
             source: OnceLock::new(),
             connected: AtomicBool::new(false),
             gone: AtomicBool::new(false),
+            output_level: AtomicUsize::new(0),
             state: Mutex::new(State {
                 session,
                 handlers: Handlers::new(),
@@ -294,8 +296,17 @@ impl Conn {
     }
 
     /// Closes the present connection only; the reconnect policy goes on as after any other loss.
-    pub fn drop_link(&self, graceful: bool) -> Result<(), Code> {
-        self.close(Code::ClosedByClient, graceful, true)
+    pub fn drop_link(&self, code: Code, graceful: bool) -> Result<(), Code> {
+        self.close(code, graceful, true)
+    }
+
+    /// Connects in the loop's next round if the main profile is enabled by then, and does nothing
+    /// otherwise.
+    pub fn connect_by_itself(&self) {
+        let mut st = self.lock();
+        st.wanted = true;
+        st.at_once = true;
+        self.schedule(&mut st);
     }
 
     fn close(&self, code: Code, graceful: bool, come_back: bool) -> Result<(), Code> {
@@ -411,16 +422,36 @@ impl Conn {
         self.lock().session.unsent_bytes()
     }
 
-    /// Packet bytes not written yet.
-    pub fn output_len(&self) -> usize {
-        self.lock().session.output().len()
+    /// Packet bytes not written yet, as of the last call or turn that changed them. Takes no lock.
+    pub fn output_level(&self) -> usize {
+        self.output_level.load(Ordering::Relaxed)
+    }
+
+    /// Whether a connect hook is expected to send CONNECT.
+    pub fn awaits_connect(&self) -> bool {
+        self.lock().session.awaits_connect()
+    }
+
+    /// The largest packet accepted from the server, in bytes.
+    pub fn receive_limit(&self) -> usize {
+        self.lock().session.limits().max_incoming
+    }
+
+    /// Changes that limit for this connection, until the next attempt reads the configuration again. 0
+    /// is without limit.
+    pub fn set_receive_limit(&self, bytes: usize) -> Result<(), Code> {
+        let mut st = self.usable()?;
+        let limits = Limits { max_incoming: no_limit_if_zero(bytes), ..st.session.limits().clone() };
+        st.session.set_limits(limits);
+        Ok(())
     }
 
     // -- handlers -------------------------------------------------------------------------------
 
-    /// Adds a handler for the events of this connection that `kinds` has the bits of.
+    /// Adds a handler for the events of this connection that `kinds` has the bits of. On an error the
+    /// callback is disarmed: its user data stays the caller's.
     pub fn add_handler(&self, identity: Identity, kinds: u32, callback: Box<dyn Callback>) -> Result<(), Code> {
-        let mut st = self.usable()?;
+        let mut st = self.usable().inspect_err(|_| callback.disarm())?;
         st.handlers.add(identity, kinds, callback);
         self.poll_wanted(&mut st);
         Ok(())

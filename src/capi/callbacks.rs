@@ -1,0 +1,402 @@
+//! C functions as handlers of the client: each kind of C callback is one small struct here.
+
+use core::ffi::{c_char, c_int, c_void};
+use core::ptr;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::handle::{Handle, wall_clock};
+use super::mgos_mongoose::*;
+use super::mgos_mqtt::sub_handler_t;
+use super::mgos_mqtt_conn::{mgos_mqtt_conn, mgos_mqtt_connect_fn_t};
+use super::mgos_mqtt_event::{mgos_mqtt_event, mgos_mqtt_event_fn_t};
+use super::mgos_mqtt_loop::{mgos_mqtt_log_fn_t, mgos_mqtt_ud_free_fn_t};
+use crate::client::{Callback, Conn, ConnectHook, ConnectParams, Event, Identity, Kind, Level, Sink};
+use crate::error::Code;
+use crate::session::Acknowledged;
+use crate::wire::{QoS, Version, publish_len};
+
+/// The handle of the connection that a callback belongs to. Valid whenever the callback runs: a connection drops
+/// its callbacks before its handle.
+#[derive(Clone, Copy)]
+pub(super) struct Owner(*const Handle);
+
+// SAFETY: Handle is Sync, and see above for its life.
+unsafe impl Send for Owner {}
+// SAFETY: as above.
+unsafe impl Sync for Owner {}
+
+impl Owner {
+    pub(super) fn of(handle: &Handle) -> Owner {
+        Owner(handle)
+    }
+
+    fn handle(&self) -> &Handle {
+        // SAFETY: see the type.
+        unsafe { &*self.0 }
+    }
+}
+
+/// The application's argument, and the function that takes it back.
+pub(super) struct UserData {
+    ud: *mut c_void,
+    free: mgos_mqtt_ud_free_fn_t,
+    armed: AtomicBool,
+}
+
+// SAFETY: the library only passes the pointer on; the application was told on which thread it comes back.
+unsafe impl Send for UserData {}
+// SAFETY: as above.
+unsafe impl Sync for UserData {}
+
+impl UserData {
+    pub(super) fn new(ud: *mut c_void, free: mgos_mqtt_ud_free_fn_t) -> UserData {
+        UserData { ud, free, armed: AtomicBool::new(true) }
+    }
+
+    fn disarm(&self) {
+        self.armed.store(false, Ordering::Relaxed);
+    }
+}
+
+impl Drop for UserData {
+    fn drop(&mut self) {
+        if let Some(free) = self.free
+            && *self.armed.get_mut()
+        {
+            // SAFETY: the application gave the function for this pointer, and this is the one time.
+            unsafe { free(self.ud) }
+        }
+    }
+}
+
+pub(super) fn identity(function: *const (), ud: *mut c_void) -> Identity {
+    Identity(function as usize, ud as usize)
+}
+
+/// The kinds that a handler of mgos_mqtt_conn_add_handler() gets.
+pub(super) const CONNECTION_KINDS: u32 = Kind::Poll.bit()
+    | Kind::Timer.bit()
+    | Kind::ConnAck.bit()
+    | Kind::Message.bit()
+    | Kind::PubAck.bit()
+    | Kind::PubRec.bit()
+    | Kind::PubRel.bit()
+    | Kind::PubComp.bit()
+    | Kind::SubAck.bit()
+    | Kind::UnsubAck.bit()
+    | Kind::Disconnect.bit()
+    | Kind::Close.bit();
+
+/// The kinds that a handler of mgos_mqtt_conn_sub() gets.
+pub(super) const SUBSCRIPTION_KINDS: u32 = Kind::Message.bit()
+    | Kind::SubAck.bit()
+    | Kind::PubAck.bit()
+    | Kind::PubComp.bit()
+    | Kind::Close.bit();
+
+/// A handler of Mongoose events.
+pub(super) struct EventHandler {
+    pub(super) owner: Owner,
+    pub(super) function:
+        unsafe extern "C" fn(nc: *mut mg_connection, ev: c_int, ev_data: *mut c_void, ud: *mut c_void),
+    pub(super) data: UserData,
+}
+
+impl EventHandler {
+    fn tell(&self, ev: c_int, ev_data: *mut c_void) {
+        let handle = self.owner.handle();
+        // SAFETY: callbacks run on the thread that drives the loop.
+        unsafe { handle.before_handler() };
+        // SAFETY: the application's function with its own argument; `ev_data` is what the header says
+        // for this event and lives until the call returns.
+        unsafe { (self.function)(handle.nc(), ev, ev_data, self.data.ud) };
+        // SAFETY: as above.
+        unsafe { handle.after_handler() };
+    }
+
+    fn packet(&self, ev: c_int, mut message: mg_mqtt_message) {
+        message.cmd = ev - MG_MQTT_EVENT_BASE;
+        self.tell(ev, ptr::from_mut(&mut message).cast());
+    }
+}
+
+const NO_MESSAGE: mg_mqtt_message = mg_mqtt_message {
+    cmd: 0,
+    qos: 0,
+    len: 0,
+    topic: mg_str::EMPTY,
+    payload: mg_str::EMPTY,
+    connack_ret_code: 0,
+    message_id: 0,
+    protocol_version: 0,
+    connect_flags: 0,
+    keep_alive_timer: 0,
+    protocol_name: mg_str::EMPTY,
+    client_id: mg_str::EMPTY,
+    will_topic: mg_str::EMPTY,
+    will_message: mg_str::EMPTY,
+    user_name: mg_str::EMPTY,
+    password: mg_str::EMPTY,
+};
+
+/// The size of packets that are nothing but a packet id.
+const ACK_LEN: c_int = 4;
+
+fn acknowledgement(ack: &Acknowledged) -> mg_mqtt_message {
+    mg_mqtt_message { message_id: ack.packet_id, len: ACK_LEN, ..NO_MESSAGE }
+}
+
+impl Callback for EventHandler {
+    fn call(&self, _: &Conn, event: &Event<'_>) {
+        match event {
+            Event::Poll => {
+                let mut now = wall_clock() as libc::time_t;
+                self.tell(MG_EV_POLL, ptr::from_mut(&mut now).cast());
+            }
+            Event::Timer => {
+                let mut at = self.owner.handle().timer_came();
+                self.tell(MG_EV_TIMER, ptr::from_mut(&mut at).cast());
+            }
+            Event::ConnAck { .. } => self.packet(MG_EV_MQTT_CONNACK, mg_mqtt_message { len: 4, ..NO_MESSAGE }),
+            Event::Message(message) => {
+                let size =
+                    publish_len(Version::V311, message.topic.len(), message.qos, 0, message.payload.len());
+                self.packet(
+                    MG_EV_MQTT_PUBLISH,
+                    mg_mqtt_message {
+                        qos: message.qos as c_int,
+                        len: size.and_then(|n| c_int::try_from(n).ok()).unwrap_or(c_int::MAX),
+                        topic: mg_str::of(message.topic.as_bytes()),
+                        payload: mg_str::of(message.payload),
+                        message_id: message.packet_id,
+                        ..NO_MESSAGE
+                    },
+                );
+            }
+            Event::PubAck(ack, _) => self.packet(MG_EV_MQTT_PUBACK, acknowledgement(ack)),
+            Event::PubRec(ack) => self.packet(MG_EV_MQTT_PUBREC, acknowledgement(ack)),
+            Event::PubComp(ack, _) => self.packet(MG_EV_MQTT_PUBCOMP, acknowledgement(ack)),
+            Event::PubRel(id) => self.packet(
+                MG_EV_MQTT_PUBREL,
+                mg_mqtt_message { message_id: *id, len: ACK_LEN, ..NO_MESSAGE },
+            ),
+            Event::SubAck { packet_id, code, .. } => {
+                let codes = [*code];
+                self.packet(
+                    MG_EV_MQTT_SUBACK,
+                    mg_mqtt_message {
+                        message_id: *packet_id,
+                        len: 5,
+                        payload: mg_str::of(&codes),
+                        ..NO_MESSAGE
+                    },
+                );
+            }
+            Event::UnsubAck(id) => self.packet(
+                MG_EV_MQTT_UNSUBACK,
+                mg_mqtt_message { message_id: *id, len: ACK_LEN, ..NO_MESSAGE },
+            ),
+            Event::Disconnect(_) => {
+                self.packet(MG_EV_MQTT_DISCONNECT, mg_mqtt_message { len: 2, ..NO_MESSAGE });
+            }
+            Event::Close(_) => self.tell(MG_EV_CLOSE, ptr::null_mut()),
+            Event::Connecting | Event::ConnectResult { .. } | Event::Oversize { .. } => {}
+        }
+    }
+
+    fn disarm(&self) {
+        self.data.disarm();
+    }
+}
+
+/// A handler of mgos_mqtt_sub(): messages only.
+pub(super) struct MessageHandler {
+    pub(super) owner: Owner,
+    pub(super) function: unsafe extern "C" fn(
+        nc: *mut mg_connection,
+        topic: *const c_char,
+        topic_len: c_int,
+        msg: *const c_char,
+        msg_len: c_int,
+        ud: *mut c_void,
+    ),
+    pub(super) data: UserData,
+}
+
+impl Callback for MessageHandler {
+    fn call(&self, _: &Conn, event: &Event<'_>) {
+        let Event::Message(message) = event else { return };
+        let handle = self.owner.handle();
+        // SAFETY: callbacks run on the thread that drives the loop.
+        unsafe { handle.before_handler() };
+        // MQTT packets are at most 256 MiB, so the lengths fit an int.
+        // SAFETY: the application's function with its own argument; topic and payload live until the
+        // call returns.
+        unsafe {
+            (self.function)(
+                handle.nc(),
+                message.topic.as_ptr().cast(),
+                message.topic.len() as c_int,
+                message.payload.as_ptr().cast(),
+                message.payload.len() as c_int,
+                self.data.ud,
+            );
+        }
+        // SAFETY: as above.
+        unsafe { handle.after_handler() };
+    }
+
+    fn disarm(&self) {
+        self.data.disarm();
+    }
+}
+
+/// A handler of the library's own events.
+pub(super) struct NewEventHandler {
+    pub(super) owner: Owner,
+    pub(super) function:
+        unsafe extern "C" fn(c: *mut mgos_mqtt_conn, ev: *const mgos_mqtt_event, ud: *mut c_void),
+    pub(super) data: UserData,
+}
+
+impl Callback for NewEventHandler {
+    fn call(&self, _: &Conn, event: &Event<'_>) {
+        let handle = self.owner.handle();
+        // SAFETY: the application's function with its own argument; the event, opaque to it, lives until the
+        // call returns.
+        unsafe {
+            (self.function)(handle.as_ptr(), ptr::from_ref(event).cast(), self.data.ud);
+        }
+        // SAFETY: callbacks run on the thread that drives the loop.
+        unsafe { handle.after_handler() };
+    }
+
+    fn disarm(&self) {
+        self.data.disarm();
+    }
+}
+
+/// Keeps the fields of `nc` up to date. Every connection has one.
+pub(super) struct NcKeeper(pub(super) Owner);
+
+impl NcKeeper {
+    pub(super) const KINDS: u32 =
+        Kind::Connecting.bit() | Kind::ConnectResult.bit() | Kind::Close.bit();
+}
+
+impl Callback for NcKeeper {
+    fn call(&self, conn: &Conn, event: &Event<'_>) {
+        let handle = self.0.handle();
+        match event {
+            // SAFETY: callbacks run on the thread that drives the loop.
+            Event::Connecting => unsafe { handle.attempt_begins() },
+            Event::ConnectResult { error, .. } => {
+                let os = if *error == Code::Ok { 0 } else { conn.report().os };
+                // SAFETY: as above.
+                unsafe { handle.attempt_ended(os) };
+            }
+            // SAFETY: as above.
+            Event::Close(report) => unsafe { handle.attempt_ended(report.os) },
+            _ => {}
+        }
+    }
+}
+
+/// The connect hook of Mongoose OS.
+pub(super) struct MgosHook {
+    pub(super) owner: Owner,
+    pub(super) function: mgos_mqtt_connect_fn_t,
+    pub(super) data: UserData,
+}
+
+/// A C copy of what CONNECT would say. A NUL inside ends it: the visible part is what a hook can see.
+fn c_string(bytes: &[u8]) -> Vec<u8> {
+    bytes.iter().copied().take_while(|b| *b != 0).chain([0]).collect()
+}
+
+impl ConnectHook for MgosHook {
+    fn about_to_connect(&self, _: &Conn, params: &ConnectParams) {
+        let Some(function) = self.function else { return };
+        let handle = self.owner.handle();
+        handle.prepare(params);
+        let client_id = c_string(params.client_id.as_bytes());
+        let user = params.user.as_ref().map(|s| c_string(s.as_bytes()));
+        let password = params.password.as_deref().map(c_string);
+        let will = params.will.as_ref().map(|(topic, payload, ..)| (c_string(topic.as_bytes()), c_string(payload)));
+        let (qos, retain) = params.will.as_ref().map_or((QoS::AtMostOnce, false), |w| (w.2, w.3));
+        let pointer = |s: Option<&Vec<u8>>| s.map_or(ptr::null(), |s| s.as_ptr().cast::<c_char>());
+        let clean = if params.clean_session { MG_MQTT_CLEAN_SESSION } else { 0 };
+        let retain = if retain { MG_MQTT_WILL_RETAIN } else { 0 };
+        let mut opts = mg_send_mqtt_handshake_opts {
+            flags: (clean | retain | ((qos as c_int) << 3)) as u8,
+            keep_alive: params.keep_alive,
+            will_topic: pointer(will.as_ref().map(|w| &w.0)),
+            will_message: pointer(will.as_ref().map(|w| &w.1)),
+            user_name: pointer(user.as_ref()),
+            password: pointer(password.as_ref()),
+        };
+        // SAFETY: callbacks run on the thread that drives the loop.
+        unsafe { handle.before_handler() };
+        // SAFETY: the application's function with its own argument; the strings live until it returns.
+        unsafe { function(handle.nc(), client_id.as_ptr().cast(), &mut opts, self.data.ud) };
+        // SAFETY: as above.
+        unsafe { handle.after_handler() };
+    }
+}
+
+/// The log function of a loop.
+pub(super) struct LogFunction {
+    pub(super) function: mgos_mqtt_log_fn_t,
+    pub(super) data: UserData,
+}
+
+impl Sink for LogFunction {
+    fn log(&self, level: Level, connection: i32, text: &str) {
+        let Some(function) = self.function else { return };
+        let text = c_string(text.as_bytes());
+        // SAFETY: the application's function with its own argument; the text lives until it returns.
+        unsafe { function(level as c_int, connection, text.as_ptr().cast(), self.data.ud) };
+    }
+}
+
+/// The function of `handler`, or an error for NULL.
+pub(super) fn event_handler(
+    owner: &Handle,
+    handler: mg_event_handler_t,
+    data: UserData,
+) -> Result<(Identity, Box<dyn Callback>), Code> {
+    let Some(function) = handler else {
+        data.disarm();
+        return Err(Code::NullArgument);
+    };
+    let identity = identity(function as *const (), data.ud);
+    Ok((identity, Box::new(EventHandler { owner: Owner::of(owner), function, data })))
+}
+
+/// As [`event_handler`], for mgos_mqtt_sub().
+pub(super) fn message_handler(
+    owner: &Handle,
+    handler: sub_handler_t,
+    data: UserData,
+) -> Result<(Identity, Box<dyn Callback>), Code> {
+    let Some(function) = handler else {
+        data.disarm();
+        return Err(Code::NullArgument);
+    };
+    let identity = identity(function as *const (), data.ud);
+    Ok((identity, Box::new(MessageHandler { owner: Owner::of(owner), function, data })))
+}
+
+/// As [`event_handler`], for the library's own events.
+pub(super) fn new_event_handler(
+    owner: &Handle,
+    handler: mgos_mqtt_event_fn_t,
+    data: UserData,
+) -> Result<(Identity, Box<dyn Callback>), Code> {
+    let Some(function) = handler else {
+        data.disarm();
+        return Err(Code::NullArgument);
+    };
+    let identity = identity(function as *const (), data.ud);
+    Ok((identity, Box::new(NewEventHandler { owner: Owner::of(owner), function, data })))
+}

@@ -1,0 +1,403 @@
+//! What stands behind the opaque handles: loops, connections, and the process's default ones.
+
+use core::cell::UnsafeCell;
+use core::ffi::{c_int, c_void};
+use core::ptr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use once_cell::sync::OnceCell;
+
+use super::boundary::{forks, watch_forks};
+use super::mgos_mongoose::{
+    MG_F_CLOSE_IMMEDIATELY, MG_F_CONNECTING, MG_F_RESOLVING, MG_F_SEND_AND_CLOSE, mbuf, mg_connection, mg_mgr,
+};
+use super::mgos_mqtt_conn::{create, mgos_mqtt_conn};
+use super::mgos_mqtt_loop::mgos_mqtt_loop;
+use super::{config::system, profiles};
+use crate::client::{Conn, ConnectParams, Context, ProfileSource};
+use crate::config::{SectionId, Settings};
+use crate::driver::{Clock, DriveError, Loop};
+use crate::error::Code;
+use crate::time::{Span, Time};
+
+/// A loop and the connections made on it.
+pub(super) struct LoopHandle {
+    pub(super) context: Arc<Context>,
+    conns: Mutex<Vec<Weak<Conn>>>,
+    forks: u32,
+}
+
+/// A connection. The `nc` that handlers see is a part of it, so it lives exactly as long.
+pub(super) struct Handle {
+    /// Only the thread that drives the loop, and the handlers it runs, touch the fields of this.
+    nc: UnsafeCell<mg_connection>,
+    conn: Arc<Conn>,
+    /// The loop is kept for its address, which `nc.mgr` shows.
+    home: Arc<LoopHandle>,
+    forks: u32,
+    /// What CONNECT would say, while a connect hook may still answer.
+    prepared: Mutex<Option<ConnectParams>>,
+    /// The receive limit that was applied last, to see when a handler changes it.
+    applied_limit: UnsafeCell<usize>,
+    /// The time of day for which mg_set_timer() was called.
+    timer: Mutex<f64>,
+    /// The application closed the global connection by hand, so a new configuration does not open it.
+    pub(super) closed_by_hand: AtomicBool,
+}
+
+// SAFETY: `nc` and `applied_limit` are touched by the thread that drives the loop only; the driver hands its
+// role over with the synchronisation that this needs. Everything else is `Sync` by itself.
+unsafe impl Sync for Handle {}
+// SAFETY: nothing in it belongs to a thread; the pointers in `nc` are never followed by Rust.
+unsafe impl Send for Handle {}
+
+static DEFAULT_LOOP: OnceCell<Arc<LoopHandle>> = OnceCell::new();
+static GLOBAL: OnceCell<SharedPtr> = OnceCell::new();
+
+/// A pointer that any thread may hold.
+#[derive(Clone, Copy)]
+struct SharedPtr(*mut Handle);
+
+// SAFETY: the handle behind it is Sync, and the global connection is never freed.
+unsafe impl Send for SharedPtr {}
+// SAFETY: as above.
+unsafe impl Sync for SharedPtr {}
+
+/// Seconds since 1970.
+pub(super) fn wall_clock() -> f64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    now.map_or(0.0, |since| since.as_secs_f64())
+}
+
+/// A clock that also counts the time a device sleeps, where the system has one.
+fn boot_clock() -> Time {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    const CLOCK: libc::clockid_t = libc::CLOCK_BOOTTIME;
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    const CLOCK: libc::clockid_t = libc::CLOCK_MONOTONIC;
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `now` is a valid place for the result. The clock exists on every system that this is
+    // built for; without it the time would stand still, which is safe.
+    unsafe { libc::clock_gettime(CLOCK, &mut now) };
+    Time(now.tv_sec as u64 * 1_000_000 + now.tv_nsec as u64 / 1_000)
+}
+
+impl LoopHandle {
+    pub(super) fn create() -> Result<Arc<LoopHandle>, Code> {
+        watch_forks();
+        let driver = Loop::new(Clock::from_fn(boot_clock)).map_err(|_| Code::NoResources)?;
+        let mut context = Context::new(driver);
+        context.default_client_id = || system::device_id().ok().flatten();
+        let context = Arc::new(context);
+        Ok(Arc::new(LoopHandle { context, conns: Mutex::new(Vec::new()), forks: forks() }))
+    }
+
+    /// The loop behind a handle; NULL is the default loop.
+    ///
+    /// # Safety
+    /// `handle` is NULL or a loop that was not freed.
+    pub(super) unsafe fn of<'a>(handle: *mut mgos_mqtt_loop) -> Result<&'a LoopHandle, Code> {
+        let found: &LoopHandle = if handle.is_null() {
+            default_loop()?
+        } else {
+            // SAFETY: not NULL; every loop handle points to a LoopHandle, which the caller keeps.
+            unsafe { &*handle.cast::<LoopHandle>() }
+        };
+        if found.forks != forks() {
+            return Err(Code::Forked);
+        }
+        Ok(found)
+    }
+
+    /// As [`of`](Self::of), to be kept.
+    ///
+    /// # Safety
+    /// As [`of`](Self::of).
+    pub(super) unsafe fn shared(handle: *mut mgos_mqtt_loop) -> Result<Arc<LoopHandle>, Code> {
+        // SAFETY: promised by the caller.
+        let found: *const LoopHandle = unsafe { LoopHandle::of(handle) }?;
+        // SAFETY: every LoopHandle is in an Arc, and the caller keeps this one alive.
+        unsafe { Arc::increment_strong_count(found) };
+        // SAFETY: the reference counted just now.
+        Ok(unsafe { Arc::from_raw(found) })
+    }
+
+    pub(super) fn driver(&self) -> &Loop {
+        &self.context.driver
+    }
+
+    pub(super) fn as_mgr(&self) -> *mut mg_mgr {
+        ptr::from_ref(self).cast_mut().cast()
+    }
+
+    pub(super) fn poll(&self, timeout_ms: c_int) -> Result<(), Code> {
+        let timeout = u64::try_from(timeout_ms).ok().map(Span::millis);
+        self.driver().poll(timeout).map_err(drive_code)
+    }
+
+    /// Frees every connection of this loop and ends it.
+    pub(super) fn close(&self) -> Result<(), Code> {
+        if Loop::in_dispatch() {
+            return Err(Code::Busy);
+        }
+        let conns = core::mem::take(&mut *lock(&self.conns));
+        for conn in conns.iter().filter_map(Weak::upgrade) {
+            conn.free(None);
+        }
+        self.driver().close().map_err(drive_code)
+    }
+}
+
+pub(super) fn drive_code(error: DriveError) -> Code {
+    match error {
+        DriveError::Busy => Code::Busy,
+        DriveError::Closed => Code::Incomplete,
+        DriveError::Io(_) | DriveError::NoResources => Code::NoResources,
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The default loop, made on first use.
+pub(super) fn default_loop() -> Result<&'static Arc<LoopHandle>, Code> {
+    DEFAULT_LOOP.get_or_try_init(LoopHandle::create)
+}
+
+/// Whether this is the default loop.
+pub(super) fn is_default(handle: &LoopHandle) -> bool {
+    DEFAULT_LOOP.get().is_some_and(|default| ptr::eq(&**default, handle))
+}
+
+/// Whether this is the global connection.
+pub(super) fn is_global(handle: *mut mgos_mqtt_conn) -> bool {
+    GLOBAL.get().is_some_and(|global| global.0 == handle.cast())
+}
+
+/// The global connection, made on first use. It has the system configuration's profiles, and connects by
+/// itself in the loop's first round if they are enabled.
+pub(super) fn global() -> Result<&'static Handle, Code> {
+    let pointer = GLOBAL.get_or_try_init(|| {
+        let home = default_loop()?.clone();
+        let profiles = [SectionId::Mqtt, SectionId::Mqtt1].map(profiles::live);
+        let handle = create(home, 0, profiles.into(), Settings::default())?.cast::<Handle>();
+        // SAFETY: just made, and never freed.
+        unsafe { &*handle }.conn.connect_by_itself();
+        Ok::<_, Code>(SharedPtr(handle))
+    })?;
+    // SAFETY: made above; the global connection is never freed.
+    let handle = unsafe { &*pointer.0 };
+    handle.conn()?;
+    Ok(handle)
+}
+
+impl Handle {
+    /// A connection, owned by the caller until [`Handle::free`].
+    pub(super) fn create(
+        home: Arc<LoopHandle>,
+        number: c_int,
+        profiles: Vec<ProfileSource>,
+        settings: Settings,
+    ) -> Result<*mut Handle, Code> {
+        let conn = Conn::new(home.context.clone(), number, profiles, settings)?;
+        {
+            let mut conns = lock(&home.conns);
+            conns.retain(|conn| conn.strong_count() > 0);
+            conns.push(Arc::downgrade(&conn));
+        }
+        let limit = conn.receive_limit();
+        let empty = || mbuf { buf: ptr::null_mut(), len: 0, size: 0 };
+        let nc = mg_connection {
+            mgr: home.as_mgr(),
+            priv_1: ptr::null_mut(),
+            sock: -1,
+            err: 0,
+            recv_mbuf_limit: limit,
+            recv_mbuf: empty(),
+            send_mbuf: empty(),
+            ev_timer_time: 0.0,
+            proto_data: ptr::null_mut(),
+            user_data: ptr::null_mut(),
+            flags: 0,
+        };
+        let handle = Box::into_raw(Box::new(Handle {
+            nc: UnsafeCell::new(nc),
+            conn,
+            forks: home.forks,
+            home,
+            prepared: Mutex::new(None),
+            applied_limit: UnsafeCell::new(limit),
+            timer: Mutex::new(0.0),
+            closed_by_hand: AtomicBool::new(false),
+        }));
+        // SAFETY: just made, and nobody else has it yet.
+        unsafe { (*(*handle).nc.get()).priv_1 = handle.cast() };
+        Ok(handle)
+    }
+
+    /// The connection behind a handle.
+    ///
+    /// # Safety
+    /// `handle` is NULL or a connection that was not freed.
+    pub(super) unsafe fn of<'a>(handle: *mut mgos_mqtt_conn) -> Result<&'a Handle, Code> {
+        if handle.is_null() {
+            return Err(Code::NullArgument);
+        }
+        // SAFETY: not NULL; every connection handle points to a Handle, which the caller keeps.
+        let handle = unsafe { &*handle.cast::<Handle>() };
+        handle.conn()?;
+        Ok(handle)
+    }
+
+    /// The connection, unless it came here by a fork.
+    pub(super) fn conn(&self) -> Result<&Arc<Conn>, Code> {
+        if self.forks == forks() { Ok(&self.conn) } else { Err(Code::Forked) }
+    }
+
+    pub(super) fn home(&self) -> &Arc<LoopHandle> {
+        &self.home
+    }
+
+    pub(super) fn as_ptr(&self) -> *mut mgos_mqtt_conn {
+        ptr::from_ref(self).cast_mut().cast()
+    }
+
+    /// The `nc` of this connection.
+    pub(super) fn nc(&self) -> *mut mg_connection {
+        self.nc.get()
+    }
+
+    /// Gives the handle up: it ends when its loop has let go of it. Returns the connection, to wait for that.
+    ///
+    /// # Safety
+    /// `handle` came from [`Handle::create`] and was not freed before; nobody uses it afterwards.
+    pub(super) unsafe fn free(handle: *mut Handle) -> Arc<Conn> {
+        // SAFETY: promised by the caller.
+        let owner = unsafe { Box::from_raw(handle) };
+        let conn = owner.conn.clone();
+        if owner.forks == forks() {
+            conn.free(Some(owner));
+        } else {
+            // The loop is the parent's. Nothing may be sent and no set of sockets touched; only this
+            // process's own copies are given up, which closes them.
+            core::mem::forget(owner);
+        }
+        conn
+    }
+
+    /// Brings the fields of `nc` up to date before a handler sees them.
+    ///
+    /// # Safety
+    /// The caller is the thread that drives the loop, inside a callback.
+    pub(super) unsafe fn before_handler(&self) {
+        // SAFETY: no other thread touches it, as the caller promises.
+        unsafe { (*self.nc.get()).send_mbuf.len = self.conn.output_level() };
+    }
+
+    /// Obeys what a handler did to the fields of `nc`.
+    ///
+    /// # Safety
+    /// As [`before_handler`](Self::before_handler).
+    pub(super) unsafe fn after_handler(&self) {
+        // SAFETY: no other thread touches it, as the caller promises.
+        let nc = unsafe { &mut *self.nc.get() };
+        if nc.flags & (MG_F_SEND_AND_CLOSE | MG_F_CLOSE_IMMEDIATELY) != 0 {
+            let graceful = nc.flags & MG_F_CLOSE_IMMEDIATELY == 0;
+            nc.flags &= !(MG_F_SEND_AND_CLOSE | MG_F_CLOSE_IMMEDIATELY);
+            let code = if self.conn.awaits_connect() { Code::HookAborted } else { Code::ClosedByClient };
+            // A connection that is being freed needs no closing.
+            let _ = self.conn.drop_link(code, graceful);
+        }
+        // SAFETY: as above.
+        let applied = unsafe { &mut *self.applied_limit.get() };
+        if nc.recv_mbuf_limit != *applied {
+            *applied = nc.recv_mbuf_limit;
+            let _ = self.conn.set_receive_limit(nc.recv_mbuf_limit);
+        }
+    }
+
+    /// A new attempt begins: what `nc` shows starts anew.
+    ///
+    /// # Safety
+    /// As [`before_handler`](Self::before_handler).
+    pub(super) unsafe fn attempt_begins(&self) {
+        let limit = self.conn.receive_limit();
+        // SAFETY: no other thread touches it, as the caller promises.
+        let nc = unsafe { &mut *self.nc.get() };
+        nc.flags &= !(MG_F_SEND_AND_CLOSE | MG_F_CLOSE_IMMEDIATELY);
+        nc.flags |= MG_F_RESOLVING | MG_F_CONNECTING;
+        nc.err = 0;
+        nc.recv_mbuf_limit = limit;
+        // SAFETY: as above.
+        unsafe { *self.applied_limit.get() = limit };
+    }
+
+    /// An attempt ended, or a connection.
+    ///
+    /// # Safety
+    /// As [`before_handler`](Self::before_handler).
+    pub(super) unsafe fn attempt_ended(&self, os: c_int) {
+        // SAFETY: no other thread touches it, as the caller promises.
+        let nc = unsafe { &mut *self.nc.get() };
+        nc.flags &= !(MG_F_RESOLVING | MG_F_CONNECTING);
+        nc.err = os;
+        *lock(&self.prepared) = None;
+    }
+
+    pub(super) fn prepare(&self, params: &ConnectParams) {
+        *lock(&self.prepared) = Some(params.clone());
+    }
+
+    pub(super) fn prepared(&self) -> Option<ConnectParams> {
+        lock(&self.prepared).clone()
+    }
+
+    /// mg_set_timer().
+    pub(super) fn set_timer(&self, timestamp: f64) -> Result<f64, Code> {
+        if !timestamp.is_finite() {
+            return Err(Code::BadArgument);
+        }
+        let conn = self.conn()?;
+        let before = core::mem::replace(&mut *lock(&self.timer), timestamp);
+        let at = (timestamp > 0.0).then(|| {
+            let ahead = (timestamp - wall_clock()).clamp(0.0, 1e12);
+            self.home.driver().now() + Span::micros((ahead * 1e6) as u64)
+        });
+        conn.set_timer(at)?;
+        Ok(before)
+    }
+
+    /// The timer came: the time it was set for.
+    pub(super) fn timer_came(&self) -> f64 {
+        core::mem::replace(&mut *lock(&self.timer), 0.0)
+    }
+
+    pub(super) fn by_hand(&self, closed: bool) {
+        self.closed_by_hand.store(closed, Ordering::Relaxed);
+    }
+}
+
+/// The connection of an `nc`.
+///
+/// # Safety
+/// `nc` is NULL or points to a `struct mg_connection` whose connection was not freed.
+pub(super) unsafe fn conn_of<'a>(nc: *mut mg_connection) -> Result<&'a Handle, Code> {
+    if nc.is_null() {
+        return Err(Code::NullArgument);
+    }
+    // SAFETY: not NULL, and valid as the caller promises. This field never changes, so it may be read
+    // from any thread.
+    let handle: *mut c_void = unsafe { (*nc).priv_1 };
+    if handle.is_null() {
+        return Err(Code::BadArgument);
+    }
+    // SAFETY: this library's connections have their own handle there.
+    let handle = unsafe { &*handle.cast::<Handle>() };
+    if handle.nc() != nc {
+        return Err(Code::BadArgument);
+    }
+    handle.conn()?;
+    Ok(handle)
+}

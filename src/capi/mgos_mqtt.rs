@@ -1,0 +1,248 @@
+//! The global MQTT connection, as in Mongoose OS: publish, subscribe, and never think about the connection.
+//!
+//! The global connection has the system configuration (mgos_sys_config.h, sections `mqtt` and `mqtt1`). It is
+//! made on first use, on the default loop; if `mqtt.enable` is set it connects by itself in the loop's first
+//! round, comes back after every loss, and uses the server of `mqtt1` as its backup. Handlers and
+//! subscriptions may be registered before there is a configuration.
+//!
+//! Something has to drive the loop: call mongoose_poll(ms) or mgos_mqtt_loop_poll(NULL, ms) again and
+//! again, or mgos_mqtt_loop_start(NULL) once. The other functions of the library, for the same connection, take
+//! its handle: mgos_mqtt_global().
+//!
+//! Everything that mgos_mqtt_conn.h says about ownership, threads and errors holds here, too.
+
+use core::ffi::{c_char, c_int, c_void};
+
+use super::boundary::{status, text, value};
+use super::callbacks::{CONNECTION_KINDS, SUBSCRIPTION_KINDS, UserData, event_handler, message_handler};
+use super::handle::{Handle, global};
+use super::mgos_config::mgos_config_mqtt;
+use super::profiles::source as profile_source;
+use super::mgos_mongoose::{mg_connection, mg_event_handler_t};
+use super::mgos_mqtt_conn::{mgos_mqtt_conn, mgos_mqtt_connect_fn_t, publish, unsubscribe};
+use crate::client::Kind;
+use crate::error::Code;
+use crate::wire::QoS;
+use std::sync::atomic::Ordering;
+
+/// The QoS of mgos_mqtt_sub() and mgos_mqtt_global_subscribe().
+pub const MGOS_MQTT_SUBSCRIBE_QOS: c_int = 1;
+
+/// Is given a message. Topic and message are not NUL-terminated texts but pointers and lengths, valid until it
+/// returns; `msg` is never NULL, and one NUL byte follows it, which `msg_len` does not count.
+pub type sub_handler_t = Option<
+    unsafe extern "C" fn(
+        nc: *mut mg_connection,
+        topic: *const c_char,
+        topic_len: c_int,
+        msg: *const c_char,
+        msg_len: c_int,
+        ud: *mut c_void,
+    ),
+>;
+
+/// Makes the global connection. Not needed: every function here does it. May be called any number of times.
+/// False without memory or file descriptors.
+#[unsafe(no_mangle)]
+pub extern "C" fn mgos_mqtt_init() -> bool {
+    value(false, || global().map(|_| true))
+}
+
+/// The handle of the global connection, for every function that takes one. NULL without memory or file
+/// descriptors.
+#[unsafe(no_mangle)]
+pub extern "C" fn mgos_mqtt_global() -> *mut mgos_mqtt_conn {
+    value(core::ptr::null_mut(), || Ok(global()?.as_ptr()))
+}
+
+/// Subscribes to a topic with QoS 1 (MGOS_MQTT_SUBSCRIBE_QOS), as mgos_mqtt_conn_sub() does: the handler gets
+/// MG_EV_MQTT_PUBLISH, MG_EV_MQTT_SUBACK, MG_EV_MQTT_PUBACK and MG_EV_MQTT_PUBCOMP of own messages whose topic matches,
+/// and MG_EV_CLOSE.
+///
+/// # Safety
+/// `topic` is NULL or a C string; `handler` can be called with `ud` until the subscription ends.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_global_subscribe(
+    topic: super::mgos_mongoose::mg_str,
+    handler: mg_event_handler_t,
+    ud: *mut c_void,
+) {
+    status(|| {
+        let owner = global()?;
+        // SAFETY: promised by the caller.
+        let filter = unsafe { super::boundary::bytes(topic.p.cast(), topic.len) }?;
+        let filter = core::str::from_utf8(filter).map_err(|_| Code::BadUtf8)?;
+        let (identity, callback) = event_handler(owner, handler, UserData::new(ud, None))?;
+        owner.conn()?.subscribe(filter, QoS::AtLeastOnce, identity, SUBSCRIPTION_KINDS, callback)
+    });
+}
+
+/// Adds a handler, as mgos_mqtt_conn_add_handler() does.
+///
+/// # Safety
+/// `handler` can be called with `ud` from now on.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_add_global_handler(handler: mg_event_handler_t, ud: *mut c_void) {
+    status(|| {
+        let owner = global()?;
+        let (identity, callback) = event_handler(owner, handler, UserData::new(ud, None))?;
+        owner.conn()?.add_handler(identity, CONNECTION_KINDS, callback)
+    });
+}
+
+/// Sets the connect hook, as mgos_mqtt_conn_set_connect_fn() does.
+///
+/// # Safety
+/// `cb` can be called with `fn_arg` until it is replaced.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_set_connect_fn(cb: mgos_mqtt_connect_fn_t, fn_arg: *mut c_void) {
+    let global = mgos_mqtt_global();
+    // SAFETY: the global connection or NULL; the rest is promised by the caller.
+    unsafe { super::mgos_mqtt_conn::mgos_mqtt_conn_set_connect_fn(global, cb, fn_arg) };
+}
+
+/// The `nc` of the global connection while it is up; NULL otherwise.
+#[unsafe(no_mangle)]
+pub extern "C" fn mgos_mqtt_get_global_conn() -> *mut mg_connection {
+    // SAFETY: the global connection or NULL.
+    unsafe { super::mgos_mqtt_conn::mgos_mqtt_conn_nc(mgos_mqtt_global()) }
+}
+
+/// Wants the connection up, at once; as mgos_mqtt_conn_connect().
+#[unsafe(no_mangle)]
+pub extern "C" fn mgos_mqtt_global_connect() -> bool {
+    // SAFETY: the global connection or NULL.
+    unsafe { super::mgos_mqtt_conn::mgos_mqtt_conn_connect(mgos_mqtt_global()) }
+}
+
+/// Closes the connection and stops trying until mgos_mqtt_global_connect(); as mgos_mqtt_conn_disconnect().
+#[unsafe(no_mangle)]
+pub extern "C" fn mgos_mqtt_global_disconnect() {
+    // SAFETY: the global connection or NULL.
+    unsafe { super::mgos_mqtt_conn::mgos_mqtt_conn_disconnect(mgos_mqtt_global()) };
+}
+
+/// Whether the global connection is up.
+#[unsafe(no_mangle)]
+pub extern "C" fn mgos_mqtt_global_is_connected() -> bool {
+    // SAFETY: the global connection or NULL.
+    unsafe { super::mgos_mqtt_conn::mgos_mqtt_conn_is_connected(mgos_mqtt_global()) }
+}
+
+/// Publishes `len` bytes at `message` to `topic`; as mgos_mqtt_conn_pub(). NULL with 0 is an empty payload.
+///
+/// Returns the packet id (never 0), or 0 if the message was not accepted.
+///
+/// # Safety
+/// `topic` is NULL or a C string, `message` has `len` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_pub(
+    topic: *const c_char,
+    message: *const c_void,
+    len: usize,
+    qos: c_int,
+    retain: bool,
+) -> u16 {
+    value(0, || {
+        // SAFETY: promised by the caller.
+        let payload = unsafe { super::boundary::bytes(message.cast(), len) }?;
+        // SAFETY: promised by the caller.
+        unsafe { publish(global()?, topic, payload, qos, retain) }
+    })
+}
+
+/// The C compiler's own type; the header has it from <stdarg.h>.
+#[cfg(cbindgen)]
+pub struct va_list;
+
+#[cfg(cbindgen)]
+unsafe extern "C" {
+    /// Publishes JSON that is made from a format string; as mgos_mqtt_conn_pubf():
+    ///
+    ///     mgos_mqtt_pubf("sensor/1", 1, false, "{t: %.1f, unit: %Q, ok: %B}", 21.5, "C", 1);
+    ///     // {"t": 21.5, "unit": "C", "ok": true}
+    pub fn mgos_mqtt_pubf(
+        topic: *const c_char,
+        qos: c_int,
+        retain: bool,
+        json_fmt: *const c_char,
+        ...
+    ) -> u16;
+
+    /// mgos_mqtt_pubf() with its arguments in a list. The caller's `ap` is not advanced.
+    pub fn mgos_mqtt_pubv(
+        topic: *const c_char,
+        qos: c_int,
+        retain: bool,
+        json_fmt: *const c_char,
+        ap: va_list,
+    ) -> u16;
+}
+
+/// Subscribes to a topic with QoS 1 (MGOS_MQTT_SUBSCRIBE_QOS). `handler` gets every message that matches, and
+/// nothing else; messages are acknowledged after it returned. Stays until mgos_mqtt_unsub(), over all
+/// reconnects; may be called before there is a connection. Errors are in mgos_mqtt_last_error().
+///
+/// # Safety
+/// `topic` is NULL or a C string; `handler` can be called with `ud` until the subscription ends.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_sub(topic: *const c_char, handler: sub_handler_t, ud: *mut c_void) {
+    status(|| {
+        let owner = global()?;
+        // SAFETY: promised by the caller.
+        let filter = unsafe { text(topic) }?;
+        let (identity, callback) = message_handler(owner, handler, UserData::new(ud, None))?;
+        owner.conn()?.subscribe(filter, QoS::AtLeastOnce, identity, Kind::Message.bit(), callback)
+    });
+}
+
+/// Takes back the newest subscription to exactly this topic; as mgos_mqtt_conn_unsub().
+///
+/// # Safety
+/// `topic` is NULL or a C string.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_unsub(topic: *const c_char) -> bool {
+    // SAFETY: promised by the caller.
+    value(false, || unsafe { unsubscribe(global()?, topic) })
+}
+
+/// Payload bytes of QoS 1 and 2 messages that are not acknowledged, plus all bytes that wait to be written.
+#[unsafe(no_mangle)]
+pub extern "C" fn mgos_mqtt_num_unsent_bytes() -> usize {
+    value(0, || Ok(global()?.conn()?.unsent_bytes()))
+}
+
+/// The next packet id; as mgos_mqtt_conn_get_packet_id().
+#[unsafe(no_mangle)]
+pub extern "C" fn mgos_mqtt_get_packet_id() -> u16 {
+    value(0, || global()?.conn()?.next_packet_id())
+}
+
+/// The highest QoS of later publishes and subscriptions; as mgos_mqtt_conn_set_max_qos().
+#[unsafe(no_mangle)]
+pub extern "C" fn mgos_mqtt_set_max_qos(qos: c_int) {
+    // SAFETY: the global connection or NULL.
+    unsafe { super::mgos_mqtt_conn::mgos_mqtt_conn_set_max_qos(mgos_mqtt_global(), qos) };
+}
+
+/// Replaces the configuration of the main server; as mgos_mqtt_conn_set_config(). A connection that is down is
+/// opened, unless mgos_mqtt_global_disconnect() closed it or the configuration is not enabled.
+///
+/// # Safety
+/// `cfg` is NULL or valid; its strings are NULL or C strings.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_set_config(cfg: *const mgos_config_mqtt) -> bool {
+    value(false, || {
+        let handle: &Handle = global()?;
+        if cfg.is_null() {
+            return Err(Code::NullArgument);
+        }
+        let conn = handle.conn()?;
+        // SAFETY: not NULL, and promised by the caller.
+        conn.set_profile(unsafe { profile_source(cfg) }?)?;
+        if !handle.closed_by_hand.load(Ordering::Relaxed) && !conn.is_busy() {
+            conn.connect_by_itself();
+        }
+        Ok(true)
+    })
+}

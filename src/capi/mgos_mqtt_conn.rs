@@ -1,0 +1,591 @@
+//! Connections: the calls of Mongoose OS with a handle of their own, and what the original lacked.
+//!
+//! A connection belongs to a loop (mgos_mqtt_loop.h), which has to be driven for anything to happen. Once
+//! mgos_mqtt_conn_connect() was called it stays connected: it comes back after every loss, subscribes again and
+//! sends what was not acknowledged. It stops only when it is told to.
+//!
+//! OWNERSHIP. Strings and data given to these functions are copied before they return. What handlers are given
+//! is valid until they return. A connection is ended by mgos_mqtt_conn_free(), or with its loop.
+//!
+//! THREADS. Every function may be called from any thread and from inside every handler; see
+//! mgos_mqtt_loop.h. Handlers run on the thread that drives the loop.
+//!
+//! ERRORS. A call that returns false, 0 or NULL leaves the reason in mgos_mqtt_last_error(). Passing NULL for
+//! a connection or another pointer is refused with MGOS_MQTT_NULL_ARGUMENT, never undefined.
+
+use core::ffi::{c_char, c_int, c_void};
+
+use super::boundary::{status, text, value};
+use super::callbacks::{
+    CONNECTION_KINDS, MgosHook, NcKeeper, Owner, SUBSCRIPTION_KINDS, UserData, event_handler, identity,
+};
+use super::handle::{Handle, conn_of, default_loop};
+use super::mgos_config::mgos_config_mqtt;
+use super::profiles::source as profile_source;
+use super::mgos_mongoose::{mg_connection, mg_event_handler_t, mg_send_mqtt_handshake_opts, mg_str};
+use super::mgos_mqtt_loop::mgos_mqtt_ud_free_fn_t;
+use crate::client::{ConnectHook, ProfileSource};
+use crate::config::Settings;
+use crate::error::Code;
+use crate::session::Publication;
+use crate::time::Span;
+use crate::wire::{QoS, topic};
+use std::sync::Arc;
+
+/// A connection. Opaque.
+pub struct mgos_mqtt_conn(());
+
+/// Is called when CONNECT is about to be sent, before every CONNECT, and has to send it itself with
+/// mg_send_mqtt_handshake_opt(nc, client_id, *opts): at once, or later from any thread until the CONNACK
+/// time-out. It may change `*opts` and pass another client id; or give the attempt up with
+/// `nc->flags |= MG_F_CLOSE_IMMEDIATELY`.
+///
+/// `client_id` and `opts` are what the configuration says; valid until it returns.
+pub type mgos_mqtt_connect_fn_t = Option<
+    unsafe extern "C" fn(
+        nc: *mut mg_connection,
+        client_id: *const c_char,
+        opts: *mut mg_send_mqtt_handshake_opts,
+        fn_arg: *mut c_void,
+    ),
+>;
+
+/// Creates a connection on the default loop. No network I/O happens before mgos_mqtt_conn_connect().
+///
+/// `conn_id` names it in the log. The configuration is copied, unless it is the pointer that
+/// mgos_sys_config_get_mqtt() or mgos_sys_config_get_mqtt1() returned: then the system configuration is read
+/// again at each attempt. NULL gives a connection without a server.
+///
+/// Returns NULL if the configuration is not valid (see mgos_mqtt_last_error()) or without memory.
+///
+/// # Safety
+/// `cfg` is NULL or valid; its strings are NULL or C strings.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_conn_create(
+    conn_id: c_int,
+    cfg: *const mgos_config_mqtt,
+) -> *mut mgos_mqtt_conn {
+    // SAFETY: promised by the caller.
+    unsafe { mgos_mqtt_conn_create2(conn_id, cfg, core::ptr::null()) }
+}
+
+/// As mgos_mqtt_conn_create(), with a backup server: when the wait between attempts on one has reached its
+/// maximum and one more attempt failed, the other takes over, if it is enabled; and so on in turn. A server that
+/// works is kept.
+///
+/// # Safety
+/// As mgos_mqtt_conn_create(), for both.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_conn_create2(
+    conn_id: c_int,
+    cfg: *const mgos_config_mqtt,
+    cfg2: *const mgos_config_mqtt,
+) -> *mut mgos_mqtt_conn {
+    value(core::ptr::null_mut(), || {
+        let mut profiles = Vec::new();
+        for cfg in [cfg, cfg2] {
+            if !cfg.is_null() {
+                // SAFETY: promised by the caller.
+                profiles.push(unsafe { profile_source(cfg) }?);
+            }
+        }
+        create(default_loop()?.clone(), conn_id, profiles, Settings::default())
+    })
+}
+
+/// Makes a connection with everything that the C face adds to one.
+pub(super) fn create(
+    home: Arc<super::handle::LoopHandle>,
+    conn_id: c_int,
+    profiles: Vec<ProfileSource>,
+    settings: Settings,
+) -> Result<*mut mgos_mqtt_conn, Code> {
+    let handle = Handle::create(home, conn_id, profiles, settings)?;
+    // SAFETY: just made.
+    keep_nc(unsafe { &*handle })?;
+    Ok(handle.cast())
+}
+
+/// Adds the handler that keeps the fields of `nc` up to date; before all others, so that it runs last.
+pub(super) fn keep_nc(handle: &Handle) -> Result<(), Code> {
+    let keeper = NcKeeper(Owner::of(handle));
+    let nobody = identity(core::ptr::null(), core::ptr::null_mut());
+    handle.conn()?.add_handler(nobody, NcKeeper::KINDS, Box::new(keeper))
+}
+
+/// Ends a connection. Returns at once; the handle may not be used afterwards.
+///
+/// If it is up, DISCONNECT is sent as far as that goes without waiting. Messages that were not acknowledged
+/// are given up. If another thread drives the loop, the rest happens there as soon as its present callback
+/// returns; until every user-data destructor ran, user data may be in use. If nobody drives the loop, all of
+/// it has happened when the call returns. Ignores NULL. From inside a handler of the same connection, too.
+///
+/// The global connection cannot be freed; see mgos_mqtt_global_disconnect().
+///
+/// # Safety
+/// `c` is NULL or a connection that was not freed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_conn_free(c: *mut mgos_mqtt_conn) {
+    // SAFETY: promised by the caller.
+    unsafe { mgos_mqtt_conn_free_wait(c, 0) };
+}
+
+/// As mgos_mqtt_conn_free(), and waits at most `timeout_ms` milliseconds (negative: without limit) until
+/// all of it has happened: no handler runs any more and every user-data destructor ran.
+///
+/// Returns 0; MGOS_MQTT_TIMED_OUT if that takes longer, MGOS_MQTT_BUSY inside a callback (the connection ends
+/// all the same, and the handle is gone); MGOS_MQTT_BAD_ARGUMENT for the global connection.
+///
+/// # Safety
+/// As mgos_mqtt_conn_free().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_conn_free_wait(c: *mut mgos_mqtt_conn, timeout_ms: c_int) -> c_int {
+    status(|| {
+        if c.is_null() {
+            return Ok(());
+        }
+        if super::handle::is_global(c) {
+            return Err(Code::BadArgument);
+        }
+        // SAFETY: not NULL, and promised by the caller.
+        let conn = unsafe { Handle::free(c.cast()) };
+        if conn.is_gone() || timeout_ms == 0 {
+            return Ok(());
+        }
+        let driver = &conn.context().driver;
+        let deadline = u64::try_from(timeout_ms).ok().map(|ms| driver.now() + Span::millis(ms));
+        let gone =
+            driver.wait(deadline, &mut || conn.is_gone()).map_err(super::handle::drive_code)?;
+        if gone || conn.is_gone() { Ok(()) } else { Err(Code::TimedOut) }
+    })
+}
+
+/// The connection that an `nc` belongs to; NULL for NULL and for what is not an `nc` of this library.
+///
+/// # Safety
+/// `nc` is NULL or points to a `struct mg_connection`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_conn_from_nc(nc: *mut mg_connection) -> *mut mgos_mqtt_conn {
+    // SAFETY: promised by the caller.
+    value(core::ptr::null_mut(), || Ok(unsafe { conn_of(nc) }?.as_ptr()))
+}
+
+/// The `nc` of a connection while it is up; NULL otherwise.
+///
+/// # Safety
+/// `c` is NULL or a living connection, as for all functions below.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_conn_nc(c: *mut mgos_mqtt_conn) -> *mut mg_connection {
+    value(core::ptr::null_mut(), || {
+        // SAFETY: promised by the caller.
+        let handle = unsafe { Handle::of(c) }?;
+        if handle.conn()?.is_connected() { Ok(handle.nc()) } else { Err(Code::NotConnected) }
+    })
+}
+
+/// Adds a handler. It gets MG_EV_POLL and MG_EV_TIMER; MG_EV_MQTT_CONNACK when the connection is up; messages
+/// that no subscription matched; PUBACK, PUBREC, PUBREL, PUBCOMP; SUBACK that no subscription handler took;
+/// UNSUBACK; MG_EV_MQTT_DISCONNECT and MG_EV_CLOSE when a connection that was up is closed.
+///
+/// Handlers are called newest first and stay until mgos_mqtt_conn_remove_handler(). A connection with such a
+/// handler wakes up once a second for its POLL event (`poll_tick_ms` of the options).
+///
+/// # Safety
+/// `handler` can be called with `user_data` until it is removed or the connection has ended.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_conn_add_handler(
+    c: *mut mgos_mqtt_conn,
+    handler: mg_event_handler_t,
+    user_data: *mut c_void,
+) {
+    // SAFETY: promised by the caller.
+    unsafe { mgos_mqtt_conn_add_handler_ex(c, handler, user_data, None) };
+}
+
+/// As mgos_mqtt_conn_add_handler(), with a function that takes the user data back after the last call; NULL for
+/// none. Returns 0; on an error the user data stays yours.
+///
+/// # Safety
+/// As mgos_mqtt_conn_add_handler().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_conn_add_handler_ex(
+    c: *mut mgos_mqtt_conn,
+    handler: mg_event_handler_t,
+    user_data: *mut c_void,
+    ud_free: mgos_mqtt_ud_free_fn_t,
+) -> c_int {
+    status(|| {
+        // SAFETY: promised by the caller.
+        let owner = unsafe { Handle::of(c) }?;
+        let (identity, callback) = event_handler(owner, handler, UserData::new(user_data, ud_free))?;
+        owner.conn()?.add_handler(identity, CONNECTION_KINDS, callback)
+    })
+}
+
+/// Removes the newest handler that was added with this function and user data. It is not called any more when
+/// this returns, unless it is running on another thread right now; the user data is taken back after its last
+/// call. Returns 0, or MGOS_MQTT_NOT_FOUND.
+///
+/// # Safety
+/// See mgos_mqtt_conn_nc().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_conn_remove_handler(
+    c: *mut mgos_mqtt_conn,
+    handler: mg_event_handler_t,
+    user_data: *mut c_void,
+) -> c_int {
+    status(|| {
+        // SAFETY: promised by the caller.
+        let owner = unsafe { Handle::of(c) }?;
+        let function = handler.ok_or(Code::NullArgument)?;
+        let removed = owner.conn()?.remove_handler(identity(function as *const (), user_data));
+        if removed { Ok(()) } else { Err(Code::NotFound) }
+    })
+}
+
+/// Sets the connect hook: one slot, the last one set wins; NULL takes it away.
+///
+/// # Safety
+/// `fn` can be called with `fn_arg` until it is replaced or the connection has ended.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_conn_set_connect_fn(
+    c: *mut mgos_mqtt_conn,
+    r#fn: mgos_mqtt_connect_fn_t,
+    fn_arg: *mut c_void,
+) {
+    status(|| {
+        // SAFETY: promised by the caller.
+        let handle = unsafe { Handle::of(c) }?;
+        let hook = r#fn.map(|function| {
+            let data = UserData::new(fn_arg, None);
+            Arc::new(MgosHook { owner: Owner::of(handle), function: Some(function), data })
+                as Arc<dyn ConnectHook>
+        });
+        handle.conn()?.set_hook(hook)
+    });
+}
+
+/// Wants the connection up: begins an attempt in the loop's next round, cancelling the wait for the next one if
+/// there is one. While it is closing, it comes back as soon as that is done; while it is up or on its way, nothing
+/// happens.
+///
+/// False if there is nothing to try: no server (MGOS_MQTT_DISABLED), a configuration that is not enabled
+/// (likewise) or has a bad address (MGOS_MQTT_BAD_ADDRESS), `require_time` and a clock that is not set
+/// (MGOS_MQTT_TIME_NOT_SET; it tries again by itself). True means that the attempt begins, not more: see
+/// MGOS_MQTT_EV_CONNECT_RESULT.
+///
+/// # Safety
+/// See mgos_mqtt_conn_nc().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_conn_connect(c: *mut mgos_mqtt_conn) -> bool {
+    value(false, || {
+        // SAFETY: promised by the caller.
+        let handle = unsafe { Handle::of(c) }?;
+        handle.by_hand(false);
+        handle.conn()?.connect().map(|()| true)
+    })
+}
+
+/// Closes the connection, if there is one, and stops trying until mgos_mqtt_conn_connect(). What was published
+/// before is written first, then DISCONNECT, so that the server does not publish the will (MQTT 3.1.1,
+/// section 3.14). Handlers get MG_EV_CLOSE when it is done; until then the connection counts as up.
+/// Messages and subscriptions are kept for the next connection.
+///
+/// # Safety
+/// See mgos_mqtt_conn_nc().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_conn_disconnect(c: *mut mgos_mqtt_conn) {
+    status(|| {
+        // SAFETY: promised by the caller.
+        let handle = unsafe { Handle::of(c) }?;
+        handle.by_hand(true);
+        handle.conn()?.disconnect()
+    });
+}
+
+/// As mgos_mqtt_conn_disconnect(), but at once and without DISCONNECT: the server publishes the will.
+///
+/// # Safety
+/// See mgos_mqtt_conn_nc().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_conn_abort(c: *mut mgos_mqtt_conn) {
+    status(|| {
+        // SAFETY: promised by the caller.
+        let handle = unsafe { Handle::of(c) }?;
+        handle.by_hand(true);
+        handle.conn()?.abort()
+    });
+}
+
+/// Closes the connection as mgos_mqtt_conn_disconnect() does and opens it again.
+///
+/// # Safety
+/// See mgos_mqtt_conn_nc().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_conn_reconnect(c: *mut mgos_mqtt_conn) {
+    status(|| {
+        // SAFETY: promised by the caller.
+        let handle = unsafe { Handle::of(c) }?;
+        let conn = handle.conn()?;
+        conn.disconnect()?;
+        conn.connect()
+    });
+}
+
+/// Whether the connection is up: from CONNACK until it is closed. Takes no lock.
+///
+/// # Safety
+/// See mgos_mqtt_conn_nc().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_conn_is_connected(c: *mut mgos_mqtt_conn) -> bool {
+    // SAFETY: promised by the caller.
+    value(false, || Ok(unsafe { Handle::of(c) }?.conn()?.is_connected()))
+}
+
+/// Publishes `msg` to `topic`. Topic and payload are copied; a payload of `{NULL, 0}` is an empty one.
+///
+/// `qos` is lowered to the connection's maximum. QoS 1 and 2 are queued while there is no connection or the
+/// in-flight window is full, and sent again after a reconnect until they are acknowledged; QoS 0 is sent
+/// once.
+///
+/// Returns the packet id (never 0), which PUBACK or PUBCOMP will bring again; it is in use until then. 0 if the
+/// message was not accepted: MGOS_MQTT_NOT_CONNECTED (QoS 0, or no queue), MGOS_MQTT_QUEUE_FULL,
+/// MGOS_MQTT_TOO_LARGE, MGOS_MQTT_BAD_TOPIC, MGOS_MQTT_BAD_UTF8, MGOS_MQTT_BAD_QOS, MGOS_MQTT_NO_MORE_MSGIDS,
+/// MGOS_MQTT_NO_MEMORY.
+///
+/// # Safety
+/// `topic` is NULL or a C string, `msg` has `msg.len` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_conn_pub(
+    c: *mut mgos_mqtt_conn,
+    topic: *const c_char,
+    msg: mg_str,
+    qos: c_int,
+    retain: bool,
+) -> u16 {
+    value(0, || {
+        // SAFETY: promised by the caller.
+        let handle = unsafe { Handle::of(c) }?;
+        // SAFETY: promised by the caller.
+        let payload = unsafe { super::boundary::bytes(msg.p.cast(), msg.len) }?;
+        // SAFETY: promised by the caller.
+        unsafe { publish(handle, topic, payload, qos, retain) }
+    })
+}
+
+/// Publishes, for all faces.
+///
+/// # Safety
+/// `topic` is NULL or a C string.
+pub(super) unsafe fn publish(
+    handle: &Handle,
+    topic: *const c_char,
+    payload: &[u8],
+    qos: c_int,
+    retain: bool,
+) -> Result<u16, Code> {
+    // SAFETY: promised by the caller.
+    let topic = unsafe { text(topic) }?;
+    let qos = u8::try_from(qos).ok().and_then(|q| QoS::try_from(q).ok()).ok_or(Code::BadQos)?;
+    let message = Publication { topic, payload, qos, retain, reserve_id: true };
+    Ok(handle.conn()?.publish(&message)?.packet_id)
+}
+
+/// The C compiler's own type; the header has it from <stdarg.h>.
+#[cfg(cbindgen)]
+pub struct va_list;
+
+#[cfg(cbindgen)]
+unsafe extern "C" {
+    /// Publishes JSON that is made from a format string; see json_printf() in mgos_json.h for the format.
+    /// As mgos_mqtt_conn_pub() otherwise; returns 0 also if the format has an unsupported conversion
+    /// (MGOS_MQTT_BAD_FORMAT) or is empty.
+    pub fn mgos_mqtt_conn_pubf(
+        c: *mut mgos_mqtt_conn,
+        topic: *const c_char,
+        qos: c_int,
+        retain: bool,
+        json_fmt: *const c_char,
+        ...
+    ) -> u16;
+
+    /// mgos_mqtt_conn_pubf() with its arguments in a list. The caller's `ap` is not advanced.
+    pub fn mgos_mqtt_conn_pubv(
+        c: *mut mgos_mqtt_conn,
+        topic: *const c_char,
+        qos: c_int,
+        retain: bool,
+        json_fmt: *const c_char,
+        ap: va_list,
+    ) -> u16;
+}
+
+/// Subscribes: now if the connection is up, and again after every CONNACK until mgos_mqtt_conn_unsub(). The handler
+/// gets MG_EV_MQTT_PUBLISH for messages that match, MG_EV_MQTT_SUBACK (the result is the first byte of
+/// `payload`: the granted QoS, or 0x80 and above for a refusal), MG_EV_MQTT_PUBACK and MG_EV_MQTT_PUBCOMP of own messages
+/// whose topic matches, and MG_EV_CLOSE.
+///
+/// A message goes to every handler whose filter matches, newest first, and is acknowledged after the
+/// last one returned. The same topic, handler and user data twice is one subscription. `qos` is lowered to the
+/// connection's maximum. Errors are in mgos_mqtt_last_error(): MGOS_MQTT_BAD_FILTER, MGOS_MQTT_BAD_QOS, ...
+///
+/// # Safety
+/// `topic` is NULL or a C string; `handler` can be called with `user_data` until the subscription ends.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_conn_sub(
+    c: *mut mgos_mqtt_conn,
+    topic: *const c_char,
+    qos: c_int,
+    handler: mg_event_handler_t,
+    user_data: *mut c_void,
+) {
+    // SAFETY: promised by the caller.
+    unsafe { mgos_mqtt_conn_sub_ex(c, topic, qos, handler, user_data, None) };
+}
+
+/// As mgos_mqtt_conn_sub(), with a function that takes the user data back after the last call; NULL for none.
+/// Returns 0; on an error the user data stays yours.
+///
+/// # Safety
+/// As mgos_mqtt_conn_sub().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_conn_sub_ex(
+    c: *mut mgos_mqtt_conn,
+    topic: *const c_char,
+    qos: c_int,
+    handler: mg_event_handler_t,
+    user_data: *mut c_void,
+    ud_free: mgos_mqtt_ud_free_fn_t,
+) -> c_int {
+    status(|| {
+        // SAFETY: promised by the caller.
+        let owner = unsafe { Handle::of(c) }?;
+        // SAFETY: promised by the caller.
+        let filter = unsafe { text(topic) }?;
+        subscribe(owner, filter, qos, handler, UserData::new(user_data, ud_free))
+    })
+}
+
+fn subscribe(
+    owner: &Handle,
+    filter: &str,
+    qos: c_int,
+    handler: mg_event_handler_t,
+    data: UserData,
+) -> Result<(), Code> {
+    let Some(qos) = u8::try_from(qos).ok().and_then(|q| QoS::try_from(q).ok()) else {
+        data.disarm();
+        return Err(Code::BadQos);
+    };
+    let (identity, callback) = event_handler(owner, handler, data)?;
+    owner.conn()?.subscribe(filter, qos, identity, SUBSCRIPTION_KINDS, callback)
+}
+
+/// mgos_mqtt_conn_sub() with the topic as pointer and length.
+///
+/// # Safety
+/// As mgos_mqtt_conn_sub().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_conn_sub_s(
+    c: *mut mgos_mqtt_conn,
+    topic: mg_str,
+    qos: c_int,
+    h: mg_event_handler_t,
+    ud: *mut c_void,
+) {
+    status(|| {
+        // SAFETY: promised by the caller.
+        let owner = unsafe { Handle::of(c) }?;
+        // SAFETY: promised by the caller.
+        let filter = unsafe { super::boundary::bytes(topic.p.cast(), topic.len) }?;
+        let filter = core::str::from_utf8(filter).map_err(|_| Code::BadUtf8)?;
+        subscribe(owner, filter, qos, h, UserData::new(ud, None))
+    });
+}
+
+/// Takes back the newest subscription to exactly this filter, also while there is no connection. The server is
+/// told when it was the filter's last one. The user data is not freed (unless it was given with a function for
+/// that). True if there was one.
+///
+/// # Safety
+/// `topic` is NULL or a C string.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_conn_unsub(c: *mut mgos_mqtt_conn, topic: *const c_char) -> bool {
+    value(false, || {
+        // SAFETY: promised by the caller.
+        let handle = unsafe { Handle::of(c) }?;
+        // SAFETY: promised by the caller.
+        unsafe { unsubscribe(handle, topic) }
+    })
+}
+
+/// # Safety
+/// `topic` is NULL or a C string.
+pub(super) unsafe fn unsubscribe(handle: &Handle, topic: *const c_char) -> Result<bool, Code> {
+    // SAFETY: promised by the caller.
+    let filter = unsafe { text(topic) }?;
+    topic::valid_filter(filter).map_err(|_| Code::BadFilter)?;
+    if handle.conn()?.unsubscribe(filter, None)? { Ok(true) } else { Err(Code::NotFound) }
+}
+
+/// Payload bytes of QoS 1 and 2 messages that are not acknowledged, plus all bytes that wait to be written.
+///
+/// # Safety
+/// See mgos_mqtt_conn_nc().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_conn_num_unsent_bytes(c: *mut mgos_mqtt_conn) -> usize {
+    // SAFETY: promised by the caller.
+    value(0, || Ok(unsafe { Handle::of(c) }?.conn()?.unsent_bytes()))
+}
+
+/// The next packet id, for the raw calls of mgos_mongoose.h: counts on with every call, from 1 to 65535 and
+/// again, and skips ids in use. It is not held: use it before another is taken. 0 on an error.
+///
+/// # Safety
+/// See mgos_mqtt_conn_nc().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_conn_get_packet_id(c: *mut mgos_mqtt_conn) -> u16 {
+    // SAFETY: promised by the caller.
+    value(0, || unsafe { Handle::of(c) }?.conn()?.next_packet_id())
+}
+
+/// The highest QoS of later publishes and subscriptions: 0, 1 or 2; higher ones are lowered to it.
+/// Negative: what the configuration says.
+///
+/// # Safety
+/// See mgos_mqtt_conn_nc().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_conn_set_max_qos(c: *mut mgos_mqtt_conn, qos: c_int) {
+    status(|| {
+        // SAFETY: promised by the caller.
+        let handle = unsafe { Handle::of(c) }?;
+        if qos > 2 {
+            return Err(Code::BadQos);
+        }
+        handle.conn()?.set_max_qos((qos >= 0).then_some(qos))
+    });
+}
+
+/// Replaces the configuration of the main server. A connection that is up or on its way is closed in order
+/// (handlers get MG_EV_CLOSE) and opened again with the new one; one that is down stays down. With `enable`
+/// off it is closed and does not come back. Subscriptions, handlers and queued messages are kept.
+///
+/// The configuration is copied as by mgos_mqtt_conn_create(). False if it is not valid; then nothing changed.
+///
+/// # Safety
+/// `cfg` is NULL or valid; its strings are NULL or C strings.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_conn_set_config(
+    c: *mut mgos_mqtt_conn,
+    cfg: *const mgos_config_mqtt,
+) -> bool {
+    value(false, || {
+        // SAFETY: promised by the caller.
+        let handle = unsafe { Handle::of(c) }?;
+        if cfg.is_null() {
+            return Err(Code::NullArgument);
+        }
+        // SAFETY: not NULL, and promised by the caller.
+        handle.conn()?.set_profile(unsafe { profile_source(cfg) }?).map(|()| true)
+    })
+}

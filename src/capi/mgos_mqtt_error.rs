@@ -1,0 +1,166 @@
+//! Errors: numbers, names, sentences, and where they are kept.
+//!
+//! Every call keeps its own error for the thread that made it: mgos_mqtt_last_error() right after a call that
+//! returned false, 0 or NULL tells why. What happens to a connection later (a name that cannot be resolved,
+//! a refused CONNECT, a lost link) is kept by the connection: mgos_mqtt_conn_last_error().
+//!
+//! Numbers are never reused and never renumbered. They lie below -1000, so none can be taken for an errno
+//! or for a return code of MQTT, which is kept beside them as the server sent it.
+
+use core::ffi::{CStr, c_char, c_int};
+
+use super::boundary::{call_error, copy_out, status};
+use super::handle::Handle;
+use super::mgos_mqtt_conn::mgos_mqtt_conn;
+use crate::error::{Code, Phase};
+
+/// The phase of a connection in which an error happened.
+pub const MGOS_MQTT_PHASE_NONE: c_int = 0;
+/// A call's own arguments, or the configuration.
+pub const MGOS_MQTT_PHASE_USAGE: c_int = 1;
+/// Name resolution.
+pub const MGOS_MQTT_PHASE_DNS: c_int = 2;
+/// Opening the TCP connection.
+pub const MGOS_MQTT_PHASE_TCP: c_int = 3;
+/// An HTTP or SOCKS proxy.
+pub const MGOS_MQTT_PHASE_PROXY: c_int = 4;
+/// The TLS handshake.
+pub const MGOS_MQTT_PHASE_TLS: c_int = 5;
+/// The WebSocket upgrade.
+pub const MGOS_MQTT_PHASE_WEBSOCKET: c_int = 6;
+/// CONNECT was sent, CONNACK is awaited.
+pub const MGOS_MQTT_PHASE_CONNECT: c_int = 7;
+/// The connection was up and the server went silent.
+pub const MGOS_MQTT_PHASE_KEEP_ALIVE: c_int = 8;
+/// The connection was up.
+pub const MGOS_MQTT_PHASE_PROTOCOL: c_int = 9;
+/// The message store.
+pub const MGOS_MQTT_PHASE_STORE: c_int = 10;
+
+/// The last error of a connection's link.
+#[repr(C)]
+pub struct mgos_mqtt_error_info {
+    /// To be set by the caller to `sizeof(struct mgos_mqtt_error_info)`.
+    pub size: usize,
+    /// MGOS_MQTT_OK, or a negative number.
+    pub code: c_int,
+    /// MGOS_MQTT_PHASE_*.
+    pub phase: c_int,
+    /// The errno of the operating system, or 0.
+    pub os_errno: c_int,
+    /// The CONNACK return code as the server sent it, or -1 if none came.
+    pub connack: c_int,
+}
+
+/// The error of the last call that this thread made into the library: MGOS_MQTT_OK (0) after success, otherwise
+/// negative. This function and mgos_mqtt_strerror() do not change it.
+#[unsafe(no_mangle)]
+pub extern "C" fn mgos_mqtt_last_error() -> c_int {
+    call_error()
+}
+
+/// A sentence about the error of the last call that this thread made, with what the number cannot say: which
+/// field of a configuration, which place in a format string.
+///
+/// Written to `buf` as far as `len` bytes go, always with a NUL; returns the length of the whole text without
+/// it. 0 after success.
+///
+/// # Safety
+/// `buf` is NULL or has `len` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_last_error_text(buf: *mut c_char, len: usize) -> usize {
+    // SAFETY: promised by the caller.
+    super::boundary::with_error_text(|text| unsafe { copy_out(text, buf, len) })
+}
+
+/// A sentence about an error number, e.g. "the outgoing queue is full". Never NULL; the text belongs to the
+/// library and lives as long as the process. An unknown number has a text that says so.
+#[unsafe(no_mangle)]
+pub extern "C" fn mgos_mqtt_strerror(code: c_int) -> *const c_char {
+    Code::from_number(code).map_or(UNKNOWN, Code::c_text).as_ptr()
+}
+
+/// The name of an error number as the header writes it, e.g. "MGOS_MQTT_QUEUE_FULL". As
+/// mgos_mqtt_strerror() otherwise.
+#[unsafe(no_mangle)]
+pub extern "C" fn mgos_mqtt_error_name(code: c_int) -> *const c_char {
+    Code::from_number(code).map_or(UNKNOWN, Code::c_name).as_ptr()
+}
+
+const UNKNOWN: &CStr = c"unknown error number";
+
+/// The last error of a connection's link, of a failed attempt as well as of a connection that was up.
+/// `info->size` must be set; a smaller structure of an older header is filled as far as it goes.
+///
+/// Returns 0, or MGOS_MQTT_NULL_ARGUMENT, MGOS_MQTT_BAD_STRUCTURE. From any thread.
+///
+/// # Safety
+/// `c` is NULL or a living connection; `info` is NULL or has `info->size` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_conn_last_error(
+    c: *mut mgos_mqtt_conn,
+    info: *mut mgos_mqtt_error_info,
+) -> c_int {
+    status(|| {
+        // SAFETY: promised by the caller.
+        let handle = unsafe { Handle::of(c) }?;
+        if info.is_null() {
+            return Err(Code::NullArgument);
+        }
+        // SAFETY: not NULL; `size` is the first member, so it is there in every version.
+        let size = unsafe { (*info).size };
+        if size < size_of::<usize>() + 2 * size_of::<c_int>() {
+            return Err(Code::BadStructure);
+        }
+        let report = handle.conn()?.report();
+        let full = mgos_mqtt_error_info {
+            size,
+            code: report.code.number(),
+            phase: report.phase as c_int,
+            os_errno: report.os,
+            connack: report.connack.map_or(-1, c_int::from),
+        };
+        let n = size.min(size_of::<mgos_mqtt_error_info>());
+        // SAFETY: the caller has `size` bytes, and both sides are plain bytes.
+        unsafe { core::ptr::copy_nonoverlapping((&raw const full).cast::<u8>(), info.cast(), n) };
+        Ok(())
+    })
+}
+
+/// A sentence about the last error of a connection's link that a person can act on: what was tried, with
+/// every address, and what the server or the system said. Secrets are not in it.
+///
+/// Written to `buf` as far as `len` bytes go, always with a NUL; returns the length of the whole text without
+/// it, so that NULL and 0 ask for the size. 0 if there was no error. From any thread.
+///
+/// # Safety
+/// `c` is NULL or a living connection; `buf` is NULL or has `len` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_conn_last_error_text(
+    c: *mut mgos_mqtt_conn,
+    buf: *mut c_char,
+    len: usize,
+) -> usize {
+    super::boundary::value(0, || {
+        // SAFETY: promised by the caller.
+        let handle = unsafe { Handle::of(c) }?;
+        let report = handle.conn()?.report();
+        let text = match report.phase {
+            Phase::None => report.text,
+            phase => format!("{}: {}", phase.name(), report.text),
+        };
+        // SAFETY: promised by the caller.
+        Ok(unsafe { copy_out(&text, buf, len) })
+    })
+}
+
+/// The text of the header's error enumeration, from the one table in `src/error.rs`.
+pub fn error_enum_text() -> String {
+    let mut text = String::from("/* What went wrong: 0 is success, everything else is negative. */\nenum mgos_mqtt_error {\n");
+    for code in Code::ALL {
+        text += &format!("  /* {} */\n  MGOS_MQTT_{} = {},\n", code.text(), code.name(), code.number());
+    }
+    // Without the comma, which C89 and pedantic compilers do not like.
+    text.truncate(text.trim_end().len() - 1);
+    text + "\n};"
+}

@@ -1,0 +1,327 @@
+//! The library's own events, for everything that the handlers of Mongoose cannot tell: each attempt to connect
+//! and how it ended, the retain and duplicate flags of a message, the result of each subscription, why a
+//! connection was lost.
+//!
+//! An event is opaque and read through functions; a value that it does not have reads as 0, -1 or NULL as each
+//! function says. Events and everything they point to are valid until the handler returns.
+
+use core::ffi::{c_char, c_int, c_void};
+
+use super::boundary::{status, text, value};
+use super::callbacks::{UserData, identity, new_event_handler};
+use super::handle::Handle;
+use super::mgos_mqtt_conn::mgos_mqtt_conn;
+use super::mgos_mqtt_loop::mgos_mqtt_ud_free_fn_t;
+use crate::client::{Event, Kind};
+use crate::error::Code;
+use crate::wire::QoS;
+
+/// An event. Opaque.
+pub struct mgos_mqtt_event(());
+
+/// Is told of events. Runs on the thread that drives the loop, with no lock held; it may call every function
+/// of the library but those that poll or wait.
+pub type mgos_mqtt_event_fn_t =
+    Option<unsafe extern "C" fn(c: *mut mgos_mqtt_conn, ev: *const mgos_mqtt_event, ud: *mut c_void)>;
+
+/// An attempt to connect begins.
+pub const MGOS_MQTT_EV_CONNECTING: u32 = 1 << Kind::Connecting as u32;
+/// An attempt ended, automatic ones too: mgos_mqtt_event_error() is 0 if the connection is up now.
+/// Comes exactly once for each attempt.
+pub const MGOS_MQTT_EV_CONNECT_RESULT: u32 = 1 << Kind::ConnectResult as u32;
+/// The connection was up and is closed; mgos_mqtt_event_error() tells why.
+pub const MGOS_MQTT_EV_CLOSE: u32 = 1 << Kind::Close as u32;
+/// A message. For connection handlers: one that no subscription matched.
+pub const MGOS_MQTT_EV_MESSAGE: u32 = 1 << Kind::Message as u32;
+/// A message over the receive limit was skipped and acknowledged: topic and size are there, the payload is not.
+pub const MGOS_MQTT_EV_OVERSIZE: u32 = 1 << Kind::Oversize as u32;
+/// The server answered a subscription: mgos_mqtt_event_code() is the granted QoS, or 0x80 and above.
+pub const MGOS_MQTT_EV_SUBACK: u32 = 1 << Kind::SubAck as u32;
+/// The server answered an UNSUBSCRIBE.
+pub const MGOS_MQTT_EV_UNSUBACK: u32 = 1 << Kind::UnsubAck as u32;
+/// A QoS 1 message arrived at the server.
+pub const MGOS_MQTT_EV_PUBACK: u32 = 1 << Kind::PubAck as u32;
+/// A QoS 2 message was delivered exactly once.
+pub const MGOS_MQTT_EV_PUBCOMP: u32 = 1 << Kind::PubComp as u32;
+/// A loop round, or the tick of an idle connection. Handlers that do not ask for it cost an idle device
+/// no wake-ups.
+pub const MGOS_MQTT_EV_POLL: u32 = 1 << Kind::Poll as u32;
+
+const ALL_KINDS: u32 = MGOS_MQTT_EV_CONNECTING
+    | MGOS_MQTT_EV_CONNECT_RESULT
+    | MGOS_MQTT_EV_CLOSE
+    | MGOS_MQTT_EV_MESSAGE
+    | MGOS_MQTT_EV_OVERSIZE
+    | MGOS_MQTT_EV_SUBACK
+    | MGOS_MQTT_EV_UNSUBACK
+    | MGOS_MQTT_EV_PUBACK
+    | MGOS_MQTT_EV_PUBCOMP
+    | MGOS_MQTT_EV_POLL;
+
+/// What a subscription can be told.
+const SUBSCRIPTION_KINDS: u32 = MGOS_MQTT_EV_MESSAGE
+    | MGOS_MQTT_EV_SUBACK
+    | MGOS_MQTT_EV_PUBACK
+    | MGOS_MQTT_EV_PUBCOMP
+    | MGOS_MQTT_EV_CLOSE;
+
+/// Adds a handler for events of a connection: those whose MGOS_MQTT_EV_* are in `kinds`.
+///
+/// Handlers are called newest first; one that is added during an event does not see that event. `ud` is
+/// passed to it; `ud_free`, if not NULL, takes it back after the last call. Returns 0; on an error `ud`
+/// stays yours. The global connection is mgos_mqtt_global().
+///
+/// # Safety
+/// `c` is NULL or a living connection; the functions can be called with `ud`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_conn_on(
+    c: *mut mgos_mqtt_conn,
+    kinds: u32,
+    r#fn: mgos_mqtt_event_fn_t,
+    ud: *mut c_void,
+    ud_free: mgos_mqtt_ud_free_fn_t,
+) -> c_int {
+    status(|| {
+        // SAFETY: promised by the caller.
+        let handle = unsafe { Handle::of(c) }?;
+        if kinds == 0 || kinds & !ALL_KINDS != 0 {
+            return Err(Code::BadArgument);
+        }
+        let (_, callback) = new_event_handler(handle, r#fn, UserData::new(ud, ud_free))?;
+        handle.conn()?.add_handler(identity, kinds, callback)
+    })
+}
+
+/// Removes the newest handler that was added with this function and argument. It is not called any more
+/// when this returns, unless it is running on another thread right now; `ud_free` runs after its last call.
+///
+/// Returns 0, or MGOS_MQTT_NOT_FOUND.
+///
+/// # Safety
+/// `c` is NULL or a living connection.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_conn_off(
+    c: *mut mgos_mqtt_conn,
+    r#fn: mgos_mqtt_event_fn_t,
+    ud: *mut c_void,
+) -> c_int {
+    status(|| {
+        // SAFETY: promised by the caller.
+        let handle = unsafe { Handle::of(c) }?;
+        let function = r#fn.ok_or(Code::NullArgument)?;
+        let removed = handle.conn()?.remove_handler(identity(function as *const (), ud));
+        if removed { Ok(()) } else { Err(Code::NotFound) }
+    })
+}
+
+/// Subscribes: now if the connection is up, and after every CONNACK until mgos_mqtt_conn_unsubscribe(). The
+/// handler gets MESSAGE, SUBACK, CLOSE, and PUBACK and PUBCOMP of own messages whose topic matches.
+///
+/// `filter` and `qos` as MQTT says; the filter is copied. The same filter with the same function and
+/// argument twice is one subscription. Returns 0; on an error `ud` stays yours.
+///
+/// # Safety
+/// `c` is NULL or a living connection, `filter` NULL or a C string; the functions can be called with `ud`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_conn_subscribe(
+    c: *mut mgos_mqtt_conn,
+    filter: *const c_char,
+    qos: c_int,
+    r#fn: mgos_mqtt_event_fn_t,
+    ud: *mut c_void,
+    ud_free: mgos_mqtt_ud_free_fn_t,
+) -> c_int {
+    status(|| {
+        // SAFETY: promised by the caller.
+        let handle = unsafe { Handle::of(c) }?;
+        // SAFETY: promised by the caller.
+        let filter = unsafe { text(filter) }?;
+        crate::wire::topic::valid_filter(filter).map_err(|_| Code::BadFilter)?;
+        let qos = u8::try_from(qos).ok().and_then(|q| QoS::try_from(q).ok()).ok_or(Code::BadQos)?;
+        let (identity, callback) = new_event_handler(handle, r#fn, UserData::new(ud, ud_free))?;
+        handle.conn()?.subscribe(filter, qos, identity, SUBSCRIPTION_KINDS, callback)
+    })
+}
+
+/// Takes back a subscription made with this filter, function and argument. The server is told when it was the
+/// filter's last one. Returns 0, or MGOS_MQTT_NOT_FOUND. Works with and without a connection.
+///
+/// # Safety
+/// `c` is NULL or a living connection, `filter` NULL or a C string.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_conn_unsubscribe(
+    c: *mut mgos_mqtt_conn,
+    filter: *const c_char,
+    r#fn: mgos_mqtt_event_fn_t,
+    ud: *mut c_void,
+) -> c_int {
+    status(|| {
+        // SAFETY: promised by the caller.
+        let handle = unsafe { Handle::of(c) }?;
+        // SAFETY: promised by the caller.
+        let filter = unsafe { text(filter) }?;
+        let function = r#fn.ok_or(Code::NullArgument)?;
+        let found = handle.conn()?.unsubscribe(filter, Some(identity(function as *const (), ud)))?;
+        if found { Ok(()) } else { Err(Code::NotFound) }
+    })
+}
+
+/// # Safety
+/// `ev` is NULL or the event of a handler that has not returned.
+unsafe fn read<'a, T>(ev: *const mgos_mqtt_event, none: T, get: impl FnOnce(&Event<'a>) -> Option<T>) -> T {
+    // SAFETY: NULL, or a pointer to an Event as the handlers get it.
+    let event = unsafe { ev.cast::<Event<'a>>().as_ref() };
+    value(None, || Ok(event.and_then(get))).unwrap_or(none)
+}
+
+/// Which event it is: one MGOS_MQTT_EV_*; 0 for NULL.
+///
+/// # Safety
+/// `ev` is NULL or the event of a handler that has not returned, as for all functions below.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_event_kind(ev: *const mgos_mqtt_event) -> u32 {
+    // SAFETY: promised by the caller.
+    unsafe { read(ev, 0, |event| Some(event.kind().bit())) }
+}
+
+/// The topic name, or the filter of a SUBACK. Not NUL-terminated: its length goes to `*len`, if `len` is not
+/// NULL. NULL and 0 without one.
+///
+/// # Safety
+/// See mgos_mqtt_event_kind(); `len` is NULL or valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_event_topic(ev: *const mgos_mqtt_event, len: *mut usize) -> *const c_char {
+    let get = |event: &Event<'_>| match event {
+        Event::Message(message) => Some((message.topic.as_ptr(), message.topic.len())),
+        Event::Oversize { topic, .. } => Some((topic.as_ptr(), topic.len())),
+        Event::SubAck { filter: Some(filter), .. } => Some((filter.as_ptr(), filter.len())),
+        Event::PubAck(_, Some(topic)) | Event::PubComp(_, Some(topic)) => Some((topic.as_ptr(), topic.len())),
+        _ => None,
+    };
+    // SAFETY: promised by the caller.
+    let (start, n) = unsafe { read(ev, (core::ptr::null(), 0), get) };
+    // SAFETY: NULL or valid, as the caller promises.
+    if let Some(len) = unsafe { len.as_mut() } {
+        *len = n;
+    }
+    start.cast()
+}
+
+/// The payload of a message: never NULL for a message, also when it is empty; one NUL byte follows it, which is
+/// not counted. Its length goes to `*len`, if `len` is not NULL. For OVERSIZE: NULL, with the length that it
+/// had.
+///
+/// # Safety
+/// See mgos_mqtt_event_kind(); `len` is NULL or valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_event_payload(ev: *const mgos_mqtt_event, len: *mut usize) -> *const c_void {
+    let get = |event: &Event<'_>| match event {
+        Event::Message(message) => Some((message.payload.as_ptr(), message.payload.len())),
+        Event::Oversize { size, .. } => Some((core::ptr::null(), *size)),
+        _ => None,
+    };
+    // SAFETY: promised by the caller.
+    let (start, n) = unsafe { read(ev, (core::ptr::null(), 0), get) };
+    // SAFETY: NULL or valid, as the caller promises.
+    if let Some(len) = unsafe { len.as_mut() } {
+        *len = n;
+    }
+    start.cast()
+}
+
+/// The quality of service of a message; -1 without one.
+///
+/// # Safety
+/// See mgos_mqtt_event_kind().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_event_qos(ev: *const mgos_mqtt_event) -> c_int {
+    let get = |event: &Event<'_>| match event {
+        Event::Message(message) => Some(message.qos as c_int),
+        Event::Oversize { qos, .. } => Some(*qos as c_int),
+        _ => None,
+    };
+    // SAFETY: promised by the caller.
+    unsafe { read(ev, -1, get) }
+}
+
+/// Whether the server had the message retained (MQTT 3.1.1, section 3.3.1.3).
+///
+/// # Safety
+/// See mgos_mqtt_event_kind().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_event_retain(ev: *const mgos_mqtt_event) -> bool {
+    // SAFETY: promised by the caller.
+    unsafe { read(ev, false, |event| matches!(event, Event::Message(m) if m.retain).then_some(true)) }
+}
+
+/// Whether the message may have been delivered before (MQTT 3.1.1, section 3.3.1.1).
+///
+/// # Safety
+/// See mgos_mqtt_event_kind().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_event_dup(ev: *const mgos_mqtt_event) -> bool {
+    // SAFETY: promised by the caller.
+    unsafe { read(ev, false, |event| matches!(event, Event::Message(m) if m.dup).then_some(true)) }
+}
+
+/// The packet id of a message, SUBACK, UNSUBACK, PUBACK or PUBCOMP; 0 without one.
+///
+/// # Safety
+/// See mgos_mqtt_event_kind().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_event_packet_id(ev: *const mgos_mqtt_event) -> u16 {
+    let get = |event: &Event<'_>| match event {
+        Event::Message(message) => Some(message.packet_id),
+        Event::PubAck(ack, _) | Event::PubComp(ack, _) => Some(ack.packet_id),
+        Event::SubAck { packet_id, .. } | Event::UnsubAck(packet_id) => Some(*packet_id),
+        _ => None,
+    };
+    // SAFETY: promised by the caller.
+    unsafe { read(ev, 0, get) }
+}
+
+/// The server's code as it sent it: of CONNACK for CONNECT_RESULT, of one filter for SUBACK. -1 if none
+/// came.
+///
+/// # Safety
+/// See mgos_mqtt_event_kind().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_event_code(ev: *const mgos_mqtt_event) -> c_int {
+    let get = |event: &Event<'_>| match event {
+        Event::ConnectResult { connack, .. } => connack.map(c_int::from),
+        Event::SubAck { code, .. } => Some(c_int::from(*code)),
+        _ => None,
+    };
+    // SAFETY: promised by the caller.
+    unsafe { read(ev, -1, get) }
+}
+
+/// Why an attempt failed or a connection was closed: MGOS_MQTT_*; 0 for success and for other events. More,
+/// with a sentence, is in mgos_mqtt_conn_last_error().
+///
+/// # Safety
+/// See mgos_mqtt_event_kind().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_event_error(ev: *const mgos_mqtt_event) -> c_int {
+    let get = |event: &Event<'_>| match event {
+        Event::ConnectResult { error, .. } => Some(error.number()),
+        Event::Close(report) => Some(report.code.number()),
+        _ => None,
+    };
+    // SAFETY: promised by the caller.
+    unsafe { read(ev, 0, get) }
+}
+
+/// Whether the server had kept the session (MQTT 3.1.1, section 3.2.2.2); for CONNECT_RESULT.
+///
+/// # Safety
+/// See mgos_mqtt_event_kind().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_event_session_present(ev: *const mgos_mqtt_event) -> bool {
+    let get = |event: &Event<'_>| match event {
+        Event::ConnectResult { session_present, .. } => Some(*session_present),
+        _ => None,
+    };
+    // SAFETY: promised by the caller.
+    unsafe { read(ev, false, get) }
+}

@@ -1,0 +1,201 @@
+//! The loop: what makes connections live.
+//!
+//! A loop owns connections. There is a default one, made on first use, for the global connection and those of
+//! mgos_mqtt_conn_create(); NULL means it wherever a loop is asked for. A loop is driven in one of three
+//! ways, which may change at any time, on the same handle:
+//!
+//! 1. by your own code, with mgos_mqtt_loop_poll();
+//! 2. by a foreign event loop (epoll, libuv, GLib): watch mgos_mqtt_loop_fd() for reading, wake up after
+//!    mgos_mqtt_loop_timeout() milliseconds, and call mgos_mqtt_loop_process() for either;
+//! 3. by a thread of its own, with mgos_mqtt_loop_start().
+//!
+//! THREADS. Every function of the library may be called from any thread, at any time, and from inside every
+//! callback, unless it says otherwise. Callbacks run on the thread that drives the loop, with no lock held.
+//!
+//! | callback                     | may call                                | must not                  |
+//! |------------------------------|-----------------------------------------|---------------------------|
+//! | event and message handlers   | everything, also free any connection    | poll or wait: BUSY        |
+//! | connect hook                 | everything                              | poll or wait: BUSY        |
+//! | log function                 | everything                              | poll or wait: BUSY        |
+//! | user-data destructor         | everything but its own connection       | poll or wait: BUSY        |
+//! | printer of `%M`              | everything; runs on the caller's thread | -                         |
+//!
+//! A callback must return: no longjmp() and no C++ exception out of it. After fork() the child's calls fail
+//! with MGOS_MQTT_FORKED and touch nothing of the parent's.
+
+use core::ffi::{c_char, c_int, c_void};
+use std::sync::Arc;
+
+use super::boundary::{status, value};
+use super::callbacks::{LogFunction, UserData};
+use super::handle::{LoopHandle, drive_code};
+use crate::client::{Level, Sink};
+use crate::error::Code;
+
+/// A loop. Opaque.
+pub struct mgos_mqtt_loop(());
+
+/// Takes a log record: how important it is (MGOS_MQTT_LOG_*), the number that the connection was created
+/// with, and a line without a line break. `text` is valid until it returns. Secrets are never in it.
+pub type mgos_mqtt_log_fn_t =
+    Option<unsafe extern "C" fn(level: c_int, conn_id: c_int, text: *const c_char, ud: *mut c_void)>;
+
+/// Takes user data back: called once, after the last call of the callback it was given for, and with no
+/// lock held. Usually free().
+pub type mgos_mqtt_ud_free_fn_t = Option<unsafe extern "C" fn(ud: *mut c_void)>;
+
+/// Something does not work.
+pub const MGOS_MQTT_LOG_ERROR: c_int = 0;
+/// Something works, but perhaps not as meant.
+pub const MGOS_MQTT_LOG_WARN: c_int = 1;
+/// Connections come and go.
+pub const MGOS_MQTT_LOG_INFO: c_int = 2;
+/// Details.
+pub const MGOS_MQTT_LOG_DEBUG: c_int = 3;
+
+/// Makes a loop. NULL without memory or file descriptors. To be ended with mgos_mqtt_loop_free().
+#[unsafe(no_mangle)]
+pub extern "C" fn mgos_mqtt_loop_create() -> *mut mgos_mqtt_loop {
+    value(core::ptr::null_mut(), || Ok(Arc::into_raw(LoopHandle::create()?).cast_mut().cast()))
+}
+
+/// Ends a loop: its thread, if it has one, and every connection on it, as mgos_mqtt_conn_free() does. The
+/// handles of those connections may not be used afterwards, nor the loop's. When it returns, all of it has
+/// happened and every user-data destructor has run.
+///
+/// Ignores NULL; the default loop cannot be freed. Returns 0, MGOS_MQTT_BUSY inside a callback,
+/// MGOS_MQTT_BAD_ARGUMENT for the default loop. Takes bounded time, whatever the network does.
+///
+/// # Safety
+/// `loop_` is NULL or came from mgos_mqtt_loop_create() and was not freed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_loop_free(loop_: *mut mgos_mqtt_loop) -> c_int {
+    status(|| {
+        if loop_.is_null() {
+            return Ok(());
+        }
+        // SAFETY: promised by the caller.
+        let handle = unsafe { LoopHandle::of(loop_) }?;
+        if super::handle::is_default(handle) {
+            return Err(Code::BadArgument);
+        }
+        handle.close()?;
+        // SAFETY: made by mgos_mqtt_loop_create, and this is the one time.
+        drop(unsafe { Arc::from_raw(loop_.cast::<LoopHandle>()) });
+        Ok(())
+    })
+}
+
+/// One round: waits until there is something to do, at most `timeout_ms` milliseconds (0: not at all,
+/// negative: without limit), and does it. Returns early and often; call it in a loop.
+///
+/// Returns 0, or MGOS_MQTT_BUSY inside a callback or while the loop has a thread of its own. If another
+/// thread polls already, it waits for its turn, at most `timeout_ms`.
+///
+/// # Safety
+/// `loop_` is NULL (the default loop) or a living loop.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_loop_poll(loop_: *mut mgos_mqtt_loop, timeout_ms: c_int) -> c_int {
+    // SAFETY: promised by the caller.
+    status(|| unsafe { LoopHandle::of(loop_) }?.poll(timeout_ms))
+}
+
+/// A file descriptor for a foreign event loop. It becomes readable when mgos_mqtt_loop_process() has something
+/// to do; watch it for reading, level- or edge-triggered. It belongs to the loop: do not read, write
+/// or close it. The same for the loop's whole life. Negative without one.
+///
+/// # Safety
+/// `loop_` is NULL (the default loop) or a living loop.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_loop_fd(loop_: *mut mgos_mqtt_loop) -> c_int {
+    // SAFETY: promised by the caller.
+    value(-1, || Ok(unsafe { LoopHandle::of(loop_) }?.driver().fd()))
+}
+
+/// After how many milliseconds mgos_mqtt_loop_process() has to be called even if the file descriptor does not
+/// become readable; -1: not at all. Ask again after each mgos_mqtt_loop_process(). Calls from other
+/// threads that make it shorter make the file descriptor readable.
+///
+/// # Safety
+/// `loop_` is NULL (the default loop) or a living loop.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_loop_timeout(loop_: *mut mgos_mqtt_loop) -> c_int {
+    value(-1, || {
+        // SAFETY: promised by the caller.
+        let handle = unsafe { LoopHandle::of(loop_) }?;
+        let timeout = handle.driver().next_timeout();
+        Ok(timeout.map_or(-1, |t| c_int::try_from(t.as_millis_ceil()).unwrap_or(c_int::MAX)))
+    })
+}
+
+/// Does what there is to do, without waiting. The calling thread drives the loop meanwhile.
+///
+/// Returns 0, or MGOS_MQTT_BUSY inside a callback or while the loop has a thread of its own.
+///
+/// # Safety
+/// `loop_` is NULL (the default loop) or a living loop.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_loop_process(loop_: *mut mgos_mqtt_loop) -> c_int {
+    // SAFETY: promised by the caller.
+    status(|| unsafe { LoopHandle::of(loop_) }?.driver().process().map_err(drive_code))
+}
+
+/// Gives the loop a thread of its own; callbacks run there. Does nothing if it has one.
+///
+/// Returns 0, or MGOS_MQTT_NO_RESOURCES if no thread can be started.
+///
+/// # Safety
+/// `loop_` is NULL (the default loop) or a living loop.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_loop_start(loop_: *mut mgos_mqtt_loop) -> c_int {
+    // SAFETY: promised by the caller.
+    status(|| unsafe { LoopHandle::of(loop_) }?.driver().start("mgos_mqtt").map_err(drive_code))
+}
+
+/// Ends the loop's own thread and waits for that; from inside one of its callbacks it ends after the present
+/// round. Connections stay, and live on when the loop is driven again. Does nothing without a thread.
+///
+/// # Safety
+/// `loop_` is NULL (the default loop) or a living loop.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_loop_stop(loop_: *mut mgos_mqtt_loop) -> c_int {
+    // SAFETY: promised by the caller.
+    status(|| unsafe { LoopHandle::of(loop_) }?.driver().stop().map_err(drive_code))
+}
+
+/// Sets where log records of a loop and its connections go: all that are at least as important as `level`
+/// (MGOS_MQTT_LOG_*). NULL switches the log off, which is the default: nothing is ever printed by
+/// itself.
+///
+/// `fn` runs on the thread that drives the loop, with no lock held. `ud` is passed to it; `ud_free`, if
+/// not NULL, takes it back when the function is replaced or the loop freed. An unknown level is refused
+/// with MGOS_MQTT_BAD_ARGUMENT, and `ud` stays yours.
+///
+/// # Safety
+/// `loop_` is NULL (the default loop) or a living loop; the functions can be called with `ud`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_loop_set_log(
+    loop_: *mut mgos_mqtt_loop,
+    level: c_int,
+    r#fn: mgos_mqtt_log_fn_t,
+    ud: *mut c_void,
+    ud_free: mgos_mqtt_ud_free_fn_t,
+) -> c_int {
+    status(|| {
+        // SAFETY: promised by the caller.
+        let handle = unsafe { LoopHandle::of(loop_) }?;
+        let level = match level {
+            MGOS_MQTT_LOG_ERROR => Level::Error,
+            MGOS_MQTT_LOG_WARN => Level::Warn,
+            MGOS_MQTT_LOG_INFO => Level::Info,
+            MGOS_MQTT_LOG_DEBUG => Level::Debug,
+            _ => return Err(Code::BadArgument),
+        };
+        let sink = r#fn.map(|function| {
+            let data = UserData::new(ud, ud_free);
+            Arc::new(LogFunction { function: Some(function), data }) as Arc<dyn Sink>
+        });
+        drop(handle.context.log.set(level, sink));
+        Ok(())
+    })
+}

@@ -1,0 +1,275 @@
+//! Everything about a connection that `struct mgos_config_mqtt` has no field for: binary wills and passwords,
+//! time-outs, limits in bytes, policies, more than two servers.
+
+use core::ffi::{c_int, c_void};
+
+use super::boundary::{bytes, status, value};
+use super::handle::{Handle, LoopHandle};
+use super::mgos_config::mgos_config_mqtt;
+use super::mgos_mqtt_conn::{create, mgos_mqtt_conn};
+use super::mgos_mqtt_loop::mgos_mqtt_loop;
+use super::profiles::fixed;
+use crate::client::ProfileSource;
+use crate::config::{
+    Backoff, OnSessionLoss, Overflow, Profile, Protocol, Resubscribe, Secret, Settings,
+};
+use crate::error::Code;
+use crate::time::Span;
+use std::sync::Arc;
+
+/// Options of a connection.
+///
+/// Set `size` to `sizeof(struct mgos_mqtt_options)` and the rest to zero, then what matters:
+///
+///     struct mgos_mqtt_options options = {.size = sizeof(options), .profiles = cfg, .num_profiles = 3};
+///
+/// In every field 0 or NULL means the default; where something can be switched off, -1 does it. The structure
+/// may grow: a program that was compiled with an older header works with a newer library, and one that
+/// uses a field which the library does not know is refused with MGOS_MQTT_BAD_STRUCTURE.
+///
+/// Everything is copied before a call returns.
+#[repr(C)]
+pub struct mgos_mqtt_options {
+    /// `sizeof(struct mgos_mqtt_options)`.
+    pub size: usize,
+    /// Complete server profiles, the main server first. They are used in turn, as
+    /// mgos_mqtt_conn_create2() says. The system configuration is not read live through this field.
+    pub profiles: *const mgos_config_mqtt,
+    /// How many.
+    pub num_profiles: usize,
+    /// The version of MQTT: 3 for 3.1, 4 for 3.1.1, which is the default. Never another one silently.
+    pub protocol_version: c_int,
+    /// The QoS of the will: 0, 1 or 2 (MQTT 3.1.1, section 3.1.2.6).
+    pub will_qos: c_int,
+    /// A binary will payload, instead of the text `will_message`; NULL for none.
+    pub will_payload: *const c_void,
+    /// Its length.
+    pub will_payload_len: usize,
+    /// A binary password, instead of the text `pass`; NULL for none.
+    pub password: *const c_void,
+    /// Its length.
+    pub password_len: usize,
+    /// By how many percent the wait before a reconnect varies: default 10, -1 is off.
+    pub jitter_percent: c_int,
+    /// 1: always wait `reconnect_timeout_min` between attempts, and stay with the first server.
+    pub fixed_delay: c_int,
+    /// How long the name service may take: default 10,000 ms, -1 is without limit.
+    pub dns_timeout_ms: c_int,
+    /// How long opening the TCP connection may take: default 10,000 ms, -1 is without limit.
+    pub tcp_timeout_ms: c_int,
+    /// How long the TLS handshake may take: default 10,000 ms, -1 is without limit.
+    pub tls_timeout_ms: c_int,
+    /// How long the server may take for CONNACK, a connect hook's time included: default 10,000 ms, -1 is
+    /// without limit.
+    pub connack_timeout_ms: c_int,
+    /// How long the server may take for PINGRESP: default the keep-alive, at most 10,000 ms.
+    pub pingresp_timeout_ms: c_int,
+    /// How many bytes of topics, payloads and unwritten packets may wait to be sent: default 1 MiB. A message that
+    /// does not fit is refused with MGOS_MQTT_QUEUE_FULL, or MGOS_MQTT_TOO_LARGE if it never would.
+    pub max_outgoing_bytes: usize,
+    /// How many QoS 1 and 2 messages may be unacknowledged at a time: default 20, at most 65,535.
+    pub in_flight_window: c_int,
+    /// What happens when the queue is full: 0 refuses the new message, 1 drops the oldest that was not sent.
+    pub overflow: c_int,
+    /// When the filters are subscribed again: 0 after every CONNACK, 1 only if the server lost the session.
+    pub resubscribe: c_int,
+    /// What happens to messages in flight when the server lost the session: 0 sends them again (a message may
+    /// then arrive twice), 1 gives them up.
+    pub on_session_loss: c_int,
+    /// After how long on a backup server the main one is tried again: default never. The connection is closed for
+    /// that; if the main server does not answer, the backup is used again at once.
+    pub fail_back_ms: c_int,
+    /// How often an idle connection gets MG_EV_POLL, if it has a handler for that: default 1,000 ms, -1 is
+    /// never.
+    pub poll_tick_ms: c_int,
+}
+
+/// The first version of the structure ends here; anything shorter was never in a header.
+const FIRST_SIZE: usize = size_of::<mgos_mqtt_options>();
+
+/// Creates a connection on a loop (NULL: the default loop) with options (NULL: defaults, and no server). No
+/// network I/O happens before mgos_mqtt_conn_connect(). `conn_id` names it in the log.
+///
+/// Returns NULL if something in the options is not valid: mgos_mqtt_last_error() has MGOS_MQTT_BAD_STRUCTURE,
+/// MGOS_MQTT_BAD_ARGUMENT, MGOS_MQTT_BAD_CONFIG and others.
+///
+/// # Safety
+/// `loop_` is NULL or a living loop; `options` is NULL or has `options->size` bytes, and what it points to is
+/// valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_conn_create_on(
+    loop_: *mut mgos_mqtt_loop,
+    conn_id: c_int,
+    options: *const mgos_mqtt_options,
+) -> *mut mgos_mqtt_conn {
+    value(core::ptr::null_mut(), || {
+        // SAFETY: promised by the caller.
+        let home = unsafe { LoopHandle::shared(loop_) }?;
+        // SAFETY: promised by the caller.
+        let (profiles, settings) = unsafe { read(options) }?;
+        create(home, conn_id, profiles, settings)
+    })
+}
+
+/// Changes a connection's options. Limits and policies hold at once; profiles, if there are any, replace
+/// all that the connection had and are used from the next attempt on. Returns 0 or a negative error; then nothing
+/// changed.
+///
+/// # Safety
+/// `c` is NULL or a living connection; `options` as for mgos_mqtt_conn_create_on().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_conn_set_options(
+    c: *mut mgos_mqtt_conn,
+    options: *const mgos_mqtt_options,
+) -> c_int {
+    status(|| {
+        // SAFETY: promised by the caller.
+        let handle = unsafe { Handle::of(c) }?;
+        if options.is_null() {
+            return Err(Code::NullArgument);
+        }
+        // SAFETY: promised by the caller.
+        let (profiles, settings) = unsafe { read(options) }?;
+        let conn = handle.conn()?;
+        if !profiles.is_empty() {
+            conn.set_profiles(profiles)?;
+        }
+        conn.set_settings(settings)
+    })
+}
+
+/// The part of an options structure that this library knows, with zeros for what the caller's header did not have.
+///
+/// # Safety
+/// `options` is not NULL and has `options->size` bytes.
+unsafe fn known(options: *const mgos_mqtt_options) -> Result<mgos_mqtt_options, Code> {
+    // SAFETY: the first field is there in every version.
+    let size = unsafe { (*options).size };
+    let known = size_of::<mgos_mqtt_options>();
+    if !(FIRST_SIZE..=4096).contains(&size) {
+        return Err(Code::BadStructure);
+    }
+    if size > known {
+        let start = options.cast::<u8>();
+        // SAFETY: the caller has `size` bytes.
+        let tail = unsafe { bytes(start.add(known), size - known) }?;
+        if tail.iter().any(|byte| *byte != 0) {
+            return Err(Code::BadStructure);
+        }
+    }
+    let mut copy = core::mem::MaybeUninit::<mgos_mqtt_options>::zeroed();
+    // SAFETY: both sides have that many bytes.
+    unsafe {
+        core::ptr::copy_nonoverlapping(options.cast::<u8>(), copy.as_mut_ptr().cast::<u8>(), size.min(known));
+    }
+    // SAFETY: all fields are plain numbers and pointers, for which every byte pattern is valid.
+    Ok(unsafe { copy.assume_init() })
+}
+
+/// # Safety
+/// `options` is NULL or valid, as for mgos_mqtt_conn_create_on().
+unsafe fn read(options: *const mgos_mqtt_options) -> Result<(Vec<ProfileSource>, Settings), Code> {
+    if options.is_null() {
+        return Ok((Vec::new(), Settings::default()));
+    }
+    // SAFETY: not NULL, and promised by the caller.
+    let options = unsafe { known(options) }?;
+    let settings = settings(&options)?;
+    let mut profiles = Vec::new();
+    if options.num_profiles > 0 && options.profiles.is_null() {
+        return Err(Code::NullArgument);
+    }
+    for i in 0..options.num_profiles {
+        // SAFETY: the caller promises that many.
+        let cfg = unsafe { options.profiles.add(i) };
+        // SAFETY: as above.
+        let mut profile = unsafe { fixed(cfg) }?;
+        // SAFETY: the caller promises what the options point to.
+        unsafe { extend(&mut profile, &options) }?;
+        profile.validate().map_err(super::boundary::config_code)?;
+        profiles.push(ProfileSource::Fixed(Arc::new(profile)));
+    }
+    Ok((profiles, settings))
+}
+
+/// Adds to a profile what the options say for all of them.
+///
+/// # Safety
+/// What the options point to is valid.
+unsafe fn extend(profile: &mut Profile, options: &mgos_mqtt_options) -> Result<(), Code> {
+    profile.protocol = match options.protocol_version {
+        0 | 4 => Protocol::V311,
+        3 => Protocol::V31,
+        5 => return Err(Code::NotBuilt),
+        _ => return Err(Code::BadArgument),
+    };
+    let qos = u8::try_from(options.will_qos).ok().filter(|q| *q <= 2).ok_or(Code::BadQos)?;
+    // SAFETY: promised by the caller.
+    let payload = unsafe { bytes(options.will_payload.cast(), options.will_payload_len) }?;
+    if !options.will_payload.is_null() && profile.will.is_none() {
+        return Err(Code::BadConfig);
+    }
+    if let Some(will) = &mut profile.will {
+        will.qos = qos;
+        if !options.will_payload.is_null() {
+            will.payload = payload.to_vec();
+        }
+    }
+    if !options.password.is_null() {
+        // SAFETY: promised by the caller.
+        let password = unsafe { bytes(options.password.cast(), options.password_len) }?;
+        profile.pass = Some(Secret(password.to_vec()));
+    }
+    let timeouts = &mut profile.timeouts;
+    timeouts.dns = span(options.dns_timeout_ms, timeouts.dns)?;
+    timeouts.tcp = span(options.tcp_timeout_ms, timeouts.tcp)?;
+    timeouts.tls = span(options.tls_timeout_ms, timeouts.tls)?;
+    timeouts.connack = span(options.connack_timeout_ms, timeouts.connack)?;
+    timeouts.pingresp = match options.pingresp_timeout_ms {
+        0 => None,
+        ms => Some(Span::millis(u64::try_from(ms).map_err(|_| Code::BadArgument)?)),
+    };
+    Ok(())
+}
+
+fn settings(options: &mgos_mqtt_options) -> Result<Settings, Code> {
+    let default = Settings::default();
+    Ok(Settings {
+        max_outgoing_bytes: match options.max_outgoing_bytes {
+            0 => default.max_outgoing_bytes,
+            bytes => bytes,
+        },
+        in_flight_window: match options.in_flight_window {
+            0 => default.in_flight_window,
+            n => u16::try_from(n).map_err(|_| Code::BadArgument)?,
+        },
+        overflow: either(options.overflow, Overflow::Refuse, Overflow::DropOldest)?,
+        resubscribe: either(options.resubscribe, Resubscribe::Always, Resubscribe::WhenSessionLost)?,
+        on_session_loss: either(options.on_session_loss, OnSessionLoss::Resend, OnSessionLoss::Report)?,
+        backoff: either(options.fixed_delay, Backoff::Doubling, Backoff::Fixed)?,
+        jitter_percent: match options.jitter_percent {
+            0 => default.jitter_percent,
+            -1 => 0,
+            n => u8::try_from(n).ok().filter(|n| *n <= 100).ok_or(Code::BadArgument)?,
+        },
+        fail_back: span(options.fail_back_ms, default.fail_back)?,
+        poll_tick: span(options.poll_tick_ms, default.poll_tick)?,
+    })
+}
+
+/// A time-out: 0 is the default, -1 off.
+fn span(ms: c_int, default: Span) -> Result<Span, Code> {
+    match ms {
+        0 => Ok(default),
+        -1 => Ok(Span::ZERO),
+        ms => Ok(Span::millis(u64::try_from(ms).map_err(|_| Code::BadArgument)?)),
+    }
+}
+
+fn either<T>(choice: c_int, zero: T, one: T) -> Result<T, Code> {
+    match choice {
+        0 => Ok(zero),
+        1 => Ok(one),
+        _ => Err(Code::BadArgument),
+    }
+}
