@@ -1,6 +1,31 @@
 //! The C face: one file per generated header (see tests/headers.rs), and the only `unsafe`.
+//!
+//! | file            | what                                                                |
+//! |-----------------|---------------------------------------------------------------------|
+//! | `mgos_*.rs`     | the exported functions, and nothing else; each is a header          |
+//! | `boundary.rs`   | what every call passes: panics, pointers, the call's error          |
+//! | `handle.rs`     | what stands behind the handles, and the default loop and connection |
+//! | `callbacks.rs`  | C functions as handlers of the client                               |
+//! | `profiles.rs`   | C configurations as the client's server profiles                    |
+//! | `config/`       | the configuration structure and the system configuration            |
+//! | `json/`         | the variadic functions and their formatter                          |
 #![allow(non_camel_case_types)]
 
+mod boundary;
+mod callbacks;
+mod config;
+mod handle;
 mod json;
+mod profiles;
+
+pub mod mgos_config;
 pub mod mgos_json;
+pub mod mgos_mongoose;
+pub mod mgos_mqtt;
+pub mod mgos_mqtt_conn;
+pub mod mgos_mqtt_error;
+pub mod mgos_mqtt_event;
+pub mod mgos_mqtt_loop;
+pub mod mgos_mqtt_options;
 pub mod mgos_mqtt_version;
+pub mod mgos_sys_config;

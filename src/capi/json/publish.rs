@@ -1,18 +1,10 @@
 //! Where a formatted payload goes, and where a refusal is reported.
-//!
-//! joined by the lead: the two bodies below are stand-ins until the publish of the C face and the
-//! thread-local error exist. Nothing else in `capi/json` knows either.
 
 use core::ffi::{c_char, c_int};
 
 use super::format::FormatError;
-
-/// The handle of the C face. joined by the lead: becomes the one of `mgos_mqtt.rs`.
-#[allow(non_camel_case_types, reason = "the name in C")]
-#[repr(C)]
-pub(super) struct mgos_mqtt_conn {
-    _opaque: [u8; 0],
-}
+use crate::capi::boundary::{explain, set_call_error};
+pub(super) use crate::capi::mgos_mqtt_conn::mgos_mqtt_conn;
 
 /// Publishes `payload`, as `mgos_mqtt_conn_pub` does; `conn` NULL is the global connection. Checks
 /// topic and QoS. Called with no lock held. Returns the packet id, or 0 if nothing was accepted.
@@ -27,14 +19,25 @@ pub(super) unsafe fn publish_bytes(
     qos: c_int,
     retain: bool,
 ) -> u16 {
-    // joined by the lead
-    let _ = (conn, topic, payload, qos, retain);
-    0
+    use crate::capi::boundary::value;
+    use crate::capi::handle::{Handle, global};
+    use crate::capi::mgos_mqtt_conn::publish;
+    value(0, || {
+        let handle = if conn.is_null() {
+            global()?
+        } else {
+            // SAFETY: not NULL, so a living connection, as the caller promises.
+            unsafe { Handle::of(conn) }?
+        };
+        // SAFETY: promised by the caller.
+        unsafe { publish(handle, topic, payload, qos, retain) }
+    })
 }
 
-/// Keeps why a call printed or published nothing, as the thread's last error. joined by the lead.
+/// Keeps why a call printed or published nothing, as the thread's last error.
 pub(super) fn report(error: &FormatError, fmt: &[u8]) {
-    let _ = (error.code, error.offset, error.text(fmt));
+    set_call_error(error.code);
+    explain(&error.text(fmt));
     #[cfg(test)]
     recorder::record_error(*error);
 }
