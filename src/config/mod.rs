@@ -6,12 +6,18 @@
 
 pub mod address;
 mod address_error;
+#[cfg(test)]
+mod address_tests;
+mod check;
 mod error;
+mod from_section;
 mod profile;
+pub mod schema;
 mod settings;
 
 pub use address::{Address, Scheme};
 pub use address_error::AddressError;
 pub use error::{ConfigError, Position};
 pub use profile::{Profile, Protocol, Secret, Timeouts, Will};
+pub use schema::{Section, SectionId};
 pub use settings::{Backoff, OnSessionLoss, Overflow, Resubscribe, Settings};
