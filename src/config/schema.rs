@@ -95,11 +95,8 @@ impl FieldInfo {
         if (min..=max).contains(&number) {
             return Ok(());
         }
-        Err(if min <= f64::from(i32::MIN) {
-            format!("{number} is larger than {max}")
-        } else {
-            format!("{number} is not between {min} and {max}")
-        })
+        let number = if number.abs() < 1e15 { format!("{number}") } else { format!("{number:e}") };
+        Err(format!("{number} is not between {min} and {max}"))
     }
 }
 
@@ -229,7 +226,7 @@ schema! {
     /// Whether the server keeps the will.
     WillRetain, will_retain: bool = Bool(false);
     /// The highest QoS that is used; negative is no limit.
-    MaxQos, max_qos: i32 = Int(2), -2_147_483_648 ..= 2;
+    MaxQos, max_qos: i32 = Int(2), -32_768 ..= 2;
     /// The largest packet that is received, in bytes; 0 is no limit. (Mongoose OS: 3,072.)
     RecvMbufLimit, recv_mbuf_limit: i32 = Int(4_194_304), 0 ..= 2_147_483_647;
     /// Connect only when the wall clock is set.
@@ -351,8 +348,8 @@ mod tests {
         let check = |field: Field, n: f64| field.info().check_number(n);
         assert_eq!(check(Field::KeepAlive, 65_535.0), Ok(()));
         assert_eq!(check(Field::KeepAlive, 65_536.0), Err("65536 is not between 0 and 65535".into()));
-        assert_eq!(check(Field::MaxQos, -7.0), Ok(()));
-        assert_eq!(check(Field::MaxQos, 3.0), Err("3 is larger than 2".into()));
+        assert_eq!(check(Field::MaxQos, -1.0), Ok(()));
+        assert_eq!(check(Field::MaxQos, 3.0), Err("3 is not between -32768 and 2".into()));
         assert_eq!(check(Field::ReconnectTimeoutMin, f64::NAN), Err("NaN is not a number".into()));
         assert_eq!(
             check(Field::ReconnectTimeoutMax, f64::INFINITY),
