@@ -1,0 +1,29 @@
+# The front door. Everything behind it can be called directly: cargo, cmake --preset, scripts/.
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+.PHONY: help demo test headers abi-update clean
+
+help: ## what there is
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+demo: ## build the library and run an example
+	@scripts/setup.sh build
+	@cmake --preset release -DMGOS_MQTT_BUILD_TESTS=OFF -B build/demo
+	@cmake --build build/demo
+	@build/demo/c_examples/version
+
+test: ## everything that needs no other server; ends with "N passed, N failed"
+	@scripts/setup.sh build test
+	@scripts/test.sh
+
+headers: ## write include/*.h anew from src/capi/
+	@MGOS_MQTT_UPDATE_HEADERS=1 cargo test --locked --quiet --test headers
+
+abi-update: headers ## record exported names and types under abi/, after a meant change
+	@scripts/setup.sh build test
+	@cmake --preset release
+	@cmake --build --preset release --target mgos_mqtt_cargo
+	@scripts/abi.sh update build/release/lib
+
+clean: ## remove everything that was built
+	rm -rf build target

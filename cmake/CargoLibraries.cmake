@@ -1,0 +1,94 @@
+# The two libraries, built by Cargo, as imported targets. Defines for the install rules and tests
+#   MGOS_MQTT_SO_FILE, MGOS_MQTT_SO_NAME   libmgos_mqtt.so.1.2.3, libmgos_mqtt.so.1
+#   MGOS_MQTT_LIB_DIR                      where they lie in the build tree (may hold $<CONFIG>)
+#   MGOS_MQTT_NATIVE_LIBS                  what a program with the static library links besides
+#   MGOS_MQTT_FEATURES_ON                  the Cargo features that were chosen
+
+# Compared with rustc's own list by the test package.native_libs.
+set(MGOS_MQTT_NATIVE_LIBS -lgcc_s -lutil -lrt -lpthread -lm -ldl -lc)
+
+if(CMAKE_CROSSCOMPILING AND NOT MGOS_MQTT_RUST_TARGET)
+  message(FATAL_ERROR "This is a cross build: set MGOS_MQTT_RUST_TARGET to Rust's name of the target, e.g. "
+    "aarch64-unknown-linux-gnu (the files in cmake/toolchains/ do).")
+endif()
+
+set(MGOS_MQTT_SO_FILE "libmgos_mqtt.so.${PROJECT_VERSION}")
+# The minor version breaks compatibility while the major one is 0.
+set(MGOS_MQTT_SO_NAME "libmgos_mqtt.so.${PROJECT_VERSION_MAJOR}")
+if(PROJECT_VERSION_MAJOR EQUAL 0)
+  string(APPEND MGOS_MQTT_SO_NAME ".${PROJECT_VERSION_MINOR}")
+endif()
+
+set(MGOS_MQTT_FEATURES_ON capi)
+foreach(feature IN LISTS MGOS_MQTT_CARGO_FEATURES)
+  mgos_feature_option(option ${feature})
+  if(${option})
+    list(APPEND MGOS_MQTT_FEATURES_ON ${feature})
+  endif()
+endforeach()
+list(JOIN MGOS_MQTT_FEATURES_ON "," cargo_features)
+
+# C compilers for build scripts. Named only where Cargo would not find the same one by itself: a
+# changed CC makes Cargo compile all C code again, in each of the builds that share its directory.
+set(cargo_env "")
+if(MGOS_MQTT_RUST_TARGET)
+  string(REPLACE "-" "_" triple "${MGOS_MQTT_RUST_TARGET}")
+  string(TOUPPER "${triple}" triple_upper)
+  list(APPEND cargo_env "CC_${triple}=${CMAKE_C_COMPILER}" "AR_${triple}=${CMAKE_AR}"
+    "CARGO_TARGET_${triple_upper}_LINKER=${CMAKE_C_COMPILER}")
+else()
+  find_program(default_cc cc NO_CACHE)
+  file(REAL_PATH "${CMAKE_C_COMPILER}" real_cc)
+  if(default_cc)
+    file(REAL_PATH "${default_cc}" default_cc)
+  endif()
+  if(NOT real_cc STREQUAL default_cc)
+    list(APPEND cargo_env "CC=${CMAKE_C_COMPILER}")
+  endif()
+endif()
+
+list(TRANSFORM cargo_env REPLACE "^(.*)$" "\"\\1\"")
+list(JOIN cargo_env " " cargo_env)
+
+get_property(multi_config GLOBAL PROPERTY GENERATOR_IS_MULTI_CONFIG)
+set(MGOS_MQTT_LIB_DIR "${PROJECT_BINARY_DIR}/lib")
+if(multi_config)
+  string(APPEND MGOS_MQTT_LIB_DIR "/$<CONFIG>")
+endif()
+
+configure_file("${CMAKE_CURRENT_LIST_DIR}/cargo_build.cmake.in" "${PROJECT_BINARY_DIR}/cargo_build.cmake" @ONLY)
+# Cargo knows what is out of date, so it is always asked; the files here change only if theirs did.
+set(jobserver "")
+if(CMAKE_VERSION VERSION_GREATER_EQUAL 3.28)
+  set(jobserver JOB_SERVER_AWARE ON)
+endif()
+add_custom_target(mgos_mqtt_cargo ALL
+  COMMAND "${CMAKE_COMMAND}" "-DCONFIG=$<CONFIG>" "-DLIB_DIR=${MGOS_MQTT_LIB_DIR}" -P "${PROJECT_BINARY_DIR}/cargo_build.cmake"
+  BYPRODUCTS "${MGOS_MQTT_LIB_DIR}/${MGOS_MQTT_SO_FILE}" "${MGOS_MQTT_LIB_DIR}/libmgos_mqtt.a"
+  WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}" COMMENT "Building libmgos_mqtt with Cargo"
+  USES_TERMINAL ${jobserver} VERBATIM)
+
+add_library(mgos_mqtt_shared SHARED IMPORTED GLOBAL)
+add_library(mgos_mqtt_static STATIC IMPORTED GLOBAL)
+foreach(config IN LISTS CMAKE_CONFIGURATION_TYPES ITEMS "")
+  string(TOUPPER "${config}" suffix)
+  set(dir "${PROJECT_BINARY_DIR}/lib")
+  if(config)
+    string(PREPEND suffix "_")
+    string(APPEND dir "/${config}")
+  endif()
+  set_target_properties(mgos_mqtt_shared PROPERTIES
+    IMPORTED_LOCATION${suffix} "${dir}/${MGOS_MQTT_SO_FILE}" IMPORTED_SONAME${suffix} "${MGOS_MQTT_SO_NAME}")
+  set_target_properties(mgos_mqtt_static PROPERTIES IMPORTED_LOCATION${suffix} "${dir}/libmgos_mqtt.a")
+endforeach()
+set_target_properties(mgos_mqtt_static PROPERTIES INTERFACE_LINK_LIBRARIES "${MGOS_MQTT_NATIVE_LIBS}")
+foreach(kind IN ITEMS shared static)
+  set_target_properties(mgos_mqtt_${kind} PROPERTIES INTERFACE_INCLUDE_DIRECTORIES "${PROJECT_SOURCE_DIR}/include")
+  add_dependencies(mgos_mqtt_${kind} mgos_mqtt_cargo)
+  add_library(mgos_mqtt::${kind} ALIAS mgos_mqtt_${kind})
+endforeach()
+if(BUILD_SHARED_LIBS)
+  add_library(mgos_mqtt::mgos_mqtt ALIAS mgos_mqtt_shared)
+else()
+  add_library(mgos_mqtt::mgos_mqtt ALIAS mgos_mqtt_static)
+endif()

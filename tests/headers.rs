@@ -1,0 +1,246 @@
+//! The headers of `include/` are generated from `src/capi/` and checked in; here they are
+//! generated again and compared byte for byte. `make headers` rewrites them.
+//!
+//! One file `src/capi/mgos_*.rs` makes one header of the same name, and needs one row in
+//! [`HEADERS`]. The `//!` lines of the file become the header's opening comment, `///` lines the
+//! comments of the items; a heading `# Safety`, which is for the Rust reader, becomes a sentence.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// What a header has beyond the items that cbindgen finds in its Rust file.
+struct Header {
+    /// `src/capi/<name>.rs` and `include/<name>.h`.
+    name: &'static str,
+    /// Headers it includes beside stdbool, stddef and stdint: `<stdarg.h>`, `mgos_mqtt.h`.
+    includes: &'static [&'static str],
+    /// Items of the Rust file that stay out of the header.
+    exclude: &'static [&'static str],
+    /// C text after the includes, before everything else: macros.
+    before: fn() -> String,
+    /// C text at the end, outside `extern "C"`: `static inline` functions, mapping macros.
+    after: fn() -> String,
+}
+
+const NONE: Header =
+    Header { name: "", includes: &[], exclude: &[], before: String::new, after: String::new };
+
+const HEADERS: &[Header] = &[Header { name: "mgos_mqtt_version", before: version_macros, ..NONE }];
+
+/// The version, from Cargo.toml and nowhere else.
+fn version_macros() -> String {
+    let (version, major, minor, patch) = (
+        env!("CARGO_PKG_VERSION"),
+        env!("CARGO_PKG_VERSION_MAJOR"),
+        env!("CARGO_PKG_VERSION_MINOR"),
+        env!("CARGO_PKG_VERSION_PATCH"),
+    );
+    format!(
+        "/* The version this header belongs to. */\n\
+         #define MGOS_MQTT_VERSION_MAJOR {major}\n\
+         #define MGOS_MQTT_VERSION_MINOR {minor}\n\
+         #define MGOS_MQTT_VERSION_PATCH {patch}\n\
+         #define MGOS_MQTT_VERSION \"{version}\"\n\
+         /* One number that grows with every version, for #if. */\n\
+         #define MGOS_MQTT_VERSION_NUMBER \\\n  \
+         (MGOS_MQTT_VERSION_MAJOR * 1000000 + MGOS_MQTT_VERSION_MINOR * 1000 + MGOS_MQTT_VERSION_PATCH)"
+    )
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn rust_file(name: &str) -> PathBuf {
+    root().join("src/capi").join(format!("{name}.rs"))
+}
+
+/// The names (without extension) of the files `mgos_*.<extension>` of a directory.
+fn stems(dir: &str, extension: &str) -> BTreeSet<String> {
+    fs::read_dir(root().join(dir))
+        .unwrap_or_else(|e| panic!("{dir}: {e}"))
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|e| e == extension))
+        .map(|path| path.file_stem().unwrap().to_str().unwrap().to_string())
+        .filter(|stem| stem.starts_with("mgos_"))
+        .collect()
+}
+
+/// The `struct`, `union` and `enum` types that a Rust file declares, as `(name, "struct name")`.
+/// cbindgen sees one file at a time and would write the types of the others without their tag.
+fn tags(rust: &str) -> impl Iterator<Item = (String, String)> {
+    rust.lines().filter_map(|line| {
+        let rest = line.trim_start().strip_prefix("pub ")?;
+        let (kind, rest) = rest.split_once(' ')?;
+        let name: String = rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+        matches!(kind, "struct" | "union" | "enum").then(|| (name.clone(), format!("{kind} {name}")))
+    })
+}
+
+/// The `//!` lines of a Rust file as a C comment.
+fn opening_comment(rust: &str) -> String {
+    let mut comment = String::from("/*\n");
+    for line in rust.lines().map_while(|line| line.strip_prefix("//!")) {
+        comment += format!(" *{line}").trim_end();
+        comment += "\n";
+    }
+    comment + " */"
+}
+
+fn config() -> cbindgen::Config {
+    cbindgen::Config::from_file(root().join("cbindgen.toml")).unwrap()
+}
+
+/// The text of a header whose Rust source is `rust`, with the `foreign` types of other headers.
+fn generate(header: &Header, rust_file: &Path, foreign: BTreeMap<String, String>) -> String {
+    let rust = fs::read_to_string(rust_file).unwrap_or_else(|e| panic!("{}: {e}", rust_file.display()));
+    let mut config = config();
+    let guard = format!("{}_H", header.name.to_uppercase());
+    config.header = Some(opening_comment(&rust));
+    config.include_guard = Some(guard.clone());
+    for include in header.includes {
+        match include.strip_prefix('<').and_then(|name| name.strip_suffix('>')) {
+            Some(system) => config.sys_includes.push(system.to_string()),
+            None => config.includes.push(include.to_string()),
+        }
+    }
+    let before = (header.before)();
+    config.after_includes = (!before.is_empty()).then(|| format!("\n{before}"));
+    config.export.exclude.extend(header.exclude.iter().map(|item| item.to_string()));
+    config.export.rename.extend(foreign);
+
+    let mut text = Vec::new();
+    cbindgen::Builder::new()
+        .with_config(config)
+        .with_src(rust_file)
+        .generate()
+        .unwrap_or_else(|e| panic!("{}: {e}", rust_file.display()))
+        .write(&mut text);
+    let mut text = plain_comments(&String::from_utf8(text).unwrap());
+    let after = (header.after)();
+    if !after.is_empty() {
+        // cbindgen's own trailer would stand behind the include guard.
+        let end = text.rfind(&format!("#endif  /* {guard}")).expect("no end of the include guard");
+        text.insert_str(end, &format!("{after}\n\n"));
+    }
+    text
+}
+
+/// Rust's conventions in comments, for the C reader: no link brackets, no `# Safety` heading.
+fn plain_comments(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut lines = text.lines().peekable();
+    while let Some(line) = lines.next() {
+        if line.trim() == "* # Safety" {
+            // The heading and its first line become one: "The caller's part: ...".
+            let first = lines.next().unwrap_or_default();
+            let (indent, words) = first.split_once("* ").unwrap_or(("", first));
+            out += &format!("{indent}* The caller's part: {words}");
+        } else {
+            out += &line.replace("[`", "`").replace("`]", "`");
+        }
+        out += "\n";
+    }
+    out
+}
+
+fn generate_row(header: &Header) -> String {
+    let foreign = stems("src/capi", "rs")
+        .iter()
+        .filter(|stem| *stem != header.name)
+        .flat_map(|stem| tags(&fs::read_to_string(rust_file(stem)).unwrap()).collect::<Vec<_>>())
+        .collect();
+    generate(header, &rust_file(header.name), foreign)
+}
+
+#[test]
+fn checked_in_headers_are_current() {
+    let update = std::env::var_os("MGOS_MQTT_UPDATE_HEADERS").is_some();
+    let mut stale = Vec::new();
+    for header in HEADERS {
+        let path = root().join("include").join(format!("{}.h", header.name));
+        let wanted = generate_row(header);
+        let found = fs::read_to_string(&path).unwrap_or_default();
+        if found == wanted {
+            continue;
+        }
+        if update {
+            fs::write(&path, &wanted).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+            println!("wrote include/{}.h", header.name);
+            continue;
+        }
+        let same = wanted.lines().zip(found.lines()).take_while(|(a, b)| a == b).count();
+        stale.push(format!(
+            "include/{}.h, line {}: is `{}`, should be `{}`",
+            header.name,
+            same + 1,
+            found.lines().nth(same).unwrap_or("(the end)"),
+            wanted.lines().nth(same).unwrap_or("(the end)"),
+        ));
+    }
+    assert!(stale.is_empty(), "run `make headers`:\n{}", stale.join("\n"));
+}
+
+#[test]
+fn every_capi_file_has_a_row_and_a_header() {
+    let rows: BTreeSet<String> = HEADERS.iter().map(|header| header.name.to_string()).collect();
+    assert_eq!(rows.len(), HEADERS.len(), "two rows of HEADERS have the same name");
+    assert_eq!(rows, stems("src/capi", "rs"), "rows of HEADERS (left) and src/capi/mgos_*.rs (right)");
+    assert_eq!(rows, stems("include", "h"), "rows of HEADERS (left) and include/*.h (right)");
+}
+
+/// The conventions that the files of src/capi/ rely on, shown on a small example: the prototypes
+/// of variadic functions, types of other headers, and comments.
+#[test]
+fn conventions() {
+    let dir = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let file = dir.join("mgos_example.rs");
+    fs::write(
+        &file,
+        r#"//! What it is for.
+use super::mgos_mqtt::mgos_mqtt_conn;
+
+/// The C compiler's own type; cbindgen leaves it out.
+#[cfg(cbindgen)]
+pub struct va_list;
+
+#[cfg(cbindgen)]
+unsafe extern "C" {
+    /// Publishes what a [`printf`]-like format makes.
+    pub fn mgos_example_pubf(c: *mut mgos_mqtt_conn, format: *const c_char, ...) -> u16;
+    pub fn mgos_example_pubv(c: *mut mgos_mqtt_conn, format: *const c_char, ap: va_list) -> u16;
+}
+
+/// Frees.
+///
+/// # Safety
+/// `c` is NULL or valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_example_free(c: *mut mgos_mqtt_conn, size: usize) {}
+"#,
+    )
+    .unwrap();
+    let header = Header {
+        name: "mgos_example",
+        includes: &["<stdarg.h>", "mgos_mqtt.h"],
+        after: || "#define mg_example_free mgos_example_free".to_string(),
+        ..NONE
+    };
+    let foreign = tags("pub struct mgos_mqtt_conn {\n pub enum mgos_x{").collect();
+    let text = generate(&header, &file, foreign);
+    for wanted in [
+        "/*\n * What it is for.\n */",
+        "#ifndef MGOS_EXAMPLE_H\n#define MGOS_EXAMPLE_H\n",
+        "#include <stdarg.h>\n#include \"mgos_mqtt.h\"\n",
+        "uint16_t mgos_example_pubf(struct mgos_mqtt_conn *c, const char *format, ...);",
+        "uint16_t mgos_example_pubv(struct mgos_mqtt_conn *c, const char *format, va_list ap);",
+        " * Publishes what a `printf`-like format makes.\n",
+        " * The caller's part: `c` is NULL or valid.\n",
+        "void mgos_example_free(struct mgos_mqtt_conn *c, size_t size);",
+        "#define mg_example_free mgos_example_free\n\n#endif  /* MGOS_EXAMPLE_H */\n",
+    ] {
+        assert!(text.contains(wanted), "{wanted:?} is not in\n{text}");
+    }
+    assert!(!text.contains("struct va_list") && !text.contains("defined("), "{text}");
+}

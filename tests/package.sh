@@ -1,0 +1,110 @@
+#!/usr/bin/env bash
+# One way to use the library, from the outside: tests/package.sh <part>. ctest runs the parts and
+# sets what they are told through the environment; see tests/CMakeLists.txt.
+set -euo pipefail
+: "${SOURCE:?}" "${BUILD:?}" "${WORK:?}" "${CMAKE:?}" "${CC:?}" "${RUSTC:?}" "${LIBDIR:?}" "${VERSION:?}" \
+  "${SO_FILE:?}" "${SO_NAME:?}" "${FEATURES:?}" "${CARGO_DIR:?}" "${CONFIG?}"
+
+rm -rf "$WORK"
+mkdir -p "$WORK"
+cd "$WORK"
+PREFIX=$WORK/moved
+
+fail() {
+  echo "package: $*" >&2
+  exit 1
+}
+
+# Installs the library and moves the result, so that no file can rely on where it was.
+install_moved() {
+  "$CMAKE" --install "$BUILD" --prefix "$WORK/installed" ${CONFIG:+--config "$CONFIG"} >"$WORK/install.log"
+  mv "$WORK/installed" "$PREFIX"
+  if grep -rIlF -e "$WORK/installed" -e "$BUILD" -e "$SOURCE" "$PREFIX"; then
+    fail "these installed files name a directory of the build"
+  fi
+}
+
+# Builds tests/consumer in the given way and runs its three programs.
+consume() {
+  local way=$1
+  shift
+  "$CMAKE" -S "$SOURCE/tests/consumer" -B app -DWAY="$way" -DCMAKE_C_COMPILER="$CC" -DCMAKE_BUILD_TYPE="$CONFIG" "$@"
+  "$CMAKE" --build app
+  run app/app_shared shared
+  run app/app_static static
+  run app/app_mgos_mqtt either
+}
+
+# Runs a program and looks whether it loads the shared library.
+run() {
+  local program=$1 kind=$2 loads=static
+  if readelf -d "$program" | grep -q "NEEDED.*$SO_NAME"; then loads=shared; fi
+  case $kind in
+    either) ;;
+    *) [ "$kind" = $loads ] || fail "$program should be linked with the $kind library" ;;
+  esac
+  [ "$("./$program")" = "$VERSION" ] || fail "$program does not print $VERSION"
+  echo "package: $program ($loads) runs"
+}
+
+case ${1:?} in
+  files)
+    install_moved
+    {
+      (cd "$SOURCE/include" && find . -name '*.h' -printf 'include/%f\n')
+      printf '%s\n' "$LIBDIR"/{libmgos_mqtt.a,libmgos_mqtt.so,"$SO_NAME","$SO_FILE",pkgconfig/mgos_mqtt.pc} \
+        "$LIBDIR"/cmake/mgos_mqtt/mgos_mqttConfig{,Version}.cmake
+    } | sort >expected
+    (cd "$PREFIX" && find . ! -type d -printf '%P\n') | sort >found
+    diff -u expected found || fail "the installed files are not the expected ones"
+    [ "$(readlink "$PREFIX/$LIBDIR/libmgos_mqtt.so")" = "$SO_NAME" ] || fail "libmgos_mqtt.so is no link to $SO_NAME"
+    [ "$(readlink "$PREFIX/$LIBDIR/$SO_NAME")" = "$SO_FILE" ] || fail "$SO_NAME is no link to $SO_FILE"
+    readelf -d "$PREFIX/$LIBDIR/$SO_FILE" >dynamic
+    grep -q "SONAME.*\[$SO_NAME\]" dynamic || fail "the SONAME is not $SO_NAME"
+    ;;
+  find_package)
+    install_moved
+    consume find_package -DCMAKE_PREFIX_PATH="$PREFIX" -DVERSION="${VERSION%.*}" -DFEATURES="${FEATURES//,/;}"
+    # The other choice, by the variable CMake has for it.
+    for choice in ON:shared OFF:static; do
+      rm -rf app
+      consume find_package -DCMAKE_PREFIX_PATH="$PREFIX" -DBUILD_SHARED_LIBS=${choice%:*}
+      run app/app_mgos_mqtt ${choice#*:}
+    done
+    ;;
+  add_subdirectory | fetch_content)
+    consume "$1" -DSOURCE="$SOURCE" -DMGOS_MQTT_CARGO_TARGET_DIR="$CARGO_DIR"
+    ;;
+  pkg_config)
+    install_moved
+    export PKG_CONFIG_PATH=$PREFIX/$LIBDIR/pkgconfig
+    [ "$(pkg-config --modversion mgos_mqtt)" = "$VERSION" ] || fail "pkg-config has another version"
+    # shellcheck disable=SC2046 # the words are the flags
+    "$CC" "$SOURCE/tests/consumer/main.c" $(pkg-config --cflags --libs mgos_mqtt) -Wl,-rpath,"$PREFIX/$LIBDIR" -o app_shared
+    run app_shared shared
+    # The linker takes the shared library where it finds both.
+    rm "$PREFIX/$LIBDIR"/libmgos_mqtt.so*
+    # shellcheck disable=SC2046
+    "$CC" "$SOURCE/tests/consumer/main.c" $(pkg-config --static --cflags --libs mgos_mqtt) -o app_static
+    run app_static static
+    ;;
+  two_rust_libraries)
+    install_moved
+    # With fat LTO, the case that clashes unless ours keeps its names to itself (rust#44322).
+    "$RUSTC" --edition 2024 --crate-type staticlib -C lto=fat -C opt-level=3 -C codegen-units=1 -o libsecond.a "$SOURCE/tests/package/second.rs"
+    sh "$SOURCE/cmake/localise.sh" second_ libsecond.a liblocalised.a
+    for second in libsecond.a liblocalised.a; do
+      "$CC" -I"$PREFIX/include" "$SOURCE/tests/package/two_libraries.c" "$PREFIX/$LIBDIR/libmgos_mqtt.a" $second \
+        -lgcc_s -lpthread -lm -ldl -lc -o two
+      ./two || fail "the program with $second fails"
+      echo "package: $second and libmgos_mqtt.a run in one program"
+    done
+    ;;
+  dlopen)
+    install_moved
+    readelf -d "$PREFIX/$LIBDIR/$SO_FILE" | grep -q 'FLAGS_1.*NODELETE' || fail "the library is not marked as never to be unloaded"
+    "$CC" -Wall -Wextra -Werror "$SOURCE/tests/package/dlopen.c" -o plugin_host -lpthread -ldl
+    ./plugin_host "$PREFIX/$LIBDIR/$SO_NAME"
+    ;;
+  *) fail "no part '$1'" ;;
+esac
