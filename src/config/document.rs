@@ -1,12 +1,12 @@
 //! Everything that a configuration text can say.
 
 use super::key::{Change, Key};
-use super::schema::{Section, SectionId, Value};
+use super::schema::{Section, Value};
 
 /// The system configuration, as owned data.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Document {
-    /// The server profiles, in the order of [`SectionId::ALL`].
+    /// The server profiles, in the order of [`SectionId`](super::SectionId).
     pub sections: [Section; 2],
     /// `debug.stdout_topic`.
     pub stdout_topic: Option<String>,
@@ -18,19 +18,21 @@ pub struct Document {
 
 impl Document {
     /// Applies changes, in their order.
-    pub fn apply(&mut self, changes: &[Change]) {
-        for (id, section) in SectionId::ALL.into_iter().zip(&mut self.sections) {
-            section.apply(id, changes);
-        }
+    pub fn apply(&mut self, changes: Vec<Change>) {
         for Change { key, value } in changes {
-            let Value::Text(text) = value else { continue };
             let place = match key {
+                Key::Profile(id, field) => {
+                    // Cannot fail: a change has the type of its key.
+                    let _ = self.sections[id as usize].set(field, value);
+                    continue;
+                }
                 Key::StdoutTopic => &mut self.stdout_topic,
                 Key::StderrTopic => &mut self.stderr_topic,
                 Key::DeviceId => &mut self.device_id,
-                Key::Profile(..) => continue,
             };
-            place.clone_from(text);
+            if let Value::Text(text) = value {
+                *place = text;
+            }
         }
     }
 }

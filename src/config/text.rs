@@ -13,7 +13,7 @@ use serde_core::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapA
 
 use super::error::{ConfigError, Position};
 use super::key::{Change, Group, Key, nearest};
-use super::schema::{Fallback, Section, SectionId, Value};
+use super::schema::{Fallback, Field, SectionId, Value};
 
 /// The longest text that is read: far more than any configuration, far less than any memory.
 pub const MAX_TEXT: usize = 1 << 20;
@@ -28,11 +28,18 @@ pub fn parse_document(text: &[u8]) -> Result<Vec<Change>, ConfigError> {
     run.end(found)
 }
 
-/// Reads the object of one section: `{"server": "broker:1883", …}`.
-pub fn parse_section(text: &[u8], id: SectionId) -> Result<Vec<Change>, ConfigError> {
+/// Reads the object of one section without its name: `{"server": "broker:1883", …}`. Errors then
+/// name the field alone.
+pub fn parse_section(text: &[u8]) -> Result<Vec<(Field, Value)>, ConfigError> {
+    let group = Group::Profile(SectionId::Mqtt);
     let mut run = Run::default();
-    let found = run_on(text, Object { run: &mut run, group: Some(Group::Profile(id)) });
-    run.end(found)
+    let found = run_on(text, Object { run: &mut run, group: Some(group) });
+    let changes = run.end(found).map_err(|e| e.without_section(group.name()))?;
+    let of_profile = |change: Change| match change.key {
+        Key::Profile(_, field) => Some((field, change.value)),
+        Key::StdoutTopic | Key::StderrTopic | Key::DeviceId => None,
+    };
+    Ok(changes.into_iter().filter_map(of_profile).collect())
 }
 
 /// Reads the value of one key, written without quotes: `60`, `true`, `broker:1883`.
@@ -46,20 +53,6 @@ pub fn parse_value(key: Key, text: &str) -> Result<Value, ConfigError> {
         },
     };
     convert(key, raw).map_err(|problem| ConfigError::new(key.to_string(), problem))
-}
-
-impl Section {
-    /// Applies those changes that are of section `id`.
-    pub fn apply(&mut self, id: SectionId, changes: &[Change]) {
-        for change in changes {
-            if let Key::Profile(section, field) = change.key
-                && section == id
-            {
-                // Cannot fail: a change has the type of its key.
-                let _ = self.set(field, change.value.clone());
-            }
-        }
-    }
 }
 
 fn run_on(text: &[u8], object: Object<'_>) -> serde_json::Result<()> {

@@ -7,9 +7,10 @@ use super::{Change, Document, Key, Section, Style};
 const ALL: Style = Style { pretty: false, secrets: true };
 
 fn section(text: &str) -> Result<Section, String> {
-    let changes = parse_section(text.as_bytes(), SectionId::Mqtt).map_err(|e| e.to_string())?;
     let mut section = Section::default();
-    section.apply(SectionId::Mqtt, &changes);
+    for (field, value) in parse_section(text.as_bytes()).map_err(|e| e.to_string())? {
+        assert!(section.set(field, value));
+    }
     Ok(section)
 }
 
@@ -134,11 +135,19 @@ fn deep_nesting_is_no_danger() {
 
 #[test]
 fn a_partial_text_sets_only_what_it_names() {
-    let mut s = Section { user: Some("u".into()), keep_alive: 7, ..Section::default() };
-    s.apply(SectionId::Mqtt, &parse_section(b"{\"user\": \"\"}", SectionId::Mqtt).unwrap());
-    assert_eq!(s, Section { keep_alive: 7, ..Section::default() });
-    s.apply(SectionId::Mqtt, &parse_section(b"{\"keep_alive\": 9}", SectionId::Mqtt1).unwrap());
-    assert_eq!(s.keep_alive, 7);
+    let s = Section { user: Some("u".into()), keep_alive: 7, ..Section::default() };
+    let mut document = Document { sections: [s.clone(), s.clone()], ..Document::default() };
+    document.apply(parse_document(b"{\"mqtt1\": {\"user\": \"\"}}").unwrap());
+    let changed = Section { user: None, ..s.clone() };
+    assert_eq!(document, Document { sections: [s, changed], ..Document::default() });
+}
+
+#[test]
+fn a_section_alone_has_no_name() {
+    let refusal = |text: &str| section(text).unwrap_err();
+    assert_eq!(refusal("{\"usr\": 1}"), "usr: unknown key; the nearest is user (line 1, column 6)");
+    assert_eq!(refusal("{\"user\": 1}"), "user: expected a string, found a number (line 1, column 10)");
+    assert_eq!(refusal("1"), "expected an object (line 1, column 1)");
 }
 
 #[test]
@@ -238,14 +247,14 @@ proptest! {
         let document = Document { sections: [a, b], stdout_topic, stderr_topic, device_id };
         let text = document.to_json(Style { pretty, secrets: true }).unwrap();
         let mut again = Document::default();
-        again.apply(&parse_document(text.as_bytes()).unwrap());
+        again.apply(parse_document(text.as_bytes()).unwrap());
         prop_assert_eq!(again, document);
     }
 
     #[test]
     fn no_bytes_panic(text in proptest::collection::vec(any::<u8>(), 0..200)) {
         let _ = parse_document(&text);
-        let _ = parse_section(&text, SectionId::Mqtt);
+        let _ = parse_section(&text);
     }
 
     /// Broken texts that are nearly right reach further.
@@ -254,8 +263,8 @@ proptest! {
         let mut text = s.to_json(ALL).unwrap().into_bytes();
         let cut = cut % text.len();
         text[cut] = byte;
-        let _ = parse_section(&text, SectionId::Mqtt);
+        let _ = parse_section(&text);
         text.truncate(cut);
-        prop_assert!(parse_section(&text, SectionId::Mqtt).is_err());
+        prop_assert!(parse_section(&text).is_err());
     }
 }
