@@ -48,6 +48,15 @@ impl ConfigError {
         self.key = if self.key.is_empty() { section.to_owned() } else { format!("{section}.{}", self.key) };
         self
     }
+
+    /// The same problem in a text that is this section and does not name it.
+    #[must_use]
+    pub(super) fn without_section(mut self, section: &str) -> ConfigError {
+        if let Some(rest) = self.key.strip_prefix(section) {
+            self.key = rest.strip_prefix('.').unwrap_or(rest).to_owned();
+        }
+        self
+    }
 }
 
 impl fmt::Display for ConfigError {

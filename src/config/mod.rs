@@ -6,12 +6,27 @@
 
 pub mod address;
 mod address_error;
+#[cfg(test)]
+mod address_tests;
+mod check;
+mod document;
+mod emit;
 mod error;
+mod from_section;
+mod key;
 mod profile;
+pub mod schema;
 mod settings;
+pub mod text;
+#[cfg(test)]
+mod text_tests;
 
 pub use address::{Address, Scheme};
 pub use address_error::AddressError;
+pub use document::Document;
+pub use emit::Style;
 pub use error::{ConfigError, Position};
+pub use key::{Change, Key};
 pub use profile::{Profile, Protocol, Secret, Timeouts, Will};
+pub use schema::{Section, SectionId};
 pub use settings::{Backoff, OnSessionLoss, Overflow, Resubscribe, Settings};

@@ -1,0 +1,263 @@
+//! What a profile must satisfy before it can be connected with.
+
+use super::error::ConfigError;
+use super::profile::{Profile, Protocol, Will};
+use crate::error::Code;
+use crate::wire::topic;
+
+/// The longest string or payload that CONNECT can carry.
+const MAX_CONNECT_FIELD: usize = 65_535;
+
+impl Profile {
+    /// The first thing that is wrong; see [`Profile::problems`].
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        self.problems().into_iter().next().map_or(Ok(()), Err)
+    }
+
+    /// Everything that is wrong, in the order of the fields, at most once for each field.
+    ///
+    /// Whether there is a server at all is not checked: a profile may be made before it is known,
+    /// and [`Profile::address`] says so when it is needed.
+    pub fn problems(&self) -> Vec<ConfigError> {
+        let mut found = Vec::new();
+        let mut note = |problem: Option<ConfigError>| found.extend(problem);
+        note(self.server.as_ref().and_then(|_| self.address().err()));
+        note(self.check_client_id());
+        note(self.user.as_deref().and_then(|user| check_string("user", user)));
+        note(self.check_pass());
+        note(self.check_psk());
+        note(self.will.as_ref().and_then(|will| self.check_will(will)));
+        note(self.check_max_qos());
+        note(self.check_recv_limit());
+        note(self.check_ws_path());
+        found
+    }
+
+    fn check_client_id(&self) -> Option<ConfigError> {
+        let id = self.client_id.as_deref().unwrap_or_default();
+        if !id.is_empty() {
+            return check_string("client_id", id);
+        }
+        let problem = match self.protocol {
+            Protocol::V31 => "MQTT 3.1 needs a client id",
+            Protocol::V311 if self.clean_session => return None,
+            Protocol::V311 => {
+                "an empty client id needs clean_session: the server could not find the session again"
+            }
+        };
+        Some(ConfigError::new("client_id", problem))
+    }
+
+    fn check_pass(&self) -> Option<ConfigError> {
+        let pass = self.pass.as_ref()?;
+        if pass.len() > MAX_CONNECT_FIELD {
+            return Some(too_long("pass", pass.len()));
+        }
+        // [MQTT-3.1.2-22]
+        let problem = "a password without user is not allowed in MQTT 3.1 and 3.1.1: set user as well";
+        self.user.is_none().then(|| ConfigError::new("pass", problem))
+    }
+
+    fn check_psk(&self) -> Option<ConfigError> {
+        let problem = match (&self.ssl_psk_identity, &self.ssl_psk_key) {
+            (Some(_), None) => "ssl_psk_identity is set and the key is not",
+            (Some(_), Some(key)) if !key.bytes().all(|b| b.is_ascii_hexdigit()) => {
+                "the key is written in hexadecimal digits"
+            }
+            (Some(_), Some(key)) if key.is_empty() || key.len() % 2 != 0 => {
+                "the key has two hexadecimal digits for each byte"
+            }
+            _ => return None,
+        };
+        Some(ConfigError::new("ssl_psk_key", problem))
+    }
+
+    fn check_will(&self, will: &Will) -> Option<ConfigError> {
+        if let Err(problem) = topic::valid_name(&will.topic) {
+            return Some(ConfigError::new("will_topic", problem.text()).with_code(Code::BadTopic));
+        }
+        if will.payload.len() > MAX_CONNECT_FIELD {
+            return Some(too_long("will_message", will.payload.len()));
+        }
+        let problem = || format!("{} is not 0, 1 or 2", will.qos);
+        (will.qos > 2).then(|| ConfigError::new("will_qos", problem()).with_code(Code::BadQos))
+    }
+
+    fn check_max_qos(&self) -> Option<ConfigError> {
+        let max = self.max_qos.filter(|max| *max > 2)?;
+        let problem = format!("{max} is not 0, 1 or 2, nor negative for no limit");
+        Some(ConfigError::new("max_qos", problem).with_code(Code::BadQos))
+    }
+
+    fn check_recv_limit(&self) -> Option<ConfigError> {
+        // Handlers get lengths as `int`.
+        let problem = || format!("{} is larger than {}", self.recv_limit, i32::MAX);
+        (self.recv_limit > i32::MAX as usize).then(|| ConfigError::new("recv_mbuf_limit", problem()))
+    }
+
+    fn check_ws_path(&self) -> Option<ConfigError> {
+        let path = self.ws_path.as_deref()?;
+        let fine = path.starts_with('/') && path.bytes().all(|b| b.is_ascii_graphic() && b != b'#');
+        let problem = "a path begins with a slash and consists of visible ASCII characters without #";
+        (!fine).then(|| ConfigError::new("ws_path", problem))
+    }
+}
+
+fn check_string(key: &str, text: &str) -> Option<ConfigError> {
+    if text.len() > MAX_CONNECT_FIELD {
+        return Some(too_long(key, text.len()));
+    }
+    // [MQTT-1.5.3-2]
+    let problem = "a string of MQTT cannot contain U+0000";
+    text.contains('\0').then(|| ConfigError::new(key, problem).with_code(Code::BadUtf8))
+}
+
+fn too_long(key: &str, len: usize) -> ConfigError {
+    ConfigError::new(key, format!("{len} bytes are too long: CONNECT carries at most {MAX_CONNECT_FIELD}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::profile::Secret;
+    use crate::time::Span;
+
+    fn only(change: impl FnOnce(&mut Profile)) -> (Code, String) {
+        let mut profile = Profile::default();
+        change(&mut profile);
+        let problems = profile.problems();
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        assert_eq!(profile.validate().as_ref(), Err(&problems[0]));
+        (problems[0].code, problems[0].to_string())
+    }
+
+    fn bad(text: &str) -> (Code, String) {
+        (Code::BadConfig, text.to_owned())
+    }
+
+    #[test]
+    fn defaults_are_valid() {
+        assert_eq!(Profile::default().problems(), []);
+        assert_eq!(Profile::default().address().unwrap_err().to_string(), "server: no server is set");
+    }
+
+    #[test]
+    fn server() {
+        let e = only(|p| p.server = Some("h:0".into()));
+        assert_eq!(e, (Code::BadAddress, "server: port 0 cannot be connected to".into()));
+        let e = only(|p| {
+            p.server = Some("mqtt://h".into());
+            p.ssl_ca_cert = Some("ca.pem".into());
+        });
+        assert!(e.1.starts_with("server: the scheme says plain text"), "{e:?}");
+    }
+
+    #[test]
+    fn client_id() {
+        let e = only(|p| p.clean_session = false);
+        assert!(e.1.starts_with("client_id: an empty client id needs clean_session"), "{e:?}");
+        let e = only(|p| p.protocol = Protocol::V31);
+        assert_eq!(e, bad("client_id: MQTT 3.1 needs a client id"));
+        let e = only(|p| p.client_id = Some("a\0b".into()));
+        assert_eq!(e, (Code::BadUtf8, "client_id: a string of MQTT cannot contain U+0000".into()));
+        let mut p = Profile { clean_session: false, ..Profile::default() };
+        p.name_client(Some("esp32_A1B2C3"));
+        assert_eq!(p.validate(), Ok(()));
+        p.name_client(Some("other"));
+        assert_eq!(p.client_id.as_deref(), Some("esp32_A1B2C3"));
+    }
+
+    #[test]
+    fn credentials() {
+        let e = only(|p| p.user = Some("u".repeat(65_536)));
+        assert_eq!(e, bad("user: 65536 bytes are too long: CONNECT carries at most 65535"));
+        let e = only(|p| p.pass = Some(Secret(b"x".to_vec())));
+        assert!(e.1.contains("pass: a password without user is not allowed"), "{e:?}");
+        let e = only(|p| p.pass = Some(Secret(vec![0; 65_536])));
+        assert!(e.1.starts_with("pass: 65536 bytes"), "{e:?}");
+        let ok = Profile { user: Some("u".into()), pass: Some(Secret(vec![0, 255])), ..Profile::default() };
+        assert_eq!(ok.validate(), Ok(()));
+    }
+
+    #[test]
+    fn pre_shared_key() {
+        let psk = |key: Option<&str>| {
+            only(|p| {
+                p.ssl_psk_identity = Some("id".into());
+                p.ssl_psk_key = key.map(|k| Secret(k.to_owned()));
+            })
+        };
+        assert_eq!(psk(None), bad("ssl_psk_key: ssl_psk_identity is set and the key is not"));
+        assert_eq!(psk(Some("xy")), bad("ssl_psk_key: the key is written in hexadecimal digits"));
+        assert_eq!(psk(Some("abc")), bad("ssl_psk_key: the key has two hexadecimal digits for each byte"));
+    }
+
+    #[test]
+    fn will() {
+        let will = |topic: &str, payload: usize, qos: u8| {
+            let topic = topic.to_owned();
+            only(|p| p.will = Some(Will { topic, payload: vec![0; payload], qos, retain: false }))
+        };
+        for topic in ["", "a/+", "#", "a\0"] {
+            assert_eq!(will(topic, 0, 0).0, Code::BadTopic);
+        }
+        assert!(will("t", 65_536, 0).1.starts_with("will_message: 65536 bytes"));
+        assert_eq!(will("t", 0, 3), (Code::BadQos, "will_qos: 3 is not 0, 1 or 2".into()));
+    }
+
+    #[test]
+    fn limits() {
+        let e = only(|p| p.max_qos = Some(3));
+        assert_eq!(e, (Code::BadQos, "max_qos: 3 is not 0, 1 or 2, nor negative for no limit".into()));
+        let e = only(|p| p.recv_limit = 1 << 31);
+        assert_eq!(e, bad("recv_mbuf_limit: 2147483648 is larger than 2147483647"));
+        for path in ["mqtt", "", "/a b", "/a#b", "/ä"] {
+            assert!(only(|p| p.ws_path = Some(path.into())).1.starts_with("ws_path: a path begins"));
+        }
+    }
+
+    #[test]
+    fn all_problems_come_in_the_order_of_the_fields() {
+        let p = Profile {
+            server: Some(":".into()),
+            pass: Some(Secret(Vec::new())),
+            max_qos: Some(9),
+            ..Profile::default()
+        };
+        let keys: Vec<_> = p.problems().into_iter().map(|e| e.key).collect();
+        assert_eq!(keys, ["server", "pass", "max_qos"]);
+    }
+
+    #[test]
+    fn derived_values() {
+        let p = Profile {
+            reconnect_min: Span::secs(90),
+            keep_alive: 5,
+            max_qos: Some(1),
+            ws_enable: true,
+            server: Some("h".into()),
+            ..Profile::default()
+        };
+        assert_eq!(p.reconnect_bounds(), (Span::secs(60), Span::secs(60)));
+        assert_eq!(p.pingresp_timeout(), Some(Span::secs(5)));
+        assert_eq!(Profile::default().pingresp_timeout(), Some(Span::secs(10)));
+        assert_eq!(Profile { keep_alive: 0, ..p.clone() }.pingresp_timeout(), Some(Span::secs(10)));
+        assert_eq!((p.limit_qos(0), p.limit_qos(2)), (0, 1));
+        assert_eq!(Profile { max_qos: None, ..p.clone() }.limit_qos(2), 2);
+        assert_eq!(p.address().map(|a| a.to_string()).as_deref(), Ok("ws://h:1883/mqtt"));
+        let own = Profile { server: Some("wss://h/x?y".into()), ..p.clone() };
+        assert_eq!(own.address().map(|a| a.to_string()).as_deref(), Ok("wss://h:443/x?y"));
+    }
+
+    #[test]
+    fn debug_hides_secrets() {
+        let p = Profile {
+            pass: Some(Secret(b"hunter2".to_vec())),
+            ssl_key: Some(Secret("hunter2".into())),
+            ssl_psk_key: Some(Secret("hunter2".into())),
+            ..Profile::default()
+        };
+        let text = format!("{p:?}");
+        assert!(!text.contains("hunter2") && !text.contains("104, 117") && text.contains("***"), "{text}");
+    }
+}
