@@ -26,7 +26,141 @@ struct Header {
 const NONE: Header =
     Header { name: "", includes: &[], exclude: &[], before: String::new, after: String::new };
 
-const HEADERS: &[Header] = &[Header { name: "mgos_mqtt_version", before: version_macros, ..NONE }];
+const HEADERS: &[Header] = &[
+    Header { name: "mgos_mqtt_version", before: version_macros, ..NONE },
+    Header { name: "mgos_mqtt_error", before: error_enum, ..NONE },
+    Header { name: "mgos_mqtt_loop", ..NONE },
+    Header {
+        name: "mgos_mqtt_event",
+        includes: &["mgos_mqtt_error.h", "mgos_mqtt_loop.h"],
+        before: || "struct mgos_mqtt_conn;".into(),
+        ..NONE
+    },
+    Header {
+        name: "mgos_mqtt_options",
+        includes: &["mgos_config.h", "mgos_mqtt_error.h", "mgos_mqtt_loop.h"],
+        before: || "struct mgos_mqtt_conn;".into(),
+        ..NONE
+    },
+    Header { name: "mgos_mongoose", before: mongoose_macros, after: mongoose_names, ..NONE },
+    Header { name: "mgos_json", includes: &["<stdarg.h>", "<stdio.h>"], after: json_names, ..NONE },
+    Header { name: "mgos_config", includes: &["mgos_mongoose.h"], ..NONE },
+    Header {
+        name: "mgos_sys_config",
+        includes: &["mgos_config.h"],
+        after: mgos_mqtt::config::accessors::accessor_header_text,
+        ..NONE
+    },
+    Header {
+        name: "mgos_mqtt_conn",
+        includes: &[
+            "<stdarg.h>",
+            "mgos_mongoose.h",
+            "mgos_mqtt_error.h",
+            "mgos_mqtt_event.h",
+            "mgos_mqtt_loop.h",
+            "mgos_sys_config.h",
+        ],
+        ..NONE
+    },
+    Header { name: "mgos_mqtt", includes: &["<stdarg.h>", "mgos_mqtt_conn.h"], before: have_mqtt, ..NONE },
+];
+
+/// The error enumeration, from the one table in src/error.rs.
+fn error_enum() -> String {
+    let forward = "struct mgos_mqtt_conn;";
+    format!("{}\n\n{forward}", mgos_mqtt::capi::mgos_mqtt_error::error_enum_text())
+}
+
+/// What the libraries of Mongoose OS test for.
+fn have_mqtt() -> String {
+    "/* This library is there; other libraries of Mongoose OS ask for it. */\n\
+     #ifndef MGOS_HAVE_MQTT\n#define MGOS_HAVE_MQTT 1\n#endif"
+        .into()
+}
+
+/// Macros with arguments, which Rust does not have.
+fn mongoose_macros() -> String {
+    r#"/* The last parameter of a handler, for code that writes it with Mongoose's macro. */
+#ifndef MG_UD_ARG
+#define MG_UD_ARG(ud) , ud
+#endif
+#ifndef MG_CB
+#define MG_CB(cb, ud) cb, ud
+#endif
+
+/* Initialisers of struct mg_str: of a literal, of a pointer and a length, of nothing. */
+#define MG_MK_STR(str_literal) \
+  { str_literal, sizeof(str_literal) - 1 }
+#define MG_MK_STR_N(str_literal, len) \
+  { str_literal, len }
+#define MG_NULL_STR \
+  { NULL, 0 }
+
+/* The QoS in the flags of a PUBLISH. */
+#define MG_MQTT_QOS(qos) ((qos) << 1)
+#define MG_MQTT_GET_QOS(flags) (((flags) & 0x6) >> 1)
+#define MG_MQTT_SET_QOS(flags, qos) (flags) = ((flags) & ~0x6) | ((qos) << 1)
+
+/* The QoS of the will in the flags of a CONNECT. */
+#define MG_MQTT_GET_WILL_QOS(flags) (((flags) & 0x18) >> 3)
+#define MG_MQTT_SET_WILL_QOS(flags, qos) (flags) = ((flags) & ~0x18) | ((qos) << 3)"#
+        .into()
+}
+
+/// The `mg_*` names of the functions that a Rust file exports as `mgos_mg_*`.
+fn mongoose_names() -> String {
+    let rust = fs::read_to_string(rust_file("mgos_mongoose")).unwrap();
+    let mut text = String::from(
+        "/*\n * The names of Mongoose. The exported symbols are mgos_mg_*, so that this library links beside\n \
+         * Mongoose 7; one source file includes the header of one of the two.\n */",
+    );
+    for name in exported(&rust).filter_map(|name| name.strip_prefix("mgos_mg_")) {
+        text += &format!("\n#define mg_{name} mgos_mg_{name}");
+    }
+    text
+}
+
+/// The names of frozen, and its initialisers.
+fn json_names() -> String {
+    let rust = fs::read_to_string(rust_file("mgos_json")).unwrap();
+    let mut text = String::from(
+        "/*\n * The names of the frozen library. The exported symbols are mgos_json_*, so that this library links\n \
+         * beside another copy of frozen; one source file includes the header of one of the two.\n */",
+    );
+    for name in exported(&rust).filter_map(|name| name.strip_prefix("mgos_json_")) {
+        text += &format!("\n#define json_{name} mgos_json_{name}");
+    }
+    text + r#"
+
+/* Initialises a struct json_out that prints into `len` bytes at `buf`: always NUL-terminated, cut off if too
+   short. */
+#define JSON_OUT_BUF(buf, len) \
+  {                            \
+    json_printer_buf, {        \
+      { buf, len, 0 }          \
+    }                          \
+  }
+
+/* Initialises a struct json_out that prints into a FILE *. */
+#define JSON_OUT_FILE(fp)   \
+  {                         \
+    json_printer_file, {    \
+      { (char *) fp, 0, 0 } \
+    }                       \
+  }"#
+}
+
+/// The names of the functions that a Rust file exports or declares for cbindgen.
+fn exported(rust: &str) -> impl Iterator<Item = &str> {
+    rust.lines().filter_map(|line| {
+        let rest = line.trim_start().strip_prefix("pub ")?;
+        let rest = rest.strip_prefix("unsafe ").unwrap_or(rest);
+        let rest = rest.strip_prefix("extern \"C\" ").unwrap_or(rest);
+        let name = rest.strip_prefix("fn ")?;
+        name.split(['(', '<']).next()
+    })
+}
 
 /// The version, from Cargo.toml and nowhere else.
 fn version_macros() -> String {
@@ -74,7 +208,19 @@ fn tags(rust: &str) -> impl Iterator<Item = (String, String)> {
         let rest = line.trim_start().strip_prefix("pub ")?;
         let (kind, rest) = rest.split_once(' ')?;
         let name: String = rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+        if name == "va_list" {
+            return None;
+        }
         matches!(kind, "struct" | "union" | "enum").then(|| (name.clone(), format!("{kind} {name}")))
+    })
+}
+
+/// The types that a Rust file makes public, aliases included.
+fn types(rust: &str) -> impl Iterator<Item = String> {
+    rust.lines().filter_map(|line| {
+        let (kind, rest) = line.strip_prefix("pub ")?.split_once(' ')?;
+        let name: String = rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+        (matches!(kind, "struct" | "union" | "enum" | "type") && name != "va_list").then_some(name)
     })
 }
 
@@ -109,6 +255,8 @@ fn generate(header: &Header, rust_file: &Path, foreign: BTreeMap<String, String>
     config.after_includes = (!before.is_empty()).then(|| format!("\n{before}"));
     config.export.exclude.extend(header.exclude.iter().map(|item| item.to_string()));
     config.export.rename.extend(foreign);
+    // A type that only applications name is a part of the header all the same.
+    config.export.include.extend(types(&rust));
 
     let mut text = Vec::new();
     cbindgen::Builder::new()

@@ -53,7 +53,7 @@ impl UserData {
         UserData { ud, free, armed: AtomicBool::new(true) }
     }
 
-    fn disarm(&self) {
+    pub(super) fn disarm(&self) {
         self.armed.store(false, Ordering::Relaxed);
     }
 }

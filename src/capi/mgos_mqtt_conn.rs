@@ -388,7 +388,7 @@ pub(super) unsafe fn publish(
     let topic = unsafe { text(topic) }?;
     let qos = u8::try_from(qos).ok().and_then(|q| QoS::try_from(q).ok()).ok_or(Code::BadQos)?;
     let message = Publication { topic, payload, qos, retain, reserve_id: true };
-    Ok(handle.conn()?.publish(&message)?.packet_id)
+    Ok(handle.conn()?.publish(message)?.packet_id)
 }
 
 /// The C compiler's own type; the header has it from <stdarg.h>.

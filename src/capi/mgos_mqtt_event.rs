@@ -87,7 +87,7 @@ pub unsafe extern "C" fn mgos_mqtt_conn_on(
         if kinds == 0 || kinds & !ALL_KINDS != 0 {
             return Err(Code::BadArgument);
         }
-        let (_, callback) = new_event_handler(handle, r#fn, UserData::new(ud, ud_free))?;
+        let (identity, callback) = new_event_handler(handle, r#fn, UserData::new(ud, ud_free))?;
         handle.conn()?.add_handler(identity, kinds, callback)
     })
 }

@@ -36,7 +36,7 @@ impl Session {
         if self.inbound.skip > 0 {
             return self.skip(bytes);
         }
-        let Some(header) = Header::parse(bytes)? else { return Ok(MORE) };
+        let Some(header) = Header::parse_as(self.version, bytes)? else { return Ok(MORE) };
         self.expect(header.packet)?;
         let total = header.total();
         if total > self.limits.max_incoming {

@@ -37,7 +37,10 @@ pub(super) unsafe fn publish_bytes(
 /// Keeps why a call printed or published nothing, as the thread's last error.
 pub(super) fn report(error: &FormatError, fmt: &[u8]) {
     set_call_error(error.code);
-    explain(&error.text(fmt));
+    let text = String::from_utf8_lossy(error.text(fmt)).into_owned();
+    if !text.is_empty() {
+        explain(&format!("{}: {text:?} at offset {}", error.code.text(), error.offset));
+    }
     #[cfg(test)]
     recorder::record_error(*error);
 }
