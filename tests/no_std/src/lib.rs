@@ -1,0 +1,13 @@
+//! The rooms that promise to need nothing but `core` and `alloc`, compiled with nothing else.
+
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+#[path = "../../../src/session/mod.rs"]
+pub mod session;
+#[path = "../../../src/time.rs"]
+pub mod time;
+#[path = "../../../src/wire/mod.rs"]
+pub mod wire;
