@@ -115,6 +115,28 @@ fn names() {
     assert_eq!(valid_name("x".repeat(65_536)), Err(TopicError::TooLong));
 }
 
+/// The search looks at eight bytes at a time: each byte at each place of each length.
+#[test]
+fn no_character_is_overlooked() {
+    for len in 1..=40 {
+        for place in 0..len {
+            for byte in 0..0x80 {
+                let mut name = vec![b'x'; len];
+                name[place] = byte;
+                let expected = match byte {
+                    0 => Err(TopicError::Nul),
+                    b'+' | b'#' => Err(TopicError::Wildcard),
+                    _ => Ok(()),
+                };
+                assert_eq!(valid_name(&name), expected, "{byte:#x} at {place} of {len}");
+            }
+        }
+    }
+    // Bytes above 0x7f, next to each other so that a borrow between them would show.
+    let letters: String = ('\u{80}'..='\u{7ff}').collect();
+    assert_eq!(valid_name(&letters), Ok(()));
+}
+
 #[test]
 fn filters() {
     for good in ["#", "+", "a/#", "/#", "+/#", "+/+", "a/+/b", "+/tennis/#", "$share/g/t", "$share/g"] {
