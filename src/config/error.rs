@@ -59,6 +59,12 @@ impl ConfigError {
     }
 }
 
+impl From<Code> for ConfigError {
+    fn from(code: Code) -> ConfigError {
+        ConfigError::new("", code.text()).with_code(code)
+    }
+}
+
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if !self.key.is_empty() {

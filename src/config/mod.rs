@@ -4,6 +4,7 @@
 //! exactly what they can say, described by one table ([`schema`]). A section becomes a [`Profile`],
 //! which holds what the client works with, typed and checked.
 
+pub mod accessors;
 pub mod address;
 mod address_error;
 #[cfg(test)]

@@ -86,6 +86,11 @@ impl FieldInfo {
         }
     }
 
+    /// Whether it is true or false.
+    pub fn is_flag(&self) -> bool {
+        matches!(self.default, Fallback::Bool(_))
+    }
+
     /// What is wrong with this number, if anything.
     pub fn check_number(&self, number: f64) -> Result<(), String> {
         let (min, max) = self.range;
