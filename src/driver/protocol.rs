@@ -3,7 +3,7 @@
 //! models in `tests/loom` run this file as it ships.
 
 use super::ready::{Ready, Wake};
-use super::role::{Claim, Entry, Mode, Seat};
+use super::role::{Claim, Entry, Seat};
 use crate::time::{Span, Time};
 
 /// See the module. `E` is the engine, `T` a source, `W` what ends a sleep.
@@ -20,8 +20,6 @@ pub(crate) struct Protocol<E, T, W: Wake> {
 pub(crate) struct Driving<'a, E, T: Clone, W: Wake> {
     protocol: &'a Protocol<E, T, W>,
     engine: Option<E>,
-    /// The foreign loop itself drives, and asks for the next deadline afterwards.
-    processing: bool,
 }
 
 /// Why a wait ended without its condition, other than by time.
@@ -147,8 +145,8 @@ impl<E, T: Clone, W: Wake> Protocol<E, T, W> {
     }
 
     fn driving(&self, engine: E, processing: bool) -> Driving<'_, E, T, W> {
-        self.ready.driven();
-        Driving { protocol: self, engine: Some(engine), processing }
+        self.ready.driven(processing);
+        Driving { protocol: self, engine: Some(engine) }
     }
 }
 
@@ -178,12 +176,10 @@ impl<E, T: Clone, W: Wake> Drop for Driving<'_, E, T, W> {
         let Some(engine) = self.engine.take() else { return };
         let Protocol { seat, ready } = self.protocol;
         // While the role is still here: afterwards the flags belong to the next driver.
-        let rested = ready.rest();
-        let left = seat.leave(Some(engine));
-        // A foreign loop sleeps on what it was told last, and on the descriptor. A wake too many
-        // costs it one empty round; one too few would be for ever.
-        let untold = rested.untold && left.mode == Mode::Foreign && !self.processing;
-        if left.missed || rested.promised || untold {
+        let wrong = ready.rest();
+        let missed = seat.leave(Some(engine));
+        // A wake too many costs a foreign loop one empty round; one too few would be for ever.
+        if wrong || missed {
             ready.wake_fd();
         }
     }

@@ -49,9 +49,9 @@ struct State<T> {
     /// The system had more events than the last round could take.
     more: bool,
     closed: bool,
-    /// A foreign loop asked while somebody else drove, and is to be woken when that one leaves.
-    promised: bool,
-    /// The deadline that a foreign loop was last told.
+    /// A foreign loop asked how long it may sleep, and may be asleep.
+    asked: bool,
+    /// The deadline that it was told.
     told: Option<Time>,
 }
 
@@ -66,15 +66,6 @@ pub(crate) struct Begun<T> {
     pub(crate) writable: bool,
     /// Its deadline, which has not come yet.
     pub(crate) deadline: Option<Time>,
-}
-
-/// What a foreign loop does not know when the driver leaves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Rested {
-    /// It asked meanwhile, and was told that it would be woken.
-    pub(crate) promised: bool,
-    /// Something is unfinished, or due earlier than it was told last.
-    pub(crate) untold: bool,
 }
 
 /// An event of the system: a source, readable, writable.
@@ -94,7 +85,7 @@ impl<T: Clone, W: Wake> Ready<T, W> {
             driven: false,
             more: false,
             closed: false,
-            promised: false,
+            asked: false,
             told: None,
         };
         Ready { state: Mutex::new(state), waker }
@@ -181,15 +172,13 @@ impl<T: Clone, W: Wake> Ready<T, W> {
 
     /// How long a foreign loop may sleep: zero if there is work, `None` for ever. If somebody else
     /// than the caller (`driver`: whether the caller drives) drives at this moment, for ever too:
-    /// to come back at once would be to spin, so it is woken when that one leaves.
+    /// to come back at once would be to spin. See [`rest`](Self::rest).
     pub(crate) fn next_timeout(&self, now: Time, driver: bool) -> Option<Span> {
         let mut state = self.state.lock();
-        if state.driven && !driver {
-            state.promised = true;
-            return None;
-        }
-        state.told = state.timers.next();
-        if state.unfinished() { Some(Span::ZERO) } else { state.told.map(|at| at.since(now)) }
+        state.asked = true;
+        let busy = state.driven && !driver;
+        state.told = if busy { None } else { state.timers.next() };
+        if !busy && state.unfinished() { Some(Span::ZERO) } else { state.told.map(|at| at.since(now)) }
     }
 
     /// Whether a source waits for a turn.
@@ -216,15 +205,21 @@ impl<T: Clone, W: Wake> Ready<T, W> {
 
     // ---- with the driver's role ----
 
-    /// Somebody took the driver's role.
-    pub(crate) fn driven(&self) {
+    /// Somebody took the driver's role. `processing`: a foreign loop, which will ask again how long
+    /// it may sleep.
+    pub(crate) fn driven(&self, processing: bool) {
         let mut state = self.state.lock();
         state.driven = true;
         state.asleep = false;
+        if processing {
+            state.asked = false;
+        }
     }
 
-    /// The driver is about to give its role back: what a foreign loop must be told.
-    pub(crate) fn rest(&self) -> Rested {
+    /// The driver is about to give its role back. True if a foreign loop sleeps on an answer that is
+    /// no longer right: something is unfinished, or due earlier than it was told. It must be woken
+    /// then, which this asks for only once.
+    pub(crate) fn rest(&self) -> bool {
         let mut state = self.state.lock();
         state.driven = false;
         state.asleep = state.watched;
@@ -232,10 +227,9 @@ impl<T: Clone, W: Wake> Ready<T, W> {
             (Some(next), Some(told)) => next < told,
             (next, told) => next.is_some() && told.is_none(),
         };
-        Rested {
-            promised: std::mem::take(&mut state.promised),
-            untold: state.watched && (sooner || state.unfinished()),
-        }
+        let wrong = state.asked && (sooner || state.unfinished());
+        state.asked &= !wrong;
+        wrong
     }
 
     /// How long the driver may sleep, at most `limit`. It must then sleep, and call

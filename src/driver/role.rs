@@ -9,9 +9,10 @@
 //! - A waiter reads the `epoch`, then looks at its condition, then claims. Whoever changes what a
 //!   waiter may wait for calls [`Seat::notify`] *afterwards*, which raises the epoch under the lock;
 //!   a claim with an old epoch returns at once. If the waiter drives, it is kicked instead.
-//! - The role is handed to one sleeper, as all who sleep in poll mode can take it. A sleeper that
-//!   leaves for another reason while the role is free passes the baton on.
-//! - A change of the mode, and closing, wake everybody, and kick the driver.
+//! - Who leaves in poll mode wakes one sleeper, as any of them can take the role. It does not fail
+//!   to: a time-out is only looked at when the role is not there, and whatever else makes a claim
+//!   come to nothing (a new epoch, a change of the mode, closing) wakes all sleepers.
+//! - A change of the mode, and closing, also kick the driver.
 
 use std::time::Duration;
 
@@ -75,15 +76,6 @@ impl<E> Entry<E> {
     }
 }
 
-/// What the former driver learns when it leaves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Left {
-    /// A foreign loop came by, and went away because the role was taken.
-    pub(crate) missed: bool,
-    /// The mode when the role was given back.
-    pub(crate) mode: Mode,
-}
-
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Seat<E> {
@@ -144,32 +136,24 @@ impl<E> Seat<E> {
     pub(crate) fn claim(&self, claim: Claim, me: usize, left: &dyn Fn() -> Option<Duration>) -> Entry<E> {
         let mut state = self.state.lock();
         loop {
-            let entry = match state.judge(claim, me) {
-                Err(entry) => entry,
-                Ok(verdict) => {
-                    if matches!(verdict, Verdict::Admit)
-                        && let Some(engine) = state.engine.take()
-                    {
+            match state.judge(claim, me) {
+                Err(refused) => return refused,
+                Ok(Verdict::Sleep) => {}
+                Ok(Verdict::Admit) => {
+                    if let Some(engine) = state.engine.take() {
                         state.driver_waits = matches!(claim, Claim::Wait { .. });
                         self.driver.store(me, Ordering::Relaxed);
                         return Entry::Role(engine);
                     }
-                    match left() {
-                        Some(Duration::ZERO) => Entry::TimedOut,
-                        limit => {
-                            state.sleepers += 1;
-                            state = self.changed.wait(state, limit);
-                            state.sleepers -= 1;
-                            continue;
-                        }
-                    }
                 }
-            };
-            // The baton: this thread may have been the one that was woken to take the role.
-            if state.engine.is_some() && state.sleepers > 0 {
-                self.changed.notify_one();
             }
-            return entry;
+            let limit = left();
+            if limit == Some(Duration::ZERO) {
+                return Entry::TimedOut;
+            }
+            state.sleepers += 1;
+            state = self.changed.wait(state, limit);
+            state.sleepers -= 1;
         }
     }
 
@@ -185,8 +169,9 @@ impl<E> Seat<E> {
         Some(engine)
     }
 
-    /// Gives the role back, for good when the loop closes (`engine` is `None`).
-    pub(crate) fn leave(&self, engine: Option<E>) -> Left {
+    /// Gives the role back, for good when the loop closes (`engine` is `None`). True if a foreign
+    /// loop came by meanwhile and went away in vain: it must be woken.
+    pub(crate) fn leave(&self, engine: Option<E>) -> bool {
         let mut state = self.state.lock();
         self.driver.store(0, Ordering::Relaxed);
         state.engine = engine;
@@ -199,7 +184,7 @@ impl<E> Seat<E> {
                 self.changed.notify_all();
             }
         }
-        Left { missed: std::mem::take(&mut state.missed), mode: state.mode }
+        std::mem::take(&mut state.missed)
     }
 
     /// Whether a driver that got its role by `claim` may do another round.

@@ -32,7 +32,8 @@ pub trait Transport: Send {
     /// Undoes that, for a socket that lives on in another loop. One that is dropped needs it not.
     fn deregister(&mut self, registry: &Registry);
 
-    /// Whether the socket is connected by now, or the error why it will not be.
+    /// Whether the socket is connected by now, or the error why it will not be. Once true, it stays
+    /// true.
     fn connected(&mut self) -> io::Result<bool>;
 
     /// Whether a handshake must be completed before the first byte of the application.

@@ -33,12 +33,13 @@ const NO_SIGNAL: c_int = if cfg!(any(target_os = "linux", target_os = "android",
 #[derive(Debug)]
 pub struct Tcp {
     stream: TcpStream,
+    open: bool,
 }
 
 impl Tcp {
     /// Begins to connect to `address`. The socket is non-blocking and not inherited by children.
     pub fn connect(address: SocketAddr) -> io::Result<Tcp> {
-        Ok(Tcp { stream: TcpStream::connect(address)? })
+        Ok(Tcp { stream: TcpStream::connect(address)?, open: false })
     }
 
     /// Sends `parts`, whose total is not empty, without a signal.
@@ -63,6 +64,11 @@ impl Transport for Tcp {
     }
 
     fn connected(&mut self) -> io::Result<bool> {
+        // Once connected, it stays so: a stream whose both halves have ended has no peer address
+        // either, but may still have bytes to be read.
+        if self.open {
+            return Ok(true);
+        }
         if let Some(error) = self.stream.take_error()? {
             return Err(error);
         }
@@ -71,6 +77,7 @@ impl Transport for Tcp {
                 // Packets are small and complete when they are written. Set only now because some
                 // systems refuse it before; without it the stream is slower, not broken.
                 let _ = self.stream.set_nodelay(true);
+                self.open = true;
                 Ok(true)
             }
             // Still under way.

@@ -8,35 +8,57 @@ use crate::driver::ready::Wake;
 use crate::driver::slots::SourceId;
 use crate::time::{Span, Time};
 
-/// An edge-triggered descriptor: a write makes the present or the next sleep return.
+/// The poller's descriptor, edge-triggered: a write to the waker, or a socket's event, makes the
+/// present or the next sleep return.
 #[derive(Clone)]
-pub struct Fd(Arc<(Mutex<(bool, usize)>, Condvar)>);
+pub struct Fd(Arc<(Mutex<Edge>, Condvar)>);
+
+#[derive(Default)]
+struct Edge {
+    edge: bool,
+    writes: usize,
+    event: Option<SourceId>,
+}
 
 impl Fd {
     fn new() -> Fd {
-        Fd(Arc::new((Mutex::new((false, 0)), Condvar::new())))
+        Fd(Arc::new((Mutex::new(Edge::default()), Condvar::new())))
     }
 
-    /// Sleeps until written to; with `Some(ZERO)` only takes note of a write.
+    /// Sleeps until the next edge; with `Some(ZERO)` only takes note of one.
     pub fn sleep(&self, limit: Option<Span>) {
-        let (state, written) = &*self.0;
+        let (state, changed) = &*self.0;
         let mut state = state.lock().unwrap();
-        while !state.0 && limit != Some(Span::ZERO) {
-            state = written.wait(state).unwrap();
+        while !state.edge && limit != Some(Span::ZERO) {
+            state = changed.wait(state).unwrap();
         }
-        state.0 = false;
+        state.edge = false;
     }
 
-    pub fn writes(&self) -> usize {
-        self.0.0.lock().unwrap().1
+    /// A source's socket becomes readable.
+    pub fn event(&self, id: SourceId) {
+        self.change(|state| state.event = Some(id));
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Edge)) {
+        let mut state = self.0.0.lock().unwrap();
+        change(&mut state);
+        state.edge = true;
+        self.0.1.notify_all();
+    }
+
+    fn take_event(&self) -> Option<SourceId> {
+        self.0.0.lock().unwrap().event.take()
+    }
+
+    fn writes(&self) -> usize {
+        self.0.0.lock().unwrap().writes
     }
 }
 
 impl Wake for Fd {
     fn wake(&self) {
-        let mut state = self.0.0.lock().unwrap();
-        *state = (true, state.1 + 1);
-        self.0.1.notify_all();
+        self.change(|state| state.writes += 1);
     }
 }
 
@@ -44,7 +66,6 @@ impl Wake for Fd {
 #[derive(Default)]
 pub struct Counter {
     pub turns: AtomicUsize,
-    pub freed: AtomicBool,
 }
 
 /// The engine: proves that nobody else has it.
@@ -85,7 +106,8 @@ impl Model {
         let timeout = ready.before_sleep(Time::ZERO, limit);
         engine.sleeps += usize::from(timeout != Some(Span::ZERO));
         engine.fd.sleep(timeout);
-        ready.after_sleep(Time::ZERO, false, std::iter::empty(), &mut engine.batch);
+        let event = engine.fd.take_event().map(|id| (id, true, false));
+        ready.after_sleep(Time::ZERO, false, event.into_iter(), &mut engine.batch);
         engine.batch.reverse();
         while let Some(id) = engine.batch.pop() {
             if let Some(begun) = ready.begin(id) {
