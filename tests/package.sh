@@ -91,14 +91,20 @@ case ${1:?} in
   two_rust_libraries)
     install_moved
     # With fat LTO, the case that clashes unless ours keeps its names to itself (rust#44322).
-    "$RUSTC" --edition 2024 --crate-type staticlib -C lto=fat -C opt-level=3 -C codegen-units=1 -o libsecond.a "$SOURCE/tests/package/second.rs"
-    sh "$SOURCE/cmake/localise.sh" second_ libsecond.a liblocalised.a
-    for second in libsecond.a liblocalised.a; do
-      "$CC" -I"$PREFIX/include" "$SOURCE/tests/package/two_libraries.c" "$PREFIX/$LIBDIR/libmgos_mqtt.a" $second \
-        -lgcc_s -lpthread -lm -ldl -lc -o two
-      ./two || fail "the program with $second fails"
-      echo "package: $second and libmgos_mqtt.a run in one program"
-    done
+    rust=("$RUSTC" --edition 2024 --crate-type staticlib -C lto=fat -C opt-level=3 -C codegen-units=1)
+    "${rust[@]}" -o libsecond.a "$SOURCE/tests/package/second.rs"
+    "${rust[@]}" --cfg third -o libthird_all.a "$SOURCE/tests/package/second.rs"
+    sh "$SOURCE/cmake/localise.sh" third_ libthird_all.a libthird.a
+    ours=$PREFIX/$LIBDIR/libmgos_mqtt.a
+    link_and_run() {
+      "$CC" -I"$PREFIX/include" "$SOURCE/tests/package/two_libraries.c" "$@" -lgcc_s -lpthread -lm -ldl -lc -o program
+      ./program || fail "the program fails with: $*"
+      echo "package: runs with: $*"
+    }
+    link_and_run "$ours" libsecond.a
+    link_and_run libsecond.a "$ours"
+    link_and_run -DTHIRD libthird.a "$ours" libsecond.a
+    link_and_run -DTHIRD libsecond.a "$ours" libthird.a
     ;;
   dlopen)
     install_moved
