@@ -9,6 +9,7 @@ rm -rf "$WORK"
 mkdir -p "$WORK"
 cd "$WORK"
 PREFIX=$WORK/moved
+IFS=, read -ra features <<<"$FEATURES" # what the programs must find built in
 
 fail() {
   echo "package: $*" >&2
@@ -43,7 +44,7 @@ run() {
     either) ;;
     *) [ "$kind" = $loads ] || fail "$program should be linked with the $kind library" ;;
   esac
-  [ "$("./$program")" = "$VERSION" ] || fail "$program does not print $VERSION"
+  [ "$("./$program" "${features[@]}")" = "$VERSION" ] || fail "$program does not print $VERSION, or lacks a feature of $FEATURES"
   echo "package: $program ($loads) runs"
 }
 
@@ -73,6 +74,7 @@ case ${1:?} in
     done
     ;;
   add_subdirectory | fetch_content)
+    features=(capi) # the others are the default ones there
     consume "$1" -DSOURCE="$SOURCE" -DMGOS_MQTT_CARGO_TARGET_DIR="$CARGO_DIR"
     ;;
   pkg_config)
