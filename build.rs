@@ -6,6 +6,9 @@ fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     never_unload();
     feature_list();
+    // Declarations that only cbindgen reads, see src/capi/mgos_json.rs.
+    println!("cargo:rustc-check-cfg=cfg(cbindgen)");
+    compile_varargs();
 }
 
 /// Rust's thread-local destructors live in the library: a `dlclose` before the last thread ended
@@ -28,4 +31,22 @@ fn feature_list() {
         .collect();
     names.sort();
     println!("cargo:rustc-env=MGOS_MQTT_FEATURES=,{},", names.join(","));
+}
+
+/// `src/capi/varargs.c`, for the exported functions that take `...` or a `va_list`.
+#[cfg(feature = "capi")]
+fn compile_varargs() {
+    const SOURCE: &str = "src/capi/varargs.c";
+    println!("cargo:rerun-if-changed={SOURCE}");
+    cc::Build::new()
+        .file(SOURCE)
+        .std("c99")
+        .warnings(true)
+        .extra_warnings(true)
+        .flag_if_supported("-fvisibility=hidden")
+        .compile("mgos_mqtt_varargs");
+}
+
+#[cfg(not(feature = "capi"))]
+fn compile_varargs() {
 }

@@ -1,1 +1,562 @@
-//! (room)
+//! One MQTT connection: a session, a transport, the policy that brings it back, and the handlers.
+//!
+//! A [`Conn`] is shared between threads. Everything it knows stands in one [`State`] behind one lock, which
+//! is held for short, bounded work only: never while user code runs, never while anything blocks. The
+//! thread that drives the loop gives it turns (`turn.rs`); calls of the application change the state and,
+//! where the loop has something to do about it, ask for a turn.
+//!
+//! | file           | what                                                         |
+//! |----------------|--------------------------------------------------------------|
+//! | `mod.rs`       | the connection and the calls that change its course          |
+//! | `messages.rs`  | the calls that send: publish, subscribe, raw packets         |
+//! | `turn.rs`      | a turn of the loop, from start to end                        |
+//! | `attempt.rs`   | connecting: name, address, transport, CONNECT; and closing   |
+//! | `incoming.rs`  | reading, and telling the handlers                            |
+//! | `handlers.rs`, `topics.rs` | who is told of what                              |
+//! | `reconnect.rs` | when to try again, and where                                 |
+
+mod attempt;
+mod context;
+mod event;
+mod handlers;
+mod incoming;
+mod log;
+mod messages;
+pub mod reconnect;
+mod topics;
+mod turn;
+
+use std::any::Any;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+
+pub use context::Context;
+pub use event::{Event, Kind, Message, Report};
+pub use handlers::{Callback, Identity};
+pub use log::{Level, Sink};
+
+use crate::config::{self, Profile, Resubscribe, Settings};
+use crate::driver::{Lookup, SourceId};
+use crate::error::{Code, Phase};
+use crate::session::{Limits, OnSessionLoss, Overflow, Session};
+use crate::time::Time;
+use crate::transport::Transport;
+use handlers::{Called, Handlers};
+use reconnect::Reconnect;
+
+/// How long a closing connection waits for the server to close its side.
+const DRAIN_MS: u64 = 1_000;
+
+/// A server profile: either fixed, or read anew for each attempt to connect.
+#[derive(Clone)]
+pub enum ProfileSource {
+    /// As it was given.
+    Fixed(Arc<Profile>),
+    /// Asked for at each attempt; the error's text goes into the report.
+    Live(Arc<dyn Fn() -> Result<Profile, String> + Send + Sync>),
+}
+
+impl ProfileSource {
+    fn snapshot(&self) -> Result<Arc<Profile>, String> {
+        match self {
+            ProfileSource::Fixed(profile) => Ok(profile.clone()),
+            ProfileSource::Live(read) => read().map(Arc::new),
+        }
+    }
+}
+
+/// What CONNECT is made of; a connect hook may change all of it.
+#[derive(Clone, Debug)]
+pub struct ConnectParams {
+    /// Protocol version.
+    pub version: crate::wire::Version,
+    /// The client id; may be empty.
+    pub client_id: String,
+    /// Start without the session that the server may have kept.
+    pub clean_session: bool,
+    /// Seconds; 0 is off.
+    pub keep_alive: u16,
+    /// User name.
+    pub user: Option<String>,
+    /// Password.
+    pub password: Option<Vec<u8>>,
+    /// Topic, payload, QoS and retain flag of the will.
+    pub will: Option<(String, Vec<u8>, crate::wire::QoS, bool)>,
+}
+
+/// Runs when CONNECT is about to be sent, on the thread that drives the loop, with no lock held. It sends
+/// CONNECT itself by [`Conn::send_connect`], at once or later from any thread; until the CONNACK time-out.
+pub trait ConnectHook: Send + Sync {
+    /// `params` is what would be sent without a hook.
+    fn about_to_connect(&self, conn: &Conn, params: &ConnectParams);
+}
+
+/// A connection to one server at a time.
+pub struct Conn {
+    context: Arc<Context>,
+    number: i32,
+    source: OnceLock<SourceId>,
+    connected: AtomicBool,
+    gone: AtomicBool,
+    state: Mutex<State>,
+}
+
+/// The course of the connection.
+enum Link {
+    /// Nothing happens until the application says so.
+    Idle,
+    /// The next attempt comes at this time.
+    Waiting(Time),
+    /// The server's name is being looked up.
+    Resolving { lookup: Lookup, by: Option<Time> },
+    /// A transport is being opened; further addresses are left.
+    Opening { transport: Box<dyn Transport>, by: Option<Time> },
+    /// Bytes flow: CONNECT, CONNACK, and the time while it is up.
+    Open(Box<dyn Transport>),
+    /// DISCONNECT was written and our side shut; the server's side is read until it ends.
+    Draining { transport: Box<dyn Transport>, by: Time },
+}
+
+/// Why the present connection is to be closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Closing {
+    code: Code,
+    /// Flush and send DISCONNECT first, so that the server does not publish the will.
+    graceful: bool,
+    by: Option<Time>,
+}
+
+struct State {
+    session: Session,
+    handlers: Handlers,
+    profiles: Vec<ProfileSource>,
+    settings: Settings,
+    /// The profile of the present attempt or connection.
+    profile: Arc<Profile>,
+    reconnect: Reconnect,
+    /// The profile for which the session's inbound state holds.
+    session_profile: Option<usize>,
+    max_qos: Option<i32>,
+    hook: Option<Arc<dyn ConnectHook>>,
+
+    link: Link,
+    /// The application wants the connection to be up.
+    wanted: bool,
+    /// Do not wait before the next attempt.
+    at_once: bool,
+    closing: Option<Closing>,
+    /// The link failed outside a turn; the next turn takes it down.
+    broken_link: Option<Report>,
+    /// Counts links: what belongs to an earlier one is dropped.
+    generation: u64,
+    /// Addresses of the present attempt still to be tried, and those that failed.
+    addresses: std::collections::VecDeque<std::net::SocketAddr>,
+    tried: Vec<(std::net::SocketAddr, i32)>,
+    /// The address that is being opened.
+    target: Option<std::net::SocketAddr>,
+    /// The beginning of a packet that has not come whole.
+    partial: Vec<u8>,
+    /// The socket was not read to its end since it became readable.
+    unread: bool,
+    report: Report,
+    fail_back_at: Option<Time>,
+    fail_back_from: Option<usize>,
+    tick_at: Option<Time>,
+    timer_at: Option<Time>,
+
+    /// A turn was asked for and has not begun.
+    scheduled: bool,
+    /// A turn is going on; what is appended to the output will be written at its end.
+    in_turn: bool,
+    /// A call wrote to the socket itself since the last turn, at this time.
+    wrote_early: Option<Time>,
+    called: Called,
+    log: Vec<(Level, String)>,
+    random: u64,
+    /// A panic was caught: this connection is closed for good.
+    broken: bool,
+    freed: bool,
+    /// Dropped when the connection is gone.
+    owner: Option<Box<dyn Any + Send>>,
+}
+
+impl Conn {
+    /// A connection that does nothing yet. `number` names it in the log; `profiles` has the main server
+    /// first.
+    pub fn new(
+        context: Arc<Context>,
+        number: i32,
+        profiles: Vec<ProfileSource>,
+        settings: Settings,
+    ) -> Result<Arc<Conn>, Code> {
+        let profile = profiles.first().and_then(|p| p.snapshot().ok()).unwrap_or_default();
+        let session = Session::new(session_limits(&settings, &profile));
+        let conn = Arc::new(Conn {
+            context: context.clone(),
+            number,
+            source: OnceLock::new(),
+            connected: AtomicBool::new(false),
+            gone: AtomicBool::new(false),
+            state: Mutex::new(State {
+                session,
+                handlers: Handlers::new(),
+                profiles,
+                settings,
+                profile,
+                reconnect: Reconnect::default(),
+                session_profile: None,
+                max_qos: None,
+                hook: None,
+                link: Link::Idle,
+                wanted: false,
+                at_once: false,
+                closing: None,
+                broken_link: None,
+                generation: 0,
+                addresses: Default::default(),
+                tried: Vec::new(),
+                target: None,
+                partial: Vec::new(),
+                unread: false,
+                report: Report::none(),
+                fail_back_at: None,
+                fail_back_from: None,
+                tick_at: None,
+                timer_at: None,
+                scheduled: false,
+                in_turn: false,
+                wrote_early: None,
+                called: Called::new(),
+                log: Vec::new(),
+                random: seed(),
+                broken: false,
+                freed: false,
+                owner: None,
+            }),
+        });
+        let id = context.driver.add(conn.clone()).map_err(|_| Code::NoResources)?;
+        // Set here and nowhere else.
+        let _ = conn.source.set(id);
+        Ok(conn)
+    }
+
+    /// The loop and what belongs to it.
+    pub fn context(&self) -> &Arc<Context> {
+        &self.context
+    }
+
+    /// The number given at creation.
+    pub fn number(&self) -> i32 {
+        self.number
+    }
+
+    // -- the course -----------------------------------------------------------------------------
+
+    /// Wants the connection up. If it waits for its next attempt, that begins at once; if it is closing, it
+    /// comes back as soon as that is done. Says why when it cannot even try.
+    pub fn connect(&self) -> Result<(), Code> {
+        let mut st = self.usable()?;
+        let active = st.reconnect.active();
+        let profile = match st.profiles.get(active).map(ProfileSource::snapshot) {
+            Some(Ok(profile)) => profile,
+            Some(Err(_)) => return Err(Code::BadConfig),
+            None => return Err(Code::Disabled),
+        };
+        if !profile.enable || profile.server.is_none() {
+            return Err(Code::Disabled);
+        }
+        profile.address().map_err(|e| e.code)?;
+        st.wanted = true;
+        match st.link {
+            Link::Idle | Link::Waiting(_) => {
+                st.at_once = true;
+                self.schedule(&mut st);
+                if profile.require_time && (self.context.wall_clock)() < attempt::PLAUSIBLE_TIME {
+                    return Err(Code::TimeNotSet);
+                }
+            }
+            Link::Draining { .. } => st.at_once = true,
+            _ if st.closing.is_some() => st.at_once = true,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Closes the connection, if there is one, after DISCONNECT, and does not try again until
+    /// [`connect`](Conn::connect). What was published before is written first.
+    pub fn disconnect(&self) -> Result<(), Code> {
+        self.close(Code::ClosedByClient, true, false)
+    }
+
+    /// Closes without DISCONNECT, so that the server publishes the will, and does not try again.
+    pub fn abort(&self) -> Result<(), Code> {
+        self.close(Code::ClosedByClient, false, false)
+    }
+
+    /// Closes the present connection only; the reconnect policy goes on as after any other loss.
+    pub fn drop_link(&self, graceful: bool) -> Result<(), Code> {
+        self.close(Code::ClosedByClient, graceful, true)
+    }
+
+    fn close(&self, code: Code, graceful: bool, come_back: bool) -> Result<(), Code> {
+        let mut st = self.usable()?;
+        st.wanted &= come_back;
+        st.at_once = false;
+        match st.link {
+            Link::Idle => {}
+            Link::Waiting(_) if come_back => {}
+            _ => {
+                if graceful {
+                    st.session.disconnect();
+                }
+                // A second call may make it harder, not softer.
+                let graceful = graceful && st.closing.is_none_or(|c| c.graceful);
+                let by = st.closing.and_then(|c| c.by);
+                st.closing = Some(Closing { code, graceful, by });
+                self.schedule(&mut st);
+            }
+        }
+        Ok(())
+    }
+
+    /// Replaces the main profile. A connection that is up or on its way is closed and opened again with the
+    /// new one; with a disabled profile it is closed and stays down.
+    pub fn set_profile(&self, profile: ProfileSource) -> Result<(), Code> {
+        let snapshot = profile.snapshot().map_err(|_| Code::BadConfig)?;
+        if snapshot.enable {
+            snapshot.address().map_err(|e| e.code)?;
+        }
+        let mut st = self.usable()?;
+        match st.profiles.first_mut() {
+            Some(first) => *first = profile,
+            None => st.profiles.push(profile),
+        }
+        st.reconnect.select(0);
+        let limits = session_limits(&st.settings, &snapshot);
+        st.session.set_limits(limits);
+        let busy = !matches!(st.link, Link::Idle);
+        if busy {
+            st.session.disconnect();
+            st.closing = Some(Closing { code: Code::Reconfigured, graceful: true, by: None });
+            st.at_once = st.wanted && snapshot.enable;
+            st.wanted &= snapshot.enable;
+            self.schedule(&mut st);
+        }
+        Ok(())
+    }
+
+    /// Replaces all profiles; they are used from the next attempt on.
+    pub fn set_profiles(&self, profiles: Vec<ProfileSource>) -> Result<(), Code> {
+        let mut st = self.usable()?;
+        st.profiles = profiles;
+        st.reconnect.select(0);
+        Ok(())
+    }
+
+    /// Replaces queue limits and policies at once.
+    pub fn set_settings(&self, settings: Settings) -> Result<(), Code> {
+        let mut st = self.usable()?;
+        let limits = session_limits(&settings, &st.profile);
+        st.session.set_limits(limits);
+        st.settings = settings;
+        self.schedule(&mut st);
+        Ok(())
+    }
+
+    /// The index of the profile in use.
+    pub fn active_profile(&self) -> usize {
+        self.lock().reconnect.active()
+    }
+
+    /// Sets or clears the connect hook; the old one is dropped outside the lock.
+    pub fn set_hook(&self, hook: Option<Arc<dyn ConnectHook>>) -> Result<(), Code> {
+        let old = std::mem::replace(&mut self.usable()?.hook, hook);
+        drop(old);
+        Ok(())
+    }
+
+    /// Overrides the profile's highest QoS; `None` takes the profile's again. Negative is unlimited.
+    pub fn set_max_qos(&self, max_qos: Option<i32>) -> Result<(), Code> {
+        self.usable()?.max_qos = max_qos;
+        Ok(())
+    }
+
+    /// Asks for one [`Event::Timer`] at `at`; `None` takes it back.
+    pub fn set_timer(&self, at: Option<Time>) -> Result<(), Code> {
+        let mut st = self.usable()?;
+        st.timer_at = at;
+        self.schedule(&mut st);
+        Ok(())
+    }
+
+    // -- what it is like ------------------------------------------------------------------------
+
+    /// Whether CONNACK accepted us and the connection was not closed since. Takes no lock.
+    pub fn is_connected(&self) -> bool {
+        self.connected.load(Ordering::Acquire)
+    }
+
+    /// Whether a connection attempt exists or the connection is up.
+    pub fn is_busy(&self) -> bool {
+        !matches!(self.lock().link, Link::Idle | Link::Waiting(_))
+    }
+
+    /// The last error of the link.
+    pub fn report(&self) -> Report {
+        self.lock().report.clone()
+    }
+
+    /// Payload bytes not acknowledged plus packet bytes not written.
+    pub fn unsent_bytes(&self) -> usize {
+        self.lock().session.unsent_bytes()
+    }
+
+    /// Packet bytes not written yet.
+    pub fn output_len(&self) -> usize {
+        self.lock().session.output().len()
+    }
+
+    // -- handlers -------------------------------------------------------------------------------
+
+    /// Adds a handler for the events of this connection that `kinds` has the bits of.
+    pub fn add_handler(&self, identity: Identity, kinds: u32, callback: Box<dyn Callback>) -> Result<(), Code> {
+        let mut st = self.usable()?;
+        st.handlers.add(identity, kinds, callback);
+        self.poll_wanted(&mut st);
+        Ok(())
+    }
+
+    /// Removes the newest handler with this identity; false if there is none.
+    pub fn remove_handler(&self, identity: Identity) -> bool {
+        let mut st = self.lock();
+        let removed = st.handlers.remove(identity);
+        self.poll_wanted(&mut st);
+        drop(st);
+        !removed.is_empty()
+    }
+
+    fn poll_wanted(&self, st: &mut State) {
+        let wanted = st.handlers.wants(Kind::Poll) && !st.freed;
+        if let Some(id) = self.source.get() {
+            self.context.driver.set_every_round(*id, wanted);
+        }
+        if !wanted {
+            st.tick_at = None;
+        }
+        self.schedule(st);
+    }
+
+    // -- the end --------------------------------------------------------------------------------
+
+    /// Ends the connection and everything that belongs to it, then drops `owner`. Returns at once; if no
+    /// thread drives the loop right now, all of it has happened when the call returns.
+    pub fn free(&self, owner: Option<Box<dyn Any + Send>>) {
+        let mut st = self.lock();
+        if st.freed {
+            return;
+        }
+        st.freed = true;
+        st.wanted = false;
+        st.owner = owner;
+        self.schedule(&mut st);
+        drop(st);
+        self.context.driver.try_drive(|| self.tear_down());
+    }
+
+    /// Whether everything that [`free`](Conn::free) started has happened.
+    pub fn is_gone(&self) -> bool {
+        self.gone.load(Ordering::Acquire)
+    }
+
+    // -- inside ---------------------------------------------------------------------------------
+
+    /// The state. A thread that panicked while it held the lock leaves a connection that is closed for
+    /// good, never a poisoned lock.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        match self.state.lock() {
+            Ok(st) => st,
+            Err(poisoned) => {
+                self.state.clear_poison();
+                let mut st = poisoned.into_inner();
+                st.broken = true;
+                self.schedule(&mut st);
+                st
+            }
+        }
+    }
+
+    /// The state of a connection that calls may still change.
+    fn usable(&self) -> Result<MutexGuard<'_, State>, Code> {
+        let st = self.lock();
+        if st.broken {
+            Err(Code::Panic)
+        } else if st.freed {
+            Err(Code::Incomplete)
+        } else {
+            Ok(st)
+        }
+    }
+
+    /// Asks for a turn.
+    fn schedule(&self, st: &mut State) {
+        if !st.scheduled
+            && let Some(id) = self.source.get()
+        {
+            st.scheduled = true;
+            self.context.driver.schedule(*id);
+        }
+    }
+}
+
+impl State {
+    fn report(&mut self, code: Code, phase: Phase, os: i32, text: String) -> Report {
+        Report {
+            code,
+            phase,
+            os,
+            connack: None,
+            server: self.profile.server.clone().unwrap_or_default(),
+            tried: std::mem::take(&mut self.tried),
+            text,
+        }
+    }
+
+    fn random(&mut self) -> u64 {
+        // xorshift64*: spreads reconnects of a fleet; nothing secret hangs on it.
+        let mut x = self.random;
+        x ^= x >> 12;
+        x ^= x << 25;
+        x ^= x >> 27;
+        self.random = x;
+        x.wrapping_mul(0x2545_F491_4F6C_DD1D)
+    }
+}
+
+/// What of the configuration concerns the session.
+fn session_limits(settings: &Settings, profile: &Profile) -> Limits {
+    Limits {
+        window: settings.in_flight_window,
+        max_queue: profile.max_queue_length,
+        max_outgoing_bytes: no_limit_if_zero(settings.max_outgoing_bytes),
+        max_incoming: no_limit_if_zero(profile.recv_limit),
+        overflow: match settings.overflow {
+            config::Overflow::Refuse => Overflow::RefuseNew,
+            config::Overflow::DropOldest => Overflow::DropOldest,
+        },
+        on_session_loss: match settings.on_session_loss {
+            config::OnSessionLoss::Resend => OnSessionLoss::Resend,
+            config::OnSessionLoss::Report => OnSessionLoss::Report,
+        },
+        always_subscribe: settings.resubscribe == Resubscribe::Always,
+    }
+}
+
+fn no_limit_if_zero(limit: usize) -> usize {
+    if limit == 0 { usize::MAX } else { limit }
+}
+
+/// A seed from the operating system, by way of the standard library's hash keys.
+fn seed() -> u64 {
+    use std::hash::{BuildHasher, Hasher};
+    std::hash::RandomState::new().build_hasher().finish() | 1
+}

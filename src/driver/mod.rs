@@ -1,1 +1,359 @@
-//! (room)
+//! The loop: readiness of sockets, timers, name resolution, threads.
+//!
+//! A [`Loop`] owns any number of [`Source`]s (an MQTT connection is one, but nothing here knows of
+//! MQTT) and gives each its turn when its socket is ready, its deadline has come, or somebody asked
+//! for it. It is driven in one of three modes, on the same handle, and the mode may change at any
+//! time:
+//!
+//! - application threads call [`Loop::poll`], or [`Loop::wait`] for something;
+//! - a foreign event loop watches [`Loop::fd`] and [`Loop::next_timeout`], and calls
+//!   [`Loop::process`];
+//! - a thread of its own, by [`Loop::start`].
+//!
+//! | file              | what lives there                                               |
+//! |-------------------|----------------------------------------------------------------|
+//! | `role`            | who drives: the role, the mode, the waiters                    |
+//! | `ready`           | who has work, and how a sleeping driver is woken               |
+//! | `protocol`        | both together                                                  |
+//! | `round`           | one round: sleep, collect, give turns                          |
+//! | `slots`, `timers` | the table of sources, and their deadlines                      |
+//! | `thread`          | the loop's own thread                                          |
+//! | `resolver`        | host names on helper threads                                   |
+//! | `dispatch`        | what a thread knows about itself                               |
+//! | `sync`            | the primitives of `role` and `ready`, replaced in their models |
+
+#![forbid(unsafe_code)]
+
+mod clock;
+mod dispatch;
+mod protocol;
+mod ready;
+mod resolver;
+mod role;
+mod round;
+mod slots;
+mod sync;
+mod thread;
+mod timers;
+
+pub use clock::Clock;
+pub use resolver::{Lookup, LookupError, Resolve};
+pub use role::Mode;
+pub use round::{Source, Turn};
+pub use slots::SourceId;
+
+use std::fmt;
+use std::io;
+use std::os::fd::{AsRawFd, RawFd};
+use std::sync::Arc;
+
+use dispatch::{Dispatch, thread_number};
+use protocol::{Driving, Protocol, WaitError};
+use ready::Wake;
+use resolver::Resolver;
+use role::{Claim, Entry};
+use round::{Engine, WAKER, round};
+use thread::OwnThread;
+
+use crate::time::{Span, Time};
+
+/// Rounds that closing gives to sources that go on asking for turns.
+const CLOSING_ROUNDS: usize = 1_000;
+
+/// A source, as the loop holds it.
+type AnySource = Arc<dyn Source>;
+
+/// Why a loop does not do what was asked.
+#[derive(Debug)]
+pub enum DriveError {
+    /// Not here or not now: inside a handler, or the loop has a thread of its own.
+    Busy,
+    /// The loop was closed.
+    Closed,
+    /// The system refused.
+    Io(io::Error),
+    /// No thread, no memory or no place for a source.
+    NoResources,
+}
+
+impl fmt::Display for DriveError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            DriveError::Busy => {
+                f.write_str("not possible inside a handler, or while a thread drives the loop")
+            }
+            DriveError::Closed => f.write_str("the loop is closed"),
+            DriveError::Io(error) => error.fmt(f),
+            DriveError::NoResources => f.write_str("the system has no more threads or memory"),
+        }
+    }
+}
+
+impl std::error::Error for DriveError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            DriveError::Io(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl From<io::Error> for DriveError {
+    fn from(error: io::Error) -> DriveError {
+        DriveError::Io(error)
+    }
+}
+
+/// A handle on a loop. All clones are the same loop; it may be used from any thread.
+///
+/// The loop's memory and descriptors go with the last handle, but its sources may well hold
+/// handles, so end it with [`close`](Self::close).
+#[derive(Clone)]
+pub struct Loop(Arc<Inner>);
+
+struct Inner {
+    clock: Clock,
+    protocol: Protocol<Engine, AnySource, Waker>,
+    own: OwnThread,
+    resolver: Resolver,
+    fd: RawFd,
+}
+
+struct Waker(mio::Waker);
+
+impl Wake for Waker {
+    fn wake(&self) {
+        // Writing to an eventfd or a kqueue of one's own fails only if the process has no memory
+        // for it; there is nobody to tell, and the next deadline or socket event comes anyway.
+        let _ = self.0.wake();
+    }
+}
+
+impl Loop {
+    /// A loop without sources, in poll mode.
+    pub fn new(clock: Clock) -> io::Result<Loop> {
+        Loop::with_resolver(clock, Arc::new(resolver::system))
+    }
+
+    /// As [`new`](Self::new), but names are resolved by `resolve`, on helper threads.
+    pub fn with_resolver(clock: Clock, resolve: Arc<Resolve>) -> io::Result<Loop> {
+        let poll = mio::Poll::new()?;
+        let waker = Waker(mio::Waker::new(poll.registry(), WAKER)?);
+        let fd = poll.as_raw_fd();
+        Ok(Loop(Arc::new(Inner {
+            clock,
+            protocol: Protocol::new(Engine::new(poll), waker),
+            own: OwnThread::default(),
+            resolver: Resolver::new(resolve),
+            fd,
+        })))
+    }
+
+    /// The time on the loop's clock.
+    pub fn now(&self) -> Time {
+        self.0.clock.now()
+    }
+
+    /// Adds a source. It gets its first turn when it is scheduled.
+    pub fn add(&self, source: Arc<dyn Source>) -> Result<SourceId, DriveError> {
+        self.0.protocol.ready.add(source).map_err(|_source| match self.is_closed() {
+            true => DriveError::Closed,
+            false => DriveError::NoResources,
+        })
+    }
+
+    /// Removes a source. A turn that runs at this moment on another thread comes to its end; there
+    /// is none after it. The loop's reference to the source is dropped here, or there.
+    pub fn remove(&self, id: SourceId) {
+        drop(self.0.protocol.ready.remove(id));
+    }
+
+    /// Asks for a turn of the source, soon. Cheap if one is pending already.
+    pub fn schedule(&self, id: SourceId) {
+        self.0.protocol.ready.schedule(id);
+    }
+
+    /// Whether the source gets [`Source::round_end`], in each round.
+    pub fn set_every_round(&self, id: SourceId, on: bool) {
+        self.0.protocol.ready.set_every_round(id, on);
+    }
+
+    /// Drives one round, and enters poll mode if a foreign loop drove before. Sleeps at most
+    /// `timeout` (`None`: no limit; zero: not at all), and may return earlier.
+    ///
+    /// If another thread polls or waits, this one waits for its turn, then returns `Ok` when the
+    /// time is over. [`DriveError::Busy`] inside a handler of any loop, and in thread mode.
+    pub fn poll(&self, timeout: Option<Span>) -> Result<(), DriveError> {
+        if self.is_busy_here() {
+            return Err(DriveError::Busy);
+        }
+        let until = timeout.map(|timeout| self.now() + timeout);
+        let entry = self.0.protocol.poll(thread_number(), &|| self.left(until));
+        self.once(entry, until)
+    }
+
+    /// Drives one round without sleeping, and makes the calling thread the one that drives in
+    /// foreign mode. To be called when [`fd`](Self::fd) is readable or
+    /// [`next_timeout`](Self::next_timeout) is over; both are to be looked at again afterwards.
+    pub fn process(&self) -> Result<(), DriveError> {
+        if self.is_busy_here() {
+            return Err(DriveError::Busy);
+        }
+        let entry = self.0.protocol.process(thread_number());
+        self.once(entry, Some(Time::ZERO))
+    }
+
+    /// The descriptor for a foreign loop: readable when anything is to be done except deadlines.
+    /// -1 after [`close`](Self::close). It belongs to this loop: only watch it.
+    pub fn fd(&self) -> RawFd {
+        if self.is_closed() {
+            return -1;
+        }
+        self.0.protocol.ready.watch();
+        self.0.fd
+    }
+
+    /// How long a foreign loop may sleep: zero if something is left to do, `None` for ever. While
+    /// another thread drives, `None`: the descriptor becomes readable when that one leaves.
+    pub fn next_timeout(&self) -> Option<Span> {
+        self.0.protocol.next_timeout(self.now(), thread_number())
+    }
+
+    /// Waits until `done` says true (`Ok(true)`) or the deadline came (`Ok(false)`).
+    ///
+    /// `done` is called on this thread with no lock held. What it looks at must be changed under a
+    /// mutex that it takes too, or be a sequentially consistent atomic; and whoever changes it must
+    /// call [`notify`](Self::notify) afterwards, unless that is in a handler on this loop.
+    ///
+    /// In poll mode this thread drives, if nobody else does. In foreign mode it drives only if it
+    /// is the one that calls [`process`](Self::process). Otherwise it sleeps. [`DriveError::Busy`]
+    /// inside a handler of any loop.
+    pub fn wait(&self, deadline: Option<Time>, done: &mut dyn FnMut() -> bool) -> Result<bool, DriveError> {
+        if self.is_busy_here() {
+            return Err(DriveError::Busy);
+        }
+        let left = || self.left(deadline);
+        let mut one = |engine: &mut Engine| round(self, engine, left());
+        match self.0.protocol.wait(thread_number(), &left, done, &mut one) {
+            Ok(done) => Ok(done),
+            Err(WaitError::Closed) => Err(DriveError::Closed),
+            Err(WaitError::Failed(error)) => Err(DriveError::Io(error)),
+        }
+    }
+
+    /// Something changed that a waiter may wait for. One atomic load if nobody waits.
+    pub fn notify(&self) {
+        self.0.protocol.notify(thread_number());
+    }
+
+    /// Runs `f` as the driver, if nobody drives at this moment; `None` otherwise, and once the loop
+    /// is closed. No turn runs meanwhile, and this thread counts as being inside a handler.
+    pub fn try_drive<R>(&self, f: impl FnOnce() -> R) -> Option<R> {
+        let _driving = self.0.protocol.try_drive(thread_number())?;
+        let _inside = Dispatch::enter();
+        Some(f())
+    }
+
+    /// Whether the calling thread is inside a handler of any loop.
+    pub fn in_dispatch() -> bool {
+        dispatch::in_dispatch()
+    }
+
+    /// Whether the calling thread drives this loop at this moment.
+    pub fn is_driver_thread(&self) -> bool {
+        self.0.protocol.seat.is_driver(thread_number())
+    }
+
+    /// Who drives.
+    pub fn mode(&self) -> Mode {
+        self.0.protocol.seat.mode()
+    }
+
+    /// Whether [`close`](Self::close) came to its end.
+    pub fn is_closed(&self) -> bool {
+        self.0.protocol.ready.is_closed()
+    }
+
+    /// Asks for the addresses of `host`; `source` gets a turn when the answer is there. An address
+    /// in text form, with or without brackets or a scope, is answered at once. There is no time
+    /// limit: who has waited long enough drops the [`Lookup`].
+    pub fn lookup(&self, host: &str, port: u16, source: SourceId) -> Lookup {
+        let inner = Arc::downgrade(&self.0);
+        let announce = move || {
+            if let Some(inner) = inner.upgrade() {
+                inner.protocol.ready.schedule(source);
+            }
+        };
+        self.0.resolver.lookup(host, port, Box::new(announce))
+    }
+
+    /// Ends the loop.
+    ///
+    /// The calling thread becomes the driver as soon as the present one left; the loop's own thread
+    /// is stopped. Sources that are scheduled, or that ask for it by [`Turn::again`], get their
+    /// turns (a bounded number), so a source that is to end in order is told so and scheduled
+    /// first. Then the remaining ones are dropped, and the descriptors closed. Other threads inside
+    /// `poll` and `wait` return [`DriveError::Closed`], as does every later call.
+    ///
+    /// [`DriveError::Busy`] inside a handler. A foreign loop must stop watching before.
+    pub fn close(&self) -> Result<(), DriveError> {
+        if self.is_busy_here() {
+            return Err(DriveError::Busy);
+        }
+        if !self.0.protocol.begin_close() {
+            return Err(DriveError::Closed);
+        }
+        self.join();
+        let mut driving = loop {
+            // This claim neither fails nor times out.
+            if let Entry::Role(driving) = self.0.protocol.claim(Claim::Close, thread_number(), &|| None) {
+                break driving;
+            }
+        };
+        let ready = &self.0.protocol.ready;
+        let mut result = Ok(());
+        for _ in 0..CLOSING_ROUNDS {
+            if result.is_err() || !ready.has_work() {
+                break;
+            }
+            result = driving.round(&mut |engine| round(self, engine, Some(Span::ZERO)));
+        }
+        self.0.resolver.clear();
+        let remaining = ready.close();
+        driving.finish();
+        drop(remaining);
+        Ok(result?)
+    }
+
+    /// Inside a handler, or (in the condition of a wait) inside this very driver: to sleep for the
+    /// role here would be to wait for oneself.
+    fn is_busy_here(&self) -> bool {
+        dispatch::in_dispatch() || self.is_driver_thread()
+    }
+
+    /// One round, if the claim came true.
+    fn once(
+        &self,
+        entry: Entry<Driving<'_, Engine, AnySource, Waker>>,
+        until: Option<Time>,
+    ) -> Result<(), DriveError> {
+        match entry {
+            Entry::Role(mut driving) => {
+                Ok(driving.round(&mut |engine| round(self, engine, self.left(until)))?)
+            }
+            Entry::Changed | Entry::TimedOut => Ok(()),
+            Entry::Busy => Err(DriveError::Busy),
+            Entry::Closed => Err(DriveError::Closed),
+        }
+    }
+
+    fn left(&self, until: Option<Time>) -> Option<Span> {
+        until.map(|until| until.since(self.now()))
+    }
+}
+
+impl fmt::Debug for Loop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Loop").field("fd", &self.0.fd).field("mode", &self.mode()).finish_non_exhaustive()
+    }
+}

@@ -1,1 +1,435 @@
-//! (room)
+//! The MQTT client state machine, without sockets, clocks or threads.
+//!
+//! A [`Session`] outlives connections: it keeps the queue of outgoing messages, the packet ids, the
+//! wanted subscriptions and the inbound QoS 2 ids while the transport comes and goes.
+//!
+//! The contract is one input, one step:
+//!
+//! * bytes from the server go into [`Session::input`], which consumes at most one packet and returns
+//!   at most one [`Event`]. Events carry offsets into the bytes, never borrows, so the caller can
+//!   release its lock while it tells the application.
+//! * after the application was told, [`Session::handled`] says so; only then an acknowledgement is
+//!   appended.
+//! * the clock comes in as a parameter; [`Session::deadline`] says when [`Session::timeout`] has
+//!   something to do.
+//! * everything to be sent is appended to one [`Output`]; the caller hands it to the transport and
+//!   reports progress with [`Session::wrote`].
+//! * how publishes ended is told by [`Session::take_completion`], each exactly once.
+//!
+//! No user code runs in here, nothing blocks, and no message allocates once buffers have grown.
+
+mod event;
+mod ids;
+mod inbound;
+mod input;
+mod keep_alive;
+mod outbox;
+mod output;
+mod publish;
+mod raw;
+mod subscriptions;
+#[cfg(test)]
+mod tests;
+
+use alloc::collections::VecDeque;
+use alloc::sync::Arc;
+
+pub use event::{Acknowledged, Completion, Event, Failure, Incoming, Outcome, Step};
+pub use output::Output;
+pub use publish::{Accepted, Publication};
+pub use raw::RawAck;
+pub use subscriptions::SubscribeResult;
+
+use crate::error::Code;
+use crate::time::{Span, Time};
+use crate::wire::{self, PacketType, QoS, Version};
+use ids::{PacketIds, Use};
+use inbound::Inbound;
+use keep_alive::{Due, KeepAlive};
+use outbox::Outbox;
+use subscriptions::{Subscriptions, encode_code};
+
+/// What happens when the queue is full.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Overflow {
+    /// The new message is not accepted.
+    #[default]
+    RefuseNew,
+    /// The oldest message that was never sent makes room.
+    DropOldest,
+}
+
+/// What happens to messages in flight when the server lost the session.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnSessionLoss {
+    /// They are sent again: nothing is lost, but the receiver may see a message twice.
+    #[default]
+    Resend,
+    /// They end with [`Outcome::Lost`].
+    Report,
+}
+
+/// What a session may use, and its policies.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// QoS 1 and 2 messages in flight at once.
+    pub window: u16,
+    /// QoS 1 and 2 messages waiting or in flight. With 0 nothing is queued for later, and only the
+    /// window limits what is in flight.
+    pub max_queue: usize,
+    /// Bytes of topics, payloads and unwritten packets held for sending.
+    pub max_outgoing_bytes: usize,
+    /// The largest packet accepted from the server, in bytes.
+    pub max_incoming: usize,
+    /// What happens when the queue is full.
+    pub overflow: Overflow,
+    /// What happens to messages in flight when the server lost the session.
+    pub on_session_loss: OnSessionLoss,
+    /// Subscribe to every filter after each CONNACK, or only to those that the session lacks.
+    pub always_subscribe: bool,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            window: 20,
+            max_queue: 1024,
+            max_outgoing_bytes: 1024 * 1024,
+            max_incoming: 4 * 1024 * 1024,
+            overflow: Overflow::RefuseNew,
+            on_session_loss: OnSessionLoss::Resend,
+            always_subscribe: true,
+        }
+    }
+}
+
+/// What the application says after it was told of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Acknowledge.
+    Ack,
+    /// The connection ended meanwhile: remember what was processed, send nothing.
+    ConnectionGone,
+}
+
+/// The state of the connection below.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// No transport.
+    Closed,
+    /// The transport is open, CONNECT was not sent yet.
+    Open,
+    /// CONNECT was sent.
+    Connecting,
+    /// CONNACK accepted us.
+    Up,
+    /// DISCONNECT was appended; nothing more may be sent (MQTT 3.1.1 §3.14.4).
+    Closing,
+}
+
+/// What [`Session::handled`] has to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Told {
+    Nothing,
+    ConnAck,
+    Publish(QoS, u16),
+    /// The slot of an acknowledged message, kept for its topic.
+    Acknowledged(u32),
+    SubAck,
+}
+
+/// An MQTT client session.
+#[derive(Debug)]
+pub struct Session {
+    limits: Limits,
+    version: Version,
+    state: State,
+    clean: bool,
+    out: Output,
+    ids: PacketIds,
+    outbox: Outbox,
+    inbound: Inbound,
+    subscriptions: Subscriptions,
+    keep_alive: KeepAlive,
+    keep_alive_interval: Span,
+    ping_reply: Span,
+    connack_by: Option<Time>,
+    told: Told,
+    last_token: u64,
+    /// QoS 0 publishes whose bytes are not written yet: where they end, and whose they are.
+    unsent: VecDeque<Unsent>,
+    completions: VecDeque<Completion>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Unsent {
+    end: u64,
+    token: u64,
+    packet_id: u16,
+}
+
+impl Session {
+    /// A session without a connection.
+    pub fn new(limits: Limits) -> Self {
+        Session {
+            limits,
+            version: Version::V311,
+            state: State::Closed,
+            clean: true,
+            out: Output::new(),
+            ids: PacketIds::new(),
+            outbox: Outbox::new(),
+            inbound: Inbound::new(),
+            subscriptions: Subscriptions::new(),
+            keep_alive: KeepAlive::new(),
+            keep_alive_interval: Span::ZERO,
+            ping_reply: Span::ZERO,
+            connack_by: None,
+            told: Told::Nothing,
+            last_token: 0,
+            unsent: VecDeque::new(),
+            completions: VecDeque::new(),
+        }
+    }
+
+    /// The limits and policies in force.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Replaces limits and policies; what is queued already stays.
+    pub fn set_limits(&mut self, limits: Limits) {
+        self.limits = limits;
+    }
+
+    // -- the connection -------------------------------------------------------------------------
+
+    /// A transport is open. CONNACK has to come before `now + connack_within`, whoever sends CONNECT.
+    pub fn opened(&mut self, now: Time, connack_within: Span) {
+        self.out.reset();
+        self.inbound.opened();
+        self.told = Told::Nothing;
+        self.state = State::Open;
+        self.connack_by = (connack_within > Span::ZERO).then(|| now + connack_within);
+    }
+
+    /// Appends CONNECT. The session obeys what is in it: version, clean session, keep-alive.
+    pub fn connect(&mut self, connect: &wire::Connect<'_>, ping_reply: Span) -> Result<(), Code> {
+        if self.state != State::Open {
+            return Err(Code::Busy);
+        }
+        connect.encode(connect.version, self.out.tail()).map_err(encode_code)?;
+        self.version = connect.version;
+        self.clean = connect.clean_session;
+        self.keep_alive_interval = Span::secs(u64::from(connect.keep_alive));
+        self.ping_reply = ping_reply;
+        self.state = State::Connecting;
+        Ok(())
+    }
+
+    /// Appends DISCONNECT if the connection is up. Nothing is accepted for this connection any more.
+    pub fn disconnect(&mut self) {
+        if self.state == State::Up {
+            // Two bytes; should memory be out even for them, the server sees the link close.
+            let _ = wire::encode_empty(PacketType::Disconnect, self.out.tail());
+        }
+        if self.state != State::Closed {
+            self.state = State::Closing;
+        }
+        self.keep_alive.stop();
+        self.connack_by = None;
+    }
+
+    /// The transport is gone. What was in flight will be sent again on the next connection.
+    pub fn closed(&mut self) {
+        let taken = self.out.taken();
+        let mut at = self.outbox.iter(outbox::Queue::Flight).next();
+        while let Some(slot) = at {
+            let entry = self.outbox.get_mut(slot);
+            if entry.stage == outbox::Stage::Publish {
+                entry.dup |= entry.sent_end <= taken;
+            }
+            at = self.outbox.next(slot);
+        }
+        self.outbox.ground();
+        while let Some(unsent) = self.unsent.pop_front() {
+            let outcome = if unsent.end <= taken { Outcome::Sent } else { Outcome::Dropped };
+            self.finish(unsent.token, unsent.packet_id, outcome);
+        }
+        self.ids.retain(|purpose| matches!(purpose, Use::Publish(_)));
+        self.subscriptions.disconnected();
+        self.keep_alive.stop();
+        self.connack_by = None;
+        self.out.reset();
+        self.state = State::Closed;
+    }
+
+    /// The next connection belongs to another server or another client: the inbound QoS 2 ids of
+    /// the old one mean nothing there.
+    pub fn forget_inbound(&mut self) {
+        self.inbound.forget();
+    }
+
+    /// Whether CONNACK accepted us and nothing ended it since.
+    pub fn is_up(&self) -> bool {
+        self.state == State::Up
+    }
+
+    /// Whether CONNECT may be sent now.
+    pub fn awaits_connect(&self) -> bool {
+        self.state == State::Open
+    }
+
+    // -- time -----------------------------------------------------------------------------------
+
+    /// When [`timeout`](Session::timeout) has to be called.
+    pub fn deadline(&self) -> Option<Time> {
+        self.connack_by.or_else(|| self.keep_alive.deadline())
+    }
+
+    /// Does what is due: sends PINGREQ, or finds that the server is too late.
+    pub fn timeout(&mut self, now: Time) -> Result<(), Failure> {
+        if let Some(by) = self.connack_by {
+            if by <= now {
+                self.connack_by = None;
+                return Err(Failure::new(Code::ConnackTimeout, ""));
+            }
+            return Ok(());
+        }
+        match self.keep_alive.check(now, self.out.taken()) {
+            Due::Nothing => Ok(()),
+            Due::Ping => {
+                self.ping(now).map_err(|code| Failure::new(code, ""))?;
+                self.quiet();
+                Ok(())
+            }
+            Due::PeerIsGone => Err(Failure::new(Code::KeepAliveTimeout, "")),
+        }
+    }
+
+    fn ping(&mut self, now: Time) -> Result<(), Code> {
+        wire::encode_empty(PacketType::PingReq, self.out.tail()).map_err(encode_code)?;
+        self.keep_alive.pinged(now, self.out.end());
+        Ok(())
+    }
+
+    /// A whole keep-alive interval without traffic: memory that bursts needed goes back.
+    fn quiet(&mut self) {
+        if self.told == Told::Nothing && self.outbox.len() == 0 && self.unsent.is_empty() {
+            self.outbox.shrink();
+            self.unsent.shrink_to_fit();
+            self.completions.shrink_to_fit();
+        }
+    }
+
+    /// Gives the output buffer back if it is empty; for a moment when nothing is going on.
+    pub fn shrink_output(&mut self) {
+        self.out.shrink();
+    }
+
+    // -- output ---------------------------------------------------------------------------------
+
+    /// The bytes to be written.
+    pub fn output(&self) -> &Output {
+        &self.out
+    }
+
+    /// `n` bytes of the output were handed to the kernel.
+    pub fn wrote(&mut self, now: Time, n: usize) {
+        self.out.take(n);
+        self.keep_alive.wrote(now);
+        let taken = self.out.taken();
+        while let Some(unsent) = self.unsent.front().copied().filter(|u| u.end <= taken) {
+            self.unsent.pop_front();
+            self.finish(unsent.token, unsent.packet_id, Outcome::Sent);
+        }
+        if self.outbox.waiting() > 0 {
+            self.pump();
+        }
+    }
+
+    /// How the next publish ended. Each accepted publish comes by here exactly once.
+    pub fn take_completion(&mut self) -> Option<Completion> {
+        self.completions.pop_front()
+    }
+
+    fn finish(&mut self, token: u64, packet_id: u16, outcome: Outcome) {
+        if packet_id != 0 {
+            self.ids.release(packet_id);
+        }
+        self.completions.push_back(Completion { token, packet_id, outcome });
+    }
+
+    // -- subscriptions --------------------------------------------------------------------------
+
+    /// Wants a filter from now on, on this and every later connection. The filter is valid.
+    pub fn subscribe(&mut self, filter: Arc<str>, qos: QoS) {
+        self.subscriptions.want(filter, qos);
+        self.pump_subscriptions();
+    }
+
+    /// Does not want a filter any more; false if it was not wanted.
+    pub fn unsubscribe(&mut self, filter: &str) -> bool {
+        let wanted = self.subscriptions.unwant(filter);
+        self.pump_subscriptions();
+        wanted
+    }
+
+    /// Filters that were asked for and not acknowledged, or are still to be asked for.
+    pub fn pending_subscriptions(&self) -> usize {
+        self.subscriptions.pending()
+    }
+
+    /// The codes of the SUBACK that is being handled.
+    pub fn subscribe_results(&self) -> &[SubscribeResult] {
+        self.subscriptions.results()
+    }
+
+    fn pump_subscriptions(&mut self) {
+        if self.state == State::Up {
+            // What could not be appended for want of memory or ids stays due; the next
+            // acknowledgement tries again.
+            let _ = self.subscriptions.pump(self.version, &mut self.ids, self.out.tail());
+        }
+    }
+
+    // -- packet ids and sizes -------------------------------------------------------------------
+
+    /// Counts the packet id on and returns the next free one, without holding it.
+    pub fn next_packet_id(&mut self) -> Result<u16, Code> {
+        self.ids.next()
+    }
+
+    /// The token of an outstanding publish by its packet id.
+    pub fn token_of(&self, packet_id: u16) -> Option<u64> {
+        match self.ids.get(packet_id)? {
+            Use::Publish(slot) => Some(self.outbox.get(slot).token),
+            Use::Unsent => self.unsent.iter().find(|u| u.packet_id == packet_id).map(|u| u.token),
+            _ => None,
+        }
+    }
+
+    /// The topic of the message whose acknowledgement is being handled.
+    pub fn acknowledged_topic(&self) -> Option<&str> {
+        match self.told {
+            Told::Acknowledged(slot) => Some(self.outbox.get(slot).topic()),
+            _ => None,
+        }
+    }
+
+    /// Payload bytes of QoS 1 and 2 messages that are not acknowledged, plus the bytes not yet
+    /// written.
+    pub fn unsent_bytes(&self) -> usize {
+        self.outbox.payload_bytes() + self.out.len()
+    }
+
+    /// QoS 1 and 2 messages waiting or in flight.
+    pub fn queue_len(&self) -> usize {
+        self.outbox.len()
+    }
+
+    /// QoS 1 and 2 messages in flight.
+    pub fn in_flight(&self) -> usize {
+        self.outbox.in_flight()
+    }
+}

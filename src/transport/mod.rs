@@ -1,1 +1,96 @@
-//! (room)
+//! Non-blocking byte streams.
+//!
+//! [`Transport`] is what a connection talks through; [`Tcp`] is the one at the bottom. Others (a
+//! proxy's CONNECT, TLS, WebSocket) wrap one and are one, so they stack in any order that makes
+//! sense. No transport sleeps, calls back, or raises a signal.
+
+#![forbid(unsafe_code)]
+
+mod tcp;
+
+pub use tcp::Tcp;
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::RawFd;
+
+use mio::{Registry, Token};
+
+use crate::error::Phase;
+use crate::time::Time;
+
+/// A non-blocking byte stream, driven by readiness.
+///
+/// Its life: [`register`](Self::register); after writable events [`connected`](Self::connected)
+/// until true; while [`wants_handshake`](Self::wants_handshake), [`handshake`](Self::handshake)
+/// after each event until true; then [`read`](Self::read) and write. The defaults of the handshake
+/// and buffer functions are those of a plain stream.
+pub trait Transport: Send {
+    /// Registers the socket, once: for reading and writing, edges only.
+    fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()>;
+
+    /// Undoes that, for a socket that lives on in another loop. One that is dropped needs it not.
+    fn deregister(&mut self, registry: &Registry);
+
+    /// Whether the socket is connected by now, or the error why it will not be.
+    fn connected(&mut self) -> io::Result<bool>;
+
+    /// Whether a handshake must be completed before the first byte of the application.
+    fn wants_handshake(&self) -> bool {
+        false
+    }
+
+    /// Goes on with the handshake as far as it goes; true when it is complete.
+    fn handshake(&mut self, now: Time) -> io::Result<bool> {
+        let _ = now;
+        Ok(true)
+    }
+
+    /// The layer that is at work until the stream is open, for time-outs and errors.
+    fn phase(&self) -> Phase {
+        Phase::Tcp
+    }
+
+    /// When the transport itself wants a turn: a layer's own time-out or ping.
+    fn deadline(&self) -> Option<Time> {
+        None
+    }
+
+    /// Reads what there is. `WouldBlock`: nothing until the next readable event; 0: the end.
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize>;
+
+    /// Whether a read would give bytes that a layer holds, which no event will announce.
+    fn has_unread(&self) -> bool {
+        false
+    }
+
+    /// Takes as many bytes as it can. `WouldBlock`: none until the next writable event.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize>;
+
+    /// As [`write`](Self::write), for two parts that follow each other: a packet's header, and a
+    /// large payload in the caller's memory.
+    fn write_two(&mut self, first: &[u8], second: &[u8]) -> io::Result<usize>;
+
+    /// Bytes that were taken but not yet given to the system.
+    fn unsent(&self) -> usize {
+        0
+    }
+
+    /// Gives them to the system, as far as it takes them; `WouldBlock` if some are left.
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Ends the sending half in order, after the last byte. Errors do not matter any more. Dropping
+    /// the transport ends both halves.
+    fn shutdown(&mut self);
+
+    /// This end's address, if the stream has one.
+    fn local_addr(&self) -> io::Result<SocketAddr>;
+
+    /// The other end's address.
+    fn peer_addr(&self) -> io::Result<SocketAddr>;
+
+    /// The socket's number, to look at but not to close.
+    fn raw_fd(&self) -> RawFd;
+}

@@ -1,0 +1,120 @@
+//! What every exported function passes: panics end here, pointers are checked here, and a call's own
+//! error is kept here.
+
+use core::cell::Cell;
+use core::ffi::{CStr, c_char, c_int};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Once;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use crate::error::Code;
+
+thread_local! {
+    // Without a destructor, so that it can be used and forgotten at any moment of a thread's life.
+    static CALL_ERROR: Cell<i32> = const { Cell::new(0) };
+}
+
+/// Keeps a call's error for `mgos_mqtt_last_error`.
+pub(super) fn set_call_error(code: Code) {
+    CALL_ERROR.set(code.number());
+}
+
+pub(super) fn call_error() -> c_int {
+    CALL_ERROR.get()
+}
+
+/// Runs the body of an exported function that returns an error code.
+pub(super) fn status(body: impl FnOnce() -> Result<(), Code>) -> c_int {
+    let code = match catch_unwind(AssertUnwindSafe(body)) {
+        Ok(Ok(())) => Code::Ok,
+        Ok(Err(code)) => code,
+        Err(_) => Code::Panic,
+    };
+    set_call_error(code);
+    code.number()
+}
+
+/// Runs the body of an exported function that returns something else; `refused` tells of an error.
+pub(super) fn value<T>(refused: T, body: impl FnOnce() -> Result<T, Code>) -> T {
+    let (value, code) = match catch_unwind(AssertUnwindSafe(body)) {
+        Ok(Ok(value)) => (value, Code::Ok),
+        Ok(Err(code)) => (refused, code),
+        Err(_) => (refused, Code::Panic),
+    };
+    set_call_error(code);
+    value
+}
+
+/// Bytes given by C. C passes NULL with length 0 for "nothing".
+///
+/// # Safety
+/// `start` is NULL, or `len` bytes there stay readable and unchanged for `'a`.
+pub(super) unsafe fn bytes<'a>(start: *const u8, len: usize) -> Result<&'a [u8], Code> {
+    match (start.is_null(), len) {
+        (_, 0) => Ok(&[]),
+        (true, _) => Err(Code::NullArgument),
+        (_, n) if n > isize::MAX as usize => Err(Code::BadArgument),
+        // SAFETY: not NULL, and the caller promises the bytes.
+        (false, n) => Ok(unsafe { core::slice::from_raw_parts(start, n) }),
+    }
+}
+
+/// A string given by C, which must be there and be UTF-8.
+///
+/// # Safety
+/// `text` is NULL, or a C string that stays unchanged for `'a`.
+pub(super) unsafe fn text<'a>(text: *const c_char) -> Result<&'a str, Code> {
+    // SAFETY: promised by the caller.
+    unsafe { optional(text) }?.ok_or(Code::NullArgument)
+}
+
+/// A string given by C, or NULL.
+///
+/// # Safety
+/// As [`text`].
+pub(super) unsafe fn optional<'a>(text: *const c_char) -> Result<Option<&'a str>, Code> {
+    if text.is_null() {
+        return Ok(None);
+    }
+    // SAFETY: not NULL, and the caller promises the terminating NUL.
+    let text = unsafe { CStr::from_ptr(text) };
+    text.to_str().map(Some).map_err(|_| Code::BadUtf8)
+}
+
+/// Copies `text` into a C buffer, cut at `len - 1` bytes and always ended with a NUL. Returns the length of
+/// the whole text.
+///
+/// # Safety
+/// `buffer` is NULL or has room for `len` bytes.
+pub(super) unsafe fn copy_out(text: &str, buffer: *mut c_char, len: usize) -> usize {
+    if !buffer.is_null() && len > 0 {
+        let n = text.len().min(len - 1);
+        // SAFETY: `n < len`, and a Rust string does not overlap the caller's buffer.
+        unsafe { core::ptr::copy_nonoverlapping(text.as_ptr(), buffer.cast(), n) };
+        // SAFETY: `n < len`.
+        unsafe { buffer.add(n).write(0) };
+    }
+    text.len()
+}
+
+static FORKS: AtomicU32 = AtomicU32::new(0);
+
+extern "C" fn forked() {
+    FORKS.fetch_add(1, Ordering::Relaxed);
+}
+
+/// How many forks lie between the first process that used the library and this one. Counted by the C
+/// library in the child, so that no call has to ask for its process id.
+pub(super) fn forks() -> u32 {
+    FORKS.load(Ordering::Relaxed)
+}
+
+/// Begins to count forks; before the first loop is made.
+pub(super) fn watch_forks() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        // SAFETY: the function is async-signal-safe and stays mapped: the library is linked nodelete.
+        // Without memory for it forks go unseen, which only takes an error message away.
+        let _ = unsafe { libc::pthread_atfork(None, None, Some(forked)) };
+    });
+}

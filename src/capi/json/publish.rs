@@ -1,0 +1,93 @@
+//! Where a formatted payload goes, and where a refusal is reported.
+//!
+//! joined by the lead: the two bodies below are stand-ins until the publish of the C face and the
+//! thread-local error exist. Nothing else in `capi/json` knows either.
+
+use core::ffi::{c_char, c_int};
+
+use super::format::FormatError;
+
+/// The handle of the C face. joined by the lead: becomes the one of `mgos_mqtt.rs`.
+#[allow(non_camel_case_types, reason = "the name in C")]
+#[repr(C)]
+pub(super) struct mgos_mqtt_conn {
+    _opaque: [u8; 0],
+}
+
+/// Publishes `payload`, as `mgos_mqtt_conn_pub` does; `conn` NULL is the global connection. Checks
+/// topic and QoS. Called with no lock held. Returns the packet id, or 0 if nothing was accepted.
+///
+/// # Safety
+/// `conn` must be NULL or a living connection; `topic` must be NULL or end with a NUL.
+#[cfg(not(test))]
+pub(super) unsafe fn publish_bytes(
+    conn: *mut mgos_mqtt_conn,
+    topic: *const c_char,
+    payload: &[u8],
+    qos: c_int,
+    retain: bool,
+) -> u16 {
+    // joined by the lead
+    let _ = (conn, topic, payload, qos, retain);
+    0
+}
+
+/// Keeps why a call printed or published nothing, as the thread's last error. joined by the lead.
+pub(super) fn report(error: &FormatError, fmt: &[u8]) {
+    let _ = (error.code, error.offset, error.text(fmt));
+    #[cfg(test)]
+    recorder::record_error(*error);
+}
+
+#[cfg(test)]
+pub(super) use recorder::publish_bytes;
+
+/// Stands in for the client in the unit tests.
+#[cfg(test)]
+pub(super) mod recorder {
+    use super::*;
+    use core::ffi::CStr;
+    use std::cell::RefCell;
+
+    #[derive(Debug, PartialEq, Eq)]
+    pub(in crate::capi::json) struct Published {
+        pub(in crate::capi::json) conn: usize,
+        pub(in crate::capi::json) topic: String,
+        pub(in crate::capi::json) payload: Vec<u8>,
+        pub(in crate::capi::json) qos: c_int,
+        pub(in crate::capi::json) retain: bool,
+    }
+
+    thread_local! {
+        static PUBLISHED: RefCell<Vec<Published>> = const { RefCell::new(Vec::new()) };
+        static ERROR: RefCell<Option<FormatError>> = const { RefCell::new(None) };
+    }
+
+    pub(in crate::capi::json) unsafe fn publish_bytes(
+        conn: *mut mgos_mqtt_conn,
+        topic: *const c_char,
+        payload: &[u8],
+        qos: c_int,
+        retain: bool,
+    ) -> u16 {
+        // SAFETY: the tests hand over texts.
+        let topic = unsafe { CStr::from_ptr(topic) }.to_string_lossy().into_owned();
+        let entry = Published { conn: conn.addr(), topic, payload: payload.to_vec(), qos, retain };
+        PUBLISHED.with_borrow_mut(|all| {
+            all.push(entry);
+            4711
+        })
+    }
+
+    pub(in crate::capi::json) fn published() -> Vec<Published> {
+        PUBLISHED.take()
+    }
+
+    pub(super) fn record_error(error: FormatError) {
+        ERROR.set(Some(error));
+    }
+
+    pub(in crate::capi::json) fn error() -> Option<FormatError> {
+        ERROR.take()
+    }
+}

@@ -1,0 +1,254 @@
+//! `mgos_json.h`: JSON text from a format string, in the style of the frozen library of Mongoose OS.
+//!
+//! This file is what cbindgen reads; everything behind it is in `capi/json`. The variadic functions
+//! appear here as declarations for cbindgen alone: the exported ones are naked Rust functions.
+
+#![allow(non_camel_case_types, reason = "the names in C")]
+
+use core::ffi::{c_char, c_int, c_void};
+
+use libc::FILE;
+
+use super::json::{OutSink, append_truncating, bytes, counted, escape, guarded, refuse};
+use crate::error::Code;
+
+/// Where JSON text goes: a function, and what it needs to know.
+///
+/// Filled in by JSON_OUT_BUF or JSON_OUT_FILE, or by hand with a printer of your own:
+///
+/// ```c
+/// static int to_uart(struct json_out *out, const char *str, size_t len) {
+///   return uart_write(out->u.data, str, len);
+/// }
+/// struct json_out out = { to_uart, { { (char *) uart0, 0, 0 } } };
+/// json_printf(&out, "{uptime: %d}", 42);
+/// ```
+///
+/// Ownership: yours; the library keeps no pointer to it. Threads: one `json_out` is used by one
+/// thread at a time; different ones are independent of each other.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct json_out {
+    /// Called with each piece of text, which may be empty and has no NUL behind it. Returns the
+    /// number of bytes to count in the result of json_printf(), normally `len`, or a negative number
+    /// to give up. It runs on the caller's thread, with no lock held, and may call every function of
+    /// this library; it must return (no longjmp, no C++ exception).
+    pub printer: Option<unsafe extern "C" fn(out: *mut json_out, str: *const c_char, len: usize) -> c_int>,
+    /// What the printer needs; which member is valid is between you and the printer.
+    pub u: json_out_u,
+}
+
+/// The buffer of JSON_OUT_BUF.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct json_out_buf {
+    /// Where the text goes.
+    pub buf: *mut c_char,
+    /// How many bytes `buf` has.
+    pub size: usize,
+    /// How many of them are used, without the NUL; `size` if the text was cut off.
+    pub len: usize,
+}
+
+/// What a printer needs.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub union json_out_u {
+    /// For json_printer_buf().
+    pub buf: json_out_buf,
+    /// For a printer of your own.
+    pub data: *mut c_void,
+    /// For json_printer_file().
+    pub fp: *mut FILE,
+}
+
+/// A function for `%M`. It prints into `out`, takes its own arguments from the list with
+/// `va_arg(*ap, type)`, and returns the number of bytes it printed. A negative number refuses the
+/// whole output: nothing is published.
+#[cfg(cbindgen)]
+pub type json_printf_callback_t = Option<unsafe extern "C" fn(out: *mut json_out, ap: *mut va_list) -> c_int>;
+
+#[cfg(cbindgen)]
+unsafe extern "C" {
+    /// Prints JSON into `out`.
+    ///
+    /// The format string is scanned from left to right, with no memory of JSON structure:
+    ///
+    /// - `%` starts a conversion, see the table.
+    /// - A letter or `_` starts a word, the longest run of letters, digits and `_`. It is printed
+    ///   between double quotes, so keys need none: `{a: %d}` gives `{"a": 1}`. This holds for every
+    ///   word: `{a: true}` gives `{"a": "true"}`; use `%B` for true and false, and `%Q` with NULL for
+    ///   null. A key with other characters needs `%Q`: `{%Q: %d}`.
+    /// - Everything else is copied.
+    ///
+    /// | conversion           | arguments                     | example                               |
+    /// |----------------------|-------------------------------|---------------------------------------|
+    /// | %Q                   | const char *                  | the text a"b gives "a\"b"; NULL gives null |
+    /// | %.*Q                 | int, const char *             | 3, "abcdef" gives "abc"; exactly that many bytes are read |
+    /// | %B                   | int                           | 1 gives true, 0 gives false           |
+    /// | %H                   | int, const void *             | 3, "abc" gives "616263"               |
+    /// | %V                   | const void *, int             | "hello", 5 gives "aGVsbG8=" (base64; note the order) |
+    /// | %M                   | json_printf_callback_t, ...   | what the function prints; it takes its own arguments |
+    /// | %d %u %x             | int                           | -5 with %d gives -5; 255 with %x gives ff |
+    /// | %hhd %hd ... %hhx    | int                           | 300 with %hhu gives 44                |
+    /// | %ld %lu %lx          | long                          |                                       |
+    /// | %lld %llu %llx       | long long, int64_t            | also PRId64 and PRIu64                |
+    /// | %zu                  | size_t                        | without width or flags                |
+    /// | %c                   | int                           | 'x' gives x, without quotes           |
+    /// | %f %lf               | double                        | 1.5 gives 1.500000; %.2f gives 1.50   |
+    /// | %g %lg               | double                        | 0.1 gives 0.1                         |
+    /// | %s                   | const char *                  | as it is: no quotes, no escapes; NULL gives (null) |
+    /// | %.*s                 | int, const char *             | 3, "abcdef" gives abc                 |
+    /// | %%                   | none                          | %                                     |
+    ///
+    /// `%d %u %x %f %g` take the flags `-` and `0`, a width and a precision in digits (`%05d`,
+    /// `%-8.2f`), `%s` and `%c` the flag `-` and a width, and `%s` a precision. Numbers are printed
+    /// as C's printf() does in the "C" locale, whatever the locale of the process is: the decimal
+    /// point is a point. Infinity and NaN give inf and nan, which JSON does not know. Letters of the
+    /// set `sdfFeEgGlhuIcx` and digits directly behind one of these printf conversions belong to it
+    /// and get no quotes: `{t: \"%ds\"}` gives `{"t": "5s"}`.
+    ///
+    /// `%Q` escapes `"` and `\`, writes control characters and 0x7f as `\b \f \n \r \t` or `\u00XX`,
+    /// copies UTF-8, and writes U+FFFD for each byte that is not valid UTF-8.
+    ///
+    /// Everything else is refused, among it `%i %X %o %p %n %e %+d %#x %*d %.*f %5Q`: the format string is
+    /// checked first, so nothing is printed and no argument is read. A negative length, and NULL with
+    /// a length that is not 0, are refused too (`%.*Q` with NULL is null), but when they are reached.
+    ///
+    /// @param out  Where to print; NULL is refused.
+    /// @param fmt  The format string; NULL is refused.
+    ///
+    /// @return The number of bytes of the complete output, also when JSON_OUT_BUF had room for only a
+    /// part of it; -1 if the output was refused, if a printer or a `%M` function returned a negative
+    /// number, or beyond 268435455 bytes.
+    ///
+    /// Ownership: nothing is kept. The arguments must stay unchanged during the call. Threads: from
+    /// any thread, and from every callback.
+    ///
+    /// Example:
+    ///
+    /// ```c
+    /// char buf[100];
+    /// struct json_out out = JSON_OUT_BUF(buf, sizeof(buf));
+    /// json_printf(&out, "{name: %Q, on: %B, t: %.1f}", "lamp", 1, 21.5);
+    /// // {"name": "lamp", "on": true, "t": 21.5}
+    /// ```
+    pub fn mgos_json_printf(out: *mut json_out, fmt: *const c_char, ...) -> c_int;
+
+    /// json_printf() with its arguments in a list. The caller's `ap` is not advanced.
+    pub fn mgos_json_vprintf(out: *mut json_out, fmt: *const c_char, ap: va_list) -> c_int;
+
+    /// Prints JSON, as json_printf() does, into memory of its own.
+    ///
+    /// @return The text with a NUL behind it, to be given to free(); NULL if `fmt` is NULL or empty,
+    /// if the output was refused (see json_printf()), or if there is no memory.
+    ///
+    /// Threads: from any thread, and from every callback.
+    pub fn mgos_json_asprintf(fmt: *const c_char, ...) -> *mut c_char;
+
+    /// json_asprintf() with its arguments in a list. The caller's `ap` is not advanced.
+    pub fn mgos_json_vasprintf(fmt: *const c_char, ap: va_list) -> *mut c_char;
+
+    /// A function for `%M` that prints an array. It takes four arguments: `const void *arr`,
+    /// `size_t total_bytes`, `size_t elem_bytes`, and `const char *elem_fmt`, a format string with one
+    /// conversion.
+    ///
+    /// Elements may be integers of 1, 2, 4 or 8 bytes (`%d %u %x` with any length, `%B`), `float` or
+    /// `double` (`%f %g`), or pointers to text (`%Q %s`). An element that is larger than 8 bytes is a
+    /// structure whose first member is printed, 8 bytes long. `%H %V %M`, and lengths with `*`, are refused.
+    ///
+    /// @return The number of bytes printed, or -1; NULL as the array prints `[]`.
+    ///
+    /// Example:
+    ///
+    /// ```c
+    /// int arr[] = {1, 2, 3};
+    /// json_printf(&out, "{a: %M}", json_printf_array, arr, sizeof(arr), sizeof(arr[0]), "%d");
+    /// // {"a": [1, 2, 3]}
+    /// ```
+    ///
+    /// Threads: from any thread; `out` and `ap` are those of the `%M` function that calls it.
+    pub fn mgos_json_printf_array(out: *mut json_out, ap: *mut va_list) -> c_int;
+}
+
+/// The printer of JSON_OUT_BUF: appends what fits into the buffer and always ends it with a NUL.
+///
+/// @return `len`, also if not all of it fitted; -1 if `out` is NULL, or `str` is NULL and `len` is not 0.
+///
+/// A buffer that is NULL or has no room counts and stores nothing. Threads: one `out` is used by one
+/// thread at a time.
+///
+/// # Safety
+/// `out` must be valid and made by JSON_OUT_BUF; `str` must have `len` bytes outside of its buffer.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_json_printer_buf(out: *mut json_out, str: *const c_char, len: usize) -> c_int {
+    guarded(-1, || {
+        if out.is_null() || (str.is_null() && len > 0) {
+            return -1;
+        }
+        // SAFETY: `str` has `len` bytes, or is NULL.
+        let text = unsafe { bytes(str.cast(), len) }.unwrap_or_default();
+        // SAFETY: `out` is valid and `buf` its active member.
+        let buf = unsafe { &mut (*out).u.buf };
+        // SAFETY: JSON_OUT_BUF gave the buffer its size; the text is not in it.
+        unsafe { append_truncating(buf, text) };
+        c_int::try_from(len).unwrap_or(-1)
+    })
+}
+
+/// The printer of JSON_OUT_FILE: writes to a `FILE *` with fwrite().
+///
+/// @return The number of bytes written; -1 if `out` or its file is NULL, or if `str` is NULL and `len` is not 0.
+///
+/// Threads: as fwrite().
+///
+/// # Safety
+/// `out` must be valid and made by JSON_OUT_FILE with an open file; `str` must have `len` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_json_printer_file(out: *mut json_out, str: *const c_char, len: usize) -> c_int {
+    guarded(-1, || {
+        if out.is_null() || (str.is_null() && len > 0) {
+            return -1;
+        }
+        // SAFETY: `out` is valid and `fp` its active member.
+        let file = unsafe { (*out).u.fp };
+        if file.is_null() {
+            return -1;
+        }
+        // SAFETY: the file is open, and `str` has `len` bytes.
+        let written = unsafe { libc::fwrite(str.cast(), 1, len, file) };
+        c_int::try_from(written).unwrap_or(-1)
+    })
+}
+
+/// Prints the inside of a JSON string, without the quotes around it: what `%.*Q` prints between them.
+///
+/// @param out  Where to print; NULL is refused.
+/// @param p    The text; NULL is refused if `len` is not 0. A NUL in it gives `\u0000`.
+/// @param len  How many bytes it has.
+///
+/// @return The number of bytes printed, or -1.
+///
+/// Ownership: nothing is kept. Threads: from any thread, and from every callback.
+///
+/// # Safety
+/// `out` must be valid; `p` must have `len` bytes that stay unchanged during the call.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_json_escape(out: *mut json_out, p: *const c_char, len: usize) -> c_int {
+    guarded(-1, || {
+        if out.is_null() {
+            return refuse(Code::NullArgument);
+        }
+        // SAFETY: `p` has `len` bytes, or is NULL.
+        let result = match unsafe { bytes(p.cast(), len) } {
+            None if len > 0 => Err(Code::NullArgument),
+            text => {
+                // SAFETY: `out` is not NULL, so it is valid.
+                let mut sink = unsafe { OutSink::new(out) };
+                escape(text.unwrap_or_default(), &mut sink)
+            }
+        };
+        // SAFETY: `out` is valid.
+        unsafe { counted(result.map_err(Into::into), &[], out) }
+    })
+}

@@ -1,0 +1,461 @@
+//! Opening a connection, step by step, and what happens when one ends.
+
+use std::net::SocketAddr;
+use std::sync::MutexGuard;
+use std::sync::atomic::Ordering;
+
+use super::event::{Event, Kind, Report};
+use super::reconnect::{Growth, Waits, jitter};
+use super::{Conn, ConnectParams, Level, Link, State};
+use crate::config::{Address, Backoff, Protocol, Scheme};
+use crate::driver::{LookupError, Turn};
+use crate::error::{Code, Phase};
+use crate::session::Failure;
+use crate::time::Span;
+use crate::transport::{Tcp, Transport};
+use crate::wire::{QoS, Version};
+
+/// A wall clock before this (July 2017) was not set yet; as in Mongoose OS.
+pub(super) const PLAUSIBLE_TIME: f64 = 1_500_000_000.0;
+
+impl Conn {
+    /// Moves an attempt on as far as it goes now.
+    pub(super) fn attempt<'a>(
+        &'a self,
+        mut st: MutexGuard<'a, State>,
+        turn: &mut Turn<'_>,
+    ) -> MutexGuard<'a, State> {
+        let due = match st.link {
+            Link::Idle => st.at_once && st.wanted,
+            Link::Waiting(at) => st.wanted && (st.at_once || at <= turn.now),
+            _ => false,
+        };
+        if due {
+            st.at_once = false;
+            st = self.begin(st, turn);
+        }
+        if matches!(st.link, Link::Resolving { .. }) {
+            st = self.resolving(st, turn);
+        }
+        if matches!(st.link, Link::Opening { .. }) {
+            st = self.opening(st, turn);
+        }
+        st
+    }
+
+    /// Starts an attempt with the active profile.
+    fn begin<'a>(&'a self, mut st: MutexGuard<'a, State>, turn: &mut Turn<'_>) -> MutexGuard<'a, State> {
+        st.tried.clear();
+        st.addresses.clear();
+        let active = st.reconnect.active();
+        let profile = match st.profiles.get(active).map(super::ProfileSource::snapshot) {
+            Some(Ok(profile)) => profile,
+            Some(Err(text)) => return self.cannot_begin(st, turn, Code::BadConfig, text),
+            None => return self.stay_down(st),
+        };
+        if !profile.enable || profile.server.is_none() {
+            return self.stay_down(st);
+        }
+        st.profile = profile.clone();
+        let limits = super::session_limits(&st.settings, &profile);
+        st.session.set_limits(limits);
+        if profile.require_time && (self.context.wall_clock)() < PLAUSIBLE_TIME {
+            let text = "the clock is not set yet, and require_time is on".into();
+            return self.cannot_begin(st, turn, Code::TimeNotSet, text);
+        }
+        let address = match profile.address() {
+            Ok(address) => address,
+            Err(error) => return self.cannot_begin(st, turn, error.code, error.to_string()),
+        };
+        if let Some(missing) = missing_transport(&address) {
+            return self.cannot_begin(st, turn, Code::NotBuilt, missing.into());
+        }
+        if self.context.log.wants(Level::Info) {
+            let text = format!("connecting to {}:{}", address.host, address.port);
+            self.note(&mut st, Level::Info, text);
+        }
+        st.generation += 1;
+        let Some(source) = self.source.get() else { return st };
+        let lookup = self.context.driver.lookup(&address.host, address.port, *source);
+        let by = after(turn, profile.timeouts.dns);
+        st.link = Link::Resolving { lookup, by };
+        self.tell(st, |h, called| h.connection(Kind::Connecting, called), &Event::Connecting)
+    }
+
+    /// The profile is disabled: there is nothing to try.
+    fn stay_down<'a>(&'a self, mut st: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        st.wanted = false;
+        st.link = Link::Idle;
+        let text = "the active server profile is disabled or has no server".into();
+        st.report = st.report(Code::Disabled, Phase::Usage, 0, text);
+        st
+    }
+
+    fn cannot_begin<'a>(
+        &'a self,
+        mut st: MutexGuard<'a, State>,
+        turn: &mut Turn<'_>,
+        code: Code,
+        text: String,
+    ) -> MutexGuard<'a, State> {
+        let report = st.report(code, Phase::Usage, 0, text);
+        self.link_down(st, turn, report)
+    }
+
+    fn resolving<'a>(&'a self, mut st: MutexGuard<'a, State>, turn: &mut Turn<'_>) -> MutexGuard<'a, State> {
+        let Link::Resolving { lookup, by } = &st.link else { return st };
+        let host = st.profile.server.clone().unwrap_or_default();
+        let (code, text) = match lookup.take() {
+            Some(Ok(addresses)) if !addresses.is_empty() => {
+                st.addresses = addresses.into();
+                return self.next_address(st, turn);
+            }
+            Some(Ok(_)) => (Code::DnsFailed, format!("the name in {host:?} has no addresses")),
+            Some(Err(LookupError::NoResources)) => {
+                (Code::NoResources, "no thread could be started for the name service".into())
+            }
+            Some(Err(error)) => (Code::DnsFailed, format!("the name in {host:?} cannot be resolved: {error}")),
+            None if by.is_some_and(|by| by <= turn.now) => {
+                (Code::DnsTimeout, format!("the name service gave no answer for {host:?} in time"))
+            }
+            None => return st,
+        };
+        let report = st.report(code, Phase::Dns, 0, text);
+        self.link_down(st, turn, report)
+    }
+
+    /// Opens a transport to the next address; without one left, the attempt has failed.
+    fn next_address<'a>(
+        &'a self,
+        mut st: MutexGuard<'a, State>,
+        turn: &mut Turn<'_>,
+    ) -> MutexGuard<'a, State> {
+        while let Some(address) = st.addresses.pop_front() {
+            st.target = Some(address);
+            let opened = Tcp::connect(address).and_then(|mut tcp| {
+                tcp.register(turn.registry(), turn.token())?;
+                Ok(tcp)
+            });
+            match opened {
+                Ok(tcp) => {
+                    // With more addresses to come, one that does not answer must not use up all the
+                    // time.
+                    let share = st.addresses.len() as u64 + 1;
+                    let limit = st.profile.timeouts.tcp;
+                    let by = after(turn, Span(limit.0 / share).max(limit.min(Span::secs(2))));
+                    st.link = Link::Opening { transport: Box::new(tcp), by };
+                    return st;
+                }
+                Err(error) => st.tried.push((address, error.raw_os_error().unwrap_or(0))),
+            }
+        }
+        let report = st.unreachable_report();
+        self.link_down(st, turn, report)
+    }
+
+    fn opening<'a>(&'a self, mut st: MutexGuard<'a, State>, turn: &mut Turn<'_>) -> MutexGuard<'a, State> {
+        let Link::Opening { transport, by } = &mut st.link else { return st };
+        let late = by.is_some_and(|by| by <= turn.now);
+        match transport.connected() {
+            Ok(true) => self.opened(st, turn),
+            Ok(false) if !late => st,
+            outcome => {
+                let os = match outcome {
+                    Err(error) => error.raw_os_error().unwrap_or(0),
+                    Ok(_) => TIMED_OUT,
+                };
+                transport.deregister(turn.registry());
+                let target = st.target;
+                st.tried.extend(target.map(|target| (target, os)));
+                self.next_address(st, turn)
+            }
+        }
+    }
+
+    /// The transport is open: CONNECT, by the hook or by ourselves.
+    fn opened<'a>(&'a self, mut st: MutexGuard<'a, State>, turn: &mut Turn<'_>) -> MutexGuard<'a, State> {
+        let Link::Opening { transport, .. } = std::mem::replace(&mut st.link, Link::Idle) else { return st };
+        st.link = Link::Open(transport);
+        st.partial = Vec::new();
+        st.unread = false;
+        let within = st.profile.timeouts.connack;
+        st.session.opened(turn.now, within);
+        let active = st.reconnect.active();
+        if st.session_profile.replace(active).is_some_and(|before| before != active) {
+            st.session.forget_inbound();
+        }
+        let params = match self.connect_params(&mut st) {
+            Ok(params) => params,
+            Err(text) => return self.cannot_begin(st, turn, Code::BadConfig, text),
+        };
+        if let Some(hook) = st.hook.clone() {
+            drop(st);
+            hook.about_to_connect(self, &params);
+            drop(hook);
+            return self.lock();
+        }
+        if let Err(code) = st.append_connect(&params) {
+            return self.cannot_begin(st, turn, code, "CONNECT could not be made from the configuration".into());
+        }
+        st
+    }
+
+    /// What CONNECT says without a hook.
+    fn connect_params(&self, st: &mut State) -> Result<ConnectParams, String> {
+        let profile = st.profile.clone();
+        let version = if profile.protocol == Protocol::V31 { Version::V31 } else { Version::V311 };
+        let configured = profile.client_id.clone().or_else(|| (self.context.default_client_id)());
+        let client_id = match configured {
+            Some(id) => id,
+            // 3.1.1 lets the server choose an id for a clean session; 3.1 does not.
+            None if version != Version::V31 && profile.clean_session => String::new(),
+            None if profile.clean_session => format!("mgos-{:016x}", st.random()),
+            None => return Err("a session that is to be kept (clean_session off) needs a client_id".into()),
+        };
+        Ok(ConnectParams {
+            version,
+            client_id,
+            clean_session: profile.clean_session,
+            keep_alive: profile.keep_alive,
+            user: profile.user.clone(),
+            password: profile.pass.as_ref().map(|secret| secret.0.clone()),
+            will: profile.will.as_ref().map(|will| {
+                let qos = QoS::try_from(will.qos).unwrap_or(QoS::AtMostOnce);
+                (will.topic.clone(), will.payload.clone(), qos, will.retain)
+            }),
+        })
+    }
+
+    // -- up and down ----------------------------------------------------------------------------
+
+    /// CONNACK 0 came.
+    pub(super) fn link_up<'a>(
+        &'a self,
+        mut st: MutexGuard<'a, State>,
+        turn: &mut Turn<'_>,
+        session_present: bool,
+    ) -> MutexGuard<'a, State> {
+        st.reconnect.succeeded();
+        st.fail_back_from = None;
+        let fail_back = st.settings.fail_back;
+        st.fail_back_at =
+            (st.reconnect.active() != 0 && fail_back > Span::ZERO).then(|| turn.now + fail_back);
+        if self.context.log.wants(Level::Info) {
+            let text = format!("connected, session {}", if session_present { "resumed" } else { "new" });
+            self.note(&mut st, Level::Info, text);
+        }
+        self.connected.store(true, Ordering::Release);
+        self.context.driver.notify();
+        let result = Event::ConnectResult { error: Code::Ok, connack: Some(0), session_present };
+        let st = self.tell(st, |h, called| h.connection(Kind::ConnectResult, called), &result);
+        let event = Event::ConnAck { session_present };
+        self.tell(st, |h, called| h.connection(Kind::ConnAck, called), &event)
+    }
+
+    /// The attempt failed or the connection ended: tell the handlers, and plan what comes next.
+    pub(super) fn link_down<'a>(
+        &'a self,
+        mut st: MutexGuard<'a, State>,
+        turn: &mut Turn<'_>,
+        report: Report,
+    ) -> MutexGuard<'a, State> {
+        let link = std::mem::replace(&mut st.link, Link::Idle);
+        if let Link::Opening { mut transport, .. }
+        | Link::Open(mut transport)
+        | Link::Draining { mut transport, .. } = link
+        {
+            transport.deregister(turn.registry());
+        }
+        let was_up = self.connected.swap(false, Ordering::AcqRel);
+        st.generation += 1;
+        st.session.closed();
+        self.settle(&mut st);
+        st.partial = Vec::new();
+        st.closing = None;
+        st.broken_link = None;
+        st.fail_back_at = None;
+        st.report = report.clone();
+        if self.context.log.wants(Level::Warn) {
+            let level = if report.code == Code::ClosedByClient { Level::Info } else { Level::Warn };
+            self.note(&mut st, level, format!("{}: {}", report.phase.name(), report.text));
+        }
+        self.context.driver.notify();
+        if was_up {
+            let event = Event::Disconnect(&report);
+            st = self.tell(st, |h, called| h.connection(Kind::Disconnect, called), &event);
+            let event = Event::Close(&report);
+            st = self.tell(st, |h, called| h.connection(Kind::Close, called), &event);
+            st = self.tell(st, |h, called| h.all_subscribers(Kind::Close, called), &event);
+        } else {
+            let event =
+                Event::ConnectResult { error: report.code, connack: report.connack, session_present: false };
+            st = self.tell(st, |h, called| h.connection(Kind::ConnectResult, called), &event);
+        }
+        self.plan(&mut st, turn);
+        st
+    }
+
+    /// When the next attempt comes.
+    fn plan(&self, st: &mut State, turn: &mut Turn<'_>) {
+        if !st.wanted || st.freed || st.broken {
+            return;
+        }
+        if let Some(back) = st.fail_back_from.take()
+            && !st.at_once
+        {
+            // The main server is still not there: return to the one that worked.
+            st.reconnect.select(back);
+            st.at_once = true;
+        }
+        if st.at_once {
+            turn.again();
+            return;
+        }
+        let waits: Vec<Option<Waits>> = st
+            .profiles
+            .iter()
+            .map(|source| match source.snapshot() {
+                Ok(p) if p.enable => {
+                    let (min, max) = p.reconnect_bounds();
+                    Some(Waits { min, max })
+                }
+                _ => None,
+            })
+            .collect();
+        let growth = match st.settings.backoff {
+            Backoff::Fixed => Growth::Fixed(st.profile.reconnect_min),
+            Backoff::Doubling => Growth::Doubling,
+        };
+        let wait = st.reconnect.failed(&waits, growth);
+        let percent = u32::from(st.settings.jitter_percent);
+        let random = st.random();
+        let wait = jitter(wait, percent, random);
+        if self.context.log.wants(Level::Debug) {
+            self.note(st, Level::Debug, format!("next attempt in {} ms", wait.as_millis_ceil()));
+        }
+        st.link = Link::Waiting(turn.now + wait);
+    }
+}
+
+/// What an address asks for and this library was built without.
+fn missing_transport(address: &Address) -> Option<&'static str> {
+    match address.scheme {
+        Scheme::Mqtt => None,
+        Scheme::Mqtts => Some("this library was built without TLS; nothing was sent"),
+        Scheme::Ws | Scheme::Wss => Some("this library was built without WebSocket"),
+        Scheme::Unix => Some("this library was built without local sockets"),
+    }
+}
+
+/// ETIMEDOUT, as the report of an address that did not answer in our own time.
+const TIMED_OUT: i32 = if cfg!(target_os = "linux") { 110 } else { 60 };
+
+fn after(turn: &Turn<'_>, limit: Span) -> Option<crate::time::Time> {
+    (limit > Span::ZERO).then(|| turn.now + limit)
+}
+
+impl State {
+    /// Every address failed.
+    fn unreachable_report(&mut self) -> Report {
+        use std::io::ErrorKind as Kind;
+        let os = self.tried.last().map_or(0, |(_, os)| *os);
+        let code = match std::io::Error::from_raw_os_error(os).kind() {
+            Kind::ConnectionRefused => Code::ConnectRefused,
+            Kind::TimedOut => Code::ConnectTimeout,
+            Kind::HostUnreachable | Kind::NetworkUnreachable | Kind::NetworkDown => Code::ConnectUnreachable,
+            _ if os == 0 => Code::ConnectFailed,
+            // EMFILE, ENFILE, ENOBUFS: the system's limits, not the server.
+            _ if is_resource_error(os) => Code::NoResources,
+            _ => Code::ConnectFailed,
+        };
+        let list: Vec<String> = self.tried.iter().map(|(a, os)| tried_text(*a, *os)).collect();
+        let text = format!("{}: {}", code.text(), list.join(", "));
+        self.report(code, Phase::Tcp, os, text)
+    }
+
+    /// An I/O error of an open link.
+    pub(super) fn io_report(&mut self, error: &std::io::Error) -> Report {
+        use std::io::ErrorKind as Kind;
+        let code = match error.kind() {
+            Kind::ConnectionReset | Kind::BrokenPipe | Kind::ConnectionAborted => Code::ConnectionReset,
+            Kind::TimedOut => Code::KeepAliveTimeout,
+            Kind::OutOfMemory => Code::NoMemory,
+            _ => Code::IoFailed,
+        };
+        let phase = self.open_phase();
+        self.report(code, phase, error.raw_os_error().unwrap_or(0), format!("{}: {error}", code.text()))
+    }
+
+    /// The server closed its side.
+    pub(super) fn end_report(&mut self) -> Report {
+        let phase = self.open_phase();
+        let text = match phase {
+            Phase::Connect => "the server closed the connection instead of answering CONNECT; it may refuse \
+                               the protocol version, the client id or the credentials",
+            _ => Code::ClosedByServer.text(),
+        };
+        self.report(Code::ClosedByServer, phase, 0, text.into())
+    }
+
+    pub(super) fn closing_report(&mut self, code: Code) -> Report {
+        let phase = self.open_phase();
+        self.report(code, phase, 0, code.text().into())
+    }
+
+    /// The session cannot go on.
+    pub(super) fn failure_report(&mut self, failure: &Failure) -> Report {
+        let phase = match failure.code {
+            Code::KeepAliveTimeout => Phase::KeepAlive,
+            _ => self.open_phase(),
+        };
+        let detail = match failure.malformed {
+            Some(malformed) => malformed.text(),
+            None => failure.what,
+        };
+        let text = if detail.is_empty() {
+            failure.code.text().into()
+        } else {
+            format!("{}: {detail}", failure.code.text())
+        };
+        self.report(failure.code, phase, 0, text)
+    }
+
+    /// CONNACK with another code than 0.
+    pub(super) fn refused_report(&mut self, connack: u8) -> Report {
+        let code = match connack {
+            1 => Code::RefusedVersion,
+            2 => Code::RefusedIdentifier,
+            3 => Code::RefusedUnavailable,
+            4 => Code::RefusedCredentials,
+            5 => Code::RefusedNotAuthorized,
+            _ => Code::RefusedOther,
+        };
+        let text = format!("{} (CONNACK {connack})", code.text());
+        let report = self.report(code, Phase::Connect, 0, text);
+        Report { connack: Some(connack), ..report }
+    }
+
+    fn open_phase(&self) -> Phase {
+        match &self.link {
+            Link::Idle | Link::Waiting(_) => Phase::None,
+            Link::Resolving { .. } => Phase::Dns,
+            Link::Opening { .. } => Phase::Tcp,
+            Link::Open(_) if self.session.is_up() => Phase::Protocol,
+            Link::Open(_) => Phase::Connect,
+            Link::Draining { .. } => Phase::Protocol,
+        }
+    }
+}
+
+fn tried_text(address: SocketAddr, os: i32) -> String {
+    if os == TIMED_OUT {
+        format!("{address} (no answer in time)")
+    } else {
+        format!("{address} ({})", std::io::Error::from_raw_os_error(os))
+    }
+}
+
+fn is_resource_error(os: i32) -> bool {
+    // ENFILE 23 and EMFILE 24 are the same everywhere; ENOBUFS is 105 on Linux, 55 on BSD; ENOMEM 12.
+    matches!(os, 12 | 23 | 24) || os == if cfg!(target_os = "linux") { 105 } else { 55 }
+}

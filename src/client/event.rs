@@ -1,0 +1,168 @@
+//! What handlers are told.
+
+use crate::error::{Code, Phase};
+use crate::session::Acknowledged;
+use crate::wire::QoS;
+use std::net::SocketAddr;
+
+/// A message from the server. Borrowed from the loop's read buffer: valid until the handler returns.
+#[derive(Clone, Copy, Debug)]
+pub struct Message<'a> {
+    /// The topic name.
+    pub topic: &'a str,
+    /// The payload. In memory one NUL byte follows it, which is not part of it.
+    pub payload: &'a [u8],
+    /// Quality of service.
+    pub qos: QoS,
+    /// The server had it retained.
+    pub retain: bool,
+    /// It may have been delivered before.
+    pub dup: bool,
+    /// 0 for QoS 0.
+    pub packet_id: u16,
+}
+
+/// What happened to a connection.
+#[derive(Clone, Copy, Debug)]
+pub enum Event<'a> {
+    /// A loop round, or the tick of an idle connection.
+    Poll,
+    /// The timer set by [`Conn::set_timer`](super::Conn::set_timer) came.
+    Timer,
+    /// An attempt to connect begins.
+    Connecting,
+    /// An attempt ended: with CONNACK 0 if `error` is [`Code::Ok`].
+    ConnectResult {
+        /// The error, or [`Code::Ok`].
+        error: Code,
+        /// The CONNACK code as the server sent it, if one came.
+        connack: Option<u8>,
+        /// The server kept the session.
+        session_present: bool,
+    },
+    /// CONNACK with code 0.
+    ConnAck {
+        /// The server kept the session.
+        session_present: bool,
+    },
+    /// A message.
+    Message(Message<'a>),
+    /// A message over the receive limit was skipped and acknowledged.
+    Oversize {
+        /// Its topic.
+        topic: &'a str,
+        /// Its payload's size in bytes.
+        size: usize,
+        /// Its quality of service.
+        qos: QoS,
+    },
+    /// PUBACK, with the topic of the message if it is one of ours.
+    PubAck(Acknowledged, Option<&'a str>),
+    /// PUBREC.
+    PubRec(Acknowledged),
+    /// PUBREL.
+    PubRel(u16),
+    /// PUBCOMP, with the topic of the message if it is one of ours.
+    PubComp(Acknowledged, Option<&'a str>),
+    /// SUBACK.
+    SubAck {
+        /// The packet id.
+        packet_id: u16,
+        /// The filter, or `None` for a SUBSCRIBE that the application sent itself.
+        filter: Option<&'a str>,
+        /// The server's code: the granted QoS, or 0x80 and above.
+        code: u8,
+    },
+    /// UNSUBACK.
+    UnsubAck(u16),
+    /// The connection ends; comes just before [`Event::Close`].
+    Disconnect(&'a Report),
+    /// The connection was up and is closed.
+    Close(&'a Report),
+}
+
+/// The kind of an event, for registrations that want only some.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+#[allow(missing_docs)]
+pub enum Kind {
+    Poll,
+    Timer,
+    Connecting,
+    ConnectResult,
+    ConnAck,
+    Message,
+    Oversize,
+    PubAck,
+    PubRec,
+    PubRel,
+    PubComp,
+    SubAck,
+    UnsubAck,
+    Disconnect,
+    Close,
+}
+
+impl Kind {
+    /// The bit of this kind in a mask.
+    pub const fn bit(self) -> u32 {
+        1 << self as u8
+    }
+}
+
+impl Event<'_> {
+    /// Its kind.
+    pub const fn kind(&self) -> Kind {
+        match self {
+            Event::Poll => Kind::Poll,
+            Event::Timer => Kind::Timer,
+            Event::Connecting => Kind::Connecting,
+            Event::ConnectResult { .. } => Kind::ConnectResult,
+            Event::ConnAck { .. } => Kind::ConnAck,
+            Event::Message(_) => Kind::Message,
+            Event::Oversize { .. } => Kind::Oversize,
+            Event::PubAck(..) => Kind::PubAck,
+            Event::PubRec(_) => Kind::PubRec,
+            Event::PubRel(_) => Kind::PubRel,
+            Event::PubComp(..) => Kind::PubComp,
+            Event::SubAck { .. } => Kind::SubAck,
+            Event::UnsubAck(_) => Kind::UnsubAck,
+            Event::Disconnect(_) => Kind::Disconnect,
+            Event::Close(_) => Kind::Close,
+        }
+    }
+}
+
+/// Why a connection failed or ended, with what is needed to act on it.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// The error.
+    pub code: Code,
+    /// Where it happened.
+    pub phase: Phase,
+    /// The operating system's error number, or 0.
+    pub os: i32,
+    /// The CONNACK code as the server sent it, if one came.
+    pub connack: Option<u8>,
+    /// The server as configured.
+    pub server: String,
+    /// Each address tried in this attempt, with the error number it ended with.
+    pub tried: Vec<(SocketAddr, i32)>,
+    /// A sentence that a person can act on.
+    pub text: String,
+}
+
+impl Report {
+    /// No error yet.
+    pub(crate) fn none() -> Self {
+        Report {
+            code: Code::Ok,
+            phase: Phase::None,
+            os: 0,
+            connack: None,
+            server: String::new(),
+            tried: Vec::new(),
+            text: String::new(),
+        }
+    }
+}

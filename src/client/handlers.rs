@@ -1,0 +1,210 @@
+//! Who wants to be told of what.
+//!
+//! Entries are shared: a dispatch takes its own references while the lock is held, then calls them without
+//! it. An entry that is removed meanwhile is marked and not called any more; what it owns is dropped with the last
+//! reference, so the destructor of its user data runs once, after the last call, and never under a lock.
+
+use std::cmp::Reverse;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::event::{Event, Kind};
+use super::topics::Topics;
+use super::Conn;
+use crate::wire::QoS;
+
+/// What an application registers. Dropping it releases the user data.
+pub trait Callback: Send + Sync {
+    /// Tells the application. Runs on the thread that drives the loop, with no lock held.
+    fn call(&self, conn: &Conn, event: &Event<'_>);
+
+    /// The registration was given up in favour of an identical one, which owns the same user data: drop
+    /// without releasing it.
+    fn disarm(&self) {}
+}
+
+/// What makes two registrations the same: the function and its argument, as numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity(pub usize, pub usize);
+
+/// One registration.
+pub(crate) struct Entry {
+    /// Registrations are numbered; newer ones are called first.
+    seq: u64,
+    identity: Identity,
+    kinds: u32,
+    alive: AtomicBool,
+    callback: Box<dyn Callback>,
+}
+
+impl Entry {
+    pub(crate) fn call(&self, conn: &Conn, event: &Event<'_>) {
+        if self.alive.load(Ordering::Acquire) {
+            self.callback.call(conn, event);
+        }
+    }
+}
+
+/// One filter and who subscribed to it.
+struct Subscription {
+    filter: Arc<str>,
+    entries: Vec<(QoS, Arc<Entry>)>,
+}
+
+/// The entries that an event goes to, newest first. Kept between dispatches, so that none allocates.
+pub(crate) type Called = Vec<Arc<Entry>>;
+
+/// Entries that were removed. Dropping them runs destructors, so the caller does it without a lock.
+pub(crate) type Removed = Vec<Arc<Entry>>;
+
+/// All registrations of one connection.
+pub(crate) struct Handlers {
+    last_seq: u64,
+    /// Oldest first.
+    connection: Vec<Arc<Entry>>,
+    subscriptions: Topics<Vec<Subscription>>,
+}
+
+impl Handlers {
+    pub(crate) fn new() -> Self {
+        Handlers { last_seq: 0, connection: Vec::new(), subscriptions: Topics::new() }
+    }
+
+    fn entry(&mut self, identity: Identity, kinds: u32, callback: Box<dyn Callback>) -> Arc<Entry> {
+        self.last_seq += 1;
+        Arc::new(Entry { seq: self.last_seq, identity, kinds, alive: AtomicBool::new(true), callback })
+    }
+
+    /// Adds a handler of the connection itself.
+    pub(crate) fn add(&mut self, identity: Identity, kinds: u32, callback: Box<dyn Callback>) {
+        let entry = self.entry(identity, kinds, callback);
+        self.connection.push(entry);
+    }
+
+    /// Removes the newest connection handler with this identity.
+    pub(crate) fn remove(&mut self, identity: Identity) -> Removed {
+        let at = self.connection.iter().rposition(|e| e.identity == identity);
+        at.map(|at| retire(self.connection.remove(at))).into_iter().collect()
+    }
+
+    /// Whether some connection handler wants events of this kind.
+    pub(crate) fn wants(&self, kind: Kind) -> bool {
+        self.connection.iter().any(|e| e.kinds & kind.bit() != 0)
+    }
+
+    /// Subscribes. Returns the QoS that the filter needs now; and the callback, disarmed, if an
+    /// identical subscription exists already.
+    pub(crate) fn subscribe(
+        &mut self,
+        filter: &Arc<str>,
+        qos: QoS,
+        identity: Identity,
+        kinds: u32,
+        callback: Box<dyn Callback>,
+    ) -> (QoS, Option<Box<dyn Callback>>) {
+        let same = self
+            .subscriptions
+            .get_mut(filter)
+            .and_then(|all| all.iter_mut().find(|s| s.filter == *filter))
+            .and_then(|s| s.entries.iter_mut().find(|(_, e)| e.identity == identity && e.kinds == kinds));
+        let refused = if let Some(same) = same {
+            same.0 = qos;
+            callback.disarm();
+            Some(callback)
+        } else {
+            let entry = self.entry(identity, kinds, callback);
+            let all = self.subscriptions.entry(filter, Vec::new);
+            match all.iter_mut().find(|s| s.filter == *filter) {
+                Some(subscription) => subscription.entries.push((qos, entry)),
+                None => {
+                    all.push(Subscription { filter: filter.clone(), entries: vec![(qos, entry)] });
+                }
+            }
+            None
+        };
+        (self.qos_of(filter).unwrap_or(qos), refused)
+    }
+
+    /// The highest QoS that the subscribers of a filter asked for.
+    pub(crate) fn qos_of(&mut self, filter: &str) -> Option<QoS> {
+        let all = self.subscriptions.get_mut(filter)?;
+        all.iter().find(|s| *s.filter == *filter)?.entries.iter().map(|(qos, _)| *qos).max()
+    }
+
+    /// Removes the newest subscription to `filter`, or the newest with this identity. `None` if there is
+    /// none; otherwise the entry, and whether it was the filter's last.
+    pub(crate) fn unsubscribe(&mut self, filter: &str, identity: Option<Identity>) -> Option<(Removed, bool)> {
+        let all = self.subscriptions.get_mut(filter)?;
+        let at = all.iter().position(|s| *s.filter == *filter)?;
+        let entries = &mut all[at].entries;
+        let newest = entries.iter().rposition(|(_, e)| identity.is_none_or(|i| e.identity == i))?;
+        let (_, entry) = entries.remove(newest);
+        let last = entries.is_empty();
+        if last {
+            all.swap_remove(at);
+            if all.is_empty() {
+                self.subscriptions.remove(filter);
+            }
+        }
+        Some((vec![retire(entry)], last))
+    }
+
+    /// Collects who gets an event of the connection.
+    pub(crate) fn connection(&self, kind: Kind, called: &mut Called) {
+        called.extend(self.connection.iter().rev().filter(|e| e.kinds & kind.bit() != 0).cloned());
+    }
+
+    /// Collects the subscribers whose filter matches `topic` and who want events of this kind.
+    pub(crate) fn matching(&self, topic: &str, kind: Kind, called: &mut Called) {
+        self.subscriptions.matching(topic, |all| collect(all, kind, called));
+        newest_first(called);
+    }
+
+    /// Collects the subscribers of exactly this filter.
+    pub(crate) fn subscribers(&mut self, filter: &str, kind: Kind, called: &mut Called) {
+        if let Some(all) = self.subscriptions.get_mut(filter) {
+            collect(all.iter().filter(|s| *s.filter == *filter), kind, called);
+        }
+        newest_first(called);
+    }
+
+    /// Collects all subscribers.
+    pub(crate) fn all_subscribers(&self, kind: Kind, called: &mut Called) {
+        self.subscriptions.for_each(|all| collect(all, kind, called));
+        newest_first(called);
+    }
+
+    /// Removes everything.
+    pub(crate) fn clear(&mut self) -> Removed {
+        let mut removed: Removed = std::mem::take(&mut self.connection);
+        let subscriptions = std::mem::replace(&mut self.subscriptions, Topics::new());
+        subscriptions.for_each(|all| {
+            removed.extend(all.iter().flat_map(|s| s.entries.iter().map(|(_, e)| e.clone())));
+        });
+        for entry in &removed {
+            entry.alive.store(false, Ordering::Release);
+        }
+        removed
+    }
+}
+
+fn retire(entry: Arc<Entry>) -> Arc<Entry> {
+    entry.alive.store(false, Ordering::Release);
+    entry
+}
+
+fn collect<'a>(all: impl IntoIterator<Item = &'a Subscription>, kind: Kind, called: &mut Called) {
+    for subscription in all {
+        for (_, entry) in &subscription.entries {
+            if entry.kinds & kind.bit() != 0 {
+                called.push(entry.clone());
+            }
+        }
+    }
+}
+
+fn newest_first(called: &mut Called) {
+    if called.len() > 1 {
+        called.sort_unstable_by_key(|e| Reverse(e.seq));
+    }
+}

@@ -1,0 +1,357 @@
+//! From the socket to the handlers.
+
+use std::io;
+use std::sync::MutexGuard;
+
+use super::event::{Event, Kind, Message};
+use super::turn::Flush;
+use super::{Conn, Level, Link, State};
+use crate::driver::Turn;
+use crate::error::Code;
+use crate::session::{self, Failure, Incoming, Verdict};
+use crate::wire::Header;
+
+/// Bytes read in one turn before other connections get theirs.
+const READ_A_TURN: usize = 256 * 1024;
+/// With this much unwritten output nothing more is read: a server that sends but does not take our
+/// acknowledgements must not fill our memory with them.
+const OUTPUT_HIGH: usize = 4 * 1024 * 1024;
+
+/// What became of the bytes given to [`Conn::consume`].
+struct Consumed<'a> {
+    st: MutexGuard<'a, State>,
+    bytes: usize,
+    /// False when the link is not the one that the bytes came from any more.
+    alive: bool,
+}
+
+impl Conn {
+    /// Reads what is there, within bounds, and tells the handlers.
+    pub(super) fn read<'a>(
+        &'a self,
+        mut st: MutexGuard<'a, State>,
+        turn: &mut Turn<'_>,
+    ) -> MutexGuard<'a, State> {
+        let mut budget = READ_A_TURN;
+        // The buffer has one byte more than is ever read into it: the place of the NUL behind a
+        // payload.
+        let room = turn.buffer.len() - 1;
+        loop {
+            if st.session.output().len() > OUTPUT_HIGH {
+                if let Flush::Blocked = st.flush(turn.now) {
+                    return st;
+                }
+            }
+            if !st.partial.is_empty() && st.large_packet().is_some_and(|total| total > room) {
+                match self.read_large(st, turn) {
+                    (back, true) => st = back,
+                    (back, false) => return back,
+                }
+                continue;
+            }
+            let have = st.partial.len();
+            turn.buffer[..have].copy_from_slice(&st.partial);
+            let Link::Open(transport) = &mut st.link else { return st };
+            let n = match transport.read(&mut turn.buffer[have..room]) {
+                Ok(0) => {
+                    let report = st.end_report();
+                    return self.link_down(st, turn, report);
+                }
+                Ok(n) => n,
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                    st.unread = false;
+                    return st;
+                }
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+                Err(e) => {
+                    let report = st.io_report(&e);
+                    return self.link_down(st, turn, report);
+                }
+            };
+            st.session.received(turn.now);
+            st.partial.clear();
+            let mut buffer = std::mem::take(turn.buffer);
+            let consumed = self.consume(st, turn, &mut buffer, have + n);
+            st = consumed.st;
+            if consumed.alive {
+                let rest = &buffer[consumed.bytes..have + n];
+                if !rest.is_empty() && st.partial.try_reserve(rest.len()).is_err() {
+                    *turn.buffer = buffer;
+                    let report = st.failure_report(&Failure::out_of_memory());
+                    return self.link_down(st, turn, report);
+                }
+                st.partial.extend_from_slice(rest);
+                if rest.is_empty() && st.partial.capacity() > 0 {
+                    st.partial = Vec::new();
+                }
+            }
+            *turn.buffer = buffer;
+            if !consumed.alive {
+                return st;
+            }
+            budget = budget.saturating_sub(n);
+            if budget == 0 {
+                turn.again();
+                return st;
+            }
+        }
+    }
+
+    /// Reads more of a packet that is larger than the loop's buffer, straight to where it is collected.
+    /// False when there is nothing more to be done in this turn.
+    fn read_large<'a>(
+        &'a self,
+        mut st: MutexGuard<'a, State>,
+        turn: &mut Turn<'_>,
+    ) -> (MutexGuard<'a, State>, bool) {
+        let total = st.large_packet().unwrap_or(0);
+        let have = st.partial.len();
+        if st.partial.try_reserve_exact(total + 1 - have).is_err() {
+            let report = st.failure_report(&Failure::out_of_memory());
+            return (self.link_down(st, turn, report), false);
+        }
+        let state = &mut *st;
+        state.partial.resize(total, 0);
+        let Link::Open(transport) = &mut state.link else { return (st, false) };
+        let outcome = transport.read(&mut state.partial[have..total]);
+        let n = *outcome.as_ref().unwrap_or(&0);
+        st.partial.truncate(have + n);
+        match outcome {
+            Ok(0) => {
+                let report = st.end_report();
+                return (self.link_down(st, turn, report), false);
+            }
+            Ok(_) => {}
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                st.unread = false;
+                return (st, false);
+            }
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => return (st, true),
+            Err(e) => {
+                let report = st.io_report(&e);
+                return (self.link_down(st, turn, report), false);
+            }
+        }
+        st.session.received(turn.now);
+        if st.partial.len() < total {
+            return (st, true);
+        }
+        let mut packet = std::mem::take(&mut st.partial);
+        packet.push(0);
+        let consumed = self.consume(st, turn, &mut packet, total);
+        (consumed.st, consumed.alive)
+    }
+
+    /// Gives bytes to the session, packet by packet, and tells the handlers. `buffer` is at least one byte
+    /// longer than `len`.
+    fn consume<'a>(
+        &'a self,
+        mut st: MutexGuard<'a, State>,
+        turn: &mut Turn<'_>,
+        buffer: &mut [u8],
+        len: usize,
+    ) -> Consumed<'a> {
+        let generation = st.generation;
+        let mut at = 0;
+        while at < len {
+            let step = match st.session.input(turn.now, &buffer[at..len]) {
+                Ok(step) => step,
+                Err(failure) => {
+                    let report = st.failure_report(&failure);
+                    return Consumed { st: self.link_down(st, turn, report), bytes: len, alive: false };
+                }
+            };
+            let Some(event) = step.event else {
+                if step.consumed == 0 {
+                    break;
+                }
+                at += step.consumed;
+                continue;
+            };
+            if let session::Event::ConnAck { code, .. } = event
+                && code != 0
+            {
+                let report = st.refused_report(code);
+                return Consumed { st: self.link_down(st, turn, report), bytes: len, alive: false };
+            }
+            st = self.told(st, turn, &event, &mut buffer[at..]);
+            at += step.consumed;
+            let alive = st.generation == generation && matches!(st.link, Link::Open(_));
+            let verdict = if alive { Verdict::Ack } else { Verdict::ConnectionGone };
+            let handled = st.session.handled(verdict);
+            self.settle(&mut st);
+            if let Err(failure) = handled {
+                let report = st.failure_report(&failure);
+                return Consumed { st: self.link_down(st, turn, report), bytes: len, alive: false };
+            }
+            if !alive || st.freed || st.broken || st.closing.is_some() {
+                // Whatever follows belongs to a connection that the application has ended.
+                return Consumed { st, bytes: len, alive: false };
+            }
+        }
+        Consumed { st, bytes: at, alive: true }
+    }
+
+    /// Tells the handlers of one event. `packet` begins with the bytes that the event's ranges index.
+    fn told<'a>(
+        &'a self,
+        mut st: MutexGuard<'a, State>,
+        turn: &mut Turn<'_>,
+        event: &session::Event,
+        packet: &mut [u8],
+    ) -> MutexGuard<'a, State> {
+        match event {
+            session::Event::Publish(incoming) => self.deliver(st, incoming, packet),
+            session::Event::ConnAck { session_present, .. } => self.link_up(st, turn, *session_present),
+            session::Event::PubAck(ack) => {
+                if ack.early {
+                    let text = "the server answered a QoS 2 publish with PUBACK; taken as completed".into();
+                    self.note(&mut st, Level::Warn, text);
+                }
+                self.acknowledged(st, Kind::PubAck, *ack)
+            }
+            session::Event::PubComp(ack) => self.acknowledged(st, Kind::PubComp, *ack),
+            session::Event::PubRec(ack) => {
+                let event = Event::PubRec(*ack);
+                self.tell(st, |h, called| h.connection(Kind::PubRec, called), &event)
+            }
+            session::Event::PubRel(id) => {
+                let event = Event::PubRel(*id);
+                self.tell(st, |h, called| h.connection(Kind::PubRel, called), &event)
+            }
+            session::Event::SubAck { packet_id, raw } => {
+                let codes = raw.clone().map(|range| packet[range].to_vec());
+                self.subscribed(st, *packet_id, codes)
+            }
+            session::Event::UnsubAck(id) => {
+                let event = Event::UnsubAck(*id);
+                self.tell(st, |h, called| h.connection(Kind::UnsubAck, called), &event)
+            }
+            session::Event::Oversize { topic, size, qos, .. } => {
+                let Ok(topic) = std::str::from_utf8(&packet[topic.clone()]) else { return st };
+                let text = format!("{}: {size} bytes on {topic:?}", Code::Oversize.text());
+                self.note(&mut st, Level::Warn, text);
+                let event = Event::Oversize { topic, size: *size, qos: *qos };
+                self.tell(st, |h, called| h.connection(Kind::Oversize, called), &event)
+            }
+            session::Event::PingResp => st,
+        }
+    }
+
+    /// A message: to the subscribers, newest first; without one, to the handlers of the connection.
+    fn deliver<'a>(
+        &'a self,
+        mut st: MutexGuard<'a, State>,
+        incoming: &Incoming,
+        packet: &mut [u8],
+    ) -> MutexGuard<'a, State> {
+        let mut called = std::mem::take(&mut st.called);
+        // One NUL stands behind the payload while the handlers run, for those who print it as a string;
+        // the byte that it covers comes back.
+        let (head, tail) = packet.split_at_mut(incoming.payload.end);
+        let Ok(topic) = std::str::from_utf8(&head[incoming.topic.clone()]) else { return st };
+        st.handlers.matching(topic, Kind::Message, &mut called);
+        if called.is_empty() {
+            st.handlers.connection(Kind::Message, &mut called);
+        }
+        if called.is_empty() {
+            st.called = called;
+            return st;
+        }
+        drop(st);
+        let covered = std::mem::replace(&mut tail[0], 0);
+        let event = Event::Message(Message {
+            topic,
+            payload: &head[incoming.payload.clone()],
+            qos: incoming.qos,
+            retain: incoming.retain,
+            dup: incoming.dup,
+            packet_id: incoming.packet_id,
+        });
+        for entry in &called {
+            entry.call(self, &event);
+        }
+        tail[0] = covered;
+        called.clear();
+        let mut st = self.lock();
+        st.called = called;
+        st
+    }
+
+    /// PUBACK or PUBCOMP: to the subscribers whose filter matches the message's topic, and to the handlers
+    /// of the connection.
+    fn acknowledged<'a>(
+        &'a self,
+        mut st: MutexGuard<'a, State>,
+        kind: Kind,
+        ack: session::Acknowledged,
+    ) -> MutexGuard<'a, State> {
+        let mut called = std::mem::take(&mut st.called);
+        let state = &mut *st;
+        let topic = state.session.acknowledged_topic();
+        if let Some(topic) = topic {
+            state.handlers.matching(topic, kind, &mut called);
+        }
+        state.handlers.connection(kind, &mut called);
+        if called.is_empty() {
+            st.called = called;
+            return st;
+        }
+        let topic = topic.map(str::to_owned);
+        drop(st);
+        let event = match kind {
+            Kind::PubComp => Event::PubComp(ack, topic.as_deref()),
+            _ => Event::PubAck(ack, topic.as_deref()),
+        };
+        for entry in &called {
+            entry.call(self, &event);
+        }
+        called.clear();
+        let mut st = self.lock();
+        st.called = called;
+        st
+    }
+
+    /// SUBACK: each filter's code to its subscribers; what nobody claimed, to the handlers of the
+    /// connection.
+    fn subscribed<'a>(
+        &'a self,
+        mut st: MutexGuard<'a, State>,
+        packet_id: u16,
+        raw: Option<Vec<u8>>,
+    ) -> MutexGuard<'a, State> {
+        if let Some(codes) = raw {
+            let code = codes.first().copied().unwrap_or(0x80);
+            let event = Event::SubAck { packet_id, filter: None, code };
+            return self.tell(st, |h, called| h.connection(Kind::SubAck, called), &event);
+        }
+        for result in st.session.subscribe_results().to_vec() {
+            if result.code >= 0x80 {
+                let text = format!("{}: {:?}", Code::SubscribeRefused.text(), result.filter);
+                self.note(&mut st, Level::Warn, text);
+            }
+            let event = Event::SubAck { packet_id, filter: Some(&result.filter), code: result.code };
+            st = self.tell(
+                st,
+                |h, called| {
+                    h.subscribers(&result.filter, Kind::SubAck, called);
+                    if called.is_empty() {
+                        h.connection(Kind::SubAck, called);
+                    }
+                },
+                &event,
+            );
+        }
+        st
+    }
+}
+
+impl State {
+    /// The total size of the packet that `partial` begins, if that much is known.
+    fn large_packet(&self) -> Option<usize> {
+        // One over the limit is not collected: the session skips it.
+        let limit = self.session.limits().max_incoming;
+        let header = Header::parse(&self.partial).ok().flatten()?;
+        Some(header.total()).filter(|total| *total <= limit)
+    }
+}

@@ -1,0 +1,230 @@
+//! The calls that send: publish, subscribe, and the packets an application makes itself.
+
+use std::sync::Arc;
+
+use super::handlers::{Callback, Identity};
+use super::turn::Flush;
+use super::{Conn, ConnectParams, Level, Link, State};
+use crate::error::Code;
+use crate::session::{Accepted, Publication, RawAck, Session};
+use crate::time::Span;
+use crate::wire::{self, Properties, QoS, topic};
+
+/// With this much unwritten output, a call writes it itself instead of leaving it to the loop.
+const WRITE_AT: usize = 64 * 1024;
+/// A call may write to the socket itself if the last one that did is this long ago; what follows closer
+/// than that is collected and written together.
+const QUIET: Span = Span::millis(1);
+
+impl Conn {
+    /// Publishes. The QoS is lowered to the connection's maximum. What is accepted is sent, or will be as soon
+    /// as the connection and the window allow.
+    pub fn publish(&self, mut message: Publication<'_>) -> Result<Accepted, Code> {
+        topic::valid_name(message.topic).map_err(|_| Code::BadTopic)?;
+        let mut st = self.usable()?;
+        message.qos = st.cap_qos(message.qos);
+        let accepted = match st.session.publish(&message) {
+            Ok(accepted) => accepted,
+            Err(code) => {
+                if self.context.log.wants(Level::Warn) {
+                    let text = format!("publish to {:?} refused: {code}", message.topic);
+                    self.note(&mut st, Level::Warn, text);
+                }
+                return Err(code);
+            }
+        };
+        self.settle(&mut st);
+        self.output_grew(&mut st);
+        Ok(accepted)
+    }
+
+    /// Subscribes: now if the connection is up, and after every CONNACK. The same filter with the same
+    /// identity and kinds is one subscription, however often it is made.
+    pub fn subscribe(
+        &self,
+        filter: &str,
+        qos: QoS,
+        identity: Identity,
+        kinds: u32,
+        callback: Box<dyn Callback>,
+    ) -> Result<(), Code> {
+        topic::valid_filter(filter).map_err(|_| Code::BadFilter)?;
+        let mut st = self.usable()?;
+        let filter: Arc<str> = filter.into();
+        let (qos, same) = st.handlers.subscribe(&filter, qos, identity, kinds, callback);
+        let qos = st.cap_qos(qos);
+        st.session.subscribe(filter, qos);
+        self.output_grew(&mut st);
+        drop(st);
+        drop(same);
+        Ok(())
+    }
+
+    /// Takes back the newest subscription to `filter`, or the newest with this identity. The server is told
+    /// with the filter's last one. False if there is none.
+    pub fn unsubscribe(&self, filter: &str, identity: Option<Identity>) -> Result<bool, Code> {
+        let mut st = self.usable()?;
+        let Some((removed, last)) = st.handlers.unsubscribe(filter, identity) else { return Ok(false) };
+        if last {
+            st.session.unsubscribe(filter);
+            self.output_grew(&mut st);
+        }
+        drop(st);
+        drop(removed);
+        Ok(true)
+    }
+
+    /// Filters asked for and not acknowledged.
+    pub fn pending_subscriptions(&self) -> usize {
+        self.lock().session.pending_subscriptions()
+    }
+
+    /// The next packet id, counted on and not held.
+    pub fn next_packet_id(&self) -> Result<u16, Code> {
+        self.usable()?.session.next_packet_id()
+    }
+
+    /// Sends CONNECT; for connect hooks.
+    pub fn send_connect(&self, params: &ConnectParams) -> Result<(), Code> {
+        let mut st = self.usable()?;
+        if !st.session.awaits_connect() {
+            return Err(Code::NotConnected);
+        }
+        st.append_connect(params)?;
+        self.output_grew(&mut st);
+        Ok(())
+    }
+
+    /// Sends a PUBLISH that the application numbers itself; it is not tracked.
+    pub fn raw_publish(
+        &self,
+        topic: &str,
+        packet_id: u16,
+        qos: QoS,
+        retain: bool,
+        dup: bool,
+        payload: &[u8],
+    ) -> Result<(), Code> {
+        topic::valid_name(topic).map_err(|_| Code::BadTopic)?;
+        let dup = dup && qos != QoS::AtMostOnce;
+        let packet =
+            wire::Publish { dup, qos, retain, topic, packet_id, properties: Properties::default(), payload };
+        self.raw(|session| session.raw_publish(&packet))
+    }
+
+    /// Sends a SUBSCRIBE that the application numbers itself; it is not remembered.
+    pub fn raw_subscribe(&self, packet_id: u16, filters: &[(&str, QoS)]) -> Result<(), Code> {
+        if filters.is_empty() || filters.iter().any(|(filter, _)| topic::valid_filter(filter).is_err()) {
+            return Err(Code::BadFilter);
+        }
+        self.raw(|session| session.raw_subscribe(packet_id, filters.iter().copied()))
+    }
+
+    /// Sends an UNSUBSCRIBE that the application numbers itself.
+    pub fn raw_unsubscribe(&self, packet_id: u16, filters: &[&str]) -> Result<(), Code> {
+        if filters.is_empty() || filters.iter().any(|filter| topic::valid_filter(filter).is_err()) {
+            return Err(Code::BadFilter);
+        }
+        self.raw(|session| session.raw_unsubscribe(packet_id, filters.iter().copied()))
+    }
+
+    /// Marks a message or exchange as acknowledged by the application; the packet goes out once.
+    pub fn raw_ack(&self, kind: RawAck, packet_id: u16) -> Result<(), Code> {
+        self.raw(|session| session.raw_ack(kind, packet_id))
+    }
+
+    /// Sends PINGREQ.
+    pub fn raw_ping(&self) -> Result<(), Code> {
+        let now = self.context.driver.now();
+        self.raw(|session| session.raw_ping(now))
+    }
+
+    fn raw(&self, send: impl FnOnce(&mut Session) -> Result<(), Code>) -> Result<(), Code> {
+        let mut st = self.usable()?;
+        let sent = send(&mut st.session);
+        self.output_grew(&mut st);
+        sent
+    }
+
+    /// Something may have been appended to the output. The first bytes after a quiet moment are written at
+    /// once, by the caller itself; what follows is collected for the loop. Inside a turn nothing is written:
+    /// its end does that.
+    pub(super) fn output_grew(&self, st: &mut State) {
+        if st.in_turn || !matches!(st.link, Link::Open(_)) {
+            return;
+        }
+        let waiting = st.session.output().len();
+        if waiting == 0 {
+            return;
+        }
+        if st.scheduled && waiting < WRITE_AT {
+            return;
+        }
+        let now = self.context.driver.now();
+        let quiet = st.wrote_early.is_none_or(|at| now.since(at) >= QUIET);
+        if !quiet && waiting < WRITE_AT {
+            return self.schedule(st);
+        }
+        st.wrote_early = Some(now);
+        match st.flush(now) {
+            Flush::Done => self.settle(st),
+            Flush::Blocked => {
+                self.settle(st);
+                // The socket is full. The loop hears when it is not any more.
+            }
+            Flush::Failed(report) => {
+                st.broken_link = Some(report);
+                self.schedule(st);
+            }
+        }
+    }
+
+    /// Takes the outcomes that the session has to tell.
+    pub(super) fn settle(&self, st: &mut State) {
+        while st.session.take_completion().is_some() {}
+    }
+
+    pub(super) fn note(&self, st: &mut State, level: Level, text: String) {
+        st.log.push((level, text));
+        if !st.in_turn {
+            self.schedule(st);
+        }
+    }
+}
+
+impl State {
+    /// The QoS that a publish or subscription may have.
+    pub(super) fn cap_qos(&self, qos: QoS) -> QoS {
+        let limit = self.max_qos.unwrap_or_else(|| self.profile.max_qos.map_or(-1, i32::from));
+        match limit {
+            0 => QoS::AtMostOnce,
+            1 => qos.min(QoS::AtLeastOnce),
+            _ => qos,
+        }
+    }
+
+    /// Appends CONNECT.
+    pub(super) fn append_connect(&mut self, params: &ConnectParams) -> Result<(), Code> {
+        let will = params.will.as_ref().map(|(topic, payload, qos, retain)| wire::Will {
+            topic,
+            payload,
+            qos: *qos,
+            retain: *retain,
+            properties: Properties::default(),
+        });
+        let connect = wire::Connect {
+            version: params.version,
+            clean_session: params.clean_session,
+            keep_alive: params.keep_alive,
+            properties: Properties::default(),
+            client_id: &params.client_id,
+            will,
+            user_name: params.user.as_deref(),
+            password: params.password.as_deref(),
+        };
+        // As configured; else the keep-alive itself, at most ten seconds.
+        let keep_alive = Span::secs(u64::from(params.keep_alive));
+        let reply = self.profile.timeouts.pingresp.unwrap_or(keep_alive.min(Span::secs(10)));
+        self.session.connect(&connect, reply)
+    }
+}

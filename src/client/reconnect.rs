@@ -1,0 +1,189 @@
+//! When to try again, and with which server profile.
+//!
+//! Pure arithmetic: no clock and no randomness of its own, so that every schedule can be tested to the
+//! microsecond. The schedule is that of Mongoose OS: the wait doubles from the minimum to the maximum of
+//! the active profile; when an attempt failed after the maximum wait, the next enabled profile takes over
+//! and the wait starts again at its minimum.
+
+use crate::time::Span;
+
+/// The waits of one profile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Waits {
+    /// The first wait.
+    pub min: Span,
+    /// The longest wait. If it is shorter than the minimum, it wins.
+    pub max: Span,
+}
+
+/// How the wait grows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Growth {
+    /// Minimum, twice that, and so on up to the maximum.
+    #[default]
+    Doubling,
+    /// Always this long, and never another profile.
+    Fixed(Span),
+}
+
+/// Where a series of failed attempts stands.
+#[derive(Clone, Debug, Default)]
+pub struct Reconnect {
+    /// The profile in use, by index.
+    active: usize,
+    /// The wait before the attempt that failed last; `None` if the attempt was the first.
+    last: Option<Span>,
+}
+
+impl Reconnect {
+    /// The profile that the next attempt uses.
+    pub fn active(&self) -> usize {
+        self.active
+    }
+
+    /// Uses another profile from the next attempt on, as if it had been the first.
+    pub fn select(&mut self, profile: usize) {
+        self.active = profile;
+        self.last = None;
+    }
+
+    /// The server accepted the connection: the next series starts anew, on the same profile.
+    pub fn succeeded(&mut self) {
+        self.last = None;
+    }
+
+    /// An attempt failed, or a connection was lost. Returns the wait before the next attempt, counted
+    /// from now, and moves on to the next profile when it is time to.
+    ///
+    /// `profiles` holds the waits of each profile; `None` for one that is disabled.
+    pub fn failed(&mut self, profiles: &[Option<Waits>], growth: Growth) -> Span {
+        if let Growth::Fixed(wait) = growth {
+            return wait;
+        }
+        let mut waits = self.waits(profiles);
+        if self.last.is_some_and(|last| last >= waits.max)
+            && let Some(next) = self.next_enabled(profiles)
+        {
+            self.active = next;
+            self.last = None;
+            waits = self.waits(profiles);
+        }
+        let wait = match self.last {
+            None => waits.min,
+            Some(last) => Span(last.0.saturating_mul(2)).max(waits.min),
+        };
+        let wait = wait.min(waits.max);
+        self.last = Some(wait);
+        wait
+    }
+
+    fn waits(&self, profiles: &[Option<Waits>]) -> Waits {
+        // A profile that was disabled while it was in use keeps the schedule of the original's defaults.
+        profiles
+            .get(self.active)
+            .copied()
+            .flatten()
+            .unwrap_or(Waits { min: Span::secs(2), max: Span::secs(60) })
+    }
+
+    /// The next enabled profile after the active one, round the ring; `None` if there is no other.
+    fn next_enabled(&self, profiles: &[Option<Waits>]) -> Option<usize> {
+        let n = profiles.len();
+        (1..n).map(|step| (self.active + step) % n).find(|i| profiles[*i].is_some())
+    }
+}
+
+/// Spreads `wait` evenly over ±`percent` around it, by a random number.
+pub fn jitter(wait: Span, percent: u32, random: u64) -> Span {
+    let spread = u128::from(wait.0) * u128::from(percent.min(100)) / 100;
+    let low = u128::from(wait.0) - spread;
+    let at = (u128::from(random >> 32) * (2 * spread + 1)) >> 32;
+    Span((low + at).min(u128::from(u64::MAX)) as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DEFAULT: Option<Waits> = Some(Waits { min: Span::secs(2), max: Span::secs(60) });
+
+    /// Attempts at their times when each fails at once: (profile, second).
+    fn schedule(profiles: &[Option<Waits>], growth: Growth, attempts: usize) -> Vec<(usize, u64)> {
+        let mut reconnect = Reconnect::default();
+        let mut now = 0;
+        let mut seen = Vec::new();
+        for _ in 0..attempts {
+            seen.push((reconnect.active(), now));
+            let wait = reconnect.failed(profiles, growth);
+            assert_eq!(wait.0 % 1_000_000, 0);
+            now += wait.0 / 1_000_000;
+        }
+        seen
+    }
+
+    #[test]
+    fn the_backup_schedule_of_mongoose_os() {
+        let seen = schedule(&[DEFAULT, DEFAULT], Growth::Doubling, 15);
+        let main = [0, 2, 6, 14, 30, 62, 122].map(|t| (0, t));
+        let backup = [124, 128, 136, 152, 184, 244].map(|t| (1, t));
+        assert_eq!(seen[..7], main);
+        assert_eq!(seen[7..13], backup);
+        assert_eq!(seen[13], (0, 246));
+    }
+
+    #[test]
+    fn one_profile_stays_at_the_maximum() {
+        let seen = schedule(&[DEFAULT, None], Growth::Doubling, 9);
+        assert_eq!(seen.iter().map(|s| s.1).collect::<Vec<_>>(), [0, 2, 6, 14, 30, 62, 122, 182, 242]);
+        assert!(seen.iter().all(|s| s.0 == 0));
+    }
+
+    #[test]
+    fn three_profiles_go_round_and_skip_the_disabled() {
+        let fast = Some(Waits { min: Span::secs(1), max: Span::secs(2) });
+        let seen = schedule(&[fast, None, fast], Growth::Doubling, 7);
+        assert_eq!(seen, [(0, 0), (0, 1), (0, 3), (2, 4), (2, 6), (0, 7), (0, 9)]);
+    }
+
+    #[test]
+    fn the_new_profile_brings_its_own_waits() {
+        let main = Some(Waits { min: Span::secs(1), max: Span::secs(1) });
+        let backup = Some(Waits { min: Span::secs(5), max: Span::secs(7) });
+        let seen = schedule(&[main, backup], Growth::Doubling, 5);
+        assert_eq!(seen, [(0, 0), (0, 1), (1, 6), (1, 13), (0, 14)]);
+    }
+
+    #[test]
+    fn the_maximum_wins_over_the_minimum() {
+        let odd = Some(Waits { min: Span::secs(9), max: Span::secs(3) });
+        assert_eq!(schedule(&[odd], Growth::Doubling, 3), [(0, 0), (0, 3), (0, 6)]);
+    }
+
+    #[test]
+    fn a_fixed_delay_never_grows_and_never_switches() {
+        let seen = schedule(&[DEFAULT, DEFAULT], Growth::Fixed(Span::secs(5)), 40);
+        assert!(seen.iter().enumerate().all(|(i, s)| *s == (0, 5 * i as u64)));
+    }
+
+    #[test]
+    fn success_starts_anew_on_the_same_profile() {
+        let profiles = [DEFAULT, DEFAULT];
+        let mut reconnect = Reconnect::default();
+        for _ in 0..8 {
+            reconnect.failed(&profiles, Growth::Doubling);
+        }
+        assert_eq!(reconnect.active(), 1);
+        reconnect.succeeded();
+        assert_eq!(reconnect.failed(&profiles, Growth::Doubling), Span::secs(2));
+        assert_eq!(reconnect.active(), 1);
+    }
+
+    #[test]
+    fn jitter_covers_its_range_and_nothing_else() {
+        let wait = Span::secs(10);
+        assert_eq!(jitter(wait, 10, 0), Span::secs(9));
+        assert_eq!(jitter(wait, 10, u64::MAX), Span::secs(11));
+        assert_eq!(jitter(wait, 0, 12345), wait);
+        assert_eq!(jitter(Span(u64::MAX), 100, u64::MAX), Span(u64::MAX));
+    }
+}

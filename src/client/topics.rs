@@ -1,0 +1,231 @@
+//! From a topic to the filters that match it.
+//!
+//! Filters without wildcards stand in one hash table under the whole filter: the common case costs one
+//! look-up. Filters with wildcards stand in a trie over topic levels. Either way the cost follows the
+//! topic's depth and the number of matches, not the number of filters.
+
+use std::collections::HashMap;
+
+use rustc_hash::FxBuildHasher;
+
+use crate::wire::topic;
+
+type Table<K, V> = HashMap<K, V, FxBuildHasher>;
+
+/// A value for each of any number of topic filters.
+#[derive(Debug)]
+pub(crate) struct Topics<T> {
+    exact: Table<Box<str>, T>,
+    wild: Node<T>,
+    wild_len: usize,
+}
+
+#[derive(Debug)]
+struct Node<T> {
+    children: Table<Box<str>, Node<T>>,
+    /// The child for `+`.
+    any: Option<Box<Node<T>>>,
+    /// The filter that ends here.
+    here: Option<T>,
+    /// The filter that ends with `#` here.
+    rest: Option<T>,
+}
+
+impl<T> Node<T> {
+    fn new() -> Self {
+        Node { children: Table::default(), any: None, here: None, rest: None }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.children.is_empty() && self.any.is_none() && self.here.is_none() && self.rest.is_none()
+    }
+}
+
+/// The part of a filter that topics are compared with: without `$share/group/`.
+fn inner(filter: &str) -> &str {
+    filter.strip_prefix("$share/").and_then(|rest| rest.split_once('/')).map_or(filter, |(_, inner)| inner)
+}
+
+fn is_wild(filter: &str) -> bool {
+    filter.contains(['+', '#'])
+}
+
+impl<T> Topics<T> {
+    pub(crate) fn new() -> Self {
+        Topics { exact: Table::default(), wild: Node::new(), wild_len: 0 }
+    }
+
+    /// The value of the filters that match like `filter`, made if there is none. Two filters that match
+    /// the same topics (`a/b` and `$share/g/a/b`) share one value.
+    pub(crate) fn entry(&mut self, filter: &str, make: impl FnOnce() -> T) -> &mut T {
+        let filter = inner(filter);
+        if !is_wild(filter) {
+            return self.exact.entry(filter.into()).or_insert_with(make);
+        }
+        let mut node = &mut self.wild;
+        let mut slot = None;
+        for level in topic::levels(filter) {
+            match level {
+                "#" => {
+                    slot = Some(());
+                    break;
+                }
+                "+" => node = node.any.get_or_insert_with(|| Box::new(Node::new())),
+                name => node = node.children.entry(name.into()).or_insert_with(Node::new),
+            }
+        }
+        let place = if slot.is_some() { &mut node.rest } else { &mut node.here };
+        if place.is_none() {
+            self.wild_len += 1;
+        }
+        place.get_or_insert_with(make)
+    }
+
+    /// The value that [`entry`](Self::entry) would give, if there is one.
+    pub(crate) fn get_mut(&mut self, filter: &str) -> Option<&mut T> {
+        let filter = inner(filter);
+        if !is_wild(filter) {
+            return self.exact.get_mut(filter);
+        }
+        let mut node = &mut self.wild;
+        for level in topic::levels(filter) {
+            match level {
+                "#" => return node.rest.as_mut(),
+                "+" => node = node.any.as_deref_mut()?,
+                name => node = node.children.get_mut(name)?,
+            }
+        }
+        node.here.as_mut()
+    }
+
+    /// Takes the value of a filter out, with the branches that held nothing else.
+    pub(crate) fn remove(&mut self, filter: &str) -> Option<T> {
+        let filter = inner(filter);
+        if !is_wild(filter) {
+            return self.exact.remove(filter);
+        }
+        let removed = Self::remove_below(&mut self.wild, &mut topic::levels(filter));
+        self.wild_len -= usize::from(removed.is_some());
+        removed
+    }
+
+    fn remove_below<'a>(node: &mut Node<T>, levels: &mut impl Iterator<Item = &'a str>) -> Option<T> {
+        match levels.next() {
+            None => node.here.take(),
+            Some("#") => node.rest.take(),
+            Some("+") => {
+                let child = node.any.as_deref_mut()?;
+                let removed = Self::remove_below(child, levels);
+                if child.is_empty() {
+                    node.any = None;
+                }
+                removed
+            }
+            Some(name) => {
+                let child = node.children.get_mut(name)?;
+                let removed = Self::remove_below(child, levels);
+                if child.is_empty() {
+                    node.children.remove(name);
+                }
+                removed
+            }
+        }
+    }
+
+    /// Calls `found` for each value whose filter matches `topic` (MQTT 3.1.1 §4.7).
+    pub(crate) fn matching(&self, topic: &str, mut found: impl FnMut(&T)) {
+        if !self.exact.is_empty()
+            && let Some(value) = self.exact.get(topic)
+        {
+            found(value);
+        }
+        if self.wild_len > 0 {
+            // Wildcards at the first level do not match topics that begin with `$` (§4.7.2).
+            Self::walk(&self.wild, Some(topic), topic.starts_with('$'), &mut found);
+        }
+    }
+
+    /// `rest` is what is left of the topic, `None` when it is used up.
+    fn walk(node: &Node<T>, rest: Option<&str>, reserved: bool, found: &mut impl FnMut(&T)) {
+        if !reserved && let Some(value) = &node.rest {
+            found(value);
+        }
+        let Some(rest) = rest else {
+            if let Some(value) = &node.here {
+                found(value);
+            }
+            return;
+        };
+        let (level, below) = match rest.split_once('/') {
+            Some((level, below)) => (level, Some(below)),
+            None => (rest, None),
+        };
+        if let Some(child) = node.children.get(level) {
+            Self::walk(child, below, false, found);
+        }
+        if !reserved && let Some(child) = &node.any {
+            Self::walk(child, below, false, found);
+        }
+    }
+
+    /// Every value.
+    pub(crate) fn for_each(&self, mut found: impl FnMut(&T)) {
+        fn below<T>(node: &Node<T>, found: &mut impl FnMut(&T)) {
+            node.here.iter().chain(&node.rest).for_each(&mut *found);
+            for child in node.children.values().chain(node.any.as_deref()) {
+                below(child, found);
+            }
+        }
+        self.exact.values().for_each(&mut found);
+        below(&self.wild, &mut found);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn matches(filters: &[&str], topic: &str) -> Vec<String> {
+        let mut topics = Topics::new();
+        for filter in filters {
+            topics.entry(filter, || filter.to_string());
+        }
+        let mut seen = Vec::new();
+        topics.matching(topic, |f| seen.push(f.clone()));
+        seen.sort();
+        seen
+    }
+
+    const FILTERS: &[&str] =
+        &["a", "a/b", "a/+", "a/#", "+", "#", "+/b", "+/+", "$SYS/#", "$SYS/+", "/", "a//b", "a/+/b", "/+"];
+
+    #[test]
+    fn agrees_with_the_plain_matcher() {
+        for topic in ["a", "a/b", "a/b/c", "b", "", "/", "//", "$SYS/x", "$SYS", "a//b", "a/", "/a", "x/y/z"] {
+            let mut expected: Vec<String> =
+                FILTERS.iter().filter(|f| topic::matches(f, topic)).map(|f| f.to_string()).collect();
+            expected.sort();
+            assert_eq!(matches(FILTERS, topic), expected, "topic {topic:?}");
+        }
+    }
+
+    #[test]
+    fn a_shared_subscription_matches_on_its_inner_filter() {
+        assert_eq!(matches(&["$share/g/a/+"], "a/b"), ["$share/g/a/+"]);
+        assert_eq!(matches(&["$share/g/a/b"], "a/b"), ["$share/g/a/b"]);
+    }
+
+    #[test]
+    fn what_is_removed_is_gone_and_leaves_nothing_behind() {
+        let mut topics = Topics::new();
+        for filter in FILTERS {
+            topics.entry(filter, || filter.to_string());
+        }
+        for filter in FILTERS {
+            assert_eq!(topics.get_mut(filter).cloned(), Some(filter.to_string()));
+            assert_eq!(topics.remove(filter), Some(filter.to_string()));
+            assert_eq!(topics.remove(filter), None);
+        }
+        assert!(topics.exact.is_empty() && topics.wild.is_empty() && topics.wild_len == 0);
+    }
+}

@@ -1,0 +1,312 @@
+//! A turn of the loop for one connection.
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::MutexGuard;
+
+use super::event::{Event, Kind, Report};
+use super::handlers::{Called, Handlers};
+use super::{Conn, DRAIN_MS, Level, Link, State};
+use crate::driver::{Source, Turn};
+use crate::error::{Code, Phase};
+use crate::session::Session;
+use crate::time::{Span, Time};
+
+/// How an attempt to write the output ended.
+pub(super) enum Flush {
+    Done,
+    Blocked,
+    Failed(Report),
+}
+
+impl Source for Conn {
+    fn drive(&self, turn: &mut Turn<'_>) {
+        if catch_unwind(AssertUnwindSafe(|| self.turn(turn))).is_err() {
+            // The lock may be poisoned or not; either way this connection is over, the loop is not.
+            self.lock().broken = true;
+            let _ = catch_unwind(AssertUnwindSafe(|| self.turn(turn)));
+        }
+    }
+
+    fn round_end(&self, turn: &mut Turn<'_>) {
+        let _ = catch_unwind(AssertUnwindSafe(|| {
+            let mut st = self.lock();
+            if st.freed || matches!(st.link, Link::Idle | Link::Waiting(_)) {
+                return;
+            }
+            let tick = st.settings.poll_tick;
+            st.tick_at = (tick > Span::ZERO).then(|| turn.now + tick);
+            let st = self.tell(st, |h, called| h.connection(Kind::Poll, called), &Event::Poll);
+            turn.set_deadline(st.next_deadline());
+        }));
+    }
+}
+
+impl Conn {
+    fn turn(&self, turn: &mut Turn<'_>) {
+        let mut st = self.lock();
+        st.scheduled = false;
+        st.in_turn = true;
+        st.wrote_early = None;
+        if st.freed {
+            drop(st);
+            return self.tear_down();
+        }
+        if st.broken {
+            st = self.give_up(st, turn);
+        } else {
+            st = self.progress(st, turn);
+        }
+        st.in_turn = false;
+        if st.freed {
+            drop(st);
+            return self.tear_down();
+        }
+        turn.set_deadline(st.next_deadline());
+        self.deliver_log(st);
+        self.context.driver.notify();
+    }
+
+    /// Everything there is to do, in the order in which it may depend on each other.
+    fn progress<'a>(&'a self, mut st: MutexGuard<'a, State>, turn: &mut Turn<'_>) -> MutexGuard<'a, State> {
+        st = self.close_if_asked(st, turn);
+        st = self.timers(st, turn);
+        st = self.attempt(st, turn);
+        if matches!(st.link, Link::Open(_)) {
+            st.unread |= turn.readable;
+            if st.unread {
+                st = self.read(st, turn);
+            }
+            st = self.write(st, turn);
+            // A handler may have asked for the end; it need not wait for another round.
+            st = self.close_if_asked(st, turn);
+        }
+        if matches!(st.link, Link::Draining { .. }) {
+            st = self.drain(st, turn);
+        }
+        if st.at_once && matches!(st.link, Link::Idle | Link::Waiting(_)) && !st.freed {
+            turn.again();
+        }
+        st
+    }
+
+    /// Timers of the link and of the application.
+    fn timers<'a>(&'a self, mut st: MutexGuard<'a, State>, turn: &mut Turn<'_>) -> MutexGuard<'a, State> {
+        let now = turn.now;
+        if st.timer_at.is_some_and(|at| at <= now) {
+            st.timer_at = None;
+            st = self.tell(st, |h, called| h.connection(Kind::Timer, called), &Event::Timer);
+        }
+        if matches!(st.link, Link::Open(_))
+            && st.session.deadline().is_some_and(|at| at <= now)
+            && let Err(failure) = st.session.timeout(now)
+        {
+            let report = st.failure_report(&failure);
+            st = self.link_down(st, turn, report);
+        }
+        if st.fail_back_at.is_some_and(|at| at <= now) {
+            st.fail_back_at = None;
+            st.fail_back_from = Some(st.reconnect.active());
+            st.reconnect.select(0);
+            self.note(&mut st, Level::Info, "trying the main server again".into());
+            st.session.disconnect();
+            st.at_once = true;
+            st.closing = Some(super::Closing { code: Code::Reconfigured, graceful: true, by: None });
+            st = self.close_if_asked(st, turn);
+        }
+        st
+    }
+
+    /// Hands what is in the output to the kernel.
+    pub(super) fn write<'a>(
+        &'a self,
+        mut st: MutexGuard<'a, State>,
+        turn: &mut Turn<'_>,
+    ) -> MutexGuard<'a, State> {
+        if !matches!(st.link, Link::Open(_)) {
+            return st;
+        }
+        let report = match st.flush(turn.now) {
+            Flush::Failed(report) => report,
+            Flush::Done | Flush::Blocked => match st.broken_link.take() {
+                Some(report) => report,
+                None => {
+                    self.settle(&mut st);
+                    return st;
+                }
+            },
+        };
+        self.link_down(st, turn, report)
+    }
+
+    /// The application wants this connection closed: flush, shut, drain.
+    fn close_if_asked<'a>(
+        &'a self,
+        mut st: MutexGuard<'a, State>,
+        turn: &mut Turn<'_>,
+    ) -> MutexGuard<'a, State> {
+        let Some(closing) = st.closing else { return st };
+        if !matches!(st.link, Link::Open(_)) {
+            if matches!(st.link, Link::Draining { .. }) {
+                return st;
+            }
+            let report = st.closing_report(closing.code);
+            return self.link_down(st, turn, report);
+        }
+        let by = closing.by.unwrap_or(turn.now + Span::millis(DRAIN_MS));
+        st.closing = Some(super::Closing { by: Some(by), ..closing });
+        if !closing.graceful {
+            let report = st.closing_report(closing.code);
+            return self.link_down(st, turn, report);
+        }
+        match st.flush(turn.now) {
+            Flush::Done => {
+                if let Link::Open(mut transport) = std::mem::replace(&mut st.link, Link::Idle) {
+                    transport.shutdown();
+                    st.link = Link::Draining { transport, by };
+                }
+                self.drain(st, turn)
+            }
+            Flush::Blocked if turn.now < by => st,
+            Flush::Blocked => {
+                let report = st.closing_report(closing.code);
+                self.link_down(st, turn, report)
+            }
+            Flush::Failed(report) => self.link_down(st, turn, report),
+        }
+    }
+
+    /// Reads and drops what the server still sends, until it closes too. Closing a socket with unread bytes
+    /// would reset the connection, and the DISCONNECT might be lost with it.
+    fn drain<'a>(&'a self, mut st: MutexGuard<'a, State>, turn: &mut Turn<'_>) -> MutexGuard<'a, State> {
+        let mut ended = false;
+        if let Link::Draining { transport, by } = &mut st.link {
+            ended = *by <= turn.now;
+            // Bounded: a server that never stops sending is cut off by the deadline.
+            for _ in 0..64 {
+                match transport.read(turn.buffer) {
+                    Ok(0) => ended = true,
+                    Ok(_) => continue,
+                    Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+                    Err(e) => ended |= e.kind() != io::ErrorKind::WouldBlock,
+                }
+                break;
+            }
+        }
+        if ended {
+            let code = st.closing.map_or(Code::ClosedByClient, |c| c.code);
+            let report = st.closing_report(code);
+            st = self.link_down(st, turn, report);
+        }
+        st
+    }
+
+    /// Calls the handlers that `collect` finds, without the lock.
+    pub(super) fn tell<'a>(
+        &'a self,
+        mut st: MutexGuard<'a, State>,
+        collect: impl FnOnce(&mut Handlers, &mut Called),
+        event: &Event<'_>,
+    ) -> MutexGuard<'a, State> {
+        let mut called = std::mem::take(&mut st.called);
+        collect(&mut st.handlers, &mut called);
+        if !called.is_empty() {
+            drop(st);
+            for entry in &called {
+                entry.call(self, event);
+            }
+            // Entries removed meanwhile end here, and with them their user data.
+            called.clear();
+            st = self.lock();
+        }
+        st.called = called;
+        st
+    }
+
+    fn deliver_log(&self, mut st: MutexGuard<'_, State>) {
+        if !st.log.is_empty() {
+            let mut records = std::mem::take(&mut st.log);
+            drop(st);
+            self.context.log.deliver(self.number, &mut records);
+        }
+    }
+
+    /// After a panic: no link, no further attempt.
+    fn give_up<'a>(&'a self, mut st: MutexGuard<'a, State>, turn: &mut Turn<'_>) -> MutexGuard<'a, State> {
+        st.wanted = false;
+        st.at_once = false;
+        st.timer_at = None;
+        if matches!(st.link, Link::Idle) {
+            return st;
+        }
+        let report = st.report(Code::Panic, Phase::Usage, 0, Code::Panic.text().into());
+        self.link_down(st, turn, report)
+    }
+
+    /// The end: runs with the driver's role, after the last handler returned.
+    pub(super) fn tear_down(&self) {
+        if self.is_gone() {
+            return;
+        }
+        let mut st = self.lock();
+        st.in_turn = true;
+        // A connection that is freed while it is up ends like one that is closed, as far as that goes
+        // without waiting.
+        if matches!(st.link, Link::Open(_)) && st.closing.is_none_or(|c| c.graceful) {
+            st.session.disconnect();
+            let now = self.context.driver.now();
+            let _ = st.flush(now);
+        }
+        let link = std::mem::replace(&mut st.link, Link::Idle);
+        if let Link::Open(mut transport) | Link::Draining { mut transport, .. } = link {
+            transport.shutdown();
+        }
+        self.connected.store(false, std::sync::atomic::Ordering::Release);
+        st.session.abandon();
+        self.settle(&mut st);
+        let removed = st.handlers.clear();
+        let hook = st.hook.take();
+        let owner = st.owner.take();
+        let mut records = std::mem::take(&mut st.log);
+        drop(st);
+        drop(removed);
+        drop(hook);
+        self.context.log.deliver(self.number, &mut records);
+        if let Some(id) = self.source.get() {
+            self.context.driver.remove(*id);
+        }
+        self.gone.store(true, std::sync::atomic::Ordering::Release);
+        self.context.driver.notify();
+        drop(owner);
+    }
+}
+
+impl State {
+    /// Writes as much as the kernel takes.
+    pub(super) fn flush(&mut self, now: Time) -> Flush {
+        let Link::Open(transport) = &mut self.link else { return Flush::Done };
+        let session: &mut Session = &mut self.session;
+        while !session.output().is_empty() {
+            match transport.write(session.output().pending()) {
+                Ok(n) => session.wrote(now, n),
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Flush::Blocked,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+                Err(e) => return Flush::Failed(self.io_report(&e)),
+            }
+        }
+        Flush::Done
+    }
+
+    /// The earliest moment at which a turn has something to do.
+    pub(super) fn next_deadline(&self) -> Option<Time> {
+        let link = match &self.link {
+            Link::Idle => None,
+            Link::Waiting(at) => Some(*at),
+            Link::Resolving { by, .. } | Link::Opening { by, .. } => *by,
+            Link::Open(_) => self.closing.and_then(|c| c.by).or(self.session.deadline()),
+            Link::Draining { by, .. } => Some(*by),
+        };
+        let tick = self.tick_at.filter(|_| !matches!(self.link, Link::Idle | Link::Waiting(_)));
+        [link, tick, self.timer_at, self.fail_back_at].into_iter().flatten().min()
+    }
+}

@@ -1,0 +1,217 @@
+//! One server, completely described: where it is, who we are there, and how to treat the link.
+
+use core::fmt;
+use core::ops::Deref;
+
+use super::address::{Address, Wanted};
+use super::error::ConfigError;
+use crate::time::Span;
+
+/// A value that `Debug` does not print.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret<T>(pub T);
+
+impl<T> fmt::Debug for Secret<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+impl<T> Deref for Secret<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+/// Which MQTT a profile speaks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Protocol {
+    /// MQTT 3.1, protocol name `MQIsdp`, level 3.
+    V31,
+    /// MQTT 3.1.1, level 4.
+    #[default]
+    V311,
+}
+
+/// What the server publishes for us when the link breaks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Will {
+    /// The topic, without wildcards.
+    pub topic: String,
+    /// The message: any bytes, at most 65,535, and it may be empty.
+    pub payload: Vec<u8>,
+    /// 0, 1 or 2.
+    pub qos: u8,
+    /// Whether the server keeps the message.
+    pub retain: bool,
+}
+
+/// How long each step of connecting may take; zero means without limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// Name resolution.
+    pub dns: Span,
+    /// Opening the TCP connection.
+    pub tcp: Span,
+    /// The TLS handshake.
+    pub tls: Span,
+    /// From CONNECT to CONNACK.
+    pub connack: Span,
+    /// From PINGREQ to PINGRESP; `None` is the keep-alive interval, at most 10 s.
+    pub pingresp: Option<Span>,
+}
+
+impl Default for Timeouts {
+    fn default() -> Timeouts {
+        let ten = Span::secs(10);
+        Timeouts { dns: ten, tcp: ten, tls: ten, connack: ten, pingresp: None }
+    }
+}
+
+/// One complete server profile. What holds for the connection whatever the server stands in
+/// [`Settings`](super::Settings).
+///
+/// The fields are those of `struct mgos_config_mqtt` in its order, typed, and what is new follows
+/// them. An unset string is `None`; the C face also takes the empty string for unset.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Profile {
+    /// Whether a connection may be made at all.
+    pub enable: bool,
+    /// The address, see [`Address`]. The original's default host is dead, so there is none.
+    pub server: Option<String>,
+    /// The client id; `None` is the device id, see [`Profile::name_client`].
+    pub client_id: Option<String>,
+    /// The user name.
+    pub user: Option<String>,
+    /// The password: any bytes.
+    pub pass: Option<Secret<Vec<u8>>>,
+    /// The first delay before a reconnect.
+    pub reconnect_min: Span,
+    /// The longest delay before a reconnect. If it is the smaller of the two, it wins.
+    pub reconnect_max: Span,
+    /// The file of the client's certificate; turns TLS on.
+    pub ssl_cert: Option<String>,
+    /// The file of the private key; `None` looks for it in the file of the certificate.
+    pub ssl_key: Option<Secret<String>>,
+    /// The file of the trusted certificates; turns TLS on. `*` accepts any certificate.
+    pub ssl_ca_cert: Option<String>,
+    /// The names of the cipher suites, between colons.
+    pub ssl_cipher_suites: Option<String>,
+    /// The identity of the pre-shared key; turns TLS on.
+    pub ssl_psk_identity: Option<String>,
+    /// The pre-shared key, in hexadecimal digits.
+    pub ssl_psk_key: Option<Secret<String>>,
+    /// Whether the server starts with a new session at each connect.
+    pub clean_session: bool,
+    /// The keep-alive interval in seconds; 0 is off.
+    pub keep_alive: u16,
+    /// The will. The C struct makes one only if both its topic and its message are set.
+    pub will: Option<Will>,
+    /// The highest QoS that is used for publish and subscribe; `None` is no limit.
+    pub max_qos: Option<u8>,
+    /// The largest packet that is received, in bytes; 0 leaves only the limit of the protocol.
+    pub recv_limit: usize,
+    /// Connect only when the wall clock is set.
+    pub require_time: bool,
+    /// Whether the cloud events are raised.
+    pub cloud_events: bool,
+    /// How many QoS 1 and 2 messages may wait or be in flight; 0 queues nothing while offline.
+    /// That of the server in use counts, and a smaller one throws nothing away.
+    pub max_queue_length: usize,
+    /// MQTT over WebSocket.
+    pub ws_enable: bool,
+    /// The path of the WebSocket, for an address that names none.
+    pub ws_path: Option<String>,
+    /// Whether log messages carry their level instead of the number of their stream.
+    pub debug_use_log_level: bool,
+
+    /// The version of MQTT.
+    pub protocol: Protocol,
+    /// How long each step of connecting may take.
+    pub timeouts: Timeouts,
+}
+
+impl Default for Profile {
+    fn default() -> Profile {
+        Profile {
+            enable: false,
+            server: None,
+            client_id: None,
+            user: None,
+            pass: None,
+            reconnect_min: Span::secs(2),
+            reconnect_max: Span::secs(60),
+            ssl_cert: None,
+            ssl_key: None,
+            ssl_ca_cert: None,
+            ssl_cipher_suites: None,
+            ssl_psk_identity: None,
+            ssl_psk_key: None,
+            clean_session: true,
+            keep_alive: 60,
+            will: None,
+            max_qos: Some(2),
+            recv_limit: 4 << 20,
+            require_time: false,
+            cloud_events: true,
+            max_queue_length: 1024,
+            ws_enable: false,
+            ws_path: Some("/mqtt".to_owned()),
+            debug_use_log_level: false,
+            protocol: Protocol::V311,
+            timeouts: Timeouts::default(),
+        }
+    }
+}
+
+impl Profile {
+    /// Whether the settings ask for TLS. The address can ask for it too: [`Address::scheme`].
+    pub fn wants_tls(&self) -> bool {
+        self.ssl_ca_cert.is_some() || self.ssl_cert.is_some() || self.ssl_psk_identity.is_some()
+    }
+
+    /// The server's address, with the path of the WebSocket filled in.
+    pub fn address(&self) -> Result<Address, ConfigError> {
+        let Some(server) = self.server.as_deref() else {
+            return Err(ConfigError::new("server", "no server is set"));
+        };
+        let wanted = Wanted { tls: self.wants_tls(), websocket: self.ws_enable };
+        let mut address = Address::parse(server, wanted)
+            .map_err(|e| ConfigError::new("server", e.text()).with_code(e.code()))?;
+        if address.scheme.is_websocket() && address.path.is_empty() {
+            address.path = self.ws_path.clone().unwrap_or_else(|| "/".to_owned());
+        }
+        Ok(address)
+    }
+
+    /// Takes `device_id` as the client id if the profile has none. To be called at each connect,
+    /// before [`Profile::validate`]: the device id may have been set after the profile was made.
+    pub fn name_client(&mut self, device_id: Option<&str>) {
+        if self.client_id.is_none() {
+            self.client_id = device_id.map(str::to_owned);
+        }
+    }
+
+    /// The shortest and the longest delay before a reconnect; of two that cross, the longest wins.
+    pub fn reconnect_bounds(&self) -> (Span, Span) {
+        (self.reconnect_min.min(self.reconnect_max), self.reconnect_max)
+    }
+
+    /// How long PINGRESP may take; `None` is without limit.
+    pub fn pingresp_timeout(&self) -> Option<Span> {
+        let span = self.timeouts.pingresp.unwrap_or_else(|| {
+            // With keep-alive off, only a ping of the application itself can be waited for.
+            let keep_alive = Span::secs(self.keep_alive.into());
+            if keep_alive == Span::ZERO { Span::secs(10) } else { keep_alive.min(Span::secs(10)) }
+        });
+        (span != Span::ZERO).then_some(span)
+    }
+
+    /// The QoS that is used where `qos` was asked for.
+    pub fn limit_qos(&self, qos: u8) -> u8 {
+        self.max_qos.map_or(qos, |max| qos.min(max))
+    }
+}

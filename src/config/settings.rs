@@ -1,0 +1,117 @@
+//! How a connection behaves, whichever server it talks to.
+
+use super::error::ConfigError;
+use crate::time::Span;
+
+/// What happens to a message for which the queue has no room.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Overflow {
+    /// The new message is refused.
+    #[default]
+    Refuse,
+    /// The oldest message that was not sent yet makes room.
+    DropOldest,
+}
+
+/// When the filters are subscribed again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Resubscribe {
+    /// After every CONNACK, as the original does.
+    #[default]
+    Always,
+    /// After a CONNACK that says that the server lost the session.
+    WhenSessionLost,
+}
+
+/// What happens to unfinished messages when the server lost the session.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnSessionLoss {
+    /// They are sent again; a message may then arrive twice.
+    #[default]
+    Resend,
+    /// They end with the outcome `lost`; a message may then not arrive.
+    Report,
+}
+
+/// How the delay before a reconnect grows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Backoff {
+    /// It doubles from the shortest to the longest.
+    #[default]
+    Doubling,
+    /// It is always the shortest.
+    Fixed,
+}
+
+/// What belongs to a connection and not to one of its servers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// How many bytes may wait to be sent, over all messages; 0 is without limit.
+    pub max_outgoing_bytes: usize,
+    /// How many QoS 1 and 2 messages may be unacknowledged at a time, at least 1.
+    pub in_flight_window: u16,
+    /// What happens when the queue is full.
+    pub overflow: Overflow,
+    /// When the filters are subscribed again.
+    pub resubscribe: Resubscribe,
+    /// What happens to unfinished messages when the server lost the session.
+    pub on_session_loss: OnSessionLoss,
+    /// How the delay before a reconnect grows.
+    pub backoff: Backoff,
+    /// By how many percent a delay is randomly shorter or longer, 0 to 100; 0 is off.
+    pub jitter_percent: u8,
+    /// After how long on the backup server the primary one is tried again; zero is never.
+    pub fail_back: Span,
+    /// How often a connection with handlers gets a POLL event; zero is never.
+    pub poll_tick: Span,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            max_outgoing_bytes: 1 << 20,
+            in_flight_window: 20,
+            overflow: Overflow::Refuse,
+            resubscribe: Resubscribe::Always,
+            on_session_loss: OnSessionLoss::Resend,
+            backoff: Backoff::Doubling,
+            jitter_percent: 10,
+            fail_back: Span::ZERO,
+            poll_tick: Span::secs(1),
+        }
+    }
+}
+
+impl Settings {
+    /// The first thing that is wrong.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        if self.in_flight_window == 0 {
+            return Err(ConfigError::new("in_flight_window", "0 would never send anything: use 1 to 65535"));
+        }
+        if self.jitter_percent > 100 {
+            let problem = format!("{} is not between 0 and 100 percent", self.jitter_percent);
+            return Err(ConfigError::new("jitter_percent", problem));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_are_valid_and_each_mistake_is_named() {
+        let good = Settings::default();
+        assert_eq!(good.validate(), Ok(()));
+        let text = |s: Settings| s.validate().unwrap_err().to_string();
+        assert_eq!(
+            text(Settings { in_flight_window: 0, ..good.clone() }),
+            "in_flight_window: 0 would never send anything: use 1 to 65535"
+        );
+        assert_eq!(
+            text(Settings { jitter_percent: 101, ..good }),
+            "jitter_percent: 101 is not between 0 and 100 percent"
+        );
+    }
+}

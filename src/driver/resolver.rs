@@ -1,0 +1,279 @@
+//! Host names to addresses, without ever blocking a loop.
+//!
+//! The system's resolver blocks, for as long as it likes, and cannot be cancelled. So it runs on
+//! helper threads that own nothing but their job: a thread that hangs holds no reference to the
+//! loop or to a connection, and whoever asked can walk away from it.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+/// How many names one loop asks for at the same time; a system with a dead name server must not
+/// end up with a thread for each connection.
+const MAX_THREADS: usize = 8;
+
+/// Resolves a name; may block.
+pub type Resolve = dyn Fn(&str, u16) -> io::Result<Vec<SocketAddr>> + Send + Sync;
+
+/// Why a name has no address.
+#[derive(Debug)]
+pub enum LookupError {
+    /// What the name service said.
+    Failed(io::Error),
+    /// No thread could be started to ask it.
+    NoResources,
+}
+
+impl fmt::Display for LookupError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LookupError::Failed(error) => error.fmt(f),
+            LookupError::NoResources => f.write_str("no thread could be started to resolve the name"),
+        }
+    }
+}
+
+impl std::error::Error for LookupError {}
+
+type Answer = Result<Vec<SocketAddr>, LookupError>;
+
+/// A question to the name service. Dropping it means that the answer is of no interest any more.
+#[derive(Debug)]
+pub struct Lookup(Arc<Mutex<Option<Answer>>>);
+
+impl Lookup {
+    /// The answer, once: the addresses in the order the system prefers, never an empty list.
+    pub fn take(&self) -> Option<Result<Vec<SocketAddr>, LookupError>> {
+        lock(&self.0).take()
+    }
+}
+
+struct Job {
+    host: String,
+    port: u16,
+    /// Dead when the asker dropped its [`Lookup`].
+    answer: Weak<Mutex<Option<Answer>>>,
+    /// Tells the asker that the answer is there.
+    announce: Box<dyn FnOnce() + Send>,
+}
+
+#[derive(Default)]
+struct Work {
+    queue: VecDeque<Job>,
+    threads: usize,
+}
+
+/// The helper threads of one loop.
+pub(crate) struct Resolver {
+    resolve: Arc<Resolve>,
+    work: Arc<Mutex<Work>>,
+}
+
+impl Resolver {
+    /// A resolver that asks `resolve`.
+    pub(crate) fn new(resolve: Arc<Resolve>) -> Resolver {
+        Resolver { resolve, work: Arc::default() }
+    }
+
+    /// Asks for the addresses of `host`. `announce` runs once when the answer is there, unless
+    /// nobody wants it any more; at once for an address in text form.
+    pub(crate) fn lookup(&self, host: &str, port: u16, announce: Box<dyn FnOnce() + Send>) -> Lookup {
+        if let Some(answer) = literal(host, port) {
+            return Resolver::at_once(answer, announce);
+        }
+        let slot = Arc::new(Mutex::new(None));
+        let job = Job { host: host.to_owned(), port, answer: Arc::downgrade(&slot), announce };
+        let mut work = lock(&self.work);
+        work.queue.push_back(job);
+        if work.threads >= MAX_THREADS {
+            return Lookup(slot);
+        }
+        work.threads += 1;
+        drop(work);
+
+        let (shared, resolve) = (self.work.clone(), self.resolve.clone());
+        let thread = std::thread::Builder::new().name("mgos-mqtt-dns".into());
+        if thread.spawn(move || serve(&shared, &*resolve)).is_err() {
+            let mut work = lock(&self.work);
+            work.threads -= 1;
+            // Another thread may come to it; with none left, nobody would.
+            let stranded = if work.threads == 0 { std::mem::take(&mut work.queue) } else { VecDeque::new() };
+            drop(work);
+            for job in stranded {
+                job.answer(Err(LookupError::NoResources));
+            }
+        }
+        Lookup(slot)
+    }
+
+    /// Forgets the questions that no thread has begun with.
+    pub(crate) fn clear(&self) {
+        let forgotten = std::mem::take(&mut lock(&self.work).queue);
+        drop(forgotten);
+    }
+
+    fn at_once(answer: Answer, announce: Box<dyn FnOnce() + Send>) -> Lookup {
+        let lookup = Lookup(Arc::new(Mutex::new(Some(answer))));
+        announce();
+        lookup
+    }
+}
+
+impl Job {
+    fn answer(self, answer: Answer) {
+        if let Some(slot) = self.answer.upgrade() {
+            *lock(&slot) = Some(answer);
+            (self.announce)();
+        }
+    }
+}
+
+/// What a helper thread does until there is no more work.
+fn serve(work: &Mutex<Work>, resolve: &Resolve) {
+    loop {
+        let job = {
+            let mut work = lock(work);
+            match work.queue.pop_front() {
+                Some(job) => job,
+                None => {
+                    // Under the same lock as the look at the queue: whoever adds a job later sees
+                    // that this thread is gone.
+                    work.threads -= 1;
+                    return;
+                }
+            }
+        };
+        if job.answer.strong_count() == 0 {
+            continue;
+        }
+        // An injected resolver may panic; the thread's place must not be lost.
+        let result = catch_unwind(AssertUnwindSafe(|| resolve(&job.host, job.port)));
+        let answer = match result {
+            Ok(Ok(addresses)) if addresses.is_empty() => {
+                Err(LookupError::Failed(io::Error::new(io::ErrorKind::NotFound, "the name has no address")))
+            }
+            Ok(result) => result.map_err(LookupError::Failed),
+            Err(_) => Err(LookupError::Failed(io::Error::other("the resolver panicked"))),
+        };
+        job.answer(answer);
+    }
+}
+
+/// Asks the system, as `getaddrinfo` does.
+pub(crate) fn system(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    Ok((host, port).to_socket_addrs()?.collect())
+}
+
+/// The answer for an address in text form: `192.0.2.1`, `2001:db8::1`, `[2001:db8::1]`,
+/// `fe80::1%2`, `fe80::1%eth0`. `None` for a name.
+fn literal(host: &str, port: u16) -> Option<Answer> {
+    let inner = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let bare = inner.unwrap_or(host);
+    if let Ok(address) = bare.parse::<IpAddr>() {
+        return match address {
+            IpAddr::V4(_) if inner.is_some() => None,
+            address => Some(Ok(vec![SocketAddr::new(address, port)])),
+        };
+    }
+    let (address, _scope) = bare.split_once('%')?;
+    address.parse::<Ipv6Addr>().ok()?;
+    // The system turns the scope's name into a number; for an address it asks nobody, so this
+    // does not block. It wants no brackets.
+    Some(system(bare, port).map_err(LookupError::Failed))
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+    use std::sync::mpsc;
+
+    use super::*;
+
+    fn addresses(host: &str) -> Option<Vec<String>> {
+        literal(host, 1883).map(|a| a.unwrap().iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn literals_need_no_thread() {
+        assert_eq!(addresses("192.0.2.7").unwrap(), ["192.0.2.7:1883"]);
+        assert_eq!(addresses("2001:db8::1").unwrap(), ["[2001:db8::1]:1883"]);
+        assert_eq!(addresses("[::1]").unwrap(), ["[::1]:1883"]);
+        assert_eq!(addresses("fe80::1%7").unwrap(), ["[fe80::1%7]:1883"]);
+        assert_eq!(addresses("[fe80::1%7]").unwrap(), ["[fe80::1%7]:1883"]);
+        for name in ["localhost", "192.0.2", "[192.0.2.7]", "a%b", "", "[", "%1"] {
+            assert!(addresses(name).is_none(), "{name}");
+        }
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_scope_may_be_a_name() {
+        assert!(addresses("fe80::1%lo").unwrap()[0].starts_with("[fe80::1%"));
+        assert!(literal("fe80::1%no-such-interface", 1883).unwrap().is_err());
+    }
+
+    #[test]
+    fn at_most_eight_at_once_and_the_threads_end() {
+        let (begun, wait_begun) = mpsc::channel();
+        let gate = Arc::new(Mutex::new(()));
+        let closed = lock(&gate);
+        let resolver = Resolver::new({
+            let gate = gate.clone();
+            Arc::new(move |_: &str, port| {
+                begun.send(()).unwrap();
+                drop(lock(&gate));
+                Ok(vec![SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port)])
+            })
+        });
+        let (done, wait_done) = mpsc::channel();
+        let lookups: Vec<Lookup> = (0..20)
+            .map(|port| {
+                let done = done.clone();
+                resolver.lookup("name", port, Box::new(move || done.send(port).unwrap()))
+            })
+            .collect();
+        for _ in 0..MAX_THREADS {
+            wait_begun.recv().unwrap();
+        }
+        // All eight are inside, twelve wait, and no ninth thread exists.
+        assert_eq!(lock(&resolver.work).threads, MAX_THREADS);
+        assert_eq!(lock(&resolver.work).queue.len(), 20 - MAX_THREADS);
+        assert!(wait_begun.try_recv().is_err());
+        // An unwanted question is not asked; an unwanted answer is not announced.
+        let mut lookups = lookups;
+        lookups.truncate(10);
+        drop(closed);
+        let mut ports: Vec<u16> = (0..10).map(|_| wait_done.recv().unwrap()).collect();
+        ports.sort_unstable();
+        assert_eq!(ports, (0..10).collect::<Vec<_>>());
+        for (port, lookup) in lookups.iter().enumerate() {
+            assert_eq!(lookup.take().unwrap().unwrap()[0].port(), port as u16);
+            assert!(lookup.take().is_none());
+        }
+        // The announcers of the forgotten ten go with their jobs; then nobody can send any more.
+        drop(done);
+        assert!(wait_done.recv().is_err());
+    }
+
+    #[test]
+    fn a_panicking_or_empty_resolver_is_an_answer() {
+        let (done, wait_done) = mpsc::channel();
+        let resolver = Resolver::new(Arc::new(|host: &str, _| match host {
+            "empty" => Ok(Vec::new()),
+            _ => std::panic::resume_unwind(Box::new(())),
+        }));
+        for host in ["empty", "panic", "empty"] {
+            let done = done.clone();
+            let lookup = resolver.lookup(host, 1, Box::new(move || done.send(()).unwrap()));
+            wait_done.recv().unwrap();
+            assert!(matches!(lookup.take(), Some(Err(LookupError::Failed(_)))));
+        }
+    }
+}

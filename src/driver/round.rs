@@ -1,0 +1,209 @@
+//! One round of a loop: sleep, collect, give turns.
+
+use std::io;
+
+use mio::{Events, Poll, Registry, Token};
+
+use super::Loop;
+use super::dispatch::Dispatch;
+use super::ready::Begun;
+use super::slots::SourceId;
+use crate::time::{Span, Time};
+
+/// The waker's token; no [`SourceId`] has these bits.
+pub(super) const WAKER: Token = Token(usize::MAX);
+
+/// How many events one round takes from the system. What is left comes in the next round; a foreign
+/// loop is told to come back at once.
+const EVENTS: usize = 256;
+
+/// The size of the read buffer that all sources of a loop share. One byte more than 128 KiB, for
+/// the NUL that follows a payload.
+const BUFFER: usize = 128 * 1024 + 1;
+
+/// What belongs to the driver, and to it alone: it moves from hand to hand with the role.
+#[derive(Debug)]
+pub(super) struct Engine {
+    poll: Poll,
+    events: Events,
+    buffer: Vec<u8>,
+    /// Who still has a turn in this round, last first; empty between rounds.
+    batch: Vec<SourceId>,
+    every_round: Vec<SourceId>,
+}
+
+impl Engine {
+    pub(super) fn new(poll: Poll) -> Engine {
+        Engine {
+            poll,
+            events: Events::with_capacity(EVENTS),
+            buffer: vec![0; BUFFER],
+            batch: Vec::with_capacity(EVENTS),
+            every_round: Vec::new(),
+        }
+    }
+}
+
+/// Something that a loop drives: a connection, for instance.
+///
+/// Turns of one loop's sources never overlap; they run on whichever thread drives, and no lock of
+/// the driver is held meanwhile. A turn without reason is possible and must do no harm.
+pub trait Source: Send + Sync {
+    /// One turn: the socket is ready, the deadline came, [`Loop::schedule`] was called, or
+    /// [`Turn::again`] in the turn before. Must do a bounded amount of work.
+    fn drive(&self, turn: &mut Turn<'_>);
+
+    /// The end of a round, for sources with [`Loop::set_every_round`].
+    fn round_end(&self, turn: &mut Turn<'_>) {
+        let _ = turn;
+    }
+}
+
+/// What a source sees of its loop during a turn.
+#[derive(Debug)]
+pub struct Turn<'a> {
+    /// The time at the beginning of the turn.
+    pub now: Time,
+    /// The socket became readable, or has an error or an end to be read. An edge: it is not told
+    /// again until the socket was read until `WouldBlock`. Who stops earlier calls [`again`](Self::again).
+    pub readable: bool,
+    /// The socket became writable, or broken. An edge, too.
+    pub writable: bool,
+    /// The source itself.
+    pub id: SourceId,
+    /// The loop's read buffer, 128 KiB and one byte, shared by its sources one turn at a time.
+    pub buffer: &'a mut Vec<u8>,
+    registry: &'a Registry,
+    handle: &'a Loop,
+    deadline: Option<Time>,
+    again: bool,
+}
+
+impl Turn<'_> {
+    /// Where sockets are registered, with [`token`](Self::token), once each, for reading and writing.
+    pub fn registry(&self) -> &Registry {
+        self.registry
+    }
+
+    /// What to register a socket of this source with.
+    pub fn token(&self) -> Token {
+        Token(self.id.bits())
+    }
+
+    /// The source's next deadline, `None` after it came.
+    pub fn deadline(&self) -> Option<Time> {
+        self.deadline
+    }
+
+    /// Replaces the source's one deadline. It stays until it comes or is replaced.
+    pub fn set_deadline(&mut self, deadline: Option<Time>) {
+        self.deadline = deadline;
+    }
+
+    /// There is work left: the source gets a turn in the next round, which does not sleep.
+    pub fn again(&mut self) {
+        self.again = true;
+    }
+
+    /// The loop.
+    pub fn handle(&self) -> &Loop {
+        self.handle
+    }
+}
+
+/// One round that sleeps at most `limit`. Only who has the engine can call it.
+pub(super) fn round(handle: &Loop, engine: &mut Engine, limit: Option<Span>) -> io::Result<()> {
+    let ready = &handle.0.protocol.ready;
+    sleep(handle, engine, limit)?;
+
+    let more = engine.events.iter().count() >= EVENTS;
+    let events = engine.events.iter().filter(|event| event.token() != WAKER).filter_map(|event| {
+        let broken = event.is_error();
+        let readable = broken || event.is_readable() || event.is_read_closed();
+        let writable = broken || event.is_writable() || event.is_write_closed();
+        Some((SourceId::from_bits(event.token().0)?, readable, writable))
+    });
+    ready.after_sleep(handle.now(), more, events, &mut engine.batch);
+    engine.batch.reverse();
+
+    let rest = Rest { handle, engine };
+    let engine = &mut *rest.engine;
+    while let Some(id) = engine.batch.pop() {
+        if let Some(begun) = ready.begin(id) {
+            turn(handle, engine, id, begun, |source, turn| source.drive(turn));
+        }
+    }
+    ready.every_round(&mut engine.every_round);
+    while let Some(id) = engine.every_round.pop() {
+        if let Some(begun) = ready.begin_round_end(id) {
+            turn(handle, engine, id, begun, |source, turn| source.round_end(turn));
+        }
+    }
+    Ok(())
+}
+
+/// The sources that had no turn yet. If user code panics, they keep their claim to one.
+struct Rest<'a> {
+    handle: &'a Loop,
+    engine: &'a mut Engine,
+}
+
+impl Drop for Rest<'_> {
+    fn drop(&mut self) {
+        if !self.engine.batch.is_empty() {
+            self.handle.0.protocol.ready.put_back(&mut self.engine.batch);
+        }
+    }
+}
+
+/// Sleeps until something is ready or due, at most `limit`.
+fn sleep(handle: &Loop, engine: &mut Engine, limit: Option<Span>) -> io::Result<()> {
+    let inner = &*handle.0;
+    let until = limit.map(|limit| inner.clock.now() + limit);
+    loop {
+        let now = inner.clock.now();
+        let limit = until.map(|until| until.since(now));
+        // mio rounds up to the milliseconds of epoll, so a deadline a moment away is not spun for.
+        let timeout = inner.protocol.ready.before_sleep(now, limit).map(Span::to_duration);
+        match engine.poll.poll(&mut engine.events, timeout) {
+            // A signal: sleep for what is left.
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            other => return other,
+        }
+    }
+}
+
+/// Gives one source its turn.
+fn turn(
+    handle: &Loop,
+    engine: &mut Engine,
+    id: SourceId,
+    begun: Begun<super::AnySource>,
+    run: impl FnOnce(&dyn Source, &mut Turn<'_>),
+) {
+    let inner = &*handle.0;
+    let inside = Dispatch::enter();
+    // Bound after `inside`, so that it is dropped before: this may be the last reference, and a
+    // destructor is user code, too.
+    let Begun { value: source, readable, writable, deadline } = begun;
+    // A source may have taken the buffer apart.
+    if engine.buffer.len() != BUFFER {
+        engine.buffer.resize(BUFFER, 0);
+    }
+    let mut turn = Turn {
+        now: inner.clock.now(),
+        readable,
+        writable,
+        id,
+        buffer: &mut engine.buffer,
+        registry: engine.poll.registry(),
+        handle,
+        deadline,
+        again: false,
+    };
+    run(&*source, &mut turn);
+    let Turn { deadline, again, .. } = turn;
+    inner.protocol.ready.end(id, deadline, again);
+    drop(source);
+    drop(inside);
+}

@@ -1,0 +1,156 @@
+//! What a step of the session can tell its caller.
+
+use core::ops::Range;
+
+use crate::error::Code;
+use crate::wire::{Malformed, QoS};
+
+/// The result of one step: how many bytes were consumed, and at most one event.
+///
+/// `consumed == 0` without an event means: more bytes are needed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// Bytes of the input that are done with once the event was handled.
+    pub consumed: usize,
+    /// What happened.
+    pub event: Option<Event>,
+}
+
+/// An incoming PUBLISH. The ranges index the bytes given to the step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Incoming {
+    /// The topic name, valid UTF-8 without U+0000.
+    pub topic: Range<usize>,
+    /// The payload.
+    pub payload: Range<usize>,
+    /// Quality of service.
+    pub qos: QoS,
+    /// The server had this message retained.
+    pub retain: bool,
+    /// The server may have sent it before.
+    pub dup: bool,
+    /// 0 for QoS 0.
+    pub packet_id: u16,
+}
+
+/// Where an acknowledgement belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Acknowledged {
+    /// The packet id of the exchange.
+    pub packet_id: u16,
+    /// The message, if it is one of the session's own: [`Session::acknowledged_topic`] tells its topic
+    /// until the event was handled.
+    ///
+    /// [`Session::acknowledged_topic`]: super::Session::acknowledged_topic
+    pub token: Option<u64>,
+    /// The reason code; 0 in MQTT 3.x.
+    pub reason: u8,
+    /// A server answered a QoS 2 publish with PUBACK; it was taken as completed.
+    pub early: bool,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// CONNACK. With code 0 the connection is up and the subscriptions are already in the output.
+    ConnAck {
+        /// The server kept the session.
+        session_present: bool,
+        /// The return code as the server sent it.
+        code: u8,
+    },
+    /// A message to be delivered.
+    Publish(Incoming),
+    /// A message over the receive limit: the topic is there, the payload is being skipped.
+    Oversize {
+        /// The topic in the bytes given to the step.
+        topic: Range<usize>,
+        /// The payload's size in bytes.
+        size: usize,
+        /// Quality of service.
+        qos: QoS,
+        /// 0 for QoS 0.
+        packet_id: u16,
+    },
+    /// PUBACK.
+    PubAck(Acknowledged),
+    /// PUBREC; the PUBREL is already in the output.
+    PubRec(Acknowledged),
+    /// PUBREL; the PUBCOMP is already in the output.
+    PubRel(u16),
+    /// PUBCOMP.
+    PubComp(Acknowledged),
+    /// SUBACK. [`Session::subscribe_results`](super::Session::subscribe_results) has the codes of the session's own filters.
+    SubAck {
+        /// The packet id.
+        packet_id: u16,
+        /// The application sent this SUBSCRIBE itself; the range of the codes in the bytes given.
+        raw: Option<Range<usize>>,
+    },
+    /// UNSUBACK.
+    UnsubAck(u16),
+    /// PINGRESP.
+    PingResp,
+}
+
+/// Why a connection cannot go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// The error.
+    pub code: Code,
+    /// For [`Code::Protocol`] and [`Code::NotConnack`]: what was wrong with the bytes, if it was that.
+    pub malformed: Option<Malformed>,
+    /// For [`Code::Protocol`]: what the server did that it must not do.
+    pub what: &'static str,
+}
+
+impl Failure {
+    pub(crate) const fn new(code: Code, what: &'static str) -> Self {
+        Failure { code, malformed: None, what }
+    }
+
+    /// An allocation failed.
+    pub const fn out_of_memory() -> Self {
+        Failure::new(Code::NoMemory, "")
+    }
+
+    pub(crate) const fn protocol(what: &'static str) -> Self {
+        Failure::new(Code::Protocol, what)
+    }
+}
+
+impl From<Malformed> for Failure {
+    fn from(malformed: Malformed) -> Self {
+        Failure { code: Code::Protocol, malformed: Some(malformed), what: "" }
+    }
+}
+
+/// How an accepted publish ended. Each ends in exactly one of these.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// QoS 1: PUBACK, QoS 2: PUBCOMP.
+    Acked,
+    /// QoS 0: the last byte was handed to the kernel.
+    Sent,
+    /// The server refused it, with this reason code.
+    Rejected(u8),
+    /// Its time was over.
+    Expired,
+    /// The overflow policy or the loss of the link (QoS 0) dropped it.
+    Dropped,
+    /// The application cancelled it.
+    Cancelled,
+    /// The server lost the session in which it was sent, and the policy says not to send it again.
+    Lost,
+}
+
+/// An outcome and whose it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Completion {
+    /// The publish.
+    pub token: u64,
+    /// Its packet id; 0 if it never had one.
+    pub packet_id: u16,
+    /// How it ended.
+    pub outcome: Outcome,
+}

@@ -1,0 +1,228 @@
+//! Packet identifiers: which are in use, and for what (MQTT 3.1.1 §2.3.1).
+//!
+//! One counter serves everything a connection sends. It starts at 1, skips 0 and every id in use,
+//! so that an id is never given twice before its exchange has ended, not even after it wrapped.
+
+use alloc::vec::Vec;
+
+use crate::error::Code;
+
+/// A map from packet id to a small value: open addressing over the id itself.
+///
+/// Ids are handed out in sequence, so the low bits of the id are a perfect hash in practice: the
+/// table behaves as a ring buffer, and a look-up costs one probe whatever the number of entries.
+/// It doubles when it is half full and never shrinks while in use; an unused map owns no memory.
+#[derive(Debug, Default)]
+pub(crate) struct IdMap<V> {
+    /// `(id, value)`; id 0 marks a free cell. The length is zero or a power of two.
+    cells: Vec<(u16, V)>,
+    len: usize,
+}
+
+impl<V: Copy + Default> IdMap<V> {
+    pub(crate) const fn new() -> Self {
+        IdMap { cells: Vec::new(), len: 0 }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    fn mask(&self) -> usize {
+        self.cells.len().wrapping_sub(1)
+    }
+
+    /// The cell that holds `id`, or the free one where it would go. The table is never full.
+    fn probe(&self, id: u16) -> usize {
+        let mask = self.mask();
+        let mut at = usize::from(id) & mask;
+        while self.cells[at].0 != id && self.cells[at].0 != 0 {
+            at = (at + 1) & mask;
+        }
+        at
+    }
+
+    pub(crate) fn get(&self, id: u16) -> Option<V> {
+        if self.len == 0 || id == 0 {
+            return None;
+        }
+        let (found, value) = self.cells[self.probe(id)];
+        (found == id).then_some(value)
+    }
+
+    /// Inserts or replaces; fails only when memory runs out.
+    pub(crate) fn insert(&mut self, id: u16, value: V) -> Result<(), Code> {
+        debug_assert_ne!(id, 0);
+        if (self.len + 1) * 2 > self.cells.len() {
+            self.grow()?;
+        }
+        let at = self.probe(id);
+        if self.cells[at].0 == 0 {
+            self.len += 1;
+        }
+        self.cells[at] = (id, value);
+        Ok(())
+    }
+
+    pub(crate) fn remove(&mut self, id: u16) -> Option<V> {
+        if self.len == 0 || id == 0 {
+            return None;
+        }
+        let mut hole = self.probe(id);
+        let (found, value) = self.cells[hole];
+        if found != id {
+            return None;
+        }
+        // Close the gap, so that no probe sequence is cut: later cells of the cluster move up
+        // unless their own home lies behind the hole.
+        let mask = self.mask();
+        let mut at = hole;
+        loop {
+            at = (at + 1) & mask;
+            let moved = self.cells[at].0;
+            if moved == 0 {
+                break;
+            }
+            let home = usize::from(moved) & mask;
+            if (at.wrapping_sub(home) & mask) >= (at.wrapping_sub(hole) & mask) {
+                self.cells[hole] = self.cells[at];
+                hole = at;
+            }
+        }
+        self.cells[hole].0 = 0;
+        self.len -= 1;
+        Some(value)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u16, V)> + '_ {
+        self.cells.iter().copied().filter(|(id, _)| *id != 0)
+    }
+
+    pub(crate) fn clear(&mut self) {
+        for cell in &mut self.cells {
+            cell.0 = 0;
+        }
+        self.len = 0;
+    }
+
+    fn grow(&mut self) -> Result<(), Code> {
+        let size = (self.cells.len() * 2).max(8);
+        let mut larger = Vec::new();
+        larger.try_reserve_exact(size).map_err(|_| Code::NoMemory)?;
+        larger.resize(size, (0, V::default()));
+        let old = core::mem::replace(&mut self.cells, larger);
+        for (id, value) in old.into_iter().filter(|(id, _)| *id != 0) {
+            let at = self.probe(id);
+            self.cells[at] = (id, value);
+        }
+        Ok(())
+    }
+}
+
+/// What a packet id is in use for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Use {
+    /// A QoS 0 publish whose bytes wait in the output buffer. It has no id on the wire; the id
+    /// names it for the application until it is sent.
+    #[default]
+    Unsent,
+    /// An entry of the outbox, by slot.
+    Publish(u32),
+    /// A SUBSCRIBE of the subscription set.
+    Subscribe,
+    /// An UNSUBSCRIBE of the subscription set.
+    Unsubscribe,
+    /// Sent by the application itself through the raw calls; held until acknowledged or closed.
+    Raw(RawUse),
+}
+
+/// The exchanges that an application can run by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RawUse {
+    Publish1,
+    Publish2,
+    Released,
+    Subscribe,
+    Unsubscribe,
+}
+
+/// The counter and the ids in use.
+#[derive(Debug)]
+pub(crate) struct PacketIds {
+    last: u16,
+    used: IdMap<Use>,
+}
+
+impl PacketIds {
+    pub(crate) const fn new() -> Self {
+        PacketIds { last: 0, used: IdMap::new() }
+    }
+
+    /// The next free id, counted on but not held.
+    ///
+    /// Cost: one step per id in use that lies directly ahead of the counter. Exchanges end in about
+    /// the order they began, so there are none until the counter has wrapped into old ones.
+    pub(crate) fn next(&mut self) -> Result<u16, Code> {
+        if self.used.len() >= usize::from(u16::MAX) {
+            return Err(Code::NoMoreMsgids);
+        }
+        loop {
+            self.last = self.last.wrapping_add(1);
+            if self.last != 0 && self.used.get(self.last).is_none() {
+                return Ok(self.last);
+            }
+        }
+    }
+
+    /// The next free id, held for `purpose`.
+    pub(crate) fn take(&mut self, purpose: Use) -> Result<u16, Code> {
+        let id = self.next()?;
+        self.used.insert(id, purpose)?;
+        Ok(id)
+    }
+
+    /// Holds an id that the application chose.
+    pub(crate) fn hold(&mut self, id: u16, purpose: Use) -> Result<(), Code> {
+        if id == 0 {
+            return Err(Code::BadArgument);
+        }
+        if self.used.get(id).is_some() {
+            return Err(Code::PacketIdInUse);
+        }
+        self.used.insert(id, purpose)
+    }
+
+    /// Changes what a held id stands for.
+    pub(crate) fn change(&mut self, id: u16, purpose: Use) {
+        if self.used.get(id).is_some() {
+            // It is there, so nothing grows and nothing can fail.
+            let _ = self.used.insert(id, purpose);
+        }
+    }
+
+    pub(crate) fn get(&self, id: u16) -> Option<Use> {
+        self.used.get(id)
+    }
+
+    pub(crate) fn release(&mut self, id: u16) {
+        self.used.remove(id);
+    }
+
+    #[cfg(test)]
+    pub(crate) fn in_use(&self) -> usize {
+        self.used.len()
+    }
+
+    /// Releases every id for which `keep` says no.
+    pub(crate) fn retain(&mut self, keep: impl Fn(Use) -> bool) {
+        // Removal moves cells, so the ids are looked for again after each one. This runs once per
+        // lost connection.
+        loop {
+            let gone = self.used.iter().find(|(_, purpose)| !keep(*purpose)).map(|(id, _)| id);
+            match gone {
+                Some(id) => self.used.remove(id),
+                None => return,
+            };
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! Incoming QoS 2 exchanges, and the skipping of messages that are too large.
+
+use super::ids::IdMap;
+use crate::error::Code;
+use crate::wire::QoS;
+
+/// What is known about incoming messages.
+#[derive(Debug)]
+pub(crate) struct Inbound {
+    /// QoS 2 packet ids that were delivered and not yet released by the server. A PUBLISH with one
+    /// of them is a repetition (MQTT 3.1.1 §4.3.3, method B).
+    received: IdMap<()>,
+    /// Bytes of an oversize packet still to come, and what to acknowledge after them.
+    pub(crate) skip: usize,
+    pub(crate) skipped: Option<(QoS, u16)>,
+}
+
+impl Inbound {
+    pub(crate) const fn new() -> Self {
+        Inbound { received: IdMap::new(), skip: 0, skipped: None }
+    }
+
+    /// A new connection starts at a packet boundary.
+    pub(crate) fn opened(&mut self) {
+        self.skip = 0;
+        self.skipped = None;
+    }
+
+    pub(crate) fn forget(&mut self) {
+        self.received.clear();
+    }
+
+    pub(crate) fn is_known(&self, id: u16) -> bool {
+        self.received.get(id).is_some()
+    }
+
+    pub(crate) fn remember(&mut self, id: u16) -> Result<(), Code> {
+        self.received.insert(id, ())
+    }
+
+    pub(crate) fn released(&mut self, id: u16) {
+        self.received.remove(id);
+    }
+}

@@ -1,0 +1,300 @@
+//! From the server's bytes to events, one packet a step.
+
+use core::ops::Range;
+
+use super::ids::{RawUse, Use};
+use super::outbox::Stage;
+use super::subscriptions::encode_code;
+use super::{Acknowledged, Event, Failure, Incoming, Outcome, Session, State, Step, Told, Verdict};
+use crate::error::Code;
+use crate::time::Time;
+use crate::wire::{self, Header, Packet, PacketType, QoS};
+
+const MORE: Step = Step { consumed: 0, event: None };
+
+impl Session {
+    /// Bytes came from the server: the connection is alive.
+    pub fn received(&mut self, now: Time) {
+        self.keep_alive.read(now);
+    }
+
+    /// Consumes at most one packet from the front of `bytes`.
+    ///
+    /// After a step with an event the caller tells the application and then calls
+    /// [`handled`](Session::handled), before the next step. After an error the connection has to be
+    /// closed.
+    pub fn input(&mut self, now: Time, bytes: &[u8]) -> Result<Step, Failure> {
+        self.step(now, bytes).map_err(|failure| match self.state {
+            // Whatever a server of another protocol says, it is not a CONNACK.
+            State::Connecting if failure.code == Code::Protocol => Failure { code: Code::NotConnack, ..failure },
+            _ => failure,
+        })
+    }
+
+    fn step(&mut self, now: Time, bytes: &[u8]) -> Result<Step, Failure> {
+        debug_assert_eq!(self.told, Told::Nothing);
+        if self.inbound.skip > 0 {
+            return self.skip(bytes);
+        }
+        let Some(header) = Header::parse(bytes)? else { return Ok(MORE) };
+        self.expect(header.packet)?;
+        let total = header.total();
+        if total > self.limits.max_incoming {
+            return self.oversize(&header, bytes);
+        }
+        if bytes.len() < total {
+            return Ok(MORE);
+        }
+        let start = usize::from(header.header_len);
+        let event = match Packet::decode(self.version, &header, &bytes[start..total])? {
+            Packet::Publish(publish) => self.publish_in(&publish, bytes)?,
+            Packet::PubAck(ack) => self.puback(ack.packet_id, ack.reason)?,
+            Packet::PubRec(ack) => self.pubrec(ack.packet_id, ack.reason)?,
+            Packet::PubRel(ack) => self.pubrel(ack.packet_id)?,
+            Packet::PubComp(ack) => self.pubcomp(ack.packet_id, ack.reason)?,
+            Packet::ConnAck(ack) => self.connack(now, ack.session_present, ack.code)?,
+            Packet::SubAck(ack) => self.suback(ack.packet_id, ack.codes, bytes)?,
+            Packet::UnsubAck(ack) => self.unsuback(ack.packet_id)?,
+            Packet::PingResp => {
+                self.keep_alive.ponged();
+                Some(Event::PingResp)
+            }
+            _ => return Err(Failure::protocol("the server sent a packet that only clients send")),
+        };
+        Ok(Step { consumed: total, event })
+    }
+
+    /// The application was told of the last event.
+    pub fn handled(&mut self, verdict: Verdict) -> Result<(), Failure> {
+        match core::mem::replace(&mut self.told, Told::Nothing) {
+            Told::Nothing | Told::SubAck => Ok(()),
+            Told::ConnAck => {
+                self.pump();
+                Ok(())
+            }
+            Told::Publish(qos, id) => self.acknowledge(qos, id, verdict),
+            Told::Acknowledged(slot) => {
+                self.outbox.discard(slot);
+                Ok(())
+            }
+        }
+    }
+
+    /// Which packets may come in which state.
+    fn expect(&self, packet: PacketType) -> Result<(), Failure> {
+        match (self.state, packet) {
+            (State::Up | State::Closing, PacketType::ConnAck) => {
+                Err(Failure::protocol("the server sent a second CONNACK"))
+            }
+            (State::Up | State::Closing, _) | (State::Connecting, PacketType::ConnAck) => Ok(()),
+            (State::Connecting, _) => Err(Failure::new(Code::NotConnack, "")),
+            _ => Err(Failure::protocol("the server sent something before it was asked")),
+        }
+    }
+
+    fn connack(&mut self, now: Time, session_present: bool, code: u8) -> Result<Option<Event>, Failure> {
+        self.connack_by = None;
+        if code != 0 {
+            self.state = State::Closing;
+            return Ok(Some(Event::ConnAck { session_present, code }));
+        }
+        // MQTT 3.1 cannot say it: there a session is kept unless it was asked to be clean.
+        let session_present =
+            if self.version == wire::Version::V31 { !self.clean } else { session_present };
+        self.state = State::Up;
+        self.keep_alive.start(now, self.keep_alive_interval, self.ping_reply);
+        if !session_present {
+            self.inbound.forget();
+            self.session_lost();
+        }
+        self.subscriptions.connected(session_present, self.limits.always_subscribe);
+        self.pump_subscriptions();
+        self.told = Told::ConnAck;
+        Ok(Some(Event::ConnAck { session_present, code }))
+    }
+
+    fn publish_in(&mut self, publish: &wire::Publish<'_>, bytes: &[u8]) -> Result<Option<Event>, Failure> {
+        if publish.qos == QoS::ExactlyOnce && self.inbound.is_known(publish.packet_id) {
+            self.answer(PacketType::PubRec, publish.packet_id)?;
+            return Ok(None);
+        }
+        self.told = Told::Publish(publish.qos, publish.packet_id);
+        Ok(Some(Event::Publish(Incoming {
+            topic: range_in(bytes, publish.topic.as_bytes()),
+            payload: range_in(bytes, publish.payload),
+            qos: publish.qos,
+            retain: publish.retain,
+            dup: publish.dup,
+            packet_id: publish.packet_id,
+        })))
+    }
+
+    fn acknowledge(&mut self, qos: QoS, id: u16, verdict: Verdict) -> Result<(), Failure> {
+        let send = verdict == Verdict::Ack;
+        match qos {
+            QoS::AtMostOnce => Ok(()),
+            QoS::AtLeastOnce if send => self.answer(PacketType::PubAck, id),
+            QoS::AtLeastOnce => Ok(()),
+            QoS::ExactlyOnce => {
+                // Remembered even if the connection is gone: on the next one the server repeats
+                // it, and it must not be delivered twice.
+                self.inbound.remember(id).map_err(|code| Failure::new(code, ""))?;
+                if send { self.answer(PacketType::PubRec, id) } else { Ok(()) }
+            }
+        }
+    }
+
+    fn answer(&mut self, packet: PacketType, id: u16) -> Result<(), Failure> {
+        if self.state != State::Up {
+            return Ok(());
+        }
+        wire::encode_ack(packet, id, self.out.tail()).map_err(|error| Failure::new(encode_code(error), ""))
+    }
+
+    fn puback(&mut self, id: u16, reason: u8) -> Result<Option<Event>, Failure> {
+        match self.ids.get(id) {
+            Some(Use::Publish(slot)) if self.outbox.get(slot).sent_end == 0 => self.stray(id, reason),
+            Some(Use::Publish(slot)) => {
+                let entry = self.outbox.get(slot);
+                if entry.stage == Stage::Release {
+                    return self.stray(id, reason);
+                }
+                // RabbitMQ answers a QoS 2 PUBLISH with PUBACK. Nothing more will come for it.
+                let early = entry.qos == QoS::ExactlyOnce;
+                Ok(Some(Event::PubAck(self.complete(slot, reason, early))))
+            }
+            Some(Use::Raw(RawUse::Publish1 | RawUse::Publish2)) => {
+                self.ids.release(id);
+                self.stray(id, reason)
+            }
+            _ => self.stray(id, reason),
+        }
+    }
+
+    /// An acknowledgement that ends nothing of ours is only told.
+    fn stray(&self, packet_id: u16, reason: u8) -> Result<Option<Event>, Failure> {
+        Ok(Some(Event::PubAck(Acknowledged { packet_id, token: None, reason, early: false })))
+    }
+
+    fn pubrec(&mut self, id: u16, reason: u8) -> Result<Option<Event>, Failure> {
+        let mut told = Acknowledged { packet_id: id, token: None, reason, early: false };
+        match self.ids.get(id) {
+            Some(Use::Publish(slot)) => {
+                let entry = self.outbox.get_mut(slot);
+                if entry.qos != QoS::ExactlyOnce {
+                    return Err(Failure::protocol("the server answered a QoS 1 PUBLISH with PUBREC"));
+                }
+                told.token = Some(entry.token);
+                if reason >= 0x80 {
+                    return Ok(Some(Event::PubRec(self.complete(slot, reason, false))));
+                }
+                entry.stage = Stage::Release;
+            }
+            Some(Use::Raw(RawUse::Publish2)) => self.ids.change(id, Use::Raw(RawUse::Released)),
+            // Not known any more, or released already: PUBREL lets the server finish.
+            _ => {}
+        }
+        self.answer(PacketType::PubRel, id)?;
+        Ok(Some(Event::PubRec(told)))
+    }
+
+    fn pubrel(&mut self, id: u16) -> Result<Option<Event>, Failure> {
+        self.inbound.released(id);
+        self.answer(PacketType::PubComp, id)?;
+        Ok(Some(Event::PubRel(id)))
+    }
+
+    fn pubcomp(&mut self, id: u16, reason: u8) -> Result<Option<Event>, Failure> {
+        let stray = Acknowledged { packet_id: id, token: None, reason, early: false };
+        match self.ids.get(id) {
+            Some(Use::Publish(slot)) if self.outbox.get(slot).stage == Stage::Release => {
+                Ok(Some(Event::PubComp(self.complete(slot, reason, false))))
+            }
+            Some(Use::Raw(RawUse::Released)) => {
+                self.ids.release(id);
+                Ok(Some(Event::PubComp(stray)))
+            }
+            _ => Ok(Some(Event::PubComp(stray))),
+        }
+    }
+
+    /// The exchange of an outbox entry ended. Its slot stays until the event was handled.
+    fn complete(&mut self, slot: u32, reason: u8, early: bool) -> Acknowledged {
+        let (token, packet_id) = {
+            let entry = self.outbox.get(slot);
+            (entry.token, entry.packet_id)
+        };
+        self.outbox.unlink(slot);
+        self.outbox.get_mut(slot).stage = Stage::Done;
+        let outcome = if reason >= 0x80 { Outcome::Rejected(reason) } else { Outcome::Acked };
+        self.finish(token, packet_id, outcome);
+        self.told = Told::Acknowledged(slot);
+        self.pump();
+        Acknowledged { packet_id, token: Some(token), reason, early }
+    }
+
+    fn suback(&mut self, id: u16, codes: &[u8], bytes: &[u8]) -> Result<Option<Event>, Failure> {
+        let raw = match self.ids.get(id) {
+            Some(Use::Subscribe) => {
+                if self.subscriptions.acknowledged(id, codes).is_err() {
+                    return Err(Failure::protocol("SUBACK has not one code for each filter"));
+                }
+                None
+            }
+            Some(Use::Raw(RawUse::Subscribe)) => Some(range_in(bytes, codes)),
+            _ => return Err(Failure::protocol("SUBACK for a SUBSCRIBE that was not sent")),
+        };
+        self.ids.release(id);
+        self.told = Told::SubAck;
+        self.pump_subscriptions();
+        Ok(Some(Event::SubAck { packet_id: id, raw }))
+    }
+
+    fn unsuback(&mut self, id: u16) -> Result<Option<Event>, Failure> {
+        match self.ids.get(id) {
+            Some(Use::Unsubscribe) => self.subscriptions.removed(id),
+            Some(Use::Raw(RawUse::Unsubscribe)) => {}
+            _ => return Err(Failure::protocol("UNSUBACK for an UNSUBSCRIBE that was not sent")),
+        }
+        self.ids.release(id);
+        self.pump_subscriptions();
+        Ok(Some(Event::UnsubAck(id)))
+    }
+
+    /// A packet over the receive limit: a PUBLISH is skipped and acknowledged, so that the server
+    /// does not send it again and again; nothing else can be that large.
+    fn oversize(&mut self, header: &Header, bytes: &[u8]) -> Result<Step, Failure> {
+        if header.packet != PacketType::Publish {
+            return Err(Failure::new(Code::Oversize, "a packet other than PUBLISH is over the receive limit"));
+        }
+        let Some(head) = wire::PublishHead::decode(header, bytes)? else { return Ok(MORE) };
+        self.inbound.skip = header.total() - head.len;
+        let known = head.qos == QoS::ExactlyOnce && self.inbound.is_known(head.packet_id);
+        self.inbound.skipped = Some((head.qos, head.packet_id));
+        let event = (!known).then(|| Event::Oversize {
+            topic: range_in(bytes, head.topic.as_bytes()),
+            size: self.inbound.skip,
+            qos: head.qos,
+            packet_id: head.packet_id,
+        });
+        Ok(Step { consumed: head.len, event })
+    }
+
+    fn skip(&mut self, bytes: &[u8]) -> Result<Step, Failure> {
+        let consumed = self.inbound.skip.min(bytes.len());
+        self.inbound.skip -= consumed;
+        if self.inbound.skip == 0
+            && let Some((qos, id)) = self.inbound.skipped.take()
+        {
+            self.acknowledge(qos, id, Verdict::Ack)?;
+        }
+        Ok(Step { consumed, event: None })
+    }
+}
+
+/// Where `part` lies in `whole`, of which it is a part.
+fn range_in(whole: &[u8], part: &[u8]) -> Range<usize> {
+    let start = (part.as_ptr() as usize).wrapping_sub(whole.as_ptr() as usize);
+    debug_assert!(start + part.len() <= whole.len());
+    start..start + part.len()
+}

@@ -1,0 +1,120 @@
+//! When to ping, and when silence means that the peer is gone (MQTT 3.1.1 §3.1.2.10, §3.12).
+//!
+//! Both directions count: a client that only publishes at QoS 0 would never notice a dead link
+//! from its own sending, so a PINGREQ is due when *either* direction has been quiet for the keep-alive
+//! interval. Traffic only moves two time stamps; the timer itself is looked at when it is due.
+
+use crate::time::{Span, Time};
+
+/// What is to be done now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Due {
+    Nothing,
+    Ping,
+    PeerIsGone,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Ping {
+    at: Time,
+    /// Where the PINGREQ ends in the output stream.
+    end: u64,
+    answer_by: Time,
+}
+
+#[derive(Debug)]
+pub(crate) struct KeepAlive {
+    interval: Span,
+    reply: Span,
+    last_in: Time,
+    last_out: Time,
+    check_at: Option<Time>,
+    ping: Option<Ping>,
+}
+
+impl KeepAlive {
+    pub(crate) const fn new() -> Self {
+        KeepAlive {
+            interval: Span::ZERO,
+            reply: Span::ZERO,
+            last_in: Time::ZERO,
+            last_out: Time::ZERO,
+            check_at: None,
+            ping: None,
+        }
+    }
+
+    /// The connection is up. An interval of zero switches the mechanism off.
+    pub(crate) fn start(&mut self, now: Time, interval: Span, reply: Span) {
+        *self = KeepAlive { interval, reply, last_in: now, last_out: now, check_at: None, ping: None };
+        self.rearm();
+    }
+
+    pub(crate) fn stop(&mut self) {
+        self.check_at = None;
+        self.ping = None;
+    }
+
+    pub(crate) fn wrote(&mut self, now: Time) {
+        self.last_out = now;
+    }
+
+    pub(crate) fn read(&mut self, now: Time) {
+        self.last_in = now;
+    }
+
+    /// A PINGREQ was appended and ends at `end`.
+    pub(crate) fn pinged(&mut self, now: Time, end: u64) {
+        if self.interval > Span::ZERO {
+            self.ping = Some(Ping { at: now, end, answer_by: now + self.reply });
+        }
+    }
+
+    /// PINGRESP came.
+    pub(crate) fn ponged(&mut self) {
+        self.ping = None;
+        self.rearm();
+    }
+
+    pub(crate) fn deadline(&self) -> Option<Time> {
+        match self.ping {
+            Some(ping) => Some(ping.answer_by),
+            None => self.check_at,
+        }
+    }
+
+    /// Looks at the clock; `taken` is the output position handed to the kernel so far.
+    pub(crate) fn check(&mut self, now: Time, taken: u64) -> Due {
+        if let Some(ping) = &mut self.ping {
+            if now < ping.answer_by {
+                return Due::Nothing;
+            }
+            // A PINGREQ behind a megabyte that is still leaving, or a PINGRESP behind one that is
+            // still arriving, says nothing about the peer as long as bytes move.
+            let mut life = ping.at;
+            if self.last_in > life {
+                life = self.last_in;
+            }
+            if taken < ping.end && self.last_out > life {
+                life = self.last_out;
+            }
+            ping.answer_by = life + self.reply;
+            return if ping.answer_by <= now { Due::PeerIsGone } else { Due::Nothing };
+        }
+        match self.check_at {
+            Some(at) if at <= now => {
+                self.rearm();
+                match self.check_at {
+                    Some(due) if due <= now => Due::Ping,
+                    _ => Due::Nothing,
+                }
+            }
+            _ => Due::Nothing,
+        }
+    }
+
+    fn rearm(&mut self) {
+        self.check_at =
+            (self.interval > Span::ZERO).then(|| self.last_in.min(self.last_out) + self.interval);
+    }
+}

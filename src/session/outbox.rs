@@ -1,0 +1,317 @@
+//! Outgoing QoS 1 and 2 messages, from acceptance to their outcome.
+//!
+//! Two lists over one slab. *Waiting* holds what is to be sent next, in the order of acceptance;
+//! *flight* holds what was sent on this connection and is not acknowledged. When a connection is
+//! lost, the flight goes back to the head of the waiting list, with its packet ids and with the
+//! knowledge of how far each exchange had come: "redelivery" is nothing but sending that list again.
+
+use alloc::vec::Vec;
+
+use crate::error::Code;
+use crate::wire::QoS;
+
+/// The end of a list, and "no slot".
+pub(crate) const NIL: u32 = u32::MAX;
+
+/// Buffers kept for reuse, at most this many and none larger than `POOL_MAX_BYTES`.
+const POOL_MAX: usize = 64;
+const POOL_MAX_BYTES: usize = 64 * 1024;
+
+/// How far a message has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// The PUBLISH is to be sent (again), or its PUBACK or PUBREC is awaited.
+    Publish,
+    /// PUBREC came: the PUBREL is to be sent (again), or PUBCOMP is awaited. The PUBLISH must not
+    /// be sent any more (MQTT 3.1.1 §4.3.3).
+    Release,
+    /// Acknowledged; the slot is kept until the handlers that are told of it returned.
+    Done,
+}
+
+/// One message.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) token: u64,
+    /// 0 until one is reserved or the message is sent.
+    pub(crate) packet_id: u16,
+    pub(crate) qos: QoS,
+    pub(crate) retain: bool,
+    /// The PUBLISH was handed to the kernel on an earlier connection.
+    pub(crate) dup: bool,
+    pub(crate) stage: Stage,
+    /// Where its last PUBLISH ended in the output stream.
+    pub(crate) sent_end: u64,
+    /// The list it is in.
+    queue: Queue,
+    /// Topic, then payload.
+    body: Vec<u8>,
+    topic_len: u16,
+    prev: u32,
+    next: u32,
+}
+
+impl Entry {
+    pub(crate) fn topic(&self) -> &str {
+        // The body was built from a &str; should that ever be untrue, no topic is better than a
+        // panic.
+        core::str::from_utf8(&self.body[..usize::from(self.topic_len)]).unwrap_or_default()
+    }
+
+    pub(crate) fn payload(&self) -> &[u8] {
+        &self.body[usize::from(self.topic_len)..]
+    }
+}
+
+/// A doubly linked list through the slab.
+#[derive(Clone, Copy, Debug)]
+struct List {
+    head: u32,
+    tail: u32,
+    len: u32,
+}
+
+impl List {
+    const EMPTY: List = List { head: NIL, tail: NIL, len: 0 };
+}
+
+/// Which of the two lists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Queue {
+    Waiting,
+    Flight,
+}
+
+/// The messages and their order.
+#[derive(Debug)]
+pub(crate) struct Outbox {
+    slots: Vec<Entry>,
+    free: u32,
+    waiting: List,
+    flight: List,
+    pool: Vec<Vec<u8>>,
+    /// Topics and payloads held, in bytes.
+    bytes: usize,
+    /// Payloads held, in bytes.
+    payload_bytes: usize,
+}
+
+impl Outbox {
+    pub(crate) const fn new() -> Self {
+        Outbox {
+            slots: Vec::new(),
+            free: NIL,
+            waiting: List::EMPTY,
+            flight: List::EMPTY,
+            pool: Vec::new(),
+            bytes: 0,
+            payload_bytes: 0,
+        }
+    }
+
+    /// Messages waiting or in flight.
+    pub(crate) fn len(&self) -> usize {
+        (self.waiting.len + self.flight.len) as usize
+    }
+
+    pub(crate) fn in_flight(&self) -> usize {
+        self.flight.len as usize
+    }
+
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.len as usize
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(crate) fn payload_bytes(&self) -> usize {
+        self.payload_bytes
+    }
+
+    pub(crate) fn get(&self, slot: u32) -> &Entry {
+        &self.slots[slot as usize]
+    }
+
+    pub(crate) fn get_mut(&mut self, slot: u32) -> &mut Entry {
+        &mut self.slots[slot as usize]
+    }
+
+    /// The first message of the waiting list.
+    pub(crate) fn first_waiting(&self) -> Option<u32> {
+        (self.waiting.head != NIL).then_some(self.waiting.head)
+    }
+
+    /// Copies a message in and puts it at the end of `queue`. Nothing is changed when memory runs out.
+    pub(crate) fn push(
+        &mut self,
+        queue: Queue,
+        token: u64,
+        topic: &str,
+        payload: &[u8],
+        qos: QoS,
+        retain: bool,
+    ) -> Result<u32, Code> {
+        let size = topic.len() + payload.len();
+        let mut body = self.pool.pop().unwrap_or_default();
+        if body.try_reserve(size).is_err() || (self.free == NIL && self.slots.try_reserve(1).is_err()) {
+            self.recycle(body);
+            return Err(Code::NoMemory);
+        }
+        body.extend_from_slice(topic.as_bytes());
+        body.extend_from_slice(payload);
+        let entry = Entry {
+            token,
+            packet_id: 0,
+            qos,
+            retain,
+            dup: false,
+            stage: Stage::Publish,
+            sent_end: 0,
+            queue,
+            body,
+            // A topic name is at most 65,535 bytes long; that was checked on acceptance.
+            topic_len: topic.len() as u16,
+            prev: NIL,
+            next: NIL,
+        };
+        self.bytes += size;
+        self.payload_bytes += payload.len();
+        let slot = if self.free == NIL {
+            self.slots.push(entry);
+            (self.slots.len() - 1) as u32
+        } else {
+            let slot = self.free;
+            self.free = self.slots[slot as usize].next;
+            self.slots[slot as usize] = entry;
+            slot
+        };
+        self.append(queue, slot);
+        Ok(slot)
+    }
+
+    /// Takes a message out of its list; it stays readable until `discard`.
+    pub(crate) fn unlink(&mut self, slot: u32) {
+        let (queue, prev, next) = {
+            let entry = self.get(slot);
+            (entry.queue, entry.prev, entry.next)
+        };
+        let list = match queue {
+            Queue::Waiting => &mut self.waiting,
+            Queue::Flight => &mut self.flight,
+        };
+        list.len -= 1;
+        if prev == NIL {
+            list.head = next;
+        }
+        if next == NIL {
+            list.tail = prev;
+        }
+        if prev != NIL {
+            self.get_mut(prev).next = next;
+        }
+        if next != NIL {
+            self.get_mut(next).prev = prev;
+        }
+    }
+
+    /// Moves the first waiting message to the end of the flight.
+    pub(crate) fn launch(&mut self, slot: u32) {
+        self.unlink(slot);
+        self.append(Queue::Flight, slot);
+    }
+
+    /// Frees the slot of a message that is in no list any more.
+    pub(crate) fn discard(&mut self, slot: u32) {
+        let free = self.free;
+        let entry = self.get_mut(slot);
+        entry.next = free;
+        let body = core::mem::take(&mut entry.body);
+        let payload = body.len() - usize::from(core::mem::take(&mut entry.topic_len));
+        self.bytes -= body.len();
+        self.payload_bytes -= payload;
+        self.free = slot;
+        self.recycle(body);
+    }
+
+    /// The connection is lost: what was in flight is to be sent first, in its old order.
+    pub(crate) fn ground(&mut self) {
+        if self.flight.head == NIL {
+            return;
+        }
+        let mut at = self.flight.head;
+        while at != NIL {
+            let entry = self.get_mut(at);
+            entry.queue = Queue::Waiting;
+            at = entry.next;
+        }
+        let (flight, waiting) = (self.flight, self.waiting);
+        if waiting.head == NIL {
+            self.waiting = flight;
+        } else {
+            self.get_mut(flight.tail).next = waiting.head;
+            self.get_mut(waiting.head).prev = flight.tail;
+            self.waiting = List { head: flight.head, tail: waiting.tail, len: flight.len + waiting.len };
+        }
+        self.flight = List::EMPTY;
+    }
+
+    /// The slots of a list, first to last.
+    pub(crate) fn iter(&self, queue: Queue) -> impl Iterator<Item = u32> + '_ {
+        let mut at = match queue {
+            Queue::Waiting => self.waiting.head,
+            Queue::Flight => self.flight.head,
+        };
+        core::iter::from_fn(move || {
+            let slot = (at != NIL).then_some(at)?;
+            at = self.get(slot).next;
+            Some(slot)
+        })
+    }
+
+    /// The slot after `slot` in its list.
+    pub(crate) fn next(&self, slot: u32) -> Option<u32> {
+        let next = self.get(slot).next;
+        (next != NIL).then_some(next)
+    }
+
+    /// Gives memory back that an empty outbox does not need.
+    pub(crate) fn shrink(&mut self) {
+        self.pool = Vec::new();
+        if self.len() == 0 {
+            self.slots = Vec::new();
+            self.free = NIL;
+        }
+    }
+
+    fn append(&mut self, queue: Queue, slot: u32) {
+        let tail = match queue {
+            Queue::Waiting => self.waiting.tail,
+            Queue::Flight => self.flight.tail,
+        };
+        let entry = self.get_mut(slot);
+        entry.queue = queue;
+        entry.prev = tail;
+        entry.next = NIL;
+        if tail != NIL {
+            self.get_mut(tail).next = slot;
+        }
+        let list = match queue {
+            Queue::Waiting => &mut self.waiting,
+            Queue::Flight => &mut self.flight,
+        };
+        if list.head == NIL {
+            list.head = slot;
+        }
+        list.tail = slot;
+        list.len += 1;
+    }
+
+    fn recycle(&mut self, mut body: Vec<u8>) {
+        if self.pool.len() < POOL_MAX && body.capacity() <= POOL_MAX_BYTES && self.pool.try_reserve(1).is_ok() {
+            body.clear();
+            self.pool.push(body);
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! What an application sends by itself: the packets of the raw `mg_mqtt_*` calls.
+//!
+//! They share the connection's packet ids: an id is held until its exchange ends or the connection
+//! does. Nothing of it is queued, sent again or remembered for the next connection.
+
+use super::ids::{RawUse, Use};
+use super::subscriptions::encode_code;
+use super::{Session, State};
+use crate::error::Code;
+use crate::time::Time;
+use crate::wire::{self, Properties, QoS, SubscribeOptions};
+
+/// The acknowledgements that an application may try to send itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RawAck {
+    /// PUBACK.
+    PubAck,
+    /// PUBREC.
+    PubRec,
+    /// PUBREL.
+    PubRel,
+    /// PUBCOMP.
+    PubComp,
+}
+
+impl Session {
+    fn up(&self) -> Result<(), Code> {
+        if self.state == State::Up { Ok(()) } else { Err(Code::NotConnected) }
+    }
+
+    /// Sends a PUBLISH with the application's own packet id. The topic name is valid.
+    pub fn raw_publish(&mut self, packet: &wire::Publish<'_>) -> Result<(), Code> {
+        self.up()?;
+        let size = wire::publish_len(self.version, packet.topic.len(), packet.qos, 0, packet.payload.len())
+            .ok_or(Code::TooLarge)?;
+        self.check_bytes(size)?;
+        let purpose = match packet.qos {
+            QoS::AtMostOnce => return packet.encode(self.version, self.out.tail()).map_err(encode_code),
+            QoS::AtLeastOnce => Use::Raw(RawUse::Publish1),
+            QoS::ExactlyOnce => Use::Raw(RawUse::Publish2),
+        };
+        // An application that retransmits by itself uses its own id again.
+        let again = packet.dup && self.ids.get(packet.packet_id) == Some(purpose);
+        if !again {
+            self.ids.hold(packet.packet_id, purpose)?;
+        }
+        packet.encode(self.version, self.out.tail()).map_err(|error| {
+            self.ids.release(packet.packet_id);
+            encode_code(error)
+        })
+    }
+
+    /// Sends a SUBSCRIBE with the application's own packet id. The filters are valid.
+    pub fn raw_subscribe<'a>(
+        &mut self,
+        packet_id: u16,
+        filters: impl Iterator<Item = (&'a str, QoS)> + Clone,
+    ) -> Result<(), Code> {
+        self.up()?;
+        self.ids.hold(packet_id, Use::Raw(RawUse::Subscribe))?;
+        let requests = filters.map(|(filter, qos)| (filter, SubscribeOptions::from(qos)));
+        let out = self.out.tail();
+        wire::Subscribe::encode(out, self.version, packet_id, Properties::default(), requests).map_err(
+            |error| {
+                self.ids.release(packet_id);
+                encode_code(error)
+            },
+        )
+    }
+
+    /// Sends an UNSUBSCRIBE with the application's own packet id. The filters are valid.
+    pub fn raw_unsubscribe<'a>(
+        &mut self,
+        packet_id: u16,
+        filters: impl Iterator<Item = &'a str> + Clone,
+    ) -> Result<(), Code> {
+        self.up()?;
+        self.ids.hold(packet_id, Use::Raw(RawUse::Unsubscribe))?;
+        let out = self.out.tail();
+        wire::Unsubscribe::encode(out, self.version, packet_id, Properties::default(), filters).map_err(
+            |error| {
+                self.ids.release(packet_id);
+                encode_code(error)
+            },
+        )
+    }
+
+    /// Sends PINGREQ; its answer is watched like that of the keep-alive.
+    pub fn raw_ping(&mut self, now: Time) -> Result<(), Code> {
+        self.up()?;
+        self.ping(now)
+    }
+
+    /// The application acknowledges by itself. The session answers every exchange that is open, once
+    /// and after the handlers, so there is never anything left to send: an id that is awaiting an
+    /// answer will get it, and any other must not be answered at all.
+    pub fn raw_ack(&mut self, _kind: RawAck, _packet_id: u16) -> Result<(), Code> {
+        self.up()
+    }
+}

@@ -1,0 +1,227 @@
+//! The filters that the application wants, and what the server has been told of them.
+//!
+//! The set is *desired state*: it is kept while there is no connection, and reconciled with the
+//! server after every CONNACK.
+
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use super::ids::{PacketIds, Use};
+use crate::error::Code;
+use crate::wire::{self, EncodeError, QoS, Version};
+
+/// Filters in one SUBSCRIBE or UNSUBSCRIBE. AWS IoT Core refuses more than eight; nobody else minds.
+const FILTERS_A_PACKET: usize = 8;
+/// SUBSCRIBE and UNSUBSCRIBE packets in flight; the next goes out when one is acknowledged. It bounds the packet ids
+/// and bytes that a hundred thousand filters take after a reconnect.
+const PACKETS_IN_FLIGHT: usize = 64;
+
+#[derive(Debug)]
+struct Wanted {
+    qos: QoS,
+    /// The server granted it in the present session.
+    granted: bool,
+    /// It stands in the list of what is to be asked for.
+    queued: bool,
+}
+
+/// What one filter of a SUBACK was answered (MQTT 3.1.1 §3.9.3).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SubscribeResult {
+    /// The filter.
+    pub filter: Arc<str>,
+    /// The code as the server sent it: the granted QoS, or 0x80 and above for a refusal.
+    pub code: u8,
+}
+
+#[derive(Debug)]
+pub(crate) struct Subscriptions {
+    wanted: BTreeMap<Arc<str>, Wanted>,
+    /// To be subscribed, in order. An entry counts only while its filter is marked as queued, so
+    /// that taking a filter back costs no search.
+    ask: VecDeque<Arc<str>>,
+    /// How many of them count.
+    queued: usize,
+    /// To be unsubscribed, in order.
+    drop: VecDeque<Arc<str>>,
+    /// Unacknowledged packets, by packet id.
+    asked: BTreeMap<u16, Vec<Arc<str>>>,
+    dropping: BTreeMap<u16, Vec<Arc<str>>>,
+    /// The results of the last SUBACK.
+    results: Vec<SubscribeResult>,
+}
+
+impl Subscriptions {
+    pub(crate) const fn new() -> Self {
+        Subscriptions {
+            wanted: BTreeMap::new(),
+            ask: VecDeque::new(),
+            queued: 0,
+            drop: VecDeque::new(),
+            asked: BTreeMap::new(),
+            dropping: BTreeMap::new(),
+            results: Vec::new(),
+        }
+    }
+
+    /// Wants `filter` with `qos` from now on; a filter already wanted is asked for again, so that the
+    /// server answers and sends its retained messages.
+    pub(crate) fn want(&mut self, filter: Arc<str>, qos: QoS) {
+        if !self.drop.is_empty() {
+            self.drop.retain(|f| *f != filter);
+        }
+        let queued = self.wanted.get(&filter).is_some_and(|w| w.queued);
+        if !queued {
+            self.ask.push_back(filter.clone());
+            self.queued += 1;
+        }
+        self.wanted.insert(filter, Wanted { qos, granted: false, queued: true });
+    }
+
+    /// Does not want `filter` any more. False if it was not wanted.
+    pub(crate) fn unwant(&mut self, filter: &str) -> bool {
+        let Some((filter, wanted)) = self.wanted.remove_entry(filter) else { return false };
+        self.queued -= usize::from(wanted.queued);
+        self.drop.push_back(filter);
+        true
+    }
+
+    /// Filters not acknowledged yet.
+    pub(crate) fn pending(&self) -> usize {
+        self.queued + self.asked.values().map(Vec::len).sum::<usize>()
+    }
+
+    /// CONNACK came: what has to be asked for again. With `all`, every filter; otherwise those that
+    /// this session does not have yet.
+    pub(crate) fn connected(&mut self, session_present: bool, all: bool) {
+        if !session_present {
+            self.drop.clear();
+        }
+        self.ask.clear();
+        for (filter, wanted) in &mut self.wanted {
+            wanted.granted &= session_present;
+            wanted.queued = all || !wanted.granted;
+            if wanted.queued {
+                self.ask.push_back(filter.clone());
+            }
+        }
+        self.queued = self.ask.len();
+    }
+
+    /// The connection is lost: nothing is pending any more, and what the server may not have heard is
+    /// to be said again.
+    pub(crate) fn disconnected(&mut self) {
+        self.asked.clear();
+        for (_, filters) in core::mem::take(&mut self.dropping) {
+            for filter in filters {
+                if !self.wanted.contains_key(&filter) && !self.drop.contains(&filter) {
+                    self.drop.push_back(filter);
+                }
+            }
+        }
+    }
+
+    /// Appends the packets that are due. On an error nothing of the failed packet was appended, and it
+    /// stays due.
+    pub(crate) fn pump(
+        &mut self,
+        version: Version,
+        ids: &mut PacketIds,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Code> {
+        while !self.drop.is_empty() && self.asked.len() + self.dropping.len() < PACKETS_IN_FLIGHT {
+            let id = ids.take(Use::Unsubscribe)?;
+            let n = self.drop.len().min(FILTERS_A_PACKET);
+            let filters: Vec<Arc<str>> = self.drop.iter().take(n).cloned().collect();
+            let names = filters.iter().map(|f| &**f);
+            if let Err(error) =
+                wire::Unsubscribe::encode(out, version, id, wire::Properties::default(), names)
+            {
+                ids.release(id);
+                return Err(encode_code(error));
+            }
+            self.drop.drain(..n);
+            self.dropping.insert(id, filters);
+        }
+        while !self.ask.is_empty() && self.asked.len() + self.dropping.len() < PACKETS_IN_FLIGHT {
+            let (filters, scanned) = self.next_batch();
+            if filters.is_empty() {
+                self.ask.clear();
+                break;
+            }
+            let id = ids.take(Use::Subscribe)?;
+            let wanted = &self.wanted;
+            let requests = filters.iter().map(|f| {
+                let qos = wanted.get(f).map_or(QoS::AtMostOnce, |w| w.qos);
+                (&**f, wire::SubscribeOptions::from(qos))
+            });
+            if let Err(error) =
+                wire::Subscribe::encode(out, version, id, wire::Properties::default(), requests)
+            {
+                ids.release(id);
+                return Err(encode_code(error));
+            }
+            self.ask.drain(..scanned);
+            for filter in &filters {
+                if let Some(wanted) = self.wanted.get_mut(filter) {
+                    wanted.queued = false;
+                }
+            }
+            self.queued -= filters.len();
+            self.asked.insert(id, filters);
+        }
+        Ok(())
+    }
+
+    /// The filters of the next SUBSCRIBE, and how many entries of the list they were found in.
+    fn next_batch(&self) -> (Vec<Arc<str>>, usize) {
+        let mut filters: Vec<Arc<str>> = Vec::with_capacity(FILTERS_A_PACKET);
+        let mut scanned = 0;
+        for filter in &self.ask {
+            if filters.len() == FILTERS_A_PACKET {
+                break;
+            }
+            scanned += 1;
+            if self.wanted.get(filter).is_some_and(|w| w.queued) && !filters.contains(filter) {
+                filters.push(filter.clone());
+            }
+        }
+        (filters, scanned)
+    }
+
+    /// SUBACK for one of our packets. `Err` if it does not have one code for each filter.
+    pub(crate) fn acknowledged(&mut self, id: u16, codes: &[u8]) -> Result<&[SubscribeResult], ()> {
+        self.results.clear();
+        let filters = self.asked.remove(&id).unwrap_or_default();
+        if filters.len() != codes.len() {
+            return Err(());
+        }
+        for (filter, &code) in filters.into_iter().zip(codes) {
+            if let Some(wanted) = self.wanted.get_mut(&filter) {
+                wanted.granted = code < 0x80;
+            }
+            self.results.push(SubscribeResult { filter, code });
+        }
+        Ok(&self.results)
+    }
+
+    /// UNSUBACK for one of our packets.
+    pub(crate) fn removed(&mut self, id: u16) {
+        self.dropping.remove(&id);
+    }
+
+    /// The results of the SUBACK handled last.
+    pub(crate) fn results(&self) -> &[SubscribeResult] {
+        &self.results
+    }
+}
+
+/// An encoder's refusal as an error of the library.
+pub(crate) fn encode_code(error: EncodeError) -> Code {
+    match error {
+        EncodeError::NoMemory => Code::NoMemory,
+        EncodeError::TooLarge => Code::TooLarge,
+        _ => Code::BadArgument,
+    }
+}

@@ -1,0 +1,123 @@
+//! TCP.
+
+use std::ffi::c_int;
+use std::io::{self, ErrorKind, IoSlice, Read};
+use std::net::{Shutdown, SocketAddr};
+use std::os::fd::{AsRawFd, RawFd};
+
+use mio::net::TcpStream;
+use mio::{Interest, Registry, Token};
+use socket2::SockRef;
+
+use super::Transport;
+
+/// Flags for every send: a peer that went away is an error, not a signal.
+///
+/// SIGPIPE kills a C host, and a library must not change the host's signal handlers. Rust's own
+/// vectored write uses `writev`, which has no flags; so all sending goes through `send` and
+/// `sendmsg` here. The value is the system's `MSG_NOSIGNAL`, which is not worth `libc` in this room.
+const NO_SIGNAL: c_int = if cfg!(any(target_os = "linux", target_os = "android", target_os = "emscripten")) {
+    0x4000
+} else if cfg!(any(target_os = "freebsd")) {
+    0x2_0000
+} else if cfg!(any(target_os = "openbsd", target_os = "netbsd", target_os = "dragonfly")) {
+    0x400
+} else if cfg!(any(target_os = "illumos", target_os = "solaris")) {
+    0x200
+} else {
+    // Apple: mio sets SO_NOSIGPIPE on the socket instead.
+    0
+};
+
+/// A TCP stream.
+#[derive(Debug)]
+pub struct Tcp {
+    stream: TcpStream,
+}
+
+impl Tcp {
+    /// Begins to connect to `address`. The socket is non-blocking and not inherited by children.
+    pub fn connect(address: SocketAddr) -> io::Result<Tcp> {
+        Ok(Tcp { stream: TcpStream::connect(address)? })
+    }
+
+    /// Sends `parts`, whose total is not empty, without a signal.
+    fn send(&self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+        retry(|| match parts {
+            [one] => self.stream.try_io(|| SockRef::from(&self.stream).send_with_flags(one, NO_SIGNAL)),
+            _ => {
+                self.stream.try_io(|| SockRef::from(&self.stream).send_vectored_with_flags(parts, NO_SIGNAL))
+            }
+        })
+    }
+}
+
+impl Transport for Tcp {
+    fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        registry.register(&mut self.stream, token, Interest::READABLE | Interest::WRITABLE)
+    }
+
+    fn deregister(&mut self, registry: &Registry) {
+        // Fails only if it was not registered.
+        let _ = registry.deregister(&mut self.stream);
+    }
+
+    fn connected(&mut self) -> io::Result<bool> {
+        if let Some(error) = self.stream.take_error()? {
+            return Err(error);
+        }
+        match self.stream.peer_addr() {
+            Ok(_) => {
+                // Packets are small and complete when they are written. Set only now because some
+                // systems refuse it before; without it the stream is slower, not broken.
+                let _ = self.stream.set_nodelay(true);
+                Ok(true)
+            }
+            // Still under way.
+            Err(error) if error.kind() == ErrorKind::NotConnected => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        retry(|| self.stream.read(buf))
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.send(&[IoSlice::new(bytes)])
+    }
+
+    fn write_two(&mut self, first: &[u8], second: &[u8]) -> io::Result<usize> {
+        match (first, second) {
+            (bytes, []) | ([], bytes) => self.write(bytes),
+            _ => self.send(&[IoSlice::new(first), IoSlice::new(second)]),
+        }
+    }
+
+    fn shutdown(&mut self) {
+        // Fails if the peer was faster.
+        let _ = self.stream.shutdown(Shutdown::Write);
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.stream.local_addr()
+    }
+
+    fn peer_addr(&self) -> io::Result<SocketAddr> {
+        self.stream.peer_addr()
+    }
+
+    fn raw_fd(&self) -> RawFd {
+        self.stream.as_raw_fd()
+    }
+}
+
+/// A signal that arrives in the middle is not an event of the stream.
+fn retry(mut io: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
+    loop {
+        match io() {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            other => return other,
+        }
+    }
+}

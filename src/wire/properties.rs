@@ -1,0 +1,287 @@
+//! Property blocks of MQTT 5.0 as a view: over the bytes of a packet, or over a caller's list.
+
+use alloc::vec::Vec;
+use core::{fmt, slice};
+
+use super::encode::{put_field, put_u16, put_var_int};
+use super::header::var_int_len;
+use super::read::Reader;
+use super::{Carrier, Malformed, Property, PropertyId, PropertyKind, PropertyValue};
+
+/// The properties of a packet (MQTT 5.0 §2.2.2): a borrowed view, cheap to copy, empty by default.
+///
+/// Decoding validates a block once and keeps its bytes; a block to be sent is a list of
+/// [`Property`], or the bytes of another packet. Both are written without a copy in between.
+#[derive(Clone, Copy)]
+pub struct Properties<'a>(Block<'a>);
+
+#[derive(Clone, Copy)]
+enum Block<'a> {
+    /// The bytes behind the property length; always validated.
+    Raw(&'a [u8]),
+    /// A caller's list; validated when it is encoded.
+    List(&'a [Property<'a>]),
+}
+
+impl<'a> Properties<'a> {
+    /// No properties.
+    pub const EMPTY: Properties<'static> = Properties(Block::Raw(&[]));
+
+    /// The properties of a list. They are checked when they are encoded.
+    #[must_use]
+    pub const fn from_list(list: &'a [Property<'a>]) -> Properties<'a> {
+        Properties(Block::List(list))
+    }
+
+    /// The properties in the bytes of a block, without its length, as `carrier` may have them.
+    pub fn from_raw(block: &'a [u8], carrier: Carrier) -> Result<Properties<'a>, Malformed> {
+        let mut check = Check::new(carrier);
+        let mut reader = Reader::new(block);
+        while !reader.is_empty() {
+            check.property(&read_property(&mut reader)?)?;
+        }
+        check.end()?;
+        Ok(Properties(Block::Raw(block)))
+    }
+
+    /// Reads a block and its length (MQTT 5.0 §2.2.2.1).
+    #[inline]
+    pub(super) fn read(reader: &mut Reader<'a>, carrier: Carrier) -> Result<Properties<'a>, Malformed> {
+        match reader.var_int()? {
+            0 => Ok(Properties::EMPTY),
+            length => Properties::from_raw(reader.bytes(length as usize)?, carrier),
+        }
+    }
+
+    /// Checks the block for a carrier before it is encoded there.
+    pub(super) fn check(&self, carrier: Carrier) -> Result<(), Malformed> {
+        let mut check = Check::new(carrier);
+        for property in self.iter() {
+            check.property(&property)?;
+        }
+        check.end()
+    }
+
+    /// Are there none?
+    #[inline]
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        match self.0 {
+            Block::Raw(block) => block.is_empty(),
+            Block::List(list) => list.is_empty(),
+        }
+    }
+
+    /// The size of the block in bytes, without its length.
+    #[must_use]
+    pub fn encoded_len(&self) -> usize {
+        match self.0 {
+            Block::Raw(block) => block.len(),
+            // Saturating: a list may name the same long string any number of times.
+            Block::List(list) => {
+                list.iter().fold(0, |sum, (_, value)| sum.saturating_add(1 + value_len(value)))
+            }
+        }
+    }
+
+    /// The properties in their order.
+    #[must_use]
+    pub fn iter(&self) -> PropertiesIter<'a> {
+        PropertiesIter(match self.0 {
+            Block::Raw(block) => Cursor::Raw(Reader::new(block)),
+            Block::List(list) => Cursor::List(list.iter()),
+        })
+    }
+
+    /// The first property with this identifier.
+    #[must_use]
+    pub fn get(&self, id: PropertyId) -> Option<PropertyValue<'a>> {
+        self.iter().find(|(found, _)| *found == id).map(|(_, value)| value)
+    }
+
+    /// The first property with this identifier, if it is a number of any size.
+    #[must_use]
+    pub fn number(&self, id: PropertyId) -> Option<u32> {
+        match self.get(id)? {
+            PropertyValue::Byte(number) => Some(u32::from(number)),
+            PropertyValue::TwoByte(number) => Some(u32::from(number)),
+            PropertyValue::FourByte(number) | PropertyValue::VarInt(number) => Some(number),
+            _ => None,
+        }
+    }
+
+    /// The first property with this identifier, if it is a string.
+    #[must_use]
+    pub fn text(&self, id: PropertyId) -> Option<&'a str> {
+        match self.get(id)? {
+            PropertyValue::Utf8(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// Appends the block without its length; the room for it is reserved.
+    pub(super) fn put(&self, out: &mut Vec<u8>) {
+        match self.0 {
+            Block::Raw(block) => out.extend_from_slice(block),
+            Block::List(list) => list.iter().for_each(|property| put_property(out, property)),
+        }
+    }
+}
+
+/// Reads one property without judging where it stands.
+fn read_property<'a>(reader: &mut Reader<'a>) -> Result<Property<'a>, Malformed> {
+    let id = PropertyId::from_number(reader.var_int()?).ok_or(Malformed::BadProperty)?;
+    let value = match id.kind() {
+        PropertyKind::Byte => PropertyValue::Byte(reader.u8()?),
+        PropertyKind::TwoByte => PropertyValue::TwoByte(reader.u16()?),
+        PropertyKind::FourByte => PropertyValue::FourByte(reader.u32()?),
+        PropertyKind::VarInt => PropertyValue::VarInt(reader.var_int()?),
+        PropertyKind::Binary => PropertyValue::Binary(reader.binary()?),
+        PropertyKind::Utf8 => PropertyValue::Utf8(reader.string()?),
+        PropertyKind::Pair => PropertyValue::Pair(reader.string()?, reader.string()?),
+    };
+    Ok((id, value))
+}
+
+fn put_property(out: &mut Vec<u8>, (id, value): &Property<'_>) {
+    // The identifier is a variable byte integer, but none is above 42: one byte.
+    out.push(*id as u8);
+    match *value {
+        PropertyValue::Byte(number) => out.push(number),
+        PropertyValue::TwoByte(number) => put_u16(out, number),
+        PropertyValue::FourByte(number) => out.extend_from_slice(&number.to_be_bytes()),
+        PropertyValue::VarInt(number) => put_var_int(out, number),
+        PropertyValue::Binary(bytes) => put_field(out, bytes),
+        PropertyValue::Utf8(text) => put_field(out, text.as_bytes()),
+        PropertyValue::Pair(name, text) => {
+            put_field(out, name.as_bytes());
+            put_field(out, text.as_bytes());
+        }
+    }
+}
+
+fn value_len(value: &PropertyValue<'_>) -> usize {
+    match *value {
+        PropertyValue::Byte(_) => 1,
+        PropertyValue::TwoByte(_) => 2,
+        PropertyValue::FourByte(_) => 4,
+        PropertyValue::VarInt(number) => var_int_len(number),
+        PropertyValue::Binary(bytes) => 2 + bytes.len(),
+        PropertyValue::Utf8(text) => 2 + text.len(),
+        PropertyValue::Pair(name, text) => 4 + name.len() + text.len(),
+    }
+}
+
+/// The rules of a block, one property after the other.
+struct Check {
+    carrier: Carrier,
+    /// One bit for each identifier that was there; the highest is 42.
+    seen: u64,
+}
+
+impl Check {
+    fn new(carrier: Carrier) -> Check {
+        Check { carrier, seen: 0 }
+    }
+
+    fn property(&mut self, (id, value): &Property<'_>) -> Result<(), Malformed> {
+        if !id.allowed_in(self.carrier) {
+            return Err(Malformed::PropertyNotAllowed);
+        }
+        if self.has(*id) && !id.repeatable_in(self.carrier) {
+            return Err(Malformed::DuplicateProperty);
+        }
+        self.seen |= 1 << *id as u8;
+        // Never the case in bytes; a caller's list may hold anything.
+        if value.kind() != id.kind() {
+            return Err(Malformed::BadPropertyValue);
+        }
+        check_fields(value)?;
+        id.check_value(value)
+    }
+
+    fn has(&self, id: PropertyId) -> bool {
+        self.seen & 1 << id as u8 != 0
+    }
+
+    /// Data of an authentication method that is not named (MQTT 5.0 §3.1.2.11.10).
+    fn end(&self) -> Result<(), Malformed> {
+        let data = self.has(PropertyId::AuthenticationData);
+        if data && !self.has(PropertyId::AuthenticationMethod) {
+            return Err(Malformed::MissingAuthMethod);
+        }
+        Ok(())
+    }
+}
+
+/// What decoding ensures and a caller's list may break: lengths and U+0000.
+fn check_fields(value: &PropertyValue<'_>) -> Result<(), Malformed> {
+    let (first, second): (&[u8], &[u8]) = match value {
+        PropertyValue::Binary(bytes) => (bytes, &[]),
+        PropertyValue::Utf8(text) => (text.as_bytes(), text.as_bytes()),
+        PropertyValue::Pair(name, text) => (name.as_bytes(), text.as_bytes()),
+        _ => return Ok(()),
+    };
+    let most = usize::from(u16::MAX);
+    if first.len() > most || second.len() > most {
+        return Err(Malformed::Truncated);
+    }
+    // Binary data may hold any byte.
+    let strings = value.kind() != PropertyKind::Binary;
+    if strings && (first.contains(&0) || second.contains(&0)) {
+        return Err(Malformed::NulInString);
+    }
+    Ok(())
+}
+
+/// Iterates over a property block; see [`Properties::iter`].
+#[derive(Clone)]
+pub struct PropertiesIter<'a>(Cursor<'a>);
+
+#[derive(Clone)]
+enum Cursor<'a> {
+    Raw(Reader<'a>),
+    List(slice::Iter<'a, Property<'a>>),
+}
+
+impl<'a> Iterator for PropertiesIter<'a> {
+    type Item = Property<'a>;
+
+    fn next(&mut self) -> Option<Property<'a>> {
+        match &mut self.0 {
+            // A raw block is always a validated one: the only error left is its end.
+            Cursor::Raw(reader) => read_property(reader).ok(),
+            Cursor::List(list) => list.next().copied(),
+        }
+    }
+}
+
+impl<'a> IntoIterator for &Properties<'a> {
+    type Item = Property<'a>;
+    type IntoIter = PropertiesIter<'a>;
+
+    fn into_iter(self) -> PropertiesIter<'a> {
+        self.iter()
+    }
+}
+
+impl Default for Properties<'_> {
+    fn default() -> Self {
+        Properties::EMPTY
+    }
+}
+
+/// Equal means the same properties in the same order, wherever they lie.
+impl PartialEq for Properties<'_> {
+    fn eq(&self, other: &Properties<'_>) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+impl Eq for Properties<'_> {}
+
+impl fmt::Debug for Properties<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.iter()).finish()
+    }
+}

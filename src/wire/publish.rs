@@ -1,0 +1,213 @@
+//! PUBLISH: the packet everything else is there for.
+
+use alloc::vec::Vec;
+
+use super::encode::{packet_id, properties, put_properties, put_u16, put_var_int, remaining_length};
+use super::header::{Header, var_int_len};
+use super::read::Reader;
+use super::topic::{self, TopicError};
+use super::{
+    Carrier, EncodeError, MAX_REMAINING, Malformed, PacketType, Properties, PropertyId, QoS, Version,
+};
+
+const CARRIER: Carrier = Carrier::Packet(PacketType::Publish);
+
+// The flags of the fixed header (MQTT 3.1.1 §3.3.1).
+const DUP: u8 = 0b1000;
+const QOS_SHIFT: u8 = 1;
+const RETAIN: u8 = 0b0001;
+
+/// An application message (MQTT 3.1.1 §3.3).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Publish<'a> {
+    /// This is possibly not the first attempt to deliver it (MQTT 3.1.1 §3.3.1.1).
+    pub dup: bool,
+    /// How surely it is delivered (MQTT 3.1.1 §3.3.1.2).
+    pub qos: QoS,
+    /// To the server: keep it for later subscribers; from the server: it was kept (MQTT 3.1.1 §3.3.1.3).
+    pub retain: bool,
+    /// The topic name (MQTT 3.1.1 §3.3.2.1); empty only with a Topic Alias (MQTT 5.0 §3.3.2.3.4).
+    pub topic: &'a str,
+    /// The packet identifier (MQTT 3.1.1 §3.3.2.2); 0 and not on the wire for QoS 0.
+    pub packet_id: u16,
+    /// The properties (MQTT 5.0 §3.3.2.3).
+    pub properties: Properties<'a>,
+    /// The message itself; it may be empty (MQTT 3.1.1 §3.3.3).
+    pub payload: &'a [u8],
+}
+
+impl<'a> Publish<'a> {
+    /// Decodes the body of a PUBLISH; `flags` are those of its fixed header.
+    #[inline]
+    pub fn decode(version: Version, flags: u8, body: &'a [u8]) -> Result<Publish<'a>, Malformed> {
+        let mut reader = Reader::new(body);
+        let topic = topic::name(reader.binary()?).map_err(TopicError::in_name)?;
+        let qos = QoS::from_bits(flags >> QOS_SHIFT & 0b11)?;
+        let packet_id = match qos {
+            QoS::AtMostOnce => 0,
+            _ => reader.packet_id()?,
+        };
+        let properties = match version {
+            Version::V5 => Properties::read(&mut reader, CARRIER)?,
+            _ => Properties::EMPTY,
+        };
+        // The properties of the older versions are empty, so this asks for the version as well.
+        if topic.is_empty() && properties.get(PropertyId::TopicAlias).is_none() {
+            return Err(Malformed::EmptyTopic);
+        }
+        Ok(Publish {
+            dup: flags & DUP != 0,
+            qos,
+            retain: flags & RETAIN != 0,
+            topic,
+            packet_id,
+            properties,
+            payload: reader.rest(),
+        })
+    }
+
+    /// Appends the packet.
+    ///
+    /// The characters of the topic are not looked at again: whoever accepts a message for sending
+    /// checks its topic once, with [`topic::valid_name`].
+    #[inline]
+    pub fn encode(&self, version: Version, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        self.put_head(version, self.payload.len(), self.payload.len(), out)?;
+        out.extend_from_slice(self.payload);
+        Ok(())
+    }
+
+    /// Writes all that comes before the payload, and reserves `room` behind it.
+    #[inline]
+    fn put_head(
+        &self,
+        version: Version,
+        payload_len: usize,
+        room: usize,
+        out: &mut Vec<u8>,
+    ) -> Result<(), EncodeError> {
+        let topic = self.topic.as_bytes();
+        let mut head = 2 + topic.len();
+        if self.qos != QoS::AtMostOnce {
+            packet_id(self.packet_id)?;
+            head += 2;
+        } else if self.dup {
+            return Err(EncodeError::DupOnQos0);
+        }
+        if topic.is_empty() || topic.len() > usize::from(u16::MAX) {
+            self.check_odd_topic(version)?;
+        }
+        if !self.properties.is_empty() {
+            head += properties(version, &self.properties, CARRIER)?;
+        } else if version == Version::V5 {
+            head += 1;
+        }
+        let remaining = remaining_length(head.saturating_add(payload_len))?;
+        out.try_reserve(1 + var_int_len(remaining) + head + room).map_err(|_| EncodeError::NoMemory)?;
+
+        let [high, low] = (topic.len() as u16).to_be_bytes();
+        if remaining <= 0x7f {
+            // All that precedes the topic of a small message, in one write.
+            out.extend_from_slice(&[self.first_byte(), remaining as u8, high, low]);
+        } else {
+            out.push(self.first_byte());
+            put_var_int(out, remaining);
+            out.extend_from_slice(&[high, low]);
+        }
+        out.extend_from_slice(topic);
+        if self.qos != QoS::AtMostOnce {
+            put_u16(out, self.packet_id);
+        }
+        put_properties(out, version, &self.properties);
+        Ok(())
+    }
+
+    #[inline]
+    fn first_byte(&self) -> u8 {
+        (PacketType::Publish as u8) << 4
+            | u8::from(self.dup) << 3
+            | self.qos.bits() << QOS_SHIFT
+            | u8::from(self.retain)
+    }
+
+    /// A topic that is empty or too long: right only if it is empty and an alias stands for it.
+    #[cold]
+    fn check_odd_topic(&self, version: Version) -> Result<(), EncodeError> {
+        if !self.topic.is_empty() {
+            return Err(EncodeError::StringTooLong);
+        }
+        let alias = self.properties.get(PropertyId::TopicAlias).is_some();
+        if version == Version::V5 && alias { Ok(()) } else { Err(EncodeError::BadTopic) }
+    }
+}
+
+/// What stands before the payload of a PUBLISH that is too large to be taken in: enough to tell of
+/// it and to acknowledge it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PublishHead<'a> {
+    /// How surely it was to be delivered.
+    pub qos: QoS,
+    /// The topic name.
+    pub topic: &'a str,
+    /// The packet identifier; 0 for QoS 0.
+    pub packet_id: u16,
+    /// How many bytes of the packet this is, from its first one on.
+    pub len: usize,
+}
+
+impl<'a> PublishHead<'a> {
+    /// Decodes the beginning of a packet with this `header`; `None` if `bytes` does not hold enough of it.
+    /// At most 65,544 bytes are needed.
+    pub fn decode(header: &Header, bytes: &'a [u8]) -> Result<Option<PublishHead<'a>>, Malformed> {
+        let start = usize::from(header.header_len);
+        let Some(&[high, low]) = bytes.get(start..start + 2) else { return Ok(None) };
+        let qos = QoS::from_bits(header.flags >> QOS_SHIFT & 0b11)?;
+        let id_len = if qos == QoS::AtMostOnce { 0 } else { 2 };
+        let body = 2 + usize::from(u16::from_be_bytes([high, low])) + id_len;
+        if body > header.total() - start {
+            return Err(Malformed::Truncated);
+        }
+        let Some(head) = bytes.get(start..start + body) else { return Ok(None) };
+        let mut reader = Reader::new(head);
+        let topic = topic::name(reader.binary()?).map_err(TopicError::in_name)?;
+        let packet_id = if id_len == 0 { 0 } else { reader.packet_id()? };
+        Ok(Some(PublishHead { qos, topic, packet_id, len: start + body }))
+    }
+}
+
+/// Appends all of a PUBLISH but its payload of `payload_len` bytes, which the caller sends from
+/// where it lies. `publish.payload` is not looked at.
+pub fn encode_publish_header(
+    publish: &Publish<'_>,
+    version: Version,
+    payload_len: usize,
+    out: &mut Vec<u8>,
+) -> Result<(), EncodeError> {
+    publish.put_head(version, payload_len, 0, out)
+}
+
+/// The size of a whole PUBLISH, or `None` if there cannot be such a packet: its topic is longer
+/// than 65535 bytes, or the packet than 268435460 (MQTT 3.1.1 §2.2.3).
+///
+/// `properties_len` is [`Properties::encoded_len`]; it counts in MQTT 5.0 only.
+#[must_use]
+pub const fn publish_len(
+    version: Version,
+    topic_len: usize,
+    qos: QoS,
+    properties_len: usize,
+    payload_len: usize,
+) -> Option<usize> {
+    const MAX: usize = MAX_REMAINING as usize;
+    // Each part is at most the maximum, so their sum cannot overflow.
+    if topic_len > u16::MAX as usize || properties_len > MAX || payload_len > MAX {
+        return None;
+    }
+    let packet_id = if matches!(qos, QoS::AtMostOnce) { 0 } else { 2 };
+    let properties = match version {
+        Version::V5 => var_int_len(properties_len as u32) + properties_len,
+        _ => 0,
+    };
+    let remaining = 2 + topic_len + packet_id + properties + payload_len;
+    if remaining > MAX { None } else { Some(1 + var_int_len(remaining as u32) + remaining) }
+}

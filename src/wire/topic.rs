@@ -1,0 +1,178 @@
+//! Topic names and topic filters (MQTT 3.1.1 §4.7) and shared subscriptions (MQTT 5.0 §4.8.2).
+
+use core::fmt;
+use core::str::Split;
+
+use super::{EncodeError, Malformed};
+
+/// Why a topic name or filter is not one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TopicError {
+    /// It has no character \[MQTT-4.7.3-1\].
+    Empty,
+    /// It is longer than 65535 bytes \[MQTT-4.7.3-3\].
+    TooLong,
+    /// It is not valid UTF-8 \[MQTT-1.5.3-1\].
+    NotUtf8,
+    /// It contains U+0000 \[MQTT-4.7.3-2\].
+    Nul,
+    /// A name contains a wildcard \[MQTT-4.7.1-1\], or a wildcard of a filter is not a whole level,
+    /// or `#` is not the last level \[MQTT-4.7.1-2\] \[MQTT-4.7.1-3\].
+    Wildcard,
+}
+
+impl TopicError {
+    /// A sentence about it.
+    #[must_use]
+    pub const fn text(self) -> &'static str {
+        match self {
+            TopicError::Empty => "a topic name or filter needs at least one character",
+            TopicError::TooLong => "a topic name or filter is longer than 65535 bytes",
+            TopicError::NotUtf8 => "a topic name or filter is not valid UTF-8",
+            TopicError::Nul => "a topic name or filter contains U+0000",
+            TopicError::Wildcard => "a wildcard is not allowed at this place of a topic name or filter",
+        }
+    }
+
+    /// The same about the topic name of a received packet.
+    pub(super) const fn in_name(self) -> Malformed {
+        match self {
+            TopicError::Wildcard => Malformed::WildcardInTopic,
+            other => other.in_filter(),
+        }
+    }
+
+    /// The same about the topic filter of a received packet.
+    pub(super) const fn in_filter(self) -> Malformed {
+        match self {
+            TopicError::Empty => Malformed::EmptyTopic,
+            // A received string has a two byte length, so this is about a caller's.
+            TopicError::TooLong => Malformed::Truncated,
+            TopicError::NotUtf8 => Malformed::BadUtf8,
+            TopicError::Nul => Malformed::NulInString,
+            TopicError::Wildcard => Malformed::BadFilter,
+        }
+    }
+
+    /// The same about a packet to be sent.
+    pub(super) const fn in_packet(self) -> EncodeError {
+        match self {
+            TopicError::TooLong => EncodeError::StringTooLong,
+            TopicError::Nul | TopicError::NotUtf8 => EncodeError::BadString,
+            TopicError::Empty | TopicError::Wildcard => EncodeError::BadTopic,
+        }
+    }
+}
+
+impl fmt::Display for TopicError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.text())
+    }
+}
+
+impl core::error::Error for TopicError {}
+
+/// Is this a topic name, to which a message can be published (MQTT 3.1.1 §4.7.3)?
+pub fn valid_name(topic: impl AsRef<[u8]>) -> Result<(), TopicError> {
+    let topic = topic.as_ref();
+    if topic.is_empty() {
+        return Err(TopicError::Empty);
+    }
+    if topic.len() > usize::from(u16::MAX) {
+        return Err(TopicError::TooLong);
+    }
+    name(topic).map(|_| ())
+}
+
+/// Is this a topic filter, to which one can subscribe (MQTT 3.1.1 §4.7.1, §4.7.3)?
+pub fn valid_filter(filter: impl AsRef<[u8]>) -> Result<(), TopicError> {
+    let filter = filter.as_ref();
+    if filter.is_empty() {
+        return Err(TopicError::Empty);
+    }
+    if filter.len() > usize::from(u16::MAX) {
+        return Err(TopicError::TooLong);
+    }
+    let text = core::str::from_utf8(filter).map_err(|_| TopicError::NotUtf8)?;
+    if filter.contains(&0) {
+        return Err(TopicError::Nul);
+    }
+    let mut levels = levels(text).peekable();
+    while let Some(level) = levels.next() {
+        let good = match level {
+            "+" => true,
+            "#" => levels.peek().is_none(),
+            _ => !has_wildcard(level.as_bytes()),
+        };
+        if !good {
+            return Err(TopicError::Wildcard);
+        }
+    }
+    Ok(())
+}
+
+/// Does a message of `topic` belong to a subscription of `filter` (MQTT 3.1.1 §4.7)?
+///
+/// A shared subscription is matched on the filter inside it. What is not a valid topic name
+/// matches nothing, and a filter with a misplaced wildcard is matched by nothing.
+#[must_use]
+pub fn matches(filter: &str, topic: &str) -> bool {
+    let filter = share(filter).map_or(filter, |(_, inner)| inner);
+    if topic.is_empty() || has_wildcard(topic.as_bytes()) {
+        return false;
+    }
+    // A wildcard at the start never reaches into the server's own topics [MQTT-4.7.2-1].
+    if topic.starts_with('$') && filter.starts_with(['+', '#']) {
+        return false;
+    }
+    let mut wanted = levels(filter);
+    let mut given = levels(topic);
+    loop {
+        match (wanted.next(), given.next()) {
+            // Also reached when `given` has just ended: `sport/#` includes `sport`.
+            (Some("#"), _) => return wanted.next().is_none(),
+            (Some("+"), Some(_)) => {}
+            (Some(want), Some(level)) if want == level => {}
+            (None, None) => return true,
+            _ => return false,
+        }
+    }
+}
+
+/// The levels of a topic name or filter (MQTT 3.1.1 §4.7.1.1). A level may be empty.
+pub fn levels(topic: &str) -> Split<'_, char> {
+    topic.split('/')
+}
+
+/// The share name and the filter of a shared subscription `$share/name/filter`
+/// (MQTT 5.0 §4.8.2); `None` for every other filter.
+#[must_use]
+pub fn share(filter: &str) -> Option<(&str, &str)> {
+    let (name, inner) = filter.strip_prefix("$share/")?.split_once('/')?;
+    let good = !name.is_empty() && !has_wildcard(name.as_bytes()) && !inner.is_empty();
+    good.then_some((name, inner))
+}
+
+/// Does the filter claim to be a shared subscription without being one?
+pub(super) fn is_bad_share(filter: &str) -> bool {
+    filter.starts_with("$share/") && share(filter).is_none()
+}
+
+/// The text of a topic name that is neither empty nor too long.
+#[inline]
+pub(super) fn name(topic: &[u8]) -> Result<&str, TopicError> {
+    let text = core::str::from_utf8(topic).map_err(|_| TopicError::NotUtf8)?;
+    // One pass without a branch per byte, which the compiler turns into vector instructions.
+    let bad = topic.iter().fold(false, |bad, &byte| bad | (byte == 0) | (byte == b'+') | (byte == b'#'));
+    if bad { Err(bad_name(topic)) } else { Ok(text) }
+}
+
+#[cold]
+fn bad_name(topic: &[u8]) -> TopicError {
+    if topic.contains(&0) { TopicError::Nul } else { TopicError::Wildcard }
+}
+
+#[inline]
+fn has_wildcard(bytes: &[u8]) -> bool {
+    bytes.iter().fold(false, |bad, &byte| bad | (byte == b'+') | (byte == b'#'))
+}

@@ -1,0 +1,122 @@
+//! What stands in for the poller and the round of the real loop.
+
+use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use loom::sync::{Arc, Condvar, Mutex};
+
+use crate::driver::protocol::{Driving, Protocol};
+use crate::driver::ready::Wake;
+use crate::driver::slots::SourceId;
+use crate::time::{Span, Time};
+
+/// An edge-triggered descriptor: a write makes the present or the next sleep return.
+#[derive(Clone)]
+pub struct Fd(Arc<(Mutex<(bool, usize)>, Condvar)>);
+
+impl Fd {
+    fn new() -> Fd {
+        Fd(Arc::new((Mutex::new((false, 0)), Condvar::new())))
+    }
+
+    /// Sleeps until written to; with `Some(ZERO)` only takes note of a write.
+    pub fn sleep(&self, limit: Option<Span>) {
+        let (state, written) = &*self.0;
+        let mut state = state.lock().unwrap();
+        while !state.0 && limit != Some(Span::ZERO) {
+            state = written.wait(state).unwrap();
+        }
+        state.0 = false;
+    }
+
+    pub fn writes(&self) -> usize {
+        self.0.0.lock().unwrap().1
+    }
+}
+
+impl Wake for Fd {
+    fn wake(&self) {
+        let mut state = self.0.0.lock().unwrap();
+        *state = (true, state.1 + 1);
+        self.0.1.notify_all();
+    }
+}
+
+/// A source that counts its turns.
+#[derive(Default)]
+pub struct Counter {
+    pub turns: AtomicUsize,
+    pub freed: AtomicBool,
+}
+
+/// The engine: proves that nobody else has it.
+pub struct Engine {
+    fd: Fd,
+    batch: Vec<SourceId>,
+    sleeps: usize,
+}
+
+pub struct Model {
+    pub protocol: Protocol<Engine, Arc<Counter>, Fd>,
+    pub fd: Fd,
+    driving: AtomicBool,
+}
+
+impl Model {
+    pub fn new() -> Arc<Model> {
+        let fd = Fd::new();
+        let engine = Engine { fd: fd.clone(), batch: Vec::new(), sleeps: 0 };
+        Arc::new(Model { protocol: Protocol::new(engine, fd.clone()), fd, driving: AtomicBool::new(false) })
+    }
+
+    pub fn add(&self) -> (SourceId, Arc<Counter>) {
+        let counter = Arc::new(Counter::default());
+        let id = self.protocol.ready.add(counter.clone()).ok().unwrap();
+        (id, counter)
+    }
+
+    /// What `round.rs` does, with `turn` in place of user code.
+    pub fn round_with(
+        &self,
+        engine: &mut Engine,
+        limit: Option<Span>,
+        turn: &mut dyn FnMut(SourceId, &Counter),
+    ) -> Result<(), ()> {
+        assert!(!self.driving.swap(true, SeqCst), "two drivers");
+        let ready = &self.protocol.ready;
+        let timeout = ready.before_sleep(Time::ZERO, limit);
+        engine.sleeps += usize::from(timeout != Some(Span::ZERO));
+        engine.fd.sleep(timeout);
+        ready.after_sleep(Time::ZERO, false, std::iter::empty(), &mut engine.batch);
+        engine.batch.reverse();
+        while let Some(id) = engine.batch.pop() {
+            if let Some(begun) = ready.begin(id) {
+                begun.value.turns.fetch_add(1, SeqCst);
+                turn(id, &begun.value);
+                ready.end(id, None, false);
+            }
+        }
+        // At most one write per sleep, and none without.
+        assert!(self.fd.writes() <= engine.sleeps + self.outside_writes());
+        assert!(self.driving.swap(false, SeqCst));
+        Ok(())
+    }
+
+    pub fn round(&self, engine: &mut Engine, limit: Option<Span>) -> Result<(), ()> {
+        self.round_with(engine, limit, &mut |_, _| ())
+    }
+
+    pub fn drive(&self, driving: &mut Driving<'_, Engine, Arc<Counter>, Fd>, limit: Option<Span>) {
+        driving.round(&mut |engine| self.round(engine, limit)).unwrap();
+    }
+
+    /// `Loop::wait` without a deadline, where every turn brings about something.
+    pub fn wait(&self, me: usize, done: &mut dyn FnMut() -> bool) -> bool {
+        let mut round =
+            |engine: &mut Engine| self.round_with(engine, None, &mut |_, _| self.protocol.notify(me));
+        self.protocol.wait(me, &|| None, done, &mut round).unwrap()
+    }
+
+    /// Writes that a watched descriptor may get while nobody drives; counted loosely.
+    fn outside_writes(&self) -> usize {
+        if self.protocol.seat.mode() == crate::driver::role::Mode::Foreign { usize::MAX / 2 } else { 0 }
+    }
+}
