@@ -1,10 +1,3 @@
-# What cbindgen needs for include/mgos_json.h beside the settings that all headers share.
-
-include_guard = "MGOS_JSON_H"
-no_includes = true
-sys_includes = ["stdarg.h", "stddef.h", "stdio.h"]
-
-trailer = """
 /*
  * The names of the frozen library. The exported symbols are mgos_json_*, so that this library links
  * beside another copy of frozen; one file includes the header of one of the two.
@@ -19,24 +12,17 @@ trailer = """
 #define json_escape mgos_json_escape
 
 /* Initialises a struct json_out that prints into `len` bytes at `buf`: always NUL-terminated, cut off if too short. */
-#define JSON_OUT_BUF(buf, len) \\
-  {                            \\
-    json_printer_buf, {        \\
-      { buf, len, 0 }          \\
-    }                          \\
+#define JSON_OUT_BUF(buf, len) \
+  {                            \
+    json_printer_buf, {        \
+      { buf, len, 0 }          \
+    }                          \
   }
 
 /* Initialises a struct json_out that prints into a FILE *. */
-#define JSON_OUT_FILE(fp)   \\
-  {                         \\
-    json_printer_file, {    \\
-      { (char *) fp, 0, 0 } \\
-    }                       \\
+#define JSON_OUT_FILE(fp)   \
+  {                         \
+    json_printer_file, {    \
+      { (char *) fp, 0, 0 } \
+    }                       \
   }
-"""
-
-[export]
-# stdarg.h has it; in mgos_json.rs it is a name without a definition.
-exclude = ["va_list"]
-# No prototype mentions it: applications do.
-include = ["json_printf_callback_t"]
