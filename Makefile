@@ -17,7 +17,7 @@ test: ## everything that needs no other server; ends with "N passed, N failed"
 	@scripts/test.sh
 
 headers: ## write include/*.h anew from src/capi/
-	@MGOS_MQTT_UPDATE_HEADERS=1 cargo test --locked --quiet --test headers
+	@MGOS_MQTT_UPDATE_HEADERS=1 cargo test --locked --quiet --test headers checked_in
 
 abi-update: headers ## record exported names and types under abi/, after a meant change
 	@scripts/setup.sh build test

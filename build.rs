@@ -1,4 +1,4 @@
-//! What the compiler needs to know beyond Cargo.toml.
+//! What the compiler needs to know beyond Cargo.toml, and the C part of the variadic functions.
 
 use std::env;
 
@@ -6,8 +6,6 @@ fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     never_unload();
     feature_list();
-    // Declarations that only cbindgen reads, see src/capi/mgos_json.rs.
-    println!("cargo:rustc-check-cfg=cfg(cbindgen)");
     compile_varargs();
 }
 
@@ -48,5 +46,4 @@ fn compile_varargs() {
 }
 
 #[cfg(not(feature = "capi"))]
-fn compile_varargs() {
-}
+fn compile_varargs() {}

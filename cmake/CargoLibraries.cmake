@@ -47,7 +47,8 @@ else()
   endif()
 endif()
 
-list(TRANSFORM cargo_env REPLACE "^(.*)$" "\"\\1\"")
+list(TRANSFORM cargo_env PREPEND "\"")
+list(TRANSFORM cargo_env APPEND "\"")
 list(JOIN cargo_env " " cargo_env)
 
 get_property(multi_config GLOBAL PROPERTY GENERATOR_IS_MULTI_CONFIG)

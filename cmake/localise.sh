@@ -41,11 +41,13 @@ globals() {
   awk '$5 ~ /^(GLOBAL|WEAK|UNIQUE)$/ && $6 ~ /^(DEFAULT|PROTECTED)$/ && $7 != "UND" && NF >= 8 { print $8 }' "$dir/syms" | sort -u
 }
 
-globals "$input" | grep "^$prefix[A-Za-z0-9]" >"$dir/public" || fail "$input defines no name that starts with $prefix"
+globals "$input" | grep "^${prefix}[A-Za-z0-9]" >"$dir/public" || fail "$input defines no name that starts with $prefix"
 first=$(head -n 1 "$dir/public")
-# -e and -u make the public names roots; the garbage collection wants at least one.
+# -e and -u make the public names roots; the garbage collection wants at least one. Groups (COMDAT)
+# are dissolved: the linker would take ours for the group of the same name in another Rust library,
+# drop that one, and then not find the name in it that is local here.
 sed 's/^/-u /' "$dir/public" >"$dir/roots"
-"$LD" -r --gc-sections -e "$first" "@$dir/roots" -o "$dir/all.o" "$input" ||
+"$LD" -r --gc-sections --force-group-allocation -e "$first" "@$dir/roots" -o "$dir/all.o" "$input" ||
   fail "$LD cannot link $input into one object; GNU ld can (set LD), and -DMGOS_MQTT_LOCALISE=OFF leaves this step out"
 "$OBJCOPY" $strip --keep-global-symbols="$dir/public" --remove-section=.llvmbc --remove-section=.llvmcmd \
   "$dir/all.o" "$dir/$(basename "$output" .a).o" || fail "$OBJCOPY failed"

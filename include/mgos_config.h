@@ -212,11 +212,7 @@ bool mgos_config_mqtt_parse(struct mg_str json, struct mgos_config_mqtt *cfg);
  * The caller's part: `json` is readable for `len` bytes; `cfg` is NULL, which returns false, or points to a structure
  * to write; `err` is NULL or has room for `err_len` bytes.
  */
-bool mgos_config_mqtt_parse_ex(const char *json,
-                               size_t len,
-                               struct mgos_config_mqtt *cfg,
-                               char *err,
-                               size_t err_len);
+bool mgos_config_mqtt_parse_ex(const char *json, size_t len, struct mgos_config_mqtt *cfg, char *err, size_t err_len);
 
 /**
  * As mgos_config_mqtt_parse(), with the content of a file.

@@ -1,8 +1,5 @@
 /*
- * `mgos_json.h`: JSON text from a format string, in the style of the frozen library of Mongoose OS.
- *
- * This file is what cbindgen reads; everything behind it is in `capi/json`. The variadic functions
- * appear here as declarations for cbindgen alone: the exported ones are naked Rust functions.
+ * JSON text from a format string, in the style of the frozen library of Mongoose OS.
  */
 
 #ifndef MGOS_JSON_H
@@ -158,9 +155,7 @@ extern "C" {
  * // {"name": "lamp", "on": true, "t": 21.5}
  * ```
  */
-extern int mgos_json_printf(struct json_out *out,
-                            const char *fmt,
-                            ...);
+extern int mgos_json_printf(struct json_out *out, const char *fmt, ...);
 
 /**
  * json_printf() with its arguments in a list. The caller's `ap` is not advanced.
@@ -203,8 +198,7 @@ extern char *mgos_json_vasprintf(const char *fmt, va_list ap);
  *
  * Threads: from any thread; `out` and `ap` are those of the `%M` function that calls it.
  */
-extern int mgos_json_printf_array(struct json_out *out,
-                                  va_list *ap);
+extern int mgos_json_printf_array(struct json_out *out, va_list *ap);
 
 /**
  * The printer of JSON_OUT_BUF: appends what fits into the buffer and always ends it with a NUL.
@@ -216,9 +210,7 @@ extern int mgos_json_printf_array(struct json_out *out,
  *
  * The caller's part: `out` must be valid and made by JSON_OUT_BUF; `str` must have `len` bytes outside of its buffer.
  */
-int mgos_json_printer_buf(struct json_out *out,
-                          const char *str,
-                          size_t len);
+int mgos_json_printer_buf(struct json_out *out, const char *str, size_t len);
 
 /**
  * The printer of JSON_OUT_FILE: writes to a `FILE *` with fwrite().
@@ -229,9 +221,7 @@ int mgos_json_printer_buf(struct json_out *out,
  *
  * The caller's part: `out` must be valid and made by JSON_OUT_FILE with an open file; `str` must have `len` bytes.
  */
-int mgos_json_printer_file(struct json_out *out,
-                           const char *str,
-                           size_t len);
+int mgos_json_printer_file(struct json_out *out, const char *str, size_t len);
 
 /**
  * Prints the inside of a JSON string, without the quotes around it: what `%.*Q` prints between them.
@@ -246,9 +236,7 @@ int mgos_json_printer_file(struct json_out *out,
  *
  * The caller's part: `out` must be valid; `p` must have `len` bytes that stay unchanged during the call.
  */
-int mgos_json_escape(struct json_out *out,
-                     const char *p,
-                     size_t len);
+int mgos_json_escape(struct json_out *out, const char *p, size_t len);
 
 #ifdef __cplusplus
 }  // extern "C"

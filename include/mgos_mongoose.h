@@ -595,8 +595,7 @@ double mgos_mg_time(void);
  *
  * The caller's part: `nc` is NULL or a connection of this library.
  */
-double mgos_mg_set_timer(struct mg_connection *nc,
-                         double timestamp);
+double mgos_mg_set_timer(struct mg_connection *nc, double timestamp);
 
 /**
  * Closes a connection as MG_F_SEND_AND_CLOSE does: what waits is written, DISCONNECT is sent, and the
@@ -628,8 +627,7 @@ void mgos_mg_set_protocol_mqtt(struct mg_connection *nc);
  *
  * The caller's part: As mg_send_mqtt_handshake_opt().
  */
-void mgos_mg_send_mqtt_handshake(struct mg_connection *nc,
-                                 const char *client_id);
+void mgos_mg_send_mqtt_handshake(struct mg_connection *nc, const char *client_id);
 
 /**
  * Sends CONNECT. For connect hooks: inside the hook or later, from any thread, until the CONNACK time-out.
@@ -674,10 +672,7 @@ void mgos_mg_mqtt_subscribe(struct mg_connection *nc,
  *
  * The caller's part: `nc` is NULL or a connection of this library; `topics` has `topics_len` C strings.
  */
-void mgos_mg_mqtt_unsubscribe(struct mg_connection *nc,
-                              char **topics,
-                              size_t topics_len,
-                              uint16_t message_id);
+void mgos_mg_mqtt_unsubscribe(struct mg_connection *nc, char **topics, size_t topics_len, uint16_t message_id);
 
 /**
  * Sends DISCONNECT and closes, as MG_F_SEND_AND_CLOSE does; nothing may follow a DISCONNECT. The reconnect
@@ -693,8 +688,7 @@ void mgos_mg_mqtt_disconnect(struct mg_connection *nc);
  *
  * The caller's part: `nc` is NULL or a connection of this library.
  */
-void mgos_mg_mqtt_puback(struct mg_connection *nc,
-                         uint16_t message_id);
+void mgos_mg_mqtt_puback(struct mg_connection *nc, uint16_t message_id);
 
 /**
  * As mg_mqtt_puback(), for a QoS 2 message.
@@ -730,8 +724,7 @@ void mgos_mg_mqtt_ping(struct mg_connection *nc);
  *
  * The caller's part: The bytes of both must be readable.
  */
-int mgos_mg_mqtt_match_topic_expression(struct mg_str exp,
-                                        struct mg_str topic);
+int mgos_mg_mqtt_match_topic_expression(struct mg_str exp, struct mg_str topic);
 
 /**
  * mg_mqtt_match_topic_expression() with the filter as a C string.

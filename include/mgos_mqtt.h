@@ -68,9 +68,7 @@ struct mgos_mqtt_conn *mgos_mqtt_global(void);
  *
  * The caller's part: `topic` is NULL or a C string; `handler` can be called with `ud` until the subscription ends.
  */
-void mgos_mqtt_global_subscribe(struct mg_str topic,
-                                mg_event_handler_t handler,
-                                void *ud);
+void mgos_mqtt_global_subscribe(struct mg_str topic, mg_event_handler_t handler, void *ud);
 
 /**
  * Adds a handler, as mgos_mqtt_conn_add_handler() does.
@@ -113,11 +111,7 @@ bool mgos_mqtt_global_is_connected(void);
  *
  * The caller's part: `topic` is NULL or a C string, `message` has `len` bytes.
  */
-uint16_t mgos_mqtt_pub(const char *topic,
-                       const void *message,
-                       size_t len,
-                       int qos,
-                       bool retain);
+uint16_t mgos_mqtt_pub(const char *topic, const void *message, size_t len, int qos, bool retain);
 
 /**
  * Publishes JSON that is made from a format string; as mgos_mqtt_conn_pubf():
@@ -130,11 +124,7 @@ extern uint16_t mgos_mqtt_pubf(const char *topic, int qos, bool retain, const ch
 /**
  * mgos_mqtt_pubf() with its arguments in a list. The caller's `ap` is not advanced.
  */
-extern uint16_t mgos_mqtt_pubv(const char *topic,
-                               int qos,
-                               bool retain,
-                               const char *json_fmt,
-                               va_list ap);
+extern uint16_t mgos_mqtt_pubv(const char *topic, int qos, bool retain, const char *json_fmt, va_list ap);
 
 /**
  * Subscribes to a topic with QoS 1 (MGOS_MQTT_SUBSCRIBE_QOS). `handler` gets every message that matches, and
@@ -143,9 +133,7 @@ extern uint16_t mgos_mqtt_pubv(const char *topic,
  *
  * The caller's part: `topic` is NULL or a C string; `handler` can be called with `ud` until the subscription ends.
  */
-void mgos_mqtt_sub(const char *topic,
-                   sub_handler_t handler,
-                   void *ud);
+void mgos_mqtt_sub(const char *topic, sub_handler_t handler, void *ud);
 
 /**
  * Takes back the newest subscription to exactly this topic; as mgos_mqtt_conn_unsub().

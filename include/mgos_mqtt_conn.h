@@ -63,8 +63,7 @@ extern "C" {
  *
  * The caller's part: `cfg` is NULL or valid; its strings are NULL or C strings.
  */
-struct mgos_mqtt_conn *mgos_mqtt_conn_create(int conn_id,
-                                             const struct mgos_config_mqtt *cfg);
+struct mgos_mqtt_conn *mgos_mqtt_conn_create(int conn_id, const struct mgos_config_mqtt *cfg);
 
 /**
  * As mgos_mqtt_conn_create(), with a backup server: when the wait between attempts on one has reached its
@@ -100,8 +99,7 @@ void mgos_mqtt_conn_free(struct mgos_mqtt_conn *c);
  *
  * The caller's part: As mgos_mqtt_conn_free().
  */
-int mgos_mqtt_conn_free_wait(struct mgos_mqtt_conn *c,
-                             int timeout_ms);
+int mgos_mqtt_conn_free_wait(struct mgos_mqtt_conn *c, int timeout_ms);
 
 /**
  * The connection that an `nc` belongs to; NULL for NULL and for what is not an `nc` of this library.
@@ -127,9 +125,7 @@ struct mg_connection *mgos_mqtt_conn_nc(struct mgos_mqtt_conn *c);
  *
  * The caller's part: `handler` can be called with `user_data` until it is removed or the connection has ended.
  */
-void mgos_mqtt_conn_add_handler(struct mgos_mqtt_conn *c,
-                                mg_event_handler_t handler,
-                                void *user_data);
+void mgos_mqtt_conn_add_handler(struct mgos_mqtt_conn *c, mg_event_handler_t handler, void *user_data);
 
 /**
  * As mgos_mqtt_conn_add_handler(), with a function that takes the user data back after the last call; NULL for
@@ -149,18 +145,14 @@ int mgos_mqtt_conn_add_handler_ex(struct mgos_mqtt_conn *c,
  *
  * The caller's part: See mgos_mqtt_conn_nc().
  */
-int mgos_mqtt_conn_remove_handler(struct mgos_mqtt_conn *c,
-                                  mg_event_handler_t handler,
-                                  void *user_data);
+int mgos_mqtt_conn_remove_handler(struct mgos_mqtt_conn *c, mg_event_handler_t handler, void *user_data);
 
 /**
  * Sets the connect hook: one slot, the last one set wins; NULL takes it away.
  *
  * The caller's part: `fn` can be called with `fn_arg` until it is replaced or the connection has ended.
  */
-void mgos_mqtt_conn_set_connect_fn(struct mgos_mqtt_conn *c,
-                                   mgos_mqtt_connect_fn_t fn,
-                                   void *fn_arg);
+void mgos_mqtt_conn_set_connect_fn(struct mgos_mqtt_conn *c, mgos_mqtt_connect_fn_t fn, void *fn_arg);
 
 /**
  * Wants the connection up: begins an attempt in the loop's next round, cancelling the wait for the next one if
@@ -221,11 +213,7 @@ bool mgos_mqtt_conn_is_connected(struct mgos_mqtt_conn *c);
  *
  * The caller's part: `topic` is NULL or a C string, `msg` has `msg.len` bytes.
  */
-uint16_t mgos_mqtt_conn_pub(struct mgos_mqtt_conn *c,
-                            const char *topic,
-                            struct mg_str msg,
-                            int qos,
-                            bool retain);
+uint16_t mgos_mqtt_conn_pub(struct mgos_mqtt_conn *c, const char *topic, struct mg_str msg, int qos, bool retain);
 
 /**
  * Publishes JSON that is made from a format string; see json_printf() in mgos_json.h for the format.
@@ -285,11 +273,7 @@ int mgos_mqtt_conn_sub_ex(struct mgos_mqtt_conn *c,
  *
  * The caller's part: As mgos_mqtt_conn_sub().
  */
-void mgos_mqtt_conn_sub_s(struct mgos_mqtt_conn *c,
-                          struct mg_str topic,
-                          int qos,
-                          mg_event_handler_t h,
-                          void *ud);
+void mgos_mqtt_conn_sub_s(struct mgos_mqtt_conn *c, struct mg_str topic, int qos, mg_event_handler_t h, void *ud);
 
 /**
  * Takes back the newest subscription to exactly this filter, also while there is no connection. The server is
@@ -298,8 +282,7 @@ void mgos_mqtt_conn_sub_s(struct mgos_mqtt_conn *c,
  *
  * The caller's part: `topic` is NULL or a C string.
  */
-bool mgos_mqtt_conn_unsub(struct mgos_mqtt_conn *c,
-                          const char *topic);
+bool mgos_mqtt_conn_unsub(struct mgos_mqtt_conn *c, const char *topic);
 
 /**
  * Payload bytes of QoS 1 and 2 messages that are not acknowledged, plus all bytes that wait to be written.
@@ -333,8 +316,7 @@ void mgos_mqtt_conn_set_max_qos(struct mgos_mqtt_conn *c, int qos);
  *
  * The caller's part: `cfg` is NULL or valid; its strings are NULL or C strings.
  */
-bool mgos_mqtt_conn_set_config(struct mgos_mqtt_conn *c,
-                               const struct mgos_config_mqtt *cfg);
+bool mgos_mqtt_conn_set_config(struct mgos_mqtt_conn *c, const struct mgos_config_mqtt *cfg);
 
 #ifdef __cplusplus
 }  // extern "C"

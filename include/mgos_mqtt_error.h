@@ -238,8 +238,7 @@ int mgos_mqtt_last_error(void);
  *
  * The caller's part: `buf` is NULL or has `len` bytes.
  */
-size_t mgos_mqtt_last_error_text(char *buf,
-                                 size_t len);
+size_t mgos_mqtt_last_error_text(char *buf, size_t len);
 
 /**
  * A sentence about an error number, e.g. "the outgoing queue is full". Never NULL; the text belongs to the
@@ -261,8 +260,7 @@ const char *mgos_mqtt_error_name(int code);
  *
  * The caller's part: `c` is NULL or a living connection; `info` is NULL or has `info->size` bytes.
  */
-int mgos_mqtt_conn_last_error(struct mgos_mqtt_conn *c,
-                              struct mgos_mqtt_error_info *info);
+int mgos_mqtt_conn_last_error(struct mgos_mqtt_conn *c, struct mgos_mqtt_error_info *info);
 
 /**
  * A sentence about the last error of a connection's link that a person can act on: what was tried, with
@@ -273,9 +271,7 @@ int mgos_mqtt_conn_last_error(struct mgos_mqtt_conn *c,
  *
  * The caller's part: `c` is NULL or a living connection; `buf` is NULL or has `len` bytes.
  */
-size_t mgos_mqtt_conn_last_error_text(struct mgos_mqtt_conn *c,
-                                      char *buf,
-                                      size_t len);
+size_t mgos_mqtt_conn_last_error_text(struct mgos_mqtt_conn *c, char *buf, size_t len);
 
 #ifdef __cplusplus
 }  // extern "C"

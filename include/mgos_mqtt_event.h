@@ -49,9 +49,7 @@ struct mgos_mqtt_event;
  * Is told of events. Runs on the thread that drives the loop, with no lock held; it may call every function
  * of the library but those that poll or wait.
  */
-typedef void (*mgos_mqtt_event_fn_t)(struct mgos_mqtt_conn *c,
-                                     const struct mgos_mqtt_event *ev,
-                                     void *ud);
+typedef void (*mgos_mqtt_event_fn_t)(struct mgos_mqtt_conn *c, const struct mgos_mqtt_event *ev, void *ud);
 
 #ifdef __cplusplus
 extern "C" {
@@ -80,9 +78,7 @@ int mgos_mqtt_conn_on(struct mgos_mqtt_conn *c,
  *
  * The caller's part: `c` is NULL or a living connection.
  */
-int mgos_mqtt_conn_off(struct mgos_mqtt_conn *c,
-                       mgos_mqtt_event_fn_t fn,
-                       void *ud);
+int mgos_mqtt_conn_off(struct mgos_mqtt_conn *c, mgos_mqtt_event_fn_t fn, void *ud);
 
 /**
  * Subscribes: now if the connection is up, and after every CONNACK until mgos_mqtt_conn_unsubscribe(). The
@@ -106,10 +102,7 @@ int mgos_mqtt_conn_subscribe(struct mgos_mqtt_conn *c,
  *
  * The caller's part: `c` is NULL or a living connection, `filter` NULL or a C string.
  */
-int mgos_mqtt_conn_unsubscribe(struct mgos_mqtt_conn *c,
-                               const char *filter,
-                               mgos_mqtt_event_fn_t fn,
-                               void *ud);
+int mgos_mqtt_conn_unsubscribe(struct mgos_mqtt_conn *c, const char *filter, mgos_mqtt_event_fn_t fn, void *ud);
 
 /**
  * Which event it is: one MGOS_MQTT_EV_*; 0 for NULL.
@@ -124,8 +117,7 @@ uint32_t mgos_mqtt_event_kind(const struct mgos_mqtt_event *ev);
  *
  * The caller's part: See mgos_mqtt_event_kind(); `len` is NULL or valid.
  */
-const char *mgos_mqtt_event_topic(const struct mgos_mqtt_event *ev,
-                                  size_t *len);
+const char *mgos_mqtt_event_topic(const struct mgos_mqtt_event *ev, size_t *len);
 
 /**
  * The payload of a message: never NULL for a message, also when it is empty; one NUL byte follows it, which is
@@ -134,8 +126,7 @@ const char *mgos_mqtt_event_topic(const struct mgos_mqtt_event *ev,
  *
  * The caller's part: See mgos_mqtt_event_kind(); `len` is NULL or valid.
  */
-const void *mgos_mqtt_event_payload(const struct mgos_mqtt_event *ev,
-                                    size_t *len);
+const void *mgos_mqtt_event_payload(const struct mgos_mqtt_event *ev, size_t *len);
 
 /**
  * The quality of service of a message; -1 without one.

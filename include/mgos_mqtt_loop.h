@@ -101,8 +101,7 @@ int mgos_mqtt_loop_free(struct mgos_mqtt_loop *loop_);
  *
  * The caller's part: `loop_` is NULL (the default loop) or a living loop.
  */
-int mgos_mqtt_loop_poll(struct mgos_mqtt_loop *loop_,
-                        int timeout_ms);
+int mgos_mqtt_loop_poll(struct mgos_mqtt_loop *loop_, int timeout_ms);
 
 /**
  * A file descriptor for a foreign event loop. It becomes readable when mgos_mqtt_loop_process() has something

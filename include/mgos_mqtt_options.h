@@ -156,8 +156,7 @@ struct mgos_mqtt_conn *mgos_mqtt_conn_create_on(struct mgos_mqtt_loop *loop_,
  *
  * The caller's part: `c` is NULL or a living connection; `options` as for mgos_mqtt_conn_create_on().
  */
-int mgos_mqtt_conn_set_options(struct mgos_mqtt_conn *c,
-                               const struct mgos_mqtt_options *options);
+int mgos_mqtt_conn_set_options(struct mgos_mqtt_conn *c, const struct mgos_mqtt_options *options);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -81,8 +81,7 @@ const struct mgos_config_mqtt *mgos_sys_config_get_mqtt1(void);
  *
  * The caller's part: `key` is readable for its length; `val` is NULL, which returns false, or can be written.
  */
-bool mgos_sys_config_get(struct mg_str key,
-                         struct mg_str *val);
+bool mgos_sys_config_get(struct mg_str key, struct mg_str *val);
 
 /**
  * Sets a dotted name from text, in the form in which mgos_sys_config_get() returns it. A section is
@@ -114,10 +113,7 @@ bool mgos_sys_config_set(struct mg_str key, struct mg_str val, bool free_strings
  *
  * The caller's part: `text` is readable for `len` bytes; `err` is NULL or has room for `err_len` bytes.
  */
-bool mgos_sys_config_load_json(const char *text,
-                               size_t len,
-                               char *err,
-                               size_t err_len);
+bool mgos_sys_config_load_json(const char *text, size_t len, char *err, size_t err_len);
 
 /**
  * Loads a text with sections, as mgos_sys_config_load_json().
@@ -145,8 +141,7 @@ bool mgos_config_apply_s(struct mg_str json, bool save);
  * Returns a string that the caller releases with free(); NULL if a string is not UTF-8, a number
  * cannot be written in JSON, or there is no memory.
  */
-char *mgos_sys_config_to_json(bool pretty,
-                              bool with_secrets);
+char *mgos_sys_config_to_json(bool pretty, bool with_secrets);
 
 /**
  * `device.id`: the client id of servers whose `client_id` is not set. NULL if it is not set.
@@ -189,8 +184,7 @@ void mgos_sys_config_set_debug_stderr_topic(const char *v);
  * the index of the field in struct mgos_config_mqtt. NULL if the string is not set, or if there is no
  * such section or string field.
  */
-const char *mgos_sys_config_read_string(int section,
-                                        int field);
+const char *mgos_sys_config_read_string(int section, int field);
 
 /**
  * Reads an int field of a section, as mgos_sys_config_read_string(); 0 if there is no such field.
@@ -225,9 +219,7 @@ double mgos_sys_config_default_double(int field);
  *
  * The caller's part: `v` is NULL or ends with a NUL.
  */
-void mgos_sys_config_write_string(int section,
-                                  int field,
-                                  const char *v);
+void mgos_sys_config_write_string(int section, int field, const char *v);
 
 /**
  * Sets an int field of a section.
@@ -244,8 +236,8 @@ void mgos_sys_config_write_double(int section, int field, double v);
 #endif  // __cplusplus
 
 /*
- * The accessors, as they are described at the beginning. In C++ and in C they are functions of the
- * including file, and nothing but the functions above is linked.
+ * The accessors, as they are described at the beginning. They are inline: only the functions above are
+ * linked.
  */
 
 /* mqtt */
@@ -952,6 +944,5 @@ static inline const char *mgos_sys_config_get_default_debug_stdout_topic(void) {
 static inline const char *mgos_sys_config_get_default_debug_stderr_topic(void) {
   return NULL;
 }
-
 
 #endif  /* MGOS_SYS_CONFIG_H */

@@ -85,7 +85,7 @@ constants() {
 
 # The ABI of the headers: abidw on a library that defines their functions, empty.
 describe() {
-  command -v abidw >/dev/null && command -v abidiff >/dev/null || skip "abidw is not installed (Debian: abigail-tools)"
+  command -v abidiff >/dev/null || skip "abidw and abidiff are not installed (Debian: abigail-tools)"
   { cat "$work/all.c" && constants && cat "$work/definitions"; } >"$work/stub.c"
   # Compiled where it lies, so that the description holds no directory of this machine.
   (cd "$work" && "$CC" -std=gnu2x -g -O0 -w -I"$OLDPWD/include" -shared -fPIC -o stub.so stub.c) || fail "the headers do not compile"

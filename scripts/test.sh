@@ -7,7 +7,7 @@
 # Stages: fmt, clippy, rust, c (release build: C tests, headers, examples, ABI), asan, valgrind,
 # package. A stage that fails does not keep the next from running. The last line counts them all.
 set -uo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit 1
 exec </dev/null
 # One generator per machine; a build directory that exists keeps the one it has.
 if [ -z "${CMAKE_GENERATOR-}" ] && command -v ninja >/dev/null; then export CMAKE_GENERATOR=Ninja; fi

@@ -1,7 +1,7 @@
 //! The headers of `include/` are generated from `src/capi/` and checked in; here they are
 //! generated again and compared byte for byte. `make headers` rewrites them.
 //!
-//! One file `src/capi/mgos_*.rs` makes one header of the same name, and needs one row in
+//! One public module `src/capi/mgos_*.rs` makes one header of the same name, and needs one row in
 //! [`HEADERS`]. The `//!` lines of the file become the header's opening comment, `///` lines the
 //! comments of the items; a heading `# Safety`, which is for the Rust reader, becomes a sentence.
 
@@ -190,15 +190,17 @@ fn rust_file(name: &str) -> PathBuf {
     root().join("src/capi").join(format!("{name}.rs"))
 }
 
-/// The names (without extension) of the files `mgos_*.<extension>` of a directory.
-fn stems(dir: &str, extension: &str) -> BTreeSet<String> {
-    fs::read_dir(root().join(dir))
-        .unwrap_or_else(|e| panic!("{dir}: {e}"))
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| path.extension().is_some_and(|e| e == extension))
-        .map(|path| path.file_stem().unwrap().to_str().unwrap().to_string())
-        .filter(|stem| stem.starts_with("mgos_"))
-        .collect()
+/// The modules that make a header: those that src/capi/mod.rs declares `pub` and names `mgos_*`.
+fn modules() -> BTreeSet<String> {
+    let declared = fs::read_to_string(root().join("src/capi/mod.rs")).unwrap();
+    let names = declared.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';'));
+    names.filter(|name| name.starts_with("mgos_")).map(str::to_string).collect()
+}
+
+/// The headers that are there, without `.h`.
+fn present() -> BTreeSet<String> {
+    let names = fs::read_dir(root().join("include")).unwrap().map(|e| e.unwrap().file_name());
+    names.filter_map(|name| Some(name.to_str()?.strip_suffix(".h")?.to_string())).collect()
 }
 
 /// The `struct`, `union` and `enum` types that a Rust file declares, as `(name, "struct name")`.
@@ -270,7 +272,7 @@ fn generate(header: &Header, rust_file: &Path, foreign: BTreeMap<String, String>
     if !after.is_empty() {
         // cbindgen's own trailer would stand behind the include guard.
         let end = text.rfind(&format!("#endif  /* {guard}")).expect("no end of the include guard");
-        text.insert_str(end, &format!("{after}\n\n"));
+        text.insert_str(end, &format!("{}\n\n", after.trim_end()));
     }
     text
 }
@@ -294,7 +296,7 @@ fn plain_comments(text: &str) -> String {
 }
 
 fn generate_row(header: &Header) -> String {
-    let foreign = stems("src/capi", "rs")
+    let foreign = modules()
         .iter()
         .filter(|stem| *stem != header.name)
         .flat_map(|stem| tags(&fs::read_to_string(rust_file(stem)).unwrap()).collect::<Vec<_>>())
@@ -331,11 +333,11 @@ fn checked_in_headers_are_current() {
 }
 
 #[test]
-fn every_capi_file_has_a_row_and_a_header() {
+fn every_module_has_a_row_and_a_header() {
     let rows: BTreeSet<String> = HEADERS.iter().map(|header| header.name.to_string()).collect();
     assert_eq!(rows.len(), HEADERS.len(), "two rows of HEADERS have the same name");
-    assert_eq!(rows, stems("src/capi", "rs"), "rows of HEADERS (left) and src/capi/mgos_*.rs (right)");
-    assert_eq!(rows, stems("include", "h"), "rows of HEADERS (left) and include/*.h (right)");
+    assert_eq!(rows, modules(), "rows of HEADERS (left) and `pub mod mgos_*` of src/capi/mod.rs (right)");
+    assert_eq!(rows, present(), "rows of HEADERS (left) and include/*.h (right)");
 }
 
 /// The conventions that the files of src/capi/ rely on, shown on a small example: the prototypes

@@ -9,6 +9,7 @@ rm -rf "$WORK"
 mkdir -p "$WORK"
 cd "$WORK"
 PREFIX=$WORK/moved
+IFS=, read -ra features <<<"$FEATURES" # what the programs must find built in
 
 fail() {
   echo "package: $*" >&2
@@ -43,7 +44,7 @@ run() {
     either) ;;
     *) [ "$kind" = $loads ] || fail "$program should be linked with the $kind library" ;;
   esac
-  [ "$("./$program")" = "$VERSION" ] || fail "$program does not print $VERSION"
+  [ "$("./$program" "${features[@]}")" = "$VERSION" ] || fail "$program does not print $VERSION, or lacks a feature of $FEATURES"
   echo "package: $program ($loads) runs"
 }
 
@@ -73,6 +74,7 @@ case ${1:?} in
     done
     ;;
   add_subdirectory | fetch_content)
+    features=(capi) # the others are the default ones there
     consume "$1" -DSOURCE="$SOURCE" -DMGOS_MQTT_CARGO_TARGET_DIR="$CARGO_DIR"
     ;;
   pkg_config)
@@ -91,14 +93,20 @@ case ${1:?} in
   two_rust_libraries)
     install_moved
     # With fat LTO, the case that clashes unless ours keeps its names to itself (rust#44322).
-    "$RUSTC" --edition 2024 --crate-type staticlib -C lto=fat -C opt-level=3 -C codegen-units=1 -o libsecond.a "$SOURCE/tests/package/second.rs"
-    sh "$SOURCE/cmake/localise.sh" second_ libsecond.a liblocalised.a
-    for second in libsecond.a liblocalised.a; do
-      "$CC" -I"$PREFIX/include" "$SOURCE/tests/package/two_libraries.c" "$PREFIX/$LIBDIR/libmgos_mqtt.a" $second \
-        -lgcc_s -lpthread -lm -ldl -lc -o two
-      ./two || fail "the program with $second fails"
-      echo "package: $second and libmgos_mqtt.a run in one program"
-    done
+    rust=("$RUSTC" --edition 2024 --crate-type staticlib -C lto=fat -C opt-level=3 -C codegen-units=1)
+    "${rust[@]}" -o libsecond.a "$SOURCE/tests/package/second.rs"
+    "${rust[@]}" --cfg third -o libthird_all.a "$SOURCE/tests/package/second.rs"
+    sh "$SOURCE/cmake/localise.sh" third_ libthird_all.a libthird.a
+    ours=$PREFIX/$LIBDIR/libmgos_mqtt.a
+    link_and_run() {
+      "$CC" -I"$PREFIX/include" "$SOURCE/tests/package/two_libraries.c" "$@" -lgcc_s -lpthread -lm -ldl -lc -o program
+      ./program || fail "the program fails with: $*"
+      echo "package: runs with: $*"
+    }
+    link_and_run "$ours" libsecond.a
+    link_and_run libsecond.a "$ours"
+    link_and_run -DTHIRD libthird.a "$ours" libsecond.a
+    link_and_run -DTHIRD libsecond.a "$ours" libthird.a
     ;;
   dlopen)
     install_moved

@@ -1,7 +1,7 @@
-//! `mgos_json.h`: JSON text from a format string, in the style of the frozen library of Mongoose OS.
-//!
-//! This file is what cbindgen reads; everything behind it is in `capi/json`. The variadic functions
-//! appear here as declarations for cbindgen alone: the exported ones are naked Rust functions.
+//! JSON text from a format string, in the style of the frozen library of Mongoose OS.
+
+// This file is what cbindgen reads; everything behind it is in `capi/json`. The variadic functions
+// appear here as declarations for cbindgen alone: the exported ones are naked Rust functions.
 
 #![allow(non_camel_case_types, reason = "the names in C")]
 

@@ -1,9 +1,17 @@
-/* What an application does first; one program per way to find and link the library. */
+/* What an application does first; one program per way to find and link the library. Its arguments
+ * are features that the library must have. */
 #include <mgos_mqtt_version.h>
 #include <stdio.h>
 #include <string.h>
 
-int main(void) {
+int main(int argc, char **argv) {
+  int i;
   printf("%s\n", mgos_mqtt_version());
-  return strcmp(mgos_mqtt_version(), MGOS_MQTT_VERSION) != 0 || !mgos_mqtt_has("capi");
+  for (i = 1; i < argc; i++) {
+    if (!mgos_mqtt_has(argv[i])) {
+      fprintf(stderr, "not built in: %s\n", argv[i]);
+      return 1;
+    }
+  }
+  return strcmp(mgos_mqtt_version(), MGOS_MQTT_VERSION) != 0;
 }

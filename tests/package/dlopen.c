@@ -10,7 +10,8 @@ static void *worker(void *library) {
   const char *(*version)(void);
   int (*init)(void);
   *(void **) &version = dlsym(library, "mgos_mqtt_version");
-  *(void **) &init = dlsym(library, "mgos_mqtt_init"); /* leaves thread-local state behind, if anything does */
+  /* Leaves thread-local state behind, if anything does. */
+  *(void **) &init = dlsym(library, "mgos_mqtt_init");
   if (version != NULL) puts(version());
   if (init != NULL) init();
   pthread_barrier_wait(&used);

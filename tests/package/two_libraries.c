@@ -1,7 +1,13 @@
+/* Links our static library and one or two others that are written in Rust. */
 #include <mgos_mqtt_version.h>
 
 int second_library(void);
+int third_library(void);
 
 int main(void) {
-  return second_library() == 7 && mgos_mqtt_version_number() == MGOS_MQTT_VERSION_NUMBER ? 0 : 1;
+  if (mgos_mqtt_version_number() != MGOS_MQTT_VERSION_NUMBER || !mgos_mqtt_has("capi")) return 1;
+#ifdef THIRD
+  if (third_library() != 7) return 2;
+#endif
+  return second_library() == 7 ? 0 : 3;
 }
