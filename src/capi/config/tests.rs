@@ -479,11 +479,11 @@ fn apply_refuses_to_save() {
 
 #[test]
 fn the_whole_as_json() {
-    let _alone = alone();
+    let guard = alone();
     load(r#"{"mqtt": {"server": "a", "pass": "p"}, "device": {"id": "d"}}"#).unwrap();
     let json = take(mgos_sys_config_to_json(false, true)).unwrap();
     assert!(!take(mgos_sys_config_to_json(false, false)).unwrap().contains("\"p\""));
-    drop(_alone);
+    drop(guard);
     let _alone = alone();
     assert_eq!(system::device_id(), Ok(None));
     load(&json).unwrap();
