@@ -39,6 +39,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include "mgos_json.h"
 #include "mgos_mongoose.h"
 
 /**
@@ -282,5 +285,48 @@ bool mgos_config_is_default_str(const char *s);
 #ifdef __cplusplus
 }  // extern "C"
 #endif  // __cplusplus
+
+/*
+ * Writes `cfg` to `out` as JSON, with the passwords. Returns false if a string is not UTF-8, a number
+ * cannot be written in JSON, there is no memory, or the printer of `out` fails.
+ */
+static inline bool mgos_config_mqtt_emit(const struct mgos_config_mqtt *cfg, bool pretty,
+                                         struct json_out *out) {
+  char *text = mgos_config_mqtt_to_json(cfg, pretty, true);
+  bool done = text != NULL && out->printer(out, text, strlen(text)) >= 0;
+  free(text);
+  return done;
+}
+
+/*
+ * The section `mqtt1` has the same fields and the same defaults as `mqtt`, so its functions are the same.
+ */
+static inline void mgos_config_mqtt1_set_defaults(struct mgos_config_mqtt *cfg) {
+  mgos_config_mqtt_set_defaults(cfg);
+}
+static inline bool mgos_config_mqtt1_parse(struct mg_str json, struct mgos_config_mqtt *cfg) {
+  return mgos_config_mqtt_parse(json, cfg);
+}
+static inline bool mgos_config_mqtt1_parse_ex(const char *json, size_t len, struct mgos_config_mqtt *cfg, char *err, size_t err_len) {
+  return mgos_config_mqtt_parse_ex(json, len, cfg, err, err_len);
+}
+static inline bool mgos_config_mqtt1_parse_f(const char *fname, struct mgos_config_mqtt *cfg) {
+  return mgos_config_mqtt_parse_f(fname, cfg);
+}
+static inline bool mgos_config_mqtt1_emit(const struct mgos_config_mqtt *cfg, bool pretty, struct json_out *out) {
+  return mgos_config_mqtt_emit(cfg, pretty, out);
+}
+static inline bool mgos_config_mqtt1_emit_f(const struct mgos_config_mqtt *cfg, bool pretty, const char *fname) {
+  return mgos_config_mqtt_emit_f(cfg, pretty, fname);
+}
+static inline char *mgos_config_mqtt1_to_json(const struct mgos_config_mqtt *cfg, bool pretty, bool with_secrets) {
+  return mgos_config_mqtt_to_json(cfg, pretty, with_secrets);
+}
+static inline bool mgos_config_mqtt1_copy(const struct mgos_config_mqtt *src, struct mgos_config_mqtt *dst) {
+  return mgos_config_mqtt_copy(src, dst);
+}
+static inline void mgos_config_mqtt1_free(struct mgos_config_mqtt *cfg) {
+  mgos_config_mqtt_free(cfg);
+}
 
 #endif  /* MGOS_CONFIG_H */

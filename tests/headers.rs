@@ -44,7 +44,12 @@ const HEADERS: &[Header] = &[
     },
     Header { name: "mgos_mongoose", before: mongoose_macros, after: mongoose_names, ..NONE },
     Header { name: "mgos_json", includes: &["<stdarg.h>", "<stdio.h>"], after: json_names, ..NONE },
-    Header { name: "mgos_config", includes: &["mgos_mongoose.h"], ..NONE },
+    Header {
+        name: "mgos_config",
+        includes: &["<stdlib.h>", "<string.h>", "mgos_json.h", "mgos_mongoose.h"],
+        after: mgos_mqtt::config::accessors::mqtt1_header_text,
+        ..NONE
+    },
     Header {
         name: "mgos_sys_config",
         includes: &["mgos_config.h"],

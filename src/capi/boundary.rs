@@ -42,7 +42,7 @@ pub(super) fn call_error() -> c_int {
 /// fit; kept until the thread's next call that fails.
 pub(super) fn explain(text: &str) {
     CALL_TEXT.with_borrow_mut(|kept| {
-        let n = text.floor_char_boundary(TEXT_MAX);
+        let n = (0..=TEXT_MAX.min(text.len())).rev().find(|n| text.is_char_boundary(*n)).unwrap_or(0);
         kept.bytes[..n].copy_from_slice(&text.as_bytes()[..n]);
         kept.len = n;
     });

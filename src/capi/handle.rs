@@ -256,10 +256,6 @@ impl Handle {
         if self.forks == forks() { Ok(&self.conn) } else { Err(Code::Forked) }
     }
 
-    pub(super) fn home(&self) -> &Arc<LoopHandle> {
-        &self.home
-    }
-
     pub(super) fn as_ptr(&self) -> *mut mgos_mqtt_conn {
         ptr::from_ref(self).cast_mut().cast()
     }

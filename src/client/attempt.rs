@@ -1,13 +1,13 @@
 //! Opening a connection, step by step, and what happens when one ends.
 
 use std::net::SocketAddr;
-use std::sync::MutexGuard;
+use std::sync::{Arc, MutexGuard};
 use std::sync::atomic::Ordering;
 
 use super::event::{Event, Kind, Report};
 use super::reconnect::{Growth, Waits, jitter};
 use super::{Conn, ConnectParams, Level, Link, State};
-use crate::config::{Address, Backoff, Protocol, Scheme};
+use crate::config::{Address, Backoff, Profile, Protocol, Scheme};
 use crate::driver::{LookupError, Turn};
 use crate::error::{Code, Phase};
 use crate::session::Failure;
@@ -56,12 +56,20 @@ impl Conn {
         if !profile.enable || profile.server.is_none() {
             return self.stay_down(st);
         }
+        // The device id may have been set after the profile was made.
+        let mut named = Profile::clone(&profile);
+        named.name_client((self.context.default_client_id)().as_deref());
+        let problem = named.validate().err();
+        let profile = Arc::new(named);
         st.profile = profile.clone();
         let limits = super::session_limits(&st.settings, &profile);
         st.session.set_limits(limits);
         if profile.require_time && (self.context.wall_clock)() < PLAUSIBLE_TIME {
             let text = "the clock is not set yet, and require_time is on".into();
             return self.cannot_begin(st, turn, Code::TimeNotSet, text);
+        }
+        if let Some(problem) = problem {
+            return self.cannot_begin(st, turn, problem.code, problem.to_string());
         }
         let address = match profile.address() {
             Ok(address) => address,
@@ -184,10 +192,7 @@ impl Conn {
         if st.session_profile.replace(active).is_some_and(|before| before != active) {
             st.session.forget_inbound();
         }
-        let params = match self.connect_params(&mut st) {
-            Ok(params) => params,
-            Err(text) => return self.cannot_begin(st, turn, Code::BadConfig, text),
-        };
+        let params = self.connect_params(&mut st);
         if let Some(hook) = st.hook.clone() {
             drop(st);
             hook.about_to_connect(self, &params);
@@ -201,18 +206,16 @@ impl Conn {
     }
 
     /// What CONNECT says without a hook.
-    fn connect_params(&self, st: &mut State) -> Result<ConnectParams, String> {
+    fn connect_params(&self, st: &mut State) -> ConnectParams {
         let profile = st.profile.clone();
         let version = if profile.protocol == Protocol::V31 { Version::V31 } else { Version::V311 };
-        let configured = profile.client_id.clone().or_else(|| (self.context.default_client_id)());
-        let client_id = match configured {
+        let client_id = match profile.client_id.clone() {
             Some(id) => id,
-            // 3.1.1 lets the server choose an id for a clean session; 3.1 does not.
-            None if version != Version::V31 && profile.clean_session => String::new(),
-            None if profile.clean_session => format!("mgos-{:016x}", st.random()),
-            None => return Err("a session that is to be kept (clean_session off) needs a client_id".into()),
+            // 3.1.1 lets the server choose an id for a clean session, and for no other; 3.1 never does.
+            None if version == Version::V311 => String::new(),
+            None => format!("mgos-{:016x}", st.random()),
         };
-        Ok(ConnectParams {
+        ConnectParams {
             version,
             client_id,
             clean_session: profile.clean_session,
@@ -223,7 +226,7 @@ impl Conn {
                 let qos = QoS::try_from(will.qos).unwrap_or(QoS::AtMostOnce);
                 (will.topic.clone(), will.payload.clone(), qos, will.retain)
             }),
-        })
+        }
     }
 
     // -- up and down ----------------------------------------------------------------------------

@@ -37,10 +37,10 @@ impl Conn {
         // payload.
         let room = turn.buffer.len() - 1;
         loop {
-            if st.session.output().len() > OUTPUT_HIGH {
-                if let Flush::Blocked = st.flush(turn.now) {
-                    return st;
-                }
+            if st.session.output().len() > OUTPUT_HIGH
+                && let Flush::Blocked = st.flush(turn.now)
+            {
+                return st;
             }
             if !st.partial.is_empty() && st.large_packet().is_some_and(|total| total > room) {
                 match self.read_large(st, turn) {

@@ -208,11 +208,6 @@ impl PacketIds {
         self.used.remove(id);
     }
 
-    #[cfg(test)]
-    pub(crate) fn in_use(&self) -> usize {
-        self.used.len()
-    }
-
     /// Releases every id for which `keep` says no.
     pub(crate) fn retain(&mut self, keep: impl Fn(Use) -> bool) {
         // Removal moves cells, so the ids are looked for again after each one. This runs once per

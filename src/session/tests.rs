@@ -1,0 +1,1 @@
+//! The state machine by hand: bytes in, bytes and events out.
