@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use driver_support::{Client, Rounds, echo, new_loop, patience, server, source, until};
-use mgos_mqtt::driver::{Clock, DriveError, LookupError, Loop, Mode, Source, SourceId, Turn};
+use mgos_mqtt::driver::{Clock, DriveError, LookupError, Loop, Mode, Source, Turn};
 use mgos_mqtt::time::{Span, Time};
 
 #[test]
