@@ -223,7 +223,7 @@ impl Loop {
     ///
     /// `done` is called on this thread with no lock held. What it looks at must be changed under a
     /// mutex that it takes too, or be a sequentially consistent atomic; and whoever changes it must
-    /// call [`notify`](Self::notify) afterwards, unless that is in a handler on this loop.
+    /// call [`notify`](Self::notify) afterwards, in a handler as anywhere else.
     ///
     /// In poll mode this thread drives, if nobody else does. In foreign mode it drives only if it
     /// is the one that calls [`process`](Self::process). Otherwise it sleeps. [`DriveError::Busy`]

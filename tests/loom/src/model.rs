@@ -51,7 +51,7 @@ impl Fd {
         self.0.0.lock().unwrap().event.take()
     }
 
-    fn writes(&self) -> usize {
+    pub fn writes(&self) -> usize {
         self.0.0.lock().unwrap().writes
     }
 }

@@ -1,6 +1,6 @@
 //! The models. Thread numbers are given by hand: 1 is the main thread.
 //!
-//! That they can fail was tried by breaking the code by hand; `BROKEN.md` beside this crate tells
+//! That they can fail was tried by breaking the code by hand; `BROKEN.md` in this crate tells
 //! what was broken and which model found it.
 
 use loom::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -33,7 +33,7 @@ fn schedule_wakes_a_sleeping_driver() {
             let Entry::Role(mut driving) = model.protocol.poll(1, &|| None) else { panic!() };
             model.drive(&mut driving, None);
         }
-        threads.map(|thread| thread.join().unwrap());
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
         assert!(!model.protocol.ready.has_work());
     });
 }
@@ -63,6 +63,28 @@ fn schedule_during_a_turn_makes_another_turn() {
         }
         other.join().unwrap();
         assert!(counter.turns.load(SeqCst) <= 2);
+    });
+}
+
+/// A driver that was woken by a socket is awake: work that comes during its turns costs no write.
+#[test]
+fn no_write_to_a_driver_that_is_awake() {
+    check(5, || {
+        let model = Model::new();
+        let (first, counter) = model.add();
+        let (second, _) = model.add();
+        let socket = {
+            let model = model.clone();
+            thread::spawn(move || model.fd.event(first))
+        };
+        while counter.turns.load(SeqCst) == 0 {
+            let mut driving = model.protocol.try_drive(1).unwrap();
+            let mut turn = |_, _: &_| model.protocol.ready.schedule(second);
+            driving.round(&mut |engine| model.round_with(engine, None, &mut turn)).unwrap();
+        }
+        socket.join().unwrap();
+        assert_eq!(model.fd.writes(), 0);
+        assert!(model.protocol.ready.has_work());
     });
 }
 
@@ -299,7 +321,7 @@ fn close_sends_everybody_home() {
         let Entry::Role(driving) = model.protocol.claim(Claim::Close, 1, &|| None) else { panic!() };
         assert!(model.protocol.ready.close().is_empty());
         driving.finish();
-        waiters.map(|waiter| waiter.join().unwrap());
+        waiters.into_iter().for_each(|waiter| waiter.join().unwrap());
         assert!(model.protocol.try_drive(1).is_none());
     });
 }
