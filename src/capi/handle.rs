@@ -3,8 +3,9 @@
 use core::cell::UnsafeCell;
 use core::ffi::{c_int, c_void};
 use core::ptr;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use once_cell::sync::OnceCell;
 
@@ -24,7 +25,8 @@ use crate::time::{Span, Time};
 /// A loop and the connections made on it.
 pub(super) struct LoopHandle {
     pub(super) context: Arc<Context>,
-    conns: Mutex<Vec<Weak<Conn>>>,
+    /// The connections' handles, by address, for those that end with their loop.
+    handles: Mutex<BTreeMap<usize, SharedPtr>>,
     forks: u32,
 }
 
@@ -90,7 +92,7 @@ impl LoopHandle {
         let mut context = Context::new(driver);
         context.default_client_id = || system::device_id().ok().flatten();
         let context = Arc::new(context);
-        Ok(Arc::new(LoopHandle { context, conns: Mutex::new(Vec::new()), forks: forks() }))
+        Ok(Arc::new(LoopHandle { context, handles: Mutex::new(BTreeMap::new()), forks: forks() }))
     }
 
     /// The loop behind a handle; NULL is the default loop.
@@ -141,9 +143,10 @@ impl LoopHandle {
         if Loop::in_dispatch() {
             return Err(Code::Busy);
         }
-        let conns = core::mem::take(&mut *lock(&self.conns));
-        for conn in conns.iter().filter_map(Weak::upgrade) {
-            conn.free(None);
+        while let Some((_, SharedPtr(handle))) = { lock(&self.handles).pop_first() } {
+            // SAFETY: it was in the list, so it was not freed; and the application gives up all handles of
+            // a loop that it frees.
+            unsafe { Handle::free(handle) };
         }
         self.driver().close().map_err(drive_code)
     }
@@ -202,17 +205,11 @@ impl Handle {
         settings: Settings,
     ) -> Result<*mut Handle, Code> {
         let conn = Conn::new(home.context.clone(), number, profiles, settings)?;
-        {
-            let mut conns = lock(&home.conns);
-            conns.retain(|conn| conn.strong_count() > 0);
-            conns.push(Arc::downgrade(&conn));
-        }
         let limit = conn.receive_limit();
         let empty = || mbuf { buf: ptr::null_mut(), len: 0, size: 0 };
         let nc = mg_connection {
             mgr: home.as_mgr(),
             priv_1: ptr::null_mut(),
-            sock: -1,
             err: 0,
             recv_mbuf_limit: limit,
             recv_mbuf: empty(),
@@ -234,6 +231,9 @@ impl Handle {
         }));
         // SAFETY: just made, and nobody else has it yet.
         unsafe { (*(*handle).nc.get()).priv_1 = handle.cast() };
+        // SAFETY: as above.
+        let home = unsafe { &(*handle).home };
+        lock(&home.handles).insert(handle.addr(), SharedPtr(handle));
         Ok(handle)
     }
 
@@ -272,6 +272,7 @@ impl Handle {
     pub(super) unsafe fn free(handle: *mut Handle) -> Arc<Conn> {
         // SAFETY: promised by the caller.
         let owner = unsafe { Box::from_raw(handle) };
+        lock(&owner.home.handles).remove(&handle.addr());
         let conn = owner.conn.clone();
         if owner.forks == forks() {
             conn.free(Some(owner));
