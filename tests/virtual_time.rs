@@ -124,10 +124,17 @@ impl World {
         self.now.fetch_add(span.0, SeqCst);
     }
 
+    /// The time to the next deadline, once the present is done with.
+    #[track_caller]
+    fn wait(&self) -> Span {
+        self.until(|| self.driver.next_timeout() != Some(Span::ZERO));
+        self.driver.next_timeout().expect("a deadline")
+    }
+
     /// Lets time pass to the next deadline, after a look just before it: nothing may happen early.
     #[track_caller]
     fn next(&self) {
-        let wait = self.driver.next_timeout().expect("a deadline");
+        let wait = self.wait();
         let noted = self.log.lock().unwrap().len();
         self.pass(Span(wait.0 - 1));
         self.round_now();
@@ -225,6 +232,28 @@ impl Server {
         world.until(|| world.conn.is_connected());
     }
 
+    /// Reads exactly these bytes.
+    #[track_caller]
+    fn expect(&self, world: &World, bytes: &[u8]) {
+        let mut got = Vec::new();
+        let mut link = self.link.as_ref().unwrap();
+        world.until(|| {
+            let mut buffer = [0; 256];
+            match link.read(&mut buffer) {
+                Ok(n) => got.extend_from_slice(&buffer[..n]),
+                Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
+            }
+            got.len() >= bytes.len()
+        });
+        assert_eq!(got, bytes);
+    }
+
+    /// Sends. On the loopback the bytes have arrived when this returns.
+    #[track_caller]
+    fn answer(&self, bytes: &[u8]) {
+        self.link.as_ref().unwrap().write_all(bytes).unwrap();
+    }
+
     /// Closes the connection.
     #[track_caller]
     fn drop_link(&mut self, world: &World) {
@@ -294,17 +323,18 @@ fn a_fixed_delay_never_grows_and_never_moves_on() {
 
 #[test]
 fn jitter_keeps_to_its_bounds_and_uses_them() {
-    for (percent, low, high) in [(10, 9_000_000, 11_000_000), (100, 0, 20_000_000), (0, 10_000_000, 10_000_000)] {
+    for (percent, low, high) in
+        [(10, 9_000_000, 11_000_000), (100, 0, 20_000_000), (0, 10_000_000, 10_000_000)]
+    {
         let server = Refusing::new();
         let main = Profile { reconnect_min: Span::secs(10), ..profile(server.0) };
-        let settings =
-            Settings { backoff: Backoff::Fixed, jitter_percent: percent, ..Settings::default() };
+        let settings = Settings { backoff: Backoff::Fixed, jitter_percent: percent, ..Settings::default() };
         let world = World::fixed(&[main], settings);
         world.conn.connect().unwrap();
         world.settle();
         let waits: Vec<u64> = (0..300)
             .map(|_| {
-                let wait = world.driver.next_timeout().unwrap().0;
+                let wait = world.wait().0;
                 world.pass(Span(wait));
                 world.settle();
                 wait
@@ -357,7 +387,7 @@ fn connack_0_resets_the_interval_and_the_profile_sticks() {
     // Main, then the backup, which is there at its second attempt.
     assert_eq!(world.try_times(8).last(), Some(&(1, 124_000)));
     backup.lock().unwrap().server = Some(server.address().to_string());
-    world.pass(world.driver.next_timeout().unwrap());
+    world.pass(world.wait());
     server.welcome(&world);
     assert_eq!(world.notes(), ["128 try 1", "128 up 1"]);
     assert_eq!(world.driver.next_timeout(), None);
@@ -371,7 +401,7 @@ fn connack_0_resets_the_interval_and_the_profile_sticks() {
     let lost = 200_128;
     let expected = at_seconds(1, [2, 6, 14, 30, 62, 122].map(|s| lost + s));
     assert_eq!(world.try_times(6), expected);
-    world.pass(world.driver.next_timeout().unwrap());
+    world.pass(world.wait());
     server.welcome(&world);
     assert_eq!(world.notes(), [format!("{} try 0", lost + 124), format!("{} up 0", lost + 124)]);
 }
@@ -387,7 +417,7 @@ fn a_refusal_by_connack_is_a_failed_attempt() {
         world.settle();
         assert_eq!(world.conn.report().connack, Some(3));
         assert!(world.notes()[1].ends_with(" REFUSED_UNAVAILABLE"));
-        world.pass(world.driver.next_timeout().unwrap());
+        world.pass(world.wait());
         assert_eq!(world.seconds(), f64::from(expected));
     }
 }
@@ -405,11 +435,55 @@ fn a_server_that_never_answers() {
     server.accept(&world);
     world.next();
     assert_eq!(world.notes(), ["0 try 0", "10.5 CONNACK_TIMEOUT"]);
-    world.pass(world.driver.next_timeout().unwrap());
+    world.pass(world.wait());
     server.accept(&world);
     world.next();
     assert_eq!(world.notes(), ["12.5 try 0", "23 CONNACK_TIMEOUT"]);
     assert_eq!(world.driver.next_timeout(), Some(Span::secs(4)));
+}
+
+/// Who drives the loop may come late: an answer that was in time is not too late for that.
+#[test]
+fn an_answer_that_waits_in_the_socket() {
+    let mut server = Server::new();
+    let main = Profile { keep_alive: 60, ..profile(server.address()) };
+    let world = World::fixed(&[main], settings());
+    world.conn.connect().unwrap();
+    // CONNACK, after everybody slept for a minute.
+    server.accept(&world);
+    server.answer(b"\x20\x02\0\0");
+    world.pass(Span::secs(60));
+    world.until(|| world.conn.is_connected() || !world.conn.is_busy());
+    assert!(world.conn.is_connected());
+    // PINGRESP.
+    world.pass(world.wait());
+    assert_eq!(world.seconds(), 120.0);
+    server.expect(&world, b"\xc0\0");
+    server.answer(b"\xd0\0");
+    world.pass(Span::secs(11));
+    world.round_now();
+    assert!(world.conn.is_connected());
+    // One that does not come ends it, ten seconds after the PINGREQ.
+    world.pass(world.wait());
+    server.expect(&world, b"\xc0\0");
+    assert_eq!(world.wait(), Span::secs(10));
+    world.next();
+    assert!(world.notes().last().unwrap().ends_with(" down KEEP_ALIVE_TIMEOUT"));
+}
+
+/// A PINGREQ of the application, sent while the loop sleeps, has its deadline too.
+#[test]
+fn an_application_s_own_ping_is_watched() {
+    let mut server = Server::new();
+    let main = Profile { keep_alive: 60, ..profile(server.address()) };
+    let world = World::fixed(&[main], settings());
+    world.conn.connect().unwrap();
+    server.welcome(&world);
+    assert_eq!(world.wait(), Span::secs(60));
+    world.pass(Span::secs(5));
+    world.conn.raw_ping().unwrap();
+    server.expect(&world, b"\xc0\0");
+    assert_eq!(world.wait(), Span::secs(10));
 }
 
 #[test]
@@ -419,18 +493,16 @@ fn fail_back_tries_main_and_returns_to_what_worked() {
     let short = |address| Profile { reconnect_max: Span::secs(2), ..profile(address) };
     let (main, main_source) = live(short(refusing.0));
     let (_backup, backup_source) = live(short(server.address()));
-    let world = World::new(
-        vec![main_source, backup_source],
-        Settings { fail_back: Span::secs(600), ..settings() },
-    );
+    let world =
+        World::new(vec![main_source, backup_source], Settings { fail_back: Span::secs(600), ..settings() });
     world.conn.connect().unwrap();
     world.settle();
     world.next();
-    world.pass(world.driver.next_timeout().unwrap());
+    world.pass(world.wait());
     server.welcome(&world);
     assert_eq!(world.notes().last().unwrap(), "4 up 1");
     for since in [604, 1_204, 1_804] {
-        world.pass(Span(world.driver.next_timeout().unwrap().0 - 1));
+        world.pass(Span(world.wait().0 - 1));
         world.round_now();
         assert!(world.conn.is_connected(), "fails back early");
         world.pass(Span(1));
@@ -442,14 +514,14 @@ fn fail_back_tries_main_and_returns_to_what_worked() {
         drop(link);
         // Main still refuses, so the backup it is again, without a wait.
         server.welcome(&world);
-        let expected =
-            ["down RECONFIGURED", "try 0", "CONNECT_REFUSED", "try 1", "up 1"].map(|n| format!("{since} {n}"));
+        let expected = ["down RECONFIGURED", "try 0", "CONNECT_REFUSED", "try 1", "up 1"]
+            .map(|n| format!("{since} {n}"));
         assert_eq!(world.notes(), expected);
     }
     // Main is back.
     let mut other = Server::new();
     main.lock().unwrap().server = Some(other.address().to_string());
-    world.pass(world.driver.next_timeout().unwrap());
+    world.pass(world.wait());
     world.round_now();
     drop(server.link.take());
     other.welcome(&world);
@@ -465,14 +537,12 @@ fn no_fail_back_to_a_disabled_main() {
     let mut server = Server::new();
     let (main, main_source) = live(Profile { reconnect_max: Span::secs(2), ..profile(refusing.0) });
     let (_backup, backup_source) = live(profile(server.address()));
-    let world = World::new(
-        vec![main_source, backup_source],
-        Settings { fail_back: Span::secs(600), ..settings() },
-    );
+    let world =
+        World::new(vec![main_source, backup_source], Settings { fail_back: Span::secs(600), ..settings() });
     world.conn.connect().unwrap();
     world.settle();
     world.next();
-    world.pass(world.driver.next_timeout().unwrap());
+    world.pass(world.wait());
     server.welcome(&world);
     main.lock().unwrap().enable = false;
     for _ in 0..3 {
@@ -497,7 +567,11 @@ fn require_time() {
     let main = Profile { require_time: true, ..profile(server.address()) };
     let source = ProfileSource::Fixed(Arc::new(main));
     let world =
-        World::with_wall_clock(vec![source], settings(), || if CLOCK_IS_SET.load(SeqCst) { 2e9 } else { 7.0 });
+        World::with_wall_clock(
+            vec![source],
+            settings(),
+            || if CLOCK_IS_SET.load(SeqCst) { 2e9 } else { 7.0 },
+        );
     assert_eq!(world.conn.connect(), Err(Code::TimeNotSet));
     world.settle();
     world.next();
@@ -505,7 +579,7 @@ fn require_time() {
     let expected = [0, 2, 6].map(|s| format!("{s} TIME_NOT_SET"));
     assert_eq!(world.notes(), expected);
     CLOCK_IS_SET.store(true, SeqCst);
-    world.pass(world.driver.next_timeout().unwrap());
+    world.pass(world.wait());
     server.welcome(&world);
     assert_eq!(world.notes(), ["14 try 0", "14 up 0"]);
 }
@@ -513,10 +587,9 @@ fn require_time() {
 #[test]
 fn a_disabled_profile_is_not_tried() {
     let server = Refusing::new();
-    for disabled in [
-        Profile { enable: false, ..profile(server.0) },
-        Profile { server: None, ..profile(server.0) },
-    ] {
+    for disabled in
+        [Profile { enable: false, ..profile(server.0) }, Profile { server: None, ..profile(server.0) }]
+    {
         let world = World::fixed(&[disabled], settings());
         assert_eq!(world.conn.connect(), Err(Code::Disabled));
         world.conn.connect_by_itself();
@@ -568,7 +641,7 @@ fn never_stops_by_itself() {
     world.conn.connect().unwrap();
     world.settle();
     for _ in 0..10_000 {
-        let wait = world.driver.next_timeout().expect("a further attempt");
+        let wait = world.wait();
         assert!(wait <= Span::secs(66), "{wait:?}");
         world.pass(wait);
         world.settle();

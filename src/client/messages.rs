@@ -140,7 +140,10 @@ impl Conn {
     /// Sends PINGREQ.
     pub fn raw_ping(&self) -> Result<(), Code> {
         let now = self.context.driver.now();
-        self.raw(|session| session.raw_ping(now))
+        self.raw(|session| session.raw_ping(now))?;
+        // The loop has a new deadline: the answer's.
+        self.schedule(&mut self.lock());
+        Ok(())
     }
 
     fn raw(&self, send: impl FnOnce(&mut Session) -> Result<(), Code>) -> Result<(), Code> {
