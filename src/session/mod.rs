@@ -213,7 +213,8 @@ impl Session {
         self.connack_by = (connack_within > Span::ZERO).then(|| now + connack_within);
     }
 
-    /// Appends CONNECT. The session obeys what is in it: version, clean session, keep-alive.
+    /// Appends CONNECT. The session obeys what is in it: version, clean session, keep-alive. `ping_reply`
+    /// is how long PINGRESP may take; zero is without limit.
     pub fn connect(&mut self, connect: &wire::Connect<'_>, ping_reply: Span) -> Result<(), Code> {
         if self.state != State::Open {
             return Err(Code::Busy);
@@ -247,7 +248,7 @@ impl Session {
         while let Some(slot) = at {
             let entry = self.outbox.get_mut(slot);
             if entry.stage == outbox::Stage::Publish {
-                entry.dup |= entry.sent_end <= taken;
+                entry.dup |= entry.is_sent(taken);
             }
             at = self.outbox.next(slot);
         }
@@ -296,7 +297,7 @@ impl Session {
             }
             return Ok(());
         }
-        match self.keep_alive.check(now, self.out.taken()) {
+        match self.keep_alive.check(now) {
             Due::Nothing => Ok(()),
             Due::Ping => {
                 self.ping(now).map_err(|code| Failure::new(code, ""))?;
@@ -317,6 +318,7 @@ impl Session {
     fn quiet(&mut self) {
         if self.told == Told::Nothing && self.outbox.len() == 0 && self.unsent.is_empty() {
             self.outbox.shrink();
+            self.ids.shrink();
             self.unsent.shrink_to_fit();
             self.completions.shrink_to_fit();
         }
@@ -337,8 +339,8 @@ impl Session {
     /// `n` bytes of the output were handed to the kernel.
     pub fn wrote(&mut self, now: Time, n: usize) {
         self.out.take(n);
-        self.keep_alive.wrote(now);
         let taken = self.out.taken();
+        self.keep_alive.wrote(now, taken);
         while let Some(unsent) = self.unsent.front().copied().filter(|u| u.end <= taken) {
             self.unsent.pop_front();
             self.finish(unsent.token, unsent.packet_id, Outcome::Sent);
