@@ -33,6 +33,10 @@ impl Conn {
         if due {
             st.at_once = false;
             st = self.begin(st, turn);
+            // A handler may have ended it again: then the turn that this asked for goes on.
+            if st.freed || st.closing.is_some() {
+                return st;
+            }
         }
         if matches!(st.link, Link::Resolving { .. }) {
             st = self.resolving(st, turn);
