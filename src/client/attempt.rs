@@ -25,6 +25,9 @@ impl Conn {
         mut st: MutexGuard<'a, State>,
         turn: &mut Turn<'_>,
     ) -> MutexGuard<'a, State> {
+        if st.freed {
+            return st;
+        }
         let due = match st.link {
             Link::Idle => st.at_once && st.wanted,
             Link::Waiting(at) => st.wanted && (st.at_once || at <= turn.now),
