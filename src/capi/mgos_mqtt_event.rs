@@ -47,7 +47,7 @@ pub const MGOS_MQTT_EV_PUBCOMP: u32 = 1 << 10;
 /// no wake-ups.
 pub const MGOS_MQTT_EV_POLL: u32 = 1 << 0;
 
-// Written out above because the header generator drops a constant that it cannot compute.
+// The header generation takes numbers only; that they are the client's is checked here.
 const _: () = {
     assert!(MGOS_MQTT_EV_CONNECTING == Kind::Connecting.bit());
     assert!(MGOS_MQTT_EV_CONNECT_RESULT == Kind::ConnectResult.bit());
