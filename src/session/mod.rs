@@ -422,7 +422,12 @@ impl Session {
     /// Payload bytes of QoS 1 and 2 messages that are not acknowledged, plus the bytes not yet
     /// written.
     pub fn unsent_bytes(&self) -> usize {
-        self.outbox.payload_bytes() + self.out.len()
+        // The message whose acknowledgement is being told still has its slot, but waits no more.
+        let told = match self.told {
+            Told::Acknowledged(slot) => self.outbox.get(slot).payload().len(),
+            _ => 0,
+        };
+        self.outbox.payload_bytes() - told + self.out.len()
     }
 
     /// QoS 1 and 2 messages waiting or in flight.
