@@ -323,11 +323,7 @@ struct mg_connection {
    */
   void *priv_1;
   /**
-   * The socket, -1 if there is none.
-   */
-  int sock;
-  /**
-   * The errno of the last failure.
+   * The errno of the last failed attempt, or 0.
    */
   int err;
   /**
@@ -361,6 +357,11 @@ struct mg_connection {
    */
   unsigned long flags;
 };
+
+/**
+ * Is called at the end of each round of the default loop, on the thread that drives it, with no lock held.
+ */
+typedef void (*mgos_poll_cb_t)(void *cb_arg);
 
 /**
  * What CONNECT says, for mg_send_mqtt_handshake_opt(). The strings are copied before that returns.
@@ -615,6 +616,20 @@ struct mg_mgr *mgos_get_mgr(void);
  * MGOS_MQTT_BUSY inside a handler.
  */
 int mongoose_poll(int ms);
+
+/**
+ * Calls `cb(cb_arg)` at the end of each round of the default loop, until mgos_remove_poll_cb(). It may call
+ * everything but what polls or waits.
+ *
+ * The caller's part: `cb` can be called with `cb_arg` until it is removed.
+ */
+void mgos_add_poll_cb(mgos_poll_cb_t cb, void *cb_arg);
+
+/**
+ * Takes back the newest mgos_add_poll_cb() with this function and argument. It may still be running on the
+ * thread that drives the loop when this returns, but is not called again.
+ */
+void mgos_remove_poll_cb(mgos_poll_cb_t cb, void *cb_arg);
 
 /**
  * Does nothing: every connection of this library speaks MQTT.

@@ -88,11 +88,8 @@ pub(super) const CONNECTION_KINDS: u32 = Kind::Poll.bit()
     | Kind::Close.bit();
 
 /// The kinds that a handler of mgos_mqtt_conn_sub() gets.
-pub(super) const SUBSCRIPTION_KINDS: u32 = Kind::Message.bit()
-    | Kind::SubAck.bit()
-    | Kind::PubAck.bit()
-    | Kind::PubComp.bit()
-    | Kind::Close.bit();
+pub(super) const SUBSCRIPTION_KINDS: u32 =
+    Kind::Message.bit() | Kind::SubAck.bit() | Kind::PubAck.bit() | Kind::PubComp.bit() | Kind::Close.bit();
 
 /// A handler of Mongoose events.
 pub(super) struct EventHandler {
@@ -157,7 +154,9 @@ impl Callback for EventHandler {
                 let mut at = self.owner.handle().timer_came();
                 self.tell(MG_EV_TIMER, ptr::from_mut(&mut at).cast());
             }
-            Event::ConnAck { .. } => self.packet(MG_EV_MQTT_CONNACK, mg_mqtt_message { len: 4, ..NO_MESSAGE }),
+            Event::ConnAck { .. } => {
+                self.packet(MG_EV_MQTT_CONNACK, mg_mqtt_message { len: 4, ..NO_MESSAGE })
+            }
             Event::Message(message) => {
                 let size =
                     publish_len(Version::V311, message.topic.len(), message.qos, 0, message.payload.len());
@@ -176,10 +175,8 @@ impl Callback for EventHandler {
             Event::PubAck(ack, _) => self.packet(MG_EV_MQTT_PUBACK, acknowledgement(ack)),
             Event::PubRec(ack) => self.packet(MG_EV_MQTT_PUBREC, acknowledgement(ack)),
             Event::PubComp(ack, _) => self.packet(MG_EV_MQTT_PUBCOMP, acknowledgement(ack)),
-            Event::PubRel(id) => self.packet(
-                MG_EV_MQTT_PUBREL,
-                mg_mqtt_message { message_id: *id, len: ACK_LEN, ..NO_MESSAGE },
-            ),
+            Event::PubRel(id) => self
+                .packet(MG_EV_MQTT_PUBREL, mg_mqtt_message { message_id: *id, len: ACK_LEN, ..NO_MESSAGE }),
             Event::SubAck { packet_id, code, .. } => {
                 let codes = [*code];
                 self.packet(
@@ -192,10 +189,8 @@ impl Callback for EventHandler {
                     },
                 );
             }
-            Event::UnsubAck(id) => self.packet(
-                MG_EV_MQTT_UNSUBACK,
-                mg_mqtt_message { message_id: *id, len: ACK_LEN, ..NO_MESSAGE },
-            ),
+            Event::UnsubAck(id) => self
+                .packet(MG_EV_MQTT_UNSUBACK, mg_mqtt_message { message_id: *id, len: ACK_LEN, ..NO_MESSAGE }),
             Event::Disconnect(_) => {
                 self.packet(MG_EV_MQTT_DISCONNECT, mg_mqtt_message { len: 2, ..NO_MESSAGE });
             }
@@ -280,8 +275,7 @@ impl Callback for NewEventHandler {
 pub(super) struct NcKeeper(pub(super) Owner);
 
 impl NcKeeper {
-    pub(super) const KINDS: u32 =
-        Kind::Connecting.bit() | Kind::ConnectResult.bit() | Kind::Close.bit();
+    pub(super) const KINDS: u32 = Kind::Connecting.bit() | Kind::ConnectResult.bit() | Kind::Close.bit();
 }
 
 impl Callback for NcKeeper {
@@ -322,7 +316,8 @@ impl ConnectHook for MgosHook {
         let client_id = c_string(params.client_id.as_bytes());
         let user = params.user.as_ref().map(|s| c_string(s.as_bytes()));
         let password = params.password.as_deref().map(c_string);
-        let will = params.will.as_ref().map(|(topic, payload, ..)| (c_string(topic.as_bytes()), c_string(payload)));
+        let will =
+            params.will.as_ref().map(|(topic, payload, ..)| (c_string(topic.as_bytes()), c_string(payload)));
         let (qos, retain) = params.will.as_ref().map_or((QoS::AtMostOnce, false), |w| (w.2, w.3));
         let pointer = |s: Option<&Vec<u8>>| s.map_or(ptr::null(), |s| s.as_ptr().cast::<c_char>());
         let clean = if params.clean_session { MG_MQTT_CLEAN_SESSION } else { 0 };

@@ -16,6 +16,7 @@ use core::slice;
 
 use super::boundary::{bytes, set_call_error, status, text, value};
 use super::handle::{self, conn_of};
+use super::poll_callback;
 use crate::client::ConnectParams;
 use crate::error::Code;
 use crate::session::RawAck;
@@ -56,9 +57,7 @@ pub struct mg_connection {
     pub mgr: *mut mg_mgr,
     /// Private: tells connections of this library from others.
     pub priv_1: *mut c_void,
-    /// The socket, -1 if there is none.
-    pub sock: c_int,
-    /// The errno of the last failure.
+    /// The errno of the last failed attempt, or 0.
     pub err: c_int,
     /// The receive limit in bytes, as configured. May be changed in a handler.
     pub recv_mbuf_limit: usize,
@@ -561,6 +560,27 @@ pub extern "C" fn mgos_get_mgr() -> *mut mg_mgr {
 #[unsafe(no_mangle)]
 pub extern "C" fn mongoose_poll(ms: c_int) -> c_int {
     status(|| handle::default_loop()?.poll(ms))
+}
+
+/// Is called at the end of each round of the default loop, on the thread that drives it, with no lock held.
+#[allow(non_camel_case_types)]
+pub type mgos_poll_cb_t = Option<unsafe extern "C" fn(cb_arg: *mut c_void)>;
+
+/// Calls `cb(cb_arg)` at the end of each round of the default loop, until mgos_remove_poll_cb(). It may call
+/// everything but what polls or waits.
+///
+/// # Safety
+/// `cb` can be called with `cb_arg` until it is removed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_add_poll_cb(cb: mgos_poll_cb_t, cb_arg: *mut c_void) {
+    status(|| poll_callback::add(cb.ok_or(Code::NullArgument)?, cb_arg));
+}
+
+/// Takes back the newest mgos_add_poll_cb() with this function and argument. It may still be running on the
+/// thread that drives the loop when this returns, but is not called again.
+#[unsafe(no_mangle)]
+pub extern "C" fn mgos_remove_poll_cb(cb: mgos_poll_cb_t, cb_arg: *mut c_void) {
+    status(|| poll_callback::remove(cb.ok_or(Code::NullArgument)?, cb_arg));
 }
 
 // -- raw MQTT -----------------------------------------------------------------------------------

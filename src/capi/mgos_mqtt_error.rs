@@ -156,7 +156,9 @@ pub unsafe extern "C" fn mgos_mqtt_conn_last_error_text(
 
 /// The text of the header's error enumeration, from the one table in `src/error.rs`.
 pub fn error_enum_text() -> String {
-    let mut text = String::from("/* What went wrong: 0 is success, everything else is negative. */\nenum mgos_mqtt_error {\n");
+    let mut text = String::from(
+        "/* What went wrong: 0 is success, everything else is negative. */\nenum mgos_mqtt_error {\n",
+    );
     for code in Code::ALL {
         text += &format!("  /* {} */\n  MGOS_MQTT_{} = {},\n", code.text(), code.name(), code.number());
     }

@@ -228,7 +228,10 @@ pub unsafe extern "C" fn mgos_mqtt_event_topic(ev: *const mgos_mqtt_event, len: 
 /// # Safety
 /// See mgos_mqtt_event_kind(); `len` is NULL or valid.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn mgos_mqtt_event_payload(ev: *const mgos_mqtt_event, len: *mut usize) -> *const c_void {
+pub unsafe extern "C" fn mgos_mqtt_event_payload(
+    ev: *const mgos_mqtt_event,
+    len: *mut usize,
+) -> *const c_void {
     let get = |event: &Event<'_>| match event {
         Event::Message(message) => Some((message.payload.as_ptr(), message.payload.len())),
         Event::Oversize { size, .. } => Some((core::ptr::null(), *size)),

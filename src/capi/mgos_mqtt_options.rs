@@ -10,9 +10,7 @@ use super::mgos_mqtt_conn::{create, mgos_mqtt_conn};
 use super::mgos_mqtt_loop::mgos_mqtt_loop;
 use super::profiles::fixed;
 use crate::client::ProfileSource;
-use crate::config::{
-    Backoff, OnSessionLoss, Overflow, Profile, Protocol, Resubscribe, Secret, Settings,
-};
+use crate::config::{Backoff, OnSessionLoss, Overflow, Profile, Protocol, Resubscribe, Secret, Settings};
 use crate::error::Code;
 use crate::time::Span;
 use std::sync::Arc;

@@ -7,6 +7,7 @@
 //! | `handle.rs`     | what stands behind the handles, and the default loop and connection |
 //! | `callbacks.rs`  | C functions as handlers of the client                               |
 //! | `profiles.rs`   | C configurations as the client's server profiles                    |
+//! | `poll_callback.rs` | functions that the loop calls at the end of each round            |
 //! | `config/`       | the configuration structure and the system configuration            |
 //! | `json/`         | the variadic functions and their formatter                          |
 #![allow(non_camel_case_types)]
@@ -16,6 +17,7 @@ mod callbacks;
 mod config;
 mod handle;
 mod json;
+mod poll_callback;
 mod profiles;
 
 pub mod mgos_config;

@@ -1,8 +1,8 @@
 //! Opening a connection, step by step, and what happens when one ends.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, MutexGuard};
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, MutexGuard};
 
 use super::event::{Event, Kind, Report};
 use super::reconnect::{Growth, Waits, jitter};
@@ -47,15 +47,14 @@ impl Conn {
     fn begin<'a>(&'a self, mut st: MutexGuard<'a, State>, turn: &mut Turn<'_>) -> MutexGuard<'a, State> {
         st.tried.clear();
         st.addresses.clear();
-        let active = st.reconnect.active();
-        let profile = match st.profiles.get(active).map(super::ProfileSource::snapshot) {
-            Some(Ok(profile)) => profile,
-            Some(Err(text)) => return self.cannot_begin(st, turn, Code::BadConfig, text),
-            None => return self.stay_down(st),
-        };
-        if !profile.enable || profile.server.is_none() {
-            return self.stay_down(st);
+        let Some((at, snapshot)) = st.next_profile() else { return self.stay_down(st) };
+        if at != st.reconnect.active() {
+            st.reconnect.select(at);
         }
+        let profile = match snapshot {
+            Ok(profile) => profile,
+            Err(text) => return self.cannot_begin(st, turn, Code::BadConfig, text),
+        };
         // The device id may have been set after the profile was made.
         let mut named = Profile::clone(&profile);
         named.name_client((self.context.default_client_id)().as_deref());
@@ -90,11 +89,11 @@ impl Conn {
         self.tell(st, |h, called| h.connection(Kind::Connecting, called), &Event::Connecting)
     }
 
-    /// The profile is disabled: there is nothing to try.
+    /// Every profile is disabled: there is nothing to try.
     fn stay_down<'a>(&'a self, mut st: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
         st.wanted = false;
         st.link = Link::Idle;
-        let text = "the active server profile is disabled or has no server".into();
+        let text = "no server profile is enabled and has a server".into();
         st.report = st.report(Code::Disabled, Phase::Usage, 0, text);
         st
     }
@@ -122,7 +121,9 @@ impl Conn {
             Some(Err(LookupError::NoResources)) => {
                 (Code::NoResources, "no thread could be started for the name service".into())
             }
-            Some(Err(error)) => (Code::DnsFailed, format!("the name in {host:?} cannot be resolved: {error}")),
+            Some(Err(error)) => {
+                (Code::DnsFailed, format!("the name in {host:?} cannot be resolved: {error}"))
+            }
             None if by.is_some_and(|by| by <= turn.now) => {
                 (Code::DnsTimeout, format!("the name service gave no answer for {host:?} in time"))
             }
@@ -200,7 +201,12 @@ impl Conn {
             return self.lock();
         }
         if let Err(code) = st.append_connect(&params) {
-            return self.cannot_begin(st, turn, code, "CONNECT could not be made from the configuration".into());
+            return self.cannot_begin(
+                st,
+                turn,
+                code,
+                "CONNECT could not be made from the configuration".into(),
+            );
         }
         st
     }
@@ -280,7 +286,11 @@ impl Conn {
         st.report = report.clone();
         if self.context.log.wants(Level::Warn) {
             let level = if report.code == Code::ClosedByClient { Level::Info } else { Level::Warn };
-            self.note(&mut st, level, format!("{}: {}", report.phase.name(), report.text));
+            let text = match report.phase {
+                Phase::None => report.text.clone(),
+                phase => format!("{}: {}", phase.name(), report.text),
+            };
+            self.note(&mut st, level, text);
         }
         self.context.driver.notify();
         if was_up {
@@ -393,15 +403,17 @@ impl State {
     pub(super) fn end_report(&mut self) -> Report {
         let phase = self.open_phase();
         let text = match phase {
-            Phase::Connect => "the server closed the connection instead of answering CONNECT; it may refuse \
-                               the protocol version, the client id or the credentials",
+            Phase::Connect => {
+                "the server closed the connection instead of answering CONNECT; it may refuse \
+                               the protocol version, the client id or the credentials"
+            }
             _ => Code::ClosedByServer.text(),
         };
         self.report(Code::ClosedByServer, phase, 0, text.into())
     }
 
     pub(super) fn closing_report(&mut self, code: Code) -> Report {
-        let phase = self.open_phase();
+        let phase = if code == Code::HookAborted { Phase::Connect } else { Phase::None };
         self.report(code, phase, 0, code.text().into())
     }
 

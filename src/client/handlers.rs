@@ -8,9 +8,9 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::Conn;
 use super::event::{Event, Kind};
 use super::topics::Topics;
-use super::Conn;
 use crate::wire::QoS;
 
 /// What an application registers. Dropping it releases the user data.
@@ -133,7 +133,11 @@ impl Handlers {
 
     /// Removes the newest subscription to `filter`, or the newest with this identity. `None` if there is
     /// none; otherwise the entry, and whether it was the filter's last.
-    pub(crate) fn unsubscribe(&mut self, filter: &str, identity: Option<Identity>) -> Option<(Removed, bool)> {
+    pub(crate) fn unsubscribe(
+        &mut self,
+        filter: &str,
+        identity: Option<Identity>,
+    ) -> Option<(Removed, bool)> {
         let all = self.subscriptions.get_mut(filter)?;
         let at = all.iter().position(|s| *s.filter == *filter)?;
         let entries = &mut all[at].entries;

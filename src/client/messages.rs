@@ -151,18 +151,15 @@ impl Conn {
     }
 
     /// Something may have been appended to the output. The first bytes after a quiet moment are written at
-    /// once, by the caller itself; what follows is collected for the loop. Inside a turn nothing is written:
-    /// its end does that.
+    /// once, by the caller itself; what follows is collected for the loop, and what comes inside a turn for its
+    /// end. Only a lot of output is written right away in any case.
     pub(super) fn output_grew(&self, st: &mut State) {
-        if st.in_turn || !matches!(st.link, Link::Open(_)) {
-            return;
-        }
         let waiting = st.session.output().len();
         self.output_level.store(waiting, Ordering::Relaxed);
-        if waiting == 0 {
+        if waiting == 0 || !matches!(st.link, Link::Open(_)) {
             return;
         }
-        if st.scheduled && waiting < WRITE_AT {
+        if (st.in_turn || st.scheduled) && waiting < WRITE_AT {
             return;
         }
         let now = self.context.driver.now();
@@ -185,6 +182,14 @@ impl Conn {
     pub(super) fn settle(&self, st: &mut State) {
         self.output_level.store(st.session.output().len(), Ordering::Relaxed);
         while st.session.take_completion().is_some() {}
+    }
+
+    /// Logs a warning about this connection.
+    pub fn warn(&self, text: &str) {
+        let mut st = self.lock();
+        if self.context.log.wants(Level::Warn) {
+            self.note(&mut st, Level::Warn, text.into());
+        }
     }
 
     pub(super) fn note(&self, st: &mut State, level: Level, text: String) {

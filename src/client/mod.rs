@@ -258,15 +258,11 @@ impl Conn {
     /// comes back as soon as that is done. Says why when it cannot even try.
     pub fn connect(&self) -> Result<(), Code> {
         let mut st = self.usable()?;
-        let active = st.reconnect.active();
-        let profile = match st.profiles.get(active).map(ProfileSource::snapshot) {
-            Some(Ok(profile)) => profile,
-            Some(Err(_)) => return Err(Code::BadConfig),
+        let profile = match st.next_profile() {
+            Some((_, Ok(profile))) => profile,
+            Some((_, Err(_))) => return Err(Code::BadConfig),
             None => return Err(Code::Disabled),
         };
-        if !profile.enable || profile.server.is_none() {
-            return Err(Code::Disabled);
-        }
         profile.address().map_err(|e| e.code)?;
         st.wanted = true;
         match st.link {
@@ -316,6 +312,11 @@ impl Conn {
         match st.link {
             Link::Idle => {}
             Link::Waiting(_) if come_back => {}
+            Link::Waiting(_) => {
+                // There is nothing to close: only the next attempt is taken back.
+                st.link = Link::Idle;
+                self.schedule(&mut st);
+            }
             _ => {
                 if graceful {
                     st.session.disconnect();
@@ -345,8 +346,11 @@ impl Conn {
         st.reconnect.select(0);
         let limits = session_limits(&st.settings, &snapshot);
         st.session.set_limits(limits);
-        let busy = !matches!(st.link, Link::Idle);
-        if busy {
+        if let Link::Waiting(_) = st.link {
+            // The next attempt takes the new profile, at once.
+            st.at_once = true;
+            self.schedule(&mut st);
+        } else if !matches!(st.link, Link::Idle) {
             st.session.disconnect();
             st.closing = Some(Closing { code: Code::Reconfigured, graceful: true, by: None });
             st.at_once = st.wanted && snapshot.enable;
@@ -450,7 +454,12 @@ impl Conn {
 
     /// Adds a handler for the events of this connection that `kinds` has the bits of. On an error the
     /// callback is disarmed: its user data stays the caller's.
-    pub fn add_handler(&self, identity: Identity, kinds: u32, callback: Box<dyn Callback>) -> Result<(), Code> {
+    pub fn add_handler(
+        &self,
+        identity: Identity,
+        kinds: u32,
+        callback: Box<dyn Callback>,
+    ) -> Result<(), Code> {
         let mut st = self.usable().inspect_err(|_| callback.disarm())?;
         st.handlers.add(identity, kinds, callback);
         self.poll_wanted(&mut st);
@@ -540,6 +549,16 @@ impl Conn {
 }
 
 impl State {
+    /// The profile for the next attempt: the active one, or if that is disabled the next that is not.
+    fn next_profile(&self) -> Option<(usize, Result<Arc<Profile>, String>)> {
+        let n = self.profiles.len();
+        let active = self.reconnect.active();
+        (0..n).map(|step| (active + step) % n).find_map(|at| match self.profiles[at].snapshot() {
+            Ok(profile) if !profile.enable || profile.server.is_none() => None,
+            snapshot => Some((at, snapshot)),
+        })
+    }
+
     fn report(&mut self, code: Code, phase: Phase, os: i32, text: String) -> Report {
         Report {
             code,

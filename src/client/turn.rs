@@ -84,7 +84,7 @@ impl Conn {
         if matches!(st.link, Link::Draining { .. }) {
             st = self.drain(st, turn);
         }
-        if st.at_once && matches!(st.link, Link::Idle | Link::Waiting(_)) && !st.freed {
+        if st.at_once && st.wanted && matches!(st.link, Link::Idle | Link::Waiting(_)) {
             turn.again();
         }
         st

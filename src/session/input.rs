@@ -26,7 +26,9 @@ impl Session {
     pub fn input(&mut self, now: Time, bytes: &[u8]) -> Result<Step, Failure> {
         self.step(now, bytes).map_err(|failure| match self.state {
             // Whatever a server of another protocol says, it is not a CONNACK.
-            State::Connecting if failure.code == Code::Protocol => Failure { code: Code::NotConnack, ..failure },
+            State::Connecting if failure.code == Code::Protocol => {
+                Failure { code: Code::NotConnack, ..failure }
+            }
             _ => failure,
         })
     }
@@ -99,8 +101,7 @@ impl Session {
             return Ok(Some(Event::ConnAck { session_present, code }));
         }
         // MQTT 3.1 cannot say it: there a session is kept unless it was asked to be clean.
-        let session_present =
-            if self.version == wire::Version::V31 { !self.clean } else { session_present };
+        let session_present = if self.version == wire::Version::V31 { !self.clean } else { session_present };
         self.state = State::Up;
         self.keep_alive.start(now, self.keep_alive_interval, self.ping_reply);
         if !session_present {
@@ -265,7 +266,10 @@ impl Session {
     /// does not send it again and again; nothing else can be that large.
     fn oversize(&mut self, header: &Header, bytes: &[u8]) -> Result<Step, Failure> {
         if header.packet != PacketType::Publish {
-            return Err(Failure::new(Code::Oversize, "a packet other than PUBLISH is over the receive limit"));
+            return Err(Failure::new(
+                Code::Oversize,
+                "a packet other than PUBLISH is over the receive limit",
+            ));
         }
         let Some(head) = wire::PublishHead::decode(header, bytes)? else { return Ok(MORE) };
         self.inbound.skip = header.total() - head.len;

@@ -114,7 +114,6 @@ impl KeepAlive {
     }
 
     fn rearm(&mut self) {
-        self.check_at =
-            (self.interval > Span::ZERO).then(|| self.last_in.min(self.last_out) + self.interval);
+        self.check_at = (self.interval > Span::ZERO).then(|| self.last_in.min(self.last_out) + self.interval);
     }
 }

@@ -309,7 +309,8 @@ impl Outbox {
     }
 
     fn recycle(&mut self, mut body: Vec<u8>) {
-        if self.pool.len() < POOL_MAX && body.capacity() <= POOL_MAX_BYTES && self.pool.try_reserve(1).is_ok() {
+        if self.pool.len() < POOL_MAX && body.capacity() <= POOL_MAX_BYTES && self.pool.try_reserve(1).is_ok()
+        {
             body.clear();
             self.pool.push(body);
         }

@@ -23,7 +23,6 @@ static SECTIONS: Shared = Shared([UnsafeCell::new(c_struct::zero()), UnsafeCell:
 
 static LOCK: Mutex<State> = Mutex::new(State {
     ready: false,
-    generation: 0,
     stdout_topic: ptr::null(),
     stderr_topic: ptr::null(),
     device_id: ptr::null(),
@@ -34,7 +33,6 @@ struct State {
     /// Whether the structs have their defaults: a `static` cannot hold them, because a default
     /// string is known by its address.
     ready: bool,
-    generation: u64,
     stdout_topic: *const c_char,
     stderr_topic: *const c_char,
     device_id: *const c_char,
@@ -58,11 +56,6 @@ impl System {
             state.ready = true;
         }
         System(state)
-    }
-
-    /// Counts the changes.
-    pub(in crate::capi) fn generation(&self) -> u64 {
-        self.0.generation
     }
 
     /// The address of a struct, the same for the life of the process.
@@ -137,7 +130,6 @@ impl System {
             unsafe { c_text::free(place) };
         }
         *place = copy;
-        self.0.generation += 1;
         Ok(())
     }
 
@@ -145,7 +137,6 @@ impl System {
     pub(in crate::capi) fn set_int(&mut self, key: Key, number: c_int) -> Result<(), Code> {
         let Slot::Int(place) = self.slot(key) else { return Err(Code::BadArgument) };
         *place = number;
-        self.0.generation += 1;
         Ok(())
     }
 
@@ -153,7 +144,6 @@ impl System {
     pub(in crate::capi) fn set_double(&mut self, key: Key, number: f64) -> Result<(), Code> {
         let Slot::Double(place) = self.slot(key) else { return Err(Code::BadArgument) };
         *place = number;
-        self.0.generation += 1;
         Ok(())
     }
 
@@ -184,7 +174,6 @@ impl System {
                 _ => {}
             }
         }
-        self.0.generation += u64::from(!changes.is_empty());
         Ok(())
     }
 
@@ -279,11 +268,6 @@ pub(crate) fn snapshot(id: SectionId) -> Result<Profile, ConfigError> {
     unsafe { c_struct::profile_from_c(&raw const section) }.map_err(|e| e.in_section(id.name()))
 }
 
-/// A number that grows with every change; a snapshot taken at an equal number is still current.
-pub(crate) fn generation() -> u64 {
-    System::lock().generation()
-}
-
 /// The section that this pointer is a live reference to: what `mgos_sys_config_get_mqtt()` and
 /// `mgos_sys_config_get_mqtt1()` returned.
 pub(crate) fn is_sys_pointer(cfg: *const mgos_config_mqtt) -> Option<SectionId> {
@@ -293,12 +277,6 @@ pub(crate) fn is_sys_pointer(cfg: *const mgos_config_mqtt) -> Option<SectionId> 
 /// The device id, the client id of profiles that have none.
 pub(crate) fn device_id() -> Result<Option<String>, ConfigError> {
     System::lock().text(Key::DeviceId)
-}
-
-/// Where log messages for standard output (1) and standard error (2) are published.
-pub(crate) fn log_topics() -> Result<[Option<String>; 2], ConfigError> {
-    let mut system = System::lock();
-    Ok([system.text(Key::StdoutTopic)?, system.text(Key::StderrTopic)?])
 }
 
 /// The key that C names by two numbers.

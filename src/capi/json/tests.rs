@@ -9,6 +9,7 @@ use super::publish::recorder::{Published, error, published};
 use crate::capi::mgos_json::json_out;
 use crate::error::Code;
 
+#[allow(improper_ctypes, reason = "handles are opaque to C")]
 unsafe extern "C" {
     fn mgos_mqtt_pubf(topic: *const c_char, qos: c_int, retain: bool, fmt: *const c_char, ...) -> u16;
     fn mgos_mqtt_conn_pubf(
