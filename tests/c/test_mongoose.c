@@ -606,7 +606,7 @@ static void on_library_event_close(struct mgos_mqtt_conn *c, const struct mgos_m
 static void close_at(void **state, int at, unsigned long flag) {
   struct client *client = *state;
   struct closer closer = {client, at, flag, false};
-  const char *bye = (flag & MG_F_CLOSE_IMMEDIATELY) != 0 ? "" : "e0 00";
+  bool softly = (flag & MG_F_CLOSE_IMMEDIATELY) == 0;
   if (at == MG_EV_MQTT_CONNACK) {
     mgos_mqtt_conn_add_handler(client->c, on_event_close, &closer);
     peer_greet(client->peer);
@@ -629,15 +629,15 @@ static void close_at(void **state, int at, unsigned long flag) {
       mgos_mqtt_conn_pub(client->c, "t", mg_mk_str("x"), 2, false);
       peer_expect(client->peer, "34 @ ='t' 0001 'x'");
       peer_send(client->peer, "50 02 0001");
-      peer_expect(client->peer, "62 02 0001");
+      /* Closing at once comes before everything that is not written yet. */
+      if (softly || at == MG_EV_MQTT_PUBCOMP) peer_expect(client->peer, "62 02 0001");
       if (at == MG_EV_MQTT_PUBCOMP) peer_send(client->peer, "70 02 0001");
       break;
     case MG_EV_MQTT_PUBREL:
-      mgos_mqtt_conn_unsub(client->c, "none");
       peer_send(client->peer, "34 @ ='t' 0001 'x'");
       peer_expect(client->peer, "50 02 0001");
       peer_send(client->peer, "62 02 0001");
-      peer_expect(client->peer, "70 02 0001");
+      if (softly) peer_expect(client->peer, "70 02 0001");
       break;
     case MG_EV_TIMER:
       mg_set_timer(mgos_mqtt_conn_nc(client->c), mg_time() + 0.01);
@@ -645,7 +645,7 @@ static void close_at(void **state, int at, unsigned long flag) {
     default:
       break;
   }
-  peer_expect(client->peer, "%s", bye);
+  if (softly) peer_expect(client->peer, "e0 00");
   peer_expect_end(client->peer);
   peer_accept(client->peer);
   peer_take(client->peer, MG_MQTT_CMD_CONNECT, NULL);
@@ -780,9 +780,9 @@ static void fields_of_the_application_stay(void **state) {
 /* The words that follow `prefix` at the start of the lines of a file, one a line. */
 static char *names_in(const char *file, const char *prefix) {
   char line[256], *names = calloc(1, 8192);
-  FILE *in = fopen(file, "r");
+  FILE *in = file == NULL ? NULL : fopen(file, "r");
   assert_non_null(names);
-  if (in == NULL) fail_msg("cannot read %s", file);
+  if (in == NULL) fail_msg("cannot read %s", file == NULL ? "MG_NAMES and MG_HEADER" : file);
   while (fgets(line, sizeof(line), in) != NULL) {
     size_t n = strlen(prefix);
     if (strncmp(line, prefix, n) != 0 || strncmp(line + n, "mg_", 3) != 0) continue;
