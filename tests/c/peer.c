@@ -41,6 +41,7 @@ struct peer {
   struct step *first, **last; /* steps to be done; the first is being done */
   bool stopping;
   bool failed;
+  bool served; /* peer_serve() is to end */
   int accepted;
   char message[2048]; /* why it failed */
   char address[32];
@@ -388,6 +389,8 @@ static bool perform(struct peer *p, const struct step *step) {
       return take(p, step);
     case PEER_RUN:
       return step->fn(p, step->arg);
+    case PEER_SERVE:
+      return serve(p);
     case PEER_END:
       return end(p);
     case PEER_CLOSE:
@@ -397,6 +400,100 @@ static bool perform(struct peer *p, const struct step *step) {
       return reset(p);
   }
   return false;
+}
+
+/* Answers one packet; false to end the connection. */
+static bool answer(struct peer *p, const struct peer_packet *packet) {
+  unsigned char ack[64] = {0, 2, 0, 0};
+  unsigned char rest[1024];
+  size_t at = 2, n = 0;
+  ack[2] = (unsigned char) (packet->id >> 8);
+  ack[3] = (unsigned char) packet->id;
+  switch (packet->type) {
+    case MG_MQTT_CMD_CONNECT:
+      return peer_write(p, "\x20\x02\x00\x00", 4) && peer_write(p, "\x30\x0a\x00\x08greeting", 12) &&
+             peer_write(p, "\x34\x0c\x00\x08greeting\x00\x09", 14);
+    case MG_MQTT_CMD_PUBLISH:
+      if (strcmp(packet->topic, "hang up") == 0) return false;
+      ack[0] = (packet->flags & 6) == 2 ? 0x40 : 0x50;
+      if ((packet->flags & 6) != 0 && !peer_write(p, ack, 4)) return false;
+      n = packet->body_len < 120 ? packet->body_len : 120;
+      rest[0] = 0x30;
+      rest[1] = (unsigned char) n;
+      memcpy(rest + 2, packet->body, n);
+      return peer_write(p, rest, n + 2);
+    case MG_MQTT_CMD_PUBREC:
+      ack[0] = 0x62;
+      return peer_write(p, ack, 4);
+    case MG_MQTT_CMD_PUBREL:
+      ack[0] = 0x70;
+      return peer_write(p, ack, 4);
+    case MG_MQTT_CMD_SUBSCRIBE:
+      for (n = 4; at + 2 < packet->body_len && n < sizeof(ack); n++) {
+        at += 2 + ((size_t) packet->body[at] << 8 | packet->body[at + 1]);
+        ack[n] = packet->body[at++];
+      }
+      ack[0] = 0x90;
+      ack[1] = (unsigned char) (n - 2);
+      return peer_write(p, ack, n);
+    case MG_MQTT_CMD_UNSUBSCRIBE:
+      ack[0] = 0xb0;
+      return peer_write(p, ack, 4);
+    case MG_MQTT_CMD_PINGREQ:
+      return peer_write(p, "\xd0\x00", 2);
+    default:
+      return packet->type != MG_MQTT_CMD_DISCONNECT;
+  }
+}
+
+static bool serve(struct peer *p) {
+  int on = 1;
+  for (;;) {
+    struct pollfd fds[3];
+    struct peer_packet packet;
+    unsigned char byte;
+    fds[0].fd = p->listener;
+    fds[1].fd = p->wake[0];
+    fds[2].fd = p->fd;
+    fds[0].events = fds[1].events = fds[2].events = POLLIN;
+    fds[0].revents = fds[1].revents = fds[2].revents = 0;
+    if (poll(fds, 3, -1) < 0 && errno != EINTR) return failed(p, "poll: %s", strerror(errno));
+    p->by = test_now_ms() + TEST_DEADLINE_MS;
+    if (fds[1].revents != 0) {
+      bool ended;
+      pthread_mutex_lock(&p->lock);
+      ended = p->served;
+      p->served = false;
+      pthread_mutex_unlock(&p->lock);
+      if (!ended) return failed(p, "the test ended before: peer_serve_end()");
+      if (read(p->wake[0], &byte, 1) != 1) die("read");
+      shut(p);
+      return true;
+    }
+    if (fds[2].revents != 0) {
+      ssize_t n = recv(p->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+      if (n <= 0 || !peer_packet(p, &packet) || !answer(p, &packet)) {
+        /* Whatever a client does, this server goes on. */
+        pthread_mutex_lock(&p->lock);
+        p->failed = false;
+        pthread_mutex_unlock(&p->lock);
+        shut(p);
+      }
+    } else if (fds[0].revents != 0) {
+      shut(p);
+      p->fd = accept(p->listener, NULL, NULL);
+      if (p->fd >= 0) setsockopt(p->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    }
+  }
+}
+
+void peer_serve_end(struct peer *p) {
+  pthread_mutex_lock(&p->lock);
+  p->served = true;
+  if (write(p->wake[1], "", 1) != 1) die("write");
+  while (p->served && !p->failed) pthread_cond_wait(&p->changed, &p->lock);
+  while (p->first != NULL && !p->failed) pthread_cond_wait(&p->changed, &p->lock);
+  pthread_mutex_unlock(&p->lock);
 }
 
 static void forget(struct step *step) {
@@ -415,7 +512,12 @@ static void *run(void *arg) {
     pthread_mutex_unlock(&p->lock);
     if (!perform(p, step)) failed(p, "the step failed");
     pthread_mutex_lock(&p->lock);
-    if (p->failed) continue; /* what is left stays, and is freed by peer_stop() */
+    if (p->failed) {
+      /* What is left stays, and is freed by peer_stop(); the client need not wait. */
+      shut(p);
+      pthread_cond_broadcast(&p->changed);
+      continue;
+    }
     p->first = step->next;
     if (p->first == NULL) p->last = &p->first;
     forget(step);

@@ -49,6 +49,7 @@ enum peer_step {
   PEER_SEND_SLOWLY,
   PEER_TAKE,
   PEER_RUN,
+  PEER_SERVE,
   PEER_END,
   PEER_CLOSE,
   PEER_RESET
@@ -85,6 +86,11 @@ void peer_add_run(struct peer *p, const char *file, int line, peer_fn fn, void *
 #define peer_take(p, type, out) peer_add_take(p, __FILE__, __LINE__, type, out)
 /* Runs a function as a step. */
 #define peer_run(p, fn, arg) peer_add_run(p, __FILE__, __LINE__, fn, arg)
+/* Is a small server from here on, for any number of connections one after the other: answers everything, sends the
+   messages of a client back to it as QoS 0, and after each CONNACK a QoS 0 and a QoS 2 message to "greeting". A message
+   to "hang up" closes the connection. Until peer_serve_end(). */
+#define peer_serve(p) peer_add(p, PEER_SERVE, __FILE__, __LINE__, NULL)
+void peer_serve_end(struct peer *p);
 /* Expects that the client closes its side and sent nothing before; then closes too. */
 #define peer_expect_end(p) peer_add(p, PEER_END, __FILE__, __LINE__, NULL)
 /* Closes. */
