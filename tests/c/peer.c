@@ -374,34 +374,6 @@ static bool reset(struct peer *p) {
   return true;
 }
 
-static bool perform(struct peer *p, const struct step *step) {
-  p->now = step;
-  p->by = test_now_ms() + TEST_DEADLINE_MS - 2000;
-  switch (step->kind) {
-    case PEER_ACCEPT:
-      return welcome(p);
-    case PEER_EXPECT:
-      return expect(p, step);
-    case PEER_SEND:
-    case PEER_SEND_SLOWLY:
-      return transmit(p, step);
-    case PEER_TAKE:
-      return take(p, step);
-    case PEER_RUN:
-      return step->fn(p, step->arg);
-    case PEER_SERVE:
-      return serve(p);
-    case PEER_END:
-      return end(p);
-    case PEER_CLOSE:
-      shut(p);
-      return true;
-    case PEER_RESET:
-      return reset(p);
-  }
-  return false;
-}
-
 /* Answers one packet; false to end the connection. */
 static bool answer(struct peer *p, const struct peer_packet *packet) {
   unsigned char ack[64] = {0, 2, 0, 0};
@@ -487,13 +459,32 @@ static bool serve(struct peer *p) {
   }
 }
 
-void peer_serve_end(struct peer *p) {
-  pthread_mutex_lock(&p->lock);
-  p->served = true;
-  if (write(p->wake[1], "", 1) != 1) die("write");
-  while (p->served && !p->failed) pthread_cond_wait(&p->changed, &p->lock);
-  while (p->first != NULL && !p->failed) pthread_cond_wait(&p->changed, &p->lock);
-  pthread_mutex_unlock(&p->lock);
+static bool perform(struct peer *p, const struct step *step) {
+  p->now = step;
+  p->by = test_now_ms() + TEST_DEADLINE_MS - 2000;
+  switch (step->kind) {
+    case PEER_ACCEPT:
+      return welcome(p);
+    case PEER_EXPECT:
+      return expect(p, step);
+    case PEER_SEND:
+    case PEER_SEND_SLOWLY:
+      return transmit(p, step);
+    case PEER_TAKE:
+      return take(p, step);
+    case PEER_RUN:
+      return step->fn(p, step->arg);
+    case PEER_SERVE:
+      return serve(p);
+    case PEER_END:
+      return end(p);
+    case PEER_CLOSE:
+      shut(p);
+      return true;
+    case PEER_RESET:
+      return reset(p);
+  }
+  return false;
 }
 
 static void forget(struct step *step) {
@@ -586,6 +577,15 @@ bool peer_stop(struct peer *p) {
   free(p->body);
   free(p);
   return fine;
+}
+
+void peer_serve_end(struct peer *p) {
+  pthread_mutex_lock(&p->lock);
+  p->served = true;
+  if (write(p->wake[1], "", 1) != 1) die("write");
+  while (p->served && !p->failed) pthread_cond_wait(&p->changed, &p->lock);
+  while (p->first != NULL && !p->failed) pthread_cond_wait(&p->changed, &p->lock);
+  pthread_mutex_unlock(&p->lock);
 }
 
 const char *peer_address(const struct peer *p) {

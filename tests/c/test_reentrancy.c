@@ -156,7 +156,8 @@ static void act(struct scene *scene) {
 static void enter(struct scene *scene, enum site site) {
   scene->depth++;
   scene->nested += scene->depth > 1;
-  scene->late += scene->freed > 0;
+  /* The log belongs to the loop, and each destructor to its own registration. */
+  if (site != AT_LOG && site != AT_DESTRUCTOR) scene->late += scene->freed > 0;
   if (site == scene->site) act(scene);
   scene->depth--;
 }
