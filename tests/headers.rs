@@ -346,15 +346,18 @@ fn every_module_has_a_row_and_a_header() {
     assert_eq!(rows, present(), "rows of HEADERS (left) and include/*.h (right)");
 }
 
-/// cbindgen leaves out, without a word, a constant whose value it cannot work out.
+/// cbindgen leaves out without a word what it cannot evaluate.
 #[test]
 fn every_public_constant_is_in_its_header() {
     for header in HEADERS {
         let rust = fs::read_to_string(rust_file(header.name)).unwrap();
-        let c = fs::read_to_string(root().join("include").join(format!("{}.h", header.name))).unwrap();
-        let names = rust.lines().filter_map(|line| line.strip_prefix("pub const ")?.split(':').next());
-        let missing: Vec<_> = names.filter(|name| !c.contains(&format!("#define {name} "))).collect();
-        assert!(missing.is_empty(), "not in include/{}.h: {missing:?}", header.name);
+        let text = generate_row(header);
+        for line in rust.lines() {
+            let Some(name) = line.strip_prefix("pub const ").and_then(|rest| rest.split(':').next()) else {
+                continue;
+            };
+            assert!(text.contains(&format!("#define {name} ")), "{name} is not in {}.h", header.name);
+        }
     }
 }
 

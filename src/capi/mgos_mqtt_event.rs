@@ -47,7 +47,7 @@ pub const MGOS_MQTT_EV_PUBCOMP: u32 = 1 << 10;
 /// no wake-ups.
 pub const MGOS_MQTT_EV_POLL: u32 = 1 << 0;
 
-// Written as numbers above: cbindgen leaves out, without a word, what it cannot evaluate.
+// The header generation takes numbers only; that they are the client's is checked here.
 const _: () = {
     assert!(MGOS_MQTT_EV_CONNECTING == Kind::Connecting.bit());
     assert!(MGOS_MQTT_EV_CONNECT_RESULT == Kind::ConnectResult.bit());
@@ -306,7 +306,7 @@ pub unsafe extern "C" fn mgos_mqtt_event_packet_id(ev: *const mgos_mqtt_event) -
 pub unsafe extern "C" fn mgos_mqtt_event_code(ev: *const mgos_mqtt_event) -> c_int {
     let get = |event: &Event<'_>| match event {
         Event::ConnectResult { connack, .. } => connack.map(c_int::from),
-        Event::SubAck { codes, .. } => codes.first().map(|code| c_int::from(*code)),
+        Event::SubAck { code, .. } => Some(c_int::from(*code)),
         _ => None,
     };
     // SAFETY: promised by the caller.
