@@ -12,6 +12,7 @@
  *   both are closed
  */
 #include <mgos_mqtt.h>
+#include <mgos_mqtt_options.h>
 #include <stdio.h>
 
 struct peer {

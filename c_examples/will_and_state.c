@@ -75,8 +75,10 @@ int main(int argc, char **argv) {
   ok = see("online");
 
   if (ok) {
-    printf("the device says good-bye\n"); /* what was published is written before DISCONNECT: no will */
-    mgos_mqtt_conn_pub(device, STATE, mg_mk_str("offline"), 1, true);
+    /* Written before DISCONNECT, which takes the will back. QoS 0, as nobody would wait for an
+     * acknowledgement: a QoS 1 message without one is sent again with the next connection. */
+    printf("the device says good-bye\n");
+    mgos_mqtt_conn_pub(device, STATE, mg_mk_str("offline"), 0, true);
     mgos_mqtt_conn_disconnect(device);
     ok = see("offline");
   }
