@@ -84,7 +84,7 @@ struct mgos_mqtt_conn *mgos_mqtt_conn_create2(int conn_id,
  * returns; until every user-data destructor ran, user data may be in use. If nobody drives the loop, all of
  * it has happened when the call returns. Ignores NULL. From inside a handler of the same connection, too.
  *
- * The global connection cannot be freed; see mgos_mqtt_global_disconnect().
+ * The global connection is ended by mgos_mqtt_deinit() instead.
  *
  * The caller's part: `c` is NULL or a connection that was not freed.
  */

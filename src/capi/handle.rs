@@ -4,7 +4,7 @@ use core::cell::UnsafeCell;
 use core::ffi::{c_int, c_void};
 use core::ptr;
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use once_cell::sync::OnceCell;
@@ -55,13 +55,15 @@ unsafe impl Sync for Handle {}
 unsafe impl Send for Handle {}
 
 static DEFAULT_LOOP: OnceCell<Arc<LoopHandle>> = OnceCell::new();
-static GLOBAL: OnceCell<SharedPtr> = OnceCell::new();
+/// The global connection; NULL before its first use. Written under `GLOBAL_CHANGES`.
+static GLOBAL: AtomicPtr<Handle> = AtomicPtr::new(ptr::null_mut());
+static GLOBAL_CHANGES: Mutex<()> = Mutex::new(());
 
 /// A pointer that any thread may hold.
 #[derive(Clone, Copy)]
 struct SharedPtr(*mut Handle);
 
-// SAFETY: the handle behind it is Sync, and the global connection is never freed.
+// SAFETY: the handle behind it is Sync, and leaves the list before it ends.
 unsafe impl Send for SharedPtr {}
 // SAFETY: as above.
 unsafe impl Sync for SharedPtr {}
@@ -176,24 +178,43 @@ pub(super) fn is_default(handle: &LoopHandle) -> bool {
 
 /// Whether this is the global connection.
 pub(super) fn is_global(handle: *mut mgos_mqtt_conn) -> bool {
-    GLOBAL.get().is_some_and(|global| global.0 == handle.cast())
+    GLOBAL.load(Ordering::Acquire) == handle.cast()
 }
 
 /// The global connection, made on first use. It has the system configuration's profiles, and connects by
 /// itself in the loop's first round if they are enabled.
 pub(super) fn global() -> Result<&'static Handle, Code> {
-    let pointer = GLOBAL.get_or_try_init(|| {
-        let home = default_loop()?.clone();
-        let profiles = [SectionId::Mqtt, SectionId::Mqtt1].map(profiles::live);
-        let handle = create(home, 0, profiles.into(), Settings::default())?.cast::<Handle>();
-        // SAFETY: just made, and never freed.
-        unsafe { &*handle }.conn.connect_by_itself();
-        Ok::<_, Code>(SharedPtr(handle))
-    })?;
-    // SAFETY: made above; the global connection is never freed.
-    let handle = unsafe { &*pointer.0 };
+    let mut handle = GLOBAL.load(Ordering::Acquire);
+    if handle.is_null() {
+        handle = make_global()?;
+    }
+    // SAFETY: made by make_global, and given up by mgos_mqtt_deinit() only, which no other call may overlap.
+    let handle = unsafe { &*handle };
     handle.conn()?;
     Ok(handle)
+}
+
+fn make_global() -> Result<*mut Handle, Code> {
+    let _changes = lock(&GLOBAL_CHANGES);
+    let made = GLOBAL.load(Ordering::Acquire);
+    if !made.is_null() {
+        return Ok(made);
+    }
+    let profiles = [SectionId::Mqtt, SectionId::Mqtt1].map(profiles::live);
+    let home = default_loop()?.clone();
+    let handle = create(home, 0, profiles.into(), Settings::default())?.cast::<Handle>();
+    // SAFETY: just made.
+    unsafe { &*handle }.conn.connect_by_itself();
+    GLOBAL.store(handle, Ordering::Release);
+    Ok(handle)
+}
+
+/// Ends the global connection, if there is one; the next use makes another.
+pub(super) fn end_global() -> Option<Arc<Conn>> {
+    let _changes = lock(&GLOBAL_CHANGES);
+    let handle = GLOBAL.swap(ptr::null_mut(), Ordering::AcqRel);
+    // SAFETY: made by make_global, and given up just now.
+    (!handle.is_null()).then(|| unsafe { Handle::free(handle) })
 }
 
 impl Handle {
@@ -272,13 +293,13 @@ impl Handle {
     pub(super) unsafe fn free(handle: *mut Handle) -> Arc<Conn> {
         // SAFETY: promised by the caller.
         let owner = unsafe { Box::from_raw(handle) };
-        lock(&owner.home.handles).remove(&handle.addr());
         let conn = owner.conn.clone();
         if owner.forks == forks() {
+            lock(&owner.home.handles).remove(&handle.addr());
             conn.free(Some(owner));
         } else {
-            // The loop is the parent's. Nothing may be sent and no set of sockets touched; only this
-            // process's own copies are given up, which closes them.
+            // The loop is the parent's: nothing may be sent, and no set of sockets touched.
+            conn.close_after_fork();
             core::mem::forget(owner);
         }
         conn

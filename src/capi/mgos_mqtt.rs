@@ -15,10 +15,10 @@ use core::ffi::{c_char, c_int, c_void};
 
 use super::boundary::{status, text, value};
 use super::callbacks::{CONNECTION_KINDS, SUBSCRIPTION_KINDS, UserData, event_handler, message_handler};
-use super::handle::{Handle, global};
+use super::handle::{Handle, end_global, global};
 use super::mgos_config::mgos_config_mqtt;
 use super::mgos_mongoose::{mg_connection, mg_event_handler_t};
-use super::mgos_mqtt_conn::{mgos_mqtt_conn, mgos_mqtt_connect_fn_t, publish, unsubscribe};
+use super::mgos_mqtt_conn::{mgos_mqtt_conn, mgos_mqtt_connect_fn_t, publish, unsubscribe, wait_until_gone};
 use super::profiles::source as profile_source;
 use crate::client::Kind;
 use crate::error::Code;
@@ -46,6 +46,20 @@ pub type sub_handler_t = Option<
 #[unsafe(no_mangle)]
 pub extern "C" fn mgos_mqtt_init() -> bool {
     value(false, || global().map(|_| true))
+}
+
+/// Ends the global connection with everything that was registered on it, as mgos_mqtt_conn_free_wait() does,
+/// and waits at most `timeout_ms` milliseconds for that (negative: without limit). For the end of a program
+/// that wants all memory back; the next use of the global connection makes another one.
+///
+/// Returns 0, MGOS_MQTT_TIMED_OUT, or MGOS_MQTT_BUSY inside a callback (it ends all the same). No other call on
+/// the global connection may run at the same time.
+#[unsafe(no_mangle)]
+pub extern "C" fn mgos_mqtt_deinit(timeout_ms: c_int) -> c_int {
+    status(|| match end_global() {
+        Some(conn) => wait_until_gone(&conn, timeout_ms),
+        None => Ok(()),
+    })
 }
 
 /// The handle of the global connection, for every function that takes one. NULL without memory or file

@@ -25,7 +25,7 @@ use super::mgos_config::mgos_config_mqtt;
 use super::mgos_mongoose::{mg_connection, mg_event_handler_t, mg_send_mqtt_handshake_opts, mg_str};
 use super::mgos_mqtt_loop::mgos_mqtt_ud_free_fn_t;
 use super::profiles::source as profile_source;
-use crate::client::{ConnectHook, ProfileSource};
+use crate::client::{Conn, ConnectHook, ProfileSource};
 use crate::config::Settings;
 use crate::error::Code;
 use crate::session::Publication;
@@ -133,7 +133,7 @@ pub(super) fn keep_nc(handle: &Handle) -> Result<(), Code> {
 /// returns; until every user-data destructor ran, user data may be in use. If nobody drives the loop, all of
 /// it has happened when the call returns. Ignores NULL. From inside a handler of the same connection, too.
 ///
-/// The global connection cannot be freed; see mgos_mqtt_global_disconnect().
+/// The global connection is ended by mgos_mqtt_deinit() instead.
 ///
 /// # Safety
 /// `c` is NULL or a connection that was not freed.
@@ -162,14 +162,19 @@ pub unsafe extern "C" fn mgos_mqtt_conn_free_wait(c: *mut mgos_mqtt_conn, timeou
         }
         // SAFETY: not NULL, and promised by the caller.
         let conn = unsafe { Handle::free(c.cast()) };
-        if conn.is_gone() || timeout_ms == 0 {
-            return Ok(());
-        }
-        let driver = &conn.context().driver;
-        let deadline = u64::try_from(timeout_ms).ok().map(|ms| driver.now() + Span::millis(ms));
-        let gone = driver.wait(deadline, &mut || conn.is_gone()).map_err(super::handle::drive_code)?;
-        if gone || conn.is_gone() { Ok(()) } else { Err(Code::TimedOut) }
+        wait_until_gone(&conn, timeout_ms)
     })
+}
+
+/// Waits until everything that the end of a connection brings has happened.
+pub(super) fn wait_until_gone(conn: &Conn, timeout_ms: c_int) -> Result<(), Code> {
+    if conn.is_gone() || timeout_ms == 0 {
+        return Ok(());
+    }
+    let driver = &conn.context().driver;
+    let deadline = u64::try_from(timeout_ms).ok().map(|ms| driver.now() + Span::millis(ms));
+    let gone = driver.wait(deadline, &mut || conn.is_gone()).map_err(super::handle::drive_code)?;
+    if gone || conn.is_gone() { Ok(()) } else { Err(Code::TimedOut) }
 }
 
 /// The connection that an `nc` belongs to; NULL for NULL and for what is not an `nc` of this library.

@@ -503,6 +503,14 @@ impl Conn {
         self.context.driver.try_drive(|| self.tear_down());
     }
 
+    /// In the child of a fork: closes this process's copy of the socket and touches nothing that the parent
+    /// shares. The memory is given up: a lock may be held by a thread that does not exist here.
+    pub fn close_after_fork(&self) {
+        if let Ok(mut st) = self.state.try_lock() {
+            st.link = Link::Idle;
+        }
+    }
+
     /// Whether everything that [`free`](Conn::free) started has happened.
     pub fn is_gone(&self) -> bool {
         self.gone.load(Ordering::Acquire)
