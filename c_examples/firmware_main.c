@@ -89,7 +89,7 @@ static void send_telemetry(void) {
   printf("sent telemetry %d\n", ++telemetry);
   if (telemetry % 2 != 0 || telemetry > 6) return;
   command = commands[telemetry / 2 - 1];
-  mgos_mqtt_pub(DEVICE "command", command, strlen(command), 1, false);
+  mgos_mqtt_pub(DEVICE "command", command, strlen(command), 0, false);
 }
 
 int main(int argc, char **argv) {

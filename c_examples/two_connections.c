@@ -16,35 +16,37 @@
 #include <stdio.h>
 
 struct peer {
-  const char *name;
   struct mgos_mqtt_conn *conn;
+  struct peer *other;
   int messages;
 };
 
-/* `ud` says whose handler it is; `nc` is the connection that the message came on. */
-static void on_ping(struct mg_connection *nc, int ev, void *ev_data, void *ud) {
-  const struct mg_mqtt_message *mm = ev_data;
-  struct peer *bob = ud;
-  if (ev != MG_EV_MQTT_PUBLISH) return;
-  printf("%s got ping %.*s\n", bob->name, (int) mm->payload.len, mm->payload.p);
-  bob->messages++;
-  mgos_mqtt_conn_pub(mgos_mqtt_conn_from_nc(nc), "examples/pong", mm->payload, 1, false);
+static void publish(struct peer *from, const char *topic, struct mg_str text) {
+  if (mgos_mqtt_conn_pub(from->conn, topic, text, 1, false) == 0) {
+    fprintf(stderr, "not accepted: %s\n", mgos_mqtt_strerror(mgos_mqtt_last_error()));
+  }
 }
 
-static void on_pong(struct mg_connection *nc, int ev, void *ev_data, void *ud) {
+/* `ud` says whose handler it is. A handler that came with a subscription is also told when the server has
+ * taken that: only then alice begins. */
+static void on_bobs(struct mg_connection *nc, int ev, void *ev_data, void *ud) {
+  const struct mg_mqtt_message *mm = ev_data;
+  struct peer *bob = ud;
+  (void) nc;
+  if (ev == MG_EV_MQTT_SUBACK) publish(bob->other, "examples/ping", mg_mk_str("1"));
+  if (ev != MG_EV_MQTT_PUBLISH) return;
+  printf("bob got ping %.*s\n", (int) mm->payload.len, mm->payload.p);
+  bob->messages++;
+  publish(bob, "examples/pong", mm->payload);
+}
+
+static void on_alices(struct mg_connection *nc, int ev, void *ev_data, void *ud) {
   const struct mg_mqtt_message *mm = ev_data;
   struct peer *alice = ud;
   (void) nc;
   if (ev != MG_EV_MQTT_PUBLISH) return;
-  printf("%s got pong %.*s\n", alice->name, (int) mm->payload.len, mm->payload.p);
-  if (++alice->messages == 1) mgos_mqtt_conn_pub(alice->conn, "examples/ping", mg_mk_str("2"), 1, false);
-}
-
-/* Bob is ready when the server has taken his subscription; only then alice sends. */
-static void on_subscribed(struct mgos_mqtt_conn *c, const struct mgos_mqtt_event *ev, void *ud) {
-  struct peer *alice = ud;
-  (void) c, (void) ev;
-  mgos_mqtt_conn_pub(alice->conn, "examples/ping", mg_mk_str("1"), 1, false);
+  printf("alice got pong %.*s\n", (int) mm->payload.len, mm->payload.p);
+  if (++alice->messages == 1) publish(alice, "examples/ping", mg_mk_str("2"));
 }
 
 static struct mgos_mqtt_conn *open_connection(struct mgos_mqtt_loop *loop, int number, const char *server,
@@ -61,8 +63,8 @@ static struct mgos_mqtt_conn *open_connection(struct mgos_mqtt_loop *loop, int n
 int main(int argc, char **argv) {
   const char *server = argc > 1 ? argv[1] : "127.0.0.1:1883";
   struct mgos_mqtt_loop *loop = mgos_mqtt_loop_create();
-  struct peer alice = {"alice", open_connection(loop, 1, server, "example-alice"), 0};
-  struct peer bob = {"bob", open_connection(loop, 2, server, "example-bob"), 0};
+  struct peer alice = {open_connection(loop, 1, server, "example-alice"), NULL, 0};
+  struct peer bob = {open_connection(loop, 2, server, "example-bob"), &alice, 0};
   double deadline = mg_time() + 10;
   bool ok;
 
@@ -70,9 +72,8 @@ int main(int argc, char **argv) {
     fprintf(stderr, "no connection: %s\n", mgos_mqtt_strerror(mgos_mqtt_last_error()));
     return 1;
   }
-  mgos_mqtt_conn_sub(alice.conn, "examples/pong", 1, on_pong, &alice);
-  mgos_mqtt_conn_sub(bob.conn, "examples/ping", 1, on_ping, &bob);
-  mgos_mqtt_conn_on(bob.conn, MGOS_MQTT_EV_SUBACK, on_subscribed, &alice, NULL);
+  mgos_mqtt_conn_sub(alice.conn, "examples/pong", 1, on_alices, &alice);
+  mgos_mqtt_conn_sub(bob.conn, "examples/ping", 1, on_bobs, &bob);
   mgos_mqtt_conn_connect(alice.conn);
   mgos_mqtt_conn_connect(bob.conn);
 
@@ -85,7 +86,13 @@ int main(int argc, char **argv) {
          mg_time() < deadline) {
     mgos_mqtt_loop_poll(loop, 100);
   }
-  if (ok) printf("both are closed\n");
+  if (ok) {
+    printf("both are closed\n");
+  } else {
+    char why[200] = "no messages";
+    mgos_mqtt_conn_last_error_text(bob.conn, why, sizeof(why));
+    fprintf(stderr, "failed: %s\n", why);
+  }
   mgos_mqtt_loop_free(loop); /* and the connections with it */
   return ok ? 0 : 1;
 }
