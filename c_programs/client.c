@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/select.h>
 #include <time.h>
+#include <unistd.h>
 
 const char client_help[] =
     "Connection:\n"
@@ -122,6 +123,7 @@ static void take_url(struct client *client, const char *url) {
     rest = at + 1;
   }
   client->host = rest; /* perhaps with its port */
+  client->port = NULL;
 }
 
 void client_option(struct client *client, int option, const char *value, const char *help) {
@@ -208,6 +210,10 @@ void client_open(struct client *client, uint32_t kinds, mgos_mqtt_event_fn_t on_
   client->cfg.server = client->server;
   if (!client->cfg.clean_session && client->cfg.client_id == NULL)
     client_usage(client, "-c needs a client id (-i)");
+  if (client->options.protocol_version == 3 && client->cfg.client_id == NULL) { /* MQTT 3.1 must have one */
+    snprintf(client->client_id, sizeof(client->client_id), "mgos-mqtt-%ld", (long) getpid());
+    client->cfg.client_id = client->client_id;
+  }
   if (client->cfg.pass != NULL && client->cfg.user == NULL) client_usage(client, "-P needs a user name (-u)");
   if (client->cfg.will_topic == NULL &&
       (client->options.will_payload != NULL || client->options.will_qos != 0 || client->cfg.will_retain)) {

@@ -14,7 +14,7 @@ enum { EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_TIME_OVER = 27 };
 
 struct client {
   const char *program;
-  char server[300], url[300];
+  char server[300], url[300], client_id[24];
   const char *host, *port, *url_topic;
   struct mgos_config_mqtt cfg;
   struct mgos_mqtt_options options;
