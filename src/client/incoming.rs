@@ -299,11 +299,15 @@ impl Conn {
             st.called = called;
             return st;
         }
-        let topic = topic.map(str::to_owned);
+        // A copy, since the message's own memory is behind the lock; in a buffer that is kept.
+        let mut copy = std::mem::take(&mut state.acked_topic);
+        copy.clear();
+        copy.push_str(topic.unwrap_or_default());
+        let topic = topic.is_some().then_some(copy.as_str());
         drop(st);
         let event = match kind {
-            Kind::PubComp => Event::PubComp(ack, topic.as_deref()),
-            _ => Event::PubAck(ack, topic.as_deref()),
+            Kind::PubComp => Event::PubComp(ack, topic),
+            _ => Event::PubAck(ack, topic),
         };
         for entry in &called {
             entry.call(self, &event);
@@ -311,6 +315,7 @@ impl Conn {
         called.clear();
         let mut st = self.lock();
         st.called = called;
+        st.acked_topic = copy;
         st
     }
 
