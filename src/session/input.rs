@@ -82,7 +82,11 @@ impl Session {
                 self.pump();
                 Ok(())
             }
-            Told::Publish(qos, id) => self.acknowledge(qos, id, verdict),
+            Told::Publish(qos, id) => {
+                let acknowledged = self.acknowledge(qos, id, verdict);
+                self.good_bye();
+                acknowledged
+            }
             Told::Acknowledged(slot) => {
                 self.outbox.discard(slot);
                 Ok(())
@@ -159,7 +163,7 @@ impl Session {
     }
 
     fn answer(&mut self, packet: PacketType, id: u16) -> Result<(), Failure> {
-        if self.state != State::Up {
+        if self.state != State::Up && !self.good_bye_due {
             return Ok(());
         }
         wire::encode_ack(packet, id, self.out.tail()).map_err(|error| Failure::new(encode_code(error), ""))
