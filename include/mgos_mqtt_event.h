@@ -20,25 +20,57 @@
 
 struct mgos_mqtt_conn;
 
+/**
+ * An attempt to connect begins.
+ */
+#define MGOS_MQTT_EV_CONNECTING (1 << 2)
 
+/**
+ * An attempt ended, automatic ones too: mgos_mqtt_event_error() is 0 if the connection is up now.
+ * Comes exactly once for each attempt.
+ */
+#define MGOS_MQTT_EV_CONNECT_RESULT (1 << 3)
 
+/**
+ * The connection was up and is closed; mgos_mqtt_event_error() tells why.
+ */
+#define MGOS_MQTT_EV_CLOSE (1 << 14)
 
+/**
+ * A message. For connection handlers: one that no subscription matched.
+ */
+#define MGOS_MQTT_EV_MESSAGE (1 << 5)
 
+/**
+ * A message over the receive limit was skipped and acknowledged: topic and size are there, the payload is not.
+ */
+#define MGOS_MQTT_EV_OVERSIZE (1 << 6)
 
+/**
+ * The server answered a subscription: mgos_mqtt_event_code() is the granted QoS, or 0x80 and above.
+ */
+#define MGOS_MQTT_EV_SUBACK (1 << 11)
 
+/**
+ * The server answered an UNSUBSCRIBE.
+ */
+#define MGOS_MQTT_EV_UNSUBACK (1 << 12)
 
+/**
+ * A QoS 1 message arrived at the server.
+ */
+#define MGOS_MQTT_EV_PUBACK (1 << 7)
 
+/**
+ * A QoS 2 message was delivered exactly once.
+ */
+#define MGOS_MQTT_EV_PUBCOMP (1 << 10)
 
-
-
-
-
-
-
-
-
-
-
+/**
+ * A loop round, or the tick of an idle connection. Handlers that do not ask for it cost an idle device
+ * no wake-ups.
+ */
+#define MGOS_MQTT_EV_POLL (1 << 0)
 
 /**
  * An event. Opaque.

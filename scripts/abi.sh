@@ -79,7 +79,7 @@ declarations() {
 # The numbers behind macros, as an enumeration; those of the version change with each release.
 constants() {
   echo "enum abi_constants { abi_first,"
-  sed -n '/_VERSION/d; s/^#define \([A-Z][A-Z0-9_]*\) *(*-*[0-9].*/  abi_\1 = \1,/p' include/*.h | sort -u
+  sed -n '/_VERSION/d; s/^#define \([A-Z][A-Z0-9_]*\)  *(*-*[0-9].*/  abi_\1 = \1,/p' include/*.h | sort -u
   echo "} abi_constants;"
 }
 

@@ -345,6 +345,21 @@ fn every_module_has_a_row_and_a_header() {
     assert_eq!(rows, present(), "rows of HEADERS (left) and include/*.h (right)");
 }
 
+/// cbindgen leaves out without a word what it cannot evaluate.
+#[test]
+fn every_public_constant_is_in_its_header() {
+    for header in HEADERS {
+        let rust = fs::read_to_string(rust_file(header.name)).unwrap();
+        let text = generate_row(header);
+        for line in rust.lines() {
+            let Some(name) = line.strip_prefix("pub const ").and_then(|rest| rest.split(':').next()) else {
+                continue;
+            };
+            assert!(text.contains(&format!("#define {name} ")), "{name} is not in {}.h", header.name);
+        }
+    }
+}
+
 /// The conventions that the files of src/capi/ rely on, shown on a small example: the prototypes
 /// of variadic functions, types of other headers, and comments.
 #[test]

@@ -293,13 +293,13 @@ impl Handle {
     pub(super) unsafe fn free(handle: *mut Handle) -> Arc<Conn> {
         // SAFETY: promised by the caller.
         let owner = unsafe { Box::from_raw(handle) };
-        lock(&owner.home.handles).remove(&handle.addr());
         let conn = owner.conn.clone();
         if owner.forks == forks() {
+            lock(&owner.home.handles).remove(&handle.addr());
             conn.free(Some(owner));
         } else {
-            // The loop is the parent's. Nothing may be sent and no set of sockets touched; only this
-            // process's own copies are given up, which closes them.
+            // The loop is the parent's: nothing may be sent, and no set of sockets touched.
+            conn.close_after_fork();
             core::mem::forget(owner);
         }
         conn

@@ -25,27 +25,41 @@ pub type mgos_mqtt_event_fn_t =
     Option<unsafe extern "C" fn(c: *mut mgos_mqtt_conn, ev: *const mgos_mqtt_event, ud: *mut c_void)>;
 
 /// An attempt to connect begins.
-pub const MGOS_MQTT_EV_CONNECTING: u32 = 1 << Kind::Connecting as u32;
+pub const MGOS_MQTT_EV_CONNECTING: u32 = 1 << 2;
 /// An attempt ended, automatic ones too: mgos_mqtt_event_error() is 0 if the connection is up now.
 /// Comes exactly once for each attempt.
-pub const MGOS_MQTT_EV_CONNECT_RESULT: u32 = 1 << Kind::ConnectResult as u32;
+pub const MGOS_MQTT_EV_CONNECT_RESULT: u32 = 1 << 3;
 /// The connection was up and is closed; mgos_mqtt_event_error() tells why.
-pub const MGOS_MQTT_EV_CLOSE: u32 = 1 << Kind::Close as u32;
+pub const MGOS_MQTT_EV_CLOSE: u32 = 1 << 14;
 /// A message. For connection handlers: one that no subscription matched.
-pub const MGOS_MQTT_EV_MESSAGE: u32 = 1 << Kind::Message as u32;
+pub const MGOS_MQTT_EV_MESSAGE: u32 = 1 << 5;
 /// A message over the receive limit was skipped and acknowledged: topic and size are there, the payload is not.
-pub const MGOS_MQTT_EV_OVERSIZE: u32 = 1 << Kind::Oversize as u32;
+pub const MGOS_MQTT_EV_OVERSIZE: u32 = 1 << 6;
 /// The server answered a subscription: mgos_mqtt_event_code() is the granted QoS, or 0x80 and above.
-pub const MGOS_MQTT_EV_SUBACK: u32 = 1 << Kind::SubAck as u32;
+pub const MGOS_MQTT_EV_SUBACK: u32 = 1 << 11;
 /// The server answered an UNSUBSCRIBE.
-pub const MGOS_MQTT_EV_UNSUBACK: u32 = 1 << Kind::UnsubAck as u32;
+pub const MGOS_MQTT_EV_UNSUBACK: u32 = 1 << 12;
 /// A QoS 1 message arrived at the server.
-pub const MGOS_MQTT_EV_PUBACK: u32 = 1 << Kind::PubAck as u32;
+pub const MGOS_MQTT_EV_PUBACK: u32 = 1 << 7;
 /// A QoS 2 message was delivered exactly once.
-pub const MGOS_MQTT_EV_PUBCOMP: u32 = 1 << Kind::PubComp as u32;
+pub const MGOS_MQTT_EV_PUBCOMP: u32 = 1 << 10;
 /// A loop round, or the tick of an idle connection. Handlers that do not ask for it cost an idle device
 /// no wake-ups.
-pub const MGOS_MQTT_EV_POLL: u32 = 1 << Kind::Poll as u32;
+pub const MGOS_MQTT_EV_POLL: u32 = 1 << 0;
+
+// The header generation takes numbers only; that they are the client's is checked here.
+const _: () = {
+    assert!(MGOS_MQTT_EV_CONNECTING == Kind::Connecting.bit());
+    assert!(MGOS_MQTT_EV_CONNECT_RESULT == Kind::ConnectResult.bit());
+    assert!(MGOS_MQTT_EV_CLOSE == Kind::Close.bit());
+    assert!(MGOS_MQTT_EV_MESSAGE == Kind::Message.bit());
+    assert!(MGOS_MQTT_EV_OVERSIZE == Kind::Oversize.bit());
+    assert!(MGOS_MQTT_EV_SUBACK == Kind::SubAck.bit());
+    assert!(MGOS_MQTT_EV_UNSUBACK == Kind::UnsubAck.bit());
+    assert!(MGOS_MQTT_EV_PUBACK == Kind::PubAck.bit());
+    assert!(MGOS_MQTT_EV_PUBCOMP == Kind::PubComp.bit());
+    assert!(MGOS_MQTT_EV_POLL == Kind::Poll.bit());
+};
 
 const ALL_KINDS: u32 = MGOS_MQTT_EV_CONNECTING
     | MGOS_MQTT_EV_CONNECT_RESULT

@@ -13,6 +13,8 @@ use crate::wire::Header;
 
 /// Bytes read in one turn before other connections get theirs.
 const READ_A_TURN: usize = 256 * 1024;
+/// The buffer for the beginning of a packet is kept between reads up to this size.
+const KEEP_PARTIAL: usize = 16 * 1024;
 /// With this much unwritten output nothing more is read: a server that sends but does not take our
 /// acknowledgements must not fill our memory with them.
 const OUTPUT_HIGH: usize = 4 * 1024 * 1024;
@@ -81,7 +83,7 @@ impl Conn {
                     return self.link_down(st, turn, report);
                 }
                 st.partial.extend_from_slice(rest);
-                if rest.is_empty() && st.partial.capacity() > 0 {
+                if rest.is_empty() && st.partial.capacity() > KEEP_PARTIAL {
                     st.partial = Vec::new();
                 }
             }
@@ -297,11 +299,15 @@ impl Conn {
             st.called = called;
             return st;
         }
-        let topic = topic.map(str::to_owned);
+        // A copy, since the message's own memory is behind the lock; in a buffer that is kept.
+        let mut copy = std::mem::take(&mut state.acked_topic);
+        copy.clear();
+        copy.push_str(topic.unwrap_or_default());
+        let topic = topic.is_some().then_some(copy.as_str());
         drop(st);
         let event = match kind {
-            Kind::PubComp => Event::PubComp(ack, topic.as_deref()),
-            _ => Event::PubAck(ack, topic.as_deref()),
+            Kind::PubComp => Event::PubComp(ack, topic),
+            _ => Event::PubAck(ack, topic),
         };
         for entry in &called {
             entry.call(self, &event);
@@ -309,6 +315,7 @@ impl Conn {
         called.clear();
         let mut st = self.lock();
         st.called = called;
+        st.acked_topic = copy;
         st
     }
 

@@ -172,6 +172,8 @@ struct State {
     /// A call wrote to the socket itself since the last turn, at this time.
     wrote_early: Option<Time>,
     called: Called,
+    /// A buffer for the topic of an acknowledged message.
+    acked_topic: String,
     log: Vec<(Level, String)>,
     random: u64,
     /// A panic was caught: this connection is closed for good.
@@ -229,6 +231,7 @@ impl Conn {
                 in_turn: false,
                 wrote_early: None,
                 called: Called::new(),
+                acked_topic: String::new(),
                 log: Vec::new(),
                 random: seed(),
                 broken: false,
@@ -501,6 +504,14 @@ impl Conn {
         self.schedule(&mut st);
         drop(st);
         self.context.driver.try_drive(|| self.tear_down());
+    }
+
+    /// In the child of a fork: closes this process's copy of the socket and touches nothing that the parent
+    /// shares. The memory is given up: a lock may be held by a thread that does not exist here.
+    pub fn close_after_fork(&self) {
+        if let Ok(mut st) = self.state.try_lock() {
+            st.link = Link::Idle;
+        }
     }
 
     /// Whether everything that [`free`](Conn::free) started has happened.

@@ -74,7 +74,8 @@ impl Conn {
         st = self.attempt(st, turn);
         if matches!(st.link, Link::Open(_)) {
             st.unread |= turn.readable;
-            if st.unread {
+            // What comes after the application ended the connection is not looked at any more.
+            if st.unread && st.closing.is_none() {
                 st = self.read(st, turn);
             }
             st = self.write(st, turn);
@@ -97,12 +98,14 @@ impl Conn {
             st.timer_at = None;
             st = self.tell(st, |h, called| h.connection(Kind::Timer, called), &Event::Timer);
         }
-        if matches!(st.link, Link::Open(_))
-            && st.session.deadline().is_some_and(|at| at <= now)
-            && let Err(failure) = st.session.timeout(now)
-        {
-            let report = st.failure_report(&failure);
-            st = self.link_down(st, turn, report);
+        if matches!(st.link, Link::Open(_)) && st.session.deadline().is_some_and(|at| at <= now) {
+            match st.session.timeout(now) {
+                Ok(()) => st.give_memory_back(),
+                Err(failure) => {
+                    let report = st.failure_report(&failure);
+                    st = self.link_down(st, turn, report);
+                }
+            }
         }
         if st.fail_back_at.is_some_and(|at| at <= now) {
             st.fail_back_at = None;
@@ -282,6 +285,14 @@ impl Conn {
 }
 
 impl State {
+    /// The keep-alive timer came, so little is going on: buffers that bursts needed are not needed now.
+    fn give_memory_back(&mut self) {
+        if self.partial.is_empty() {
+            self.partial = Vec::new();
+        }
+        self.session.shrink_output();
+    }
+
     /// Writes as much as the kernel takes.
     pub(super) fn flush(&mut self, now: Time) -> Flush {
         let Link::Open(transport) = &mut self.link else { return Flush::Done };
