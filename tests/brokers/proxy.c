@@ -103,8 +103,17 @@ static void plan(struct link *link, enum cut cut, int64_t at) {
   link->at = at;
 }
 
+/* Under the lock. */
+static void plan_by_chance(struct proxy *proxy, struct link *link) {
+  uint32_t span = (uint32_t) (proxy->max_ms - proxy->min_ms + 1);
+  int64_t at = now_ms() + proxy->min_ms + chance_below(&proxy->chance, span);
+  enum cut cut = (enum cut) chance_below(&proxy->chance, CUT_KINDS);
+  plan(link, cut, cut == CUT_REFUSE ? 0 : at);
+}
+
 static void accept_link(struct proxy *proxy) {
-  int client = accept(proxy->listener, NULL, NULL);
+  /* Children must not inherit it: they would keep it open. */
+  int client = accept4(proxy->listener, NULL, NULL, SOCK_CLOEXEC);
   if (client < 0) return;
   struct link *link = NULL;
   for (int i = 0; i < LINKS && link == NULL; i++) {
@@ -120,12 +129,7 @@ static void accept_link(struct proxy *proxy) {
   pthread_mutex_lock(&proxy->lock);
   link->used = true;
   link->number = ++proxy->counts.links;
-  if (proxy->chaotic) {
-    int64_t at = now_ms() + proxy->min_ms +
-                 chance_below(&proxy->chance, (uint32_t) (proxy->max_ms - proxy->min_ms + 1));
-    enum cut cut = (enum cut) chance_below(&proxy->chance, CUT_KINDS);
-    plan(link, cut, cut == CUT_REFUSE ? 0 : at);
-  }
+  if (proxy->chaotic) plan_by_chance(proxy, link);
   pthread_mutex_unlock(&proxy->lock);
   link->up.from = link->down.to = client;
   link->up.to = link->down.from = server;
@@ -157,7 +161,7 @@ static void begin_cut(struct proxy *proxy, struct link *link) {
       break;
     default:
       link->phase = CUTTING;
-      link->at = now_ms() + 20 + below(proxy, 400);
+      link->at = now_ms() + 10 + below(proxy, 200);
   }
 }
 
@@ -239,6 +243,11 @@ static bool obey(struct proxy *proxy) {
     }
     /* Calm again: what was only planned does not happen. */
     if (!chaotic && link->planned && link->phase == OPEN) link->planned = false;
+    if (chaotic && !link->planned) {
+      pthread_mutex_lock(&proxy->lock);
+      plan_by_chance(proxy, link);
+      pthread_mutex_unlock(&proxy->lock);
+    }
     for (int cut = 0; cut < CUT_KINDS; cut++) {
       if ((cut_now & 1u << cut) != 0) plan(link, (enum cut) cut, 0);
     }
