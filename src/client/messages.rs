@@ -141,8 +141,9 @@ impl Conn {
     pub fn raw_ping(&self) -> Result<(), Code> {
         let now = self.context.driver.now();
         self.raw(|session| session.raw_ping(now))?;
-        // The loop has a new deadline: the answer's.
-        self.schedule(&mut self.lock());
+        // The answer has a deadline, and the loop may be asleep until a later one.
+        let mut st = self.lock();
+        self.schedule(&mut st);
         Ok(())
     }
 

@@ -73,6 +73,13 @@ impl<V: Copy + Default> IdMap<V> {
         Ok(())
     }
 
+    /// Replaces the value of an id that is in the table.
+    pub(crate) fn set(&mut self, id: u16, value: V) {
+        if let Some(at) = self.find(id) {
+            self.cells[at].1 = value;
+        }
+    }
+
     /// Puts in an entry that is not there, into a table that is not full.
     fn place(&mut self, mut entry: (u16, V)) {
         let mask = self.cells.len() - 1;
@@ -109,11 +116,6 @@ impl<V: Copy + Default> IdMap<V> {
         Some(value)
     }
 
-    #[cfg(test)]
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (u16, V)> + '_ {
-        self.cells.iter().copied().filter(|(id, _)| *id != 0)
-    }
-
     /// Removes every entry for which `keep` says no.
     pub(crate) fn retain(&mut self, keep: impl Fn(V) -> bool) {
         let mut at = 0;
@@ -121,8 +123,9 @@ impl<V: Copy + Default> IdMap<V> {
             if id == 0 || keep(value) {
                 at += 1;
             } else {
-                // The next entry of the run may move in here, and is looked at then. None moves past
-                // this place, but round the end of the table, and those have been looked at.
+                // Another entry may have moved in here, and is looked at next. None moves from behind
+                // to where this has been already, but round the end of the table, and those had
+                // their turn.
                 self.remove(id);
             }
         }
@@ -228,10 +231,7 @@ impl PacketIds {
 
     /// Changes what a held id stands for.
     pub(crate) fn change(&mut self, id: u16, purpose: Use) {
-        if self.used.get(id).is_some() {
-            // It is there, so nothing grows and nothing can fail.
-            let _ = self.used.insert(id, purpose);
-        }
+        self.used.set(id, purpose);
     }
 
     pub(crate) fn get(&self, id: u16) -> Option<Use> {

@@ -10,6 +10,9 @@ use crate::error::Code;
 use crate::time::Time;
 use crate::wire::{self, Header, Packet, PacketType, QoS};
 
+/// What every packet but PUBLISH may have. The longest is a SUBACK, with a byte for each filter.
+const CONTROL_PACKET: usize = 1024;
+
 const MORE: Step = Step { consumed: 0, event: None };
 
 impl Session {
@@ -41,7 +44,12 @@ impl Session {
         let Some(header) = Header::parse_as(self.version, bytes)? else { return Ok(MORE) };
         self.expect(header.packet)?;
         let total = header.total();
-        if total > self.limits.max_incoming {
+        let limit = match header.packet {
+            PacketType::Publish => self.limits.max_incoming,
+            // The limit is for messages: a small one must not keep a CONNACK out.
+            _ => self.limits.max_incoming.max(CONTROL_PACKET),
+        };
+        if total > limit {
             return self.oversize(&header, bytes);
         }
         if bytes.len() < total {
@@ -74,7 +82,11 @@ impl Session {
                 self.pump();
                 Ok(())
             }
-            Told::Publish(qos, id) => self.acknowledge(qos, id, verdict),
+            Told::Publish(qos, id) => {
+                let acknowledged = self.acknowledge(qos, id, verdict);
+                self.good_bye();
+                acknowledged
+            }
             Told::Acknowledged(slot) => {
                 self.outbox.discard(slot);
                 Ok(())
@@ -151,7 +163,7 @@ impl Session {
     }
 
     fn answer(&mut self, packet: PacketType, id: u16) -> Result<(), Failure> {
-        if self.state != State::Up {
+        if self.state != State::Up && !self.good_bye_due {
             return Ok(());
         }
         wire::encode_ack(packet, id, self.out.tail()).map_err(|error| Failure::new(encode_code(error), ""))
