@@ -217,7 +217,8 @@ impl Session {
         self.connack_by = (connack_within > Span::ZERO).then(|| now + connack_within);
     }
 
-    /// Appends CONNECT. The session obeys what is in it: version, clean session, keep-alive.
+    /// Appends CONNECT. The session obeys what is in it: version, clean session, keep-alive. `ping_reply`
+    /// is how long PINGRESP may take; zero is without limit.
     pub fn connect(&mut self, connect: &wire::Connect<'_>, ping_reply: Span) -> Result<(), Code> {
         if self.state != State::Open {
             return Err(Code::Busy);
@@ -262,7 +263,7 @@ impl Session {
         while let Some(slot) = at {
             let entry = self.outbox.get_mut(slot);
             if entry.stage == outbox::Stage::Publish {
-                entry.dup |= entry.sent_end <= taken;
+                entry.dup |= entry.is_sent(taken);
             }
             at = self.outbox.next(slot);
         }
@@ -312,7 +313,7 @@ impl Session {
             }
             return Ok(());
         }
-        match self.keep_alive.check(now, self.out.taken()) {
+        match self.keep_alive.check(now) {
             Due::Nothing => Ok(()),
             Due::Ping => {
                 self.ping(now).map_err(|code| Failure::new(code, ""))?;
@@ -333,6 +334,7 @@ impl Session {
     fn quiet(&mut self) {
         if self.told == Told::Nothing && self.outbox.len() == 0 && self.unsent.is_empty() {
             self.outbox.shrink();
+            self.ids.shrink();
             self.unsent.shrink_to_fit();
             self.completions.shrink_to_fit();
         }
@@ -353,8 +355,8 @@ impl Session {
     /// `n` bytes of the output were handed to the kernel.
     pub fn wrote(&mut self, now: Time, n: usize) {
         self.out.take(n);
-        self.keep_alive.wrote(now);
         let taken = self.out.taken();
+        self.keep_alive.wrote(now, taken);
         while let Some(unsent) = self.unsent.front().copied().filter(|u| u.end <= taken) {
             self.unsent.pop_front();
             self.finish(unsent.token, unsent.packet_id, Outcome::Sent);
@@ -436,7 +438,12 @@ impl Session {
     /// Payload bytes of QoS 1 and 2 messages that are not acknowledged, plus the bytes not yet
     /// written.
     pub fn unsent_bytes(&self) -> usize {
-        self.outbox.payload_bytes() + self.out.len()
+        // The message whose acknowledgement is being told still has its slot, but waits no more.
+        let told = match self.told {
+            Told::Acknowledged(slot) => self.outbox.get(slot).payload().len(),
+            _ => 0,
+        };
+        self.outbox.payload_bytes() - told + self.out.len()
     }
 
     /// QoS 1 and 2 messages waiting or in flight.
