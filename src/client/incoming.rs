@@ -328,8 +328,7 @@ impl Conn {
         raw: Option<Vec<u8>>,
     ) -> MutexGuard<'a, State> {
         if let Some(codes) = raw {
-            let code = codes.first().copied().unwrap_or(0x80);
-            let event = Event::SubAck { packet_id, filter: None, code };
+            let event = Event::SubAck { packet_id, filter: None, codes: &codes };
             return self.tell(st, |h, called| h.connection(Kind::SubAck, called), &event);
         }
         for result in st.session.subscribe_results().to_vec() {
@@ -337,7 +336,7 @@ impl Conn {
                 let text = format!("{}: {:?}", Code::SubscribeRefused.text(), result.filter);
                 self.note(&mut st, Level::Warn, text);
             }
-            let event = Event::SubAck { packet_id, filter: Some(&result.filter), code: result.code };
+            let event = Event::SubAck { packet_id, filter: Some(&result.filter), codes: &[result.code] };
             st = self.tell(
                 st,
                 |h, called| {
