@@ -140,7 +140,11 @@ impl Conn {
     /// Sends PINGREQ.
     pub fn raw_ping(&self) -> Result<(), Code> {
         let now = self.context.driver.now();
-        self.raw(|session| session.raw_ping(now))
+        self.raw(|session| session.raw_ping(now))?;
+        // The answer has a deadline, and the loop may be asleep until a later one.
+        let mut st = self.lock();
+        self.schedule(&mut st);
+        Ok(())
     }
 
     fn raw(&self, send: impl FnOnce(&mut Session) -> Result<(), Code>) -> Result<(), Code> {

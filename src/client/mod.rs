@@ -503,6 +503,8 @@ impl Conn {
         }
         st.freed = true;
         st.wanted = false;
+        // The rest of a dispatch that goes on would see a handle that is gone.
+        st.handlers.silence();
         st.owner = owner;
         self.schedule(&mut st);
         drop(st);

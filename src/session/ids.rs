@@ -67,12 +67,17 @@ impl<V: Copy + Default> IdMap<V> {
             self.cells[at].1 = value;
             return Ok(());
         }
-        if (self.len + 1) * 2 > self.cells.len() {
-            self.grow()?;
-        }
+        self.reserve()?;
         self.place((id, value));
         self.len += 1;
         Ok(())
+    }
+
+    /// Replaces the value of an id that is in the table.
+    pub(crate) fn set(&mut self, id: u16, value: V) {
+        if let Some(at) = self.find(id) {
+            self.cells[at].1 = value;
+        }
     }
 
     /// Puts in an entry that is not there, into a table that is not full.
@@ -111,8 +116,24 @@ impl<V: Copy + Default> IdMap<V> {
         Some(value)
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (u16, V)> + '_ {
-        self.cells.iter().copied().filter(|(id, _)| *id != 0)
+    /// Removes every entry for which `keep` says no.
+    pub(crate) fn retain(&mut self, keep: impl Fn(V) -> bool) {
+        let mut at = 0;
+        while let Some(&(id, value)) = self.cells.get(at) {
+            if id == 0 || keep(value) {
+                at += 1;
+            } else {
+                // Another entry may have moved in here, and is looked at next. None moves from behind
+                // to where this has been already, but round the end of the table, and those had
+                // their turn.
+                self.remove(id);
+            }
+        }
+    }
+
+    /// Makes room for one more entry, so that inserting it cannot fail.
+    pub(crate) fn reserve(&mut self) -> Result<(), Code> {
+        if (self.len + 1) * 2 > self.cells.len() { self.grow() } else { Ok(()) }
     }
 
     pub(crate) fn clear(&mut self) {
@@ -210,10 +231,7 @@ impl PacketIds {
 
     /// Changes what a held id stands for.
     pub(crate) fn change(&mut self, id: u16, purpose: Use) {
-        if self.used.get(id).is_some() {
-            // It is there, so nothing grows and nothing can fail.
-            let _ = self.used.insert(id, purpose);
-        }
+        self.used.set(id, purpose);
     }
 
     pub(crate) fn get(&self, id: u16) -> Option<Use> {
@@ -226,14 +244,13 @@ impl PacketIds {
 
     /// Releases every id for which `keep` says no.
     pub(crate) fn retain(&mut self, keep: impl Fn(Use) -> bool) {
-        // Removal moves cells, so the ids are looked for again after each one. This runs once per
-        // lost connection.
-        loop {
-            let gone = self.used.iter().find(|(_, purpose)| !keep(*purpose)).map(|(id, _)| id);
-            match gone {
-                Some(id) => self.used.remove(id),
-                None => return,
-            };
+        self.used.retain(keep);
+    }
+
+    /// Gives memory back if no id is in use.
+    pub(crate) fn shrink(&mut self) {
+        if self.used.len() == 0 {
+            self.used = IdMap::new();
         }
     }
 }
