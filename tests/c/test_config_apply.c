@@ -1,4 +1,5 @@
-/* What a new configuration does to a connection: idle, on its way, up; and the settings that decide what is sent. */
+/* What a new configuration does to a connection: idle, on its way, up; and the settings that decide what is
+ * sent. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -20,8 +21,8 @@ static void on_result(struct mgos_mqtt_conn *c, const struct mgos_mqtt_event *ev
   trace(ud, "%s", mgos_mqtt_error_name(mgos_mqtt_event_error(ev)) + strlen("MGOS_MQTT_"));
 }
 
-static void on_message(struct mg_connection *nc, const char *topic, int topic_len, const char *msg, int msg_len,
-                       void *ud) {
+static void on_message(struct mg_connection *nc, const char *topic, int topic_len, const char *msg,
+                       int msg_len, void *ud) {
   (void) nc, (void) topic, (void) topic_len;
   trace(ud, "%.*s", msg_len, msg);
 }
