@@ -410,7 +410,12 @@ impl State {
             _ => Code::IoFailed,
         };
         let phase = self.open_phase();
-        self.report(code, phase, error.raw_os_error().unwrap_or(0), format!("{}: {error}", code.text()))
+        let hint = match (code, phase) {
+            (Code::ConnectionReset, Phase::Connect) => self.why_no_connack(),
+            _ => "",
+        };
+        let text = format!("{}: {error}{hint}", code.text());
+        self.report(code, phase, error.raw_os_error().unwrap_or(0), text)
     }
 
     /// The server closed its side.
@@ -418,12 +423,24 @@ impl State {
         let phase = self.open_phase();
         let text = match phase {
             Phase::Connect => {
-                "the server closed the connection instead of answering CONNECT; it may refuse \
-                               the protocol version, the client id or the credentials"
+                format!(
+                    "the server closed the connection instead of answering CONNECT{}",
+                    self.why_no_connack()
+                )
             }
-            _ => Code::ClosedByServer.text(),
+            _ => Code::ClosedByServer.text().into(),
         };
-        self.report(Code::ClosedByServer, phase, 0, text.into())
+        self.report(Code::ClosedByServer, phase, 0, text)
+    }
+
+    /// What a server may mean that ends the connection where CONNACK should come.
+    fn why_no_connack(&self) -> &'static str {
+        if self.tls.is_some() {
+            "; it may want another client certificate, or refuse the protocol version, the client id or the \
+             credentials"
+        } else {
+            "; it may refuse the protocol version, the client id or the credentials, or speak only TLS on this port"
+        }
     }
 
     pub(super) fn closing_report(&mut self, code: Code) -> Report {

@@ -119,6 +119,17 @@ impl Conn {
 }
 
 impl State {
+    /// The answer to CONNECT was a TLS alert: the server took our first byte for the beginning of a record.
+    pub(super) fn tls_expected(&mut self, answer: &[u8]) -> Option<Report> {
+        const ALERT: u8 = 21;
+        if self.session.is_up() || self.tls.is_some() || !matches!(answer, [ALERT, 3, 0..=4, ..]) {
+            return None;
+        }
+        let text = "the server answered with a TLS alert: it wants TLS on this port; set ssl_ca_cert, or write \
+                    mqtts:// before the server";
+        Some(self.report(Code::TlsExpected, Phase::Connect, 0, text.into()))
+    }
+
     /// The error of a layer between TCP and MQTT.
     pub(super) fn layer_report(&mut self, error: &LayerError) -> Report {
         let report = self.report(error.code, error.phase, 0, error.text.clone());

@@ -167,6 +167,44 @@ impl Drop for Broker {
     }
 }
 
+/// A running `openssl s_server`: TLS as a server wants it that mosquitto cannot be configured to be.
+pub(crate) struct Peer {
+    child: Child,
+    pub(crate) port: u16,
+    _folder: Folder,
+}
+
+impl Peer {
+    pub(crate) fn new(pair: &Pair, arguments: &[&str]) -> Peer {
+        let folder = Folder::new();
+        let certificate = folder.put("server.pem", &pair.certificate);
+        let key = folder.put("server.key", &pair.key);
+        let mut child = Command::new("openssl")
+            .args(["s_server", "-accept", "127.0.0.1:0", "-cert", &certificate, "-key", &key])
+            .args(arguments)
+            // Kept open: at its end the server would end.
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("openssl is needed");
+        let mut out = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+        let port = out
+            .by_ref()
+            .find_map(|line| line.strip_prefix("ACCEPT ")?.rsplit(':').next()?.parse().ok())
+            .expect("the server says where it listens");
+        std::thread::spawn(move || out.for_each(drop));
+        Peer { child, port, _folder: folder }
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
 pub(crate) fn free_port() -> u16 {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
 }
@@ -262,6 +300,15 @@ impl Client {
     pub(crate) fn up(&self) {
         let report = self.attempt();
         assert!(self.conn.is_connected(), "{report:?}");
+    }
+
+    /// Connects until the handshake is done, and gives what the log says about it.
+    #[track_caller]
+    pub(crate) fn secured(&self) -> String {
+        self.conn.connect().unwrap();
+        let line = || self.log.lock().unwrap().iter().find(|line| line.starts_with("TLS 1.")).cloned();
+        self.until(|_| line().is_some());
+        line().unwrap()
     }
 
     #[track_caller]
