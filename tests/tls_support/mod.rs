@@ -73,6 +73,12 @@ impl Ca {
         self.issue_with(names, |_| {})
     }
 
+    /// A certificate for a key that exists.
+    pub(crate) fn issue_for(&self, names: &[&str], key_pem: &str) -> String {
+        let key = KeyPair::from_pem(key_pem).unwrap();
+        named(names[0], names).signed_by(&key, &self.issuer).unwrap().pem()
+    }
+
     pub(crate) fn issue_with(&self, names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> Pair {
         let mut params = named(names.first().unwrap_or(&"nobody"), names);
         params.extended_key_usages =
@@ -114,25 +120,30 @@ impl Broker {
     /// A broker whose listener has these further lines of configuration.
     pub(crate) fn with(lines: &str) -> Broker {
         // The port is free now; another program may be faster, so it is tried a few times.
-        (0..5).find_map(|_| Broker::try_start(lines)).expect("mosquitto does not start")
+        (0..5).find_map(|_| Broker::try_start(free_port(), lines)).expect("mosquitto does not start")
     }
 
     /// A broker with TLS.
     pub(crate) fn tls(pair: &Pair, lines: &str) -> Broker {
+        (0..5).find_map(|_| Broker::try_tls(free_port(), pair, lines)).expect("mosquitto does not start")
+    }
+
+    /// The same on a port of one's own choice.
+    pub(crate) fn tls_on(port: u16, pair: &Pair) -> Option<Broker> {
+        Broker::try_tls(port, pair, "")
+    }
+
+    fn try_tls(port: u16, pair: &Pair, lines: &str) -> Option<Broker> {
         let folder = Folder::new();
         let certificate = folder.put("server.pem", &pair.certificate);
         let key = folder.put("server.key", &pair.key);
-        let mut broker = Broker::with(&format!("certfile {certificate}\nkeyfile {key}\n{lines}\n"));
+        let lines = format!("certfile {certificate}\nkeyfile {key}\n{lines}\n");
+        let mut broker = Broker::try_start(port, &lines)?;
         broker.folders.push(folder);
-        broker
+        Some(broker)
     }
 
-    fn try_start(lines: &str) -> Option<Broker> {
-        let port = free_port();
-        Broker::try_start_on(port, lines)
-    }
-
-    pub(crate) fn try_start_on(port: u16, lines: &str) -> Option<Broker> {
+    fn try_start(port: u16, lines: &str) -> Option<Broker> {
         let folder = Folder::new();
         let config = format!(
             "user root\npersistence false\nlog_dest stderr\nlog_type error\nlog_type notice\nlog_type information\n\
