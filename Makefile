@@ -6,11 +6,11 @@ MAKEFLAGS += --no-print-directory
 help: ## what there is
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
-demo: ## build the library and run an example
-	@scripts/setup.sh build
+demo: ## build the library and show it at work with a mosquitto of its own
+	@scripts/setup.sh build demo
 	@cmake --preset release -DMGOS_MQTT_BUILD_TESTS=OFF -B build/demo
 	@cmake --build build/demo
-	@build/demo/c_examples/version
+	@scripts/demo.sh build/demo
 
 test: ## everything that needs no other server; ends with "N passed, N failed"
 	@scripts/setup.sh build test

@@ -1,7 +1,11 @@
 /* Which library a program runs with, and what it can do.
  *
- *   libmgos_mqtt 0.1.0, built against 0.1.0
- *   TLS: no
+ *   cc version.c $(pkg-config --cflags --libs mgos_mqtt) -o version
+ *   ./version
+ *
+ * Expected output:
+ *   libmgos_mqtt <version>, built against <version>
+ *   TLS: <yes_or_no>
  */
 #include <mgos_mqtt_version.h>
 #include <stdio.h>

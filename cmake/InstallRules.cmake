@@ -10,6 +10,9 @@ install(FILES "${MGOS_MQTT_LIB_DIR}/${MGOS_MQTT_SO_FILE}" "${MGOS_MQTT_LIB_DIR}/
   DESTINATION "${CMAKE_INSTALL_LIBDIR}" COMPONENT lib)
 install(FILES "${MGOS_MQTT_LIB_DIR}/libmgos_mqtt.so" "${MGOS_MQTT_LIB_DIR}/libmgos_mqtt.a"
   DESTINATION "${CMAKE_INSTALL_LIBDIR}" COMPONENT dev)
+if(MGOS_MQTT_BUILD_PROGRAMS)
+  install(TARGETS mgos_mqtt_pub mgos_mqtt_sub RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}" COMPONENT tools)
+endif()
 install(DIRECTORY include/ DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}" COMPONENT dev FILES_MATCHING PATTERN "*.h")
 
 configure_package_config_file(cmake/mgos_mqttConfig.cmake.in "${PROJECT_BINARY_DIR}/mgos_mqttConfig.cmake"

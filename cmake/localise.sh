@@ -4,7 +4,7 @@
 #   localise.sh [--strip-debug] PREFIX INPUT.a OUTPUT.a
 #
 # Public is what is defined, visible and starts with PREFIX followed by one letter or digit, so that
-# PREFIX_ with a second underscore stays private. Everything is linked into one relocatable object,
+# PREFIX_ with a second underscore stays private; and mongoose_poll. Everything is linked into one relocatable object,
 # what no public name reaches is left out, and the rest becomes local. Without this, two static
 # libraries that contain Rust's standard library cannot be linked into one program (rust#44322),
 # and every name of every dependency could clash with one of the application.
@@ -41,7 +41,7 @@ globals() {
   awk '$5 ~ /^(GLOBAL|WEAK|UNIQUE)$/ && $6 ~ /^(DEFAULT|PROTECTED)$/ && $7 != "UND" && NF >= 8 { print $8 }' "$dir/syms" | sort -u
 }
 
-globals "$input" | grep "^${prefix}[A-Za-z0-9]" >"$dir/public" || fail "$input defines no name that starts with $prefix"
+globals "$input" | grep -E "^(${prefix}[A-Za-z0-9]|mongoose_poll$)" >"$dir/public" || fail "$input defines no name that starts with $prefix"
 first=$(head -n 1 "$dir/public")
 # -e and -u make the public names roots; the garbage collection wants at least one. Groups (COMDAT)
 # are dissolved: the linker would take ours for the group of the same name in another Rust library,

@@ -2,7 +2,7 @@
  * The types and functions of Mongoose 6 that applications of Mongoose OS use with MQTT: strings, the
  * connection `nc` that handlers are given, MQTT messages, event numbers, and the raw `mg_mqtt_*` calls.
  *
- * The functions are exported as `mgos_mg_*` and mapped to their Mongoose names by macros at the end, so that
+ * The functions are exported as `mgos_mg_*` (`mgos_mongoose_poll`) and mapped to their Mongoose names by macros at the end, so that
  * the library can be linked into a program beside Mongoose 7. A source file that wants the latter's
  * `mongoose.h` must not include this header.
  *
@@ -615,7 +615,7 @@ struct mg_mgr *mgos_get_mgr(void);
  * One round of the default loop that waits at most `ms` milliseconds. Returns 0, or a negative error:
  * MGOS_MQTT_BUSY inside a handler.
  */
-int mongoose_poll(int ms);
+int mgos_mongoose_poll(int ms);
 
 /**
  * Calls `cb(cb_arg)` at the end of each round of the default loop, until mgos_remove_poll_cb(). It may call
@@ -786,5 +786,6 @@ int mgos_mg_mqtt_vmatch_topic_expression(const char *exp, struct mg_str topic);
 #define mg_mqtt_ping mgos_mg_mqtt_ping
 #define mg_mqtt_match_topic_expression mgos_mg_mqtt_match_topic_expression
 #define mg_mqtt_vmatch_topic_expression mgos_mg_mqtt_vmatch_topic_expression
+#define mongoose_poll mgos_mongoose_poll
 
 #endif  /* MGOS_MONGOOSE_H */

@@ -2,6 +2,7 @@
 # Installs what building and testing need and what is not there yet:  scripts/setup.sh [group...]
 #
 #   build     CMake, a C compiler, make, pkg-config (the default)
+#   demo      what `make demo` runs with: mosquitto
 #   test      what `make test` runs with: cmocka, valgrind, libabigail, mosquitto, a C++ compiler
 #   brokers   the other servers of `make test-brokers`: ejabberd, RabbitMQ
 #
@@ -18,6 +19,7 @@ build   gcc               cc
 build   make              make
 build   pkg-config        pkg-config
 build   binutils          readelf
+demo    mosquitto         mosquitto
 test    g++               c++
 test    libcmocka-dev     pc:cmocka
 test    valgrind          valgrind
@@ -130,8 +132,8 @@ apt_install() {
 [ $# -gt 0 ] || set -- build
 for group in "$@"; do
   case $group in
-    build | test | brokers) ;;
-    *) fail "no group '$group'; there are: build, test, brokers" ;;
+    build | demo | test | brokers) ;;
+    *) fail "no group '$group'; there are: build, demo, test, brokers" ;;
   esac
 done
 

@@ -123,7 +123,8 @@ fn mongoose_names() -> String {
     for name in exported(&rust).filter_map(|name| name.strip_prefix("mgos_mg_")) {
         text += &format!("\n#define mg_{name} mgos_mg_{name}");
     }
-    text
+    // The one name of Mongoose OS that does not begin with mgos_.
+    text + "\n#define mongoose_poll mgos_mongoose_poll"
 }
 
 /// The names of frozen, and its initialisers.

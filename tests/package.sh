@@ -54,7 +54,7 @@ case ${1:?} in
     {
       (cd "$SOURCE/include" && find . -name '*.h' -printf 'include/%f\n')
       printf '%s\n' "$LIBDIR"/{libmgos_mqtt.a,libmgos_mqtt.so,"$SO_NAME","$SO_FILE",pkgconfig/mgos_mqtt.pc} \
-        "$LIBDIR"/cmake/mgos_mqtt/mgos_mqttConfig{,Version}.cmake
+        "$LIBDIR"/cmake/mgos_mqtt/mgos_mqttConfig{,Version}.cmake bin/mgos_mqtt_{pub,sub}
     } | sort >expected
     (cd "$PREFIX" && find . ! -type d -printf '%P\n') | sort >found
     diff -u expected found || fail "the installed files are not the expected ones"

@@ -177,18 +177,15 @@ impl Callback for EventHandler {
             Event::PubComp(ack, _) => self.packet(MG_EV_MQTT_PUBCOMP, acknowledgement(ack)),
             Event::PubRel(id) => self
                 .packet(MG_EV_MQTT_PUBREL, mg_mqtt_message { message_id: *id, len: ACK_LEN, ..NO_MESSAGE }),
-            Event::SubAck { packet_id, code, .. } => {
-                let codes = [*code];
-                self.packet(
-                    MG_EV_MQTT_SUBACK,
-                    mg_mqtt_message {
-                        message_id: *packet_id,
-                        len: 5,
-                        payload: mg_str::of(&codes),
-                        ..NO_MESSAGE
-                    },
-                );
-            }
+            Event::SubAck { packet_id, codes, .. } => self.packet(
+                MG_EV_MQTT_SUBACK,
+                mg_mqtt_message {
+                    message_id: *packet_id,
+                    len: ACK_LEN.saturating_add(c_int::try_from(codes.len()).unwrap_or(c_int::MAX)),
+                    payload: mg_str::of(codes),
+                    ..NO_MESSAGE
+                },
+            ),
             Event::UnsubAck(id) => self
                 .packet(MG_EV_MQTT_UNSUBACK, mg_mqtt_message { message_id: *id, len: ACK_LEN, ..NO_MESSAGE }),
             Event::Disconnect(_) => {

@@ -168,7 +168,9 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// The default loop, made on first use.
 pub(super) fn default_loop() -> Result<&'static Arc<LoopHandle>, Code> {
-    DEFAULT_LOOP.get_or_try_init(LoopHandle::create)
+    let found = DEFAULT_LOOP.get_or_try_init(LoopHandle::create)?;
+    // After a fork it is the parent's.
+    if found.forks == forks() { Ok(found) } else { Err(Code::Forked) }
 }
 
 /// Whether this is the default loop.

@@ -1,7 +1,7 @@
 //! The types and functions of Mongoose 6 that applications of Mongoose OS use with MQTT: strings, the
 //! connection `nc` that handlers are given, MQTT messages, event numbers, and the raw `mg_mqtt_*` calls.
 //!
-//! The functions are exported as `mgos_mg_*` and mapped to their Mongoose names by macros at the end, so that
+//! The functions are exported as `mgos_mg_*` (`mgos_mongoose_poll`) and mapped to their Mongoose names by macros at the end, so that
 //! the library can be linked into a program beside Mongoose 7. A source file that wants the latter's
 //! `mongoose.h` must not include this header.
 //!
@@ -558,7 +558,7 @@ pub extern "C" fn mgos_get_mgr() -> *mut mg_mgr {
 /// One round of the default loop that waits at most `ms` milliseconds. Returns 0, or a negative error:
 /// MGOS_MQTT_BUSY inside a handler.
 #[unsafe(no_mangle)]
-pub extern "C" fn mongoose_poll(ms: c_int) -> c_int {
+pub extern "C" fn mgos_mongoose_poll(ms: c_int) -> c_int {
     status(|| handle::default_loop()?.poll(ms))
 }
 

@@ -41,6 +41,12 @@ pub type sub_handler_t = Option<
     ),
 >;
 
+/// Runs `call` with the global connection. Without one, the reason why there is none stays the call's error.
+fn with_global<T>(refused: T, call: impl FnOnce(*mut mgos_mqtt_conn) -> T) -> T {
+    let c = mgos_mqtt_global();
+    if c.is_null() { refused } else { call(c) }
+}
+
 /// Makes the global connection. Not needed: every function here does it. May be called any number of times.
 /// False without memory or file descriptors.
 #[unsafe(no_mangle)]
@@ -118,29 +124,29 @@ pub unsafe extern "C" fn mgos_mqtt_set_connect_fn(cb: mgos_mqtt_connect_fn_t, fn
 /// The `nc` of the global connection while it is up; NULL otherwise.
 #[unsafe(no_mangle)]
 pub extern "C" fn mgos_mqtt_get_global_conn() -> *mut mg_connection {
-    // SAFETY: the global connection or NULL.
-    unsafe { super::mgos_mqtt_conn::mgos_mqtt_conn_nc(mgos_mqtt_global()) }
+    // SAFETY: a living connection.
+    with_global(core::ptr::null_mut(), |c| unsafe { super::mgos_mqtt_conn::mgos_mqtt_conn_nc(c) })
 }
 
 /// Wants the connection up, at once; as mgos_mqtt_conn_connect().
 #[unsafe(no_mangle)]
 pub extern "C" fn mgos_mqtt_global_connect() -> bool {
-    // SAFETY: the global connection or NULL.
-    unsafe { super::mgos_mqtt_conn::mgos_mqtt_conn_connect(mgos_mqtt_global()) }
+    // SAFETY: a living connection.
+    with_global(false, |c| unsafe { super::mgos_mqtt_conn::mgos_mqtt_conn_connect(c) })
 }
 
 /// Closes the connection and stops trying until mgos_mqtt_global_connect(); as mgos_mqtt_conn_disconnect().
 #[unsafe(no_mangle)]
 pub extern "C" fn mgos_mqtt_global_disconnect() {
-    // SAFETY: the global connection or NULL.
-    unsafe { super::mgos_mqtt_conn::mgos_mqtt_conn_disconnect(mgos_mqtt_global()) };
+    // SAFETY: a living connection.
+    with_global((), |c| unsafe { super::mgos_mqtt_conn::mgos_mqtt_conn_disconnect(c) });
 }
 
 /// Whether the global connection is up.
 #[unsafe(no_mangle)]
 pub extern "C" fn mgos_mqtt_global_is_connected() -> bool {
-    // SAFETY: the global connection or NULL.
-    unsafe { super::mgos_mqtt_conn::mgos_mqtt_conn_is_connected(mgos_mqtt_global()) }
+    // SAFETY: a living connection.
+    with_global(false, |c| unsafe { super::mgos_mqtt_conn::mgos_mqtt_conn_is_connected(c) })
 }
 
 /// Publishes `len` bytes at `message` to `topic`; as mgos_mqtt_conn_pub(). NULL with 0 is an empty payload.
@@ -235,8 +241,8 @@ pub extern "C" fn mgos_mqtt_get_packet_id() -> u16 {
 /// The highest QoS of later publishes and subscriptions; as mgos_mqtt_conn_set_max_qos().
 #[unsafe(no_mangle)]
 pub extern "C" fn mgos_mqtt_set_max_qos(qos: c_int) {
-    // SAFETY: the global connection or NULL.
-    unsafe { super::mgos_mqtt_conn::mgos_mqtt_conn_set_max_qos(mgos_mqtt_global(), qos) };
+    // SAFETY: a living connection.
+    with_global((), |c| unsafe { super::mgos_mqtt_conn::mgos_mqtt_conn_set_max_qos(c, qos) });
 }
 
 /// Replaces the configuration of the main server; as mgos_mqtt_conn_set_config(). A connection that is down is

@@ -306,7 +306,7 @@ pub unsafe extern "C" fn mgos_mqtt_event_packet_id(ev: *const mgos_mqtt_event) -
 pub unsafe extern "C" fn mgos_mqtt_event_code(ev: *const mgos_mqtt_event) -> c_int {
     let get = |event: &Event<'_>| match event {
         Event::ConnectResult { connack, .. } => connack.map(c_int::from),
-        Event::SubAck { code, .. } => Some(c_int::from(*code)),
+        Event::SubAck { codes, .. } => codes.first().map(|code| c_int::from(*code)),
         _ => None,
     };
     // SAFETY: promised by the caller.

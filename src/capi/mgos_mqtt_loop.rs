@@ -30,6 +30,7 @@ use super::boundary::{status, value};
 use super::callbacks::{LogFunction, UserData};
 use super::handle::{LoopHandle, drive_code};
 use crate::client::{Level, Sink};
+use crate::driver::DriveError;
 use crate::error::Code;
 
 /// A loop. Opaque.
@@ -149,7 +150,11 @@ pub unsafe extern "C" fn mgos_mqtt_loop_process(loop_: *mut mgos_mqtt_loop) -> c
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgos_mqtt_loop_start(loop_: *mut mgos_mqtt_loop) -> c_int {
     // SAFETY: promised by the caller.
-    status(|| unsafe { LoopHandle::of(loop_) }?.driver().start("mgos_mqtt").map_err(drive_code))
+    status(|| match unsafe { LoopHandle::of(loop_) }?.driver().start("mgos_mqtt") {
+        // It has a thread already.
+        Ok(()) | Err(DriveError::Busy) => Ok(()),
+        Err(error) => Err(drive_code(error)),
+    })
 }
 
 /// Ends the loop's own thread and waits for that; from inside one of its callbacks it ends after the present

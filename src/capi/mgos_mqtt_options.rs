@@ -4,7 +4,7 @@
 use core::ffi::{CStr, c_char, c_int, c_void};
 use core::mem::offset_of;
 
-use super::boundary::{bytes, status, value};
+use super::boundary::{bytes, explain, optional, status, value};
 use super::handle::{Handle, LoopHandle};
 use super::mgos_config::mgos_config_mqtt;
 use super::mgos_mqtt_conn::{create, mgos_mqtt_conn};
@@ -12,7 +12,7 @@ use super::mgos_mqtt_loop::mgos_mqtt_loop;
 use super::profiles::fixed;
 use crate::client::ProfileSource;
 use crate::config::{
-    Backoff, OnSessionLoss, Overflow, Profile, Protocol, Resubscribe, Secret, Settings, TlsOptions,
+    Backoff, OnSessionLoss, Overflow, Profile, Protocol, Resubscribe, Secret, Settings, TlsOptions, Will,
 };
 use crate::error::Code;
 use crate::time::Span;
@@ -217,7 +217,7 @@ unsafe fn read(options: *const mgos_mqtt_options) -> Result<(Vec<ProfileSource>,
         // SAFETY: as above.
         let mut profile = unsafe { fixed(cfg) }?;
         // SAFETY: the caller promises what the options point to.
-        unsafe { extend(&mut profile, &options) }?;
+        unsafe { extend(&mut profile, &*cfg, &options) }?;
         profile.validate().map_err(super::boundary::config_code)?;
         profiles.push(ProfileSource::Fixed(Arc::new(profile)));
     }
@@ -227,8 +227,12 @@ unsafe fn read(options: *const mgos_mqtt_options) -> Result<(Vec<ProfileSource>,
 /// Adds to a profile what the options say for all of them.
 ///
 /// # Safety
-/// What the options point to is valid.
-unsafe fn extend(profile: &mut Profile, options: &mgos_mqtt_options) -> Result<(), Code> {
+/// What the options point to is valid, and `cfg` is what the profile was made from.
+unsafe fn extend(
+    profile: &mut Profile,
+    cfg: &mgos_config_mqtt,
+    options: &mgos_mqtt_options,
+) -> Result<(), Code> {
     profile.protocol = match options.protocol_version {
         0 | 4 => Protocol::V311,
         3 => Protocol::V31,
@@ -239,7 +243,15 @@ unsafe fn extend(profile: &mut Profile, options: &mgos_mqtt_options) -> Result<(
     // SAFETY: promised by the caller.
     let payload = unsafe { bytes(options.will_payload.cast(), options.will_payload_len) }?;
     if !options.will_payload.is_null() && profile.will.is_none() {
-        return Err(Code::BadConfig);
+        // A topic without a text makes no will of its own; with this payload it does.
+        // SAFETY: the strings of a configuration are NULL or C strings.
+        let topic = unsafe { optional(cfg.will_topic) }?.filter(|topic| !topic.is_empty());
+        let Some(topic) = topic else {
+            explain("will_payload: there is no will_topic");
+            return Err(Code::BadConfig);
+        };
+        let retain = cfg.will_retain != 0;
+        profile.will = Some(Will { topic: topic.into(), payload: Vec::new(), qos, retain });
     }
     if let Some(will) = &mut profile.will {
         will.qos = qos;

@@ -25,6 +25,9 @@ impl Conn {
         mut st: MutexGuard<'a, State>,
         turn: &mut Turn<'_>,
     ) -> MutexGuard<'a, State> {
+        if st.freed {
+            return st;
+        }
         let due = match st.link {
             Link::Idle => st.at_once && st.wanted,
             Link::Waiting(at) => st.wanted && (st.at_once || at <= turn.now),
@@ -33,6 +36,10 @@ impl Conn {
         if due {
             st.at_once = false;
             st = self.begin(st, turn);
+            // A handler may have ended it again: then the turn that this asked for goes on.
+            if st.freed || st.closing.is_some() {
+                return st;
+            }
         }
         if matches!(st.link, Link::Resolving { .. }) {
             st = self.resolving(st, turn);

@@ -70,8 +70,9 @@ pub enum Event<'a> {
         packet_id: u16,
         /// The filter, or `None` for a SUBSCRIBE that the application sent itself.
         filter: Option<&'a str>,
-        /// The server's code: the granted QoS, or 0x80 and above.
-        code: u8,
+        /// The server's codes, each the granted QoS, or 0x80 and above: that of the filter, or all of the
+        /// packet.
+        codes: &'a [u8],
     },
     /// UNSUBACK.
     UnsubAck(u16),

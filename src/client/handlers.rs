@@ -178,16 +178,21 @@ impl Handlers {
         newest_first(called);
     }
 
+    /// Nobody is called any more, not even by a dispatch that has begun.
+    pub(crate) fn silence(&self) {
+        let silence = |entry: &Arc<Entry>| entry.alive.store(false, Ordering::Release);
+        self.connection.iter().for_each(silence);
+        self.subscriptions.for_each(|all| all.iter().flat_map(|s| &s.entries).for_each(|(_, e)| silence(e)));
+    }
+
     /// Removes everything.
     pub(crate) fn clear(&mut self) -> Removed {
+        self.silence();
         let mut removed: Removed = std::mem::take(&mut self.connection);
         let subscriptions = std::mem::replace(&mut self.subscriptions, Topics::new());
         subscriptions.for_each(|all| {
             removed.extend(all.iter().flat_map(|s| s.entries.iter().map(|(_, e)| e.clone())));
         });
-        for entry in &removed {
-            entry.alive.store(false, Ordering::Release);
-        }
         removed
     }
 }

@@ -302,11 +302,15 @@ impl Conn {
             st.called = called;
             return st;
         }
-        let topic = topic.map(str::to_owned);
+        // A copy, since the message's own memory is behind the lock; in a buffer that is kept.
+        let mut copy = std::mem::take(&mut state.acked_topic);
+        copy.clear();
+        copy.push_str(topic.unwrap_or_default());
+        let topic = topic.is_some().then_some(copy.as_str());
         drop(st);
         let event = match kind {
-            Kind::PubComp => Event::PubComp(ack, topic.as_deref()),
-            _ => Event::PubAck(ack, topic.as_deref()),
+            Kind::PubComp => Event::PubComp(ack, topic),
+            _ => Event::PubAck(ack, topic),
         };
         for entry in &called {
             entry.call(self, &event);
@@ -314,6 +318,7 @@ impl Conn {
         called.clear();
         let mut st = self.lock();
         st.called = called;
+        st.acked_topic = copy;
         st
     }
 
@@ -326,8 +331,7 @@ impl Conn {
         raw: Option<Vec<u8>>,
     ) -> MutexGuard<'a, State> {
         if let Some(codes) = raw {
-            let code = codes.first().copied().unwrap_or(0x80);
-            let event = Event::SubAck { packet_id, filter: None, code };
+            let event = Event::SubAck { packet_id, filter: None, codes: &codes };
             return self.tell(st, |h, called| h.connection(Kind::SubAck, called), &event);
         }
         for result in st.session.subscribe_results().to_vec() {
@@ -335,7 +339,7 @@ impl Conn {
                 let text = format!("{}: {:?}", Code::SubscribeRefused.text(), result.filter);
                 self.note(&mut st, Level::Warn, text);
             }
-            let event = Event::SubAck { packet_id, filter: Some(&result.filter), code: result.code };
+            let event = Event::SubAck { packet_id, filter: Some(&result.filter), codes: &[result.code] };
             st = self.tell(
                 st,
                 |h, called| {

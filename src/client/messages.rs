@@ -21,7 +21,7 @@ impl Conn {
     /// Publishes. The QoS is lowered to the connection's maximum. What is accepted is sent, or will be as soon
     /// as the connection and the window allow.
     pub fn publish(&self, mut message: Publication<'_>) -> Result<Accepted, Code> {
-        topic::valid_name(message.topic).map_err(|_| Code::BadTopic)?;
+        topic::valid_name_str(message.topic).map_err(|_| Code::BadTopic)?;
         let mut st = self.usable()?;
         message.qos = st.cap_qos(message.qos);
         let accepted = match st.session.publish(&message) {
@@ -109,7 +109,7 @@ impl Conn {
         dup: bool,
         payload: &[u8],
     ) -> Result<(), Code> {
-        topic::valid_name(topic).map_err(|_| Code::BadTopic)?;
+        topic::valid_name_str(topic).map_err(|_| Code::BadTopic)?;
         let dup = dup && qos != QoS::AtMostOnce;
         let packet =
             wire::Publish { dup, qos, retain, topic, packet_id, properties: Properties::default(), payload };
@@ -140,7 +140,11 @@ impl Conn {
     /// Sends PINGREQ.
     pub fn raw_ping(&self) -> Result<(), Code> {
         let now = self.context.driver.now();
-        self.raw(|session| session.raw_ping(now))
+        self.raw(|session| session.raw_ping(now))?;
+        // The answer has a deadline, and the loop may be asleep until a later one.
+        let mut st = self.lock();
+        self.schedule(&mut st);
+        Ok(())
     }
 
     fn raw(&self, send: impl FnOnce(&mut Session) -> Result<(), Code>) -> Result<(), Code> {

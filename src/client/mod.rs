@@ -179,6 +179,8 @@ struct State {
     /// A call wrote to the socket itself since the last turn, at this time.
     wrote_early: Option<Time>,
     called: Called,
+    /// A buffer for the topic of an acknowledged message.
+    acked_topic: String,
     log: Vec<(Level, String)>,
     random: u64,
     /// A panic was caught: this connection is closed for good.
@@ -237,6 +239,7 @@ impl Conn {
                 in_turn: false,
                 wrote_early: None,
                 called: Called::new(),
+                acked_topic: String::new(),
                 log: Vec::new(),
                 random: seed(),
                 broken: false,
@@ -505,6 +508,8 @@ impl Conn {
         }
         st.freed = true;
         st.wanted = false;
+        // The rest of a dispatch that goes on would see a handle that is gone.
+        st.handlers.silence();
         st.owner = owner;
         self.schedule(&mut st);
         drop(st);

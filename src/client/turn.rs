@@ -78,7 +78,10 @@ impl Conn {
             if st.unread && st.closing.is_none() {
                 st = self.read(st, turn);
             }
-            st = self.write(st, turn);
+            // "At once" is before what a handler published, and before the acknowledgement of its message.
+            if st.closing.is_none_or(|c| c.graceful) {
+                st = self.write(st, turn);
+            }
             // A handler may have asked for the end; it need not wait for another round.
             st = self.close_if_asked(st, turn);
         }

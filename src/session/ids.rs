@@ -7,11 +7,13 @@ use alloc::vec::Vec;
 
 use crate::error::Code;
 
-/// A map from packet id to a small value: open addressing over the id itself.
+/// A map from packet id to a small value: open addressing over the id itself, in Robin Hood order.
 ///
 /// Ids are handed out in sequence, so the low bits of the id are a perfect hash in practice: the
-/// table behaves as a ring buffer, and a look-up costs one probe whatever the number of entries.
-/// It doubles when it is half full and never shrinks while in use; an unused map owns no memory.
+/// table behaves as a ring buffer, and every operation touches one or two cells whatever the number of
+/// entries. In a run of neighbours no cell is further from its home than the one behind it wants to be;
+/// that is what lets a removal stop at the first cell that is at home, instead of walking the whole run.
+/// The table doubles when it is half full and never shrinks while in use; an unused map owns no memory.
 #[derive(Debug, Default)]
 pub(crate) struct IdMap<V> {
     /// `(id, value)`; id 0 marks a free cell. The length is zero or a power of two.
@@ -28,74 +30,110 @@ impl<V: Copy + Default> IdMap<V> {
         self.len
     }
 
-    fn mask(&self) -> usize {
-        self.cells.len().wrapping_sub(1)
+    /// How far cell `at`, which holds `id`, is from where `id` belongs.
+    fn distance(&self, at: usize, id: u16) -> usize {
+        at.wrapping_sub(usize::from(id)) & (self.cells.len() - 1)
     }
 
-    /// The cell that holds `id`, or the free one where it would go. The table is never full.
-    fn probe(&self, id: u16) -> usize {
-        let mask = self.mask();
-        let mut at = usize::from(id) & mask;
-        while self.cells[at].0 != id && self.cells[at].0 != 0 {
-            at = (at + 1) & mask;
-        }
-        at
-    }
-
-    pub(crate) fn get(&self, id: u16) -> Option<V> {
+    /// The cell that holds `id`.
+    fn find(&self, id: u16) -> Option<usize> {
         if self.len == 0 || id == 0 {
             return None;
         }
-        let (found, value) = self.cells[self.probe(id)];
-        (found == id).then_some(value)
+        let mask = self.cells.len() - 1;
+        let mut at = usize::from(id) & mask;
+        let mut distance = 0;
+        loop {
+            let there = self.cells[at].0;
+            if there == id {
+                return Some(at);
+            }
+            if there == 0 || self.distance(at, there) < distance {
+                return None;
+            }
+            at = (at + 1) & mask;
+            distance += 1;
+        }
+    }
+
+    pub(crate) fn get(&self, id: u16) -> Option<V> {
+        self.find(id).map(|at| self.cells[at].1)
     }
 
     /// Inserts or replaces; fails only when memory runs out.
     pub(crate) fn insert(&mut self, id: u16, value: V) -> Result<(), Code> {
         debug_assert_ne!(id, 0);
-        if (self.len + 1) * 2 > self.cells.len() {
-            self.grow()?;
+        if let Some(at) = self.find(id) {
+            self.cells[at].1 = value;
+            return Ok(());
         }
-        let at = self.probe(id);
-        if self.cells[at].0 == 0 {
-            self.len += 1;
-        }
-        self.cells[at] = (id, value);
+        self.reserve()?;
+        self.place((id, value));
+        self.len += 1;
         Ok(())
     }
 
-    pub(crate) fn remove(&mut self, id: u16) -> Option<V> {
-        if self.len == 0 || id == 0 {
-            return None;
+    /// Replaces the value of an id that is in the table.
+    pub(crate) fn set(&mut self, id: u16, value: V) {
+        if let Some(at) = self.find(id) {
+            self.cells[at].1 = value;
         }
-        let mut hole = self.probe(id);
-        let (found, value) = self.cells[hole];
-        if found != id {
-            return None;
-        }
-        // Close the gap, so that no probe sequence is cut: later cells of the cluster move up
-        // unless their own home lies behind the hole.
-        let mask = self.mask();
-        let mut at = hole;
-        loop {
+    }
+
+    /// Puts in an entry that is not there, into a table that is not full.
+    fn place(&mut self, mut entry: (u16, V)) {
+        let mask = self.cells.len() - 1;
+        let mut at = usize::from(entry.0) & mask;
+        let mut distance = 0;
+        while self.cells[at].0 != 0 {
+            let theirs = self.distance(at, self.cells[at].0);
+            if theirs < distance {
+                // The one that is further from home stays; the other looks on.
+                core::mem::swap(&mut self.cells[at], &mut entry);
+                distance = theirs;
+            }
             at = (at + 1) & mask;
-            let moved = self.cells[at].0;
-            if moved == 0 {
+            distance += 1;
+        }
+        self.cells[at] = entry;
+    }
+
+    pub(crate) fn remove(&mut self, id: u16) -> Option<V> {
+        let mut hole = self.find(id)?;
+        let value = self.cells[hole].1;
+        let mask = self.cells.len() - 1;
+        loop {
+            let next = (hole + 1) & mask;
+            let there = self.cells[next].0;
+            if there == 0 || self.distance(next, there) == 0 {
                 break;
             }
-            let home = usize::from(moved) & mask;
-            if (at.wrapping_sub(home) & mask) >= (at.wrapping_sub(hole) & mask) {
-                self.cells[hole] = self.cells[at];
-                hole = at;
-            }
+            self.cells[hole] = self.cells[next];
+            hole = next;
         }
         self.cells[hole].0 = 0;
         self.len -= 1;
         Some(value)
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (u16, V)> + '_ {
-        self.cells.iter().copied().filter(|(id, _)| *id != 0)
+    /// Removes every entry for which `keep` says no.
+    pub(crate) fn retain(&mut self, keep: impl Fn(V) -> bool) {
+        let mut at = 0;
+        while let Some(&(id, value)) = self.cells.get(at) {
+            if id == 0 || keep(value) {
+                at += 1;
+            } else {
+                // Another entry may have moved in here, and is looked at next. None moves from behind
+                // to where this has been already, but round the end of the table, and those had
+                // their turn.
+                self.remove(id);
+            }
+        }
+    }
+
+    /// Makes room for one more entry, so that inserting it cannot fail.
+    pub(crate) fn reserve(&mut self) -> Result<(), Code> {
+        if (self.len + 1) * 2 > self.cells.len() { self.grow() } else { Ok(()) }
     }
 
     pub(crate) fn clear(&mut self) {
@@ -111,9 +149,8 @@ impl<V: Copy + Default> IdMap<V> {
         larger.try_reserve_exact(size).map_err(|_| Code::NoMemory)?;
         larger.resize(size, (0, V::default()));
         let old = core::mem::replace(&mut self.cells, larger);
-        for (id, value) in old.into_iter().filter(|(id, _)| *id != 0) {
-            let at = self.probe(id);
-            self.cells[at] = (id, value);
+        for entry in old.into_iter().filter(|(id, _)| *id != 0) {
+            self.place(entry);
         }
         Ok(())
     }
@@ -194,10 +231,7 @@ impl PacketIds {
 
     /// Changes what a held id stands for.
     pub(crate) fn change(&mut self, id: u16, purpose: Use) {
-        if self.used.get(id).is_some() {
-            // It is there, so nothing grows and nothing can fail.
-            let _ = self.used.insert(id, purpose);
-        }
+        self.used.set(id, purpose);
     }
 
     pub(crate) fn get(&self, id: u16) -> Option<Use> {
@@ -210,14 +244,17 @@ impl PacketIds {
 
     /// Releases every id for which `keep` says no.
     pub(crate) fn retain(&mut self, keep: impl Fn(Use) -> bool) {
-        // Removal moves cells, so the ids are looked for again after each one. This runs once per
-        // lost connection.
-        loop {
-            let gone = self.used.iter().find(|(_, purpose)| !keep(*purpose)).map(|(id, _)| id);
-            match gone {
-                Some(id) => self.used.remove(id),
-                None => return,
-            };
+        self.used.retain(keep);
+    }
+
+    /// Gives memory back if no id is in use.
+    pub(crate) fn shrink(&mut self) {
+        if self.used.len() == 0 {
+            self.used = IdMap::new();
         }
     }
 }
+
+#[cfg(test)]
+#[path = "ids_tests.rs"]
+mod tests;

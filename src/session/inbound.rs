@@ -34,6 +34,11 @@ impl Inbound {
         self.received.get(id).is_some()
     }
 
+    /// Makes sure that one more id can be remembered.
+    pub(crate) fn reserve(&mut self) -> Result<(), Code> {
+        self.received.reserve()
+    }
+
     pub(crate) fn remember(&mut self, id: u16) -> Result<(), Code> {
         self.received.insert(id, ())
     }

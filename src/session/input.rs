@@ -10,6 +10,9 @@ use crate::error::Code;
 use crate::time::Time;
 use crate::wire::{self, Header, Packet, PacketType, QoS};
 
+/// What every packet but PUBLISH may have. The longest is a SUBACK, with a byte for each filter.
+const CONTROL_PACKET: usize = 1024;
+
 const MORE: Step = Step { consumed: 0, event: None };
 
 impl Session {
@@ -41,7 +44,12 @@ impl Session {
         let Some(header) = Header::parse_as(self.version, bytes)? else { return Ok(MORE) };
         self.expect(header.packet)?;
         let total = header.total();
-        if total > self.limits.max_incoming {
+        let limit = match header.packet {
+            PacketType::Publish => self.limits.max_incoming,
+            // The limit is for messages: a small one must not keep a CONNACK out.
+            _ => self.limits.max_incoming.max(CONTROL_PACKET),
+        };
+        if total > limit {
             return self.oversize(&header, bytes);
         }
         if bytes.len() < total {
@@ -74,7 +82,11 @@ impl Session {
                 self.pump();
                 Ok(())
             }
-            Told::Publish(qos, id) => self.acknowledge(qos, id, verdict),
+            Told::Publish(qos, id) => {
+                let acknowledged = self.acknowledge(qos, id, verdict);
+                self.good_bye();
+                acknowledged
+            }
             Told::Acknowledged(slot) => {
                 self.outbox.discard(slot);
                 Ok(())
@@ -100,8 +112,9 @@ impl Session {
             self.state = State::Closing;
             return Ok(Some(Event::ConnAck { session_present, code }));
         }
-        // MQTT 3.1 cannot say it: there a session is kept unless it was asked to be clean.
-        let session_present = if self.version == wire::Version::V31 { !self.clean } else { session_present };
+        // MQTT 3.1 cannot say it: there a session is kept unless it was asked to be clean. And who asked
+        // for a clean one has one, whatever the server says (MQTT 3.1.1 §3.1.2.4).
+        let session_present = !self.clean && (session_present || self.version == wire::Version::V31);
         self.state = State::Up;
         self.keep_alive.start(now, self.keep_alive_interval, self.ping_reply);
         if !session_present {
@@ -118,6 +131,10 @@ impl Session {
         if publish.qos == QoS::ExactlyOnce && self.inbound.is_known(publish.packet_id) {
             self.answer(PacketType::PubRec, publish.packet_id)?;
             return Ok(None);
+        }
+        if publish.qos == QoS::ExactlyOnce {
+            // Before it is delivered: a delivery that cannot be remembered would be repeated.
+            self.inbound.reserve().map_err(|code| Failure::new(code, ""))?;
         }
         self.told = Told::Publish(publish.qos, publish.packet_id);
         Ok(Some(Event::Publish(Incoming {
@@ -146,7 +163,7 @@ impl Session {
     }
 
     fn answer(&mut self, packet: PacketType, id: u16) -> Result<(), Failure> {
-        if self.state != State::Up {
+        if self.state != State::Up && !self.good_bye_due {
             return Ok(());
         }
         wire::encode_ack(packet, id, self.out.tail()).map_err(|error| Failure::new(encode_code(error), ""))
@@ -154,8 +171,7 @@ impl Session {
 
     fn puback(&mut self, id: u16, reason: u8) -> Result<Option<Event>, Failure> {
         match self.ids.get(id) {
-            Some(Use::Publish(slot)) if self.outbox.get(slot).sent_end == 0 => self.stray(id, reason),
-            Some(Use::Publish(slot)) => {
+            Some(Use::Publish(slot)) if self.is_sent(slot) => {
                 let entry = self.outbox.get(slot);
                 if entry.stage == Stage::Release {
                     return self.stray(id, reason);
@@ -172,6 +188,12 @@ impl Session {
         }
     }
 
+    /// Whether the server can have an opinion on an entry of the outbox. One that did not leave is not
+    /// acknowledged by anything, or it would never be sent.
+    fn is_sent(&self, slot: u32) -> bool {
+        self.outbox.get(slot).is_sent(self.out.taken())
+    }
+
     /// An acknowledgement that ends nothing of ours is only told.
     fn stray(&self, packet_id: u16, reason: u8) -> Result<Option<Event>, Failure> {
         Ok(Some(Event::PubAck(Acknowledged { packet_id, token: None, reason, early: false })))
@@ -180,7 +202,7 @@ impl Session {
     fn pubrec(&mut self, id: u16, reason: u8) -> Result<Option<Event>, Failure> {
         let mut told = Acknowledged { packet_id: id, token: None, reason, early: false };
         match self.ids.get(id) {
-            Some(Use::Publish(slot)) => {
+            Some(Use::Publish(slot)) if self.is_sent(slot) => {
                 let entry = self.outbox.get_mut(slot);
                 if entry.qos != QoS::ExactlyOnce {
                     return Err(Failure::protocol("the server answered a QoS 1 PUBLISH with PUBREC"));
@@ -192,7 +214,7 @@ impl Session {
                 entry.stage = Stage::Release;
             }
             Some(Use::Raw(RawUse::Publish2)) => self.ids.change(id, Use::Raw(RawUse::Released)),
-            // Not known any more, or released already: PUBREL lets the server finish.
+            // Not known, or released already: PUBREL lets the server finish.
             _ => {}
         }
         self.answer(PacketType::PubRel, id)?;
@@ -275,13 +297,14 @@ impl Session {
         self.inbound.skip = header.total() - head.len;
         let known = head.qos == QoS::ExactlyOnce && self.inbound.is_known(head.packet_id);
         self.inbound.skipped = Some((head.qos, head.packet_id));
-        let event = (!known).then(|| Event::Oversize {
-            topic: range_in(bytes, head.topic.as_bytes()),
-            size: self.inbound.skip,
-            qos: head.qos,
-            packet_id: head.packet_id,
-        });
-        Ok(Step { consumed: head.len, event })
+        let (topic, size) = (range_in(bytes, head.topic.as_bytes()), self.inbound.skip);
+        let (consumed, qos, packet_id) = (head.len, head.qos, head.packet_id);
+        if size == 0 {
+            // The topic was all of it: there is nothing to be skipped first.
+            self.skip(&[])?;
+        }
+        let event = (!known).then_some(Event::Oversize { topic, size, qos, packet_id });
+        Ok(Step { consumed, event })
     }
 
     fn skip(&mut self, bytes: &[u8]) -> Result<Step, Failure> {

@@ -16,9 +16,11 @@ pub(crate) enum Due {
 
 #[derive(Clone, Copy, Debug)]
 struct Ping {
+    /// When the PINGREQ left; until then, when bytes ahead of it last moved.
     at: Time,
     /// Where the PINGREQ ends in the output stream.
     end: u64,
+    left: bool,
     answer_by: Time,
 }
 
@@ -44,7 +46,8 @@ impl KeepAlive {
         }
     }
 
-    /// The connection is up. An interval of zero switches the mechanism off.
+    /// The connection is up. An interval of zero switches the mechanism off; a reply time of zero lets
+    /// the answer take as long as it will.
     pub(crate) fn start(&mut self, now: Time, interval: Span, reply: Span) {
         *self = KeepAlive { interval, reply, last_in: now, last_out: now, check_at: None, ping: None };
         self.rearm();
@@ -55,8 +58,15 @@ impl KeepAlive {
         self.ping = None;
     }
 
-    pub(crate) fn wrote(&mut self, now: Time) {
+    /// Bytes were handed to the kernel, up to the output position `taken`.
+    pub(crate) fn wrote(&mut self, now: Time, taken: u64) {
         self.last_out = now;
+        if let Some(ping) = &mut self.ping
+            && !ping.left
+        {
+            ping.at = now;
+            ping.left = ping.end <= taken;
+        }
     }
 
     pub(crate) fn read(&mut self, now: Time) {
@@ -66,7 +76,7 @@ impl KeepAlive {
     /// A PINGREQ was appended and ends at `end`.
     pub(crate) fn pinged(&mut self, now: Time, end: u64) {
         if self.interval > Span::ZERO {
-            self.ping = Some(Ping { at: now, end, answer_by: now + self.reply });
+            self.ping = Some(Ping { at: now, end, left: false, answer_by: now + self.reply });
         }
     }
 
@@ -78,27 +88,20 @@ impl KeepAlive {
 
     pub(crate) fn deadline(&self) -> Option<Time> {
         match self.ping {
-            Some(ping) => Some(ping.answer_by),
+            Some(ping) => (self.reply > Span::ZERO).then_some(ping.answer_by),
             None => self.check_at,
         }
     }
 
-    /// Looks at the clock; `taken` is the output position handed to the kernel so far.
-    pub(crate) fn check(&mut self, now: Time, taken: u64) -> Due {
+    /// Looks at the clock.
+    pub(crate) fn check(&mut self, now: Time) -> Due {
         if let Some(ping) = &mut self.ping {
-            if now < ping.answer_by {
+            if self.reply == Span::ZERO || now < ping.answer_by {
                 return Due::Nothing;
             }
             // A PINGREQ behind a megabyte that is still leaving, or a PINGRESP behind one that is
             // still arriving, says nothing about the peer as long as bytes move.
-            let mut life = ping.at;
-            if self.last_in > life {
-                life = self.last_in;
-            }
-            if taken < ping.end && self.last_out > life {
-                life = self.last_out;
-            }
-            ping.answer_by = life + self.reply;
+            ping.answer_by = ping.at.max(self.last_in) + self.reply;
             return if ping.answer_by <= now { Due::PeerIsGone } else { Due::Nothing };
         }
         match self.check_at {

@@ -155,6 +155,8 @@ pub struct Session {
     ping_reply: Span,
     connack_by: Option<Time>,
     told: Told,
+    /// DISCONNECT follows the acknowledgement of the message that is being handled.
+    good_bye_due: bool,
     last_token: u64,
     /// QoS 0 publishes whose bytes are not written yet: where they end, and whose they are.
     unsent: VecDeque<Unsent>,
@@ -186,6 +188,7 @@ impl Session {
             ping_reply: Span::ZERO,
             connack_by: None,
             told: Told::Nothing,
+            good_bye_due: false,
             last_token: 0,
             unsent: VecDeque::new(),
             completions: VecDeque::new(),
@@ -209,11 +212,13 @@ impl Session {
         self.out.reset();
         self.inbound.opened();
         self.told = Told::Nothing;
+        self.good_bye_due = false;
         self.state = State::Open;
         self.connack_by = (connack_within > Span::ZERO).then(|| now + connack_within);
     }
 
-    /// Appends CONNECT. The session obeys what is in it: version, clean session, keep-alive.
+    /// Appends CONNECT. The session obeys what is in it: version, clean session, keep-alive. `ping_reply`
+    /// is how long PINGRESP may take; zero is without limit.
     pub fn connect(&mut self, connect: &wire::Connect<'_>, ping_reply: Span) -> Result<(), Code> {
         if self.state != State::Open {
             return Err(Code::Busy);
@@ -227,17 +232,28 @@ impl Session {
         Ok(())
     }
 
-    /// Appends DISCONNECT if the connection is up. Nothing is accepted for this connection any more.
+    /// Appends DISCONNECT if the connection is up, behind the acknowledgement of the message that is being
+    /// handled: without it the server would deliver that message again, and a handler that disconnects
+    /// would never get past it. Nothing else is accepted for this connection any more.
     pub fn disconnect(&mut self) {
         if self.state == State::Up {
-            // Two bytes; should memory be out even for them, the server sees the link close.
-            let _ = wire::encode_empty(PacketType::Disconnect, self.out.tail());
+            self.good_bye_due = true;
+            if !matches!(self.told, Told::Publish(..)) {
+                self.good_bye();
+            }
         }
         if self.state != State::Closed {
             self.state = State::Closing;
         }
         self.keep_alive.stop();
         self.connack_by = None;
+    }
+
+    fn good_bye(&mut self) {
+        if core::mem::take(&mut self.good_bye_due) {
+            // Two bytes; should memory be out even for them, the server sees the link close.
+            let _ = wire::encode_empty(PacketType::Disconnect, self.out.tail());
+        }
     }
 
     /// The transport is gone. What was in flight will be sent again on the next connection.
@@ -247,7 +263,7 @@ impl Session {
         while let Some(slot) = at {
             let entry = self.outbox.get_mut(slot);
             if entry.stage == outbox::Stage::Publish {
-                entry.dup |= entry.sent_end <= taken;
+                entry.dup |= entry.is_sent(taken);
             }
             at = self.outbox.next(slot);
         }
@@ -260,6 +276,7 @@ impl Session {
         self.subscriptions.disconnected();
         self.keep_alive.stop();
         self.connack_by = None;
+        self.good_bye_due = false;
         self.out.reset();
         self.state = State::Closed;
     }
@@ -296,7 +313,7 @@ impl Session {
             }
             return Ok(());
         }
-        match self.keep_alive.check(now, self.out.taken()) {
+        match self.keep_alive.check(now) {
             Due::Nothing => Ok(()),
             Due::Ping => {
                 self.ping(now).map_err(|code| Failure::new(code, ""))?;
@@ -317,6 +334,7 @@ impl Session {
     fn quiet(&mut self) {
         if self.told == Told::Nothing && self.outbox.len() == 0 && self.unsent.is_empty() {
             self.outbox.shrink();
+            self.ids.shrink();
             self.unsent.shrink_to_fit();
             self.completions.shrink_to_fit();
         }
@@ -337,8 +355,8 @@ impl Session {
     /// `n` bytes of the output were handed to the kernel.
     pub fn wrote(&mut self, now: Time, n: usize) {
         self.out.take(n);
-        self.keep_alive.wrote(now);
         let taken = self.out.taken();
+        self.keep_alive.wrote(now, taken);
         while let Some(unsent) = self.unsent.front().copied().filter(|u| u.end <= taken) {
             self.unsent.pop_front();
             self.finish(unsent.token, unsent.packet_id, Outcome::Sent);
@@ -420,7 +438,12 @@ impl Session {
     /// Payload bytes of QoS 1 and 2 messages that are not acknowledged, plus the bytes not yet
     /// written.
     pub fn unsent_bytes(&self) -> usize {
-        self.outbox.payload_bytes() + self.out.len()
+        // The message whose acknowledgement is being told still has its slot, but waits no more.
+        let told = match self.told {
+            Told::Acknowledged(slot) => self.outbox.get(slot).payload().len(),
+            _ => 0,
+        };
+        self.outbox.payload_bytes() - told + self.out.len()
     }
 
     /// QoS 1 and 2 messages waiting or in flight.

@@ -58,6 +58,22 @@ impl Entry {
         core::str::from_utf8(&self.body[..usize::from(self.topic_len)]).unwrap_or_default()
     }
 
+    /// The server may know it: its last byte was handed to the kernel, on an earlier connection or on
+    /// this one, whose output was taken up to `taken`.
+    pub(crate) fn is_sent(&self, taken: u64) -> bool {
+        self.dup || (self.queue == Queue::Flight && self.sent_end <= taken)
+    }
+
+    /// A waiting message that the server cannot know.
+    pub(crate) fn never_left(&self) -> bool {
+        self.stage == Stage::Publish && !self.dup
+    }
+
+    /// Bytes of topic and payload.
+    pub(crate) fn size(&self) -> usize {
+        self.body.len()
+    }
+
     pub(crate) fn payload(&self) -> &[u8] {
         &self.body[usize::from(self.topic_len)..]
     }

@@ -109,7 +109,12 @@ impl Session {
             self.outbox.get_mut(slot).sent_end = self.out.end();
         }
         self.last_token = token;
-        Ok(Accepted { token, packet_id: self.outbox.get(slot).packet_id })
+        let packet_id = self.outbox.get(slot).packet_id;
+        if !now {
+            // Normally nothing can go, or it would have gone; but what memory stopped may go on now.
+            self.pump();
+        }
+        Ok(Accepted { token, packet_id })
     }
 
     /// Undoes an acceptance that could not be completed.
@@ -152,30 +157,43 @@ impl Session {
             // Nothing is kept for later.
             return Err(if self.state == State::Up { Code::QueueFull } else { Code::NotConnected });
         }
-        loop {
-            let bytes = self.check_bytes(size);
-            if bytes == Err(Code::TooLarge) {
-                return bytes;
+        let bytes = self.check_bytes(size);
+        let full = max != 0 && self.outbox.len() >= max;
+        match bytes {
+            Ok(()) if !full => return Ok(()),
+            Err(Code::TooLarge) => return bytes,
+            _ if self.limits.overflow == Overflow::RefuseNew => return Err(Code::QueueFull),
+            _ => {}
+        }
+        // How much has to go. If that much may not go, nothing does: a message that is refused must not
+        // take others with it.
+        let held = self.outbox.bytes() + self.out.len();
+        let mut over_bytes = held.saturating_sub(self.limits.max_outgoing_bytes - size);
+        let mut over = if full { self.outbox.len() + 1 - max } else { 0 };
+        let mut victims = 0;
+        for slot in self.outbox.iter(Queue::Waiting) {
+            if over == 0 && over_bytes == 0 {
+                break;
             }
-            let full = max != 0 && self.outbox.len() >= max;
-            if !full && bytes.is_ok() {
-                return Ok(());
-            }
-            if self.limits.overflow == Overflow::RefuseNew || !self.drop_oldest() {
-                return Err(Code::QueueFull);
+            let entry = self.outbox.get(slot);
+            if entry.never_left() {
+                victims += 1;
+                over = over.saturating_sub(1);
+                over_bytes = over_bytes.saturating_sub(entry.size());
             }
         }
-    }
-
-    /// Drops the oldest message that never left. False if there is none.
-    fn drop_oldest(&mut self) -> bool {
-        let oldest = self.outbox.iter(Queue::Waiting).find(|slot| {
-            let entry = self.outbox.get(*slot);
-            entry.stage == Stage::Publish && !entry.dup
-        });
-        let Some(slot) = oldest else { return false };
-        self.end(slot, Outcome::Dropped);
-        true
+        if over > 0 || over_bytes > 0 {
+            return Err(Code::QueueFull);
+        }
+        let mut next = self.outbox.first_waiting();
+        while let Some(slot) = next.filter(|_| victims > 0) {
+            next = self.outbox.next(slot);
+            if self.outbox.get(slot).never_left() {
+                victims -= 1;
+                self.end(slot, Outcome::Dropped);
+            }
+        }
+        Ok(())
     }
 
     /// Ends a message that is in a list.
@@ -194,6 +212,8 @@ impl Session {
         if self.state != State::Up {
             return;
         }
+        // An id that came free may be what a subscription waits for.
+        self.pump_subscriptions();
         while self.outbox.in_flight() < usize::from(self.limits.window) && self.out.len() < PUMP_UP_TO {
             let Some(slot) = self.outbox.first_waiting() else { return };
             // Without an id or memory it stays where it is; the next acknowledgement tries again.

@@ -45,7 +45,9 @@ impl Session {
             self.ids.hold(packet.packet_id, purpose)?;
         }
         packet.encode(self.version, self.out.tail()).map_err(|error| {
-            self.ids.release(packet.packet_id);
+            if !again {
+                self.ids.release(packet.packet_id);
+            }
             encode_code(error)
         })
     }

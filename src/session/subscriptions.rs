@@ -16,12 +16,16 @@ const FILTERS_A_PACKET: usize = 8;
 /// SUBSCRIBE and UNSUBSCRIBE packets in flight; the next goes out when one is acknowledged. It bounds the packet ids
 /// and bytes that a hundred thousand filters take after a reconnect.
 const PACKETS_IN_FLIGHT: usize = 64;
+/// Entries of the list that do not count any more and are left standing.
+const COMPACT_FROM: usize = 64;
 
 #[derive(Debug)]
 struct Wanted {
     qos: QoS,
-    /// The server granted it in the present session.
+    /// The server granted it in the present session, and nothing was asked about it since.
     granted: bool,
+    /// The packet id of the last SUBSCRIBE with it; the answer to an earlier one counts no more.
+    asked: u16,
     /// It stands in the list of what is to be asked for.
     queued: bool,
 }
@@ -76,13 +80,18 @@ impl Subscriptions {
             self.ask.push_back(filter.clone());
             self.queued += 1;
         }
-        self.wanted.insert(filter, Wanted { qos, granted: false, queued: true });
+        self.wanted.insert(filter, Wanted { qos, granted: false, asked: 0, queued: true });
     }
 
     /// Does not want `filter` any more. False if it was not wanted.
     pub(crate) fn unwant(&mut self, filter: &str) -> bool {
         let Some((filter, wanted)) = self.wanted.remove_entry(filter) else { return false };
         self.queued -= usize::from(wanted.queued);
+        if self.ask.len() > 2 * self.queued + COMPACT_FROM {
+            // Filters that come and go while there is no connection leave nothing behind.
+            let wanted = &self.wanted;
+            self.ask.retain(|f| wanted.get(f).is_some_and(|w| w.queued));
+        }
         self.drop.push_back(filter);
         true
     }
@@ -101,6 +110,7 @@ impl Subscriptions {
         self.ask.clear();
         for (filter, wanted) in &mut self.wanted {
             wanted.granted &= session_present;
+            wanted.asked = 0;
             wanted.queued = all || !wanted.granted;
             if wanted.queued {
                 self.ask.push_back(filter.clone());
@@ -166,6 +176,7 @@ impl Subscriptions {
             for filter in &filters {
                 if let Some(wanted) = self.wanted.get_mut(filter) {
                     wanted.queued = false;
+                    wanted.asked = id;
                 }
             }
             self.queued -= filters.len();
@@ -198,7 +209,10 @@ impl Subscriptions {
             return Err(());
         }
         for (filter, &code) in filters.into_iter().zip(codes) {
-            if let Some(wanted) = self.wanted.get_mut(&filter) {
+            if let Some(wanted) = self.wanted.get_mut(&filter)
+                && wanted.asked == id
+                && !wanted.queued
+            {
                 wanted.granted = code < 0x80;
             }
             self.results.push(SubscribeResult { filter, code });

@@ -84,6 +84,17 @@ pub fn valid_name(topic: impl AsRef<[u8]>) -> Result<(), TopicError> {
     name(topic).map(|_| ())
 }
 
+/// [`valid_name`] for what is known to be UTF-8: each message that is published passes through here.
+pub fn valid_name_str(topic: &str) -> Result<(), TopicError> {
+    let topic = topic.as_bytes();
+    match topic.len() {
+        0 => Err(TopicError::Empty),
+        n if n > usize::from(u16::MAX) => Err(TopicError::TooLong),
+        _ if has_special(topic) => Err(bad_name(topic)),
+        _ => Ok(()),
+    }
+}
+
 /// Is this a topic filter, to which one can subscribe (MQTT 3.1.1 §4.7.1, §4.7.3)?
 pub fn valid_filter(filter: impl AsRef<[u8]>) -> Result<(), TopicError> {
     let filter = filter.as_ref();

@@ -5,6 +5,8 @@
 
 extern crate alloc;
 
+#[path = "../../../src/error.rs"]
+pub mod error;
 #[path = "../../../src/session/mod.rs"]
 pub mod session;
 #[path = "../../../src/time.rs"]

@@ -1,1 +1,0 @@
-//! The state machine by hand: bytes in, bytes and events out.

@@ -1,0 +1,163 @@
+//! Receiving: acknowledgements after the handlers, and QoS 2 without a second delivery.
+
+use super::*;
+
+/// One step with a PUBLISH, without `handled`.
+fn deliver(rig: &mut Rig, bytes: &[u8]) -> String {
+    let step = rig.s.input(rig.now, bytes).unwrap();
+    assert_eq!(step.consumed, bytes.len());
+    rig.told(&step.event.unwrap(), bytes)
+}
+
+#[test]
+fn acknowledged_after_the_handlers() {
+    for (qos, answer) in [(Q1, "PUBACK #7"), (Q2, "PUBREC #7")] {
+        let mut rig = Rig::connected();
+        deliver(&mut rig, &publish(qos, 7, false, "t", b"x"));
+        assert!(rig.s.output().is_empty());
+        // A handler publishes: that goes out first.
+        rig.must(Q0, "answer");
+        rig.s.handled(Verdict::Ack).unwrap();
+        assert_eq!(rig.sent(), ["PUBLISH0 answer=answer", answer]);
+    }
+}
+
+#[test]
+fn the_flags_are_told() {
+    let mut rig = Rig::connected();
+    let mut bytes = publish(Q1, 9, true, "t", b"");
+    bytes[0] |= 1;
+    assert_eq!(rig.feed(&bytes), ["MESSAGE1 DUP RETAIN #9 t="]);
+}
+
+#[test]
+fn qos_1_is_delivered_as_often_as_it_comes() {
+    let mut rig = Rig::connected();
+    for dup in [false, true, true] {
+        assert_eq!(rig.feed(&publish(Q1, 3, dup, "t", b"x")).len(), 1);
+    }
+    assert_eq!(rig.sent(), ["PUBACK #3"; 3]);
+}
+
+#[test]
+fn qos_2_is_delivered_once_until_released() {
+    let mut rig = Rig::connected();
+    assert_eq!(rig.feed(&publish(Q2, 3, false, "t", b"x")), ["MESSAGE2 #3 t=x"]);
+    // A server that repeats without DUP (aedes, rumqttd) is understood as well.
+    for dup in [true, false] {
+        assert_eq!(rig.feed(&publish(Q2, 3, dup, "t", b"x")), Vec::<String>::new());
+    }
+    assert_eq!(rig.sent(), ["PUBREC #3"; 3]);
+    assert_eq!(rig.feed(&pubrel(3)), ["PUBREL #3"]);
+    assert_eq!(rig.feed(&pubrel(3)), ["PUBREL #3"]);
+    assert_eq!(rig.sent(), ["PUBCOMP #3"; 2]);
+    // From now on the id belongs to another message.
+    assert_eq!(rig.feed(&publish(Q2, 3, false, "t", b"y")), ["MESSAGE2 #3 t=y"]);
+}
+
+#[test]
+fn many_open_exchanges_in_any_order() {
+    let mut rig = Rig::connected();
+    for id in 1..=u16::MAX {
+        assert_eq!(rig.feed(&publish(Q2, id, false, "t", b"")).len(), 1);
+    }
+    let scattered = |n: u16| n.wrapping_mul(40_503);
+    for id in (1..=u16::MAX).map(scattered).filter(|id| *id != 0 && *id % 2 == 0) {
+        rig.feed(&pubrel(id));
+    }
+    for id in 1..=u16::MAX {
+        let delivered = rig.feed(&publish(Q2, id, true, "t", b"")).len();
+        assert_eq!(delivered, usize::from(id % 2 == 0), "{id}");
+    }
+}
+
+#[test]
+fn known_ids_survive_a_reconnect_if_the_server_kept_the_session() {
+    for present in [true, false] {
+        let mut rig = Rig::connected();
+        rig.feed(&publish(Q2, 5, false, "t", b"x"));
+        rig.again(present);
+        let delivered = rig.feed(&publish(Q2, 5, true, "t", b"x")).len();
+        assert_eq!(delivered, usize::from(!present));
+        assert_eq!(rig.sent(), ["PUBREC #5"]);
+    }
+}
+
+#[test]
+fn another_server_knows_nothing_of_them() {
+    let mut rig = Rig::connected();
+    rig.feed(&publish(Q2, 5, false, "t", b"x"));
+    rig.down();
+    rig.s.forget_inbound();
+    rig.up(true);
+    assert_eq!(rig.feed(&publish(Q2, 5, false, "t", b"y")).len(), 1);
+}
+
+/// CONNACK of 3.1 cannot say whether the session was kept: there it was, unless it was not wanted. A server that
+/// says it kept a session that was not wanted is not believed.
+#[test]
+fn clean_session_decides_where_connack_cannot() {
+    for (version, clean, present, kept) in [
+        (Version::V31, false, false, true),
+        (Version::V31, false, true, true),
+        (Version::V31, true, false, false),
+        (Version::V31, true, true, false),
+        (Version::V311, true, false, false),
+        (Version::V311, true, true, false),
+        (Version::V311, false, true, true),
+        (Version::V311, false, false, false),
+    ] {
+        let mut rig = Rig::new(Limits::default());
+        rig.connect = Connect { version, clean_session: clean, ..CONNECT };
+        rig.up(false);
+        rig.feed(&publish(Q2, 5, false, "t", b"x"));
+        rig.down();
+        rig.open();
+        assert_eq!(
+            rig.feed(&connack(present, 0)),
+            [format!("CONNACK {kept} 0")],
+            "{version:?} {clean} {present}"
+        );
+        let again = rig.feed(&publish(Q2, 5, true, "t", b"x"));
+        assert_eq!(again.is_empty(), kept, "{version:?} {clean} {present}");
+    }
+}
+
+/// The link dies while the handler of a QoS 2 message runs: it was delivered, so it is not delivered again.
+#[test]
+fn a_link_that_dies_under_a_handler() {
+    for (qos, again) in [(Q1, 1), (Q2, 0)] {
+        let mut rig = Rig::connected();
+        deliver(&mut rig, &publish(qos, 5, false, "t", b"x"));
+        rig.down();
+        rig.s.handled(Verdict::ConnectionGone).unwrap();
+        assert!(rig.s.output().is_empty());
+        rig.up(true);
+        assert_eq!(rig.feed(&publish(qos, 5, true, "t", b"x")).len(), again);
+        assert_eq!(rig.sent().len(), 1);
+    }
+}
+
+/// The handler of a message says DISCONNECT: nothing may follow that, but the delivery is remembered.
+#[test]
+fn disconnect_in_a_handler() {
+    let mut rig = Rig::connected();
+    deliver(&mut rig, &publish(Q2, 5, false, "t", b"x"));
+    rig.s.disconnect();
+    rig.s.handled(Verdict::Ack).unwrap();
+    assert_eq!(rig.sent(), ["DISCONNECT"]);
+    rig.again(true);
+    assert_eq!(rig.feed(&publish(Q2, 5, true, "t", b"x")), Vec::<String>::new());
+    assert_eq!(rig.sent(), ["PUBREC #5"]);
+}
+
+/// A PUBLISH that was delivered before the link broke, and whose PUBREC never left.
+#[test]
+fn an_answer_that_never_left_is_given_again() {
+    let mut rig = Rig::connected();
+    rig.feed(&publish(Q2, 5, false, "t", b"x"));
+    rig.take(2);
+    assert_eq!(rig.again(true), Vec::<String>::new());
+    assert_eq!(rig.feed(&publish(Q2, 5, true, "t", b"x")), Vec::<String>::new());
+    assert_eq!(rig.sent(), ["PUBREC #5"]);
+}

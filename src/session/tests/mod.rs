@@ -1,0 +1,283 @@
+//! The state machine by hand: bytes in, events and bytes out, through the public calls only.
+//!
+//! Packets and events are compared as short texts, so that a test reads like a protocol trace:
+//! `PUBLISH2 DUP #7 a/b=hello` is a QoS 2 PUBLISH with the DUP flag, packet id 7, topic and payload.
+
+mod ids;
+mod inbound;
+mod keep_alive;
+mod model;
+mod outgoing;
+mod oversize;
+mod queue;
+mod raw;
+mod states;
+mod stream;
+mod subscriptions;
+
+use super::{Accepted, Event, Failure, Limits, Outcome, Publication, Session, Verdict};
+use crate::error::Code;
+use crate::time::{Span, Time};
+use crate::wire::{self, ConnAck, Connect, Header, Packet, PacketType, Properties, QoS, Version};
+
+pub(super) const Q0: QoS = QoS::AtMostOnce;
+pub(super) const Q1: QoS = QoS::AtLeastOnce;
+pub(super) const Q2: QoS = QoS::ExactlyOnce;
+
+/// CONNECT without a clean session, so that the server may say that it kept one.
+pub(super) const CONNECT: Connect<'static> = Connect {
+    version: Version::V311,
+    clean_session: false,
+    keep_alive: 60,
+    properties: Properties::EMPTY,
+    client_id: "c",
+    will: None,
+    user_name: None,
+    password: None,
+};
+
+/// A session, its clock, and what its server has received.
+pub(super) struct Rig {
+    pub(super) s: Session,
+    pub(super) now: Time,
+    pub(super) connect: Connect<'static>,
+    /// Bytes taken that are not a whole packet yet.
+    stream: Vec<u8>,
+}
+
+impl Rig {
+    pub(super) fn new(limits: Limits) -> Rig {
+        Rig { s: Session::new(limits), now: Time(1_000_000), connect: CONNECT, stream: Vec::new() }
+    }
+
+    /// A session with default limits that is connected and has nothing left to write.
+    pub(super) fn connected() -> Rig {
+        Rig::connected_with(Limits::default())
+    }
+
+    pub(super) fn connected_with(limits: Limits) -> Rig {
+        let mut rig = Rig::new(limits);
+        assert_eq!(rig.up(false), Vec::<String>::new());
+        rig
+    }
+
+    /// A transport is there and CONNECT was written.
+    pub(super) fn open(&mut self) {
+        self.stream.clear();
+        self.s.opened(self.now, Span::secs(10));
+        let connect = self.connect;
+        self.s.connect(&connect, Span::secs(10)).unwrap();
+        assert_eq!(self.sent(), ["CONNECT"]);
+    }
+
+    /// Connects, and returns what the session sends once CONNACK 0 was handled.
+    pub(super) fn up(&mut self, present: bool) -> Vec<String> {
+        self.open();
+        self.feed(&connack(present, 0));
+        self.sent()
+    }
+
+    pub(super) fn down(&mut self) {
+        self.s.closed();
+        self.stream.clear();
+    }
+
+    /// Loses the link and comes back.
+    pub(super) fn again(&mut self, present: bool) -> Vec<String> {
+        self.down();
+        self.up(present)
+    }
+
+    /// Gives `bytes` to the session, handling each event; the events.
+    #[track_caller]
+    pub(super) fn feed(&mut self, bytes: &[u8]) -> Vec<String> {
+        self.try_feed(bytes).unwrap()
+    }
+
+    pub(super) fn try_feed(&mut self, bytes: &[u8]) -> Result<Vec<String>, Failure> {
+        let mut events = Vec::new();
+        let mut at = 0;
+        self.s.received(self.now);
+        while at < bytes.len() {
+            let step = self.s.input(self.now, &bytes[at..])?;
+            if let Some(event) = &step.event {
+                events.push(self.told(event, &bytes[at..]));
+                self.s.handled(Verdict::Ack)?;
+            }
+            assert!(step.consumed > 0, "an unfinished packet at the end of the test's bytes");
+            at += step.consumed;
+        }
+        Ok(events)
+    }
+
+    /// An event as text.
+    pub(super) fn told(&self, event: &Event, bytes: &[u8]) -> String {
+        let text =
+            |range: &core::ops::Range<usize>| String::from_utf8_lossy(&bytes[range.clone()]).into_owned();
+        let ack = |name: &str, ack: &super::Acknowledged| {
+            let token = ack.token.map_or(String::new(), |token| format!(" token {token}"));
+            let topic = self.s.acknowledged_topic().map_or(String::new(), |topic| format!(" {topic}"));
+            let early = if ack.early { " early" } else { "" };
+            format!("{name} #{}{token}{topic}{early}", ack.packet_id)
+        };
+        match event {
+            Event::ConnAck { session_present, code } => format!("CONNACK {session_present} {code}"),
+            Event::Publish(m) => {
+                message("MESSAGE", m.qos, m.dup, m.retain, m.packet_id, &text(&m.topic), &text(&m.payload))
+            }
+            Event::Oversize { topic, size, qos, packet_id } => {
+                format!("OVERSIZE{} #{packet_id} {} {size}", qos.bits(), text(topic))
+            }
+            Event::PubAck(a) => ack("PUBACK", a),
+            Event::PubRec(a) => ack("PUBREC", a),
+            Event::PubComp(a) => ack("PUBCOMP", a),
+            Event::PubRel(id) => format!("PUBREL #{id}"),
+            Event::SubAck { packet_id, raw: Some(codes) } => {
+                format!("SUBACK #{packet_id} raw {:?}", &bytes[codes.clone()])
+            }
+            Event::SubAck { packet_id, raw: None } => {
+                let results = self.s.subscribe_results().iter();
+                let results: Vec<String> = results.map(|r| format!("{}={}", r.filter, r.code)).collect();
+                format!("SUBACK #{packet_id} {}", results.join(" "))
+            }
+            Event::UnsubAck(id) => format!("UNSUBACK #{id}"),
+            Event::PingResp => "PINGRESP".into(),
+        }
+    }
+
+    /// Takes everything there is to write; the packets.
+    #[track_caller]
+    pub(super) fn sent(&mut self) -> Vec<String> {
+        let mut packets = Vec::new();
+        while !self.s.output().is_empty() {
+            packets.extend(self.take(usize::MAX));
+        }
+        assert!(self.stream.is_empty(), "half a packet");
+        packets
+    }
+
+    /// Takes at most `n` bytes; the packets completed by them.
+    pub(super) fn take(&mut self, n: usize) -> Vec<String> {
+        let pending = self.s.output().pending();
+        let n = n.min(pending.len());
+        self.stream.extend_from_slice(&pending[..n]);
+        self.s.wrote(self.now, n);
+        let mut packets = Vec::new();
+        while let Some(header) =
+            Header::parse(&self.stream).unwrap().filter(|h| h.total() <= self.stream.len())
+        {
+            let body = &self.stream[usize::from(header.header_len)..header.total()];
+            packets.push(packet_text(&Packet::decode(self.connect.version, &header, body).unwrap()));
+            self.stream.drain(..header.total());
+        }
+        packets
+    }
+
+    pub(super) fn publish(&mut self, qos: QoS, topic: &str, payload: &[u8]) -> Result<Accepted, Code> {
+        let message = Publication { topic, payload, qos, retain: false, reserve_id: false };
+        self.s.publish(&message)
+    }
+
+    /// Publishes with a packet id held from now on, as the Mongoose OS face does.
+    pub(super) fn reserve(&mut self, qos: QoS, topic: &str) -> Result<Accepted, Code> {
+        let message = Publication { topic, payload: b"x", qos, retain: false, reserve_id: true };
+        self.s.publish(&message)
+    }
+
+    /// Publishes `name` with itself as payload; its token.
+    #[track_caller]
+    pub(super) fn must(&mut self, qos: QoS, name: &str) -> u64 {
+        self.publish(qos, name, name.as_bytes()).unwrap().token
+    }
+
+    /// The outcomes since the last call.
+    pub(super) fn outcomes(&mut self) -> Vec<(u64, Outcome)> {
+        core::iter::from_fn(|| self.s.take_completion()).map(|c| (c.token, c.outcome)).collect()
+    }
+
+    pub(super) fn pass(&mut self, span: Span) {
+        self.now = self.now + span;
+    }
+}
+
+/// PUBLISH, or a message, as text.
+fn message(name: &str, qos: QoS, dup: bool, retain: bool, id: u16, topic: &str, payload: &str) -> String {
+    let dup = if dup { " DUP" } else { "" };
+    let retain = if retain { " RETAIN" } else { "" };
+    let id = if qos == Q0 { String::new() } else { format!(" #{id}") };
+    format!("{name}{}{dup}{retain}{id} {topic}={payload}", qos.bits())
+}
+
+/// A packet of the session as text.
+fn packet_text(packet: &Packet<'_>) -> String {
+    let name = packet.packet_type().name();
+    match packet {
+        Packet::Publish(p) => {
+            let payload = String::from_utf8_lossy(p.payload);
+            message(name, p.qos, p.dup, p.retain, p.packet_id, p.topic, &payload)
+        }
+        Packet::PubAck(a) | Packet::PubRec(a) | Packet::PubRel(a) | Packet::PubComp(a) => {
+            format!("{name} #{}", a.packet_id)
+        }
+        Packet::Subscribe(s) => {
+            let filters: Vec<String> = s.filters().map(|(f, o)| format!("{f}:{}", o.qos.bits())).collect();
+            format!("{name} #{} {}", s.packet_id, filters.join(" "))
+        }
+        Packet::Unsubscribe(u) => {
+            let filters: Vec<&str> = u.filters().collect();
+            format!("{name} #{} {}", u.packet_id, filters.join(" "))
+        }
+        _ => name.into(),
+    }
+}
+
+// -- what the server sends ----------------------------------------------------------------------
+
+pub(super) fn encode(packet: &Packet<'_>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    packet.encode(Version::V311, &mut bytes).unwrap();
+    bytes
+}
+
+pub(super) fn connack(session_present: bool, code: u8) -> Vec<u8> {
+    encode(&Packet::ConnAck(ConnAck { session_present, code, properties: Properties::EMPTY }))
+}
+
+pub(super) fn ack(packet: PacketType, id: u16) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    wire::encode_ack(packet, id, &mut bytes).unwrap();
+    bytes
+}
+
+pub(super) fn puback(id: u16) -> Vec<u8> {
+    ack(PacketType::PubAck, id)
+}
+
+pub(super) fn pubrec(id: u16) -> Vec<u8> {
+    ack(PacketType::PubRec, id)
+}
+
+pub(super) fn pubrel(id: u16) -> Vec<u8> {
+    ack(PacketType::PubRel, id)
+}
+
+pub(super) fn pubcomp(id: u16) -> Vec<u8> {
+    ack(PacketType::PubComp, id)
+}
+
+pub(super) fn unsuback(id: u16) -> Vec<u8> {
+    ack(PacketType::UnsubAck, id)
+}
+
+pub(super) fn suback(id: u16, codes: &[u8]) -> Vec<u8> {
+    encode(&Packet::SubAck(wire::SubAck { packet_id: id, properties: Properties::EMPTY, codes }))
+}
+
+pub(super) fn pingresp() -> Vec<u8> {
+    vec![0xd0, 0]
+}
+
+pub(super) fn publish(qos: QoS, id: u16, dup: bool, topic: &str, payload: &[u8]) -> Vec<u8> {
+    let packet_id = if qos == Q0 { 0 } else { id };
+    encode(&Packet::Publish(wire::Publish { dup, qos, topic, packet_id, payload, ..Default::default() }))
+}

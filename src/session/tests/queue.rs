@@ -1,0 +1,162 @@
+//! Limits of the outgoing queue, in messages and in bytes, and what gives way.
+
+use super::super::Overflow;
+use super::*;
+
+fn limits(max_queue: usize, overflow: Overflow) -> Limits {
+    Limits { window: 1, max_queue, overflow, ..Limits::default() }
+}
+
+#[test]
+fn refuse_new() {
+    let mut rig = Rig::new(limits(2, Overflow::RefuseNew));
+    rig.must(Q1, "a");
+    rig.must(Q1, "b");
+    assert_eq!(rig.publish(Q1, "c", b""), Err(Code::QueueFull));
+    assert_eq!(rig.outcomes(), []);
+    assert_eq!(rig.up(false), ["PUBLISH1 #1 a=a"]);
+    // What is in flight counts; QoS 0 does not.
+    assert_eq!(rig.publish(Q2, "c", b""), Err(Code::QueueFull));
+    rig.must(Q0, "zero");
+    rig.feed(&puback(1));
+    rig.must(Q1, "c");
+    assert_eq!(rig.sent(), ["PUBLISH0 zero=zero", "PUBLISH1 #2 b=b"]);
+}
+
+#[test]
+fn drop_oldest_touches_only_what_never_left() {
+    let mut rig = Rig::connected_with(limits(3, Overflow::DropOldest));
+    rig.must(Q2, "flying");
+    rig.sent();
+    rig.feed(&pubrec(1));
+    rig.sent();
+    let b = rig.must(Q1, "b");
+    let c = rig.must(Q1, "c");
+    rig.must(Q1, "d");
+    assert_eq!(rig.outcomes(), [(b, Outcome::Dropped)]);
+    // Grounded again, the one that flew still is not touched.
+    rig.down();
+    rig.must(Q1, "e");
+    assert_eq!(rig.outcomes(), [(c, Outcome::Dropped)]);
+    assert_eq!(rig.up(true), ["PUBREL #1"]);
+    rig.feed(&pubcomp(1));
+    assert_eq!(rig.sent(), ["PUBLISH1 #2 d=d"]);
+}
+
+#[test]
+fn nothing_to_drop_is_a_refusal() {
+    let mut rig = Rig::connected_with(limits(1, Overflow::DropOldest));
+    rig.must(Q1, "flying");
+    rig.sent();
+    assert_eq!(rig.publish(Q1, "b", b""), Err(Code::QueueFull));
+    rig.down();
+    assert_eq!(rig.publish(Q1, "b", b""), Err(Code::QueueFull));
+    assert_eq!(rig.outcomes(), []);
+}
+
+#[test]
+fn a_half_written_message_may_be_dropped() {
+    let mut rig = Rig::connected_with(limits(1, Overflow::DropOldest));
+    let half = rig.must(Q1, "half");
+    rig.take(3);
+    // Its bytes are on their way: not now.
+    assert_eq!(rig.publish(Q1, "b", b""), Err(Code::QueueFull));
+    rig.down();
+    rig.must(Q1, "b");
+    assert_eq!(rig.outcomes(), [(half, Outcome::Dropped)]);
+    assert_eq!(rig.up(true), ["PUBLISH1 #2 b=b"]);
+}
+
+#[test]
+fn a_dropped_message_gives_its_id_back() {
+    let mut rig = Rig::new(limits(1, Overflow::DropOldest));
+    assert_eq!(rig.reserve(Q1, "a").unwrap().packet_id, 1);
+    assert_eq!(rig.reserve(Q1, "b").unwrap().packet_id, 2);
+    let completion = rig.s.take_completion().unwrap();
+    assert_eq!((completion.packet_id, completion.outcome), (1, Outcome::Dropped));
+    assert_eq!((rig.s.token_of(1), rig.s.token_of(2)), (None, Some(2)));
+}
+
+#[test]
+fn bytes_are_limited_too() {
+    let limits = Limits { max_outgoing_bytes: 100, window: 1, ..Limits::default() };
+    let mut rig = Rig::new(limits.clone());
+    assert_eq!(rig.publish(Q1, "t", &[b'x'; 100]), Err(Code::TooLarge));
+    rig.publish(Q1, "t", &[b'x'; 49]).unwrap();
+    rig.publish(Q1, "t", &[b'x'; 49]).unwrap();
+    assert_eq!(rig.publish(Q1, "t", b""), Err(Code::QueueFull));
+
+    let mut rig = Rig::new(Limits { overflow: Overflow::DropOldest, ..limits.clone() });
+    rig.publish(Q1, "a", &[b'x'; 49]).unwrap();
+    rig.publish(Q1, "b", &[b'x'; 19]).unwrap();
+    rig.publish(Q1, "c", &[b'x'; 60]).unwrap();
+    assert_eq!(rig.outcomes(), [(1, Outcome::Dropped)]);
+    // Too large for the limit at all: nobody has to go for it.
+    assert_eq!(rig.publish(Q1, "d", &[b'x'; 100]), Err(Code::TooLarge));
+    assert_eq!(rig.outcomes(), []);
+    assert_eq!(rig.s.queue_len(), 2);
+
+    // QoS 0 waits in the output, and counts there.
+    let mut rig = Rig::connected_with(limits);
+    rig.publish(Q0, "t", &[b'x'; 90]).unwrap();
+    assert_eq!(rig.publish(Q0, "t", &[b'x'; 90]), Err(Code::QueueFull));
+    rig.sent();
+    rig.publish(Q0, "t", &[b'x'; 90]).unwrap();
+}
+
+/// What makes no room is not dropped: bytes that wait for the socket cannot be taken back.
+#[test]
+fn nothing_is_dropped_in_vain() {
+    let limits =
+        Limits { max_outgoing_bytes: 200, window: 1, overflow: Overflow::DropOldest, ..Limits::default() };
+    let mut rig = Rig::connected_with(limits);
+    rig.must(Q1, "flying");
+    rig.must(Q1, "waiting");
+    rig.publish(Q0, "t", &[b'x'; 100]).unwrap();
+    assert_eq!(rig.publish(Q1, "u", &[b'x'; 90]), Err(Code::QueueFull));
+    assert_eq!(rig.outcomes(), []);
+    assert_eq!(rig.s.queue_len(), 2);
+}
+
+#[test]
+fn a_queue_of_zero_keeps_nothing_for_later() {
+    let mut rig = Rig::new(Limits { window: 2, max_queue: 0, ..Limits::default() });
+    assert_eq!(rig.publish(Q1, "offline", b""), Err(Code::NotConnected));
+    rig.up(false);
+    rig.must(Q1, "a");
+    rig.must(Q2, "b");
+    assert_eq!(rig.publish(Q1, "over", b""), Err(Code::QueueFull));
+    rig.sent();
+    // What flew is tracked, and comes again.
+    assert_eq!(rig.again(true), ["PUBLISH1 DUP #1 a=a", "PUBLISH2 DUP #2 b=b"]);
+    rig.feed(&puback(1));
+    rig.must(Q1, "c");
+    assert_eq!(rig.sent(), ["PUBLISH1 #3 c=c"]);
+}
+
+#[test]
+fn smaller_limits_throw_nothing_away() {
+    let mut rig = Rig::new(Limits::default());
+    for name in ["a", "b", "c"] {
+        rig.must(Q1, name);
+    }
+    rig.s.set_limits(limits(1, Overflow::RefuseNew));
+    assert_eq!(rig.publish(Q1, "d", b""), Err(Code::QueueFull));
+    assert_eq!(rig.outcomes(), []);
+    assert_eq!(rig.up(false), ["PUBLISH1 #1 a=a"]);
+    rig.feed(&puback(1));
+    assert_eq!(rig.sent(), ["PUBLISH1 #2 b=b"]);
+}
+
+#[test]
+fn a_packet_that_cannot_exist() {
+    let mut rig = Rig::connected_with(Limits { max_outgoing_bytes: usize::MAX, ..Limits::default() });
+    let long = "t".repeat(65_536);
+    for qos in [Q0, Q1, Q2] {
+        assert_eq!(rig.publish(qos, &long, b""), Err(Code::TooLarge));
+    }
+    rig.publish(Q1, &long[1..], b"").unwrap();
+    assert_eq!(rig.sent().len(), 1);
+    assert_eq!(rig.again(true).len(), 1);
+    assert_eq!(rig.feed(&puback(1)), [format!("PUBACK #1 token 1 {}", &long[1..])]);
+}

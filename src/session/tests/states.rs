@@ -1,0 +1,212 @@
+//! Every packet in every state.
+
+use super::*;
+
+/// One of each packet that can stand in a stream.
+fn packets() -> Vec<(&'static str, Vec<u8>)> {
+    vec![
+        ("CONNECT", encode(&Packet::Connect(CONNECT))),
+        ("CONNACK", connack(false, 0)),
+        ("CONNACK 5", connack(false, 5)),
+        ("PUBLISH0", publish(Q0, 0, false, "t", b"x")),
+        ("PUBLISH1", publish(Q1, 1, false, "t", b"x")),
+        ("PUBLISH2", publish(Q2, 1, false, "t", b"x")),
+        ("PUBACK", puback(1)),
+        ("PUBREC", pubrec(1)),
+        ("PUBREL", pubrel(1)),
+        ("PUBCOMP", pubcomp(1)),
+        ("SUBSCRIBE", b"\x82\x06\0\x01\0\x01t\0".to_vec()),
+        ("SUBACK", suback(1, &[0])),
+        ("UNSUBSCRIBE", b"\xa2\x05\0\x01\0\x01t".to_vec()),
+        ("UNSUBACK", unsuback(1)),
+        ("PINGREQ", vec![0xc0, 0]),
+        ("PINGRESP", pingresp()),
+        ("DISCONNECT", vec![0xe0, 0]),
+    ]
+}
+
+/// What each packet does to a session in the state that `make` makes: events, an error, and answers.
+fn table(make: impl Fn() -> Rig) -> Vec<String> {
+    packets()
+        .into_iter()
+        .map(|(name, bytes)| {
+            let mut rig = make();
+            match rig.try_feed(&bytes) {
+                Ok(events) => {
+                    let sent = rig.sent();
+                    format!("{name}: {} > {}", events.join(", "), sent.join(", "))
+                }
+                Err(failure) => format!("{name}: {}", failure.code.name()),
+            }
+        })
+        .collect()
+}
+
+#[test]
+fn without_a_transport_nothing_is_taken() {
+    for line in table(|| Rig::new(Limits::default())) {
+        assert!(line.ends_with(": PROTOCOL"), "{line}");
+    }
+}
+
+#[test]
+fn before_connect_nothing_is_taken() {
+    let make = || {
+        let mut rig = Rig::new(Limits::default());
+        rig.s.opened(rig.now, Span::secs(10));
+        assert!(rig.s.awaits_connect());
+        rig
+    };
+    for line in table(make) {
+        assert!(line.ends_with(": PROTOCOL"), "{line}");
+    }
+}
+
+#[test]
+fn before_connack_only_connack_is_taken() {
+    let lines = table(|| {
+        let mut rig = Rig::new(Limits::default());
+        rig.open();
+        rig
+    });
+    for line in lines {
+        match line.as_str() {
+            "CONNACK: CONNACK false 0 > " | "CONNACK 5: CONNACK false 5 > " => {}
+            other => assert!(other.ends_with(": NOT_CONNACK"), "{other}"),
+        }
+    }
+}
+
+#[test]
+fn while_up() {
+    // Ids that are not in use: acknowledgements are told and change nothing; a PUBREC is answered, so
+    // that the server can finish; what must match a request of ours is an error.
+    let expected = [
+        "CONNECT: PROTOCOL",
+        "CONNACK: PROTOCOL",
+        "CONNACK 5: PROTOCOL",
+        "PUBLISH0: MESSAGE0 t=x > ",
+        "PUBLISH1: MESSAGE1 #1 t=x > PUBACK #1",
+        "PUBLISH2: MESSAGE2 #1 t=x > PUBREC #1",
+        "PUBACK: PUBACK #1 > ",
+        "PUBREC: PUBREC #1 > PUBREL #1",
+        "PUBREL: PUBREL #1 > PUBCOMP #1",
+        "PUBCOMP: PUBCOMP #1 > ",
+        "SUBSCRIBE: PROTOCOL",
+        "SUBACK: PROTOCOL",
+        "UNSUBSCRIBE: PROTOCOL",
+        "UNSUBACK: PROTOCOL",
+        "PINGREQ: PROTOCOL",
+        "PINGRESP: PINGRESP > ",
+        "DISCONNECT: PROTOCOL",
+    ];
+    assert_eq!(table(Rig::connected), expected);
+}
+
+/// After DISCONNECT nothing may be sent, so nothing is acknowledged.
+#[test]
+fn while_closing() {
+    let make = || {
+        let mut rig = Rig::connected();
+        rig.s.disconnect();
+        assert_eq!(rig.sent(), ["DISCONNECT"]);
+        rig
+    };
+    for line in table(make) {
+        assert!(line.ends_with(" > ") || line.ends_with(": PROTOCOL"), "{line}");
+    }
+}
+
+#[test]
+fn after_a_refusal_nothing_goes_out() {
+    let mut rig = Rig::new(Limits::default());
+    rig.must(Q1, "waiting");
+    rig.open();
+    assert_eq!(rig.feed(&connack(false, 4)), ["CONNACK false 4"]);
+    assert!(!rig.s.is_up());
+    assert_eq!(rig.sent(), Vec::<String>::new());
+    assert_eq!(rig.again(false), ["PUBLISH1 #1 waiting=waiting"]);
+}
+
+#[test]
+fn connect_goes_out_once() {
+    let mut rig = Rig::new(Limits::default());
+    assert_eq!(rig.s.connect(&CONNECT, Span::ZERO), Err(Code::Busy));
+    rig.open();
+    assert_eq!(rig.s.connect(&CONNECT, Span::ZERO), Err(Code::Busy));
+    assert_eq!(rig.sent(), Vec::<String>::new());
+}
+
+#[test]
+fn connect_that_cannot_be_encoded_may_be_mended() {
+    let mut rig = Rig::new(Limits::default());
+    rig.s.opened(rig.now, Span::secs(10));
+    let long = "x".repeat(70_000);
+    let bad = Connect { user_name: Some(&long), ..CONNECT };
+    assert_eq!(rig.s.connect(&bad, Span::ZERO), Err(Code::BadArgument));
+    assert!(rig.s.output().is_empty());
+    assert_eq!(rig.s.connect(&CONNECT, Span::ZERO), Ok(()));
+}
+
+#[test]
+fn a_server_of_another_protocol_is_named() {
+    for bytes in
+        [&b"HTTP/1.1 400 Bad Request\r\n"[..], b"SSH-2.0-x\r\n", b"\x15\x03\x01\0\x02\x02\x0a", b"\0\0\0\0"]
+    {
+        let mut rig = Rig::new(Limits::default());
+        rig.open();
+        assert_eq!(rig.try_feed(bytes).unwrap_err().code, Code::NotConnack, "{bytes:?}");
+    }
+}
+
+#[test]
+fn disconnect_comes_last() {
+    let mut rig = Rig::connected();
+    rig.must(Q0, "a");
+    rig.s.disconnect();
+    assert_eq!(rig.publish(Q0, "b", b""), Err(Code::NotConnected));
+    rig.must(Q1, "kept");
+    rig.s.subscribe("f".into(), Q0);
+    assert_eq!(rig.s.raw_ping(rig.now), Err(Code::NotConnected));
+    assert_eq!(rig.sent(), ["PUBLISH0 a=a", "DISCONNECT"]);
+    assert_eq!(rig.s.deadline(), None);
+    assert_eq!(rig.again(true), ["SUBSCRIBE #1 f:0", "PUBLISH1 #2 kept=kept"]);
+}
+
+#[test]
+fn disconnect_before_connack_sends_nothing() {
+    let mut rig = Rig::new(Limits::default());
+    rig.s.disconnect();
+    rig.open();
+    rig.s.disconnect();
+    assert_eq!(rig.sent(), Vec::<String>::new());
+    assert_eq!(rig.s.deadline(), None);
+}
+
+#[test]
+fn connack_time_out() {
+    let mut rig = Rig::new(Limits::default());
+    // Nobody sends CONNECT: a connect hook that never answers.
+    rig.s.opened(rig.now, Span::secs(10));
+    let by = rig.now + Span::secs(10);
+    assert_eq!(rig.s.deadline(), Some(by));
+    assert_eq!(rig.s.timeout(Time(by.0 - 1)), Ok(()));
+    assert_eq!(rig.s.timeout(by).unwrap_err().code, Code::ConnackTimeout);
+    // A hook that answers late does not win time.
+    rig.down();
+    rig.s.opened(rig.now, Span::secs(10));
+    rig.pass(Span::secs(9));
+    rig.s.connect(&CONNECT, Span::secs(10)).unwrap();
+    assert_eq!(rig.s.deadline(), Some(by));
+    rig.pass(Span::secs(1));
+    assert_eq!(rig.s.timeout(rig.now).unwrap_err().code, Code::ConnackTimeout);
+    // CONNACK ends it; so does switching it off.
+    rig.down();
+    assert_eq!(rig.s.deadline(), None);
+    rig.open();
+    rig.feed(&connack(false, 0));
+    assert!(rig.s.deadline() > Some(rig.now + Span::secs(10)));
+    rig.down();
+    rig.s.opened(rig.now, Span::ZERO);
+    assert_eq!(rig.s.deadline(), None);
+}

@@ -1,0 +1,248 @@
+//! The filters that the application wants, and what the server is told of them.
+
+use super::*;
+
+fn subscribe(rig: &mut Rig, names: &[&str]) {
+    for name in names {
+        rig.s.subscribe((*name).into(), Q1);
+    }
+}
+
+fn only_when_lost() -> Limits {
+    Limits { always_subscribe: false, ..Limits::default() }
+}
+
+#[test]
+fn told_at_once_while_up_and_each_filter_gets_its_code() {
+    let mut rig = Rig::connected();
+    subscribe(&mut rig, &["a", "b"]);
+    assert_eq!(rig.sent(), ["SUBSCRIBE #1 a:1", "SUBSCRIBE #2 b:1"]);
+    assert_eq!(rig.s.pending_subscriptions(), 2);
+    assert_eq!(rig.feed(&suback(2, &[0x80])), ["SUBACK #2 b=128"]);
+    assert_eq!(rig.feed(&suback(1, &[1])), ["SUBACK #1 a=1"]);
+    assert_eq!(rig.s.pending_subscriptions(), 0);
+    assert!(rig.s.unsubscribe("a"));
+    assert!(!rig.s.unsubscribe("a"));
+    assert_eq!(rig.sent(), ["UNSUBSCRIBE #3 a"]);
+    assert_eq!(rig.feed(&unsuback(3)), ["UNSUBACK #3"]);
+    // The refused one is asked for again next time; the other is not wanted any more.
+    assert_eq!(rig.again(true), ["SUBSCRIBE #4 b:1"]);
+}
+
+#[test]
+fn in_the_output_before_connack_is_told() {
+    let mut rig = Rig::new(Limits::default());
+    subscribe(&mut rig, &["a"]);
+    rig.must(Q1, "waiting");
+    rig.open();
+    rig.s.input(rig.now, &connack(false, 0)).unwrap();
+    assert!(rig.s.output().pending().starts_with(b"\x82"));
+    // What a handler of CONNACK publishes comes after what waited.
+    rig.must(Q1, "new");
+    rig.s.handled(Verdict::Ack).unwrap();
+    assert_eq!(rig.sent(), ["SUBSCRIBE #1 a:1", "PUBLISH1 #2 waiting=waiting", "PUBLISH1 #3 new=new"]);
+}
+
+#[test]
+fn batches_of_eight_and_at_most_64_in_flight() {
+    let mut rig = Rig::new(Limits::default());
+    let total = 8 * 64 + 20;
+    for n in 0..total {
+        rig.s.subscribe(format!("f/{n:04}").into(), Q0);
+    }
+    let first = rig.up(false);
+    assert_eq!(first.len(), 64);
+    for (i, packet) in first.iter().enumerate() {
+        assert_eq!(packet.matches(":0").count(), 8);
+        assert!(packet.starts_with(&format!("SUBSCRIBE #{} f/{:04}:0", i + 1, i * 8)), "{packet}");
+    }
+    assert_eq!(rig.s.pending_subscriptions(), total);
+    // Each answer lets one more out, until all are.
+    rig.feed(&suback(10, &[0; 8]));
+    assert_eq!(rig.sent().len(), 1);
+    rig.feed(&suback(1, &[0; 8]));
+    rig.feed(&suback(2, &[0; 8]));
+    let last = rig.sent();
+    assert_eq!(last.len(), 2);
+    assert_eq!(last[1].matches(":0").count(), 4);
+    rig.feed(&suback(3, &[0; 8]));
+    assert_eq!(rig.sent(), Vec::<String>::new());
+    assert_eq!(rig.s.pending_subscriptions(), total - 4 * 8);
+}
+
+#[test]
+fn unsubscribes_come_in_batches_too_and_share_the_bound() {
+    let mut rig = Rig::connected_with(only_when_lost());
+    let total = 8 * 64 + 20;
+    for n in 0..total {
+        rig.s.subscribe(format!("f/{n:04}").into(), Q0);
+    }
+    while rig.s.pending_subscriptions() > 0 {
+        let sent = rig.sent();
+        assert!(sent.len() <= 64);
+        for packet in sent {
+            let id = packet.split(['#', ' ']).nth(2).unwrap().parse().unwrap();
+            let n = packet.matches(":0").count();
+            rig.feed(&suback(id, &vec![0; n]));
+        }
+    }
+    rig.down();
+    for n in 0..total {
+        assert!(rig.s.unsubscribe(&format!("f/{n:04}")));
+    }
+    let packets = rig.up(true);
+    assert_eq!(packets.len(), 64);
+    assert!(packets.iter().all(|p| p.starts_with("UNSUBSCRIBE") && p.matches("f/").count() == 8));
+}
+
+#[test]
+fn resubscribed_always_or_only_when_lost() {
+    for always in [true, false] {
+        for present in [true, false] {
+            let mut rig = Rig::connected_with(Limits { always_subscribe: always, ..Limits::default() });
+            subscribe(&mut rig, &["granted", "refused"]);
+            rig.sent();
+            rig.feed(&suback(1, &[1]));
+            rig.feed(&suback(2, &[0x80]));
+            subscribe(&mut rig, &["unanswered"]);
+            rig.sent();
+            rig.down();
+            subscribe(&mut rig, &["new"]);
+            let packets = rig.up(present);
+            let expected = if always || !present {
+                "SUBSCRIBE #4 granted:1 new:1 refused:1 unanswered:1"
+            } else {
+                "SUBSCRIBE #4 new:1 refused:1 unanswered:1"
+            };
+            assert_eq!(packets, [expected], "always {always}, present {present}");
+        }
+    }
+}
+
+/// A clean session has no filters, whatever CONNACK says of it.
+#[test]
+fn a_clean_session_has_lost_them() {
+    let mut rig = Rig::new(only_when_lost());
+    rig.connect = Connect { clean_session: true, ..CONNECT };
+    subscribe(&mut rig, &["f"]);
+    assert_eq!(rig.up(false), ["SUBSCRIBE #1 f:1"]);
+    rig.feed(&suback(1, &[1]));
+    assert_eq!(rig.again(true), ["SUBSCRIBE #2 f:1"]);
+}
+
+#[test]
+fn unsubscribed_while_offline() {
+    for present in [true, false] {
+        let mut rig = Rig::connected_with(only_when_lost());
+        subscribe(&mut rig, &["f", "g"]);
+        rig.sent();
+        rig.feed(&suback(1, &[1]));
+        rig.feed(&suback(2, &[1]));
+        rig.down();
+        assert!(rig.s.unsubscribe("f"));
+        let expected: &[&str] = if present { &["UNSUBSCRIBE #3 f"] } else { &["SUBSCRIBE #3 g:1"] };
+        assert_eq!(rig.up(present), expected);
+    }
+}
+
+#[test]
+fn an_unsubscribe_that_was_not_confirmed_is_repeated() {
+    let mut rig = Rig::connected_with(only_when_lost());
+    subscribe(&mut rig, &["f"]);
+    rig.sent();
+    rig.feed(&suback(1, &[1]));
+    rig.s.unsubscribe("f");
+    assert_eq!(rig.sent(), ["UNSUBSCRIBE #2 f"]);
+    assert_eq!(rig.again(true), ["UNSUBSCRIBE #3 f"]);
+    // Wanted again meanwhile: then it is not taken back.
+    rig.down();
+    subscribe(&mut rig, &["f"]);
+    assert_eq!(rig.up(true), ["SUBSCRIBE #4 f:1"]);
+}
+
+#[test]
+fn the_last_word_counts() {
+    let mut rig = Rig::connected();
+    // Sent in the order of the calls, as far as the server can tell the difference.
+    subscribe(&mut rig, &["f"]);
+    rig.s.unsubscribe("f");
+    subscribe(&mut rig, &["f"]);
+    assert_eq!(rig.sent(), ["SUBSCRIBE #1 f:1", "UNSUBSCRIBE #2 f", "SUBSCRIBE #3 f:1"]);
+    rig.down();
+    rig.s.unsubscribe("f");
+    assert_eq!(rig.up(true), ["UNSUBSCRIBE #4 f"]);
+}
+
+/// An answer to an earlier SUBSCRIBE says nothing about the later one: that is still to be heard.
+#[test]
+fn an_old_answer_does_not_grant_the_new_request() {
+    for again in ["higher QoS", "taken back"] {
+        let mut rig = Rig::connected_with(only_when_lost());
+        rig.s.subscribe("f".into(), Q0);
+        if again == "taken back" {
+            rig.s.unsubscribe("f");
+        }
+        rig.s.subscribe("f".into(), Q2);
+        rig.sent();
+        rig.feed(&suback(1, &[0]));
+        let packets = rig.again(true);
+        assert!(packets.last().unwrap().ends_with(" f:2"), "{again}: {packets:?}");
+    }
+}
+
+#[test]
+fn the_same_filter_again_asks_again() {
+    let mut rig = Rig::connected();
+    subscribe(&mut rig, &["f"]);
+    rig.s.subscribe("f".into(), Q2);
+    assert_eq!(rig.sent(), ["SUBSCRIBE #1 f:1", "SUBSCRIBE #2 f:2"]);
+    rig.feed(&suback(1, &[1]));
+    rig.feed(&suback(2, &[2]));
+    assert_eq!(rig.again(true), ["SUBSCRIBE #3 f:2"]);
+}
+
+#[test]
+fn a_suback_that_does_not_match_is_an_error() {
+    for codes in [&[0][..], &[0, 0, 0]] {
+        let mut rig = Rig::new(Limits::default());
+        subscribe(&mut rig, &["a", "b"]);
+        assert_eq!(rig.up(false), ["SUBSCRIBE #1 a:1 b:1"]);
+        let failure = rig.try_feed(&suback(1, codes)).unwrap_err();
+        assert_eq!(failure.code, Code::Protocol);
+        assert!(failure.what.contains("SUBACK"));
+        // It is asked for again afterwards.
+        assert_eq!(rig.again(true), ["SUBSCRIBE #2 a:1 b:1"]);
+    }
+    // Nor may it come twice, or answer something else.
+    let mut rig = Rig::connected();
+    subscribe(&mut rig, &["a"]);
+    rig.must(Q1, "m");
+    rig.sent();
+    assert_eq!(rig.try_feed(&suback(2, &[0])).unwrap_err().code, Code::Protocol);
+    assert_eq!(rig.try_feed(&unsuback(1)).unwrap_err().code, Code::Protocol);
+}
+
+/// Coming and going while there is no connection leaves nothing behind.
+#[test]
+fn churn_leaves_no_trace() {
+    let mut rig = Rig::new(Limits::default());
+    subscribe(&mut rig, &["stays"]);
+    for n in 0..10_000 {
+        subscribe(&mut rig, &["comes and goes"]);
+        assert_eq!(rig.s.pending_subscriptions(), 2, "{n}");
+        rig.s.unsubscribe("comes and goes");
+    }
+    assert_eq!(rig.s.pending_subscriptions(), 1);
+    assert_eq!(rig.up(false), ["SUBSCRIBE #1 stays:1"]);
+    // While up, and with the bound of 64 reached.
+    for n in 0..64 {
+        rig.s.subscribe(format!("{n}").into(), Q0);
+    }
+    for _ in 0..1_000 {
+        subscribe(&mut rig, &["comes and goes"]);
+        rig.s.unsubscribe("comes and goes");
+    }
+    rig.sent();
+    rig.feed(&suback(1, &[1]));
+    assert!(rig.sent().len() <= 1);
+}

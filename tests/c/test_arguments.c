@@ -1,0 +1,688 @@
+/*
+ * What callers get wrong: NULL for every pointer of every function, values out of range, topics and addresses that
+ * are none. Each ends in its error, nothing crashes, and nothing of it is sent.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <mgos_json.h>
+#include <mgos_mqtt_version.h>
+#include "peer.h"
+
+/* The functions that the NULL test has called, one a line. */
+static char called[16384];
+static int wrong;
+
+static void note_call(const char *name) {
+  char line[128];
+  snprintf(line, sizeof(line), "%s\n", name);
+  if (strstr(called, line) == NULL) strcat(called, line);
+}
+
+static void check_error(const char *call, int expected, int line) {
+  char text[256];
+  int error = mgos_mqtt_last_error();
+  if (error != expected) {
+    print_error("%d: %s: %s instead of %s\n", line, call, mgos_mqtt_error_name(error), mgos_mqtt_error_name(expected));
+    wrong++;
+  }
+  mgos_mqtt_last_error_text(text, sizeof(text));
+  if (error != MGOS_MQTT_OK && strlen(text) < 10) {
+    print_error("%d: %s: no text\n", line, call);
+    wrong++;
+  }
+}
+
+static void check_result(const char *call, bool fine, int line) {
+  if (fine) return;
+  print_error("%d: not so: %s\n", line, call);
+  wrong++;
+}
+
+/* Calls a function and expects an error; the same with a look at what it returned; and one whose result is all. */
+#define REFUSED(name, code, ...)                    \
+  do {                                              \
+    note_call(#name);                               \
+    (void) name(__VA_ARGS__);                       \
+    check_error(#name "(" #__VA_ARGS__ ")", code, __LINE__); \
+  } while (0)
+#define NULLS(name, ...) REFUSED(name, MGOS_MQTT_NULL_ARGUMENT, __VA_ARGS__)
+#define HOLDS(name, condition)                       \
+  do {                                               \
+    note_call(#name);                                \
+    check_result(#condition, condition, __LINE__);   \
+  } while (0)
+#define NO_POINTERS(name) note_call(#name)
+
+static void on_event(struct mg_connection *nc, int ev, void *ev_data, void *ud) {
+  (void) nc, (void) ev, (void) ev_data, (void) ud;
+}
+
+static void on_library_event(struct mgos_mqtt_conn *c, const struct mgos_mqtt_event *ev, void *ud) {
+  (void) c, (void) ev, (void) ud;
+}
+
+static void on_message(struct mg_connection *nc, const char *topic, int topic_len, const char *msg, int msg_len,
+                       void *ud) {
+  (void) nc, (void) topic, (void) topic_len, (void) msg, (void) msg_len, (void) ud;
+}
+
+static uint16_t pubv(const char *topic, const char *format, ...) {
+  va_list ap;
+  uint16_t id;
+  va_start(ap, format);
+  id = mgos_mqtt_pubv(topic, 0, false, format, ap);
+  va_end(ap);
+  return id;
+}
+
+static uint16_t conn_pubv(struct mgos_mqtt_conn *c, const char *topic, const char *format, ...) {
+  va_list ap;
+  uint16_t id;
+  va_start(ap, format);
+  id = mgos_mqtt_conn_pubv(c, topic, 0, false, format, ap);
+  va_end(ap);
+  return id;
+}
+
+static int json_vprintf_(struct json_out *out, const char *format, ...) {
+  va_list ap;
+  int n;
+  va_start(ap, format);
+  n = json_vprintf(out, format, ap);
+  va_end(ap);
+  return n;
+}
+
+static char *json_vasprintf_(const char *format, ...) {
+  va_list ap;
+  char *text;
+  va_start(ap, format);
+  text = json_vasprintf(format, ap);
+  va_end(ap);
+  return text;
+}
+
+static int json_array_(struct json_out *out, ...) {
+  va_list ap;
+  int n;
+  va_start(ap, out);
+  n = json_printf_array(out, &ap);
+  va_end(ap);
+  return n;
+}
+
+/* Behind a variable, so that no compiler sees the NULL and warns. */
+static const char *volatile null_text;
+static FILE *volatile null_file;
+
+/* Whether it is a connection that has nothing to connect to; frees it. */
+static bool inert(struct mgos_mqtt_conn *c) {
+  bool fine = c != NULL && !mgos_mqtt_conn_connect(c) && mgos_mqtt_last_error() == MGOS_MQTT_DISABLED;
+  mgos_mqtt_conn_free(c);
+  return fine;
+}
+
+static void null_for_connections(struct client *client) {
+  struct mgos_mqtt_conn *c = client->c;
+  struct mg_str nothing = MG_NULL_STR, dangling = MG_MK_STR_N(NULL, 3);
+  struct mgos_mqtt_error_info info;
+  struct mgos_mqtt_options options;
+  memset(&options, 0, sizeof(options));
+  info.size = sizeof(info);
+
+  /* NULL is a connection without a server. */
+  HOLDS(mgos_mqtt_conn_create, inert(mgos_mqtt_conn_create(1, NULL)));
+  HOLDS(mgos_mqtt_conn_create2, inert(mgos_mqtt_conn_create2(1, NULL, NULL)));
+  HOLDS(mgos_mqtt_conn_create_on, inert(mgos_mqtt_conn_create_on(NULL, 1, NULL)));
+  HOLDS(mgos_mqtt_conn_free, (mgos_mqtt_conn_free(NULL), mgos_mqtt_last_error() == 0));
+  HOLDS(mgos_mqtt_conn_free_wait, mgos_mqtt_conn_free_wait(NULL, 0) == 0);
+  NULLS(mgos_mqtt_conn_from_nc, NULL);
+  NULLS(mgos_mqtt_conn_nc, NULL);
+  NULLS(mgos_mqtt_conn_add_handler, NULL, on_event, NULL);
+  NULLS(mgos_mqtt_conn_add_handler, c, NULL, NULL);
+  NULLS(mgos_mqtt_conn_add_handler_ex, NULL, on_event, NULL, NULL);
+  NULLS(mgos_mqtt_conn_add_handler_ex, c, NULL, NULL, NULL);
+  NULLS(mgos_mqtt_conn_remove_handler, NULL, on_event, NULL);
+  NULLS(mgos_mqtt_conn_remove_handler, c, NULL, NULL);
+  NULLS(mgos_mqtt_conn_set_connect_fn, NULL, NULL, NULL);
+  NULLS(mgos_mqtt_conn_connect, NULL);
+  NULLS(mgos_mqtt_conn_disconnect, NULL);
+  NULLS(mgos_mqtt_conn_abort, NULL);
+  NULLS(mgos_mqtt_conn_reconnect, NULL);
+  NULLS(mgos_mqtt_conn_is_connected, NULL);
+  NULLS(mgos_mqtt_conn_pub, NULL, "t", nothing, 0, false);
+  NULLS(mgos_mqtt_conn_pub, c, NULL, nothing, 0, false);
+  NULLS(mgos_mqtt_conn_pub, c, "t", dangling, 0, false);
+  NULLS(mgos_mqtt_conn_pubf, NULL, "t", 0, false, "x");
+  NULLS(mgos_mqtt_conn_pubf, c, NULL, 0, false, "x");
+  NULLS(mgos_mqtt_conn_pubf, c, "t", 0, false, null_text);
+  HOLDS(mgos_mqtt_conn_pubv, conn_pubv(NULL, "t", "x") == 0 && mgos_mqtt_last_error() == MGOS_MQTT_NULL_ARGUMENT);
+  HOLDS(mgos_mqtt_conn_pubv, conn_pubv(c, NULL, "x") == 0 && mgos_mqtt_last_error() == MGOS_MQTT_NULL_ARGUMENT);
+  HOLDS(mgos_mqtt_conn_pubv, conn_pubv(c, "t", null_text) == 0 && mgos_mqtt_last_error() == MGOS_MQTT_NULL_ARGUMENT);
+  NULLS(mgos_mqtt_conn_sub, NULL, "t", 0, on_event, NULL);
+  NULLS(mgos_mqtt_conn_sub, c, NULL, 0, on_event, NULL);
+  NULLS(mgos_mqtt_conn_sub, c, "t", 0, NULL, NULL);
+  NULLS(mgos_mqtt_conn_sub_ex, NULL, "t", 0, on_event, NULL, NULL);
+  NULLS(mgos_mqtt_conn_sub_ex, c, NULL, 0, on_event, NULL, NULL);
+  NULLS(mgos_mqtt_conn_sub_ex, c, "t", 0, NULL, NULL, NULL);
+  NULLS(mgos_mqtt_conn_sub_s, NULL, nothing, 0, on_event, NULL);
+  NULLS(mgos_mqtt_conn_sub_s, c, dangling, 0, on_event, NULL);
+  NULLS(mgos_mqtt_conn_sub_s, c, mg_mk_str("t"), 0, NULL, NULL);
+  REFUSED(mgos_mqtt_conn_sub_s, MGOS_MQTT_BAD_FILTER, c, nothing, 0, on_event, NULL);
+  NULLS(mgos_mqtt_conn_unsub, NULL, "t");
+  NULLS(mgos_mqtt_conn_unsub, c, NULL);
+  NULLS(mgos_mqtt_conn_num_unsent_bytes, NULL);
+  NULLS(mgos_mqtt_conn_get_packet_id, NULL);
+  NULLS(mgos_mqtt_conn_set_max_qos, NULL, 0);
+  NULLS(mgos_mqtt_conn_set_config, NULL, &client->cfg);
+  NULLS(mgos_mqtt_conn_set_config, c, NULL);
+  NULLS(mgos_mqtt_conn_set_options, NULL, &client->options);
+  NULLS(mgos_mqtt_conn_set_options, c, NULL);
+  REFUSED(mgos_mqtt_conn_set_options, MGOS_MQTT_BAD_STRUCTURE, c, &options);
+  options.size = sizeof(options);
+  options.num_profiles = 1;
+  NULLS(mgos_mqtt_conn_set_options, c, &options);
+  NULLS(mgos_mqtt_conn_create_on, client->loop, 1, &options);
+  HOLDS(mgos_mqtt_conn_last_error, mgos_mqtt_conn_last_error(NULL, &info) == MGOS_MQTT_NULL_ARGUMENT);
+  HOLDS(mgos_mqtt_conn_last_error, mgos_mqtt_conn_last_error(c, NULL) == MGOS_MQTT_NULL_ARGUMENT);
+  info.size = 0;
+  HOLDS(mgos_mqtt_conn_last_error, mgos_mqtt_conn_last_error(c, &info) == MGOS_MQTT_BAD_STRUCTURE);
+  HOLDS(mgos_mqtt_conn_last_error_text, mgos_mqtt_conn_last_error_text(NULL, NULL, 0) == 0);
+  HOLDS(mgos_mqtt_conn_last_error_text, mgos_mqtt_conn_last_error_text(c, NULL, 5) == 0);
+  NULLS(mgos_mqtt_conn_on, NULL, MGOS_MQTT_EV_CLOSE, on_library_event, NULL, NULL);
+  NULLS(mgos_mqtt_conn_on, c, MGOS_MQTT_EV_CLOSE, NULL, NULL, NULL);
+  NULLS(mgos_mqtt_conn_off, NULL, on_library_event, NULL);
+  NULLS(mgos_mqtt_conn_off, c, NULL, NULL);
+  NULLS(mgos_mqtt_conn_subscribe, NULL, "t", 0, on_library_event, NULL, NULL);
+  NULLS(mgos_mqtt_conn_subscribe, c, NULL, 0, on_library_event, NULL, NULL);
+  NULLS(mgos_mqtt_conn_subscribe, c, "t", 0, NULL, NULL, NULL);
+  NULLS(mgos_mqtt_conn_unsubscribe, NULL, "t", on_library_event, NULL);
+  NULLS(mgos_mqtt_conn_unsubscribe, c, NULL, on_library_event, NULL);
+  NULLS(mgos_mqtt_conn_unsubscribe, c, "t", NULL, NULL);
+}
+
+static void null_for_the_global_connection(void) {
+  struct mg_str dangling = MG_MK_STR_N(NULL, 3);
+  NO_POINTERS(mgos_mqtt_init);
+  NO_POINTERS(mgos_mqtt_deinit);
+  NO_POINTERS(mgos_mqtt_global);
+  NO_POINTERS(mgos_mqtt_get_global_conn);
+  NO_POINTERS(mgos_mqtt_global_connect);
+  NO_POINTERS(mgos_mqtt_global_disconnect);
+  NO_POINTERS(mgos_mqtt_global_is_connected);
+  NO_POINTERS(mgos_mqtt_num_unsent_bytes);
+  NO_POINTERS(mgos_mqtt_get_packet_id);
+  NO_POINTERS(mgos_mqtt_set_max_qos);
+  NULLS(mgos_mqtt_global_subscribe, dangling, on_event, NULL);
+  NULLS(mgos_mqtt_global_subscribe, mg_mk_str("t"), NULL, NULL);
+  NULLS(mgos_mqtt_add_global_handler, NULL, NULL);
+  REFUSED(mgos_mqtt_set_connect_fn, MGOS_MQTT_OK, NULL, NULL); /* takes the hook away */
+  NULLS(mgos_mqtt_pub, NULL, "x", 1, 0, false);
+  NULLS(mgos_mqtt_pub, "t", NULL, 1, 0, false);
+  NULLS(mgos_mqtt_pubf, NULL, 0, false, "x");
+  NULLS(mgos_mqtt_pubf, "t", 0, false, null_text);
+  HOLDS(mgos_mqtt_pubv, pubv(NULL, "x") == 0 && mgos_mqtt_last_error() == MGOS_MQTT_NULL_ARGUMENT);
+  HOLDS(mgos_mqtt_pubv, pubv("t", null_text) == 0 && mgos_mqtt_last_error() == MGOS_MQTT_NULL_ARGUMENT);
+  NULLS(mgos_mqtt_sub, NULL, on_message, NULL);
+  NULLS(mgos_mqtt_sub, "t", NULL, NULL);
+  NULLS(mgos_mqtt_unsub, NULL);
+  NULLS(mgos_mqtt_set_config, NULL);
+}
+
+static void null_for_mongoose(struct client *client) {
+  struct mg_connection *nc = mgos_mqtt_conn_nc(client->c), stranger;
+  struct mg_send_mqtt_handshake_opts opts;
+  struct mg_mqtt_topic_expression topic = {NULL, 0};
+  struct mg_str nothing = MG_NULL_STR;
+  char *names[1];
+  names[0] = NULL;
+  memset(&opts, 0, sizeof(opts));
+  memset(&stranger, 0, sizeof(stranger));
+  HOLDS(mgos_mg_mk_str, mgos_mg_mk_str(NULL).p == NULL);
+  HOLDS(mgos_mg_mk_str_n, mgos_mg_mk_str_n(NULL, 0).p == NULL);
+  HOLDS(mgos_mg_vcmp, mgos_mg_vcmp(NULL, NULL) == 0 && mgos_mg_vcmp(&nothing, NULL) == 0);
+  HOLDS(mgos_mg_vcasecmp, mgos_mg_vcasecmp(NULL, NULL) == 0 && mgos_mg_vcasecmp(NULL, "a") < 0);
+  HOLDS(mgos_mg_strdup, mgos_mg_strdup(nothing).p == NULL);
+  HOLDS(mgos_mg_strdup_nul, mgos_mg_strdup_nul(nothing).p == NULL);
+  HOLDS(mgos_mg_strfree, (mgos_mg_strfree(NULL), true));
+  HOLDS(mgos_mg_strchr, mgos_mg_strchr(nothing, 0) == NULL);
+  HOLDS(mgos_mg_strcmp, mgos_mg_strcmp(nothing, nothing) == 0);
+  HOLDS(mgos_mg_strncmp, mgos_mg_strncmp(nothing, nothing, 5) == 0);
+  HOLDS(mgos_mg_strcasecmp, mgos_mg_strcasecmp(nothing, nothing) == 0);
+  HOLDS(mgos_mg_strstr, mgos_mg_strstr(nothing, nothing) == NULL);
+  HOLDS(mgos_mg_strstrip, mgos_mg_strstrip(nothing).len == 0);
+  HOLDS(mgos_mg_str_starts_with, mgos_mg_str_starts_with(nothing, nothing) == 1);
+  HOLDS(mgos_mg_mqtt_match_topic_expression, mgos_mg_mqtt_match_topic_expression(nothing, nothing) == 0);
+  HOLDS(mgos_mg_mqtt_vmatch_topic_expression, mgos_mg_mqtt_vmatch_topic_expression(NULL, nothing) == 0);
+  NO_POINTERS(mgos_mg_time);
+  NO_POINTERS(mgos_get_mgr);
+  NO_POINTERS(mgos_mongoose_poll);
+  NULLS(mgos_mg_set_timer, NULL, 1.0);
+  REFUSED(mgos_disconnect, MGOS_MQTT_OK, NULL);
+  HOLDS(mgos_mg_set_protocol_mqtt, (mgos_mg_set_protocol_mqtt(NULL), true));
+  NULLS(mgos_mg_send_mqtt_handshake, NULL, "c");
+  NULLS(mgos_mg_send_mqtt_handshake_opt, NULL, "c", opts);
+  NULLS(mgos_mg_mqtt_publish, NULL, "t", 1, 0, "x", 1);
+  NULLS(mgos_mg_mqtt_publish, nc, NULL, 1, 0, "x", 1);
+  NULLS(mgos_mg_mqtt_publish, nc, "t", 1, 0, NULL, 1);
+  NULLS(mgos_mg_mqtt_subscribe, NULL, &topic, 1, 1);
+  NULLS(mgos_mg_mqtt_subscribe, nc, NULL, 1, 1);
+  NULLS(mgos_mg_mqtt_subscribe, nc, &topic, 1, 1);
+  REFUSED(mgos_mg_mqtt_subscribe, MGOS_MQTT_BAD_FILTER, nc, &topic, 0, 1);
+  NULLS(mgos_mg_mqtt_unsubscribe, NULL, names, 1, 1);
+  NULLS(mgos_mg_mqtt_unsubscribe, nc, NULL, 1, 1);
+  NULLS(mgos_mg_mqtt_unsubscribe, nc, names, 1, 1);
+  REFUSED(mgos_mg_mqtt_unsubscribe, MGOS_MQTT_BAD_FILTER, nc, names, 0, 1);
+  NULLS(mgos_mg_mqtt_disconnect, NULL);
+  NULLS(mgos_mg_mqtt_puback, NULL, 1);
+  NULLS(mgos_mg_mqtt_pubrec, NULL, 1);
+  NULLS(mgos_mg_mqtt_pubrel, NULL, 1);
+  NULLS(mgos_mg_mqtt_pubcomp, NULL, 1);
+  NULLS(mgos_mg_mqtt_ping, NULL);
+  NULLS(mgos_add_poll_cb, NULL, NULL);
+  NULLS(mgos_remove_poll_cb, NULL, NULL);
+  /* A connection of another library. */
+  REFUSED(mgos_mqtt_conn_from_nc, MGOS_MQTT_BAD_ARGUMENT, &stranger);
+  REFUSED(mgos_mg_mqtt_ping, MGOS_MQTT_BAD_ARGUMENT, &stranger);
+  REFUSED(mgos_disconnect, MGOS_MQTT_BAD_ARGUMENT, &stranger);
+}
+
+static void null_for_loops_and_events(void) {
+  size_t len = 1;
+  NO_POINTERS(mgos_mqtt_loop_create);
+  HOLDS(mgos_mqtt_loop_free, mgos_mqtt_loop_free(NULL) == 0);
+  /* NULL is the default loop. */
+  HOLDS(mgos_mqtt_loop_poll, mgos_mqtt_loop_poll(NULL, 0) == 0);
+  HOLDS(mgos_mqtt_loop_fd, mgos_mqtt_loop_fd(NULL) >= 0);
+  HOLDS(mgos_mqtt_loop_timeout, mgos_mqtt_loop_timeout(NULL) >= -1);
+  HOLDS(mgos_mqtt_loop_process, mgos_mqtt_loop_process(NULL) == 0);
+  HOLDS(mgos_mqtt_loop_start, mgos_mqtt_loop_start(NULL) == 0);
+  HOLDS(mgos_mqtt_loop_stop, mgos_mqtt_loop_stop(NULL) == 0);
+  HOLDS(mgos_mqtt_loop_set_log, mgos_mqtt_loop_set_log(NULL, 0, NULL, NULL, NULL) == 0);
+  HOLDS(mgos_mqtt_event_kind, mgos_mqtt_event_kind(NULL) == 0);
+  HOLDS(mgos_mqtt_event_topic, mgos_mqtt_event_topic(NULL, &len) == NULL && len == 0);
+  HOLDS(mgos_mqtt_event_topic, mgos_mqtt_event_topic(NULL, NULL) == NULL);
+  HOLDS(mgos_mqtt_event_payload, mgos_mqtt_event_payload(NULL, NULL) == NULL);
+  HOLDS(mgos_mqtt_event_qos, mgos_mqtt_event_qos(NULL) == -1);
+  HOLDS(mgos_mqtt_event_retain, !mgos_mqtt_event_retain(NULL));
+  HOLDS(mgos_mqtt_event_dup, !mgos_mqtt_event_dup(NULL));
+  HOLDS(mgos_mqtt_event_packet_id, mgos_mqtt_event_packet_id(NULL) == 0);
+  HOLDS(mgos_mqtt_event_code, mgos_mqtt_event_code(NULL) == -1);
+  HOLDS(mgos_mqtt_event_error, mgos_mqtt_event_error(NULL) == 0);
+  HOLDS(mgos_mqtt_event_session_present, !mgos_mqtt_event_session_present(NULL));
+  NO_POINTERS(mgos_mqtt_last_error);
+  HOLDS(mgos_mqtt_last_error_text, mgos_mqtt_last_error_text(NULL, 10) == 0 || mgos_mqtt_last_error() != 0);
+  HOLDS(mgos_mqtt_strerror, mgos_mqtt_strerror(12345) != NULL);
+  HOLDS(mgos_mqtt_error_name, mgos_mqtt_error_name(12345) != NULL);
+  HOLDS(mgos_mqtt_has, !mgos_mqtt_has(NULL));
+  NO_POINTERS(mgos_mqtt_version);
+  NO_POINTERS(mgos_mqtt_version_number);
+}
+
+static void null_for_configurations(struct client *client) {
+  struct mgos_config_mqtt cfg;
+  struct mg_str nothing = MG_NULL_STR, value, dangling = MG_MK_STR_N(NULL, 3);
+  char err[64];
+  HOLDS(mgos_config_mqtt_set_defaults, (mgos_config_mqtt_set_defaults(NULL), true));
+  HOLDS(mgos_config_mqtt_parse, !mgos_config_mqtt_parse(mg_mk_str("{}"), NULL));
+  HOLDS(mgos_config_mqtt_parse, !mgos_config_mqtt_parse(dangling, &cfg));
+  HOLDS(mgos_config_mqtt_parse_ex, !mgos_config_mqtt_parse_ex(NULL, 2, &cfg, err, sizeof(err)));
+  HOLDS(mgos_config_mqtt_parse_ex, !mgos_config_mqtt_parse_ex("{}", 2, NULL, NULL, 0));
+  HOLDS(mgos_config_mqtt_parse_f, !mgos_config_mqtt_parse_f(NULL, &cfg));
+  HOLDS(mgos_config_mqtt_parse_f, !mgos_config_mqtt_parse_f("x", NULL));
+  HOLDS(mgos_config_mqtt_emit_f, !mgos_config_mqtt_emit_f(NULL, false, "x"));
+  HOLDS(mgos_config_mqtt_emit_f, !mgos_config_mqtt_emit_f(&client->cfg, false, NULL));
+  HOLDS(mgos_config_mqtt_to_json, mgos_config_mqtt_to_json(NULL, false, false) == NULL);
+  HOLDS(mgos_config_mqtt_copy, !mgos_config_mqtt_copy(NULL, &cfg));
+  HOLDS(mgos_config_mqtt_copy, !mgos_config_mqtt_copy(&client->cfg, NULL));
+  HOLDS(mgos_config_mqtt_free, (mgos_config_mqtt_free(NULL), true));
+  HOLDS(mgos_config_is_default_str, !mgos_config_is_default_str(NULL));
+  NO_POINTERS(mgos_sys_config_get_mqtt);
+  NO_POINTERS(mgos_sys_config_get_mqtt1);
+  NO_POINTERS(mgos_sys_config_to_json);
+  NO_POINTERS(mgos_sys_config_get_device_id);
+  NO_POINTERS(mgos_sys_config_get_debug_stdout_topic);
+  NO_POINTERS(mgos_sys_config_get_debug_stderr_topic);
+  HOLDS(mgos_sys_config_get, !mgos_sys_config_get(mg_mk_str("mqtt.server"), NULL));
+  HOLDS(mgos_sys_config_get, !mgos_sys_config_get(nothing, &value) && value.p == NULL);
+  HOLDS(mgos_sys_config_set, !mgos_sys_config_set(nothing, nothing, true));
+  HOLDS(mgos_sys_config_set, !mgos_sys_config_set(mg_mk_str("mqtt.server"), dangling, true));
+  HOLDS(mgos_sys_config_load_json, !mgos_sys_config_load_json(NULL, 3, NULL, 0));
+  HOLDS(mgos_config_apply, !mgos_config_apply(NULL, false));
+  HOLDS(mgos_config_apply_s, !mgos_config_apply_s(dangling, false));
+  /* NULL unsets. */
+  HOLDS(mgos_sys_config_set_device_id, (mgos_sys_config_set_device_id(NULL), mgos_mqtt_last_error() == 0));
+  HOLDS(mgos_sys_config_set_debug_stdout_topic,
+        (mgos_sys_config_set_debug_stdout_topic(NULL), mgos_mqtt_last_error() == 0));
+  HOLDS(mgos_sys_config_set_debug_stderr_topic,
+        (mgos_sys_config_set_debug_stderr_topic(NULL), mgos_mqtt_last_error() == 0));
+  HOLDS(mgos_sys_config_write_string, (mgos_sys_config_write_string(0, 1, NULL), mgos_mqtt_last_error() == 0));
+  /* Sections and fields that do not exist, and fields of another type. */
+  HOLDS(mgos_sys_config_read_string, mgos_sys_config_read_string(7, 1) == NULL);
+  HOLDS(mgos_sys_config_read_string, mgos_sys_config_read_string(0, -1) == NULL);
+  HOLDS(mgos_sys_config_read_string, mgos_sys_config_read_string(0, 0) == NULL);
+  HOLDS(mgos_sys_config_read_int, mgos_sys_config_read_int(0, 99) == 0);
+  HOLDS(mgos_sys_config_read_double, mgos_sys_config_read_double(-1, 5) == 0);
+  HOLDS(mgos_sys_config_default_string, mgos_sys_config_default_string(99) == NULL);
+  HOLDS(mgos_sys_config_default_int, mgos_sys_config_default_int(-1) == 0);
+  HOLDS(mgos_sys_config_default_double, mgos_sys_config_default_double(0) == 0);
+  HOLDS(mgos_sys_config_write_string, (mgos_sys_config_write_string(0, 99, "x"), mgos_mqtt_last_error() != 0));
+  HOLDS(mgos_sys_config_write_int, (mgos_sys_config_write_int(9, 0, 1), mgos_mqtt_last_error() != 0));
+  HOLDS(mgos_sys_config_write_double, (mgos_sys_config_write_double(0, 0, 1), mgos_mqtt_last_error() != 0));
+}
+
+static void null_for_json(void) {
+  char buf[8];
+  struct json_out out = JSON_OUT_BUF(buf, sizeof(buf)), nowhere = JSON_OUT_BUF(NULL, 0), file = JSON_OUT_FILE(null_file);
+  HOLDS(mgos_json_printf, json_printf(NULL, "x") == -1 && json_printf(&out, null_text) == -1);
+  HOLDS(mgos_json_printf, json_printf(&nowhere, "1") == 1);
+  HOLDS(mgos_json_vprintf, json_vprintf_(NULL, "x") == -1 && json_vprintf_(&out, null_text) == -1);
+  HOLDS(mgos_json_asprintf, json_asprintf(null_text) == NULL);
+  HOLDS(mgos_json_vasprintf, json_vasprintf_(null_text) == NULL);
+  HOLDS(mgos_json_printf_array, json_array_(NULL, NULL, (size_t) 0, (size_t) 0, "%d") == -1);
+  HOLDS(mgos_json_printf_array, json_printf_array(&out, NULL) == -1);
+  HOLDS(mgos_json_printer_buf, json_printer_buf(NULL, "x", 1) == -1 && json_printer_buf(&out, NULL, 1) == -1);
+  HOLDS(mgos_json_printer_file, json_printer_file(NULL, "x", 1) == -1 && json_printer_file(&file, "x", 1) == -1);
+  HOLDS(mgos_json_escape, json_escape(NULL, "x", 1) == -1 && json_escape(&out, NULL, 1) == -1);
+}
+
+/* Every line of a file has to be in `names`. */
+static void all_called(const char *file) {
+  char line[128];
+  FILE *in = file == NULL ? NULL : fopen(file, "r");
+  int n = 0;
+  if (in == NULL) fail_msg("cannot read %s", file == NULL ? "SYMBOLS" : file);
+  while (fgets(line, sizeof(line), in) != NULL) {
+    n++;
+    if (strstr(called, line) == NULL) {
+      print_error("not called: %s", line);
+      wrong++;
+    }
+  }
+  fclose(in);
+  assert_true(n > 100);
+}
+
+static void null_everywhere(void **state) {
+  struct client *client = *state;
+  client_up(client);
+  wrong = 0;
+  null_for_connections(client);
+  null_for_the_global_connection();
+  null_for_mongoose(client);
+  null_for_loops_and_events();
+  null_for_configurations(client);
+  null_for_json();
+  all_called(getenv("SYMBOLS"));
+  assert_int_equal(wrong, 0);
+  settle(client); /* and nothing was sent */
+  assert_int_equal(mgos_mqtt_deinit(TEST_DEADLINE_MS), 0);
+}
+
+/* -- values ------------------------------------------------------------------------------------------ */
+
+static void qos_out_of_range(void **state) {
+  struct client *client = *state;
+  struct mgos_mqtt_conn *c = client->c;
+  struct mg_str x = mg_mk_str("x");
+  struct mg_mqtt_topic_expression topic = {"t", 3};
+  struct mg_connection *nc;
+  static const int bad[] = {-1, 3, 255, 256, -2147483647 - 1, 2147483647};
+  size_t i;
+  client_up(client);
+  nc = mgos_mqtt_conn_nc(c);
+  wrong = 0;
+  for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+    REFUSED(mgos_mqtt_conn_pub, MGOS_MQTT_BAD_QOS, c, "t", x, bad[i], false);
+    REFUSED(mgos_mqtt_conn_pubf, MGOS_MQTT_BAD_QOS, c, "t", bad[i], false, "{}");
+    REFUSED(mgos_mqtt_conn_sub, MGOS_MQTT_BAD_QOS, c, "t", bad[i], on_event, NULL);
+    REFUSED(mgos_mqtt_conn_sub_ex, MGOS_MQTT_BAD_QOS, c, "t", bad[i], on_event, NULL, NULL);
+    REFUSED(mgos_mqtt_conn_sub_s, MGOS_MQTT_BAD_QOS, c, mg_mk_str("t"), bad[i], on_event, NULL);
+    REFUSED(mgos_mqtt_conn_subscribe, MGOS_MQTT_BAD_QOS, c, "t", bad[i], on_library_event, NULL, NULL);
+  }
+  REFUSED(mgos_mqtt_conn_set_max_qos, MGOS_MQTT_BAD_QOS, c, 3);
+  REFUSED(mgos_mg_mqtt_publish, MGOS_MQTT_BAD_QOS, nc, "t", 1, MG_MQTT_QOS(3), "x", 1);
+  REFUSED(mgos_mg_mqtt_subscribe, MGOS_MQTT_BAD_QOS, nc, &topic, 1, 1);
+  /* An id of 0 is none. */
+  mgos_mg_mqtt_publish(nc, "t", 0, MG_MQTT_QOS(1), "x", 1);
+  check_result("publish with id 0 is refused", mgos_mqtt_last_error() != 0, __LINE__);
+  REFUSED(mgos_mqtt_conn_on, MGOS_MQTT_BAD_ARGUMENT, c, 1u << 31, on_library_event, NULL, NULL);
+  REFUSED(mgos_mqtt_conn_on, MGOS_MQTT_BAD_ARGUMENT, c, 0, on_library_event, NULL, NULL);
+  REFUSED(mgos_mqtt_loop_set_log, MGOS_MQTT_BAD_ARGUMENT, client->loop, 4, NULL, NULL, NULL);
+  REFUSED(mgos_mqtt_loop_set_log, MGOS_MQTT_BAD_ARGUMENT, client->loop, -1, NULL, NULL, NULL);
+  assert_int_equal(wrong, 0);
+  settle(client);
+}
+
+static void options_out_of_range(void **state) {
+  struct client *client = *state;
+  struct mgos_mqtt_options good = client->options;
+  struct mgos_mqtt_options o;
+  wrong = 0;
+#define BAD_OPTION(field, value, code)                                            \
+  o = good;                                                                       \
+  o.field = value;                                                                \
+  REFUSED(mgos_mqtt_conn_set_options, code, client->c, &o);                       \
+  check_result(#field, mgos_mqtt_conn_create_on(client->loop, 1, &o) == NULL, __LINE__); \
+  check_error(#field, code, __LINE__)
+  BAD_OPTION(size, 1, MGOS_MQTT_BAD_STRUCTURE);
+  BAD_OPTION(size, (size_t) 1 << 40, MGOS_MQTT_BAD_STRUCTURE);
+  BAD_OPTION(protocol_version, 6, MGOS_MQTT_BAD_ARGUMENT);
+  BAD_OPTION(protocol_version, -1, MGOS_MQTT_BAD_ARGUMENT);
+  BAD_OPTION(protocol_version, 5, MGOS_MQTT_NOT_BUILT);
+  BAD_OPTION(will_qos, 3, MGOS_MQTT_BAD_QOS);
+  BAD_OPTION(will_qos, -1, MGOS_MQTT_BAD_QOS);
+  BAD_OPTION(jitter_percent, 101, MGOS_MQTT_BAD_ARGUMENT);
+  BAD_OPTION(jitter_percent, -2, MGOS_MQTT_BAD_ARGUMENT);
+  BAD_OPTION(fixed_delay, 2, MGOS_MQTT_BAD_ARGUMENT);
+  BAD_OPTION(dns_timeout_ms, -2, MGOS_MQTT_BAD_ARGUMENT);
+  BAD_OPTION(tcp_timeout_ms, -2, MGOS_MQTT_BAD_ARGUMENT);
+  BAD_OPTION(tls_timeout_ms, -2, MGOS_MQTT_BAD_ARGUMENT);
+  BAD_OPTION(connack_timeout_ms, -2, MGOS_MQTT_BAD_ARGUMENT);
+  BAD_OPTION(pingresp_timeout_ms, -2, MGOS_MQTT_BAD_ARGUMENT);
+  BAD_OPTION(in_flight_window, 65536, MGOS_MQTT_BAD_ARGUMENT);
+  BAD_OPTION(in_flight_window, -1, MGOS_MQTT_BAD_ARGUMENT);
+  BAD_OPTION(overflow, 2, MGOS_MQTT_BAD_ARGUMENT);
+  BAD_OPTION(resubscribe, -1, MGOS_MQTT_BAD_ARGUMENT);
+  BAD_OPTION(on_session_loss, 2, MGOS_MQTT_BAD_ARGUMENT);
+  BAD_OPTION(fail_back_ms, -2, MGOS_MQTT_BAD_ARGUMENT);
+  BAD_OPTION(poll_tick_ms, -2, MGOS_MQTT_BAD_ARGUMENT);
+#undef BAD_OPTION
+  assert_int_equal(wrong, 0);
+}
+
+static char *repeated(char byte, size_t n) {
+  char *text = malloc(n + 1);
+  assert_non_null(text);
+  memset(text, byte, n);
+  text[n] = '\0';
+  return text;
+}
+
+static void topics_that_are_none(void **state) {
+  struct client *client = *state;
+  struct mgos_mqtt_conn *c = client->c;
+  struct mg_str x = mg_mk_str("x"), with_nul = MG_MK_STR("a\0b");
+  struct mg_connection *nc;
+  char *longest = repeated('a', 65535), *too_long = repeated('a', 65536);
+  static const char *const wildcards[] = {"+", "#", "a/+", "a/#", "a+", "a#b"};
+  static const char *const bad_filters[] = {"", "a#", "#/a", "a/#/b", "a+", "+a", "a/b+/c", "##", "a/##"};
+  static const char *const bad_utf8[] = {"\xff", "a\xc0\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80", "a/\xe2\x82"};
+  size_t i;
+  client->cfg.max_queue_length = 0;
+  client_renew(client);
+  c = client->c;
+  client_up(client);
+  nc = mgos_mqtt_conn_nc(c);
+  wrong = 0;
+  for (i = 0; i < sizeof(wildcards) / sizeof(wildcards[0]); i++) {
+    REFUSED(mgos_mqtt_conn_pub, MGOS_MQTT_BAD_TOPIC, c, wildcards[i], x, 0, false);
+    REFUSED(mgos_mqtt_conn_pubf, MGOS_MQTT_BAD_TOPIC, c, wildcards[i], 1, false, "{}");
+    REFUSED(mgos_mg_mqtt_publish, MGOS_MQTT_BAD_TOPIC, nc, wildcards[i], 1, 0, "x", 1);
+  }
+  REFUSED(mgos_mqtt_conn_pub, MGOS_MQTT_BAD_TOPIC, c, "", x, 0, false);
+  REFUSED(mgos_mqtt_conn_pub, MGOS_MQTT_BAD_TOPIC, c, too_long, x, 0, false);
+  for (i = 0; i < sizeof(bad_filters) / sizeof(bad_filters[0]); i++) {
+    struct mg_mqtt_topic_expression raw;
+    char name[16];
+    char *names[1];
+    raw.topic = bad_filters[i];
+    raw.qos = 0;
+    strcpy(name, bad_filters[i]);
+    names[0] = name;
+    REFUSED(mgos_mqtt_conn_sub, MGOS_MQTT_BAD_FILTER, c, bad_filters[i], 0, on_event, NULL);
+    REFUSED(mgos_mqtt_conn_sub_s, MGOS_MQTT_BAD_FILTER, c, mg_mk_str(bad_filters[i]), 0, on_event, NULL);
+    REFUSED(mgos_mqtt_conn_subscribe, MGOS_MQTT_BAD_FILTER, c, bad_filters[i], 0, on_library_event, NULL, NULL);
+    REFUSED(mgos_mqtt_conn_unsub, MGOS_MQTT_BAD_FILTER, c, bad_filters[i]);
+    REFUSED(mgos_mqtt_sub, MGOS_MQTT_BAD_FILTER, bad_filters[i], on_message, NULL);
+    REFUSED(mgos_mqtt_global_subscribe, MGOS_MQTT_BAD_FILTER, mg_mk_str(bad_filters[i]), on_event, NULL);
+    REFUSED(mgos_mg_mqtt_subscribe, MGOS_MQTT_BAD_FILTER, nc, &raw, 1, 1);
+    REFUSED(mgos_mg_mqtt_unsubscribe, MGOS_MQTT_BAD_FILTER, nc, names, 1, 1);
+  }
+  REFUSED(mgos_mqtt_conn_sub, MGOS_MQTT_BAD_FILTER, c, too_long, 0, on_event, NULL);
+  for (i = 0; i < sizeof(bad_utf8) / sizeof(bad_utf8[0]); i++) {
+    REFUSED(mgos_mqtt_conn_pub, MGOS_MQTT_BAD_UTF8, c, bad_utf8[i], x, 0, false);
+    REFUSED(mgos_mqtt_conn_sub, MGOS_MQTT_BAD_UTF8, c, bad_utf8[i], 0, on_event, NULL);
+    REFUSED(mgos_mqtt_conn_sub_s, MGOS_MQTT_BAD_UTF8, c, mg_mk_str(bad_utf8[i]), 0, on_event, NULL);
+    REFUSED(mgos_mqtt_conn_unsub, MGOS_MQTT_BAD_UTF8, c, bad_utf8[i]);
+    REFUSED(mgos_mg_mqtt_publish, MGOS_MQTT_BAD_UTF8, nc, bad_utf8[i], 1, 0, "x", 1);
+  }
+  mgos_mqtt_conn_sub_s(c, with_nul, 0, on_event, NULL);
+  check_result("a filter with a NUL is refused",
+               mgos_mqtt_last_error() == MGOS_MQTT_BAD_UTF8 || mgos_mqtt_last_error() == MGOS_MQTT_BAD_FILTER, __LINE__);
+  assert_int_equal(wrong, 0);
+  settle(client);
+  /* The longest topic there is, is one. */
+  assert_int_not_equal(mgos_mqtt_conn_pub(c, longest, x, 0, false), 0);
+  peer_take(client->peer, MG_MQTT_CMD_PUBLISH, NULL);
+  peer_done(client->peer, client->loop);
+  free(longest);
+  free(too_long);
+  assert_int_equal(mgos_mqtt_deinit(TEST_DEADLINE_MS), 0);
+}
+
+static void formats_that_are_none(void **state) {
+  struct client *client = *state;
+  static const char *volatile bad = "{a: %y}", *volatile empty = "";
+  client_up(client);
+  wrong = 0;
+  REFUSED(mgos_mqtt_conn_pubf, MGOS_MQTT_BAD_FORMAT, client->c, "t", 0, false, bad, 1);
+  check_result("an empty format", mgos_mqtt_conn_pubf(client->c, "t", 0, false, empty) == 0, __LINE__);
+  assert_int_equal(wrong, 0);
+  settle(client);
+}
+
+/* -- addresses --------------------------------------------------------------------------------------- */
+
+static void addresses_that_are_none(void **state) {
+  struct client *client = *state;
+  static const char *const bad[] = {"127.0.0.1:0",  "host:65536", "host:",      ":1883",         "[::1:1883",  "[::1]x",
+                                    "[::g]:1883",   "::1:1883:x", "host:12ab",  "ftp://host",    "a b",        "1.2.3.4.5",
+                                    "host:-1",      "u@host",     "host/path",  "[]:1883",       "a..b",       "host:1883:1"};
+  struct mgos_config_mqtt before = client->cfg;
+  size_t i;
+  client_up(client);
+  wrong = 0;
+  for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+    char text[256];
+    client->cfg.server = bad[i];
+    if (mgos_mqtt_conn_create(1, &client->cfg) != NULL) {
+      print_error("%s was taken\n", bad[i]);
+      wrong++;
+    }
+    check_error(bad[i], MGOS_MQTT_BAD_ADDRESS, __LINE__);
+    mgos_mqtt_last_error_text(text, sizeof(text));
+    check_result(bad[i], strstr(text, "server") != NULL, __LINE__);
+    REFUSED(mgos_mqtt_conn_set_config, MGOS_MQTT_BAD_ADDRESS, client->c, &client->cfg);
+    REFUSED(mgos_mqtt_set_config, MGOS_MQTT_BAD_ADDRESS, &client->cfg);
+  }
+  assert_int_equal(wrong, 0);
+  assert_true(mgos_mqtt_conn_is_connected(client->c)); /* nothing changed */
+  client->cfg = before;
+  settle(client);
+  assert_int_equal(mgos_mqtt_deinit(TEST_DEADLINE_MS), 0);
+}
+
+static void an_ipv6_address_with_a_port_is_one(void **state) {
+  struct client *client = *state;
+  char text[256];
+  client->cfg.server = "[::1]:1";
+  client_renew(client);
+  client->cfg.server = "[2001:db8::1]";
+  client_renew(client);
+  client->cfg.server = "[::1]:1";
+  client_renew(client);
+  assert_true(mgos_mqtt_conn_connect(client->c));
+  /* Nothing listens there, or the machine has no IPv6: either way the sentence names the address. */
+  UNTIL(client->loop, mgos_mqtt_conn_last_error_text(client->c, text, sizeof(text)) > 0);
+  assert_non_null(strstr(text, "[::1]:1"));
+  mgos_mqtt_conn_disconnect(client->c);
+}
+
+static void configurations_that_are_none(void **state) {
+  struct client *client = *state;
+  struct mgos_config_mqtt good = client->cfg, cfg;
+  char *too_long = repeated('a', 65536);
+  wrong = 0;
+#define BAD_CONFIG(field, value, code)                                                      \
+  cfg = good;                                                                               \
+  cfg.field = value;                                                                        \
+  check_result(#field " = " #value, mgos_mqtt_conn_create(1, &cfg) == NULL, __LINE__);      \
+  check_error(#field " = " #value, code, __LINE__);                                         \
+  REFUSED(mgos_mqtt_conn_set_config, code, client->c, &cfg)
+  BAD_CONFIG(client_id, too_long, MGOS_MQTT_BAD_CONFIG);
+  BAD_CONFIG(client_id, "\xff", MGOS_MQTT_BAD_UTF8);
+  BAD_CONFIG(user, "\xc0\x80", MGOS_MQTT_BAD_UTF8);
+  BAD_CONFIG(pass, "without user", MGOS_MQTT_BAD_CONFIG);
+  BAD_CONFIG(max_qos, 3, MGOS_MQTT_BAD_QOS);
+  BAD_CONFIG(keep_alive, 65536, MGOS_MQTT_BAD_CONFIG);
+  BAD_CONFIG(keep_alive, -1, MGOS_MQTT_BAD_CONFIG);
+  BAD_CONFIG(recv_mbuf_limit, -1, MGOS_MQTT_BAD_CONFIG);
+  BAD_CONFIG(reconnect_timeout_min, -1.0, MGOS_MQTT_BAD_CONFIG);
+  good.will_message = "bye";
+  BAD_CONFIG(will_topic, "a/#", MGOS_MQTT_BAD_TOPIC);
+  BAD_CONFIG(will_topic, too_long, MGOS_MQTT_BAD_TOPIC);
+#undef BAD_CONFIG
+  assert_int_equal(wrong, 0);
+  free(too_long);
+}
+
+/* Sentences and names of all error numbers. */
+static void every_error_has_a_name_and_a_sentence(void **state) {
+  int code, known = 0;
+  (void) state;
+  for (code = -1200; code <= 0; code++) {
+    const char *name = mgos_mqtt_error_name(code), *text = mgos_mqtt_strerror(code);
+    assert_non_null(name);
+    assert_non_null(text);
+    if (strncmp(name, "MGOS_MQTT_", 10) == 0) known++;
+    assert_true(strlen(text) > 5);
+  }
+  assert_true(known > 50);
+  assert_string_equal(mgos_mqtt_error_name(MGOS_MQTT_QUEUE_FULL), "MGOS_MQTT_QUEUE_FULL");
+  assert_string_equal(mgos_mqtt_strerror(MGOS_MQTT_BAD_QOS), "QoS must be 0, 1 or 2");
+}
+
+#define WITH_CLIENT(test) cmocka_unit_test_setup_teardown(test, client_setup, client_teardown)
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      WITH_CLIENT(null_everywhere),
+      WITH_CLIENT(qos_out_of_range),
+      WITH_CLIENT(options_out_of_range),
+      WITH_CLIENT(topics_that_are_none),
+      WITH_CLIENT(formats_that_are_none),
+      WITH_CLIENT(addresses_that_are_none),
+      WITH_CLIENT(an_ipv6_address_with_a_port_is_one),
+      WITH_CLIENT(configurations_that_are_none),
+      cmocka_unit_test(every_error_has_a_name_and_a_sentence),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+# Is what README.md shows true? tests/readme.sh <part>; ctest sets what it is told through the environment.
+set -euo pipefail
+: "${SOURCE:?}" "${LIB:?}" "${WORK:?}" "${CC:?}" "${CFLAGS?}"
+mkdir -p "$WORK"
+
+fail() {
+  echo "readme: $*" >&2
+  exit 1
+}
+# The block of README.md that begins with ```$1 and has a line with $2.
+block() {
+  awk -v fence="\`\`\`$1" -v mark="$2" '
+    $0 == fence { inside = 1; text = ""; found = 0; next }
+    inside && $0 == "```" { if (found) { printf "%s", text; exit } inside = 0 }
+    inside { text = text $0 "\n"; if (index($0, mark)) found = 1 }' "$SOURCE/README.md"
+}
+
+case ${1:?} in
+  program) # the first program: built as it stands, with its server's address replaced by a free one
+    block c "int main" >"$WORK/hello.c"
+    [ "$(wc -l <"$WORK/hello.c")" -eq 15 ] || fail "the first program has not 15 lines"
+    grep -q '127.0.0.1:1883' "$WORK/hello.c" || fail "the first program has no address to replace"
+    sed -i 's/"127.0.0.1:1883"/getenv("MQTT_SERVER")/; 1i #include <stdlib.h>' "$WORK/hello.c"
+    # shellcheck disable=SC2086 # flags
+    "$CC" $CFLAGS -std=c99 -Wall -Wextra -Wpedantic -Werror -Wno-unused-parameter -I"$SOURCE/include" "$WORK/hello.c" \
+      "$LIB/libmgos_mqtt.a" -lgcc_s -lutil -lrt -lpthread -lm -ldl -lc -o "$WORK/hello"
+    output=$("$SOURCE/scripts/with_mosquitto.sh" timeout 20 "$WORK/hello")
+    wanted=$(block "" "greeting/world" | sed -n '/greeting\/world/p')
+    [ -n "$wanted" ] || fail "the program's output is not shown"
+    [ "$output" = "$wanted" ] || fail "expected '$wanted', found '$output'"
+    ;;
+  output) # what `make demo` is shown to print: its headings, and its last line
+    block "" "== Publish and subscribe" >"$WORK/demo"
+    [ -s "$WORK/demo" ] || fail "the output of make demo is not shown"
+    grep -E '^== |^demo: ' "$WORK/demo" >"$WORK/shown"
+    sed -n 's/^heading "\(.*\)"$/== \1/p; s/^echo "\(demo: .*\)"$/\1/p' "$SOURCE/scripts/demo.sh" >"$WORK/printed"
+    diff -u "$WORK/shown" "$WORK/printed" || fail "README.md does not show what scripts/demo.sh prints"
+    ;;
+  *) fail "no part '$1'" ;;
+esac

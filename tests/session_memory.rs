@@ -1,0 +1,305 @@
+//! Memory of the session: a steady stream of messages asks for none, and when there is none, what was
+//! accepted is still sent once there is some again.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::collections::BTreeSet;
+
+use mgos_mqtt::error::Code;
+use mgos_mqtt::session::{Failure, Limits, Outcome, Publication, Session, Verdict};
+use mgos_mqtt::time::{Span, Time};
+use mgos_mqtt::wire::{self, Connect, Header, Packet, PacketType, Properties, QoS, Version};
+
+thread_local! {
+    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
+    /// Allocations that are granted before memory is out.
+    static LEFT: Cell<usize> = const { Cell::new(usize::MAX) };
+}
+
+/// Counts, and runs out of memory when it is told to, both for the asking thread alone.
+struct Counting;
+
+fn granted() -> bool {
+    ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+    match LEFT.get() {
+        usize::MAX => true,
+        0 => false,
+        left => {
+            LEFT.set(left - 1);
+            true
+        }
+    }
+}
+
+// SAFETY: every block comes from `System` and goes back to it; null is a permitted answer.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's promise about `layout` is passed on.
+        if granted() { unsafe { System.alloc(layout) } } else { core::ptr::null_mut() }
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        // SAFETY: `block` came from `System` with this layout.
+        unsafe { System.dealloc(block, layout) }
+    }
+
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        // SAFETY: `block` came from `System` with this layout; `size` is the caller's promise.
+        if granted() { unsafe { System.realloc(block, layout, size) } } else { core::ptr::null_mut() }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// Runs `work` with `granted` allocations; everything that was refused shows in its result.
+fn with_memory_for<R>(granted: usize, work: impl FnOnce() -> R) -> R {
+    LEFT.set(granted);
+    let result = work();
+    LEFT.set(usize::MAX);
+    result
+}
+
+/// With room for one packet, so that the test itself needs no memory.
+struct Link {
+    session: Session,
+    now: Time,
+    answer: Vec<u8>,
+}
+
+impl Link {
+    fn new(keep_alive: u16) -> Link {
+        let mut link =
+            Link { session: Session::new(Limits::default()), now: Time(1), answer: Vec::with_capacity(4096) };
+        link.up(keep_alive).unwrap();
+        link
+    }
+
+    fn up(&mut self, keep_alive: u16) -> Result<(), Failure> {
+        self.open(keep_alive);
+        self.feed(b"\x20\x02\0\0")
+    }
+
+    fn open(&mut self, keep_alive: u16) {
+        self.session.opened(self.now, Span::secs(10));
+        let connect = Connect {
+            version: Version::V311,
+            clean_session: false,
+            keep_alive,
+            properties: Properties::EMPTY,
+            client_id: "c",
+            will: None,
+            user_name: None,
+            password: None,
+        };
+        self.session.connect(&connect, Span::secs(10)).unwrap();
+        let all = self.session.output().len();
+        self.session.wrote(self.now, all);
+    }
+
+    fn feed(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        self.session.received(self.now);
+        let step = self.session.input(self.now, bytes)?;
+        assert_eq!(step.consumed, bytes.len());
+        self.session.handled(Verdict::Ack)
+    }
+
+    /// The server reads everything there is and answers it.
+    fn serve(&mut self) -> Result<(), Failure> {
+        loop {
+            let pending = self.session.output().pending();
+            let Some(header) = Header::parse(pending).unwrap() else { return Ok(()) };
+            let body = &pending[usize::from(header.header_len)..header.total()];
+            self.answer.clear();
+            let ack = |packet, id, out: &mut Vec<u8>| wire::encode_ack(packet, id, out).unwrap();
+            match Packet::decode(Version::V311, &header, body).unwrap() {
+                Packet::Publish(p) if p.qos == QoS::AtLeastOnce => {
+                    ack(PacketType::PubAck, p.packet_id, &mut self.answer)
+                }
+                Packet::Publish(p) if p.qos == QoS::ExactlyOnce => {
+                    ack(PacketType::PubRec, p.packet_id, &mut self.answer)
+                }
+                Packet::PubRel(a) => ack(PacketType::PubComp, a.packet_id, &mut self.answer),
+                Packet::PubRec(a) => ack(PacketType::PubRel, a.packet_id, &mut self.answer),
+                Packet::PingReq => self.answer.extend_from_slice(b"\xd0\0"),
+                _ => {}
+            }
+            self.session.wrote(self.now, header.total());
+            if !self.answer.is_empty() {
+                let answer = std::mem::take(&mut self.answer);
+                let result = self.feed(&answer);
+                self.answer = answer;
+                result?;
+            }
+        }
+    }
+
+    fn publish(&mut self, qos: QoS, reserve_id: bool, payload: &[u8]) -> Result<u64, Code> {
+        let message = Publication { topic: "some/topic", payload, qos, retain: false, reserve_id };
+        self.session.publish(&message).map(|accepted| accepted.token)
+    }
+}
+
+const ALL: [QoS; 3] = [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce];
+
+#[test]
+fn a_steady_stream_asks_for_no_memory() {
+    let mut link = Link::new(60);
+    let payload = [b'x'; 1_000];
+    let incoming: Vec<Vec<u8>> = ALL
+        .iter()
+        .map(|&qos| {
+            let mut bytes = Vec::new();
+            let packet_id = if qos == QoS::AtMostOnce { 0 } else { 9 };
+            let publish =
+                wire::Publish { qos, topic: "a/b", packet_id, payload: &payload, ..Default::default() };
+            publish.encode(Version::V311, &mut bytes).unwrap();
+            bytes
+        })
+        .collect();
+    let round = |link: &mut Link| {
+        for qos in ALL {
+            for reserve in [false, true] {
+                for _ in 0..15 {
+                    link.publish(qos, reserve, &payload).unwrap();
+                }
+            }
+        }
+        for bytes in &incoming {
+            link.feed(bytes).unwrap();
+        }
+        link.serve().unwrap();
+        let mut ended = 0;
+        while link.session.take_completion().is_some() {
+            ended += 1;
+        }
+        assert_eq!(ended, 90);
+        // Never a whole interval of silence: that is when memory is given back.
+        link.now = link.now + Span::secs(1);
+        link.session.timeout(link.now).unwrap();
+    };
+    for _ in 0..100 {
+        round(&mut link);
+    }
+    let before = ALLOCATIONS.get();
+    for _ in 0..1_000 {
+        round(&mut link);
+    }
+    assert_eq!(ALLOCATIONS.get() - before, 0);
+}
+
+/// A reconnect with everything in flight asks for none either, once the buffers have grown.
+#[test]
+fn redelivery_asks_for_no_memory() {
+    let mut link = Link::new(60);
+    for _ in 0..50 {
+        link.publish(QoS::AtLeastOnce, true, b"payload").unwrap();
+    }
+    let lose = |link: &mut Link| {
+        let all = link.session.output().len();
+        link.session.wrote(link.now, all);
+        link.session.closed();
+        link.up(60).unwrap();
+    };
+    lose(&mut link);
+    lose(&mut link);
+    let before = ALLOCATIONS.get();
+    for _ in 0..100 {
+        lose(&mut link);
+    }
+    assert_eq!(ALLOCATIONS.get() - before, 0);
+}
+
+/// Memory runs out at each point in turn of publishing, writing and being answered.
+#[test]
+fn refused_while_publishing() {
+    for granted in 0..60 {
+        let mut link = Link::new(0);
+        let payload = vec![b'x'; 3_000];
+        let mut accepted = [None; 30];
+        let failed = with_memory_for(granted, || {
+            for (n, place) in accepted.iter_mut().enumerate() {
+                match link.publish(ALL[n % 3], n % 2 == 0, &payload) {
+                    Ok(token) => *place = Some(token),
+                    Err(code) => assert_eq!(code, Code::NoMemory),
+                }
+            }
+            link.serve().is_err()
+        });
+        let mut open: BTreeSet<u64> = accepted.iter().copied().flatten().collect();
+        if failed {
+            // An answer could not be made: that ends a connection, and nothing else.
+            link.session.closed();
+            link.up(0).unwrap();
+        }
+        // With memory, the next publish sets everything in motion again.
+        open.insert(link.publish(QoS::AtLeastOnce, false, b"last").unwrap());
+        link.serve().unwrap();
+        while let Some(completion) = link.session.take_completion() {
+            assert!(open.remove(&completion.token), "{granted}");
+            let expected = [Outcome::Acked, Outcome::Sent];
+            assert!(failed || expected.contains(&completion.outcome), "{granted}: {completion:?}");
+        }
+        assert_eq!(open, BTreeSet::new(), "{granted}");
+        assert_eq!(link.session.queue_len(), 0);
+    }
+}
+
+/// What waited for the connection cannot be encoded when it comes.
+#[test]
+fn refused_while_sending_what_waits() {
+    for granted in 0..8 {
+        let mut link = Link::new(0);
+        link.session.closed();
+        for _ in 0..5 {
+            link.publish(QoS::AtLeastOnce, false, &[b'x'; 5_000]).unwrap();
+        }
+        link.open(0);
+        with_memory_for(granted, || link.feed(b"\x20\x02\0\0")).unwrap();
+        link.publish(QoS::AtMostOnce, false, b"").unwrap();
+        link.publish(QoS::AtLeastOnce, false, b"last").unwrap();
+        link.serve().unwrap();
+        assert_eq!(std::iter::from_fn(|| link.session.take_completion()).count(), 7, "{granted}");
+    }
+}
+
+/// A QoS 2 message is not delivered if it cannot be remembered: it would be delivered again.
+#[test]
+fn refused_while_receiving() {
+    for qos in [QoS::AtLeastOnce, QoS::ExactlyOnce] {
+        let mut link = Link::new(60);
+        link.session.shrink_output();
+        let mut packets = Vec::new();
+        for packet_id in 1..40 {
+            let mut bytes = Vec::new();
+            let publish = wire::Publish { qos, topic: "t", packet_id, payload: b"x", ..Default::default() };
+            publish.encode(Version::V311, &mut bytes).unwrap();
+            packets.push(bytes);
+        }
+        for bytes in &packets {
+            let mut deliveries = 0;
+            for granted in [0, 1, usize::MAX] {
+                let failure = with_memory_for(granted, || match link.session.input(link.now, bytes) {
+                    Ok(step) => {
+                        deliveries += usize::from(step.event.is_some());
+                        link.session.handled(Verdict::Ack).err()
+                    }
+                    Err(failure) => Some(failure),
+                });
+                if let Some(failure) = failure {
+                    assert_eq!(failure.code, Code::NoMemory);
+                    // The server keeps the session and sends it again.
+                    link.session.closed();
+                    link.open(60);
+                    link.feed(b"\x20\x02\x01\0").unwrap();
+                    link.session.shrink_output();
+                }
+            }
+            if qos == QoS::ExactlyOnce {
+                assert_eq!(deliveries, 1);
+            } else {
+                assert!(deliveries >= 1);
+            }
+        }
+    }
+}
