@@ -321,3 +321,43 @@ fn it_can_be_freed_during_the_handshake() {
         assert_eq!(peer.join().unwrap()[..2], [22, 3], "a record of the handshake");
     });
 }
+
+/// A socket that fails while more is written: what was encrypted and what was sent must not be mixed up.
+#[test]
+fn a_server_that_goes_away_while_much_is_written() {
+    let (broker, mut p) = broker();
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    p.server = Some(listener.local_addr().unwrap().to_string());
+    let payload = vec![7; 100_000];
+    for _ in 0..10 {
+        let client = Client::new(p.clone());
+        std::thread::scope(|scope| {
+            // Enough for the handshake and CONNACK; the next byte, PUBACK, ends it.
+            let proxy = scope.spawn(|| {
+                let (mut client, _) = listener.accept().unwrap();
+                let mut server = TcpStream::connect((Ipv4Addr::LOCALHOST, broker.port)).unwrap();
+                let (mut back, mut to_client) = (server.try_clone().unwrap(), client.try_clone().unwrap());
+                let downward = std::thread::spawn(move || std::io::copy(&mut back, &mut to_client));
+                let mut buffer = [0; 4096];
+                let mut passed = 0;
+                while passed < 50_000 {
+                    let n = client.read(&mut buffer).unwrap();
+                    server.write_all(&buffer[..n]).unwrap();
+                    passed += n;
+                }
+                // With bytes unread this is a reset.
+                drop(client);
+                let _ = server.shutdown(Shutdown::Both);
+                let _ = downward.join();
+            });
+            client.up();
+            for _ in 0..20 {
+                client.conn.publish(message("much", &payload, QoS::AtLeastOnce)).unwrap();
+            }
+            client.until(|seen| seen.closed == 1);
+            proxy.join().unwrap();
+        });
+        let code = client.conn.report().code;
+        assert!(matches!(code, Code::ConnectionReset | Code::ClosedByServer), "{:?}", client.conn.report());
+    }
+}

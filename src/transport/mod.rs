@@ -111,7 +111,8 @@ pub trait Transport: Send {
         false
     }
 
-    /// Takes as many bytes as it can. `WouldBlock`: none until the next writable event.
+    /// Takes as many bytes as it can. `WouldBlock`: none until the next writable event. With an error nothing
+    /// was taken.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize>;
 
     /// As [`write`](Self::write), for two parts that follow each other: a packet's header, and a

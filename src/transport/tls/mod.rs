@@ -72,6 +72,7 @@ pub fn wrap(
         drained: true,
         ended: false,
         heard: false,
+        broken: None,
     }))
 }
 
@@ -119,6 +120,8 @@ struct Tls {
     ended: bool,
     /// Something came from the server.
     heard: bool,
+    /// The socket failed when bytes had been taken already; the next call says so.
+    broken: Option<io::Error>,
 }
 
 impl Tls {
@@ -161,11 +164,11 @@ impl Tls {
         self.inner.flush()
     }
 
-    /// As [`push`](Self::push), for when a full socket is no concern.
-    fn push_some(&mut self) -> io::Result<()> {
+    /// As [`push`](Self::push), but an error is what the server said about it, if it said something.
+    fn push_or_explain(&mut self) -> io::Result<()> {
         match self.push() {
             Err(error) if error.kind() != ErrorKind::WouldBlock => Err(self.write_failed(error)),
-            _ => Ok(()),
+            other => other,
         }
     }
 
@@ -243,13 +246,11 @@ impl Tls {
 
     /// Encrypts as much of the two parts as there is room for, and sends what the socket takes.
     fn take(&mut self, first: &[u8], second: &[u8]) -> io::Result<usize> {
-        if self.out.len() - self.head >= HIGH
-            && let Err(error) = self.push()
-        {
-            return Err(match error.kind() {
-                ErrorKind::WouldBlock => error,
-                _ => self.write_failed(error),
-            });
+        if let Some(error) = self.broken.take() {
+            return Err(error);
+        }
+        if self.out.len() - self.head >= HIGH {
+            self.push_or_explain()?;
         }
         let total = first.len() + second.len();
         let mut done = 0;
@@ -268,8 +269,14 @@ impl Tls {
             self.collect();
             self.marks.push_back(Mark { cipher: self.made, plain: self.taken });
         }
-        self.push_some()?;
-        Ok(done)
+        match self.push_or_explain() {
+            Err(error) if error.kind() != ErrorKind::WouldBlock && done == 0 => Err(error),
+            Err(error) if error.kind() != ErrorKind::WouldBlock => {
+                self.broken = Some(error);
+                Ok(done)
+            }
+            _ => Ok(done),
+        }
     }
 }
 
@@ -293,8 +300,10 @@ impl Transport for Tls {
     fn handshake(&mut self, _: Time) -> io::Result<bool> {
         self.collect();
         loop {
-            if let Err(error) = self.push_some() {
-                return Err(if LayerError::of(&error).is_some() { error } else { self.closed(Some(&error)) });
+            match self.push_or_explain() {
+                Err(error) if LayerError::of(&error).is_some() => return Err(error),
+                Err(error) if error.kind() != ErrorKind::WouldBlock => return Err(self.closed(Some(&error))),
+                _ => {}
             }
             if !self.tls.is_handshaking() {
                 return Ok(true);
@@ -367,9 +376,9 @@ impl Transport for Tls {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        match self.push() {
-            Err(error) if error.kind() != ErrorKind::WouldBlock => Err(self.write_failed(error)),
-            other => other,
+        match self.broken.take() {
+            Some(error) => Err(error),
+            None => self.push_or_explain(),
         }
     }
 
