@@ -4,8 +4,6 @@
 use core::cell::{Cell, RefCell};
 use core::ffi::{CStr, c_char, c_int};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Once;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::config::ConfigError;
 use crate::error::Code;
@@ -138,26 +136,4 @@ pub(super) unsafe fn copy_out(text: &str, buffer: *mut c_char, len: usize) -> us
         unsafe { buffer.add(n).write(0) };
     }
     text.len()
-}
-
-static FORKS: AtomicU32 = AtomicU32::new(0);
-
-extern "C" fn forked() {
-    FORKS.fetch_add(1, Ordering::Relaxed);
-}
-
-/// How many forks lie between the first process that used the library and this one. Counted by the C
-/// library in the child, so that no call has to ask for its process id.
-pub(super) fn forks() -> u32 {
-    FORKS.load(Ordering::Relaxed)
-}
-
-/// Begins to count forks; before the first loop is made.
-pub(super) fn watch_forks() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        // SAFETY: the function is async-signal-safe and stays mapped: the library is linked nodelete.
-        // Without memory for it forks go unseen, which only takes an error message away.
-        let _ = unsafe { libc::pthread_atfork(None, None, Some(forked)) };
-    });
 }

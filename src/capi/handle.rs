@@ -3,18 +3,18 @@
 use core::cell::UnsafeCell;
 use core::ffi::{c_int, c_void};
 use core::ptr;
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use once_cell::sync::OnceCell;
 
-use super::boundary::{forks, watch_forks};
+use super::fork::{forks, watch_forks};
 use super::mgos_mongoose::{
     MG_F_CLOSE_IMMEDIATELY, MG_F_CONNECTING, MG_F_RESOLVING, MG_F_SEND_AND_CLOSE, mbuf, mg_connection, mg_mgr,
 };
 use super::mgos_mqtt_conn::{create, mgos_mqtt_conn};
 use super::mgos_mqtt_loop::mgos_mqtt_loop;
+use super::registry::Registry;
 use super::{config::system, profiles};
 use crate::client::{Conn, ConnectParams, Context, ProfileSource};
 use crate::config::{SectionId, Settings};
@@ -25,8 +25,6 @@ use crate::time::{Span, Time};
 /// A loop and the connections made on it.
 pub(super) struct LoopHandle {
     pub(super) context: Arc<Context>,
-    /// The connections' handles, by address, for those that end with their loop.
-    handles: Mutex<BTreeMap<usize, SharedPtr>>,
     forks: u32,
 }
 
@@ -54,19 +52,15 @@ unsafe impl Sync for Handle {}
 // SAFETY: nothing in it belongs to a thread; the pointers in `nc` are never followed by Rust.
 unsafe impl Send for Handle {}
 
+/// The connections that were created and not freed.
+pub(super) static HANDLES: Registry<Handle> = Registry::new();
+/// The loops that were created and not freed; not the default loop.
+pub(super) static LOOPS: Registry<LoopHandle> = Registry::new();
+
 static DEFAULT_LOOP: OnceCell<Arc<LoopHandle>> = OnceCell::new();
 /// The global connection; NULL before its first use. Written under `GLOBAL_CHANGES`.
 static GLOBAL: AtomicPtr<Handle> = AtomicPtr::new(ptr::null_mut());
 static GLOBAL_CHANGES: Mutex<()> = Mutex::new(());
-
-/// A pointer that any thread may hold.
-#[derive(Clone, Copy)]
-struct SharedPtr(*mut Handle);
-
-// SAFETY: the handle behind it is Sync, and leaves the list before it ends.
-unsafe impl Send for SharedPtr {}
-// SAFETY: as above.
-unsafe impl Sync for SharedPtr {}
 
 /// Seconds since 1970.
 pub(super) fn wall_clock() -> f64 {
@@ -94,37 +88,14 @@ impl LoopHandle {
         let mut context = Context::new(driver);
         context.default_client_id = || system::device_id().ok().flatten();
         let context = Arc::new(context);
-        Ok(Arc::new(LoopHandle { context, handles: Mutex::new(BTreeMap::new()), forks: forks() }))
+        Ok(Arc::new(LoopHandle { context, forks: forks() }))
     }
 
     /// The loop behind a handle; NULL is the default loop.
-    ///
-    /// # Safety
-    /// `handle` is NULL or a loop that was not freed.
-    pub(super) unsafe fn of<'a>(handle: *mut mgos_mqtt_loop) -> Result<&'a LoopHandle, Code> {
-        let found: &LoopHandle = if handle.is_null() {
-            default_loop()?
-        } else {
-            // SAFETY: not NULL; every loop handle points to a LoopHandle, which the caller keeps.
-            unsafe { &*handle.cast::<LoopHandle>() }
-        };
-        if found.forks != forks() {
-            return Err(Code::Forked);
-        }
-        Ok(found)
-    }
-
-    /// As [`of`](Self::of), to be kept.
-    ///
-    /// # Safety
-    /// As [`of`](Self::of).
-    pub(super) unsafe fn shared(handle: *mut mgos_mqtt_loop) -> Result<Arc<LoopHandle>, Code> {
-        // SAFETY: promised by the caller.
-        let found: *const LoopHandle = unsafe { LoopHandle::of(handle) }?;
-        // SAFETY: every LoopHandle is in an Arc, and the caller keeps this one alive.
-        unsafe { Arc::increment_strong_count(found) };
-        // SAFETY: the reference counted just now.
-        Ok(unsafe { Arc::from_raw(found) })
+    pub(super) fn of(handle: *mut mgos_mqtt_loop) -> Result<Arc<LoopHandle>, Code> {
+        let found =
+            if handle.is_null() { default_loop()?.clone() } else { LOOPS.get(handle).ok_or(Code::BadArgument)? };
+        if found.forks == forks() { Ok(found) } else { Err(Code::Forked) }
     }
 
     pub(super) fn driver(&self) -> &Loop {
@@ -142,13 +113,8 @@ impl LoopHandle {
 
     /// Frees every connection of this loop and ends it.
     pub(super) fn close(&self) -> Result<(), Code> {
-        if Loop::in_dispatch() {
-            return Err(Code::Busy);
-        }
-        while let Some((_, SharedPtr(handle))) = { lock(&self.handles).pop_first() } {
-            // SAFETY: it was in the list, so it was not freed; and the application gives up all handles of
-            // a loop that it frees.
-            unsafe { Handle::free(handle) };
+        for handle in HANDLES.remove_all(|handle| ptr::eq(&*handle.home, self)) {
+            handle.give_up();
         }
         self.driver().close().map_err(drive_code)
     }
@@ -173,11 +139,6 @@ pub(super) fn default_loop() -> Result<&'static Arc<LoopHandle>, Code> {
     if found.forks == forks() { Ok(found) } else { Err(Code::Forked) }
 }
 
-/// Whether this is the default loop.
-pub(super) fn is_default(handle: &LoopHandle) -> bool {
-    DEFAULT_LOOP.get().is_some_and(|default| ptr::eq(&**default, handle))
-}
-
 /// Whether this is the global connection.
 pub(super) fn is_global(handle: *mut mgos_mqtt_conn) -> bool {
     GLOBAL.load(Ordering::Acquire) == handle.cast()
@@ -185,48 +146,40 @@ pub(super) fn is_global(handle: *mut mgos_mqtt_conn) -> bool {
 
 /// The global connection, made on first use. It has the system configuration's profiles, and connects by
 /// itself in the loop's first round if they are enabled.
-pub(super) fn global() -> Result<&'static Handle, Code> {
-    let mut handle = GLOBAL.load(Ordering::Acquire);
-    if handle.is_null() {
-        handle = make_global()?;
-    }
-    // SAFETY: made by make_global, and given up by mgos_mqtt_deinit() only, which no other call may overlap.
-    let handle = unsafe { &*handle };
+pub(super) fn global() -> Result<Arc<Handle>, Code> {
+    let handle = HANDLES.get(GLOBAL.load(Ordering::Acquire)).map_or_else(make_global, Ok)?;
     handle.conn()?;
     Ok(handle)
 }
 
-fn make_global() -> Result<*mut Handle, Code> {
+fn make_global() -> Result<Arc<Handle>, Code> {
     let _changes = lock(&GLOBAL_CHANGES);
-    let made = GLOBAL.load(Ordering::Acquire);
-    if !made.is_null() {
+    if let Some(made) = HANDLES.get(GLOBAL.load(Ordering::Acquire)) {
         return Ok(made);
     }
     let profiles = [SectionId::Mqtt, SectionId::Mqtt1].map(profiles::live);
     let home = default_loop()?.clone();
-    let handle = create(home, 0, profiles.into(), Settings::default())?.cast::<Handle>();
-    // SAFETY: just made.
-    unsafe { &*handle }.conn.connect_by_itself();
-    GLOBAL.store(handle, Ordering::Release);
+    let handle = create(home, 0, profiles.into(), Settings::default())?;
+    handle.conn.connect_by_itself();
+    GLOBAL.store(handle.as_ptr().cast(), Ordering::Release);
     Ok(handle)
 }
 
 /// Ends the global connection, if there is one; the next use makes another.
 pub(super) fn end_global() -> Option<Arc<Conn>> {
     let _changes = lock(&GLOBAL_CHANGES);
-    let handle = GLOBAL.swap(ptr::null_mut(), Ordering::AcqRel);
-    // SAFETY: made by make_global, and given up just now.
-    (!handle.is_null()).then(|| unsafe { Handle::free(handle) })
+    let handle = HANDLES.remove(GLOBAL.swap(ptr::null_mut(), Ordering::AcqRel))?;
+    Some(handle.give_up())
 }
 
 impl Handle {
-    /// A connection, owned by the caller until [`Handle::free`].
+    /// A connection, which lives until it is taken out of [`HANDLES`] and [given up](Handle::give_up).
     pub(super) fn create(
         home: Arc<LoopHandle>,
         number: c_int,
         profiles: Vec<ProfileSource>,
         settings: Settings,
-    ) -> Result<*mut Handle, Code> {
+    ) -> Result<Arc<Handle>, Code> {
         let conn = Conn::new(home.context.clone(), number, profiles, settings)?;
         let limit = conn.receive_limit();
         let empty = || mbuf { buf: ptr::null_mut(), len: 0, size: 0 };
@@ -242,7 +195,7 @@ impl Handle {
             user_data: ptr::null_mut(),
             flags: 0,
         };
-        let handle = Box::into_raw(Box::new(Handle {
+        let handle = Arc::new(Handle {
             nc: UnsafeCell::new(nc),
             conn,
             forks: home.forks,
@@ -251,25 +204,19 @@ impl Handle {
             applied_limit: UnsafeCell::new(limit),
             timer: Mutex::new(0.0),
             closed_by_hand: AtomicBool::new(false),
-        }));
+        });
         // SAFETY: just made, and nobody else has it yet.
-        unsafe { (*(*handle).nc.get()).priv_1 = handle.cast() };
-        // SAFETY: as above.
-        let home = unsafe { &(*handle).home };
-        lock(&home.handles).insert(handle.addr(), SharedPtr(handle));
+        unsafe { (*handle.nc.get()).priv_1 = handle.as_ptr().cast() };
+        HANDLES.insert(handle.clone());
         Ok(handle)
     }
 
     /// The connection behind a handle.
-    ///
-    /// # Safety
-    /// `handle` is NULL or a connection that was not freed.
-    pub(super) unsafe fn of<'a>(handle: *mut mgos_mqtt_conn) -> Result<&'a Handle, Code> {
+    pub(super) fn of(handle: *mut mgos_mqtt_conn) -> Result<Arc<Handle>, Code> {
         if handle.is_null() {
             return Err(Code::NullArgument);
         }
-        // SAFETY: not NULL; every connection handle points to a Handle, which the caller keeps.
-        let handle = unsafe { &*handle.cast::<Handle>() };
+        let handle = HANDLES.get(handle).ok_or(Code::BadArgument)?;
         handle.conn()?;
         Ok(handle)
     }
@@ -288,21 +235,16 @@ impl Handle {
         self.nc.get()
     }
 
-    /// Gives the handle up: it ends when its loop has let go of it. Returns the connection, to wait for that.
-    ///
-    /// # Safety
-    /// `handle` came from [`Handle::create`] and was not freed before; nobody uses it afterwards.
-    pub(super) unsafe fn free(handle: *mut Handle) -> Arc<Conn> {
-        // SAFETY: promised by the caller.
-        let owner = unsafe { Box::from_raw(handle) };
-        let conn = owner.conn.clone();
-        if owner.forks == forks() {
-            lock(&owner.home.handles).remove(&handle.addr());
-            conn.free(Some(owner));
+    /// Ends a handle that no later call finds any more: its memory goes when its loop and the calls that have
+    /// begun have let go of it. Returns the connection, to wait for the loop.
+    pub(super) fn give_up(self: Arc<Self>) -> Arc<Conn> {
+        let conn = self.conn.clone();
+        if self.forks == forks() {
+            conn.free(Some(Box::new(self)));
         } else {
             // The loop is the parent's: nothing may be sent, and no set of sockets touched.
             conn.close_after_fork();
-            core::mem::forget(owner);
+            core::mem::forget(self);
         }
         conn
     }
@@ -402,22 +344,16 @@ impl Handle {
 /// The connection of an `nc`.
 ///
 /// # Safety
-/// `nc` is NULL or points to a `struct mg_connection` whose connection was not freed.
-pub(super) unsafe fn conn_of<'a>(nc: *mut mg_connection) -> Result<&'a Handle, Code> {
+/// `nc` is NULL or points to a `struct mg_connection`.
+pub(super) unsafe fn conn_of(nc: *mut mg_connection) -> Result<Arc<Handle>, Code> {
     if nc.is_null() {
         return Err(Code::NullArgument);
     }
     // SAFETY: not NULL, and valid as the caller promises. This field never changes, so it may be read
     // from any thread.
     let handle: *mut c_void = unsafe { (*nc).priv_1 };
-    if handle.is_null() {
-        return Err(Code::BadArgument);
-    }
-    // SAFETY: this library's connections have their own handle there.
-    let handle = unsafe { &*handle.cast::<Handle>() };
-    if handle.nc() != nc {
-        return Err(Code::BadArgument);
-    }
+    // What stands there is an address to be looked up, not followed.
+    let handle = HANDLES.get(handle).filter(|handle| handle.nc() == nc).ok_or(Code::BadArgument)?;
     handle.conn()?;
     Ok(handle)
 }

@@ -627,7 +627,7 @@ pub unsafe extern "C" fn mgos_mg_send_mqtt_handshake_opt(
         // SAFETY: promised by the caller.
         let handle = unsafe { conn_of(nc) }?;
         // SAFETY: promised by the caller.
-        let params = unsafe { handshake(handle, client_id, &opts) }?;
+        let params = unsafe { handshake(&handle, client_id, &opts) }?;
         handle.conn()?.send_connect(&params)
     });
 }

@@ -15,7 +15,7 @@ use core::ffi::{c_char, c_int, c_void};
 
 use super::boundary::{status, text, value};
 use super::callbacks::{CONNECTION_KINDS, SUBSCRIPTION_KINDS, UserData, event_handler, message_handler};
-use super::handle::{Handle, end_global, global};
+use super::handle::{end_global, global};
 use super::mgos_config::mgos_config_mqtt;
 use super::mgos_mongoose::{mg_connection, mg_event_handler_t};
 use super::mgos_mqtt_conn::{mgos_mqtt_conn, mgos_mqtt_connect_fn_t, publish, unsubscribe, wait_until_gone};
@@ -92,7 +92,7 @@ pub unsafe extern "C" fn mgos_mqtt_global_subscribe(
         // SAFETY: promised by the caller.
         let filter = unsafe { super::boundary::bytes(topic.p.cast(), topic.len) }?;
         let filter = core::str::from_utf8(filter).map_err(|_| Code::BadUtf8)?;
-        let (identity, callback) = event_handler(owner, handler, UserData::new(ud, None))?;
+        let (identity, callback) = event_handler(&owner, handler, UserData::new(ud, None))?;
         owner.conn()?.subscribe(filter, QoS::AtLeastOnce, identity, SUBSCRIPTION_KINDS, callback)
     });
 }
@@ -105,7 +105,7 @@ pub unsafe extern "C" fn mgos_mqtt_global_subscribe(
 pub unsafe extern "C" fn mgos_mqtt_add_global_handler(handler: mg_event_handler_t, ud: *mut c_void) {
     status(|| {
         let owner = global()?;
-        let (identity, callback) = event_handler(owner, handler, UserData::new(ud, None))?;
+        let (identity, callback) = event_handler(&owner, handler, UserData::new(ud, None))?;
         owner.conn()?.add_handler(identity, CONNECTION_KINDS, callback)
     });
 }
@@ -166,8 +166,9 @@ pub unsafe extern "C" fn mgos_mqtt_pub(
     value(0, || {
         // SAFETY: promised by the caller.
         let payload = unsafe { super::boundary::bytes(message.cast(), len) }?;
+        let handle = global()?;
         // SAFETY: promised by the caller.
-        unsafe { publish(global()?, topic, payload, qos, retain) }
+        unsafe { publish(&handle, topic, payload, qos, retain) }
     })
 }
 
@@ -211,7 +212,7 @@ pub unsafe extern "C" fn mgos_mqtt_sub(topic: *const c_char, handler: sub_handle
         let owner = global()?;
         // SAFETY: promised by the caller.
         let filter = unsafe { text(topic) }?;
-        let (identity, callback) = message_handler(owner, handler, UserData::new(ud, None))?;
+        let (identity, callback) = message_handler(&owner, handler, UserData::new(ud, None))?;
         owner.conn()?.subscribe(filter, QoS::AtLeastOnce, identity, Kind::Message.bit(), callback)
     });
 }
@@ -222,8 +223,11 @@ pub unsafe extern "C" fn mgos_mqtt_sub(topic: *const c_char, handler: sub_handle
 /// `topic` is NULL or a C string.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgos_mqtt_unsub(topic: *const c_char) -> bool {
-    // SAFETY: promised by the caller.
-    value(false, || unsafe { unsubscribe(global()?, topic) })
+    value(false, || {
+        let handle = global()?;
+        // SAFETY: promised by the caller.
+        unsafe { unsubscribe(&handle, topic) }
+    })
 }
 
 /// Payload bytes of QoS 1 and 2 messages that are not acknowledged, plus all bytes that wait to be written.
@@ -253,7 +257,7 @@ pub extern "C" fn mgos_mqtt_set_max_qos(qos: c_int) {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgos_mqtt_set_config(cfg: *const mgos_config_mqtt) -> bool {
     value(false, || {
-        let handle: &Handle = global()?;
+        let handle = global()?;
         if cfg.is_null() {
             return Err(Code::NullArgument);
         }

@@ -20,7 +20,7 @@ use super::callbacks::{
     CONNECTION_KINDS, MgosHook, NcKeeper, Owner, SUBSCRIPTION_KINDS, UserData, event_handler, identity,
 };
 use super::config::c_struct::is_all_zero;
-use super::handle::{Handle, conn_of, default_loop};
+use super::handle::{HANDLES, Handle, conn_of, default_loop};
 use super::mgos_config::mgos_config_mqtt;
 use super::mgos_mongoose::{mg_connection, mg_event_handler_t, mg_send_mqtt_handshake_opts, mg_str};
 use super::mgos_mqtt_loop::mgos_mqtt_ud_free_fn_t;
@@ -95,10 +95,9 @@ pub unsafe extern "C" fn mgos_mqtt_conn_create2(
         }
         let handle = create(default_loop()?.clone(), conn_id, profiles, Settings::default())?;
         if all_zero {
-            // SAFETY: just made.
-            unsafe { Handle::of(handle) }?.conn()?.warn(ALL_ZERO);
+            handle.conn()?.warn(ALL_ZERO);
         }
-        Ok(handle)
+        Ok(handle.as_ptr())
     })
 }
 
@@ -112,11 +111,10 @@ pub(super) fn create(
     conn_id: c_int,
     profiles: Vec<ProfileSource>,
     settings: Settings,
-) -> Result<*mut mgos_mqtt_conn, Code> {
+) -> Result<Arc<Handle>, Code> {
     let handle = Handle::create(home, conn_id, profiles, settings)?;
-    // SAFETY: just made.
-    keep_nc(unsafe { &*handle })?;
-    Ok(handle.cast())
+    keep_nc(&handle)?;
+    Ok(handle)
 }
 
 /// Adds the handler that keeps the fields of `nc` up to date; before all others, so that it runs last.
@@ -160,9 +158,8 @@ pub unsafe extern "C" fn mgos_mqtt_conn_free_wait(c: *mut mgos_mqtt_conn, timeou
         if super::handle::is_global(c) {
             return Err(Code::BadArgument);
         }
-        // SAFETY: not NULL, and promised by the caller.
-        let conn = unsafe { Handle::free(c.cast()) };
-        wait_until_gone(&conn, timeout_ms)
+        let handle = HANDLES.remove(c).ok_or(Code::BadArgument)?;
+        wait_until_gone(&handle.give_up(), timeout_ms)
     })
 }
 
@@ -194,8 +191,7 @@ pub unsafe extern "C" fn mgos_mqtt_conn_from_nc(nc: *mut mg_connection) -> *mut 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgos_mqtt_conn_nc(c: *mut mgos_mqtt_conn) -> *mut mg_connection {
     value(core::ptr::null_mut(), || {
-        // SAFETY: promised by the caller.
-        let handle = unsafe { Handle::of(c) }?;
+        let handle = Handle::of(c)?;
         if handle.conn()?.is_connected() { Ok(handle.nc()) } else { Err(Code::NotConnected) }
     })
 }
@@ -232,9 +228,8 @@ pub unsafe extern "C" fn mgos_mqtt_conn_add_handler_ex(
     ud_free: mgos_mqtt_ud_free_fn_t,
 ) -> c_int {
     status(|| {
-        // SAFETY: promised by the caller.
-        let owner = unsafe { Handle::of(c) }?;
-        let (identity, callback) = event_handler(owner, handler, UserData::new(user_data, ud_free))?;
+        let owner = Handle::of(c)?;
+        let (identity, callback) = event_handler(&owner, handler, UserData::new(user_data, ud_free))?;
         owner.conn()?.add_handler(identity, CONNECTION_KINDS, callback)
     })
 }
@@ -252,8 +247,7 @@ pub unsafe extern "C" fn mgos_mqtt_conn_remove_handler(
     user_data: *mut c_void,
 ) -> c_int {
     status(|| {
-        // SAFETY: promised by the caller.
-        let owner = unsafe { Handle::of(c) }?;
+        let owner = Handle::of(c)?;
         let function = handler.ok_or(Code::NullArgument)?;
         let removed = owner.conn()?.remove_handler(identity(function as *const (), user_data));
         if removed { Ok(()) } else { Err(Code::NotFound) }
@@ -271,11 +265,10 @@ pub unsafe extern "C" fn mgos_mqtt_conn_set_connect_fn(
     fn_arg: *mut c_void,
 ) {
     status(|| {
-        // SAFETY: promised by the caller.
-        let handle = unsafe { Handle::of(c) }?;
+        let handle = Handle::of(c)?;
         let hook = r#fn.map(|function| {
             let data = UserData::new(fn_arg, None);
-            Arc::new(MgosHook { owner: Owner::of(handle), function: Some(function), data })
+            Arc::new(MgosHook { owner: Owner::of(&handle), function: Some(function), data })
                 as Arc<dyn ConnectHook>
         });
         handle.conn()?.set_hook(hook)
@@ -296,8 +289,7 @@ pub unsafe extern "C" fn mgos_mqtt_conn_set_connect_fn(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgos_mqtt_conn_connect(c: *mut mgos_mqtt_conn) -> bool {
     value(false, || {
-        // SAFETY: promised by the caller.
-        let handle = unsafe { Handle::of(c) }?;
+        let handle = Handle::of(c)?;
         handle.by_hand(false);
         handle.conn()?.connect().map(|()| true)
     })
@@ -313,8 +305,7 @@ pub unsafe extern "C" fn mgos_mqtt_conn_connect(c: *mut mgos_mqtt_conn) -> bool 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgos_mqtt_conn_disconnect(c: *mut mgos_mqtt_conn) {
     status(|| {
-        // SAFETY: promised by the caller.
-        let handle = unsafe { Handle::of(c) }?;
+        let handle = Handle::of(c)?;
         handle.by_hand(true);
         handle.conn()?.disconnect()
     });
@@ -327,8 +318,7 @@ pub unsafe extern "C" fn mgos_mqtt_conn_disconnect(c: *mut mgos_mqtt_conn) {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgos_mqtt_conn_abort(c: *mut mgos_mqtt_conn) {
     status(|| {
-        // SAFETY: promised by the caller.
-        let handle = unsafe { Handle::of(c) }?;
+        let handle = Handle::of(c)?;
         handle.by_hand(true);
         handle.conn()?.abort()
     });
@@ -341,8 +331,7 @@ pub unsafe extern "C" fn mgos_mqtt_conn_abort(c: *mut mgos_mqtt_conn) {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgos_mqtt_conn_reconnect(c: *mut mgos_mqtt_conn) {
     status(|| {
-        // SAFETY: promised by the caller.
-        let handle = unsafe { Handle::of(c) }?;
+        let handle = Handle::of(c)?;
         let conn = handle.conn()?;
         conn.disconnect()?;
         conn.connect()
@@ -355,8 +344,7 @@ pub unsafe extern "C" fn mgos_mqtt_conn_reconnect(c: *mut mgos_mqtt_conn) {
 /// See mgos_mqtt_conn_nc().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgos_mqtt_conn_is_connected(c: *mut mgos_mqtt_conn) -> bool {
-    // SAFETY: promised by the caller.
-    value(false, || Ok(unsafe { Handle::of(c) }?.conn()?.is_connected()))
+    value(false, || Ok(Handle::of(c)?.conn()?.is_connected()))
 }
 
 /// Publishes `msg` to `topic`. Topic and payload are copied; a payload of `{NULL, 0}` is an empty one.
@@ -381,12 +369,11 @@ pub unsafe extern "C" fn mgos_mqtt_conn_pub(
     retain: bool,
 ) -> u16 {
     value(0, || {
-        // SAFETY: promised by the caller.
-        let handle = unsafe { Handle::of(c) }?;
+        let handle = Handle::of(c)?;
         // SAFETY: promised by the caller.
         let payload = unsafe { super::boundary::bytes(msg.p.cast(), msg.len) }?;
         // SAFETY: promised by the caller.
-        unsafe { publish(handle, topic, payload, qos, retain) }
+        unsafe { publish(&handle, topic, payload, qos, retain) }
     })
 }
 
@@ -475,11 +462,10 @@ pub unsafe extern "C" fn mgos_mqtt_conn_sub_ex(
     ud_free: mgos_mqtt_ud_free_fn_t,
 ) -> c_int {
     status(|| {
-        // SAFETY: promised by the caller.
-        let owner = unsafe { Handle::of(c) }?;
+        let owner = Handle::of(c)?;
         // SAFETY: promised by the caller.
         let filter = unsafe { text(topic) }?;
-        subscribe(owner, filter, qos, handler, UserData::new(user_data, ud_free))
+        subscribe(&owner, filter, qos, handler, UserData::new(user_data, ud_free))
     })
 }
 
@@ -511,12 +497,11 @@ pub unsafe extern "C" fn mgos_mqtt_conn_sub_s(
     ud: *mut c_void,
 ) {
     status(|| {
-        // SAFETY: promised by the caller.
-        let owner = unsafe { Handle::of(c) }?;
+        let owner = Handle::of(c)?;
         // SAFETY: promised by the caller.
         let filter = unsafe { super::boundary::bytes(topic.p.cast(), topic.len) }?;
         let filter = core::str::from_utf8(filter).map_err(|_| Code::BadUtf8)?;
-        subscribe(owner, filter, qos, h, UserData::new(ud, None))
+        subscribe(&owner, filter, qos, h, UserData::new(ud, None))
     });
 }
 
@@ -529,10 +514,9 @@ pub unsafe extern "C" fn mgos_mqtt_conn_sub_s(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgos_mqtt_conn_unsub(c: *mut mgos_mqtt_conn, topic: *const c_char) -> bool {
     value(false, || {
+        let handle = Handle::of(c)?;
         // SAFETY: promised by the caller.
-        let handle = unsafe { Handle::of(c) }?;
-        // SAFETY: promised by the caller.
-        unsafe { unsubscribe(handle, topic) }
+        unsafe { unsubscribe(&handle, topic) }
     })
 }
 
@@ -551,8 +535,7 @@ pub(super) unsafe fn unsubscribe(handle: &Handle, topic: *const c_char) -> Resul
 /// See mgos_mqtt_conn_nc().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgos_mqtt_conn_num_unsent_bytes(c: *mut mgos_mqtt_conn) -> usize {
-    // SAFETY: promised by the caller.
-    value(0, || Ok(unsafe { Handle::of(c) }?.conn()?.unsent_bytes()))
+    value(0, || Ok(Handle::of(c)?.conn()?.unsent_bytes()))
 }
 
 /// The next packet id, for the raw calls of mgos_mongoose.h: counts on with every call, from 1 to 65535 and
@@ -562,8 +545,7 @@ pub unsafe extern "C" fn mgos_mqtt_conn_num_unsent_bytes(c: *mut mgos_mqtt_conn)
 /// See mgos_mqtt_conn_nc().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgos_mqtt_conn_get_packet_id(c: *mut mgos_mqtt_conn) -> u16 {
-    // SAFETY: promised by the caller.
-    value(0, || unsafe { Handle::of(c) }?.conn()?.next_packet_id())
+    value(0, || Handle::of(c)?.conn()?.next_packet_id())
 }
 
 /// The highest QoS of later publishes and subscriptions: 0, 1 or 2; higher ones are lowered to it.
@@ -574,8 +556,7 @@ pub unsafe extern "C" fn mgos_mqtt_conn_get_packet_id(c: *mut mgos_mqtt_conn) ->
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgos_mqtt_conn_set_max_qos(c: *mut mgos_mqtt_conn, qos: c_int) {
     status(|| {
-        // SAFETY: promised by the caller.
-        let handle = unsafe { Handle::of(c) }?;
+        let handle = Handle::of(c)?;
         if qos > 2 {
             return Err(Code::BadQos);
         }
@@ -597,8 +578,7 @@ pub unsafe extern "C" fn mgos_mqtt_conn_set_config(
     cfg: *const mgos_config_mqtt,
 ) -> bool {
     value(false, || {
-        // SAFETY: promised by the caller.
-        let handle = unsafe { Handle::of(c) }?;
+        let handle = Handle::of(c)?;
         if cfg.is_null() {
             return Err(Code::NullArgument);
         }

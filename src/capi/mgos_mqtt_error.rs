@@ -104,8 +104,7 @@ pub unsafe extern "C" fn mgos_mqtt_conn_last_error(
     info: *mut mgos_mqtt_error_info,
 ) -> c_int {
     status(|| {
-        // SAFETY: promised by the caller.
-        let handle = unsafe { Handle::of(c) }?;
+        let handle = Handle::of(c)?;
         if info.is_null() {
             return Err(Code::NullArgument);
         }
@@ -145,8 +144,7 @@ pub unsafe extern "C" fn mgos_mqtt_conn_last_error_text(
     len: usize,
 ) -> usize {
     super::boundary::value(0, || {
-        // SAFETY: promised by the caller.
-        let handle = unsafe { Handle::of(c) }?;
+        let handle = Handle::of(c)?;
         let report = handle.conn()?.report();
         let text = match report.phase {
             Phase::None => report.text,

@@ -96,12 +96,11 @@ pub unsafe extern "C" fn mgos_mqtt_conn_on(
     ud_free: mgos_mqtt_ud_free_fn_t,
 ) -> c_int {
     status(|| {
-        // SAFETY: promised by the caller.
-        let handle = unsafe { Handle::of(c) }?;
+        let handle = Handle::of(c)?;
         if kinds == 0 || kinds & !ALL_KINDS != 0 {
             return Err(Code::BadArgument);
         }
-        let (identity, callback) = new_event_handler(handle, r#fn, UserData::new(ud, ud_free))?;
+        let (identity, callback) = new_event_handler(&handle, r#fn, UserData::new(ud, ud_free))?;
         handle.conn()?.add_handler(identity, kinds, callback)
     })
 }
@@ -120,8 +119,7 @@ pub unsafe extern "C" fn mgos_mqtt_conn_off(
     ud: *mut c_void,
 ) -> c_int {
     status(|| {
-        // SAFETY: promised by the caller.
-        let handle = unsafe { Handle::of(c) }?;
+        let handle = Handle::of(c)?;
         let function = r#fn.ok_or(Code::NullArgument)?;
         let removed = handle.conn()?.remove_handler(identity(function as *const (), ud));
         if removed { Ok(()) } else { Err(Code::NotFound) }
@@ -146,13 +144,12 @@ pub unsafe extern "C" fn mgos_mqtt_conn_subscribe(
     ud_free: mgos_mqtt_ud_free_fn_t,
 ) -> c_int {
     status(|| {
-        // SAFETY: promised by the caller.
-        let handle = unsafe { Handle::of(c) }?;
+        let handle = Handle::of(c)?;
         // SAFETY: promised by the caller.
         let filter = unsafe { text(filter) }?;
         crate::wire::topic::valid_filter(filter).map_err(|_| Code::BadFilter)?;
         let qos = u8::try_from(qos).ok().and_then(|q| QoS::try_from(q).ok()).ok_or(Code::BadQos)?;
-        let (identity, callback) = new_event_handler(handle, r#fn, UserData::new(ud, ud_free))?;
+        let (identity, callback) = new_event_handler(&handle, r#fn, UserData::new(ud, ud_free))?;
         handle.conn()?.subscribe(filter, qos, identity, SUBSCRIPTION_KINDS, callback)
     })
 }
@@ -170,8 +167,7 @@ pub unsafe extern "C" fn mgos_mqtt_conn_unsubscribe(
     ud: *mut c_void,
 ) -> c_int {
     status(|| {
-        // SAFETY: promised by the caller.
-        let handle = unsafe { Handle::of(c) }?;
+        let handle = Handle::of(c)?;
         // SAFETY: promised by the caller.
         let filter = unsafe { text(filter) }?;
         let function = r#fn.ok_or(Code::NullArgument)?;

@@ -28,9 +28,10 @@ use std::sync::Arc;
 
 use super::boundary::{status, value};
 use super::callbacks::{LogFunction, UserData};
-use super::handle::{LoopHandle, drive_code};
+use super::handle::{LOOPS, LoopHandle, drive_code};
 use crate::client::{Level, Sink};
 use crate::driver::DriveError;
+use crate::driver::Loop;
 use crate::error::Code;
 
 /// A loop. Opaque.
@@ -57,7 +58,7 @@ pub const MGOS_MQTT_LOG_DEBUG: c_int = 3;
 /// Makes a loop. NULL without memory or file descriptors. To be ended with mgos_mqtt_loop_free().
 #[unsafe(no_mangle)]
 pub extern "C" fn mgos_mqtt_loop_create() -> *mut mgos_mqtt_loop {
-    value(core::ptr::null_mut(), || Ok(Arc::into_raw(LoopHandle::create()?).cast_mut().cast()))
+    value(core::ptr::null_mut(), || Ok(LOOPS.insert(LoopHandle::create()?).cast()))
 }
 
 /// Ends a loop: its thread, if it has one, and every connection on it, as mgos_mqtt_conn_free() does. The
@@ -75,15 +76,13 @@ pub unsafe extern "C" fn mgos_mqtt_loop_free(loop_: *mut mgos_mqtt_loop) -> c_in
         if loop_.is_null() {
             return Ok(());
         }
-        // SAFETY: promised by the caller.
-        let handle = unsafe { LoopHandle::of(loop_) }?;
-        if super::handle::is_default(handle) {
-            return Err(Code::BadArgument);
+        let handle = LoopHandle::of(loop_)?;
+        if Loop::in_dispatch() {
+            return Err(Code::Busy);
         }
-        handle.close()?;
-        // SAFETY: made by mgos_mqtt_loop_create, and this is the one time.
-        drop(unsafe { Arc::from_raw(loop_.cast::<LoopHandle>()) });
-        Ok(())
+        // The default loop is not in the list.
+        LOOPS.remove(loop_).ok_or(Code::BadArgument)?;
+        handle.close()
     })
 }
 
@@ -97,8 +96,7 @@ pub unsafe extern "C" fn mgos_mqtt_loop_free(loop_: *mut mgos_mqtt_loop) -> c_in
 /// `loop_` is NULL (the default loop) or a living loop.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgos_mqtt_loop_poll(loop_: *mut mgos_mqtt_loop, timeout_ms: c_int) -> c_int {
-    // SAFETY: promised by the caller.
-    status(|| unsafe { LoopHandle::of(loop_) }?.poll(timeout_ms))
+    status(|| LoopHandle::of(loop_)?.poll(timeout_ms))
 }
 
 /// A file descriptor for a foreign event loop. It becomes readable when mgos_mqtt_loop_process() has something
@@ -109,8 +107,7 @@ pub unsafe extern "C" fn mgos_mqtt_loop_poll(loop_: *mut mgos_mqtt_loop, timeout
 /// `loop_` is NULL (the default loop) or a living loop.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgos_mqtt_loop_fd(loop_: *mut mgos_mqtt_loop) -> c_int {
-    // SAFETY: promised by the caller.
-    value(-1, || Ok(unsafe { LoopHandle::of(loop_) }?.driver().fd()))
+    value(-1, || Ok(LoopHandle::of(loop_)?.driver().fd()))
 }
 
 /// After how many milliseconds mgos_mqtt_loop_process() has to be called even if the file descriptor does not
@@ -122,8 +119,7 @@ pub unsafe extern "C" fn mgos_mqtt_loop_fd(loop_: *mut mgos_mqtt_loop) -> c_int 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgos_mqtt_loop_timeout(loop_: *mut mgos_mqtt_loop) -> c_int {
     value(-1, || {
-        // SAFETY: promised by the caller.
-        let handle = unsafe { LoopHandle::of(loop_) }?;
+        let handle = LoopHandle::of(loop_)?;
         let timeout = handle.driver().next_timeout();
         Ok(timeout.map_or(-1, |t| c_int::try_from(t.as_millis_ceil()).unwrap_or(c_int::MAX)))
     })
@@ -137,8 +133,7 @@ pub unsafe extern "C" fn mgos_mqtt_loop_timeout(loop_: *mut mgos_mqtt_loop) -> c
 /// `loop_` is NULL (the default loop) or a living loop.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgos_mqtt_loop_process(loop_: *mut mgos_mqtt_loop) -> c_int {
-    // SAFETY: promised by the caller.
-    status(|| unsafe { LoopHandle::of(loop_) }?.driver().process().map_err(drive_code))
+    status(|| LoopHandle::of(loop_)?.driver().process().map_err(drive_code))
 }
 
 /// Gives the loop a thread of its own; callbacks run there. Does nothing if it has one.
@@ -149,8 +144,7 @@ pub unsafe extern "C" fn mgos_mqtt_loop_process(loop_: *mut mgos_mqtt_loop) -> c
 /// `loop_` is NULL (the default loop) or a living loop.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgos_mqtt_loop_start(loop_: *mut mgos_mqtt_loop) -> c_int {
-    // SAFETY: promised by the caller.
-    status(|| match unsafe { LoopHandle::of(loop_) }?.driver().start("mgos_mqtt") {
+    status(|| match LoopHandle::of(loop_)?.driver().start("mgos_mqtt") {
         // It has a thread already.
         Ok(()) | Err(DriveError::Busy) => Ok(()),
         Err(error) => Err(drive_code(error)),
@@ -164,8 +158,7 @@ pub unsafe extern "C" fn mgos_mqtt_loop_start(loop_: *mut mgos_mqtt_loop) -> c_i
 /// `loop_` is NULL (the default loop) or a living loop.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgos_mqtt_loop_stop(loop_: *mut mgos_mqtt_loop) -> c_int {
-    // SAFETY: promised by the caller.
-    status(|| unsafe { LoopHandle::of(loop_) }?.driver().stop().map_err(drive_code))
+    status(|| LoopHandle::of(loop_)?.driver().stop().map_err(drive_code))
 }
 
 /// Sets where log records of a loop and its connections go: all that are at least as important as `level`
@@ -187,8 +180,7 @@ pub unsafe extern "C" fn mgos_mqtt_loop_set_log(
     ud_free: mgos_mqtt_ud_free_fn_t,
 ) -> c_int {
     status(|| {
-        // SAFETY: promised by the caller.
-        let handle = unsafe { LoopHandle::of(loop_) }?;
+        let handle = LoopHandle::of(loop_)?;
         let level = match level {
             MGOS_MQTT_LOG_ERROR => Level::Error,
             MGOS_MQTT_LOG_WARN => Level::Warn,

@@ -135,11 +135,10 @@ pub unsafe extern "C" fn mgos_mqtt_conn_create_on(
     options: *const mgos_mqtt_options,
 ) -> *mut mgos_mqtt_conn {
     value(core::ptr::null_mut(), || {
-        // SAFETY: promised by the caller.
-        let home = unsafe { LoopHandle::shared(loop_) }?;
+        let home = LoopHandle::of(loop_)?;
         // SAFETY: promised by the caller.
         let (profiles, settings) = unsafe { read(options) }?;
-        create(home, conn_id, profiles, settings)
+        Ok(create(home, conn_id, profiles, settings)?.as_ptr())
     })
 }
 
@@ -155,8 +154,7 @@ pub unsafe extern "C" fn mgos_mqtt_conn_set_options(
     options: *const mgos_mqtt_options,
 ) -> c_int {
     status(|| {
-        // SAFETY: promised by the caller.
-        let handle = unsafe { Handle::of(c) }?;
+        let handle = Handle::of(c)?;
         if options.is_null() {
             return Err(Code::NullArgument);
         }

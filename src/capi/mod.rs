@@ -5,6 +5,8 @@
 //! | `mgos_*.rs`     | the exported functions, and nothing else; each is a header          |
 //! | `boundary.rs`   | what every call passes: panics, pointers, the call's error          |
 //! | `handle.rs`     | what stands behind the handles, and the default loop and connection |
+//! | `registry.rs`   | which handles are alive                                             |
+//! | `fork.rs`       | what a fork means for them                                          |
 //! | `callbacks.rs`  | C functions as handlers of the client                               |
 //! | `profiles.rs`   | C configurations as the client's server profiles                    |
 //! | `poll_callback.rs` | functions that the loop calls at the end of each round            |
@@ -15,10 +17,12 @@
 mod boundary;
 mod callbacks;
 mod config;
+mod fork;
 mod handle;
 mod json;
 mod poll_callback;
 mod profiles;
+mod registry;
 
 pub mod mgos_config;
 pub mod mgos_json;

@@ -27,10 +27,10 @@ pub(super) unsafe fn publish_bytes(
             global()?
         } else {
             // SAFETY: not NULL, so a living connection, as the caller promises.
-            unsafe { Handle::of(conn) }?
+            Handle::of(conn)?
         };
         // SAFETY: promised by the caller.
-        unsafe { publish(handle, topic, payload, qos, retain) }
+        unsafe { publish(&handle, topic, payload, qos, retain) }
     })
 }
 

@@ -1,0 +1,61 @@
+//! Which handles are alive.
+//!
+//! What C holds are addresses. A call never follows one: it looks the address up here and gets a counted
+//! reference, so that a handle which another thread frees meanwhile lives until the call is done. A handle
+//! that was freed, or never was one, is an error and nothing worse.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+/// The living handles of one kind, by address. The lock is held for a look-up or a change of the table only.
+pub(super) struct Registry<T>(RwLock<BTreeMap<usize, Arc<T>>>);
+
+impl<T> Registry<T> {
+    pub(super) const fn new() -> Self {
+        Registry(RwLock::new(BTreeMap::new()))
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, BTreeMap<usize, Arc<T>>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> Table<'_, T> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes a handle known; its address is what C gets.
+    pub(super) fn insert(&self, handle: Arc<T>) -> *mut T {
+        let address = Arc::as_ptr(&handle).cast_mut();
+        self.write().insert(address.addr(), handle);
+        address
+    }
+
+    /// The handle at this address.
+    pub(super) fn get<P>(&self, address: *const P) -> Option<Arc<T>> {
+        self.read().get(&address.addr()).cloned()
+    }
+
+    /// Takes the handle at this address out: no later call finds it.
+    pub(super) fn remove<P>(&self, address: *const P) -> Option<Arc<T>> {
+        self.write().remove(&address.addr())
+    }
+
+    /// Takes out all handles of which `which` says so.
+    pub(super) fn remove_all(&self, which: impl Fn(&T) -> bool) -> Vec<Arc<T>> {
+        let mut all = self.write();
+        let (out, stay) = core::mem::take(&mut *all).into_iter().partition(|(_, handle)| which(handle));
+        *all = stay;
+        out.into_values().collect()
+    }
+
+    /// Holds the table still over a fork, so that the child does not inherit a lock whose holder does not exist
+    /// there. To be dropped in both processes, by the thread that forked.
+    pub(super) fn hold(&self) -> Held<'_, T> {
+        Held(self.write())
+    }
+}
+
+/// A table that is held still until this is dropped.
+pub(super) struct Held<'a, T>(#[expect(dead_code, reason = "held, not used")] Table<'a, T>);
+
+type Table<'a, T> = RwLockWriteGuard<'a, BTreeMap<usize, Arc<T>>>;
