@@ -164,7 +164,10 @@ impl Conn {
             let step = match st.session.input(turn.now, &buffer[at..len]) {
                 Ok(step) => step,
                 Err(failure) => {
-                    let report = st.failure_report(&failure);
+                    let report = match st.tls_expected(&buffer[at..len]) {
+                        Some(report) => report,
+                        None => st.failure_report(&failure),
+                    };
                     return Consumed { st: self.link_down(st, turn, report), bytes: len, alive: false };
                 }
             };

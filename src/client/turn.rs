@@ -323,15 +323,26 @@ impl State {
     pub(super) fn flush(&mut self, now: Time) -> Flush {
         let Link::Open(transport) = &mut self.link else { return Flush::Done };
         let session: &mut Session = &mut self.session;
-        while !session.output().is_empty() {
-            match transport.write(session.output().pending()) {
-                Ok(n) => session.wrote(now, n),
+        loop {
+            // What the transport has taken but not yet given to the kernel stays in the session's output, at
+            // its front: only what the kernel has counts as sent.
+            let held = transport.unsent();
+            let fresh = &session.output().pending()[held..];
+            let outcome =
+                if fresh.is_empty() { transport.flush().map(|()| 0) } else { transport.write(fresh) };
+            let taken = *outcome.as_ref().unwrap_or(&0);
+            let left = held + taken - transport.unsent();
+            if left > 0 {
+                session.wrote(now, left);
+            }
+            match outcome {
+                Ok(_) if session.output().is_empty() => return Flush::Done,
+                Ok(_) => {}
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Flush::Blocked,
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 Err(e) => return Flush::Failed(self.io_report(&e)),
             }
         }
-        Flush::Done
     }
 
     /// The earliest moment at which a turn has something to do.
@@ -339,7 +350,7 @@ impl State {
         let link = match &self.link {
             Link::Idle => None,
             Link::Waiting(at) => Some(*at),
-            Link::Resolving { by, .. } | Link::Opening { by, .. } => *by,
+            Link::Resolving { by, .. } | Link::Opening { by, .. } | Link::Handshaking { by, .. } => *by,
             Link::Open(_) => self.closing.and_then(|c| c.by).or(self.session.deadline()),
             Link::Draining { by, .. } => Some(*by),
         };
