@@ -92,7 +92,8 @@ fn spawn(config: &std::path::Path) -> Option<Child> {
 
 #[derive(Default)]
 struct Seen {
-    messages: AtomicUsize,
+    /// The number in the message that came last.
+    message: AtomicUsize,
     course: Mutex<Vec<String>>,
 }
 
@@ -101,7 +102,10 @@ struct Handler(Arc<Seen>);
 impl Callback for Handler {
     fn call(&self, conn: &Conn, event: &Event<'_>) {
         match event {
-            Event::Message(_) => drop(self.0.messages.fetch_add(1, SeqCst)),
+            Event::Message(message) => {
+                let text = std::str::from_utf8(message.payload).unwrap();
+                self.0.message.store(text.parse().unwrap(), SeqCst);
+            }
             Event::ConnAck { .. } => {
                 self.0.course.lock().unwrap().push(format!("up {}", conn.active_profile()))
             }
@@ -142,33 +146,34 @@ fn the_backup_takes_over_and_main_comes_back() {
         assert!(driver.wait(Some(end), done).unwrap(), "{what}: {:?}", seen.course.lock().unwrap());
     };
     // Where it is, and that messages go there and back.
-    let works_on = |which: usize| {
+    let works_on = |which: usize, number: usize| {
         until("not connected", &mut || conn.is_connected() && conn.active_profile() == which);
-        let before = seen.messages.load(SeqCst);
+        // By its number: one whose acknowledgement was lost with a broker comes a second time.
+        let payload = number.to_string();
         let message = Publication {
             topic: "t/x",
-            payload: b"x",
+            payload: payload.as_bytes(),
             qos: QoS::AtLeastOnce,
             retain: false,
             reserve_id: false,
         };
         conn.publish(message).unwrap();
-        until("no message", &mut || seen.messages.load(SeqCst) == before + 1);
+        until("no message", &mut || seen.message.load(SeqCst) == number);
     };
 
     conn.connect().unwrap();
-    works_on(0);
+    works_on(0, 1);
     main.kill();
     until("main is not missed", &mut || !conn.is_connected());
-    works_on(1);
+    works_on(1, 2);
     // Main is back, and the backup keeps its client.
     main.restart();
     let later = driver.now() + Span::millis(300);
     assert!(!driver.wait(Some(later), &mut || !conn.is_connected()).unwrap(), "it did not stay");
-    works_on(1);
+    works_on(1, 3);
     backup.kill();
     until("the backup is not missed", &mut || !conn.is_connected());
-    works_on(0);
+    works_on(0, 4);
     assert_eq!(*seen.course.lock().unwrap(), ["up 0", "down", "up 1", "down", "up 0"]);
     conn.free(None);
 }
