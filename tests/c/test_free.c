@@ -147,6 +147,44 @@ static void wait_until_its_handler_returned(void **state) {
   close(fd);
 }
 
+/* -- while a call on another thread has begun -- */
+
+struct begun {
+  sem_t inside, leave;
+  uint16_t id;
+};
+
+/* Runs inside mgos_mqtt_conn_pubf(), on its thread. */
+static int blocking_printer(struct json_out *out, va_list *ap) {
+  struct begun *begun = va_arg(*ap, struct begun *);
+  sem_post(&begun->inside);
+  sleep_on(&begun->leave);
+  return json_printf(out, "%d", 1);
+}
+
+static void *publish_slowly(void *ud) {
+  struct begun *begun = ud;
+  begun->id = mgos_mqtt_conn_pubf(client.conn, "t", 1, false, "{x: %M}", blocking_printer, begun);
+  return NULL;
+}
+
+/* The call comes to its end on a connection that is no more: refused, and nothing worse. Whoever reads freed
+ * memory is seen by valgrind and ThreadSanitizer. */
+static void while_a_call_has_begun(void **state) {
+  struct begun begun;
+  pthread_t thread;
+  (void) state;
+  sem_init(&begun.inside, 0, 0);
+  sem_init(&begun.leave, 0, 0);
+  client_create(&client, loop, server, NULL);
+  assert_int_equal(pthread_create(&thread, NULL, publish_slowly, &begun), 0);
+  sleep_on(&begun.inside);
+  client_free(&client);
+  sem_post(&begun.leave);
+  pthread_join(thread, NULL);
+  assert_int_equal(begun.id, 0);
+}
+
 /* -- from inside handlers -- */
 
 struct inside {
