@@ -93,8 +93,11 @@ impl LoopHandle {
 
     /// The loop behind a handle; NULL is the default loop.
     pub(super) fn of(handle: *mut mgos_mqtt_loop) -> Result<Arc<LoopHandle>, Code> {
-        let found =
-            if handle.is_null() { default_loop()?.clone() } else { LOOPS.get(handle).ok_or(Code::BadArgument)? };
+        let found = if handle.is_null() {
+            default_loop()?.clone()
+        } else {
+            LOOPS.get(handle).ok_or(Code::BadArgument)?
+        };
         if found.forks == forks() { Ok(found) } else { Err(Code::Forked) }
     }
 

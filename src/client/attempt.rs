@@ -206,11 +206,12 @@ impl Conn {
         st.link = Link::Open(transport);
         let within = st.profile.timeouts.connack;
         st.session.opened(turn.now, within);
-        let active = st.reconnect.active();
-        if st.session_profile.replace(active).is_some_and(|before| before != active) {
+        let params = self.connect_params(&mut st);
+        let session = (st.profile.server.clone().unwrap_or_default(), params.client_id.clone());
+        if st.session_of.as_ref().is_some_and(|before| *before != session) {
             st.session.forget_inbound();
         }
-        let params = self.connect_params(&mut st);
+        st.session_of = Some(session);
         if let Some(hook) = st.hook.clone() {
             drop(st);
             hook.about_to_connect(self, &params);

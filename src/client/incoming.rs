@@ -5,7 +5,7 @@ use std::sync::MutexGuard;
 
 use super::event::{Event, Kind, Message};
 use super::turn::Flush;
-use super::{Conn, Level, Link, State};
+use super::{Conn, Level, State};
 use crate::driver::Turn;
 use crate::error::Code;
 use crate::session::{self, Failure, Incoming, Verdict};
@@ -57,22 +57,16 @@ impl Conn {
             }
             let have = st.partial.len();
             turn.buffer[..have].copy_from_slice(&st.partial);
-            let Link::Open(transport) = &mut st.link else { return st };
+            let Some(transport) = st.link.stream() else { return st };
             let n = match transport.read(&mut turn.buffer[have..room]) {
-                Ok(0) => {
-                    let report = st.end_report();
-                    return self.link_down(st, turn, report);
-                }
+                Ok(0) => return self.stream_ended(st, turn, None),
                 Ok(n) => n,
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
                     st.unread = false;
                     return st;
                 }
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
-                Err(e) => {
-                    let report = st.io_report(&e);
-                    return self.link_down(st, turn, report);
-                }
+                Err(e) => return self.stream_ended(st, turn, Some(e)),
             };
             st.session.received(turn.now);
             st.partial.clear();
@@ -118,25 +112,19 @@ impl Conn {
         // again and again.
         let until = total.min(have + *budget);
         state.partial.resize(until, 0);
-        let Link::Open(transport) = &mut state.link else { return (st, false) };
+        let Some(transport) = state.link.stream() else { return (st, false) };
         let outcome = transport.read(&mut state.partial[have..until]);
         let n = *outcome.as_ref().unwrap_or(&0);
         st.partial.truncate(have + n);
         match outcome {
-            Ok(0) => {
-                let report = st.end_report();
-                return (self.link_down(st, turn, report), false);
-            }
+            Ok(0) => return (self.stream_ended(st, turn, None), false),
             Ok(_) => {}
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
                 st.unread = false;
                 return (st, false);
             }
             Err(e) if e.kind() == io::ErrorKind::Interrupted => return (st, true),
-            Err(e) => {
-                let report = st.io_report(&e);
-                return (self.link_down(st, turn, report), false);
-            }
+            Err(e) => return (self.stream_ended(st, turn, Some(e)), false),
         }
         st.session.received(turn.now);
         *budget -= n;
@@ -147,6 +135,21 @@ impl Conn {
         packet.push(0);
         let consumed = self.consume(st, turn, &mut packet, total);
         (consumed.st, consumed.alive)
+    }
+
+    /// There is nothing more to read. After the application closed the connection that is its good end.
+    fn stream_ended<'a>(
+        &'a self,
+        mut st: MutexGuard<'a, State>,
+        turn: &mut Turn<'_>,
+        error: Option<io::Error>,
+    ) -> MutexGuard<'a, State> {
+        let report = match (st.closing, error) {
+            (Some(closing), _) => st.closing_report(closing.code),
+            (None, None) => st.end_report(),
+            (None, Some(error)) => st.io_report(&error),
+        };
+        self.link_down(st, turn, report)
     }
 
     /// Gives bytes to the session, packet by packet, and tells the handlers. `buffer` is at least one byte
@@ -184,18 +187,26 @@ impl Conn {
                 let report = st.refused_report(code);
                 return Consumed { st: self.link_down(st, turn, report), bytes: len, alive: false };
             }
-            st = self.told(st, turn, &event, &mut buffer[at..]);
+            // After the application ended the connection, only its own messages concern it.
+            let told = st.closing.is_none() || event.is_acknowledgement();
+            if told {
+                st = self.told(st, turn, &event, &mut buffer[at..]);
+            }
             at += step.consumed;
-            let alive = st.generation == generation && matches!(st.link, Link::Open(_));
-            let verdict = if alive { Verdict::Ack } else { Verdict::ConnectionGone };
+            let alive = st.generation == generation && st.link.stream().is_some();
+            let verdict = match (told, alive) {
+                (false, _) => Verdict::NotDelivered,
+                (true, true) => Verdict::Ack,
+                (true, false) => Verdict::ConnectionGone,
+            };
             let handled = st.session.handled(verdict);
             self.settle(&mut st);
             if let Err(failure) = handled {
                 let report = st.failure_report(&failure);
                 return Consumed { st: self.link_down(st, turn, report), bytes: len, alive: false };
             }
-            if !alive || st.freed || st.broken || st.closing.is_some() {
-                // Whatever follows belongs to a connection that the application has ended.
+            if !alive || st.freed || st.broken {
+                // Whatever follows belongs to a connection that is no more.
                 return Consumed { st, bytes: len, alive: false };
             }
         }

@@ -122,6 +122,16 @@ enum Link {
     Draining { transport: Box<dyn Transport>, by: Time },
 }
 
+impl Link {
+    /// The transport, if there is something to be read from it.
+    fn stream(&mut self) -> Option<&mut Box<dyn Transport>> {
+        match self {
+            Link::Open(transport) | Link::Draining { transport, .. } => Some(transport),
+            _ => None,
+        }
+    }
+}
+
 /// Why the present connection is to be closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Closing {
@@ -139,8 +149,8 @@ struct State {
     /// The profile of the present attempt or connection.
     profile: Arc<Profile>,
     reconnect: Reconnect,
-    /// The profile for which the session's inbound state holds.
-    session_profile: Option<usize>,
+    /// The server and the client id for which the session's inbound state holds.
+    session_of: Option<(String, String)>,
     max_qos: Option<i32>,
     hook: Option<Arc<dyn ConnectHook>>,
 
@@ -215,7 +225,7 @@ impl Conn {
                 settings,
                 profile,
                 reconnect: Reconnect::default(),
-                session_profile: None,
+                session_of: None,
                 max_qos: None,
                 hook: None,
                 link: Link::Idle,

@@ -74,8 +74,7 @@ impl Conn {
         st = self.attempt(st, turn);
         if matches!(st.link, Link::Open(_)) {
             st.unread |= turn.readable;
-            // What comes after the application ended the connection is not looked at any more.
-            if st.unread && st.closing.is_none() {
+            if st.unread {
                 st = self.read(st, turn);
             }
             st = self.session_timer(st, turn);
@@ -190,7 +189,7 @@ impl Conn {
                     transport.shutdown();
                     st.link = Link::Draining { transport, by };
                 }
-                self.drain(st, turn)
+                st
             }
             Flush::Blocked if turn.now < by => st,
             Flush::Blocked => {
@@ -201,24 +200,14 @@ impl Conn {
         }
     }
 
-    /// Reads and drops what the server still sends, until it closes too. Closing a socket with unread bytes
-    /// would reset the connection, and the DISCONNECT might be lost with it.
+    /// Reads what the server still sends, until it closes too: acknowledgements of what was published before.
+    /// Closing a socket with unread bytes would reset the connection, and the DISCONNECT might be lost with it.
     fn drain<'a>(&'a self, mut st: MutexGuard<'a, State>, turn: &mut Turn<'_>) -> MutexGuard<'a, State> {
-        let mut ended = false;
-        if let Link::Draining { transport, by } = &mut st.link {
-            ended = *by <= turn.now;
-            // Bounded: a server that never stops sending is cut off by the deadline.
-            for _ in 0..64 {
-                match transport.read(turn.buffer) {
-                    Ok(0) => ended = true,
-                    Ok(_) => continue,
-                    Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
-                    Err(e) => ended |= e.kind() != io::ErrorKind::WouldBlock,
-                }
-                break;
-            }
-        }
-        if ended {
+        // The first look comes right after the other side was shut, when nothing told of readiness yet.
+        st = self.read(st, turn);
+        if let Link::Draining { by, .. } = st.link
+            && by <= turn.now
+        {
             let code = st.closing.map_or(Code::ClosedByClient, |c| c.code);
             let report = st.closing_report(code);
             st = self.link_down(st, turn, report);

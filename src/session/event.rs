@@ -93,6 +93,13 @@ pub enum Event {
     PingResp,
 }
 
+impl Event {
+    /// Whether it is about a message that the application published.
+    pub const fn is_acknowledgement(&self) -> bool {
+        matches!(self, Event::PubAck(_) | Event::PubRec(_) | Event::PubComp(_))
+    }
+}
+
 /// Why a connection cannot go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Failure {

@@ -148,7 +148,11 @@ impl Session {
     }
 
     fn acknowledge(&mut self, qos: QoS, id: u16, verdict: Verdict) -> Result<(), Failure> {
-        let send = verdict == Verdict::Ack;
+        let send = match verdict {
+            Verdict::Ack => true,
+            Verdict::ConnectionGone => false,
+            Verdict::NotDelivered => return Ok(()),
+        };
         match qos {
             QoS::AtMostOnce => Ok(()),
             QoS::AtLeastOnce if send => self.answer(PacketType::PubAck, id),

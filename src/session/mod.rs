@@ -110,6 +110,8 @@ pub enum Verdict {
     Ack,
     /// The connection ended meanwhile: remember what was processed, send nothing.
     ConnectionGone,
+    /// The application was not told: the server shall deliver it again.
+    NotDelivered,
 }
 
 /// The state of the connection below.
