@@ -88,22 +88,24 @@ struct mgos_config_mqtt {
    */
   double reconnect_timeout_max;
   /**
-   * The file of the client's certificate, in PEM. Turns TLS on. Default: not set.
+   * The file of the client's certificate and of those that lead to its issuer, in PEM. Turns TLS on.
+   * Default: not set.
    */
   const char *ssl_cert;
   /**
-   * The file of the private key, in PEM. Not set: the key is in the file `ssl_cert`. Default:
-   * not set.
+   * The file of the private key, PKCS#8, PKCS#1 or SEC1, in PEM or DER, not encrypted. Not set: the key
+   * is in the file `ssl_cert`. Default: not set.
    */
   const char *ssl_key;
   /**
-   * The file of the certificates that are trusted, in PEM. Turns TLS on. `*` accepts every
-   * certificate, which protects from nobody. Default: not set.
+   * The file of the certificates that are trusted, in PEM or DER. Turns TLS on. `*`, which accepted
+   * every certificate in Mongoose OS, is refused with an error. Default: not set, which for an
+   * mqtts:// address means those of the system.
    */
   const char *ssl_ca_cert;
   /**
-   * The names of the cipher suites that are allowed, between colons. Default: not set, which is
-   * the TLS library's choice.
+   * The names of the cipher suites that are allowed, between colons or commas, as IANA or mbedTLS
+   * write them; one that the library does not have is an error. Default: not set, which is all.
    */
   const char *ssl_cipher_suites;
   /**

@@ -133,7 +133,39 @@ enum mgos_mqtt_error {
   /* the message store failed */
   MGOS_MQTT_STORE_FAILED = -1181,
   /* the TLS handshake failed */
-  MGOS_MQTT_TLS_FAILED = -1191
+  MGOS_MQTT_TLS_FAILED = -1191,
+  /* the TLS handshake was not completed in time */
+  MGOS_MQTT_TLS_TIMEOUT = -1192,
+  /* the server closed the connection during the TLS handshake */
+  MGOS_MQTT_TLS_CLOSED = -1193,
+  /* the server does not speak TLS on this port */
+  MGOS_MQTT_TLS_NOT_SPOKEN = -1194,
+  /* the server speaks TLS on this port, and TLS is not configured */
+  MGOS_MQTT_TLS_EXPECTED = -1195,
+  /* there is no TLS version that both sides support */
+  MGOS_MQTT_TLS_VERSION = -1196,
+  /* there is no cipher suite that both sides support */
+  MGOS_MQTT_TLS_CIPHER = -1197,
+  /* the server's certificate is for another name */
+  MGOS_MQTT_TLS_WRONG_NAME = -1198,
+  /* the server's certificate has expired */
+  MGOS_MQTT_TLS_EXPIRED = -1199,
+  /* the server's certificate is not valid yet */
+  MGOS_MQTT_TLS_NOT_YET_VALID = -1200,
+  /* the issuer of the server's certificate is not trusted */
+  MGOS_MQTT_TLS_UNTRUSTED = -1201,
+  /* the server's certificate is self-signed and not trusted */
+  MGOS_MQTT_TLS_SELF_SIGNED = -1202,
+  /* the server's certificate cannot be accepted */
+  MGOS_MQTT_TLS_BAD_CERTIFICATE = -1203,
+  /* the server wants another certificate of this client */
+  MGOS_MQTT_TLS_CLIENT_CERTIFICATE = -1204,
+  /* a certificate or key cannot be read */
+  MGOS_MQTT_TLS_BAD_FILE = -1205,
+  /* the private key is missing, or does not belong to the certificate */
+  MGOS_MQTT_TLS_BAD_KEY = -1206,
+  /* a cipher suite of the configuration is not known */
+  MGOS_MQTT_TLS_BAD_SUITE = -1207
 };
 
 struct mgos_mqtt_conn;
@@ -217,6 +249,10 @@ struct mgos_mqtt_error_info {
    * The CONNACK return code as the server sent it, or -1 if none came.
    */
   int connack;
+  /**
+   * The number of the TLS alert that the server sent (RFC 8446, section 6), or -1 if none came.
+   */
+  int tls_alert;
 };
 
 #ifdef __cplusplus

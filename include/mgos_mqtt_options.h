@@ -1,6 +1,6 @@
 /*
  * Everything about a connection that `struct mgos_config_mqtt` has no field for: binary wills and passwords,
- * time-outs, limits in bytes, policies, more than two servers.
+ * time-outs, limits in bytes, policies, more than two servers, TLS from memory.
  */
 
 #ifndef MGOS_MQTT_OPTIONS_H
@@ -129,6 +129,58 @@ struct mgos_mqtt_options {
    * never.
    */
   int poll_tick_ms;
+  /**
+   * The name that the server's certificate must be for, and that is sent to it (SNI), instead of the host of
+   * `server`.
+   */
+  const char *tls_server_name;
+  /**
+   * The application protocols to offer (ALPN), between commas, the favourite first; for brokers that share port
+   * 443 with others.
+   */
+  const char *tls_alpn;
+  /**
+   * The lowest version of TLS: 12 for TLS 1.2, which is the default, or 13 for TLS 1.3. Nothing below 1.2 is
+   * ever spoken.
+   */
+  int tls_min_version;
+  /**
+   * 1: trust the certificates that the system trusts, besides those that are named. It is the default for an
+   * mqtts:// address when none are named. Turns TLS on.
+   */
+  int tls_system_roots;
+  /**
+   * Trusted certificates in memory, PEM (any number) or DER (one), besides those of `ssl_ca_cert`; NULL for none.
+   * Turns TLS on.
+   */
+  const void *tls_ca;
+  /**
+   * Its length.
+   */
+  size_t tls_ca_len;
+  /**
+   * The client's certificate in memory, instead of `ssl_cert`: PEM, with those that lead to its issuer, or DER.
+   * Turns TLS on.
+   */
+  const void *tls_cert;
+  /**
+   * Its length.
+   */
+  size_t tls_cert_len;
+  /**
+   * The private key in memory, instead of `ssl_key`: PKCS#8, PKCS#1 or SEC1, PEM or DER, not encrypted. NULL: it is
+   * in the PEM of the certificate.
+   */
+  const void *tls_key;
+  /**
+   * Its length.
+   */
+  size_t tls_key_len;
+  /**
+   * 1: talk to whoever answers, without looking at the certificate. For tests only: somebody in between can read
+   * and change everything, passwords included. A warning is logged at each connect. Turns TLS on.
+   */
+  int tls_insecure_skip_verification;
 };
 
 #ifdef __cplusplus

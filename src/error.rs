@@ -118,6 +118,22 @@ codes! {
     // What later layers report.
     StoreFailed = -1181, "STORE_FAILED", "the message store failed";
     TlsFailed = -1191, "TLS_FAILED", "the TLS handshake failed";
+    TlsTimeout = -1192, "TLS_TIMEOUT", "the TLS handshake was not completed in time";
+    TlsClosed = -1193, "TLS_CLOSED", "the server closed the connection during the TLS handshake";
+    TlsNotSpoken = -1194, "TLS_NOT_SPOKEN", "the server does not speak TLS on this port";
+    TlsExpected = -1195, "TLS_EXPECTED", "the server speaks TLS on this port, and TLS is not configured";
+    TlsVersion = -1196, "TLS_VERSION", "there is no TLS version that both sides support";
+    TlsCipher = -1197, "TLS_CIPHER", "there is no cipher suite that both sides support";
+    TlsWrongName = -1198, "TLS_WRONG_NAME", "the server's certificate is for another name";
+    TlsExpired = -1199, "TLS_EXPIRED", "the server's certificate has expired";
+    TlsNotYetValid = -1200, "TLS_NOT_YET_VALID", "the server's certificate is not valid yet";
+    TlsUntrusted = -1201, "TLS_UNTRUSTED", "the issuer of the server's certificate is not trusted";
+    TlsSelfSigned = -1202, "TLS_SELF_SIGNED", "the server's certificate is self-signed and not trusted";
+    TlsBadCertificate = -1203, "TLS_BAD_CERTIFICATE", "the server's certificate cannot be accepted";
+    TlsClientCertificate = -1204, "TLS_CLIENT_CERTIFICATE", "the server wants another certificate of this client";
+    TlsBadFile = -1205, "TLS_BAD_FILE", "a certificate or key cannot be read";
+    TlsBadKey = -1206, "TLS_BAD_KEY", "the private key is missing, or does not belong to the certificate";
+    TlsBadSuite = -1207, "TLS_BAD_SUITE", "a cipher suite of the configuration is not known";
 }
 
 impl Code {

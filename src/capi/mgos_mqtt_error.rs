@@ -50,6 +50,8 @@ pub struct mgos_mqtt_error_info {
     pub os_errno: c_int,
     /// The CONNACK return code as the server sent it, or -1 if none came.
     pub connack: c_int,
+    /// The number of the TLS alert that the server sent (RFC 8446, section 6), or -1 if none came.
+    pub tls_alert: c_int,
 }
 
 /// The error of the last call that this thread made into the library: MGOS_MQTT_OK (0) after success, otherwise
@@ -119,6 +121,7 @@ pub unsafe extern "C" fn mgos_mqtt_conn_last_error(
             phase: report.phase as c_int,
             os_errno: report.os,
             connack: report.connack.map_or(-1, c_int::from),
+            tls_alert: report.alert.map_or(-1, c_int::from),
         };
         let n = size.min(size_of::<mgos_mqtt_error_info>());
         // SAFETY: the caller has `size` bytes, and both sides are plain bytes.

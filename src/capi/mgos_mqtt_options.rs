@@ -1,7 +1,8 @@
 //! Everything about a connection that `struct mgos_config_mqtt` has no field for: binary wills and passwords,
-//! time-outs, limits in bytes, policies, more than two servers.
+//! time-outs, limits in bytes, policies, more than two servers, TLS from memory.
 
-use core::ffi::{c_int, c_void};
+use core::ffi::{CStr, c_char, c_int, c_void};
+use core::mem::offset_of;
 
 use super::boundary::{bytes, explain, optional, status, value};
 use super::handle::{Handle, LoopHandle};
@@ -11,7 +12,7 @@ use super::mgos_mqtt_loop::mgos_mqtt_loop;
 use super::profiles::{check, fixed};
 use crate::client::ProfileSource;
 use crate::config::{
-    Backoff, OnSessionLoss, Overflow, Profile, Protocol, Resubscribe, Secret, Settings, Will,
+    Backoff, OnSessionLoss, Overflow, Profile, Protocol, Resubscribe, Secret, Settings, TlsOptions, Will,
 };
 use crate::error::Code;
 use crate::time::Span;
@@ -82,10 +83,41 @@ pub struct mgos_mqtt_options {
     /// How often an idle connection gets MG_EV_POLL, if it has a handler for that: default 1,000 ms, -1 is
     /// never.
     pub poll_tick_ms: c_int,
+
+    /// The name that the server's certificate must be for, and that is sent to it (SNI), instead of the host of
+    /// `server`.
+    pub tls_server_name: *const c_char,
+    /// The application protocols to offer (ALPN), between commas, the favourite first; for brokers that share port
+    /// 443 with others.
+    pub tls_alpn: *const c_char,
+    /// The lowest version of TLS: 12 for TLS 1.2, which is the default, or 13 for TLS 1.3. Nothing below 1.2 is
+    /// ever spoken.
+    pub tls_min_version: c_int,
+    /// 1: trust the certificates that the system trusts, besides those that are named. It is the default for an
+    /// mqtts:// address when none are named. Turns TLS on.
+    pub tls_system_roots: c_int,
+    /// Trusted certificates in memory, PEM (any number) or DER (one), besides those of `ssl_ca_cert`; NULL for none.
+    /// Turns TLS on.
+    pub tls_ca: *const c_void,
+    /// Its length.
+    pub tls_ca_len: usize,
+    /// The client's certificate in memory, instead of `ssl_cert`: PEM, with those that lead to its issuer, or DER.
+    /// Turns TLS on.
+    pub tls_cert: *const c_void,
+    /// Its length.
+    pub tls_cert_len: usize,
+    /// The private key in memory, instead of `ssl_key`: PKCS#8, PKCS#1 or SEC1, PEM or DER, not encrypted. NULL: it is
+    /// in the PEM of the certificate.
+    pub tls_key: *const c_void,
+    /// Its length.
+    pub tls_key_len: usize,
+    /// 1: talk to whoever answers, without looking at the certificate. For tests only: somebody in between can read
+    /// and change everything, passwords included. A warning is logged at each connect. Turns TLS on.
+    pub tls_insecure_skip_verification: c_int,
 }
 
-/// The first version of the structure ends here; anything shorter was never in a header.
-const FIRST_SIZE: usize = size_of::<mgos_mqtt_options>();
+/// The first version of the structure ended before this field; anything shorter was never in a header.
+const FIRST_SIZE: usize = offset_of!(mgos_mqtt_options, tls_server_name);
 
 /// Creates a connection on a loop (NULL: the default loop) with options (NULL: defaults, and no server). No
 /// network I/O happens before mgos_mqtt_conn_connect(). `conn_id` names it in the log.
@@ -241,7 +273,61 @@ unsafe fn extend(
         0 => None,
         ms => Some(Span::millis(u64::try_from(ms).map_err(|_| Code::BadArgument)?)),
     };
+    // SAFETY: promised by the caller.
+    profile.tls = unsafe { tls(options) }?;
     Ok(())
+}
+
+/// # Safety
+/// What the options point to is valid.
+unsafe fn tls(options: &mgos_mqtt_options) -> Result<TlsOptions, Code> {
+    // SAFETY: promised by the caller.
+    let server_name = unsafe { text(options.tls_server_name) }?;
+    // SAFETY: promised by the caller.
+    let alpn = unsafe { text(options.tls_alpn) }?;
+    // SAFETY: promised by the caller.
+    let ca = unsafe { memory(options.tls_ca, options.tls_ca_len) }?;
+    // SAFETY: promised by the caller.
+    let certificate = unsafe { memory(options.tls_cert, options.tls_cert_len) }?;
+    // SAFETY: promised by the caller.
+    let key = unsafe { memory(options.tls_key, options.tls_key_len) }?;
+    Ok(TlsOptions {
+        server_name,
+        alpn: alpn.map(|names| names.split(',').map(str::to_owned).collect()).unwrap_or_default(),
+        only_tls13: match options.tls_min_version {
+            0 | 12 => false,
+            13 => true,
+            _ => return Err(Code::BadArgument),
+        },
+        ca,
+        certificate,
+        key: key.map(Secret),
+        system_roots: either(options.tls_system_roots, false, true)?,
+        insecure_skip_verification: either(options.tls_insecure_skip_verification, false, true)?,
+    })
+}
+
+/// A string that may be NULL; an empty one is none, as everywhere in configurations.
+///
+/// # Safety
+/// `text` is NULL or a C string.
+unsafe fn text(text: *const c_char) -> Result<Option<String>, Code> {
+    if text.is_null() {
+        return Ok(None);
+    }
+    // SAFETY: not NULL, and promised by the caller.
+    let text = unsafe { CStr::from_ptr(text) }.to_str().map_err(|_| Code::BadUtf8)?;
+    Ok((!text.is_empty()).then(|| text.to_owned()))
+}
+
+/// Bytes that may be NULL. A PEM text's length may count its NUL.
+///
+/// # Safety
+/// `start` is NULL or has `len` bytes.
+unsafe fn memory(start: *const c_void, len: usize) -> Result<Option<Vec<u8>>, Code> {
+    // SAFETY: promised by the caller.
+    let bytes = unsafe { bytes(start.cast(), len) }?;
+    Ok((!start.is_null()).then(|| bytes.to_vec()))
 }
 
 fn settings(options: &mgos_mqtt_options) -> Result<Settings, Code> {

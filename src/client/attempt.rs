@@ -12,7 +12,7 @@ use crate::driver::{LookupError, Turn};
 use crate::error::{Code, Phase};
 use crate::session::Failure;
 use crate::time::Span;
-use crate::transport::{Tcp, Transport};
+use crate::transport::{LayerError, Tcp, Transport};
 use crate::wire::{QoS, Version};
 
 /// A wall clock before this (July 2017) was not set yet; as in Mongoose OS.
@@ -46,6 +46,9 @@ impl Conn {
         }
         if matches!(st.link, Link::Opening { .. }) {
             st = self.opening(st, turn);
+        }
+        if matches!(st.link, Link::Handshaking { .. }) {
+            st = self.handshaking(st, turn);
         }
         st
     }
@@ -83,6 +86,9 @@ impl Conn {
         };
         if let Some(missing) = missing_transport(&address) {
             return self.cannot_begin(st, turn, Code::NotBuilt, missing.into());
+        }
+        if let Err(report) = self.prepare_tls(&mut st, &address) {
+            return self.link_down(st, turn, report);
         }
         if self.context.log.wants(Level::Info) {
             let text = format!("connecting to {}:{}", address.host, address.port);
@@ -173,7 +179,7 @@ impl Conn {
         let Link::Opening { transport, by } = &mut st.link else { return st };
         let late = by.is_some_and(|by| by <= turn.now);
         match transport.connected() {
-            Ok(true) => self.opened(st, turn),
+            Ok(true) => self.secure(st, turn),
             Ok(false) if !late => st,
             outcome => {
                 let os = match outcome {
@@ -189,11 +195,15 @@ impl Conn {
     }
 
     /// The transport is open: CONNECT, by the hook or by ourselves.
-    fn opened<'a>(&'a self, mut st: MutexGuard<'a, State>, turn: &mut Turn<'_>) -> MutexGuard<'a, State> {
-        let Link::Opening { transport, .. } = std::mem::replace(&mut st.link, Link::Idle) else { return st };
-        st.link = Link::Open(transport);
+    pub(super) fn opened<'a>(
+        &'a self,
+        mut st: MutexGuard<'a, State>,
+        turn: &mut Turn<'_>,
+        transport: Box<dyn Transport>,
+    ) -> MutexGuard<'a, State> {
         st.partial = Vec::new();
-        st.unread = false;
+        st.unread = transport.has_unread();
+        st.link = Link::Open(transport);
         let within = st.profile.timeouts.connack;
         st.session.opened(turn.now, within);
         let active = st.reconnect.active();
@@ -277,6 +287,7 @@ impl Conn {
     ) -> MutexGuard<'a, State> {
         let link = std::mem::replace(&mut st.link, Link::Idle);
         if let Link::Opening { mut transport, .. }
+        | Link::Handshaking { mut transport, .. }
         | Link::Open(mut transport)
         | Link::Draining { mut transport, .. } = link
         {
@@ -320,8 +331,9 @@ impl Conn {
         if !st.wanted || st.freed || st.broken {
             return;
         }
-        if let Some(back) = st.fail_back_from.take()
-            && !st.at_once
+        // With `at_once` the attempt at the main server is still to come.
+        if !st.at_once
+            && let Some(back) = st.fail_back_from.take()
         {
             // The main server is still not there: return to the one that worked.
             st.reconnect.select(back);
@@ -360,8 +372,8 @@ impl Conn {
 /// What an address asks for and this library was built without.
 fn missing_transport(address: &Address) -> Option<&'static str> {
     match address.scheme {
-        Scheme::Mqtt => None,
-        Scheme::Mqtts => Some("this library was built without TLS; nothing was sent"),
+        // TLS says so itself, if it was not built.
+        Scheme::Mqtt | Scheme::Mqtts => None,
         Scheme::Ws | Scheme::Wss => Some("this library was built without WebSocket"),
         Scheme::Unix => Some("this library was built without local sockets"),
     }
@@ -370,7 +382,7 @@ fn missing_transport(address: &Address) -> Option<&'static str> {
 /// ETIMEDOUT, as the report of an address that did not answer in our own time.
 const TIMED_OUT: i32 = if cfg!(target_os = "linux") { 110 } else { 60 };
 
-fn after(turn: &Turn<'_>, limit: Span) -> Option<crate::time::Time> {
+pub(super) fn after(turn: &Turn<'_>, limit: Span) -> Option<crate::time::Time> {
     (limit > Span::ZERO).then(|| turn.now + limit)
 }
 
@@ -396,6 +408,9 @@ impl State {
     /// An I/O error of an open link.
     pub(super) fn io_report(&mut self, error: &std::io::Error) -> Report {
         use std::io::ErrorKind as Kind;
+        if let Some(error) = LayerError::of(error) {
+            return self.layer_report(error);
+        }
         let code = match error.kind() {
             Kind::ConnectionReset | Kind::BrokenPipe | Kind::ConnectionAborted => Code::ConnectionReset,
             Kind::TimedOut => Code::KeepAliveTimeout,
@@ -403,7 +418,12 @@ impl State {
             _ => Code::IoFailed,
         };
         let phase = self.open_phase();
-        self.report(code, phase, error.raw_os_error().unwrap_or(0), format!("{}: {error}", code.text()))
+        let hint = match (code, phase) {
+            (Code::ConnectionReset, Phase::Connect) => self.why_no_connack(),
+            _ => "",
+        };
+        let text = format!("{}: {error}{hint}", code.text());
+        self.report(code, phase, error.raw_os_error().unwrap_or(0), text)
     }
 
     /// The server closed its side.
@@ -411,12 +431,24 @@ impl State {
         let phase = self.open_phase();
         let text = match phase {
             Phase::Connect => {
-                "the server closed the connection instead of answering CONNECT; it may refuse \
-                               the protocol version, the client id or the credentials"
+                format!(
+                    "the server closed the connection instead of answering CONNECT{}",
+                    self.why_no_connack()
+                )
             }
-            _ => Code::ClosedByServer.text(),
+            _ => Code::ClosedByServer.text().into(),
         };
-        self.report(Code::ClosedByServer, phase, 0, text.into())
+        self.report(Code::ClosedByServer, phase, 0, text)
+    }
+
+    /// What a server may mean that ends the connection where CONNACK should come.
+    fn why_no_connack(&self) -> &'static str {
+        if self.tls.is_some() {
+            "; it may want another client certificate, or refuse the protocol version, the client id or the \
+             credentials"
+        } else {
+            "; it may refuse the protocol version, the client id or the credentials, or speak only TLS on this port"
+        }
     }
 
     pub(super) fn closing_report(&mut self, code: Code) -> Report {
@@ -462,6 +494,7 @@ impl State {
             Link::Idle | Link::Waiting(_) => Phase::None,
             Link::Resolving { .. } => Phase::Dns,
             Link::Opening { .. } => Phase::Tcp,
+            Link::Handshaking { transport, .. } => transport.phase(),
             Link::Open(_) if self.session.is_up() => Phase::Protocol,
             Link::Open(_) => Phase::Connect,
             Link::Draining { .. } => Phase::Protocol,

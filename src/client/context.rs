@@ -2,6 +2,7 @@
 
 use super::log::Log;
 use crate::driver::Loop;
+use crate::transport::tls;
 
 /// A loop, its log, and what connections ask of the world.
 pub struct Context {
@@ -9,7 +10,9 @@ pub struct Context {
     pub driver: Loop,
     /// Where log records go.
     pub log: Log,
-    /// Seconds since 1970 as the device believes, for `require_time`.
+    /// The TLS configurations that its connections share.
+    pub tls: tls::Configs,
+    /// Seconds since 1970 as the device believes, for `require_time` and the validity of certificates.
     pub wall_clock: fn() -> f64,
     /// The client id of connections that have none configured.
     pub default_client_id: fn() -> Option<String>,
@@ -18,7 +21,8 @@ pub struct Context {
 impl Context {
     /// A context around a loop, with the system's clock and no default client id.
     pub fn new(driver: Loop) -> Self {
-        Context { driver, log: Log::new(), wall_clock: system_clock, default_client_id: || None }
+        let tls = tls::Configs::default();
+        Context { driver, log: Log::new(), tls, wall_clock: system_clock, default_client_id: || None }
     }
 }
 

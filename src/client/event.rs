@@ -145,6 +145,8 @@ pub struct Report {
     pub os: i32,
     /// The CONNACK code as the server sent it, if one came.
     pub connack: Option<u8>,
+    /// The number of the TLS alert that the server sent, if one came.
+    pub alert: Option<u8>,
     /// The server as configured.
     pub server: String,
     /// Each address tried in this attempt, with the error number it ended with.
@@ -161,6 +163,7 @@ impl Report {
             phase: Phase::None,
             os: 0,
             connack: None,
+            alert: None,
             server: String::new(),
             tried: Vec::new(),
             text: String::new(),

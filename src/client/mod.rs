@@ -11,6 +11,7 @@
 //! | `messages.rs`  | the calls that send: publish, subscribe, raw packets         |
 //! | `turn.rs`      | a turn of the loop, from start to end                        |
 //! | `attempt.rs`   | connecting: name, address, transport, CONNECT; and closing   |
+//! | `secure.rs`    | the TLS part of connecting                                   |
 //! | `incoming.rs`  | reading, and telling the handlers                            |
 //! | `handlers.rs`, `topics.rs` | who is told of what                              |
 //! | `reconnect.rs` | when to try again, and where                                 |
@@ -23,6 +24,7 @@ mod incoming;
 mod log;
 mod messages;
 pub mod reconnect;
+mod secure;
 mod topics;
 mod turn;
 
@@ -40,7 +42,7 @@ use crate::driver::{Lookup, SourceId};
 use crate::error::{Code, Phase};
 use crate::session::{Limits, OnSessionLoss, Overflow, Session};
 use crate::time::Time;
-use crate::transport::Transport;
+use crate::transport::{Transport, tls};
 use handlers::{Called, Handlers};
 use reconnect::Reconnect;
 
@@ -112,6 +114,8 @@ enum Link {
     Resolving { lookup: Lookup, by: Option<Time> },
     /// A transport is being opened; further addresses are left.
     Opening { transport: Box<dyn Transport>, by: Option<Time> },
+    /// The TCP connection is there, and a layer above it greets its peer.
+    Handshaking { transport: Box<dyn Transport>, by: Option<Time> },
     /// Bytes flow: CONNECT, CONNACK, and the time while it is up.
     Open(Box<dyn Transport>),
     /// DISCONNECT was written and our side shut; the server's side is read until it ends.
@@ -153,6 +157,9 @@ struct State {
     /// Addresses of the present attempt still to be tried, and those that failed.
     addresses: std::collections::VecDeque<std::net::SocketAddr>,
     tried: Vec<(std::net::SocketAddr, i32)>,
+    /// How to secure the connection of the present attempt. It is kept for the next one, so that a session
+    /// can be resumed.
+    tls: Option<Arc<tls::Config>>,
     /// The address that is being opened.
     target: Option<std::net::SocketAddr>,
     /// The beginning of a packet that has not come whole.
@@ -219,6 +226,7 @@ impl Conn {
                 generation: 0,
                 addresses: Default::default(),
                 tried: Vec::new(),
+                tls: None,
                 target: None,
                 partial: Vec::new(),
                 unread: false,
@@ -581,6 +589,7 @@ impl State {
             phase,
             os,
             connack: None,
+            alert: None,
             server: self.profile.server.clone().unwrap_or_default(),
             tried: std::mem::take(&mut self.tried),
             text,

@@ -25,6 +25,7 @@ impl Profile {
         note(self.check_client_id());
         note(self.user.as_deref().and_then(|user| check_string("user", user)));
         note(self.check_pass());
+        note(self.check_certificates());
         note(self.check_psk());
         note(self.will.as_ref().and_then(|will| self.check_will(will)));
         note(self.check_max_qos());
@@ -56,6 +57,21 @@ impl Profile {
         // [MQTT-3.1.2-22]
         let problem = "a password without user is not allowed in MQTT 3.1 and 3.1.1: set user as well";
         self.user.is_none().then(|| ConfigError::new("pass", problem))
+    }
+
+    fn check_certificates(&self) -> Option<ConfigError> {
+        let tls = &self.tls;
+        if self.ssl_ca_cert.as_deref() == Some("*") && !tls.insecure_skip_verification {
+            let problem = "\"*\" does not switch the verification of the server off: name the file of the CA that \
+                           signed the server's certificate, or, for tests, set tls_insecure_skip_verification";
+            return Some(ConfigError::new("ssl_ca_cert", problem));
+        }
+        let key = self.ssl_key.is_some() || tls.key.is_some();
+        if key && self.ssl_cert.is_none() && tls.certificate.is_none() {
+            return Some(ConfigError::new("ssl_cert", "ssl_key is set and ssl_cert is not"));
+        }
+        let bad = tls.alpn.iter().find(|name| name.is_empty() || name.len() > 255)?;
+        Some(ConfigError::new("tls_alpn", format!("{bad:?} is not 1 to 255 bytes long")))
     }
 
     fn check_psk(&self) -> Option<ConfigError> {
@@ -177,6 +193,20 @@ mod tests {
         assert!(e.1.starts_with("pass: 65536 bytes"), "{e:?}");
         let ok = Profile { user: Some("u".into()), pass: Some(Secret(vec![0, 255])), ..Profile::default() };
         assert_eq!(ok.validate(), Ok(()));
+    }
+
+    #[test]
+    fn certificates() {
+        let e = only(|p| p.ssl_ca_cert = Some("*".into()));
+        assert!(e.1.starts_with("ssl_ca_cert: \"*\" does not switch the verification"), "{e:?}");
+        assert!(e.1.ends_with("tls_insecure_skip_verification"), "{e:?}");
+        let e = only(|p| p.ssl_key = Some(Secret("key.pem".into())));
+        assert_eq!(e, bad("ssl_cert: ssl_key is set and ssl_cert is not"));
+        let e = only(|p| p.tls.alpn = vec!["mqtt".into(), String::new()]);
+        assert_eq!(e, bad("tls_alpn: \"\" is not 1 to 255 bytes long"));
+        let mut p = Profile { ssl_ca_cert: Some("*".into()), ..Profile::default() };
+        p.tls.insecure_skip_verification = true;
+        assert_eq!(p.validate(), Ok(()));
     }
 
     #[test]

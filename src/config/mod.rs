@@ -28,6 +28,6 @@ pub use document::Document;
 pub use emit::Style;
 pub use error::{ConfigError, Position};
 pub use key::{Change, Key};
-pub use profile::{Profile, Protocol, Secret, Timeouts, Will};
+pub use profile::{Profile, Protocol, Secret, Timeouts, TlsOptions, Will};
 pub use schema::{Section, SectionId};
 pub use settings::{Backoff, OnSessionLoss, Overflow, Resubscribe, Settings};

@@ -71,6 +71,29 @@ impl Default for Timeouts {
     }
 }
 
+/// What the fields of `struct mgos_config_mqtt` cannot say about TLS.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TlsOptions {
+    /// The name for which the server's certificate must be, instead of the host of the address.
+    pub server_name: Option<String>,
+    /// The names of application protocols to offer (ALPN), the favourite first.
+    pub alpn: Vec<String>,
+    /// Speak TLS 1.3 only, not 1.2.
+    pub only_tls13: bool,
+    /// Trusted certificates in memory, PEM or DER, besides those of `ssl_ca_cert`; turns TLS on.
+    pub ca: Option<Vec<u8>>,
+    /// The client's certificate in memory, instead of `ssl_cert`; turns TLS on.
+    pub certificate: Option<Vec<u8>>,
+    /// The private key in memory, instead of `ssl_key`.
+    pub key: Option<Secret<Vec<u8>>>,
+    /// Trust what the system trusts, besides what is named; turns TLS on. What is meant when nothing is
+    /// named.
+    pub system_roots: bool,
+    /// Talk to anybody who answers, whoever it is; turns TLS on. For tests only: the connection is
+    /// encrypted, but perhaps not with the server.
+    pub insecure_skip_verification: bool,
+}
+
 /// One complete server profile. What holds for the connection whatever the server stands in
 /// [`Settings`](super::Settings).
 ///
@@ -96,7 +119,8 @@ pub struct Profile {
     pub ssl_cert: Option<String>,
     /// The file of the private key; `None` looks for it in the file of the certificate.
     pub ssl_key: Option<Secret<String>>,
-    /// The file of the trusted certificates; turns TLS on. `*` accepts any certificate.
+    /// The file of the trusted certificates; turns TLS on. `*`, which accepted any certificate in
+    /// Mongoose OS, is refused: see [`TlsOptions::insecure_skip_verification`].
     pub ssl_ca_cert: Option<String>,
     /// The names of the cipher suites, between colons.
     pub ssl_cipher_suites: Option<String>,
@@ -132,6 +156,8 @@ pub struct Profile {
     pub protocol: Protocol,
     /// How long each step of connecting may take.
     pub timeouts: Timeouts,
+    /// What else there is to say about TLS.
+    pub tls: TlsOptions,
 }
 
 impl Default for Profile {
@@ -163,6 +189,7 @@ impl Default for Profile {
             debug_use_log_level: false,
             protocol: Protocol::V311,
             timeouts: Timeouts::default(),
+            tls: TlsOptions::default(),
         }
     }
 }
@@ -170,7 +197,13 @@ impl Default for Profile {
 impl Profile {
     /// Whether the settings ask for TLS. The address can ask for it too: [`Address::scheme`].
     pub fn wants_tls(&self) -> bool {
-        self.ssl_ca_cert.is_some() || self.ssl_cert.is_some() || self.ssl_psk_identity.is_some()
+        self.ssl_ca_cert.is_some()
+            || self.ssl_cert.is_some()
+            || self.ssl_psk_identity.is_some()
+            || self.tls.ca.is_some()
+            || self.tls.certificate.is_some()
+            || self.tls.system_roots
+            || self.tls.insecure_skip_verification
     }
 
     /// The server's address, with the path of the WebSocket filled in.

@@ -7,6 +7,12 @@
 #![forbid(unsafe_code)]
 
 mod tcp;
+#[cfg(feature = "tls")]
+pub mod tls;
+#[cfg(not(feature = "tls"))]
+#[path = "no_tls.rs"]
+pub mod tls;
+pub mod tls_settings;
 
 pub use tcp::Tcp;
 
@@ -16,8 +22,43 @@ use std::os::fd::RawFd;
 
 use mio::{Registry, Token};
 
-use crate::error::Phase;
+use crate::error::{Code, Phase};
 use crate::time::Time;
+
+/// What went wrong in a layer above the socket, where an errno says nothing. It travels inside an
+/// [`io::Error`].
+#[derive(Clone, Debug)]
+pub struct LayerError {
+    /// The error.
+    pub code: Code,
+    /// The layer.
+    pub phase: Phase,
+    /// A sentence that a person can act on.
+    pub text: String,
+    /// The number of the TLS alert that was received.
+    pub alert: Option<u8>,
+}
+
+impl std::fmt::Display for LayerError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl std::error::Error for LayerError {}
+
+impl From<LayerError> for io::Error {
+    fn from(error: LayerError) -> io::Error {
+        io::Error::other(error)
+    }
+}
+
+impl LayerError {
+    /// The layer's error inside `error`, if it is one.
+    pub fn of(error: &io::Error) -> Option<&LayerError> {
+        error.get_ref()?.downcast_ref()
+    }
+}
 
 /// A non-blocking byte stream, driven by readiness.
 ///
@@ -57,6 +98,11 @@ pub trait Transport: Send {
         None
     }
 
+    /// What the handshake settled, for the log.
+    fn describe(&self) -> Option<String> {
+        None
+    }
+
     /// Reads what there is. `WouldBlock`: nothing until the next readable event; 0: the end.
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize>;
 
@@ -65,14 +111,16 @@ pub trait Transport: Send {
         false
     }
 
-    /// Takes as many bytes as it can. `WouldBlock`: none until the next writable event.
+    /// Takes as many bytes as it can. `WouldBlock`: none until the next writable event. With an error nothing
+    /// was taken.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize>;
 
     /// As [`write`](Self::write), for two parts that follow each other: a packet's header, and a
     /// large payload in the caller's memory.
     fn write_two(&mut self, first: &[u8], second: &[u8]) -> io::Result<usize>;
 
-    /// Bytes that were taken but not yet given to the system.
+    /// How many of the bytes that were taken are not yet given to the system, so that they are lost
+    /// with the connection for sure.
     fn unsent(&self) -> usize {
         0
     }

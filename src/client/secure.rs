@@ -1,0 +1,138 @@
+//! The TLS part of connecting: the configuration before, the handshake after TCP is there.
+
+use std::sync::MutexGuard;
+
+use super::attempt::after;
+use super::event::Report;
+use super::{Conn, Level, Link, State};
+use crate::config::{Address, Profile};
+use crate::driver::Turn;
+use crate::error::{Code, Phase};
+use crate::transport::tls_settings::{Source, TlsSettings};
+use crate::transport::{LayerError, tls};
+
+/// What TLS a profile asks for.
+fn settings(profile: &Profile, clock: fn() -> f64) -> TlsSettings<'_> {
+    let options = &profile.tls;
+    // With verification switched off the field may still have the original's way of saying so.
+    let ca_file = profile.ssl_ca_cert.as_deref().filter(|_| !options.insecure_skip_verification);
+    let ca_memory = options.ca.as_deref().map(|bytes| Source::Memory(bytes, "the CA certificates in memory"));
+    TlsSettings {
+        trusted: ca_file.map(Source::File).into_iter().chain(ca_memory).collect(),
+        system_roots: options.system_roots,
+        certificate: match &options.certificate {
+            Some(bytes) => Some(Source::Memory(bytes, "the certificate in memory")),
+            None => profile.ssl_cert.as_deref().map(Source::File),
+        },
+        key: match &options.key {
+            Some(bytes) => Some(Source::Memory(bytes, "the key in memory")),
+            None => profile.ssl_key.as_ref().map(|path| Source::File(path)),
+        },
+        cipher_suites: profile.ssl_cipher_suites.as_deref(),
+        alpn: options.alpn.iter().map(|name| name.clone().into_bytes()).collect(),
+        only_tls13: options.only_tls13,
+        insecure_skip_verification: options.insecure_skip_verification,
+        clock,
+    }
+}
+
+impl Conn {
+    /// Reads certificates and keys. What is wrong with them is known before anything is sent.
+    pub(super) fn prepare_tls(&self, st: &mut State, address: &Address) -> Result<(), Report> {
+        if !address.scheme.is_tls() {
+            st.tls = None;
+            return Ok(());
+        }
+        let profile = st.profile.clone();
+        if profile.ssl_psk_identity.is_some() {
+            let text = "ssl_psk_identity is set, and this library was built without pre-shared keys (feature psk); \
+                        nothing was sent";
+            return Err(st.report(Code::NotBuilt, Phase::Tls, 0, text.into()));
+        }
+        if profile.tls.insecure_skip_verification {
+            let text = "tls_insecure_skip_verification is set: whoever answers is taken for the server";
+            self.note(st, Level::Warn, text.into());
+        }
+        let settings = settings(&profile, self.context.wall_clock);
+        let config = self.context.tls.get(&settings).map_err(|error| st.layer_report(&error))?;
+        st.tls = Some(config);
+        Ok(())
+    }
+
+    /// TCP is there. With TLS, the handshake begins.
+    pub(super) fn secure<'a>(
+        &'a self,
+        mut st: MutexGuard<'a, State>,
+        turn: &mut Turn<'_>,
+    ) -> MutexGuard<'a, State> {
+        let Link::Opening { transport, .. } = std::mem::replace(&mut st.link, Link::Idle) else { return st };
+        let Some(config) = st.tls.clone() else { return self.opened(st, turn, transport) };
+        let host = match (&st.profile.tls.server_name, st.profile.address()) {
+            (Some(name), _) => name.clone(),
+            (None, Ok(address)) => address.host,
+            // It was valid when the attempt began.
+            (None, Err(_)) => String::new(),
+        };
+        match tls::wrap(transport, &config, &host) {
+            Ok(transport) => {
+                let by = after(turn, st.profile.timeouts.tls);
+                st.link = Link::Handshaking { transport, by };
+                st
+            }
+            Err(error) => {
+                let report = st.layer_report(&error);
+                self.link_down(st, turn, report)
+            }
+        }
+    }
+
+    /// Goes on with the handshake.
+    pub(super) fn handshaking<'a>(
+        &'a self,
+        mut st: MutexGuard<'a, State>,
+        turn: &mut Turn<'_>,
+    ) -> MutexGuard<'a, State> {
+        let Link::Handshaking { transport, by } = &mut st.link else { return st };
+        let late = by.is_some_and(|by| by <= turn.now);
+        let report = match transport.handshake(turn.now) {
+            Ok(true) => {
+                let Link::Handshaking { transport, .. } = std::mem::replace(&mut st.link, Link::Idle) else {
+                    return st;
+                };
+                if self.context.log.wants(Level::Info)
+                    && let Some(text) = transport.describe()
+                {
+                    self.note(&mut st, Level::Info, text);
+                }
+                return self.opened(st, turn, transport);
+            }
+            Ok(false) if !late => return st,
+            Ok(false) => {
+                let target = st.target.map(|address| format!(" by {address}")).unwrap_or_default();
+                let text = format!("{}{target}", Code::TlsTimeout.text());
+                st.report(Code::TlsTimeout, Phase::Tls, 0, text)
+            }
+            Err(error) => st.io_report(&error),
+        };
+        self.link_down(st, turn, report)
+    }
+}
+
+impl State {
+    /// The answer to CONNECT was a TLS alert: the server took our first byte for the beginning of a record.
+    pub(super) fn tls_expected(&mut self, answer: &[u8]) -> Option<Report> {
+        const ALERT: u8 = 21;
+        if self.session.is_up() || self.tls.is_some() || !matches!(answer, [ALERT, 3, 0..=4, ..]) {
+            return None;
+        }
+        let text = "the server answered with a TLS alert: it wants TLS on this port; set ssl_ca_cert, or write \
+                    mqtts:// before the server";
+        Some(self.report(Code::TlsExpected, Phase::Connect, 0, text.into()))
+    }
+
+    /// The error of a layer between TCP and MQTT.
+    pub(super) fn layer_report(&mut self, error: &LayerError) -> Report {
+        let report = self.report(error.code, error.phase, 0, error.text.clone());
+        Report { alert: error.alert, ..report }
+    }
+}

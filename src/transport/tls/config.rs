@@ -1,0 +1,246 @@
+//! What connections with the same settings share.
+
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use rustls::client::{Resumption, WebPkiServerVerifier};
+use rustls::crypto::{CryptoProvider, ring};
+use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::sign::CertifiedKey;
+use rustls::time_provider::TimeProvider;
+use rustls::{ClientConfig, RootCertStore, SupportedCipherSuite, version};
+
+use super::LayerError;
+use super::error::config_error;
+use super::files::{self, Bytes};
+use super::suites;
+use super::verify::{Anyone, Refused, Verifier};
+use crate::error::Code;
+use crate::transport::tls_settings::{Source, TlsSettings};
+
+/// Where systems keep the certificates that they trust, all in one file: Debian, Red Hat (two), SUSE, Alpine and the
+/// BSDs, Android's Termux, macOS. The environment can name other places for other programs; a library
+/// does not read it.
+const SYSTEM_BUNDLES: [&str; 7] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+    "/data/data/com.termux/files/usr/etc/tls/cert.pem",
+    "/usr/local/share/certs/ca-root-nss.crt",
+];
+
+/// Servers whose sessions are kept for resumption.
+const SESSIONS: usize = 32;
+
+/// A configuration, shared by all connections that have the same settings and files.
+#[derive(Debug)]
+pub struct Config {
+    pub(super) client: Arc<ClientConfig>,
+    pub(super) refused: Arc<Refused>,
+    /// What is trusted, as it stands in errors.
+    pub(super) trust: String,
+    pub(super) has_certificate: bool,
+    pub(super) only_tls13: bool,
+    pub(super) chose_suites: bool,
+    pub(super) clock: fn() -> f64,
+    fingerprint: Fingerprint,
+}
+
+/// The configurations that are in use.
+#[derive(Debug, Default)]
+pub struct Configs(Mutex<Vec<Weak<Config>>>);
+
+impl Configs {
+    /// The configuration for these settings: one that exists, if nothing changed in them and in their
+    /// files.
+    pub fn get(&self, settings: &TlsSettings<'_>) -> Result<Arc<Config>, LayerError> {
+        let inputs = Inputs::read(settings)?;
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|config| config.strong_count() > 0);
+        let fingerprint = inputs.fingerprint(settings);
+        let found = known.iter().filter_map(Weak::upgrade).find(|config| config.fingerprint == fingerprint);
+        if let Some(config) = found {
+            return Ok(config);
+        }
+        let config = Arc::new(build(settings, inputs, fingerprint)?);
+        known.push(Arc::downgrade(&config));
+        Ok(config)
+    }
+}
+
+type Fingerprint = [u8; 32];
+
+/// The contents of all files.
+struct Inputs {
+    trusted: Vec<Bytes>,
+    system: Option<Bytes>,
+    certificate: Option<Bytes>,
+    key: Option<Bytes>,
+}
+
+impl Inputs {
+    fn read(settings: &TlsSettings<'_>) -> Result<Inputs, LayerError> {
+        let verifies = !settings.insecure_skip_verification;
+        let trusted: Result<Vec<_>, _> =
+            settings.trusted.iter().map(|source| files::read("ssl_ca_cert", *source)).collect();
+        let wants_system = verifies && (settings.system_roots || settings.trusted.is_empty());
+        let read = |field, source: Option<Source<'_>>| source.map(|s| files::read(field, s)).transpose();
+        Ok(Inputs {
+            trusted: trusted?,
+            system: if wants_system { Some(system_roots()?) } else { None },
+            certificate: read("ssl_cert", settings.certificate)?,
+            key: read("ssl_key", settings.key)?,
+        })
+    }
+
+    /// Tells settings apart without keeping keys in memory.
+    fn fingerprint(&self, settings: &TlsSettings<'_>) -> Fingerprint {
+        let mut digest = match ring::cipher_suite::TLS13_AES_128_GCM_SHA256 {
+            SupportedCipherSuite::Tls13(suite) => suite.common.hash_provider.start(),
+            SupportedCipherSuite::Tls12(suite) => suite.common.hash_provider.start(),
+        };
+        let mut add = |bytes: &[u8]| {
+            digest.update(&(bytes.len() as u64).to_le_bytes());
+            digest.update(bytes);
+        };
+        for list in [self.trusted.iter().collect::<Vec<_>>(), self.system.iter().collect()] {
+            add(&[list.len() as u8]);
+            list.iter().for_each(|from| add(&from.bytes));
+        }
+        for one in [&self.certificate, &self.key] {
+            add(one.as_ref().map_or(&[][..], |from| &from.bytes));
+        }
+        add(settings.cipher_suites.unwrap_or_default().as_bytes());
+        settings.alpn.iter().for_each(|name| add(name));
+        add(&[u8::from(settings.only_tls13), u8::from(settings.insecure_skip_verification)]);
+        // The names of files stand in the texts of errors.
+        self.trusted.iter().for_each(|from| add(from.name.as_bytes()));
+        let mut fingerprint = Fingerprint::default();
+        fingerprint.copy_from_slice(digest.finish().as_ref());
+        fingerprint
+    }
+}
+
+fn system_roots() -> Result<Bytes, LayerError> {
+    for path in SYSTEM_BUNDLES {
+        if let Ok(bytes) = files::read_file(path) {
+            return Ok(Bytes { name: path.to_owned(), bytes });
+        }
+    }
+    let text = "no list of trusted certificates was found on this system; set ssl_ca_cert".into();
+    Err(config_error(Code::TlsBadFile, text))
+}
+
+/// The application's clock, for rustls.
+#[derive(Debug)]
+struct Clock(fn() -> f64);
+
+impl TimeProvider for Clock {
+    fn current_time(&self) -> Option<UnixTime> {
+        let seconds = Duration::try_from_secs_f64((self.0)()).ok()?;
+        Some(UnixTime::since_unix_epoch(seconds))
+    }
+}
+
+fn build(settings: &TlsSettings<'_>, inputs: Inputs, fingerprint: Fingerprint) -> Result<Config, LayerError> {
+    let mut provider = ring::default_provider();
+    if let Some(list) = settings.cipher_suites {
+        provider.cipher_suites = suites::parse(list)?;
+    }
+    let provider = Arc::new(provider);
+    let refused = Arc::new(Refused::default());
+    let versions: &[_] =
+        if settings.only_tls13 { &[&version::TLS13] } else { &[&version::TLS13, &version::TLS12] };
+    let builder = ClientConfig::builder_with_details(provider.clone(), Arc::new(Clock(settings.clock)))
+        .with_protocol_versions(versions)
+        // The only error there is.
+        .map_err(|_| {
+            let text = "ssl_cipher_suites has no suite of TLS 1.3, which tls_min_version asks for".into();
+            config_error(Code::TlsBadSuite, text)
+        })?
+        .dangerous();
+    let (builder, trust) = if settings.insecure_skip_verification {
+        let anyone = Anyone(provider.signature_verification_algorithms);
+        (builder.with_custom_certificate_verifier(Arc::new(anyone)), String::new())
+    } else {
+        let (verifier, trust) = verifier(&inputs, &provider, refused.clone())?;
+        (builder.with_custom_certificate_verifier(Arc::new(verifier)), trust)
+    };
+    let own = own_certificate(&inputs, &provider)?;
+    let has_certificate = own.is_some();
+    let mut client = match own {
+        Some(own) => builder.with_client_cert_resolver(Arc::new(rustls::sign::SingleCertAndKey::from(own))),
+        None => builder.with_no_client_auth(),
+    };
+    client.alpn_protocols = settings.alpn.clone();
+    client.resumption = Resumption::in_memory_sessions(SESSIONS);
+    Ok(Config {
+        client: Arc::new(client),
+        refused,
+        trust,
+        has_certificate,
+        only_tls13: settings.only_tls13,
+        chose_suites: settings.cipher_suites.is_some(),
+        clock: settings.clock,
+        fingerprint,
+    })
+}
+
+fn verifier(
+    inputs: &Inputs,
+    provider: &Arc<CryptoProvider>,
+    refused: Arc<Refused>,
+) -> Result<(Verifier, String), LayerError> {
+    let mut roots = RootCertStore::empty();
+    let mut trusted: Vec<CertificateDer<'static>> = Vec::new();
+    let mut names: Vec<String> = Vec::new();
+    for from in &inputs.trusted {
+        for certificate in files::certificates("ssl_ca_cert", from)? {
+            // One that cannot be a root (version 1, an odd key) may still be the server's own.
+            let _ = roots.add(certificate.clone());
+            trusted.push(certificate);
+        }
+        names.push(format!("the trusted certificates of {}", from.name));
+    }
+    if let Some(system) = &inputs.system {
+        // Old entries that cannot be used must not make the others useless.
+        roots.add_parsable_certificates(files::certificates("system", system)?);
+        names.push(format!("the system's trusted certificates ({})", system.name));
+    }
+    let trust = names.join(" and ");
+    let chain = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone())
+        .build()
+        .map_err(|_| config_error(Code::TlsBadFile, format!("no usable certificate is among {trust}")))?;
+    Ok((Verifier { chain, trusted, refused }, trust))
+}
+
+fn own_certificate(inputs: &Inputs, provider: &CryptoProvider) -> Result<Option<CertifiedKey>, LayerError> {
+    let Some(certificate) = &inputs.certificate else { return Ok(None) };
+    let chain = files::certificates("ssl_cert", certificate)?;
+    let (field, from) = match &inputs.key {
+        Some(key) => ("ssl_key", key),
+        None => ("ssl_cert", certificate),
+    };
+    let Some(key) = files::key(field, from)? else {
+        let text = match inputs.key {
+            Some(_) => format!("ssl_key: {:?} has no private key in it", from.name),
+            None => format!("ssl_key is not set, and ssl_cert {:?} has no private key in it", from.name),
+        };
+        return Err(config_error(Code::TlsBadKey, text));
+    };
+    let owned = CertifiedKey::from_der(chain, key, provider).map_err(|error| {
+        let text = match error {
+            rustls::Error::InconsistentKeys(_) => {
+                format!(
+                    "the key of {:?} does not belong to the certificate of {:?}",
+                    from.name, certificate.name
+                )
+            }
+            error => format!("{field}: the key of {:?} cannot be used: {error}", from.name),
+        };
+        config_error(Code::TlsBadKey, text)
+    })?;
+    Ok(Some(owned))
+}

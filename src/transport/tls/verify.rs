@@ -1,0 +1,143 @@
+//! The judgement of the server's certificate.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::verify_server_name;
+use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
+use rustls::{CertificateError, DigitallySignedStruct, Error, SignatureScheme};
+
+use super::certificate::{Certificate, digits};
+
+/// The certificate that was refused last. rustls gives its error only, and a person wants to know whose
+/// certificate it was. One loop drives all connections of a configuration, one after the other: what
+/// the refusal left here belongs to the error that comes out of the same call.
+#[derive(Debug, Default)]
+pub(super) struct Refused(Mutex<Option<Vec<u8>>>);
+
+impl Refused {
+    fn put(&self, certificate: &[u8]) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(certificate.to_vec());
+    }
+
+    pub(super) fn take(&self) -> Option<Certificate> {
+        let der = self.0.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+        Certificate::look(&der)
+    }
+}
+
+/// Chain, dates and name, by rustls; and a certificate that is itself among the trusted ones.
+#[derive(Debug)]
+pub(super) struct Verifier {
+    pub(super) chain: Arc<dyn ServerCertVerifier>,
+    /// What the application named as trusted.
+    pub(super) trusted: Vec<CertificateDer<'static>>,
+    pub(super) refused: Arc<Refused>,
+}
+
+impl Verifier {
+    /// A self-signed certificate of a server is often given out as its own CA certificate. It is as
+    /// trusted as a CA would be, but not one that has signed a server's certificate, which is what rustls
+    /// looks for.
+    fn is_trusted_itself(
+        &self,
+        certificate: &CertificateDer<'_>,
+        name: &ServerName<'_>,
+        now: UnixTime,
+    ) -> Option<Result<ServerCertVerified, Error>> {
+        if !self.trusted.iter().any(|trusted| trusted == certificate) {
+            return None;
+        }
+        let seen = Certificate::look(certificate)?;
+        let at = digits(now.as_secs());
+        let verdict = if at > seen.not_after {
+            Err(CertificateError::Expired.into())
+        } else if at < seen.not_before {
+            Err(CertificateError::NotValidYet.into())
+        } else {
+            ParsedCertificate::try_from(certificate).and_then(|parsed| verify_server_name(&parsed, name))
+        };
+        Some(verdict.map(|()| ServerCertVerified::assertion()))
+    }
+}
+
+impl ServerCertVerifier for Verifier {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let verdict = match self.is_trusted_itself(end_entity, server_name, now) {
+            Some(verdict) => verdict,
+            None => self.chain.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now),
+        };
+        verdict.inspect_err(|_| self.refused.put(end_entity))
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.chain.verify_tls12_signature(message, certificate, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.chain.verify_tls13_signature(message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.chain.supported_verify_schemes()
+    }
+}
+
+/// For `tls_insecure_skip_verification`: any certificate will do. That the server has its key is still
+/// checked.
+#[derive(Debug)]
+pub(super) struct Anyone(pub(super) WebPkiSupportedAlgorithms);
+
+impl ServerCertVerifier for Anyone {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls12_signature(message, certificate, signature, &self.0)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(message, certificate, signature, &self.0)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.supported_schemes()
+    }
+}

@@ -1,0 +1,34 @@
+//! What a TLS connection is made with, whether TLS was built or not.
+
+/// A certificate, a bundle of them, or a key.
+#[derive(Clone, Copy, Debug)]
+pub enum Source<'a> {
+    /// The name of a file, PEM or DER.
+    File(&'a str),
+    /// PEM or DER; the text names it in errors.
+    Memory(&'a [u8], &'static str),
+}
+
+/// What one TLS configuration is made of. Files are read each time it is asked for, so that certificates can
+/// be replaced while the program runs.
+#[derive(Clone, Debug)]
+pub struct TlsSettings<'a> {
+    /// The trusted certificates. Without any, those of the system are trusted.
+    pub trusted: Vec<Source<'a>>,
+    /// Trust those of the system too.
+    pub system_roots: bool,
+    /// Our own certificate and those that lead to its issuer.
+    pub certificate: Option<Source<'a>>,
+    /// Its key; `None` looks for it beside the certificate.
+    pub key: Option<Source<'a>>,
+    /// The names of the cipher suites, between colons or commas; `None` is all.
+    pub cipher_suites: Option<&'a str>,
+    /// The application protocols to offer.
+    pub alpn: Vec<Vec<u8>>,
+    /// Do not speak TLS 1.2.
+    pub only_tls13: bool,
+    /// Take any certificate.
+    pub insecure_skip_verification: bool,
+    /// Seconds since 1970, against which certificates are judged.
+    pub clock: fn() -> f64,
+}

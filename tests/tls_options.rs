@@ -1,0 +1,148 @@
+//! TLS through the C structures: sizes of older headers, values that are refused, PEM from memory.
+
+#![cfg(all(feature = "tls", feature = "capi"))]
+
+mod tls_support;
+
+use std::ffi::{CStr, CString, c_char, c_int};
+use std::mem::{MaybeUninit, offset_of, size_of};
+use std::ptr::null_mut;
+
+use mgos_mqtt::capi::mgos_config::{mgos_config_mqtt, mgos_config_mqtt_set_defaults};
+use mgos_mqtt::capi::mgos_mqtt_conn::{
+    mgos_mqtt_conn, mgos_mqtt_conn_connect, mgos_mqtt_conn_free, mgos_mqtt_conn_is_connected,
+};
+use mgos_mqtt::capi::mgos_mqtt_error::{
+    mgos_mqtt_conn_last_error, mgos_mqtt_conn_last_error_text, mgos_mqtt_error_info, mgos_mqtt_last_error,
+};
+use mgos_mqtt::capi::mgos_mqtt_loop::{mgos_mqtt_loop_create, mgos_mqtt_loop_free, mgos_mqtt_loop_poll};
+use mgos_mqtt::capi::mgos_mqtt_options::{mgos_mqtt_conn_create_on, mgos_mqtt_options};
+use mgos_mqtt::error::Code;
+use tls_support::{Broker, Ca};
+
+/// The options as the first header had them.
+const FIRST_SIZE: usize = offset_of!(mgos_mqtt_options, tls_server_name);
+
+fn options() -> mgos_mqtt_options {
+    // SAFETY: numbers and pointers, for which zero is a value; the header says to do it so.
+    let mut options: mgos_mqtt_options = unsafe { MaybeUninit::zeroed().assume_init() };
+    options.size = size_of::<mgos_mqtt_options>();
+    options
+}
+
+fn create(options: &mgos_mqtt_options) -> *mut mgos_mqtt_conn {
+    // SAFETY: as the header says; the default loop.
+    unsafe { mgos_mqtt_conn_create_on(null_mut(), 7, options) }
+}
+
+fn server(text: &CStr) -> mgos_config_mqtt {
+    let mut cfg = MaybeUninit::zeroed();
+    // SAFETY: filled by the call.
+    let mut cfg: mgos_config_mqtt = unsafe {
+        mgos_config_mqtt_set_defaults(cfg.as_mut_ptr());
+        cfg.assume_init()
+    };
+    (cfg.enable, cfg.server) = (1, text.as_ptr());
+    cfg
+}
+
+#[test]
+fn an_older_header_goes_on_working() {
+    let mut o = options();
+    // What a caller of the first header has behind its structure is its own affair.
+    o.tls_min_version = 99;
+    o.size = FIRST_SIZE;
+    let conn = create(&o);
+    assert!(!conn.is_null());
+    // SAFETY: a living connection, once.
+    unsafe { mgos_mqtt_conn_free(conn) };
+    o.size = FIRST_SIZE - 1;
+    assert!(create(&o).is_null());
+    assert_eq!(mgos_mqtt_last_error(), Code::BadStructure.number());
+}
+
+#[test]
+fn values_that_are_refused() {
+    let cfg = server(c"localhost");
+    let refused = |change: &dyn Fn(&mut mgos_mqtt_options)| {
+        let mut o = options();
+        (o.profiles, o.num_profiles) = (&cfg, 1);
+        change(&mut o);
+        assert!(create(&o).is_null());
+        mgos_mqtt_last_error()
+    };
+    for version in [-1, 1, 10, 11, 14] {
+        assert_eq!(refused(&|o| o.tls_min_version = version), Code::BadArgument.number());
+    }
+    assert_eq!(refused(&|o| o.tls_insecure_skip_verification = 2), Code::BadArgument.number());
+    assert_eq!(refused(&|o| o.tls_ca_len = 5), Code::NullArgument.number());
+    assert_eq!(refused(&|o| o.tls_alpn = c"mqtt,,x".as_ptr()), Code::BadConfig.number());
+    assert_eq!(
+        refused(&|o| (o.tls_key, o.tls_key_len) = (c"k".as_ptr().cast(), 1)),
+        Code::BadConfig.number()
+    );
+    let star = mgos_config_mqtt { ssl_ca_cert: c"*".as_ptr(), ..server(c"localhost") };
+    assert_eq!(refused(&|o| o.profiles = &star), Code::BadConfig.number());
+}
+
+#[test]
+fn mutual_tls_with_pem_in_memory() {
+    let (ca, folder) = (Ca::new("CA"), tls_support::Folder::new());
+    let file = folder.put("ca.pem", &ca.pem);
+    let lines = format!("cafile {file}\nrequire_certificate true");
+    let broker = Broker::tls(&ca.issue(&["broker.example"]), &lines);
+    let pair = ca.issue(&["client"]);
+    // As firmware has them: string constants, whose size counts the NUL.
+    let texts = [ca.pem.as_str(), &pair.certificate, &pair.key].map(|text| CString::new(text).unwrap());
+    let [ca, certificate, key] = &texts;
+    let address = CString::new(format!("127.0.0.1:{}", broker.port)).unwrap();
+    let cfg = server(&address);
+    let mut o = options();
+    (o.profiles, o.num_profiles) = (&cfg, 1);
+    o.tls_server_name = c"broker.example".as_ptr();
+    (o.tls_ca, o.tls_ca_len) = (ca.as_ptr().cast(), ca.count_bytes() + 1);
+    // SAFETY: as the header says, here and below.
+    let home = mgos_mqtt_loop_create();
+    let attempt = |o: &mgos_mqtt_options| {
+        let conn = unsafe { mgos_mqtt_conn_create_on(home, 1, o) };
+        assert!(!conn.is_null());
+        assert!(unsafe { mgos_mqtt_conn_connect(conn) });
+        let mut info = mgos_mqtt_error_info {
+            size: size_of::<mgos_mqtt_error_info>(),
+            code: 0,
+            phase: 0,
+            os_errno: 0,
+            connack: 0,
+            tls_alert: 0,
+        };
+        let mut rounds = 0;
+        while !unsafe { mgos_mqtt_conn_is_connected(conn) } && info.code == 0 {
+            assert!(rounds < 1_000, "neither connected nor failed");
+            rounds += 1;
+            unsafe { mgos_mqtt_loop_poll(home, 20) };
+            assert_eq!(unsafe { mgos_mqtt_conn_last_error(conn, &mut info) }, 0);
+        }
+        let mut text = [0 as c_char; 300];
+        unsafe { mgos_mqtt_conn_last_error_text(conn, text.as_mut_ptr(), text.len()) };
+        let text = unsafe { CStr::from_ptr(text.as_ptr()) }.to_str().unwrap().to_owned();
+        // An older header's structure ends before the alert.
+        let mut older = mgos_mqtt_error_info { size: offset_of!(mgos_mqtt_error_info, tls_alert), ..info };
+        older.tls_alert = -77;
+        assert_eq!(unsafe { mgos_mqtt_conn_last_error(conn, &mut older) }, 0);
+        assert_eq!((older.code, older.tls_alert), (info.code, -77));
+        unsafe { mgos_mqtt_conn_free(conn) };
+        (info.code, info.tls_alert, text)
+    };
+    let (code, alert, text) = attempt(&o);
+    assert_eq!((code, alert), (Code::TlsClientCertificate.number(), 116), "{text}");
+    assert!(text.starts_with("tls: the server wants a client certificate: set ssl_cert"), "{text}");
+    (o.tls_cert, o.tls_cert_len) = (certificate.as_ptr().cast(), certificate.count_bytes() + 1);
+    (o.tls_key, o.tls_key_len) = (key.as_ptr().cast(), key.count_bytes() + 1);
+    o.tls_min_version = 13;
+    assert_eq!(attempt(&o), (0, -1, String::new()));
+    o.tls_ca = null_mut();
+    o.tls_ca_len = 0;
+    let (code, _, text) = attempt(&o);
+    assert!(code == Code::TlsUntrusted.number() || code == Code::TlsBadFile.number(), "{text}");
+    assert_eq!(unsafe { mgos_mqtt_loop_free(home) }, 0 as c_int);
+}
