@@ -165,6 +165,11 @@ static bool failed(struct peer *p, const char *format, ...) {
   return false;
 }
 
+/* A little before the test gives up, so that it is the peer that tells why. */
+static long long deadline(void) {
+  return test_now_ms() + TEST_DEADLINE_MS - 2000;
+}
+
 /* Waits until `fd` can be read or written; false if the step is over before that. */
 static bool ready(struct peer *p, int fd, short events, const char *what) {
   struct pollfd fds[2];
@@ -278,6 +283,7 @@ bool peer_packet(struct peer *p, struct peer_packet *packet) {
   size_t rest = 0, shift = 0, at = 0;
   const char *what = "a packet";
   memset(packet, 0, sizeof(*packet));
+  p->by = deadline();
   if (!exactly(p, &byte, 1, what)) return false;
   packet->type = byte >> 4;
   packet->flags = byte & 15;
@@ -430,7 +436,6 @@ static bool serve(struct peer *p) {
     fds[0].events = fds[1].events = fds[2].events = POLLIN;
     fds[0].revents = fds[1].revents = fds[2].revents = 0;
     if (poll(fds, 3, -1) < 0 && errno != EINTR) return failed(p, "poll: %s", strerror(errno));
-    p->by = test_now_ms() + TEST_DEADLINE_MS;
     if (fds[1].revents != 0) {
       bool ended;
       pthread_mutex_lock(&p->lock);
@@ -461,7 +466,7 @@ static bool serve(struct peer *p) {
 
 static bool perform(struct peer *p, const struct step *step) {
   p->now = step;
-  p->by = test_now_ms() + TEST_DEADLINE_MS - 2000;
+  p->by = deadline();
   switch (step->kind) {
     case PEER_ACCEPT:
       return welcome(p);
@@ -546,6 +551,10 @@ bool peer_stop(struct peer *p) {
   unsigned char rest[64];
   bool fine = true;
   pthread_mutex_lock(&p->lock);
+  /* What it sent last may have arrived before it has noted that. Every step has a deadline. */
+  while (p->first != NULL && p->first->kind != PEER_SERVE && !p->failed) {
+    pthread_cond_wait(&p->changed, &p->lock);
+  }
   if (p->failed || p->first != NULL) {
     print_error("the peer: %s\n", p->failed ? p->message : "its script is not finished");
     fine = false;

@@ -321,7 +321,7 @@ static void keep_alive_zero_sends_no_pings(void **state) {
 static void keep_alive_pings_and_gives_up(void **state) {
   struct client *client = *state;
   client->cfg.keep_alive = 1;
-  client->options.pingresp_timeout_ms = 50;
+  client->options.pingresp_timeout_ms = 700;
   client_renew(client);
   listen_to(client);
   client_up(client);
@@ -350,6 +350,7 @@ static void the_whole_configuration_is_in_connect(void **state) {
   peer_send(client->peer, "20 02 01 00");
   mgos_mqtt_conn_connect(client->c);
   peer_done(client->peer, client->loop);
+  UNTIL(client->loop, mgos_mqtt_conn_is_connected(client->c));
   client->options.protocol_version = 3;
   client->options.will_payload = "\0\xff";
   client->options.will_payload_len = 2;

@@ -377,13 +377,15 @@ static bool acknowledge_all(struct peer *p, void *arg) {
 static void publishing_in_each_puback_does_not_recurse(void **state) {
   struct client *client = *state;
   struct chain chain;
+  int acked;
   memset(&chain, 0, sizeof(chain));
   chain.c = client->c;
   client_up(client);
   mgos_mqtt_conn_add_handler(client->c, on_ack, &chain);
   peer_run(client->peer, acknowledge_all, NULL);
   assert_int_not_equal(mgos_mqtt_conn_pub(client->c, "t", mg_mk_str("x"), 1, false), 0);
-  UNTIL(client->loop, chain.acked == MESSAGES);
+  /* Each message has a deadline, not all of them. */
+  for (acked = 0; acked < MESSAGES; acked = chain.acked) UNTIL(client->loop, chain.acked > acked);
   peer_done(client->peer, client->loop);
   assert_int_equal(chain.nested, 0);
   assert_true(chain.highest - chain.lowest < 16384);
