@@ -36,7 +36,7 @@ int main(int argc, char **argv) {
   int len = snprintf(config, sizeof(config),
                      "{\"mqtt\": {\"enable\": true, \"server\": \"127.0.0.1:1\","
                      "           \"reconnect_timeout_min\": 0.05, \"reconnect_timeout_max\": 0.1},"
-                     " \"mqtt1\": {\"enable\": true, \"server\": \"%s\"}}",
+                     " \"mqtt1\": {\"enable\": true, \"server\": \"%s\", \"reconnect_timeout_min\": 0.05}}",
                      argc > 1 ? argv[1] : "127.0.0.1:1883");
 
   if (len >= (int) sizeof(config) || !mgos_sys_config_load_json(config, (size_t) len, error, sizeof(error))) {

@@ -130,7 +130,7 @@ static bool publish_lines(struct publisher *p, bool ended) {
     }
     at += len + (feed != NULL);
   }
-  memmove(p->input, p->input + at, p->len - at);
+  if (at > 0) memmove(p->input, p->input + at, p->len - at);
   p->len -= at;
   return all;
 }

@@ -7,7 +7,7 @@
 # with it. The word @SERVER@ in arguments becomes 127.0.0.1:<port>, @PORT@ its port, and @DIR@ the
 # directory; the same are in $MQTT_SERVER, $MQTT_PORT and $MQTT_DIR. Without `allow_anonymous` in a -c
 # line everybody may connect. The server is ended by its process id when the command ended, when this
-# script is told to end, and also when it is killed.
+# script is told to end, and on Linux also when it is killed (only the directory is then left).
 set -euo pipefail
 PATH=$PATH:/usr/sbin:/sbin # where Debian puts mosquitto
 

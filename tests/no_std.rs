@@ -35,11 +35,13 @@ fn names_nothing_of_the_outside() {
         source_files(&Path::new(ROOT).join(room), &mut files);
     }
     assert!(files.len() > 10, "only {} files found", files.len());
-    // What the rooms stand on.
-    files.extend(["src/error.rs", "src/time.rs"].map(|file| Path::new(ROOT).join(file)));
+    let below = ["src/error.rs", "src/time.rs"].map(|file| Path::new(ROOT).join(file));
+    files.extend_from_slice(&below);
     let mut found = String::new();
     for file in &files {
         let text = fs::read_to_string(file).expect("a source file can be read");
+        // What the rooms stand on talks of sockets and threads, and may.
+        let forbidden = if below.contains(file) { &forbidden[..2] } else { &forbidden[..] };
         for (number, line) in text.lines().enumerate() {
             // What a comment says is no dependency.
             let code = line.split("//").next().unwrap_or_default();

@@ -73,6 +73,12 @@ case ${1:?} in
       run app/app_mgos_mqtt ${choice#*:}
     done
     ;;
+  examples) # c_examples/ alone, as somebody would build a copy of it
+    install_moved
+    "$CMAKE" -S "$SOURCE/c_examples" -B examples -DCMAKE_PREFIX_PATH="$PREFIX" -DCMAKE_C_COMPILER="$CC" -DCMAKE_BUILD_TYPE="$CONFIG"
+    "$CMAKE" --build examples
+    (cd examples && ctest --output-on-failure -R 'version|publish')
+    ;;
   add_subdirectory | fetch_content)
     features=(capi) # the others are the default ones there
     consume "$1" -DSOURCE="$SOURCE" -DMGOS_MQTT_CARGO_TARGET_DIR="$CARGO_DIR"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Is what README.md shows true? tests/readme.sh <part>; ctest sets what it is told through the environment.
 set -euo pipefail
-: "${SOURCE:?}" "${LIB:?}" "${WORK:?}" "${CC:?}" "${CFLAGS?}"
+: "${CONFIG?}" "${SOURCE:?}" "${LIB:?}" "${WORK:?}" "${CC:?}" "${CFLAGS?}"
 mkdir -p "$WORK"
 
 fail() {
@@ -11,9 +11,9 @@ fail() {
 # The block of README.md that begins with ```$1 and has a line with $2.
 block() {
   awk -v fence="\`\`\`$1" -v mark="$2" '
-    $0 == fence { inside = 1; text = ""; found = 0; next }
-    inside && $0 == "```" { if (found) { printf "%s", text; exit } inside = 0 }
-    inside { text = text $0 "\n"; if (index($0, mark)) found = 1 }' "$SOURCE/README.md"
+    /^```/ && !open { open = 1; wanted = $0 == fence; text = ""; found = 0; next }
+    /^```/ { open = 0; if (wanted && found) { printf "%s", text; exit } next }
+    { text = text $0 "\n"; if (index($0, mark)) found = 1 }' "$SOURCE/README.md"
 }
 
 case ${1:?} in
@@ -36,6 +36,27 @@ case ${1:?} in
     grep -E '^== |^demo: ' "$WORK/demo" >"$WORK/shown"
     sed -n 's/^heading "\(.*\)"$/== \1/p; s/^echo "\(demo: .*\)"$/\1/p' "$SOURCE/scripts/demo.sh" >"$WORK/printed"
     diff -u "$WORK/shown" "$WORK/printed" || fail "README.md does not show what scripts/demo.sh prints"
+    ;;
+  size) # the numbers of the size table, of this build and on the machine it is about, within a tenth
+    case "$CONFIG:$(uname -sm):$(rustc --version)" in
+      "Release:Linux x86_64:rustc 1.95."*) column=2 ;;
+      "MinSizeRel:Linux x86_64:rustc 1.95."*) column=3 ;;
+      *) echo "readme: no numbers for this build"; exit 77 ;;
+    esac
+    shown() { awk -F'|' -v row="$1" -v column=$((column + 1)) 'index($2, row) { print $column + 0; exit }' "$SOURCE/README.md"; }
+    near() { # near ROW BYTES
+      local kib=$((($2 + 512) / 1024)) said
+      said=$(shown "$1")
+      [ "$((said * 10))" -ge "$((kib * 9))" ] && [ "$((said * 10))" -le "$((kib * 11))" ] ||
+        fail "$1: README.md says $said KiB, it has $kib"
+    }
+    block c "int main" >"$WORK/size.c"
+    "$CC" -std=c99 -I"$SOURCE/include" "$WORK/size.c" "$LIB/libmgos_mqtt.a" -lgcc_s -lutil -lrt -lpthread -lm -ldl -lc \
+      -Wl,--gc-sections -s -o "$WORK/size"
+    strip -o "$WORK/size.so" "$LIB/libmgos_mqtt.so"
+    near "shared library, stripped" "$(stat -c %s "$WORK/size.so")"
+    near "static library, as installed" "$(stat -c %s "$LIB/libmgos_mqtt.a")"
+    near "the program above" "$(stat -c %s "$WORK/size")"
     ;;
   *) fail "no part '$1'" ;;
 esac

@@ -9,7 +9,7 @@ use super::handle::{Handle, LoopHandle};
 use super::mgos_config::mgos_config_mqtt;
 use super::mgos_mqtt_conn::{create, mgos_mqtt_conn};
 use super::mgos_mqtt_loop::mgos_mqtt_loop;
-use super::profiles::fixed;
+use super::profiles::{check, fixed};
 use crate::client::ProfileSource;
 use crate::config::{
     Backoff, OnSessionLoss, Overflow, Profile, Protocol, Resubscribe, Secret, Settings, TlsOptions, Will,
@@ -218,7 +218,7 @@ unsafe fn read(options: *const mgos_mqtt_options) -> Result<(Vec<ProfileSource>,
         let mut profile = unsafe { fixed(cfg) }?;
         // SAFETY: the caller promises what the options point to.
         unsafe { extend(&mut profile, &*cfg, &options) }?;
-        profile.validate().map_err(super::boundary::config_code)?;
+        check(&profile)?;
         profiles.push(ProfileSource::Fixed(Arc::new(profile)));
     }
     Ok((profiles, settings))

@@ -23,9 +23,20 @@ pub(super) fn live(section: SectionId) -> ProfileSource {
 pub(super) unsafe fn source(cfg: *const mgos_config_mqtt) -> Result<ProfileSource, Code> {
     match system::is_sys_pointer(cfg) {
         Some(section) => Ok(live(section)),
-        // SAFETY: promised by the caller.
-        None => Ok(ProfileSource::Fixed(Arc::new(unsafe { fixed(cfg) }?))),
+        None => {
+            // SAFETY: promised by the caller.
+            let profile = unsafe { fixed(cfg) }?;
+            check(&profile)?;
+            Ok(ProfileSource::Fixed(Arc::new(profile)))
+        }
     }
+}
+
+/// Refuses what no connection can be made with. A client id may still come from the device's.
+pub(super) fn check(profile: &Profile) -> Result<(), Code> {
+    let mut named = profile.clone();
+    named.name_client(Some("device"));
+    named.validate().map_err(config_code)
 }
 
 /// A copy of a C configuration.

@@ -331,8 +331,9 @@ impl Conn {
         if !st.wanted || st.freed || st.broken {
             return;
         }
-        if let Some(back) = st.fail_back_from.take()
-            && !st.at_once
+        // With `at_once` the attempt at the main server is still to come.
+        if !st.at_once
+            && let Some(back) = st.fail_back_from.take()
         {
             // The main server is still not there: return to the one that worked.
             st.reconnect.select(back);

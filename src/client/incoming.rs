@@ -44,8 +44,12 @@ impl Conn {
             {
                 return st;
             }
-            if !st.partial.is_empty() && st.large_packet().is_some_and(|total| total > room) {
-                match self.read_large(st, turn) {
+            if budget == 0 {
+                turn.again();
+                return st;
+            }
+            if let Some(total) = st.large_packet(room) {
+                match self.read_large(st, turn, total, &mut budget) {
                     (back, true) => st = back,
                     (back, false) => return back,
                 }
@@ -92,10 +96,6 @@ impl Conn {
                 return st;
             }
             budget = budget.saturating_sub(n);
-            if budget == 0 {
-                turn.again();
-                return st;
-            }
         }
     }
 
@@ -105,17 +105,21 @@ impl Conn {
         &'a self,
         mut st: MutexGuard<'a, State>,
         turn: &mut Turn<'_>,
+        total: usize,
+        budget: &mut usize,
     ) -> (MutexGuard<'a, State>, bool) {
-        let total = st.large_packet().unwrap_or(0);
         let have = st.partial.len();
         if st.partial.try_reserve_exact(total + 1 - have).is_err() {
             let report = st.failure_report(&Failure::out_of_memory());
             return (self.link_down(st, turn, report), false);
         }
         let state = &mut *st;
-        state.partial.resize(total, 0);
+        // Only as much is made ready as this turn may read: what is not read would be filled for nothing,
+        // again and again.
+        let until = total.min(have + *budget);
+        state.partial.resize(until, 0);
         let Link::Open(transport) = &mut state.link else { return (st, false) };
-        let outcome = transport.read(&mut state.partial[have..total]);
+        let outcome = transport.read(&mut state.partial[have..until]);
         let n = *outcome.as_ref().unwrap_or(&0);
         st.partial.truncate(have + n);
         match outcome {
@@ -135,6 +139,7 @@ impl Conn {
             }
         }
         st.session.received(turn.now);
+        *budget -= n;
         if st.partial.len() < total {
             return (st, true);
         }
@@ -356,11 +361,13 @@ impl Conn {
 }
 
 impl State {
-    /// The total size of the packet that `partial` begins, if that much is known.
-    fn large_packet(&self) -> Option<usize> {
-        // One over the limit is not collected: the session skips it.
-        let limit = self.session.limits().max_incoming;
-        let header = Header::parse(&self.partial).ok().flatten()?;
-        Some(header.total()).filter(|total| *total <= limit)
+    /// The total size of the packet that `partial` begins, if it does not fit the loop's buffer, which has
+    /// `room` for what is read.
+    fn large_packet(&self, room: usize) -> Option<usize> {
+        let total = Header::parse(&self.partial).ok().flatten()?.total();
+        // One over the limit is not collected: the session skips it. But if the limit was lowered meanwhile,
+        // what was collected is too much for the buffer already.
+        let collect = total <= self.session.limits().max_incoming || self.partial.len() >= room;
+        (total > room && collect).then_some(total)
     }
 }

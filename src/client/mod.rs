@@ -357,6 +357,9 @@ impl Conn {
         st.reconnect.select(0);
         let limits = session_limits(&st.settings, &snapshot);
         st.session.set_limits(limits);
+        // What is published from now on goes out under the new profile; the rest of it comes with the next
+        // attempt.
+        Arc::make_mut(&mut st.profile).max_qos = snapshot.max_qos;
         if let Link::Waiting(_) = st.link {
             // The next attempt takes the new profile, at once.
             st.at_once = true;

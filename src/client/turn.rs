@@ -78,6 +78,7 @@ impl Conn {
             if st.unread && st.closing.is_none() {
                 st = self.read(st, turn);
             }
+            st = self.session_timer(st, turn);
             // "At once" is before what a handler published, and before the acknowledgement of its message.
             if st.closing.is_none_or(|c| c.graceful) {
                 st = self.write(st, turn);
@@ -94,24 +95,20 @@ impl Conn {
         st
     }
 
-    /// Timers of the link and of the application.
+    /// Timers of the application and of the policy.
     fn timers<'a>(&'a self, mut st: MutexGuard<'a, State>, turn: &mut Turn<'_>) -> MutexGuard<'a, State> {
         let now = turn.now;
         if st.timer_at.is_some_and(|at| at <= now) {
             st.timer_at = None;
             st = self.tell(st, |h, called| h.connection(Kind::Timer, called), &Event::Timer);
         }
-        if matches!(st.link, Link::Open(_)) && st.session.deadline().is_some_and(|at| at <= now) {
-            match st.session.timeout(now) {
-                Ok(()) => st.give_memory_back(),
-                Err(failure) => {
-                    let report = st.failure_report(&failure);
-                    st = self.link_down(st, turn, report);
-                }
-            }
-        }
         if st.fail_back_at.is_some_and(|at| at <= now) {
             st.fail_back_at = None;
+            if !st.main_is_enabled() {
+                st.fail_back_at =
+                    Some(now + st.settings.fail_back).filter(|_| st.settings.fail_back > Span::ZERO);
+                return st;
+            }
             st.fail_back_from = Some(st.reconnect.active());
             st.reconnect.select(0);
             self.note(&mut st, Level::Info, "trying the main server again".into());
@@ -119,6 +116,28 @@ impl Conn {
             st.at_once = true;
             st.closing = Some(super::Closing { code: Code::Reconfigured, graceful: true, by: None });
             st = self.close_if_asked(st, turn);
+        }
+        st
+    }
+
+    /// The session's own time: keep-alive, and CONNACK. To be looked at after what the server sent was read: who
+    /// drives the loop may come late, and the answer may have come in time.
+    fn session_timer<'a>(
+        &'a self,
+        mut st: MutexGuard<'a, State>,
+        turn: &mut Turn<'_>,
+    ) -> MutexGuard<'a, State> {
+        if matches!(st.link, Link::Open(_))
+            && st.closing.is_none()
+            && st.session.deadline().is_some_and(|at| at <= turn.now)
+        {
+            match st.session.timeout(turn.now) {
+                Ok(()) => st.give_memory_back(),
+                Err(failure) => {
+                    let report = st.failure_report(&failure);
+                    st = self.link_down(st, turn, report);
+                }
+            }
         }
         st
     }
@@ -288,6 +307,10 @@ impl Conn {
 }
 
 impl State {
+    fn main_is_enabled(&self) -> bool {
+        matches!(self.profiles.first().map(|main| main.snapshot()), Some(Ok(main)) if main.enable)
+    }
+
     /// The keep-alive timer came, so little is going on: buffers that bursts needed are not needed now.
     fn give_memory_back(&mut self) {
         if self.partial.is_empty() {

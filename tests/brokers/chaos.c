@@ -118,7 +118,9 @@ int main(void) {
   struct mosquitto broker;
   setvbuf(stdout, NULL, _IOLBF, 0);
   printf("chaos: seed %llu, %d s\n", (unsigned long long) seed, seconds);
-  if (!mosquitto_start(&broker, "max_queued_messages 0\n")) {
+  /* No limit in flight: mosquitto 2.0.11 lets a new message overtake those that wait for room there, about
+   * once in ten thousand. */
+  if (!mosquitto_start(&broker, "max_queued_messages 0\nmax_inflight_messages 0\n")) {
     printf("mosquitto does not start; is it installed?\nchaos: 0 passed, 1 failed\n");
     return 1;
   }

@@ -165,6 +165,21 @@ static void begin_cut(struct proxy *proxy, struct link *link) {
   }
 }
 
+/* Logs and counts the next `len` bytes of a direction. */
+static void observe(struct proxy *proxy, const struct link *link, struct pipe_half *half, size_t len,
+                    const char *how) {
+  char prefix[64];
+  unsigned pings = half->trace.counts[12];
+  snprintf(prefix, sizeof(prefix), "%lld link %u %s%s", (long long) now_ms(), link->number,
+           half == &link->up ? ">" : "<", how);
+  trace_bytes(&half->trace, half->bytes + half->end, len, proxy->log, prefix);
+  if (half->trace.counts[12] != pings) {
+    pthread_mutex_lock(&proxy->lock);
+    proxy->counts.pings += half->trace.counts[12] - pings;
+    pthread_mutex_unlock(&proxy->lock);
+  }
+}
+
 /* Moves bytes in one direction. False when the link is gone. */
 static bool forward(struct proxy *proxy, struct link *link, struct pipe_half *half, short from, short to) {
   bool up = half == &link->up;
@@ -184,6 +199,7 @@ static bool forward(struct proxy *proxy, struct link *link, struct pipe_half *ha
     }
     if (n > 0 && link->phase == HALF && link->cut == (up ? CUT_HALF_UP : CUT_HALF_DOWN)) {
       size_t part = half->end + below(proxy, (uint32_t) n);
+      observe(proxy, link, half, part - half->end, "");
       while (half->start < part) {
         ssize_t written = send(half->to, half->bytes + half->start, part - half->start, MSG_NOSIGNAL);
         if (written <= 0) break;
@@ -193,16 +209,7 @@ static bool forward(struct proxy *proxy, struct link *link, struct pipe_half *ha
       return false;
     }
     if (n > 0) {
-      char prefix[64];
-      snprintf(prefix, sizeof(prefix), "%lld link %u %s%s", (long long) now_ms(), link->number,
-               up ? ">" : "<", deaf ? " swallowed" : "");
-      unsigned pings = half->trace.counts[12];
-      trace_bytes(&half->trace, half->bytes + half->end, (size_t) n, proxy->log, prefix);
-      if (half->trace.counts[12] != pings) {
-        pthread_mutex_lock(&proxy->lock);
-        proxy->counts.pings += half->trace.counts[12] - pings;
-        pthread_mutex_unlock(&proxy->lock);
-      }
+      observe(proxy, link, half, (size_t) n, deaf ? " swallowed" : "");
       if (!deaf) half->end += (size_t) n;
     }
   }

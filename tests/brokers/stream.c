@@ -32,6 +32,10 @@ void stream_arrived(struct stream *stream, int number) {
     } else {
       /* Counted once; the order is looked at from there on. */
       stream->misordered++;
+      if (getenv("VERBOSE") != NULL) {
+        fprintf(stderr, "%lld %s: %d came instead of %d\n", (long long) now_ms(), stream->topic, number,
+                stream->next);
+      }
       stream->next = number + 1;
     }
   }

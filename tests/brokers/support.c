@@ -58,18 +58,25 @@ static struct sockaddr_in loopback(int port) {
   return address;
 }
 
-int free_port(void) {
-  struct sockaddr_in address = loopback(0);
-  socklen_t len = sizeof(address);
-  int port = 0;
+static bool is_free(int port) {
+  struct sockaddr_in address = loopback(port);
   int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (fd < 0) return 0;
-  if (bind(fd, (struct sockaddr *) &address, sizeof(address)) == 0 &&
-      getsockname(fd, (struct sockaddr *) &address, &len) == 0) {
-    port = ntohs(address.sin_port);
-  }
+  if (fd < 0) return false;
+  bool bound = bind(fd, (struct sockaddr *) &address, sizeof(address)) == 0;
   close(fd);
-  return port;
+  return bound;
+}
+
+/* Not one that the system chooses: it gives those to outgoing connections as well, and a broker that is
+ * killed and comes back would find its port taken, perhaps by the very client that tries to connect to it. */
+int free_port(void) {
+  static struct chance chance;
+  if (chance.state == 0) chance.state = (uint64_t) getpid() << 32 ^ (uint64_t) time(NULL);
+  for (int attempt = 0; attempt < 1000; attempt++) {
+    int port = 15000 + (int) chance_below(&chance, 17000);
+    if (is_free(port)) return port;
+  }
+  return 0;
 }
 
 int connect_to(int port) {

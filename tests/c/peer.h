@@ -3,19 +3,20 @@
  * bytes, in a thread of the test's own process.
  *
  * A script is written in order, from the thread of the test. Each call adds a step and returns at once; the
- * peer's thread takes them one after the other, each within a deadline; peer_done() drives the client until all
- * of them are done, and fails the test with file, line and a hex dump if one did not come true:
+ * peer's thread takes them one after the other, each within a deadline; peer_done() drives the client until
+ * all of them are done, and fails the test with file, line and a hex dump if one did not come true:
  *
  *     peer_accept(p);
  *     peer_expect(p, "10 @ ='MQTT' 04 02 003c ='%s'", client_id);
  *     peer_send(p, "20 02 00 00");
  *     peer_done(p, loop);
  *
- * Patterns (after printf has filled in the %): pairs of hexadecimal digits; 'text' in quotes; ='text' with its
- * length in two bytes before it, as MQTT writes strings; @ for the remaining length of what follows, up to
- * the end or a `;`; ?? for any byte, where bytes are expected. White space is for the reader.
+ * Patterns (after printf has filled in the %): pairs of hexadecimal digits; 'text' in quotes; ='text' with
+ * its length in two bytes before it, as MQTT writes strings; @ for the remaining length of what follows, up
+ * to the end or a `;`; ?? for any byte, where bytes are expected. White space is for the reader.
  *
- * Nothing that arrives is skipped: what the script did not expect makes the next step fail, or the end of the test.
+ * Nothing that arrives is skipped: what the script did not expect makes the next step fail, or the end of the
+ * test.
  */
 #ifndef MGOS_TEST_PEER_H
 #define MGOS_TEST_PEER_H
@@ -34,12 +35,12 @@ struct peer;
 
 /* A packet that came, taken apart as far as tests need it. */
 struct peer_packet {
-  int type;          /* MG_MQTT_CMD_* */
-  int flags;         /* the low four bits of its first byte */
-  uint16_t id;       /* the packet id, 0 if it has none */
-  char topic[256];   /* PUBLISH: its topic, cut */
-  size_t body_len;   /* bytes after the fixed header */
-  const unsigned char *body;  /* all of them; valid until the next packet */
+  int type;                  /* MG_MQTT_CMD_* */
+  int flags;                 /* the low four bits of its first byte */
+  uint16_t id;               /* the packet id, 0 if it has none */
+  char topic[256];           /* PUBLISH: its topic, cut */
+  size_t body_len;           /* bytes after the fixed header */
+  const unsigned char *body; /* all of them; valid until the next packet */
 };
 
 enum peer_step {
@@ -86,9 +87,9 @@ void peer_add_run(struct peer *p, const char *file, int line, peer_fn fn, void *
 #define peer_take(p, type, out) peer_add_take(p, __FILE__, __LINE__, type, out)
 /* Runs a function as a step. */
 #define peer_run(p, fn, arg) peer_add_run(p, __FILE__, __LINE__, fn, arg)
-/* Is a small server from here on, for any number of connections one after the other: answers everything, sends the
-   messages of a client back to it as QoS 0, and after each CONNACK a QoS 0 and a QoS 2 message to "greeting". A message
-   to "hang up" closes the connection. Until peer_serve_end(). */
+/* Is a small server from here on, for any number of connections one after the other: answers everything,
+   sends the messages of a client back to it as QoS 0, and after each CONNACK a QoS 0 and a QoS 2 message to
+   "greeting". A message to "hang up" closes the connection. Until peer_serve_end(). */
 #define peer_serve(p) peer_add(p, PEER_SERVE, __FILE__, __LINE__, NULL)
 void peer_serve_end(struct peer *p);
 /* Expects that the client closes its side and sent nothing before; then closes too. */
@@ -103,11 +104,11 @@ bool peer_packet(struct peer *p, struct peer_packet *packet);
 bool peer_write(struct peer *p, const void *bytes, size_t len);
 
 /* Accepts, takes any CONNECT, and answers with CONNACK. */
-#define peer_greet(p)                                   \
-  do {                                                  \
-    peer_accept(p);                                     \
-    peer_take(p, MG_MQTT_CMD_CONNECT, NULL);            \
-    peer_send(p, "20 02 00 00");                        \
+#define peer_greet(p)                        \
+  do {                                       \
+    peer_accept(p);                          \
+    peer_take(p, MG_MQTT_CMD_CONNECT, NULL); \
+    peer_send(p, "20 02 00 00");             \
   } while (0)
 
 /* Drives the loop until the script is done; fails the test if it cannot be. */
@@ -120,13 +121,13 @@ long long test_now_ms(void);
 void test_failed(const char *file, int line, const char *what);
 
 /* Drives the loop until a condition holds; fails the test if it never does. */
-#define UNTIL(loop, condition)                                                          \
-  do {                                                                                  \
-    long long until_ = test_now_ms() + TEST_DEADLINE_MS;                                \
-    while (!(condition)) {                                                              \
+#define UNTIL(loop, condition)                                                           \
+  do {                                                                                   \
+    long long until_ = test_now_ms() + TEST_DEADLINE_MS;                                 \
+    while (!(condition)) {                                                               \
       if (test_now_ms() > until_) test_failed(__FILE__, __LINE__, "never: " #condition); \
-      mgos_mqtt_loop_poll(loop, 5);                                                     \
-    }                                                                                   \
+      mgos_mqtt_loop_poll(loop, 5);                                                      \
+    }                                                                                    \
   } while (0)
 
 /* A client, its own loop and its peer: what most tests start with. */
@@ -156,8 +157,8 @@ void trace(struct client *client, const char *format, ...);
 #define expect_trace(client, expected) trace_is(client, expected, __FILE__, __LINE__)
 void trace_is(struct client *client, const char *expected, const char *file, int line);
 
-/* A round trip to the peer and back, after which everything that was sent before has been handled: the peer sends
-   a QoS 0 message, and this returns when a handler of the connection got it. */
+/* A round trip to the peer and back, after which everything that was sent before has been handled: the peer
+   sends a QoS 0 message, and this returns when a handler of the connection got it. */
 #define settle(client) settle_at(client, __FILE__, __LINE__)
 void settle_at(struct client *client, const char *file, int line);
 

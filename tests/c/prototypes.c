@@ -1,7 +1,8 @@
 /*
- * The declarations of mgos_mqtt.h and mgos_mqtt_conn.h of Mongoose OS, and those of the functions that it exports
- * without a header, once more beside this library's headers: a compiler refuses two that differ. The program that
- * is linked from it proves that they are there. All but the two internal mgos_mqtt_ev() and mgos_mqtt_ws_ev().
+ * The declarations of mgos_mqtt.h and mgos_mqtt_conn.h of Mongoose OS, and those of the functions that it
+ * exports without a header, once more beside this library's headers: a compiler refuses two that differ. The
+ * program that is linked from it proves that they are there. All but the two internal mgos_mqtt_ev() and
+ * mgos_mqtt_ws_ev().
  *
  * Compiled as C99, C11, C23, C++11 and C++20.
  */
@@ -41,7 +42,8 @@ void mgos_mqtt_conn_set_connect_fn(struct mgos_mqtt_conn *c, mgos_mqtt_connect_f
 bool mgos_mqtt_conn_connect(struct mgos_mqtt_conn *c);
 void mgos_mqtt_conn_disconnect(struct mgos_mqtt_conn *c);
 bool mgos_mqtt_conn_is_connected(struct mgos_mqtt_conn *c);
-uint16_t mgos_mqtt_conn_pub(struct mgos_mqtt_conn *c, const char *topic, struct mg_str msg, int qos, bool retain);
+uint16_t mgos_mqtt_conn_pub(struct mgos_mqtt_conn *c, const char *topic, struct mg_str msg, int qos,
+                            bool retain);
 uint16_t mgos_mqtt_conn_pubv(struct mgos_mqtt_conn *c, const char *topic, int qos, bool retain,
                              const char *json_fmt, va_list ap);
 uint16_t mgos_mqtt_conn_pubf(struct mgos_mqtt_conn *c, const char *topic, int qos, bool retain,
@@ -57,7 +59,8 @@ bool mgos_mqtt_conn_set_config(struct mgos_mqtt_conn *c, const struct mgos_confi
 bool mgos_mqtt_init(void);
 uint16_t mgos_mqtt_conn_get_packet_id(struct mgos_mqtt_conn *c);
 struct mg_connection *mgos_mqtt_conn_nc(struct mgos_mqtt_conn *c);
-void mgos_mqtt_conn_sub_s(struct mgos_mqtt_conn *c, struct mg_str topic, int qos, mg_event_handler_t h, void *ud);
+void mgos_mqtt_conn_sub_s(struct mgos_mqtt_conn *c, struct mg_str topic, int qos, mg_event_handler_t h,
+                          void *ud);
 void mgos_mqtt_conn_reconnect(struct mgos_mqtt_conn *c);
 
 #ifdef __cplusplus
@@ -75,8 +78,8 @@ static void message_handler(struct mg_connection *nc, const char *topic, int top
   (void) nc, (void) topic, (void) topic_len, (void) msg, (void) msg_len, (void) ud;
 }
 
-static void connect_fn(struct mg_connection *nc, const char *client_id, struct mg_send_mqtt_handshake_opts *opts,
-                       void *fn_arg) {
+static void connect_fn(struct mg_connection *nc, const char *client_id,
+                       struct mg_send_mqtt_handshake_opts *opts, void *fn_arg) {
   (void) nc, (void) client_id, (void) opts, (void) fn_arg;
 }
 

@@ -1,6 +1,6 @@
 /*
- * What callers get wrong: NULL for every pointer of every function, values out of range, topics and addresses that
- * are none. Each ends in its error, nothing crashes, and nothing of it is sent.
+ * What callers get wrong: NULL for every pointer of every function, values out of range, topics and addresses
+ * that are none. Each ends in its error, nothing crashes, and nothing of it is sent.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -29,7 +29,8 @@ static void check_error(const char *call, int expected, int line) {
   char text[256];
   int error = mgos_mqtt_last_error();
   if (error != expected) {
-    print_error("%d: %s: %s instead of %s\n", line, call, mgos_mqtt_error_name(error), mgos_mqtt_error_name(expected));
+    print_error("%d: %s: %s instead of %s\n", line, call, mgos_mqtt_error_name(error),
+                mgos_mqtt_error_name(expected));
     wrong++;
   }
   mgos_mqtt_last_error_text(text, sizeof(text));
@@ -45,18 +46,19 @@ static void check_result(const char *call, bool fine, int line) {
   wrong++;
 }
 
-/* Calls a function and expects an error; the same with a look at what it returned; and one whose result is all. */
-#define REFUSED(name, code, ...)                    \
-  do {                                              \
-    note_call(#name);                               \
-    (void) name(__VA_ARGS__);                       \
+/* Calls a function and expects an error; the same with a look at what it returned; and one whose result is
+ * all. */
+#define REFUSED(name, code, ...)                             \
+  do {                                                       \
+    note_call(#name);                                        \
+    (void) name(__VA_ARGS__);                                \
     check_error(#name "(" #__VA_ARGS__ ")", code, __LINE__); \
   } while (0)
 #define NULLS(name, ...) REFUSED(name, MGOS_MQTT_NULL_ARGUMENT, __VA_ARGS__)
-#define HOLDS(name, condition)                       \
-  do {                                               \
-    note_call(#name);                                \
-    check_result(#condition, condition, __LINE__);   \
+#define HOLDS(name, condition)                     \
+  do {                                             \
+    note_call(#name);                              \
+    check_result(#condition, condition, __LINE__); \
   } while (0)
 #define NO_POINTERS(name) note_call(#name)
 
@@ -68,8 +70,8 @@ static void on_library_event(struct mgos_mqtt_conn *c, const struct mgos_mqtt_ev
   (void) c, (void) ev, (void) ud;
 }
 
-static void on_message(struct mg_connection *nc, const char *topic, int topic_len, const char *msg, int msg_len,
-                       void *ud) {
+static void on_message(struct mg_connection *nc, const char *topic, int topic_len, const char *msg,
+                       int msg_len, void *ud) {
   (void) nc, (void) topic, (void) topic_len, (void) msg, (void) msg_len, (void) ud;
 }
 
@@ -163,9 +165,12 @@ static void null_for_connections(struct client *client) {
   NULLS(mgos_mqtt_conn_pubf, NULL, "t", 0, false, "x");
   NULLS(mgos_mqtt_conn_pubf, c, NULL, 0, false, "x");
   NULLS(mgos_mqtt_conn_pubf, c, "t", 0, false, null_text);
-  HOLDS(mgos_mqtt_conn_pubv, conn_pubv(NULL, "t", "x") == 0 && mgos_mqtt_last_error() == MGOS_MQTT_NULL_ARGUMENT);
-  HOLDS(mgos_mqtt_conn_pubv, conn_pubv(c, NULL, "x") == 0 && mgos_mqtt_last_error() == MGOS_MQTT_NULL_ARGUMENT);
-  HOLDS(mgos_mqtt_conn_pubv, conn_pubv(c, "t", null_text) == 0 && mgos_mqtt_last_error() == MGOS_MQTT_NULL_ARGUMENT);
+  HOLDS(mgos_mqtt_conn_pubv,
+        conn_pubv(NULL, "t", "x") == 0 && mgos_mqtt_last_error() == MGOS_MQTT_NULL_ARGUMENT);
+  HOLDS(mgos_mqtt_conn_pubv,
+        conn_pubv(c, NULL, "x") == 0 && mgos_mqtt_last_error() == MGOS_MQTT_NULL_ARGUMENT);
+  HOLDS(mgos_mqtt_conn_pubv,
+        conn_pubv(c, "t", null_text) == 0 && mgos_mqtt_last_error() == MGOS_MQTT_NULL_ARGUMENT);
   NULLS(mgos_mqtt_conn_sub, NULL, "t", 0, on_event, NULL);
   NULLS(mgos_mqtt_conn_sub, c, NULL, 0, on_event, NULL);
   NULLS(mgos_mqtt_conn_sub, c, "t", 0, NULL, NULL);
@@ -363,7 +368,8 @@ static void null_for_configurations(struct client *client) {
         (mgos_sys_config_set_debug_stdout_topic(NULL), mgos_mqtt_last_error() == 0));
   HOLDS(mgos_sys_config_set_debug_stderr_topic,
         (mgos_sys_config_set_debug_stderr_topic(NULL), mgos_mqtt_last_error() == 0));
-  HOLDS(mgos_sys_config_write_string, (mgos_sys_config_write_string(0, 1, NULL), mgos_mqtt_last_error() == 0));
+  HOLDS(mgos_sys_config_write_string,
+        (mgos_sys_config_write_string(0, 1, NULL), mgos_mqtt_last_error() == 0));
   /* Sections and fields that do not exist, and fields of another type. */
   HOLDS(mgos_sys_config_read_string, mgos_sys_config_read_string(7, 1) == NULL);
   HOLDS(mgos_sys_config_read_string, mgos_sys_config_read_string(0, -1) == NULL);
@@ -373,14 +379,16 @@ static void null_for_configurations(struct client *client) {
   HOLDS(mgos_sys_config_default_string, mgos_sys_config_default_string(99) == NULL);
   HOLDS(mgos_sys_config_default_int, mgos_sys_config_default_int(-1) == 0);
   HOLDS(mgos_sys_config_default_double, mgos_sys_config_default_double(0) == 0);
-  HOLDS(mgos_sys_config_write_string, (mgos_sys_config_write_string(0, 99, "x"), mgos_mqtt_last_error() != 0));
+  HOLDS(mgos_sys_config_write_string,
+        (mgos_sys_config_write_string(0, 99, "x"), mgos_mqtt_last_error() != 0));
   HOLDS(mgos_sys_config_write_int, (mgos_sys_config_write_int(9, 0, 1), mgos_mqtt_last_error() != 0));
   HOLDS(mgos_sys_config_write_double, (mgos_sys_config_write_double(0, 0, 1), mgos_mqtt_last_error() != 0));
 }
 
 static void null_for_json(void) {
   char buf[8];
-  struct json_out out = JSON_OUT_BUF(buf, sizeof(buf)), nowhere = JSON_OUT_BUF(NULL, 0), file = JSON_OUT_FILE(null_file);
+  struct json_out out = JSON_OUT_BUF(buf, sizeof(buf)), nowhere = JSON_OUT_BUF(NULL, 0),
+                  file = JSON_OUT_FILE(null_file);
   HOLDS(mgos_json_printf, json_printf(NULL, "x") == -1 && json_printf(&out, null_text) == -1);
   HOLDS(mgos_json_printf, json_printf(&nowhere, "1") == 1);
   HOLDS(mgos_json_vprintf, json_vprintf_(NULL, "x") == -1 && json_vprintf_(&out, null_text) == -1);
@@ -389,7 +397,8 @@ static void null_for_json(void) {
   HOLDS(mgos_json_printf_array, json_array_(NULL, NULL, (size_t) 0, (size_t) 0, "%d") == -1);
   HOLDS(mgos_json_printf_array, json_printf_array(&out, NULL) == -1);
   HOLDS(mgos_json_printer_buf, json_printer_buf(NULL, "x", 1) == -1 && json_printer_buf(&out, NULL, 1) == -1);
-  HOLDS(mgos_json_printer_file, json_printer_file(NULL, "x", 1) == -1 && json_printer_file(&file, "x", 1) == -1);
+  HOLDS(mgos_json_printer_file,
+        json_printer_file(NULL, "x", 1) == -1 && json_printer_file(&file, "x", 1) == -1);
   HOLDS(mgos_json_escape, json_escape(NULL, "x", 1) == -1 && json_escape(&out, NULL, 1) == -1);
 }
 
@@ -466,10 +475,10 @@ static void options_out_of_range(void **state) {
   struct mgos_mqtt_options good = client->options;
   struct mgos_mqtt_options o;
   wrong = 0;
-#define BAD_OPTION(field, value, code)                                            \
-  o = good;                                                                       \
-  o.field = value;                                                                \
-  REFUSED(mgos_mqtt_conn_set_options, code, client->c, &o);                       \
+#define BAD_OPTION(field, value, code)                                                   \
+  o = good;                                                                              \
+  o.field = value;                                                                       \
+  REFUSED(mgos_mqtt_conn_set_options, code, client->c, &o);                              \
   check_result(#field, mgos_mqtt_conn_create_on(client->loop, 1, &o) == NULL, __LINE__); \
   check_error(#field, code, __LINE__)
   BAD_OPTION(size, 1, MGOS_MQTT_BAD_STRUCTURE);
@@ -514,7 +523,8 @@ static void topics_that_are_none(void **state) {
   char *longest = repeated('a', 65535), *too_long = repeated('a', 65536);
   static const char *const wildcards[] = {"+", "#", "a/+", "a/#", "a+", "a#b"};
   static const char *const bad_filters[] = {"", "a#", "#/a", "a/#/b", "a+", "+a", "a/b+/c", "##", "a/##"};
-  static const char *const bad_utf8[] = {"\xff", "a\xc0\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80", "a/\xe2\x82"};
+  static const char *const bad_utf8[] = {"\xff", "a\xc0\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80",
+                                         "a/\xe2\x82"};
   size_t i;
   client->cfg.max_queue_length = 0;
   client_renew(client);
@@ -539,7 +549,8 @@ static void topics_that_are_none(void **state) {
     names[0] = name;
     REFUSED(mgos_mqtt_conn_sub, MGOS_MQTT_BAD_FILTER, c, bad_filters[i], 0, on_event, NULL);
     REFUSED(mgos_mqtt_conn_sub_s, MGOS_MQTT_BAD_FILTER, c, mg_mk_str(bad_filters[i]), 0, on_event, NULL);
-    REFUSED(mgos_mqtt_conn_subscribe, MGOS_MQTT_BAD_FILTER, c, bad_filters[i], 0, on_library_event, NULL, NULL);
+    REFUSED(mgos_mqtt_conn_subscribe, MGOS_MQTT_BAD_FILTER, c, bad_filters[i], 0, on_library_event, NULL,
+            NULL);
     REFUSED(mgos_mqtt_conn_unsub, MGOS_MQTT_BAD_FILTER, c, bad_filters[i]);
     REFUSED(mgos_mqtt_sub, MGOS_MQTT_BAD_FILTER, bad_filters[i], on_message, NULL);
     REFUSED(mgos_mqtt_global_subscribe, MGOS_MQTT_BAD_FILTER, mg_mk_str(bad_filters[i]), on_event, NULL);
@@ -556,7 +567,8 @@ static void topics_that_are_none(void **state) {
   }
   mgos_mqtt_conn_sub_s(c, with_nul, 0, on_event, NULL);
   check_result("a filter with a NUL is refused",
-               mgos_mqtt_last_error() == MGOS_MQTT_BAD_UTF8 || mgos_mqtt_last_error() == MGOS_MQTT_BAD_FILTER, __LINE__);
+               mgos_mqtt_last_error() == MGOS_MQTT_BAD_UTF8 || mgos_mqtt_last_error() == MGOS_MQTT_BAD_FILTER,
+               __LINE__);
   assert_int_equal(wrong, 0);
   settle(client);
   /* The longest topic there is, is one. */
@@ -583,9 +595,10 @@ static void formats_that_are_none(void **state) {
 
 static void addresses_that_are_none(void **state) {
   struct client *client = *state;
-  static const char *const bad[] = {"127.0.0.1:0",  "host:65536", "host:",      ":1883",         "[::1:1883",  "[::1]x",
-                                    "[::g]:1883",   "::1:1883:x", "host:12ab",  "ftp://host",    "a b",        "1.2.3.4.5",
-                                    "host:-1",      "u@host",     "host/path",  "[]:1883",       "a..b",       "host:1883:1"};
+  static const char *const bad[] = {"127.0.0.1:0", "host:65536", "host:",      ":1883",     "[::1:1883",
+                                    "[::1]x",      "[::g]:1883", "::1:1883:x", "host:12ab", "ftp://host",
+                                    "a b",         "1.2.3.4.5",  "host:-1",    "u@host",    "host/path",
+                                    "[]:1883",     "a..b",       "host:1883:1"};
   struct mgos_config_mqtt before = client->cfg;
   size_t i;
   client_up(client);
@@ -631,17 +644,17 @@ static void configurations_that_are_none(void **state) {
   struct mgos_config_mqtt good = client->cfg, cfg;
   char *too_long = repeated('a', 65536);
   wrong = 0;
-#define BAD_CONFIG(field, value, code)                                                      \
-  cfg = good;                                                                               \
-  cfg.field = value;                                                                        \
-  check_result(#field " = " #value, mgos_mqtt_conn_create(1, &cfg) == NULL, __LINE__);      \
-  check_error(#field " = " #value, code, __LINE__);                                         \
+#define BAD_CONFIG(field, value, code)                                                 \
+  cfg = good;                                                                          \
+  cfg.field = value;                                                                   \
+  check_result(#field " = " #value, mgos_mqtt_conn_create(1, &cfg) == NULL, __LINE__); \
+  check_error(#field " = " #value, code, __LINE__);                                    \
   REFUSED(mgos_mqtt_conn_set_config, code, client->c, &cfg)
   BAD_CONFIG(client_id, too_long, MGOS_MQTT_BAD_CONFIG);
   BAD_CONFIG(client_id, "\xff", MGOS_MQTT_BAD_UTF8);
   BAD_CONFIG(user, "\xc0\x80", MGOS_MQTT_BAD_UTF8);
   BAD_CONFIG(pass, "without user", MGOS_MQTT_BAD_CONFIG);
-  BAD_CONFIG(max_qos, 3, MGOS_MQTT_BAD_QOS);
+  BAD_CONFIG(max_qos, 3, MGOS_MQTT_BAD_CONFIG);
   BAD_CONFIG(keep_alive, 65536, MGOS_MQTT_BAD_CONFIG);
   BAD_CONFIG(keep_alive, -1, MGOS_MQTT_BAD_CONFIG);
   BAD_CONFIG(recv_mbuf_limit, -1, MGOS_MQTT_BAD_CONFIG);

@@ -15,12 +15,13 @@ struct reg {
   const char *name;
   void (*also)(struct reg *reg, int ev);
   struct reg *other;
-  int freed;  /* how often the destructor ran */
+  int freed; /* how often the destructor ran */
   int calls;
   int late; /* calls after the destructor */
 };
 
-#define REG(client, name) {client, name, NULL, NULL, 0, 0, 0}
+#define REG(client, name) \
+  { client, name, NULL, NULL, 0, 0, 0 }
 
 static bool is_polled(int ev) {
   return ev == MG_EV_POLL;
@@ -63,11 +64,12 @@ static void on_library_event(struct mgos_mqtt_conn *c, const struct mgos_mqtt_ev
   if (reg->also != NULL) reg->also(reg, -1);
 }
 
-static void on_message(struct mg_connection *nc, const char *topic, int topic_len, const char *msg, int msg_len,
-                       void *ud) {
+static void on_message(struct mg_connection *nc, const char *topic, int topic_len, const char *msg,
+                       int msg_len, void *ud) {
   struct reg *reg = ud;
   (void) nc;
-  trace(reg->client, "%s:%.*s:%.*s%s", reg->name, topic_len, topic, msg_len, msg, msg[msg_len] == '\0' ? "" : "?");
+  trace(reg->client, "%s:%.*s:%.*s%s", reg->name, topic_len, topic, msg_len, msg,
+        msg[msg_len] == '\0' ? "" : "?");
 }
 
 static void give_back(void *ud) {
@@ -90,7 +92,8 @@ static bool answer_subscribes(struct peer *p, void *arg) {
   return true;
 }
 
-static void subscribe(struct client *client, const char *filter, mg_event_handler_t handler, struct reg *reg) {
+static void subscribe(struct client *client, const char *filter, mg_event_handler_t handler,
+                      struct reg *reg) {
   static int one = 1;
   mgos_mqtt_conn_sub(client->c, filter, 1, handler, reg);
   assert_int_equal(mgos_mqtt_last_error(), MGOS_MQTT_OK);
@@ -121,7 +124,8 @@ static void newest_first_over_all_filters(void **state) {
 
 static void unmatched_messages_go_to_connection_handlers(void **state) {
   struct client *client = *state;
-  struct reg sub = REG(client, "sub"), old = REG(client, "old"), lib = REG(client, "lib"), new = REG(client, "new");
+  struct reg sub = REG(client, "sub"), old = REG(client, "old"), lib = REG(client, "lib"),
+             new = REG(client, "new");
   client_up(client);
   subscribe(client, "a", on_event, &sub);
   mgos_mqtt_conn_add_handler(client->c, on_event, &old);
@@ -192,7 +196,8 @@ static void handlers_removed_during_a_dispatch_are_not_called(void **state) {
   struct client *client = *state;
   struct reg first = REG(client, "first"), second = REG(client, "second"), third = REG(client, "third");
   client_up(client);
-  assert_int_equal(mgos_mqtt_conn_on(client->c, MGOS_MQTT_EV_MESSAGE, on_library_event, &third, give_back), 0);
+  assert_int_equal(mgos_mqtt_conn_on(client->c, MGOS_MQTT_EV_MESSAGE, on_library_event, &third, give_back),
+                   0);
   assert_int_equal(mgos_mqtt_conn_add_handler_ex(client->c, on_event, &second, give_back), 0);
   mgos_mqtt_conn_add_handler(client->c, on_event, &first);
   first.also = remove_other;
@@ -245,7 +250,8 @@ static void identical_subscriptions_are_one(void **state) {
 
 static void suback_goes_to_the_subscription_or_else_to_the_connection(void **state) {
   struct client *client = *state;
-  struct reg conn = REG(client, "conn"), sub = REG(client, "sub"), all = REG(client, "all"), lib = REG(client, "lib");
+  struct reg conn = REG(client, "conn"), sub = REG(client, "sub"), all = REG(client, "all"),
+             lib = REG(client, "lib");
   struct mg_mqtt_topic_expression raw = {"raw", 0};
   client_up(client);
   mgos_mqtt_conn_add_handler(client->c, on_event, &conn);
@@ -282,7 +288,9 @@ static void puback_goes_to_matching_subscriptions_and_the_connection(void **stat
   mgos_mqtt_conn_add_handler(client->c, on_event, &conn);
   subscribe(client, "t/#", on_event, &sub);
   subscribe(client, "u", on_event, &other);
-  assert_int_equal(mgos_mqtt_conn_on(client->c, MGOS_MQTT_EV_PUBACK | MGOS_MQTT_EV_PUBCOMP, on_library_event, &lib, NULL), 0);
+  assert_int_equal(
+      mgos_mqtt_conn_on(client->c, MGOS_MQTT_EV_PUBACK | MGOS_MQTT_EV_PUBCOMP, on_library_event, &lib, NULL),
+      0);
   assert_int_equal(mgos_mqtt_conn_pub(client->c, "t/1", mg_mk_str("x"), 1, false), 3);
   peer_expect(client->peer, "32 @ ='t/1' 0003 'x'");
   peer_send(client->peer, "40 02 0003");
@@ -318,7 +326,8 @@ static void connack_then_disconnect_and_close(void **state) {
   peer_done(client->peer, client->loop);
   expect_trace(client, "lib:CONNECTING down lib:RESULT:OK up conn:CONNACK up ");
   peer_close(client->peer);
-  expect_trace(client, "conn:DISCONNECT down conn:CLOSE down lib:CLOSE:CLOSED_BY_SERVER down sub:CLOSE down ");
+  expect_trace(client,
+               "conn:DISCONNECT down conn:CLOSE down lib:CLOSE:CLOSED_BY_SERVER down sub:CLOSE down ");
   mgos_mqtt_conn_disconnect(client->c);
 }
 
@@ -355,7 +364,8 @@ static void each_attempt_has_one_result(void **state) {
   client->cfg.server = address;
   client->cfg.reconnect_timeout_min = client->cfg.reconnect_timeout_max = 3600;
   client_renew(client);
-  mgos_mqtt_conn_on(client->c, MGOS_MQTT_EV_CONNECTING | MGOS_MQTT_EV_CONNECT_RESULT, on_library_event, &lib, NULL);
+  mgos_mqtt_conn_on(client->c, MGOS_MQTT_EV_CONNECTING | MGOS_MQTT_EV_CONNECT_RESULT, on_library_event, &lib,
+                    NULL);
   mgos_mqtt_conn_connect(client->c);
   expect_trace(client, "lib:CONNECTING lib:RESULT:CONNECT_REFUSED ");
   /* While it waits there is no attempt that could end. */
@@ -430,7 +440,8 @@ static void poll_comes_in_each_round_and_from_a_tick(void **state) {
 
 static void user_data_comes_back_once(void **state) {
   struct client *client = *state;
-  struct reg conn = REG(client, "conn"), lib = REG(client, "lib"), sub = REG(client, "sub"), sub2 = REG(client, "sub2");
+  struct reg conn = REG(client, "conn"), lib = REG(client, "lib"), sub = REG(client, "sub"),
+             sub2 = REG(client, "sub2");
   struct reg rest[4] = {REG(client, "r0"), REG(client, "r1"), REG(client, "r2"), REG(client, "r3")};
   struct reg bad = REG(client, "bad"), log = REG(client, "log");
   struct mgos_mqtt_loop *loop = mgos_mqtt_loop_create();
@@ -457,13 +468,16 @@ static void user_data_comes_back_once(void **state) {
   assert_int_equal(mgos_mqtt_conn_add_handler_ex(c, NULL, &bad, give_back), MGOS_MQTT_NULL_ARGUMENT);
   assert_int_equal(mgos_mqtt_conn_add_handler_ex(NULL, on_event, &bad, give_back), MGOS_MQTT_NULL_ARGUMENT);
   assert_int_equal(mgos_mqtt_conn_on(c, MGOS_MQTT_EV_CLOSE, NULL, &bad, give_back), MGOS_MQTT_NULL_ARGUMENT);
-  assert_int_equal(mgos_mqtt_conn_on(c, 0x80000000u, on_library_event, &bad, give_back), MGOS_MQTT_BAD_ARGUMENT);
+  assert_int_equal(mgos_mqtt_conn_on(c, 0x80000000u, on_library_event, &bad, give_back),
+                   MGOS_MQTT_BAD_ARGUMENT);
   assert_int_equal(mgos_mqtt_conn_sub_ex(c, "t", 3, on_event, &bad, give_back), MGOS_MQTT_BAD_QOS);
   assert_int_equal(mgos_mqtt_conn_sub_ex(c, "t#", 0, on_event, &bad, give_back), MGOS_MQTT_BAD_FILTER);
   assert_int_equal(mgos_mqtt_conn_sub_ex(c, NULL, 0, on_event, &bad, give_back), MGOS_MQTT_NULL_ARGUMENT);
   assert_int_equal(mgos_mqtt_conn_sub_ex(c, "t", 0, NULL, &bad, give_back), MGOS_MQTT_NULL_ARGUMENT);
-  assert_int_equal(mgos_mqtt_conn_subscribe(c, "", 0, on_library_event, &bad, give_back), MGOS_MQTT_BAD_FILTER);
-  assert_int_equal(mgos_mqtt_conn_subscribe(c, "t", -1, on_library_event, &bad, give_back), MGOS_MQTT_BAD_QOS);
+  assert_int_equal(mgos_mqtt_conn_subscribe(c, "", 0, on_library_event, &bad, give_back),
+                   MGOS_MQTT_BAD_FILTER);
+  assert_int_equal(mgos_mqtt_conn_subscribe(c, "t", -1, on_library_event, &bad, give_back),
+                   MGOS_MQTT_BAD_QOS);
   assert_int_equal(mgos_mqtt_conn_subscribe(c, "t", 0, NULL, &bad, give_back), MGOS_MQTT_NULL_ARGUMENT);
   assert_int_equal(mgos_mqtt_loop_set_log(loop, 99, NULL, &bad, give_back), MGOS_MQTT_BAD_ARGUMENT);
   /* Everything else with the connection, also when it was given twice. */

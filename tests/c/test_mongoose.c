@@ -1,6 +1,6 @@
 /*
- * The functions of Mongoose 6, by the names that applications use: mg_names.txt lists them, and each is called
- * here through its #define. Those that send are compared with the bytes that arrive.
+ * The functions of Mongoose 6, by the names that applications use: mg_names.txt lists them, and each is
+ * called here through its #define. Those that send are compared with the bytes that arrive.
  */
 #include <pthread.h>
 #include <setjmp.h>
@@ -80,7 +80,8 @@ static void strings_are_searched_and_stripped(void **state) {
 }
 
 static void strings_are_copied(void **state) {
-  struct mg_str text = mg_mk_str("hello"), empty = MG_NULL_STR, copy = mg_strdup(text), ended = mg_strdup_nul(text);
+  struct mg_str text = mg_mk_str("hello"), empty = MG_NULL_STR, copy = mg_strdup(text),
+                ended = mg_strdup_nul(text);
   (void) state;
   assert_true(copy.p != text.p);
   assert_int_equal(mg_strcmp(copy, text), 0);
@@ -104,12 +105,21 @@ static void topics_match_as_mqtt_says(void **state) {
     const char *filter, *topic;
     int matches;
   } table[] = {
-      {"a/b", "a/b", 1},   {"a/b", "a/b/", 0},     {"a/b/", "a/b", 0}, {"a", "a/", 0},     {"a/+", "a", 0},
-      {"a/+", "a/", 1},    {"a/+", "a/b/", 0},     {"a/+/b", "a//b", 1}, {"+", "/a", 0},   {"+/+", "/a", 1},
-      {"/", "//", 0},      {"//", "/", 0},         {"#", "a", 1},      {"#", "$SYS/x", 0}, {"+/x", "$SYS/x", 0},
-      {"a/#", "a", 1},     {"a/#", "ab", 0},       {"#", "", 0},       {"+", "", 0},       {"", "a", 0},
-      {"a/#/b", "a/x/b", 0}, {"a#", "a#", 0},      {"a+", "a+", 0},    {"/+", "/a", 1},    {"a/#", "a/b/c", 1},
-      {"$SYS/#", "$SYS/x", 1}, {"A/b", "a/b", 0},  {"+/b/#", "a/b", 1}, {"#", "/", 1},
+      {"a/b", "a/b", 1},     {"a/b", "a/b/", 0},
+      {"a/b/", "a/b", 0},    {"a", "a/", 0},
+      {"a/+", "a", 0},       {"a/+", "a/", 1},
+      {"a/+", "a/b/", 0},    {"a/+/b", "a//b", 1},
+      {"+", "/a", 0},        {"+/+", "/a", 1},
+      {"/", "//", 0},        {"//", "/", 0},
+      {"#", "a", 1},         {"#", "$SYS/x", 0},
+      {"+/x", "$SYS/x", 0},  {"a/#", "a", 1},
+      {"a/#", "ab", 0},      {"#", "", 0},
+      {"+", "", 0},          {"", "a", 0},
+      {"a/#/b", "a/x/b", 0}, {"a#", "a#", 0},
+      {"a+", "a+", 0},       {"/+", "/a", 1},
+      {"a/#", "a/b/c", 1},   {"$SYS/#", "$SYS/x", 1},
+      {"A/b", "a/b", 0},     {"+/b/#", "a/b", 1},
+      {"#", "/", 1},
   };
   size_t i;
   (void) state;
@@ -171,8 +181,8 @@ struct hook {
   void (*answer)(struct hook *hook, struct mg_connection *nc, struct mg_send_mqtt_handshake_opts *opts);
 };
 
-static void on_connect(struct mg_connection *nc, const char *client_id, struct mg_send_mqtt_handshake_opts *opts,
-                       void *arg) {
+static void on_connect(struct mg_connection *nc, const char *client_id,
+                       struct mg_send_mqtt_handshake_opts *opts, void *arg) {
   struct hook *hook = arg;
   hook->nc = nc;
   hook->opts = *opts;
@@ -184,7 +194,8 @@ static void on_connect(struct mg_connection *nc, const char *client_id, struct m
   if (hook->answer != NULL) hook->answer(hook, nc, opts);
 }
 
-static void plain_handshake(struct hook *hook, struct mg_connection *nc, struct mg_send_mqtt_handshake_opts *opts) {
+static void plain_handshake(struct hook *hook, struct mg_connection *nc,
+                            struct mg_send_mqtt_handshake_opts *opts) {
   (void) hook;
   (void) opts;
   mg_send_mqtt_handshake(nc, "plain");
@@ -252,7 +263,8 @@ static void hook_sends_what_it_likes(void **state) {
   peer_done(client->peer, client->loop);
 }
 
-static void half_a_will(struct hook *hook, struct mg_connection *nc, struct mg_send_mqtt_handshake_opts *opts) {
+static void half_a_will(struct hook *hook, struct mg_connection *nc,
+                        struct mg_send_mqtt_handshake_opts *opts) {
   (void) hook;
   opts->flags = MG_MQTT_CLEAN_SESSION;
   opts->will_topic = "w";
@@ -300,7 +312,8 @@ static void on_result(struct mgos_mqtt_conn *c, const struct mgos_mqtt_event *ev
   trace(ud, "%s", mgos_mqtt_error_name(mgos_mqtt_event_error(ev)));
 }
 
-static void abort_hook(struct hook *hook, struct mg_connection *nc, struct mg_send_mqtt_handshake_opts *opts) {
+static void abort_hook(struct hook *hook, struct mg_connection *nc,
+                       struct mg_send_mqtt_handshake_opts *opts) {
   (void) hook;
   (void) opts;
   nc->flags |= MG_F_CLOSE_IMMEDIATELY;
@@ -583,7 +596,7 @@ static void each_message_is_acknowledged_once_after_its_handlers(void **state) {
 
 struct closer {
   struct client *client;
-  int at;               /* the event at which the flag is set */
+  int at; /* the event at which the flag is set */
   unsigned long flag;
   bool done;
 };
@@ -602,7 +615,8 @@ static void on_library_event_close(struct mgos_mqtt_conn *c, const struct mgos_m
   on_event_close(mgos_mqtt_conn_nc(c), MG_EV_MQTT_PUBLISH, NULL, ud);
 }
 
-/* Brings the event about that the flag is set at, then sees the link close as the flag says, and come back. */
+/* Brings the event about that the flag is set at, then sees the link close as the flag says, and come back.
+ */
 static void close_at(void **state, int at, unsigned long flag) {
   struct client *client = *state;
   struct closer closer = {client, at, flag, false};
@@ -657,12 +671,12 @@ static void close_at(void **state, int at, unsigned long flag) {
   assert_int_equal(mgos_mqtt_conn_nc(client->c)->flags & (MG_F_SEND_AND_CLOSE | MG_F_CLOSE_IMMEDIATELY), 0);
 }
 
-#define CLOSE_AT(event)                              \
-  static void close_hard_at_##event(void **state) {  \
-    close_at(state, event, MG_F_CLOSE_IMMEDIATELY);  \
-  }                                                  \
+#define CLOSE_AT(event)                               \
+  static void close_hard_at_##event(void **state) {   \
+    close_at(state, event, MG_F_CLOSE_IMMEDIATELY);   \
+  }                                                   \
   static void close_softly_at_##event(void **state) { \
-    close_at(state, event, MG_F_SEND_AND_CLOSE);     \
+    close_at(state, event, MG_F_SEND_AND_CLOSE);      \
   }
 CLOSE_AT(MG_EV_POLL)
 CLOSE_AT(MG_EV_TIMER)

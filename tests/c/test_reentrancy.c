@@ -38,9 +38,10 @@ enum site {
 };
 
 static const char *const site_names[SITES] = {
-    "POLL",        "TIMER",       "CONNACK",    "PUBLISH",       "PUBACK",            "PUBREC",     "PUBREL",   "PUBCOMP",
-    "SUBACK",      "UNSUBACK",    "DISCONNECT", "CLOSE",         "sub PUBLISH",       "sub SUBACK", "sub PUBACK",
-    "sub CLOSE",   "CONNECTING",  "RESULT",     "MESSAGE",       "library CLOSE",     "hook",       "log",      "destructor"};
+    "POLL",        "TIMER",         "CONNACK",    "PUBLISH",   "PUBACK",     "PUBREC",
+    "PUBREL",      "PUBCOMP",       "SUBACK",     "UNSUBACK",  "DISCONNECT", "CLOSE",
+    "sub PUBLISH", "sub SUBACK",    "sub PUBACK", "sub CLOSE", "CONNECTING", "RESULT",
+    "MESSAGE",     "library CLOSE", "hook",       "log",       "destructor"};
 
 enum action {
   DO_PUBLISH,
@@ -58,8 +59,8 @@ enum action {
   ACTIONS
 };
 
-static const char *const action_names[ACTIONS] = {"publish",    "subscribe", "unsubscribe", "connect",
-                                                  "disconnect", "abort",     "reconnect",   "set_config",
+static const char *const action_names[ACTIONS] = {"publish",    "subscribe", "unsubscribe",  "connect",
+                                                  "disconnect", "abort",     "reconnect",    "set_config",
                                                   "handlers",   "free",      "free another", "wait"};
 
 struct scene {
@@ -67,12 +68,12 @@ struct scene {
   struct mgos_mqtt_conn *other;
   enum site site;
   enum action action;
-  int done;         /* how often the action was done */
-  int wrong;        /* what it returned was not as it should be */
-  int depth;        /* callbacks that run */
-  int nested;       /* callbacks that ran inside another */
-  int freed;        /* destructors that ran */
-  int late;         /* calls after that */
+  int done;   /* how often the action was done */
+  int wrong;  /* what it returned was not as it should be */
+  int depth;  /* callbacks that run */
+  int nested; /* callbacks that ran inside another */
+  int freed;  /* destructors that ran */
+  int late;   /* calls after that */
   bool freed_self;
   bool acked;
   uint16_t awaited;
@@ -220,8 +221,8 @@ static void on_library_event(struct mgos_mqtt_conn *c, const struct mgos_mqtt_ev
                                                   : SITES);
 }
 
-static void on_connect(struct mg_connection *nc, const char *client_id, struct mg_send_mqtt_handshake_opts *opts,
-                       void *arg) {
+static void on_connect(struct mg_connection *nc, const char *client_id,
+                       struct mg_send_mqtt_handshake_opts *opts, void *arg) {
   enter(arg, AT_HOOK);
   mg_send_mqtt_handshake_opt(nc, client_id, *opts);
 }
@@ -264,8 +265,8 @@ static void play(struct client *client, enum site site, enum action action) {
   mgos_mqtt_conn_add_handler(client->c, remove_it, &scene);
   assert_int_equal(mgos_mqtt_conn_add_handler_ex(client->c, nothing, &scene, removed), 0);
   assert_int_equal(mgos_mqtt_conn_on(client->c,
-                                     MGOS_MQTT_EV_CONNECTING | MGOS_MQTT_EV_CONNECT_RESULT | MGOS_MQTT_EV_MESSAGE |
-                                         MGOS_MQTT_EV_CLOSE,
+                                     MGOS_MQTT_EV_CONNECTING | MGOS_MQTT_EV_CONNECT_RESULT |
+                                         MGOS_MQTT_EV_MESSAGE | MGOS_MQTT_EV_CLOSE,
                                      on_library_event, &scene, NULL),
                    0);
   assert_int_equal(mgos_mqtt_conn_add_handler_ex(client->c, on_event, &scene, freed), 0);
@@ -303,7 +304,8 @@ static void play(struct client *client, enum site site, enum action action) {
     if (!mgos_mqtt_conn_connect(client->c)) fail_msg("%s: no way back", what);
     until = test_now_ms() + TEST_DEADLINE_MS;
     while (!scene.acked && test_now_ms() < until) {
-      if (scene.awaited == 0) scene.awaited = mgos_mqtt_conn_pub(client->c, "after", mg_mk_str("x"), 1, false);
+      if (scene.awaited == 0)
+        scene.awaited = mgos_mqtt_conn_pub(client->c, "after", mg_mk_str("x"), 1, false);
       /* A disconnect may still be under way when connect() is called. */
       mgos_mqtt_conn_connect(client->c);
       mgos_mqtt_loop_poll(client->loop, 5);

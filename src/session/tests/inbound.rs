@@ -138,17 +138,39 @@ fn a_link_that_dies_under_a_handler() {
     }
 }
 
-/// The handler of a message says DISCONNECT: nothing may follow that, but the delivery is remembered.
+/// The handler of a message says DISCONNECT: the message is acknowledged first, or it would come again and
+/// again to a handler that never gets past it. Nothing follows DISCONNECT.
 #[test]
 fn disconnect_in_a_handler() {
+    for (qos, answer) in [(Q0, None), (Q1, Some("PUBACK #5")), (Q2, Some("PUBREC #5"))] {
+        let mut rig = Rig::connected();
+        deliver(&mut rig, &publish(qos, 5, false, "t", b"x"));
+        rig.must(Q0, "before");
+        rig.s.disconnect();
+        assert_eq!(rig.publish(Q0, "after", b""), Err(Code::NotConnected));
+        rig.s.disconnect();
+        rig.s.handled(Verdict::Ack).unwrap();
+        rig.s.disconnect();
+        let expected: Vec<&str> =
+            ["PUBLISH0 before=before"].into_iter().chain(answer).chain(["DISCONNECT"]).collect();
+        assert_eq!(rig.sent(), expected);
+        rig.again(true);
+        let again = rig.feed(&publish(Q2, 5, true, "t", b"x")).len();
+        assert_eq!(again, usize::from(qos != Q2));
+    }
+}
+
+/// The link is gone before the handler returns: its DISCONNECT does not reach the next connection.
+#[test]
+fn disconnect_in_a_handler_without_a_link() {
     let mut rig = Rig::connected();
-    deliver(&mut rig, &publish(Q2, 5, false, "t", b"x"));
+    deliver(&mut rig, &publish(Q1, 5, false, "t", b"x"));
     rig.s.disconnect();
-    rig.s.handled(Verdict::Ack).unwrap();
-    assert_eq!(rig.sent(), ["DISCONNECT"]);
-    rig.again(true);
-    assert_eq!(rig.feed(&publish(Q2, 5, true, "t", b"x")), Vec::<String>::new());
-    assert_eq!(rig.sent(), ["PUBREC #5"]);
+    rig.down();
+    rig.s.handled(Verdict::ConnectionGone).unwrap();
+    assert_eq!(rig.up(true), Vec::<String>::new());
+    rig.must(Q0, "a");
+    assert_eq!(rig.sent(), ["PUBLISH0 a=a"]);
 }
 
 /// A PUBLISH that was delivered before the link broke, and whose PUBREC never left.

@@ -1,0 +1,65 @@
+#!/usr/bin/env bash
+# The tests with other brokers, and the tests of loss:
+#
+#   scripts/test-brokers.sh                   all of them
+#   scripts/test-brokers.sh rabbitmq chaos    these only
+#
+# mosquitto, ejabberd, rabbitmq: the same test with each. chaos: a proxy cuts the link to a living mosquitto at
+# random, for CHAOS_SECONDS. kill: mosquitto is killed each second, for KILL_SECONDS. Every broker is started
+# privately, on a free port of the loopback interface, and ended. The last line counts everything.
+set -uo pipefail
+cd "$(dirname "$0")/.." || exit 1
+exec </dev/null
+if [ -z "${CMAKE_GENERATOR-}" ] && command -v ninja >/dev/null; then export CMAKE_GENERATOR=Ninja; fi
+PATH=$PATH:/usr/sbin:/sbin # where Debian puts servers, and a user's PATH does not look
+: "${PRESET:=release}" "${CHAOS_SECONDS:=60}" "${KILL_SECONDS:=60}"
+programs=build/$PRESET/tests/brokers
+logs=build/log
+mkdir -p "$logs"
+
+all=(mosquitto ejabberd rabbitmq chaos kill)
+[ $# -gt 0 ] || set -- "${all[@]}"
+for part in "$@"; do
+  case " ${all[*]} " in
+    *" $part "*) ;;
+    *)
+      echo "no part '$part'; there are: ${all[*]}" >&2
+      exit 2
+      ;;
+  esac
+done
+
+build() {
+  cmake --preset "$PRESET" -DMGOS_MQTT_CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$PWD/target}" &&
+    cmake --build --preset "$PRESET" --parallel "$(nproc 2>/dev/null || echo 2)" --target broker_tests
+}
+echo "== building"
+if ! build >"$logs/brokers-build.log" 2>&1; then
+  tail -n 30 "$logs/brokers-build.log"
+  echo "0 passed, 1 failed"
+  exit 1
+fi
+
+passed=0 failed=0 failures=()
+for part in "$@"; do
+  echo "== $part"
+  # The limit is for what hangs; each part ends long before.
+  case $part in
+    chaos) command=(timeout $((CHAOS_SECONDS + 240)) env DURATION="$CHAOS_SECONDS" "$programs/chaos") ;;
+    kill) command=(timeout $((KILL_SECONDS + 240)) env DURATION="$KILL_SECONDS" "$programs/kill") ;;
+    *) command=(tests/brokers/with_broker.sh "$part" "$programs/free_port" timeout 600 "$programs/broker_test" "$part") ;;
+  esac
+  status=0
+  "${command[@]}" 2>&1 | tee "$logs/brokers-$part.log" || status=$?
+  sums=$(sed -n "s/^$part: \([0-9]*\) passed, \([0-9]*\) failed\$/\1 \2/p" "$logs/brokers-$part.log" | tail -n 1)
+  # A part that ends without its last line, or with an error that it did not count, has failed.
+  read -r p f <<<"${sums:-0 0}"
+  if [ $status -ne 0 ] && [ "$f" -eq 0 ] || [ $((p + f)) -eq 0 ]; then f=$((f + 1)); fi
+  passed=$((passed + p)) failed=$((failed + f))
+  if [ "$f" -gt 0 ]; then failures+=("$part"); fi
+done
+
+echo
+if [ ${#failures[@]} -gt 0 ]; then echo "failed: ${failures[*]} (all output: $logs/brokers-*.log)"; fi
+echo "$passed passed, $failed failed"
+[ $failed -eq 0 ]
