@@ -13,6 +13,7 @@ PATH=$PATH:/usr/sbin:/sbin # where Debian puts mosquitto
 
 dir=$(mktemp -d "${TMPDIR:-/tmp}/mosquitto.XXXXXX")
 broker="" reader="" command=""
+# shellcheck disable=SC2317 # called by the trap
 cleanup() {
   local pid
   for pid in $command $broker $reader; do kill "$pid" 2>/dev/null || true; done

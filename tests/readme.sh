@@ -47,8 +47,9 @@ case ${1:?} in
     near() { # near ROW BYTES
       local kib=$((($2 + 512) / 1024)) said
       said=$(shown "$1")
-      [ "$((said * 10))" -ge "$((kib * 9))" ] && [ "$((said * 10))" -le "$((kib * 11))" ] ||
+      if [ $((said * 10)) -lt $((kib * 9)) ] || [ $((said * 10)) -gt $((kib * 11)) ]; then
         fail "$1: README.md says $said KiB, it has $kib"
+      fi
     }
     block c "int main" >"$WORK/size.c"
     "$CC" -std=c99 -I"$SOURCE/include" "$WORK/size.c" "$LIB/libmgos_mqtt.a" -lgcc_s -lutil -lrt -lpthread -lm -ldl -lc \

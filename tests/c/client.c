@@ -94,8 +94,8 @@ void client_create(struct client *client, struct mgos_mqtt_loop *loop, const cha
   struct mgos_config_mqtt config;
   pthread_condattr_t monotonic;
   uint32_t kinds = MGOS_MQTT_EV_CONNECTING | MGOS_MQTT_EV_CONNECT_RESULT | MGOS_MQTT_EV_CLOSE |
-                   MGOS_MQTT_EV_MESSAGE | MGOS_MQTT_EV_OVERSIZE | MGOS_MQTT_EV_PUBACK |
-                   MGOS_MQTT_EV_PUBCOMP | MGOS_MQTT_EV_SUBACK;
+                   MGOS_MQTT_EV_MESSAGE | MGOS_MQTT_EV_OVERSIZE | MGOS_MQTT_EV_PUBACK | MGOS_MQTT_EV_PUBCOMP |
+                   MGOS_MQTT_EV_SUBACK;
   bool handles_poll = client->handles_poll;
   memset(client, 0, sizeof(*client));
   client->handles_poll = handles_poll;
@@ -142,7 +142,8 @@ bool client_wait(struct client *client, enum happening what, long times) {
   }
   seen = client->counts[what] >= times;
   pthread_mutex_unlock(&client->lock);
-  if (!seen) print_error("waited for %d, %ld times; there were %ld\n", what, times, client_count(client, what));
+  if (!seen)
+    print_error("waited for %d, %ld times; there were %ld\n", what, times, client_count(client, what));
   return seen;
 }
 

@@ -10,17 +10,29 @@
 #include "mgos_mqtt_options.h"
 
 /* What can be waited for. */
-enum happening { CONNECTING, UP, FAILED, CLOSED, MESSAGE, OVERSIZE, PUBACK, PUBCOMP, SUBACK, GONE, HAPPENINGS };
+enum happening {
+  CONNECTING,
+  UP,
+  FAILED,
+  CLOSED,
+  MESSAGE,
+  OVERSIZE,
+  PUBACK,
+  PUBCOMP,
+  SUBACK,
+  GONE,
+  HAPPENINGS
+};
 
 struct client {
   struct mgos_mqtt_conn *conn;
   pthread_mutex_t lock;
   pthread_cond_t changed;
   long counts[HAPPENINGS];
-  int error;        /* of the last FAILED or CLOSED */
-  int code;         /* of the last SUBACK or CONNACK */
-  size_t size;      /* of the last MESSAGE or OVERSIZE */
-  long bytes;       /* of all messages */
+  int error;         /* of the last FAILED or CLOSED */
+  int code;          /* of the last SUBACK or CONNACK */
+  size_t size;       /* of the last MESSAGE or OVERSIZE */
+  long bytes;        /* of all messages */
   bool handles_poll; /* asks for POLL too, to be counted by `polls` */
   long polls;
 };

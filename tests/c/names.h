@@ -1,4 +1,5 @@
-/* A name service that can be made to hang: "hangs.invalid" is answered (with: no such name) when the test says so. */
+/* A name service that can be made to hang: "hangs.invalid" is answered (with: no such name) when the test
+ * says so. */
 #ifndef TESTS_C_NAMES_H
 #define TESTS_C_NAMES_H
 

@@ -21,8 +21,8 @@ int net_count(int n);
 int64_t net_ms(void);
 /* Entries of a directory, e.g. /proc/self/fd (the one that reading it needs is not counted). */
 int net_entries(const char *directory);
-/* Waits until this process has at most `n` threads: one that was joined is there for some moments more, so a count
- * that was taken before may be too high. */
+/* Waits until this process has at most `n` threads: one that was joined is there for some moments more, so a
+ * count that was taken before may be too high. */
 bool net_wait_threads(int n);
 
 /* A listening socket on a free port of 127.0.0.1. */

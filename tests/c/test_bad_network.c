@@ -206,7 +206,8 @@ static void the_server_closes_at_every_byte_of_connack(void **state) {
     net_write(fd, "\x20\x02\x00\x00", cut);
     close(fd);
     assert_true(client_wait(&client, FAILED, (long) cut + 1));
-    client_expect_error(&client, MGOS_MQTT_CLOSED_BY_SERVER, MGOS_MQTT_PHASE_CONNECT, "closed the connection");
+    client_expect_error(&client, MGOS_MQTT_CLOSED_BY_SERVER, MGOS_MQTT_PHASE_CONNECT,
+                        "closed the connection");
   }
   assert_int_equal(client_count(&client, UP), 0);
   comes_back(1);
@@ -263,17 +264,17 @@ static void the_server_resets(void **state) {
 /* Malformed or out of place on a connection that is up: closed at once, with the reason. */
 static void the_server_violates_the_protocol(void **state) {
   static const struct saying sayings[] = {
-      {"\x20\x02\x00\x00", 4, MGOS_MQTT_PROTOCOL, "CONNACK"},      /* a second one */
-      {"\x36\x05\x00\x01t\x00\x07", 7, MGOS_MQTT_PROTOCOL, ""},    /* QoS 3 */
-      {"\x32\x05\x00\x01t\x00\x00", 7, MGOS_MQTT_PROTOCOL, ""},    /* packet id 0 */
-      {"\x30\x03\x00\x01#", 5, MGOS_MQTT_PROTOCOL, ""},            /* a wildcard in a topic name */
-      {"\x30\x04\x00\x02\xc0\x80", 6, MGOS_MQTT_PROTOCOL, ""},     /* not UTF-8 */
-      {"\x30\x02\x00\x05", 4, MGOS_MQTT_PROTOCOL, ""},             /* a topic longer than the packet */
-      {"\x90\x03\x12\x34\x00", 5, MGOS_MQTT_PROTOCOL, "SUBACK"},   /* for nothing */
-      {"\x10\x00", 2, MGOS_MQTT_PROTOCOL, ""},                     /* what only clients send */
-      {"\x30\xff\xff\xff\xff\x01", 6, MGOS_MQTT_PROTOCOL, ""},     /* a length of five bytes */
-      {"\xd0\x01\x00", 3, MGOS_MQTT_PROTOCOL, ""},                 /* PINGRESP with a body */
-      {"\x61\x02\x00\x01", 4, MGOS_MQTT_PROTOCOL, ""},             /* reserved bits */
+      {"\x20\x02\x00\x00", 4, MGOS_MQTT_PROTOCOL, "CONNACK"},    /* a second one */
+      {"\x36\x05\x00\x01t\x00\x07", 7, MGOS_MQTT_PROTOCOL, ""},  /* QoS 3 */
+      {"\x32\x05\x00\x01t\x00\x00", 7, MGOS_MQTT_PROTOCOL, ""},  /* packet id 0 */
+      {"\x30\x03\x00\x01#", 5, MGOS_MQTT_PROTOCOL, ""},          /* a wildcard in a topic name */
+      {"\x30\x04\x00\x02\xc0\x80", 6, MGOS_MQTT_PROTOCOL, ""},   /* not UTF-8 */
+      {"\x30\x02\x00\x05", 4, MGOS_MQTT_PROTOCOL, ""},           /* a topic longer than the packet */
+      {"\x90\x03\x12\x34\x00", 5, MGOS_MQTT_PROTOCOL, "SUBACK"}, /* for nothing */
+      {"\x10\x00", 2, MGOS_MQTT_PROTOCOL, ""},                   /* what only clients send */
+      {"\x30\xff\xff\xff\xff\x01", 6, MGOS_MQTT_PROTOCOL, ""},   /* a length of five bytes */
+      {"\xd0\x01\x00", 3, MGOS_MQTT_PROTOCOL, ""},               /* PINGRESP with a body */
+      {"\x61\x02\x00\x01", 4, MGOS_MQTT_PROTOCOL, ""},           /* reserved bits */
   };
   const long n = sizeof(sayings) / sizeof(sayings[0]);
   (void) state;
@@ -327,7 +328,10 @@ static void an_oversize_message_that_is_cut(void **state) {
   config.recv_mbuf_limit = 1000;
   create_and_connect();
   fd = mqtt_accept(listener);
-  net_write(fd, "\x30\xff\xff\xff\x7f\x00\x03" "bigxxxxxxx", 17);
+  net_write(fd,
+            "\x30\xff\xff\xff\x7f\x00\x03"
+            "bigxxxxxxx",
+            17);
   assert_true(client_wait(&client, OVERSIZE, 1));
   close(fd);
   assert_true(client_wait(&client, CLOSED, 1));

@@ -1,6 +1,6 @@
 /*
- * Foreign event loops: they see one descriptor and one deadline, and nothing else wakes them. Whatever a round
- * leaves unfinished, and whatever other threads ask for, must therefore show in one of the two.
+ * Foreign event loops: they see one descriptor and one deadline, and nothing else wakes them. Whatever a
+ * round leaves unfinished, and whatever other threads ask for, must therefore show in one of the two.
  */
 #include <poll.h>
 #include <setjmp.h>

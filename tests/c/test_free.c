@@ -1,6 +1,6 @@
 /*
- * Freeing: from every place and in every state a connection can be in. Each call returns in bounded time, each
- * user-data destructor runs once, and no handler is called afterwards.
+ * Freeing: from every place and in every state a connection can be in. Each call returns in bounded time,
+ * each user-data destructor runs once, and no handler is called afterwards.
  */
 #include <pthread.h>
 #include <semaphore.h>
@@ -81,7 +81,8 @@ static int block(struct blocked *blocked) {
   sem_init(&blocked->leave, 0, 0);
   assert_int_equal(mgos_mqtt_loop_start(loop), 0);
   client_create(&client, loop, server, NULL);
-  assert_int_equal(mgos_mqtt_conn_on(client.conn, MGOS_MQTT_EV_MESSAGE, blocking_handler, blocked, blocked_freed), 0);
+  assert_int_equal(
+      mgos_mqtt_conn_on(client.conn, MGOS_MQTT_EV_MESSAGE, blocking_handler, blocked, blocked_freed), 0);
   assert_true(mgos_mqtt_conn_connect(client.conn));
   fd = mqtt_accept(listener);
   for (uint16_t id = 1; id <= 3; id++) mqtt_publish(fd, "t", 1, id, 10);
@@ -263,9 +264,21 @@ static void another_one_from_a_handler(void **state) {
 static struct black_hole hole;
 static int asked;
 
-enum stage { UNUSED, WAITING, RESOLVING, OPENING, CONNACK_WAIT, MID_PACKET, IS_UP, CLOSING, FULL_QUEUE, STAGES };
-static const char *const STAGE_NAMES[] = {"unused", "waiting",    "resolving", "opening",   "waiting for CONNACK",
-                                          "in a packet", "up", "closing", "with a full queue"};
+enum stage {
+  UNUSED,
+  WAITING,
+  RESOLVING,
+  OPENING,
+  CONNACK_WAIT,
+  MID_PACKET,
+  IS_UP,
+  CLOSING,
+  FULL_QUEUE,
+  STAGES
+};
+static const char *const STAGE_NAMES[] = {
+    "unused",      "waiting", "resolving", "opening",          "waiting for CONNACK",
+    "in a packet", "up",      "closing",   "with a full queue"};
 
 /* Brings the connection there; the loop has a thread. Returns the server's socket, or -1. */
 static int reach(enum stage stage) {
@@ -312,7 +325,8 @@ static int reach(enum stage stage) {
     mqtt_expect(fd, 0xe0);
   }
   while (stage == FULL_QUEUE && refused < 100) {
-    bool accepted = mgos_mqtt_conn_pub(client.conn, "t", mg_mk_str_n(payload, sizeof(payload)), refused % 2, false);
+    bool accepted =
+        mgos_mqtt_conn_pub(client.conn, "t", mg_mk_str_n(payload, sizeof(payload)), refused % 2, false);
     refused = accepted ? 0 : refused + 1;
     if (!accepted) usleep(100); /* let the loop try to write */
   }
@@ -467,14 +481,10 @@ static void again_and_again(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      TEST(while_its_handler_runs),
-      TEST(wait_while_its_handler_runs),
-      TEST(wait_until_its_handler_returned),
-      TEST(from_its_own_handler),
-      TEST(another_one_from_a_handler),
-      TEST(in_every_state),
-      TEST(a_loop_with_many_connections),
-      TEST(again_and_again),
+      TEST(while_its_handler_runs),          TEST(wait_while_its_handler_runs),
+      TEST(wait_until_its_handler_returned), TEST(from_its_own_handler),
+      TEST(another_one_from_a_handler),      TEST(in_every_state),
+      TEST(a_loop_with_many_connections),    TEST(again_and_again),
   };
   return cmocka_run_group_tests_name("free", tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
 /*
- * Idleness: how often a loop wakes up that has nothing to do. Foreign loops count it themselves; of the loop's
- * own thread the kernel knows how often it went to sleep.
+ * Idleness: how often a loop wakes up that has nothing to do. Foreign loops count it themselves; of the
+ * loop's own thread the kernel knows how often it went to sleep.
  */
 #include <dirent.h>
 #include <poll.h>
@@ -70,8 +70,8 @@ static void two_wake_ups_per_keep_alive(void **state) {
     poll(NULL, 0, seconds * 1000);
     rounds = drive_rounds(&driver) - rounds;
     timeouts = driver.timeouts - timeouts;
-    print_message("%s: %ld wake-ups, %ld of them by time, in %d keep-alives\n", WAY_NAMES[way], rounds, timeouts,
-                  seconds / keep_alive);
+    print_message("%s: %ld wake-ups, %ld of them by time, in %d keep-alives\n", WAY_NAMES[way], rounds,
+                  timeouts, seconds / keep_alive);
     assert_in_range(rounds, seconds / keep_alive - 1, 2 * (seconds / keep_alive + 1));
     assert_in_range(timeouts, 1, seconds / keep_alive + 1);
     done();

@@ -1,6 +1,6 @@
 /*
- * A thousand connections on one loop and one thread. Each publishes to its neighbour at every QoS and receives
- * from the other one.
+ * A thousand connections on one loop and one thread. Each publishes to its neighbour at every QoS and
+ * receives from the other one.
  */
 #include <pthread.h>
 #include <setjmp.h>
@@ -69,7 +69,8 @@ static void a_thousand(void **state) {
   for (int round = 0; round < ROUNDS * 3; round++) {
     for (int i = 0; i < n; i++) {
       snprintf(topic, sizeof(topic), "many/%d", (i + 1) % n);
-      assert_int_not_equal(mgos_mqtt_conn_pub(clients[i].conn, topic, mg_mk_str("hello"), round % 3, false), 0);
+      assert_int_not_equal(mgos_mqtt_conn_pub(clients[i].conn, topic, mg_mk_str("hello"), round % 3, false),
+                           0);
     }
   }
   for (int i = 0; i < n; i++) {

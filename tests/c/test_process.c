@@ -64,10 +64,10 @@ static void never_freed(void *ud) {
 }
 
 /* What the child tells through its pipe: the line of the first call that did not fail as it should, or 0. */
-#define EXPECT_FORKED(call)                                                   \
-  do {                                                                        \
-    call;                                                                     \
-    if (mgos_mqtt_last_error() != MGOS_MQTT_FORKED) return __LINE__;          \
+#define EXPECT_FORKED(call)                                          \
+  do {                                                               \
+    call;                                                            \
+    if (mgos_mqtt_last_error() != MGOS_MQTT_FORKED) return __LINE__; \
   } while (0)
 
 static int child_calls(void) {
@@ -103,8 +103,8 @@ static int child_calls(void) {
   return freed == 0 ? 0 : __LINE__;
 }
 
-/* Forks while the loop's thread works, so at any point of it. A child that called something which takes a lock
- * could hang: that counts as wrong. */
+/* Forks while the loop's thread works, so at any point of it. A child that called something which takes a
+ * lock could hang: that counts as wrong. */
 static void a_child_is_told(void **state) {
   const int n = net_count(50);
   (void) state;
@@ -160,7 +160,8 @@ static void a_child_has_its_own_loop(void **state) {
     if (own.conn != NULL && mgos_mqtt_conn_connect(own.conn)) {
       while (!mgos_mqtt_conn_is_connected(own.conn) && net_ms() < until) mgos_mqtt_loop_poll(own_loop, 10);
       ok = mgos_mqtt_conn_pub(own.conn, "process/own", mg_mk_str("x"), 1, false) != 0;
-      while (mgos_mqtt_conn_num_unsent_bytes(own.conn) > 0 && net_ms() < until) mgos_mqtt_loop_poll(own_loop, 10);
+      while (mgos_mqtt_conn_num_unsent_bytes(own.conn) > 0 && net_ms() < until)
+        mgos_mqtt_loop_poll(own_loop, 10);
     }
     (void) !write(pipes[1], &ok, sizeof(ok));
     kill(getpid(), SIGKILL);
@@ -208,7 +209,8 @@ static void signals(char *text, size_t len) {
   assert_non_null(file);
   text[0] = '\0';
   while (fgets(line, sizeof(line), file) != NULL) {
-    if (strncmp(line, "SigBlk", 6) == 0 || strncmp(line, "SigIgn", 6) == 0 || strncmp(line, "SigCgt", 6) == 0) {
+    if (strncmp(line, "SigBlk", 6) == 0 || strncmp(line, "SigIgn", 6) == 0 ||
+        strncmp(line, "SigCgt", 6) == 0) {
       strncat(text, line, len - strlen(text) - 1);
     }
   }
@@ -227,8 +229,8 @@ static void signals_are_left_alone(void **state) {
   assert_string_equal(before, after);
 }
 
-/* Writing to a link whose other side is gone: in a call of this thread, in the loop's, and at the end. With the
- * default action of SIGPIPE the process would be gone, too. */
+/* Writing to a link whose other side is gone: in a call of this thread, in the loop's, and at the end. With
+ * the default action of SIGPIPE the process would be gone, too. */
 static void a_broken_pipe(void **state) {
   static char payload[100000];
   char server[32];

@@ -252,9 +252,7 @@ static void the_mode_changes_under_traffic(void **state) {
 
 /* -- everything at the same time -- */
 
-static struct {
-  int running, destructors, added;
-} chaos;
+static struct { int running, destructors, added; } chaos;
 
 static void count_free(void *ud) {
   (void) ud;
@@ -273,7 +271,8 @@ static void on_anything(struct mgos_mqtt_conn *conn, const struct mgos_mqtt_even
 static void on_nc(struct mg_connection *nc, int ev, void *ev_data, void *ud) {
   (void) ev_data;
   (void) ud;
-  if (ev == MG_EV_MQTT_CONNACK) mgos_mqtt_conn_pub(mgos_mqtt_conn_from_nc(nc), "up", mg_mk_str("x"), 0, false);
+  if (ev == MG_EV_MQTT_CONNACK)
+    mgos_mqtt_conn_pub(mgos_mqtt_conn_from_nc(nc), "up", mg_mk_str("x"), 0, false);
 }
 
 static void *links(void *ud) {
@@ -389,9 +388,7 @@ static void everything_at_the_same_time(void **state) {
 
 /* -- the loop's calls inside handlers -- */
 
-static struct {
-  int stops, starts, wrong;
-} inside;
+static struct { int stops, starts, wrong; } inside;
 
 static void stops_its_loop(struct mgos_mqtt_conn *conn, const struct mgos_mqtt_event *ev, void *ud) {
   (void) ev;
@@ -441,10 +438,10 @@ static void start_and_stop_inside_handlers(void **state) {
   assert_true(client_poll_until(&client, loop, UP, 1));
   threads = net_entries("/proc/self/task");
   for (long i = 0; i < net_count(20); i++) {
-    send_to_handler(starts_its_loop);   /* polled; goes on by its own thread */
-    send_to_handler(restarts_its_loop); /* another thread after the first */
+    send_to_handler(starts_its_loop);                /* polled; goes on by its own thread */
+    send_to_handler(restarts_its_loop);              /* another thread after the first */
     assert_int_equal(mgos_mqtt_loop_start(loop), 0); /* has one: nothing happens */
-    send_to_handler(stops_its_loop); /* goes on by polling */
+    send_to_handler(stops_its_loop);                 /* goes on by polling */
     assert_int_equal(mgos_mqtt_loop_poll(loop, 0), 0);
   }
   assert_int_equal(mgos_mqtt_loop_stop(loop), 0);
