@@ -341,3 +341,11 @@ fn a_server_that_says_nothing() {
     p.timeouts.tls = Span::millis(100);
     fails(p, Code::TlsTimeout, Phase::Tls, &["not completed in time by 127.0.0.1:"]);
 }
+
+#[test]
+fn every_code_is_explained() {
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/tls.md")).unwrap();
+    for code in Code::ALL.iter().map(|code| code.name()).filter(|name| name.starts_with("TLS_")) {
+        assert!(page.contains(&format!("\n| `MGOS_MQTT_{code}` | ")), "{code} is not in docs/tls.md");
+    }
+}

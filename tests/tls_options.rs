@@ -1,6 +1,10 @@
 //! TLS through the C structures: sizes of older headers, values that are refused, PEM from memory.
 
 #![cfg(all(feature = "tls", feature = "capi"))]
+#![expect(
+    clippy::undocumented_unsafe_blocks,
+    reason = "all are calls of the C API with what its headers ask for"
+)]
 
 mod tls_support;
 

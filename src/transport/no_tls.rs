@@ -12,7 +12,7 @@ pub enum Config {}
 
 /// Holds nothing.
 #[derive(Debug, Default)]
-pub struct Configs;
+pub struct Configs(());
 
 impl Configs {
     /// Says that TLS was not built.
