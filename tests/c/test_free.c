@@ -519,6 +519,7 @@ static void again_and_again(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
+      TEST(while_a_call_has_begun),
       TEST(while_its_handler_runs),          TEST(wait_while_its_handler_runs),
       TEST(wait_until_its_handler_returned), TEST(from_its_own_handler),
       TEST(another_one_from_a_handler),      TEST(in_every_state),
