@@ -4,7 +4,7 @@
  *   broker_test <broker> <port> [<test>]
  *
  * The broker listens at this port of the loopback interface; with_broker.sh starts one. Ends with
- * "N passed, N failed".
+ * "N passed, N failed". PROXY_TRACE=<file> logs every packet, VERBOSE=1 what the library says.
  */
 #include <mgos_mqtt_event.h>
 #include <stdlib.h>
@@ -24,15 +24,21 @@ struct broker {
   bool qos2_ends_with_puback;
   /* MQTT 3.1; ejabberd refuses it with CONNACK 1. */
   bool has_v31;
-  /* After a reconnect, what was under way to the client may come after newer messages: RabbitMQ gives the new
-   * connection its first messages before it has taken back those of the old one. None is lost. */
+  /* When a session moves to a new connection, a new message may overtake those that the old connection had
+   * not delivered. RabbitMQ gives the new one its first messages before it has taken those back; in ejabberd
+   * they come from the old connection's process, new ones directly. None is lost. */
   bool redelivers_late;
 };
 
 static const struct broker BROKERS[] = {
     {.name = "mosquitto", .max_qos = 2, .has_v31 = true},
     /* ejabberd has no anonymous users: with_broker.sh registers this one. */
-    {.name = "ejabberd", .user = "u@localhost", .pass = "p", .max_qos = 2, .has_v31 = false},
+    {.name = "ejabberd",
+     .user = "u@localhost",
+     .pass = "p",
+     .max_qos = 2,
+     .has_v31 = false,
+     .redelivers_late = true},
     {.name = "rabbitmq",
      .max_qos = 1,
      .qos2_ends_with_puback = true,
@@ -128,8 +134,13 @@ static bool test_payloads(void) {
     AWAIT(receiver->subacks == qos + 1);
     device_clear(receiver);
     for (size_t i = 0; i < count; i++) CHECK(device_publish(sender, topic, bytes, SIZES[i], qos, false) != 0);
-    AWAIT(receiver->count >= count);
-    CHECK(receiver->count == count);
+    int64_t patience = now_ms() + AWAIT_MS;
+    while (receiver->count < count && now_ms() < patience) mgos_mqtt_loop_poll(test_loop, 20);
+    if (receiver->count != count) {
+      printf("  QoS %d: %zu of %zu messages came, %zu bytes are unsent\n", qos, receiver->count, count,
+             mgos_mqtt_conn_num_unsent_bytes(sender->conn));
+      CHECK(!"each message comes once");
+    }
     for (size_t i = 0; i < count; i++) {
       CHECK(receiver->messages[i].len == SIZES[i]);
       CHECK(memcmp(receiver->messages[i].payload, bytes, SIZES[i]) == 0);
@@ -147,6 +158,11 @@ static bool test_retain(void) {
   AWAIT(sender->ups == 1 && early->ups == 1);
   CHECK(device_subscribe(early, topic, 1));
   AWAIT(early->subacks == 1);
+  /* ejabberd looks for retained messages after SUBACK: one that comes just then is taken for an old one. When
+   * a message of its own came back, that is over. */
+  CHECK(device_subscribe(early, marker, 1) && device_publish_text(early, marker, "ready", 1, false) != 0);
+  AWAIT(device_count(early, marker, "ready") == 1 && early->subacks == 2);
+  device_clear(early);
   CHECK(device_publish_text(sender, topic, "kept", 1, true) != 0);
   AWAIT(sender->pubacks == 1 && early->count == 1);
   CHECK(device_count(early, topic, "kept") == 1);
@@ -409,7 +425,10 @@ static bool complete(const struct device *device, const char *topic, bool ordere
     CHECK(number >= 0 && number < RECONNECTS * EACH);
     came[number] = true;
     if (number == next) next++;
-    if (ordered) CHECK(number < next);
+    if (ordered && number >= next) {
+      printf("  %s: %d came before %d\n", topic, number, next);
+      CHECK(!"the order is kept");
+    }
   }
   for (int i = 0; i < RECONNECTS * EACH; i++) CHECK(came[i]);
   return true;
@@ -522,6 +541,8 @@ int main(int argc, char **argv) {
     if (strcmp(argv[1], BROKERS[i].name) == 0) broker = &BROKERS[i];
   }
   broker_port = atoi(argv[2]);
+  /* All packets are logged. */
+  if (getenv("PROXY_TRACE") != NULL) broker_port = proxy_port(proxy_start(broker_port));
   if (broker == NULL) {
     fprintf(stderr, "no broker '%s' in the table\n", argv[1]);
     return 2;

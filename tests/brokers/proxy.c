@@ -327,7 +327,7 @@ struct proxy *proxy_start(int target) {
     return NULL;
   }
   proxy->port = ntohs(address.sin_port);
-  if (log != NULL && (proxy->log = fopen(log, "we")) != NULL) setvbuf(proxy->log, NULL, _IOLBF, 0);
+  if (log != NULL && (proxy->log = fopen(log, "ae")) != NULL) setvbuf(proxy->log, NULL, _IOLBF, 0);
   if (pthread_create(&proxy->thread, NULL, run, proxy) != 0) {
     free(proxy);
     return NULL;
