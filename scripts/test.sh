@@ -4,8 +4,9 @@
 #   scripts/test.sh            everything
 #   scripts/test.sh rust c     these stages only
 #
-# Stages: fmt, clippy, rust, c (release build: C tests, headers, examples, ABI), asan, valgrind,
-# package. A stage that fails does not keep the next from running. The last line counts them all.
+# Stages: fmt, clippy, features (builds without TLS, and without the C face), rust, c (release build: C tests,
+# headers, examples, ABI), asan, valgrind, package. A stage that fails does not keep the next from running.
+# The last line counts them all.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 exec </dev/null
@@ -66,6 +67,11 @@ stage_rust() {
   count rust "$@"
 }
 
+stage_features() {
+  check features cargo check --locked --no-default-features
+  check features cargo test --locked --no-default-features --features capi --test no_tls
+}
+
 # Configures and builds a preset, once.
 built=" "
 build() { # build STAGE PRESET
@@ -101,7 +107,7 @@ stage_valgrind() {
 }
 stage_package() { tests package release --label-regex package; }
 
-all=(fmt clippy rust c asan valgrind package)
+all=(fmt clippy features rust c asan valgrind package)
 [ $# -gt 0 ] || set -- "${all[@]}"
 for stage in "$@"; do
   case " ${all[*]} " in
