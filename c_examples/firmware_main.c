@@ -1,9 +1,7 @@
 /* A whole device: configuration from a text, will and retained state, telemetry, commands, a log, reconnects,
  * and a clean end. So that it needs nobody else, it sends the commands to itself.
- *
  *   cc firmware_main.c $(pkg-config --cflags --libs mgos_mqtt) -o firmware_main
  *   ./firmware_main 127.0.0.1:1883
- *
  * Expected output:
  *   [info] attempt to connect
  *   [info] online
@@ -38,12 +36,9 @@ static bool running = true;
 static int led, telemetry;
 
 static void on_log(int level, int conn_id, const char *text, void *ud) {
+  static const char *const levels[] = {"error", "warning", "info", "debug"};
   (void) conn_id, (void) ud;
-  fprintf(stderr, "%s: %s\n",
-          level == MGOS_MQTT_LOG_ERROR  ? "error"
-          : level == MGOS_MQTT_LOG_WARN ? "warning"
-                                        : "info",
-          text);
+  fprintf(stderr, "%s: %s\n", levels[level], text);
 }
 
 static void on_link(struct mgos_mqtt_conn *c, const struct mgos_mqtt_event *ev, void *ud) {

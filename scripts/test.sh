@@ -5,7 +5,7 @@
 #   scripts/test.sh rust c     these stages only
 #
 # Stages: fmt, clippy, features (builds without TLS, and without the C face), rust, c (release build: C tests,
-# headers, examples, ABI), asan, valgrind, package. A stage that fails does not keep the next from running.
+# headers, examples, ABI), asan, valgrind, tsan, package. A stage that fails does not keep the next from running.
 # The last line counts them all.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
@@ -105,9 +105,19 @@ stage_asan() { tests asan asan --label-exclude 'header|abi|package'; }
 stage_valgrind() {
   if command -v valgrind >/dev/null; then tests valgrind release --label-regex valgrind; else skip valgrind "valgrind is not installed"; fi
 }
+# Needs a nightly toolchain with the sources of the standard library; ends with 77 where there is none.
+stage_tsan() {
+  local status=0
+  run tsan scripts/tsan.sh || status=$?
+  case $status in
+    0) count tsan 1 0 0 ;;
+    77) count tsan 0 0 1 ;;
+    *) count tsan 0 1 0 ;;
+  esac
+}
 stage_package() { tests package release --label-regex package; }
 
-all=(fmt clippy features rust c asan valgrind package)
+all=(fmt clippy features rust c asan valgrind tsan package)
 [ $# -gt 0 ] || set -- "${all[@]}"
 for stage in "$@"; do
   case " ${all[*]} " in
