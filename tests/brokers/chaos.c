@@ -71,7 +71,7 @@ static int received_subacks(void) {
 /* Whether everything has arrived. */
 static bool all_is_there(void) {
   bool all = sender_outstanding(&sender) == 0;
-  observer_read(&observer, out, OUT, NULL, NULL);
+  sender_observe(&sender, &observer, NULL, NULL);
   pthread_mutex_lock(&sender.lock);
   for (int i = 0; i < OUT; i++) all = all && stream_is_complete(&out[i]);
   for (int i = 0; i < IN; i++) all = all && stream_is_complete(&in[i]);
@@ -85,7 +85,7 @@ static void wait_for_the_rest(int port) {
   /* What comes twice has come before these. */
   bool marked = false, both = publish_by_other(port, "out/end", "") && publish_by_other(port, "in/2/end", "");
   while (both && now_ms() < end + 5000) {
-    observer_read(&observer, out, OUT, "out/end", &marked);
+    sender_observe(&sender, &observer, "out/end", &marked);
     pthread_mutex_lock(&sender.lock);
     both = !marked || !device_marked;
     pthread_mutex_unlock(&sender.lock);
@@ -156,7 +156,7 @@ int main(void) {
       }
       fflush(publishers[i].in);
     }
-    observer_read(&observer, out, OUT, NULL, NULL);
+    sender_observe(&sender, &observer, NULL, NULL);
   }
   proxy_calm(proxy);
   int64_t drain = now_ms();

@@ -30,7 +30,7 @@ static struct observer observer;
 /* Whether everything has arrived that was not lost; the broker may have lost some for ever. */
 static bool settled(int64_t *quiet_since, int *seen) {
   int came = 0;
-  observer_read(&observer, streams, STREAMS, NULL, NULL);
+  sender_observe(&sender, &observer, NULL, NULL);
   pthread_mutex_lock(&sender.lock);
   bool acknowledged = sender.outstanding == 0;
   for (int i = 0; i < STREAMS; i++) came += streams[i].sent - stream_missing(&streams[i]);
@@ -48,7 +48,7 @@ static void wait_for_the_rest(int port) {
   /* Everything else that the broker has for the observer comes before this. */
   bool published = publish_by_other(port, "out/end", "");
   while (published && !marked && now_ms() < end) {
-    observer_read(&observer, streams, STREAMS, "out/end", &marked);
+    sender_observe(&sender, &observer, "out/end", &marked);
     sleep_ms(TICK_MS);
   }
   if (!marked) printf("  the last message did not arrive\n");
@@ -88,7 +88,7 @@ int main(void) {
     if (chance_below(&chance, 2) == 0) {
       sender_publish(&sender, &streams[chance_below(&chance, STREAMS)], (int) chance_below(&chance, 100));
     }
-    observer_read(&observer, streams, STREAMS, NULL, NULL);
+    sender_observe(&sender, &observer, NULL, NULL);
     if (now_ms() >= next_kill) {
       child_kill(&broker.process, SIGKILL);
       kills++;

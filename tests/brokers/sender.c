@@ -119,6 +119,12 @@ int sender_outstanding(struct sender *sender) {
   return outstanding;
 }
 
+void sender_observe(struct sender *sender, struct observer *observer, const char *marker, bool *marked) {
+  pthread_mutex_lock(&sender->lock);
+  observer_read(observer, sender->streams, sender->count, marker, marked);
+  pthread_mutex_unlock(&sender->lock);
+}
+
 void check(struct checks *checks, bool holds, const char *what) {
   printf("%s %s\n", holds ? "ok  " : "FAIL", what);
   checks->passed += holds;

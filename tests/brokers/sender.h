@@ -38,6 +38,8 @@ void sender_end(struct sender *sender);
  * accepted. */
 bool sender_publish(struct sender *sender, struct stream *stream, int padding);
 int sender_outstanding(struct sender *sender);
+/* observer_read() of the streams, under the lock: handlers count acknowledgements in them. */
+void sender_observe(struct sender *sender, struct observer *observer, const char *marker, bool *marked);
 
 /* The checks of a test, and its last line. */
 struct checks {
