@@ -15,6 +15,7 @@
 //! | `incoming.rs`  | reading, and telling the handlers                            |
 //! | `handlers.rs`, `topics.rs` | who is told of what                              |
 //! | `reconnect.rs` | when to try again, and where                                 |
+//! | `wait.rs`      | waiting for something to become true                         |
 
 mod attempt;
 mod context;
@@ -27,6 +28,7 @@ pub mod reconnect;
 mod secure;
 mod topics;
 mod turn;
+mod wait;
 
 use std::any::Any;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
