@@ -1,7 +1,7 @@
 # The front door. Everything behind it can be called directly: cargo, cmake --preset, scripts/.
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help demo test test-brokers headers abi-update clean
+.PHONY: help demo test test-brokers headers coverage-doc abi-update clean
 
 help: ## what there is
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -22,6 +22,9 @@ test-brokers: ## the same test with mosquitto, ejabberd and RabbitMQ, and the te
 
 headers: ## write include/*.h anew from src/capi/
 	@MGOS_MQTT_UPDATE_HEADERS=1 cargo test --locked --quiet --test headers checked_in
+
+coverage-doc: ## write docs/coverage.md anew from the marks at the tests
+	@MGOS_MQTT_UPDATE_COVERAGE=1 cargo test --locked --quiet --test coverage
 
 abi-update: headers ## record exported names and types under abi/, after a meant change
 	@scripts/setup.sh build test
