@@ -1,4 +1,4 @@
-/* What Electric Imp promises, as far as it is not shown where it belongs better: the marks `proves:` tell. */
+/* What Electric Imp promises, as far as it is not shown where it belongs better: docs/coverage.md tells. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
