@@ -1,7 +1,7 @@
 # The front door. Everything behind it can be called directly: cargo, cmake --preset, scripts/.
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help demo test test-brokers headers coverage-doc abi-update clean
+.PHONY: help demo test test-brokers headers coverage-doc mutants abi-update clean
 
 help: ## what there is
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -31,6 +31,10 @@ abi-update: headers ## record exported names and types under abi/, after a meant
 	@cmake --preset release
 	@cmake --build --preset release --target mgos_mqtt_cargo
 	@scripts/abi.sh update build/release/lib
+
+mutants: ## change the source in places and see whether a test notices; SHARD=k/n for another part of it
+	@scripts/setup.sh build test
+	@scripts/mutants.sh $(SHARD)
 
 clean: ## remove everything that was built
 	rm -rf build target
