@@ -121,7 +121,7 @@ static void on_outcome(struct mgos_mqtt_conn *c, const struct mgos_mqtt_event *e
 
 static int publish(struct publisher *publisher, struct sent *sent) {
   struct mgos_mqtt_publication m;
-  char topic[16];
+  char topic[16] = "";
   memset(&m, 0, sizeof(m));
   snprintf(topic, sizeof(topic), "outcomes/%d", sent->qos);
   m.size = sizeof(m);
