@@ -8,7 +8,7 @@ use super::turn::Flush;
 use super::{Conn, ConnectParams, Level, Link, State};
 use crate::error::Code;
 use crate::session::{Accepted, Publication, RawAck, Session};
-use crate::time::Span;
+use crate::time::{Span, Time};
 use crate::wire::{self, Properties, QoS, topic};
 
 /// With this much unwritten output, a call writes it itself instead of leaving it to the loop.
@@ -24,6 +24,7 @@ impl Conn {
         topic::valid_name_str(message.topic).map_err(|_| Code::BadTopic)?;
         let mut st = self.usable()?;
         message.qos = st.cap_qos(message.qos);
+        let now = (message.qos != QoS::AtMostOnce).then(|| self.clock(&mut st));
         let accepted = match st.session.publish(&message) {
             Ok(accepted) => accepted,
             Err(code) => {
@@ -35,7 +36,7 @@ impl Conn {
             }
         };
         self.settle(&mut st);
-        self.output_grew(&mut st);
+        self.output_grew_at(&mut st, now);
         Ok(accepted)
     }
 
@@ -158,6 +159,11 @@ impl Conn {
     /// once, by the caller itself; what follows is collected for the loop, and what comes inside a turn for its
     /// end. Only a lot of output is written right away in any case.
     pub(super) fn output_grew(&self, st: &mut State) {
+        self.output_grew_at(st, None);
+    }
+
+    /// As before, by a call that has read the clock already.
+    fn output_grew_at(&self, st: &mut State, now: Option<Time>) {
         let waiting = st.session.output().len();
         self.output_level.store(waiting, Ordering::Relaxed);
         if waiting == 0 || !matches!(st.link, Link::Open(_)) {
@@ -166,7 +172,7 @@ impl Conn {
         if (st.in_turn || st.scheduled) && waiting < WRITE_AT {
             return;
         }
-        let now = self.context.driver.now();
+        let now = now.unwrap_or_else(|| self.context.driver.now());
         let quiet = st.wrote_early.is_none_or(|at| now.since(at) >= QUIET);
         if !quiet && waiting < WRITE_AT {
             return self.schedule(st);
@@ -180,6 +186,18 @@ impl Conn {
                 self.schedule(st);
             }
         }
+    }
+
+    /// Tells the session the time at which something is accepted. Within a turn it is the turn's own, and between
+    /// the call that asked for a turn and the turn that of the first that wanted to know: a burst reads the clock
+    /// once.
+    fn clock(&self, st: &mut State) -> Time {
+        if !st.now_holds {
+            st.now = self.context.driver.now();
+            st.now_holds = st.scheduled;
+            st.session.clock(st.now);
+        }
+        st.now
     }
 
     /// Takes the outcomes that the session has to tell.
@@ -197,6 +215,9 @@ impl Conn {
     }
 
     pub(super) fn note(&self, st: &mut State, level: Level, text: String) {
+        if !self.context.log.wants(level) {
+            return;
+        }
         st.log.push((level, text));
         if !st.in_turn {
             self.schedule(st);

@@ -15,6 +15,8 @@
 //! | `incoming.rs`  | reading, and telling the handlers                            |
 //! | `handlers.rs`, `topics.rs` | who is told of what                              |
 //! | `reconnect.rs` | when to try again, and where                                 |
+//! | `log.rs`, `log_topic.rs` | log records, and publishing them                   |
+//! | `stats.rs`, `metrics.rs` | what is counted, as numbers and as text            |
 //! | `wait.rs`      | waiting for something to become true                         |
 
 mod attempt;
@@ -23,9 +25,12 @@ mod event;
 mod handlers;
 mod incoming;
 mod log;
+mod log_topic;
 mod messages;
+mod metrics;
 pub mod reconnect;
 mod secure;
+mod stats;
 mod topics;
 mod turn;
 mod wait;
@@ -38,6 +43,9 @@ pub use context::Context;
 pub use event::{Event, Kind, Message, Report};
 pub use handlers::{Callback, Identity};
 pub use log::{Level, Sink};
+pub use log_topic::{DEFAULT_THRESHOLD, LogLine, LogTopics};
+pub use metrics::openmetrics;
+pub use stats::{End, Snapshot};
 
 use crate::config::{self, Profile, Resubscribe, Settings};
 use crate::driver::{Lookup, SourceId};
@@ -47,6 +55,7 @@ use crate::time::Time;
 use crate::transport::{Transport, tls};
 use handlers::{Called, Handlers};
 use reconnect::Reconnect;
+use stats::Stats;
 
 /// How long a closing connection waits for the server to close its side.
 const DRAIN_MS: u64 = 1_000;
@@ -184,6 +193,12 @@ struct State {
     tick_at: Option<Time>,
     timer_at: Option<Time>,
 
+    stats: Stats,
+    log_topics: Option<Box<log_topic::LogState>>,
+    /// The time as it was read last, and whether that is near enough: in a turn, or since one was asked for.
+    now: Time,
+    now_holds: bool,
+
     /// A turn was asked for and has not begun.
     scheduled: bool,
     /// A turn is going on; what is appended to the output will be written at its end.
@@ -247,6 +262,10 @@ impl Conn {
                 fail_back_from: None,
                 tick_at: None,
                 timer_at: None,
+                stats: Stats::default(),
+                log_topics: None,
+                now: Time::ZERO,
+                now_holds: false,
                 scheduled: false,
                 in_turn: false,
                 wrote_early: None,
@@ -445,6 +464,11 @@ impl Conn {
     /// The last error of the link.
     pub fn report(&self) -> Report {
         self.lock().report.clone()
+    }
+
+    /// Whether cloud events are raised for it.
+    pub fn cloud_events(&self) -> bool {
+        self.lock().profile.cloud_events
     }
 
     /// Payload bytes not acknowledged plus packet bytes not written.

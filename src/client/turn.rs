@@ -47,6 +47,9 @@ impl Conn {
         let mut st = self.lock();
         st.scheduled = false;
         st.in_turn = true;
+        st.now = turn.now;
+        st.now_holds = true;
+        st.session.clock(turn.now);
         st.wrote_early = None;
         if st.freed {
             drop(st);
@@ -58,6 +61,7 @@ impl Conn {
             st = self.progress(st, turn);
         }
         st.in_turn = false;
+        st.now_holds = false;
         if st.freed {
             drop(st);
             return self.tear_down();

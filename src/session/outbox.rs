@@ -8,6 +8,7 @@
 use alloc::vec::Vec;
 
 use crate::error::Code;
+use crate::time::Time;
 use crate::wire::QoS;
 
 /// The end of a list, and "no slot".
@@ -33,6 +34,7 @@ pub(crate) enum Stage {
 #[derive(Debug)]
 pub(crate) struct Entry {
     pub(crate) token: u64,
+    pub(crate) accepted_at: Time,
     /// 0 until one is reserved or the message is sent.
     pub(crate) packet_id: u16,
     pub(crate) qos: QoS,
@@ -179,6 +181,7 @@ impl Outbox {
         body.extend_from_slice(payload);
         let entry = Entry {
             token,
+            accepted_at: Time::ZERO,
             packet_id: 0,
             qos,
             retain,

@@ -39,6 +39,15 @@ pub struct Accepted {
 impl Session {
     /// Accepts a message: it is sent now, or as soon as it may be. On an error nothing was accepted.
     pub fn publish(&mut self, message: &Publication<'_>) -> Result<Accepted, Code> {
+        let accepted = self.accept(message);
+        match accepted {
+            Ok(_) => self.counts.accepted += 1,
+            Err(_) => self.counts.refused += 1,
+        }
+        accepted
+    }
+
+    fn accept(&mut self, message: &Publication<'_>) -> Result<Accepted, Code> {
         // Room for its outcome is made now, so that reporting it later cannot fail.
         let outstanding = self.outbox.len() + self.unsent.len();
         self.completions.try_reserve(outstanding + 1).map_err(|_| Code::NoMemory)?;
@@ -69,6 +78,7 @@ impl Session {
             self.ids.release(packet_id);
             return Err(encode_code(error));
         }
+        self.counts.tx_messages += 1;
         self.last_token += 1;
         self.unsent.push_back(Unsent { end: self.out.end(), token: self.last_token, packet_id });
         Ok(Accepted { token: self.last_token, packet_id })
@@ -88,6 +98,7 @@ impl Session {
         let queue = if now { Queue::Flight } else { Queue::Waiting };
         let slot =
             self.outbox.push(queue, token, message.topic, message.payload, message.qos, message.retain)?;
+        self.outbox.get_mut(slot).accepted_at = self.now;
         if (message.reserve_id || now)
             && let Err(code) = self.assign_id(slot)
         {
@@ -107,6 +118,7 @@ impl Session {
                 return Err(self.take_back(slot, encode_code(error)));
             }
             self.outbox.get_mut(slot).sent_end = self.out.end();
+            self.counts.tx_messages += 1;
         }
         self.last_token = token;
         let packet_id = self.outbox.get(slot).packet_id;
@@ -243,7 +255,9 @@ impl Session {
         }
         .map_err(encode_code)?;
         let end = self.out.end();
-        self.outbox.get_mut(slot).sent_end = end;
+        let entry = self.outbox.get_mut(slot);
+        entry.sent_end = end;
+        self.counts.tx_messages += u64::from(entry.stage == Stage::Publish);
         Ok(())
     }
 
