@@ -11,6 +11,7 @@
 #include <cmocka.h>
 #include <mgos_mqtt_stats.h>
 #include <mgos_mqtt_version.h>
+#include "broker.h"
 #include "openmetrics.h"
 #include "peer.h"
 
@@ -442,6 +443,51 @@ static void names_that_need_care(void **state) {
   free(text);
 }
 
+/* -- with a real server ---------------------------------------------------------------------------- */
+
+static void on_nothing(struct mg_connection *nc, int ev, void *ev_data, void *ud) {
+  (void) nc, (void) ev, (void) ev_data, (void) ud;
+}
+
+/* What went out came back, and both sides of the books agree. */
+static void with_mosquitto(void **state) {
+  enum { EACH = 500 };
+  struct client *client = *state;
+  struct mgos_mqtt_stats s;
+  struct broker broker;
+  uint64_t acked = 0;
+  char *text;
+  size_t i;
+  broker_start(&broker, "");
+  client->cfg.server = broker.server;
+  client->cfg.max_queue_length = 2 * EACH;
+  client_renew(client);
+  assert_true(mgos_mqtt_conn_connect(client->c));
+  UNTIL(client->loop, mgos_mqtt_conn_is_connected(client->c));
+  mgos_mqtt_conn_sub(client->c, "stats/#", 2, on_nothing, client);
+  UNTIL(client->loop, stats_of(client).pending_subscriptions == 0);
+  for (i = 0; i < 3 * EACH; i++) {
+    if (mgos_mqtt_conn_pub(client->c, "stats/x", mg_mk_str("payload"), (int) (i % 3), false) == 0)
+      fail_msg("%zu", i);
+  }
+  UNTIL(client->loop, stats_of(client).rx_messages == 3 * EACH);
+  UNTIL(client->loop, stats_of(client).publishes_acked == 2 * EACH);
+  s = stats_of(client);
+  assert_int_equal(s.publishes_accepted, 3 * EACH);
+  assert_int_equal(s.publishes_sent, EACH);
+  assert_int_equal(s.tx_messages, 3 * EACH);
+  assert_int_equal(s.in_flight + s.queued_messages, 0);
+  assert_int_equal(s.rx_duplicates, 0);
+  for (i = 0; i < MGOS_MQTT_ACK_LATENCY_BUCKETS; i++) acked += s.ack_latency[i];
+  assert_int_equal(acked, 2 * EACH);
+  text = text_of(conn_metrics, client->c);
+  free(text);
+  mgos_mqtt_conn_disconnect(client->c);
+  UNTIL(client->loop, is_down(client));
+  assert_int_equal(stats_of(client).disconnects_by_client, 1);
+  broker_stop(&broker);
+}
+
 /* The reader finds what it is for. */
 static void the_reader_is_strict(void **state) {
   static const char *const bad[] = {
@@ -485,6 +531,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(the_structure_of_any_header, client_setup, client_teardown),
       cmocka_unit_test_setup_teardown(the_text_is_valid_and_says_the_same, client_setup, client_teardown),
       cmocka_unit_test_setup_teardown(names_that_need_care, client_setup, client_teardown),
+      cmocka_unit_test_setup_teardown(with_mosquitto, client_setup, client_teardown),
       cmocka_unit_test(the_reader_is_strict),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
