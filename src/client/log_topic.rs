@@ -83,6 +83,7 @@ impl Conn {
     ) -> Result<(), Code> {
         let by_level = st.profile.debug_use_log_level;
         let now = (self.context.wall_clock)();
+        st.reserve_outcome()?;
         let state = &mut *st;
         let log = state.log_topics.as_mut().ok_or(Code::NotFound)?;
         let topic = match line.fd {
@@ -105,8 +106,7 @@ impl Conn {
         // Into memory that is there.
         let _ = write!(payload, "{device} {number} {now:.3} {kind}|");
         payload.extend_from_slice(line.data);
-        let message =
-            Publication { topic, payload: &payload, qos: QoS::AtMostOnce, retain: false, reserve_id: false };
+        let message = Publication::new(topic, &payload, QoS::AtMostOnce);
         // Not Conn::publish(), which logs a refusal.
         state.session.publish(&message)?;
         self.settle(&mut st);

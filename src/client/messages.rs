@@ -8,7 +8,7 @@ use super::turn::Flush;
 use super::{Conn, ConnectParams, Level, Link, State};
 use crate::error::Code;
 use crate::session::{Accepted, Publication, RawAck, Session};
-use crate::time::{Span, Time};
+use crate::time::Span;
 use crate::wire::{self, Properties, QoS, topic};
 
 /// With this much unwritten output, a call writes it itself instead of leaving it to the loop.
@@ -20,24 +20,42 @@ const QUIET: Span = Span::millis(1);
 impl Conn {
     /// Publishes. The QoS is lowered to the connection's maximum. What is accepted is sent, or will be as soon
     /// as the connection and the window allow.
-    pub fn publish(&self, mut message: Publication<'_>) -> Result<Accepted, Code> {
-        topic::valid_name_str(message.topic).map_err(|_| Code::BadTopic)?;
+    pub fn publish(&self, message: Publication<'_>) -> Result<Accepted, Code> {
         let mut st = self.usable()?;
-        message.qos = st.cap_qos(message.qos);
-        let now = (message.qos != QoS::AtMostOnce).then(|| self.clock(&mut st));
-        let accepted = match st.session.publish(&message) {
-            Ok(accepted) => accepted,
-            Err(code) => {
-                if self.context.log.wants(Level::Warn) {
-                    let text = format!("publish to {:?} refused: {code}", message.topic);
-                    self.note(&mut st, Level::Warn, text);
-                }
-                return Err(code);
-            }
-        };
-        self.settle(&mut st);
-        self.output_grew_at(&mut st, now);
+        let accepted = self.accept(&mut st, message)?;
+        self.set_off(&mut st);
         Ok(accepted)
+    }
+
+    /// Takes a message in; [`set_off`](Conn::set_off) follows.
+    pub(super) fn accept(&self, st: &mut State, mut message: Publication<'_>) -> Result<Accepted, Code> {
+        topic::valid_name_str(message.topic).map_err(|_| Code::BadTopic)?;
+        message.qos = st.cap_qos(message.qos);
+        if message.qos != QoS::AtMostOnce {
+            self.clock(st);
+        }
+        let accepted = st.reserve_outcome().and_then(|()| st.session.publish(&message));
+        if accepted.is_err() {
+            // Nothing follows that could use it.
+            st.clock_was_read = None;
+        }
+        if let Err(code) = accepted
+            && self.context.log.wants(Level::Warn)
+        {
+            let text = format!("publish to {:?} refused: {code}", message.topic);
+            self.note(st, Level::Warn, text);
+        }
+        if message.expires.is_some() && accepted.is_ok() {
+            // The loop may be asleep until later.
+            self.schedule(st);
+        }
+        accepted
+    }
+
+    /// A message was accepted: sends what can be sent, and records what has ended.
+    pub(super) fn set_off(&self, st: &mut State) {
+        self.settle(st);
+        self.output_grew(st);
     }
 
     /// Subscribes: now if the connection is up, and after every CONNACK. The same filter with the same
@@ -159,11 +177,7 @@ impl Conn {
     /// once, by the caller itself; what follows is collected for the loop, and what comes inside a turn for its
     /// end. Only a lot of output is written right away in any case.
     pub(super) fn output_grew(&self, st: &mut State) {
-        self.output_grew_at(st, None);
-    }
-
-    /// As before, by a call that has read the clock already.
-    fn output_grew_at(&self, st: &mut State, now: Option<Time>) {
+        let clock = st.clock_was_read.take();
         let waiting = st.session.output().len();
         self.output_level.store(waiting, Ordering::Relaxed);
         if waiting == 0 || !matches!(st.link, Link::Open(_)) {
@@ -172,7 +186,7 @@ impl Conn {
         if (st.in_turn || st.scheduled) && waiting < WRITE_AT {
             return;
         }
-        let now = now.unwrap_or_else(|| self.context.driver.now());
+        let now = clock.unwrap_or_else(|| self.context.driver.now());
         let quiet = st.wrote_early.is_none_or(|at| now.since(at) >= QUIET);
         if !quiet && waiting < WRITE_AT {
             return self.schedule(st);
@@ -180,7 +194,10 @@ impl Conn {
         st.wrote_early = Some(now);
         match st.flush(now) {
             // If the socket is full, the loop hears when it is not any more.
-            Flush::Done | Flush::Blocked => self.settle(st),
+            Flush::Done | Flush::Blocked => {
+                self.output_level.store(st.session.output().len(), Ordering::Relaxed);
+                self.settle(st);
+            }
             Flush::Failed(report) => {
                 st.broken_link = Some(report);
                 self.schedule(st);
@@ -191,19 +208,13 @@ impl Conn {
     /// Tells the session the time at which something is accepted. Within a turn it is the turn's own, and between
     /// the call that asked for a turn and the turn that of the first that wanted to know: a burst reads the clock
     /// once.
-    fn clock(&self, st: &mut State) -> Time {
+    fn clock(&self, st: &mut State) {
         if !st.now_holds {
-            st.now = self.context.driver.now();
+            let now = self.context.driver.now();
             st.now_holds = st.scheduled;
-            st.session.clock(st.now);
+            st.clock_was_read = Some(now);
+            st.session.clock(now);
         }
-        st.now
-    }
-
-    /// Takes the outcomes that the session has to tell.
-    pub(super) fn settle(&self, st: &mut State) {
-        self.output_level.store(st.session.output().len(), Ordering::Relaxed);
-        while st.session.take_completion().is_some() {}
     }
 
     /// Logs a warning about this connection.

@@ -9,6 +9,7 @@
 //! |----------------|--------------------------------------------------------------|
 //! | `mod.rs`       | the connection and the calls that change its course          |
 //! | `messages.rs`  | the calls that send: publish, subscribe, raw packets         |
+//! | `outcomes.rs`  | how publishes ended: who is told, who waits, what is remembered |
 //! | `turn.rs`      | a turn of the loop, from start to end                        |
 //! | `attempt.rs`   | connecting: name, address, transport, CONNECT; and closing   |
 //! | `secure.rs`    | the TLS part of connecting                                   |
@@ -28,6 +29,7 @@ mod log;
 mod log_topic;
 mod messages;
 mod metrics;
+mod outcomes;
 pub mod reconnect;
 mod secure;
 mod stats;
@@ -45,6 +47,7 @@ pub use handlers::{Callback, Identity};
 pub use log::{Level, Sink};
 pub use log_topic::{DEFAULT_THRESHOLD, LogLine, LogTopics};
 pub use metrics::openmetrics;
+pub use outcomes::{Listener, OnTimeout, Words};
 pub use stats::{End, Snapshot};
 
 use crate::config::{self, Profile, Resubscribe, Settings};
@@ -54,6 +57,7 @@ use crate::session::{Limits, OnSessionLoss, Overflow, Session};
 use crate::time::Time;
 use crate::transport::{Transport, tls};
 use handlers::{Called, Handlers};
+use outcomes::Outcomes;
 use reconnect::Reconnect;
 use stats::Stats;
 
@@ -154,6 +158,7 @@ struct Closing {
 
 struct State {
     session: Session,
+    outcomes: Outcomes,
     handlers: Handlers,
     profiles: Vec<ProfileSource>,
     settings: Settings,
@@ -195,9 +200,10 @@ struct State {
 
     stats: Stats,
     log_topics: Option<Box<log_topic::LogState>>,
-    /// The time as it was read last, and whether that is near enough: in a turn, or since one was asked for.
-    now: Time,
+    /// The session knows the time near enough: in a turn, or since somebody looked after one was asked for.
     now_holds: bool,
+    /// The call that goes on has read the clock.
+    clock_was_read: Option<Time>,
 
     /// A turn was asked for and has not begun.
     scheduled: bool,
@@ -237,6 +243,7 @@ impl Conn {
             output_level: AtomicUsize::new(0),
             state: Mutex::new(State {
                 session,
+                outcomes: Outcomes::new(),
                 handlers: Handlers::new(),
                 profiles,
                 settings,
@@ -264,8 +271,8 @@ impl Conn {
                 timer_at: None,
                 stats: Stats::default(),
                 log_topics: None,
-                now: Time::ZERO,
                 now_holds: false,
+                clock_was_read: None,
                 scheduled: false,
                 in_turn: false,
                 wrote_early: None,
@@ -512,7 +519,7 @@ impl Conn {
     ) -> Result<(), Code> {
         let mut st = self.usable().inspect_err(|_| callback.disarm())?;
         st.handlers.add(identity, kinds, callback);
-        self.poll_wanted(&mut st);
+        self.handlers_changed(&mut st);
         Ok(())
     }
 
@@ -520,12 +527,13 @@ impl Conn {
     pub fn remove_handler(&self, identity: Identity) -> bool {
         let mut st = self.lock();
         let removed = st.handlers.remove(identity);
-        self.poll_wanted(&mut st);
+        self.handlers_changed(&mut st);
         drop(st);
         !removed.is_empty()
     }
 
-    fn poll_wanted(&self, st: &mut State) {
+    fn handlers_changed(&self, st: &mut State) {
+        st.outcomes.want(st.handlers.wants(Kind::Outcome));
         let wanted = st.handlers.wants(Kind::Poll) && !st.freed;
         if let Some(id) = self.source.get() {
             self.context.driver.set_every_round(*id, wanted);

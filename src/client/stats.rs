@@ -114,7 +114,7 @@ impl Conn {
             failures: stats.failures,
             disconnects: stats.disconnects,
             rx_bytes: stats.rx_bytes,
-            counts: *st.session.counts(),
+            counts: st.session.counts(),
             levels: st.session.levels(),
             ends: stats.ends.clone(),
         }

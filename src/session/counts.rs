@@ -1,7 +1,7 @@
 //! What a session counts for statistics: plain additions, under whatever lock its caller holds anyway.
 
 use super::outbox::Queue;
-use super::{Outcome, Session};
+use super::{Dropped, Outcome, Session};
 use crate::time::{Span, Time};
 
 /// How many spans of time a [`Latency`] tells apart.
@@ -48,7 +48,7 @@ pub struct Counts {
     pub rx_oversize: u64,
     /// PINGREQ packets sent.
     pub pings: u64,
-    /// Publishes accepted.
+    /// Publishes accepted. Those are counted for the tokens anyway; filled in when it is read.
     pub accepted: u64,
     /// Publishes not accepted.
     pub refused: u64,
@@ -64,7 +64,7 @@ pub struct Counts {
     pub dropped: u64,
     /// Of these, the ones of QoS 0.
     pub dropped_qos0: u64,
-    /// Publishes that ended with [`Outcome::Cancelled`].
+    /// Publishes that ended with [`Outcome::Cancelled`] or [`Outcome::Abandoned`].
     pub cancelled: u64,
     /// Publishes that ended with [`Outcome::Lost`].
     pub lost: u64,
@@ -79,8 +79,11 @@ impl Counts {
             Outcome::Sent => &mut self.sent,
             Outcome::Rejected(_) => &mut self.rejected,
             Outcome::Expired => &mut self.expired,
-            Outcome::Dropped => &mut self.dropped,
-            Outcome::Cancelled => &mut self.cancelled,
+            Outcome::Dropped(why) => {
+                self.dropped_qos0 += u64::from(why == Dropped::Link);
+                &mut self.dropped
+            }
+            Outcome::Cancelled | Outcome::Abandoned => &mut self.cancelled,
             Outcome::Lost => &mut self.lost,
         };
         *count += 1;
@@ -115,8 +118,8 @@ impl Session {
     }
 
     /// What was counted.
-    pub fn counts(&self) -> &Counts {
-        &self.counts
+    pub fn counts(&self) -> Counts {
+        Counts { accepted: self.accepted(), ..self.counts }
     }
 
     /// How full it is.

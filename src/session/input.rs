@@ -250,9 +250,9 @@ impl Session {
 
     /// The exchange of an outbox entry ended. Its slot stays until the event was handled.
     fn complete(&mut self, slot: u32, reason: u8, early: bool) -> Acknowledged {
-        let (token, packet_id, accepted_at) = {
+        let (token, packet_id, cookie, accepted_at) = {
             let entry = self.outbox.get(slot);
-            (entry.token, entry.packet_id, entry.accepted_at)
+            (entry.token, entry.packet_id, entry.cookie, entry.accepted_at)
         };
         self.outbox.unlink(slot);
         self.outbox.get_mut(slot).stage = Stage::Done;
@@ -260,7 +260,7 @@ impl Session {
         if outcome == Outcome::Acked {
             self.counts.acknowledged(accepted_at, self.now);
         }
-        self.finish(token, packet_id, outcome);
+        self.finish(token, packet_id, cookie, outcome);
         self.told = Told::Acknowledged(slot);
         self.pump();
         Acknowledged { packet_id, token: Some(token), reason, early }
