@@ -96,7 +96,7 @@ pub fn as_electric_imp(code: Code) -> i32 {
         Code::BadStructure => BAD_STRUCTURE,
         Code::BadQos => BAD_QOS,
         Code::NoMoreMsgids => NO_MORE_MSGIDS,
-        Code::Incomplete | Code::Cancelled | Code::SessionLost => OPERATION_INCOMPLETE,
+        Code::Incomplete | Code::Cancelled | Code::Expired | Code::SessionLost => OPERATION_INCOMPLETE,
         Code::QueueFull => MAX_BUFFERED_MESSAGES,
         Code::SubscribeRefused => BAD_SUBSCRIBE,
         _ => FAILURE,
@@ -145,12 +145,13 @@ pub fn as_zerynth(code: Code) -> Zerynth {
             Zerynth::ConnectionServerUnavailable
         }
         Code::ClosedByServer | Code::ConnectionReset | Code::IoFailed => Zerynth::ConnectionServerUnavailable,
-        Code::TimedOut => Zerynth::PublishTimeout,
+        Code::TimedOut | Code::Expired => Zerynth::PublishTimeout,
         Code::NotConnected | Code::QueueFull | Code::MaxInflight | Code::NoMoreMsgids => {
             Zerynth::PublishGenericError
         }
         Code::TooLarge | Code::BadTopic | Code::BadFormat => Zerynth::PublishGenericError,
         Code::Cancelled | Code::SessionLost | Code::Forgotten => Zerynth::PublishGenericError,
+        Code::PublishRefused | Code::AlreadySent => Zerynth::PublishGenericError,
         _ => Zerynth::Error,
     }
 }

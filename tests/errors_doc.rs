@@ -13,6 +13,8 @@ use mgos_mqtt::vocabulary::{as_electric_imp, as_electric_imp_connect, as_nodemcu
 const BEGIN: &str = "<!-- the table: tests/errors_doc.rs -->\n";
 const END: &str = "<!-- the end of the table -->\n";
 
+const HOW: &str = "to write it anew: MGOS_MQTT_UPDATE_DOCS=1 cargo test --test errors_doc";
+
 fn table() -> String {
     let mut text = String::from(
         "| error | number | what happened | Electric Imp call | Electric Imp `onconnect` | NodeMCU | Zerynth |\n\
@@ -49,7 +51,10 @@ fn the_table_is_that_of_the_code() {
     if std::env::var_os("MGOS_MQTT_UPDATE_DOCS").is_some() {
         fs::write(&path, format!("{before}{BEGIN}{table}{END}{after}")).unwrap();
     } else {
-        assert_eq!(found, table, "to write it anew: MGOS_MQTT_UPDATE_DOCS=1 cargo test --test errors_doc");
+        let (found, table) = (found.lines().collect::<Vec<_>>(), table.lines().collect::<Vec<_>>());
+        let missing: Vec<_> = table.iter().filter(|line| !found.contains(line)).collect();
+        assert!(missing.is_empty(), "missing, {HOW}:\n{missing:#?}");
+        assert_eq!(found, table, "{HOW}");
     }
 }
 
