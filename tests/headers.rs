@@ -44,7 +44,7 @@ const HEADERS: &[Header] = &[
         ..NONE
     },
     Header { name: "mgos_mqtt_compat", includes: &["mgos_mqtt_options.h"], before: error_range, ..NONE },
-    Header { name: "mgos_event", exclude: &["MGOS_CLOUD_MQTT"], before: event_base, ..NONE },
+    Header { name: "mgos_event", before: event_base, ..NONE },
     Header { name: "mgos_mqtt_log", includes: &["mgos_mqtt_error.h", "mgos_mqtt_loop.h"], ..NONE },
     Header { name: "mgos_mqtt_stats", includes: &["mgos_mqtt_error.h", "mgos_mqtt_loop.h"], ..NONE },
     Header { name: "mgos_mongoose", before: mongoose_macros, after: mongoose_names, ..NONE },

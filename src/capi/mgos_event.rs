@@ -30,8 +30,8 @@ pub const MGOS_EVENT_CLOUD_CONNECTING: c_int = 0x4D4F5306;
 /// It failed: in the name service, in TCP or TLS, or by a refusal of the server.
 pub const MGOS_EVENT_CLOUD_CONNECTERROR: c_int = 0x4D4F5307;
 
-/// Clouds, for `struct mgos_cloud_arg`. This library raises events of this one only.
-pub const MGOS_CLOUD_MQTT: c_int = 0;
+/// One of `enum mgos_cloud_type`, which the header has from tests/headers.rs.
+pub(super) const MGOS_CLOUD_MQTT: c_int = 0;
 
 /// What comes with the events of the cloud.
 #[repr(C)]
