@@ -89,6 +89,7 @@ fn values_that_are_refused() {
     assert_eq!(refused(&|o| o.profiles = &star), Code::BadConfig.number());
 }
 
+/// proves: NM-12 NM-13 NM-14 NM-15
 #[test]
 fn mutual_tls_with_pem_in_memory() {
     let (ca, folder) = (Ca::new("CA"), tls_support::Folder::new());

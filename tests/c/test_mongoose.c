@@ -451,7 +451,7 @@ static void raw_ids_are_free_after_a_close(void **state) {
   peer_done(client->peer, client->loop);
 }
 
-/* proves: EI-20 */
+/* proves: EI-20 NM-43 NM-49x */
 static void raw_subscribe(void **state) {
   struct client *client = *state;
   struct mg_mqtt_topic_expression topics[3] = {{"a/+", 0}, {"b/#", 2}, {"c", 1}};

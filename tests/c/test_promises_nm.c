@@ -420,6 +420,30 @@ static void a_fixed_time_between_attempts(void **state) {
   }
 }
 
+/* Host, client id, user name, password, port, clean session, keep-alive, time between attempts, time-out of
+   the network; a context for TLS is in the tests of TLS. proves: ZY-09 ZY-16 ZY-17 */
+static void the_settings_of_a_client(void **state) {
+  struct client *client = *state;
+  client->cfg.client_id = "zerynth-client";
+  client->cfg.user = "user";
+  client->cfg.pass = "password";
+  client->cfg.clean_session = 0;
+  client->cfg.keep_alive = 90;
+  client->cfg.reconnect_timeout_min = 7;
+  client->options.fixed_delay = 1;
+  client->options.connack_timeout_ms = 300;
+  client_renew(client);
+  results(client);
+  peer_accept(client->peer);
+  peer_expect(client->peer, "10 @ ='MQTT' 04 c0 005a ='zerynth-client' ='user' ='password'");
+  peer_expect_end(client->peer); /* there is no answer, and the client does not wait for ever */
+  assert_true(mgos_mqtt_conn_connect(client->c));
+  expect_trace(client, "CONNACK_TIMEOUT:-1 ");
+  mgos_mqtt_loop_poll(client->loop, 0);
+  assert_in_range(mgos_mqtt_loop_timeout(client->loop), 4000, 7001);
+  peer_done(client->peer, client->loop);
+}
+
 #define WITH_CLIENT(test) cmocka_unit_test_setup_teardown(test, client_setup, client_teardown)
 
 int main(void) {
@@ -437,6 +461,7 @@ int main(void) {
       WITH_CLIENT(a_real_server_refuses),
       WITH_CLIENT(the_granted_qos_is_told),
       WITH_CLIENT(a_fixed_time_between_attempts),
+      WITH_CLIENT(the_settings_of_a_client),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
