@@ -198,7 +198,11 @@ fn document(promises: &[(String, String)], marks: &[Mark]) -> String {
             system = &id[..3];
             text += "\n| id | promise | shown by |\n| --- | --- | --- |\n";
         }
-        let tests = by_id.get(id.as_str()).map_or("later".to_string(), |tests| tests.join("<br>"));
+        let tests = match by_id.get(id.as_str()) {
+            Some(tests) => tests.join("<br>"),
+            None if LATER.contains(&id.as_str()) => "later".into(),
+            None => "**nothing yet**".into(),
+        };
         text += &format!("| {id} | {promise} | {tests} |\n");
     }
     text
