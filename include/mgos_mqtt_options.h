@@ -181,6 +181,12 @@ struct mgos_mqtt_options {
    * and change everything, passwords included. A warning is logged at each connect. Turns TLS on.
    */
   int tls_insecure_skip_verification;
+  /**
+   * Whether the connection tries again by itself after a failed attempt or a loss: 0 always; 1 once it was up since
+   * mgos_mqtt_conn_connect(), so that a first attempt that fails is the last; 2 never. Where it does not, it stays
+   * down until it is told to connect, and no other server is tried.
+   */
+  int retry;
 };
 
 #ifdef __cplusplus

@@ -1,5 +1,6 @@
 //! What handlers are told.
 
+use super::subscribe::FilterResults;
 use crate::error::{Code, Phase};
 use crate::session::Acknowledged;
 use crate::wire::QoS;
@@ -80,6 +81,10 @@ pub enum Event<'a> {
     Disconnect(&'a Report),
     /// The connection was up and is closed.
     Close(&'a Report),
+    /// A call of [`Conn::subscribe_all`](super::Conn::subscribe_all) ended; told to nobody else.
+    Subscribed(&'a FilterResults),
+    /// A call of [`Conn::unsubscribe_all`](super::Conn::unsubscribe_all) ended; told to nobody else.
+    Unsubscribed(&'a FilterResults),
 }
 
 /// The kind of an event, for registrations that want only some.
@@ -102,6 +107,8 @@ pub enum Kind {
     UnsubAck,
     Disconnect,
     Close,
+    Subscribed = 20,
+    Unsubscribed = 21,
 }
 
 impl Kind {
@@ -130,6 +137,8 @@ impl Event<'_> {
             Event::UnsubAck(_) => Kind::UnsubAck,
             Event::Disconnect(_) => Kind::Disconnect,
             Event::Close(_) => Kind::Close,
+            Event::Subscribed(_) => Kind::Subscribed,
+            Event::Unsubscribed(_) => Kind::Unsubscribed,
         }
     }
 }

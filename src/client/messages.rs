@@ -59,6 +59,7 @@ impl Conn {
         let qos = st.cap_qos(qos);
         st.session.subscribe(filter, qos);
         self.output_grew(&mut st);
+        self.take_answers(&mut st);
         drop(st);
         drop(same);
         Ok(())
@@ -72,6 +73,7 @@ impl Conn {
         if last {
             st.session.unsubscribe(filter);
             self.output_grew(&mut st);
+            self.take_answers(&mut st);
         }
         drop(st);
         drop(removed);
@@ -186,6 +188,7 @@ impl Conn {
     pub(super) fn settle(&self, st: &mut State) {
         self.output_level.store(st.session.output().len(), Ordering::Relaxed);
         while st.session.take_completion().is_some() {}
+        self.take_answers(st);
     }
 
     /// Logs a warning about this connection.

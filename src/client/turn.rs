@@ -6,6 +6,7 @@ use std::sync::MutexGuard;
 
 use super::event::{Event, Kind, Report};
 use super::handlers::{Called, Handlers};
+use super::once::Attempt;
 use super::{Conn, DRAIN_MS, Level, Link, State};
 use crate::driver::{Source, Turn};
 use crate::error::{Code, Phase};
@@ -52,10 +53,15 @@ impl Conn {
             drop(st);
             return self.tear_down();
         }
+        st = self.tell_late(st);
+        st = self.tell_ended(st);
         if st.broken {
             st = self.give_up(st, turn);
         } else {
             st = self.progress(st, turn);
+        }
+        if st.calls.has_ended() || st.late_result().is_some() {
+            turn.again();
         }
         st.in_turn = false;
         if st.freed {
@@ -278,11 +284,15 @@ impl Conn {
         self.connected.store(false, std::sync::atomic::Ordering::Release);
         st.session.abandon();
         self.settle(&mut st);
+        let calls = self.end_calls(&mut st);
+        let once = std::mem::take(&mut st.once);
         let removed = st.handlers.clear();
         let hook = st.hook.take();
         let owner = st.owner.take();
         let mut records = std::mem::take(&mut st.log);
         drop(st);
+        self.tell_each(once, Attempt::failed(Code::Incomplete));
+        calls.tell(self);
         drop(removed);
         drop(hook);
         self.context.log.deliver(self.number, &mut records);
