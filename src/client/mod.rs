@@ -597,7 +597,7 @@ impl Conn {
 
     /// Whether everything that [`free`](Conn::free) started has happened.
     pub fn is_gone(&self) -> bool {
-        self.gone.load(Ordering::Acquire)
+        self.gone.load(Ordering::SeqCst)
     }
 
     // -- inside ---------------------------------------------------------------------------------

@@ -299,7 +299,8 @@ impl Conn {
         if let Some(id) = self.source.get() {
             self.context.driver.remove(*id);
         }
-        self.gone.store(true, std::sync::atomic::Ordering::Release);
+        // Against the load of who waits for it: see Loop::wait.
+        self.gone.store(true, std::sync::atomic::Ordering::SeqCst);
         self.context.driver.notify();
         drop(owner);
     }

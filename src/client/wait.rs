@@ -29,12 +29,14 @@ impl Conn {
         let mut done = || {
             found = match self.usable() {
                 Ok(mut st) => look(&mut st).map(Ok),
+                // Freed: who drives has to end it first. To leave now might leave nobody who does.
+                Err(Code::Incomplete) if !self.is_gone() => None,
                 Err(code) => Some(Err(code)),
             };
             found.is_some()
         };
         match driver.wait(by, &mut done) {
-            Ok(_) => found.unwrap_or(Err(Code::TimedOut)),
+            Ok(_) => found.unwrap_or_else(|| Err(self.usable().err().unwrap_or(Code::TimedOut))),
             Err(DriveError::Busy) => Err(Code::Busy),
             Err(DriveError::Closed) => Err(Code::Incomplete),
             Err(DriveError::Io(_) | DriveError::NoResources) => Err(Code::NoResources),
