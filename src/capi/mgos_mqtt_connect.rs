@@ -87,9 +87,11 @@ pub unsafe extern "C" fn mgos_mqtt_conn_set_will(
 ) -> c_int {
     status(|| {
         let handle = Handle::of(c)?;
-        // SAFETY: promised by the caller.
-        let will =
-            if topic.is_null() { None } else { Some(unsafe { will(topic, payload, len, qos, retain) }?) };
+        let will = match topic.is_null() {
+            true => None,
+            // SAFETY: promised by the caller.
+            false => Some(unsafe { will(topic, payload, len, qos, retain) }?),
+        };
         handle.conn()?.set_will(will)
     })
 }

@@ -494,6 +494,31 @@ static void threads_wait_and_drive_themselves(void **state) {
   assert_int_equal(mgos_mqtt_conn_disconnect_wait(client.conn, LONG_MS), 0);
 }
 
+/* The will comes when the connection ends without a good-bye, and only then.
+ * proves: NM-34 */
+static void the_will_follows_an_abort_and_no_disconnect(void **state) {
+  struct client witness;
+  (void) state;
+  memset(&witness, 0, sizeof(witness));
+  client_create(&witness, loop, broker.server, NULL);
+  client_subscribe(&witness, "end/#", 1);
+  assert_int_equal(mgos_mqtt_conn_connect_wait(witness.conn, LONG_MS), 0);
+  assert_true(client_poll_until(&witness, loop, SUBACK, 1));
+  create_for_broker();
+  assert_int_equal(mgos_mqtt_conn_set_will(client.conn, "end/will", "will", 4, 1, false), 0);
+  assert_int_equal(mgos_mqtt_conn_connect_wait(client.conn, LONG_MS), 0);
+  assert_int_equal(mgos_mqtt_conn_disconnect_wait(client.conn, LONG_MS), 0);
+  /* What the broker is sent after that arrives first. */
+  assert_int_not_equal(mgos_mqtt_conn_pub(witness.conn, "end/none", mg_mk_str("no will"), 1, false), 0);
+  assert_true(client_poll_until(&witness, loop, MESSAGE, 1));
+  assert_int_equal(witness.bytes, strlen("no will"));
+  assert_int_equal(mgos_mqtt_conn_connect_wait(client.conn, LONG_MS), 0);
+  mgos_mqtt_conn_abort(client.conn);
+  assert_true(client_poll_until(&witness, loop, MESSAGE, 2));
+  assert_int_equal(witness.bytes, strlen("no will") + strlen("will"));
+  client_free(&witness);
+}
+
 /* In foreign mode the thread that processes may wait, too, and drives meanwhile. */
 static void the_processing_thread_waits(void **state) {
   struct subscriber me = {.number = 9, .rounds = 5};
@@ -536,6 +561,7 @@ int main(void) {
       TEST(inside_a_handler_nothing_waits_and_nothing_happens),
       TEST(threads_wait_while_another_drives),
       TEST(threads_wait_and_drive_themselves),
+      TEST(the_will_follows_an_abort_and_no_disconnect),
       TEST(the_processing_thread_waits),
       TEST(the_mode_changes_during_a_wait),
   };
