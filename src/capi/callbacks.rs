@@ -200,7 +200,8 @@ impl Callback for EventHandler {
             | Event::ConnectResult { .. }
             | Event::Oversize { .. }
             | Event::Subscribed(_)
-            | Event::Unsubscribed(_) => {}
+            | Event::Unsubscribed(_)
+            | Event::Outcome(_) => {}
         }
     }
 

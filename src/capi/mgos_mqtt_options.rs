@@ -116,6 +116,10 @@ pub struct mgos_mqtt_options {
     /// and change everything, passwords included. A warning is logged at each connect. Turns TLS on.
     pub tls_insecure_skip_verification: c_int,
 
+    /// How many outcomes of publishes mgos_mqtt_conn_outcome() can still tell: default 1,024, -1 is none. Eight bytes
+    /// each, taken when there are so many.
+    pub outcome_history: c_int,
+
     /// Whether the connection tries again by itself after a failed attempt or a loss: 0 always; 1 once it was up since
     /// mgos_mqtt_conn_connect(), so that a first attempt that fails is the last; 2 never. Where it does not, it stays
     /// down until it is told to connect, and no other server is tried.
@@ -359,6 +363,11 @@ fn settings(options: &mgos_mqtt_options) -> Result<Settings, Code> {
             0 => default.jitter_percent,
             -1 => 0,
             n => u8::try_from(n).ok().filter(|n| *n <= 100).ok_or(Code::BadArgument)?,
+        },
+        outcome_history: match options.outcome_history {
+            0 => default.outcome_history,
+            -1 => 0,
+            n => usize::try_from(n).map_err(|_| Code::BadArgument)?,
         },
         fail_back: span(options.fail_back_ms, default.fail_back)?,
         poll_tick: span(options.poll_tick_ms, default.poll_tick)?,

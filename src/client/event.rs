@@ -2,7 +2,7 @@
 
 use super::subscribe::FilterResults;
 use crate::error::{Code, Phase};
-use crate::session::Acknowledged;
+use crate::session::{Acknowledged, Completion};
 use crate::wire::QoS;
 use std::net::SocketAddr;
 
@@ -81,6 +81,8 @@ pub enum Event<'a> {
     Disconnect(&'a Report),
     /// The connection was up and is closed.
     Close(&'a Report),
+    /// How a publish ended.
+    Outcome(Completion),
     /// A call of [`Conn::subscribe_all`](super::Conn::subscribe_all) ended; told to nobody else.
     Subscribed(&'a FilterResults),
     /// A call of [`Conn::unsubscribe_all`](super::Conn::unsubscribe_all) ended; told to nobody else.
@@ -107,6 +109,7 @@ pub enum Kind {
     UnsubAck,
     Disconnect,
     Close,
+    Outcome,
     Subscribed = 20,
     Unsubscribed = 21,
 }
@@ -137,6 +140,7 @@ impl Event<'_> {
             Event::UnsubAck(_) => Kind::UnsubAck,
             Event::Disconnect(_) => Kind::Disconnect,
             Event::Close(_) => Kind::Close,
+            Event::Outcome(_) => Kind::Outcome,
             Event::Subscribed(_) => Kind::Subscribed,
             Event::Unsubscribed(_) => Kind::Unsubscribed,
         }

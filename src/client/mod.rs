@@ -9,6 +9,7 @@
 //! |----------------|--------------------------------------------------------------|
 //! | `mod.rs`       | the connection and the calls that change its course          |
 //! | `messages.rs`  | the calls that send: publish, subscribe, raw packets         |
+//! | `outcomes.rs`  | how publishes ended: who is told, who waits, what is remembered |
 //! | `turn.rs`      | a turn of the loop, from start to end                        |
 //! | `attempt.rs`   | connecting: name, address, transport, CONNECT; and closing   |
 //! | `secure.rs`    | the TLS part of connecting                                   |
@@ -27,6 +28,7 @@ mod incoming;
 mod log;
 mod messages;
 mod once;
+mod outcomes;
 pub mod reconnect;
 mod secure;
 mod subscribe;
@@ -42,6 +44,7 @@ pub use context::Context;
 pub use event::{Event, Kind, Message, Report};
 pub use handlers::{Callback, Identity, Slot};
 pub use log::{Level, Sink};
+pub use outcomes::{Listener, OnTimeout, Words};
 pub use subscribe::{FilterResult, FilterResults, Subscriber};
 
 use crate::config::{self, Profile, Resubscribe, Settings};
@@ -52,6 +55,7 @@ use crate::time::Time;
 use crate::transport::{Transport, tls};
 use handlers::{Called, Handlers};
 use once::Once;
+use outcomes::Outcomes;
 use reconnect::Reconnect;
 use subscribe::Calls;
 
@@ -152,6 +156,7 @@ struct Closing {
 
 struct State {
     session: Session,
+    outcomes: Outcomes,
     handlers: Handlers,
     profiles: Vec<ProfileSource>,
     settings: Settings,
@@ -239,6 +244,7 @@ impl Conn {
             output_level: AtomicUsize::new(0),
             state: Mutex::new(State {
                 session,
+                outcomes: Outcomes::new(),
                 handlers: Handlers::new(),
                 profiles,
                 settings,
@@ -527,7 +533,7 @@ impl Conn {
     ) -> Result<(), Code> {
         let mut st = self.usable().inspect_err(|_| callback.disarm())?;
         st.handlers.add(identity, kinds, callback);
-        self.poll_wanted(&mut st);
+        self.handlers_changed(&mut st);
         Ok(())
     }
 
@@ -535,7 +541,7 @@ impl Conn {
     pub fn remove_handler(&self, identity: Identity) -> bool {
         let mut st = self.lock();
         let removed = st.handlers.remove(identity);
-        self.poll_wanted(&mut st);
+        self.handlers_changed(&mut st);
         drop(st);
         !removed.is_empty()
     }
@@ -557,7 +563,8 @@ impl Conn {
         Ok(())
     }
 
-    fn poll_wanted(&self, st: &mut State) {
+    fn handlers_changed(&self, st: &mut State) {
+        st.outcomes.want(st.handlers.wants(Kind::Outcome));
         let wanted = st.handlers.wants(Kind::Poll) && !st.freed;
         if let Some(id) = self.source.get() {
             self.context.driver.set_every_round(*id, wanted);

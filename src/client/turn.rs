@@ -3,6 +3,7 @@
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::MutexGuard;
+use std::sync::atomic::Ordering;
 
 use super::event::{Event, Kind, Report};
 use super::handlers::{Called, Handlers};
@@ -60,6 +61,16 @@ impl Conn {
         } else {
             st = self.progress(st, turn);
         }
+        if st.outcomes.are_waiting() {
+            st = self.tell_outcomes(st);
+            // What was published there goes out now; what that ends is told in the next round.
+            if st.closing.is_none_or(|c| c.graceful) {
+                st = self.write(st, turn);
+            }
+            if st.outcomes.are_waiting() {
+                turn.again();
+            }
+        }
         if st.calls.has_ended() || st.late_result().is_some() {
             turn.again();
         }
@@ -103,6 +114,8 @@ impl Conn {
     /// Timers of the application and of the policy.
     fn timers<'a>(&'a self, mut st: MutexGuard<'a, State>, turn: &mut Turn<'_>) -> MutexGuard<'a, State> {
         let now = turn.now;
+        st.session.expire(now);
+        self.settle(&mut st);
         if st.timer_at.is_some_and(|at| at <= now) {
             st.timer_at = None;
             st = self.tell(st, |h, called| h.connection(Kind::Timer, called), &Event::Timer);
@@ -161,6 +174,7 @@ impl Conn {
             Flush::Done | Flush::Blocked => match st.broken_link.take() {
                 Some(report) => report,
                 None => {
+                    self.output_level.store(st.session.output().len(), Ordering::Relaxed);
                     self.settle(&mut st);
                     return st;
                 }
@@ -281,9 +295,12 @@ impl Conn {
         if let Link::Open(mut transport) | Link::Draining { mut transport, .. } = link {
             transport.shutdown();
         }
-        self.connected.store(false, std::sync::atomic::Ordering::Release);
+        self.connected.store(false, Ordering::Release);
         st.session.abandon();
         self.settle(&mut st);
+        while st.outcomes.are_waiting() {
+            st = self.tell_outcomes(st);
+        }
         let calls = self.end_calls(&mut st);
         let once = std::mem::take(&mut st.once);
         let removed = st.handlers.clear();
@@ -300,7 +317,7 @@ impl Conn {
             self.context.driver.remove(*id);
         }
         // Against the load of who waits for it: see Loop::wait.
-        self.gone.store(true, std::sync::atomic::Ordering::SeqCst);
+        self.gone.store(true, Ordering::SeqCst);
         self.context.driver.notify();
         drop(owner);
     }
@@ -359,7 +376,8 @@ impl State {
         // and asks later whether there was one, which valgrind reports in every program that uses the library.
         const NEVER: Time = Time(u64::MAX);
         let at = |deadline: Option<Time>| deadline.unwrap_or(NEVER);
-        let next = at(link).min(at(tick)).min(at(self.timer_at)).min(at(self.fail_back_at));
+        let own = at(self.timer_at).min(at(self.fail_back_at)).min(at(self.session.expiry()));
+        let next = at(link).min(at(tick)).min(own);
         (next != NEVER).then_some(next)
     }
 }

@@ -1,15 +1,14 @@
 //! Waiting for something to become true of a connection.
 
 use super::{Conn, State};
-use crate::driver::{DriveError, Loop};
+use crate::driver::DriveError;
 use crate::error::Code;
 use crate::time::Span;
 
 impl Conn {
     /// Whether this thread may wait here. To be asked before a call that waits changes anything.
     pub fn may_wait(&self) -> Result<(), Code> {
-        let driver = &self.context.driver;
-        if Loop::in_dispatch() || driver.is_driver_thread() { Err(Code::Busy) } else { Ok(()) }
+        if self.context.driver.is_busy_here() { Err(Code::Busy) } else { Ok(()) }
     }
 
     /// Waits until `look` finds what it looks for in the state, at most `timeout` (`None`: without limit;
