@@ -169,7 +169,7 @@ struct State {
     tried: Vec<(std::net::SocketAddr, i32)>,
     /// How to secure the connection of the present attempt. It is kept for the next one, so that a session
     /// can be resumed.
-    tls: Option<Arc<tls::Config>>,
+    tls: Option<Arc<dyn tls::Backend>>,
     /// The address that is being opened.
     target: Option<std::net::SocketAddr>,
     /// The beginning of a packet that has not come whole.

@@ -8,7 +8,7 @@ use super::{Conn, Level, Link, State};
 use crate::config::{Address, Profile};
 use crate::driver::Turn;
 use crate::error::{Code, Phase};
-use crate::transport::tls_settings::{Source, TlsSettings};
+use crate::transport::tls_settings::{Psk, Source, TlsSettings};
 use crate::transport::{LayerError, tls};
 
 /// What TLS a profile asks for.
@@ -28,6 +28,11 @@ fn settings(profile: &Profile, clock: fn() -> f64) -> TlsSettings<'_> {
             Some(bytes) => Some(Source::Memory(bytes, "the key in memory")),
             None => profile.ssl_key.as_ref().map(|path| Source::File(path)),
         },
+        psk: match (&profile.ssl_psk_identity, &profile.ssl_psk_key) {
+            (Some(identity), Some(key)) => Some(Psk { identity, key }),
+            // Half of it is refused before.
+            _ => None,
+        },
         cipher_suites: profile.ssl_cipher_suites.as_deref(),
         alpn: options.alpn.iter().map(|name| name.clone().into_bytes()).collect(),
         only_tls13: options.only_tls13,
@@ -44,16 +49,16 @@ impl Conn {
             return Ok(());
         }
         let profile = st.profile.clone();
-        if profile.ssl_psk_identity.is_some() {
-            let text = "ssl_psk_identity is set, and this library was built without pre-shared keys (feature psk); \
-                        nothing was sent";
-            return Err(st.report(Code::NotBuilt, Phase::Tls, 0, text.into()));
-        }
         if profile.tls.insecure_skip_verification {
             let text = "tls_insecure_skip_verification is set: whoever answers is taken for the server";
             self.note(st, Level::Warn, text.into());
         }
         let settings = settings(&profile, self.context.wall_clock);
+        if settings.psk.is_some() && settings.names_certificates() {
+            let text = "a pre-shared key is set, so the certificates that are set too are not used: the key proves who \
+                        is who";
+            self.note(st, Level::Warn, text.into());
+        }
         let config = self.context.tls.get(&settings).map_err(|error| st.layer_report(&error))?;
         st.tls = Some(config);
         Ok(())

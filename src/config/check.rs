@@ -77,6 +77,7 @@ impl Profile {
     fn check_psk(&self) -> Option<ConfigError> {
         let problem = match (&self.ssl_psk_identity, &self.ssl_psk_key) {
             (Some(_), None) => "ssl_psk_identity is set and the key is not",
+            (None, Some(_)) => "the key is set and ssl_psk_identity is not",
             (Some(_), Some(key)) if !key.bytes().all(|b| b.is_ascii_hexdigit()) => {
                 "the key is written in hexadecimal digits"
             }
@@ -219,6 +220,9 @@ mod tests {
         };
         assert_eq!(psk(None), bad("ssl_psk_key: ssl_psk_identity is set and the key is not"));
         assert_eq!(psk(Some("xy")), bad("ssl_psk_key: the key is written in hexadecimal digits"));
+        let half = only(|p| p.ssl_psk_key = Some(Secret("00".into())));
+        assert_eq!(half, bad("ssl_psk_key: the key is set and ssl_psk_identity is not"));
+        assert_eq!(psk(Some("")), bad("ssl_psk_key: the key has two hexadecimal digits for each byte"));
         assert_eq!(psk(Some("abc")), bad("ssl_psk_key: the key has two hexadecimal digits for each byte"));
     }
 

@@ -7,9 +7,9 @@
 #![forbid(unsafe_code)]
 
 mod tcp;
-#[cfg(feature = "tls")]
+#[cfg(any(feature = "tls", feature = "psk"))]
 pub mod tls;
-#[cfg(not(feature = "tls"))]
+#[cfg(not(any(feature = "tls", feature = "psk")))]
 #[path = "no_tls.rs"]
 pub mod tls;
 pub mod tls_settings;

@@ -190,8 +190,17 @@ impl Peer {
         let folder = Folder::new();
         let certificate = folder.put("server.pem", &pair.certificate);
         let key = folder.put("server.key", &pair.key);
+        Peer::start(folder, &[&["-cert", &certificate, "-key", &key], arguments].concat())
+    }
+
+    /// One without a certificate.
+    pub(crate) fn bare(arguments: &[&str]) -> Peer {
+        Peer::start(Folder::new(), &[&["-nocert"], arguments].concat())
+    }
+
+    fn start(folder: Folder, arguments: &[&str]) -> Peer {
         let mut child = Command::new("openssl")
-            .args(["s_server", "-accept", "127.0.0.1:0", "-cert", &certificate, "-key", &key])
+            .args(["s_server", "-accept", "127.0.0.1:0"])
             .args(arguments)
             // Kept open: at its end the server would end.
             .stdin(Stdio::piped())

@@ -7,9 +7,9 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use zeroize::Zeroizing;
 
-use super::LayerError;
-use super::error::config_error;
+use super::config_error;
 use crate::error::Code;
+use crate::transport::LayerError;
 use crate::transport::tls_settings::Source;
 
 /// No bundle of certificates is as large: something else was named by mistake.

@@ -2,9 +2,10 @@
 
 use rustls::{AlertDescription as Alert, CertificateError, Error, PeerIncompatible};
 
+use super::Config;
 use super::certificate::{Certificate, digits, readable};
-use super::{Config, LayerError};
 use crate::error::{Code, Phase};
+use crate::transport::LayerError;
 
 /// Where a connection stands when an error comes.
 pub(super) struct At<'a> {
@@ -13,11 +14,6 @@ pub(super) struct At<'a> {
     pub(super) handshaking: bool,
     /// The server's certificate was accepted.
     pub(super) server_proved: bool,
-}
-
-/// An error in what the application configured.
-pub(super) fn config_error(code: Code, text: String) -> LayerError {
-    LayerError { code, phase: Phase::Tls, text, alert: None }
 }
 
 pub(super) fn explain(error: &Error, at: &At<'_>) -> LayerError {

@@ -10,12 +10,12 @@ use rustls::sign::CertifiedKey;
 use rustls::time_provider::TimeProvider;
 use rustls::{ClientConfig, RootCertStore, SupportedCipherSuite, version};
 
-use super::LayerError;
-use super::error::config_error;
 use super::files::{self, Bytes};
 use super::suites;
 use super::verify::{Anyone, Refused, Verifier};
+use super::{Backend, config_error};
 use crate::error::Code;
+use crate::transport::LayerError;
 use crate::transport::tls_settings::{Source, TlsSettings};
 
 /// Where systems keep the certificates that they trust, all in one file: Debian, Red Hat (two), SUSE, Alpine and the
@@ -36,7 +36,7 @@ const SESSIONS: usize = 32;
 
 /// A configuration, shared by all connections that have the same settings and files.
 #[derive(Debug)]
-pub struct Config {
+pub(super) struct Config {
     pub(super) client: Arc<ClientConfig>,
     pub(super) refused: Arc<Refused>,
     /// What is trusted, as it stands in errors.
@@ -50,12 +50,12 @@ pub struct Config {
 
 /// The configurations that are in use.
 #[derive(Debug, Default)]
-pub struct Configs(Mutex<Vec<Weak<Config>>>);
+pub(crate) struct Configs(Mutex<Vec<Weak<Config>>>);
 
 impl Configs {
     /// The configuration for these settings: one that exists, if nothing changed in them and in their
     /// files.
-    pub fn get(&self, settings: &TlsSettings<'_>) -> Result<Arc<Config>, LayerError> {
+    pub(crate) fn get(&self, settings: &TlsSettings<'_>) -> Result<Arc<dyn Backend>, LayerError> {
         let inputs = Inputs::read(settings)?;
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         known.retain(|config| config.strong_count() > 0);
