@@ -114,6 +114,18 @@ pub struct mgos_mqtt_options {
     /// 1: talk to whoever answers, without looking at the certificate. For tests only: somebody in between can read
     /// and change everything, passwords included. A warning is logged at each connect. Turns TLS on.
     pub tls_insecure_skip_verification: c_int,
+    /// Public keys of which the server must have one, between commas; several, so that a key can be replaced. A
+    /// pin is the SHA-256 of the key as it stands in the certificate (subjectPublicKeyInfo): `sha256/` and Base64,
+    /// or 64 hexadecimal digits. With trusted certificates both must hold. Without any the pin alone does:
+    /// the certificate's issuer, names and dates do not matter. NULL for none. Turns TLS on.
+    pub tls_pins: *const c_char,
+    /// Lists of revoked certificates in memory, PEM (any number) or DER (one): of each issuer from the server's up
+    /// to the trusted one. A list that should have been renewed still counts. NULL for none.
+    pub tls_crl: *const c_void,
+    /// Its length.
+    pub tls_crl_len: usize,
+    /// A file with such lists, besides `tls_crl`; read at each attempt to connect.
+    pub tls_crl_file: *const c_char,
 }
 
 /// The first version of the structure ended before this field; anything shorter was never in a header.
@@ -289,8 +301,17 @@ unsafe fn tls(options: &mgos_mqtt_options) -> Result<TlsOptions, Code> {
     let certificate = unsafe { memory(options.tls_cert, options.tls_cert_len) }?;
     // SAFETY: promised by the caller.
     let key = unsafe { memory(options.tls_key, options.tls_key_len) }?;
+    // SAFETY: promised by the caller.
+    let pins = unsafe { text(options.tls_pins) }?;
+    // SAFETY: promised by the caller.
+    let crl = unsafe { memory(options.tls_crl, options.tls_crl_len) }?;
+    // SAFETY: promised by the caller.
+    let crl_file = unsafe { text(options.tls_crl_file) }?;
     Ok(TlsOptions {
         server_name,
+        pins,
+        crl,
+        crl_file,
         alpn: alpn.map(|names| names.split(',').map(str::to_owned).collect()).unwrap_or_default(),
         only_tls13: match options.tls_min_version {
             0 | 12 => false,

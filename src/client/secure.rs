@@ -15,11 +15,18 @@ use crate::transport::{LayerError, tls};
 fn settings(profile: &Profile, clock: fn() -> f64) -> TlsSettings<'_> {
     let options = &profile.tls;
     // With verification switched off the field may still have the original's way of saying so.
-    let ca_file = profile.ssl_ca_cert.as_deref().filter(|_| !options.insecure_skip_verification);
+    let ca_file = profile.ca_file().filter(|_| !options.insecure_skip_verification);
     let ca_memory = options.ca.as_deref().map(|bytes| Source::Memory(bytes, "the CA certificates in memory"));
     TlsSettings {
         trusted: ca_file.map(Source::File).into_iter().chain(ca_memory).collect(),
         system_roots: options.system_roots,
+        // They were valid when the attempt began.
+        pins: profile.pins().unwrap_or_default(),
+        revoked: {
+            let memory =
+                options.crl.as_deref().map(|bytes| Source::Memory(bytes, "the revocation lists in memory"));
+            options.crl_file.as_deref().map(Source::File).into_iter().chain(memory).collect()
+        },
         certificate: match &options.certificate {
             Some(bytes) => Some(Source::Memory(bytes, "the certificate in memory")),
             None => profile.ssl_cert.as_deref().map(Source::File),

@@ -66,6 +66,21 @@ impl Profile {
                            signed the server's certificate, or, for tests, set tls_insecure_skip_verification";
             return Some(ConfigError::new("ssl_ca_cert", problem));
         }
+        let pins = match self.pins() {
+            Ok(pins) => pins,
+            Err(problem) => return Some(problem),
+        };
+        if !pins.is_empty() && tls.insecure_skip_verification {
+            let problem = "a pin and tls_insecure_skip_verification exclude each other";
+            return Some(ConfigError::new("tls_pins", problem));
+        }
+        let has_crl = tls.crl.is_some() || tls.crl_file.is_some();
+        let has_ca = self.ca_file().is_some() || tls.ca.is_some() || tls.system_roots;
+        if has_crl && (!has_ca || tls.insecure_skip_verification) {
+            let problem = "a list of revoked certificates is only of use with the certificates of who issues it: set \
+                           ssl_ca_cert or tls_ca";
+            return Some(ConfigError::new("tls_crl", problem));
+        }
         let key = self.ssl_key.is_some() || tls.key.is_some();
         if key && self.ssl_cert.is_none() && tls.certificate.is_none() {
             return Some(ConfigError::new("ssl_cert", "ssl_key is set and ssl_cert is not"));

@@ -30,10 +30,15 @@ impl fmt::Debug for Psk<'_> {
 /// be replaced while the program runs.
 #[derive(Clone, Debug)]
 pub struct TlsSettings<'a> {
-    /// The trusted certificates. Without any, those of the system are trusted.
+    /// The trusted certificates. Without any, and without pins, those of the system are trusted.
     pub trusted: Vec<Source<'a>>,
     /// Trust those of the system too.
     pub system_roots: bool,
+    /// The SHA-256 of public keys of which the server must have one. Without trusted certificates that is all
+    /// it must have.
+    pub pins: Vec<[u8; 32]>,
+    /// Lists of revoked certificates.
+    pub revoked: Vec<Source<'a>>,
     /// Our own certificate and those that lead to its issuer.
     pub certificate: Option<Source<'a>>,
     /// Its key; `None` looks for it beside the certificate.
@@ -55,6 +60,6 @@ pub struct TlsSettings<'a> {
 impl TlsSettings<'_> {
     /// Whether certificates were named, whoever's.
     pub fn names_certificates(&self) -> bool {
-        !self.trusted.is_empty() || self.system_roots || self.certificate.is_some()
+        !self.trusted.is_empty() || !self.pins.is_empty() || self.system_roots || self.certificate.is_some()
     }
 }

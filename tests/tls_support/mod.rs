@@ -56,7 +56,7 @@ pub(crate) struct Pair {
 pub(crate) struct Ca {
     pub(crate) pem: String,
     pub(crate) der: Vec<u8>,
-    issuer: Issuer<'static, KeyPair>,
+    pub(crate) issuer: Issuer<'static, KeyPair>,
 }
 
 impl Ca {

@@ -16,6 +16,8 @@ pub(super) struct Certificate {
     pub(super) not_before: String,
     /// The last moment.
     pub(super) not_after: String,
+    /// Its public key, as it stands in it: the whole subjectPublicKeyInfo.
+    pub(super) key: Vec<u8>,
 }
 
 const SEQUENCE: u8 = 0x30;
@@ -59,7 +61,9 @@ impl Certificate {
         let (_, rest) = tagged(rest, SEQUENCE)?;
         let (issuer, rest) = tagged(rest, SEQUENCE)?;
         let (validity, rest) = tagged(rest, SEQUENCE)?;
-        let (subject, _) = tagged(rest, SEQUENCE)?;
+        let (subject, rest) = tagged(rest, SEQUENCE)?;
+        let (_, after_key) = tagged(rest, SEQUENCE)?;
+        let key = rest[..rest.len() - after_key.len()].to_vec();
         let (tag, not_before, after) = element(validity)?;
         let not_before = time(tag, not_before)?;
         let (tag, not_after, _) = element(after)?;
@@ -69,6 +73,7 @@ impl Certificate {
             self_signed: subject == issuer,
             not_before,
             not_after: time(tag, not_after)?,
+            key,
         })
     }
 }
