@@ -80,6 +80,22 @@ pub enum Event<'a> {
     Disconnect(&'a Report),
     /// The connection was up and is closed.
     Close(&'a Report),
+    /// A certificate ends soon.
+    Expiry {
+        /// Whose it is.
+        owner: Owner,
+        /// How many whole days are left; negative after its end.
+        days: i32,
+    },
+}
+
+/// Whose certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// That of this client.
+    Client,
+    /// That of the server.
+    Server,
 }
 
 /// The kind of an event, for registrations that want only some.
@@ -102,6 +118,7 @@ pub enum Kind {
     UnsubAck,
     Disconnect,
     Close,
+    Expiry,
 }
 
 impl Kind {
@@ -130,6 +147,7 @@ impl Event<'_> {
             Event::UnsubAck(_) => Kind::UnsubAck,
             Event::Disconnect(_) => Kind::Disconnect,
             Event::Close(_) => Kind::Close,
+            Event::Expiry { .. } => Kind::Expiry,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The TLS part of connecting: the configuration before, the handshake after TCP is there.
 
-use std::sync::MutexGuard;
+use std::sync::{Arc, MutexGuard};
 
 use super::attempt::after;
 use super::event::Report;
@@ -111,6 +111,7 @@ impl Conn {
                 let Link::Handshaking { transport, .. } = std::mem::replace(&mut st.link, Link::Idle) else {
                     return st;
                 };
+                st.expiry = transport.expiry();
                 if self.context.log.wants(Level::Info)
                     && let Some(text) = transport.describe()
                 {
@@ -126,11 +127,64 @@ impl Conn {
             }
             Err(error) => st.io_report(&error),
         };
+        self.handshake_failed(st, turn, report)
+    }
+
+    /// Goes on to the next address of the name, if there is one: behind each there may be another server.
+    fn handshake_failed<'a>(
+        &'a self,
+        mut st: MutexGuard<'a, State>,
+        turn: &mut Turn<'_>,
+        mut report: Report,
+    ) -> MutexGuard<'a, State> {
+        let Some(target) = st.target.filter(|_| !st.addresses.is_empty()) else {
+            return self.link_down(st, turn, report);
+        };
+        if let Link::Handshaking { mut transport, .. } = std::mem::replace(&mut st.link, Link::Idle) {
+            transport.deregister(turn.registry());
+        }
+        self.note(&mut st, Level::Warn, format!("{target}: {}; trying the next address", report.text));
+        st.tried = std::mem::take(&mut report.tried);
+        st.tried.push((target, report.os));
+        st.insecure = Some(report);
+        self.next_address(st, turn)
+    }
+
+    /// The application has set another certificate in a handler that was told of this attempt.
+    pub(super) fn take_new_certificate<'a>(
+        &'a self,
+        mut st: MutexGuard<'a, State>,
+        turn: &mut Turn<'_>,
+    ) -> MutexGuard<'a, State> {
+        if !st.own_is_new || !matches!(st.link, Link::Resolving { .. }) {
+            return st;
+        }
+        let mut profile = Profile::clone(&st.profile);
+        st.put_own_certificate(&mut profile);
+        st.profile = Arc::new(profile);
+        // A certificate turns TLS on, which has a port of its own.
+        let report = match (st.profile.validate(), st.profile.address()) {
+            (Ok(()), Ok(address)) => match self.prepare_tls(&mut st, &address) {
+                Ok(()) => return self.look_up(st, turn, &address),
+                Err(report) => report,
+            },
+            (Err(error), _) | (_, Err(error)) => st.report(error.code, Phase::Usage, 0, error.to_string()),
+        };
         self.link_down(st, turn, report)
     }
 }
 
 impl State {
+    /// Instead of what the profile has.
+    pub(super) fn put_own_certificate(&mut self, profile: &mut Profile) {
+        self.own_is_new = false;
+        if let Some(own) = &self.own {
+            profile.tls.certificate = Some(own.certificate.clone());
+            profile.tls.key = own.key.clone();
+            profile.ssl_key = None;
+        }
+    }
+
     /// The answer to CONNECT was a TLS alert: the server took our first byte for the beginning of a record.
     pub(super) fn tls_expected(&mut self, answer: &[u8]) -> Option<Report> {
         const ALERT: u8 = 21;

@@ -30,6 +30,6 @@ pub use emit::Style;
 pub use error::{ConfigError, Position};
 pub use key::{Change, Key};
 pub use pin::Pin;
-pub use profile::{Profile, Protocol, Secret, Timeouts, TlsOptions, Will};
+pub use profile::{ExpiryNotice, Profile, Protocol, Secret, Timeouts, TlsOptions, Will};
 pub use schema::{Section, SectionId};
 pub use settings::{Backoff, OnSessionLoss, Overflow, Resubscribe, Settings};

@@ -72,6 +72,16 @@ impl Default for Timeouts {
     }
 }
 
+/// From how many days before its end on a certificate is told of; `None` is never.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ExpiryNotice(pub Option<u32>);
+
+impl Default for ExpiryNotice {
+    fn default() -> Self {
+        ExpiryNotice(Some(30))
+    }
+}
+
 /// What the fields of `struct mgos_config_mqtt` cannot say about TLS.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TlsOptions {
@@ -97,6 +107,8 @@ pub struct TlsOptions {
     /// Trust what the system trusts, besides what is named; turns TLS on. What is meant when nothing is
     /// named.
     pub system_roots: bool,
+    /// From how many days before its end on a certificate is told of.
+    pub expiry_notice: ExpiryNotice,
     /// Talk to anybody who answers, whoever it is; turns TLS on. For tests only: the connection is
     /// encrypted, but perhaps not with the server.
     pub insecure_skip_verification: bool,

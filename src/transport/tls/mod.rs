@@ -24,7 +24,7 @@ use std::sync::Arc;
 pub use stream::wrap;
 
 use super::tls_settings::TlsSettings;
-use super::{LayerError, Transport};
+use super::{Expiry, LayerError, Transport};
 use crate::error::{Code, Phase};
 
 /// How to secure connections: made once from settings and files, and shared by all that have the same.
@@ -62,6 +62,11 @@ pub trait Engine: Send {
 
     /// What the handshake settled, for the log.
     fn describe(&self) -> Option<String>;
+
+    /// When the certificates of both sides end.
+    fn expiry(&self) -> Expiry {
+        Expiry::default()
+    }
 }
 
 /// The configurations that are in use.

@@ -11,7 +11,7 @@ use mio::{Registry, Token};
 use super::{Backend, Engine};
 use crate::error::{Code, Phase};
 use crate::time::Time;
-use crate::transport::{LayerError, Transport};
+use crate::transport::{Expiry, LayerError, Transport};
 
 /// With this much ciphertext waiting for the socket nothing more is taken.
 const HIGH: usize = 64 * 1024;
@@ -255,6 +255,10 @@ impl Transport for Tls {
 
     fn describe(&self) -> Option<String> {
         self.engine.describe()
+    }
+
+    fn expiry(&self) -> Expiry {
+        self.engine.expiry()
     }
 
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {

@@ -11,6 +11,7 @@ use rustls::sign::CertifiedKey;
 use rustls::time_provider::TimeProvider;
 use rustls::{ClientConfig, RootCertStore, version};
 
+use super::certificate;
 use super::files::{self, Bytes};
 use super::suites;
 use super::verify::{self, Anyone, Refused, Verifier};
@@ -43,6 +44,8 @@ pub(super) struct Config {
     /// What is trusted, as it stands in errors.
     pub(super) trust: String,
     pub(super) has_certificate: bool,
+    /// When this client's certificate ends.
+    pub(super) own_end: Option<f64>,
     pub(super) only_tls13: bool,
     pub(super) chose_suites: bool,
     pub(super) clock: fn() -> f64,
@@ -176,6 +179,7 @@ fn build(settings: &TlsSettings<'_>, inputs: Inputs, fingerprint: Fingerprint) -
     };
     let own = own_certificate(&inputs, &provider)?;
     let has_certificate = own.is_some();
+    let own_end = own.as_ref().and_then(|own| own.cert.first()).and_then(|own| certificate::end(own));
     let mut client = match own {
         Some(own) => builder.with_client_cert_resolver(Arc::new(rustls::sign::SingleCertAndKey::from(own))),
         None => builder.with_no_client_auth(),
@@ -187,6 +191,7 @@ fn build(settings: &TlsSettings<'_>, inputs: Inputs, fingerprint: Fingerprint) -
         refused,
         trust,
         has_certificate,
+        own_end,
         only_tls13: settings.only_tls13,
         chose_suites: settings.cipher_suites.is_some(),
         clock: settings.clock,

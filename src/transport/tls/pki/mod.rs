@@ -28,7 +28,7 @@ pub(super) use config::Configs;
 
 use super::{Backend, Engine, config_error};
 use crate::error::Code;
-use crate::transport::{LayerError, Transport};
+use crate::transport::{Expiry, LayerError, Transport};
 use config::Config;
 
 impl Backend for Config {
@@ -132,6 +132,11 @@ impl Engine for Rustls {
             None => String::new(),
         };
         Some(format!("{version}, {suite}{alpn}{resumed}"))
+    }
+
+    fn expiry(&self) -> Expiry {
+        let first = self.tls.peer_certificates().and_then(|chain| chain.first());
+        Expiry { client: self.config.own_end, server: first.and_then(|first| certificate::end(first)) }
     }
 }
 
