@@ -267,7 +267,7 @@ impl Conn {
             clean_session: profile.clean_session,
             keep_alive: profile.keep_alive,
             user: profile.user.clone(),
-            password: profile.pass.as_ref().map(|secret| secret.0.clone()),
+            password: profile.pass.clone(),
             will: profile.will.as_ref().map(|will| {
                 let qos = QoS::try_from(will.qos).unwrap_or(QoS::AtMostOnce);
                 (will.topic.clone(), will.payload.clone(), qos, will.retain)

@@ -92,7 +92,7 @@ pub struct ConnectParams {
     /// User name.
     pub user: Option<String>,
     /// Password.
-    pub password: Option<Vec<u8>>,
+    pub password: Option<Secret<Vec<u8>>>,
     /// Topic, payload, QoS and retain flag of the will.
     pub will: Option<(String, Vec<u8>, crate::wire::QoS, bool)>,
 }

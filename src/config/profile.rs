@@ -4,21 +4,29 @@ use core::fmt;
 use core::ops::Deref;
 
 use super::address::{Address, Wanted};
+use zeroize::Zeroize;
+
 use super::error::ConfigError;
 use super::pin::{self, Pin};
 use crate::time::Span;
 
-/// A value that `Debug` does not print.
+/// A value that `Debug` does not print, and that is wiped from memory when it is dropped.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Secret<T>(pub T);
+pub struct Secret<T: Zeroize>(pub T);
 
-impl<T> fmt::Debug for Secret<T> {
+impl<T: Zeroize> Drop for Secret<T> {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+impl<T: Zeroize> fmt::Debug for Secret<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("***")
     }
 }
 
-impl<T> Deref for Secret<T> {
+impl<T: Zeroize> Deref for Secret<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
