@@ -311,6 +311,17 @@ fn certificates_beside_the_key_are_not_used_and_that_is_said() {
     assert!(!log.iter().any(|line| line.contains(KEY)), "{log:?}");
 }
 
+#[test]
+fn application_protocols() {
+    let server = Peer::bare(&["-psk", KEY, "-psk_identity", "device", "-alpn", "mqtt"]);
+    let mut p = with_key(server.port, "device", KEY);
+    p.tls.alpn = vec!["h2".into(), "mqtt".into()];
+    let said = Client::new(p.clone()).secured();
+    assert!(said.ends_with(", mqtt, pre-shared key"), "{said}");
+    p.tls.alpn = vec!["h2".into()];
+    fails(p, Code::TlsFailed, Phase::Tls, &["the server speaks none of tls_alpn (TLS alert 120"]);
+}
+
 /// What of the handshake arrives is cut off at every byte.
 #[test]
 fn a_handshake_that_is_cut_anywhere_ends_cleanly() {
