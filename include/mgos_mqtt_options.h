@@ -182,6 +182,11 @@ struct mgos_mqtt_options {
    */
   int tls_insecure_skip_verification;
   /**
+   * How many outcomes of publishes mgos_mqtt_conn_outcome() can still tell: default 1,024, -1 is none. Eight bytes
+   * each, taken when there are so many.
+   */
+  int outcome_history;
+  /**
    * Public keys of which the server must have one, between commas; several, so that a key can be replaced. A
    * pin is the SHA-256 of the key as it stands in the certificate (subjectPublicKeyInfo): `sha256/` and Base64,
    * or 64 hexadecimal digits. With trusted certificates both must hold. Without any the pin alone does:

@@ -196,6 +196,7 @@ impl Callback for EventHandler {
             Event::Connecting
             | Event::ConnectResult { .. }
             | Event::Oversize { .. }
+            | Event::Outcome(_)
             | Event::Expiry { .. } => {}
         }
     }

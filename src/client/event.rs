@@ -1,7 +1,7 @@
 //! What handlers are told.
 
 use crate::error::{Code, Phase};
-use crate::session::Acknowledged;
+use crate::session::{Acknowledged, Completion};
 use crate::wire::QoS;
 use std::net::SocketAddr;
 
@@ -80,6 +80,8 @@ pub enum Event<'a> {
     Disconnect(&'a Report),
     /// The connection was up and is closed.
     Close(&'a Report),
+    /// How a publish ended.
+    Outcome(Completion),
     /// A certificate ends soon.
     Expiry {
         /// Whose it is.
@@ -118,6 +120,7 @@ pub enum Kind {
     UnsubAck,
     Disconnect,
     Close,
+    Outcome,
     Expiry,
 }
 
@@ -147,6 +150,7 @@ impl Event<'_> {
             Event::UnsubAck(_) => Kind::UnsubAck,
             Event::Disconnect(_) => Kind::Disconnect,
             Event::Close(_) => Kind::Close,
+            Event::Outcome(_) => Kind::Outcome,
             Event::Expiry { .. } => Kind::Expiry,
         }
     }

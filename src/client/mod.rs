@@ -9,6 +9,7 @@
 //! |----------------|--------------------------------------------------------------|
 //! | `mod.rs`       | the connection and the calls that change its course          |
 //! | `messages.rs`  | the calls that send: publish, subscribe, raw packets         |
+//! | `outcomes.rs`  | how publishes ended: who is told, who waits, what is remembered |
 //! | `turn.rs`      | a turn of the loop, from start to end                        |
 //! | `attempt.rs`   | connecting: name, address, transport, CONNECT; and closing   |
 //! | `secure.rs`    | the TLS part of connecting                                   |
@@ -16,6 +17,7 @@
 //! | `incoming.rs`  | reading, and telling the handlers                            |
 //! | `handlers.rs`, `topics.rs` | who is told of what                              |
 //! | `reconnect.rs` | when to try again, and where                                 |
+//! | `wait.rs`      | waiting for something to become true                         |
 
 mod attempt;
 mod context;
@@ -25,10 +27,12 @@ mod handlers;
 mod incoming;
 mod log;
 mod messages;
+mod outcomes;
 pub mod reconnect;
 mod secure;
 mod topics;
 mod turn;
+mod wait;
 
 use std::any::Any;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -38,6 +42,7 @@ pub use context::Context;
 pub use event::{Event, Kind, Message, Owner, Report};
 pub use handlers::{Callback, Identity};
 pub use log::{Level, Sink};
+pub use outcomes::{Listener, OnTimeout, Words};
 
 use crate::config::{self, Profile, Resubscribe, Secret, Settings};
 use crate::driver::{Lookup, SourceId};
@@ -46,6 +51,7 @@ use crate::session::{Limits, OnSessionLoss, Overflow, Session};
 use crate::time::Time;
 use crate::transport::{Expiry, Transport, tls};
 use handlers::{Called, Handlers};
+use outcomes::Outcomes;
 use reconnect::Reconnect;
 
 /// A certificate in memory, PEM or DER, and its key; without one it is in the PEM of the certificate.
@@ -154,6 +160,7 @@ struct Closing {
 
 struct State {
     session: Session,
+    outcomes: Outcomes,
     handlers: Handlers,
     profiles: Vec<ProfileSource>,
     settings: Settings,
@@ -240,6 +247,7 @@ impl Conn {
             output_level: AtomicUsize::new(0),
             state: Mutex::new(State {
                 session,
+                outcomes: Outcomes::new(),
                 handlers: Handlers::new(),
                 profiles,
                 settings,
@@ -520,7 +528,7 @@ impl Conn {
     ) -> Result<(), Code> {
         let mut st = self.usable().inspect_err(|_| callback.disarm())?;
         st.handlers.add(identity, kinds, callback);
-        self.poll_wanted(&mut st);
+        self.handlers_changed(&mut st);
         Ok(())
     }
 
@@ -528,12 +536,13 @@ impl Conn {
     pub fn remove_handler(&self, identity: Identity) -> bool {
         let mut st = self.lock();
         let removed = st.handlers.remove(identity);
-        self.poll_wanted(&mut st);
+        self.handlers_changed(&mut st);
         drop(st);
         !removed.is_empty()
     }
 
-    fn poll_wanted(&self, st: &mut State) {
+    fn handlers_changed(&self, st: &mut State) {
+        st.outcomes.want(st.handlers.wants(Kind::Outcome));
         let wanted = st.handlers.wants(Kind::Poll) && !st.freed;
         if let Some(id) = self.source.get() {
             self.context.driver.set_every_round(*id, wanted);
