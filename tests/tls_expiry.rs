@@ -18,9 +18,9 @@ use tls_support::{Broker, Ca, Client, Folder, Pair, profile};
 const HERE: &[&str] = &["localhost", "127.0.0.1"];
 const DAY: u64 = 86_400;
 
-/// What was told, and what time it is: for certificates from the first of May 2030 on.
+/// What was told, and what time it is: for certificates from the first of May 2090 on.
 static NOW: AtomicU64 = AtomicU64::new(0);
-const START: u64 = 1_903_824_000;
+const START: u64 = 3_797_280_000;
 
 fn wall_clock() -> f64 {
     (START + NOW.load(SeqCst) / 1_000_000) as f64
@@ -37,12 +37,12 @@ impl Callback for Told {
     }
 }
 
-/// A broker that wants a client certificate, and a profile with one; they end on these days of May and June 2030.
+/// A broker that wants a client certificate, and a profile with one; they end on these days of May and June 2090.
 fn mutual(server: (u8, u8), client: (u8, u8)) -> (Broker, Profile, Folder) {
     let (ca, folder) = (Ca::new("CA"), Folder::new());
     let ends = |(month, day)| {
         move |params: &mut rcgen::CertificateParams| {
-            params.not_after = date_time_ymd(2030, month, day);
+            params.not_after = date_time_ymd(2090, month, day);
         }
     };
     let file = folder.put("ca.pem", &ca.pem);

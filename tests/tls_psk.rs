@@ -45,7 +45,7 @@ fn fails(profile: Profile, code: Code, phase: Phase, parts: &[&str]) -> Report {
 }
 
 fn message<'a>(topic: &'a str, payload: &'a [u8], qos: QoS) -> Publication<'a> {
-    Publication { topic, payload, qos, retain: false, reserve_id: false }
+    Publication::new(topic, payload, qos)
 }
 
 const ALL: [QoS; 3] = [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce];
