@@ -11,6 +11,7 @@
 //! | [`client`]    | one connection: session + transport + reconnect policy + handlers       |
 //! | [`config`]    | server profiles, addresses, the JSON configuration text                 |
 //! | [`error`]     | every error: number, name, text and the phase it belongs to             |
+//! | [`vocabulary`] | the same errors in the numbers of other systems                        |
 //! | `capi`        | the C face, and the only room with `unsafe`                             |
 
 #![deny(unsafe_code)]
@@ -27,4 +28,5 @@ pub mod error;
 pub mod session;
 pub mod time;
 pub mod transport;
+pub mod vocabulary;
 pub mod wire;

@@ -229,6 +229,11 @@ impl Handle {
         if self.forks == forks() { Ok(&self.conn) } else { Err(Code::Forked) }
     }
 
+    /// Whether it belongs to this loop.
+    pub(super) fn is_on(&self, home: &LoopHandle) -> bool {
+        ptr::eq(&*self.home, home)
+    }
+
     pub(super) fn as_ptr(&self) -> *mut mgos_mqtt_conn {
         ptr::from_ref(self).cast_mut().cast()
     }

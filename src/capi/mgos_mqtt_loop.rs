@@ -181,13 +181,7 @@ pub unsafe extern "C" fn mgos_mqtt_loop_set_log(
 ) -> c_int {
     status(|| {
         let handle = LoopHandle::of(loop_)?;
-        let level = match level {
-            MGOS_MQTT_LOG_ERROR => Level::Error,
-            MGOS_MQTT_LOG_WARN => Level::Warn,
-            MGOS_MQTT_LOG_INFO => Level::Info,
-            MGOS_MQTT_LOG_DEBUG => Level::Debug,
-            _ => return Err(Code::BadArgument),
-        };
+        let level = Level::from_number(level).ok_or(Code::BadArgument)?;
         let sink = r#fn.map(|function| {
             let data = UserData::new(ud, ud_free);
             Arc::new(LogFunction { function: Some(function), data }) as Arc<dyn Sink>

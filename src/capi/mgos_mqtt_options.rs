@@ -240,13 +240,40 @@ unsafe fn known(options: *const mgos_mqtt_options) -> Result<mgos_mqtt_options, 
             return Err(Code::BadStructure);
         }
     }
-    let mut copy = core::mem::MaybeUninit::<mgos_mqtt_options>::zeroed();
-    // SAFETY: both sides have that many bytes.
+    let mut copy = no_options();
+    // SAFETY: both sides have that many bytes, which are plain numbers and pointers: every pattern is valid.
     unsafe {
-        core::ptr::copy_nonoverlapping(options.cast::<u8>(), copy.as_mut_ptr().cast::<u8>(), size.min(known));
+        core::ptr::copy_nonoverlapping(options.cast::<u8>(), (&raw mut copy).cast::<u8>(), size.min(known));
     }
-    // SAFETY: all fields are plain numbers and pointers, for which every byte pattern is valid.
-    Ok(unsafe { copy.assume_init() })
+    Ok(copy)
+}
+
+/// Options in which everything has its default.
+pub(super) fn no_options() -> mgos_mqtt_options {
+    // SAFETY: all fields are plain numbers and pointers, for which zero is valid.
+    unsafe { core::mem::MaybeUninit::zeroed().assume_init() }
+}
+
+/// Writes options for a caller whose structure may be shorter or longer than the one known here.
+///
+/// # Safety
+/// `options` is not NULL and has `options->size` bytes.
+pub(super) unsafe fn write_options(
+    options: *mut mgos_mqtt_options,
+    mut content: mgos_mqtt_options,
+) -> Result<(), Code> {
+    // SAFETY: the first field is there in every version.
+    let size = unsafe { (*options).size };
+    if !(FIRST_SIZE..=4096).contains(&size) {
+        return Err(Code::BadStructure);
+    }
+    content.size = size;
+    let known = size.min(size_of::<mgos_mqtt_options>());
+    // SAFETY: both sides have that many bytes.
+    unsafe { core::ptr::copy_nonoverlapping((&raw const content).cast::<u8>(), options.cast::<u8>(), known) };
+    // SAFETY: the caller has `size` bytes.
+    unsafe { options.cast::<u8>().add(known).write_bytes(0, size - known) };
+    Ok(())
 }
 
 /// # Safety

@@ -59,6 +59,7 @@ impl Conn {
         st.insecure = None;
         st.addresses.clear();
         let Some((at, snapshot)) = st.next_profile() else { return self.stay_down(st) };
+        st.stats.attempts += 1;
         if at != st.reconnect.active() {
             st.reconnect.select(at);
         }
@@ -284,6 +285,7 @@ impl Conn {
         turn: &mut Turn<'_>,
         session_present: bool,
     ) -> MutexGuard<'a, State> {
+        st.stats.came_up(turn.now);
         st.reconnect.succeeded();
         st.fail_back_from = None;
         let fail_back = st.settings.fail_back;
@@ -320,6 +322,7 @@ impl Conn {
         }
         let was_up = self.connected.swap(false, Ordering::AcqRel);
         st.generation += 1;
+        st.stats.went_down(turn.now, was_up, report.code, report.phase);
         st.session.closed();
         self.settle(&mut st);
         st.partial = Vec::new();

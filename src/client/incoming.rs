@@ -69,6 +69,7 @@ impl Conn {
                 Err(e) => return self.stream_ended(st, turn, Some(e)),
             };
             st.session.received(turn.now);
+            st.stats.rx_bytes += n as u64;
             st.partial.clear();
             let mut buffer = std::mem::take(turn.buffer);
             let consumed = self.consume(st, turn, &mut buffer, have + n);
@@ -127,6 +128,7 @@ impl Conn {
             Err(e) => return (self.stream_ended(st, turn, Some(e)), false),
         }
         st.session.received(turn.now);
+        st.stats.rx_bytes += n as u64;
         *budget -= n;
         if st.partial.len() < total {
             return (st, true);

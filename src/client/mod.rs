@@ -17,6 +17,8 @@
 //! | `incoming.rs`  | reading, and telling the handlers                            |
 //! | `handlers.rs`, `topics.rs` | who is told of what                              |
 //! | `reconnect.rs` | when to try again, and where                                 |
+//! | `log.rs`, `log_topic.rs` | log records, and publishing them                   |
+//! | `stats.rs`, `metrics.rs` | what is counted, as numbers and as text            |
 //! | `wait.rs`      | waiting for something to become true                         |
 
 mod attempt;
@@ -26,10 +28,13 @@ mod expiry;
 mod handlers;
 mod incoming;
 mod log;
+mod log_topic;
 mod messages;
+mod metrics;
 mod outcomes;
 pub mod reconnect;
 mod secure;
+mod stats;
 mod topics;
 mod turn;
 mod wait;
@@ -42,7 +47,10 @@ pub use context::Context;
 pub use event::{Event, Kind, Message, Owner, Report};
 pub use handlers::{Callback, Identity};
 pub use log::{Level, Sink};
+pub use log_topic::{DEFAULT_THRESHOLD, LogLine, LogTopics};
+pub use metrics::openmetrics;
 pub use outcomes::{Listener, OnTimeout, Words};
+pub use stats::{End, Snapshot};
 
 use crate::config::{self, Profile, Resubscribe, Secret, Settings};
 use crate::driver::{Lookup, SourceId};
@@ -53,6 +61,7 @@ use crate::transport::{Expiry, Transport, tls};
 use handlers::{Called, Handlers};
 use outcomes::Outcomes;
 use reconnect::Reconnect;
+use stats::Stats;
 
 /// A certificate in memory, PEM or DER, and its key; without one it is in the PEM of the certificate.
 #[derive(Clone)]
@@ -209,6 +218,13 @@ struct State {
     tick_at: Option<Time>,
     timer_at: Option<Time>,
 
+    stats: Stats,
+    log_topics: Option<Box<log_topic::LogState>>,
+    /// The session knows the time near enough: in a turn, or since somebody looked after one was asked for.
+    now_holds: bool,
+    /// The call that goes on has read the clock.
+    clock_was_read: Option<Time>,
+
     /// A turn was asked for and has not begun.
     scheduled: bool,
     /// A turn is going on; what is appended to the output will be written at its end.
@@ -278,6 +294,10 @@ impl Conn {
                 fail_back_from: None,
                 tick_at: None,
                 timer_at: None,
+                stats: Stats::default(),
+                log_topics: None,
+                now_holds: false,
+                clock_was_read: None,
                 scheduled: false,
                 in_turn: false,
                 wrote_early: None,
@@ -485,6 +505,11 @@ impl Conn {
     /// The last error of the link.
     pub fn report(&self) -> Report {
         self.lock().report.clone()
+    }
+
+    /// Whether cloud events are raised for it.
+    pub fn cloud_events(&self) -> bool {
+        self.lock().profile.cloud_events
     }
 
     /// Payload bytes not acknowledged plus packet bytes not written.

@@ -48,6 +48,8 @@ impl Conn {
         let mut st = self.lock();
         st.scheduled = false;
         st.in_turn = true;
+        st.now_holds = true;
+        st.session.clock(turn.now);
         st.wrote_early = None;
         if st.freed {
             drop(st);
@@ -69,6 +71,7 @@ impl Conn {
             }
         }
         st.in_turn = false;
+        st.now_holds = false;
         if st.freed {
             drop(st);
             return self.tear_down();

@@ -18,6 +18,7 @@ const MORE: Step = Step { consumed: 0, event: None };
 impl Session {
     /// Bytes came from the server: the connection is alive.
     pub fn received(&mut self, now: Time) {
+        self.now = now;
         self.keep_alive.read(now);
     }
 
@@ -50,9 +51,11 @@ impl Session {
             _ => self.limits.max_incoming.max(CONTROL_PACKET),
         };
         if total > limit {
+            header.check_length(self.version)?;
             return self.oversize(&header, bytes);
         }
         if bytes.len() < total {
+            header.check_length(self.version)?;
             return Ok(MORE);
         }
         let start = usize::from(header.header_len);
@@ -129,6 +132,7 @@ impl Session {
 
     fn publish_in(&mut self, publish: &wire::Publish<'_>, bytes: &[u8]) -> Result<Option<Event>, Failure> {
         if publish.qos == QoS::ExactlyOnce && self.inbound.is_known(publish.packet_id) {
+            self.counts.rx_duplicates += 1;
             self.answer(PacketType::PubRec, publish.packet_id)?;
             return Ok(None);
         }
@@ -136,6 +140,7 @@ impl Session {
             // Before it is delivered: a delivery that cannot be remembered would be repeated.
             self.inbound.reserve().map_err(|code| Failure::new(code, ""))?;
         }
+        self.counts.rx_messages += 1;
         self.told = Told::Publish(publish.qos, publish.packet_id);
         Ok(Some(Event::Publish(Incoming {
             topic: range_in(bytes, publish.topic.as_bytes()),
@@ -247,13 +252,16 @@ impl Session {
 
     /// The exchange of an outbox entry ended. Its slot stays until the event was handled.
     fn complete(&mut self, slot: u32, reason: u8, early: bool) -> Acknowledged {
-        let (token, packet_id, cookie) = {
+        let (token, packet_id, cookie, accepted_at) = {
             let entry = self.outbox.get(slot);
-            (entry.token, entry.packet_id, entry.cookie)
+            (entry.token, entry.packet_id, entry.cookie, entry.accepted_at)
         };
         self.outbox.unlink(slot);
         self.outbox.get_mut(slot).stage = Stage::Done;
         let outcome = if reason >= 0x80 { Outcome::Rejected(reason) } else { Outcome::Acked };
+        if outcome == Outcome::Acked {
+            self.counts.acknowledged(accepted_at, self.now);
+        }
         self.finish(token, packet_id, cookie, outcome);
         self.told = Told::Acknowledged(slot);
         self.pump();
@@ -307,6 +315,7 @@ impl Session {
             // The topic was all of it: there is nothing to be skipped first.
             self.skip(&[])?;
         }
+        self.counts.rx_oversize += u64::from(!known);
         let event = (!known).then_some(Event::Oversize { topic, size, qos, packet_id });
         Ok(Step { consumed, event })
     }

@@ -18,6 +18,7 @@
 //!
 //! No user code runs in here, nothing blocks, and no message allocates once buffers have grown.
 
+mod counts;
 mod event;
 mod ids;
 mod inbound;
@@ -35,6 +36,7 @@ mod token;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 
+pub use counts::{Counts, LATENCY_BUCKETS, Latency, Levels};
 pub use event::{Acknowledged, Completion, Dropped, Event, Failure, Incoming, Outcome, Step};
 pub use output::Output;
 pub use publish::{Accepted, Known, Publication};
@@ -167,6 +169,9 @@ pub struct Session {
     /// QoS 0 publishes whose bytes are not written yet: where they end, and whose they are.
     unsent: VecDeque<Unsent>,
     completions: VecDeque<Completion>,
+    /// The time of the last step, to the caller's precision.
+    now: Time,
+    counts: Counts,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -200,6 +205,8 @@ impl Session {
             accepted: 0,
             unsent: VecDeque::new(),
             completions: VecDeque::new(),
+            now: Time::ZERO,
+            counts: Counts::default(),
         }
     }
 
@@ -268,18 +275,22 @@ impl Session {
     /// The transport is gone. What was in flight will be sent again on the next connection.
     pub fn closed(&mut self) {
         let taken = self.out.taken();
+        let mut unsent = 0;
         let mut at = self.outbox.iter(outbox::Queue::Flight).next();
         while let Some(slot) = at {
             let entry = self.outbox.get_mut(slot);
             if entry.stage == outbox::Stage::Publish {
+                unsent += u64::from(entry.sent_end > taken);
                 entry.dup |= entry.is_sent(taken);
             }
             at = self.outbox.next(slot);
         }
         self.outbox.ground();
+        self.counts.tx_messages -= unsent;
         while let Some(unsent) = self.unsent.pop_front() {
             let lost = Outcome::Dropped(Dropped::Link);
             let outcome = if unsent.end <= taken { Outcome::Sent } else { lost };
+            self.counts.tx_messages -= u64::from(outcome == lost);
             self.finish(unsent.token, unsent.packet_id, unsent.cookie, outcome);
         }
         self.ids.retain(|purpose| matches!(purpose, Use::Publish(_)));
@@ -337,6 +348,7 @@ impl Session {
     fn ping(&mut self, now: Time) -> Result<(), Code> {
         wire::encode_empty(PacketType::PingReq, self.out.tail()).map_err(encode_code)?;
         self.keep_alive.pinged(now, self.out.end());
+        self.counts.pings += 1;
         Ok(())
     }
 
@@ -364,6 +376,8 @@ impl Session {
 
     /// `n` bytes of the output were handed to the kernel.
     pub fn wrote(&mut self, now: Time, n: usize) {
+        self.now = now;
+        self.counts.tx_bytes += n as u64;
         self.out.take(n);
         let taken = self.out.taken();
         self.keep_alive.wrote(now, taken);
@@ -390,6 +404,7 @@ impl Session {
         if packet_id != 0 {
             self.ids.release(packet_id);
         }
+        self.counts.ended(outcome);
         self.completions.push_back(Completion { token, packet_id, cookie, outcome });
     }
 

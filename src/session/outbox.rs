@@ -37,6 +37,7 @@ pub(crate) enum Stage {
 pub(crate) struct Entry {
     /// 0 in a slot that is free.
     pub(crate) token: u64,
+    pub(crate) accepted_at: Time,
     /// What the caller gave with it.
     pub(crate) cookie: u32,
     /// It is not sent for the first time from then on.
@@ -208,6 +209,7 @@ impl Outbox {
             token: token::of(number, slot),
             cookie: message.cookie,
             expires: message.expires,
+            accepted_at: Time::ZERO,
             packet_id: 0,
             qos: message.qos,
             retain: message.retain,

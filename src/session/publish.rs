@@ -62,6 +62,12 @@ pub struct Accepted {
 impl Session {
     /// Accepts a message: it is sent now, or as soon as it may be. On an error nothing was accepted.
     pub fn publish(&mut self, message: &Publication<'_>) -> Result<Accepted, Code> {
+        let accepted = self.accept(message);
+        self.counts.refused += u64::from(accepted.is_err());
+        accepted
+    }
+
+    fn accept(&mut self, message: &Publication<'_>) -> Result<Accepted, Code> {
         // Room for its outcome is made now, so that reporting it later cannot fail.
         self.completions.try_reserve(self.outstanding() + 1).map_err(|_| Code::NoMemory)?;
         match message.qos {
@@ -91,6 +97,7 @@ impl Session {
             self.ids.release(packet_id);
             return Err(encode_code(error));
         }
+        self.counts.tx_messages += 1;
         self.accepted += 1;
         let token = token::of(self.accepted, token::NO_SLOT);
         self.unsent.push_back(Unsent { end: self.out.end(), token, packet_id, cookie: message.cookie });
@@ -109,6 +116,7 @@ impl Session {
 
         let queue = if now { Queue::Flight } else { Queue::Waiting };
         let slot = self.outbox.push(queue, self.accepted + 1, message)?;
+        self.outbox.get_mut(slot).accepted_at = self.now;
         if (message.reserve_id || now)
             && let Err(code) = self.assign_id(slot)
         {
@@ -128,6 +136,7 @@ impl Session {
                 return Err(self.take_back(slot, encode_code(error)));
             }
             self.outbox.get_mut(slot).sent_end = self.out.end();
+            self.counts.tx_messages += 1;
         }
         self.accepted += 1;
         let entry = self.outbox.get(slot);
@@ -268,7 +277,9 @@ impl Session {
         }
         .map_err(encode_code)?;
         let end = self.out.end();
-        self.outbox.get_mut(slot).sent_end = end;
+        let entry = self.outbox.get_mut(slot);
+        entry.sent_end = end;
+        self.counts.tx_messages += u64::from(entry.stage == Stage::Publish);
         Ok(())
     }
 

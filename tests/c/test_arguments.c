@@ -11,8 +11,12 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <mgos_event.h>
 #include <mgos_json.h>
+#include <mgos_mqtt_compat.h>
+#include <mgos_mqtt_log.h>
 #include <mgos_mqtt_publish.h>
+#include <mgos_mqtt_stats.h>
 #include <mgos_mqtt_version.h>
 #include "peer.h"
 
@@ -357,6 +361,38 @@ static void null_for_loops_and_events(void) {
   NO_POINTERS(mgos_mqtt_version_number);
 }
 
+static void null_for_statistics_logs_and_ports(struct client *client) {
+  struct mgos_mqtt_conn *c = client->c;
+  struct mgos_mqtt_stats stats;
+  char text[16];
+  stats.size = sizeof(stats);
+  NULLS(mgos_mqtt_conn_stats, NULL, &stats);
+  NULLS(mgos_mqtt_conn_stats, c, NULL);
+  NULLS(mgos_mqtt_conn_metrics, NULL, text, sizeof(text));
+  HOLDS(mgos_mqtt_conn_metrics, mgos_mqtt_conn_metrics(c, NULL, 5) > 100);
+  HOLDS(mgos_mqtt_loop_metrics, mgos_mqtt_loop_metrics(NULL, NULL, 5) > 100);
+  NULLS(mgos_mqtt_conn_end_count, NULL, 0);
+  NULLS(mgos_mqtt_conn_set_log_topics, NULL, "a", "b", 0);
+  HOLDS(mgos_mqtt_conn_set_log_topics, mgos_mqtt_conn_set_log_topics(c, NULL, NULL, 0) == 0);
+  NULLS(mgos_mqtt_conn_log, NULL, 1, 0, "x", 1);
+  NULLS(mgos_mqtt_conn_log, c, 1, 0, NULL, 1);
+  REFUSED(mgos_mqtt_conn_log, MGOS_MQTT_BAD_ARGUMENT, c, 1, 0, NULL, 0);
+  NULLS(mgos_mqtt_conn_log_library, NULL, 0);
+  HOLDS(mgos_mqtt_options_set_defaults_of, mgos_mqtt_options_set_defaults_of(NULL, NULL, 1) == 0);
+  NO_POINTERS(mgos_mqtt_connect_error_as_electric_imp);
+  NO_POINTERS(mgos_mqtt_error_as_electric_imp);
+  NO_POINTERS(mgos_mqtt_error_as_nodemcu);
+  NO_POINTERS(mgos_mqtt_error_as_zerynth);
+  NO_POINTERS(mgos_mqtt_subscribe_qos_of);
+  HOLDS(mgos_mqtt_zerynth_name, mgos_mqtt_zerynth_name(-1) != NULL);
+  NULLS(mgos_event_register_base, 0x41424300, NULL);
+  HOLDS(mgos_event_trigger, mgos_event_trigger(0x41424300, NULL) == 0);
+  NULLS(mgos_event_add_handler, 1, NULL, NULL);
+  NULLS(mgos_event_add_group_handler, 1, NULL, NULL);
+  NULLS(mgos_event_remove_handler, 1, NULL, NULL);
+  NULLS(mgos_event_remove_group_handler, 1, NULL, NULL);
+}
+
 static void null_for_configurations(struct client *client) {
   struct mgos_config_mqtt cfg;
   struct mg_str nothing = MG_NULL_STR, value, dangling = MG_MK_STR_N(NULL, 3);
@@ -454,6 +490,7 @@ static void null_everywhere(void **state) {
   null_for_the_global_connection();
   null_for_mongoose(client);
   null_for_loops_and_events();
+  null_for_statistics_logs_and_ports(client);
   null_for_configurations(client);
   null_for_json();
   all_called(getenv("SYMBOLS"));
