@@ -34,12 +34,12 @@ struct mgos_mqtt_conn;
 /**
  * A call that subscribes has ended. Given to its own function only.
  */
-#define MGOS_MQTT_EV_SUBSCRIBED (1 << 20)
+#define MGOS_MQTT_EV_SUBSCRIBED (1 << 18)
 
 /**
  * A call that unsubscribes has ended. Given to its own function only.
  */
-#define MGOS_MQTT_EV_UNSUBSCRIBED (1 << 21)
+#define MGOS_MQTT_EV_UNSUBSCRIBED (1 << 19)
 
 /**
  * A topic filter, and the quality of service that is asked for.

@@ -4,7 +4,8 @@
 #   scripts/with_certificates.sh command [argument...]
 #
 # The word @CERTS@ in arguments becomes a directory with ca.pem, server.pem and server.key (for localhost and
-# 127.0.0.1), client.pem and client.key, and other-ca.pem, which signed nothing. It is removed afterwards.
+# 127.0.0.1), client.pem and client.key, other-ca.pem, which signed nothing, and psk, the pre-shared key of the
+# identity device-1 as mosquitto reads it. It is removed afterwards.
 set -euo pipefail
 command -v openssl >/dev/null || { echo "with_certificates: openssl is not installed" >&2; exit 77; }
 dir=$(mktemp -d "${TMPDIR:-/tmp}/certificates.XXXXXX")
@@ -28,6 +29,8 @@ issue() { # issue FILE NAME EXTENSIONS
     issue server localhost "subjectAltName=DNS:localhost,IP:127.0.0.1" &&
     issue client device-1 "extendedKeyUsage=clientAuth"
 } || { cat "$dir/log" >&2; exit 1; }
+
+echo "device-1:00112233445566778899aabbccddeeff" >"$dir/psk"
 
 args=()
 for word in "$@"; do args+=("${word//@CERTS@/$dir}"); done

@@ -37,9 +37,9 @@ pub struct mgos_mqtt_filter {
 }
 
 /// A call that subscribes has ended. Given to its own function only.
-pub const MGOS_MQTT_EV_SUBSCRIBED: u32 = 1 << 20;
+pub const MGOS_MQTT_EV_SUBSCRIBED: u32 = 1 << 18;
 /// A call that unsubscribes has ended. Given to its own function only.
-pub const MGOS_MQTT_EV_UNSUBSCRIBED: u32 = 1 << 21;
+pub const MGOS_MQTT_EV_UNSUBSCRIBED: u32 = 1 << 19;
 
 // The header generation takes numbers only; that they are the client's is checked here.
 const _: () = {

@@ -87,6 +87,22 @@ pub enum Event<'a> {
     Subscribed(&'a FilterResults),
     /// A call of [`Conn::unsubscribe_all`](super::Conn::unsubscribe_all) ended; told to nobody else.
     Unsubscribed(&'a FilterResults),
+    /// A certificate ends soon.
+    Expiry {
+        /// Whose it is.
+        owner: Owner,
+        /// How many whole days are left; negative after its end.
+        days: i32,
+    },
+}
+
+/// Whose certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// That of this client.
+    Client,
+    /// That of the server.
+    Server,
 }
 
 /// The kind of an event, for registrations that want only some.
@@ -110,8 +126,10 @@ pub enum Kind {
     Disconnect,
     Close,
     Outcome,
-    Subscribed = 20,
-    Unsubscribed = 21,
+    Expiry,
+    SetAside,
+    Subscribed,
+    Unsubscribed,
 }
 
 impl Kind {
@@ -141,6 +159,7 @@ impl Event<'_> {
             Event::Disconnect(_) => Kind::Disconnect,
             Event::Close(_) => Kind::Close,
             Event::Outcome(_) => Kind::Outcome,
+            Event::Expiry { .. } => Kind::Expiry,
             Event::Subscribed(_) => Kind::Subscribed,
             Event::Unsubscribed(_) => Kind::Unsubscribed,
         }
