@@ -346,10 +346,8 @@ fn a_server_that_says_nothing() {
 #[test]
 fn every_code_is_explained() {
     let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/tls.md")).unwrap();
-    let mut listed: Vec<&str> = page
-        .lines()
-        .filter_map(|line| line.strip_prefix("| `MGOS_MQTT_")?.split('`').next())
-        .collect();
+    let mut listed: Vec<&str> =
+        page.lines().filter_map(|line| line.strip_prefix("| `MGOS_MQTT_")?.split('`').next()).collect();
     let mut codes: Vec<&str> =
         Code::ALL.iter().map(|code| code.name()).filter(|name| name.starts_with("TLS_")).collect();
     listed.sort_unstable();

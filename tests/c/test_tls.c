@@ -1,6 +1,7 @@
 /*
- * TLS from C, against a mosquitto with a listener for each kind of server: what must work works, and each row of
- * the table in docs/tls.md is provoked: its code, its phase, its alert, and the sentence that the table quotes.
+ * TLS from C, against a mosquitto with a listener for each kind of server: what must work works, and each row
+ * of the table in docs/tls.md is provoked: its code, its phase, its alert, and the sentence that the table
+ * quotes.
  */
 #include <fcntl.h>
 #include <setjmp.h>
@@ -37,9 +38,10 @@ static struct mgos_mqtt_options options;
 static struct client client;
 static char server[64], ca[256], files[4][256];
 
-/* -- A private root store ------------------------------------------------------------------------------------- */
+/* -- A private root store -- */
 
-/* What the system's first list of trusted certificates is now; NULL: as it is, "": there is no list at all. */
+/* What the system's first list of trusted certificates is now; NULL: as it is, "": there is no list at all.
+ */
 static const char *root_store;
 
 static const char *redirected(const char *path) {
@@ -68,7 +70,7 @@ int statx(int dir, const char *restrict path, int flags, unsigned mask, struct s
   return (int) syscall(SYS_statx, dir, redirected(path), flags, mask, buf);
 }
 
-/* -- What the tests share ------------------------------------------------------------------------------------- */
+/* -- What the tests share -- */
 
 static const char *file(const char *name, int slot) {
   snprintf(files[slot], sizeof(files[slot]), "%s/%s", certificates, name);
@@ -92,14 +94,10 @@ static void start_brokers(void) {
   static const struct {
     const char *name, *more;
   } listeners[LISTENERS] = {
-      [SERVER] = {"server", ""},
-      [MUTUAL] = {"server", "require_certificate true\n"},
-      [OTHER_NAME] = {"other-name", ""},
-      [EXPIRED] = {"expired", ""},
-      [FUTURE] = {"future", ""},
-      [SELF_SIGNED] = {"self-signed", ""},
-      [NOT_A_SERVER] = {"client", ""},
-      [SUITE] = {"server", "ciphers ECDHE-ECDSA-CHACHA20-POLY1305\n"},
+      [SERVER] = {"server", ""},         [MUTUAL] = {"server", "require_certificate true\n"},
+      [OTHER_NAME] = {"other-name", ""}, [EXPIRED] = {"expired", ""},
+      [FUTURE] = {"future", ""},         [SELF_SIGNED] = {"self-signed", ""},
+      [NOT_A_SERVER] = {"client", ""},   [SUITE] = {"server", "ciphers ECDHE-ECDSA-CHACHA20-POLY1305\n"},
   };
   for (size_t i = 0; i < LISTENERS; i++) {
     snprintf(texts[i], sizeof(texts[i]), "cafile %s/ca.pem\ncertfile %s/%s.pem\nkeyfile %s/%s.key\n%s",
@@ -204,8 +202,8 @@ static void expect_on_page(const char *name, const char *text) {
   if (quoted && !fits) fail_msg("docs/tls.md quotes for %s another sentence than: %s", name, text);
 }
 
-/* The attempt failed with this code, phase, and alert (-1: none), and a sentence with `part` in it, as the page
- * has it. Ends the connection. */
+/* The attempt failed with this code, phase, and alert (-1: none), and a sentence with `part` in it, as the
+ * page has it. Ends the connection. */
 static void expect_failure(int code, int phase, int alert, const char *part) {
   struct mgos_mqtt_error_info info = {.size = sizeof(info)};
   char text[1024];
@@ -251,7 +249,7 @@ static void fails_at(const char *says, size_t len, bool closes, int code, int ph
 
 #define TLS MGOS_MQTT_PHASE_TLS
 
-/* -- What works ----------------------------------------------------------------------------------------------- */
+/* -- What works -- */
 
 static void a_ca_file(void **state) {
   (void) state;
@@ -328,7 +326,7 @@ static void a_self_signed_server_that_is_trusted_itself(void **state) {
   works();
 }
 
-/* -- The server's certificate --------------------------------------------------------------------------------- */
+/* -- The server's certificate -- */
 
 static void another_ca(void **state) {
   (void) state;
@@ -372,7 +370,7 @@ static void not_a_certificate_for_a_server(void **state) {
   fails(MGOS_MQTT_TLS_BAD_CERTIFICATE, TLS, -1, "the certificate of CN=device-1 is not one for a server");
 }
 
-/* -- Ours ----------------------------------------------------------------------------------------------------- */
+/* -- Ours -- */
 
 static void no_client_certificate(void **state) {
   (void) state;
@@ -425,7 +423,7 @@ static void a_pre_shared_key_without_the_feature(void **state) {
   fails(MGOS_MQTT_NOT_BUILT, TLS, -1, "without pre-shared keys");
 }
 
-/* -- What both sides speak ------------------------------------------------------------------------------------ */
+/* -- What both sides speak -- */
 
 static void no_common_version(void **state) {
   (void) state;
@@ -442,7 +440,8 @@ static void no_common_cipher_suite(void **state) {
   config.ssl_cipher_suites = "TLS-ECDHE-ECDSA-WITH-CHACHA20-POLY1305-SHA256";
   works();
   config.ssl_cipher_suites = "TLS-RSA-WITH-ROT13";
-  fails(MGOS_MQTT_TLS_BAD_SUITE, TLS, -1, "\"TLS-RSA-WITH-ROT13\" is not a suite of this library, which has ");
+  fails(MGOS_MQTT_TLS_BAD_SUITE, TLS, -1,
+        "\"TLS-RSA-WITH-ROT13\" is not a suite of this library, which has ");
 }
 
 static void a_server_without_tls(void **state) {
