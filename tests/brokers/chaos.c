@@ -3,8 +3,9 @@
  * living broker is cut: by a proxy, at random moments, in the middle of packets. Counted from outside, with
  * another client library, which is connected to the broker directly.
  *
- *   chaos        DURATION=60: seconds; SEED: repeats what chance did in an earlier run; CERTS=<directory>:
- * with TLS; PROXY_TRACE=<file>: logs every packet; VERBOSE=1: logs what the library says
+ *   chaos        DURATION=60: seconds; SEED: repeats what chance did in an earlier run;
+ *                CERTS=<directory>: with TLS; PROXY_TRACE=<file>: logs every packet;
+ *                VERBOSE=1: logs what the library says
  */
 #include <signal.h>
 #include <stdlib.h>

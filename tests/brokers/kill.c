@@ -5,9 +5,8 @@
  * What the broker acknowledged and then loses, because it was killed before it wrote that down, no client can
  * know of; likewise what it doubles. That is counted apart.
  *
- *   kill         DURATION=60: seconds; CERTS=<directory>: with TLS;
- *                SEED: repeats the load of an earlier run; VERBOSE=1: logs what the
- * library says
+ *   kill         DURATION=60: seconds; SEED: repeats the load of an earlier run;
+ *                CERTS=<directory>: with TLS; VERBOSE=1: logs what the library says
  */
 #include <signal.h>
 #include <stdlib.h>
