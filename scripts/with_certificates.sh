@@ -13,6 +13,7 @@
 #   tls12.cnf                      for OPENSSL_CONF: nothing above TLS 1.2
 #   other-ca.pem                   another authority; other-client.pem and .key are by it
 set -euo pipefail
+: "${DAYS:=2}" # how long they are valid
 command -v openssl >/dev/null || { echo "with_certificates: openssl is not installed" >&2; exit 77; }
 dir=$(mktemp -d "${TMPDIR:-/tmp}/certificates.XXXXXX")
 trap 'rm -rf "$dir"' EXIT
@@ -25,11 +26,11 @@ key() { # key FILE [ALGORITHM OPTION]
 }
 authority() { # authority FILE NAME
   key "$1"
-  openssl req -x509 -new -key "$dir/$1.key" -subj "/CN=$2" -days 2 -out "$dir/$1.pem" 2>>"$dir/log"
+  openssl req -x509 -new -key "$dir/$1.key" -subj "/CN=$2" -days "$DAYS" -out "$dir/$1.pem" 2>>"$dir/log"
   # For certificates of other days, which only `openssl ca` makes in every version.
   : >"$dir/$1.index"
   printf '%s\n' "[ca]" "default_ca = this" "[this]" "database = $dir/$1.index" "new_certs_dir = $dir" \
-    "rand_serial = yes" "unique_subject = no" "default_md = sha256" "default_days = 2" "policy = any" "[any]" \
+    "rand_serial = yes" "unique_subject = no" "default_md = sha256" "default_days = $DAYS" "policy = any" "[any]" \
     "commonName = supplied" >"$dir/$1.conf"
 }
 issue() { # issue AUTHORITY FILE NAME EXTENSIONS [OPTION...], with $dir/FILE.key
@@ -50,7 +51,7 @@ issue() { # issue AUTHORITY FILE NAME EXTENSIONS [OPTION...], with $dir/FILE.key
     issue ca expired localhost "$HERE" -startdate 20200101000000Z -enddate 20210203040506Z &&
     issue ca future localhost "$HERE" -startdate 20950101000000Z -enddate 20960101000000Z &&
     issue other-ca other-client device-1 "extendedKeyUsage=clientAuth" &&
-    openssl req -x509 -new -key "$dir/self-signed.key" -subj /CN=localhost -days 2 -addext "$HERE" \
+    openssl req -x509 -new -key "$dir/self-signed.key" -subj /CN=localhost -days "$DAYS" -addext "$HERE" \
       -out "$dir/self-signed.pem" 2>>"$dir/log" &&
     wait && issue ca rsa localhost "$HERE" &&
     printf '%s\n' "openssl_conf = all" "[all]" "ssl_conf = ssl" "[ssl]" "system_default = limits" "[limits]" \
