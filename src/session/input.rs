@@ -50,9 +50,11 @@ impl Session {
             _ => self.limits.max_incoming.max(CONTROL_PACKET),
         };
         if total > limit {
+            header.check_length(self.version)?;
             return self.oversize(&header, bytes);
         }
         if bytes.len() < total {
+            header.check_length(self.version)?;
             return Ok(MORE);
         }
         let start = usize::from(header.header_len);
