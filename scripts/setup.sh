@@ -3,8 +3,8 @@
 #
 #   build     CMake, a C compiler, make, pkg-config (the default)
 #   demo      what `make demo` runs with: mosquitto
-#   test      what `make test` runs with: cmocka, valgrind, libabigail, mosquitto, a C++ compiler, a TLS
-#             server of other making
+#   test      what `make test` runs with: cmocka, OpenSSL's headers (for the feature psk, and a TLS server of other
+#             making), valgrind, libabigail, mosquitto, a C++ compiler
 #   brokers   the other servers of `make test-brokers`: ejabberd, RabbitMQ
 #
 # Debian and Ubuntu: by apt, as root or with `sudo -n`, without a question. Elsewhere it only says

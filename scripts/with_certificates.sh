@@ -10,6 +10,9 @@
 #   client.pem, client.key         of a client
 #   other-name, expired, future    as server, but for broker.example, over since 2021, and valid from 2095
 #   self-signed                    as server, signed by nobody else
+#   revoked, ca.crl                as server, but on the authority's list of revoked certificates
+#   server.pin                     the SHA-256 of the server's public key, in hexadecimal digits
+#   psk                            the pre-shared key of the identity device-1, as mosquitto reads it
 #   tls12.cnf                      for OPENSSL_CONF: nothing above TLS 1.2
 #   other-ca.pem                   another authority; other-client.pem and .key are by it
 set -euo pipefail
@@ -29,8 +32,10 @@ authority() { # authority FILE NAME
   openssl req -x509 -new -key "$dir/$1.key" -subj "/CN=$2" -days "$DAYS" -out "$dir/$1.pem" 2>>"$dir/log"
   # For certificates of other days, which only `openssl ca` makes in every version.
   : >"$dir/$1.index"
+  echo 01 >"$dir/$1.crlnumber"
   printf '%s\n' "[ca]" "default_ca = this" "[this]" "database = $dir/$1.index" "new_certs_dir = $dir" \
-    "rand_serial = yes" "unique_subject = no" "default_md = sha256" "default_days = $DAYS" "policy = any" "[any]" \
+    "rand_serial = yes" "unique_subject = no" "default_md = sha256" "default_days = $DAYS" "policy = any" \
+    "crlnumber = $dir/$1.crlnumber" "crl_extensions = list" "[list]" "authorityKeyIdentifier = keyid" "[any]" \
     "commonName = supplied" >"$dir/$1.conf"
 }
 issue() { # issue AUTHORITY FILE NAME EXTENSIONS [OPTION...], with $dir/FILE.key
@@ -42,10 +47,15 @@ issue() { # issue AUTHORITY FILE NAME EXTENSIONS [OPTION...], with $dir/FILE.key
 }
 {
   key rsa RSA rsa_keygen_bits:2048 & # takes longer than all the others
-  for name in server client other-name expired future self-signed other-client; do key "$name"; done
+  for name in server revoked client other-name expired future self-signed other-client; do key "$name"; done
   authority ca "Example CA" &&
     authority other-ca "Another CA" &&
     issue ca server localhost "$HERE" &&
+    issue ca revoked localhost "$HERE" &&
+    ca=(openssl ca -config "$dir/ca.conf" -cert "$dir/ca.pem" -keyfile "$dir/ca.key") &&
+    "${ca[@]}" -revoke "$dir/revoked.pem" 2>>"$dir/log" &&
+    "${ca[@]}" -gencrl -crldays "$DAYS" -out "$dir/ca.crl" 2>>"$dir/log" &&
+    openssl pkey -in "$dir/server.key" -pubout -outform DER | openssl dgst -sha256 | sed 's/.*= *//' >"$dir/server.pin" &&
     issue ca client device-1 "extendedKeyUsage=clientAuth" &&
     issue ca other-name broker.example "subjectAltName=DNS:broker.example" &&
     issue ca expired localhost "$HERE" -startdate 20200101000000Z -enddate 20210203040506Z &&
@@ -57,6 +67,8 @@ issue() { # issue AUTHORITY FILE NAME EXTENSIONS [OPTION...], with $dir/FILE.key
     printf '%s\n' "openssl_conf = all" "[all]" "ssl_conf = ssl" "[ssl]" "system_default = limits" "[limits]" \
       "MaxProtocol = TLSv1.2" >"$dir/tls12.cnf"
 } || { cat "$dir/log" >&2; exit 1; }
+
+echo "device-1:00112233445566778899aabbccddeeff" >"$dir/psk"
 
 args=()
 for word in "$@"; do args+=("${word//@CERTS@/$dir}"); done

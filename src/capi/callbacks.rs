@@ -11,6 +11,7 @@ use super::mgos_mqtt_conn::{mgos_mqtt_conn, mgos_mqtt_connect_fn_t};
 use super::mgos_mqtt_event::{mgos_mqtt_event, mgos_mqtt_event_fn_t};
 use super::mgos_mqtt_loop::{mgos_mqtt_log_fn_t, mgos_mqtt_ud_free_fn_t};
 use crate::client::{Callback, Conn, ConnectHook, ConnectParams, Event, Identity, Kind, Level, Sink};
+use crate::config::Secret;
 use crate::error::Code;
 use crate::session::Acknowledged;
 use crate::wire::{QoS, Version, publish_len};
@@ -192,7 +193,11 @@ impl Callback for EventHandler {
                 self.packet(MG_EV_MQTT_DISCONNECT, mg_mqtt_message { len: 2, ..NO_MESSAGE });
             }
             Event::Close(_) => self.tell(MG_EV_CLOSE, ptr::null_mut()),
-            Event::Connecting | Event::ConnectResult { .. } | Event::Oversize { .. } | Event::Outcome(_) => {}
+            Event::Connecting
+            | Event::ConnectResult { .. }
+            | Event::Oversize { .. }
+            | Event::Outcome(_)
+            | Event::Expiry { .. } => {}
         }
     }
 
@@ -302,7 +307,12 @@ pub(super) struct MgosHook {
 
 /// A C copy of what CONNECT would say. A NUL inside ends it: the visible part is what a hook can see.
 fn c_string(bytes: &[u8]) -> Vec<u8> {
-    bytes.iter().copied().take_while(|b| *b != 0).chain([0]).collect()
+    let visible = bytes.split(|b| *b == 0).next().unwrap_or_default();
+    // Without growing: a vector that grows leaves copies behind, and this may be a password.
+    let mut text = Vec::with_capacity(visible.len() + 1);
+    text.extend_from_slice(visible);
+    text.push(0);
+    text
 }
 
 impl ConnectHook for MgosHook {
@@ -312,7 +322,7 @@ impl ConnectHook for MgosHook {
         handle.prepare(params);
         let client_id = c_string(params.client_id.as_bytes());
         let user = params.user.as_ref().map(|s| c_string(s.as_bytes()));
-        let password = params.password.as_deref().map(c_string);
+        let password = params.password.as_ref().map(|password| Secret(c_string(password)));
         let will =
             params.will.as_ref().map(|(topic, payload, ..)| (c_string(topic.as_bytes()), c_string(payload)));
         let (qos, retain) = params.will.as_ref().map_or((QoS::AtMostOnce, false), |w| (w.2, w.3));
@@ -325,7 +335,7 @@ impl ConnectHook for MgosHook {
             will_topic: pointer(will.as_ref().map(|w| &w.0)),
             will_message: pointer(will.as_ref().map(|w| &w.1)),
             user_name: pointer(user.as_ref()),
-            password: pointer(password.as_ref()),
+            password: pointer(password.as_deref()),
         };
         // SAFETY: callbacks run on the thread that drives the loop.
         unsafe { handle.before_handler() };

@@ -12,7 +12,7 @@ use crate::driver::{LookupError, Turn};
 use crate::error::{Code, Phase};
 use crate::session::Failure;
 use crate::time::Span;
-use crate::transport::{LayerError, Tcp, Transport};
+use crate::transport::{Expiry, LayerError, Tcp, Transport};
 use crate::wire::{QoS, Version};
 
 /// A wall clock before this (July 2017) was not set yet; as in Mongoose OS.
@@ -56,6 +56,7 @@ impl Conn {
     /// Starts an attempt with the active profile.
     fn begin<'a>(&'a self, mut st: MutexGuard<'a, State>, turn: &mut Turn<'_>) -> MutexGuard<'a, State> {
         st.tried.clear();
+        st.insecure = None;
         st.addresses.clear();
         let Some((at, snapshot)) = st.next_profile() else { return self.stay_down(st) };
         if at != st.reconnect.active() {
@@ -68,6 +69,7 @@ impl Conn {
         // The device id may have been set after the profile was made.
         let mut named = Profile::clone(&profile);
         named.name_client((self.context.default_client_id)().as_deref());
+        st.put_own_certificate(&mut named);
         let problem = named.validate().err();
         let profile = Arc::new(named);
         st.profile = profile.clone();
@@ -95,11 +97,27 @@ impl Conn {
             self.note(&mut st, Level::Info, text);
         }
         st.generation += 1;
+        let generation = st.generation;
+        st = self.look_up(st, turn, &address);
+        st = self.tell(st, |h, called| h.connection(Kind::Connecting, called), &Event::Connecting);
+        if st.freed || st.closing.is_some() || st.generation != generation {
+            return st;
+        }
+        self.take_new_certificate(st, turn)
+    }
+
+    /// Asks for the addresses of the server.
+    pub(super) fn look_up<'a>(
+        &'a self,
+        mut st: MutexGuard<'a, State>,
+        turn: &Turn<'_>,
+        address: &Address,
+    ) -> MutexGuard<'a, State> {
         let Some(source) = self.source.get() else { return st };
         let lookup = self.context.driver.lookup(&address.host, address.port, *source);
-        let by = after(turn, profile.timeouts.dns);
+        let by = after(turn, st.profile.timeouts.dns);
         st.link = Link::Resolving { lookup, by };
-        self.tell(st, |h, called| h.connection(Kind::Connecting, called), &Event::Connecting)
+        st
     }
 
     /// Every profile is disabled: there is nothing to try.
@@ -147,7 +165,7 @@ impl Conn {
     }
 
     /// Opens a transport to the next address; without one left, the attempt has failed.
-    fn next_address<'a>(
+    pub(super) fn next_address<'a>(
         &'a self,
         mut st: MutexGuard<'a, State>,
         turn: &mut Turn<'_>,
@@ -171,7 +189,11 @@ impl Conn {
                 Err(error) => st.tried.push((address, error.raw_os_error().unwrap_or(0))),
             }
         }
-        let report = st.unreachable_report();
+        // That somebody answered, and not as he should, says more than that somebody else did not.
+        let report = match st.insecure.take() {
+            Some(report) => Report { tried: std::mem::take(&mut st.tried), ..report },
+            None => st.unreachable_report(),
+        };
         self.link_down(st, turn, report)
     }
 
@@ -245,7 +267,7 @@ impl Conn {
             clean_session: profile.clean_session,
             keep_alive: profile.keep_alive,
             user: profile.user.clone(),
-            password: profile.pass.as_ref().map(|secret| secret.0.clone()),
+            password: profile.pass.clone(),
             will: profile.will.as_ref().map(|will| {
                 let qos = QoS::try_from(will.qos).unwrap_or(QoS::AtMostOnce);
                 (will.topic.clone(), will.payload.clone(), qos, will.retain)
@@ -276,7 +298,9 @@ impl Conn {
         let result = Event::ConnectResult { error: Code::Ok, connack: Some(0), session_present };
         let st = self.tell(st, |h, called| h.connection(Kind::ConnectResult, called), &result);
         let event = Event::ConnAck { session_present };
-        self.tell(st, |h, called| h.connection(Kind::ConnAck, called), &event)
+        let generation = st.generation;
+        let st = self.tell(st, |h, called| h.connection(Kind::ConnAck, called), &event);
+        if st.generation == generation { self.tell_expiry(st, turn) } else { st }
     }
 
     /// The attempt failed or the connection ended: tell the handlers, and plan what comes next.
@@ -302,6 +326,8 @@ impl Conn {
         st.closing = None;
         st.broken_link = None;
         st.fail_back_at = None;
+        st.expiry = Expiry::default();
+        st.expiry_at = None;
         st.report = report.clone();
         if self.context.log.wants(Level::Warn) {
             let level = if report.code == Code::ClosedByClient { Level::Info } else { Level::Warn };

@@ -82,6 +82,22 @@ pub enum Event<'a> {
     Close(&'a Report),
     /// How a publish ended.
     Outcome(Completion),
+    /// A certificate ends soon.
+    Expiry {
+        /// Whose it is.
+        owner: Owner,
+        /// How many whole days are left; negative after its end.
+        days: i32,
+    },
+}
+
+/// Whose certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// That of this client.
+    Client,
+    /// That of the server.
+    Server,
 }
 
 /// The kind of an event, for registrations that want only some.
@@ -105,6 +121,7 @@ pub enum Kind {
     Disconnect,
     Close,
     Outcome,
+    Expiry,
 }
 
 impl Kind {
@@ -134,6 +151,7 @@ impl Event<'_> {
             Event::Disconnect(_) => Kind::Disconnect,
             Event::Close(_) => Kind::Close,
             Event::Outcome(_) => Kind::Outcome,
+            Event::Expiry { .. } => Kind::Expiry,
         }
     }
 }

@@ -241,7 +241,7 @@ impl State {
             client_id: &params.client_id,
             will,
             user_name: params.user.as_deref(),
-            password: params.password.as_deref(),
+            password: params.password.as_ref().map(|secret| secret.as_slice()),
         };
         // As configured; else the keep-alive itself, at most ten seconds.
         let keep_alive = Span::secs(u64::from(params.keep_alive));

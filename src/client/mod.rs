@@ -13,6 +13,7 @@
 //! | `turn.rs`      | a turn of the loop, from start to end                        |
 //! | `attempt.rs`   | connecting: name, address, transport, CONNECT; and closing   |
 //! | `secure.rs`    | the TLS part of connecting                                   |
+//! | `expiry.rs`    | certificates that end                                        |
 //! | `incoming.rs`  | reading, and telling the handlers                            |
 //! | `handlers.rs`, `topics.rs` | who is told of what                              |
 //! | `reconnect.rs` | when to try again, and where                                 |
@@ -21,6 +22,7 @@
 mod attempt;
 mod context;
 mod event;
+mod expiry;
 mod handlers;
 mod incoming;
 mod log;
@@ -37,20 +39,29 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 pub use context::Context;
-pub use event::{Event, Kind, Message, Report};
+pub use event::{Event, Kind, Message, Owner, Report};
 pub use handlers::{Callback, Identity};
 pub use log::{Level, Sink};
 pub use outcomes::{Listener, OnTimeout, Words};
 
-use crate::config::{self, Profile, Resubscribe, Settings};
+use crate::config::{self, Profile, Resubscribe, Secret, Settings};
 use crate::driver::{Lookup, SourceId};
 use crate::error::{Code, Phase};
 use crate::session::{Limits, OnSessionLoss, Overflow, Session};
 use crate::time::Time;
-use crate::transport::{Transport, tls};
+use crate::transport::{Expiry, Transport, tls};
 use handlers::{Called, Handlers};
 use outcomes::Outcomes;
 use reconnect::Reconnect;
+
+/// A certificate in memory, PEM or DER, and its key; without one it is in the PEM of the certificate.
+#[derive(Clone)]
+pub struct OwnCertificate {
+    /// The certificate, with those that lead to its issuer.
+    pub certificate: Vec<u8>,
+    /// Its private key.
+    pub key: Option<Secret<Vec<u8>>>,
+}
 
 /// How long a closing connection waits for the server to close its side.
 const DRAIN_MS: u64 = 1_000;
@@ -87,7 +98,7 @@ pub struct ConnectParams {
     /// User name.
     pub user: Option<String>,
     /// Password.
-    pub password: Option<Vec<u8>>,
+    pub password: Option<Secret<Vec<u8>>>,
     /// Topic, payload, QoS and retain flag of the will.
     pub will: Option<(String, Vec<u8>, crate::wire::QoS, bool)>,
 }
@@ -176,7 +187,16 @@ struct State {
     tried: Vec<(std::net::SocketAddr, i32)>,
     /// How to secure the connection of the present attempt. It is kept for the next one, so that a session
     /// can be resumed.
-    tls: Option<Arc<tls::Config>>,
+    tls: Option<Arc<dyn tls::Backend>>,
+    /// Why the handshake failed at an address before the present one.
+    insecure: Option<Report>,
+    /// The client's certificate and key, instead of those of the profiles; and whether they came since they were
+    /// used last.
+    own: Option<OwnCertificate>,
+    own_is_new: bool,
+    /// When the certificates of the present connection end, and when to look at that again.
+    expiry: Expiry,
+    expiry_at: Option<Time>,
     /// The address that is being opened.
     target: Option<std::net::SocketAddr>,
     /// The beginning of a packet that has not come whole.
@@ -245,6 +265,11 @@ impl Conn {
                 addresses: Default::default(),
                 tried: Vec::new(),
                 tls: None,
+                insecure: None,
+                own: None,
+                own_is_new: false,
+                expiry: Expiry::default(),
+                expiry_at: None,
                 target: None,
                 partial: Vec::new(),
                 unread: false,
@@ -397,6 +422,15 @@ impl Conn {
         let mut st = self.usable()?;
         st.profiles = profiles;
         st.reconnect.select(0);
+        Ok(())
+    }
+
+    /// Replaces the client's certificate and key from the next attempt on, whichever server that is for; in a handler
+    /// of [`Event::Connecting`] from the present one on. `None`: those of the profiles again.
+    pub fn set_certificate(&self, own: Option<OwnCertificate>) -> Result<(), Code> {
+        let mut st = self.usable()?;
+        st.own = own;
+        st.own_is_new = true;
         Ok(())
     }
 

@@ -114,6 +114,9 @@ impl Conn {
             st.timer_at = None;
             st = self.tell(st, |h, called| h.connection(Kind::Timer, called), &Event::Timer);
         }
+        if st.expiry_at.is_some_and(|at| at <= now) {
+            st = self.tell_expiry(st, turn);
+        }
         if st.fail_back_at.is_some_and(|at| at <= now) {
             st.fail_back_at = None;
             if !st.main_is_enabled() {
@@ -365,7 +368,10 @@ impl State {
         // and asks later whether there was one, which valgrind reports in every program that uses the library.
         const NEVER: Time = Time(u64::MAX);
         let at = |deadline: Option<Time>| deadline.unwrap_or(NEVER);
-        let own = at(self.timer_at).min(at(self.fail_back_at)).min(at(self.session.expiry()));
+        let own = at(self.timer_at)
+            .min(at(self.fail_back_at))
+            .min(at(self.expiry_at))
+            .min(at(self.session.expiry()));
         let next = at(link).min(at(tick)).min(own);
         (next != NEVER).then_some(next)
     }

@@ -232,6 +232,7 @@ impl Session {
             return Err(Code::Busy);
         }
         connect.encode(connect.version, self.out.tail()).map_err(encode_code)?;
+        self.out.mark_secret();
         self.version = connect.version;
         self.clean = connect.clean_session;
         self.keep_alive_interval = Span::secs(u64::from(connect.keep_alive));

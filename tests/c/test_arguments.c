@@ -191,6 +191,9 @@ static void null_for_connections(struct client *client) {
   NULLS(mgos_mqtt_conn_set_config, c, NULL);
   NULLS(mgos_mqtt_conn_set_options, NULL, &client->options);
   NULLS(mgos_mqtt_conn_set_options, c, NULL);
+  NULLS(mgos_mqtt_conn_set_certificate, NULL, NULL, 0, NULL, 0);
+  NULLS(mgos_mqtt_conn_set_certificate, c, NULL, 1, NULL, 0);
+  NULLS(mgos_mqtt_conn_set_certificate, c, NULL, 0, "key", 3);
   REFUSED(mgos_mqtt_conn_set_options, MGOS_MQTT_BAD_STRUCTURE, c, &options);
   options.size = sizeof(options);
   options.num_profiles = 1;
@@ -343,6 +346,8 @@ static void null_for_loops_and_events(void) {
   HOLDS(mgos_mqtt_event_session_present, !mgos_mqtt_event_session_present(NULL));
   HOLDS(mgos_mqtt_event_token, mgos_mqtt_event_token(NULL) == 0);
   HOLDS(mgos_mqtt_event_outcome, mgos_mqtt_event_outcome(NULL) == 0);
+  HOLDS(mgos_mqtt_event_certificate, mgos_mqtt_event_certificate(NULL) == 0);
+  HOLDS(mgos_mqtt_event_days, mgos_mqtt_event_days(NULL) == 0);
   NO_POINTERS(mgos_mqtt_last_error);
   HOLDS(mgos_mqtt_last_error_text, mgos_mqtt_last_error_text(NULL, 10) == 0 || mgos_mqtt_last_error() != 0);
   HOLDS(mgos_mqtt_strerror, mgos_mqtt_strerror(12345) != NULL);
