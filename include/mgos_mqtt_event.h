@@ -73,10 +73,26 @@ struct mgos_mqtt_conn;
 #define MGOS_MQTT_EV_OUTCOME (1 << 15)
 
 /**
+ * A certificate ends within `tls_expiry_days` of the options: mgos_mqtt_event_days() tells in how many days,
+ * mgos_mqtt_event_certificate() whose it is. Comes when the connection is up, and once a day while it stays so.
+ */
+#define MGOS_MQTT_EV_TLS_EXPIRY (1 << 16)
+
+/**
  * A loop round, or the tick of an idle connection. Handlers that do not ask for it cost an idle device
  * no wake-ups.
  */
 #define MGOS_MQTT_EV_POLL (1 << 0)
+
+/**
+ * mgos_mqtt_event_certificate(): it is this client's.
+ */
+#define MGOS_MQTT_CERTIFICATE_CLIENT 1
+
+/**
+ * mgos_mqtt_event_certificate(): it is the server's.
+ */
+#define MGOS_MQTT_CERTIFICATE_SERVER 2
 
 /**
  * An event. Opaque.
@@ -203,8 +219,8 @@ uint16_t mgos_mqtt_event_packet_id(const struct mgos_mqtt_event *ev);
 int mgos_mqtt_event_code(const struct mgos_mqtt_event *ev);
 
 /**
- * Why an attempt failed, a connection was closed, or a message did not arrive: MGOS_MQTT_*; 0 for success and for other events. More,
- * with a sentence, is in mgos_mqtt_conn_last_error().
+ * Why an attempt failed, a connection was closed, a message did not arrive or a call had no answer: MGOS_MQTT_*; 0 for
+ * success and for other events. More, with a sentence, is in mgos_mqtt_conn_last_error().
  *
  * The caller's part: See mgos_mqtt_event_kind().
  */
@@ -230,6 +246,21 @@ int mgos_mqtt_event_outcome(const struct mgos_mqtt_event *ev);
  * The caller's part: See mgos_mqtt_event_kind().
  */
 bool mgos_mqtt_event_session_present(const struct mgos_mqtt_event *ev);
+
+/**
+ * Whose certificate a TLS_EXPIRY is about: MGOS_MQTT_CERTIFICATE_CLIENT or _SERVER; 0 for other events.
+ *
+ * The caller's part: See mgos_mqtt_event_kind().
+ */
+int mgos_mqtt_event_certificate(const struct mgos_mqtt_event *ev);
+
+/**
+ * In how many whole days the certificate of a TLS_EXPIRY ends: 0 on its last day, negative after it; 0 for other
+ * events.
+ *
+ * The caller's part: See mgos_mqtt_event_kind().
+ */
+int mgos_mqtt_event_days(const struct mgos_mqtt_event *ev);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -137,6 +137,10 @@ codes! {
     TlsBadFile = -1205, "TLS_BAD_FILE", "a certificate or key cannot be read";
     TlsBadKey = -1206, "TLS_BAD_KEY", "the private key is missing, or does not belong to the certificate";
     TlsBadSuite = -1207, "TLS_BAD_SUITE", "a cipher suite of the configuration is not known";
+    TlsBadPsk = -1208, "TLS_BAD_PSK", "the server has another key for the identity of the pre-shared key";
+    TlsPskIdentity = -1209, "TLS_PSK_IDENTITY", "the server does not know the identity of the pre-shared key";
+    TlsRevoked = -1210, "TLS_REVOKED", "the server's certificate was revoked";
+    TlsPin = -1211, "TLS_PIN", "the server has none of the pinned public keys";
 }
 
 impl Code {

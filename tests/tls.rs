@@ -14,7 +14,7 @@ use mgos_mqtt::error::Code;
 use mgos_mqtt::session::Publication;
 use mgos_mqtt::time::Span;
 use mgos_mqtt::wire::QoS;
-use tls_support::{Broker, Ca, Client, Folder, profile, self_signed};
+use tls_support::{Broker, Ca, Client, Folder, Peer, profile, self_signed};
 
 const HERE: &[&str] = &["localhost", "127.0.0.1"];
 
@@ -221,6 +221,30 @@ fn it_comes_back_and_resumes_its_session() {
     client.until(|seen| seen.subscribed == 3);
     client.conn.publish(message("a", b"again", QoS::ExactlyOnce)).unwrap();
     client.until(|seen| seen.messages.len() == 1);
+}
+
+/// Brokers share port 443 with others that are told apart by it.
+#[test]
+fn application_protocols() {
+    let ca = Ca::new("CA");
+    let pair = ca.issue(HERE);
+    let server = Peer::new(&pair, &["-alpn", "x-amzn-mqtt-ca,mqtt"]);
+    let mut p = profile(server.port);
+    p.tls.ca = Some(ca.pem.into_bytes());
+    for (offered, chosen) in
+        [(&["mqtt"][..], ", mqtt"), (&["h2", "mqtt", "x-amzn-mqtt-ca"], ", x-amzn-mqtt-ca")]
+    {
+        p.tls.alpn = offered.iter().map(|name| (*name).to_owned()).collect();
+        for only_tls13 in [false, true] {
+            p.tls.only_tls13 = only_tls13;
+            let said = Client::new(p.clone()).secured();
+            assert!(said.ends_with(chosen), "{said}");
+        }
+    }
+    p.tls.alpn = vec!["h2".into()];
+    let report = Client::new(p).attempt();
+    assert_eq!((report.code, report.alert), (Code::TlsFailed, Some(120)), "{report:?}");
+    assert!(report.text.contains("the server speaks none of tls_alpn"), "{report:?}");
 }
 
 /// Connections with the same settings share one configuration, and with it the TLS session.

@@ -13,7 +13,7 @@ use super::handle::Handle;
 use super::mgos_mqtt_conn::mgos_mqtt_conn;
 use super::mgos_mqtt_loop::mgos_mqtt_ud_free_fn_t;
 use super::mgos_mqtt_publish::{outcome_code, outcome_number};
-use crate::client::{Event, Kind};
+use crate::client::{Event, Kind, Owner};
 use crate::error::Code;
 use crate::session::{Completion, Outcome};
 use crate::wire::QoS;
@@ -48,9 +48,17 @@ pub const MGOS_MQTT_EV_PUBCOMP: u32 = 1 << 10;
 /// How a publish ended; see mgos_mqtt_publish.h. Comes exactly once for each message that was accepted while
 /// the handler was there.
 pub const MGOS_MQTT_EV_OUTCOME: u32 = 1 << 15;
+/// A certificate ends within `tls_expiry_days` of the options: mgos_mqtt_event_days() tells in how many days,
+/// mgos_mqtt_event_certificate() whose it is. Comes when the connection is up, and once a day while it stays so.
+pub const MGOS_MQTT_EV_TLS_EXPIRY: u32 = 1 << 16;
 /// A loop round, or the tick of an idle connection. Handlers that do not ask for it cost an idle device
 /// no wake-ups.
 pub const MGOS_MQTT_EV_POLL: u32 = 1 << 0;
+
+/// mgos_mqtt_event_certificate(): it is this client's.
+pub const MGOS_MQTT_CERTIFICATE_CLIENT: c_int = 1;
+/// mgos_mqtt_event_certificate(): it is the server's.
+pub const MGOS_MQTT_CERTIFICATE_SERVER: c_int = 2;
 
 // The header generation takes numbers only; that they are the client's is checked here.
 const _: () = {
@@ -64,6 +72,7 @@ const _: () = {
     assert!(MGOS_MQTT_EV_PUBACK == Kind::PubAck.bit());
     assert!(MGOS_MQTT_EV_PUBCOMP == Kind::PubComp.bit());
     assert!(MGOS_MQTT_EV_OUTCOME == Kind::Outcome.bit());
+    assert!(MGOS_MQTT_EV_TLS_EXPIRY == Kind::Expiry.bit());
     assert!(MGOS_MQTT_EV_POLL == Kind::Poll.bit());
 };
 
@@ -77,10 +86,11 @@ const ALL_KINDS: u32 = MGOS_MQTT_EV_CONNECTING
     | MGOS_MQTT_EV_PUBACK
     | MGOS_MQTT_EV_PUBCOMP
     | MGOS_MQTT_EV_OUTCOME
+    | MGOS_MQTT_EV_TLS_EXPIRY
     | MGOS_MQTT_EV_POLL;
 
 /// What a subscription can be told.
-const SUBSCRIPTION_KINDS: u32 = MGOS_MQTT_EV_MESSAGE
+pub(super) const SUBSCRIPTION_KINDS: u32 = MGOS_MQTT_EV_MESSAGE
     | MGOS_MQTT_EV_SUBACK
     | MGOS_MQTT_EV_PUBACK
     | MGOS_MQTT_EV_PUBCOMP
@@ -185,7 +195,11 @@ pub unsafe extern "C" fn mgos_mqtt_conn_unsubscribe(
 
 /// # Safety
 /// `ev` is NULL or the event of a handler that has not returned.
-unsafe fn read<'a, T>(ev: *const mgos_mqtt_event, none: T, get: impl FnOnce(&Event<'a>) -> Option<T>) -> T {
+pub(super) unsafe fn read<'a, T>(
+    ev: *const mgos_mqtt_event,
+    none: T,
+    get: impl FnOnce(&Event<'a>) -> Option<T>,
+) -> T {
     // SAFETY: NULL, or a pointer to an Event as the handlers get it.
     let event = unsafe { ev.cast::<Event<'a>>().as_ref() };
     value(None, || Ok(event.and_then(get))).unwrap_or(none)
@@ -318,8 +332,8 @@ pub unsafe extern "C" fn mgos_mqtt_event_code(ev: *const mgos_mqtt_event) -> c_i
     unsafe { read(ev, -1, get) }
 }
 
-/// Why an attempt failed, a connection was closed, or a message did not arrive: MGOS_MQTT_*; 0 for success and for other events. More,
-/// with a sentence, is in mgos_mqtt_conn_last_error().
+/// Why an attempt failed, a connection was closed, a message did not arrive or a call had no answer: MGOS_MQTT_*; 0 for
+/// success and for other events. More, with a sentence, is in mgos_mqtt_conn_last_error().
 ///
 /// # Safety
 /// See mgos_mqtt_event_kind().
@@ -328,6 +342,7 @@ pub unsafe extern "C" fn mgos_mqtt_event_error(ev: *const mgos_mqtt_event) -> c_
     let get = |event: &Event<'_>| match event {
         Event::ConnectResult { error, .. } => Some(error.number()),
         Event::Close(report) => Some(report.code.number()),
+        Event::Subscribed(results) | Event::Unsubscribed(results) => Some(results.error.number()),
         Event::Outcome(ended) => Some(outcome_code(ended.outcome).number()),
         _ => None,
     };
@@ -376,4 +391,34 @@ pub unsafe extern "C" fn mgos_mqtt_event_session_present(ev: *const mgos_mqtt_ev
     };
     // SAFETY: promised by the caller.
     unsafe { read(ev, false, get) }
+}
+
+/// Whose certificate a TLS_EXPIRY is about: MGOS_MQTT_CERTIFICATE_CLIENT or _SERVER; 0 for other events.
+///
+/// # Safety
+/// See mgos_mqtt_event_kind().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_event_certificate(ev: *const mgos_mqtt_event) -> c_int {
+    let get = |event: &Event<'_>| match event {
+        Event::Expiry { owner: Owner::Client, .. } => Some(MGOS_MQTT_CERTIFICATE_CLIENT),
+        Event::Expiry { owner: Owner::Server, .. } => Some(MGOS_MQTT_CERTIFICATE_SERVER),
+        _ => None,
+    };
+    // SAFETY: promised by the caller.
+    unsafe { read(ev, 0, get) }
+}
+
+/// In how many whole days the certificate of a TLS_EXPIRY ends: 0 on its last day, negative after it; 0 for other
+/// events.
+///
+/// # Safety
+/// See mgos_mqtt_event_kind().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_event_days(ev: *const mgos_mqtt_event) -> c_int {
+    let get = |event: &Event<'_>| match event {
+        Event::Expiry { days, .. } => Some(*days),
+        _ => None,
+    };
+    // SAFETY: promised by the caller.
+    unsafe { read(ev, 0, get) }
 }

@@ -10,9 +10,10 @@ use super::mgos_config::mgos_config_mqtt;
 use super::mgos_mqtt_conn::{create, mgos_mqtt_conn};
 use super::mgos_mqtt_loop::mgos_mqtt_loop;
 use super::profiles::{check, fixed};
-use crate::client::ProfileSource;
+use crate::client::{OwnCertificate, ProfileSource};
 use crate::config::{
-    Backoff, OnSessionLoss, Overflow, Profile, Protocol, Resubscribe, Secret, Settings, TlsOptions, Will,
+    Backoff, ExpiryNotice, OnSessionLoss, Overflow, Profile, Protocol, Resubscribe, Retry, Secret, Settings,
+    TlsOptions, Will,
 };
 use crate::error::Code;
 use crate::time::Span;
@@ -118,6 +119,26 @@ pub struct mgos_mqtt_options {
     /// How many outcomes of publishes mgos_mqtt_conn_outcome() can still tell: default 1,024, -1 is none. Eight bytes
     /// each, taken when there are so many.
     pub outcome_history: c_int,
+
+    /// Whether the connection tries again by itself after a failed attempt or a loss: 0 always; 1 once it was up since
+    /// mgos_mqtt_conn_connect(), so that a first attempt that fails is the last; 2 never. Where it does not, it stays
+    /// down until it is told to connect, and no other server is tried.
+    pub retry: c_int,
+    /// Public keys of which the server must have one, between commas; several, so that a key can be replaced. A
+    /// pin is the SHA-256 of the key as it stands in the certificate (subjectPublicKeyInfo): `sha256/` and Base64,
+    /// or 64 hexadecimal digits. With trusted certificates both must hold. Without any the pin alone does:
+    /// the certificate's issuer, names and dates do not matter. NULL for none. Turns TLS on.
+    pub tls_pins: *const c_char,
+    /// Lists of revoked certificates in memory, PEM (any number) or DER (one): of each issuer from the server's up
+    /// to the trusted one. A list that should have been renewed still counts. NULL for none.
+    pub tls_crl: *const c_void,
+    /// Its length.
+    pub tls_crl_len: usize,
+    /// A file with such lists, besides `tls_crl`; read at each attempt to connect.
+    pub tls_crl_file: *const c_char,
+    /// From how many days before its end on a certificate, the client's or the server's, is told of by
+    /// MGOS_MQTT_EV_TLS_EXPIRY: default 30, -1 is never.
+    pub tls_expiry_days: c_int,
 }
 
 /// The first version of the structure ended before this field; anything shorter was never in a header.
@@ -169,6 +190,39 @@ pub unsafe extern "C" fn mgos_mqtt_conn_set_options(
             conn.set_profiles(profiles)?;
         }
         conn.set_settings(settings)
+    })
+}
+
+/// Replaces the client's certificate and private key by others in memory, whichever server the connection goes to:
+/// from the next attempt to connect on, and in a handler of MGOS_MQTT_EV_CONNECTING from this one on. A connection
+/// that is up goes on as it is. Files need no call: they are read at each attempt.
+///
+/// PEM or DER as in `tls_cert` and `tls_key` of the options; both are copied. A NULL key is in the PEM of the
+/// certificate; with a NULL certificate, and so no key, the configured ones count again. What is wrong with them is
+/// the error of the attempt. Returns 0 or a negative error.
+///
+/// # Safety
+/// `c` is NULL or a living connection; the pointers are NULL or have that many bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_conn_set_certificate(
+    c: *mut mgos_mqtt_conn,
+    cert: *const c_void,
+    cert_len: usize,
+    key: *const c_void,
+    key_len: usize,
+) -> c_int {
+    status(|| {
+        let handle = Handle::of(c)?;
+        // SAFETY: promised by the caller.
+        let certificate = unsafe { memory(cert, cert_len) }?;
+        // SAFETY: promised by the caller.
+        let key = unsafe { memory(key, key_len) }?.map(Secret);
+        let own = match (certificate, key) {
+            (Some(certificate), key) => Some(OwnCertificate { certificate, key }),
+            (None, None) => None,
+            (None, Some(_)) => return Err(Code::NullArgument),
+        };
+        handle.conn()?.set_certificate(own)
     })
 }
 
@@ -320,8 +374,22 @@ unsafe fn tls(options: &mgos_mqtt_options) -> Result<TlsOptions, Code> {
     let certificate = unsafe { memory(options.tls_cert, options.tls_cert_len) }?;
     // SAFETY: promised by the caller.
     let key = unsafe { memory(options.tls_key, options.tls_key_len) }?;
+    // SAFETY: promised by the caller.
+    let pins = unsafe { text(options.tls_pins) }?;
+    // SAFETY: promised by the caller.
+    let crl = unsafe { memory(options.tls_crl, options.tls_crl_len) }?;
+    // SAFETY: promised by the caller.
+    let crl_file = unsafe { text(options.tls_crl_file) }?;
     Ok(TlsOptions {
         server_name,
+        pins,
+        crl,
+        crl_file,
+        expiry_notice: match options.tls_expiry_days {
+            0 => ExpiryNotice::default(),
+            -1 => ExpiryNotice(None),
+            days => ExpiryNotice(Some(u32::try_from(days).map_err(|_| Code::BadArgument)?)),
+        },
         alpn: alpn.map(|names| names.split(',').map(str::to_owned).collect()).unwrap_or_default(),
         only_tls13: match options.tls_min_version {
             0 | 12 => false,
@@ -373,6 +441,12 @@ fn settings(options: &mgos_mqtt_options) -> Result<Settings, Code> {
         overflow: either(options.overflow, Overflow::Refuse, Overflow::DropOldest)?,
         resubscribe: either(options.resubscribe, Resubscribe::Always, Resubscribe::WhenSessionLost)?,
         on_session_loss: either(options.on_session_loss, OnSessionLoss::Resend, OnSessionLoss::Report)?,
+        retry: match options.retry {
+            0 => Retry::Always,
+            1 => Retry::OnceUp,
+            2 => Retry::Never,
+            _ => return Err(Code::BadArgument),
+        },
         backoff: either(options.fixed_delay, Backoff::Doubling, Backoff::Fixed)?,
         jitter_percent: match options.jitter_percent {
             0 => default.jitter_percent,

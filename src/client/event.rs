@@ -1,5 +1,6 @@
 //! What handlers are told.
 
+use super::subscribe::FilterResults;
 use crate::error::{Code, Phase};
 use crate::session::{Acknowledged, Completion};
 use crate::wire::QoS;
@@ -82,6 +83,26 @@ pub enum Event<'a> {
     Close(&'a Report),
     /// How a publish ended.
     Outcome(Completion),
+    /// A call of [`Conn::subscribe_all`](super::Conn::subscribe_all) ended; told to nobody else.
+    Subscribed(&'a FilterResults),
+    /// A call of [`Conn::unsubscribe_all`](super::Conn::unsubscribe_all) ended; told to nobody else.
+    Unsubscribed(&'a FilterResults),
+    /// A certificate ends soon.
+    Expiry {
+        /// Whose it is.
+        owner: Owner,
+        /// How many whole days are left; negative after its end.
+        days: i32,
+    },
+}
+
+/// Whose certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// That of this client.
+    Client,
+    /// That of the server.
+    Server,
 }
 
 /// The kind of an event, for registrations that want only some.
@@ -105,6 +126,10 @@ pub enum Kind {
     Disconnect,
     Close,
     Outcome,
+    Expiry,
+    SetAside,
+    Subscribed,
+    Unsubscribed,
 }
 
 impl Kind {
@@ -134,6 +159,9 @@ impl Event<'_> {
             Event::Disconnect(_) => Kind::Disconnect,
             Event::Close(_) => Kind::Close,
             Event::Outcome(_) => Kind::Outcome,
+            Event::Expiry { .. } => Kind::Expiry,
+            Event::Subscribed(_) => Kind::Subscribed,
+            Event::Unsubscribed(_) => Kind::Unsubscribed,
         }
     }
 }

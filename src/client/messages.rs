@@ -78,6 +78,7 @@ impl Conn {
         let qos = st.cap_qos(qos);
         st.session.subscribe(filter, qos);
         self.output_grew(&mut st);
+        self.take_answers(&mut st);
         drop(st);
         drop(same);
         Ok(())
@@ -91,6 +92,7 @@ impl Conn {
         if last {
             st.session.unsubscribe(filter);
             self.output_grew(&mut st);
+            self.take_answers(&mut st);
         }
         drop(st);
         drop(removed);
@@ -264,7 +266,7 @@ impl State {
             client_id: &params.client_id,
             will,
             user_name: params.user.as_deref(),
-            password: params.password.as_deref(),
+            password: params.password.as_ref().map(|secret| secret.as_slice()),
         };
         // As configured; else the keep-alive itself, at most ten seconds.
         let keep_alive = Span::secs(u64::from(params.keep_alive));

@@ -13,26 +13,32 @@
 //! | `turn.rs`      | a turn of the loop, from start to end                        |
 //! | `attempt.rs`   | connecting: name, address, transport, CONNECT; and closing   |
 //! | `secure.rs`    | the TLS part of connecting                                   |
+//! | `expiry.rs`    | certificates that end                                        |
 //! | `incoming.rs`  | reading, and telling the handlers                            |
 //! | `handlers.rs`, `topics.rs` | who is told of what                              |
 //! | `reconnect.rs` | when to try again, and where                                 |
 //! | `log.rs`, `log_topic.rs` | log records, and publishing them                   |
 //! | `stats.rs`, `metrics.rs` | what is counted, as numbers and as text            |
+//! | `subscribe.rs` | calls for several filters, each with one end                 |
+//! | `once.rs`      | who is told of the result of one attempt                     |
 //! | `wait.rs`      | waiting for something to become true                         |
 
 mod attempt;
 mod context;
 mod event;
+mod expiry;
 mod handlers;
 mod incoming;
 mod log;
 mod log_topic;
 mod messages;
 mod metrics;
+mod once;
 mod outcomes;
 pub mod reconnect;
 mod secure;
 mod stats;
+mod subscribe;
 mod topics;
 mod turn;
 mod wait;
@@ -42,24 +48,36 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 pub use context::Context;
-pub use event::{Event, Kind, Message, Report};
-pub use handlers::{Callback, Identity};
+pub use event::{Event, Kind, Message, Owner, Report};
+pub use handlers::{Callback, Identity, Slot};
 pub use log::{Level, Sink};
 pub use log_topic::{DEFAULT_THRESHOLD, LogLine, LogTopics};
 pub use metrics::openmetrics;
 pub use outcomes::{Listener, OnTimeout, Words};
 pub use stats::{End, Snapshot};
+pub use subscribe::{FilterResult, FilterResults, Subscriber};
 
-use crate::config::{self, Profile, Resubscribe, Settings};
+use crate::config::{self, Profile, Resubscribe, Secret, Settings};
 use crate::driver::{Lookup, SourceId};
 use crate::error::{Code, Phase};
 use crate::session::{Limits, OnSessionLoss, Overflow, Session};
 use crate::time::Time;
-use crate::transport::{Transport, tls};
+use crate::transport::{Expiry, Transport, tls};
 use handlers::{Called, Handlers};
+use once::Once;
 use outcomes::Outcomes;
 use reconnect::Reconnect;
 use stats::Stats;
+use subscribe::Calls;
+
+/// A certificate in memory, PEM or DER, and its key; without one it is in the PEM of the certificate.
+#[derive(Clone)]
+pub struct OwnCertificate {
+    /// The certificate, with those that lead to its issuer.
+    pub certificate: Vec<u8>,
+    /// Its private key.
+    pub key: Option<Secret<Vec<u8>>>,
+}
 
 /// How long a closing connection waits for the server to close its side.
 const DRAIN_MS: u64 = 1_000;
@@ -96,7 +114,7 @@ pub struct ConnectParams {
     /// User name.
     pub user: Option<String>,
     /// Password.
-    pub password: Option<Vec<u8>>,
+    pub password: Option<Secret<Vec<u8>>>,
     /// Topic, payload, QoS and retain flag of the will.
     pub will: Option<(String, Vec<u8>, crate::wire::QoS, bool)>,
 }
@@ -173,6 +191,16 @@ struct State {
     link: Link,
     /// The application wants the connection to be up.
     wanted: bool,
+    /// It was up since the application wanted that.
+    established: bool,
+    /// What the last CONNACK said.
+    session_present: bool,
+    /// Who waits for the result of an attempt.
+    once: Vec<Once>,
+    /// Calls that wait for the server's answers about filters.
+    calls: Calls,
+    /// The will instead of the profile's: `Some(None)` is none.
+    will: Option<Option<config::Will>>,
     /// Do not wait before the next attempt.
     at_once: bool,
     closing: Option<Closing>,
@@ -185,7 +213,16 @@ struct State {
     tried: Vec<(std::net::SocketAddr, i32)>,
     /// How to secure the connection of the present attempt. It is kept for the next one, so that a session
     /// can be resumed.
-    tls: Option<Arc<tls::Config>>,
+    tls: Option<Arc<dyn tls::Backend>>,
+    /// Why the handshake failed at an address before the present one.
+    insecure: Option<Report>,
+    /// The client's certificate and key, instead of those of the profiles; and whether they came since they were
+    /// used last.
+    own: Option<OwnCertificate>,
+    own_is_new: bool,
+    /// When the certificates of the present connection end, and when to look at that again.
+    expiry: Expiry,
+    expiry_at: Option<Time>,
     /// The address that is being opened.
     target: Option<std::net::SocketAddr>,
     /// The beginning of a packet that has not come whole.
@@ -254,6 +291,11 @@ impl Conn {
                 hook: None,
                 link: Link::Idle,
                 wanted: false,
+                established: false,
+                session_present: false,
+                once: Vec::new(),
+                calls: Calls::new(),
+                will: None,
                 at_once: false,
                 closing: None,
                 broken_link: None,
@@ -261,6 +303,11 @@ impl Conn {
                 addresses: Default::default(),
                 tried: Vec::new(),
                 tls: None,
+                insecure: None,
+                own: None,
+                own_is_new: false,
+                expiry: Expiry::default(),
+                expiry_at: None,
                 target: None,
                 partial: Vec::new(),
                 unread: false,
@@ -307,17 +354,22 @@ impl Conn {
     /// comes back as soon as that is done. Says why when it cannot even try.
     pub fn connect(&self) -> Result<(), Code> {
         let mut st = self.usable()?;
+        self.begin_connect(&mut st)
+    }
+
+    fn begin_connect(&self, st: &mut State) -> Result<(), Code> {
         let profile = match st.next_profile() {
             Some((_, Ok(profile))) => profile,
             Some((_, Err(_))) => return Err(Code::BadConfig),
             None => return Err(Code::Disabled),
         };
         profile.address().map_err(|e| e.code)?;
+        st.established &= st.wanted;
         st.wanted = true;
         match st.link {
             Link::Idle | Link::Waiting(_) => {
                 st.at_once = true;
-                self.schedule(&mut st);
+                self.schedule(st);
                 if profile.require_time && (self.context.wall_clock)() < attempt::PLAUSIBLE_TIME {
                     return Err(Code::TimeNotSet);
                 }
@@ -420,6 +472,15 @@ impl Conn {
         Ok(())
     }
 
+    /// Replaces the client's certificate and key from the next attempt on, whichever server that is for; in a handler
+    /// of [`Event::Connecting`] from the present one on. `None`: those of the profiles again.
+    pub fn set_certificate(&self, own: Option<OwnCertificate>) -> Result<(), Code> {
+        let mut st = self.usable()?;
+        st.own = own;
+        st.own_is_new = true;
+        Ok(())
+    }
+
     /// Replaces queue limits and policies at once.
     pub fn set_settings(&self, settings: Settings) -> Result<(), Code> {
         let mut st = self.usable()?;
@@ -433,6 +494,18 @@ impl Conn {
     /// The index of the profile in use.
     pub fn active_profile(&self) -> usize {
         self.lock().reconnect.active()
+    }
+
+    /// The main profile as it is now, if there is one.
+    pub fn main_profile(&self) -> Result<Option<Arc<Profile>>, Code> {
+        let main = self.usable()?.profiles.first().cloned();
+        main.map(|main| main.snapshot().map_err(|_| Code::BadConfig)).transpose()
+    }
+
+    /// The will from the next attempt on, whichever the server, instead of the profile's; `None` for none.
+    pub fn set_will(&self, will: Option<config::Will>) -> Result<(), Code> {
+        self.usable()?.will = Some(will);
+        Ok(())
     }
 
     /// Sets or clears the connect hook; the old one is dropped outside the lock.
@@ -532,6 +605,23 @@ impl Conn {
         !removed.is_empty()
     }
 
+    /// Puts a callback into a slot, or clears that; the callback that was there is not called any more.
+    pub fn set_slot(&self, slot: Slot, callback: Option<Box<dyn Callback>>) -> Result<(), Code> {
+        let mut st = match self.usable() {
+            Ok(st) => st,
+            Err(code) => {
+                if let Some(callback) = callback {
+                    callback.disarm();
+                }
+                return Err(code);
+            }
+        };
+        let removed = st.handlers.set_slot(slot, callback);
+        drop(st);
+        drop(removed);
+        Ok(())
+    }
+
     fn handlers_changed(&self, st: &mut State) {
         st.outcomes.want(st.handlers.wants(Kind::Outcome));
         let wanted = st.handlers.wants(Kind::Poll) && !st.freed;
@@ -573,7 +663,7 @@ impl Conn {
 
     /// Whether everything that [`free`](Conn::free) started has happened.
     pub fn is_gone(&self) -> bool {
-        self.gone.load(Ordering::Acquire)
+        self.gone.load(Ordering::SeqCst)
     }
 
     // -- inside ---------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 
 use super::event::{Event, Kind, Report};
 use super::handlers::{Called, Handlers};
+use super::once::Attempt;
 use super::{Conn, DRAIN_MS, Level, Link, State};
 use crate::driver::{Source, Turn};
 use crate::error::{Code, Phase};
@@ -55,6 +56,8 @@ impl Conn {
             drop(st);
             return self.tear_down();
         }
+        st = self.tell_late(st);
+        st = self.tell_ended(st);
         if st.broken {
             st = self.give_up(st, turn);
         } else {
@@ -69,6 +72,9 @@ impl Conn {
             if st.outcomes.are_waiting() {
                 turn.again();
             }
+        }
+        if st.calls.has_ended() || st.late_result().is_some() {
+            turn.again();
         }
         st.in_turn = false;
         st.now_holds = false;
@@ -116,6 +122,9 @@ impl Conn {
         if st.timer_at.is_some_and(|at| at <= now) {
             st.timer_at = None;
             st = self.tell(st, |h, called| h.connection(Kind::Timer, called), &Event::Timer);
+        }
+        if st.expiry_at.is_some_and(|at| at <= now) {
+            st = self.tell_expiry(st, turn);
         }
         if st.fail_back_at.is_some_and(|at| at <= now) {
             st.fail_back_at = None;
@@ -298,18 +307,23 @@ impl Conn {
         while st.outcomes.are_waiting() {
             st = self.tell_outcomes(st);
         }
+        let calls = self.end_calls(&mut st);
+        let once = std::mem::take(&mut st.once);
         let removed = st.handlers.clear();
         let hook = st.hook.take();
         let owner = st.owner.take();
         let mut records = std::mem::take(&mut st.log);
         drop(st);
+        self.tell_each(once, Attempt::failed(Code::Incomplete));
+        calls.tell(self);
         drop(removed);
         drop(hook);
         self.context.log.deliver(self.number, &mut records);
         if let Some(id) = self.source.get() {
             self.context.driver.remove(*id);
         }
-        self.gone.store(true, Ordering::Release);
+        // Against the load of who waits for it: see Loop::wait.
+        self.gone.store(true, Ordering::SeqCst);
         self.context.driver.notify();
         drop(owner);
     }
@@ -368,7 +382,10 @@ impl State {
         // and asks later whether there was one, which valgrind reports in every program that uses the library.
         const NEVER: Time = Time(u64::MAX);
         let at = |deadline: Option<Time>| deadline.unwrap_or(NEVER);
-        let own = at(self.timer_at).min(at(self.fail_back_at)).min(at(self.session.expiry()));
+        let own = at(self.timer_at)
+            .min(at(self.fail_back_at))
+            .min(at(self.expiry_at))
+            .min(at(self.session.expiry()));
         let next = at(link).min(at(tick)).min(own);
         (next != NEVER).then_some(next)
     }

@@ -7,9 +7,9 @@
 #![forbid(unsafe_code)]
 
 mod tcp;
-#[cfg(feature = "tls")]
+#[cfg(any(feature = "tls", feature = "psk"))]
 pub mod tls;
-#[cfg(not(feature = "tls"))]
+#[cfg(not(any(feature = "tls", feature = "psk")))]
 #[path = "no_tls.rs"]
 pub mod tls;
 pub mod tls_settings;
@@ -60,6 +60,15 @@ impl LayerError {
     }
 }
 
+/// When certificates end, in seconds since 1970; `None` where there is none.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Expiry {
+    /// That of this client.
+    pub client: Option<f64>,
+    /// That of the server.
+    pub server: Option<f64>,
+}
+
 /// A non-blocking byte stream, driven by readiness.
 ///
 /// Its life: [`register`](Self::register); after writable events [`connected`](Self::connected)
@@ -101,6 +110,11 @@ pub trait Transport: Send {
     /// What the handshake settled, for the log.
     fn describe(&self) -> Option<String> {
         None
+    }
+
+    /// When the certificates of both sides end.
+    fn expiry(&self) -> Expiry {
+        Expiry::default()
     }
 
     /// Reads what there is. `WouldBlock`: nothing until the next readable event; 0: the end.
