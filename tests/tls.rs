@@ -31,6 +31,7 @@ fn broker() -> (Broker, Profile) {
     (broker, profile)
 }
 
+/// proves: MG-09 MG-21
 #[test]
 fn a_ca_file_turns_tls_on() {
     let (ca, folder) = (Ca::new("Test CA"), Folder::new());
@@ -47,6 +48,7 @@ fn a_ca_file_turns_tls_on() {
     assert!(client.log.lock().unwrap().iter().any(|line| line.starts_with("TLS 1.3, TLS_")));
 }
 
+/// proves: NM-13
 #[test]
 fn trusted_certificates_from_memory() {
     let (ca, other) = (Ca::new("CA"), Ca::new("Other CA"));
@@ -93,6 +95,7 @@ fn verification_off_means_anybody() {
     assert!(log.iter().any(|line| line.starts_with("tls_insecure_skip_verification is set")), "{log:?}");
 }
 
+/// proves: MG-10 MG-12 MG-22
 #[test]
 fn client_certificates_of_every_kind() {
     let (ca, folder) = (Ca::new("CA"), Folder::new());
@@ -245,6 +248,7 @@ fn application_protocols() {
 }
 
 /// Connections with the same settings share one configuration, and with it the TLS session.
+/// proves: ZY-18
 #[test]
 fn connections_share_what_they_can() {
     let (_broker, p) = broker();

@@ -119,6 +119,7 @@ fn not_for_a_server() {
     fails(profile, Code::TlsBadCertificate, Phase::Tls, &["CN=localhost is not one for a server"]);
 }
 
+/// proves: NM-12
 #[test]
 fn not_signed_by_what_the_system_trusts() {
     let broker = Broker::tls(&Ca::new("Private CA").issue(HERE), "");
@@ -270,6 +271,7 @@ fn no_common_version() {
     fails(with(&peer), Code::TlsVersion, Phase::Tls, &["TLS 1.2 and 1.3", "TLS alert 70"]);
 }
 
+/// proves: MG-11
 #[test]
 fn no_common_cipher_suite() {
     let (ca, folder) = (Ca::new("CA"), Folder::new());

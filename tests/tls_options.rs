@@ -177,6 +177,7 @@ fn a_pinned_server_and_a_fresh_certificate_that_ends_soon() {
     assert_eq!(unsafe { mgos_mqtt_loop_free(home) }, 0 as c_int);
 }
 
+/// proves: NM-12 NM-13 NM-14 NM-15
 #[test]
 fn mutual_tls_with_pem_in_memory() {
     let (ca, folder) = (Ca::new("CA"), tls_support::Folder::new());

@@ -36,6 +36,13 @@ use std::sync::Arc;
 /// A connection. Opaque.
 pub struct mgos_mqtt_conn(());
 
+/// QoS 0: sent once; may be lost.
+pub const MGOS_MQTT_AT_MOST_ONCE: c_int = 0;
+/// QoS 1: sent until the server has acknowledged it; may arrive twice.
+pub const MGOS_MQTT_AT_LEAST_ONCE: c_int = 1;
+/// QoS 2: arrives, and not twice.
+pub const MGOS_MQTT_EXACTLY_ONCE: c_int = 2;
+
 /// Is called when CONNECT is about to be sent, before every CONNECT, and has to send it itself with
 /// mg_send_mqtt_handshake_opt(nc, client_id, *opts): at once, or later from any thread until the CONNACK
 /// time-out. It may change `*opts` and pass another client id; or give the attempt up with

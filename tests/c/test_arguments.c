@@ -508,6 +508,7 @@ static void all_called(const char *file) {
   assert_true(n > 100);
 }
 
+/* proves: EI-13 */
 static void null_everywhere(void **state) {
   struct client *client = *state;
   client_up(client);
@@ -528,6 +529,7 @@ static void null_everywhere(void **state) {
 
 /* -- values ------------------------------------------------------------------------------------------ */
 
+/* proves: EI-16 */
 static void qos_out_of_range(void **state) {
   struct client *client = *state;
   struct mgos_mqtt_conn *c = client->c;
@@ -561,6 +563,7 @@ static void qos_out_of_range(void **state) {
   settle(client);
 }
 
+/* proves: EI-15 */
 static void options_out_of_range(void **state) {
   struct client *client = *state;
   struct mgos_mqtt_options good = client->options;
@@ -606,6 +609,7 @@ static char *repeated(char byte, size_t n) {
   return text;
 }
 
+/* proves: EI-12 EI-14 */
 static void topics_that_are_none(void **state) {
   struct client *client = *state;
   struct mgos_mqtt_conn *c = client->c;
@@ -684,6 +688,7 @@ static void formats_that_are_none(void **state) {
 
 /* -- addresses --------------------------------------------------------------------------------------- */
 
+/* proves: NM-20 */
 static void addresses_that_are_none(void **state) {
   struct client *client = *state;
   static const char *const bad[] = {"127.0.0.1:0", "host:65536", "host:",      ":1883",     "[::1:1883",
@@ -714,6 +719,7 @@ static void addresses_that_are_none(void **state) {
   assert_int_equal(mgos_mqtt_deinit(TEST_DEADLINE_MS), 0);
 }
 
+/* proves: MG-08 NM-10 */
 static void an_ipv6_address_with_a_port_is_one(void **state) {
   struct client *client = *state;
   char text[256];
@@ -730,6 +736,7 @@ static void an_ipv6_address_with_a_port_is_one(void **state) {
   mgos_mqtt_conn_disconnect(client->c);
 }
 
+/* proves: EI-12 */
 static void configurations_that_are_none(void **state) {
   struct client *client = *state;
   struct mgos_config_mqtt good = client->cfg, cfg;
@@ -758,7 +765,8 @@ static void configurations_that_are_none(void **state) {
   free(too_long);
 }
 
-/* Sentences and names of all error numbers. */
+/* Sentences and names of all error numbers.
+ * proves: EI-06 ZY-01 */
 static void every_error_has_a_name_and_a_sentence(void **state) {
   int code, known = 0;
   (void) state;

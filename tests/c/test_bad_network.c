@@ -109,6 +109,7 @@ static void comes_back(long ups) {
   close(fd);
 }
 
+/* proves: EI-27 NM-21 ZY-04 */
 static void a_refused_port(void **state) {
   uint16_t port = net_free_port();
   char where[32];
@@ -124,6 +125,7 @@ static void a_refused_port(void **state) {
   comes_back(1);
 }
 
+/* proves: EI-27 NM-25 ZY-17 */
 static void an_address_that_never_answers(void **state) {
   struct black_hole hole;
   char where[32];
@@ -144,6 +146,7 @@ static void an_address_that_never_answers(void **state) {
   comes_back(1);
 }
 
+/* proves: EI-27 NM-23 */
 static void a_name_that_does_not_exist(void **state) {
   (void) state;
   config.server = "no-such-host.invalid:1883";
@@ -163,6 +166,7 @@ struct saying {
   const char *part;
 };
 
+/* proves: EI-29 EI-30 EI-31 EI-32 EI-33 NM-22 */
 static void what_is_not_a_connack(void **state) {
   static const struct saying sayings[] = {
       {"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n", 47, MGOS_MQTT_NOT_CONNACK, "CONNACK"},
@@ -198,6 +202,7 @@ static void what_is_not_a_connack(void **state) {
   comes_back(1);
 }
 
+/* proves: NM-24 ZY-17 */
 static void no_connack_at_all(void **state) {
   int64_t begun;
   int fd;
@@ -331,7 +336,8 @@ static void the_server_violates_the_protocol(void **state) {
   comes_back(n + 1);
 }
 
-/* Skipped, acknowledged, reported; and the link lives. */
+/* Skipped, acknowledged, reported; and the link lives.
+ * proves: MG-54x */
 static void an_oversize_message(void **state) {
   int fd;
   (void) state;
@@ -378,6 +384,7 @@ static void an_oversize_message_that_is_cut(void **state) {
   comes_back(2);
 }
 
+/* proves: EI-20 EI-42 */
 static void a_subscription_is_refused(void **state) {
   int fd;
   (void) state;
@@ -438,7 +445,8 @@ static void stray_acknowledgements(void **state) {
   assert_int_equal(unsent, 0);
 }
 
-/* Nothing comes back after PINGREQ. */
+/* Nothing comes back after PINGREQ.
+ * proves: ZY-17 */
 static void no_pingresp(void **state) {
   int64_t begun;
   int fd;

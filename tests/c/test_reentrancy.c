@@ -398,6 +398,7 @@ static void play(struct client *client, enum site site, enum action action) {
   if (scene.late != 0) fail_msg("%s: %d calls after the destructor", what, scene.late);
 }
 
+/* proves: EI-43 */
 static void every_call_in_every_callback(void **state) {
   struct client *client = *state;
   int site, action;
