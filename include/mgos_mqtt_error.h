@@ -78,6 +78,10 @@ enum mgos_mqtt_error {
   MGOS_MQTT_NO_RESOURCES = -1027,
   /* this packet id is already in use */
   MGOS_MQTT_PACKET_ID_IN_USE = -1028,
+  /* too late: the message came on a connection that has ended */
+  MGOS_MQTT_STALE = -1036,
+  /* the receive queue had no room for a message that must not be lost */
+  MGOS_MQTT_RECEIVE_FULL = -1037,
   /* the server's name cannot be resolved */
   MGOS_MQTT_DNS_FAILED = -1101,
   /* the name service did not answer in time */

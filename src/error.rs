@@ -82,6 +82,8 @@ codes! {
     Panic = -1026, "PANIC", "an internal error: please report it";
     NoResources = -1027, "NO_RESOURCES", "the system has no more sockets, threads or buffers";
     PacketIdInUse = -1028, "PACKET_ID_IN_USE", "this packet id is already in use";
+    Stale = -1036, "STALE", "too late: the message came on a connection that has ended";
+    ReceiveFull = -1037, "RECEIVE_FULL", "the receive queue had no room for a message that must not be lost";
 
     // Before the server answered.
     DnsFailed = -1101, "DNS_FAILED", "the server's name cannot be resolved";

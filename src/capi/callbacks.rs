@@ -158,8 +158,7 @@ impl Callback for EventHandler {
                 self.packet(MG_EV_MQTT_CONNACK, mg_mqtt_message { len: 4, ..NO_MESSAGE })
             }
             Event::Message(message) => {
-                let size =
-                    publish_len(Version::V311, message.topic.len(), message.qos, 0, message.payload.len());
+                let size = publish_len(Version::V311, message.topic.len(), message.qos, 0, message.size);
                 self.packet(
                     MG_EV_MQTT_PUBLISH,
                     mg_mqtt_message {
@@ -192,7 +191,10 @@ impl Callback for EventHandler {
                 self.packet(MG_EV_MQTT_DISCONNECT, mg_mqtt_message { len: 2, ..NO_MESSAGE });
             }
             Event::Close(_) => self.tell(MG_EV_CLOSE, ptr::null_mut()),
-            Event::Connecting | Event::ConnectResult { .. } | Event::Oversize { .. } => {}
+            Event::Connecting
+            | Event::ConnectResult { .. }
+            | Event::Oversize { .. }
+            | Event::SetAside(..) => {}
         }
     }
 

@@ -210,6 +210,7 @@ impl Conn {
         let session = (st.profile.server.clone().unwrap_or_default(), params.client_id.clone());
         if st.session_of.as_ref().is_some_and(|before| *before != session) {
             st.session.forget_inbound();
+            st.session_over();
         }
         st.session_of = Some(session);
         if let Some(hook) = st.hook.clone() {
@@ -263,6 +264,7 @@ impl Conn {
         session_present: bool,
     ) -> MutexGuard<'a, State> {
         st.reconnect.succeeded();
+        st.session_is(session_present);
         st.fail_back_from = None;
         let fail_back = st.settings.fail_back;
         st.fail_back_at =
@@ -297,6 +299,7 @@ impl Conn {
         let was_up = self.connected.swap(false, Ordering::AcqRel);
         st.generation += 1;
         st.session.closed();
+        st.pull.closed();
         self.settle(&mut st);
         st.partial = Vec::new();
         st.closing = None;

@@ -20,6 +20,10 @@ pub struct Message<'a> {
     pub dup: bool,
     /// 0 for QoS 0.
     pub packet_id: u16,
+    /// The payload's size as the server sent it: more than its length when the message was cut.
+    pub size: usize,
+    /// 1, and one more each time it is delivered again after it was refused.
+    pub attempt: u32,
 }
 
 /// What happened to a connection.
@@ -80,6 +84,8 @@ pub enum Event<'a> {
     Disconnect(&'a Report),
     /// The connection was up and is closed.
     Close(&'a Report),
+    /// A message was refused too often and is acknowledged now; with the last reason.
+    SetAside(Message<'a>, u8),
 }
 
 /// The kind of an event, for registrations that want only some.
@@ -102,6 +108,7 @@ pub enum Kind {
     UnsubAck,
     Disconnect,
     Close,
+    SetAside,
 }
 
 impl Kind {
@@ -130,6 +137,7 @@ impl Event<'_> {
             Event::UnsubAck(_) => Kind::UnsubAck,
             Event::Disconnect(_) => Kind::Disconnect,
             Event::Close(_) => Kind::Close,
+            Event::SetAside(..) => Kind::SetAside,
         }
     }
 }

@@ -158,6 +158,14 @@ impl Handlers {
         called.extend(self.connection.iter().rev().filter(|e| e.kinds & kind.bit() != 0).cloned());
     }
 
+    /// Collects who gets a message: the subscribers; without one, the handlers of the connection.
+    pub(crate) fn message(&self, topic: &str, called: &mut Called) {
+        self.matching(topic, Kind::Message, called);
+        if called.is_empty() {
+            self.connection(Kind::Message, called);
+        }
+    }
+
     /// Collects the subscribers whose filter matches `topic` and who want events of this kind.
     pub(crate) fn matching(&self, topic: &str, kind: Kind, called: &mut Called) {
         self.subscriptions.matching(topic, |all| collect(all, kind, called));

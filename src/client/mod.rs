@@ -14,6 +14,8 @@
 //! | `secure.rs`    | the TLS part of connecting                                   |
 //! | `incoming.rs`  | reading, and telling the handlers                            |
 //! | `handlers.rs`, `topics.rs` | who is told of what                              |
+//! | `verdict.rs`   | acknowledging later, refusing, delivering again                 |
+//! | `receive.rs`   | the queue of messages that are fetched                          |
 //! | `reconnect.rs` | when to try again, and where                                 |
 //! | `wait.rs`      | waiting for something to become true                         |
 
@@ -24,10 +26,12 @@ mod handlers;
 mod incoming;
 mod log;
 mod messages;
+mod receive;
 pub mod reconnect;
 mod secure;
 mod topics;
 mod turn;
+mod verdict;
 mod wait;
 
 use std::any::Any;
@@ -38,6 +42,7 @@ pub use context::Context;
 pub use event::{Event, Kind, Message, Report};
 pub use handlers::{Callback, Identity};
 pub use log::{Level, Sink};
+pub use receive::Kept;
 
 use crate::config::{self, Profile, Resubscribe, Settings};
 use crate::driver::{Lookup, SourceId};
@@ -46,7 +51,9 @@ use crate::session::{Limits, OnSessionLoss, Overflow, Session};
 use crate::time::Time;
 use crate::transport::{Transport, tls};
 use handlers::{Called, Handlers};
+use receive::Pull;
 use reconnect::Reconnect;
+use verdict::{Handling, Refusals, Wish};
 
 /// How long a closing connection waits for the server to close its side.
 const DRAIN_MS: u64 = 1_000;
@@ -191,6 +198,10 @@ struct State {
     /// A call wrote to the socket itself since the last turn, at this time.
     wrote_early: Option<Time>,
     called: Called,
+    handling: Handling,
+    wish: Wish,
+    refusals: Refusals,
+    pull: Pull,
     /// A buffer for the topic of an acknowledged message.
     acked_topic: String,
     log: Vec<(Level, String)>,
@@ -212,7 +223,8 @@ impl Conn {
         settings: Settings,
     ) -> Result<Arc<Conn>, Code> {
         let profile = profiles.first().and_then(|p| p.snapshot().ok()).unwrap_or_default();
-        let session = Session::new(session_limits(&settings, &profile));
+        let mut session = Session::new(session_limits(&settings, &profile));
+        session.number_holds_from(seed());
         let conn = Arc::new(Conn {
             context: context.clone(),
             number,
@@ -251,6 +263,10 @@ impl Conn {
                 in_turn: false,
                 wrote_early: None,
                 called: Called::new(),
+                handling: Handling::Nothing,
+                wish: Wish::default(),
+                refusals: Refusals::default(),
+                pull: Pull::default(),
                 acked_topic: String::new(),
                 log: Vec::new(),
                 random: seed(),
@@ -626,6 +642,7 @@ fn session_limits(settings: &Settings, profile: &Profile) -> Limits {
         max_queue: profile.max_queue_length,
         max_outgoing_bytes: no_limit_if_zero(settings.max_outgoing_bytes),
         max_incoming: no_limit_if_zero(profile.recv_limit),
+        keep_oversize: settings.keep_oversize,
         overflow: match settings.overflow {
             config::Overflow::Refuse => Overflow::RefuseNew,
             config::Overflow::DropOldest => Overflow::DropOldest,

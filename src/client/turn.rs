@@ -101,6 +101,7 @@ impl Conn {
             st.timer_at = None;
             st = self.tell(st, |h, called| h.connection(Kind::Timer, called), &Event::Timer);
         }
+        st = self.redeliver(st, now);
         if st.fail_back_at.is_some_and(|at| at <= now) {
             st.fail_back_at = None;
             if !st.main_is_enabled() {
@@ -278,11 +279,13 @@ impl Conn {
         self.connected.store(false, std::sync::atomic::Ordering::Release);
         st.session.abandon();
         self.settle(&mut st);
+        let kept = (std::mem::take(&mut st.pull), std::mem::take(&mut st.refusals));
         let removed = st.handlers.clear();
         let hook = st.hook.take();
         let owner = st.owner.take();
         let mut records = std::mem::take(&mut st.log);
         drop(st);
+        drop(kept);
         drop(removed);
         drop(hook);
         self.context.log.deliver(self.number, &mut records);
@@ -348,7 +351,11 @@ impl State {
         // and asks later whether there was one, which valgrind reports in every program that uses the library.
         const NEVER: Time = Time(u64::MAX);
         let at = |deadline: Option<Time>| deadline.unwrap_or(NEVER);
-        let next = at(link).min(at(tick)).min(at(self.timer_at)).min(at(self.fail_back_at));
+        let next = at(link)
+            .min(at(tick))
+            .min(at(self.timer_at))
+            .min(at(self.fail_back_at))
+            .min(at(self.refusals.due()));
         (next != NEVER).then_some(next)
     }
 }
