@@ -50,7 +50,7 @@ struct mgos_mqtt_conn;
  * A message was refused too often (see mgos_mqtt_msg_refuse()) and is acknowledged now: mgos_mqtt_event_code() is the
  * last reason, everything else is as for MESSAGE. For connection handlers.
  */
-#define MGOS_MQTT_EV_SET_ASIDE (1 << 15)
+#define MGOS_MQTT_EV_SET_ASIDE (1 << 16)
 
 /**
  * The server answered a subscription: mgos_mqtt_event_code() is the granted QoS, or 0x80 and above.
@@ -71,6 +71,12 @@ struct mgos_mqtt_conn;
  * A QoS 2 message was delivered exactly once.
  */
 #define MGOS_MQTT_EV_PUBCOMP (1 << 10)
+
+/**
+ * How a publish ended; see mgos_mqtt_publish.h. Comes exactly once for each message that was accepted while
+ * the handler was there.
+ */
+#define MGOS_MQTT_EV_OUTCOME (1 << 15)
 
 /**
  * A loop round, or the tick of an idle connection. Handlers that do not ask for it cost an idle device
@@ -205,27 +211,41 @@ size_t mgos_mqtt_event_size(const struct mgos_mqtt_event *ev);
 int mgos_mqtt_event_attempt(const struct mgos_mqtt_event *ev);
 
 /**
- * The packet id of a message, SUBACK, UNSUBACK, PUBACK or PUBCOMP; 0 without one.
+ * The packet id of a message, SUBACK, UNSUBACK, PUBACK, PUBCOMP or OUTCOME; 0 without one.
  *
  * The caller's part: See mgos_mqtt_event_kind().
  */
 uint16_t mgos_mqtt_event_packet_id(const struct mgos_mqtt_event *ev);
 
 /**
- * The server's code as it sent it: of CONNACK for CONNECT_RESULT, of one filter for SUBACK. The reason of
- * SET_ASIDE. -1 if none came.
+ * The server's code as it sent it: of CONNACK for CONNECT_RESULT, of one filter for SUBACK, the reason of an OUTCOME that
+ * is a rejection. The handler's reason of SET_ASIDE. -1 if none came.
  *
  * The caller's part: See mgos_mqtt_event_kind().
  */
 int mgos_mqtt_event_code(const struct mgos_mqtt_event *ev);
 
 /**
- * Why an attempt failed or a connection was closed: MGOS_MQTT_*; 0 for success and for other events. More,
+ * Why an attempt failed, a connection was closed, or a message did not arrive: MGOS_MQTT_*; 0 for success and for other events. More,
  * with a sentence, is in mgos_mqtt_conn_last_error().
  *
  * The caller's part: See mgos_mqtt_event_kind().
  */
 int mgos_mqtt_event_error(const struct mgos_mqtt_event *ev);
+
+/**
+ * The token of the message that ended, or that PUBACK or PUBCOMP is about; 0 without one.
+ *
+ * The caller's part: See mgos_mqtt_event_kind().
+ */
+uint64_t mgos_mqtt_event_token(const struct mgos_mqtt_event *ev);
+
+/**
+ * How the message ended: MGOS_MQTT_OUTCOME_* of mgos_mqtt_publish.h; 0 for other events.
+ *
+ * The caller's part: See mgos_mqtt_event_kind().
+ */
+int mgos_mqtt_event_outcome(const struct mgos_mqtt_event *ev);
 
 /**
  * Whether the server had kept the session (MQTT 3.1.1, section 3.2.2.2); for CONNECT_RESULT.

@@ -182,6 +182,11 @@ struct mgos_mqtt_options {
    */
   int tls_insecure_skip_verification;
   /**
+   * How many outcomes of publishes mgos_mqtt_conn_outcome() can still tell: default 1,024, -1 is none. Eight bytes
+   * each, taken when there are so many.
+   */
+  int outcome_history;
+  /**
    * Of a message over the receive limit (`recv_mbuf_limit`), deliver this many bytes of the payload, at most
    * that limit, instead of MGOS_MQTT_EV_OVERSIZE; mgos_mqtt_event_size() tells how many there were, and in
    * struct mg_mqtt_message the length of the whole packet. It is acknowledged when all of it has come. Default 0:

@@ -194,7 +194,8 @@ impl Callback for EventHandler {
             Event::Connecting
             | Event::ConnectResult { .. }
             | Event::Oversize { .. }
-            | Event::SetAside(..) => {}
+            | Event::SetAside(..)
+            | Event::Outcome(_) => {}
         }
     }
 

@@ -390,7 +390,7 @@ pub(super) unsafe fn publish(
     // SAFETY: promised by the caller.
     let topic = unsafe { text(topic) }?;
     let qos = u8::try_from(qos).ok().and_then(|q| QoS::try_from(q).ok()).ok_or(Code::BadQos)?;
-    let message = Publication { topic, payload, qos, retain, reserve_id: true };
+    let message = Publication { retain, reserve_id: true, ..Publication::new(topic, payload, qos) };
     Ok(handle.conn()?.publish(message)?.packet_id)
 }
 

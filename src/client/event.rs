@@ -1,7 +1,7 @@
 //! What handlers are told.
 
 use crate::error::{Code, Phase};
-use crate::session::Acknowledged;
+use crate::session::{Acknowledged, Completion};
 use crate::wire::QoS;
 use std::net::SocketAddr;
 
@@ -84,6 +84,8 @@ pub enum Event<'a> {
     Disconnect(&'a Report),
     /// The connection was up and is closed.
     Close(&'a Report),
+    /// How a publish ended.
+    Outcome(Completion),
     /// A message was refused too often and is acknowledged now; with the last reason.
     SetAside(Message<'a>, u8),
 }
@@ -108,6 +110,7 @@ pub enum Kind {
     UnsubAck,
     Disconnect,
     Close,
+    Outcome,
     SetAside,
 }
 
@@ -137,6 +140,7 @@ impl Event<'_> {
             Event::UnsubAck(_) => Kind::UnsubAck,
             Event::Disconnect(_) => Kind::Disconnect,
             Event::Close(_) => Kind::Close,
+            Event::Outcome(_) => Kind::Outcome,
             Event::SetAside(..) => Kind::SetAside,
         }
     }

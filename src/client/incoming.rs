@@ -207,6 +207,10 @@ impl Conn {
             if not_delivered || failed.is_some() {
                 st.wish = Wish::default();
             }
+            if st.outcomes.are_waiting() {
+                st = self.tell_outcomes(st);
+            }
+            let alive = alive && st.generation == generation && st.link.stream().is_some();
             let failed = failed.map_or(Ok(()), |code| Err(Failure::new(code, "")));
             if let Err(failure) = handled.and(failed) {
                 let report = st.failure_report(&failure);
