@@ -82,6 +82,10 @@ enum mgos_mqtt_error {
   MGOS_MQTT_ALREADY_SENT = -1029,
   /* the message was not sent in the time given */
   MGOS_MQTT_EXPIRED = -1030,
+  /* too late: the message came on a connection that has ended */
+  MGOS_MQTT_STALE = -1036,
+  /* the receive queue had no room for a message that must not be lost */
+  MGOS_MQTT_RECEIVE_FULL = -1037,
   /* the server's name cannot be resolved */
   MGOS_MQTT_DNS_FAILED = -1101,
   /* the name service did not answer in time */

@@ -47,6 +47,12 @@ struct mgos_mqtt_conn;
 #define MGOS_MQTT_EV_OVERSIZE (1 << 6)
 
 /**
+ * A message was refused too often (see mgos_mqtt_msg_refuse()) and is acknowledged now: mgos_mqtt_event_code() is the
+ * last reason, everything else is as for MESSAGE. For connection handlers.
+ */
+#define MGOS_MQTT_EV_SET_ASIDE (1 << 17)
+
+/**
  * The server answered a subscription: mgos_mqtt_event_code() is the granted QoS, or 0x80 and above.
  */
 #define MGOS_MQTT_EV_SUBACK (1 << 11)
@@ -204,6 +210,23 @@ bool mgos_mqtt_event_retain(const struct mgos_mqtt_event *ev);
 bool mgos_mqtt_event_dup(const struct mgos_mqtt_event *ev);
 
 /**
+ * The size of a message's payload as the server sent it. It is more than the payload's length if the message was over
+ * the receive limit and only its beginning is delivered, see `oversize_keep` in mgos_mqtt_options.h; it was
+ * acknowledged all the same, or will be. 0 without one.
+ *
+ * The caller's part: See mgos_mqtt_event_kind().
+ */
+size_t mgos_mqtt_event_size(const struct mgos_mqtt_event *ev);
+
+/**
+ * 1 for a message that was not refused before, and one more each time it is delivered again for that; see
+ * mgos_mqtt_msg_refuse(). 0 without one.
+ *
+ * The caller's part: See mgos_mqtt_event_kind().
+ */
+int mgos_mqtt_event_attempt(const struct mgos_mqtt_event *ev);
+
+/**
  * The packet id of a message, SUBACK, UNSUBACK, PUBACK, PUBCOMP or OUTCOME; 0 without one.
  *
  * The caller's part: See mgos_mqtt_event_kind().
@@ -212,7 +235,7 @@ uint16_t mgos_mqtt_event_packet_id(const struct mgos_mqtt_event *ev);
 
 /**
  * The server's code as it sent it: of CONNACK for CONNECT_RESULT, of one filter for SUBACK, the reason of an OUTCOME that
- * is a rejection. -1 if none came.
+ * is a rejection. The handler's reason of SET_ASIDE. -1 if none came.
  *
  * The caller's part: See mgos_mqtt_event_kind().
  */

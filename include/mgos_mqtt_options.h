@@ -217,6 +217,36 @@ struct mgos_mqtt_options {
    * MGOS_MQTT_EV_TLS_EXPIRY: default 30, -1 is never.
    */
   int tls_expiry_days;
+  /**
+   * Of a message over the receive limit (`recv_mbuf_limit`), deliver this many bytes of the payload, at most
+   * that limit, instead of MGOS_MQTT_EV_OVERSIZE; mgos_mqtt_event_size() tells how many there were, and in
+   * struct mg_mqtt_message the length of the whole packet. It is acknowledged when all of it has come. Default 0:
+   * nothing of it.
+   */
+  size_t oversize_keep;
+  /**
+   * How often a message that a handler refused (mgos_mqtt_msg_refuse()) is delivered again: default 3, -1 is never.
+   */
+  int refuse_retries;
+  /**
+   * How long after each refusal: default 1,000 ms, -1 is at once.
+   */
+  int refuse_delay_ms;
+  /**
+   * How many messages may wait for mgos_mqtt_conn_receive(), default 1,024; as many refused ones may wait to be
+   * delivered again.
+   */
+  size_t receive_queue_length;
+  /**
+   * How many bytes of topics and payloads these may have together: default 4 MiB; the same for refused ones. One
+   * message is always taken, however large.
+   */
+  size_t receive_queue_bytes;
+  /**
+   * Which QoS 0 message is dropped when the queue is full: 0 the new one, 1 the oldest. For QoS 1 and 2 the
+   * oldest QoS 0 messages make room in any case.
+   */
+  int receive_overflow;
 };
 
 #ifdef __cplusplus

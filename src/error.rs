@@ -84,6 +84,8 @@ codes! {
     PacketIdInUse = -1028, "PACKET_ID_IN_USE", "this packet id is already in use";
     AlreadySent = -1029, "ALREADY_SENT", "too late: the message is on its way";
     Expired = -1030, "EXPIRED", "the message was not sent in the time given";
+    Stale = -1036, "STALE", "too late: the message came on a connection that has ended";
+    ReceiveFull = -1037, "RECEIVE_FULL", "the receive queue had no room for a message that must not be lost";
 
     // Before the server answered.
     DnsFailed = -1101, "DNS_FAILED", "the server's name cannot be resolved";

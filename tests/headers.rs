@@ -59,6 +59,12 @@ const HEADERS: &[Header] = &[
         before: || "struct mgos_mqtt_conn;".into(),
         ..NONE
     },
+    Header {
+        name: "mgos_mqtt_receive",
+        includes: &["mgos_mqtt_error.h", "mgos_mqtt_event.h"],
+        before: || "struct mgos_mqtt_conn;".into(),
+        ..NONE
+    },
     Header { name: "mgos_mongoose", before: mongoose_macros, after: mongoose_names, ..NONE },
     Header { name: "mgos_json", includes: &["<stdarg.h>", "<stdio.h>"], after: json_names, ..NONE },
     Header {

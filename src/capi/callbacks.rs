@@ -163,8 +163,7 @@ impl Callback for EventHandler {
                 self.packet(MG_EV_MQTT_CONNACK, mg_mqtt_message { len: 4, ..NO_MESSAGE })
             }
             Event::Message(message) => {
-                let size =
-                    publish_len(Version::V311, message.topic.len(), message.qos, 0, message.payload.len());
+                let size = publish_len(Version::V311, message.topic.len(), message.qos, 0, message.size);
                 self.packet(
                     MG_EV_MQTT_PUBLISH,
                     mg_mqtt_message {
@@ -200,6 +199,7 @@ impl Callback for EventHandler {
             Event::Connecting
             | Event::ConnectResult { .. }
             | Event::Oversize { .. }
+            | Event::SetAside(..)
             | Event::Subscribed(_)
             | Event::Unsubscribed(_)
             | Event::Outcome(_)

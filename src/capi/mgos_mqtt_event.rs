@@ -13,7 +13,7 @@ use super::handle::Handle;
 use super::mgos_mqtt_conn::mgos_mqtt_conn;
 use super::mgos_mqtt_loop::mgos_mqtt_ud_free_fn_t;
 use super::mgos_mqtt_publish::{outcome_code, outcome_number};
-use crate::client::{Event, Kind, Owner};
+use crate::client::{Event, Kind, Message, Owner};
 use crate::error::Code;
 use crate::session::{Completion, Outcome};
 use crate::wire::QoS;
@@ -37,6 +37,9 @@ pub const MGOS_MQTT_EV_CLOSE: u32 = 1 << 14;
 pub const MGOS_MQTT_EV_MESSAGE: u32 = 1 << 5;
 /// A message over the receive limit was skipped and acknowledged: topic and size are there, the payload is not.
 pub const MGOS_MQTT_EV_OVERSIZE: u32 = 1 << 6;
+/// A message was refused too often (see mgos_mqtt_msg_refuse()) and is acknowledged now: mgos_mqtt_event_code() is the
+/// last reason, everything else is as for MESSAGE. For connection handlers.
+pub const MGOS_MQTT_EV_SET_ASIDE: u32 = 1 << 17;
 /// The server answered a subscription: mgos_mqtt_event_code() is the granted QoS, or 0x80 and above.
 pub const MGOS_MQTT_EV_SUBACK: u32 = 1 << 11;
 /// The server answered an UNSUBSCRIBE.
@@ -67,6 +70,7 @@ const _: () = {
     assert!(MGOS_MQTT_EV_CLOSE == Kind::Close.bit());
     assert!(MGOS_MQTT_EV_MESSAGE == Kind::Message.bit());
     assert!(MGOS_MQTT_EV_OVERSIZE == Kind::Oversize.bit());
+    assert!(MGOS_MQTT_EV_SET_ASIDE == Kind::SetAside.bit());
     assert!(MGOS_MQTT_EV_SUBACK == Kind::SubAck.bit());
     assert!(MGOS_MQTT_EV_UNSUBACK == Kind::UnsubAck.bit());
     assert!(MGOS_MQTT_EV_PUBACK == Kind::PubAck.bit());
@@ -81,6 +85,7 @@ const ALL_KINDS: u32 = MGOS_MQTT_EV_CONNECTING
     | MGOS_MQTT_EV_CLOSE
     | MGOS_MQTT_EV_MESSAGE
     | MGOS_MQTT_EV_OVERSIZE
+    | MGOS_MQTT_EV_SET_ASIDE
     | MGOS_MQTT_EV_SUBACK
     | MGOS_MQTT_EV_UNSUBACK
     | MGOS_MQTT_EV_PUBACK
@@ -205,6 +210,13 @@ pub(super) unsafe fn read<'a, T>(
     value(None, || Ok(event.and_then(get))).unwrap_or(none)
 }
 
+fn message<'e, 'a>(event: &'e Event<'a>) -> Option<&'e Message<'a>> {
+    match event {
+        Event::Message(message) | Event::SetAside(message, _) => Some(message),
+        _ => None,
+    }
+}
+
 /// Which event it is: one MGOS_MQTT_EV_*; 0 for NULL.
 ///
 /// # Safety
@@ -223,7 +235,9 @@ pub unsafe extern "C" fn mgos_mqtt_event_kind(ev: *const mgos_mqtt_event) -> u32
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgos_mqtt_event_topic(ev: *const mgos_mqtt_event, len: *mut usize) -> *const c_char {
     let get = |event: &Event<'_>| match event {
-        Event::Message(message) => Some((message.topic.as_ptr(), message.topic.len())),
+        Event::Message(message) | Event::SetAside(message, _) => {
+            Some((message.topic.as_ptr(), message.topic.len()))
+        }
         Event::Oversize { topic, .. } => Some((topic.as_ptr(), topic.len())),
         Event::SubAck { filter: Some(filter), .. } => Some((filter.as_ptr(), filter.len())),
         Event::PubAck(_, Some(topic)) | Event::PubComp(_, Some(topic)) => Some((topic.as_ptr(), topic.len())),
@@ -250,7 +264,9 @@ pub unsafe extern "C" fn mgos_mqtt_event_payload(
     len: *mut usize,
 ) -> *const c_void {
     let get = |event: &Event<'_>| match event {
-        Event::Message(message) => Some((message.payload.as_ptr(), message.payload.len())),
+        Event::Message(message) | Event::SetAside(message, _) => {
+            Some((message.payload.as_ptr(), message.payload.len()))
+        }
         Event::Oversize { size, .. } => Some((core::ptr::null(), *size)),
         _ => None,
     };
@@ -270,7 +286,7 @@ pub unsafe extern "C" fn mgos_mqtt_event_payload(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgos_mqtt_event_qos(ev: *const mgos_mqtt_event) -> c_int {
     let get = |event: &Event<'_>| match event {
-        Event::Message(message) => Some(message.qos as c_int),
+        Event::Message(message) | Event::SetAside(message, _) => Some(message.qos as c_int),
         Event::Oversize { qos, .. } => Some(*qos as c_int),
         _ => None,
     };
@@ -285,7 +301,7 @@ pub unsafe extern "C" fn mgos_mqtt_event_qos(ev: *const mgos_mqtt_event) -> c_in
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgos_mqtt_event_retain(ev: *const mgos_mqtt_event) -> bool {
     // SAFETY: promised by the caller.
-    unsafe { read(ev, false, |event| matches!(event, Event::Message(m) if m.retain).then_some(true)) }
+    unsafe { read(ev, false, |event| message(event).map(|message| message.retain)) }
 }
 
 /// Whether the message may have been delivered before (MQTT 3.1.1, section 3.3.1.1).
@@ -295,7 +311,35 @@ pub unsafe extern "C" fn mgos_mqtt_event_retain(ev: *const mgos_mqtt_event) -> b
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgos_mqtt_event_dup(ev: *const mgos_mqtt_event) -> bool {
     // SAFETY: promised by the caller.
-    unsafe { read(ev, false, |event| matches!(event, Event::Message(m) if m.dup).then_some(true)) }
+    unsafe { read(ev, false, |event| message(event).map(|message| message.dup)) }
+}
+
+/// The size of a message's payload as the server sent it. It is more than the payload's length if the message was over
+/// the receive limit and only its beginning is delivered, see `oversize_keep` in mgos_mqtt_options.h; it was
+/// acknowledged all the same, or will be. 0 without one.
+///
+/// # Safety
+/// See mgos_mqtt_event_kind().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_event_size(ev: *const mgos_mqtt_event) -> usize {
+    let get = |event: &Event<'_>| match event {
+        Event::Oversize { size, .. } => Some(*size),
+        event => message(event).map(|message| message.size),
+    };
+    // SAFETY: promised by the caller.
+    unsafe { read(ev, 0, get) }
+}
+
+/// 1 for a message that was not refused before, and one more each time it is delivered again for that; see
+/// mgos_mqtt_msg_refuse(). 0 without one.
+///
+/// # Safety
+/// See mgos_mqtt_event_kind().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_event_attempt(ev: *const mgos_mqtt_event) -> c_int {
+    let get = |event: &Event<'_>| message(event).and_then(|message| c_int::try_from(message.attempt).ok());
+    // SAFETY: promised by the caller.
+    unsafe { read(ev, 0, get) }
 }
 
 /// The packet id of a message, SUBACK, UNSUBACK, PUBACK, PUBCOMP or OUTCOME; 0 without one.
@@ -305,7 +349,7 @@ pub unsafe extern "C" fn mgos_mqtt_event_dup(ev: *const mgos_mqtt_event) -> bool
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgos_mqtt_event_packet_id(ev: *const mgos_mqtt_event) -> u16 {
     let get = |event: &Event<'_>| match event {
-        Event::Message(message) => Some(message.packet_id),
+        Event::Message(message) | Event::SetAside(message, _) => Some(message.packet_id),
         Event::PubAck(ack, _) | Event::PubComp(ack, _) => Some(ack.packet_id),
         Event::SubAck { packet_id, .. } | Event::UnsubAck(packet_id) => Some(*packet_id),
         Event::Outcome(ended) => Some(ended.packet_id),
@@ -316,7 +360,7 @@ pub unsafe extern "C" fn mgos_mqtt_event_packet_id(ev: *const mgos_mqtt_event) -
 }
 
 /// The server's code as it sent it: of CONNACK for CONNECT_RESULT, of one filter for SUBACK, the reason of an OUTCOME that
-/// is a rejection. -1 if none came.
+/// is a rejection. The handler's reason of SET_ASIDE. -1 if none came.
 ///
 /// # Safety
 /// See mgos_mqtt_event_kind().
@@ -325,6 +369,7 @@ pub unsafe extern "C" fn mgos_mqtt_event_code(ev: *const mgos_mqtt_event) -> c_i
     let get = |event: &Event<'_>| match event {
         Event::ConnectResult { connack, .. } => connack.map(c_int::from),
         Event::SubAck { codes, .. } => codes.first().map(|code| c_int::from(*code)),
+        Event::SetAside(_, reason) => Some(c_int::from(*reason)),
         Event::Outcome(Completion { outcome: Outcome::Rejected(reason), .. }) => Some(c_int::from(*reason)),
         _ => None,
     };

@@ -4,7 +4,7 @@
 //! mgos_mqtt_conn_create(); NULL means it wherever a loop is asked for. A loop is driven in one of three
 //! ways, which may change at any time, on the same handle:
 //!
-//! 1. by your own code, with mgos_mqtt_loop_poll();
+//! 1. by your own code, with mgos_mqtt_loop_poll() or mgos_mqtt_loop_run();
 //! 2. by a foreign event loop (epoll, libuv, GLib): watch mgos_mqtt_loop_fd() for reading, wake up after
 //!    mgos_mqtt_loop_timeout() milliseconds, and call mgos_mqtt_loop_process() for either;
 //! 3. by a thread of its own, with mgos_mqtt_loop_start().
@@ -98,6 +98,32 @@ pub unsafe extern "C" fn mgos_mqtt_loop_free(loop_: *mut mgos_mqtt_loop) -> c_in
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgos_mqtt_loop_poll(loop_: *mut mgos_mqtt_loop, timeout_ms: c_int) -> c_int {
     status(|| LoopHandle::of(loop_)?.poll(timeout_ms))
+}
+
+/// Drives the loop until mgos_mqtt_loop_break(): all that a program has to do whose work is done in handlers. If the
+/// loop has a thread of its own or another thread polls it, this one sleeps meanwhile. Any number of threads may.
+///
+/// Returns 0 after mgos_mqtt_loop_break(), MGOS_MQTT_BUSY inside a callback, MGOS_MQTT_INCOMPLETE if the loop is
+/// freed meanwhile, MGOS_MQTT_NO_RESOURCES if the system refuses to wait.
+///
+/// # Safety
+/// `loop_` is NULL (the default loop) or a living loop.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_loop_run(loop_: *mut mgos_mqtt_loop) -> c_int {
+    status(|| LoopHandle::of(loop_)?.run())
+}
+
+/// Lets every mgos_mqtt_loop_run() of a loop return, after the present handler. If there is none, the next returns at
+/// once. From any thread, and from inside handlers; not from a signal handler. Returns 0.
+///
+/// # Safety
+/// `loop_` is NULL (the default loop) or a living loop.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_loop_break(loop_: *mut mgos_mqtt_loop) -> c_int {
+    status(|| {
+        LoopHandle::of(loop_)?.break_runs();
+        Ok(())
+    })
 }
 
 /// A file descriptor for a foreign event loop. It becomes readable when mgos_mqtt_loop_process() has something

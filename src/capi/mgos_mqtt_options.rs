@@ -12,8 +12,8 @@ use super::mgos_mqtt_loop::mgos_mqtt_loop;
 use super::profiles::{check, fixed};
 use crate::client::{OwnCertificate, ProfileSource};
 use crate::config::{
-    Backoff, ExpiryNotice, OnSessionLoss, Overflow, Profile, Protocol, Resubscribe, Retry, Secret, Settings,
-    TlsOptions, Will,
+    Backoff, ExpiryNotice, OnSessionLoss, Overflow, Profile, Protocol, ReceiveOverflow, Resubscribe, Retry,
+    Secret, Settings, TlsOptions, Will,
 };
 use crate::error::Code;
 use crate::time::Span;
@@ -139,6 +139,24 @@ pub struct mgos_mqtt_options {
     /// From how many days before its end on a certificate, the client's or the server's, is told of by
     /// MGOS_MQTT_EV_TLS_EXPIRY: default 30, -1 is never.
     pub tls_expiry_days: c_int,
+    /// Of a message over the receive limit (`recv_mbuf_limit`), deliver this many bytes of the payload, at most
+    /// that limit, instead of MGOS_MQTT_EV_OVERSIZE; mgos_mqtt_event_size() tells how many there were, and in
+    /// struct mg_mqtt_message the length of the whole packet. It is acknowledged when all of it has come. Default 0:
+    /// nothing of it.
+    pub oversize_keep: usize,
+    /// How often a message that a handler refused (mgos_mqtt_msg_refuse()) is delivered again: default 3, -1 is never.
+    pub refuse_retries: c_int,
+    /// How long after each refusal: default 1,000 ms, -1 is at once.
+    pub refuse_delay_ms: c_int,
+    /// How many messages may wait for mgos_mqtt_conn_receive(), default 1,024; as many refused ones may wait to be
+    /// delivered again.
+    pub receive_queue_length: usize,
+    /// How many bytes of topics and payloads these may have together: default 4 MiB; the same for refused ones. One
+    /// message is always taken, however large.
+    pub receive_queue_bytes: usize,
+    /// Which QoS 0 message is dropped when the queue is full: 0 the new one, 1 the oldest. For QoS 1 and 2 the
+    /// oldest QoS 0 messages make room in any case.
+    pub receive_overflow: c_int,
 }
 
 /// The first version of the structure ended before this field; anything shorter was never in a header.
@@ -460,7 +478,26 @@ fn settings(options: &mgos_mqtt_options) -> Result<Settings, Code> {
         },
         fail_back: span(options.fail_back_ms, default.fail_back)?,
         poll_tick: span(options.poll_tick_ms, default.poll_tick)?,
+        keep_oversize: options.oversize_keep,
+        refuse_retries: match options.refuse_retries {
+            0 => default.refuse_retries,
+            -1 => 0,
+            n => u32::try_from(n).map_err(|_| Code::BadArgument)?,
+        },
+        refuse_delay: span(options.refuse_delay_ms, default.refuse_delay)?,
+        receive_queue_length: or_default(options.receive_queue_length, default.receive_queue_length),
+        receive_queue_bytes: or_default(options.receive_queue_bytes, default.receive_queue_bytes),
+        receive_overflow: either(
+            options.receive_overflow,
+            ReceiveOverflow::DropNew,
+            ReceiveOverflow::DropOldest,
+        )?,
     })
+}
+
+/// A limit: 0 is the default.
+fn or_default(limit: usize, default: usize) -> usize {
+    if limit == 0 { default } else { limit }
 }
 
 /// A time-out: 0 is the default, -1 off.

@@ -40,6 +40,7 @@ pub mod mgos_mqtt_log;
 pub mod mgos_mqtt_loop;
 pub mod mgos_mqtt_options;
 pub mod mgos_mqtt_publish;
+pub mod mgos_mqtt_receive;
 pub mod mgos_mqtt_stats;
 pub mod mgos_mqtt_subscribe;
 pub mod mgos_mqtt_version;

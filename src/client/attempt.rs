@@ -238,6 +238,7 @@ impl Conn {
         let session = (st.profile.server.clone().unwrap_or_default(), params.client_id.clone());
         if st.session_of.as_ref().is_some_and(|before| *before != session) {
             st.session.forget_inbound();
+            st.session_over();
         }
         st.session_of = Some(session);
         if let Some(hook) = st.hook.clone() {
@@ -292,6 +293,7 @@ impl Conn {
     ) -> MutexGuard<'a, State> {
         st.stats.came_up(turn.now);
         st.reconnect.succeeded();
+        st.session_is(session_present);
         st.fail_back_from = None;
         st.established = true;
         st.session_present = session_present;
@@ -330,6 +332,7 @@ impl Conn {
         st.generation += 1;
         st.stats.went_down(turn.now, was_up, report.code, report.phase);
         st.session.closed();
+        st.pull.closed();
         self.settle(&mut st);
         st.partial = Vec::new();
         st.closing = None;

@@ -21,6 +21,10 @@ pub struct Message<'a> {
     pub dup: bool,
     /// 0 for QoS 0.
     pub packet_id: u16,
+    /// The payload's size as the server sent it: more than its length when the message was cut.
+    pub size: usize,
+    /// 1, and one more each time it is delivered again after it was refused.
+    pub attempt: u32,
 }
 
 /// What happened to a connection.
@@ -87,6 +91,8 @@ pub enum Event<'a> {
     Subscribed(&'a FilterResults),
     /// A call of [`Conn::unsubscribe_all`](super::Conn::unsubscribe_all) ended; told to nobody else.
     Unsubscribed(&'a FilterResults),
+    /// A message was refused too often and is acknowledged now; with the last reason.
+    SetAside(Message<'a>, u8),
     /// A certificate ends soon.
     Expiry {
         /// Whose it is.
@@ -162,6 +168,7 @@ impl Event<'_> {
             Event::Expiry { .. } => Kind::Expiry,
             Event::Subscribed(_) => Kind::Subscribed,
             Event::Unsubscribed(_) => Kind::Unsubscribed,
+            Event::SetAside(..) => Kind::SetAside,
         }
     }
 }

@@ -206,6 +206,15 @@ impl Handlers {
         called.extend(self.connection.iter().rev().filter(|e| e.kinds & kind.bit() != 0).cloned());
     }
 
+    /// Collects who gets a message: the subscribers; without one, the handlers of the connection; and the slot.
+    pub(crate) fn message(&self, topic: &str, called: &mut Called) {
+        self.matching(topic, Kind::Message, called);
+        if called.is_empty() {
+            self.connection(Kind::Message, called);
+        }
+        self.slot(Slot::Message, called);
+    }
+
     /// Collects the subscribers whose filter matches `topic` and who want events of this kind.
     pub(crate) fn matching(&self, topic: &str, kind: Kind, called: &mut Called) {
         self.subscriptions.matching(topic, |all| collect(all, kind, called));

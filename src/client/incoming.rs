@@ -4,13 +4,13 @@ use std::io;
 use std::sync::MutexGuard;
 
 use super::event::{Event, Kind, Message};
-use super::handlers::Slot;
 use super::turn::Flush;
+use super::verdict::{Handling, Wish};
 use super::{Conn, Level, State};
 use crate::driver::Turn;
 use crate::error::Code;
 use crate::session::{self, Failure, Incoming, Verdict};
-use crate::wire::Header;
+use crate::wire::{Header, PublishHead};
 
 /// Bytes read in one turn before other connections get theirs.
 const READ_A_TURN: usize = 256 * 1024;
@@ -197,18 +197,24 @@ impl Conn {
             }
             at += step.consumed;
             let alive = st.generation == generation && st.link.stream().is_some();
+            let Wish { not_delivered, failed, .. } = st.wish;
             let verdict = match (told, alive) {
                 (false, _) => Verdict::NotDelivered,
+                _ if not_delivered || failed.is_some() => Verdict::NotDelivered,
                 (true, true) => Verdict::Ack,
                 (true, false) => Verdict::ConnectionGone,
             };
             let handled = st.session.handled(verdict);
             self.settle(&mut st);
+            if not_delivered || failed.is_some() {
+                st.wish = Wish::default();
+            }
             if st.outcomes.are_waiting() {
                 st = self.tell_outcomes(st);
             }
             let alive = alive && st.generation == generation && st.link.stream().is_some();
-            if let Err(failure) = handled {
+            let failed = failed.map_or(Ok(()), |code| Err(Failure::new(code, "")));
+            if let Err(failure) = handled.and(failed) {
                 let report = st.failure_report(&failure);
                 return Consumed { st: self.link_down(st, turn, report), bytes: len, alive: false };
             }
@@ -282,32 +288,37 @@ impl Conn {
         // the byte that it covers comes back.
         let (head, tail) = packet.split_at_mut(incoming.payload.end);
         let Ok(topic) = std::str::from_utf8(&head[incoming.topic.clone()]) else { return st };
-        st.handlers.matching(topic, Kind::Message, &mut called);
-        if called.is_empty() {
-            st.handlers.connection(Kind::Message, &mut called);
-        }
-        st.handlers.slot(Slot::Message, &mut called);
+        st.handlers.message(topic, &mut called);
         if called.is_empty() {
             st.called = called;
             return st;
         }
+        st.handling = Handling::Fresh;
+        st.wish = Wish { shared: called.len() > 1, ..Wish::default() };
         drop(st);
         let covered = std::mem::replace(&mut tail[0], 0);
-        let event = Event::Message(Message {
+        let message = Message {
             topic,
             payload: &head[incoming.payload.clone()],
             qos: incoming.qos,
             retain: incoming.retain,
             dup: incoming.dup,
             packet_id: incoming.packet_id,
-        });
+            size: incoming.size,
+            attempt: 1,
+        };
+        let event = Event::Message(message);
         for entry in &called {
             entry.call(self, &event);
         }
-        tail[0] = covered;
         called.clear();
         let mut st = self.lock();
         st.called = called;
+        if let Some(reason) = st.wish.refused {
+            st = self.refused(st, &message, reason);
+        }
+        st.handling = Handling::Nothing;
+        tail[0] = covered;
         st
     }
 
@@ -384,13 +395,25 @@ impl Conn {
 }
 
 impl State {
-    /// The total size of the packet that `partial` begins, if it does not fit the loop's buffer, which has
-    /// `room` for what is read.
+    /// The size of the packet that `partial` begins, or of what is wanted of it, if that does not fit the loop's
+    /// buffer, which has `room` for what is read.
     fn large_packet(&self, room: usize) -> Option<usize> {
-        let total = Header::parse(&self.partial).ok().flatten()?.total();
-        // One over the limit is not collected: the session skips it. But if the limit was lowered meanwhile,
-        // what was collected is too much for the buffer already.
-        let collect = total <= self.session.limits().max_incoming || self.partial.len() >= room;
-        (total > room && collect).then_some(total)
+        let header = Header::parse(&self.partial).ok().flatten()?;
+        let limits = self.session.limits();
+        let total = header.total();
+        // One over the limit is not collected: the session skips it, but for its beginning. But if the limit
+        // was lowered meanwhile, what was collected is too much for the buffer already.
+        let wanted = if total <= limits.max_incoming {
+            total
+        } else {
+            let keep = limits.keep_oversize.min(limits.max_incoming);
+            let head = PublishHead::decode(&header, &self.partial).ok().flatten().filter(|_| keep > 0);
+            match head.map(|head| total.min(head.len + keep)) {
+                Some(beginning) if self.partial.len() < beginning => beginning,
+                _ if self.partial.len() >= room => total,
+                _ => return None,
+            }
+        };
+        (wanted > room).then_some(wanted)
     }
 }

@@ -16,6 +16,8 @@
 //! | `expiry.rs`    | certificates that end                                        |
 //! | `incoming.rs`  | reading, and telling the handlers                            |
 //! | `handlers.rs`, `topics.rs` | who is told of what                              |
+//! | `verdict.rs`   | acknowledging later, refusing, delivering again                 |
+//! | `receive.rs`   | the queue of messages that are fetched                          |
 //! | `reconnect.rs` | when to try again, and where                                 |
 //! | `log.rs`, `log_topic.rs` | log records, and publishing them                   |
 //! | `stats.rs`, `metrics.rs` | what is counted, as numbers and as text            |
@@ -35,12 +37,14 @@ mod messages;
 mod metrics;
 mod once;
 mod outcomes;
+mod receive;
 pub mod reconnect;
 mod secure;
 mod stats;
 mod subscribe;
 mod topics;
 mod turn;
+mod verdict;
 mod wait;
 
 use std::any::Any;
@@ -54,6 +58,7 @@ pub use log::{Level, Sink};
 pub use log_topic::{DEFAULT_THRESHOLD, LogLine, LogTopics};
 pub use metrics::openmetrics;
 pub use outcomes::{Listener, OnTimeout, Words};
+pub use receive::Kept;
 pub use stats::{End, Snapshot};
 pub use subscribe::{FilterResult, FilterResults, Subscriber};
 
@@ -66,9 +71,11 @@ use crate::transport::{Expiry, Transport, tls};
 use handlers::{Called, Handlers};
 use once::Once;
 use outcomes::Outcomes;
+use receive::Pull;
 use reconnect::Reconnect;
 use stats::Stats;
 use subscribe::Calls;
+use verdict::{Handling, Refusals, Wish};
 
 /// A certificate in memory, PEM or DER, and its key; without one it is in the PEM of the certificate.
 #[derive(Clone)]
@@ -249,6 +256,10 @@ struct State {
     /// A call wrote to the socket itself since the last turn, at this time.
     wrote_early: Option<Time>,
     called: Called,
+    handling: Handling,
+    wish: Wish,
+    refusals: Refusals,
+    pull: Pull,
     /// A buffer for the topic of an acknowledged message.
     acked_topic: String,
     log: Vec<(Level, String)>,
@@ -270,7 +281,8 @@ impl Conn {
         settings: Settings,
     ) -> Result<Arc<Conn>, Code> {
         let profile = profiles.first().and_then(|p| p.snapshot().ok()).unwrap_or_default();
-        let session = Session::new(session_limits(&settings, &profile));
+        let mut session = Session::new(session_limits(&settings, &profile));
+        session.number_holds_from(seed());
         let conn = Arc::new(Conn {
             context: context.clone(),
             number,
@@ -324,6 +336,10 @@ impl Conn {
                 in_turn: false,
                 wrote_early: None,
                 called: Called::new(),
+                handling: Handling::Nothing,
+                wish: Wish::default(),
+                refusals: Refusals::default(),
+                pull: Pull::default(),
                 acked_topic: String::new(),
                 log: Vec::new(),
                 random: seed(),
@@ -748,6 +764,7 @@ fn session_limits(settings: &Settings, profile: &Profile) -> Limits {
         max_queue: profile.max_queue_length,
         max_outgoing_bytes: no_limit_if_zero(settings.max_outgoing_bytes),
         max_incoming: no_limit_if_zero(profile.recv_limit),
+        keep_oversize: settings.keep_oversize,
         overflow: match settings.overflow {
             config::Overflow::Refuse => Overflow::RefuseNew,
             config::Overflow::DropOldest => Overflow::DropOldest,

@@ -126,6 +126,7 @@ impl Conn {
         if st.expiry_at.is_some_and(|at| at <= now) {
             st = self.tell_expiry(st, turn);
         }
+        st = self.redeliver(st, now);
         if st.fail_back_at.is_some_and(|at| at <= now) {
             st.fail_back_at = None;
             if !st.main_is_enabled() {
@@ -309,6 +310,7 @@ impl Conn {
         }
         let calls = self.end_calls(&mut st);
         let once = std::mem::take(&mut st.once);
+        let kept = (std::mem::take(&mut st.pull), std::mem::take(&mut st.refusals));
         let removed = st.handlers.clear();
         let hook = st.hook.take();
         let owner = st.owner.take();
@@ -316,6 +318,7 @@ impl Conn {
         drop(st);
         self.tell_each(once, Attempt::failed(Code::Incomplete));
         calls.tell(self);
+        drop(kept);
         drop(removed);
         drop(hook);
         self.context.log.deliver(self.number, &mut records);
@@ -385,6 +388,7 @@ impl State {
         let own = at(self.timer_at)
             .min(at(self.fail_back_at))
             .min(at(self.expiry_at))
+            .min(at(self.refusals.due()))
             .min(at(self.session.expiry()));
         let next = at(link).min(at(tick)).min(own);
         (next != NEVER).then_some(next)

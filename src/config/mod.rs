@@ -32,4 +32,4 @@ pub use key::{Change, Key};
 pub use pin::Pin;
 pub use profile::{ExpiryNotice, Profile, Protocol, Secret, Timeouts, TlsOptions, Will};
 pub use schema::{Section, SectionId};
-pub use settings::{Backoff, OnSessionLoss, Overflow, Resubscribe, Retry, Settings};
+pub use settings::{Backoff, OnSessionLoss, Overflow, ReceiveOverflow, Resubscribe, Retry, Settings};

@@ -3,6 +3,7 @@
 use core::ops::Range;
 
 use super::ids::{RawUse, Use};
+use super::inbound::Skipped;
 use super::outbox::Stage;
 use super::subscriptions::encode_code;
 use super::{Acknowledged, Event, Failure, Incoming, Outcome, Session, State, Step, Told, Verdict};
@@ -40,7 +41,9 @@ impl Session {
     fn step(&mut self, now: Time, bytes: &[u8]) -> Result<Step, Failure> {
         debug_assert_eq!(self.told, Told::Nothing);
         if self.inbound.skip > 0 {
-            return self.skip(bytes);
+            let consumed = self.inbound.skip.min(bytes.len());
+            self.skip(consumed)?;
+            return Ok(Step { consumed, event: None });
         }
         let Some(header) = Header::parse_as(self.version, bytes)? else { return Ok(MORE) };
         self.expect(header.packet)?;
@@ -52,7 +55,7 @@ impl Session {
         };
         if total > limit {
             header.check_length(self.version)?;
-            return self.oversize(&header, bytes);
+            return self.oversize(&header, bytes, limit);
         }
         if bytes.len() < total {
             header.check_length(self.version)?;
@@ -89,6 +92,11 @@ impl Session {
                 let acknowledged = self.acknowledge(qos, id, verdict);
                 self.good_bye();
                 acknowledged
+            }
+            Told::Cut(qos, id) => {
+                let handled = self.cut_handled(qos, id, verdict);
+                self.good_bye();
+                handled
             }
             Told::Acknowledged(slot) => {
                 self.outbox.discard(slot);
@@ -133,7 +141,7 @@ impl Session {
     fn publish_in(&mut self, publish: &wire::Publish<'_>, bytes: &[u8]) -> Result<Option<Event>, Failure> {
         if publish.qos == QoS::ExactlyOnce && self.inbound.is_known(publish.packet_id) {
             self.counts.rx_duplicates += 1;
-            self.answer(PacketType::PubRec, publish.packet_id)?;
+            self.repeated(publish.packet_id)?;
             return Ok(None);
         }
         if publish.qos == QoS::ExactlyOnce {
@@ -149,29 +157,11 @@ impl Session {
             retain: publish.retain,
             dup: publish.dup,
             packet_id: publish.packet_id,
+            size: publish.payload.len(),
         })))
     }
 
-    fn acknowledge(&mut self, qos: QoS, id: u16, verdict: Verdict) -> Result<(), Failure> {
-        let send = match verdict {
-            Verdict::Ack => true,
-            Verdict::ConnectionGone => false,
-            Verdict::NotDelivered => return Ok(()),
-        };
-        match qos {
-            QoS::AtMostOnce => Ok(()),
-            QoS::AtLeastOnce if send => self.answer(PacketType::PubAck, id),
-            QoS::AtLeastOnce => Ok(()),
-            QoS::ExactlyOnce => {
-                // Remembered even if the connection is gone: on the next one the server repeats
-                // it, and it must not be delivered twice.
-                self.inbound.remember(id).map_err(|code| Failure::new(code, ""))?;
-                if send { self.answer(PacketType::PubRec, id) } else { Ok(()) }
-            }
-        }
-    }
-
-    fn answer(&mut self, packet: PacketType, id: u16) -> Result<(), Failure> {
+    pub(super) fn answer(&mut self, packet: PacketType, id: u16) -> Result<(), Failure> {
         if self.state != State::Up && !self.good_bye_due {
             return Ok(());
         }
@@ -297,8 +287,9 @@ impl Session {
     }
 
     /// A packet over the receive limit: a PUBLISH is skipped and acknowledged, so that the server
-    /// does not send it again and again; nothing else can be that large.
-    fn oversize(&mut self, header: &Header, bytes: &[u8]) -> Result<Step, Failure> {
+    /// does not send it again and again; nothing else can be that large. Its beginning is delivered, if that is
+    /// wanted.
+    fn oversize(&mut self, header: &Header, bytes: &[u8], limit: usize) -> Result<Step, Failure> {
         if header.packet != PacketType::Publish {
             return Err(Failure::new(
                 Code::Oversize,
@@ -306,29 +297,38 @@ impl Session {
             ));
         }
         let Some(head) = wire::PublishHead::decode(header, bytes)? else { return Ok(MORE) };
-        self.inbound.skip = header.total() - head.len;
-        let known = head.qos == QoS::ExactlyOnce && self.inbound.is_known(head.packet_id);
-        self.inbound.skipped = Some((head.qos, head.packet_id));
-        let (topic, size) = (range_in(bytes, head.topic.as_bytes()), self.inbound.skip);
-        let (consumed, qos, packet_id) = (head.len, head.qos, head.packet_id);
+        let (topic, size) = (range_in(bytes, head.topic.as_bytes()), header.total() - head.len);
+        let (qos, packet_id) = (head.qos, head.packet_id);
+        let known = qos == QoS::ExactlyOnce && self.inbound.is_known(packet_id);
+        // The limit holds for what is kept of it, too.
+        let keep = self.limits.keep_oversize.min(limit).min(size);
+        if keep > 0 && !known {
+            let payload = head.len..head.len + keep;
+            if bytes.len() < payload.end {
+                return Ok(MORE);
+            }
+            if qos == QoS::ExactlyOnce {
+                self.inbound.reserve().map_err(|code| Failure::new(code, ""))?;
+            }
+            self.inbound.skip = size - keep;
+            self.told = match size - keep {
+                0 => Told::Publish(qos, packet_id),
+                _ => Told::Cut(qos, packet_id),
+            };
+            let (retain, dup) = (header.flags & 1 != 0, header.flags & 8 != 0);
+            let consumed = payload.end;
+            let cut = Incoming { topic, payload, qos, retain, dup, packet_id, size };
+            return Ok(Step { consumed, event: Some(Event::Publish(cut)) });
+        }
+        self.inbound.skip = size;
+        self.inbound.skipped = Some(Skipped { qos, id: packet_id, hold: None });
         if size == 0 {
             // The topic was all of it: there is nothing to be skipped first.
-            self.skip(&[])?;
+            self.skip(0)?;
         }
         self.counts.rx_oversize += u64::from(!known);
         let event = (!known).then_some(Event::Oversize { topic, size, qos, packet_id });
-        Ok(Step { consumed, event })
-    }
-
-    fn skip(&mut self, bytes: &[u8]) -> Result<Step, Failure> {
-        let consumed = self.inbound.skip.min(bytes.len());
-        self.inbound.skip -= consumed;
-        if self.inbound.skip == 0
-            && let Some((qos, id)) = self.inbound.skipped.take()
-        {
-            self.acknowledge(qos, id, Verdict::Ack)?;
-        }
-        Ok(Step { consumed, event: None })
+        Ok(Step { consumed: head.len, event })
     }
 }
 

@@ -9,7 +9,7 @@
 //!   at most one [`Event`]. Events carry offsets into the bytes, never borrows, so the caller can
 //!   release its lock while it tells the application.
 //! * after the application was told, [`Session::handled`] says so; only then an acknowledgement is
-//!   appended.
+//!   appended. Whoever needs longer than the handlers [holds](Session::hold) it, and lets go later.
 //! * the clock comes in as a parameter; [`Session::deadline`] says when [`Session::timeout`] has
 //!   something to do.
 //! * everything to be sent is appended to one [`Output`]; the caller hands it to the transport and
@@ -40,6 +40,7 @@ use alloc::sync::Arc;
 
 pub use counts::{Counts, LATENCY_BUCKETS, Latency, Levels};
 pub use event::{Acknowledged, Completion, Dropped, Event, Failure, Incoming, Outcome, Step};
+pub use inbound::Hold;
 pub use output::Output;
 pub use publish::{Accepted, Known, Publication};
 pub use raw::RawAck;
@@ -87,6 +88,8 @@ pub struct Limits {
     pub max_outgoing_bytes: usize,
     /// The largest packet accepted from the server, in bytes.
     pub max_incoming: usize,
+    /// Of the payload of a larger PUBLISH, this much is delivered; with 0 it is only reported.
+    pub keep_oversize: usize,
     /// What happens when the queue is full.
     pub overflow: Overflow,
     /// What happens to messages in flight when the server lost the session.
@@ -102,6 +105,7 @@ impl Default for Limits {
             max_queue: 1024,
             max_outgoing_bytes: 1024 * 1024,
             max_incoming: 4 * 1024 * 1024,
+            keep_oversize: 0,
             overflow: Overflow::RefuseNew,
             on_session_loss: OnSessionLoss::Resend,
             always_subscribe: true,
@@ -141,6 +145,8 @@ enum Told {
     Nothing,
     ConnAck,
     Publish(QoS, u16),
+    /// The beginning of a message; the rest is skipped.
+    Cut(QoS, u16),
     /// The slot of an acknowledged message, kept for its topic.
     Acknowledged(u32),
     SubAck,
@@ -213,6 +219,11 @@ impl Session {
         }
     }
 
+    /// The version of MQTT of the last CONNECT.
+    pub fn version(&self) -> Version {
+        self.version
+    }
+
     /// The limits and policies in force.
     pub fn limits(&self) -> &Limits {
         &self.limits
@@ -257,7 +268,7 @@ impl Session {
     pub fn disconnect(&mut self) {
         if self.state == State::Up {
             self.good_bye_due = true;
-            if !matches!(self.told, Told::Publish(..)) {
+            if !matches!(self.told, Told::Publish(..) | Told::Cut(..)) {
                 self.good_bye();
             }
         }
@@ -297,6 +308,7 @@ impl Session {
             self.finish(unsent.token, unsent.packet_id, unsent.cookie, outcome);
         }
         self.ids.retain(|purpose| matches!(purpose, Use::Publish(_)));
+        self.inbound.closed();
         self.subscriptions.disconnected();
         self.keep_alive.stop();
         self.connack_by = None;
@@ -360,6 +372,7 @@ impl Session {
         if self.told == Told::Nothing && self.outbox.len() == 0 && self.unsent.is_empty() {
             self.outbox.shrink();
             self.ids.shrink();
+            self.inbound.shrink();
             self.unsent.shrink_to_fit();
             self.completions.shrink_to_fit();
         }

@@ -19,6 +19,7 @@
 #include <mgos_mqtt_stats.h>
 #include <mgos_mqtt_connect.h>
 #include <mgos_mqtt_subscribe.h>
+#include <mgos_mqtt_receive.h>
 #include <mgos_mqtt_version.h>
 #include "peer.h"
 
@@ -348,12 +349,52 @@ static void null_for_mongoose(struct client *client) {
   REFUSED(mgos_disconnect, MGOS_MQTT_BAD_ARGUMENT, &stranger);
 }
 
+static void null_for_receiving(struct client *client) {
+  struct mgos_mqtt_conn *c = client->c;
+  struct mgos_mqtt_msg *msg = (struct mgos_mqtt_msg *) &wrong;
+  size_t len = 1;
+  NULLS(mgos_mqtt_msg_defer, NULL);
+  REFUSED(mgos_mqtt_msg_defer, MGOS_MQTT_NOT_FOUND, c); /* no message is being handled */
+  NULLS(mgos_mqtt_msg_ack, NULL, 0);
+  HOLDS(mgos_mqtt_msg_ack, mgos_mqtt_msg_ack(c, 0) == 0);
+  HOLDS(mgos_mqtt_msg_ack, mgos_mqtt_msg_ack(c, 1) == MGOS_MQTT_NOT_FOUND);
+  HOLDS(mgos_mqtt_msg_ack, mgos_mqtt_msg_ack(c, UINT64_MAX) == MGOS_MQTT_NOT_FOUND);
+  NULLS(mgos_mqtt_msg_refuse, NULL, 0);
+  HOLDS(mgos_mqtt_msg_refuse, mgos_mqtt_msg_refuse(c, 0) == MGOS_MQTT_NOT_FOUND);
+  HOLDS(mgos_mqtt_msg_refuse, mgos_mqtt_msg_refuse(c, -1) == MGOS_MQTT_BAD_ARGUMENT);
+  HOLDS(mgos_mqtt_msg_refuse, mgos_mqtt_msg_refuse(c, 256) == MGOS_MQTT_BAD_ARGUMENT);
+  NULLS(mgos_mqtt_conn_subscribe_queue, NULL, "t", 0);
+  NULLS(mgos_mqtt_conn_subscribe_queue, c, NULL, 0);
+  HOLDS(mgos_mqtt_conn_subscribe_queue, mgos_mqtt_conn_subscribe_queue(c, "a#", 0) == MGOS_MQTT_BAD_FILTER);
+  HOLDS(mgos_mqtt_conn_subscribe_queue, mgos_mqtt_conn_subscribe_queue(c, "a", 3) == MGOS_MQTT_BAD_QOS);
+  NULLS(mgos_mqtt_conn_unsubscribe_queue, NULL, "t");
+  NULLS(mgos_mqtt_conn_unsubscribe_queue, c, NULL);
+  HOLDS(mgos_mqtt_conn_unsubscribe_queue, mgos_mqtt_conn_unsubscribe_queue(c, "t") == MGOS_MQTT_NOT_FOUND);
+  NULLS(mgos_mqtt_conn_receive, c, 0, NULL);
+  HOLDS(mgos_mqtt_conn_receive,
+        mgos_mqtt_conn_receive(NULL, 0, &msg) == MGOS_MQTT_NULL_ARGUMENT && msg == NULL);
+  HOLDS(mgos_mqtt_conn_receive, mgos_mqtt_conn_receive(c, 0, &msg) == MGOS_MQTT_TIMED_OUT && msg == NULL);
+  HOLDS(mgos_mqtt_msg_release, mgos_mqtt_msg_release(NULL) == 0);
+  HOLDS(mgos_mqtt_msg_topic, mgos_mqtt_msg_topic(NULL, &len) == NULL && len == 0);
+  HOLDS(mgos_mqtt_msg_topic, mgos_mqtt_msg_topic(NULL, NULL) == NULL);
+  HOLDS(mgos_mqtt_msg_payload, mgos_mqtt_msg_payload(NULL, NULL) == NULL);
+  HOLDS(mgos_mqtt_msg_size, mgos_mqtt_msg_size(NULL) == 0);
+  HOLDS(mgos_mqtt_msg_qos, mgos_mqtt_msg_qos(NULL) == -1);
+  HOLDS(mgos_mqtt_msg_retain, !mgos_mqtt_msg_retain(NULL));
+  HOLDS(mgos_mqtt_msg_dup, !mgos_mqtt_msg_dup(NULL));
+  HOLDS(mgos_mqtt_conn_receive_pending, mgos_mqtt_conn_receive_pending(c, NULL) == 0);
+  NULLS(mgos_mqtt_conn_receive_pending, NULL, &len);
+  NULLS(mgos_mqtt_conn_receive_dropped, NULL);
+}
+
 static void null_for_loops_and_events(void) {
   size_t len = 1;
   NO_POINTERS(mgos_mqtt_loop_create);
   HOLDS(mgos_mqtt_loop_free, mgos_mqtt_loop_free(NULL) == 0);
   /* NULL is the default loop. */
   HOLDS(mgos_mqtt_loop_poll, mgos_mqtt_loop_poll(NULL, 0) == 0);
+  HOLDS(mgos_mqtt_loop_break, mgos_mqtt_loop_break(NULL) == 0);
+  HOLDS(mgos_mqtt_loop_run, mgos_mqtt_loop_run(NULL) == 0);
   HOLDS(mgos_mqtt_loop_fd, mgos_mqtt_loop_fd(NULL) >= 0);
   HOLDS(mgos_mqtt_loop_timeout, mgos_mqtt_loop_timeout(NULL) >= -1);
   HOLDS(mgos_mqtt_loop_process, mgos_mqtt_loop_process(NULL) == 0);
@@ -371,6 +412,8 @@ static void null_for_loops_and_events(void) {
   HOLDS(mgos_mqtt_event_qos, mgos_mqtt_event_qos(NULL) == -1);
   HOLDS(mgos_mqtt_event_retain, !mgos_mqtt_event_retain(NULL));
   HOLDS(mgos_mqtt_event_dup, !mgos_mqtt_event_dup(NULL));
+  HOLDS(mgos_mqtt_event_size, mgos_mqtt_event_size(NULL) == 0);
+  HOLDS(mgos_mqtt_event_attempt, mgos_mqtt_event_attempt(NULL) == 0);
   HOLDS(mgos_mqtt_event_packet_id, mgos_mqtt_event_packet_id(NULL) == 0);
   HOLDS(mgos_mqtt_event_code, mgos_mqtt_event_code(NULL) == -1);
   HOLDS(mgos_mqtt_event_error, mgos_mqtt_event_error(NULL) == 0);
@@ -517,6 +560,7 @@ static void null_everywhere(void **state) {
   null_for_publishing(client->c);
   null_for_the_global_connection();
   null_for_mongoose(client);
+  null_for_receiving(client);
   null_for_loops_and_events();
   null_for_statistics_logs_and_ports(client);
   null_for_configurations(client);
