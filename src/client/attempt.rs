@@ -12,7 +12,7 @@ use crate::driver::{LookupError, Turn};
 use crate::error::{Code, Phase};
 use crate::session::Failure;
 use crate::time::Span;
-use crate::transport::{LayerError, Tcp, Transport};
+use crate::transport::{LayerError, Transport};
 use crate::wire::{QoS, Version};
 
 /// A wall clock before this (July 2017) was not set yet; as in Mongoose OS.
@@ -155,18 +155,18 @@ impl Conn {
     ) -> MutexGuard<'a, State> {
         while let Some(address) = st.addresses.pop_front() {
             st.target = Some(address);
-            let opened = Tcp::connect(address).and_then(|mut tcp| {
-                tcp.register(turn.registry(), turn.token())?;
-                Ok(tcp)
+            let opened = (self.context.dial)(address).and_then(|mut transport| {
+                transport.register(turn.registry(), turn.token())?;
+                Ok(transport)
             });
             match opened {
-                Ok(tcp) => {
+                Ok(transport) => {
                     // With more addresses to come, one that does not answer must not use up all the
                     // time.
                     let share = st.addresses.len() as u64 + 1;
                     let limit = st.profile.timeouts.tcp;
                     let by = after(turn, Span(limit.0 / share).max(limit.min(Span::secs(2))));
-                    st.link = Link::Opening { transport: Box::new(tcp), by };
+                    st.link = Link::Opening { transport, by };
                     return st;
                 }
                 Err(error) => st.tried.push((address, error.raw_os_error().unwrap_or(0))),

@@ -279,7 +279,8 @@ impl Conn {
                 called: Called::new(),
                 acked_topic: String::new(),
                 log: Vec::new(),
-                random: seed(),
+                // The generator's state must never be zero.
+                random: (context.random_seed)() | 1,
                 broken: false,
                 freed: false,
                 owner: None,
@@ -672,10 +673,4 @@ fn session_limits(settings: &Settings, profile: &Profile) -> Limits {
 
 fn no_limit_if_zero(limit: usize) -> usize {
     if limit == 0 { usize::MAX } else { limit }
-}
-
-/// A seed from the operating system, by way of the standard library's hash keys.
-fn seed() -> u64 {
-    use std::hash::{BuildHasher, Hasher};
-    std::hash::RandomState::new().build_hasher().finish() | 1
 }
