@@ -359,7 +359,7 @@ impl Conn {
             })
             .collect();
         let growth = match st.settings.backoff {
-            Backoff::Fixed => Growth::Fixed(st.profile.reconnect_min),
+            Backoff::Fixed => Growth::Fixed(st.profile.reconnect_bounds().0),
             Backoff::Doubling => Growth::Doubling,
         };
         let wait = st.reconnect.failed(&waits, growth);
