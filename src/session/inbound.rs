@@ -10,6 +10,8 @@ pub(crate) struct Inbound {
     /// QoS 2 packet ids that were delivered and not yet released by the server. A PUBLISH with one
     /// of them is a repetition (MQTT 3.1.1 §4.3.3, method B).
     received: IdMap<()>,
+    /// The server may have lost the session in which they came, without our knowledge.
+    doubtful: bool,
     /// Bytes of an oversize packet still to come, and what to acknowledge after them.
     pub(crate) skip: usize,
     pub(crate) skipped: Option<(QoS, u16)>,
@@ -17,7 +19,7 @@ pub(crate) struct Inbound {
 
 impl Inbound {
     pub(crate) const fn new() -> Self {
-        Inbound { received: IdMap::new(), skip: 0, skipped: None }
+        Inbound { received: IdMap::new(), doubtful: false, skip: 0, skipped: None }
     }
 
     /// A new connection starts at a packet boundary.
@@ -28,10 +30,18 @@ impl Inbound {
 
     pub(crate) fn forget(&mut self) {
         self.received.clear();
+        self.doubtful = false;
     }
 
-    pub(crate) fn is_known(&self, id: u16) -> bool {
-        self.received.get(id).is_some()
+    /// The ids may be of another session than the present one.
+    pub(crate) fn doubt(&mut self) {
+        self.doubtful = true;
+    }
+
+    /// Whether a PUBLISH with this id was delivered already. A server that kept the session marks what it sends
+    /// again (MQTT 3.1.1 §3.3.1.1), so if there is doubt about that, what is not marked is new.
+    pub(crate) fn is_known(&self, id: u16, dup: bool) -> bool {
+        (dup || !self.doubtful) && self.received.get(id).is_some()
     }
 
     /// Makes sure that one more id can be remembered.

@@ -111,6 +111,7 @@ impl Session {
 
     fn connack(&mut self, now: Time, session_present: bool, code: u8) -> Result<Option<Event>, Failure> {
         self.connack_by = None;
+        self.unanswered = false;
         if code != 0 {
             self.state = State::Closing;
             return Ok(Some(Event::ConnAck { session_present, code }));
@@ -124,14 +125,18 @@ impl Session {
             self.inbound.forget();
             self.session_lost();
         }
-        self.subscriptions.connected(session_present, self.limits.always_subscribe);
+        let in_doubt = core::mem::take(&mut self.in_doubt) && session_present;
+        if in_doubt {
+            self.inbound.doubt();
+        }
+        self.subscriptions.connected(session_present, self.limits.always_subscribe || in_doubt);
         self.pump_subscriptions();
         self.told = Told::ConnAck;
         Ok(Some(Event::ConnAck { session_present, code }))
     }
 
     fn publish_in(&mut self, publish: &wire::Publish<'_>, bytes: &[u8]) -> Result<Option<Event>, Failure> {
-        if publish.qos == QoS::ExactlyOnce && self.inbound.is_known(publish.packet_id) {
+        if publish.qos == QoS::ExactlyOnce && self.inbound.is_known(publish.packet_id, publish.dup) {
             self.counts.rx_duplicates += 1;
             self.answer(PacketType::PubRec, publish.packet_id)?;
             return Ok(None);
@@ -307,7 +312,7 @@ impl Session {
         }
         let Some(head) = wire::PublishHead::decode(header, bytes)? else { return Ok(MORE) };
         self.inbound.skip = header.total() - head.len;
-        let known = head.qos == QoS::ExactlyOnce && self.inbound.is_known(head.packet_id);
+        let known = head.qos == QoS::ExactlyOnce && self.inbound.is_known(head.packet_id, head.dup);
         self.inbound.skipped = Some((head.qos, head.packet_id));
         let (topic, size) = (range_in(bytes, head.topic.as_bytes()), self.inbound.skip);
         let (consumed, qos, packet_id) = (head.len, head.qos, head.packet_id);

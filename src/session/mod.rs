@@ -159,6 +159,11 @@ pub struct Session {
     keep_alive_interval: Span,
     ping_reply: Span,
     connack_by: Option<Time>,
+    /// CONNECT asked for the kept session, and no CONNACK came yet.
+    unanswered: bool,
+    /// An earlier one never came. It may have said that the session is lost, and the next will find the new one
+    /// and call it present.
+    in_doubt: bool,
     told: Told,
     /// DISCONNECT follows the acknowledgement of the message that is being handled.
     good_bye_due: bool,
@@ -199,6 +204,8 @@ impl Session {
             keep_alive_interval: Span::ZERO,
             ping_reply: Span::ZERO,
             connack_by: None,
+            unanswered: false,
+            in_doubt: false,
             told: Told::Nothing,
             good_bye_due: false,
             next_expiry: None,
@@ -229,7 +236,8 @@ impl Session {
         self.told = Told::Nothing;
         self.good_bye_due = false;
         self.state = State::Open;
-        self.connack_by = (connack_within > Span::ZERO).then(|| now + connack_within);
+        self.connack_by =
+            (connack_within > Span::ZERO).then(|| now + connack_within);
     }
 
     /// Appends CONNECT. The session obeys what is in it: version, clean session, keep-alive. `ping_reply`
@@ -241,6 +249,8 @@ impl Session {
         connect.encode(connect.version, self.out.tail()).map_err(encode_code)?;
         self.version = connect.version;
         self.clean = connect.clean_session;
+        self.in_doubt |= self.unanswered;
+        self.unanswered = !self.clean;
         self.keep_alive_interval = Span::secs(u64::from(connect.keep_alive));
         self.ping_reply = ping_reply;
         self.state = State::Connecting;
