@@ -7,6 +7,7 @@ use std::sync::{Arc, MutexGuard};
 use super::event::{Event, Kind, Report};
 use super::reconnect::{Growth, Waits, jitter};
 use super::{Conn, ConnectParams, Level, Link, State};
+use crate::bugs::{Bug, bug};
 use crate::config::{Address, Backoff, Profile, Protocol, Scheme};
 use crate::driver::{LookupError, Turn};
 use crate::error::{Code, Phase};
@@ -202,6 +203,9 @@ impl Conn {
         turn: &mut Turn<'_>,
         transport: Box<dyn Transport>,
     ) -> MutexGuard<'a, State> {
+        if bug(Bug::BackoffResetEarly) {
+            st.reconnect.succeeded();
+        }
         st.partial = Vec::new();
         st.unread = transport.has_unread();
         st.link = Link::Open(transport);

@@ -6,6 +6,7 @@ use super::ids::{RawUse, Use};
 use super::outbox::Stage;
 use super::subscriptions::encode_code;
 use super::{Acknowledged, Event, Failure, Incoming, Outcome, Session, State, Step, Told, Verdict};
+use crate::bugs::{Bug, bug};
 use crate::error::Code;
 use crate::time::Time;
 use crate::wire::{self, Header, Packet, PacketType, QoS};
@@ -121,15 +122,25 @@ impl Session {
         let session_present = !self.clean && (session_present || self.version == wire::Version::V31);
         self.state = State::Up;
         self.keep_alive.start(now, self.keep_alive_interval, self.ping_reply);
-        if !session_present {
+        if !session_present && !bug(Bug::InboundNotCleared) || bug(Bug::InboundClearedEarly) {
             self.inbound.forget();
+        }
+        if !session_present {
             self.session_lost();
+        }
+        if bug(Bug::AckOnNewSocket) {
+            for id in 1..20 {
+                if self.inbound.is_known(id, true) {
+                    self.answer(PacketType::PubRec, id)?;
+                }
+            }
         }
         let in_doubt = core::mem::take(&mut self.in_doubt) && session_present;
         if in_doubt {
             self.inbound.doubt();
         }
-        self.subscriptions.connected(session_present, self.limits.always_subscribe || in_doubt);
+        let known = session_present || bug(Bug::SubscriptionsForgotten);
+        self.subscriptions.connected(known, self.limits.always_subscribe || in_doubt);
         self.pump_subscriptions();
         self.told = Told::ConnAck;
         Ok(Some(Event::ConnAck { session_present, code }))

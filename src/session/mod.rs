@@ -43,6 +43,7 @@ pub use publish::{Accepted, Known, Publication};
 pub use raw::RawAck;
 pub use subscriptions::SubscribeResult;
 
+use crate::bugs::{Bug, bug};
 use crate::error::Code;
 use crate::time::{Span, Time};
 use crate::wire::{self, PacketType, QoS, Version};
@@ -237,7 +238,7 @@ impl Session {
         self.good_bye_due = false;
         self.state = State::Open;
         self.connack_by =
-            (connack_within > Span::ZERO).then(|| now + connack_within);
+            (connack_within > Span::ZERO && !bug(Bug::ConnackAwaitedForever)).then(|| now + connack_within);
     }
 
     /// Appends CONNECT. The session obeys what is in it: version, clean session, keep-alive. `ping_reply`
@@ -249,7 +250,7 @@ impl Session {
         connect.encode(connect.version, self.out.tail()).map_err(encode_code)?;
         self.version = connect.version;
         self.clean = connect.clean_session;
-        self.in_doubt |= self.unanswered;
+        self.in_doubt |= self.unanswered && !bug(Bug::LostConnackIgnored);
         self.unanswered = !self.clean;
         self.keep_alive_interval = Span::secs(u64::from(connect.keep_alive));
         self.ping_reply = ping_reply;
@@ -290,7 +291,7 @@ impl Session {
             let entry = self.outbox.get_mut(slot);
             if entry.stage == outbox::Stage::Publish {
                 unsent += u64::from(entry.sent_end > taken);
-                entry.dup |= entry.is_sent(taken);
+                entry.dup |= (entry.is_sent(taken) || bug(Bug::DupTooEarly)) && !bug(Bug::DupForgotten);
             }
             at = self.outbox.next(slot);
         }
@@ -412,6 +413,9 @@ impl Session {
     fn finish(&mut self, token: u64, packet_id: u16, cookie: u32, outcome: Outcome) {
         if packet_id != 0 {
             self.ids.release(packet_id);
+        }
+        if bug(Bug::OutcomeTwice) {
+            self.completions.push_back(Completion { token, packet_id, cookie, outcome });
         }
         self.counts.ended(outcome);
         self.completions.push_back(Completion { token, packet_id, cookie, outcome });
