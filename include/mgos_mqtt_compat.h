@@ -265,9 +265,9 @@ int mgos_mqtt_subscribe_qos_of(int system);
  *
  * | system       | otherwise                                                                                   |
  * |--------------|---------------------------------------------------------------------------------------------|
- * | Electric Imp | MQTT 3.1.1 and no other; enabled                                                             |
+ * | Electric Imp | MQTT 3.1.1 and no other; does not connect again by itself; enabled                           |
  * | Mongoose OS  | a queue of 5 messages, of which the oldest makes room for a new one                          |
- * | NodeMCU      | keep-alive 120 s; enabled                                                                    |
+ * | NodeMCU      | keep-alive 120 s; does not connect again by itself; enabled                                  |
  * | Zerynth      | 5 s between attempts, always and exactly; 6 s for each step of connecting and for PINGRESP; enabled |
  *
  * `options->size` must be set. Both are overwritten, and what their pointers pointed to is not released. Either

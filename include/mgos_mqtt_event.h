@@ -203,8 +203,8 @@ uint16_t mgos_mqtt_event_packet_id(const struct mgos_mqtt_event *ev);
 int mgos_mqtt_event_code(const struct mgos_mqtt_event *ev);
 
 /**
- * Why an attempt failed, a connection was closed, or a message did not arrive: MGOS_MQTT_*; 0 for success and for other events. More,
- * with a sentence, is in mgos_mqtt_conn_last_error().
+ * Why an attempt failed, a connection was closed, a message did not arrive or a call had no answer: MGOS_MQTT_*; 0 for
+ * success and for other events. More, with a sentence, is in mgos_mqtt_conn_last_error().
  *
  * The caller's part: See mgos_mqtt_event_kind().
  */

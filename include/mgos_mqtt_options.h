@@ -186,6 +186,12 @@ struct mgos_mqtt_options {
    * each, taken when there are so many.
    */
   int outcome_history;
+  /**
+   * Whether the connection tries again by itself after a failed attempt or a loss: 0 always; 1 once it was up since
+   * mgos_mqtt_conn_connect(), so that a first attempt that fails is the last; 2 never. Where it does not, it stays
+   * down until it is told to connect, and no other server is tried.
+   */
+  int retry;
 };
 
 #ifdef __cplusplus

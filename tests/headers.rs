@@ -47,6 +47,18 @@ const HEADERS: &[Header] = &[
     Header { name: "mgos_event", before: event_base, ..NONE },
     Header { name: "mgos_mqtt_log", includes: &["mgos_mqtt_error.h", "mgos_mqtt_loop.h"], ..NONE },
     Header { name: "mgos_mqtt_stats", includes: &["mgos_mqtt_error.h", "mgos_mqtt_loop.h"], ..NONE },
+    Header {
+        name: "mgos_mqtt_connect",
+        includes: &["mgos_mqtt_error.h", "mgos_mqtt_event.h", "mgos_mqtt_loop.h"],
+        before: || "struct mgos_mqtt_conn;".into(),
+        ..NONE
+    },
+    Header {
+        name: "mgos_mqtt_subscribe",
+        includes: &["mgos_mqtt_error.h", "mgos_mqtt_event.h", "mgos_mqtt_loop.h"],
+        before: || "struct mgos_mqtt_conn;".into(),
+        ..NONE
+    },
     Header { name: "mgos_mongoose", before: mongoose_macros, after: mongoose_names, ..NONE },
     Header { name: "mgos_json", includes: &["<stdarg.h>", "<stdio.h>"], after: json_names, ..NONE },
     Header {

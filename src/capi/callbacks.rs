@@ -53,6 +53,10 @@ impl UserData {
         UserData { ud, free, armed: AtomicBool::new(true) }
     }
 
+    pub(super) fn argument(&self) -> *mut c_void {
+        self.ud
+    }
+
     pub(super) fn disarm(&self) {
         self.armed.store(false, Ordering::Relaxed);
     }
@@ -192,7 +196,12 @@ impl Callback for EventHandler {
                 self.packet(MG_EV_MQTT_DISCONNECT, mg_mqtt_message { len: 2, ..NO_MESSAGE });
             }
             Event::Close(_) => self.tell(MG_EV_CLOSE, ptr::null_mut()),
-            Event::Connecting | Event::ConnectResult { .. } | Event::Oversize { .. } | Event::Outcome(_) => {}
+            Event::Connecting
+            | Event::ConnectResult { .. }
+            | Event::Oversize { .. }
+            | Event::Subscribed(_)
+            | Event::Unsubscribed(_)
+            | Event::Outcome(_) => {}
         }
     }
 
@@ -243,25 +252,63 @@ impl Callback for MessageHandler {
     }
 }
 
+/// A function that is told of the library's own events.
+type EventFunction =
+    unsafe extern "C" fn(c: *mut mgos_mqtt_conn, ev: *const mgos_mqtt_event, ud: *mut c_void);
+
+fn tell(owner: &Owner, function: EventFunction, event: &Event<'_>, data: &UserData) {
+    let handle = owner.handle();
+    // SAFETY: the application's function with its own argument; the event, opaque to it, lives until the
+    // call returns.
+    unsafe { function(handle.as_ptr(), ptr::from_ref(event).cast(), data.ud) };
+    // SAFETY: callbacks run on the thread that drives the loop.
+    unsafe { handle.after_handler() };
+}
+
 /// A handler of the library's own events.
 pub(super) struct NewEventHandler {
     pub(super) owner: Owner,
-    pub(super) function:
-        unsafe extern "C" fn(c: *mut mgos_mqtt_conn, ev: *const mgos_mqtt_event, ud: *mut c_void),
+    pub(super) function: EventFunction,
     pub(super) data: UserData,
 }
 
 impl Callback for NewEventHandler {
     fn call(&self, _: &Conn, event: &Event<'_>) {
-        let handle = self.owner.handle();
-        // SAFETY: the application's function with its own argument; the event, opaque to it, lives until the
-        // call returns.
-        unsafe {
-            (self.function)(handle.as_ptr(), ptr::from_ref(event).cast(), self.data.ud);
-        }
-        // SAFETY: callbacks run on the thread that drives the loop.
-        unsafe { handle.after_handler() };
+        tell(&self.owner, self.function, event, &self.data);
     }
+
+    fn disarm(&self) {
+        self.data.disarm();
+    }
+}
+
+/// The pair of functions of which one is told how an attempt ended.
+pub(super) struct ConnectPair {
+    pub(super) owner: Owner,
+    pub(super) ok: mgos_mqtt_event_fn_t,
+    pub(super) fail: mgos_mqtt_event_fn_t,
+    pub(super) data: UserData,
+}
+
+impl Callback for ConnectPair {
+    fn call(&self, _: &Conn, event: &Event<'_>) {
+        let function = match event {
+            Event::ConnectResult { error: Code::Ok, .. } => self.ok,
+            _ => self.fail,
+        };
+        if let Some(function) = function {
+            tell(&self.owner, function, event, &self.data);
+        }
+    }
+}
+
+/// Holds the place of a subscription without a function of its own.
+pub(super) struct NoMessages {
+    pub(super) data: UserData,
+}
+
+impl Callback for NoMessages {
+    fn call(&self, _: &Conn, _: &Event<'_>) {}
 
     fn disarm(&self) {
         self.data.disarm();
@@ -391,4 +438,9 @@ pub(super) fn new_event_handler(
     };
     let identity = identity(function as *const (), data.ud);
     Ok((identity, Box::new(NewEventHandler { owner: Owner::of(owner), function, data })))
+}
+
+/// A function that is told once how a call ended.
+pub(super) fn completion(owner: &Handle, function: EventFunction, ud: *mut c_void) -> Box<dyn Callback> {
+    Box::new(NewEventHandler { owner: Owner::of(owner), function, data: UserData::new(ud, None) })
 }

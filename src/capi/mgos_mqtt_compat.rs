@@ -160,9 +160,9 @@ pub extern "C" fn mgos_mqtt_subscribe_qos_of(system: c_int) -> c_int {
 ///
 /// | system       | otherwise                                                                                   |
 /// |--------------|---------------------------------------------------------------------------------------------|
-/// | Electric Imp | MQTT 3.1.1 and no other; enabled                                                             |
+/// | Electric Imp | MQTT 3.1.1 and no other; does not connect again by itself; enabled                           |
 /// | Mongoose OS  | a queue of 5 messages, of which the oldest makes room for a new one                          |
-/// | NodeMCU      | keep-alive 120 s; enabled                                                                    |
+/// | NodeMCU      | keep-alive 120 s; does not connect again by itself; enabled                                  |
 /// | Zerynth      | 5 s between attempts, always and exactly; 6 s for each step of connecting and for PINGRESP; enabled |
 ///
 /// `options->size` must be set. Both are overwritten, and what their pointers pointed to is not released. Either
@@ -189,12 +189,18 @@ pub unsafe extern "C" fn mgos_mqtt_options_set_defaults_of(
         let mut settings = no_options();
         config.enable = c_int::from(system != MGOS_MQTT_AS_MONGOOSE_OS);
         match system {
-            MGOS_MQTT_AS_ELECTRIC_IMP => settings.protocol_version = 4,
+            MGOS_MQTT_AS_ELECTRIC_IMP => {
+                settings.protocol_version = 4;
+                settings.retry = NEVER;
+            }
             MGOS_MQTT_AS_MONGOOSE_OS => {
                 config.max_queue_length = 5;
                 settings.overflow = 1;
             }
-            MGOS_MQTT_AS_NODEMCU => config.keep_alive = 120,
+            MGOS_MQTT_AS_NODEMCU => {
+                config.keep_alive = 120;
+                settings.retry = NEVER;
+            }
             MGOS_MQTT_AS_ZERYNTH => {
                 config.reconnect_timeout_min = 5.0;
                 config.reconnect_timeout_max = 5.0;
@@ -224,5 +230,7 @@ pub unsafe extern "C" fn mgos_mqtt_options_set_defaults_of(
     })
 }
 
+/// The `retry` of who reconnects by hand.
+const NEVER: c_int = 2;
 /// Zerynth's `network_timeout`.
 const ZERYNTH_TIMEOUT_MS: c_int = 6000;

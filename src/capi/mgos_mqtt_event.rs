@@ -80,7 +80,7 @@ const ALL_KINDS: u32 = MGOS_MQTT_EV_CONNECTING
     | MGOS_MQTT_EV_POLL;
 
 /// What a subscription can be told.
-const SUBSCRIPTION_KINDS: u32 = MGOS_MQTT_EV_MESSAGE
+pub(super) const SUBSCRIPTION_KINDS: u32 = MGOS_MQTT_EV_MESSAGE
     | MGOS_MQTT_EV_SUBACK
     | MGOS_MQTT_EV_PUBACK
     | MGOS_MQTT_EV_PUBCOMP
@@ -185,7 +185,11 @@ pub unsafe extern "C" fn mgos_mqtt_conn_unsubscribe(
 
 /// # Safety
 /// `ev` is NULL or the event of a handler that has not returned.
-unsafe fn read<'a, T>(ev: *const mgos_mqtt_event, none: T, get: impl FnOnce(&Event<'a>) -> Option<T>) -> T {
+pub(super) unsafe fn read<'a, T>(
+    ev: *const mgos_mqtt_event,
+    none: T,
+    get: impl FnOnce(&Event<'a>) -> Option<T>,
+) -> T {
     // SAFETY: NULL, or a pointer to an Event as the handlers get it.
     let event = unsafe { ev.cast::<Event<'a>>().as_ref() };
     value(None, || Ok(event.and_then(get))).unwrap_or(none)
@@ -318,8 +322,8 @@ pub unsafe extern "C" fn mgos_mqtt_event_code(ev: *const mgos_mqtt_event) -> c_i
     unsafe { read(ev, -1, get) }
 }
 
-/// Why an attempt failed, a connection was closed, or a message did not arrive: MGOS_MQTT_*; 0 for success and for other events. More,
-/// with a sentence, is in mgos_mqtt_conn_last_error().
+/// Why an attempt failed, a connection was closed, a message did not arrive or a call had no answer: MGOS_MQTT_*; 0 for
+/// success and for other events. More, with a sentence, is in mgos_mqtt_conn_last_error().
 ///
 /// # Safety
 /// See mgos_mqtt_event_kind().
@@ -328,6 +332,7 @@ pub unsafe extern "C" fn mgos_mqtt_event_error(ev: *const mgos_mqtt_event) -> c_
     let get = |event: &Event<'_>| match event {
         Event::ConnectResult { error, .. } => Some(error.number()),
         Event::Close(report) => Some(report.code.number()),
+        Event::Subscribed(results) | Event::Unsubscribed(results) => Some(results.error.number()),
         Event::Outcome(ended) => Some(outcome_code(ended.outcome).number()),
         _ => None,
     };

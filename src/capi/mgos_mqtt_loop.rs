@@ -15,6 +15,7 @@
 //! | callback                     | may call                                | must not                  |
 //! |------------------------------|-----------------------------------------|---------------------------|
 //! | event and message handlers   | everything, also free any connection    | poll or wait: BUSY        |
+//! | the end of a call, a result  | everything, also free any connection    | poll or wait: BUSY        |
 //! | connect hook                 | everything                              | poll or wait: BUSY        |
 //! | log function                 | everything                              | poll or wait: BUSY        |
 //! | user-data destructor         | everything but its own connection       | poll or wait: BUSY        |

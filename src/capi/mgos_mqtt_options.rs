@@ -12,7 +12,8 @@ use super::mgos_mqtt_loop::mgos_mqtt_loop;
 use super::profiles::{check, fixed};
 use crate::client::ProfileSource;
 use crate::config::{
-    Backoff, OnSessionLoss, Overflow, Profile, Protocol, Resubscribe, Secret, Settings, TlsOptions, Will,
+    Backoff, OnSessionLoss, Overflow, Profile, Protocol, Resubscribe, Retry, Secret, Settings, TlsOptions,
+    Will,
 };
 use crate::error::Code;
 use crate::time::Span;
@@ -118,6 +119,11 @@ pub struct mgos_mqtt_options {
     /// How many outcomes of publishes mgos_mqtt_conn_outcome() can still tell: default 1,024, -1 is none. Eight bytes
     /// each, taken when there are so many.
     pub outcome_history: c_int,
+
+    /// Whether the connection tries again by itself after a failed attempt or a loss: 0 always; 1 once it was up since
+    /// mgos_mqtt_conn_connect(), so that a first attempt that fails is the last; 2 never. Where it does not, it stays
+    /// down until it is told to connect, and no other server is tried.
+    pub retry: c_int,
 }
 
 /// The first version of the structure ended before this field; anything shorter was never in a header.
@@ -373,6 +379,12 @@ fn settings(options: &mgos_mqtt_options) -> Result<Settings, Code> {
         overflow: either(options.overflow, Overflow::Refuse, Overflow::DropOldest)?,
         resubscribe: either(options.resubscribe, Resubscribe::Always, Resubscribe::WhenSessionLost)?,
         on_session_loss: either(options.on_session_loss, OnSessionLoss::Resend, OnSessionLoss::Report)?,
+        retry: match options.retry {
+            0 => Retry::Always,
+            1 => Retry::OnceUp,
+            2 => Retry::Never,
+            _ => return Err(Code::BadArgument),
+        },
         backoff: either(options.fixed_delay, Backoff::Doubling, Backoff::Fixed)?,
         jitter_percent: match options.jitter_percent {
             0 => default.jitter_percent,

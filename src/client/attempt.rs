@@ -5,10 +5,12 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard};
 
 use super::event::{Event, Kind, Report};
+use super::handlers::{Called, Handlers, Slot};
+use super::once::Attempt;
 use super::reconnect::{Growth, Waits, jitter};
 use super::{Conn, ConnectParams, Level, Link, State};
 use crate::bugs::{Bug, bug};
-use crate::config::{Address, Backoff, Profile, Protocol, Scheme};
+use crate::config::{Address, Backoff, Profile, Protocol, Retry, Scheme};
 use crate::driver::{LookupError, Turn};
 use crate::error::{Code, Phase};
 use crate::session::Failure;
@@ -70,6 +72,9 @@ impl Conn {
         // The device id may have been set after the profile was made.
         let mut named = Profile::clone(&profile);
         named.name_client((self.context.default_client_id)().as_deref());
+        if let Some(will) = &st.will {
+            named.will.clone_from(will);
+        }
         let problem = named.validate().err();
         let profile = Arc::new(named);
         st.profile = profile.clone();
@@ -110,7 +115,7 @@ impl Conn {
         st.link = Link::Idle;
         let text = "no server profile is enabled and has a server".into();
         st.report = st.report(Code::Disabled, Phase::Usage, 0, text);
-        st
+        self.tell_once(st, Attempt::failed(Code::Disabled))
     }
 
     fn cannot_begin<'a>(
@@ -270,6 +275,8 @@ impl Conn {
         st.stats.came_up(turn.now);
         st.reconnect.succeeded();
         st.fail_back_from = None;
+        st.established = true;
+        st.session_present = session_present;
         let fail_back = st.settings.fail_back;
         st.fail_back_at =
             (st.reconnect.active() != 0 && fail_back > Span::ZERO).then(|| turn.now + fail_back);
@@ -279,8 +286,7 @@ impl Conn {
         }
         self.connected.store(true, Ordering::Release);
         self.context.driver.notify();
-        let result = Event::ConnectResult { error: Code::Ok, connack: Some(0), session_present };
-        let st = self.tell(st, |h, called| h.connection(Kind::ConnectResult, called), &result);
+        let st = self.tell_result(st, Attempt { error: Code::Ok, connack: Some(0), session_present });
         let event = Event::ConnAck { session_present };
         self.tell(st, |h, called| h.connection(Kind::ConnAck, called), &event)
     }
@@ -324,14 +330,25 @@ impl Conn {
             st = self.tell(st, |h, called| h.connection(Kind::Disconnect, called), &event);
             let event = Event::Close(&report);
             st = self.tell(st, |h, called| h.connection(Kind::Close, called), &event);
+            st = self.tell(st, |h, called| h.slot(Slot::Offline, called), &event);
             st = self.tell(st, |h, called| h.all_subscribers(Kind::Close, called), &event);
         } else {
-            let event =
-                Event::ConnectResult { error: report.code, connack: report.connack, session_present: false };
-            st = self.tell(st, |h, called| h.connection(Kind::ConnectResult, called), &event);
+            let (error, connack) = (report.code, report.connack);
+            st = self.tell_result(st, Attempt { error, connack, session_present: false });
         }
         self.plan(&mut st, turn);
         st
+    }
+
+    /// An attempt ended: the handlers, the slot, then who asked for this one result.
+    fn tell_result<'a>(&'a self, st: MutexGuard<'a, State>, attempt: Attempt) -> MutexGuard<'a, State> {
+        let event = attempt.event();
+        let collect = |h: &mut Handlers, called: &mut Called| {
+            h.connection(Kind::ConnectResult, called);
+            h.slot(Slot::Connect, called);
+        };
+        let st = self.tell(st, collect, &event);
+        self.tell_once(st, attempt)
     }
 
     /// When the next attempt comes.
@@ -349,6 +366,15 @@ impl Conn {
         }
         if st.at_once {
             turn.again();
+            return;
+        }
+        let goes_on = match st.settings.retry {
+            Retry::Always => true,
+            Retry::OnceUp => st.established,
+            Retry::Never => false,
+        };
+        if !goes_on {
+            st.wanted = false;
             return;
         }
         let waits: Vec<Option<Waits>> = st

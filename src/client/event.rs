@@ -1,5 +1,6 @@
 //! What handlers are told.
 
+use super::subscribe::FilterResults;
 use crate::error::{Code, Phase};
 use crate::session::{Acknowledged, Completion};
 use crate::wire::QoS;
@@ -82,6 +83,10 @@ pub enum Event<'a> {
     Close(&'a Report),
     /// How a publish ended.
     Outcome(Completion),
+    /// A call of [`Conn::subscribe_all`](super::Conn::subscribe_all) ended; told to nobody else.
+    Subscribed(&'a FilterResults),
+    /// A call of [`Conn::unsubscribe_all`](super::Conn::unsubscribe_all) ended; told to nobody else.
+    Unsubscribed(&'a FilterResults),
 }
 
 /// The kind of an event, for registrations that want only some.
@@ -105,6 +110,8 @@ pub enum Kind {
     Disconnect,
     Close,
     Outcome,
+    Subscribed = 20,
+    Unsubscribed = 21,
 }
 
 impl Kind {
@@ -134,6 +141,8 @@ impl Event<'_> {
             Event::Disconnect(_) => Kind::Disconnect,
             Event::Close(_) => Kind::Close,
             Event::Outcome(_) => Kind::Outcome,
+            Event::Subscribed(_) => Kind::Subscribed,
+            Event::Unsubscribed(_) => Kind::Unsubscribed,
         }
     }
 }

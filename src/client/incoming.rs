@@ -4,6 +4,7 @@ use std::io;
 use std::sync::MutexGuard;
 
 use super::event::{Event, Kind, Message};
+use super::handlers::Slot;
 use super::turn::Flush;
 use super::{Conn, Level, State};
 use crate::bugs::{Bug, bug};
@@ -253,11 +254,15 @@ impl Conn {
             }
             session::Event::SubAck { packet_id, raw } => {
                 let codes = raw.clone().map(|range| packet[range].to_vec());
-                self.subscribed(st, *packet_id, codes)
+                st = self.subscribed(st, *packet_id, codes);
+                self.take_answers(&mut st);
+                self.tell_ended(st)
             }
             session::Event::UnsubAck(id) => {
                 let event = Event::UnsubAck(*id);
-                self.tell(st, |h, called| h.connection(Kind::UnsubAck, called), &event)
+                st = self.tell(st, |h, called| h.connection(Kind::UnsubAck, called), &event);
+                self.take_answers(&mut st);
+                self.tell_ended(st)
             }
             session::Event::Oversize { topic, size, qos, .. } => {
                 let Ok(topic) = std::str::from_utf8(&packet[topic.clone()]) else { return st };
@@ -286,6 +291,7 @@ impl Conn {
         if called.is_empty() {
             st.handlers.connection(Kind::Message, &mut called);
         }
+        st.handlers.slot(Slot::Message, &mut called);
         if called.is_empty() {
             st.called = called;
             return st;

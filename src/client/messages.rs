@@ -79,6 +79,7 @@ impl Conn {
         let qos = st.cap_qos(qos);
         st.session.subscribe(filter, qos);
         self.output_grew(&mut st);
+        self.take_answers(&mut st);
         drop(st);
         drop(same);
         Ok(())
@@ -92,6 +93,7 @@ impl Conn {
         if last {
             st.session.unsubscribe(filter);
             self.output_grew(&mut st);
+            self.take_answers(&mut st);
         }
         drop(st);
         drop(removed);

@@ -18,6 +18,8 @@
 //! | `reconnect.rs` | when to try again, and where                                 |
 //! | `log.rs`, `log_topic.rs` | log records, and publishing them                   |
 //! | `stats.rs`, `metrics.rs` | what is counted, as numbers and as text            |
+//! | `subscribe.rs` | calls for several filters, each with one end                 |
+//! | `once.rs`      | who is told of the result of one attempt                     |
 //! | `wait.rs`      | waiting for something to become true                         |
 
 mod attempt;
@@ -29,10 +31,12 @@ mod log;
 mod log_topic;
 mod messages;
 mod metrics;
+mod once;
 mod outcomes;
 pub mod reconnect;
 mod secure;
 mod stats;
+mod subscribe;
 mod topics;
 mod turn;
 mod wait;
@@ -43,12 +47,13 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 pub use context::Context;
 pub use event::{Event, Kind, Message, Report};
-pub use handlers::{Callback, Identity};
+pub use handlers::{Callback, Identity, Slot};
 pub use log::{Level, Sink};
 pub use log_topic::{DEFAULT_THRESHOLD, LogLine, LogTopics};
 pub use metrics::openmetrics;
 pub use outcomes::{Listener, OnTimeout, Words};
 pub use stats::{End, Snapshot};
+pub use subscribe::{FilterResult, FilterResults, Subscriber};
 
 use crate::bugs::{Bug, bug};
 use crate::config::{self, Profile, Resubscribe, Settings};
@@ -58,9 +63,11 @@ use crate::session::{Limits, OnSessionLoss, Overflow, Session};
 use crate::time::Time;
 use crate::transport::{Transport, tls};
 use handlers::{Called, Handlers};
+use once::Once;
 use outcomes::Outcomes;
 use reconnect::Reconnect;
 use stats::Stats;
+use subscribe::Calls;
 
 /// How long a closing connection waits for the server to close its side.
 const DRAIN_MS: u64 = 1_000;
@@ -174,6 +181,16 @@ struct State {
     link: Link,
     /// The application wants the connection to be up.
     wanted: bool,
+    /// It was up since the application wanted that.
+    established: bool,
+    /// What the last CONNACK said.
+    session_present: bool,
+    /// Who waits for the result of an attempt.
+    once: Vec<Once>,
+    /// Calls that wait for the server's answers about filters.
+    calls: Calls,
+    /// The will instead of the profile's: `Some(None)` is none.
+    will: Option<Option<config::Will>>,
     /// Do not wait before the next attempt.
     at_once: bool,
     closing: Option<Closing>,
@@ -255,6 +272,11 @@ impl Conn {
                 hook: None,
                 link: Link::Idle,
                 wanted: false,
+                established: false,
+                session_present: false,
+                once: Vec::new(),
+                calls: Calls::new(),
+                will: None,
                 at_once: false,
                 closing: None,
                 broken_link: None,
@@ -309,17 +331,22 @@ impl Conn {
     /// comes back as soon as that is done. Says why when it cannot even try.
     pub fn connect(&self) -> Result<(), Code> {
         let mut st = self.usable()?;
+        self.begin_connect(&mut st)
+    }
+
+    fn begin_connect(&self, st: &mut State) -> Result<(), Code> {
         let profile = match st.next_profile() {
             Some((_, Ok(profile))) => profile,
             Some((_, Err(_))) => return Err(Code::BadConfig),
             None => return Err(Code::Disabled),
         };
         profile.address().map_err(|e| e.code)?;
+        st.established &= st.wanted;
         st.wanted = true;
         match st.link {
             Link::Idle | Link::Waiting(_) => {
                 st.at_once = true;
-                self.schedule(&mut st);
+                self.schedule(st);
                 if profile.require_time && (self.context.wall_clock)() < attempt::PLAUSIBLE_TIME {
                     return Err(Code::TimeNotSet);
                 }
@@ -437,6 +464,18 @@ impl Conn {
         self.lock().reconnect.active()
     }
 
+    /// The main profile as it is now, if there is one.
+    pub fn main_profile(&self) -> Result<Option<Arc<Profile>>, Code> {
+        let main = self.usable()?.profiles.first().cloned();
+        main.map(|main| main.snapshot().map_err(|_| Code::BadConfig)).transpose()
+    }
+
+    /// The will from the next attempt on, whichever the server, instead of the profile's; `None` for none.
+    pub fn set_will(&self, will: Option<config::Will>) -> Result<(), Code> {
+        self.usable()?.will = Some(will);
+        Ok(())
+    }
+
     /// Sets or clears the connect hook; the old one is dropped outside the lock.
     pub fn set_hook(&self, hook: Option<Arc<dyn ConnectHook>>) -> Result<(), Code> {
         let old = std::mem::replace(&mut self.usable()?.hook, hook);
@@ -534,6 +573,23 @@ impl Conn {
         !removed.is_empty()
     }
 
+    /// Puts a callback into a slot, or clears that; the callback that was there is not called any more.
+    pub fn set_slot(&self, slot: Slot, callback: Option<Box<dyn Callback>>) -> Result<(), Code> {
+        let mut st = match self.usable() {
+            Ok(st) => st,
+            Err(code) => {
+                if let Some(callback) = callback {
+                    callback.disarm();
+                }
+                return Err(code);
+            }
+        };
+        let removed = st.handlers.set_slot(slot, callback);
+        drop(st);
+        drop(removed);
+        Ok(())
+    }
+
     fn handlers_changed(&self, st: &mut State) {
         st.outcomes.want(st.handlers.wants(Kind::Outcome));
         let wanted = st.handlers.wants(Kind::Poll) && !st.freed;
@@ -577,7 +633,7 @@ impl Conn {
 
     /// Whether everything that [`free`](Conn::free) started has happened.
     pub fn is_gone(&self) -> bool {
-        self.gone.load(Ordering::Acquire)
+        self.gone.load(Ordering::SeqCst)
     }
 
     // -- inside ---------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 
 use super::event::{Event, Kind, Report};
 use super::handlers::{Called, Handlers};
+use super::once::Attempt;
 use super::{Conn, DRAIN_MS, Level, Link, State};
 use crate::bugs::{Bug, bug};
 use crate::driver::{Source, Turn};
@@ -56,6 +57,8 @@ impl Conn {
             drop(st);
             return self.tear_down();
         }
+        st = self.tell_late(st);
+        st = self.tell_ended(st);
         if st.broken {
             st = self.give_up(st, turn);
         } else {
@@ -70,6 +73,9 @@ impl Conn {
             if st.outcomes.are_waiting() {
                 turn.again();
             }
+        }
+        if st.calls.has_ended() || st.late_result().is_some() {
+            turn.again();
         }
         st.in_turn = false;
         st.now_holds = false;
@@ -302,18 +308,23 @@ impl Conn {
         while st.outcomes.are_waiting() {
             st = self.tell_outcomes(st);
         }
+        let calls = self.end_calls(&mut st);
+        let once = std::mem::take(&mut st.once);
         let removed = st.handlers.clear();
         let hook = st.hook.take();
         let owner = st.owner.take();
         let mut records = std::mem::take(&mut st.log);
         drop(st);
+        self.tell_each(once, Attempt::failed(Code::Incomplete));
+        calls.tell(self);
         drop(removed);
         drop(hook);
         self.context.log.deliver(self.number, &mut records);
         if let Some(id) = self.source.get() {
             self.context.driver.remove(*id);
         }
-        self.gone.store(true, Ordering::Release);
+        // Against the load of who waits for it: see Loop::wait.
+        self.gone.store(true, Ordering::SeqCst);
         self.context.driver.notify();
         drop(owner);
     }

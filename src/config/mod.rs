@@ -30,4 +30,4 @@ pub use error::{ConfigError, Position};
 pub use key::{Change, Key};
 pub use profile::{Profile, Protocol, Secret, Timeouts, TlsOptions, Will};
 pub use schema::{Section, SectionId};
-pub use settings::{Backoff, OnSessionLoss, Overflow, Resubscribe, Settings};
+pub use settings::{Backoff, OnSessionLoss, Overflow, Resubscribe, Retry, Settings};

@@ -43,6 +43,18 @@ pub enum Backoff {
     Fixed,
 }
 
+/// Whether it tries again after a failed attempt or a lost connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Retry {
+    /// Until the application ends it.
+    #[default]
+    Always,
+    /// Once it was up; if it never comes up, the first failed attempt is the last.
+    OnceUp,
+    /// Never: each attempt is asked for.
+    Never,
+}
+
 /// What belongs to a connection and not to one of its servers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -56,6 +68,8 @@ pub struct Settings {
     pub resubscribe: Resubscribe,
     /// What happens to unfinished messages when the server lost the session.
     pub on_session_loss: OnSessionLoss,
+    /// Whether it tries again after a failed attempt or a lost connection.
+    pub retry: Retry,
     /// How the delay before a reconnect grows.
     pub backoff: Backoff,
     /// By how many percent a delay is randomly shorter or longer, 0 to 100; 0 is off.
@@ -76,6 +90,7 @@ impl Default for Settings {
             overflow: Overflow::Refuse,
             resubscribe: Resubscribe::Always,
             on_session_loss: OnSessionLoss::Resend,
+            retry: Retry::Always,
             backoff: Backoff::Doubling,
             jitter_percent: 10,
             fail_back: Span::ZERO,

@@ -14,7 +14,8 @@
 //!   something to do.
 //! * everything to be sent is appended to one [`Output`]; the caller hands it to the transport and
 //!   reports progress with [`Session::wrote`].
-//! * how publishes ended is told by [`Session::take_completion`], each exactly once.
+//! * how publishes ended is told by [`Session::take_completion`], and how subscribing by
+//!   [`Session::take_answer`], each exactly once.
 //!
 //! No user code runs in here, nothing blocks, and no message allocates once buffers have grown.
 
@@ -31,6 +32,7 @@ mod raw;
 mod subscriptions;
 #[cfg(test)]
 mod tests;
+mod tickets;
 mod token;
 
 use alloc::collections::VecDeque;
@@ -42,6 +44,7 @@ pub use output::Output;
 pub use publish::{Accepted, Known, Publication};
 pub use raw::RawAck;
 pub use subscriptions::SubscribeResult;
+pub use tickets::{Answer, Ticket};
 
 use crate::bugs::{Bug, bug};
 use crate::error::Code;
@@ -425,15 +428,36 @@ impl Session {
 
     /// Wants a filter from now on, on this and every later connection. The filter is valid.
     pub fn subscribe(&mut self, filter: Arc<str>, qos: QoS) {
-        self.subscriptions.want(filter, qos);
-        self.pump_subscriptions();
+        self.want(filter, qos, None);
+        self.ask();
     }
 
     /// Does not want a filter any more; false if it was not wanted.
     pub fn unsubscribe(&mut self, filter: &str) -> bool {
-        let wanted = self.subscriptions.unwant(filter);
-        self.pump_subscriptions();
+        let wanted = self.unwant(filter, None);
+        self.ask();
         wanted
+    }
+
+    /// As [`subscribe`](Session::subscribe), for several filters one after the other: [`ask`](Session::ask) then puts
+    /// them into as few packets as possible. The ticket gets the server's answer.
+    pub fn want(&mut self, filter: Arc<str>, qos: QoS, ticket: Option<Ticket>) {
+        self.subscriptions.want(filter, qos, ticket);
+    }
+
+    /// As [`unsubscribe`](Session::unsubscribe), until [`ask`](Session::ask).
+    pub fn unwant(&mut self, filter: &str, ticket: Option<Ticket>) -> bool {
+        self.subscriptions.unwant(filter, ticket)
+    }
+
+    /// Asks the server for what [`want`](Session::want) and [`unwant`](Session::unwant) left to be asked.
+    pub fn ask(&mut self) {
+        self.pump_subscriptions();
+    }
+
+    /// How the wait of the next ticket ended. Each comes by here exactly once.
+    pub fn take_answer(&mut self) -> Option<(Ticket, Answer)> {
+        self.subscriptions.take_answer()
     }
 
     /// Filters that were asked for and not acknowledged, or are still to be asked for.

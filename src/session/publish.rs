@@ -303,12 +303,14 @@ impl Session {
         }
     }
 
-    /// The connection is freed: nothing will be sent any more, every message has its outcome.
+    /// The connection is freed: nothing will be sent any more; every message has its outcome, every
+    /// ticket its answer.
     pub fn abandon(&mut self) {
         self.closed();
         while let Some(slot) = self.outbox.first_waiting() {
             self.end(slot, Outcome::Abandoned);
         }
+        self.subscriptions.abandon();
     }
 
     // -- one message, and all of them -----------------------------------------------------------

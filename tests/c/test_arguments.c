@@ -17,6 +17,8 @@
 #include <mgos_mqtt_log.h>
 #include <mgos_mqtt_publish.h>
 #include <mgos_mqtt_stats.h>
+#include <mgos_mqtt_connect.h>
+#include <mgos_mqtt_subscribe.h>
 #include <mgos_mqtt_version.h>
 #include "peer.h"
 
@@ -140,6 +142,7 @@ static void null_for_connections(struct client *client) {
   struct mgos_mqtt_conn *c = client->c;
   struct mg_str nothing = MG_NULL_STR, dangling = MG_MK_STR_N(NULL, 3);
   struct mgos_mqtt_error_info info;
+  const struct mgos_mqtt_filter filter = {"t", 0}, no_filter = {NULL, 0};
   struct mgos_mqtt_options options;
   memset(&options, 0, sizeof(options));
   info.size = sizeof(info);
@@ -210,6 +213,26 @@ static void null_for_connections(struct client *client) {
   NULLS(mgos_mqtt_conn_on, c, MGOS_MQTT_EV_CLOSE, NULL, NULL, NULL);
   NULLS(mgos_mqtt_conn_off, NULL, on_library_event, NULL);
   NULLS(mgos_mqtt_conn_off, c, NULL, NULL);
+  NULLS(mgos_mqtt_conn_subscribe_all, NULL, &filter, 1, on_library_event, NULL, NULL, NULL, NULL);
+  NULLS(mgos_mqtt_conn_subscribe_all, c, NULL, 1, on_library_event, NULL, NULL, NULL, NULL);
+  NULLS(mgos_mqtt_conn_subscribe_all, c, &no_filter, 1, on_library_event, NULL, NULL, NULL, NULL);
+  NULLS(mgos_mqtt_conn_subscribe_wait, NULL, &filter, 1, on_library_event, NULL, NULL, NULL, 0);
+  NULLS(mgos_mqtt_conn_subscribe_wait, c, NULL, 1, on_library_event, NULL, NULL, NULL, 0);
+  NULLS(mgos_mqtt_conn_unsubscribe_all, NULL, &filter.filter, 1, on_library_event, NULL, NULL, NULL);
+  NULLS(mgos_mqtt_conn_unsubscribe_all, c, NULL, 1, on_library_event, NULL, NULL, NULL);
+  NULLS(mgos_mqtt_conn_unsubscribe_all, c, &no_filter.filter, 1, on_library_event, NULL, NULL, NULL);
+  NULLS(mgos_mqtt_conn_unsubscribe_wait, NULL, &filter.filter, 1, on_library_event, NULL, 0);
+  NULLS(mgos_mqtt_conn_unsubscribe_wait, c, NULL, 1, on_library_event, NULL, 0);
+  NULLS(mgos_mqtt_conn_pending_subscriptions, NULL);
+  NULLS(mgos_mqtt_conn_set_server, NULL, "localhost", NULL, NULL, NULL);
+  NULLS(mgos_mqtt_conn_set_will, NULL, "t", "x", 1, 0, false);
+  NULLS(mgos_mqtt_conn_set_will, c, "t", NULL, 1, 0, false);
+  NULLS(mgos_mqtt_conn_connect_once, NULL, on_library_event, on_library_event, NULL);
+  NULLS(mgos_mqtt_conn_connect_wait, NULL, 0);
+  NULLS(mgos_mqtt_conn_disconnect_wait, NULL, 0);
+  NULLS(mgos_mqtt_conn_on_connect, NULL, on_library_event, NULL, NULL);
+  NULLS(mgos_mqtt_conn_on_offline, NULL, on_library_event, NULL, NULL);
+  NULLS(mgos_mqtt_conn_on_message, NULL, on_library_event, NULL, NULL);
   NULLS(mgos_mqtt_conn_subscribe, NULL, "t", 0, on_library_event, NULL, NULL);
   NULLS(mgos_mqtt_conn_subscribe, c, NULL, 0, on_library_event, NULL, NULL);
   NULLS(mgos_mqtt_conn_subscribe, c, "t", 0, NULL, NULL, NULL);
@@ -334,6 +357,10 @@ static void null_for_loops_and_events(void) {
   HOLDS(mgos_mqtt_loop_start, mgos_mqtt_loop_start(NULL) == 0);
   HOLDS(mgos_mqtt_loop_stop, mgos_mqtt_loop_stop(NULL) == 0);
   HOLDS(mgos_mqtt_loop_set_log, mgos_mqtt_loop_set_log(NULL, 0, NULL, NULL, NULL) == 0);
+  HOLDS(mgos_mqtt_event_num_filters, mgos_mqtt_event_num_filters(NULL) == 0);
+  HOLDS(mgos_mqtt_event_filter, mgos_mqtt_event_filter(NULL, 0, &len) == NULL && len == 0);
+  HOLDS(mgos_mqtt_event_filter, mgos_mqtt_event_filter(NULL, 0, NULL) == NULL);
+  HOLDS(mgos_mqtt_event_filter_code, mgos_mqtt_event_filter_code(NULL, 0) == -1);
   HOLDS(mgos_mqtt_event_kind, mgos_mqtt_event_kind(NULL) == 0);
   HOLDS(mgos_mqtt_event_topic, mgos_mqtt_event_topic(NULL, &len) == NULL && len == 0);
   HOLDS(mgos_mqtt_event_topic, mgos_mqtt_event_topic(NULL, NULL) == NULL);

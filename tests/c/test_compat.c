@@ -265,6 +265,7 @@ static void nodemcu_says_so_in_connect(void **state) {
   mgos_mqtt_conn_free(client->c);
   assert_int_equal(mgos_mqtt_options_set_defaults_of(&client->options, &client->cfg, MGOS_MQTT_AS_NODEMCU),
                    0);
+  assert_int_equal(client->options.retry, 2); /* what that does is tested with the option */
   client->cfg.server = server;
   client->cfg.client_id = "c";
   client->c = mgos_mqtt_conn_create_on(client->loop, 1, &client->options);
