@@ -50,6 +50,7 @@ fn message<'a>(topic: &'a str, payload: &'a [u8], qos: QoS) -> Publication<'a> {
 
 const ALL: [QoS; 3] = [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce];
 
+/// proves: MG-13 MG-14
 #[test]
 fn the_right_key_connects() {
     let (broker, _folder) = broker();
