@@ -18,6 +18,10 @@
 
 extern crate alloc;
 
+#[cfg(mgos_mqtt_bug)]
+pub mod bugs;
+#[cfg(not(mgos_mqtt_bug))]
+mod bugs;
 #[cfg(feature = "capi")]
 #[allow(unsafe_code)]
 pub mod capi;

@@ -322,6 +322,19 @@ fn a_fixed_delay_never_grows_and_never_moves_on() {
     assert_eq!(world.try_times(100), expected);
 }
 
+/// A maximum below the minimum wins, with a fixed delay as with one that doubles.
+#[test]
+fn the_maximum_bounds_a_fixed_delay_too() {
+    let server = Refusing::new();
+    let main = Profile { reconnect_min: Span::secs(9), reconnect_max: Span::secs(3), ..profile(server.0) };
+    for backoff in [Backoff::Fixed, Backoff::Doubling] {
+        let world = World::fixed(std::slice::from_ref(&main), Settings { backoff, ..settings() });
+        world.conn.connect().unwrap();
+        world.settle();
+        assert_eq!(world.try_times(3), at_seconds(0, [0, 3, 6]));
+    }
+}
+
 /// proves: MG-57x
 #[test]
 fn jitter_keeps_to_its_bounds_and_uses_them() {

@@ -9,12 +9,13 @@ use super::handlers::{Called, Handlers, Slot};
 use super::once::Attempt;
 use super::reconnect::{Growth, Waits, jitter};
 use super::{Conn, ConnectParams, Level, Link, State};
+use crate::bugs::{Bug, bug};
 use crate::config::{Address, Backoff, Profile, Protocol, Retry, Scheme};
 use crate::driver::{LookupError, Turn};
 use crate::error::{Code, Phase};
 use crate::session::Failure;
 use crate::time::Span;
-use crate::transport::{Expiry, LayerError, Tcp, Transport};
+use crate::transport::{Expiry, LayerError, Transport};
 use crate::wire::{QoS, Version};
 
 /// A wall clock before this (July 2017) was not set yet; as in Mongoose OS.
@@ -178,18 +179,18 @@ impl Conn {
     ) -> MutexGuard<'a, State> {
         while let Some(address) = st.addresses.pop_front() {
             st.target = Some(address);
-            let opened = Tcp::connect(address).and_then(|mut tcp| {
-                tcp.register(turn.registry(), turn.token())?;
-                Ok(tcp)
+            let opened = (self.context.dial)(address).and_then(|mut transport| {
+                transport.register(turn.registry(), turn.token())?;
+                Ok(transport)
             });
             match opened {
-                Ok(tcp) => {
+                Ok(transport) => {
                     // With more addresses to come, one that does not answer must not use up all the
                     // time.
                     let share = st.addresses.len() as u64 + 1;
                     let limit = st.profile.timeouts.tcp;
                     let by = after(turn, Span(limit.0 / share).max(limit.min(Span::secs(2))));
-                    st.link = Link::Opening { transport: Box::new(tcp), by };
+                    st.link = Link::Opening { transport, by };
                     return st;
                 }
                 Err(error) => st.tried.push((address, error.raw_os_error().unwrap_or(0))),
@@ -229,6 +230,9 @@ impl Conn {
         turn: &mut Turn<'_>,
         transport: Box<dyn Transport>,
     ) -> MutexGuard<'a, State> {
+        if bug(Bug::BackoffResetEarly) {
+            st.reconnect.succeeded();
+        }
         st.partial = Vec::new();
         st.unread = transport.has_unread();
         st.link = Link::Open(transport);
@@ -414,7 +418,7 @@ impl Conn {
             })
             .collect();
         let growth = match st.settings.backoff {
-            Backoff::Fixed => Growth::Fixed(st.profile.reconnect_min),
+            Backoff::Fixed => Growth::Fixed(st.profile.reconnect_bounds().0),
             Backoff::Doubling => Growth::Doubling,
         };
         let wait = st.reconnect.failed(&waits, growth);

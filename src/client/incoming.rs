@@ -7,6 +7,7 @@ use super::event::{Event, Kind, Message};
 use super::turn::Flush;
 use super::verdict::{Handling, Wish};
 use super::{Conn, Level, State};
+use crate::bugs::{Bug, bug};
 use crate::driver::Turn;
 use crate::error::Code;
 use crate::session::{self, Failure, Incoming, Verdict};
@@ -191,6 +192,10 @@ impl Conn {
                 return Consumed { st: self.link_down(st, turn, report), bytes: len, alive: false };
             }
             // After the application ended the connection, only its own messages concern it.
+            if bug(Bug::AckBeforeHandler) && matches!(event, session::Event::Publish(_)) {
+                let _ = st.session.handled(Verdict::Ack);
+                let _ = st.flush(turn.now);
+            }
             let told = st.closing.is_none() || event.is_acknowledgement();
             if told {
                 st = self.told(st, turn, &event, &mut buffer[at..]);

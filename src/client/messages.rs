@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use super::handlers::{Callback, Identity};
 use super::turn::Flush;
 use super::{Conn, ConnectParams, Level, Link, State};
+use crate::bugs::{Bug, bug};
 use crate::error::Code;
 use crate::session::{Accepted, Publication, RawAck, Session};
 use crate::time::Span;
@@ -191,6 +192,9 @@ impl Conn {
         let now = clock.unwrap_or_else(|| self.context.driver.now());
         let quiet = st.wrote_early.is_none_or(|at| now.since(at) >= QUIET);
         if !quiet && waiting < WRITE_AT {
+            if bug(Bug::LostWakeup) {
+                return;
+            }
             return self.schedule(st);
         }
         st.wrote_early = Some(now);

@@ -62,6 +62,7 @@ pub use receive::Kept;
 pub use stats::{End, Snapshot};
 pub use subscribe::{FilterResult, FilterResults, Subscriber};
 
+use crate::bugs::{Bug, bug};
 use crate::config::{self, Profile, Resubscribe, Secret, Settings};
 use crate::driver::{Lookup, SourceId};
 use crate::error::{Code, Phase};
@@ -282,7 +283,7 @@ impl Conn {
     ) -> Result<Arc<Conn>, Code> {
         let profile = profiles.first().and_then(|p| p.snapshot().ok()).unwrap_or_default();
         let mut session = Session::new(session_limits(&settings, &profile));
-        session.number_holds_from(seed());
+        session.number_holds_from((context.random_seed)());
         let conn = Arc::new(Conn {
             context: context.clone(),
             number,
@@ -342,7 +343,8 @@ impl Conn {
                 pull: Pull::default(),
                 acked_topic: String::new(),
                 log: Vec::new(),
-                random: seed(),
+                // The generator's state must never be zero.
+                random: (context.random_seed)() | 1,
                 broken: false,
                 freed: false,
                 owner: None,
@@ -662,7 +664,9 @@ impl Conn {
         st.freed = true;
         st.wanted = false;
         // The rest of a dispatch that goes on would see a handle that is gone.
-        st.handlers.silence();
+        if !bug(Bug::HandlerAfterFree) {
+            st.handlers.silence();
+        }
         st.owner = owner;
         self.schedule(&mut st);
         drop(st);
@@ -779,10 +783,4 @@ fn session_limits(settings: &Settings, profile: &Profile) -> Limits {
 
 fn no_limit_if_zero(limit: usize) -> usize {
     if limit == 0 { usize::MAX } else { limit }
-}
-
-/// A seed from the operating system, by way of the standard library's hash keys.
-fn seed() -> u64 {
-    use std::hash::{BuildHasher, Hasher};
-    std::hash::RandomState::new().build_hasher().finish() | 1
 }

@@ -9,6 +9,7 @@ use super::event::{Event, Kind, Report};
 use super::handlers::{Called, Handlers};
 use super::once::Attempt;
 use super::{Conn, DRAIN_MS, Level, Link, State};
+use crate::bugs::{Bug, bug};
 use crate::driver::{Source, Turn};
 use crate::error::{Code, Phase};
 use crate::session::Session;
@@ -232,6 +233,9 @@ impl Conn {
     fn drain<'a>(&'a self, mut st: MutexGuard<'a, State>, turn: &mut Turn<'_>) -> MutexGuard<'a, State> {
         // The first look comes right after the other side was shut, when nothing told of readiness yet.
         st = self.read(st, turn);
+        if bug(Bug::Spins) {
+            turn.again();
+        }
         if let Link::Draining { by, .. } = st.link
             && by <= turn.now
         {

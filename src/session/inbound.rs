@@ -85,6 +85,8 @@ struct Held {
 pub(crate) struct Skipped {
     pub(crate) qos: QoS,
     pub(crate) id: u16,
+    /// QoS 2: it came before.
+    pub(crate) known: bool,
     /// Its beginning was delivered and is held.
     pub(crate) hold: Option<Hold>,
 }
@@ -108,6 +110,8 @@ pub(crate) struct Inbound {
     over2: u64,
     /// The hold of the message that is being handled.
     pub(crate) current: Option<Hold>,
+    /// The server may have lost the session in which they came, without our knowledge.
+    doubtful: bool,
     /// Bytes of an oversize packet still to come, and what to acknowledge after them.
     pub(crate) skip: usize,
     pub(crate) skipped: Option<Skipped>,
@@ -124,6 +128,7 @@ impl Inbound {
             over1: 0,
             over2: 0,
             current: None,
+            doubtful: false,
             skip: 0,
             skipped: None,
         }
@@ -159,12 +164,20 @@ impl Inbound {
 
     pub(crate) fn forget(&mut self) {
         self.received.clear();
+        self.doubtful = false;
         self.held.clear();
         self.over2 = self.last;
     }
 
-    pub(crate) fn is_known(&self, id: u16) -> bool {
-        self.received.get(id).is_some()
+    /// The ids may be of another session than the present one.
+    pub(crate) fn doubt(&mut self) {
+        self.doubtful = true;
+    }
+
+    /// Whether a PUBLISH with this id was delivered already. A server that kept the session marks what it sends
+    /// again (MQTT 3.1.1 §3.3.1.1), so if there is doubt about that, what is not marked is new.
+    pub(crate) fn is_known(&self, id: u16, dup: bool) -> bool {
+        (dup || !self.doubtful) && self.received.get(id).is_some()
     }
 
     /// Makes sure that one more id can be remembered.
@@ -296,7 +309,7 @@ impl Session {
             && self.inbound.held.get(id).is_none()
         {
             // A server that released it without waiting for PUBREC wants none any more.
-            if self.inbound.is_known(id) {
+            if self.inbound.is_known(id, true) {
                 self.answer(PacketType::PubRec, id)?;
             }
             self.inbound.line2.pop_front();
@@ -345,7 +358,7 @@ impl Session {
             self.inbound.received.insert(id, ()).map_err(|code| Failure::new(code, ""))?;
         }
         let hold = self.inbound.current.take();
-        self.inbound.skipped = Some(Skipped { qos, id, hold });
+        self.inbound.skipped = Some(Skipped { qos, id, known: false, hold });
         Ok(())
     }
 
@@ -394,7 +407,7 @@ impl Session {
         match self.inbound.skipped.take() {
             None => Ok(()),
             Some(Skipped { hold: Some(hold), .. }) => self.handlers_let_go(hold),
-            Some(Skipped { qos: QoS::ExactlyOnce, id, .. }) if self.inbound.is_known(id) => self.repeated(id),
+            Some(Skipped { known: true, id, .. }) => self.repeated(id),
             Some(Skipped { qos, id, .. }) => self.acknowledge(qos, id, Verdict::Ack),
         }
     }

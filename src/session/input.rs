@@ -7,6 +7,7 @@ use super::inbound::Skipped;
 use super::outbox::Stage;
 use super::subscriptions::encode_code;
 use super::{Acknowledged, Event, Failure, Incoming, Outcome, Session, State, Step, Told, Verdict};
+use crate::bugs::{Bug, bug};
 use crate::error::Code;
 use crate::time::Time;
 use crate::wire::{self, Header, Packet, PacketType, QoS};
@@ -119,6 +120,7 @@ impl Session {
 
     fn connack(&mut self, now: Time, session_present: bool, code: u8) -> Result<Option<Event>, Failure> {
         self.connack_by = None;
+        self.unanswered = false;
         if code != 0 {
             self.state = State::Closing;
             return Ok(Some(Event::ConnAck { session_present, code }));
@@ -128,18 +130,32 @@ impl Session {
         let session_present = !self.clean && (session_present || self.version == wire::Version::V31);
         self.state = State::Up;
         self.keep_alive.start(now, self.keep_alive_interval, self.ping_reply);
-        if !session_present {
+        if !session_present && !bug(Bug::InboundNotCleared) || bug(Bug::InboundClearedEarly) {
             self.inbound.forget();
+        }
+        if !session_present {
             self.session_lost();
         }
-        self.subscriptions.connected(session_present, self.limits.always_subscribe);
+        if bug(Bug::AckOnNewSocket) {
+            for id in 1..20 {
+                if self.inbound.is_known(id, true) {
+                    self.answer(PacketType::PubRec, id)?;
+                }
+            }
+        }
+        let in_doubt = core::mem::take(&mut self.in_doubt) && session_present;
+        if in_doubt {
+            self.inbound.doubt();
+        }
+        let known = session_present || bug(Bug::SubscriptionsForgotten);
+        self.subscriptions.connected(known, self.limits.always_subscribe || in_doubt);
         self.pump_subscriptions();
         self.told = Told::ConnAck;
         Ok(Some(Event::ConnAck { session_present, code }))
     }
 
     fn publish_in(&mut self, publish: &wire::Publish<'_>, bytes: &[u8]) -> Result<Option<Event>, Failure> {
-        if publish.qos == QoS::ExactlyOnce && self.inbound.is_known(publish.packet_id) {
+        if publish.qos == QoS::ExactlyOnce && self.inbound.is_known(publish.packet_id, publish.dup) {
             self.counts.rx_duplicates += 1;
             self.repeated(publish.packet_id)?;
             return Ok(None);
@@ -299,7 +315,7 @@ impl Session {
         let Some(head) = wire::PublishHead::decode(header, bytes)? else { return Ok(MORE) };
         let (topic, size) = (range_in(bytes, head.topic.as_bytes()), header.total() - head.len);
         let (qos, packet_id) = (head.qos, head.packet_id);
-        let known = qos == QoS::ExactlyOnce && self.inbound.is_known(packet_id);
+        let known = qos == QoS::ExactlyOnce && self.inbound.is_known(packet_id, head.dup);
         // The limit holds for what is kept of it, too.
         let keep = self.limits.keep_oversize.min(limit).min(size);
         if keep > 0 && !known {
@@ -321,7 +337,7 @@ impl Session {
             return Ok(Step { consumed, event: Some(Event::Publish(cut)) });
         }
         self.inbound.skip = size;
-        self.inbound.skipped = Some(Skipped { qos, id: packet_id, hold: None });
+        self.inbound.skipped = Some(Skipped { qos, id: packet_id, known, hold: None });
         if size == 0 {
             // The topic was all of it: there is nothing to be skipped first.
             self.skip(0)?;

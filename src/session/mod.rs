@@ -47,6 +47,7 @@ pub use raw::RawAck;
 pub use subscriptions::SubscribeResult;
 pub use tickets::{Answer, Ticket};
 
+use crate::bugs::{Bug, bug};
 use crate::error::Code;
 use crate::time::{Span, Time};
 use crate::wire::{self, PacketType, QoS, Version};
@@ -168,6 +169,11 @@ pub struct Session {
     keep_alive_interval: Span,
     ping_reply: Span,
     connack_by: Option<Time>,
+    /// CONNECT asked for the kept session, and no CONNACK came yet.
+    unanswered: bool,
+    /// An earlier one never came. It may have said that the session is lost, and the next will find the new one
+    /// and call it present.
+    in_doubt: bool,
     told: Told,
     /// DISCONNECT follows the acknowledgement of the message that is being handled.
     good_bye_due: bool,
@@ -208,6 +214,8 @@ impl Session {
             keep_alive_interval: Span::ZERO,
             ping_reply: Span::ZERO,
             connack_by: None,
+            unanswered: false,
+            in_doubt: false,
             told: Told::Nothing,
             good_bye_due: false,
             next_expiry: None,
@@ -243,7 +251,8 @@ impl Session {
         self.told = Told::Nothing;
         self.good_bye_due = false;
         self.state = State::Open;
-        self.connack_by = (connack_within > Span::ZERO).then(|| now + connack_within);
+        self.connack_by =
+            (connack_within > Span::ZERO && !bug(Bug::ConnackAwaitedForever)).then(|| now + connack_within);
     }
 
     /// Appends CONNECT. The session obeys what is in it: version, clean session, keep-alive. `ping_reply`
@@ -256,6 +265,8 @@ impl Session {
         self.out.mark_secret();
         self.version = connect.version;
         self.clean = connect.clean_session;
+        self.in_doubt |= self.unanswered && !bug(Bug::LostConnackIgnored);
+        self.unanswered = !self.clean;
         self.keep_alive_interval = Span::secs(u64::from(connect.keep_alive));
         self.ping_reply = ping_reply;
         self.state = State::Connecting;
@@ -295,7 +306,7 @@ impl Session {
             let entry = self.outbox.get_mut(slot);
             if entry.stage == outbox::Stage::Publish {
                 unsent += u64::from(entry.sent_end > taken);
-                entry.dup |= entry.is_sent(taken);
+                entry.dup |= (entry.is_sent(taken) || bug(Bug::DupTooEarly)) && !bug(Bug::DupForgotten);
             }
             at = self.outbox.next(slot);
         }
@@ -419,6 +430,9 @@ impl Session {
     fn finish(&mut self, token: u64, packet_id: u16, cookie: u32, outcome: Outcome) {
         if packet_id != 0 {
             self.ids.release(packet_id);
+        }
+        if bug(Bug::OutcomeTwice) {
+            self.completions.push_back(Completion { token, packet_id, cookie, outcome });
         }
         self.counts.ended(outcome);
         self.completions.push_back(Completion { token, packet_id, cookie, outcome });

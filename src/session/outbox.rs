@@ -9,6 +9,7 @@ use alloc::vec::Vec;
 
 use super::publish::Publication;
 use super::token;
+use crate::bugs::{Bug, bug};
 use crate::error::Code;
 use crate::time::Time;
 use crate::wire::QoS;
@@ -291,7 +292,9 @@ impl Outbox {
             entry.queue = Queue::Waiting;
             at = entry.next;
         }
-        let (flight, waiting) = (self.flight, self.waiting);
+        let swapped = bug(Bug::OrderSwapped) && self.waiting.head != NIL;
+        let (flight, waiting) =
+            if swapped { (self.waiting, self.flight) } else { (self.flight, self.waiting) };
         if waiting.head == NIL {
             self.waiting = flight;
         } else {

@@ -4,6 +4,7 @@ use super::ids::Use;
 use super::outbox::{Queue, Stage};
 use super::subscriptions::encode_code;
 use super::{Dropped, OnSessionLoss, Outcome, Overflow, Session, State, Unsent, token};
+use crate::bugs::{Bug, bug};
 use crate::error::Code;
 use crate::time::Time;
 use crate::wire::{self, PacketType, Properties, QoS};
@@ -248,7 +249,8 @@ impl Session {
         }
         // An id that came free may be what a subscription waits for.
         self.pump_subscriptions();
-        while self.outbox.in_flight() < usize::from(self.limits.window) && self.out.len() < PUMP_UP_TO {
+        let window = if bug(Bug::WindowIgnored) { u16::MAX } else { self.limits.window };
+        while self.outbox.in_flight() < usize::from(window) && self.out.len() < PUMP_UP_TO {
             let Some(slot) = self.outbox.first_waiting() else { return };
             // Without an id or memory it stays where it is; the next acknowledgement tries again.
             if self.assign_id(slot).is_err() || self.send(slot).is_err() {
@@ -263,7 +265,10 @@ impl Session {
         let entry = self.outbox.get(slot);
         let out = self.out.tail();
         match entry.stage {
-            Stage::Release => wire::encode_ack(PacketType::PubRel, entry.packet_id, out),
+            Stage::Release if bug(Bug::PubrelLost) => Ok(()),
+            Stage::Release if !bug(Bug::PublishAfterPubrec) => {
+                wire::encode_ack(PacketType::PubRel, entry.packet_id, out)
+            }
             _ => wire::Publish {
                 dup: entry.dup,
                 qos: entry.qos,
@@ -328,7 +333,7 @@ impl Session {
     /// ends it.
     pub fn cancel(&mut self, token: u64) -> Result<(), Code> {
         match (self.look_up(token), self.outbox.find(token)) {
-            (Known::Outstanding, Some(slot)) if self.outbox.is_unsent(slot) => {
+            (Known::Outstanding, Some(slot)) if self.outbox.is_unsent(slot) || bug(Bug::CancelTooLate) => {
                 self.end(slot, Outcome::Cancelled);
                 Ok(())
             }

@@ -68,6 +68,8 @@ pub struct Expiry {
     /// That of the server.
     pub server: Option<f64>,
 }
+/// Begins to open a stream to an address.
+pub type Dial = dyn Fn(SocketAddr) -> io::Result<Box<dyn Transport>> + Send + Sync;
 
 /// A non-blocking byte stream, driven by readiness.
 ///
@@ -76,7 +78,8 @@ pub struct Expiry {
 /// after each event until true; then [`read`](Self::read) and write. The defaults of the handshake
 /// and buffer functions are those of a plain stream.
 pub trait Transport: Send {
-    /// Registers the socket, once: for reading and writing, edges only.
+    /// Registers the socket, once: for reading and writing, edges only. A stream without a socket keeps the
+    /// token, and says what is ready by [`Loop::announce`](crate::driver::Loop::announce).
     fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()>;
 
     /// Undoes that, for a socket that lives on in another loop. One that is dropped needs it not.
@@ -154,6 +157,6 @@ pub trait Transport: Send {
     /// The other end's address.
     fn peer_addr(&self) -> io::Result<SocketAddr>;
 
-    /// The socket's number, to look at but not to close.
+    /// The socket's number, to look at but not to close; -1 if there is none.
     fn raw_fd(&self) -> RawFd;
 }

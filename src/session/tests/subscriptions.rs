@@ -120,6 +120,28 @@ fn resubscribed_always_or_only_when_lost() {
     }
 }
 
+/// Whether it was told of a loss cannot be known when a CONNACK did not arrive: the server may have a new session
+/// since. When it did arrive, even as a refusal, it can.
+#[test]
+fn resubscribed_after_a_lost_connack() {
+    for (answer, expected) in [(None, vec!["SUBSCRIBE #2 f:1"]), (Some(3), vec![])] {
+        let mut rig = Rig::connected_with(only_when_lost());
+        subscribe(&mut rig, &["f"]);
+        rig.sent();
+        rig.feed(&suback(1, &[1]));
+        rig.down();
+        rig.open();
+        if let Some(code) = answer {
+            rig.feed(&connack(false, code));
+        }
+        assert_eq!(rig.again(true), expected);
+        if !expected.is_empty() {
+            rig.feed(&suback(2, &[1]));
+        }
+        assert_eq!(rig.again(true), Vec::<String>::new());
+    }
+}
+
 /// A clean session has no filters, whatever CONNACK says of it.
 #[test]
 fn a_clean_session_has_lost_them() {
