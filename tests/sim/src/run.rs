@@ -11,7 +11,7 @@ use mgos_mqtt::time::{Span, Time};
 
 use crate::app::{App, HERE};
 use crate::pace::Pace;
-use crate::plan::{self, Table, Target};
+use crate::plan::{self, Phase, Table, Target};
 use crate::rng::Rng;
 use crate::world::{Act, Ev, World, lock};
 
@@ -251,8 +251,15 @@ impl Run {
             let ready = world.acts.is_empty();
             if ready && world.now >= help_at {
                 world.help();
-                let more = if step < 100 { 4 * world.latency.1 } else { 1_000_000 };
-                help_at = world.now + 2 * world.latency.1 + rng.range(0, more);
+                let latency = world.latency.1;
+                // What is to be repeated must be cut while it is under way: so there the next step comes earlier.
+                let resumed = world.target.is_some_and(|target| target.phase == Phase::Resumed);
+                help_at = world.now
+                    + match step < 100 {
+                        true if resumed => rng.range(0, latency),
+                        true => rng.range(2 * latency, 6 * latency),
+                        false => 2 * latency + rng.range(0, 1_000_000),
+                    };
             }
             // What the application is to do, it does at once.
             let until = if world.acts.is_empty() { help_at } else { world.now };
@@ -354,7 +361,11 @@ impl Run {
             return Some(format!("the broker has {s:?}"));
         }
         drop(world);
-        (self.conn.pending_subscriptions() > 0).then(|| "subscriptions".into())
+        if self.conn.pending_subscriptions() > 0 {
+            return Some("subscriptions".into());
+        }
+        // A PINGREQ may be due at this very moment, on a link that takes a byte at a time: it has to leave, too.
+        (self.conn.unsent_bytes() > 0).then(|| "bytes are left".into())
     }
 
     /// What can only be said when all is over.
@@ -383,10 +394,6 @@ impl Run {
         has.sort();
         if wanted != has {
             world.fail(format!("the client wants {wanted:?}, the broker has {has:?}"));
-        }
-        // A PINGREQ may be due at this very moment, on a link that takes a byte at a time.
-        if self.conn.unsent_bytes() > 2 {
-            world.fail("bytes are left".into());
         }
     }
 
