@@ -11,7 +11,7 @@ use mgos_mqtt::time::{Span, Time};
 
 use crate::app::{App, HERE};
 use crate::pace::Pace;
-use crate::plan::{self, Phase, Table, Target};
+use crate::plan::{self, Table, Target};
 use crate::rng::Rng;
 use crate::world::{Act, Ev, World, lock};
 
@@ -249,17 +249,10 @@ impl Run {
             }
             let mut world = lock(&self.world);
             let ready = world.acts.is_empty();
-            if ready && world.now >= help_at {
+            if ready && (world.now >= help_at || world.is_ripe() && rng.one_in(2)) {
                 world.help();
-                let latency = world.latency.1;
-                // What is to be repeated must be cut while it is under way: so there the next step comes earlier.
-                let resumed = world.target.is_some_and(|target| target.phase == Phase::Resumed);
-                help_at = world.now
-                    + match step < 100 {
-                        true if resumed => rng.range(0, latency),
-                        true => rng.range(2 * latency, 6 * latency),
-                        false => 2 * latency + rng.range(0, 1_000_000),
-                    };
+                let more = if step < 100 { 4 * world.latency.1 } else { 1_000_000 };
+                help_at = world.now + 2 * world.latency.1 + rng.range(0, more);
             }
             // What the application is to do, it does at once.
             let until = if world.acts.is_empty() { help_at } else { world.now };

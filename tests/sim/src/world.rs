@@ -381,12 +381,28 @@ impl World {
         }
     }
 
+    /// Whether help has to come now: what is to be repeated must be cut while it is under way.
+    pub fn is_ripe(&self) -> bool {
+        let Some(Target { phase: Phase::Resumed, qos, .. }) = self.target else { return false };
+        self.linked().is_some_and(|l| self.to_be_repeated(l, qos))
+    }
+
+    /// Whether a new link would find something to be repeated after this one.
+    fn to_be_repeated(&self, l: usize, qos: u8) -> bool {
+        let tap = &self.links[l].tap;
+        tap.flight.iter().any(|n| self.out[*n as usize].qos == qos)
+            || (self.kept && tap.inbound.iter().any(|i| i.qos == qos))
+    }
+
+    /// The link, if the client is connected.
+    fn linked(&self) -> Option<usize> {
+        self.cur.filter(|l| self.links[*l].tap.up && !self.links[*l].dead && !self.links[*l].tap.bye)
+    }
+
     /// Brings the client nearer to the phase that the run waits for.
     pub fn help(&mut self) {
         let Some(Target { phase, qos, .. }) = self.target else { return };
-        let up =
-            self.cur.filter(|l| self.links[*l].tap.up && !self.links[*l].dead && !self.links[*l].tap.bye);
-        let Some(l) = up else { return };
+        let Some(l) = self.linked() else { return };
         let topic = self.rng.below(3) as u8;
         self.calm = phase == Phase::Idle;
         self.note(|| format!("helping towards {phase:?}"));
@@ -407,9 +423,7 @@ impl World {
                 self.publish_to_client(topic, qos)
             }
             Phase::Resumed => {
-                let started = self.links[l].tap.flight.iter().any(|n| self.out[*n as usize].qos == qos)
-                    || (self.kept && self.links[l].tap.inbound.iter().any(|i| i.qos == qos));
-                if started {
+                if self.to_be_repeated(l, qos) {
                     self.cut(l);
                 } else if self.rng.one_in(3) && self.kept {
                     self.publish_to_client(topic, qos);
