@@ -68,6 +68,7 @@ pub fn run(seed: u64, trace: bool) -> Outcome {
     let keep_alive = rng.pick(&[0, 5, 5, 20, 20, 60, 600, 20_000]);
     world.keep_alive = keep_alive * 1_000_000;
     world.messages_left = rng.range(30, 70);
+    world.hold_odds = rng.pick(&[0, 0, 30, 8]);
     let profile = Profile {
         enable: true,
         server: Some("broker.test:1883".into()),
@@ -90,6 +91,9 @@ pub fn run(seed: u64, trace: bool) -> Outcome {
         },
         overflow: rng.pick(&[Overflow::Refuse, Overflow::DropOldest]),
         max_outgoing_bytes: rng.pick(&[1_000, 1 << 20]),
+        refuse_retries: 2,
+        refuse_delay: Span::millis(rng.pick(&[1, 200, 3_000])),
+        receive_queue_length: rng.pick(&[1, 1_024]),
         ..Settings::default()
     };
     world.max_bytes = settings.max_outgoing_bytes;

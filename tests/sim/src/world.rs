@@ -1,7 +1,7 @@
 //! One run's world: its time, its events, its script, and the faults that strike it.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -11,7 +11,7 @@ use crate::broker::{Refusal, Session};
 use crate::net::{Course, End, Link};
 use crate::plan::{Fault, Phase, Table, Target};
 use crate::rng::Rng;
-use crate::watch::{In, Out, Stage};
+use crate::watch::{Deferred, In, Out, Stage};
 
 /// Something that happens at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,6 +24,7 @@ pub enum Ev {
     BrokerIdle(usize),
     Name(usize),
     Traffic,
+    Acknowledge,
 }
 
 /// What the application is to do.
@@ -34,6 +35,8 @@ pub enum Act {
     Unsubscribe,
     /// Takes the message published last back.
     Cancel,
+    /// Acknowledges the oldest message whose acknowledgement was deferred until now.
+    Acknowledge,
     Reconfigure,
     Reconnect,
     Free,
@@ -71,6 +74,8 @@ pub struct World {
     pub split_odds: u64,
     pub window: u16,
     pub keep_alive: u64,
+    /// One message in so many is held by the application, for a while: deferred, or refused.
+    pub hold_odds: u64,
 
     // The messages.
     pub out: Vec<Out>,
@@ -81,6 +86,9 @@ pub struct World {
     pub max_bytes: usize,
     pub last_out: Vec<Option<u32>>,
     pub last_in: Vec<Option<u32>>,
+    /// What the application will acknowledge, and what it refused and will get again.
+    pub deferred: VecDeque<Deferred>,
+    pub refused: BTreeSet<u32>,
     pub client: String,
     pub instance: usize,
     pub freeing: bool,
@@ -133,6 +141,7 @@ impl World {
             split_odds: 4,
             window: 20,
             keep_alive: 0,
+            hold_odds: 0,
             out: Vec::new(),
             inn: Vec::new(),
             ids: BTreeMap::new(),
@@ -140,6 +149,8 @@ impl World {
             max_bytes: 1 << 20,
             last_out: Vec::new(),
             last_in: Vec::new(),
+            deferred: VecDeque::new(),
+            refused: BTreeSet::new(),
             client: String::new(),
             instance: 0,
             freeing: false,
@@ -217,6 +228,7 @@ impl World {
             Ev::BrokerIdle(l) => self.broker_idle(l),
             Ev::Name(q) => self.name_event(q),
             Ev::Traffic => self.traffic(),
+            Ev::Acknowledge => self.acts.push(Act::Acknowledge),
         }
     }
 
