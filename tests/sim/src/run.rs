@@ -68,7 +68,7 @@ pub fn run(seed: u64, trace: bool) -> Outcome {
     let keep_alive = rng.pick(&[0, 5, 5, 20, 20, 60, 600, 20_000]);
     world.keep_alive = keep_alive * 1_000_000;
     world.messages_left = rng.range(30, 70);
-    world.hold_odds = rng.pick(&[0, 0, 30, 8]);
+    world.hold_odds = rng.pick(&[0, 20, 6, 3]);
     let profile = Profile {
         enable: true,
         server: Some("broker.test:1883".into()),
