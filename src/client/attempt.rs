@@ -133,7 +133,7 @@ impl Conn {
         st.link = Link::Idle;
         let text = "no server profile is enabled and has a server".into();
         st.report = st.report(Code::Disabled, Phase::Usage, 0, text);
-        self.tell_once(st, Attempt::failed(Code::Disabled))
+        self.tell_once(st, u64::MAX, Attempt::failed(Code::Disabled))
     }
 
     fn cannot_begin<'a>(
@@ -310,9 +310,10 @@ impl Conn {
         }
         self.connected.store(true, Ordering::Release);
         self.context.driver.notify();
-        let st = self.tell_result(st, Attempt { error: Code::Ok, connack: Some(0), session_present });
-        let event = Event::ConnAck { session_present };
         let generation = st.generation;
+        let attempt = Attempt { error: Code::Ok, connack: Some(0), session_present };
+        let st = self.tell_result(st, generation, attempt);
+        let event = Event::ConnAck { session_present };
         let st = self.tell(st, |h, called| h.connection(Kind::ConnAck, called), &event);
         if st.generation == generation { self.tell_expiry(st, turn) } else { st }
     }
@@ -333,6 +334,7 @@ impl Conn {
             transport.deregister(turn.registry());
         }
         let was_up = self.connected.swap(false, Ordering::AcqRel);
+        let ended = st.generation;
         st.generation += 1;
         st.stats.went_down(turn.now, was_up, report.code, report.phase);
         st.session.closed();
@@ -363,21 +365,26 @@ impl Conn {
             st = self.tell(st, |h, called| h.all_subscribers(Kind::Close, called), &event);
         } else {
             let (error, connack) = (report.code, report.connack);
-            st = self.tell_result(st, Attempt { error, connack, session_present: false });
+            st = self.tell_result(st, ended, Attempt { error, connack, session_present: false });
         }
         self.plan(&mut st, turn);
         st
     }
 
     /// An attempt ended: the handlers, the slot, then who asked for this one result.
-    fn tell_result<'a>(&'a self, st: MutexGuard<'a, State>, attempt: Attempt) -> MutexGuard<'a, State> {
+    fn tell_result<'a>(
+        &'a self,
+        st: MutexGuard<'a, State>,
+        generation: u64,
+        attempt: Attempt,
+    ) -> MutexGuard<'a, State> {
         let event = attempt.event();
         let collect = |h: &mut Handlers, called: &mut Called| {
             h.connection(Kind::ConnectResult, called);
             h.slot(Slot::Connect, called);
         };
         let st = self.tell(st, collect, &event);
-        self.tell_once(st, attempt)
+        self.tell_once(st, generation, attempt)
     }
 
     /// When the next attempt comes.
