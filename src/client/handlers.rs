@@ -61,6 +61,10 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
+    pub(crate) fn identity(&self) -> Identity {
+        self.identity
+    }
+
     pub(crate) fn call(&self, conn: &Conn, event: &Event<'_>) {
         if self.alive.load(Ordering::Acquire) {
             self.callback.call(conn, event);

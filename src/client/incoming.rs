@@ -4,6 +4,7 @@ use std::io;
 use std::sync::MutexGuard;
 
 use super::event::{Event, Kind, Message};
+use super::receive::is_queue;
 use super::turn::Flush;
 use super::verdict::{Handling, Wish};
 use super::{Conn, Level, State};
@@ -299,7 +300,7 @@ impl Conn {
             return st;
         }
         st.handling = Handling::Fresh;
-        st.wish = Wish { shared: called.len() > 1, ..Wish::default() };
+        st.wish = Wish { shared: called.iter().any(|entry| !is_queue(entry)), ..Wish::default() };
         drop(st);
         let covered = std::mem::replace(&mut tail[0], 0);
         let message = Message {

@@ -30,7 +30,7 @@ pub(super) enum Handling {
 /// What they said.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Wish {
-    /// There are several of them.
+    /// There are others beside the queue.
     pub(super) shared: bool,
     /// It is in the queue.
     pub(super) queued: bool,
