@@ -505,6 +505,9 @@ impl Conn {
         let limits = session_limits(&settings, &st.profile);
         st.session.set_limits(limits);
         st.settings = settings;
+        // What waited for the window may go now.
+        st.session.pump();
+        self.output_grew(&mut st);
         self.schedule(&mut st);
         Ok(())
     }

@@ -453,6 +453,25 @@ static void waiting_ends_with_the_connection(void **state) {
   client->c = NULL;
 }
 
+/* Limits hold at once: a window that is raised lets out what waited for it, without any acknowledgement. */
+static void a_raised_window_sends_what_waits(void **state) {
+  struct client *client = *state;
+  struct mgos_mqtt_publication m = message("t", 1);
+  client->options.in_flight_window = 1;
+  client_renew(client);
+  client_up(client);
+  assert_int_equal(mgos_mqtt_conn_publish(client->c, &m, NULL), 0);
+  assert_int_equal(mgos_mqtt_conn_publish(client->c, &m, NULL), 0);
+  peer_take(client->peer, MG_MQTT_CMD_PUBLISH, NULL);
+  peer_done(client->peer, client->loop);
+  client->options.in_flight_window = 2;
+  client->options.profiles = NULL;
+  client->options.num_profiles = 0;
+  assert_int_equal(mgos_mqtt_conn_set_options(client->c, &client->options), 0);
+  peer_take(client->peer, MG_MQTT_CMD_PUBLISH, NULL);
+  peer_done(client->peer, client->loop);
+}
+
 /* -- arguments -------------------------------------------------------------------------------------- */
 
 /* proves: EI-12 EI-13 EI-15 EI-16 ZY-08 */
@@ -523,6 +542,7 @@ int main(void) {
       WITH_CLIENT(flush_waits_for_all_that_was_accepted_before),
       WITH_CLIENT(waiters_are_told_whatever_is_forgotten),
       WITH_CLIENT(waiting_ends_with_the_connection),
+      WITH_CLIENT(a_raised_window_sends_what_waits),
       WITH_CLIENT(mistakes_are_named_and_nothing_is_accepted),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
