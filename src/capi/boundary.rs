@@ -8,6 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use crate::config::ConfigError;
 use crate::error::Code;
 use crate::time::Span;
+use crate::wire::QoS;
 
 /// The longest sentence that is kept.
 const TEXT_MAX: usize = 255;
@@ -90,6 +91,11 @@ pub(super) fn value<T>(refused: T, body: impl FnOnce() -> Result<T, Code>) -> T 
 /// A time given by C in milliseconds; negative is without limit.
 pub(super) fn timeout(ms: c_int) -> Option<Span> {
     u64::try_from(ms).ok().map(Span::millis)
+}
+
+/// A quality of service given by C.
+pub(super) fn qos(number: c_int) -> Result<QoS, Code> {
+    u8::try_from(number).ok().and_then(|number| QoS::try_from(number).ok()).ok_or(Code::BadQos)
 }
 
 /// Bytes given by C. C passes NULL with length 0 for "nothing".

@@ -5,6 +5,7 @@ use core::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::handle::{Handle, wall_clock};
+use super::mgos_mg_str::mg_str;
 use super::mgos_mongoose::*;
 use super::mgos_mqtt::sub_handler_t;
 use super::mgos_mqtt_conn::{mgos_mqtt_conn, mgos_mqtt_connect_fn_t};
