@@ -474,6 +474,11 @@ impl Session {
         self.subscriptions.take_answer()
     }
 
+    /// A call does not wait any more: its tickets are given up. Answers that are on their way may still come.
+    pub fn forget_call(&mut self, call: u64) {
+        self.subscriptions.forget(call);
+    }
+
     /// Filters that were asked for and not acknowledged, or are still to be asked for.
     pub fn pending_subscriptions(&self) -> usize {
         self.subscriptions.pending()
