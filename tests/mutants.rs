@@ -13,8 +13,9 @@ const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 /// More than each of them takes; one that takes longer hangs, and has noticed the change so.
 const LONG: Duration = Duration::from_secs(60);
 /// The quickest first.
-const PROGRAMS: [&str; 12] = [
+const PROGRAMS: [&str; 13] = [
     "arguments",
+    "values",
     "promises_clouds",
     "promises_mg",
     "mongoose",
