@@ -78,6 +78,10 @@ enum mgos_mqtt_error {
   MGOS_MQTT_NO_RESOURCES = -1027,
   /* this packet id is already in use */
   MGOS_MQTT_PACKET_ID_IN_USE = -1028,
+  /* too late: the message is on its way */
+  MGOS_MQTT_ALREADY_SENT = -1029,
+  /* the message was not sent in the time given */
+  MGOS_MQTT_EXPIRED = -1030,
   /* the server's name cannot be resolved */
   MGOS_MQTT_DNS_FAILED = -1101,
   /* the name service did not answer in time */
@@ -130,6 +134,8 @@ enum mgos_mqtt_error {
   MGOS_MQTT_SUBSCRIBE_REFUSED = -1173,
   /* the server no longer knew the session */
   MGOS_MQTT_SESSION_LOST = -1174,
+  /* the server refused the message */
+  MGOS_MQTT_PUBLISH_REFUSED = -1175,
   /* the message store failed */
   MGOS_MQTT_STORE_FAILED = -1181,
   /* the TLS handshake failed */

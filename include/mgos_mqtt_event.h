@@ -67,6 +67,12 @@ struct mgos_mqtt_conn;
 #define MGOS_MQTT_EV_PUBCOMP (1 << 10)
 
 /**
+ * How a publish ended; see mgos_mqtt_publish.h. Comes exactly once for each message that was accepted while
+ * the handler was there.
+ */
+#define MGOS_MQTT_EV_OUTCOME (1 << 15)
+
+/**
  * A loop round, or the tick of an idle connection. Handlers that do not ask for it cost an idle device
  * no wake-ups.
  */
@@ -182,27 +188,41 @@ bool mgos_mqtt_event_retain(const struct mgos_mqtt_event *ev);
 bool mgos_mqtt_event_dup(const struct mgos_mqtt_event *ev);
 
 /**
- * The packet id of a message, SUBACK, UNSUBACK, PUBACK or PUBCOMP; 0 without one.
+ * The packet id of a message, SUBACK, UNSUBACK, PUBACK, PUBCOMP or OUTCOME; 0 without one.
  *
  * The caller's part: See mgos_mqtt_event_kind().
  */
 uint16_t mgos_mqtt_event_packet_id(const struct mgos_mqtt_event *ev);
 
 /**
- * The server's code as it sent it: of CONNACK for CONNECT_RESULT, of one filter for SUBACK. -1 if none
- * came.
+ * The server's code as it sent it: of CONNACK for CONNECT_RESULT, of one filter for SUBACK, the reason of an OUTCOME that
+ * is a rejection. -1 if none came.
  *
  * The caller's part: See mgos_mqtt_event_kind().
  */
 int mgos_mqtt_event_code(const struct mgos_mqtt_event *ev);
 
 /**
- * Why an attempt failed or a connection was closed: MGOS_MQTT_*; 0 for success and for other events. More,
+ * Why an attempt failed, a connection was closed, or a message did not arrive: MGOS_MQTT_*; 0 for success and for other events. More,
  * with a sentence, is in mgos_mqtt_conn_last_error().
  *
  * The caller's part: See mgos_mqtt_event_kind().
  */
 int mgos_mqtt_event_error(const struct mgos_mqtt_event *ev);
+
+/**
+ * The token of the message that ended, or that PUBACK or PUBCOMP is about; 0 without one.
+ *
+ * The caller's part: See mgos_mqtt_event_kind().
+ */
+uint64_t mgos_mqtt_event_token(const struct mgos_mqtt_event *ev);
+
+/**
+ * How the message ended: MGOS_MQTT_OUTCOME_* of mgos_mqtt_publish.h; 0 for other events.
+ *
+ * The caller's part: See mgos_mqtt_event_kind().
+ */
+int mgos_mqtt_event_outcome(const struct mgos_mqtt_event *ev);
 
 /**
  * Whether the server had kept the session (MQTT 3.1.1, section 3.2.2.2); for CONNECT_RESULT.

@@ -181,6 +181,11 @@ struct mgos_mqtt_options {
    * and change everything, passwords included. A warning is logged at each connect. Turns TLS on.
    */
   int tls_insecure_skip_verification;
+  /**
+   * How many outcomes of publishes mgos_mqtt_conn_outcome() can still tell: default 1,024, -1 is none. Eight bytes
+   * each, taken when there are so many.
+   */
+  int outcome_history;
 };
 
 #ifdef __cplusplus

@@ -82,6 +82,8 @@ codes! {
     Panic = -1026, "PANIC", "an internal error: please report it";
     NoResources = -1027, "NO_RESOURCES", "the system has no more sockets, threads or buffers";
     PacketIdInUse = -1028, "PACKET_ID_IN_USE", "this packet id is already in use";
+    AlreadySent = -1029, "ALREADY_SENT", "too late: the message is on its way";
+    Expired = -1030, "EXPIRED", "the message was not sent in the time given";
 
     // Before the server answered.
     DnsFailed = -1101, "DNS_FAILED", "the server's name cannot be resolved";
@@ -114,6 +116,7 @@ codes! {
     Oversize = -1172, "OVERSIZE", "a message larger than the receive limit was skipped";
     SubscribeRefused = -1173, "SUBSCRIBE_REFUSED", "the server refused the subscription";
     SessionLost = -1174, "SESSION_LOST", "the server no longer knew the session";
+    PublishRefused = -1175, "PUBLISH_REFUSED", "the server refused the message";
 
     // What later layers report.
     StoreFailed = -1181, "STORE_FAILED", "the message store failed";

@@ -150,13 +150,7 @@ fn the_backup_takes_over_and_main_comes_back() {
         until("not connected", &mut || conn.is_connected() && conn.active_profile() == which);
         // By its number: one whose acknowledgement was lost with a broker comes a second time.
         let payload = number.to_string();
-        let message = Publication {
-            topic: "t/x",
-            payload: payload.as_bytes(),
-            qos: QoS::AtLeastOnce,
-            retain: false,
-            reserve_id: false,
-        };
+        let message = Publication::new("t/x", payload.as_bytes(), QoS::AtLeastOnce);
         conn.publish(message).unwrap();
         until("no message", &mut || seen.message.load(SeqCst) == number);
     };

@@ -36,6 +36,7 @@ const HEADERS: &[Header] = &[
         before: || "struct mgos_mqtt_conn;".into(),
         ..NONE
     },
+    Header { name: "mgos_mqtt_publish", includes: &["mgos_mqtt_error.h", "mgos_mqtt_event.h"], ..NONE },
     Header {
         name: "mgos_mqtt_options",
         includes: &["mgos_config.h", "mgos_mqtt_error.h", "mgos_mqtt_loop.h"],

@@ -135,7 +135,7 @@ impl Link {
     }
 
     fn publish(&mut self, qos: QoS, reserve_id: bool, payload: &[u8]) -> Result<u64, Code> {
-        let message = Publication { topic: "some/topic", payload, qos, retain: false, reserve_id };
+        let message = Publication { reserve_id, ..Publication::new("some/topic", payload, qos) };
         self.session.publish(&message).map(|accepted| accepted.token)
     }
 }

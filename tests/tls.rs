@@ -19,7 +19,7 @@ use tls_support::{Broker, Ca, Client, Folder, profile, self_signed};
 const HERE: &[&str] = &["localhost", "127.0.0.1"];
 
 fn message<'a>(topic: &'a str, payload: &'a [u8], qos: QoS) -> Publication<'a> {
-    Publication { topic, payload, qos, retain: false, reserve_id: false }
+    Publication::new(topic, payload, qos)
 }
 
 /// A broker with TLS, and the profile of a client that trusts it.

@@ -7,6 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::config::ConfigError;
 use crate::error::Code;
+use crate::time::Span;
 
 /// The longest sentence that is kept.
 const TEXT_MAX: usize = 255;
@@ -84,6 +85,11 @@ pub(super) fn value<T>(refused: T, body: impl FnOnce() -> Result<T, Code>) -> T 
     };
     set_call_error(code);
     value
+}
+
+/// A time given by C in milliseconds; negative is without limit.
+pub(super) fn timeout(ms: c_int) -> Option<Span> {
+    u64::try_from(ms).ok().map(Span::millis)
 }
 
 /// Bytes given by C. C passes NULL with length 0 for "nothing".

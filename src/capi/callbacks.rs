@@ -192,7 +192,7 @@ impl Callback for EventHandler {
                 self.packet(MG_EV_MQTT_DISCONNECT, mg_mqtt_message { len: 2, ..NO_MESSAGE });
             }
             Event::Close(_) => self.tell(MG_EV_CLOSE, ptr::null_mut()),
-            Event::Connecting | Event::ConnectResult { .. } | Event::Oversize { .. } => {}
+            Event::Connecting | Event::ConnectResult { .. } | Event::Oversize { .. } | Event::Outcome(_) => {}
         }
     }
 

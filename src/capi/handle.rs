@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use once_cell::sync::OnceCell;
 
+use super::boundary::timeout;
 use super::fork::{forks, watch_forks};
 use super::mgos_mongoose::{
     MG_F_CLOSE_IMMEDIATELY, MG_F_CONNECTING, MG_F_RESOLVING, MG_F_SEND_AND_CLOSE, mbuf, mg_connection, mg_mgr,
@@ -110,8 +111,7 @@ impl LoopHandle {
     }
 
     pub(super) fn poll(&self, timeout_ms: c_int) -> Result<(), Code> {
-        let timeout = u64::try_from(timeout_ms).ok().map(Span::millis);
-        self.driver().poll(timeout).map_err(drive_code)
+        self.driver().poll(timeout(timeout_ms)).map_err(drive_code)
     }
 
     /// Frees every connection of this loop and ends it.

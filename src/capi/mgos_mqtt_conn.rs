@@ -15,7 +15,7 @@
 
 use core::ffi::{c_char, c_int, c_void};
 
-use super::boundary::{status, text, value};
+use super::boundary::{status, text, timeout, value};
 use super::callbacks::{
     CONNECTION_KINDS, MgosHook, NcKeeper, Owner, SUBSCRIPTION_KINDS, UserData, event_handler, identity,
 };
@@ -29,7 +29,6 @@ use crate::client::{Conn, ConnectHook, ProfileSource};
 use crate::config::Settings;
 use crate::error::Code;
 use crate::session::Publication;
-use crate::time::Span;
 use crate::wire::{QoS, topic};
 use std::sync::Arc;
 
@@ -169,7 +168,7 @@ pub(super) fn wait_until_gone(conn: &Conn, timeout_ms: c_int) -> Result<(), Code
         return Ok(());
     }
     let driver = &conn.context().driver;
-    let deadline = u64::try_from(timeout_ms).ok().map(|ms| driver.now() + Span::millis(ms));
+    let deadline = timeout(timeout_ms).map(|timeout| driver.now() + timeout);
     let gone = driver.wait(deadline, &mut || conn.is_gone()).map_err(super::handle::drive_code)?;
     if gone || conn.is_gone() { Ok(()) } else { Err(Code::TimedOut) }
 }
@@ -391,7 +390,7 @@ pub(super) unsafe fn publish(
     // SAFETY: promised by the caller.
     let topic = unsafe { text(topic) }?;
     let qos = u8::try_from(qos).ok().and_then(|q| QoS::try_from(q).ok()).ok_or(Code::BadQos)?;
-    let message = Publication { topic, payload, qos, retain, reserve_id: true };
+    let message = Publication { retain, reserve_id: true, ..Publication::new(topic, payload, qos) };
     Ok(handle.conn()?.publish(message)?.packet_id)
 }
 

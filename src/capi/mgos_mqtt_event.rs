@@ -12,8 +12,10 @@ use super::callbacks::{UserData, identity, new_event_handler};
 use super::handle::Handle;
 use super::mgos_mqtt_conn::mgos_mqtt_conn;
 use super::mgos_mqtt_loop::mgos_mqtt_ud_free_fn_t;
+use super::mgos_mqtt_publish::{outcome_code, outcome_number};
 use crate::client::{Event, Kind};
 use crate::error::Code;
+use crate::session::{Completion, Outcome};
 use crate::wire::QoS;
 
 /// An event. Opaque.
@@ -43,6 +45,9 @@ pub const MGOS_MQTT_EV_UNSUBACK: u32 = 1 << 12;
 pub const MGOS_MQTT_EV_PUBACK: u32 = 1 << 7;
 /// A QoS 2 message was delivered exactly once.
 pub const MGOS_MQTT_EV_PUBCOMP: u32 = 1 << 10;
+/// How a publish ended; see mgos_mqtt_publish.h. Comes exactly once for each message that was accepted while
+/// the handler was there.
+pub const MGOS_MQTT_EV_OUTCOME: u32 = 1 << 15;
 /// A loop round, or the tick of an idle connection. Handlers that do not ask for it cost an idle device
 /// no wake-ups.
 pub const MGOS_MQTT_EV_POLL: u32 = 1 << 0;
@@ -58,6 +63,7 @@ const _: () = {
     assert!(MGOS_MQTT_EV_UNSUBACK == Kind::UnsubAck.bit());
     assert!(MGOS_MQTT_EV_PUBACK == Kind::PubAck.bit());
     assert!(MGOS_MQTT_EV_PUBCOMP == Kind::PubComp.bit());
+    assert!(MGOS_MQTT_EV_OUTCOME == Kind::Outcome.bit());
     assert!(MGOS_MQTT_EV_POLL == Kind::Poll.bit());
 };
 
@@ -70,6 +76,7 @@ const ALL_KINDS: u32 = MGOS_MQTT_EV_CONNECTING
     | MGOS_MQTT_EV_UNSUBACK
     | MGOS_MQTT_EV_PUBACK
     | MGOS_MQTT_EV_PUBCOMP
+    | MGOS_MQTT_EV_OUTCOME
     | MGOS_MQTT_EV_POLL;
 
 /// What a subscription can be told.
@@ -277,7 +284,7 @@ pub unsafe extern "C" fn mgos_mqtt_event_dup(ev: *const mgos_mqtt_event) -> bool
     unsafe { read(ev, false, |event| matches!(event, Event::Message(m) if m.dup).then_some(true)) }
 }
 
-/// The packet id of a message, SUBACK, UNSUBACK, PUBACK or PUBCOMP; 0 without one.
+/// The packet id of a message, SUBACK, UNSUBACK, PUBACK, PUBCOMP or OUTCOME; 0 without one.
 ///
 /// # Safety
 /// See mgos_mqtt_event_kind().
@@ -287,14 +294,15 @@ pub unsafe extern "C" fn mgos_mqtt_event_packet_id(ev: *const mgos_mqtt_event) -
         Event::Message(message) => Some(message.packet_id),
         Event::PubAck(ack, _) | Event::PubComp(ack, _) => Some(ack.packet_id),
         Event::SubAck { packet_id, .. } | Event::UnsubAck(packet_id) => Some(*packet_id),
+        Event::Outcome(ended) => Some(ended.packet_id),
         _ => None,
     };
     // SAFETY: promised by the caller.
     unsafe { read(ev, 0, get) }
 }
 
-/// The server's code as it sent it: of CONNACK for CONNECT_RESULT, of one filter for SUBACK. -1 if none
-/// came.
+/// The server's code as it sent it: of CONNACK for CONNECT_RESULT, of one filter for SUBACK, the reason of an OUTCOME that
+/// is a rejection. -1 if none came.
 ///
 /// # Safety
 /// See mgos_mqtt_event_kind().
@@ -303,13 +311,14 @@ pub unsafe extern "C" fn mgos_mqtt_event_code(ev: *const mgos_mqtt_event) -> c_i
     let get = |event: &Event<'_>| match event {
         Event::ConnectResult { connack, .. } => connack.map(c_int::from),
         Event::SubAck { codes, .. } => codes.first().map(|code| c_int::from(*code)),
+        Event::Outcome(Completion { outcome: Outcome::Rejected(reason), .. }) => Some(c_int::from(*reason)),
         _ => None,
     };
     // SAFETY: promised by the caller.
     unsafe { read(ev, -1, get) }
 }
 
-/// Why an attempt failed or a connection was closed: MGOS_MQTT_*; 0 for success and for other events. More,
+/// Why an attempt failed, a connection was closed, or a message did not arrive: MGOS_MQTT_*; 0 for success and for other events. More,
 /// with a sentence, is in mgos_mqtt_conn_last_error().
 ///
 /// # Safety
@@ -319,6 +328,36 @@ pub unsafe extern "C" fn mgos_mqtt_event_error(ev: *const mgos_mqtt_event) -> c_
     let get = |event: &Event<'_>| match event {
         Event::ConnectResult { error, .. } => Some(error.number()),
         Event::Close(report) => Some(report.code.number()),
+        Event::Outcome(ended) => Some(outcome_code(ended.outcome).number()),
+        _ => None,
+    };
+    // SAFETY: promised by the caller.
+    unsafe { read(ev, 0, get) }
+}
+
+/// The token of the message that ended, or that PUBACK or PUBCOMP is about; 0 without one.
+///
+/// # Safety
+/// See mgos_mqtt_event_kind().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_event_token(ev: *const mgos_mqtt_event) -> u64 {
+    let get = |event: &Event<'_>| match event {
+        Event::Outcome(ended) => Some(ended.token),
+        Event::PubAck(ack, _) | Event::PubComp(ack, _) => ack.token,
+        _ => None,
+    };
+    // SAFETY: promised by the caller.
+    unsafe { read(ev, 0, get) }
+}
+
+/// How the message ended: MGOS_MQTT_OUTCOME_* of mgos_mqtt_publish.h; 0 for other events.
+///
+/// # Safety
+/// See mgos_mqtt_event_kind().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_event_outcome(ev: *const mgos_mqtt_event) -> c_int {
+    let get = |event: &Event<'_>| match event {
+        Event::Outcome(ended) => Some(outcome_number(ended.outcome)),
         _ => None,
     };
     // SAFETY: promised by the caller.

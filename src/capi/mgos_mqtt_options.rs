@@ -114,6 +114,10 @@ pub struct mgos_mqtt_options {
     /// 1: talk to whoever answers, without looking at the certificate. For tests only: somebody in between can read
     /// and change everything, passwords included. A warning is logged at each connect. Turns TLS on.
     pub tls_insecure_skip_verification: c_int,
+
+    /// How many outcomes of publishes mgos_mqtt_conn_outcome() can still tell: default 1,024, -1 is none. Eight bytes
+    /// each, taken when there are so many.
+    pub outcome_history: c_int,
 }
 
 /// The first version of the structure ended before this field; anything shorter was never in a header.
@@ -347,6 +351,11 @@ fn settings(options: &mgos_mqtt_options) -> Result<Settings, Code> {
             0 => default.jitter_percent,
             -1 => 0,
             n => u8::try_from(n).ok().filter(|n| *n <= 100).ok_or(Code::BadArgument)?,
+        },
+        outcome_history: match options.outcome_history {
+            0 => default.outcome_history,
+            -1 => 0,
+            n => usize::try_from(n).map_err(|_| Code::BadArgument)?,
         },
         fail_back: span(options.fail_back_ms, default.fail_back)?,
         poll_tick: span(options.poll_tick_ms, default.poll_tick)?,

@@ -33,5 +33,6 @@ pub mod mgos_mqtt_error;
 pub mod mgos_mqtt_event;
 pub mod mgos_mqtt_loop;
 pub mod mgos_mqtt_options;
+pub mod mgos_mqtt_publish;
 pub mod mgos_mqtt_version;
 pub mod mgos_sys_config;

@@ -1,7 +1,7 @@
 //! What handlers are told.
 
 use crate::error::{Code, Phase};
-use crate::session::Acknowledged;
+use crate::session::{Acknowledged, Completion};
 use crate::wire::QoS;
 use std::net::SocketAddr;
 
@@ -80,6 +80,8 @@ pub enum Event<'a> {
     Disconnect(&'a Report),
     /// The connection was up and is closed.
     Close(&'a Report),
+    /// How a publish ended.
+    Outcome(Completion),
 }
 
 /// The kind of an event, for registrations that want only some.
@@ -102,6 +104,7 @@ pub enum Kind {
     UnsubAck,
     Disconnect,
     Close,
+    Outcome,
 }
 
 impl Kind {
@@ -130,6 +133,7 @@ impl Event<'_> {
             Event::UnsubAck(_) => Kind::UnsubAck,
             Event::Disconnect(_) => Kind::Disconnect,
             Event::Close(_) => Kind::Close,
+            Event::Outcome(_) => Kind::Outcome,
         }
     }
 }

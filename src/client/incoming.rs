@@ -201,6 +201,10 @@ impl Conn {
             };
             let handled = st.session.handled(verdict);
             self.settle(&mut st);
+            if st.outcomes.are_waiting() {
+                st = self.tell_outcomes(st);
+            }
+            let alive = alive && st.generation == generation && st.link.stream().is_some();
             if let Err(failure) = handled {
                 let report = st.failure_report(&failure);
                 return Consumed { st: self.link_down(st, turn, report), bytes: len, alive: false };

@@ -20,23 +20,35 @@ const QUIET: Span = Span::millis(1);
 impl Conn {
     /// Publishes. The QoS is lowered to the connection's maximum. What is accepted is sent, or will be as soon
     /// as the connection and the window allow.
-    pub fn publish(&self, mut message: Publication<'_>) -> Result<Accepted, Code> {
-        topic::valid_name_str(message.topic).map_err(|_| Code::BadTopic)?;
+    pub fn publish(&self, message: Publication<'_>) -> Result<Accepted, Code> {
         let mut st = self.usable()?;
-        message.qos = st.cap_qos(message.qos);
-        let accepted = match st.session.publish(&message) {
-            Ok(accepted) => accepted,
-            Err(code) => {
-                if self.context.log.wants(Level::Warn) {
-                    let text = format!("publish to {:?} refused: {code}", message.topic);
-                    self.note(&mut st, Level::Warn, text);
-                }
-                return Err(code);
-            }
-        };
-        self.settle(&mut st);
-        self.output_grew(&mut st);
+        let accepted = self.accept(&mut st, message)?;
+        self.set_off(&mut st);
         Ok(accepted)
+    }
+
+    /// Takes a message in; [`set_off`](Conn::set_off) follows.
+    pub(super) fn accept(&self, st: &mut State, mut message: Publication<'_>) -> Result<Accepted, Code> {
+        topic::valid_name_str(message.topic).map_err(|_| Code::BadTopic)?;
+        message.qos = st.cap_qos(message.qos);
+        let accepted = st.reserve_outcome().and_then(|()| st.session.publish(&message));
+        if let Err(code) = accepted
+            && self.context.log.wants(Level::Warn)
+        {
+            let text = format!("publish to {:?} refused: {code}", message.topic);
+            self.note(st, Level::Warn, text);
+        }
+        if message.expires.is_some() && accepted.is_ok() {
+            // The loop may be asleep until later.
+            self.schedule(st);
+        }
+        accepted
+    }
+
+    /// A message was accepted: sends what can be sent, and records what has ended.
+    pub(super) fn set_off(&self, st: &mut State) {
+        self.settle(st);
+        self.output_grew(st);
     }
 
     /// Subscribes: now if the connection is up, and after every CONNACK. The same filter with the same
@@ -174,18 +186,15 @@ impl Conn {
         st.wrote_early = Some(now);
         match st.flush(now) {
             // If the socket is full, the loop hears when it is not any more.
-            Flush::Done | Flush::Blocked => self.settle(st),
+            Flush::Done | Flush::Blocked => {
+                self.output_level.store(st.session.output().len(), Ordering::Relaxed);
+                self.settle(st);
+            }
             Flush::Failed(report) => {
                 st.broken_link = Some(report);
                 self.schedule(st);
             }
         }
-    }
-
-    /// Takes the outcomes that the session has to tell.
-    pub(super) fn settle(&self, st: &mut State) {
-        self.output_level.store(st.session.output().len(), Ordering::Relaxed);
-        while st.session.take_completion().is_some() {}
     }
 
     /// Logs a warning about this connection.

@@ -9,12 +9,14 @@
 //! |----------------|--------------------------------------------------------------|
 //! | `mod.rs`       | the connection and the calls that change its course          |
 //! | `messages.rs`  | the calls that send: publish, subscribe, raw packets         |
+//! | `outcomes.rs`  | how publishes ended: who is told, who waits, what is remembered |
 //! | `turn.rs`      | a turn of the loop, from start to end                        |
 //! | `attempt.rs`   | connecting: name, address, transport, CONNECT; and closing   |
 //! | `secure.rs`    | the TLS part of connecting                                   |
 //! | `incoming.rs`  | reading, and telling the handlers                            |
 //! | `handlers.rs`, `topics.rs` | who is told of what                              |
 //! | `reconnect.rs` | when to try again, and where                                 |
+//! | `wait.rs`      | waiting for something to become true                         |
 
 mod attempt;
 mod context;
@@ -23,10 +25,12 @@ mod handlers;
 mod incoming;
 mod log;
 mod messages;
+mod outcomes;
 pub mod reconnect;
 mod secure;
 mod topics;
 mod turn;
+mod wait;
 
 use std::any::Any;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -36,6 +40,7 @@ pub use context::Context;
 pub use event::{Event, Kind, Message, Report};
 pub use handlers::{Callback, Identity};
 pub use log::{Level, Sink};
+pub use outcomes::{Listener, OnTimeout, Words};
 
 use crate::config::{self, Profile, Resubscribe, Settings};
 use crate::driver::{Lookup, SourceId};
@@ -44,6 +49,7 @@ use crate::session::{Limits, OnSessionLoss, Overflow, Session};
 use crate::time::Time;
 use crate::transport::{Transport, tls};
 use handlers::{Called, Handlers};
+use outcomes::Outcomes;
 use reconnect::Reconnect;
 
 /// How long a closing connection waits for the server to close its side.
@@ -143,6 +149,7 @@ struct Closing {
 
 struct State {
     session: Session,
+    outcomes: Outcomes,
     handlers: Handlers,
     profiles: Vec<ProfileSource>,
     settings: Settings,
@@ -220,6 +227,7 @@ impl Conn {
             output_level: AtomicUsize::new(0),
             state: Mutex::new(State {
                 session,
+                outcomes: Outcomes::new(),
                 handlers: Handlers::new(),
                 profiles,
                 settings,
@@ -486,7 +494,7 @@ impl Conn {
     ) -> Result<(), Code> {
         let mut st = self.usable().inspect_err(|_| callback.disarm())?;
         st.handlers.add(identity, kinds, callback);
-        self.poll_wanted(&mut st);
+        self.handlers_changed(&mut st);
         Ok(())
     }
 
@@ -494,12 +502,13 @@ impl Conn {
     pub fn remove_handler(&self, identity: Identity) -> bool {
         let mut st = self.lock();
         let removed = st.handlers.remove(identity);
-        self.poll_wanted(&mut st);
+        self.handlers_changed(&mut st);
         drop(st);
         !removed.is_empty()
     }
 
-    fn poll_wanted(&self, st: &mut State) {
+    fn handlers_changed(&self, st: &mut State) {
+        st.outcomes.want(st.handlers.wants(Kind::Outcome));
         let wanted = st.handlers.wants(Kind::Poll) && !st.freed;
         if let Some(id) = self.source.get() {
             self.context.driver.set_every_round(*id, wanted);

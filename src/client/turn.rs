@@ -3,6 +3,7 @@
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::MutexGuard;
+use std::sync::atomic::Ordering;
 
 use super::event::{Event, Kind, Report};
 use super::handlers::{Called, Handlers};
@@ -57,6 +58,16 @@ impl Conn {
         } else {
             st = self.progress(st, turn);
         }
+        if st.outcomes.are_waiting() {
+            st = self.tell_outcomes(st);
+            // What was published there goes out now; what that ends is told in the next round.
+            if st.closing.is_none_or(|c| c.graceful) {
+                st = self.write(st, turn);
+            }
+            if st.outcomes.are_waiting() {
+                turn.again();
+            }
+        }
         st.in_turn = false;
         if st.freed {
             drop(st);
@@ -97,6 +108,8 @@ impl Conn {
     /// Timers of the application and of the policy.
     fn timers<'a>(&'a self, mut st: MutexGuard<'a, State>, turn: &mut Turn<'_>) -> MutexGuard<'a, State> {
         let now = turn.now;
+        st.session.expire(now);
+        self.settle(&mut st);
         if st.timer_at.is_some_and(|at| at <= now) {
             st.timer_at = None;
             st = self.tell(st, |h, called| h.connection(Kind::Timer, called), &Event::Timer);
@@ -155,6 +168,7 @@ impl Conn {
             Flush::Done | Flush::Blocked => match st.broken_link.take() {
                 Some(report) => report,
                 None => {
+                    self.output_level.store(st.session.output().len(), Ordering::Relaxed);
                     self.settle(&mut st);
                     return st;
                 }
@@ -275,9 +289,12 @@ impl Conn {
         if let Link::Open(mut transport) | Link::Draining { mut transport, .. } = link {
             transport.shutdown();
         }
-        self.connected.store(false, std::sync::atomic::Ordering::Release);
+        self.connected.store(false, Ordering::Release);
         st.session.abandon();
         self.settle(&mut st);
+        while st.outcomes.are_waiting() {
+            st = self.tell_outcomes(st);
+        }
         let removed = st.handlers.clear();
         let hook = st.hook.take();
         let owner = st.owner.take();
@@ -289,7 +306,7 @@ impl Conn {
         if let Some(id) = self.source.get() {
             self.context.driver.remove(*id);
         }
-        self.gone.store(true, std::sync::atomic::Ordering::Release);
+        self.gone.store(true, Ordering::Release);
         self.context.driver.notify();
         drop(owner);
     }
@@ -348,7 +365,8 @@ impl State {
         // and asks later whether there was one, which valgrind reports in every program that uses the library.
         const NEVER: Time = Time(u64::MAX);
         let at = |deadline: Option<Time>| deadline.unwrap_or(NEVER);
-        let next = at(link).min(at(tick)).min(at(self.timer_at)).min(at(self.fail_back_at));
+        let own = at(self.timer_at).min(at(self.fail_back_at)).min(at(self.session.expiry()));
+        let next = at(link).min(at(tick)).min(own);
         (next != NEVER).then_some(next)
     }
 }

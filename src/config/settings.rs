@@ -62,6 +62,8 @@ pub struct Settings {
     pub jitter_percent: u8,
     /// After how long on the backup server the primary one is tried again; zero is never.
     pub fail_back: Span,
+    /// How many outcomes of publishes can still be asked for.
+    pub outcome_history: usize,
     /// How often a connection with handlers gets a POLL event; zero is never.
     pub poll_tick: Span,
 }
@@ -77,6 +79,7 @@ impl Default for Settings {
             backoff: Backoff::Doubling,
             jitter_percent: 10,
             fail_back: Span::ZERO,
+            outcome_history: 1024,
             poll_tick: Span::secs(1),
         }
     }

@@ -325,9 +325,9 @@ impl Loop {
         Ok(result?)
     }
 
-    /// Inside a handler, or (in the condition of a wait) inside this very driver: to sleep for the
-    /// role here would be to wait for oneself.
-    fn is_busy_here(&self) -> bool {
+    /// Whether polling and waiting are refused here: inside a handler, or (in the condition of a wait) inside
+    /// this very driver. To sleep for the role here would be to wait for oneself.
+    pub fn is_busy_here(&self) -> bool {
         dispatch::in_dispatch() || self.is_driver_thread()
     }
 

@@ -132,6 +132,15 @@ impl From<Malformed> for Failure {
     }
 }
 
+/// Why a message was dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dropped {
+    /// It made room for a newer one.
+    Overflow,
+    /// QoS 0: the connection was lost before its last byte was handed to the kernel.
+    Link,
+}
+
 /// How an accepted publish ended. Each ends in exactly one of these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -141,12 +150,14 @@ pub enum Outcome {
     Sent,
     /// The server refused it, with this reason code.
     Rejected(u8),
-    /// Its time was over.
+    /// Its time was over before it was sent.
     Expired,
-    /// The overflow policy or the loss of the link (QoS 0) dropped it.
-    Dropped,
+    /// It was given up without the application's doing.
+    Dropped(Dropped),
     /// The application cancelled it.
     Cancelled,
+    /// The connection was freed first.
+    Abandoned,
     /// The server lost the session in which it was sent, and the policy says not to send it again.
     Lost,
 }
@@ -158,6 +169,8 @@ pub struct Completion {
     pub token: u64,
     /// Its packet id; 0 if it never had one.
     pub packet_id: u16,
+    /// What the caller gave with it.
+    pub cookie: u32,
     /// How it ended.
     pub outcome: Outcome,
 }

@@ -247,14 +247,14 @@ impl Session {
 
     /// The exchange of an outbox entry ended. Its slot stays until the event was handled.
     fn complete(&mut self, slot: u32, reason: u8, early: bool) -> Acknowledged {
-        let (token, packet_id) = {
+        let (token, packet_id, cookie) = {
             let entry = self.outbox.get(slot);
-            (entry.token, entry.packet_id)
+            (entry.token, entry.packet_id, entry.cookie)
         };
         self.outbox.unlink(slot);
         self.outbox.get_mut(slot).stage = Stage::Done;
         let outcome = if reason >= 0x80 { Outcome::Rejected(reason) } else { Outcome::Acked };
-        self.finish(token, packet_id, outcome);
+        self.finish(token, packet_id, cookie, outcome);
         self.told = Told::Acknowledged(slot);
         self.pump();
         Acknowledged { packet_id, token: Some(token), reason, early }

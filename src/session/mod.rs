@@ -30,13 +30,14 @@ mod raw;
 mod subscriptions;
 #[cfg(test)]
 mod tests;
+mod token;
 
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 
-pub use event::{Acknowledged, Completion, Event, Failure, Incoming, Outcome, Step};
+pub use event::{Acknowledged, Completion, Dropped, Event, Failure, Incoming, Outcome, Step};
 pub use output::Output;
-pub use publish::{Accepted, Publication};
+pub use publish::{Accepted, Known, Publication};
 pub use raw::RawAck;
 pub use subscriptions::SubscribeResult;
 
@@ -159,7 +160,10 @@ pub struct Session {
     told: Told,
     /// DISCONNECT follows the acknowledgement of the message that is being handled.
     good_bye_due: bool,
-    last_token: u64,
+    /// The first moment at which some waiting message may be over its time.
+    next_expiry: Option<Time>,
+    /// Messages accepted so far.
+    accepted: u64,
     /// QoS 0 publishes whose bytes are not written yet: where they end, and whose they are.
     unsent: VecDeque<Unsent>,
     completions: VecDeque<Completion>,
@@ -170,6 +174,7 @@ struct Unsent {
     end: u64,
     token: u64,
     packet_id: u16,
+    cookie: u32,
 }
 
 impl Session {
@@ -191,7 +196,8 @@ impl Session {
             connack_by: None,
             told: Told::Nothing,
             good_bye_due: false,
-            last_token: 0,
+            next_expiry: None,
+            accepted: 0,
             unsent: VecDeque::new(),
             completions: VecDeque::new(),
         }
@@ -271,8 +277,9 @@ impl Session {
         }
         self.outbox.ground();
         while let Some(unsent) = self.unsent.pop_front() {
-            let outcome = if unsent.end <= taken { Outcome::Sent } else { Outcome::Dropped };
-            self.finish(unsent.token, unsent.packet_id, outcome);
+            let lost = Outcome::Dropped(Dropped::Link);
+            let outcome = if unsent.end <= taken { Outcome::Sent } else { lost };
+            self.finish(unsent.token, unsent.packet_id, unsent.cookie, outcome);
         }
         self.ids.retain(|purpose| matches!(purpose, Use::Publish(_)));
         self.subscriptions.disconnected();
@@ -361,11 +368,16 @@ impl Session {
         self.keep_alive.wrote(now, taken);
         while let Some(unsent) = self.unsent.front().copied().filter(|u| u.end <= taken) {
             self.unsent.pop_front();
-            self.finish(unsent.token, unsent.packet_id, Outcome::Sent);
+            self.finish(unsent.token, unsent.packet_id, unsent.cookie, Outcome::Sent);
         }
         if self.outbox.waiting() > 0 {
             self.pump();
         }
+    }
+
+    /// The completion that [`take_completion`](Session::take_completion) would return after `n` others.
+    pub fn completion(&self, n: usize) -> Option<Completion> {
+        self.completions.get(n).copied()
     }
 
     /// How the next publish ended. Each accepted publish comes by here exactly once.
@@ -373,11 +385,11 @@ impl Session {
         self.completions.pop_front()
     }
 
-    fn finish(&mut self, token: u64, packet_id: u16, outcome: Outcome) {
+    fn finish(&mut self, token: u64, packet_id: u16, cookie: u32, outcome: Outcome) {
         if packet_id != 0 {
             self.ids.release(packet_id);
         }
-        self.completions.push_back(Completion { token, packet_id, outcome });
+        self.completions.push_back(Completion { token, packet_id, cookie, outcome });
     }
 
     // -- subscriptions --------------------------------------------------------------------------

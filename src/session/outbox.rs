@@ -7,7 +7,10 @@
 
 use alloc::vec::Vec;
 
+use super::publish::Publication;
+use super::token;
 use crate::error::Code;
+use crate::time::Time;
 use crate::wire::QoS;
 
 /// The end of a list, and "no slot".
@@ -32,7 +35,12 @@ pub(crate) enum Stage {
 /// One message.
 #[derive(Debug)]
 pub(crate) struct Entry {
+    /// 0 in a slot that is free.
     pub(crate) token: u64,
+    /// What the caller gave with it.
+    pub(crate) cookie: u32,
+    /// It is not sent for the first time from then on.
+    pub(crate) expires: Option<Time>,
     /// 0 until one is reserved or the message is sent.
     pub(crate) packet_id: u16,
     pub(crate) qos: QoS,
@@ -154,22 +162,40 @@ impl Outbox {
         &mut self.slots[slot as usize]
     }
 
+    /// The slot of a message that is waiting or in flight.
+    pub(crate) fn find(&self, token: u64) -> Option<u32> {
+        let slot = token::slot(token);
+        let entry = self.slots.get(slot as usize)?;
+        (entry.token == token && entry.stage != Stage::Done).then_some(slot)
+    }
+
+    /// Whether the message waits, and nothing of it was handed to the connection since the server could have
+    /// seen it last.
+    pub(crate) fn is_unsent(&self, slot: u32) -> bool {
+        let entry = self.get(slot);
+        entry.queue == Queue::Waiting && entry.never_left()
+    }
+
+    /// The token of the message that was accepted first. Both lists are in the order of acceptance, and the
+    /// flight is older.
+    pub(crate) fn oldest(&self) -> Option<u64> {
+        let head = if self.flight.head != NIL { self.flight.head } else { self.waiting.head };
+        (head != NIL).then(|| self.get(head).token)
+    }
+
     /// The first message of the waiting list.
     pub(crate) fn first_waiting(&self) -> Option<u32> {
         (self.waiting.head != NIL).then_some(self.waiting.head)
     }
 
-    /// Copies a message in and puts it at the end of `queue`. Nothing is changed when memory runs out.
-    pub(crate) fn push(
-        &mut self,
-        queue: Queue,
-        token: u64,
-        topic: &str,
-        payload: &[u8],
-        qos: QoS,
-        retain: bool,
-    ) -> Result<u32, Code> {
+    /// Copies a message in and puts it at the end of `queue`. `number` counts the accepted messages. Nothing is
+    /// changed when memory runs out.
+    pub(crate) fn push(&mut self, queue: Queue, number: u64, message: &Publication<'_>) -> Result<u32, Code> {
+        let (topic, payload) = (message.topic, message.payload);
         let size = topic.len() + payload.len();
+        if self.free == NIL && self.slots.len() >= token::NO_SLOT as usize {
+            return Err(Code::QueueFull);
+        }
         let mut body = self.pool.pop().unwrap_or_default();
         if body.try_reserve(size).is_err() || (self.free == NIL && self.slots.try_reserve(1).is_err()) {
             self.recycle(body);
@@ -177,11 +203,14 @@ impl Outbox {
         }
         body.extend_from_slice(topic.as_bytes());
         body.extend_from_slice(payload);
+        let slot = if self.free == NIL { self.slots.len() as u32 } else { self.free };
         let entry = Entry {
-            token,
+            token: token::of(number, slot),
+            cookie: message.cookie,
+            expires: message.expires,
             packet_id: 0,
-            qos,
-            retain,
+            qos: message.qos,
+            retain: message.retain,
             dup: false,
             stage: Stage::Publish,
             sent_end: 0,
@@ -194,15 +223,12 @@ impl Outbox {
         };
         self.bytes += size;
         self.payload_bytes += payload.len();
-        let slot = if self.free == NIL {
+        if self.free == NIL {
             self.slots.push(entry);
-            (self.slots.len() - 1) as u32
         } else {
-            let slot = self.free;
             self.free = self.slots[slot as usize].next;
             self.slots[slot as usize] = entry;
-            slot
-        };
+        }
         self.append(queue, slot);
         Ok(slot)
     }
@@ -243,6 +269,7 @@ impl Outbox {
         let free = self.free;
         let entry = self.get_mut(slot);
         entry.next = free;
+        entry.token = 0;
         let body = core::mem::take(&mut entry.body);
         let payload = body.len() - usize::from(core::mem::take(&mut entry.topic_len));
         self.bytes -= body.len();

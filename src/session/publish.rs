@@ -3,8 +3,9 @@
 use super::ids::Use;
 use super::outbox::{Queue, Stage};
 use super::subscriptions::encode_code;
-use super::{OnSessionLoss, Outcome, Overflow, Session, State, Unsent};
+use super::{Dropped, OnSessionLoss, Outcome, Overflow, Session, State, Unsent, token};
 use crate::error::Code;
+use crate::time::Time;
 use crate::wire::{self, PacketType, Properties, QoS};
 
 /// With this many unwritten bytes no further queued message is encoded: what waits, waits once, not
@@ -25,6 +26,28 @@ pub struct Publication<'a> {
     /// Give it a packet id now, whatever its QoS, and hold that id until the outcome. Otherwise it gets
     /// one when it is sent.
     pub reserve_id: bool,
+    /// If it was not sent by then, it is given up.
+    pub expires: Option<Time>,
+    /// Told with its outcome; of no meaning here.
+    pub cookie: u32,
+}
+
+impl<'a> Publication<'a> {
+    /// A message that gets its packet id when it is sent, never expires, and is not retained.
+    pub const fn new(topic: &'a str, payload: &'a [u8], qos: QoS) -> Self {
+        Publication { topic, payload, qos, retain: false, reserve_id: false, expires: None, cookie: 0 }
+    }
+}
+
+/// What the session knows of a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Known {
+    /// The message waits, or is on its way.
+    Outstanding,
+    /// It has its outcome.
+    Ended,
+    /// No message has or had this token.
+    Never,
 }
 
 /// A publish that was accepted.
@@ -40,8 +63,7 @@ impl Session {
     /// Accepts a message: it is sent now, or as soon as it may be. On an error nothing was accepted.
     pub fn publish(&mut self, message: &Publication<'_>) -> Result<Accepted, Code> {
         // Room for its outcome is made now, so that reporting it later cannot fail.
-        let outstanding = self.outbox.len() + self.unsent.len();
-        self.completions.try_reserve(outstanding + 1).map_err(|_| Code::NoMemory)?;
+        self.completions.try_reserve(self.outstanding() + 1).map_err(|_| Code::NoMemory)?;
         match message.qos {
             QoS::AtMostOnce => self.publish_once(message),
             _ => self.publish_tracked(message),
@@ -69,9 +91,10 @@ impl Session {
             self.ids.release(packet_id);
             return Err(encode_code(error));
         }
-        self.last_token += 1;
-        self.unsent.push_back(Unsent { end: self.out.end(), token: self.last_token, packet_id });
-        Ok(Accepted { token: self.last_token, packet_id })
+        self.accepted += 1;
+        let token = token::of(self.accepted, token::NO_SLOT);
+        self.unsent.push_back(Unsent { end: self.out.end(), token, packet_id, cookie: message.cookie });
+        Ok(Accepted { token, packet_id })
     }
 
     fn publish_tracked(&mut self, message: &Publication<'_>) -> Result<Accepted, Code> {
@@ -84,10 +107,8 @@ impl Session {
             && self.out.len() < PUMP_UP_TO;
         self.make_room(size, now)?;
 
-        let token = self.last_token + 1;
         let queue = if now { Queue::Flight } else { Queue::Waiting };
-        let slot =
-            self.outbox.push(queue, token, message.topic, message.payload, message.qos, message.retain)?;
+        let slot = self.outbox.push(queue, self.accepted + 1, message)?;
         if (message.reserve_id || now)
             && let Err(code) = self.assign_id(slot)
         {
@@ -108,13 +129,17 @@ impl Session {
             }
             self.outbox.get_mut(slot).sent_end = self.out.end();
         }
-        self.last_token = token;
-        let packet_id = self.outbox.get(slot).packet_id;
+        self.accepted += 1;
+        let entry = self.outbox.get(slot);
+        let accepted = Accepted { token: entry.token, packet_id: entry.packet_id };
         if !now {
+            if let Some(at) = message.expires {
+                self.expire_at(at);
+            }
             // Normally nothing can go, or it would have gone; but what memory stopped may go on now.
             self.pump();
         }
-        Ok(Accepted { token, packet_id })
+        Ok(accepted)
     }
 
     /// Undoes an acceptance that could not be completed.
@@ -190,7 +215,7 @@ impl Session {
             next = self.outbox.next(slot);
             if self.outbox.get(slot).never_left() {
                 victims -= 1;
-                self.end(slot, Outcome::Dropped);
+                self.end(slot, Outcome::Dropped(Dropped::Overflow));
             }
         }
         Ok(())
@@ -198,13 +223,13 @@ impl Session {
 
     /// Ends a message that is in a list.
     fn end(&mut self, slot: u32, outcome: Outcome) {
-        let (token, packet_id) = {
+        let (token, packet_id, cookie) = {
             let entry = self.outbox.get(slot);
-            (entry.token, entry.packet_id)
+            (entry.token, entry.packet_id, entry.cookie)
         };
         self.outbox.unlink(slot);
         self.outbox.discard(slot);
-        self.finish(token, packet_id, outcome);
+        self.finish(token, packet_id, cookie, outcome);
     }
 
     /// Sends what waits, as far as the window and the output buffer allow.
@@ -266,7 +291,81 @@ impl Session {
     pub fn abandon(&mut self) {
         self.closed();
         while let Some(slot) = self.outbox.first_waiting() {
-            self.end(slot, Outcome::Cancelled);
+            self.end(slot, Outcome::Abandoned);
         }
+    }
+
+    // -- one message, and all of them -----------------------------------------------------------
+
+    /// What is known of a message by its token alone.
+    pub fn look_up(&self, token: u64) -> Known {
+        let number = token::number(token);
+        if number == 0 || number > self.accepted {
+            return Known::Never;
+        }
+        let unsent = || self.unsent.binary_search_by_key(&token, |unsent| unsent.token).is_ok();
+        if self.outbox.find(token).is_some() || (token::slot(token) == token::NO_SLOT && unsent()) {
+            Known::Outstanding
+        } else {
+            Known::Ended
+        }
+    }
+
+    /// Gives up a message that is not on its way yet. [`Code::AlreadySent`] for one that is: only its outcome
+    /// ends it.
+    pub fn cancel(&mut self, token: u64) -> Result<(), Code> {
+        match (self.look_up(token), self.outbox.find(token)) {
+            (Known::Outstanding, Some(slot)) if self.outbox.is_unsent(slot) => {
+                self.end(slot, Outcome::Cancelled);
+                Ok(())
+            }
+            (Known::Outstanding, _) => Err(Code::AlreadySent),
+            (Known::Ended | Known::Never, _) => Err(Code::NotFound),
+        }
+    }
+
+    /// How many messages were accepted so far.
+    pub const fn accepted(&self) -> u64 {
+        self.accepted
+    }
+
+    /// Whether the first `n` accepted messages have their outcomes.
+    pub fn all_ended(&self, n: u64) -> bool {
+        let ended = |oldest: Option<u64>| oldest.is_none_or(|token| token::number(token) > n);
+        ended(self.outbox.oldest()) && ended(self.unsent.front().map(|unsent| unsent.token))
+    }
+
+    /// Messages without an outcome.
+    pub fn outstanding(&self) -> usize {
+        self.outbox.len() + self.unsent.len()
+    }
+
+    /// When [`expire`](Session::expire) has something to do.
+    pub const fn expiry(&self) -> Option<Time> {
+        self.next_expiry
+    }
+
+    /// Gives up what waits longer than it may.
+    pub fn expire(&mut self, now: Time) {
+        if self.next_expiry.is_none_or(|at| at > now) {
+            return;
+        }
+        self.next_expiry = None;
+        let mut next = self.outbox.first_waiting();
+        while let Some(slot) = next {
+            next = self.outbox.next(slot);
+            if !self.outbox.is_unsent(slot) {
+                continue;
+            }
+            match self.outbox.get(slot).expires {
+                Some(at) if at <= now => self.end(slot, Outcome::Expired),
+                Some(at) => self.expire_at(at),
+                None => {}
+            }
+        }
+    }
+
+    fn expire_at(&mut self, at: Time) {
+        self.next_expiry = Some(self.next_expiry.map_or(at, |next| next.min(at)));
     }
 }

@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 #include <mgos_json.h>
+#include <mgos_mqtt_publish.h>
 #include <mgos_mqtt_version.h>
 #include "peer.h"
 
@@ -213,6 +214,24 @@ static void null_for_connections(struct client *client) {
   NULLS(mgos_mqtt_conn_unsubscribe, c, "t", NULL, NULL);
 }
 
+static void null_for_publishing(struct mgos_mqtt_conn *c) {
+  struct mgos_mqtt_publication message;
+  memset(&message, 0, sizeof(message));
+  message.size = sizeof(message);
+  NULLS(mgos_mqtt_conn_publish, NULL, &message, NULL);
+  NULLS(mgos_mqtt_conn_publish, c, NULL, NULL);
+  NULLS(mgos_mqtt_conn_publish, c, &message, NULL);
+  NULLS(mgos_mqtt_conn_publish_wait, NULL, &message, 0, MGOS_MQTT_KEEP, NULL);
+  NULLS(mgos_mqtt_conn_publish_wait, c, NULL, 0, MGOS_MQTT_KEEP, NULL);
+  NULLS(mgos_mqtt_conn_publish_wait, c, &message, 0, MGOS_MQTT_KEEP, NULL);
+  NULLS(mgos_mqtt_conn_wait, NULL, 1, 0);
+  NULLS(mgos_mqtt_conn_outcome, NULL, 1);
+  NULLS(mgos_mqtt_conn_token, NULL, 1);
+  NULLS(mgos_mqtt_conn_cancel, NULL, 1);
+  NULLS(mgos_mqtt_conn_flush, NULL, 0);
+  NO_POINTERS(mgos_mqtt_outcome_name);
+}
+
 static void null_for_the_global_connection(void) {
   struct mg_str dangling = MG_MK_STR_N(NULL, 3);
   NO_POINTERS(mgos_mqtt_init);
@@ -322,6 +341,8 @@ static void null_for_loops_and_events(void) {
   HOLDS(mgos_mqtt_event_code, mgos_mqtt_event_code(NULL) == -1);
   HOLDS(mgos_mqtt_event_error, mgos_mqtt_event_error(NULL) == 0);
   HOLDS(mgos_mqtt_event_session_present, !mgos_mqtt_event_session_present(NULL));
+  HOLDS(mgos_mqtt_event_token, mgos_mqtt_event_token(NULL) == 0);
+  HOLDS(mgos_mqtt_event_outcome, mgos_mqtt_event_outcome(NULL) == 0);
   NO_POINTERS(mgos_mqtt_last_error);
   HOLDS(mgos_mqtt_last_error_text, mgos_mqtt_last_error_text(NULL, 10) == 0 || mgos_mqtt_last_error() != 0);
   HOLDS(mgos_mqtt_strerror, mgos_mqtt_strerror(12345) != NULL);
@@ -424,6 +445,7 @@ static void null_everywhere(void **state) {
   client_up(client);
   wrong = 0;
   null_for_connections(client);
+  null_for_publishing(client->c);
   null_for_the_global_connection();
   null_for_mongoose(client);
   null_for_loops_and_events();

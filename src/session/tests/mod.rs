@@ -174,13 +174,13 @@ impl Rig {
     }
 
     pub(super) fn publish(&mut self, qos: QoS, topic: &str, payload: &[u8]) -> Result<Accepted, Code> {
-        let message = Publication { topic, payload, qos, retain: false, reserve_id: false };
+        let message = Publication::new(topic, payload, qos);
         self.s.publish(&message)
     }
 
     /// Publishes with a packet id held from now on, as the Mongoose OS face does.
     pub(super) fn reserve(&mut self, qos: QoS, topic: &str) -> Result<Accepted, Code> {
-        let message = Publication { topic, payload: b"x", qos, retain: false, reserve_id: true };
+        let message = Publication { reserve_id: true, ..Publication::new(topic, b"x", qos) };
         self.s.publish(&message)
     }
 

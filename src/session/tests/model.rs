@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use proptest::prelude::*;
 
-use super::super::{OnSessionLoss, Overflow};
+use super::super::{Dropped, Known, OnSessionLoss, Overflow, token};
 use super::*;
 
 #[derive(Clone, Debug)]
@@ -14,7 +14,13 @@ enum Do {
         qos: u8,
         reserve: bool,
         size: usize,
+        /// Seconds from the start.
+        expires: Option<u64>,
     },
+    /// Cancels one of the last messages.
+    Cancel(u64),
+    /// Seconds pass.
+    Pass(u64),
     /// The kernel takes some bytes.
     Write(usize),
     /// The server reads everything it was sent, and answers it.
@@ -30,7 +36,10 @@ enum Do {
 
 fn step() -> impl Strategy<Value = Do> {
     prop_oneof![
-        8 => (0..3_u8, any::<bool>(), 0..60_usize).prop_map(|(qos, reserve, size)| Do::Publish { qos, reserve, size }),
+        8 => (0..3_u8, any::<bool>(), 0..60_usize, prop::option::of(0..10_u64))
+            .prop_map(|(qos, reserve, size, expires)| Do::Publish { qos, reserve, size, expires }),
+        2 => (0..10_u64).prop_map(Do::Cancel),
+        1 => (0..3_u64).prop_map(Do::Pass),
         5 => (1..200_usize).prop_map(Do::Write),
         3 => Just(Do::Serve),
         3 => (0..8_usize).prop_map(Do::ServeOne),
@@ -100,8 +109,8 @@ struct World {
     server: Server,
     /// Bytes on the way to the server.
     wire: Vec<u8>,
-    /// Accepted and not ended: token to QoS.
-    open: BTreeMap<u64, QoS>,
+    /// Accepted and not ended: number to QoS and token.
+    open: BTreeMap<u64, (QoS, u64)>,
     ended: BTreeMap<u64, (QoS, Outcome)>,
     /// The order of acceptance, QoS 1 and 2.
     accepted: Vec<u64>,
@@ -155,18 +164,21 @@ impl World {
 
     fn collect(&mut self) {
         while let Some(completion) = self.rig.s.take_completion() {
-            let qos = self.open.remove(&completion.token).expect("an outcome for something open, once");
-            self.ended.insert(completion.token, (qos, completion.outcome));
-            let n = completion.token;
+            let n = token::number(completion.token);
+            let (qos, token) = self.open.remove(&n).expect("an outcome for something open, once");
+            assert_eq!((token, completion.cookie), (completion.token, n as u32));
+            assert_eq!(self.rig.s.look_up(token), Known::Ended);
+            self.ended.insert(n, (qos, completion.outcome));
             let delivered = self.server.delivered.get(&n).copied().unwrap_or(0);
             match completion.outcome {
                 Outcome::Sent => assert_eq!((qos, delivered), (Q0, 1)),
                 Outcome::Acked => assert!(qos != Q0 && delivered >= 1),
-                Outcome::Dropped if qos == Q0 => assert_eq!(delivered, 0),
-                Outcome::Dropped => assert_eq!(delivered, 0, "dropped after it was sent"),
+                Outcome::Dropped(Dropped::Link) => assert!(qos == Q0 && delivered == 0),
+                Outcome::Dropped(Dropped::Overflow) => assert_eq!(delivered, 0, "dropped after it was sent"),
                 Outcome::Lost => assert!(self.lost_session && delivered >= 1),
-                Outcome::Cancelled => {}
-                other => panic!("{other:?}"),
+                Outcome::Cancelled | Outcome::Expired => assert!(qos != Q0 && delivered == 0),
+                Outcome::Abandoned => {}
+                Outcome::Rejected(_) => panic!("nobody rejects"),
             }
         }
     }
@@ -188,27 +200,47 @@ fn run(program: &[Do], limits: Limits) {
     };
     for step in program {
         match *step {
-            Do::Publish { qos, reserve, size } => {
+            Do::Publish { qos, reserve, size, expires } => {
                 let qos = QoS::from_bits(qos).unwrap();
                 let mut payload = world.next.to_be_bytes().to_vec();
                 payload.resize(8 + size, b'.');
-                let message =
-                    Publication { topic: "t", payload: &payload, qos, retain: false, reserve_id: reserve };
+                let message = Publication {
+                    reserve_id: reserve,
+                    expires: expires.map(|at| Time::ZERO + Span::secs(at)),
+                    cookie: world.next as u32,
+                    ..Publication::new("t", &payload, qos)
+                };
                 let accepted = world.rig.s.publish(&message);
-                // The token is the payload: both count what was accepted.
+                // Its number is the payload: both count what was accepted.
                 if let Ok(accepted) = accepted {
-                    assert_eq!(accepted.token, world.next);
-                    world.next += 1;
-                    world.open.insert(accepted.token, qos);
+                    assert_eq!(token::number(accepted.token), world.next);
+                    world.open.insert(world.next, (qos, accepted.token));
                     if qos != Q0 {
-                        world.accepted.push(accepted.token);
+                        world.accepted.push(world.next);
                     }
+                    world.next += 1;
                     if reserve {
                         assert_eq!(world.rig.s.token_of(accepted.packet_id), Some(accepted.token));
                     }
                 }
                 world.collect();
                 assert!(max_queue == 0 || world.rig.s.queue_len() <= max_queue);
+            }
+            Do::Cancel(back) => {
+                let asked = world.next.checked_sub(back).and_then(|n| world.open.get(&n)).copied();
+                if let Some((_, token)) = asked {
+                    assert_eq!(world.rig.s.look_up(token), Known::Outstanding);
+                    let cancelled = world.rig.s.cancel(token);
+                    let still = world.rig.s.look_up(token) == Known::Outstanding;
+                    assert_eq!(cancelled, if still { Err(Code::AlreadySent) } else { Ok(()) });
+                }
+                world.collect();
+            }
+            Do::Pass(seconds) => {
+                world.rig.pass(Span::secs(seconds));
+                world.rig.s.expire(world.rig.now);
+                assert!(world.rig.s.expiry().is_none_or(|at| at > world.rig.now));
+                world.collect();
             }
             Do::Write(n) => world.write(n),
             Do::Serve => {
@@ -228,7 +260,7 @@ fn run(program: &[Do], limits: Limits) {
             Do::Disconnect => world.rig.s.disconnect(),
         }
         assert!(world.rig.s.in_flight() <= usize::from(world.rig.s.limits().window));
-        let tracked = world.open.values().filter(|qos| **qos != Q0).count();
+        let tracked = world.open.values().filter(|(qos, _)| *qos != Q0).count();
         assert_eq!(tracked, world.rig.s.queue_len());
     }
     // Let it all end: then every message has an outcome, without abandoning anything.
@@ -248,7 +280,8 @@ fn run(program: &[Do], limits: Limits) {
             assert!(delivered <= 1, "{token} delivered {delivered} times");
         }
         if *qos != Q0 && refuse && !report {
-            assert_eq!(*outcome, Outcome::Acked, "{token}");
+            let given_up = matches!(outcome, Outcome::Cancelled | Outcome::Expired);
+            assert!(given_up || *outcome == Outcome::Acked, "{token}");
         }
     }
     // First deliveries come in the order of acceptance.

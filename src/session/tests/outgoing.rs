@@ -1,6 +1,6 @@
 //! Publishing: QoS 0, 1 and 2, the window, and what happens to it all when the link breaks.
 
-use super::super::OnSessionLoss;
+use super::super::{Dropped, OnSessionLoss};
 use super::*;
 
 #[test]
@@ -26,7 +26,7 @@ fn each_qos_ends_in_its_own_way() {
 #[test]
 fn the_retain_flag_is_kept_over_a_redelivery() {
     let mut rig = Rig::connected();
-    let message = Publication { topic: "t", payload: b"x", qos: Q1, retain: true, reserve_id: false };
+    let message = Publication { retain: true, ..Publication::new("t", b"x", Q1) };
     rig.s.publish(&message).unwrap();
     assert_eq!(rig.sent(), ["PUBLISH1 RETAIN #1 t=x"]);
     assert_eq!(rig.again(true), ["PUBLISH1 DUP RETAIN #1 t=x"]);
@@ -282,7 +282,7 @@ fn qos_0_is_sent_when_its_last_byte_is_taken_and_dropped_otherwise() {
     rig.down();
     let completion = rig.s.take_completion().unwrap();
     assert_eq!((completion.token, completion.packet_id), (b.token, 1));
-    assert_eq!(completion.outcome, Outcome::Dropped);
+    assert_eq!(completion.outcome, Outcome::Dropped(Dropped::Link));
     assert_eq!(rig.s.token_of(1), None);
     assert_eq!(rig.publish(Q0, "c", b""), Err(Code::NotConnected));
     assert_eq!(rig.up(true), Vec::<String>::new());
@@ -297,7 +297,7 @@ fn abandon_ends_everything_once() {
     rig.feed(&pubrec(2));
     assert_eq!(rig.outcomes(), [(zero, Outcome::Sent)]);
     rig.s.abandon();
-    let expected: Vec<_> = tokens.iter().map(|t| (*t, Outcome::Cancelled)).collect();
+    let expected: Vec<_> = tokens.iter().map(|t| (*t, Outcome::Abandoned)).collect();
     assert_eq!(rig.outcomes(), expected);
     rig.s.abandon();
     assert_eq!(rig.outcomes(), []);

@@ -1,6 +1,6 @@
 //! Limits of the outgoing queue, in messages and in bytes, and what gives way.
 
-use super::super::Overflow;
+use super::super::{Dropped, Known, Overflow};
 use super::*;
 
 fn limits(max_queue: usize, overflow: Overflow) -> Limits {
@@ -33,11 +33,11 @@ fn drop_oldest_touches_only_what_never_left() {
     let b = rig.must(Q1, "b");
     let c = rig.must(Q1, "c");
     rig.must(Q1, "d");
-    assert_eq!(rig.outcomes(), [(b, Outcome::Dropped)]);
+    assert_eq!(rig.outcomes(), [(b, Outcome::Dropped(Dropped::Overflow))]);
     // Grounded again, the one that flew still is not touched.
     rig.down();
     rig.must(Q1, "e");
-    assert_eq!(rig.outcomes(), [(c, Outcome::Dropped)]);
+    assert_eq!(rig.outcomes(), [(c, Outcome::Dropped(Dropped::Overflow))]);
     assert_eq!(rig.up(true), ["PUBREL #1"]);
     rig.feed(&pubcomp(1));
     assert_eq!(rig.sent(), ["PUBLISH1 #2 d=d"]);
@@ -63,7 +63,7 @@ fn a_half_written_message_may_be_dropped() {
     assert_eq!(rig.publish(Q1, "b", b""), Err(Code::QueueFull));
     rig.down();
     rig.must(Q1, "b");
-    assert_eq!(rig.outcomes(), [(half, Outcome::Dropped)]);
+    assert_eq!(rig.outcomes(), [(half, Outcome::Dropped(Dropped::Overflow))]);
     assert_eq!(rig.up(true), ["PUBLISH1 #2 b=b"]);
 }
 
@@ -71,10 +71,11 @@ fn a_half_written_message_may_be_dropped() {
 fn a_dropped_message_gives_its_id_back() {
     let mut rig = Rig::new(limits(1, Overflow::DropOldest));
     assert_eq!(rig.reserve(Q1, "a").unwrap().packet_id, 1);
-    assert_eq!(rig.reserve(Q1, "b").unwrap().packet_id, 2);
+    let b = rig.reserve(Q1, "b").unwrap();
+    assert_eq!(b.packet_id, 2);
     let completion = rig.s.take_completion().unwrap();
-    assert_eq!((completion.packet_id, completion.outcome), (1, Outcome::Dropped));
-    assert_eq!((rig.s.token_of(1), rig.s.token_of(2)), (None, Some(2)));
+    assert_eq!((completion.packet_id, completion.outcome), (1, Outcome::Dropped(Dropped::Overflow)));
+    assert_eq!((rig.s.token_of(1), rig.s.token_of(2)), (None, Some(b.token)));
 }
 
 #[test]
@@ -87,10 +88,10 @@ fn bytes_are_limited_too() {
     assert_eq!(rig.publish(Q1, "t", b""), Err(Code::QueueFull));
 
     let mut rig = Rig::new(Limits { overflow: Overflow::DropOldest, ..limits.clone() });
-    rig.publish(Q1, "a", &[b'x'; 49]).unwrap();
+    let a = rig.publish(Q1, "a", &[b'x'; 49]).unwrap().token;
     rig.publish(Q1, "b", &[b'x'; 19]).unwrap();
     rig.publish(Q1, "c", &[b'x'; 60]).unwrap();
-    assert_eq!(rig.outcomes(), [(1, Outcome::Dropped)]);
+    assert_eq!(rig.outcomes(), [(a, Outcome::Dropped(Dropped::Overflow))]);
     // Too large for the limit at all: nobody has to go for it.
     assert_eq!(rig.publish(Q1, "d", &[b'x'; 100]), Err(Code::TooLarge));
     assert_eq!(rig.outcomes(), []);
@@ -155,8 +156,63 @@ fn a_packet_that_cannot_exist() {
     for qos in [Q0, Q1, Q2] {
         assert_eq!(rig.publish(qos, &long, b""), Err(Code::TooLarge));
     }
-    rig.publish(Q1, &long[1..], b"").unwrap();
+    let token = rig.publish(Q1, &long[1..], b"").unwrap().token;
     assert_eq!(rig.sent().len(), 1);
     assert_eq!(rig.again(true).len(), 1);
-    assert_eq!(rig.feed(&puback(1)), [format!("PUBACK #1 token 1 {}", &long[1..])]);
+    assert_eq!(rig.feed(&puback(1)), [format!("PUBACK #1 token {token} {}", &long[1..])]);
+}
+
+#[test]
+fn what_is_not_on_its_way_can_be_cancelled() {
+    let mut rig = Rig::connected_with(Limits { window: 1, ..Limits::default() });
+    let zero = rig.must(Q0, "zero");
+    let flying = rig.must(Q1, "flying");
+    let waiting = rig.reserve(Q2, "waiting").unwrap();
+    for token in [zero, flying] {
+        assert_eq!(rig.s.look_up(token), Known::Outstanding);
+        assert_eq!(rig.s.cancel(token), Err(Code::AlreadySent));
+    }
+    assert_eq!(rig.s.cancel(waiting.token), Ok(()));
+    assert_eq!(rig.outcomes(), [(waiting.token, Outcome::Cancelled)]);
+    assert_eq!(rig.s.cancel(waiting.token), Err(Code::NotFound));
+    assert_eq!((rig.s.look_up(waiting.token), rig.s.token_of(waiting.packet_id)), (Known::Ended, None));
+    assert!(!rig.s.all_ended(1));
+    assert_eq!(rig.sent(), ["PUBLISH0 zero=zero", "PUBLISH1 #1 flying=flying"]);
+    assert!(rig.s.all_ended(1) && !rig.s.all_ended(2));
+    rig.feed(&puback(1));
+    assert_eq!(rig.outcomes(), [(zero, Outcome::Sent), (flying, Outcome::Acked)]);
+    assert!(rig.s.all_ended(3));
+
+    // The slot is used again; the old name does not name the new message.
+    let next = rig.must(Q1, "next");
+    assert_eq!((rig.s.look_up(flying), rig.s.look_up(next)), (Known::Ended, Known::Outstanding));
+    for token in [0, 1, next + (1 << 24), u64::MAX] {
+        assert_eq!((rig.s.look_up(token), rig.s.cancel(token)), (Known::Never, Err(Code::NotFound)));
+    }
+}
+
+#[test]
+fn what_waits_too_long_expires_and_what_is_on_its_way_does_not() {
+    let mut rig = Rig::new(Limits::default());
+    let at = |secs| Some(Time::ZERO + Span::secs(secs));
+    let publish = |rig: &mut Rig, topic, secs| {
+        rig.s.publish(&Publication { expires: at(secs), ..Publication::new(topic, b"", Q1) }).unwrap().token
+    };
+    let (a, b, c) = (publish(&mut rig, "a", 30), publish(&mut rig, "b", 10), publish(&mut rig, "c", 20));
+    assert_eq!(rig.s.expiry(), at(10));
+    rig.s.expire(Time(9_999_999));
+    assert_eq!(rig.outcomes(), []);
+    rig.s.expire(Time::ZERO + Span::secs(10));
+    assert_eq!(rig.outcomes(), [(b, Outcome::Expired)]);
+    assert_eq!(rig.s.expiry(), at(20));
+    rig.up(true);
+    assert_eq!(rig.sent(), [""; 0]);
+    // Sent, so that time is no matter any more, not even when they have to be sent again.
+    rig.down();
+    rig.s.expire(Time::ZERO + Span::secs(100));
+    assert_eq!((rig.outcomes(), rig.s.expiry()), (vec![], None));
+    rig.up(true);
+    rig.feed(&puback(1));
+    rig.feed(&puback(2));
+    assert_eq!(rig.outcomes(), [(a, Outcome::Acked), (c, Outcome::Acked)]);
 }

@@ -1,0 +1,358 @@
+//! How publishes ended: who is told, who waits, and what is remembered.
+//!
+//! The session ends each accepted publish exactly once. From there its completion goes three ways: into the
+//! history, to those who wait for it, both at once and under the lock; and to its listener and the handlers
+//! of [`Event::Outcome`], in the next turn of the loop and without the lock.
+
+use std::cell::Cell;
+use std::collections::VecDeque;
+use std::sync::MutexGuard;
+use std::sync::atomic::AtomicPtr;
+
+use super::event::{Event, Kind};
+use super::{Conn, State};
+use crate::error::Code;
+use crate::session::{Dropped, Known, Outcome, Publication};
+use crate::time::Span;
+
+/// What a listener has for itself: pointers that are only passed on.
+pub type Words = [*mut (); 3];
+
+/// Is told how one publish ended: exactly once, on the thread that drives the loop, with no lock held. It is
+/// plain data, so that a publish with a listener allocates no more than one without.
+pub struct Listener {
+    tell: fn(&Conn, &Event<'_>, Words),
+    words: [AtomicPtr<()>; 3],
+}
+
+impl Listener {
+    /// A function and what it is given.
+    pub fn new(tell: fn(&Conn, &Event<'_>, Words), words: Words) -> Listener {
+        Listener { tell, words: words.map(AtomicPtr::new) }
+    }
+
+    fn call(self, conn: &Conn, event: &Event<'_>) {
+        (self.tell)(conn, event, self.words.map(AtomicPtr::into_inner));
+    }
+}
+
+/// What becomes of a message whose outcome was waited for in vain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnTimeout {
+    /// It stays accepted, and is sent when that is possible.
+    Keep,
+    /// It is cancelled, unless it is on its way already.
+    Cancel,
+}
+
+/// An outcome in eight bytes: the number of the message, then how it ended.
+#[derive(Clone, Copy)]
+struct Ended(u64);
+
+/// The part of a token that says which message it is, in its place.
+const NUMBER: u64 = !0 << 24;
+
+impl Ended {
+    fn new(token: u64, outcome: Outcome) -> Ended {
+        let (kind, more) = match outcome {
+            Outcome::Acked => (0, 0),
+            Outcome::Sent => (1, 0),
+            Outcome::Rejected(reason) => (2, reason),
+            Outcome::Expired => (3, 0),
+            Outcome::Dropped(Dropped::Overflow) => (4, 0),
+            Outcome::Dropped(Dropped::Link) => (5, 0),
+            Outcome::Cancelled => (6, 0),
+            Outcome::Abandoned => (7, 0),
+            Outcome::Lost => (8, 0),
+        };
+        Ended(token & NUMBER | kind << 8 | u64::from(more))
+    }
+
+    fn is_of(self, token: u64) -> bool {
+        (self.0 ^ token) & NUMBER == 0
+    }
+
+    fn outcome(self) -> Outcome {
+        match self.0 >> 8 & 0xff {
+            0 => Outcome::Acked,
+            1 => Outcome::Sent,
+            2 => Outcome::Rejected(self.0 as u8),
+            3 => Outcome::Expired,
+            4 => Outcome::Dropped(Dropped::Overflow),
+            5 => Outcome::Dropped(Dropped::Link),
+            6 => Outcome::Cancelled,
+            7 => Outcome::Abandoned,
+            _ => Outcome::Lost,
+        }
+    }
+}
+
+/// A place for a listener.
+enum Place {
+    /// The next free place; [`NO_PLACE`] after the last.
+    Free(u32),
+    Taken(Listener),
+}
+
+const NO_PLACE: u32 = u32::MAX;
+
+/// A thread that waits for an outcome.
+struct Waiter {
+    ticket: u64,
+    token: u64,
+    outcome: Option<Outcome>,
+}
+
+/// What a connection keeps about its publishes beside the session.
+pub(super) struct Outcomes {
+    /// The cookie of a message is the place of its listener, plus one.
+    listeners: Vec<Place>,
+    free: u32,
+    history: VecDeque<Ended>,
+    waiters: Vec<Waiter>,
+    last_ticket: u64,
+    /// So many of the session's completions are recorded here already, and still to be told.
+    to_be_told: usize,
+    /// Some handler of the connection wants all of them.
+    wanted: bool,
+}
+
+impl Outcomes {
+    pub(super) fn new() -> Outcomes {
+        Outcomes {
+            listeners: Vec::new(),
+            free: NO_PLACE,
+            history: VecDeque::new(),
+            waiters: Vec::new(),
+            last_ticket: 0,
+            to_be_told: 0,
+            wanted: false,
+        }
+    }
+
+    pub(super) fn want(&mut self, wanted: bool) {
+        self.wanted = wanted;
+    }
+
+    /// Whether [`Conn::tell_outcomes`] has something to do.
+    pub(super) fn are_waiting(&self) -> bool {
+        self.to_be_told > 0
+    }
+
+    /// Makes room, so that an outcome can be recorded without memory.
+    fn reserve(&mut self, outstanding: usize, limit: usize) -> Result<(), Code> {
+        let more = (outstanding + 1).min(limit.saturating_sub(self.history.len()));
+        self.history.try_reserve(more).map_err(|_| Code::NoMemory)
+    }
+
+    fn add_listener(&mut self, listener: Listener) -> Result<u32, Code> {
+        if self.free == NO_PLACE {
+            self.listeners.try_reserve(1).map_err(|_| Code::NoMemory)?;
+            self.listeners.push(Place::Taken(listener));
+            return Ok(self.listeners.len() as u32);
+        }
+        let at = self.free;
+        let place = &mut self.listeners[at as usize];
+        if let Place::Free(next) = std::mem::replace(place, Place::Taken(listener)) {
+            self.free = next;
+        }
+        Ok(at + 1)
+    }
+
+    fn take_listener(&mut self, cookie: u32) -> Option<Listener> {
+        let at = cookie.checked_sub(1)?;
+        match std::mem::replace(&mut self.listeners[at as usize], Place::Free(self.free)) {
+            Place::Taken(listener) => {
+                self.free = at;
+                Some(listener)
+            }
+            Place::Free(_) => None,
+        }
+    }
+
+    fn record(&mut self, token: u64, outcome: Outcome, limit: usize) {
+        if limit > 0 {
+            while self.history.len() >= limit {
+                self.history.pop_front();
+            }
+            self.history.push_back(Ended::new(token, outcome));
+        }
+        for waiter in self.waiters.iter_mut().filter(|waiter| waiter.token == token) {
+            waiter.outcome = Some(outcome);
+        }
+    }
+
+    fn remembered(&self, token: u64) -> Option<Outcome> {
+        self.history.iter().rev().find(|ended| ended.is_of(token)).map(|ended| ended.outcome())
+    }
+
+    fn add_waiter(&mut self, token: u64, outcome: Option<Outcome>) -> u64 {
+        self.last_ticket += 1;
+        self.waiters.push(Waiter { ticket: self.last_ticket, token, outcome });
+        self.last_ticket
+    }
+}
+
+impl Conn {
+    /// As [`publish`](Conn::publish), and `listener` is told how it ended. On an error it is not called.
+    /// `token` is set before the listener can be called, on whatever thread.
+    pub fn publish_with(
+        &self,
+        message: Publication<'_>,
+        listener: Option<Listener>,
+        token: &Cell<u64>,
+    ) -> Result<(), Code> {
+        let mut st = self.usable()?;
+        self.accept_with(&mut st, message, listener, token)?;
+        self.set_off(&mut st);
+        Ok(())
+    }
+
+    fn accept_with(
+        &self,
+        st: &mut State,
+        message: Publication<'_>,
+        listener: Option<Listener>,
+        token: &Cell<u64>,
+    ) -> Result<(), Code> {
+        let cookie = listener.map_or(Ok(0), |listener| st.outcomes.add_listener(listener))?;
+        let accepted = self.accept(st, Publication { cookie, ..message }).inspect_err(|_| {
+            st.outcomes.take_listener(cookie);
+        })?;
+        token.set(accepted.token);
+        Ok(())
+    }
+
+    /// Publishes and waits for the outcome, at most `timeout` (`None`: without limit). `on_timeout` says what
+    /// becomes of the message when the time is over. `token` is set if the message was accepted, whatever
+    /// comes then.
+    pub fn publish_wait(
+        &self,
+        message: Publication<'_>,
+        listener: Option<Listener>,
+        timeout: Option<Span>,
+        on_timeout: OnTimeout,
+        token: &Cell<u64>,
+    ) -> Result<Outcome, Code> {
+        if self.context.driver.is_busy_here() {
+            return Err(Code::Busy);
+        }
+        let mut st = self.usable()?;
+        st.outcomes.waiters.try_reserve(1).map_err(|_| Code::NoMemory)?;
+        self.accept_with(&mut st, message, listener, token)?;
+        // Before it is set off: its outcome may be there when that returns.
+        let ticket = st.outcomes.add_waiter(token.get(), None);
+        self.set_off(&mut st);
+        drop(st);
+        let outcome = self.wait_for_ticket(ticket, timeout);
+        match (outcome, on_timeout) {
+            (Err(Code::TimedOut), OnTimeout::Cancel) => self.cancel(token.get()).and(outcome).or(outcome),
+            _ => outcome,
+        }
+    }
+
+    /// Waits until a message has its outcome.
+    pub fn wait_outcome(&self, token: u64, timeout: Option<Span>) -> Result<Outcome, Code> {
+        if self.context.driver.is_busy_here() {
+            return Err(Code::Busy);
+        }
+        let mut st = self.usable()?;
+        st.outcomes.waiters.try_reserve(1).map_err(|_| Code::NoMemory)?;
+        let outcome = st.outcome(token)?;
+        let ticket = st.outcomes.add_waiter(token, outcome);
+        drop(st);
+        self.wait_for_ticket(ticket, timeout)
+    }
+
+    fn wait_for_ticket(&self, ticket: u64, timeout: Option<Span>) -> Result<Outcome, Code> {
+        let mine = |waiter: &Waiter| waiter.ticket == ticket;
+        let outcome =
+            self.wait_for(timeout, |st| st.outcomes.waiters.iter().find(|w| mine(w)).and_then(|w| w.outcome));
+        self.lock().outcomes.waiters.retain(|waiter| !mine(waiter));
+        outcome
+    }
+
+    /// How a message ended; `None` as long as it did not. [`Code::Forgotten`] if that is too long ago,
+    /// [`Code::NotFound`] if there never was such a token.
+    pub fn outcome(&self, token: u64) -> Result<Option<Outcome>, Code> {
+        self.usable()?.outcome(token)
+    }
+
+    /// Gives a message up that is not on its way yet: its outcome is [`Outcome::Cancelled`]. Otherwise
+    /// [`Code::AlreadySent`], or [`Code::NotFound`] when it has its outcome already.
+    pub fn cancel(&self, token: u64) -> Result<(), Code> {
+        let mut st = self.usable()?;
+        st.session.cancel(token)?;
+        self.settle(&mut st);
+        Ok(())
+    }
+
+    /// Waits until every message that was accepted before has its outcome.
+    pub fn wait_all(&self, timeout: Option<Span>) -> Result<(), Code> {
+        if self.context.driver.is_busy_here() {
+            return Err(Code::Busy);
+        }
+        let accepted = self.usable()?.session.accepted();
+        self.wait_for(timeout, |st| st.session.all_ended(accepted).then_some(()))
+    }
+
+    /// The token of an outstanding message by its packet id.
+    pub fn token_of(&self, packet_id: u16) -> Result<u64, Code> {
+        self.usable()?.session.token_of(packet_id).ok_or(Code::NotFound)
+    }
+
+    /// Records the outcomes that the session has to tell.
+    pub(super) fn settle(&self, st: &mut State) {
+        let state = &mut *st;
+        let limit = state.settings.outcome_history;
+        let mut any = false;
+        while let Some(ended) = state.session.completion(state.outcomes.to_be_told) {
+            any = true;
+            state.outcomes.record(ended.token, ended.outcome, limit);
+            if state.outcomes.to_be_told == 0 && ended.cookie == 0 && !state.outcomes.wanted {
+                state.session.take_completion();
+            } else {
+                state.outcomes.to_be_told += 1;
+            }
+        }
+        if any && !st.in_turn {
+            // A turn tells, and notifies at its end.
+            self.context.driver.notify();
+            if st.outcomes.are_waiting() {
+                self.schedule(st);
+            }
+        }
+    }
+
+    /// Tells the listeners, and the handlers of [`Event::Outcome`].
+    pub(super) fn tell_outcomes<'a>(&'a self, mut st: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        // Those that the callbacks bring about come in the next turn.
+        for _ in 0..st.outcomes.to_be_told {
+            let Some(ended) = st.session.take_completion() else { break };
+            st.outcomes.to_be_told -= 1;
+            let event = Event::Outcome(ended);
+            if let Some(listener) = st.outcomes.take_listener(ended.cookie) {
+                drop(st);
+                listener.call(self, &event);
+                st = self.lock();
+            }
+            st = self.tell(st, |h, called| h.connection(Kind::Outcome, called), &event);
+        }
+        st
+    }
+}
+
+impl State {
+    fn outcome(&self, token: u64) -> Result<Option<Outcome>, Code> {
+        match self.session.look_up(token) {
+            Known::Outstanding => Ok(None),
+            Known::Ended => self.outcomes.remembered(token).map(Some).ok_or(Code::Forgotten),
+            Known::Never => Err(Code::NotFound),
+        }
+    }
+
+    /// Makes room for the outcome of one more message.
+    pub(super) fn reserve_outcome(&mut self) -> Result<(), Code> {
+        self.outcomes.reserve(self.session.outstanding(), self.settings.outcome_history)
+    }
+}

@@ -1,0 +1,37 @@
+//! Waiting for something to become true of a connection.
+
+use super::{Conn, State};
+use crate::driver::DriveError;
+use crate::error::Code;
+use crate::time::Span;
+
+impl Conn {
+    /// Waits until `look` finds what it looks for in the state, at most `timeout` (`None`: without limit;
+    /// zero: only looks). The calling thread drives the loop meanwhile if nobody else does.
+    ///
+    /// Whoever makes it true outside a turn has to [`notify`](crate::driver::Loop::notify); a turn does it at
+    /// its end. [`Code::TimedOut`] when the time is over, [`Code::Busy`] inside a handler,
+    /// [`Code::Incomplete`] when the connection or its loop ends meanwhile.
+    pub(super) fn wait_for<T>(
+        &self,
+        timeout: Option<Span>,
+        mut look: impl FnMut(&mut State) -> Option<T>,
+    ) -> Result<T, Code> {
+        let driver = &self.context.driver;
+        let by = timeout.map(|timeout| driver.now() + timeout);
+        let mut found = None;
+        let mut done = || {
+            found = match self.usable() {
+                Ok(mut st) => look(&mut st).map(Ok),
+                Err(code) => Some(Err(code)),
+            };
+            found.is_some()
+        };
+        match driver.wait(by, &mut done) {
+            Ok(_) => found.unwrap_or(Err(Code::TimedOut)),
+            Err(DriveError::Busy) => Err(Code::Busy),
+            Err(DriveError::Closed) => Err(Code::Incomplete),
+            Err(DriveError::Io(_) | DriveError::NoResources) => Err(Code::NoResources),
+        }
+    }
+}
