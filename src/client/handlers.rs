@@ -159,7 +159,7 @@ impl Handlers {
     }
 
     /// Collects the subscribers whose filter matches `topic` and who want events of this kind.
-    pub(crate) fn matching(&self, topic: &str, kind: Kind, called: &mut Called) {
+    pub(crate) fn matching(&self, topic: &[u8], kind: Kind, called: &mut Called) {
         self.subscriptions.matching(topic, |all| collect(all, kind, called));
         newest_first(called);
     }

@@ -37,7 +37,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 pub use context::Context;
-pub use event::{Event, Kind, Message, Report};
+pub use event::{Event, Kind, Message, Report, TopicName};
 pub use handlers::{Callback, Identity};
 pub use log::{Level, Sink};
 pub use outcomes::{Listener, OnTimeout, Words};
@@ -197,7 +197,7 @@ struct State {
     wrote_early: Option<Time>,
     called: Called,
     /// A buffer for the topic of an acknowledged message.
-    acked_topic: String,
+    acked_topic: Vec<u8>,
     log: Vec<(Level, String)>,
     random: u64,
     /// A panic was caught: this connection is closed for good.
@@ -257,7 +257,7 @@ impl Conn {
                 in_turn: false,
                 wrote_early: None,
                 called: Called::new(),
-                acked_topic: String::new(),
+                acked_topic: Vec::new(),
                 log: Vec::new(),
                 random: seed(),
                 broken: false,

@@ -64,7 +64,12 @@ impl Entry {
     pub(crate) fn topic(&self) -> &str {
         // The body was built from a &str; should that ever be untrue, no topic is better than a
         // panic.
-        core::str::from_utf8(&self.body[..usize::from(self.topic_len)]).unwrap_or_default()
+        core::str::from_utf8(self.topic_bytes()).unwrap_or_default()
+    }
+
+    /// The topic name, without another look at whether it is UTF-8.
+    pub(crate) fn topic_bytes(&self) -> &[u8] {
+        &self.body[..usize::from(self.topic_len)]
     }
 
     /// The server may know it: its last byte was handed to the kernel, on an earlier connection or on
