@@ -1,7 +1,7 @@
 # The front door. Everything behind it can be called directly: cargo, cmake --preset, scripts/.
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help demo test test-brokers bench bench-check bench-record headers abi-update clean
+.PHONY: help demo test test-brokers sim bench bench-check bench-record headers coverage-doc mutants abi-update clean
 
 help: ## what there is
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -38,14 +38,25 @@ bench-record: ## record what bench-check compares with, after a meant change
 	@benches/build.sh build/bench
 	@$(BENCH) record
 
+sim: ## a million faults in virtual time; SEED=n shows one run, SEED=bugs what deliberate bugs it finds
+	@scripts/setup.sh build
+	@scripts/sim.sh $(SEED)
+
 headers: ## write include/*.h anew from src/capi/
 	@MGOS_MQTT_UPDATE_HEADERS=1 cargo test --locked --quiet --test headers checked_in
+
+coverage-doc: ## write docs/coverage.md anew from the marks at the tests
+	@MGOS_MQTT_UPDATE_COVERAGE=1 cargo test --locked --quiet --test coverage
 
 abi-update: headers ## record exported names and types under abi/, after a meant change
 	@scripts/setup.sh build test
 	@cmake --preset release
 	@cmake --build --preset release --target mgos_mqtt_cargo
 	@scripts/abi.sh update build/release/lib
+
+mutants: ## change the source in places and see whether a test notices; SHARD=k/n for another part of it
+	@scripts/setup.sh build test
+	@scripts/mutants.sh $(SHARD)
 
 clean: ## remove everything that was built
 	rm -rf build target

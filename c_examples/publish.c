@@ -3,6 +3,8 @@
  *   cc publish.c $(pkg-config --cflags --libs mgos_mqtt) -o publish
  *   ./publish 127.0.0.1:1883
  *
+ * proves: NM-45
+ *
  * Expected output:
  *   connected
  *   accepted as packet <id>

@@ -4,6 +4,8 @@
  *   cc tls.c $(pkg-config --cflags --libs mgos_mqtt) -o tls
  *   ./tls 127.0.0.1:8883 ca.pem other-ca.pem
  *
+ * proves: NM-45
+ *
  * Expected output:
  *   connected
  *   the server has the message

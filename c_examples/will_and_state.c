@@ -5,6 +5,8 @@
  *   cc will_and_state.c $(pkg-config --cflags --libs mgos_mqtt) -o will_and_state
  *   ./will_and_state 127.0.0.1:1883
  *
+ * proves: NM-34 NM-45
+ *
  * Expected output:
  *   the device connects
  *     state: online

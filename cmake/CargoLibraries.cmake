@@ -6,6 +6,9 @@
 
 # Compared with rustc's own list by the test package.native_libs.
 set(MGOS_MQTT_NATIVE_LIBS -lgcc_s -lutil -lrt -lpthread -lm -ldl -lc)
+if(MGOS_MQTT_PSK)
+  list(PREPEND MGOS_MQTT_NATIVE_LIBS -lssl -lcrypto)
+endif()
 
 if(CMAKE_CROSSCOMPILING AND NOT MGOS_MQTT_RUST_TARGET)
   message(FATAL_ERROR "This is a cross build: set MGOS_MQTT_RUST_TARGET to Rust's name of the target, e.g. "

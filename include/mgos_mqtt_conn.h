@@ -31,6 +31,21 @@
 #include "mgos_sys_config.h"
 
 /**
+ * QoS 0: sent once; may be lost.
+ */
+#define MGOS_MQTT_AT_MOST_ONCE 0
+
+/**
+ * QoS 1: sent until the server has acknowledged it; may arrive twice.
+ */
+#define MGOS_MQTT_AT_LEAST_ONCE 1
+
+/**
+ * QoS 2: arrives, and not twice.
+ */
+#define MGOS_MQTT_EXACTLY_ONCE 2
+
+/**
  * A connection. Opaque.
  */
 struct mgos_mqtt_conn;

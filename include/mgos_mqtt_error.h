@@ -82,6 +82,10 @@ enum mgos_mqtt_error {
   MGOS_MQTT_ALREADY_SENT = -1029,
   /* the message was not sent in the time given */
   MGOS_MQTT_EXPIRED = -1030,
+  /* too late: the message came on a connection that has ended */
+  MGOS_MQTT_STALE = -1036,
+  /* the receive queue had no room for a message that must not be lost */
+  MGOS_MQTT_RECEIVE_FULL = -1037,
   /* the server's name cannot be resolved */
   MGOS_MQTT_DNS_FAILED = -1101,
   /* the name service did not answer in time */
@@ -171,7 +175,15 @@ enum mgos_mqtt_error {
   /* the private key is missing, or does not belong to the certificate */
   MGOS_MQTT_TLS_BAD_KEY = -1206,
   /* a cipher suite of the configuration is not known */
-  MGOS_MQTT_TLS_BAD_SUITE = -1207
+  MGOS_MQTT_TLS_BAD_SUITE = -1207,
+  /* the server has another key for the identity of the pre-shared key */
+  MGOS_MQTT_TLS_BAD_PSK = -1208,
+  /* the server does not know the identity of the pre-shared key */
+  MGOS_MQTT_TLS_PSK_IDENTITY = -1209,
+  /* the server's certificate was revoked */
+  MGOS_MQTT_TLS_REVOKED = -1210,
+  /* the server has none of the pinned public keys */
+  MGOS_MQTT_TLS_PIN = -1211
 };
 
 struct mgos_mqtt_conn;

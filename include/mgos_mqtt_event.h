@@ -47,6 +47,12 @@ struct mgos_mqtt_conn;
 #define MGOS_MQTT_EV_OVERSIZE (1 << 6)
 
 /**
+ * A message was refused too often (see mgos_mqtt_msg_refuse()) and is acknowledged now: mgos_mqtt_event_code() is the
+ * last reason, everything else is as for MESSAGE. For connection handlers.
+ */
+#define MGOS_MQTT_EV_SET_ASIDE (1 << 17)
+
+/**
  * The server answered a subscription: mgos_mqtt_event_code() is the granted QoS, or 0x80 and above.
  */
 #define MGOS_MQTT_EV_SUBACK (1 << 11)
@@ -73,10 +79,26 @@ struct mgos_mqtt_conn;
 #define MGOS_MQTT_EV_OUTCOME (1 << 15)
 
 /**
+ * A certificate ends within `tls_expiry_days` of the options: mgos_mqtt_event_days() tells in how many days,
+ * mgos_mqtt_event_certificate() whose it is. Comes when the connection is up, and once a day while it stays so.
+ */
+#define MGOS_MQTT_EV_TLS_EXPIRY (1 << 16)
+
+/**
  * A loop round, or the tick of an idle connection. Handlers that do not ask for it cost an idle device
  * no wake-ups.
  */
 #define MGOS_MQTT_EV_POLL (1 << 0)
+
+/**
+ * mgos_mqtt_event_certificate(): it is this client's.
+ */
+#define MGOS_MQTT_CERTIFICATE_CLIENT 1
+
+/**
+ * mgos_mqtt_event_certificate(): it is the server's.
+ */
+#define MGOS_MQTT_CERTIFICATE_SERVER 2
 
 /**
  * An event. Opaque.
@@ -188,6 +210,23 @@ bool mgos_mqtt_event_retain(const struct mgos_mqtt_event *ev);
 bool mgos_mqtt_event_dup(const struct mgos_mqtt_event *ev);
 
 /**
+ * The size of a message's payload as the server sent it. It is more than the payload's length if the message was over
+ * the receive limit and only its beginning is delivered, see `oversize_keep` in mgos_mqtt_options.h; it was
+ * acknowledged all the same, or will be. 0 without one.
+ *
+ * The caller's part: See mgos_mqtt_event_kind().
+ */
+size_t mgos_mqtt_event_size(const struct mgos_mqtt_event *ev);
+
+/**
+ * 1 for a message that was not refused before, and one more each time it is delivered again for that; see
+ * mgos_mqtt_msg_refuse(). 0 without one.
+ *
+ * The caller's part: See mgos_mqtt_event_kind().
+ */
+int mgos_mqtt_event_attempt(const struct mgos_mqtt_event *ev);
+
+/**
  * The packet id of a message, SUBACK, UNSUBACK, PUBACK, PUBCOMP or OUTCOME; 0 without one.
  *
  * The caller's part: See mgos_mqtt_event_kind().
@@ -196,15 +235,15 @@ uint16_t mgos_mqtt_event_packet_id(const struct mgos_mqtt_event *ev);
 
 /**
  * The server's code as it sent it: of CONNACK for CONNECT_RESULT, of one filter for SUBACK, the reason of an OUTCOME that
- * is a rejection. -1 if none came.
+ * is a rejection. The handler's reason of SET_ASIDE. -1 if none came.
  *
  * The caller's part: See mgos_mqtt_event_kind().
  */
 int mgos_mqtt_event_code(const struct mgos_mqtt_event *ev);
 
 /**
- * Why an attempt failed, a connection was closed, or a message did not arrive: MGOS_MQTT_*; 0 for success and for other events. More,
- * with a sentence, is in mgos_mqtt_conn_last_error().
+ * Why an attempt failed, a connection was closed, a message did not arrive or a call had no answer: MGOS_MQTT_*; 0 for
+ * success and for other events. More, with a sentence, is in mgos_mqtt_conn_last_error().
  *
  * The caller's part: See mgos_mqtt_event_kind().
  */
@@ -230,6 +269,21 @@ int mgos_mqtt_event_outcome(const struct mgos_mqtt_event *ev);
  * The caller's part: See mgos_mqtt_event_kind().
  */
 bool mgos_mqtt_event_session_present(const struct mgos_mqtt_event *ev);
+
+/**
+ * Whose certificate a TLS_EXPIRY is about: MGOS_MQTT_CERTIFICATE_CLIENT or _SERVER; 0 for other events.
+ *
+ * The caller's part: See mgos_mqtt_event_kind().
+ */
+int mgos_mqtt_event_certificate(const struct mgos_mqtt_event *ev);
+
+/**
+ * In how many whole days the certificate of a TLS_EXPIRY ends: 0 on its last day, negative after it; 0 for other
+ * events.
+ *
+ * The caller's part: See mgos_mqtt_event_kind().
+ */
+int mgos_mqtt_event_days(const struct mgos_mqtt_event *ev);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -5,7 +5,7 @@
  * mgos_mqtt_conn_create(); NULL means it wherever a loop is asked for. A loop is driven in one of three
  * ways, which may change at any time, on the same handle:
  *
- * 1. by your own code, with mgos_mqtt_loop_poll();
+ * 1. by your own code, with mgos_mqtt_loop_poll() or mgos_mqtt_loop_run();
  * 2. by a foreign event loop (epoll, libuv, GLib): watch mgos_mqtt_loop_fd() for reading, wake up after
  *    mgos_mqtt_loop_timeout() milliseconds, and call mgos_mqtt_loop_process() for either;
  * 3. by a thread of its own, with mgos_mqtt_loop_start().
@@ -16,6 +16,7 @@
  * | callback                     | may call                                | must not                  |
  * |------------------------------|-----------------------------------------|---------------------------|
  * | event and message handlers   | everything, also free any connection    | poll or wait: BUSY        |
+ * | the end of a call, a result  | everything, also free any connection    | poll or wait: BUSY        |
  * | connect hook                 | everything                              | poll or wait: BUSY        |
  * | log function                 | everything                              | poll or wait: BUSY        |
  * | user-data destructor         | everything but its own connection       | poll or wait: BUSY        |
@@ -102,6 +103,25 @@ int mgos_mqtt_loop_free(struct mgos_mqtt_loop *loop_);
  * The caller's part: `loop_` is NULL (the default loop) or a living loop.
  */
 int mgos_mqtt_loop_poll(struct mgos_mqtt_loop *loop_, int timeout_ms);
+
+/**
+ * Drives the loop until mgos_mqtt_loop_break(): all that a program has to do whose work is done in handlers. If the
+ * loop has a thread of its own or another thread polls it, this one sleeps meanwhile. Any number of threads may.
+ *
+ * Returns 0 after mgos_mqtt_loop_break(), MGOS_MQTT_BUSY inside a callback, MGOS_MQTT_INCOMPLETE if the loop is
+ * freed meanwhile, MGOS_MQTT_NO_RESOURCES if the system refuses to wait.
+ *
+ * The caller's part: `loop_` is NULL (the default loop) or a living loop.
+ */
+int mgos_mqtt_loop_run(struct mgos_mqtt_loop *loop_);
+
+/**
+ * Lets every mgos_mqtt_loop_run() of a loop return, after the present handler. If there is none, the next returns at
+ * once. From any thread, and from inside handlers; not from a signal handler. Returns 0.
+ *
+ * The caller's part: `loop_` is NULL (the default loop) or a living loop.
+ */
+int mgos_mqtt_loop_break(struct mgos_mqtt_loop *loop_);
 
 /**
  * A file descriptor for a foreign event loop. It becomes readable when mgos_mqtt_loop_process() has something

@@ -186,6 +186,67 @@ struct mgos_mqtt_options {
    * each, taken when there are so many.
    */
   int outcome_history;
+  /**
+   * Whether the connection tries again by itself after a failed attempt or a loss: 0 always; 1 once it was up since
+   * mgos_mqtt_conn_connect(), so that a first attempt that fails is the last; 2 never. Where it does not, it stays
+   * down until it is told to connect, and no other server is tried.
+   */
+  int retry;
+  /**
+   * Public keys of which the server must have one, between commas; several, so that a key can be replaced. A
+   * pin is the SHA-256 of the key as it stands in the certificate (subjectPublicKeyInfo): `sha256/` and Base64,
+   * or 64 hexadecimal digits. With trusted certificates both must hold. Without any the pin alone does:
+   * the certificate's issuer, names and dates do not matter. NULL for none. Turns TLS on.
+   */
+  const char *tls_pins;
+  /**
+   * Lists of revoked certificates in memory, PEM (any number) or DER (one): of each issuer from the server's up
+   * to the trusted one. A list that should have been renewed still counts. NULL for none.
+   */
+  const void *tls_crl;
+  /**
+   * Its length.
+   */
+  size_t tls_crl_len;
+  /**
+   * A file with such lists, besides `tls_crl`; read at each attempt to connect.
+   */
+  const char *tls_crl_file;
+  /**
+   * From how many days before its end on a certificate, the client's or the server's, is told of by
+   * MGOS_MQTT_EV_TLS_EXPIRY: default 30, -1 is never.
+   */
+  int tls_expiry_days;
+  /**
+   * Of a message over the receive limit (`recv_mbuf_limit`), deliver this many bytes of the payload, at most
+   * that limit, instead of MGOS_MQTT_EV_OVERSIZE; mgos_mqtt_event_size() tells how many there were, and in
+   * struct mg_mqtt_message the length of the whole packet. It is acknowledged when all of it has come. Default 0:
+   * nothing of it.
+   */
+  size_t oversize_keep;
+  /**
+   * How often a message that a handler refused (mgos_mqtt_msg_refuse()) is delivered again: default 3, -1 is never.
+   */
+  int refuse_retries;
+  /**
+   * How long after each refusal: default 1,000 ms, -1 is at once.
+   */
+  int refuse_delay_ms;
+  /**
+   * How many messages may wait for mgos_mqtt_conn_receive(), default 1,024; as many refused ones may wait to be
+   * delivered again.
+   */
+  size_t receive_queue_length;
+  /**
+   * How many bytes of topics and payloads these may have together: default 4 MiB; the same for refused ones. One
+   * message is always taken, however large.
+   */
+  size_t receive_queue_bytes;
+  /**
+   * Which QoS 0 message is dropped when the queue is full: 0 the new one, 1 the oldest. For QoS 1 and 2 the
+   * oldest QoS 0 messages make room in any case.
+   */
+  int receive_overflow;
 };
 
 #ifdef __cplusplus
@@ -214,6 +275,23 @@ struct mgos_mqtt_conn *mgos_mqtt_conn_create_on(struct mgos_mqtt_loop *loop_,
  * The caller's part: `c` is NULL or a living connection; `options` as for mgos_mqtt_conn_create_on().
  */
 int mgos_mqtt_conn_set_options(struct mgos_mqtt_conn *c, const struct mgos_mqtt_options *options);
+
+/**
+ * Replaces the client's certificate and private key by others in memory, whichever server the connection goes to:
+ * from the next attempt to connect on, and in a handler of MGOS_MQTT_EV_CONNECTING from this one on. A connection
+ * that is up goes on as it is. Files need no call: they are read at each attempt.
+ *
+ * PEM or DER as in `tls_cert` and `tls_key` of the options; both are copied. A NULL key is in the PEM of the
+ * certificate; with a NULL certificate, and so no key, the configured ones count again. What is wrong with them is
+ * the error of the attempt. Returns 0 or a negative error.
+ *
+ * The caller's part: `c` is NULL or a living connection; the pointers are NULL or have that many bytes.
+ */
+int mgos_mqtt_conn_set_certificate(struct mgos_mqtt_conn *c,
+                                   const void *cert,
+                                   size_t cert_len,
+                                   const void *key,
+                                   size_t key_len);
 
 #ifdef __cplusplus
 }  // extern "C"

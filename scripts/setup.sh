@@ -3,7 +3,8 @@
 #
 #   build     CMake, a C compiler, make, pkg-config (the default)
 #   demo      what `make demo` runs with: mosquitto
-#   test      what `make test` runs with: cmocka, valgrind, libabigail, mosquitto, a C++ compiler
+#   test      what `make test` runs with: cmocka, OpenSSL's headers (for the feature psk, and a TLS server of other
+#             making), valgrind, libabigail, mosquitto, a C++ compiler
 #   brokers   the other servers of `make test-brokers`: ejabberd, RabbitMQ
 #   bench     what `make bench` measures with and against: valgrind, strace, OpenSSL, libmosquitto, Paho C
 #
@@ -23,6 +24,7 @@ build   binutils          readelf
 demo    mosquitto         mosquitto
 test    g++               c++
 test    libcmocka-dev     pc:cmocka
+test    libssl-dev        pc:libssl
 test    valgrind          valgrind
 test    abigail-tools     abidw
 test    mosquitto         mosquitto

@@ -5,8 +5,8 @@
 #   scripts/test-brokers.sh rabbitmq chaos    these only
 #
 # mosquitto, ejabberd, rabbitmq: the same test with each. chaos: a proxy cuts the link to a living mosquitto at
-# random, for CHAOS_SECONDS. kill: mosquitto is killed each second, for KILL_SECONDS. Every broker is started
-# privately, on a free port of the loopback interface, and ended. The last line counts everything.
+# random, for CHAOS_SECONDS. kill: mosquitto is killed each second, for KILL_SECONDS. chaos-tls and kill-tls: the
+# same over TLS, for half as long. Every broker is started privately, on a free port of the loopback interface, and ended. The last line counts everything.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 exec </dev/null
@@ -17,7 +17,7 @@ programs=build/$PRESET/tests/brokers
 logs=build/log
 mkdir -p "$logs"
 
-all=(mosquitto ejabberd rabbitmq chaos kill)
+all=(mosquitto ejabberd rabbitmq chaos chaos-tls kill kill-tls)
 [ $# -gt 0 ] || set -- "${all[@]}"
 for part in "$@"; do
   case " ${all[*]} " in
@@ -47,11 +47,19 @@ for part in "$@"; do
   case $part in
     chaos) command=(timeout $((CHAOS_SECONDS + 240)) env DURATION="$CHAOS_SECONDS" "$programs/chaos") ;;
     kill) command=(timeout $((KILL_SECONDS + 240)) env DURATION="$KILL_SECONDS" "$programs/kill") ;;
+    chaos-tls)
+      seconds=$((CHAOS_SECONDS / 2))
+      command=(timeout $((seconds + 240)) scripts/with_certificates.sh env CERTS=@CERTS@ DURATION="$seconds" "$programs/chaos")
+      ;;
+    kill-tls)
+      seconds=$((KILL_SECONDS / 2))
+      command=(timeout $((seconds + 240)) scripts/with_certificates.sh env CERTS=@CERTS@ DURATION="$seconds" "$programs/kill")
+      ;;
     *) command=(tests/brokers/with_broker.sh "$part" "$programs/free_port" timeout 600 "$programs/broker_test" "$part") ;;
   esac
   status=0
   "${command[@]}" 2>&1 | tee "$logs/brokers-$part.log" || status=$?
-  sums=$(sed -n "s/^$part: \([0-9]*\) passed, \([0-9]*\) failed\$/\1 \2/p" "$logs/brokers-$part.log" | tail -n 1)
+  sums=$(sed -n "s/^${part%-tls}: \([0-9]*\) passed, \([0-9]*\) failed\$/\1 \2/p" "$logs/brokers-$part.log" | tail -n 1)
   # A part that ends without its last line, or with an error that it did not count, has failed.
   read -r p f <<<"${sums:-0 0}"
   if [ $status -ne 0 ] && [ "$f" -eq 0 ] || [ $((p + f)) -eq 0 ]; then f=$((f + 1)); fi

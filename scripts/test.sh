@@ -4,8 +4,8 @@
 #   scripts/test.sh            everything
 #   scripts/test.sh rust c     these stages only
 #
-# Stages: fmt, clippy, features (builds without TLS, and without the C face), rust, c (release build: C tests,
-# headers, examples, ABI), asan, valgrind, tsan, package. A stage that fails does not keep the next from running.
+# Stages: fmt, clippy, features (builds without TLS, and without the C face), psk (with pre-shared keys by OpenSSL),
+# rust, c (release build: C tests, headers, examples, ABI), asan, valgrind, tsan, package. A stage that fails does not keep the next from running.
 # The last line counts them all.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
@@ -72,6 +72,20 @@ stage_features() {
   check features cargo test --locked --no-default-features --features capi --test no_tls
 }
 
+# What the feature psk adds; everything else is the same with it.
+stage_psk() {
+  if ! pkg-config --exists openssl 2>/dev/null; then
+    skip psk "OpenSSL's headers are not installed"
+    return
+  fi
+  check psk cargo check --locked --no-default-features --features psk
+  check psk cargo test --locked --features psk --test tls_psk
+  if cargo clippy --version >/dev/null 2>&1; then
+    check psk cargo clippy --locked --all-targets --features psk -- -D warnings
+  fi
+  tests psk psk --tests-regex 'psk|^c\.version|^package\.(native_libs|openssl|pkg_config)$'
+}
+
 # Configures and builds a preset, once.
 built=" "
 build() { # build STAGE PRESET
@@ -117,7 +131,7 @@ stage_tsan() {
 }
 stage_package() { tests package release --label-regex package; }
 
-all=(fmt clippy features rust c asan valgrind tsan package)
+all=(fmt clippy features psk rust c asan valgrind tsan package)
 [ $# -gt 0 ] || set -- "${all[@]}"
 for stage in "$@"; do
   case " ${all[*]} " in

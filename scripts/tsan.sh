@@ -21,7 +21,7 @@ fail() {
 }
 
 : "${CC:=cc}"
-[ $# -gt 0 ] || set -- threads free foreign_loop many bad_network process
+[ $# -gt 0 ] || set -- threads free foreign_loop many bad_network process waits
 cargo +nightly --version >/dev/null 2>&1 || skip "there is no nightly Rust"
 sysroot=$(rustc +nightly --print sysroot)
 host=$(rustc +nightly -vV | sed -n 's/^host: //p')

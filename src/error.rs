@@ -84,6 +84,8 @@ codes! {
     PacketIdInUse = -1028, "PACKET_ID_IN_USE", "this packet id is already in use";
     AlreadySent = -1029, "ALREADY_SENT", "too late: the message is on its way";
     Expired = -1030, "EXPIRED", "the message was not sent in the time given";
+    Stale = -1036, "STALE", "too late: the message came on a connection that has ended";
+    ReceiveFull = -1037, "RECEIVE_FULL", "the receive queue had no room for a message that must not be lost";
 
     // Before the server answered.
     DnsFailed = -1101, "DNS_FAILED", "the server's name cannot be resolved";
@@ -137,6 +139,10 @@ codes! {
     TlsBadFile = -1205, "TLS_BAD_FILE", "a certificate or key cannot be read";
     TlsBadKey = -1206, "TLS_BAD_KEY", "the private key is missing, or does not belong to the certificate";
     TlsBadSuite = -1207, "TLS_BAD_SUITE", "a cipher suite of the configuration is not known";
+    TlsBadPsk = -1208, "TLS_BAD_PSK", "the server has another key for the identity of the pre-shared key";
+    TlsPskIdentity = -1209, "TLS_PSK_IDENTITY", "the server does not know the identity of the pre-shared key";
+    TlsRevoked = -1210, "TLS_REVOKED", "the server's certificate was revoked";
+    TlsPin = -1211, "TLS_PIN", "the server has none of the pinned public keys";
 }
 
 impl Code {

@@ -11,12 +11,17 @@
 //! | [`client`]    | one connection: session + transport + reconnect policy + handlers       |
 //! | [`config`]    | server profiles, addresses, the JSON configuration text                 |
 //! | [`error`]     | every error: number, name, text and the phase it belongs to             |
+//! | [`vocabulary`] | the same errors in the numbers of other systems                        |
 //! | `capi`        | the C face, and the only room with `unsafe`                             |
 
 #![deny(unsafe_code)]
 
 extern crate alloc;
 
+#[cfg(mgos_mqtt_bug)]
+pub mod bugs;
+#[cfg(not(mgos_mqtt_bug))]
+mod bugs;
 #[cfg(feature = "capi")]
 #[allow(unsafe_code)]
 pub mod capi;
@@ -27,4 +32,5 @@ pub mod error;
 pub mod session;
 pub mod time;
 pub mod transport;
+pub mod vocabulary;
 pub mod wire;

@@ -115,6 +115,7 @@ impl Callback for Handler {
     }
 }
 
+/// proves: MG-24 MG-29
 #[test]
 fn the_backup_takes_over_and_main_comes_back() {
     let (Some(mut main), Some(mut backup)) = (Broker::start("main"), Broker::start("backup")) else {

@@ -43,6 +43,28 @@ const HEADERS: &[Header] = &[
         before: || "struct mgos_mqtt_conn;".into(),
         ..NONE
     },
+    Header { name: "mgos_mqtt_compat", includes: &["mgos_mqtt_options.h"], before: error_range, ..NONE },
+    Header { name: "mgos_event", before: event_base, ..NONE },
+    Header { name: "mgos_mqtt_log", includes: &["mgos_mqtt_error.h", "mgos_mqtt_loop.h"], ..NONE },
+    Header { name: "mgos_mqtt_stats", includes: &["mgos_mqtt_error.h", "mgos_mqtt_loop.h"], ..NONE },
+    Header {
+        name: "mgos_mqtt_connect",
+        includes: &["mgos_mqtt_error.h", "mgos_mqtt_event.h", "mgos_mqtt_loop.h"],
+        before: || "struct mgos_mqtt_conn;".into(),
+        ..NONE
+    },
+    Header {
+        name: "mgos_mqtt_subscribe",
+        includes: &["mgos_mqtt_error.h", "mgos_mqtt_event.h", "mgos_mqtt_loop.h"],
+        before: || "struct mgos_mqtt_conn;".into(),
+        ..NONE
+    },
+    Header {
+        name: "mgos_mqtt_receive",
+        includes: &["mgos_mqtt_error.h", "mgos_mqtt_event.h"],
+        before: || "struct mgos_mqtt_conn;".into(),
+        ..NONE
+    },
     Header { name: "mgos_mongoose", before: mongoose_macros, after: mongoose_names, ..NONE },
     Header { name: "mgos_json", includes: &["<stdarg.h>", "<stdio.h>"], after: json_names, ..NONE },
     Header {
@@ -76,6 +98,24 @@ const HEADERS: &[Header] = &[
 fn error_enum() -> String {
     let forward = "struct mgos_mqtt_conn;";
     format!("{}\n\n{forward}", mgos_mqtt::capi::mgos_mqtt_error::error_enum_text())
+}
+
+/// A macro with arguments, which Rust does not have.
+fn event_base() -> String {
+    "/* The base of 256 events, from three letters. */\n\
+     #define MGOS_EVENT_BASE(a, b, c) ((a) << 24 | (b) << 16 | (c) << 8)\n\n\
+     /* Clouds, for struct mgos_cloud_arg. This library raises events of the first only. */\n\
+     enum mgos_cloud_type {\n  MGOS_CLOUD_MQTT,\n  MGOS_CLOUD_DASH,\n  MGOS_CLOUD_AWS,\n  MGOS_CLOUD_AZURE,\n  \
+     MGOS_CLOUD_GCP,\n  MGOS_CLOUD_WATSON\n};"
+        .into()
+}
+
+/// The number range of errors.
+fn error_range() -> String {
+    "/* Whether a number is an error of this library, whichever: all of its errors lie here, and nothing else that it\n   \
+     returns does. */\n\
+     #define MGOS_MQTT_IS_ERROR(code) ((code) <= -1001 && (code) >= -1999)"
+        .into()
 }
 
 /// What the libraries of Mongoose OS test for.

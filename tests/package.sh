@@ -63,6 +63,21 @@ case ${1:?} in
     readelf -d "$PREFIX/$LIBDIR/$SO_FILE" >dynamic
     grep -q "SONAME.*\[$SO_NAME\]" dynamic || fail "the SONAME is not $SO_NAME"
     ;;
+  openssl) # linked with pre-shared keys, and else not even mentioned
+    install_moved
+    readelf -d "$PREFIX/$LIBDIR/$SO_FILE" >dynamic
+    needed=$(grep -cE 'NEEDED.*\[lib(ssl|crypto)\.' dynamic || true)
+    named=$(grep -cE '^Libs.private:.* ?-lssl -lcrypto( |$)' "$PREFIX/$LIBDIR/pkgconfig/mgos_mqtt.pc" || true)
+    case ,$FEATURES, in
+      *,psk,*) [ "$needed $named" = "2 1" ] || fail "OpenSSL is missing among what the libraries need" ;;
+      *)
+        [ "$needed $named" = "0 0" ] || fail "OpenSSL is linked without the feature psk"
+        if readelf --syms --wide "$PREFIX/$LIBDIR/libmgos_mqtt.a" | grep -E ' UND (SSL|EVP|CRYPTO|OPENSSL)_' | grep -v ring_core; then
+          fail "the static library wants OpenSSL without the feature psk"
+        fi
+        ;;
+    esac
+    ;;
   find_package)
     install_moved
     consume find_package -DCMAKE_PREFIX_PATH="$PREFIX" -DVERSION="${VERSION%.*}" -DFEATURES="${FEATURES//,/;}"

@@ -326,3 +326,67 @@ fn refused_while_receiving() {
         }
     }
 }
+
+fn message(qos: QoS, packet_id: u16) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let publish = wire::Publish { qos, topic: "t", packet_id, payload: b"x", ..Default::default() };
+    publish.encode(Version::V311, &mut bytes).unwrap();
+    bytes
+}
+
+/// Messages that are acknowledged later, in another order than they came.
+#[test]
+fn holding_asks_for_no_memory() {
+    let mut link = Link::new(60);
+    let packets: Vec<_> = [QoS::AtLeastOnce, QoS::ExactlyOnce]
+        .iter()
+        .flat_map(|&qos| (1..20).map(move |id| (qos, id, message(qos, id))))
+        .collect();
+    let mut held = Vec::with_capacity(packets.len());
+    let round = |link: &mut Link, held: &mut Vec<_>| {
+        for (_, _, bytes) in &packets {
+            link.session.input(link.now, bytes).unwrap();
+            held.push(link.session.hold().unwrap().unwrap());
+            link.session.handled(Verdict::Ack).unwrap();
+        }
+        while let Some(hold) = held.pop() {
+            link.session.let_go(hold).unwrap();
+        }
+        link.serve().unwrap();
+    };
+    for _ in 0..10 {
+        round(&mut link, &mut held);
+    }
+    let before = ALLOCATIONS.get();
+    for _ in 0..100 {
+        round(&mut link, &mut held);
+    }
+    assert_eq!(ALLOCATIONS.get() - before, 0);
+}
+
+/// A hold that there is no memory for leaves nothing behind: the message is sent again, and delivered again.
+#[test]
+fn refused_while_holding() {
+    for qos in [QoS::AtLeastOnce, QoS::ExactlyOnce] {
+        for granted in 0..4 {
+            let mut link = Link::new(60);
+            let bytes = message(qos, 7);
+            link.session.input(link.now, &bytes).unwrap();
+            let hold = with_memory_for(granted, || link.session.hold());
+            if let Err(code) = hold {
+                assert_eq!(code, Code::NoMemory);
+                link.session.handled(Verdict::NotDelivered).unwrap();
+                assert!(link.session.output().is_empty());
+                link.session.closed();
+                link.open(60);
+                link.feed(b"\x20\x02\x01\0").unwrap();
+                assert!(link.session.input(link.now, &bytes).unwrap().event.is_some());
+                link.session.hold().unwrap().unwrap();
+            } else {
+                assert!(granted > 0);
+            }
+            link.session.handled(Verdict::Ack).unwrap();
+            assert!(link.session.output().is_empty(), "it is held");
+        }
+    }
+}

@@ -14,7 +14,7 @@ use mgos_mqtt::error::Code;
 use mgos_mqtt::session::Publication;
 use mgos_mqtt::time::Span;
 use mgos_mqtt::wire::QoS;
-use tls_support::{Broker, Ca, Client, Folder, profile, self_signed};
+use tls_support::{Broker, Ca, Client, Folder, Peer, profile, self_signed};
 
 const HERE: &[&str] = &["localhost", "127.0.0.1"];
 
@@ -31,6 +31,7 @@ fn broker() -> (Broker, Profile) {
     (broker, profile)
 }
 
+/// proves: MG-09 MG-21
 #[test]
 fn a_ca_file_turns_tls_on() {
     let (ca, folder) = (Ca::new("Test CA"), Folder::new());
@@ -47,6 +48,7 @@ fn a_ca_file_turns_tls_on() {
     assert!(client.log.lock().unwrap().iter().any(|line| line.starts_with("TLS 1.3, TLS_")));
 }
 
+/// proves: NM-13
 #[test]
 fn trusted_certificates_from_memory() {
     let (ca, other) = (Ca::new("CA"), Ca::new("Other CA"));
@@ -93,6 +95,7 @@ fn verification_off_means_anybody() {
     assert!(log.iter().any(|line| line.starts_with("tls_insecure_skip_verification is set")), "{log:?}");
 }
 
+/// proves: MG-10 MG-12 MG-22
 #[test]
 fn client_certificates_of_every_kind() {
     let (ca, folder) = (Ca::new("CA"), Folder::new());
@@ -220,7 +223,32 @@ fn it_comes_back_and_resumes_its_session() {
     client.until(|seen| seen.messages.len() == 1);
 }
 
+/// Brokers share port 443 with others that are told apart by it.
+#[test]
+fn application_protocols() {
+    let ca = Ca::new("CA");
+    let pair = ca.issue(HERE);
+    let server = Peer::new(&pair, &["-alpn", "x-amzn-mqtt-ca,mqtt"]);
+    let mut p = profile(server.port);
+    p.tls.ca = Some(ca.pem.into_bytes());
+    for (offered, chosen) in
+        [(&["mqtt"][..], ", mqtt"), (&["h2", "mqtt", "x-amzn-mqtt-ca"], ", x-amzn-mqtt-ca")]
+    {
+        p.tls.alpn = offered.iter().map(|name| (*name).to_owned()).collect();
+        for only_tls13 in [false, true] {
+            p.tls.only_tls13 = only_tls13;
+            let said = Client::new(p.clone()).secured();
+            assert!(said.ends_with(chosen), "{said}");
+        }
+    }
+    p.tls.alpn = vec!["h2".into()];
+    let report = Client::new(p).attempt();
+    assert_eq!((report.code, report.alert), (Code::TlsFailed, Some(120)), "{report:?}");
+    assert!(report.text.contains("the server speaks none of tls_alpn"), "{report:?}");
+}
+
 /// Connections with the same settings share one configuration, and with it the TLS session.
+/// proves: ZY-18
 #[test]
 fn connections_share_what_they_can() {
     let (_broker, p) = broker();

@@ -8,9 +8,10 @@
 
 mod tls_support;
 
-use std::ffi::{CStr, CString, c_char, c_int};
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::mem::{MaybeUninit, offset_of, size_of};
 use std::ptr::null_mut;
+use std::sync::Mutex;
 
 use mgos_mqtt::capi::mgos_config::{mgos_config_mqtt, mgos_config_mqtt_set_defaults};
 use mgos_mqtt::capi::mgos_mqtt_conn::{
@@ -19,8 +20,15 @@ use mgos_mqtt::capi::mgos_mqtt_conn::{
 use mgos_mqtt::capi::mgos_mqtt_error::{
     mgos_mqtt_conn_last_error, mgos_mqtt_conn_last_error_text, mgos_mqtt_error_info, mgos_mqtt_last_error,
 };
+use mgos_mqtt::capi::mgos_mqtt_event::{
+    MGOS_MQTT_CERTIFICATE_CLIENT, MGOS_MQTT_CERTIFICATE_SERVER, MGOS_MQTT_EV_CONNECTING,
+    MGOS_MQTT_EV_TLS_EXPIRY, mgos_mqtt_conn_on, mgos_mqtt_event, mgos_mqtt_event_certificate,
+    mgos_mqtt_event_days, mgos_mqtt_event_kind,
+};
 use mgos_mqtt::capi::mgos_mqtt_loop::{mgos_mqtt_loop_create, mgos_mqtt_loop_free, mgos_mqtt_loop_poll};
-use mgos_mqtt::capi::mgos_mqtt_options::{mgos_mqtt_conn_create_on, mgos_mqtt_options};
+use mgos_mqtt::capi::mgos_mqtt_options::{
+    mgos_mqtt_conn_create_on, mgos_mqtt_conn_set_certificate, mgos_mqtt_options,
+};
 use mgos_mqtt::error::Code;
 use tls_support::{Broker, Ca};
 
@@ -79,6 +87,12 @@ fn values_that_are_refused() {
         assert_eq!(refused(&|o| o.tls_min_version = version), Code::BadArgument.number());
     }
     assert_eq!(refused(&|o| o.tls_insecure_skip_verification = 2), Code::BadArgument.number());
+    for days in [-2, i32::MIN] {
+        assert_eq!(refused(&|o| o.tls_expiry_days = days), Code::BadArgument.number());
+    }
+    assert_eq!(refused(&|o| o.tls_pins = c"sha256/AAAA".as_ptr()), Code::BadConfig.number());
+    assert_eq!(refused(&|o| o.tls_crl_len = 5), Code::NullArgument.number());
+    assert_eq!(refused(&|o| o.tls_crl_file = c"crl.pem".as_ptr()), Code::BadConfig.number());
     assert_eq!(refused(&|o| o.tls_ca_len = 5), Code::NullArgument.number());
     assert_eq!(refused(&|o| o.tls_alpn = c"mqtt,,x".as_ptr()), Code::BadConfig.number());
     assert_eq!(
@@ -89,6 +103,81 @@ fn values_that_are_refused() {
     assert_eq!(refused(&|o| o.profiles = &star), Code::BadConfig.number());
 }
 
+/// What the handler of an expiry saw: whose certificate, and days.
+static TOLD: Mutex<Vec<(c_int, c_int)>> = Mutex::new(Vec::new());
+
+unsafe extern "C" fn on_expiry(_: *mut mgos_mqtt_conn, ev: *const mgos_mqtt_event, _: *mut c_void) {
+    let told = unsafe {
+        assert_eq!(mgos_mqtt_event_kind(ev), MGOS_MQTT_EV_TLS_EXPIRY);
+        (mgos_mqtt_event_certificate(ev), mgos_mqtt_event_days(ev))
+    };
+    TOLD.lock().unwrap().push(told);
+}
+
+/// A handler that fetches the certificate for the attempt that begins.
+unsafe extern "C" fn on_connecting(conn: *mut mgos_mqtt_conn, ev: *const mgos_mqtt_event, ud: *mut c_void) {
+    let pair = unsafe { &*ud.cast::<[CString; 2]>() };
+    let [certificate, key] = pair.each_ref().map(|text| (text.as_ptr().cast::<c_void>(), text.count_bytes()));
+    unsafe {
+        assert_eq!((mgos_mqtt_event_certificate(ev), mgos_mqtt_event_days(ev)), (0, 0));
+        assert_eq!(mgos_mqtt_conn_set_certificate(conn, certificate.0, certificate.1, key.0, key.1), 0);
+    }
+}
+
+#[test]
+fn a_pinned_server_and_a_fresh_certificate_that_ends_soon() {
+    let (ca, folder) = (Ca::new("CA"), tls_support::Folder::new());
+    let file = folder.put("ca.pem", &ca.pem);
+    // Within a hundred years, that is soon.
+    let ends = |params: &mut rcgen::CertificateParams| params.not_after = rcgen::date_time_ymd(2099, 1, 1);
+    let server_pair = ca.issue_with(&["broker.example"], ends);
+    let broker = Broker::tls(&server_pair, &format!("cafile {file}\nrequire_certificate true"));
+    let client = ca.issue_with(&["client"], ends);
+    let own = [client.certificate, client.key].map(|text| CString::new(text).unwrap());
+    let address = CString::new(format!("127.0.0.1:{}", broker.port)).unwrap();
+    let cfg = server(&address);
+    let mut o = options();
+    (o.profiles, o.num_profiles) = (&cfg, 1);
+    (o.tls_pins, o.tls_expiry_days) =
+        (c"0000000000000000000000000000000000000000000000000000000000000000".as_ptr(), 36_500);
+    let home = mgos_mqtt_loop_create();
+    let run = |conn: *mut mgos_mqtt_conn| {
+        let ud = own.as_ptr().cast_mut().cast();
+        unsafe {
+            assert_eq!(mgos_mqtt_conn_on(conn, MGOS_MQTT_EV_CONNECTING, Some(on_connecting), ud, None), 0);
+            assert_eq!(
+                mgos_mqtt_conn_on(conn, MGOS_MQTT_EV_TLS_EXPIRY, Some(on_expiry), null_mut(), None),
+                0
+            );
+            assert!(mgos_mqtt_conn_connect(conn));
+        }
+        let mut text = [0 as c_char; 300];
+        for _ in 0..1_000 {
+            unsafe { mgos_mqtt_loop_poll(home, 20) };
+            let len = unsafe { mgos_mqtt_conn_last_error_text(conn, text.as_mut_ptr(), text.len()) };
+            if len > 0 || unsafe { mgos_mqtt_conn_is_connected(conn) } {
+                break;
+            }
+        }
+        unsafe { mgos_mqtt_conn_free(conn) };
+        unsafe { CStr::from_ptr(text.as_ptr()) }.to_str().unwrap().to_owned()
+    };
+    let text = run(unsafe { mgos_mqtt_conn_create_on(home, 1, &o) });
+    let (_, pin) = text.split_once("; its pin is ").expect(&text);
+    // As its owner would: the sentence says what the server has.
+    let pin = CString::new(format!("{pin}, {}", "00".repeat(32))).unwrap();
+    o.tls_pins = pin.as_ptr();
+    assert_eq!(run(unsafe { mgos_mqtt_conn_create_on(home, 1, &o) }), "");
+    let told = TOLD.lock().unwrap();
+    assert_eq!(
+        told.iter().map(|(whose, _)| *whose).collect::<Vec<_>>(),
+        [MGOS_MQTT_CERTIFICATE_CLIENT, MGOS_MQTT_CERTIFICATE_SERVER]
+    );
+    assert!(told[0].1 == told[1].1 && (0..36_500).contains(&told[0].1), "{told:?}");
+    assert_eq!(unsafe { mgos_mqtt_loop_free(home) }, 0 as c_int);
+}
+
+/// proves: NM-12 NM-13 NM-14 NM-15
 #[test]
 fn mutual_tls_with_pem_in_memory() {
     let (ca, folder) = (Ca::new("CA"), tls_support::Folder::new());

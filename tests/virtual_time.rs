@@ -269,6 +269,7 @@ fn live(profile: Profile) -> (Arc<Mutex<Profile>>, ProfileSource) {
     (shared, ProfileSource::Live(Arc::new(move || Ok(source.lock().unwrap().clone()))))
 }
 
+/// proves: MG-25 MG-26 MG-29
 #[test]
 fn the_backup_schedule() {
     let (main, backup) = (Refusing::new(), Refusing::new());
@@ -321,6 +322,20 @@ fn a_fixed_delay_never_grows_and_never_moves_on() {
     assert_eq!(world.try_times(100), expected);
 }
 
+/// A maximum below the minimum wins, with a fixed delay as with one that doubles.
+#[test]
+fn the_maximum_bounds_a_fixed_delay_too() {
+    let server = Refusing::new();
+    let main = Profile { reconnect_min: Span::secs(9), reconnect_max: Span::secs(3), ..profile(server.0) };
+    for backoff in [Backoff::Fixed, Backoff::Doubling] {
+        let world = World::fixed(std::slice::from_ref(&main), Settings { backoff, ..settings() });
+        world.conn.connect().unwrap();
+        world.settle();
+        assert_eq!(world.try_times(3), at_seconds(0, [0, 3, 6]));
+    }
+}
+
+/// proves: MG-57x
 #[test]
 fn jitter_keeps_to_its_bounds_and_uses_them() {
     for (percent, low, high) in
@@ -375,6 +390,7 @@ fn connect_now_counts_as_an_attempt_before_the_backup() {
     assert_eq!(world.try_times(4), [(0, 0), (0, 1_000), (0, 9_000), (1, 13_000)]);
 }
 
+/// proves: MG-27 MG-28
 #[test]
 fn connack_0_resets_the_interval_and_the_profile_sticks() {
     let refusing = Refusing::new();
@@ -561,6 +577,7 @@ fn no_fail_back_to_a_disabled_main() {
 
 static CLOCK_IS_SET: AtomicBool = AtomicBool::new(false);
 
+/// proves: MG-54x
 #[test]
 fn require_time() {
     let mut server = Server::new();

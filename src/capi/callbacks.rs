@@ -11,6 +11,7 @@ use super::mgos_mqtt_conn::{mgos_mqtt_conn, mgos_mqtt_connect_fn_t};
 use super::mgos_mqtt_event::{mgos_mqtt_event, mgos_mqtt_event_fn_t};
 use super::mgos_mqtt_loop::{mgos_mqtt_log_fn_t, mgos_mqtt_ud_free_fn_t};
 use crate::client::{Callback, Conn, ConnectHook, ConnectParams, Event, Identity, Kind, Level, Sink};
+use crate::config::Secret;
 use crate::error::Code;
 use crate::session::Acknowledged;
 use crate::wire::{QoS, Version, publish_len};
@@ -51,6 +52,10 @@ unsafe impl Sync for UserData {}
 impl UserData {
     pub(super) fn new(ud: *mut c_void, free: mgos_mqtt_ud_free_fn_t) -> UserData {
         UserData { ud, free, armed: AtomicBool::new(true) }
+    }
+
+    pub(super) fn argument(&self) -> *mut c_void {
+        self.ud
     }
 
     pub(super) fn disarm(&self) {
@@ -158,13 +163,8 @@ impl Callback for EventHandler {
                 self.packet(MG_EV_MQTT_CONNACK, mg_mqtt_message { len: 4, ..NO_MESSAGE })
             }
             Event::Message(message) => {
-                let size = publish_len(
-                    Version::V311,
-                    message.topic.as_bytes().len(),
-                    message.qos,
-                    0,
-                    message.payload.len(),
-                );
+                let size =
+                    publish_len(Version::V311, message.topic.as_bytes().len(), message.qos, 0, message.size);
                 self.packet(
                     MG_EV_MQTT_PUBLISH,
                     mg_mqtt_message {
@@ -197,7 +197,14 @@ impl Callback for EventHandler {
                 self.packet(MG_EV_MQTT_DISCONNECT, mg_mqtt_message { len: 2, ..NO_MESSAGE });
             }
             Event::Close(_) => self.tell(MG_EV_CLOSE, ptr::null_mut()),
-            Event::Connecting | Event::ConnectResult { .. } | Event::Oversize { .. } | Event::Outcome(_) => {}
+            Event::Connecting
+            | Event::ConnectResult { .. }
+            | Event::Oversize { .. }
+            | Event::SetAside(..)
+            | Event::Subscribed(_)
+            | Event::Unsubscribed(_)
+            | Event::Outcome(_)
+            | Event::Expiry { .. } => {}
         }
     }
 
@@ -248,25 +255,63 @@ impl Callback for MessageHandler {
     }
 }
 
+/// A function that is told of the library's own events.
+type EventFunction =
+    unsafe extern "C" fn(c: *mut mgos_mqtt_conn, ev: *const mgos_mqtt_event, ud: *mut c_void);
+
+fn tell(owner: &Owner, function: EventFunction, event: &Event<'_>, data: &UserData) {
+    let handle = owner.handle();
+    // SAFETY: the application's function with its own argument; the event, opaque to it, lives until the
+    // call returns.
+    unsafe { function(handle.as_ptr(), ptr::from_ref(event).cast(), data.ud) };
+    // SAFETY: callbacks run on the thread that drives the loop.
+    unsafe { handle.after_handler() };
+}
+
 /// A handler of the library's own events.
 pub(super) struct NewEventHandler {
     pub(super) owner: Owner,
-    pub(super) function:
-        unsafe extern "C" fn(c: *mut mgos_mqtt_conn, ev: *const mgos_mqtt_event, ud: *mut c_void),
+    pub(super) function: EventFunction,
     pub(super) data: UserData,
 }
 
 impl Callback for NewEventHandler {
     fn call(&self, _: &Conn, event: &Event<'_>) {
-        let handle = self.owner.handle();
-        // SAFETY: the application's function with its own argument; the event, opaque to it, lives until the
-        // call returns.
-        unsafe {
-            (self.function)(handle.as_ptr(), ptr::from_ref(event).cast(), self.data.ud);
-        }
-        // SAFETY: callbacks run on the thread that drives the loop.
-        unsafe { handle.after_handler() };
+        tell(&self.owner, self.function, event, &self.data);
     }
+
+    fn disarm(&self) {
+        self.data.disarm();
+    }
+}
+
+/// The pair of functions of which one is told how an attempt ended.
+pub(super) struct ConnectPair {
+    pub(super) owner: Owner,
+    pub(super) ok: mgos_mqtt_event_fn_t,
+    pub(super) fail: mgos_mqtt_event_fn_t,
+    pub(super) data: UserData,
+}
+
+impl Callback for ConnectPair {
+    fn call(&self, _: &Conn, event: &Event<'_>) {
+        let function = match event {
+            Event::ConnectResult { error: Code::Ok, .. } => self.ok,
+            _ => self.fail,
+        };
+        if let Some(function) = function {
+            tell(&self.owner, function, event, &self.data);
+        }
+    }
+}
+
+/// Holds the place of a subscription without a function of its own.
+pub(super) struct NoMessages {
+    pub(super) data: UserData,
+}
+
+impl Callback for NoMessages {
+    fn call(&self, _: &Conn, _: &Event<'_>) {}
 
     fn disarm(&self) {
         self.data.disarm();
@@ -307,7 +352,12 @@ pub(super) struct MgosHook {
 
 /// A C copy of what CONNECT would say. A NUL inside ends it: the visible part is what a hook can see.
 fn c_string(bytes: &[u8]) -> Vec<u8> {
-    bytes.iter().copied().take_while(|b| *b != 0).chain([0]).collect()
+    let visible = bytes.split(|b| *b == 0).next().unwrap_or_default();
+    // Without growing: a vector that grows leaves copies behind, and this may be a password.
+    let mut text = Vec::with_capacity(visible.len() + 1);
+    text.extend_from_slice(visible);
+    text.push(0);
+    text
 }
 
 impl ConnectHook for MgosHook {
@@ -317,7 +367,7 @@ impl ConnectHook for MgosHook {
         handle.prepare(params);
         let client_id = c_string(params.client_id.as_bytes());
         let user = params.user.as_ref().map(|s| c_string(s.as_bytes()));
-        let password = params.password.as_deref().map(c_string);
+        let password = params.password.as_ref().map(|password| Secret(c_string(password)));
         let will =
             params.will.as_ref().map(|(topic, payload, ..)| (c_string(topic.as_bytes()), c_string(payload)));
         let (qos, retain) = params.will.as_ref().map_or((QoS::AtMostOnce, false), |w| (w.2, w.3));
@@ -330,7 +380,7 @@ impl ConnectHook for MgosHook {
             will_topic: pointer(will.as_ref().map(|w| &w.0)),
             will_message: pointer(will.as_ref().map(|w| &w.1)),
             user_name: pointer(user.as_ref()),
-            password: pointer(password.as_ref()),
+            password: pointer(password.as_deref()),
         };
         // SAFETY: callbacks run on the thread that drives the loop.
         unsafe { handle.before_handler() };
@@ -396,4 +446,9 @@ pub(super) fn new_event_handler(
     };
     let identity = identity(function as *const (), data.ud);
     Ok((identity, Box::new(NewEventHandler { owner: Owner::of(owner), function, data })))
+}
+
+/// A function that is told once how a call ended.
+pub(super) fn completion(owner: &Handle, function: EventFunction, ud: *mut c_void) -> Box<dyn Callback> {
+    Box::new(NewEventHandler { owner: Owner::of(owner), function, data: UserData::new(ud, None) })
 }

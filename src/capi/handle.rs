@@ -26,7 +26,16 @@ use crate::time::{Span, Time};
 /// A loop and the connections made on it.
 pub(super) struct LoopHandle {
     pub(super) context: Arc<Context>,
+    runs: Mutex<Runs>,
     forks: u32,
+}
+
+/// Who is inside mgos_mqtt_loop_run().
+#[derive(Default)]
+struct Runs {
+    inside: usize,
+    /// They shall leave. Stays until one has seen it.
+    over: bool,
 }
 
 /// A connection. The `nc` that handlers see is a part of it, so it lives exactly as long.
@@ -89,7 +98,7 @@ impl LoopHandle {
         let mut context = Context::new(driver);
         context.default_client_id = || system::device_id().ok().flatten();
         let context = Arc::new(context);
-        Ok(Arc::new(LoopHandle { context, forks: forks() }))
+        Ok(Arc::new(LoopHandle { context, runs: Mutex::default(), forks: forks() }))
     }
 
     /// The loop behind a handle; NULL is the default loop.
@@ -112,6 +121,27 @@ impl LoopHandle {
 
     pub(super) fn poll(&self, timeout_ms: c_int) -> Result<(), Code> {
         self.driver().poll(timeout(timeout_ms)).map_err(drive_code)
+    }
+
+    /// Drives the loop, or lets others drive it, until [`break_runs`](Self::break_runs).
+    pub(super) fn run(&self) -> Result<(), Code> {
+        // Into poll mode, unless a thread drives it.
+        match self.driver().poll(Some(Span::ZERO)) {
+            Err(DriveError::Busy) if !Loop::in_dispatch() => {}
+            other => other.map_err(drive_code)?,
+        }
+        lock(&self.runs).inside += 1;
+        let outcome = self.driver().wait(None, &mut || lock(&self.runs).over);
+        let mut runs = lock(&self.runs);
+        runs.inside -= 1;
+        // The last one leaves nothing behind for the next.
+        runs.over &= runs.inside > 0;
+        outcome.map(drop).map_err(drive_code)
+    }
+
+    pub(super) fn break_runs(&self) {
+        lock(&self.runs).over = true;
+        self.driver().notify();
     }
 
     /// Frees every connection of this loop and ends it.
@@ -227,6 +257,11 @@ impl Handle {
     /// The connection, unless it came here by a fork.
     pub(super) fn conn(&self) -> Result<&Arc<Conn>, Code> {
         if self.forks == forks() { Ok(&self.conn) } else { Err(Code::Forked) }
+    }
+
+    /// Whether it belongs to this loop.
+    pub(super) fn is_on(&self, home: &LoopHandle) -> bool {
+        ptr::eq(&*self.home, home)
     }
 
     pub(super) fn as_ptr(&self) -> *mut mgos_mqtt_conn {

@@ -18,6 +18,7 @@ use super::boundary::{bytes, set_call_error, status, text, value};
 use super::handle::{self, conn_of};
 use super::poll_callback;
 use crate::client::ConnectParams;
+use crate::config::Secret;
 use crate::error::Code;
 use crate::session::RawAck;
 use crate::wire::{QoS, Version, topic};
@@ -647,7 +648,7 @@ unsafe fn handshake(
     let user = unsafe { optional(opts.user_name) }?.map(str::to_owned);
     let password = (!opts.password.is_null())
         // SAFETY: not NULL, and see above.
-        .then(|| unsafe { CStr::from_ptr(opts.password) }.to_bytes().to_vec());
+        .then(|| Secret(unsafe { CStr::from_ptr(opts.password) }.to_bytes().to_vec()));
     let will = match (opts.will_topic.is_null(), opts.will_message.is_null()) {
         (false, false) => {
             // SAFETY: see above.
@@ -674,7 +675,8 @@ unsafe fn handshake(
     // visible part of it as it was, the whole of it is meant.
     if let Some(prepared) = prepared {
         let cut = |bytes: &[u8]| bytes.split(|b| *b == 0).next().unwrap_or_default().to_vec();
-        if prepared.password.as_deref().map(cut) == params.password {
+        let visible = prepared.password.as_ref().map(|password| Secret(cut(password)));
+        if visible == params.password {
             params.password = prepared.password;
         }
         if let (Some(ours), Some(theirs)) = (prepared.will, params.will.as_mut())

@@ -20,6 +20,7 @@ use super::callbacks::{
     CONNECTION_KINDS, MgosHook, NcKeeper, Owner, SUBSCRIPTION_KINDS, UserData, event_handler, identity,
 };
 use super::config::c_struct::is_all_zero;
+use super::event_bus::CloudEvents;
 use super::handle::{HANDLES, Handle, conn_of, default_loop};
 use super::mgos_config::mgos_config_mqtt;
 use super::mgos_mongoose::{mg_connection, mg_event_handler_t, mg_send_mqtt_handshake_opts, mg_str};
@@ -34,6 +35,13 @@ use std::sync::Arc;
 
 /// A connection. Opaque.
 pub struct mgos_mqtt_conn(());
+
+/// QoS 0: sent once; may be lost.
+pub const MGOS_MQTT_AT_MOST_ONCE: c_int = 0;
+/// QoS 1: sent until the server has acknowledged it; may arrive twice.
+pub const MGOS_MQTT_AT_LEAST_ONCE: c_int = 1;
+/// QoS 2: arrives, and not twice.
+pub const MGOS_MQTT_EXACTLY_ONCE: c_int = 2;
 
 /// Is called when CONNECT is about to be sent, before every CONNECT, and has to send it itself with
 /// mg_send_mqtt_handshake_opt(nc, client_id, *opts): at once, or later from any thread until the CONNACK
@@ -116,11 +124,14 @@ pub(super) fn create(
     Ok(handle)
 }
 
-/// Adds the handler that keeps the fields of `nc` up to date; before all others, so that it runs last.
+/// Adds the handlers that keep the fields of `nc` up to date and raise cloud events; before all others, so that
+/// they run last.
 pub(super) fn keep_nc(handle: &Handle) -> Result<(), Code> {
     let keeper = NcKeeper(Owner::of(handle));
     let nobody = identity(core::ptr::null(), core::ptr::null_mut());
-    handle.conn()?.add_handler(nobody, NcKeeper::KINDS, Box::new(keeper))
+    handle.conn()?.add_handler(nobody, NcKeeper::KINDS, Box::new(keeper))?;
+    let cloud = identity(core::ptr::null(), core::ptr::dangling_mut());
+    handle.conn()?.add_handler(cloud, CloudEvents::KINDS, Box::new(CloudEvents))
 }
 
 /// Ends a connection. Returns at once; the handle may not be used afterwards.

@@ -13,7 +13,7 @@ use super::handle::Handle;
 use super::mgos_mqtt_conn::mgos_mqtt_conn;
 use super::mgos_mqtt_loop::mgos_mqtt_ud_free_fn_t;
 use super::mgos_mqtt_publish::{outcome_code, outcome_number};
-use crate::client::{Event, Kind};
+use crate::client::{Event, Kind, Message, Owner};
 use crate::error::Code;
 use crate::session::{Completion, Outcome};
 use crate::wire::QoS;
@@ -37,6 +37,9 @@ pub const MGOS_MQTT_EV_CLOSE: u32 = 1 << 14;
 pub const MGOS_MQTT_EV_MESSAGE: u32 = 1 << 5;
 /// A message over the receive limit was skipped and acknowledged: topic and size are there, the payload is not.
 pub const MGOS_MQTT_EV_OVERSIZE: u32 = 1 << 6;
+/// A message was refused too often (see mgos_mqtt_msg_refuse()) and is acknowledged now: mgos_mqtt_event_code() is the
+/// last reason, everything else is as for MESSAGE. For connection handlers.
+pub const MGOS_MQTT_EV_SET_ASIDE: u32 = 1 << 17;
 /// The server answered a subscription: mgos_mqtt_event_code() is the granted QoS, or 0x80 and above.
 pub const MGOS_MQTT_EV_SUBACK: u32 = 1 << 11;
 /// The server answered an UNSUBSCRIBE.
@@ -48,9 +51,17 @@ pub const MGOS_MQTT_EV_PUBCOMP: u32 = 1 << 10;
 /// How a publish ended; see mgos_mqtt_publish.h. Comes exactly once for each message that was accepted while
 /// the handler was there.
 pub const MGOS_MQTT_EV_OUTCOME: u32 = 1 << 15;
+/// A certificate ends within `tls_expiry_days` of the options: mgos_mqtt_event_days() tells in how many days,
+/// mgos_mqtt_event_certificate() whose it is. Comes when the connection is up, and once a day while it stays so.
+pub const MGOS_MQTT_EV_TLS_EXPIRY: u32 = 1 << 16;
 /// A loop round, or the tick of an idle connection. Handlers that do not ask for it cost an idle device
 /// no wake-ups.
 pub const MGOS_MQTT_EV_POLL: u32 = 1 << 0;
+
+/// mgos_mqtt_event_certificate(): it is this client's.
+pub const MGOS_MQTT_CERTIFICATE_CLIENT: c_int = 1;
+/// mgos_mqtt_event_certificate(): it is the server's.
+pub const MGOS_MQTT_CERTIFICATE_SERVER: c_int = 2;
 
 // The header generation takes numbers only; that they are the client's is checked here.
 const _: () = {
@@ -59,11 +70,13 @@ const _: () = {
     assert!(MGOS_MQTT_EV_CLOSE == Kind::Close.bit());
     assert!(MGOS_MQTT_EV_MESSAGE == Kind::Message.bit());
     assert!(MGOS_MQTT_EV_OVERSIZE == Kind::Oversize.bit());
+    assert!(MGOS_MQTT_EV_SET_ASIDE == Kind::SetAside.bit());
     assert!(MGOS_MQTT_EV_SUBACK == Kind::SubAck.bit());
     assert!(MGOS_MQTT_EV_UNSUBACK == Kind::UnsubAck.bit());
     assert!(MGOS_MQTT_EV_PUBACK == Kind::PubAck.bit());
     assert!(MGOS_MQTT_EV_PUBCOMP == Kind::PubComp.bit());
     assert!(MGOS_MQTT_EV_OUTCOME == Kind::Outcome.bit());
+    assert!(MGOS_MQTT_EV_TLS_EXPIRY == Kind::Expiry.bit());
     assert!(MGOS_MQTT_EV_POLL == Kind::Poll.bit());
 };
 
@@ -72,15 +85,17 @@ const ALL_KINDS: u32 = MGOS_MQTT_EV_CONNECTING
     | MGOS_MQTT_EV_CLOSE
     | MGOS_MQTT_EV_MESSAGE
     | MGOS_MQTT_EV_OVERSIZE
+    | MGOS_MQTT_EV_SET_ASIDE
     | MGOS_MQTT_EV_SUBACK
     | MGOS_MQTT_EV_UNSUBACK
     | MGOS_MQTT_EV_PUBACK
     | MGOS_MQTT_EV_PUBCOMP
     | MGOS_MQTT_EV_OUTCOME
+    | MGOS_MQTT_EV_TLS_EXPIRY
     | MGOS_MQTT_EV_POLL;
 
 /// What a subscription can be told.
-const SUBSCRIPTION_KINDS: u32 = MGOS_MQTT_EV_MESSAGE
+pub(super) const SUBSCRIPTION_KINDS: u32 = MGOS_MQTT_EV_MESSAGE
     | MGOS_MQTT_EV_SUBACK
     | MGOS_MQTT_EV_PUBACK
     | MGOS_MQTT_EV_PUBCOMP
@@ -185,10 +200,21 @@ pub unsafe extern "C" fn mgos_mqtt_conn_unsubscribe(
 
 /// # Safety
 /// `ev` is NULL or the event of a handler that has not returned.
-unsafe fn read<'a, T>(ev: *const mgos_mqtt_event, none: T, get: impl FnOnce(&Event<'a>) -> Option<T>) -> T {
+pub(super) unsafe fn read<'a, T>(
+    ev: *const mgos_mqtt_event,
+    none: T,
+    get: impl FnOnce(&Event<'a>) -> Option<T>,
+) -> T {
     // SAFETY: NULL, or a pointer to an Event as the handlers get it.
     let event = unsafe { ev.cast::<Event<'a>>().as_ref() };
     value(None, || Ok(event.and_then(get))).unwrap_or(none)
+}
+
+fn message<'e, 'a>(event: &'e Event<'a>) -> Option<&'e Message<'a>> {
+    match event {
+        Event::Message(message) | Event::SetAside(message, _) => Some(message),
+        _ => None,
+    }
 }
 
 /// Which event it is: one MGOS_MQTT_EV_*; 0 for NULL.
@@ -209,7 +235,9 @@ pub unsafe extern "C" fn mgos_mqtt_event_kind(ev: *const mgos_mqtt_event) -> u32
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgos_mqtt_event_topic(ev: *const mgos_mqtt_event, len: *mut usize) -> *const c_char {
     let get = |event: &Event<'_>| match event {
-        Event::Message(message) => Some((message.topic.as_bytes().as_ptr(), message.topic.as_bytes().len())),
+        Event::Message(message) | Event::SetAside(message, _) => {
+            Some((message.topic.as_bytes().as_ptr(), message.topic.as_bytes().len()))
+        }
         Event::Oversize { topic, .. } => Some((topic.as_ptr(), topic.len())),
         Event::SubAck { filter: Some(filter), .. } => Some((filter.as_ptr(), filter.len())),
         Event::PubAck(_, Some(topic)) | Event::PubComp(_, Some(topic)) => {
@@ -238,7 +266,9 @@ pub unsafe extern "C" fn mgos_mqtt_event_payload(
     len: *mut usize,
 ) -> *const c_void {
     let get = |event: &Event<'_>| match event {
-        Event::Message(message) => Some((message.payload.as_ptr(), message.payload.len())),
+        Event::Message(message) | Event::SetAside(message, _) => {
+            Some((message.payload.as_ptr(), message.payload.len()))
+        }
         Event::Oversize { size, .. } => Some((core::ptr::null(), *size)),
         _ => None,
     };
@@ -258,7 +288,7 @@ pub unsafe extern "C" fn mgos_mqtt_event_payload(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgos_mqtt_event_qos(ev: *const mgos_mqtt_event) -> c_int {
     let get = |event: &Event<'_>| match event {
-        Event::Message(message) => Some(message.qos as c_int),
+        Event::Message(message) | Event::SetAside(message, _) => Some(message.qos as c_int),
         Event::Oversize { qos, .. } => Some(*qos as c_int),
         _ => None,
     };
@@ -273,7 +303,7 @@ pub unsafe extern "C" fn mgos_mqtt_event_qos(ev: *const mgos_mqtt_event) -> c_in
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgos_mqtt_event_retain(ev: *const mgos_mqtt_event) -> bool {
     // SAFETY: promised by the caller.
-    unsafe { read(ev, false, |event| matches!(event, Event::Message(m) if m.retain).then_some(true)) }
+    unsafe { read(ev, false, |event| message(event).map(|message| message.retain)) }
 }
 
 /// Whether the message may have been delivered before (MQTT 3.1.1, section 3.3.1.1).
@@ -283,7 +313,35 @@ pub unsafe extern "C" fn mgos_mqtt_event_retain(ev: *const mgos_mqtt_event) -> b
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgos_mqtt_event_dup(ev: *const mgos_mqtt_event) -> bool {
     // SAFETY: promised by the caller.
-    unsafe { read(ev, false, |event| matches!(event, Event::Message(m) if m.dup).then_some(true)) }
+    unsafe { read(ev, false, |event| message(event).map(|message| message.dup)) }
+}
+
+/// The size of a message's payload as the server sent it. It is more than the payload's length if the message was over
+/// the receive limit and only its beginning is delivered, see `oversize_keep` in mgos_mqtt_options.h; it was
+/// acknowledged all the same, or will be. 0 without one.
+///
+/// # Safety
+/// See mgos_mqtt_event_kind().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_event_size(ev: *const mgos_mqtt_event) -> usize {
+    let get = |event: &Event<'_>| match event {
+        Event::Oversize { size, .. } => Some(*size),
+        event => message(event).map(|message| message.size),
+    };
+    // SAFETY: promised by the caller.
+    unsafe { read(ev, 0, get) }
+}
+
+/// 1 for a message that was not refused before, and one more each time it is delivered again for that; see
+/// mgos_mqtt_msg_refuse(). 0 without one.
+///
+/// # Safety
+/// See mgos_mqtt_event_kind().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_event_attempt(ev: *const mgos_mqtt_event) -> c_int {
+    let get = |event: &Event<'_>| message(event).and_then(|message| c_int::try_from(message.attempt).ok());
+    // SAFETY: promised by the caller.
+    unsafe { read(ev, 0, get) }
 }
 
 /// The packet id of a message, SUBACK, UNSUBACK, PUBACK, PUBCOMP or OUTCOME; 0 without one.
@@ -293,7 +351,7 @@ pub unsafe extern "C" fn mgos_mqtt_event_dup(ev: *const mgos_mqtt_event) -> bool
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgos_mqtt_event_packet_id(ev: *const mgos_mqtt_event) -> u16 {
     let get = |event: &Event<'_>| match event {
-        Event::Message(message) => Some(message.packet_id),
+        Event::Message(message) | Event::SetAside(message, _) => Some(message.packet_id),
         Event::PubAck(ack, _) | Event::PubComp(ack, _) => Some(ack.packet_id),
         Event::SubAck { packet_id, .. } | Event::UnsubAck(packet_id) => Some(*packet_id),
         Event::Outcome(ended) => Some(ended.packet_id),
@@ -304,7 +362,7 @@ pub unsafe extern "C" fn mgos_mqtt_event_packet_id(ev: *const mgos_mqtt_event) -
 }
 
 /// The server's code as it sent it: of CONNACK for CONNECT_RESULT, of one filter for SUBACK, the reason of an OUTCOME that
-/// is a rejection. -1 if none came.
+/// is a rejection. The handler's reason of SET_ASIDE. -1 if none came.
 ///
 /// # Safety
 /// See mgos_mqtt_event_kind().
@@ -313,6 +371,7 @@ pub unsafe extern "C" fn mgos_mqtt_event_code(ev: *const mgos_mqtt_event) -> c_i
     let get = |event: &Event<'_>| match event {
         Event::ConnectResult { connack, .. } => connack.map(c_int::from),
         Event::SubAck { codes, .. } => codes.first().map(|code| c_int::from(*code)),
+        Event::SetAside(_, reason) => Some(c_int::from(*reason)),
         Event::Outcome(Completion { outcome: Outcome::Rejected(reason), .. }) => Some(c_int::from(*reason)),
         _ => None,
     };
@@ -320,8 +379,8 @@ pub unsafe extern "C" fn mgos_mqtt_event_code(ev: *const mgos_mqtt_event) -> c_i
     unsafe { read(ev, -1, get) }
 }
 
-/// Why an attempt failed, a connection was closed, or a message did not arrive: MGOS_MQTT_*; 0 for success and for other events. More,
-/// with a sentence, is in mgos_mqtt_conn_last_error().
+/// Why an attempt failed, a connection was closed, a message did not arrive or a call had no answer: MGOS_MQTT_*; 0 for
+/// success and for other events. More, with a sentence, is in mgos_mqtt_conn_last_error().
 ///
 /// # Safety
 /// See mgos_mqtt_event_kind().
@@ -330,6 +389,7 @@ pub unsafe extern "C" fn mgos_mqtt_event_error(ev: *const mgos_mqtt_event) -> c_
     let get = |event: &Event<'_>| match event {
         Event::ConnectResult { error, .. } => Some(error.number()),
         Event::Close(report) => Some(report.code.number()),
+        Event::Subscribed(results) | Event::Unsubscribed(results) => Some(results.error.number()),
         Event::Outcome(ended) => Some(outcome_code(ended.outcome).number()),
         _ => None,
     };
@@ -378,4 +438,34 @@ pub unsafe extern "C" fn mgos_mqtt_event_session_present(ev: *const mgos_mqtt_ev
     };
     // SAFETY: promised by the caller.
     unsafe { read(ev, false, get) }
+}
+
+/// Whose certificate a TLS_EXPIRY is about: MGOS_MQTT_CERTIFICATE_CLIENT or _SERVER; 0 for other events.
+///
+/// # Safety
+/// See mgos_mqtt_event_kind().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_event_certificate(ev: *const mgos_mqtt_event) -> c_int {
+    let get = |event: &Event<'_>| match event {
+        Event::Expiry { owner: Owner::Client, .. } => Some(MGOS_MQTT_CERTIFICATE_CLIENT),
+        Event::Expiry { owner: Owner::Server, .. } => Some(MGOS_MQTT_CERTIFICATE_SERVER),
+        _ => None,
+    };
+    // SAFETY: promised by the caller.
+    unsafe { read(ev, 0, get) }
+}
+
+/// In how many whole days the certificate of a TLS_EXPIRY ends: 0 on its last day, negative after it; 0 for other
+/// events.
+///
+/// # Safety
+/// See mgos_mqtt_event_kind().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_event_days(ev: *const mgos_mqtt_event) -> c_int {
+    let get = |event: &Event<'_>| match event {
+        Event::Expiry { days, .. } => Some(*days),
+        _ => None,
+    };
+    // SAFETY: promised by the caller.
+    unsafe { read(ev, 0, get) }
 }

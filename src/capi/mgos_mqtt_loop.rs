@@ -4,7 +4,7 @@
 //! mgos_mqtt_conn_create(); NULL means it wherever a loop is asked for. A loop is driven in one of three
 //! ways, which may change at any time, on the same handle:
 //!
-//! 1. by your own code, with mgos_mqtt_loop_poll();
+//! 1. by your own code, with mgos_mqtt_loop_poll() or mgos_mqtt_loop_run();
 //! 2. by a foreign event loop (epoll, libuv, GLib): watch mgos_mqtt_loop_fd() for reading, wake up after
 //!    mgos_mqtt_loop_timeout() milliseconds, and call mgos_mqtt_loop_process() for either;
 //! 3. by a thread of its own, with mgos_mqtt_loop_start().
@@ -15,6 +15,7 @@
 //! | callback                     | may call                                | must not                  |
 //! |------------------------------|-----------------------------------------|---------------------------|
 //! | event and message handlers   | everything, also free any connection    | poll or wait: BUSY        |
+//! | the end of a call, a result  | everything, also free any connection    | poll or wait: BUSY        |
 //! | connect hook                 | everything                              | poll or wait: BUSY        |
 //! | log function                 | everything                              | poll or wait: BUSY        |
 //! | user-data destructor         | everything but its own connection       | poll or wait: BUSY        |
@@ -99,6 +100,32 @@ pub unsafe extern "C" fn mgos_mqtt_loop_poll(loop_: *mut mgos_mqtt_loop, timeout
     status(|| LoopHandle::of(loop_)?.poll(timeout_ms))
 }
 
+/// Drives the loop until mgos_mqtt_loop_break(): all that a program has to do whose work is done in handlers. If the
+/// loop has a thread of its own or another thread polls it, this one sleeps meanwhile. Any number of threads may.
+///
+/// Returns 0 after mgos_mqtt_loop_break(), MGOS_MQTT_BUSY inside a callback, MGOS_MQTT_INCOMPLETE if the loop is
+/// freed meanwhile, MGOS_MQTT_NO_RESOURCES if the system refuses to wait.
+///
+/// # Safety
+/// `loop_` is NULL (the default loop) or a living loop.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_loop_run(loop_: *mut mgos_mqtt_loop) -> c_int {
+    status(|| LoopHandle::of(loop_)?.run())
+}
+
+/// Lets every mgos_mqtt_loop_run() of a loop return, after the present handler. If there is none, the next returns at
+/// once. From any thread, and from inside handlers; not from a signal handler. Returns 0.
+///
+/// # Safety
+/// `loop_` is NULL (the default loop) or a living loop.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_loop_break(loop_: *mut mgos_mqtt_loop) -> c_int {
+    status(|| {
+        LoopHandle::of(loop_)?.break_runs();
+        Ok(())
+    })
+}
+
 /// A file descriptor for a foreign event loop. It becomes readable when mgos_mqtt_loop_process() has something
 /// to do; watch it for reading, level- or edge-triggered. It belongs to the loop: do not read, write
 /// or close it. The same for the loop's whole life. Negative without one.
@@ -181,13 +208,7 @@ pub unsafe extern "C" fn mgos_mqtt_loop_set_log(
 ) -> c_int {
     status(|| {
         let handle = LoopHandle::of(loop_)?;
-        let level = match level {
-            MGOS_MQTT_LOG_ERROR => Level::Error,
-            MGOS_MQTT_LOG_WARN => Level::Warn,
-            MGOS_MQTT_LOG_INFO => Level::Info,
-            MGOS_MQTT_LOG_DEBUG => Level::Debug,
-            _ => return Err(Code::BadArgument),
-        };
+        let level = Level::from_number(level).ok_or(Code::BadArgument)?;
         let sink = r#fn.map(|function| {
             let data = UserData::new(ud, ud_free);
             Arc::new(LogFunction { function: Some(function), data }) as Arc<dyn Sink>

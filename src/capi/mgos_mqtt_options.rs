@@ -10,9 +10,10 @@ use super::mgos_config::mgos_config_mqtt;
 use super::mgos_mqtt_conn::{create, mgos_mqtt_conn};
 use super::mgos_mqtt_loop::mgos_mqtt_loop;
 use super::profiles::{check, fixed};
-use crate::client::ProfileSource;
+use crate::client::{OwnCertificate, ProfileSource};
 use crate::config::{
-    Backoff, OnSessionLoss, Overflow, Profile, Protocol, Resubscribe, Secret, Settings, TlsOptions, Will,
+    Backoff, ExpiryNotice, OnSessionLoss, Overflow, Profile, Protocol, ReceiveOverflow, Resubscribe, Retry,
+    Secret, Settings, TlsOptions, Will,
 };
 use crate::error::Code;
 use crate::time::Span;
@@ -118,6 +119,44 @@ pub struct mgos_mqtt_options {
     /// How many outcomes of publishes mgos_mqtt_conn_outcome() can still tell: default 1,024, -1 is none. Eight bytes
     /// each, taken when there are so many.
     pub outcome_history: c_int,
+
+    /// Whether the connection tries again by itself after a failed attempt or a loss: 0 always; 1 once it was up since
+    /// mgos_mqtt_conn_connect(), so that a first attempt that fails is the last; 2 never. Where it does not, it stays
+    /// down until it is told to connect, and no other server is tried.
+    pub retry: c_int,
+    /// Public keys of which the server must have one, between commas; several, so that a key can be replaced. A
+    /// pin is the SHA-256 of the key as it stands in the certificate (subjectPublicKeyInfo): `sha256/` and Base64,
+    /// or 64 hexadecimal digits. With trusted certificates both must hold. Without any the pin alone does:
+    /// the certificate's issuer, names and dates do not matter. NULL for none. Turns TLS on.
+    pub tls_pins: *const c_char,
+    /// Lists of revoked certificates in memory, PEM (any number) or DER (one): of each issuer from the server's up
+    /// to the trusted one. A list that should have been renewed still counts. NULL for none.
+    pub tls_crl: *const c_void,
+    /// Its length.
+    pub tls_crl_len: usize,
+    /// A file with such lists, besides `tls_crl`; read at each attempt to connect.
+    pub tls_crl_file: *const c_char,
+    /// From how many days before its end on a certificate, the client's or the server's, is told of by
+    /// MGOS_MQTT_EV_TLS_EXPIRY: default 30, -1 is never.
+    pub tls_expiry_days: c_int,
+    /// Of a message over the receive limit (`recv_mbuf_limit`), deliver this many bytes of the payload, at most
+    /// that limit, instead of MGOS_MQTT_EV_OVERSIZE; mgos_mqtt_event_size() tells how many there were, and in
+    /// struct mg_mqtt_message the length of the whole packet. It is acknowledged when all of it has come. Default 0:
+    /// nothing of it.
+    pub oversize_keep: usize,
+    /// How often a message that a handler refused (mgos_mqtt_msg_refuse()) is delivered again: default 3, -1 is never.
+    pub refuse_retries: c_int,
+    /// How long after each refusal: default 1,000 ms, -1 is at once.
+    pub refuse_delay_ms: c_int,
+    /// How many messages may wait for mgos_mqtt_conn_receive(), default 1,024; as many refused ones may wait to be
+    /// delivered again.
+    pub receive_queue_length: usize,
+    /// How many bytes of topics and payloads these may have together: default 4 MiB; the same for refused ones. One
+    /// message is always taken, however large.
+    pub receive_queue_bytes: usize,
+    /// Which QoS 0 message is dropped when the queue is full: 0 the new one, 1 the oldest. For QoS 1 and 2 the
+    /// oldest QoS 0 messages make room in any case.
+    pub receive_overflow: c_int,
 }
 
 /// The first version of the structure ended before this field; anything shorter was never in a header.
@@ -172,6 +211,39 @@ pub unsafe extern "C" fn mgos_mqtt_conn_set_options(
     })
 }
 
+/// Replaces the client's certificate and private key by others in memory, whichever server the connection goes to:
+/// from the next attempt to connect on, and in a handler of MGOS_MQTT_EV_CONNECTING from this one on. A connection
+/// that is up goes on as it is. Files need no call: they are read at each attempt.
+///
+/// PEM or DER as in `tls_cert` and `tls_key` of the options; both are copied. A NULL key is in the PEM of the
+/// certificate; with a NULL certificate, and so no key, the configured ones count again. What is wrong with them is
+/// the error of the attempt. Returns 0 or a negative error.
+///
+/// # Safety
+/// `c` is NULL or a living connection; the pointers are NULL or have that many bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_conn_set_certificate(
+    c: *mut mgos_mqtt_conn,
+    cert: *const c_void,
+    cert_len: usize,
+    key: *const c_void,
+    key_len: usize,
+) -> c_int {
+    status(|| {
+        let handle = Handle::of(c)?;
+        // SAFETY: promised by the caller.
+        let certificate = unsafe { memory(cert, cert_len) }?;
+        // SAFETY: promised by the caller.
+        let key = unsafe { memory(key, key_len) }?.map(Secret);
+        let own = match (certificate, key) {
+            (Some(certificate), key) => Some(OwnCertificate { certificate, key }),
+            (None, None) => None,
+            (None, Some(_)) => return Err(Code::NullArgument),
+        };
+        handle.conn()?.set_certificate(own)
+    })
+}
+
 /// The part of an options structure that this library knows, with zeros for what the caller's header did not have.
 ///
 /// # Safety
@@ -191,13 +263,40 @@ unsafe fn known(options: *const mgos_mqtt_options) -> Result<mgos_mqtt_options, 
             return Err(Code::BadStructure);
         }
     }
-    let mut copy = core::mem::MaybeUninit::<mgos_mqtt_options>::zeroed();
-    // SAFETY: both sides have that many bytes.
+    let mut copy = no_options();
+    // SAFETY: both sides have that many bytes, which are plain numbers and pointers: every pattern is valid.
     unsafe {
-        core::ptr::copy_nonoverlapping(options.cast::<u8>(), copy.as_mut_ptr().cast::<u8>(), size.min(known));
+        core::ptr::copy_nonoverlapping(options.cast::<u8>(), (&raw mut copy).cast::<u8>(), size.min(known));
     }
-    // SAFETY: all fields are plain numbers and pointers, for which every byte pattern is valid.
-    Ok(unsafe { copy.assume_init() })
+    Ok(copy)
+}
+
+/// Options in which everything has its default.
+pub(super) fn no_options() -> mgos_mqtt_options {
+    // SAFETY: all fields are plain numbers and pointers, for which zero is valid.
+    unsafe { core::mem::MaybeUninit::zeroed().assume_init() }
+}
+
+/// Writes options for a caller whose structure may be shorter or longer than the one known here.
+///
+/// # Safety
+/// `options` is not NULL and has `options->size` bytes.
+pub(super) unsafe fn write_options(
+    options: *mut mgos_mqtt_options,
+    mut content: mgos_mqtt_options,
+) -> Result<(), Code> {
+    // SAFETY: the first field is there in every version.
+    let size = unsafe { (*options).size };
+    if !(FIRST_SIZE..=4096).contains(&size) {
+        return Err(Code::BadStructure);
+    }
+    content.size = size;
+    let known = size.min(size_of::<mgos_mqtt_options>());
+    // SAFETY: both sides have that many bytes.
+    unsafe { core::ptr::copy_nonoverlapping((&raw const content).cast::<u8>(), options.cast::<u8>(), known) };
+    // SAFETY: the caller has `size` bytes.
+    unsafe { options.cast::<u8>().add(known).write_bytes(0, size - known) };
+    Ok(())
 }
 
 /// # Safety
@@ -293,8 +392,22 @@ unsafe fn tls(options: &mgos_mqtt_options) -> Result<TlsOptions, Code> {
     let certificate = unsafe { memory(options.tls_cert, options.tls_cert_len) }?;
     // SAFETY: promised by the caller.
     let key = unsafe { memory(options.tls_key, options.tls_key_len) }?;
+    // SAFETY: promised by the caller.
+    let pins = unsafe { text(options.tls_pins) }?;
+    // SAFETY: promised by the caller.
+    let crl = unsafe { memory(options.tls_crl, options.tls_crl_len) }?;
+    // SAFETY: promised by the caller.
+    let crl_file = unsafe { text(options.tls_crl_file) }?;
     Ok(TlsOptions {
         server_name,
+        pins,
+        crl,
+        crl_file,
+        expiry_notice: match options.tls_expiry_days {
+            0 => ExpiryNotice::default(),
+            -1 => ExpiryNotice(None),
+            days => ExpiryNotice(Some(u32::try_from(days).map_err(|_| Code::BadArgument)?)),
+        },
         alpn: alpn.map(|names| names.split(',').map(str::to_owned).collect()).unwrap_or_default(),
         only_tls13: match options.tls_min_version {
             0 | 12 => false,
@@ -346,6 +459,12 @@ fn settings(options: &mgos_mqtt_options) -> Result<Settings, Code> {
         overflow: either(options.overflow, Overflow::Refuse, Overflow::DropOldest)?,
         resubscribe: either(options.resubscribe, Resubscribe::Always, Resubscribe::WhenSessionLost)?,
         on_session_loss: either(options.on_session_loss, OnSessionLoss::Resend, OnSessionLoss::Report)?,
+        retry: match options.retry {
+            0 => Retry::Always,
+            1 => Retry::OnceUp,
+            2 => Retry::Never,
+            _ => return Err(Code::BadArgument),
+        },
         backoff: either(options.fixed_delay, Backoff::Doubling, Backoff::Fixed)?,
         jitter_percent: match options.jitter_percent {
             0 => default.jitter_percent,
@@ -359,7 +478,26 @@ fn settings(options: &mgos_mqtt_options) -> Result<Settings, Code> {
         },
         fail_back: span(options.fail_back_ms, default.fail_back)?,
         poll_tick: span(options.poll_tick_ms, default.poll_tick)?,
+        keep_oversize: options.oversize_keep,
+        refuse_retries: match options.refuse_retries {
+            0 => default.refuse_retries,
+            -1 => 0,
+            n => u32::try_from(n).map_err(|_| Code::BadArgument)?,
+        },
+        refuse_delay: span(options.refuse_delay_ms, default.refuse_delay)?,
+        receive_queue_length: or_default(options.receive_queue_length, default.receive_queue_length),
+        receive_queue_bytes: or_default(options.receive_queue_bytes, default.receive_queue_bytes),
+        receive_overflow: either(
+            options.receive_overflow,
+            ReceiveOverflow::DropNew,
+            ReceiveOverflow::DropOldest,
+        )?,
     })
+}
+
+/// A limit: 0 is the default.
+fn or_default(limit: usize, default: usize) -> usize {
+    if limit == 0 { default } else { limit }
 }
 
 /// A time-out: 0 is the default, -1 off.

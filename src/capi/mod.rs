@@ -8,6 +8,7 @@
 //! | `registry.rs`   | which handles are alive                                             |
 //! | `fork.rs`       | what a fork means for them                                          |
 //! | `callbacks.rs`  | C functions as handlers of the client                               |
+//! | `event_bus.rs`  | who listens to the events of the system                             |
 //! | `profiles.rs`   | C configurations as the client's server profiles                    |
 //! | `poll_callback.rs` | functions that the loop calls at the end of each round            |
 //! | `config/`       | the configuration structure and the system configuration            |
@@ -17,6 +18,7 @@
 mod boundary;
 mod callbacks;
 mod config;
+mod event_bus;
 mod fork;
 mod handle;
 mod json;
@@ -25,14 +27,21 @@ mod profiles;
 mod registry;
 
 pub mod mgos_config;
+pub mod mgos_event;
 pub mod mgos_json;
 pub mod mgos_mongoose;
 pub mod mgos_mqtt;
+pub mod mgos_mqtt_compat;
 pub mod mgos_mqtt_conn;
+pub mod mgos_mqtt_connect;
 pub mod mgos_mqtt_error;
 pub mod mgos_mqtt_event;
+pub mod mgos_mqtt_log;
 pub mod mgos_mqtt_loop;
 pub mod mgos_mqtt_options;
 pub mod mgos_mqtt_publish;
+pub mod mgos_mqtt_receive;
+pub mod mgos_mqtt_stats;
+pub mod mgos_mqtt_subscribe;
 pub mod mgos_mqtt_version;
 pub mod mgos_sys_config;

@@ -40,6 +40,11 @@ impl<T> Registry<T> {
         self.write().remove(&address.addr())
     }
 
+    /// All handles of which `which` says so.
+    pub(super) fn all(&self, which: impl Fn(&T) -> bool) -> Vec<Arc<T>> {
+        self.read().values().filter(|handle| which(handle)).cloned().collect()
+    }
+
     /// Takes out all handles of which `which` says so.
     pub(super) fn remove_all(&self, which: impl Fn(&T) -> bool) -> Vec<Arc<T>> {
         let mut all = self.write();

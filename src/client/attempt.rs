@@ -5,14 +5,17 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard};
 
 use super::event::{Event, Kind, Report};
+use super::handlers::{Called, Handlers, Slot};
+use super::once::Attempt;
 use super::reconnect::{Growth, Waits, jitter};
 use super::{Conn, ConnectParams, Level, Link, State};
-use crate::config::{Address, Backoff, Profile, Protocol, Scheme};
+use crate::bugs::{Bug, bug};
+use crate::config::{Address, Backoff, Profile, Protocol, Retry, Scheme};
 use crate::driver::{LookupError, Turn};
 use crate::error::{Code, Phase};
 use crate::session::Failure;
 use crate::time::Span;
-use crate::transport::{LayerError, Tcp, Transport};
+use crate::transport::{Expiry, LayerError, Transport};
 use crate::wire::{QoS, Version};
 
 /// A wall clock before this (July 2017) was not set yet; as in Mongoose OS.
@@ -56,8 +59,10 @@ impl Conn {
     /// Starts an attempt with the active profile.
     fn begin<'a>(&'a self, mut st: MutexGuard<'a, State>, turn: &mut Turn<'_>) -> MutexGuard<'a, State> {
         st.tried.clear();
+        st.insecure = None;
         st.addresses.clear();
         let Some((at, snapshot)) = st.next_profile() else { return self.stay_down(st) };
+        st.stats.attempts += 1;
         if at != st.reconnect.active() {
             st.reconnect.select(at);
         }
@@ -68,6 +73,10 @@ impl Conn {
         // The device id may have been set after the profile was made.
         let mut named = Profile::clone(&profile);
         named.name_client((self.context.default_client_id)().as_deref());
+        if let Some(will) = &st.will {
+            named.will.clone_from(will);
+        }
+        st.put_own_certificate(&mut named);
         let problem = named.validate().err();
         let profile = Arc::new(named);
         st.profile = profile.clone();
@@ -95,11 +104,27 @@ impl Conn {
             self.note(&mut st, Level::Info, text);
         }
         st.generation += 1;
+        let generation = st.generation;
+        st = self.look_up(st, turn, &address);
+        st = self.tell(st, |h, called| h.connection(Kind::Connecting, called), &Event::Connecting);
+        if st.freed || st.closing.is_some() || st.generation != generation {
+            return st;
+        }
+        self.take_new_certificate(st, turn)
+    }
+
+    /// Asks for the addresses of the server.
+    pub(super) fn look_up<'a>(
+        &'a self,
+        mut st: MutexGuard<'a, State>,
+        turn: &Turn<'_>,
+        address: &Address,
+    ) -> MutexGuard<'a, State> {
         let Some(source) = self.source.get() else { return st };
         let lookup = self.context.driver.lookup(&address.host, address.port, *source);
-        let by = after(turn, profile.timeouts.dns);
+        let by = after(turn, st.profile.timeouts.dns);
         st.link = Link::Resolving { lookup, by };
-        self.tell(st, |h, called| h.connection(Kind::Connecting, called), &Event::Connecting)
+        st
     }
 
     /// Every profile is disabled: there is nothing to try.
@@ -108,7 +133,7 @@ impl Conn {
         st.link = Link::Idle;
         let text = "no server profile is enabled and has a server".into();
         st.report = st.report(Code::Disabled, Phase::Usage, 0, text);
-        st
+        self.tell_once(st, Attempt::failed(Code::Disabled))
     }
 
     fn cannot_begin<'a>(
@@ -147,31 +172,35 @@ impl Conn {
     }
 
     /// Opens a transport to the next address; without one left, the attempt has failed.
-    fn next_address<'a>(
+    pub(super) fn next_address<'a>(
         &'a self,
         mut st: MutexGuard<'a, State>,
         turn: &mut Turn<'_>,
     ) -> MutexGuard<'a, State> {
         while let Some(address) = st.addresses.pop_front() {
             st.target = Some(address);
-            let opened = Tcp::connect(address).and_then(|mut tcp| {
-                tcp.register(turn.registry(), turn.token())?;
-                Ok(tcp)
+            let opened = (self.context.dial)(address).and_then(|mut transport| {
+                transport.register(turn.registry(), turn.token())?;
+                Ok(transport)
             });
             match opened {
-                Ok(tcp) => {
+                Ok(transport) => {
                     // With more addresses to come, one that does not answer must not use up all the
                     // time.
                     let share = st.addresses.len() as u64 + 1;
                     let limit = st.profile.timeouts.tcp;
                     let by = after(turn, Span(limit.0 / share).max(limit.min(Span::secs(2))));
-                    st.link = Link::Opening { transport: Box::new(tcp), by };
+                    st.link = Link::Opening { transport, by };
                     return st;
                 }
                 Err(error) => st.tried.push((address, error.raw_os_error().unwrap_or(0))),
             }
         }
-        let report = st.unreachable_report();
+        // That somebody answered, and not as he should, says more than that somebody else did not.
+        let report = match st.insecure.take() {
+            Some(report) => Report { tried: std::mem::take(&mut st.tried), ..report },
+            None => st.unreachable_report(),
+        };
         self.link_down(st, turn, report)
     }
 
@@ -201,6 +230,9 @@ impl Conn {
         turn: &mut Turn<'_>,
         transport: Box<dyn Transport>,
     ) -> MutexGuard<'a, State> {
+        if bug(Bug::BackoffResetEarly) {
+            st.reconnect.succeeded();
+        }
         st.partial = Vec::new();
         st.unread = transport.has_unread();
         st.link = Link::Open(transport);
@@ -210,6 +242,7 @@ impl Conn {
         let session = (st.profile.server.clone().unwrap_or_default(), params.client_id.clone());
         if st.session_of.as_ref().is_some_and(|before| *before != session) {
             st.session.forget_inbound();
+            st.session_over();
         }
         st.session_of = Some(session);
         if let Some(hook) = st.hook.clone() {
@@ -245,7 +278,7 @@ impl Conn {
             clean_session: profile.clean_session,
             keep_alive: profile.keep_alive,
             user: profile.user.clone(),
-            password: profile.pass.as_ref().map(|secret| secret.0.clone()),
+            password: profile.pass.clone(),
             will: profile.will.as_ref().map(|will| {
                 let qos = QoS::try_from(will.qos).unwrap_or(QoS::AtMostOnce);
                 (will.topic.clone(), will.payload.clone(), qos, will.retain)
@@ -262,8 +295,12 @@ impl Conn {
         turn: &mut Turn<'_>,
         session_present: bool,
     ) -> MutexGuard<'a, State> {
+        st.stats.came_up(turn.now);
         st.reconnect.succeeded();
+        st.session_is(session_present);
         st.fail_back_from = None;
+        st.established = true;
+        st.session_present = session_present;
         let fail_back = st.settings.fail_back;
         st.fail_back_at =
             (st.reconnect.active() != 0 && fail_back > Span::ZERO).then(|| turn.now + fail_back);
@@ -273,10 +310,11 @@ impl Conn {
         }
         self.connected.store(true, Ordering::Release);
         self.context.driver.notify();
-        let result = Event::ConnectResult { error: Code::Ok, connack: Some(0), session_present };
-        let st = self.tell(st, |h, called| h.connection(Kind::ConnectResult, called), &result);
+        let st = self.tell_result(st, Attempt { error: Code::Ok, connack: Some(0), session_present });
         let event = Event::ConnAck { session_present };
-        self.tell(st, |h, called| h.connection(Kind::ConnAck, called), &event)
+        let generation = st.generation;
+        let st = self.tell(st, |h, called| h.connection(Kind::ConnAck, called), &event);
+        if st.generation == generation { self.tell_expiry(st, turn) } else { st }
     }
 
     /// The attempt failed or the connection ended: tell the handlers, and plan what comes next.
@@ -296,12 +334,16 @@ impl Conn {
         }
         let was_up = self.connected.swap(false, Ordering::AcqRel);
         st.generation += 1;
+        st.stats.went_down(turn.now, was_up, report.code, report.phase);
         st.session.closed();
+        st.pull.closed();
         self.settle(&mut st);
         st.partial = Vec::new();
         st.closing = None;
         st.broken_link = None;
         st.fail_back_at = None;
+        st.expiry = Expiry::default();
+        st.expiry_at = None;
         st.report = report.clone();
         if self.context.log.wants(Level::Warn) {
             let level = if report.code == Code::ClosedByClient { Level::Info } else { Level::Warn };
@@ -317,14 +359,25 @@ impl Conn {
             st = self.tell(st, |h, called| h.connection(Kind::Disconnect, called), &event);
             let event = Event::Close(&report);
             st = self.tell(st, |h, called| h.connection(Kind::Close, called), &event);
+            st = self.tell(st, |h, called| h.slot(Slot::Offline, called), &event);
             st = self.tell(st, |h, called| h.all_subscribers(Kind::Close, called), &event);
         } else {
-            let event =
-                Event::ConnectResult { error: report.code, connack: report.connack, session_present: false };
-            st = self.tell(st, |h, called| h.connection(Kind::ConnectResult, called), &event);
+            let (error, connack) = (report.code, report.connack);
+            st = self.tell_result(st, Attempt { error, connack, session_present: false });
         }
         self.plan(&mut st, turn);
         st
+    }
+
+    /// An attempt ended: the handlers, the slot, then who asked for this one result.
+    fn tell_result<'a>(&'a self, st: MutexGuard<'a, State>, attempt: Attempt) -> MutexGuard<'a, State> {
+        let event = attempt.event();
+        let collect = |h: &mut Handlers, called: &mut Called| {
+            h.connection(Kind::ConnectResult, called);
+            h.slot(Slot::Connect, called);
+        };
+        let st = self.tell(st, collect, &event);
+        self.tell_once(st, attempt)
     }
 
     /// When the next attempt comes.
@@ -344,6 +397,15 @@ impl Conn {
             turn.again();
             return;
         }
+        let goes_on = match st.settings.retry {
+            Retry::Always => true,
+            Retry::OnceUp => st.established,
+            Retry::Never => false,
+        };
+        if !goes_on {
+            st.wanted = false;
+            return;
+        }
         let waits: Vec<Option<Waits>> = st
             .profiles
             .iter()
@@ -356,7 +418,7 @@ impl Conn {
             })
             .collect();
         let growth = match st.settings.backoff {
-            Backoff::Fixed => Growth::Fixed(st.profile.reconnect_min),
+            Backoff::Fixed => Growth::Fixed(st.profile.reconnect_bounds().0),
             Backoff::Doubling => Growth::Doubling,
         };
         let wait = st.reconnect.failed(&waits, growth);

@@ -1,8 +1,10 @@
 //! What the connections of one loop share.
 
+use std::sync::Arc;
+
 use super::log::Log;
 use crate::driver::Loop;
-use crate::transport::tls;
+use crate::transport::{Dial, Tcp, tls};
 
 /// A loop, its log, and what connections ask of the world.
 pub struct Context {
@@ -10,19 +12,31 @@ pub struct Context {
     pub driver: Loop,
     /// Where log records go.
     pub log: Log,
+    /// Opens the stream to an address. It runs under the connection's lock: it must not call the connection.
+    pub dial: Arc<Dial>,
     /// The TLS configurations that its connections share.
     pub tls: tls::Configs,
     /// Seconds since 1970 as the device believes, for `require_time` and the validity of certificates.
     pub wall_clock: fn() -> f64,
     /// The client id of connections that have none configured.
     pub default_client_id: fn() -> Option<String>,
+    /// Where a new connection's random numbers begin. They spread reconnects over time, and name clients of MQTT
+    /// 3.1 that have no name; nothing secret hangs on them.
+    pub random_seed: fn() -> u64,
 }
 
 impl Context {
-    /// A context around a loop, with the system's clock and no default client id.
+    /// A context around a loop, with TCP, the system's clock and no default client id.
     pub fn new(driver: Loop) -> Self {
-        let tls = tls::Configs::default();
-        Context { driver, log: Log::new(), tls, wall_clock: system_clock, default_client_id: || None }
+        Context {
+            driver,
+            log: Log::new(),
+            dial: Arc::new(|address| Ok(Box::new(Tcp::connect(address)?))),
+            tls: tls::Configs::default(),
+            wall_clock: system_clock,
+            default_client_id: || None,
+            random_seed: system_seed,
+        }
     }
 }
 
@@ -30,4 +44,10 @@ fn system_clock() -> f64 {
     std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
         .map_or(0.0, |since| since.as_secs_f64())
+}
+
+/// A seed from the operating system, by way of the standard library's hash keys.
+fn system_seed() -> u64 {
+    use std::hash::{BuildHasher, Hasher};
+    std::hash::RandomState::new().build_hasher().finish()
 }

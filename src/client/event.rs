@@ -1,5 +1,6 @@
 //! What handlers are told.
 
+use super::subscribe::FilterResults;
 use crate::error::{Code, Phase};
 use crate::session::{Acknowledged, Completion};
 use crate::wire::QoS;
@@ -45,6 +46,10 @@ pub struct Message<'a> {
     pub dup: bool,
     /// 0 for QoS 0.
     pub packet_id: u16,
+    /// The payload's size as the server sent it: more than its length when the message was cut.
+    pub size: usize,
+    /// 1, and one more each time it is delivered again after it was refused.
+    pub attempt: u32,
 }
 
 /// What happened to a connection.
@@ -107,6 +112,28 @@ pub enum Event<'a> {
     Close(&'a Report),
     /// How a publish ended.
     Outcome(Completion),
+    /// A call of [`Conn::subscribe_all`](super::Conn::subscribe_all) ended; told to nobody else.
+    Subscribed(&'a FilterResults),
+    /// A call of [`Conn::unsubscribe_all`](super::Conn::unsubscribe_all) ended; told to nobody else.
+    Unsubscribed(&'a FilterResults),
+    /// A message was refused too often and is acknowledged now; with the last reason.
+    SetAside(Message<'a>, u8),
+    /// A certificate ends soon.
+    Expiry {
+        /// Whose it is.
+        owner: Owner,
+        /// How many whole days are left; negative after its end.
+        days: i32,
+    },
+}
+
+/// Whose certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// That of this client.
+    Client,
+    /// That of the server.
+    Server,
 }
 
 /// The kind of an event, for registrations that want only some.
@@ -130,6 +157,10 @@ pub enum Kind {
     Disconnect,
     Close,
     Outcome,
+    Expiry,
+    SetAside,
+    Subscribed,
+    Unsubscribed,
 }
 
 impl Kind {
@@ -159,6 +190,10 @@ impl Event<'_> {
             Event::Disconnect(_) => Kind::Disconnect,
             Event::Close(_) => Kind::Close,
             Event::Outcome(_) => Kind::Outcome,
+            Event::Expiry { .. } => Kind::Expiry,
+            Event::Subscribed(_) => Kind::Subscribed,
+            Event::Unsubscribed(_) => Kind::Unsubscribed,
+            Event::SetAside(..) => Kind::SetAside,
         }
     }
 }

@@ -27,6 +27,29 @@ pub trait Callback: Send + Sync {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Identity(pub usize, pub usize);
 
+/// A place for one callback beside the lists of handlers: what is put there takes the place of what was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Slot {
+    /// How each attempt to connect ended.
+    Connect,
+    /// The connection was up and is closed.
+    Offline,
+    /// Every message, whether a subscription matched or not.
+    Message,
+}
+
+impl Slot {
+    const COUNT: usize = 3;
+
+    const fn kind(self) -> Kind {
+        match self {
+            Slot::Connect => Kind::ConnectResult,
+            Slot::Offline => Kind::Close,
+            Slot::Message => Kind::Message,
+        }
+    }
+}
+
 /// One registration.
 pub(crate) struct Entry {
     /// Registrations are numbered; newer ones are called first.
@@ -62,12 +85,18 @@ pub(crate) struct Handlers {
     last_seq: u64,
     /// Oldest first.
     connection: Vec<Arc<Entry>>,
+    slots: [Option<Arc<Entry>>; Slot::COUNT],
     subscriptions: Topics<Vec<Subscription>>,
 }
 
 impl Handlers {
     pub(crate) fn new() -> Self {
-        Handlers { last_seq: 0, connection: Vec::new(), subscriptions: Topics::new() }
+        Handlers {
+            last_seq: 0,
+            connection: Vec::new(),
+            slots: Default::default(),
+            subscriptions: Topics::new(),
+        }
     }
 
     fn entry(&mut self, identity: Identity, kinds: u32, callback: Box<dyn Callback>) -> Arc<Entry> {
@@ -85,6 +114,18 @@ impl Handlers {
     pub(crate) fn remove(&mut self, identity: Identity) -> Removed {
         let at = self.connection.iter().rposition(|e| e.identity == identity);
         at.map(|at| retire(self.connection.remove(at))).into_iter().collect()
+    }
+
+    /// Replaces or clears what is in a slot.
+    pub(crate) fn set_slot(&mut self, slot: Slot, callback: Option<Box<dyn Callback>>) -> Removed {
+        let entry = callback.map(|callback| self.entry(Identity(0, 0), slot.kind().bit(), callback));
+        let old = std::mem::replace(&mut self.slots[slot as usize], entry);
+        old.map(retire).into_iter().collect()
+    }
+
+    /// Collects what is in a slot.
+    pub(crate) fn slot(&self, slot: Slot, called: &mut Called) {
+        called.extend(self.slots[slot as usize].clone());
     }
 
     /// Whether some connection handler wants events of this kind.
@@ -131,6 +172,13 @@ impl Handlers {
         all.iter().find(|s| *s.filter == *filter)?.entries.iter().map(|(qos, _)| *qos).max()
     }
 
+    /// Whether there is a subscription to `filter` with this identity.
+    pub(crate) fn has(&mut self, filter: &str, identity: Identity) -> bool {
+        let all = self.subscriptions.get_mut(filter);
+        let found = all.and_then(|all| all.iter().find(|s| *s.filter == *filter));
+        found.is_some_and(|s| s.entries.iter().any(|(_, entry)| entry.identity == identity))
+    }
+
     /// Removes the newest subscription to `filter`, or the newest with this identity. `None` if there is
     /// none; otherwise the entry, and whether it was the filter's last.
     pub(crate) fn unsubscribe(
@@ -158,6 +206,15 @@ impl Handlers {
         called.extend(self.connection.iter().rev().filter(|e| e.kinds & kind.bit() != 0).cloned());
     }
 
+    /// Collects who gets a message: the subscribers; without one, the handlers of the connection; and the slot.
+    pub(crate) fn message(&self, topic: &[u8], called: &mut Called) {
+        self.matching(topic, Kind::Message, called);
+        if called.is_empty() {
+            self.connection(Kind::Message, called);
+        }
+        self.slot(Slot::Message, called);
+    }
+
     /// Collects the subscribers whose filter matches `topic` and who want events of this kind.
     pub(crate) fn matching(&self, topic: &[u8], kind: Kind, called: &mut Called) {
         self.subscriptions.matching(topic, |all| collect(all, kind, called));
@@ -181,7 +238,7 @@ impl Handlers {
     /// Nobody is called any more, not even by a dispatch that has begun.
     pub(crate) fn silence(&self) {
         let silence = |entry: &Arc<Entry>| entry.alive.store(false, Ordering::Release);
-        self.connection.iter().for_each(silence);
+        self.connection.iter().chain(self.slots.iter().flatten()).for_each(silence);
         self.subscriptions.for_each(|all| all.iter().flat_map(|s| &s.entries).for_each(|(_, e)| silence(e)));
     }
 
@@ -189,6 +246,7 @@ impl Handlers {
     pub(crate) fn clear(&mut self) -> Removed {
         self.silence();
         let mut removed: Removed = std::mem::take(&mut self.connection);
+        removed.extend(std::mem::take(&mut self.slots).into_iter().flatten());
         let subscriptions = std::mem::replace(&mut self.subscriptions, Topics::new());
         subscriptions.for_each(|all| {
             removed.extend(all.iter().flat_map(|s| s.entries.iter().map(|(_, e)| e.clone())));

@@ -5,11 +5,13 @@ use std::sync::MutexGuard;
 
 use super::event::{Event, Kind, Message, TopicName};
 use super::turn::Flush;
+use super::verdict::{Handling, Wish};
 use super::{Conn, Level, State};
+use crate::bugs::{Bug, bug};
 use crate::driver::Turn;
 use crate::error::Code;
 use crate::session::{self, Failure, Incoming, Verdict};
-use crate::wire::Header;
+use crate::wire::{Header, PublishHead};
 
 /// Bytes read in one turn before other connections get theirs.
 const READ_A_TURN: usize = 256 * 1024;
@@ -69,6 +71,7 @@ impl Conn {
                 Err(e) => return self.stream_ended(st, turn, Some(e)),
             };
             st.session.received(turn.now);
+            st.stats.rx_bytes += n as u64;
             st.partial.clear();
             let mut buffer = std::mem::take(turn.buffer);
             let consumed = self.consume(st, turn, &mut buffer, have + n);
@@ -127,6 +130,7 @@ impl Conn {
             Err(e) => return (self.stream_ended(st, turn, Some(e)), false),
         }
         st.session.received(turn.now);
+        st.stats.rx_bytes += n as u64;
         *budget -= n;
         if st.partial.len() < total {
             return (st, true);
@@ -188,24 +192,34 @@ impl Conn {
                 return Consumed { st: self.link_down(st, turn, report), bytes: len, alive: false };
             }
             // After the application ended the connection, only its own messages concern it.
+            if bug(Bug::AckBeforeHandler) && matches!(event, session::Event::Publish(_)) {
+                let _ = st.session.handled(Verdict::Ack);
+                let _ = st.flush(turn.now);
+            }
             let told = st.closing.is_none() || event.is_acknowledgement();
             if told {
                 st = self.told(st, turn, &event, &mut buffer[at..]);
             }
             at += step.consumed;
             let alive = st.generation == generation && st.link.stream().is_some();
+            let Wish { not_delivered, failed, .. } = st.wish;
             let verdict = match (told, alive) {
                 (false, _) => Verdict::NotDelivered,
+                _ if not_delivered || failed.is_some() => Verdict::NotDelivered,
                 (true, true) => Verdict::Ack,
                 (true, false) => Verdict::ConnectionGone,
             };
             let handled = st.session.handled(verdict);
             self.settle(&mut st);
+            if not_delivered || failed.is_some() {
+                st.wish = Wish::default();
+            }
             if st.outcomes.are_waiting() {
                 st = self.tell_outcomes(st);
             }
             let alive = alive && st.generation == generation && st.link.stream().is_some();
-            if let Err(failure) = handled {
+            let failed = failed.map_or(Ok(()), |code| Err(Failure::new(code, "")));
+            if let Err(failure) = handled.and(failed) {
                 let report = st.failure_report(&failure);
                 return Consumed { st: self.link_down(st, turn, report), bytes: len, alive: false };
             }
@@ -246,11 +260,15 @@ impl Conn {
             }
             session::Event::SubAck { packet_id, raw } => {
                 let codes = raw.clone().map(|range| packet[range].to_vec());
-                self.subscribed(st, *packet_id, codes)
+                st = self.subscribed(st, *packet_id, codes);
+                self.take_answers(&mut st);
+                self.tell_ended(st)
             }
             session::Event::UnsubAck(id) => {
                 let event = Event::UnsubAck(*id);
-                self.tell(st, |h, called| h.connection(Kind::UnsubAck, called), &event)
+                st = self.tell(st, |h, called| h.connection(Kind::UnsubAck, called), &event);
+                self.take_answers(&mut st);
+                self.tell_ended(st)
             }
             session::Event::Oversize { topic, size, qos, .. } => {
                 let Ok(topic) = std::str::from_utf8(&packet[topic.clone()]) else { return st };
@@ -275,31 +293,37 @@ impl Conn {
         // the byte that it covers comes back.
         let (head, tail) = packet.split_at_mut(incoming.payload.end);
         let topic = &head[incoming.topic.clone()];
-        st.handlers.matching(topic, Kind::Message, &mut called);
-        if called.is_empty() {
-            st.handlers.connection(Kind::Message, &mut called);
-        }
+        st.handlers.message(topic, &mut called);
         if called.is_empty() {
             st.called = called;
             return st;
         }
+        st.handling = Handling::Fresh;
+        st.wish = Wish { shared: called.len() > 1, ..Wish::default() };
         drop(st);
         let covered = std::mem::replace(&mut tail[0], 0);
-        let event = Event::Message(Message {
+        let message = Message {
             topic: TopicName(topic),
             payload: &head[incoming.payload.clone()],
             qos: incoming.qos,
             retain: incoming.retain,
             dup: incoming.dup,
             packet_id: incoming.packet_id,
-        });
+            size: incoming.size,
+            attempt: 1,
+        };
+        let event = Event::Message(message);
         for entry in &called {
             entry.call(self, &event);
         }
-        tail[0] = covered;
         called.clear();
         let mut st = self.lock();
         st.called = called;
+        if let Some(reason) = st.wish.refused {
+            st = self.refused(st, &message, reason);
+        }
+        st.handling = Handling::Nothing;
+        tail[0] = covered;
         st
     }
 
@@ -376,13 +400,25 @@ impl Conn {
 }
 
 impl State {
-    /// The total size of the packet that `partial` begins, if it does not fit the loop's buffer, which has
-    /// `room` for what is read.
+    /// The size of the packet that `partial` begins, or of what is wanted of it, if that does not fit the loop's
+    /// buffer, which has `room` for what is read.
     fn large_packet(&self, room: usize) -> Option<usize> {
-        let total = Header::parse(&self.partial).ok().flatten()?.total();
-        // One over the limit is not collected: the session skips it. But if the limit was lowered meanwhile,
-        // what was collected is too much for the buffer already.
-        let collect = total <= self.session.limits().max_incoming || self.partial.len() >= room;
-        (total > room && collect).then_some(total)
+        let header = Header::parse(&self.partial).ok().flatten()?;
+        let limits = self.session.limits();
+        let total = header.total();
+        // One over the limit is not collected: the session skips it, but for its beginning. But if the limit
+        // was lowered meanwhile, what was collected is too much for the buffer already.
+        let wanted = if total <= limits.max_incoming {
+            total
+        } else {
+            let keep = limits.keep_oversize.min(limits.max_incoming);
+            let head = PublishHead::decode(&header, &self.partial).ok().flatten().filter(|_| keep > 0);
+            match head.map(|head| total.min(head.len + keep)) {
+                Some(beginning) if self.partial.len() < beginning => beginning,
+                _ if self.partial.len() >= room => total,
+                _ => return None,
+            }
+        };
+        (wanted > room).then_some(wanted)
     }
 }

@@ -1,5 +1,6 @@
 //! Log records: collected under a connection's lock, delivered without it.
 
+use std::cell::Cell;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -17,43 +18,87 @@ pub enum Level {
     Debug = 3,
 }
 
+impl Level {
+    /// The level with this number, if there is one.
+    pub fn from_number(number: i32) -> Option<Level> {
+        [Level::Error, Level::Warn, Level::Info, Level::Debug]
+            .into_iter()
+            .find(|level| *level as i32 == number)
+    }
+}
+
 /// Where records go.
 pub trait Sink: Send + Sync {
     /// Takes one record. Runs with no lock held; it may call the library.
     fn log(&self, level: Level, connection: i32, text: &str);
 }
 
-/// The log of one loop: a level and a sink.
+thread_local! {
+    // Without a destructor, so that it can be used at any moment of a thread's life.
+    static DELIVERING: Cell<bool> = const { Cell::new(false) };
+}
+
+type Slot = Option<(Level, Arc<dyn Sink>)>;
+
+/// The log of one loop: the application's sink, a second one of the library's own, and what either wants.
 pub struct Log {
+    /// The least important level that somebody wants; -1 if nobody does.
     level: AtomicI32,
-    sink: Mutex<Option<Arc<dyn Sink>>>,
+    sinks: Mutex<[Slot; 2]>,
 }
 
 impl Log {
     pub(crate) fn new() -> Self {
-        Log { level: AtomicI32::new(-1), sink: Mutex::new(None) }
+        Log { level: AtomicI32::new(-1), sinks: Mutex::new([None, None]) }
     }
 
     /// Sets the sink and the least important level it wants; returns the old sink, for the caller to drop
     /// without a lock.
     pub fn set(&self, level: Level, sink: Option<Arc<dyn Sink>>) -> Option<Arc<dyn Sink>> {
-        self.level.store(if sink.is_some() { level as i32 } else { -1 }, Ordering::Relaxed);
-        std::mem::replace(&mut *self.sink.lock().unwrap_or_else(PoisonError::into_inner), sink)
+        self.put(0, sink.map(|sink| (level, sink)))
     }
 
-    /// Whether somebody wants records of this level.
+    /// As [`set`](Log::set), for the sink beside the application's.
+    pub(super) fn set_second(&self, sink: Slot) -> Option<Arc<dyn Sink>> {
+        self.put(1, sink)
+    }
+
+    fn put(&self, at: usize, sink: Slot) -> Option<Arc<dyn Sink>> {
+        let mut sinks = self.sinks.lock().unwrap_or_else(PoisonError::into_inner);
+        let old = std::mem::replace(&mut sinks[at], sink);
+        let levels = sinks.iter().flatten().map(|(level, _)| *level as i32);
+        self.level.store(levels.max().unwrap_or(-1), Ordering::Relaxed);
+        old.map(|(_, sink)| sink)
+    }
+
+    /// Whether somebody wants records of this level. Nobody wants those that a log function itself is the
+    /// cause of: each could cause the next.
     pub fn wants(&self, level: Level) -> bool {
-        level as i32 <= self.level.load(Ordering::Relaxed)
+        level as i32 <= self.level.load(Ordering::Relaxed) && !DELIVERING.get()
     }
 
     pub(crate) fn deliver(&self, connection: i32, records: &mut Vec<(Level, String)>) {
-        let sink = self.sink.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let sinks = self.sinks.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let _delivering = Delivering::begin();
         for (level, text) in records.drain(..) {
-            if let Some(sink) = &sink
-                && self.wants(level)
-            {
+            for (_, sink) in sinks.iter().flatten().filter(|(wanted, _)| level <= *wanted) {
                 sink.log(level, connection, &text);
             }
         }
+    }
+}
+
+/// This thread runs log functions until this is dropped, also if one of them panics.
+struct Delivering(bool);
+
+impl Delivering {
+    fn begin() -> Delivering {
+        Delivering(DELIVERING.replace(true))
+    }
+}
+
+impl Drop for Delivering {
+    fn drop(&mut self) {
+        DELIVERING.set(self.0);
     }
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use super::handlers::{Callback, Identity};
 use super::turn::Flush;
 use super::{Conn, ConnectParams, Level, Link, State};
+use crate::bugs::{Bug, bug};
 use crate::error::Code;
 use crate::session::{Accepted, Publication, RawAck, Session};
 use crate::time::Span;
@@ -31,7 +32,14 @@ impl Conn {
     pub(super) fn accept(&self, st: &mut State, mut message: Publication<'_>) -> Result<Accepted, Code> {
         topic::valid_name_str(message.topic).map_err(|_| Code::BadTopic)?;
         message.qos = st.cap_qos(message.qos);
+        if message.qos != QoS::AtMostOnce {
+            self.clock(st);
+        }
         let accepted = st.reserve_outcome().and_then(|()| st.session.publish(&message));
+        if accepted.is_err() {
+            // Nothing follows that could use it.
+            st.clock_was_read = None;
+        }
         if let Err(code) = accepted
             && self.context.log.wants(Level::Warn)
         {
@@ -71,6 +79,7 @@ impl Conn {
         let qos = st.cap_qos(qos);
         st.session.subscribe(filter, qos);
         self.output_grew(&mut st);
+        self.take_answers(&mut st);
         drop(st);
         drop(same);
         Ok(())
@@ -84,6 +93,7 @@ impl Conn {
         if last {
             st.session.unsubscribe(filter);
             self.output_grew(&mut st);
+            self.take_answers(&mut st);
         }
         drop(st);
         drop(removed);
@@ -170,6 +180,7 @@ impl Conn {
     /// once, by the caller itself; what follows is collected for the loop, and what comes inside a turn for its
     /// end. Only a lot of output is written right away in any case.
     pub(super) fn output_grew(&self, st: &mut State) {
+        let clock = st.clock_was_read.take();
         let waiting = st.session.output().len();
         self.output_level.store(waiting, Ordering::Relaxed);
         if waiting == 0 || !matches!(st.link, Link::Open(_)) {
@@ -178,9 +189,12 @@ impl Conn {
         if (st.in_turn || st.scheduled) && waiting < WRITE_AT {
             return;
         }
-        let now = self.context.driver.now();
+        let now = clock.unwrap_or_else(|| self.context.driver.now());
         let quiet = st.wrote_early.is_none_or(|at| now.since(at) >= QUIET);
         if !quiet && waiting < WRITE_AT {
+            if bug(Bug::LostWakeup) {
+                return;
+            }
             return self.schedule(st);
         }
         st.wrote_early = Some(now);
@@ -197,6 +211,18 @@ impl Conn {
         }
     }
 
+    /// Tells the session the time at which something is accepted. Within a turn it is the turn's own, and between
+    /// the call that asked for a turn and the turn that of the first that wanted to know: a burst reads the clock
+    /// once.
+    fn clock(&self, st: &mut State) {
+        if !st.now_holds {
+            let now = self.context.driver.now();
+            st.now_holds = st.scheduled;
+            st.clock_was_read = Some(now);
+            st.session.clock(now);
+        }
+    }
+
     /// Logs a warning about this connection.
     pub fn warn(&self, text: &str) {
         let mut st = self.lock();
@@ -206,6 +232,9 @@ impl Conn {
     }
 
     pub(super) fn note(&self, st: &mut State, level: Level, text: String) {
+        if !self.context.log.wants(level) {
+            return;
+        }
         st.log.push((level, text));
         if !st.in_turn {
             self.schedule(st);
@@ -241,7 +270,7 @@ impl State {
             client_id: &params.client_id,
             will,
             user_name: params.user.as_deref(),
-            password: params.password.as_deref(),
+            password: params.password.as_ref().map(|secret| secret.as_slice()),
         };
         // As configured; else the keep-alive itself, at most ten seconds.
         let keep_alive = Span::secs(u64::from(params.keep_alive));

@@ -13,23 +13,38 @@
 //! | `turn.rs`      | a turn of the loop, from start to end                        |
 //! | `attempt.rs`   | connecting: name, address, transport, CONNECT; and closing   |
 //! | `secure.rs`    | the TLS part of connecting                                   |
+//! | `expiry.rs`    | certificates that end                                        |
 //! | `incoming.rs`  | reading, and telling the handlers                            |
 //! | `handlers.rs`, `topics.rs` | who is told of what                              |
+//! | `verdict.rs`   | acknowledging later, refusing, delivering again                 |
+//! | `receive.rs`   | the queue of messages that are fetched                          |
 //! | `reconnect.rs` | when to try again, and where                                 |
+//! | `log.rs`, `log_topic.rs` | log records, and publishing them                   |
+//! | `stats.rs`, `metrics.rs` | what is counted, as numbers and as text            |
+//! | `subscribe.rs` | calls for several filters, each with one end                 |
+//! | `once.rs`      | who is told of the result of one attempt                     |
 //! | `wait.rs`      | waiting for something to become true                         |
 
 mod attempt;
 mod context;
 mod event;
+mod expiry;
 mod handlers;
 mod incoming;
 mod log;
+mod log_topic;
 mod messages;
+mod metrics;
+mod once;
 mod outcomes;
+mod receive;
 pub mod reconnect;
 mod secure;
+mod stats;
+mod subscribe;
 mod topics;
 mod turn;
+mod verdict;
 mod wait;
 
 use std::any::Any;
@@ -37,20 +52,40 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 pub use context::Context;
-pub use event::{Event, Kind, Message, Report, TopicName};
-pub use handlers::{Callback, Identity};
+pub use event::{Event, Kind, Message, Owner, Report, TopicName};
+pub use handlers::{Callback, Identity, Slot};
 pub use log::{Level, Sink};
+pub use log_topic::{DEFAULT_THRESHOLD, LogLine, LogTopics};
+pub use metrics::openmetrics;
 pub use outcomes::{Listener, OnTimeout, Words};
+pub use receive::Kept;
+pub use stats::{End, Snapshot};
+pub use subscribe::{FilterResult, FilterResults, Subscriber};
 
-use crate::config::{self, Profile, Resubscribe, Settings};
+use crate::bugs::{Bug, bug};
+use crate::config::{self, Profile, Resubscribe, Secret, Settings};
 use crate::driver::{Lookup, SourceId};
 use crate::error::{Code, Phase};
 use crate::session::{Limits, OnSessionLoss, Overflow, Session};
 use crate::time::Time;
-use crate::transport::{Transport, tls};
+use crate::transport::{Expiry, Transport, tls};
 use handlers::{Called, Handlers};
+use once::Once;
 use outcomes::Outcomes;
+use receive::Pull;
 use reconnect::Reconnect;
+use stats::Stats;
+use subscribe::Calls;
+use verdict::{Handling, Refusals, Wish};
+
+/// A certificate in memory, PEM or DER, and its key; without one it is in the PEM of the certificate.
+#[derive(Clone)]
+pub struct OwnCertificate {
+    /// The certificate, with those that lead to its issuer.
+    pub certificate: Vec<u8>,
+    /// Its private key.
+    pub key: Option<Secret<Vec<u8>>>,
+}
 
 /// How long a closing connection waits for the server to close its side.
 const DRAIN_MS: u64 = 1_000;
@@ -87,7 +122,7 @@ pub struct ConnectParams {
     /// User name.
     pub user: Option<String>,
     /// Password.
-    pub password: Option<Vec<u8>>,
+    pub password: Option<Secret<Vec<u8>>>,
     /// Topic, payload, QoS and retain flag of the will.
     pub will: Option<(String, Vec<u8>, crate::wire::QoS, bool)>,
 }
@@ -164,6 +199,16 @@ struct State {
     link: Link,
     /// The application wants the connection to be up.
     wanted: bool,
+    /// It was up since the application wanted that.
+    established: bool,
+    /// What the last CONNACK said.
+    session_present: bool,
+    /// Who waits for the result of an attempt.
+    once: Vec<Once>,
+    /// Calls that wait for the server's answers about filters.
+    calls: Calls,
+    /// The will instead of the profile's: `Some(None)` is none.
+    will: Option<Option<config::Will>>,
     /// Do not wait before the next attempt.
     at_once: bool,
     closing: Option<Closing>,
@@ -176,7 +221,16 @@ struct State {
     tried: Vec<(std::net::SocketAddr, i32)>,
     /// How to secure the connection of the present attempt. It is kept for the next one, so that a session
     /// can be resumed.
-    tls: Option<Arc<tls::Config>>,
+    tls: Option<Arc<dyn tls::Backend>>,
+    /// Why the handshake failed at an address before the present one.
+    insecure: Option<Report>,
+    /// The client's certificate and key, instead of those of the profiles; and whether they came since they were
+    /// used last.
+    own: Option<OwnCertificate>,
+    own_is_new: bool,
+    /// When the certificates of the present connection end, and when to look at that again.
+    expiry: Expiry,
+    expiry_at: Option<Time>,
     /// The address that is being opened.
     target: Option<std::net::SocketAddr>,
     /// The beginning of a packet that has not come whole.
@@ -189,6 +243,13 @@ struct State {
     tick_at: Option<Time>,
     timer_at: Option<Time>,
 
+    stats: Stats,
+    log_topics: Option<Box<log_topic::LogState>>,
+    /// The session knows the time near enough: in a turn, or since somebody looked after one was asked for.
+    now_holds: bool,
+    /// The call that goes on has read the clock.
+    clock_was_read: Option<Time>,
+
     /// A turn was asked for and has not begun.
     scheduled: bool,
     /// A turn is going on; what is appended to the output will be written at its end.
@@ -196,6 +257,10 @@ struct State {
     /// A call wrote to the socket itself since the last turn, at this time.
     wrote_early: Option<Time>,
     called: Called,
+    handling: Handling,
+    wish: Wish,
+    refusals: Refusals,
+    pull: Pull,
     /// A buffer for the topic of an acknowledged message.
     acked_topic: Vec<u8>,
     log: Vec<(Level, String)>,
@@ -217,7 +282,8 @@ impl Conn {
         settings: Settings,
     ) -> Result<Arc<Conn>, Code> {
         let profile = profiles.first().and_then(|p| p.snapshot().ok()).unwrap_or_default();
-        let session = Session::new(session_limits(&settings, &profile));
+        let mut session = Session::new(session_limits(&settings, &profile));
+        session.number_holds_from((context.random_seed)());
         let conn = Arc::new(Conn {
             context: context.clone(),
             number,
@@ -238,6 +304,11 @@ impl Conn {
                 hook: None,
                 link: Link::Idle,
                 wanted: false,
+                established: false,
+                session_present: false,
+                once: Vec::new(),
+                calls: Calls::new(),
+                will: None,
                 at_once: false,
                 closing: None,
                 broken_link: None,
@@ -245,6 +316,11 @@ impl Conn {
                 addresses: Default::default(),
                 tried: Vec::new(),
                 tls: None,
+                insecure: None,
+                own: None,
+                own_is_new: false,
+                expiry: Expiry::default(),
+                expiry_at: None,
                 target: None,
                 partial: Vec::new(),
                 unread: false,
@@ -253,13 +329,22 @@ impl Conn {
                 fail_back_from: None,
                 tick_at: None,
                 timer_at: None,
+                stats: Stats::default(),
+                log_topics: None,
+                now_holds: false,
+                clock_was_read: None,
                 scheduled: false,
                 in_turn: false,
                 wrote_early: None,
                 called: Called::new(),
+                handling: Handling::Nothing,
+                wish: Wish::default(),
+                refusals: Refusals::default(),
+                pull: Pull::default(),
                 acked_topic: Vec::new(),
                 log: Vec::new(),
-                random: seed(),
+                // The generator's state must never be zero.
+                random: (context.random_seed)() | 1,
                 broken: false,
                 freed: false,
                 owner: None,
@@ -287,17 +372,22 @@ impl Conn {
     /// comes back as soon as that is done. Says why when it cannot even try.
     pub fn connect(&self) -> Result<(), Code> {
         let mut st = self.usable()?;
+        self.begin_connect(&mut st)
+    }
+
+    fn begin_connect(&self, st: &mut State) -> Result<(), Code> {
         let profile = match st.next_profile() {
             Some((_, Ok(profile))) => profile,
             Some((_, Err(_))) => return Err(Code::BadConfig),
             None => return Err(Code::Disabled),
         };
         profile.address().map_err(|e| e.code)?;
+        st.established &= st.wanted;
         st.wanted = true;
         match st.link {
             Link::Idle | Link::Waiting(_) => {
                 st.at_once = true;
-                self.schedule(&mut st);
+                self.schedule(st);
                 if profile.require_time && (self.context.wall_clock)() < attempt::PLAUSIBLE_TIME {
                     return Err(Code::TimeNotSet);
                 }
@@ -400,6 +490,15 @@ impl Conn {
         Ok(())
     }
 
+    /// Replaces the client's certificate and key from the next attempt on, whichever server that is for; in a handler
+    /// of [`Event::Connecting`] from the present one on. `None`: those of the profiles again.
+    pub fn set_certificate(&self, own: Option<OwnCertificate>) -> Result<(), Code> {
+        let mut st = self.usable()?;
+        st.own = own;
+        st.own_is_new = true;
+        Ok(())
+    }
+
     /// Replaces queue limits and policies at once.
     pub fn set_settings(&self, settings: Settings) -> Result<(), Code> {
         let mut st = self.usable()?;
@@ -413,6 +512,18 @@ impl Conn {
     /// The index of the profile in use.
     pub fn active_profile(&self) -> usize {
         self.lock().reconnect.active()
+    }
+
+    /// The main profile as it is now, if there is one.
+    pub fn main_profile(&self) -> Result<Option<Arc<Profile>>, Code> {
+        let main = self.usable()?.profiles.first().cloned();
+        main.map(|main| main.snapshot().map_err(|_| Code::BadConfig)).transpose()
+    }
+
+    /// The will from the next attempt on, whichever the server, instead of the profile's; `None` for none.
+    pub fn set_will(&self, will: Option<config::Will>) -> Result<(), Code> {
+        self.usable()?.will = Some(will);
+        Ok(())
     }
 
     /// Sets or clears the connect hook; the old one is dropped outside the lock.
@@ -451,6 +562,11 @@ impl Conn {
     /// The last error of the link.
     pub fn report(&self) -> Report {
         self.lock().report.clone()
+    }
+
+    /// Whether cloud events are raised for it.
+    pub fn cloud_events(&self) -> bool {
+        self.lock().profile.cloud_events
     }
 
     /// Payload bytes not acknowledged plus packet bytes not written.
@@ -507,6 +623,23 @@ impl Conn {
         !removed.is_empty()
     }
 
+    /// Puts a callback into a slot, or clears that; the callback that was there is not called any more.
+    pub fn set_slot(&self, slot: Slot, callback: Option<Box<dyn Callback>>) -> Result<(), Code> {
+        let mut st = match self.usable() {
+            Ok(st) => st,
+            Err(code) => {
+                if let Some(callback) = callback {
+                    callback.disarm();
+                }
+                return Err(code);
+            }
+        };
+        let removed = st.handlers.set_slot(slot, callback);
+        drop(st);
+        drop(removed);
+        Ok(())
+    }
+
     fn handlers_changed(&self, st: &mut State) {
         st.outcomes.want(st.handlers.wants(Kind::Outcome));
         let wanted = st.handlers.wants(Kind::Poll) && !st.freed;
@@ -531,7 +664,9 @@ impl Conn {
         st.freed = true;
         st.wanted = false;
         // The rest of a dispatch that goes on would see a handle that is gone.
-        st.handlers.silence();
+        if !bug(Bug::HandlerAfterFree) {
+            st.handlers.silence();
+        }
         st.owner = owner;
         self.schedule(&mut st);
         drop(st);
@@ -548,7 +683,7 @@ impl Conn {
 
     /// Whether everything that [`free`](Conn::free) started has happened.
     pub fn is_gone(&self) -> bool {
-        self.gone.load(Ordering::Acquire)
+        self.gone.load(Ordering::SeqCst)
     }
 
     // -- inside ---------------------------------------------------------------------------------
@@ -633,6 +768,7 @@ fn session_limits(settings: &Settings, profile: &Profile) -> Limits {
         max_queue: profile.max_queue_length,
         max_outgoing_bytes: no_limit_if_zero(settings.max_outgoing_bytes),
         max_incoming: no_limit_if_zero(profile.recv_limit),
+        keep_oversize: settings.keep_oversize,
         overflow: match settings.overflow {
             config::Overflow::Refuse => Overflow::RefuseNew,
             config::Overflow::DropOldest => Overflow::DropOldest,
@@ -647,10 +783,4 @@ fn session_limits(settings: &Settings, profile: &Profile) -> Limits {
 
 fn no_limit_if_zero(limit: usize) -> usize {
     if limit == 0 { usize::MAX } else { limit }
-}
-
-/// A seed from the operating system, by way of the standard library's hash keys.
-fn seed() -> u64 {
-    use std::hash::{BuildHasher, Hasher};
-    std::hash::RandomState::new().build_hasher().finish() | 1
 }

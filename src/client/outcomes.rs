@@ -301,8 +301,9 @@ impl Conn {
         self.usable()?.session.token_of(packet_id).ok_or(Code::NotFound)
     }
 
-    /// Records the outcomes that the session has to tell.
+    /// Records the outcomes that the session has to tell, and its answers about filters.
     pub(super) fn settle(&self, st: &mut State) {
+        self.take_answers(st);
         let state = &mut *st;
         let limit = state.settings.outcome_history;
         let mut any = false;

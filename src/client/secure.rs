@@ -1,6 +1,6 @@
 //! The TLS part of connecting: the configuration before, the handshake after TCP is there.
 
-use std::sync::MutexGuard;
+use std::sync::{Arc, MutexGuard};
 
 use super::attempt::after;
 use super::event::Report;
@@ -8,18 +8,25 @@ use super::{Conn, Level, Link, State};
 use crate::config::{Address, Profile};
 use crate::driver::Turn;
 use crate::error::{Code, Phase};
-use crate::transport::tls_settings::{Source, TlsSettings};
+use crate::transport::tls_settings::{Psk, Source, TlsSettings};
 use crate::transport::{LayerError, tls};
 
 /// What TLS a profile asks for.
 fn settings(profile: &Profile, clock: fn() -> f64) -> TlsSettings<'_> {
     let options = &profile.tls;
     // With verification switched off the field may still have the original's way of saying so.
-    let ca_file = profile.ssl_ca_cert.as_deref().filter(|_| !options.insecure_skip_verification);
+    let ca_file = profile.ca_file().filter(|_| !options.insecure_skip_verification);
     let ca_memory = options.ca.as_deref().map(|bytes| Source::Memory(bytes, "the CA certificates in memory"));
     TlsSettings {
         trusted: ca_file.map(Source::File).into_iter().chain(ca_memory).collect(),
         system_roots: options.system_roots,
+        // They were valid when the attempt began.
+        pins: profile.pins().unwrap_or_default(),
+        revoked: {
+            let memory =
+                options.crl.as_deref().map(|bytes| Source::Memory(bytes, "the revocation lists in memory"));
+            options.crl_file.as_deref().map(Source::File).into_iter().chain(memory).collect()
+        },
         certificate: match &options.certificate {
             Some(bytes) => Some(Source::Memory(bytes, "the certificate in memory")),
             None => profile.ssl_cert.as_deref().map(Source::File),
@@ -27,6 +34,11 @@ fn settings(profile: &Profile, clock: fn() -> f64) -> TlsSettings<'_> {
         key: match &options.key {
             Some(bytes) => Some(Source::Memory(bytes, "the key in memory")),
             None => profile.ssl_key.as_ref().map(|path| Source::File(path)),
+        },
+        psk: match (&profile.ssl_psk_identity, &profile.ssl_psk_key) {
+            (Some(identity), Some(key)) => Some(Psk { identity, key }),
+            // Half of it is refused before.
+            _ => None,
         },
         cipher_suites: profile.ssl_cipher_suites.as_deref(),
         alpn: options.alpn.iter().map(|name| name.clone().into_bytes()).collect(),
@@ -44,16 +56,16 @@ impl Conn {
             return Ok(());
         }
         let profile = st.profile.clone();
-        if profile.ssl_psk_identity.is_some() {
-            let text = "ssl_psk_identity is set, and this library was built without pre-shared keys (feature psk); \
-                        nothing was sent";
-            return Err(st.report(Code::NotBuilt, Phase::Tls, 0, text.into()));
-        }
         if profile.tls.insecure_skip_verification {
             let text = "tls_insecure_skip_verification is set: whoever answers is taken for the server";
             self.note(st, Level::Warn, text.into());
         }
         let settings = settings(&profile, self.context.wall_clock);
+        if settings.psk.is_some() && settings.names_certificates() {
+            let text = "a pre-shared key is set, so the certificates that are set too are not used: the key proves who \
+                        is who";
+            self.note(st, Level::Warn, text.into());
+        }
         let config = self.context.tls.get(&settings).map_err(|error| st.layer_report(&error))?;
         st.tls = Some(config);
         Ok(())
@@ -99,6 +111,7 @@ impl Conn {
                 let Link::Handshaking { transport, .. } = std::mem::replace(&mut st.link, Link::Idle) else {
                     return st;
                 };
+                st.expiry = transport.expiry();
                 if self.context.log.wants(Level::Info)
                     && let Some(text) = transport.describe()
                 {
@@ -114,11 +127,64 @@ impl Conn {
             }
             Err(error) => st.io_report(&error),
         };
+        self.handshake_failed(st, turn, report)
+    }
+
+    /// Goes on to the next address of the name, if there is one: behind each there may be another server.
+    fn handshake_failed<'a>(
+        &'a self,
+        mut st: MutexGuard<'a, State>,
+        turn: &mut Turn<'_>,
+        mut report: Report,
+    ) -> MutexGuard<'a, State> {
+        let Some(target) = st.target.filter(|_| !st.addresses.is_empty()) else {
+            return self.link_down(st, turn, report);
+        };
+        if let Link::Handshaking { mut transport, .. } = std::mem::replace(&mut st.link, Link::Idle) {
+            transport.deregister(turn.registry());
+        }
+        self.note(&mut st, Level::Warn, format!("{target}: {}; trying the next address", report.text));
+        st.tried = std::mem::take(&mut report.tried);
+        st.tried.push((target, report.os));
+        st.insecure = Some(report);
+        self.next_address(st, turn)
+    }
+
+    /// The application has set another certificate in a handler that was told of this attempt.
+    pub(super) fn take_new_certificate<'a>(
+        &'a self,
+        mut st: MutexGuard<'a, State>,
+        turn: &mut Turn<'_>,
+    ) -> MutexGuard<'a, State> {
+        if !st.own_is_new || !matches!(st.link, Link::Resolving { .. }) {
+            return st;
+        }
+        let mut profile = Profile::clone(&st.profile);
+        st.put_own_certificate(&mut profile);
+        st.profile = Arc::new(profile);
+        // A certificate turns TLS on, which has a port of its own.
+        let report = match (st.profile.validate(), st.profile.address()) {
+            (Ok(()), Ok(address)) => match self.prepare_tls(&mut st, &address) {
+                Ok(()) => return self.look_up(st, turn, &address),
+                Err(report) => report,
+            },
+            (Err(error), _) | (_, Err(error)) => st.report(error.code, Phase::Usage, 0, error.to_string()),
+        };
         self.link_down(st, turn, report)
     }
 }
 
 impl State {
+    /// Instead of what the profile has.
+    pub(super) fn put_own_certificate(&mut self, profile: &mut Profile) {
+        self.own_is_new = false;
+        if let Some(own) = &self.own {
+            profile.tls.certificate = Some(own.certificate.clone());
+            profile.tls.key = own.key.clone();
+            profile.ssl_key = None;
+        }
+    }
+
     /// The answer to CONNECT was a TLS alert: the server took our first byte for the beginning of a record.
     pub(super) fn tls_expected(&mut self, answer: &[u8]) -> Option<Report> {
         const ALERT: u8 = 21;

@@ -7,7 +7,9 @@ use std::sync::atomic::Ordering;
 
 use super::event::{Event, Kind, Report};
 use super::handlers::{Called, Handlers};
+use super::once::Attempt;
 use super::{Conn, DRAIN_MS, Level, Link, State};
+use crate::bugs::{Bug, bug};
 use crate::driver::{Source, Turn};
 use crate::error::{Code, Phase};
 use crate::session::Session;
@@ -48,11 +50,15 @@ impl Conn {
         let mut st = self.lock();
         st.scheduled = false;
         st.in_turn = true;
+        st.now_holds = true;
+        st.session.clock(turn.now);
         st.wrote_early = None;
         if st.freed {
             drop(st);
             return self.tear_down();
         }
+        st = self.tell_late(st);
+        st = self.tell_ended(st);
         if st.broken {
             st = self.give_up(st, turn);
         } else {
@@ -68,7 +74,11 @@ impl Conn {
                 turn.again();
             }
         }
+        if st.calls.has_ended() || st.late_result().is_some() {
+            turn.again();
+        }
         st.in_turn = false;
+        st.now_holds = false;
         if st.freed {
             drop(st);
             return self.tear_down();
@@ -114,6 +124,10 @@ impl Conn {
             st.timer_at = None;
             st = self.tell(st, |h, called| h.connection(Kind::Timer, called), &Event::Timer);
         }
+        if st.expiry_at.is_some_and(|at| at <= now) {
+            st = self.tell_expiry(st, turn);
+        }
+        st = self.redeliver(st, now);
         if st.fail_back_at.is_some_and(|at| at <= now) {
             st.fail_back_at = None;
             if !st.main_is_enabled() {
@@ -219,6 +233,9 @@ impl Conn {
     fn drain<'a>(&'a self, mut st: MutexGuard<'a, State>, turn: &mut Turn<'_>) -> MutexGuard<'a, State> {
         // The first look comes right after the other side was shut, when nothing told of readiness yet.
         st = self.read(st, turn);
+        if bug(Bug::Spins) {
+            turn.again();
+        }
         if let Link::Draining { by, .. } = st.link
             && by <= turn.now
         {
@@ -295,18 +312,25 @@ impl Conn {
         while st.outcomes.are_waiting() {
             st = self.tell_outcomes(st);
         }
+        let calls = self.end_calls(&mut st);
+        let once = std::mem::take(&mut st.once);
+        let kept = (std::mem::take(&mut st.pull), std::mem::take(&mut st.refusals));
         let removed = st.handlers.clear();
         let hook = st.hook.take();
         let owner = st.owner.take();
         let mut records = std::mem::take(&mut st.log);
         drop(st);
+        self.tell_each(once, Attempt::failed(Code::Incomplete));
+        calls.tell(self);
+        drop(kept);
         drop(removed);
         drop(hook);
         self.context.log.deliver(self.number, &mut records);
         if let Some(id) = self.source.get() {
             self.context.driver.remove(*id);
         }
-        self.gone.store(true, Ordering::Release);
+        // Against the load of who waits for it: see Loop::wait.
+        self.gone.store(true, Ordering::SeqCst);
         self.context.driver.notify();
         drop(owner);
     }
@@ -365,7 +389,11 @@ impl State {
         // and asks later whether there was one, which valgrind reports in every program that uses the library.
         const NEVER: Time = Time(u64::MAX);
         let at = |deadline: Option<Time>| deadline.unwrap_or(NEVER);
-        let own = at(self.timer_at).min(at(self.fail_back_at)).min(at(self.session.expiry()));
+        let own = at(self.timer_at)
+            .min(at(self.fail_back_at))
+            .min(at(self.expiry_at))
+            .min(at(self.refusals.due()))
+            .min(at(self.session.expiry()));
         let next = at(link).min(at(tick)).min(own);
         (next != NEVER).then_some(next)
     }

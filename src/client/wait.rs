@@ -6,6 +6,11 @@ use crate::error::Code;
 use crate::time::Span;
 
 impl Conn {
+    /// Whether this thread may wait here. To be asked before a call that waits changes anything.
+    pub fn may_wait(&self) -> Result<(), Code> {
+        if self.context.driver.is_busy_here() { Err(Code::Busy) } else { Ok(()) }
+    }
+
     /// Waits until `look` finds what it looks for in the state, at most `timeout` (`None`: without limit;
     /// zero: only looks). The calling thread drives the loop meanwhile if nobody else does.
     ///
@@ -23,12 +28,14 @@ impl Conn {
         let mut done = || {
             found = match self.usable() {
                 Ok(mut st) => look(&mut st).map(Ok),
+                // Freed: who drives has to end it first. To leave now might leave nobody who does.
+                Err(Code::Incomplete) if !self.is_gone() => None,
                 Err(code) => Some(Err(code)),
             };
             found.is_some()
         };
         match driver.wait(by, &mut done) {
-            Ok(_) => found.unwrap_or(Err(Code::TimedOut)),
+            Ok(_) => found.unwrap_or_else(|| Err(self.usable().err().unwrap_or(Code::TimedOut))),
             Err(DriveError::Busy) => Err(Code::Busy),
             Err(DriveError::Closed) => Err(Code::Incomplete),
             Err(DriveError::Io(_) | DriveError::NoResources) => Err(Code::NoResources),

@@ -66,6 +66,21 @@ impl Profile {
                            signed the server's certificate, or, for tests, set tls_insecure_skip_verification";
             return Some(ConfigError::new("ssl_ca_cert", problem));
         }
+        let pins = match self.pins() {
+            Ok(pins) => pins,
+            Err(problem) => return Some(problem),
+        };
+        if !pins.is_empty() && tls.insecure_skip_verification {
+            let problem = "a pin and tls_insecure_skip_verification exclude each other";
+            return Some(ConfigError::new("tls_pins", problem));
+        }
+        let has_crl = tls.crl.is_some() || tls.crl_file.is_some();
+        let has_ca = self.ca_file().is_some() || tls.ca.is_some() || tls.system_roots;
+        if has_crl && (!has_ca || tls.insecure_skip_verification) {
+            let problem = "a list of revoked certificates is only of use with the certificates of who issues it: set \
+                           ssl_ca_cert or tls_ca";
+            return Some(ConfigError::new("tls_crl", problem));
+        }
         let key = self.ssl_key.is_some() || tls.key.is_some();
         if key && self.ssl_cert.is_none() && tls.certificate.is_none() {
             return Some(ConfigError::new("ssl_cert", "ssl_key is set and ssl_cert is not"));
@@ -77,6 +92,7 @@ impl Profile {
     fn check_psk(&self) -> Option<ConfigError> {
         let problem = match (&self.ssl_psk_identity, &self.ssl_psk_key) {
             (Some(_), None) => "ssl_psk_identity is set and the key is not",
+            (None, Some(_)) => "the key is set and ssl_psk_identity is not",
             (Some(_), Some(key)) if !key.bytes().all(|b| b.is_ascii_hexdigit()) => {
                 "the key is written in hexadecimal digits"
             }
@@ -219,6 +235,9 @@ mod tests {
         };
         assert_eq!(psk(None), bad("ssl_psk_key: ssl_psk_identity is set and the key is not"));
         assert_eq!(psk(Some("xy")), bad("ssl_psk_key: the key is written in hexadecimal digits"));
+        let half = only(|p| p.ssl_psk_key = Some(Secret("00".into())));
+        assert_eq!(half, bad("ssl_psk_key: the key is set and ssl_psk_identity is not"));
+        assert_eq!(psk(Some("")), bad("ssl_psk_key: the key has two hexadecimal digits for each byte"));
         assert_eq!(psk(Some("abc")), bad("ssl_psk_key: the key has two hexadecimal digits for each byte"));
     }
 

@@ -4,20 +4,29 @@ use core::fmt;
 use core::ops::Deref;
 
 use super::address::{Address, Wanted};
+use zeroize::Zeroize;
+
 use super::error::ConfigError;
+use super::pin::{self, Pin};
 use crate::time::Span;
 
-/// A value that `Debug` does not print.
+/// A value that `Debug` does not print, and that is wiped from memory when it is dropped.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Secret<T>(pub T);
+pub struct Secret<T: Zeroize>(pub T);
 
-impl<T> fmt::Debug for Secret<T> {
+impl<T: Zeroize> Drop for Secret<T> {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+impl<T: Zeroize> fmt::Debug for Secret<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("***")
     }
 }
 
-impl<T> Deref for Secret<T> {
+impl<T: Zeroize> Deref for Secret<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
@@ -26,7 +35,7 @@ impl<T> Deref for Secret<T> {
 }
 
 /// Which MQTT a profile speaks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Protocol {
     /// MQTT 3.1, protocol name `MQIsdp`, level 3.
@@ -71,6 +80,16 @@ impl Default for Timeouts {
     }
 }
 
+/// From how many days before its end on a certificate is told of; `None` is never.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ExpiryNotice(pub Option<u32>);
+
+impl Default for ExpiryNotice {
+    fn default() -> Self {
+        ExpiryNotice(Some(30))
+    }
+}
+
 /// What the fields of `struct mgos_config_mqtt` cannot say about TLS.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TlsOptions {
@@ -86,9 +105,18 @@ pub struct TlsOptions {
     pub certificate: Option<Vec<u8>>,
     /// The private key in memory, instead of `ssl_key`.
     pub key: Option<Secret<Vec<u8>>>,
+    /// Public keys of which the server must have one, as text: see [`pin`](super::pin). Turns TLS on. Without
+    /// trusted certificates they alone tell who the server is, and its certificate may be any.
+    pub pins: Option<String>,
+    /// Lists of revoked certificates in memory, PEM or DER.
+    pub crl: Option<Vec<u8>>,
+    /// The file of lists of revoked certificates.
+    pub crl_file: Option<String>,
     /// Trust what the system trusts, besides what is named; turns TLS on. What is meant when nothing is
     /// named.
     pub system_roots: bool,
+    /// From how many days before its end on a certificate is told of.
+    pub expiry_notice: ExpiryNotice,
     /// Talk to anybody who answers, whoever it is; turns TLS on. For tests only: the connection is
     /// encrypted, but perhaps not with the server.
     pub insecure_skip_verification: bool,
@@ -119,7 +147,8 @@ pub struct Profile {
     pub ssl_cert: Option<String>,
     /// The file of the private key; `None` looks for it in the file of the certificate.
     pub ssl_key: Option<Secret<String>>,
-    /// The file of the trusted certificates; turns TLS on. `*`, which accepted any certificate in
+    /// The file of the trusted certificates; turns TLS on. What begins with `sha256/` is a list of pins instead,
+    /// see [`TlsOptions::pins`]. `*`, which accepted any certificate in
     /// Mongoose OS, is refused: see [`TlsOptions::insecure_skip_verification`].
     pub ssl_ca_cert: Option<String>,
     /// The names of the cipher suites, between colons.
@@ -202,8 +231,35 @@ impl Profile {
             || self.ssl_psk_identity.is_some()
             || self.tls.ca.is_some()
             || self.tls.certificate.is_some()
+            || self.tls.pins.is_some()
             || self.tls.system_roots
             || self.tls.insecure_skip_verification
+    }
+
+    /// The file of the trusted certificates, if that is what `ssl_ca_cert` has.
+    pub fn ca_file(&self) -> Option<&str> {
+        self.ssl_ca_cert.as_deref().filter(|text| !pin::is_list(text))
+    }
+
+    /// The public keys of which the server must have one; none is any.
+    pub fn pins(&self) -> Result<Vec<Pin>, ConfigError> {
+        let mut all = Vec::new();
+        let in_ca = self.ssl_ca_cert.as_deref().filter(|text| pin::is_list(text));
+        for (field, list) in [("ssl_ca_cert", in_ca), ("tls_pins", self.tls.pins.as_deref())] {
+            let Some(list) = list else { continue };
+            let pins = pin::parse(list).map_err(|word| {
+                let problem = format!(
+                    "{word:?} is no pin: sha256/ and 44 characters of Base64, or 64 hexadecimal digits, are the \
+                     SHA-256 of a public key"
+                );
+                ConfigError::new(field, problem)
+            })?;
+            if pins.is_empty() {
+                return Err(ConfigError::new(field, "names no pin"));
+            }
+            all.extend(pins);
+        }
+        Ok(all)
     }
 
     /// The server's address, with the path of the WebSocket filled in.

@@ -110,6 +110,7 @@ trait Slot {
     fn load(&self) -> Value;
     /// Whether `value` was of the type.
     fn store(&mut self, value: Value) -> bool;
+    fn wipe(&mut self);
 }
 
 macro_rules! slot {
@@ -123,6 +124,10 @@ macro_rules! slot {
                 let Value::$variant(value) = value else { return false };
                 *self = value;
                 true
+            }
+
+            fn wipe(&mut self) {
+                zeroize::Zeroize::zeroize(self);
             }
         }
     };
@@ -162,6 +167,13 @@ macro_rules! schema {
             /// The value of a field.
             pub fn get(&self, field: Field) -> Value {
                 match field { $(Field::$field => self.$key.load(),)* }
+            }
+
+            /// Wipes the secrets from memory; for a section that is given up.
+            pub fn wipe_secrets(&mut self) {
+                $(if Field::$field.info().secret {
+                    self.$key.wipe();
+                })*
             }
 
             /// Sets a field; false, and nothing is changed, if `value` is of another type.

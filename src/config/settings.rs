@@ -33,6 +33,16 @@ pub enum OnSessionLoss {
     Report,
 }
 
+/// Which message is dropped when the queue of received messages has no room for one of QoS 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ReceiveOverflow {
+    /// The new one.
+    #[default]
+    DropNew,
+    /// The oldest of QoS 0.
+    DropOldest,
+}
+
 /// How the delay before a reconnect grows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Backoff {
@@ -41,6 +51,18 @@ pub enum Backoff {
     Doubling,
     /// It is always the shortest.
     Fixed,
+}
+
+/// Whether it tries again after a failed attempt or a lost connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Retry {
+    /// Until the application ends it.
+    #[default]
+    Always,
+    /// Once it was up; if it never comes up, the first failed attempt is the last.
+    OnceUp,
+    /// Never: each attempt is asked for.
+    Never,
 }
 
 /// What belongs to a connection and not to one of its servers.
@@ -56,6 +78,8 @@ pub struct Settings {
     pub resubscribe: Resubscribe,
     /// What happens to unfinished messages when the server lost the session.
     pub on_session_loss: OnSessionLoss,
+    /// Whether it tries again after a failed attempt or a lost connection.
+    pub retry: Retry,
     /// How the delay before a reconnect grows.
     pub backoff: Backoff,
     /// By how many percent a delay is randomly shorter or longer, 0 to 100; 0 is off.
@@ -66,6 +90,18 @@ pub struct Settings {
     pub outcome_history: usize,
     /// How often a connection with handlers gets a POLL event; zero is never.
     pub poll_tick: Span,
+    /// Of the payload of a message over the receive limit, this much is delivered; 0: it is only reported.
+    pub keep_oversize: usize,
+    /// How often a message that a handler refused is delivered again.
+    pub refuse_retries: u32,
+    /// How long after each refusal.
+    pub refuse_delay: Span,
+    /// How many messages may wait to be fetched; and as many refused ones to be delivered again.
+    pub receive_queue_length: usize,
+    /// How many bytes of topics and payloads these may have together; the same for refused ones.
+    pub receive_queue_bytes: usize,
+    /// Which QoS 0 message is dropped when the queue is full.
+    pub receive_overflow: ReceiveOverflow,
 }
 
 impl Default for Settings {
@@ -76,11 +112,18 @@ impl Default for Settings {
             overflow: Overflow::Refuse,
             resubscribe: Resubscribe::Always,
             on_session_loss: OnSessionLoss::Resend,
+            retry: Retry::Always,
             backoff: Backoff::Doubling,
             jitter_percent: 10,
             fail_back: Span::ZERO,
             outcome_history: 1024,
             poll_tick: Span::secs(1),
+            keep_oversize: 0,
+            refuse_retries: 3,
+            refuse_delay: Span::secs(1),
+            receive_queue_length: 1024,
+            receive_queue_bytes: 4 << 20,
+            receive_overflow: ReceiveOverflow::DropNew,
         }
     }
 }

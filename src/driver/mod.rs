@@ -37,7 +37,7 @@ mod thread;
 mod timers;
 
 pub use clock::Clock;
-pub use resolver::{Lookup, LookupError, Resolve};
+pub use resolver::{Ask, Lookup, LookupError, Question, Resolve};
 pub use role::Mode;
 pub use round::{Source, Turn};
 pub use slots::SourceId;
@@ -137,6 +137,16 @@ impl Loop {
 
     /// As [`new`](Self::new), but names are resolved by `resolve`, on helper threads.
     pub fn with_resolver(clock: Clock, resolve: Arc<Resolve>) -> io::Result<Loop> {
+        Loop::with(clock, Resolver::new(resolve))
+    }
+
+    /// As [`new`](Self::new), but names are given to `ask`, which answers when it can, from any thread. It is
+    /// called on the thread that drives, possibly under a source's lock, must not block, and may answer at once.
+    pub fn with_name_service(clock: Clock, ask: Arc<Ask>) -> io::Result<Loop> {
+        Loop::with(clock, Resolver::asking(ask))
+    }
+
+    fn with(clock: Clock, resolver: Resolver) -> io::Result<Loop> {
         let poll = mio::Poll::new()?;
         let waker = Waker(mio::Waker::new(poll.registry(), WAKER)?);
         let fd = poll.as_raw_fd();
@@ -144,7 +154,7 @@ impl Loop {
             clock,
             protocol: Protocol::new(Engine::new(poll), waker),
             own: OwnThread::default(),
-            resolver: Resolver::new(resolve),
+            resolver,
             fd,
         })))
     }
@@ -171,6 +181,14 @@ impl Loop {
     /// Asks for a turn of the source, soon. Cheap if one is pending already.
     pub fn schedule(&self, id: SourceId) {
         self.0.protocol.ready.schedule(id);
+    }
+
+    /// A stream that is no socket became readable or writable: what the system says of a socket that was
+    /// registered with this token. An edge, as there: to be said again when more comes, not before.
+    pub fn announce(&self, token: mio::Token, readable: bool, writable: bool) {
+        if let Some(id) = SourceId::from_bits(token.0) {
+            self.0.protocol.ready.announce(id, readable, writable);
+        }
     }
 
     /// Whether the source gets [`Source::round_end`], in each round.

@@ -134,6 +134,17 @@ impl<T: Clone, W: Wake> Ready<T, W> {
         }
     }
 
+    /// The source's stream, which is no socket, became ready.
+    pub(crate) fn announce(&self, id: SourceId, readable: bool, writable: bool) {
+        let mut state = self.state.lock();
+        let Some(slot) = state.slots.get_mut(id) else { return };
+        slot.readable |= readable;
+        slot.writable |= writable;
+        if state.make_pending(id) {
+            self.rouse(state);
+        }
+    }
+
     /// Whether the source wants to know the end of each round.
     pub(crate) fn set_every_round(&self, id: SourceId, on: bool) {
         let mut state = self.state.lock();

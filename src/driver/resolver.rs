@@ -3,6 +3,8 @@
 //! The system's resolver blocks, for as long as it likes, and cannot be cancelled. So it runs on
 //! helper threads that own nothing but their job: a thread that hangs holds no reference to the
 //! loop or to a connection, and whoever asked can walk away from it.
+//!
+//! A host that has a resolver which does not block takes the questions itself, and no thread is made.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -17,6 +19,9 @@ const MAX_THREADS: usize = 8;
 
 /// Resolves a name; may block.
 pub type Resolve = dyn Fn(&str, u16) -> io::Result<Vec<SocketAddr>> + Send + Sync;
+
+/// Takes a question; must not block.
+pub type Ask = dyn Fn(Question) + Send + Sync;
 
 /// Why a name has no address.
 #[derive(Debug)]
@@ -51,7 +56,9 @@ impl Lookup {
     }
 }
 
-struct Job {
+/// A name whose addresses somebody waits for. Dropping it leaves the question without an answer, so that
+/// the asker runs into its own time limit.
+pub struct Question {
     host: String,
     port: u16,
     /// Dead when the asker dropped its [`Lookup`].
@@ -60,22 +67,39 @@ struct Job {
     announce: Box<dyn FnOnce() + Send>,
 }
 
+impl fmt::Debug for Question {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Question").field("host", &self.host).field("port", &self.port).finish_non_exhaustive()
+    }
+}
+
 #[derive(Default)]
 struct Work {
-    queue: VecDeque<Job>,
+    queue: VecDeque<Question>,
     threads: usize,
 }
 
-/// The helper threads of one loop.
+/// Who answers.
+enum Service {
+    Threads(Arc<Resolve>),
+    Host(Arc<Ask>),
+}
+
+/// The name service of one loop, with its helper threads.
 pub(crate) struct Resolver {
-    resolve: Arc<Resolve>,
+    service: Service,
     work: Arc<Mutex<Work>>,
 }
 
 impl Resolver {
     /// A resolver that asks `resolve`.
     pub(crate) fn new(resolve: Arc<Resolve>) -> Resolver {
-        Resolver { resolve, work: Arc::default() }
+        Resolver { service: Service::Threads(resolve), work: Arc::default() }
+    }
+
+    /// A resolver that gives every question to `ask`.
+    pub(crate) fn asking(ask: Arc<Ask>) -> Resolver {
+        Resolver { service: Service::Host(ask), work: Arc::default() }
     }
 
     /// Asks for the addresses of `host`. `announce` runs once when the answer is there, unless
@@ -85,16 +109,23 @@ impl Resolver {
             return Resolver::at_once(answer, announce);
         }
         let slot = Arc::new(Mutex::new(None));
-        let job = Job { host: host.to_owned(), port, answer: Arc::downgrade(&slot), announce };
+        let question = Question { host: host.to_owned(), port, answer: Arc::downgrade(&slot), announce };
+        let resolve = match &self.service {
+            Service::Threads(resolve) => resolve.clone(),
+            Service::Host(ask) => {
+                ask(question);
+                return Lookup(slot);
+            }
+        };
         let mut work = lock(&self.work);
-        work.queue.push_back(job);
+        work.queue.push_back(question);
         if work.threads >= MAX_THREADS {
             return Lookup(slot);
         }
         work.threads += 1;
         drop(work);
 
-        let (shared, resolve) = (self.work.clone(), self.resolve.clone());
+        let shared = self.work.clone();
         let thread = std::thread::Builder::new().name("mgos-mqtt-dns".into());
         if thread.spawn(move || serve(&shared, &*resolve)).is_err() {
             let mut work = lock(&self.work);
@@ -102,8 +133,8 @@ impl Resolver {
             // Another thread may come to it; with none left, nobody would.
             let stranded = if work.threads == 0 { std::mem::take(&mut work.queue) } else { VecDeque::new() };
             drop(work);
-            for job in stranded {
-                job.answer(Err(LookupError::NoResources));
+            for question in stranded {
+                question.finish(Err(LookupError::NoResources));
             }
         }
         Lookup(slot)
@@ -122,8 +153,28 @@ impl Resolver {
     }
 }
 
-impl Job {
-    fn answer(self, answer: Answer) {
+impl Question {
+    /// The name.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The port that the addresses shall have.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Answers it. Without effect if nobody waits any more.
+    pub fn answer(self, result: io::Result<Vec<SocketAddr>>) {
+        self.finish(match result {
+            Ok(addresses) if addresses.is_empty() => {
+                Err(LookupError::Failed(io::Error::new(io::ErrorKind::NotFound, "the name has no address")))
+            }
+            result => result.map_err(LookupError::Failed),
+        });
+    }
+
+    fn finish(self, answer: Answer) {
         if let Some(slot) = self.answer.upgrade() {
             *lock(&slot) = Some(answer);
             (self.announce)();
@@ -134,10 +185,10 @@ impl Job {
 /// What a helper thread does until there is no more work.
 fn serve(work: &Mutex<Work>, resolve: &Resolve) {
     loop {
-        let job = {
+        let question = {
             let mut work = lock(work);
             match work.queue.pop_front() {
-                Some(job) => job,
+                Some(question) => question,
                 None => {
                     // Under the same lock as the look at the queue: whoever adds a job later sees
                     // that this thread is gone.
@@ -146,19 +197,12 @@ fn serve(work: &Mutex<Work>, resolve: &Resolve) {
                 }
             }
         };
-        if job.answer.strong_count() == 0 {
+        if question.answer.strong_count() == 0 {
             continue;
         }
         // An injected resolver may panic; the thread's place must not be lost.
-        let result = catch_unwind(AssertUnwindSafe(|| resolve(&job.host, job.port)));
-        let answer = match result {
-            Ok(Ok(addresses)) if addresses.is_empty() => {
-                Err(LookupError::Failed(io::Error::new(io::ErrorKind::NotFound, "the name has no address")))
-            }
-            Ok(result) => result.map_err(LookupError::Failed),
-            Err(_) => Err(LookupError::Failed(io::Error::other("the resolver panicked"))),
-        };
-        job.answer(answer);
+        let result = catch_unwind(AssertUnwindSafe(|| resolve(&question.host, question.port)));
+        question.answer(result.unwrap_or_else(|_| Err(io::Error::other("the resolver panicked"))));
     }
 }
 

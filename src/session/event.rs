@@ -31,6 +31,8 @@ pub struct Incoming {
     pub dup: bool,
     /// 0 for QoS 0.
     pub packet_id: u16,
+    /// The size of the payload as the server sent it: more than there is of it when the message was cut.
+    pub size: usize,
 }
 
 /// Where an acknowledgement belongs to.

@@ -1,8 +1,95 @@
-//! Incoming QoS 2 exchanges, and the skipping of messages that are too large.
+//! Incoming messages: what is acknowledged when, QoS 2 without a second delivery, and the skipping of messages
+//! that are too large.
+//!
+//! A message is acknowledged when its handlers have returned. One that is *held* ([`Session::hold`]) is
+//! acknowledged when everybody who holds it has let go of it; the handlers are one of them. Acknowledgements
+//! go out in the order in which the messages came, each QoS by itself (MQTT 3.1.1 §4.6): what is behind
+//! one that is held waits in line.
+//!
+//! What a reconnect makes of a held message depends on its QoS:
+//!
+//! * QoS 1: the hold ends with the connection, and the server delivers the message again. It is not
+//!   recognised: servers that number such messages anew would make us take another for it.
+//! * QoS 2: the packet id belongs to the exchange for as long as the session lives (§4.3.3), so the message is
+//!   still held when the server repeats it. It is not delivered again, and answered when it is let go.
+
+use alloc::collections::VecDeque;
 
 use super::ids::IdMap;
+use super::{Failure, Session, State, Told, Verdict};
 use crate::error::Code;
-use crate::wire::QoS;
+use crate::wire::{PacketType, QoS};
+
+/// More messages than packet ids cannot wait for an acknowledgement.
+const MAX_LINE: usize = u16::MAX as usize;
+
+/// The numbers of holds start anywhere below this, so that they never wrap.
+const NUMBERS: u64 = 1 << 46;
+
+/// A message that is not acknowledged before it is let go: its number, QoS and packet id in one word, which is
+/// never 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hold(u64);
+
+impl Hold {
+    fn new(number: u64, qos: QoS, id: u16) -> Hold {
+        Hold(number << 17 | u64::from(qos == QoS::ExactlyOnce) << 16 | u64::from(id))
+    }
+
+    /// The hold that has this word, if one can have it.
+    pub fn from_word(word: u64) -> Option<Hold> {
+        let hold = Hold(word);
+        (hold.id() != 0 && hold.number() != 0).then_some(hold)
+    }
+
+    /// The word.
+    pub fn word(self) -> u64 {
+        self.0
+    }
+
+    /// The packet id of the message.
+    pub fn id(self) -> u16 {
+        self.0 as u16
+    }
+
+    /// Whether it outlives the connection: it is of QoS 2.
+    pub fn outlives_link(self) -> bool {
+        self.0 & 1 << 16 != 0
+    }
+
+    fn number(self) -> u64 {
+        self.0 >> 17
+    }
+}
+
+/// A QoS 1 message in line for its PUBACK.
+#[derive(Clone, Copy, Debug)]
+struct Waiting {
+    number: u64,
+    id: u16,
+    /// How many hold it.
+    held: u32,
+}
+
+/// A QoS 2 message that is held.
+#[derive(Clone, Copy, Debug, Default)]
+struct Held {
+    number: u64,
+    held: u32,
+    /// It came on the present connection and stands in line there.
+    in_line: bool,
+}
+
+/// A message over the receive limit, while the rest of it is being skipped.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Skipped {
+    pub(crate) qos: QoS,
+    pub(crate) id: u16,
+    /// QoS 2: it came before.
+    pub(crate) known: bool,
+    /// Its beginning was delivered and is held.
+    pub(crate) hold: Option<Hold>,
+}
 
 /// What is known about incoming messages.
 #[derive(Debug)]
@@ -10,28 +97,87 @@ pub(crate) struct Inbound {
     /// QoS 2 packet ids that were delivered and not yet released by the server. A PUBLISH with one
     /// of them is a repetition (MQTT 3.1.1 §4.3.3, method B).
     received: IdMap<()>,
+    /// Those of them that are held.
+    held: IdMap<Held>,
+    /// QoS 1 messages in the order in which they came, from the first that is held on.
+    line1: VecDeque<Waiting>,
+    /// The same for QoS 2; those that are not in `held` can go.
+    line2: VecDeque<u16>,
+    /// The number of the last hold.
+    last: u64,
+    /// Holds up to here are over: of QoS 1 since the link closed, of QoS 2 since the session ended.
+    over1: u64,
+    over2: u64,
+    /// The hold of the message that is being handled.
+    pub(crate) current: Option<Hold>,
+    /// The server may have lost the session in which they came, without our knowledge.
+    doubtful: bool,
     /// Bytes of an oversize packet still to come, and what to acknowledge after them.
     pub(crate) skip: usize,
-    pub(crate) skipped: Option<(QoS, u16)>,
+    pub(crate) skipped: Option<Skipped>,
 }
 
 impl Inbound {
     pub(crate) const fn new() -> Self {
-        Inbound { received: IdMap::new(), skip: 0, skipped: None }
+        Inbound {
+            received: IdMap::new(),
+            held: IdMap::new(),
+            line1: VecDeque::new(),
+            line2: VecDeque::new(),
+            last: 0,
+            over1: 0,
+            over2: 0,
+            current: None,
+            doubtful: false,
+            skip: 0,
+            skipped: None,
+        }
+    }
+
+    /// Numbers holds from somewhere else than all other sessions do.
+    pub(crate) fn number_from(&mut self, random: u64) {
+        self.last = random % NUMBERS;
+        (self.over1, self.over2) = (self.last, self.last);
     }
 
     /// A new connection starts at a packet boundary.
     pub(crate) fn opened(&mut self) {
         self.skip = 0;
         self.skipped = None;
+        self.current = None;
+    }
+
+    /// The connection is gone. What was held on it will come again.
+    pub(crate) fn closed(&mut self) {
+        if let Some(Skipped { hold: Some(hold), .. }) = self.skipped.take() {
+            // Its handlers have returned; there is nothing more to wait for.
+            let _ = self.change(hold, 0, |held| held - 1);
+        }
+        self.line1.clear();
+        self.over1 = self.last;
+        while let Some(id) = self.line2.pop_front() {
+            if let Some(held) = self.held.get(id) {
+                self.held.set(id, Held { in_line: false, ..held });
+            }
+        }
     }
 
     pub(crate) fn forget(&mut self) {
         self.received.clear();
+        self.doubtful = false;
+        self.held.clear();
+        self.over2 = self.last;
     }
 
-    pub(crate) fn is_known(&self, id: u16) -> bool {
-        self.received.get(id).is_some()
+    /// The ids may be of another session than the present one.
+    pub(crate) fn doubt(&mut self) {
+        self.doubtful = true;
+    }
+
+    /// Whether a PUBLISH with this id was delivered already. A server that kept the session marks what it sends
+    /// again (MQTT 3.1.1 §3.3.1.1), so if there is doubt about that, what is not marked is new.
+    pub(crate) fn is_known(&self, id: u16, dup: bool) -> bool {
+        (dup || !self.doubtful) && self.received.get(id).is_some()
     }
 
     /// Makes sure that one more id can be remembered.
@@ -39,11 +185,230 @@ impl Inbound {
         self.received.reserve()
     }
 
-    pub(crate) fn remember(&mut self, id: u16) -> Result<(), Code> {
-        self.received.insert(id, ())
-    }
-
     pub(crate) fn released(&mut self, id: u16) {
         self.received.remove(id);
+        self.held.remove(id);
+    }
+
+    /// Gives memory back that is not in use.
+    pub(crate) fn shrink(&mut self) {
+        if self.line1.is_empty() {
+            self.line1 = VecDeque::new();
+        }
+        if self.line2.is_empty() {
+            self.line2 = VecDeque::new();
+        }
+        if self.held.len() == 0 {
+            self.held = IdMap::new();
+        }
+    }
+
+    /// Holds a message that has just come, for its handlers and for one more.
+    fn hold(&mut self, qos: QoS, id: u16) -> Result<Hold, Code> {
+        let number = self.last + 1;
+        if qos == QoS::ExactlyOnce {
+            self.line2.try_reserve(1).map_err(|_| Code::NoMemory)?;
+            self.held.insert(id, Held { number, held: 2, in_line: true })?;
+            if let Err(code) = self.received.insert(id, ()) {
+                self.held.remove(id);
+                return Err(code);
+            }
+            self.line2.push_back(id);
+        } else {
+            self.line1.try_reserve(1).map_err(|_| Code::NoMemory)?;
+            self.line1.push_back(Waiting { number, id, held: 2 });
+        }
+        self.last = number;
+        Ok(Hold::new(number, qos, id))
+    }
+
+    /// Changes how many hold it. An error if those are not more than `others`, who are not to be touched.
+    fn change(&mut self, hold: Hold, others: u32, change: impl FnOnce(u32) -> u32) -> Result<(), Code> {
+        let number = hold.number();
+        let over = if hold.outlives_link() { self.over2 } else { self.over1 };
+        let gone = if number <= over { Code::Stale } else { Code::NotFound };
+        if hold.outlives_link() {
+            let held =
+                self.held.get(hold.id()).filter(|h| h.number == number && h.held > others).ok_or(gone)?;
+            match change(held.held) {
+                0 => drop(self.held.remove(hold.id())),
+                n => self.held.set(hold.id(), Held { held: n, ..held }),
+            }
+            return Ok(());
+        }
+        let at = self.line1.partition_point(|waiting| waiting.number < number);
+        let waiting = self.line1.get_mut(at).filter(|w| w.number == number && w.held > others).ok_or(gone)?;
+        waiting.held = change(waiting.held);
+        Ok(())
+    }
+}
+
+/// Stands for a message that nobody holds, behind one that is held: as new as the newest.
+fn in_line<T>(line: &mut VecDeque<T>, entry: T) -> Result<(), Failure> {
+    if line.len() >= MAX_LINE {
+        return Err(Failure::protocol(
+            "the server sent more than 65,535 messages without an acknowledgement",
+        ));
+    }
+    line.try_reserve(1).map_err(|_| Failure::out_of_memory())?;
+    line.push_back(entry);
+    Ok(())
+}
+
+impl Session {
+    /// Numbers what is held from somewhere else than other sessions do, so that one of theirs is not mistaken
+    /// for one of ours. For a new session.
+    pub fn number_holds_from(&mut self, random: u64) {
+        self.inbound.number_from(random);
+    }
+
+    /// Holds the acknowledgement of the message that is being handled until
+    /// [`let_go`](Session::let_go), once for each time it is held. `None` for a message of QoS 0, which has
+    /// nothing to hold; [`Code::NotFound`] if no message is being handled.
+    pub fn hold(&mut self) -> Result<Option<Hold>, Code> {
+        let (Told::Publish(qos, id) | Told::Cut(qos, id)) = self.told else { return Err(Code::NotFound) };
+        if qos == QoS::AtMostOnce {
+            return Ok(None);
+        }
+        if let Some(hold) = self.inbound.current {
+            return self.hold_again(hold).map(|()| Some(hold));
+        }
+        let hold = self.inbound.hold(qos, id)?;
+        self.inbound.current = Some(hold);
+        Ok(Some(hold))
+    }
+
+    /// Holds once more what is held already.
+    pub fn hold_again(&mut self, hold: Hold) -> Result<(), Code> {
+        self.inbound.change(hold, 0, |held| held.saturating_add(1))
+    }
+
+    /// Lets go of a held message; when nobody holds it any more, it is acknowledged as soon as its turn comes.
+    ///
+    /// [`Code::NotFound`] if it is not held any more; [`Code::Stale`] if it came on an earlier connection, or in
+    /// an earlier session for QoS 2: the server will deliver it again, if it kept the session. Both change
+    /// nothing. Other errors: the connection cannot go on.
+    pub fn let_go(&mut self, hold: Hold) -> Result<(), Failure> {
+        if self.state != State::Up && !hold.outlives_link() {
+            return Err(Failure::new(Code::Stale, ""));
+        }
+        // The handlers' own hold ends when they have returned, and the message is there, not before.
+        let handlers = [self.inbound.current, self.inbound.skipped.and_then(|skipped| skipped.hold)];
+        let others = u32::from(handlers.contains(&Some(hold)));
+        self.inbound.change(hold, others, |held| held - 1).map_err(|code| Failure::new(code, ""))?;
+        self.answer_line()
+    }
+
+    /// Acknowledges what stands in line and is not held, up to the first that is.
+    fn answer_line(&mut self) -> Result<(), Failure> {
+        while let Some(Waiting { id, held: 0, .. }) = self.inbound.line1.front().copied() {
+            self.answer(PacketType::PubAck, id)?;
+            self.inbound.line1.pop_front();
+        }
+        while let Some(id) = self.inbound.line2.front().copied()
+            && self.inbound.held.get(id).is_none()
+        {
+            // A server that released it without waiting for PUBREC wants none any more.
+            if self.inbound.is_known(id, true) {
+                self.answer(PacketType::PubRec, id)?;
+            }
+            self.inbound.line2.pop_front();
+        }
+        Ok(())
+    }
+
+    /// The handlers of a message have returned.
+    pub(super) fn acknowledge(&mut self, qos: QoS, id: u16, verdict: Verdict) -> Result<(), Failure> {
+        let send = match verdict {
+            Verdict::Ack => true,
+            Verdict::ConnectionGone => false,
+            Verdict::NotDelivered => return self.undo_hold(),
+        };
+        if let Some(hold) = self.inbound.current.take() {
+            return self.handlers_let_go(hold);
+        }
+        match qos {
+            QoS::AtMostOnce => Ok(()),
+            QoS::AtLeastOnce if send => self.answer_in_line(qos, id),
+            QoS::AtLeastOnce => Ok(()),
+            QoS::ExactlyOnce => {
+                // Remembered even if the connection is gone: on the next one the server repeats
+                // it, and it must not be delivered twice.
+                self.inbound.received.insert(id, ()).map_err(|code| Failure::new(code, ""))?;
+                if send { self.answer_in_line(qos, id) } else { Ok(()) }
+            }
+        }
+    }
+
+    /// The handlers do not hold it any more. Their hold may have ended with the link.
+    fn handlers_let_go(&mut self, hold: Hold) -> Result<(), Failure> {
+        match self.inbound.change(hold, 0, |held| held - 1) {
+            Ok(()) => self.answer_line(),
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// The handlers of the beginning of a message have returned, and the rest is still to be skipped.
+    pub(super) fn cut_handled(&mut self, qos: QoS, id: u16, verdict: Verdict) -> Result<(), Failure> {
+        if verdict != Verdict::Ack {
+            self.inbound.skipped = None;
+            return self.acknowledge(qos, id, verdict);
+        }
+        if qos == QoS::ExactlyOnce {
+            self.inbound.received.insert(id, ()).map_err(|code| Failure::new(code, ""))?;
+        }
+        let hold = self.inbound.current.take();
+        self.inbound.skipped = Some(Skipped { qos, id, known: false, hold });
+        Ok(())
+    }
+
+    /// The message counts as not delivered, whoever holds it: it will come again.
+    fn undo_hold(&mut self) -> Result<(), Failure> {
+        match self.inbound.current.take() {
+            Some(hold) if hold.outlives_link() => self.inbound.released(hold.id()),
+            Some(_) => drop(self.inbound.line1.pop_back()),
+            None => {}
+        }
+        Ok(())
+    }
+
+    /// Acknowledges now, or behind what is held.
+    fn answer_in_line(&mut self, qos: QoS, id: u16) -> Result<(), Failure> {
+        let number = self.inbound.last;
+        match qos {
+            QoS::AtLeastOnce if !self.inbound.line1.is_empty() => {
+                in_line(&mut self.inbound.line1, Waiting { number, id, held: 0 })
+            }
+            QoS::AtLeastOnce => self.answer(PacketType::PubAck, id),
+            _ if !self.inbound.line2.is_empty() => in_line(&mut self.inbound.line2, id),
+            _ => self.answer(PacketType::PubRec, id),
+        }
+    }
+
+    /// The server repeats a QoS 2 message that was delivered.
+    pub(super) fn repeated(&mut self, id: u16) -> Result<(), Failure> {
+        match self.inbound.held.get(id) {
+            None => self.answer_in_line(QoS::ExactlyOnce, id),
+            Some(held) if held.in_line => Ok(()),
+            Some(held) => {
+                in_line(&mut self.inbound.line2, id)?;
+                self.inbound.held.set(id, Held { in_line: true, ..held });
+                Ok(())
+            }
+        }
+    }
+
+    /// Skips bytes of a message over the receive limit, and acknowledges it with the last one.
+    pub(super) fn skip(&mut self, n: usize) -> Result<(), Failure> {
+        self.inbound.skip -= n;
+        if self.inbound.skip > 0 {
+            return Ok(());
+        }
+        match self.inbound.skipped.take() {
+            None => Ok(()),
+            Some(Skipped { hold: Some(hold), .. }) => self.handlers_let_go(hold),
+            Some(Skipped { known: true, id, .. }) => self.repeated(id),
+            Some(Skipped { qos, id, .. }) => self.acknowledge(qos, id, Verdict::Ack),
+        }
     }
 }

@@ -3,9 +3,11 @@
 use core::ops::Range;
 
 use super::ids::{RawUse, Use};
+use super::inbound::Skipped;
 use super::outbox::Stage;
 use super::subscriptions::encode_code;
 use super::{Acknowledged, Event, Failure, Incoming, Outcome, Session, State, Step, Told, Verdict};
+use crate::bugs::{Bug, bug};
 use crate::error::Code;
 use crate::time::Time;
 use crate::wire::{self, Header, Packet, PacketType, QoS};
@@ -18,6 +20,7 @@ const MORE: Step = Step { consumed: 0, event: None };
 impl Session {
     /// Bytes came from the server: the connection is alive.
     pub fn received(&mut self, now: Time) {
+        self.now = now;
         self.keep_alive.read(now);
     }
 
@@ -39,7 +42,9 @@ impl Session {
     fn step(&mut self, now: Time, bytes: &[u8]) -> Result<Step, Failure> {
         debug_assert_eq!(self.told, Told::Nothing);
         if self.inbound.skip > 0 {
-            return self.skip(bytes);
+            let consumed = self.inbound.skip.min(bytes.len());
+            self.skip(consumed)?;
+            return Ok(Step { consumed, event: None });
         }
         let Some(header) = Header::parse_as(self.version, bytes)? else { return Ok(MORE) };
         self.expect(header.packet)?;
@@ -50,9 +55,11 @@ impl Session {
             _ => self.limits.max_incoming.max(CONTROL_PACKET),
         };
         if total > limit {
-            return self.oversize(&header, bytes);
+            header.check_length(self.version)?;
+            return self.oversize(&header, bytes, limit);
         }
         if bytes.len() < total {
+            header.check_length(self.version)?;
             return Ok(MORE);
         }
         let start = usize::from(header.header_len);
@@ -91,6 +98,11 @@ impl Session {
                 self.good_bye();
                 acknowledged
             }
+            Told::Cut(qos, id) => {
+                let handled = self.cut_handled(qos, id, verdict);
+                self.good_bye();
+                handled
+            }
             Told::Acknowledged(slot) => {
                 self.outbox.discard(slot);
                 Ok(())
@@ -112,6 +124,7 @@ impl Session {
 
     fn connack(&mut self, now: Time, session_present: bool, code: u8) -> Result<Option<Event>, Failure> {
         self.connack_by = None;
+        self.unanswered = false;
         if code != 0 {
             self.state = State::Closing;
             return Ok(Some(Event::ConnAck { session_present, code }));
@@ -121,25 +134,41 @@ impl Session {
         let session_present = !self.clean && (session_present || self.version == wire::Version::V31);
         self.state = State::Up;
         self.keep_alive.start(now, self.keep_alive_interval, self.ping_reply);
-        if !session_present {
+        if !session_present && !bug(Bug::InboundNotCleared) || bug(Bug::InboundClearedEarly) {
             self.inbound.forget();
+        }
+        if !session_present {
             self.session_lost();
         }
-        self.subscriptions.connected(session_present, self.limits.always_subscribe);
+        if bug(Bug::AckOnNewSocket) {
+            for id in 1..20 {
+                if self.inbound.is_known(id, true) {
+                    self.answer(PacketType::PubRec, id)?;
+                }
+            }
+        }
+        let in_doubt = core::mem::take(&mut self.in_doubt) && session_present;
+        if in_doubt {
+            self.inbound.doubt();
+        }
+        let known = session_present || bug(Bug::SubscriptionsForgotten);
+        self.subscriptions.connected(known, self.limits.always_subscribe || in_doubt);
         self.pump_subscriptions();
         self.told = Told::ConnAck;
         Ok(Some(Event::ConnAck { session_present, code }))
     }
 
     fn publish_in(&mut self, publish: &wire::Received<'_>, bytes: &[u8]) -> Result<Option<Event>, Failure> {
-        if publish.qos == QoS::ExactlyOnce && self.inbound.is_known(publish.packet_id) {
-            self.answer(PacketType::PubRec, publish.packet_id)?;
+        if publish.qos == QoS::ExactlyOnce && self.inbound.is_known(publish.packet_id, publish.dup) {
+            self.counts.rx_duplicates += 1;
+            self.repeated(publish.packet_id)?;
             return Ok(None);
         }
         if publish.qos == QoS::ExactlyOnce {
             // Before it is delivered: a delivery that cannot be remembered would be repeated.
             self.inbound.reserve().map_err(|code| Failure::new(code, ""))?;
         }
+        self.counts.rx_messages += 1;
         self.told = Told::Publish(publish.qos, publish.packet_id);
         Ok(Some(Event::Publish(Incoming {
             topic: range_in(bytes, publish.topic),
@@ -148,29 +177,11 @@ impl Session {
             retain: publish.retain,
             dup: publish.dup,
             packet_id: publish.packet_id,
+            size: publish.payload.len(),
         })))
     }
 
-    fn acknowledge(&mut self, qos: QoS, id: u16, verdict: Verdict) -> Result<(), Failure> {
-        let send = match verdict {
-            Verdict::Ack => true,
-            Verdict::ConnectionGone => false,
-            Verdict::NotDelivered => return Ok(()),
-        };
-        match qos {
-            QoS::AtMostOnce => Ok(()),
-            QoS::AtLeastOnce if send => self.answer(PacketType::PubAck, id),
-            QoS::AtLeastOnce => Ok(()),
-            QoS::ExactlyOnce => {
-                // Remembered even if the connection is gone: on the next one the server repeats
-                // it, and it must not be delivered twice.
-                self.inbound.remember(id).map_err(|code| Failure::new(code, ""))?;
-                if send { self.answer(PacketType::PubRec, id) } else { Ok(()) }
-            }
-        }
-    }
-
-    fn answer(&mut self, packet: PacketType, id: u16) -> Result<(), Failure> {
+    pub(super) fn answer(&mut self, packet: PacketType, id: u16) -> Result<(), Failure> {
         if self.state != State::Up && !self.good_bye_due {
             return Ok(());
         }
@@ -251,13 +262,16 @@ impl Session {
 
     /// The exchange of an outbox entry ended. Its slot stays until the event was handled.
     fn complete(&mut self, slot: u32, reason: u8, early: bool) -> Acknowledged {
-        let (token, packet_id, cookie) = {
+        let (token, packet_id, cookie, accepted_at) = {
             let entry = self.outbox.get(slot);
-            (entry.token, entry.packet_id, entry.cookie)
+            (entry.token, entry.packet_id, entry.cookie, entry.accepted_at)
         };
         self.outbox.unlink(slot);
         self.outbox.get_mut(slot).stage = Stage::Done;
         let outcome = if reason >= 0x80 { Outcome::Rejected(reason) } else { Outcome::Acked };
+        if outcome == Outcome::Acked {
+            self.counts.acknowledged(accepted_at, self.now);
+        }
         self.finish(token, packet_id, cookie, outcome);
         self.told = Told::Acknowledged(slot);
         self.pump();
@@ -293,8 +307,9 @@ impl Session {
     }
 
     /// A packet over the receive limit: a PUBLISH is skipped and acknowledged, so that the server
-    /// does not send it again and again; nothing else can be that large.
-    fn oversize(&mut self, header: &Header, bytes: &[u8]) -> Result<Step, Failure> {
+    /// does not send it again and again; nothing else can be that large. Its beginning is delivered, if that is
+    /// wanted.
+    fn oversize(&mut self, header: &Header, bytes: &[u8], limit: usize) -> Result<Step, Failure> {
         if header.packet != PacketType::Publish {
             return Err(Failure::new(
                 Code::Oversize,
@@ -302,28 +317,38 @@ impl Session {
             ));
         }
         let Some(head) = wire::PublishHead::decode(header, bytes)? else { return Ok(MORE) };
-        self.inbound.skip = header.total() - head.len;
-        let known = head.qos == QoS::ExactlyOnce && self.inbound.is_known(head.packet_id);
-        self.inbound.skipped = Some((head.qos, head.packet_id));
-        let (topic, size) = (range_in(bytes, head.topic.as_bytes()), self.inbound.skip);
-        let (consumed, qos, packet_id) = (head.len, head.qos, head.packet_id);
+        let (topic, size) = (range_in(bytes, head.topic.as_bytes()), header.total() - head.len);
+        let (qos, packet_id) = (head.qos, head.packet_id);
+        let known = qos == QoS::ExactlyOnce && self.inbound.is_known(packet_id, head.dup);
+        // The limit holds for what is kept of it, too.
+        let keep = self.limits.keep_oversize.min(limit).min(size);
+        if keep > 0 && !known {
+            let payload = head.len..head.len + keep;
+            if bytes.len() < payload.end {
+                return Ok(MORE);
+            }
+            if qos == QoS::ExactlyOnce {
+                self.inbound.reserve().map_err(|code| Failure::new(code, ""))?;
+            }
+            self.inbound.skip = size - keep;
+            self.told = match size - keep {
+                0 => Told::Publish(qos, packet_id),
+                _ => Told::Cut(qos, packet_id),
+            };
+            let (retain, dup) = (header.flags & 1 != 0, header.flags & 8 != 0);
+            let consumed = payload.end;
+            let cut = Incoming { topic, payload, qos, retain, dup, packet_id, size };
+            return Ok(Step { consumed, event: Some(Event::Publish(cut)) });
+        }
+        self.inbound.skip = size;
+        self.inbound.skipped = Some(Skipped { qos, id: packet_id, known, hold: None });
         if size == 0 {
             // The topic was all of it: there is nothing to be skipped first.
-            self.skip(&[])?;
+            self.skip(0)?;
         }
+        self.counts.rx_oversize += u64::from(!known);
         let event = (!known).then_some(Event::Oversize { topic, size, qos, packet_id });
-        Ok(Step { consumed, event })
-    }
-
-    fn skip(&mut self, bytes: &[u8]) -> Result<Step, Failure> {
-        let consumed = self.inbound.skip.min(bytes.len());
-        self.inbound.skip -= consumed;
-        if self.inbound.skip == 0
-            && let Some((qos, id)) = self.inbound.skipped.take()
-        {
-            self.acknowledge(qos, id, Verdict::Ack)?;
-        }
-        Ok(Step { consumed, event: None })
+        Ok(Step { consumed: head.len, event })
     }
 }
 

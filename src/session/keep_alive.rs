@@ -4,6 +4,7 @@
 //! from its own sending, so a PINGREQ is due when *either* direction has been quiet for the keep-alive
 //! interval. Traffic only moves two time stamps; the timer itself is looked at when it is due.
 
+use crate::bugs::{Bug, bug};
 use crate::time::{Span, Time};
 
 /// What is to be done now.
@@ -49,6 +50,7 @@ impl KeepAlive {
     /// The connection is up. An interval of zero switches the mechanism off; a reply time of zero lets
     /// the answer take as long as it will.
     pub(crate) fn start(&mut self, now: Time, interval: Span, reply: Span) {
+        let interval = if bug(Bug::KeepAliveNever) { Span::ZERO } else { interval };
         *self = KeepAlive { interval, reply, last_in: now, last_out: now, check_at: None, ping: None };
         self.rearm();
     }
@@ -88,7 +90,7 @@ impl KeepAlive {
 
     pub(crate) fn deadline(&self) -> Option<Time> {
         match self.ping {
-            Some(ping) => (self.reply > Span::ZERO).then_some(ping.answer_by),
+            Some(ping) => (self.reply > Span::ZERO && !bug(Bug::SilenceIgnored)).then_some(ping.answer_by),
             None => self.check_at,
         }
     }

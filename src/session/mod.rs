@@ -9,15 +9,17 @@
 //!   at most one [`Event`]. Events carry offsets into the bytes, never borrows, so the caller can
 //!   release its lock while it tells the application.
 //! * after the application was told, [`Session::handled`] says so; only then an acknowledgement is
-//!   appended.
+//!   appended. Whoever needs longer than the handlers [holds](Session::hold) it, and lets go later.
 //! * the clock comes in as a parameter; [`Session::deadline`] says when [`Session::timeout`] has
 //!   something to do.
 //! * everything to be sent is appended to one [`Output`]; the caller hands it to the transport and
 //!   reports progress with [`Session::wrote`].
-//! * how publishes ended is told by [`Session::take_completion`], each exactly once.
+//! * how publishes ended is told by [`Session::take_completion`], and how subscribing by
+//!   [`Session::take_answer`], each exactly once.
 //!
 //! No user code runs in here, nothing blocks, and no message allocates once buffers have grown.
 
+mod counts;
 mod event;
 mod ids;
 mod inbound;
@@ -30,17 +32,22 @@ mod raw;
 mod subscriptions;
 #[cfg(test)]
 mod tests;
+mod tickets;
 mod token;
 
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 
+pub use counts::{Counts, LATENCY_BUCKETS, Latency, Levels};
 pub use event::{Acknowledged, Completion, Dropped, Event, Failure, Incoming, Outcome, Step};
+pub use inbound::Hold;
 pub use output::Output;
 pub use publish::{Accepted, Known, Publication};
 pub use raw::RawAck;
 pub use subscriptions::SubscribeResult;
+pub use tickets::{Answer, Ticket};
 
+use crate::bugs::{Bug, bug};
 use crate::error::Code;
 use crate::time::{Span, Time};
 use crate::wire::{self, PacketType, QoS, Version};
@@ -82,6 +89,8 @@ pub struct Limits {
     pub max_outgoing_bytes: usize,
     /// The largest packet accepted from the server, in bytes.
     pub max_incoming: usize,
+    /// Of the payload of a larger PUBLISH, this much is delivered; with 0 it is only reported.
+    pub keep_oversize: usize,
     /// What happens when the queue is full.
     pub overflow: Overflow,
     /// What happens to messages in flight when the server lost the session.
@@ -97,6 +106,7 @@ impl Default for Limits {
             max_queue: 1024,
             max_outgoing_bytes: 1024 * 1024,
             max_incoming: 4 * 1024 * 1024,
+            keep_oversize: 0,
             overflow: Overflow::RefuseNew,
             on_session_loss: OnSessionLoss::Resend,
             always_subscribe: true,
@@ -136,6 +146,8 @@ enum Told {
     Nothing,
     ConnAck,
     Publish(QoS, u16),
+    /// The beginning of a message; the rest is skipped.
+    Cut(QoS, u16),
     /// The slot of an acknowledged message, kept for its topic.
     Acknowledged(u32),
     SubAck,
@@ -157,6 +169,11 @@ pub struct Session {
     keep_alive_interval: Span,
     ping_reply: Span,
     connack_by: Option<Time>,
+    /// CONNECT asked for the kept session, and no CONNACK came yet.
+    unanswered: bool,
+    /// An earlier one never came. It may have said that the session is lost, and the next will find the new one
+    /// and call it present.
+    in_doubt: bool,
     told: Told,
     /// DISCONNECT follows the acknowledgement of the message that is being handled.
     good_bye_due: bool,
@@ -167,6 +184,9 @@ pub struct Session {
     /// QoS 0 publishes whose bytes are not written yet: where they end, and whose they are.
     unsent: VecDeque<Unsent>,
     completions: VecDeque<Completion>,
+    /// The time of the last step, to the caller's precision.
+    now: Time,
+    counts: Counts,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -194,13 +214,22 @@ impl Session {
             keep_alive_interval: Span::ZERO,
             ping_reply: Span::ZERO,
             connack_by: None,
+            unanswered: false,
+            in_doubt: false,
             told: Told::Nothing,
             good_bye_due: false,
             next_expiry: None,
             accepted: 0,
             unsent: VecDeque::new(),
             completions: VecDeque::new(),
+            now: Time::ZERO,
+            counts: Counts::default(),
         }
+    }
+
+    /// The version of MQTT of the last CONNECT.
+    pub fn version(&self) -> Version {
+        self.version
     }
 
     /// The limits and policies in force.
@@ -222,7 +251,8 @@ impl Session {
         self.told = Told::Nothing;
         self.good_bye_due = false;
         self.state = State::Open;
-        self.connack_by = (connack_within > Span::ZERO).then(|| now + connack_within);
+        self.connack_by =
+            (connack_within > Span::ZERO && !bug(Bug::ConnackAwaitedForever)).then(|| now + connack_within);
     }
 
     /// Appends CONNECT. The session obeys what is in it: version, clean session, keep-alive. `ping_reply`
@@ -232,8 +262,11 @@ impl Session {
             return Err(Code::Busy);
         }
         connect.encode(connect.version, self.out.tail()).map_err(encode_code)?;
+        self.out.mark_secret();
         self.version = connect.version;
         self.clean = connect.clean_session;
+        self.in_doubt |= self.unanswered && !bug(Bug::LostConnackIgnored);
+        self.unanswered = !self.clean;
         self.keep_alive_interval = Span::secs(u64::from(connect.keep_alive));
         self.ping_reply = ping_reply;
         self.state = State::Connecting;
@@ -246,7 +279,7 @@ impl Session {
     pub fn disconnect(&mut self) {
         if self.state == State::Up {
             self.good_bye_due = true;
-            if !matches!(self.told, Told::Publish(..)) {
+            if !matches!(self.told, Told::Publish(..) | Told::Cut(..)) {
                 self.good_bye();
             }
         }
@@ -267,21 +300,26 @@ impl Session {
     /// The transport is gone. What was in flight will be sent again on the next connection.
     pub fn closed(&mut self) {
         let taken = self.out.taken();
+        let mut unsent = 0;
         let mut at = self.outbox.iter(outbox::Queue::Flight).next();
         while let Some(slot) = at {
             let entry = self.outbox.get_mut(slot);
             if entry.stage == outbox::Stage::Publish {
-                entry.dup |= entry.is_sent(taken);
+                unsent += u64::from(entry.sent_end > taken);
+                entry.dup |= (entry.is_sent(taken) || bug(Bug::DupTooEarly)) && !bug(Bug::DupForgotten);
             }
             at = self.outbox.next(slot);
         }
         self.outbox.ground();
+        self.counts.tx_messages -= unsent;
         while let Some(unsent) = self.unsent.pop_front() {
             let lost = Outcome::Dropped(Dropped::Link);
             let outcome = if unsent.end <= taken { Outcome::Sent } else { lost };
+            self.counts.tx_messages -= u64::from(outcome == lost);
             self.finish(unsent.token, unsent.packet_id, unsent.cookie, outcome);
         }
         self.ids.retain(|purpose| matches!(purpose, Use::Publish(_)));
+        self.inbound.closed();
         self.subscriptions.disconnected();
         self.keep_alive.stop();
         self.connack_by = None;
@@ -336,6 +374,7 @@ impl Session {
     fn ping(&mut self, now: Time) -> Result<(), Code> {
         wire::encode_empty(PacketType::PingReq, self.out.tail()).map_err(encode_code)?;
         self.keep_alive.pinged(now, self.out.end());
+        self.counts.pings += 1;
         Ok(())
     }
 
@@ -344,6 +383,7 @@ impl Session {
         if self.told == Told::Nothing && self.outbox.len() == 0 && self.unsent.is_empty() {
             self.outbox.shrink();
             self.ids.shrink();
+            self.inbound.shrink();
             self.unsent.shrink_to_fit();
             self.completions.shrink_to_fit();
         }
@@ -363,6 +403,8 @@ impl Session {
 
     /// `n` bytes of the output were handed to the kernel.
     pub fn wrote(&mut self, now: Time, n: usize) {
+        self.now = now;
+        self.counts.tx_bytes += n as u64;
         self.out.take(n);
         let taken = self.out.taken();
         self.keep_alive.wrote(now, taken);
@@ -389,6 +431,10 @@ impl Session {
         if packet_id != 0 {
             self.ids.release(packet_id);
         }
+        if bug(Bug::OutcomeTwice) {
+            self.completions.push_back(Completion { token, packet_id, cookie, outcome });
+        }
+        self.counts.ended(outcome);
         self.completions.push_back(Completion { token, packet_id, cookie, outcome });
     }
 
@@ -396,15 +442,36 @@ impl Session {
 
     /// Wants a filter from now on, on this and every later connection. The filter is valid.
     pub fn subscribe(&mut self, filter: Arc<str>, qos: QoS) {
-        self.subscriptions.want(filter, qos);
-        self.pump_subscriptions();
+        self.want(filter, qos, None);
+        self.ask();
     }
 
     /// Does not want a filter any more; false if it was not wanted.
     pub fn unsubscribe(&mut self, filter: &str) -> bool {
-        let wanted = self.subscriptions.unwant(filter);
-        self.pump_subscriptions();
+        let wanted = self.unwant(filter, None);
+        self.ask();
         wanted
+    }
+
+    /// As [`subscribe`](Session::subscribe), for several filters one after the other: [`ask`](Session::ask) then puts
+    /// them into as few packets as possible. The ticket gets the server's answer.
+    pub fn want(&mut self, filter: Arc<str>, qos: QoS, ticket: Option<Ticket>) {
+        self.subscriptions.want(filter, qos, ticket);
+    }
+
+    /// As [`unsubscribe`](Session::unsubscribe), until [`ask`](Session::ask).
+    pub fn unwant(&mut self, filter: &str, ticket: Option<Ticket>) -> bool {
+        self.subscriptions.unwant(filter, ticket)
+    }
+
+    /// Asks the server for what [`want`](Session::want) and [`unwant`](Session::unwant) left to be asked.
+    pub fn ask(&mut self) {
+        self.pump_subscriptions();
+    }
+
+    /// How the wait of the next ticket ended. Each comes by here exactly once.
+    pub fn take_answer(&mut self) -> Option<(Ticket, Answer)> {
+        self.subscriptions.take_answer()
     }
 
     /// Filters that were asked for and not acknowledged, or are still to be asked for.

@@ -9,6 +9,7 @@ use alloc::vec::Vec;
 
 use super::publish::Publication;
 use super::token;
+use crate::bugs::{Bug, bug};
 use crate::error::Code;
 use crate::time::Time;
 use crate::wire::QoS;
@@ -38,6 +39,7 @@ pub(crate) enum Stage {
 pub(crate) struct Entry {
     /// 0 in a slot that is free.
     pub(crate) token: u64,
+    pub(crate) accepted_at: Time,
     /// What the caller gave with it.
     pub(crate) cookie: u32,
     /// It is not sent for the first time from then on.
@@ -218,6 +220,7 @@ impl Outbox {
             token: token::of(number, slot),
             cookie: message.cookie,
             expires: message.expires,
+            accepted_at: Time::ZERO,
             packet_id: 0,
             qos: message.qos,
             retain: message.retain,
@@ -299,7 +302,9 @@ impl Outbox {
             entry.queue = Queue::Waiting;
             at = entry.next;
         }
-        let (flight, waiting) = (self.flight, self.waiting);
+        let swapped = bug(Bug::OrderSwapped) && self.waiting.head != NIL;
+        let (flight, waiting) =
+            if swapped { (self.waiting, self.flight) } else { (self.flight, self.waiting) };
         if waiting.head == NIL {
             self.waiting = flight;
         } else {

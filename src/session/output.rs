@@ -15,11 +15,19 @@ pub struct Output {
     bytes: Vec<u8>,
     head: usize,
     taken: u64,
+    /// Up to this position there may be a password in it.
+    secret: u64,
+}
+
+impl Drop for Output {
+    fn drop(&mut self) {
+        self.wipe_all();
+    }
 }
 
 impl Output {
     pub(crate) const fn new() -> Self {
-        Output { bytes: Vec::new(), head: 0, taken: 0 }
+        Output { bytes: Vec::new(), head: 0, taken: 0, secret: 0 }
     }
 
     /// Where packets are appended. Nothing else may be done with it.
@@ -52,8 +60,22 @@ impl Output {
         self.taken
     }
 
+    /// What was appended so far is wiped from memory as soon as it was taken: CONNECT has a password.
+    pub(crate) fn mark_secret(&mut self) {
+        self.secret = self.end();
+    }
+
+    fn wipe_all(&mut self) {
+        if self.taken < self.secret {
+            wipe(&mut self.bytes);
+        }
+    }
+
     /// Takes `n` bytes from the front.
     pub(crate) fn take(&mut self, n: usize) {
+        if self.taken < self.secret {
+            wipe(&mut self.bytes[self.head..self.head + n]);
+        }
         self.head += n;
         self.taken += n as u64;
         if self.head == self.bytes.len() {
@@ -67,6 +89,8 @@ impl Output {
 
     /// Forgets what was not taken, and starts counting for a new connection.
     pub(crate) fn reset(&mut self) {
+        self.wipe_all();
+        self.secret = 0;
         self.bytes.clear();
         self.head = 0;
         self.taken = 0;
@@ -78,4 +102,10 @@ impl Output {
             self.bytes = Vec::new();
         }
     }
+}
+
+/// Overwrites bytes, even if nobody reads them any more.
+fn wipe(bytes: &mut [u8]) {
+    bytes.fill(0);
+    core::hint::black_box(bytes);
 }

@@ -4,6 +4,7 @@ use super::ids::Use;
 use super::outbox::{Queue, Stage};
 use super::subscriptions::encode_code;
 use super::{Dropped, OnSessionLoss, Outcome, Overflow, Session, State, Unsent, token};
+use crate::bugs::{Bug, bug};
 use crate::error::Code;
 use crate::time::Time;
 use crate::wire::{self, PacketType, Properties, QoS};
@@ -62,6 +63,12 @@ pub struct Accepted {
 impl Session {
     /// Accepts a message: it is sent now, or as soon as it may be. On an error nothing was accepted.
     pub fn publish(&mut self, message: &Publication<'_>) -> Result<Accepted, Code> {
+        let accepted = self.accept(message);
+        self.counts.refused += u64::from(accepted.is_err());
+        accepted
+    }
+
+    fn accept(&mut self, message: &Publication<'_>) -> Result<Accepted, Code> {
         // Room for its outcome is made now, so that reporting it later cannot fail.
         self.completions.try_reserve(self.outstanding() + 1).map_err(|_| Code::NoMemory)?;
         match message.qos {
@@ -91,6 +98,7 @@ impl Session {
             self.ids.release(packet_id);
             return Err(encode_code(error));
         }
+        self.counts.tx_messages += 1;
         self.accepted += 1;
         let token = token::of(self.accepted, token::NO_SLOT);
         self.unsent.push_back(Unsent { end: self.out.end(), token, packet_id, cookie: message.cookie });
@@ -109,6 +117,7 @@ impl Session {
 
         let queue = if now { Queue::Flight } else { Queue::Waiting };
         let slot = self.outbox.push(queue, self.accepted + 1, message)?;
+        self.outbox.get_mut(slot).accepted_at = self.now;
         if (message.reserve_id || now)
             && let Err(code) = self.assign_id(slot)
         {
@@ -128,6 +137,7 @@ impl Session {
                 return Err(self.take_back(slot, encode_code(error)));
             }
             self.outbox.get_mut(slot).sent_end = self.out.end();
+            self.counts.tx_messages += 1;
         }
         self.accepted += 1;
         let entry = self.outbox.get(slot);
@@ -239,7 +249,8 @@ impl Session {
         }
         // An id that came free may be what a subscription waits for.
         self.pump_subscriptions();
-        while self.outbox.in_flight() < usize::from(self.limits.window) && self.out.len() < PUMP_UP_TO {
+        let window = if bug(Bug::WindowIgnored) { u16::MAX } else { self.limits.window };
+        while self.outbox.in_flight() < usize::from(window) && self.out.len() < PUMP_UP_TO {
             let Some(slot) = self.outbox.first_waiting() else { return };
             // Without an id or memory it stays where it is; the next acknowledgement tries again.
             if self.assign_id(slot).is_err() || self.send(slot).is_err() {
@@ -254,7 +265,10 @@ impl Session {
         let entry = self.outbox.get(slot);
         let out = self.out.tail();
         match entry.stage {
-            Stage::Release => wire::encode_ack(PacketType::PubRel, entry.packet_id, out),
+            Stage::Release if bug(Bug::PubrelLost) => Ok(()),
+            Stage::Release if !bug(Bug::PublishAfterPubrec) => {
+                wire::encode_ack(PacketType::PubRel, entry.packet_id, out)
+            }
             _ => wire::Publish {
                 dup: entry.dup,
                 qos: entry.qos,
@@ -268,7 +282,9 @@ impl Session {
         }
         .map_err(encode_code)?;
         let end = self.out.end();
-        self.outbox.get_mut(slot).sent_end = end;
+        let entry = self.outbox.get_mut(slot);
+        entry.sent_end = end;
+        self.counts.tx_messages += u64::from(entry.stage == Stage::Publish);
         Ok(())
     }
 
@@ -287,12 +303,14 @@ impl Session {
         }
     }
 
-    /// The connection is freed: nothing will be sent any more, every message has its outcome.
+    /// The connection is freed: nothing will be sent any more; every message has its outcome, every
+    /// ticket its answer.
     pub fn abandon(&mut self) {
         self.closed();
         while let Some(slot) = self.outbox.first_waiting() {
             self.end(slot, Outcome::Abandoned);
         }
+        self.subscriptions.abandon();
     }
 
     // -- one message, and all of them -----------------------------------------------------------
@@ -315,7 +333,7 @@ impl Session {
     /// ends it.
     pub fn cancel(&mut self, token: u64) -> Result<(), Code> {
         match (self.look_up(token), self.outbox.find(token)) {
-            (Known::Outstanding, Some(slot)) if self.outbox.is_unsent(slot) => {
+            (Known::Outstanding, Some(slot)) if self.outbox.is_unsent(slot) || bug(Bug::CancelTooLate) => {
                 self.end(slot, Outcome::Cancelled);
                 Ok(())
             }

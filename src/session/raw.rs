@@ -35,7 +35,11 @@ impl Session {
             .ok_or(Code::TooLarge)?;
         self.check_bytes(size)?;
         let purpose = match packet.qos {
-            QoS::AtMostOnce => return packet.encode(self.version, self.out.tail()).map_err(encode_code),
+            QoS::AtMostOnce => {
+                packet.encode(self.version, self.out.tail()).map_err(encode_code)?;
+                self.counts.tx_messages += 1;
+                return Ok(());
+            }
             QoS::AtLeastOnce => Use::Raw(RawUse::Publish1),
             QoS::ExactlyOnce => Use::Raw(RawUse::Publish2),
         };
@@ -49,7 +53,9 @@ impl Session {
                 self.ids.release(packet.packet_id);
             }
             encode_code(error)
-        })
+        })?;
+        self.counts.tx_messages += 1;
+        Ok(())
     }
 
     /// Sends a SUBSCRIBE with the application's own packet id. The filters are valid.

@@ -8,6 +8,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::ids::{PacketIds, Use};
+use super::tickets::{self, Answer, Answers, Asked, Queued, Ticket};
 use crate::error::Code;
 use crate::wire::{self, EncodeError, QoS, Version};
 
@@ -39,6 +40,13 @@ pub struct SubscribeResult {
     pub code: u8,
 }
 
+/// A SUBSCRIBE or UNSUBSCRIBE that waits for its answer.
+#[derive(Debug)]
+struct Packet {
+    filters: Vec<Arc<str>>,
+    tickets: Asked,
+}
+
 #[derive(Debug)]
 pub(crate) struct Subscriptions {
     wanted: BTreeMap<Arc<str>, Wanted>,
@@ -50,8 +58,12 @@ pub(crate) struct Subscriptions {
     /// To be unsubscribed, in order.
     drop: VecDeque<Arc<str>>,
     /// Unacknowledged packets, by packet id.
-    asked: BTreeMap<u16, Vec<Arc<str>>>,
-    dropping: BTreeMap<u16, Vec<Arc<str>>>,
+    asked: BTreeMap<u16, Packet>,
+    dropping: BTreeMap<u16, Packet>,
+    /// Who waits for filters that are to be subscribed, and to be unsubscribed.
+    ask_tickets: Queued,
+    drop_tickets: Queued,
+    answers: Answers,
     /// The results of the last SUBACK.
     results: Vec<SubscribeResult>,
 }
@@ -65,15 +77,22 @@ impl Subscriptions {
             drop: VecDeque::new(),
             asked: BTreeMap::new(),
             dropping: BTreeMap::new(),
+            ask_tickets: Queued::new(),
+            drop_tickets: Queued::new(),
+            answers: Answers::new(),
             results: Vec::new(),
         }
     }
 
     /// Wants `filter` with `qos` from now on; a filter already wanted is asked for again, so that the
-    /// server answers and sends its retained messages.
-    pub(crate) fn want(&mut self, filter: Arc<str>, qos: QoS) {
+    /// server answers and sends its retained messages. `ticket` waits for that answer.
+    pub(crate) fn want(&mut self, filter: Arc<str>, qos: QoS, ticket: Option<Ticket>) {
         if !self.drop.is_empty() {
             self.drop.retain(|f| *f != filter);
+            tickets::end(&mut self.drop_tickets, &filter, Answer::Superseded, &mut self.answers);
+        }
+        if let Some(ticket) = ticket {
+            self.ask_tickets.entry(filter.clone()).or_default().push(ticket);
         }
         let queued = self.wanted.get(&filter).is_some_and(|w| w.queued);
         if !queued {
@@ -83,8 +102,8 @@ impl Subscriptions {
         self.wanted.insert(filter, Wanted { qos, granted: false, asked: 0, queued: true });
     }
 
-    /// Does not want `filter` any more. False if it was not wanted.
-    pub(crate) fn unwant(&mut self, filter: &str) -> bool {
+    /// Does not want `filter` any more; `ticket` waits until the server knows. False if it was not wanted.
+    pub(crate) fn unwant(&mut self, filter: &str, ticket: Option<Ticket>) -> bool {
         let Some((filter, wanted)) = self.wanted.remove_entry(filter) else { return false };
         self.queued -= usize::from(wanted.queued);
         if self.ask.len() > 2 * self.queued + COMPACT_FROM {
@@ -92,13 +111,29 @@ impl Subscriptions {
             let wanted = &self.wanted;
             self.ask.retain(|f| wanted.get(f).is_some_and(|w| w.queued));
         }
+        tickets::end(&mut self.ask_tickets, &filter, Answer::Superseded, &mut self.answers);
+        if let Some(ticket) = ticket {
+            self.drop_tickets.entry(filter.clone()).or_default().push(ticket);
+        }
         self.drop.push_back(filter);
         true
     }
 
+    /// How the wait of the next ticket ended.
+    pub(crate) fn take_answer(&mut self) -> Option<(Ticket, Answer)> {
+        self.answers.pop_front()
+    }
+
+    /// Nothing will be asked any more: every ticket has its answer.
+    pub(crate) fn abandon(&mut self) {
+        self.disconnected();
+        tickets::end_all(&mut self.ask_tickets, Answer::Abandoned, &mut self.answers);
+        tickets::end_all(&mut self.drop_tickets, Answer::Abandoned, &mut self.answers);
+    }
+
     /// Filters not acknowledged yet.
     pub(crate) fn pending(&self) -> usize {
-        self.queued + self.asked.values().map(Vec::len).sum::<usize>()
+        self.queued + self.asked.values().map(|packet| packet.filters.len()).sum::<usize>()
     }
 
     /// CONNACK came: what has to be asked for again. With `all`, every filter; otherwise those that
@@ -106,6 +141,7 @@ impl Subscriptions {
     pub(crate) fn connected(&mut self, session_present: bool, all: bool) {
         if !session_present {
             self.drop.clear();
+            tickets::end_all(&mut self.drop_tickets, Answer::Code(0), &mut self.answers);
         }
         self.ask.clear();
         for (filter, wanted) in &mut self.wanted {
@@ -122,9 +158,24 @@ impl Subscriptions {
     /// The connection is lost: nothing is pending any more, and what the server may not have heard is
     /// to be said again.
     pub(crate) fn disconnected(&mut self) {
-        self.asked.clear();
-        for (_, filters) in core::mem::take(&mut self.dropping) {
-            for filter in filters {
+        for packet in core::mem::take(&mut self.asked).into_values() {
+            for (filter, ticket) in packet.waiting() {
+                if self.wanted.contains_key(&filter) {
+                    self.ask_tickets.entry(filter).or_default().push(ticket);
+                } else {
+                    self.answers.push_back((ticket, Answer::Superseded));
+                }
+            }
+        }
+        for packet in core::mem::take(&mut self.dropping).into_values() {
+            for (filter, ticket) in packet.waiting() {
+                if self.wanted.contains_key(&filter) {
+                    self.answers.push_back((ticket, Answer::Superseded));
+                } else {
+                    self.drop_tickets.entry(filter).or_default().push(ticket);
+                }
+            }
+            for filter in packet.filters {
                 if !self.wanted.contains_key(&filter) && !self.drop.contains(&filter) {
                     self.drop.push_back(filter);
                 }
@@ -152,7 +203,8 @@ impl Subscriptions {
                 return Err(encode_code(error));
             }
             self.drop.drain(..n);
-            self.dropping.insert(id, filters);
+            let tickets = tickets::take(&mut self.drop_tickets, &filters);
+            self.dropping.insert(id, Packet { filters, tickets });
         }
         while !self.ask.is_empty() && self.asked.len() + self.dropping.len() < PACKETS_IN_FLIGHT {
             let (filters, scanned) = self.next_batch();
@@ -180,7 +232,8 @@ impl Subscriptions {
                 }
             }
             self.queued -= filters.len();
-            self.asked.insert(id, filters);
+            let tickets = tickets::take(&mut self.ask_tickets, &filters);
+            self.asked.insert(id, Packet { filters, tickets });
         }
         Ok(())
     }
@@ -204,10 +257,15 @@ impl Subscriptions {
     /// SUBACK for one of our packets. `Err` if it does not have one code for each filter.
     pub(crate) fn acknowledged(&mut self, id: u16, codes: &[u8]) -> Result<&[SubscribeResult], ()> {
         self.results.clear();
-        let filters = self.asked.remove(&id).unwrap_or_default();
-        if filters.len() != codes.len() {
+        // A packet that the server answered wrongly stays, as one that it did not answer: the link ends now,
+        // and who waits for it goes on waiting.
+        let Some(packet) = self.asked.get(&id).filter(|packet| packet.filters.len() == codes.len()) else {
             return Err(());
-        }
+        };
+        self.answers.extend(packet.tickets.iter().filter_map(|(place, ticket)| {
+            codes.get(usize::from(*place)).map(|code| (*ticket, Answer::Code(*code)))
+        }));
+        let filters = self.asked.remove(&id).map(|packet| packet.filters).unwrap_or_default();
         for (filter, &code) in filters.into_iter().zip(codes) {
             if let Some(wanted) = self.wanted.get_mut(&filter)
                 && wanted.asked == id
@@ -222,12 +280,20 @@ impl Subscriptions {
 
     /// UNSUBACK for one of our packets.
     pub(crate) fn removed(&mut self, id: u16) {
-        self.dropping.remove(&id);
+        let tickets = self.dropping.remove(&id).map(|packet| packet.tickets).unwrap_or_default();
+        self.answers.extend(tickets.into_iter().map(|(_, ticket)| (ticket, Answer::Code(0))));
     }
 
     /// The results of the SUBACK handled last.
     pub(crate) fn results(&self) -> &[SubscribeResult] {
         &self.results
+    }
+}
+
+impl Packet {
+    /// Who waits for its answer, each with the filter.
+    fn waiting(&self) -> impl Iterator<Item = (Arc<str>, Ticket)> {
+        self.tickets.iter().map(|(place, ticket)| (self.filters[usize::from(*place)].clone(), *ticket))
     }
 }
 

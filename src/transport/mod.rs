@@ -7,9 +7,9 @@
 #![forbid(unsafe_code)]
 
 mod tcp;
-#[cfg(feature = "tls")]
+#[cfg(any(feature = "tls", feature = "psk"))]
 pub mod tls;
-#[cfg(not(feature = "tls"))]
+#[cfg(not(any(feature = "tls", feature = "psk")))]
 #[path = "no_tls.rs"]
 pub mod tls;
 pub mod tls_settings;
@@ -60,6 +60,17 @@ impl LayerError {
     }
 }
 
+/// When certificates end, in seconds since 1970; `None` where there is none.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Expiry {
+    /// That of this client.
+    pub client: Option<f64>,
+    /// That of the server.
+    pub server: Option<f64>,
+}
+/// Begins to open a stream to an address.
+pub type Dial = dyn Fn(SocketAddr) -> io::Result<Box<dyn Transport>> + Send + Sync;
+
 /// A non-blocking byte stream, driven by readiness.
 ///
 /// Its life: [`register`](Self::register); after writable events [`connected`](Self::connected)
@@ -67,7 +78,8 @@ impl LayerError {
 /// after each event until true; then [`read`](Self::read) and write. The defaults of the handshake
 /// and buffer functions are those of a plain stream.
 pub trait Transport: Send {
-    /// Registers the socket, once: for reading and writing, edges only.
+    /// Registers the socket, once: for reading and writing, edges only. A stream without a socket keeps the
+    /// token, and says what is ready by [`Loop::announce`](crate::driver::Loop::announce).
     fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()>;
 
     /// Undoes that, for a socket that lives on in another loop. One that is dropped needs it not.
@@ -101,6 +113,11 @@ pub trait Transport: Send {
     /// What the handshake settled, for the log.
     fn describe(&self) -> Option<String> {
         None
+    }
+
+    /// When the certificates of both sides end.
+    fn expiry(&self) -> Expiry {
+        Expiry::default()
     }
 
     /// Reads what there is. `WouldBlock`: nothing until the next readable event; 0: the end.
@@ -140,6 +157,6 @@ pub trait Transport: Send {
     /// The other end's address.
     fn peer_addr(&self) -> io::Result<SocketAddr>;
 
-    /// The socket's number, to look at but not to close.
+    /// The socket's number, to look at but not to close; -1 if there is none.
     fn raw_fd(&self) -> RawFd;
 }

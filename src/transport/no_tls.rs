@@ -1,5 +1,6 @@
 //! The face of TLS in a library that was built without it.
 
+use std::fmt::Debug;
 use std::sync::Arc;
 
 use super::tls_settings::TlsSettings;
@@ -7,8 +8,7 @@ use super::{LayerError, Transport};
 use crate::error::{Code, Phase};
 
 /// There is none.
-#[derive(Debug)]
-pub enum Config {}
+pub trait Backend: Debug + Send + Sync {}
 
 /// Holds nothing.
 #[derive(Debug, Default)]
@@ -16,13 +16,17 @@ pub struct Configs(());
 
 impl Configs {
     /// Says that TLS was not built.
-    pub fn get(&self, _: &TlsSettings<'_>) -> Result<Arc<Config>, LayerError> {
-        let text = "this library was built without TLS; nothing was sent".into();
-        Err(LayerError { code: Code::NotBuilt, phase: Phase::Tls, text, alert: None })
+    pub fn get(&self, _: &TlsSettings<'_>) -> Result<Arc<dyn Backend>, LayerError> {
+        Err(not_built())
     }
 }
 
-/// Cannot be called: there is no configuration to call it with.
-pub fn wrap(_: Box<dyn Transport>, config: &Arc<Config>, _: &str) -> Result<Box<dyn Transport>, LayerError> {
-    match **config {}
+/// Is never called: there is no backend to call it with.
+pub fn wrap(_: Box<dyn Transport>, _: &Arc<dyn Backend>, _: &str) -> Result<Box<dyn Transport>, LayerError> {
+    Err(not_built())
+}
+
+fn not_built() -> LayerError {
+    let text = "this library was built without TLS; nothing was sent".into();
+    LayerError { code: Code::NotBuilt, phase: Phase::Tls, text, alert: None }
 }

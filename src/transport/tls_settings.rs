@@ -1,5 +1,7 @@
 //! What a TLS connection is made with, whether TLS was built or not.
 
+use std::fmt;
+
 /// A certificate, a bundle of them, or a key.
 #[derive(Clone, Copy, Debug)]
 pub enum Source<'a> {
@@ -9,18 +11,40 @@ pub enum Source<'a> {
     Memory(&'a [u8], &'static str),
 }
 
+/// A pre-shared key.
+#[derive(Clone, Copy)]
+pub struct Psk<'a> {
+    /// Tells the server which key it is.
+    pub identity: &'a str,
+    /// The key, in hexadecimal digits.
+    pub key: &'a str,
+}
+
+impl fmt::Debug for Psk<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Psk({:?}, ***)", self.identity)
+    }
+}
+
 /// What one TLS configuration is made of. Files are read each time it is asked for, so that certificates can
 /// be replaced while the program runs.
 #[derive(Clone, Debug)]
 pub struct TlsSettings<'a> {
-    /// The trusted certificates. Without any, those of the system are trusted.
+    /// The trusted certificates. Without any, and without pins, those of the system are trusted.
     pub trusted: Vec<Source<'a>>,
     /// Trust those of the system too.
     pub system_roots: bool,
+    /// The SHA-256 of public keys of which the server must have one. Without trusted certificates that is all
+    /// it must have.
+    pub pins: Vec<[u8; 32]>,
+    /// Lists of revoked certificates.
+    pub revoked: Vec<Source<'a>>,
     /// Our own certificate and those that lead to its issuer.
     pub certificate: Option<Source<'a>>,
     /// Its key; `None` looks for it beside the certificate.
     pub key: Option<Source<'a>>,
+    /// A key that this side and the server share, instead of certificates.
+    pub psk: Option<Psk<'a>>,
     /// The names of the cipher suites, between colons or commas; `None` is all.
     pub cipher_suites: Option<&'a str>,
     /// The application protocols to offer.
@@ -31,4 +55,11 @@ pub struct TlsSettings<'a> {
     pub insecure_skip_verification: bool,
     /// Seconds since 1970, against which certificates are judged.
     pub clock: fn() -> f64,
+}
+
+impl TlsSettings<'_> {
+    /// Whether certificates were named, whoever's.
+    pub fn names_certificates(&self) -> bool {
+        !self.trusted.is_empty() || !self.pins.is_empty() || self.system_roots || self.certificate.is_some()
+    }
 }

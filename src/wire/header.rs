@@ -1,5 +1,7 @@
 //! The fixed header: what the packet is and how long it is.
 
+use core::cmp::Ordering;
+
 use super::{Malformed, PacketType, Version};
 
 /// The largest remaining length: four groups of seven bits (MQTT 3.1.1 §2.2.3).
@@ -75,6 +77,23 @@ impl Header {
     #[must_use]
     pub fn total(&self) -> usize {
         usize::from(self.header_len) + self.remaining as usize
+    }
+
+    /// Whether a packet of this type can have this length, as far as MQTT 3 knows it before the rest has come: so
+    /// nobody waits for the rest of what cannot be right.
+    pub fn check_length(&self, version: Version) -> Result<(), Malformed> {
+        use PacketType::*;
+        let length = match self.packet {
+            _ if version == Version::V5 => return Ok(()),
+            ConnAck | PubAck | PubRec | PubRel | PubComp | UnsubAck => 2,
+            PingReq | PingResp | Disconnect => 0,
+            _ => return Ok(()),
+        };
+        match self.remaining.cmp(&length) {
+            Ordering::Less => Err(Malformed::Truncated),
+            Ordering::Equal => Ok(()),
+            Ordering::Greater => Err(Malformed::TrailingBytes),
+        }
     }
 
     fn is_overlong(&self) -> bool {

@@ -214,6 +214,8 @@ fn has_alias(properties: &Properties<'_>) -> bool {
 /// it and to acknowledge it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PublishHead<'a> {
+    /// It may have been sent before.
+    pub dup: bool,
     /// How surely it was to be delivered.
     pub qos: QoS,
     /// The topic name.
@@ -240,7 +242,8 @@ impl<'a> PublishHead<'a> {
         let mut reader = Reader::new(head);
         let topic = topic::name(reader.binary()?).map_err(TopicError::in_name)?;
         let packet_id = if id_len == 0 { 0 } else { reader.packet_id()? };
-        Ok(Some(PublishHead { qos, topic, packet_id, len: start + body }))
+        let dup = header.flags & DUP != 0;
+        Ok(Some(PublishHead { dup, qos, topic, packet_id, len: start + body }))
     }
 }
 

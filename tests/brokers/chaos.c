@@ -4,7 +4,8 @@
  * another client library, which is connected to the broker directly.
  *
  *   chaos        DURATION=60: seconds; SEED: repeats what chance did in an earlier run;
- *                PROXY_TRACE=<file>: logs every packet; VERBOSE=1: logs what the library says
+ *                CERTS=<directory>: with TLS; PROXY_TRACE=<file>: logs every packet;
+ *                VERBOSE=1: logs what the library says
  */
 #include <signal.h>
 #include <stdlib.h>
@@ -117,14 +118,15 @@ int main(void) {
   struct checks checks = {0, 0};
   struct mosquitto broker;
   setvbuf(stdout, NULL, _IOLBF, 0);
-  printf("chaos: seed %llu, %d s\n", (unsigned long long) seed, seconds);
+  printf("chaos: seed %llu, %d s%s\n", (unsigned long long) seed, seconds,
+         certificates() != NULL ? ", with TLS" : "");
   /* No limit in flight: mosquitto 2.0.11 lets a new message overtake those that wait for room there, about
    * once in ten thousand. */
   if (!mosquitto_start(&broker, "max_queued_messages 0\nmax_inflight_messages 0\n")) {
     printf("mosquitto does not start; is it installed?\nchaos: 0 passed, 1 failed\n");
     return 1;
   }
-  struct proxy *proxy = proxy_start(broker.port);
+  struct proxy *proxy = proxy_start(broker.device_port);
   bool ready = proxy != NULL && observer_start(&observer, broker.port, "out/#") &&
                sender_start(&sender, proxy_port(proxy), out, OUT) &&
                mgos_mqtt_conn_subscribe(sender.conn, "in/1/#", 1, on_message, NULL, NULL) == 0 &&

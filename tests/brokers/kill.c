@@ -5,8 +5,8 @@
  * What the broker acknowledged and then loses, because it was killed before it wrote that down, no client can
  * know of; likewise what it doubles. That is counted apart.
  *
- *   kill         DURATION=60: seconds; SEED: repeats the load of an earlier run; VERBOSE=1: logs what the
- * library says
+ *   kill         DURATION=60: seconds; SEED: repeats the load of an earlier run;
+ *                CERTS=<directory>: with TLS; VERBOSE=1: logs what the library says
  */
 #include <signal.h>
 #include <stdlib.h>
@@ -63,7 +63,8 @@ int main(void) {
   struct proxy *proxy = NULL;
   int kills = 0;
   setvbuf(stdout, NULL, _IOLBF, 0);
-  printf("kill: seed %llu, %d s\n", (unsigned long long) seed, seconds);
+  printf("kill: seed %llu, %d s%s\n", (unsigned long long) seed, seconds,
+         certificates() != NULL ? ", with TLS" : "");
   bool ready =
       mosquitto_start(&broker,
                       "max_queued_messages 0\n"
@@ -74,8 +75,8 @@ int main(void) {
                       "autosave_interval 1\n"
                       "autosave_on_changes true\n") &&
       observer_start(&observer, broker.port, "out/#") &&
-      (getenv("PROXY_TRACE") == NULL || (proxy = proxy_start(broker.port)) != NULL) &&
-      sender_start(&sender, proxy != NULL ? proxy_port(proxy) : broker.port, streams, STREAMS);
+      (getenv("PROXY_TRACE") == NULL || (proxy = proxy_start(broker.device_port)) != NULL) &&
+      sender_start(&sender, proxy != NULL ? proxy_port(proxy) : broker.device_port, streams, STREAMS);
   if (!ready) {
     printf("could not begin; is mosquitto installed?\nkill: 0 passed, 1 failed\n");
     mosquitto_stop(&broker);

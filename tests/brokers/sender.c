@@ -43,7 +43,7 @@ static void print_log(int level, int conn_id, const char *text, void *ud) {
 }
 
 bool sender_start(struct sender *sender, int port, struct stream *streams, size_t count) {
-  char server[64];
+  char server[64], ca[256];
   struct mgos_config_mqtt cfg;
   struct mgos_mqtt_options options;
   memset(sender, 0, sizeof(*sender));
@@ -54,6 +54,10 @@ bool sender_start(struct sender *sender, int port, struct stream *streams, size_
   mgos_config_mqtt_set_defaults(&cfg);
   cfg.enable = 1;
   cfg.server = server;
+  if (certificates() != NULL) {
+    snprintf(ca, sizeof(ca), "%s/ca.pem", certificates());
+    cfg.ssl_ca_cert = ca;
+  }
   cfg.client_id = "device";
   cfg.clean_session = 0;
   cfg.reconnect_timeout_min = 0.01;

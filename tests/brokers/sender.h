@@ -30,7 +30,8 @@ struct sender {
   int sessions_lost; /* connections after the first without session present */
 };
 
-/* Makes the connection and its loop, and connects to the port. False if that is refused. */
+/* Makes the connection and its loop, and connects to the port, with TLS if there are certificates(). False if
+ * that is refused. */
 bool sender_start(struct sender *sender, int port, struct stream *streams, size_t count);
 /* Frees both. */
 void sender_end(struct sender *sender);

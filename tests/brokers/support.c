@@ -168,6 +168,10 @@ void child_kill(struct child *child, int signal_number) {
   child_close(child);
 }
 
+const char *certificates(void) {
+  return getenv("CERTS");
+}
+
 bool mosquitto_restart(struct mosquitto *broker) {
   char config[300];
   snprintf(config, sizeof(config), "%s/mosquitto.conf", broker->dir);
@@ -186,14 +190,21 @@ bool mosquitto_start(struct mosquitto *broker, const char *lines) {
   snprintf(config, sizeof(config), "%s/mosquitto.conf", broker->dir);
   /* Another process may take a port that was free a moment ago. */
   for (int attempt = 0; attempt < 5; attempt++) {
-    broker->port = free_port();
+    broker->port = broker->device_port = free_port();
     FILE *file = fopen(config, "w");
     if (file == NULL) return false;
     /* Started by root it would become another user, who cannot write here. */
     fprintf(file, "listener %d 127.0.0.1\nallow_anonymous true\n%spersistence_location %s/\n%s", broker->port,
             geteuid() == 0 ? "user root\n" : "", broker->dir, lines);
+    if (certificates() != NULL) {
+      broker->device_port = free_port();
+      fprintf(file, "listener %d 127.0.0.1\ncertfile %s/server.pem\nkeyfile %s/server.key\n",
+              broker->device_port, certificates(), certificates());
+    }
     fclose(file);
-    if (mosquitto_restart(broker) && wait_for_port(broker->port, 5000)) return true;
+    if (mosquitto_restart(broker) && wait_for_port(broker->port, 5000) &&
+        wait_for_port(broker->device_port, 5000))
+      return true;
     child_kill(&broker->process, SIGKILL);
   }
   return false;

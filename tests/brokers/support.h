@@ -46,10 +46,15 @@ int child_finish(struct child *child, int timeout_ms);
 /* Ends it by a signal and waits for that. */
 void child_kill(struct child *child, int signal_number);
 
+/* The directory of certificates in the environment variable CERTS, as scripts/with_certificates.sh makes it;
+ * NULL: the device does without TLS. */
+const char *certificates(void);
+
 /* A mosquitto of our own, in a directory of its own below TMPDIR. */
 struct mosquitto {
   struct child process;
-  int port;
+  int port;        /* plain, for other clients */
+  int device_port; /* for the device: with TLS if there are certificates, else the same */
   char dir[256];
 };
 /* `config` has lines to add to its configuration. */

@@ -21,7 +21,7 @@
 
 static const char *const CONFIGURATION =
     "listener %d 127.0.0.1\nallow_anonymous true\npersistence false\nlog_type error\nset_tcp_nodelay true\n"
-    "max_queued_messages 0\nmax_queued_bytes 0\n%s\n";
+    "max_queued_messages 0\nmax_queued_bytes 0\n%s%s\n";
 
 static void file_of(const struct broker *broker, const char *name, char *path, size_t len) {
   snprintf(path, len, "%s/%s", broker->directory, name);
@@ -54,11 +54,13 @@ static void run(const char *configuration, const char *log) {
   _exit(127);
 }
 
-/* Whether it listens before it ends. */
-static bool came_up(struct broker *broker) {
+/* Whether it listens everywhere before it ends. */
+static bool came_up(struct broker *broker, size_t n) {
   int64_t until = net_ms() + LONG_MS;
+  size_t up = 0;
   while (net_ms() < until) {
-    if (listens(broker->port)) return true;
+    while (up < n && listens(broker->ports[up])) up++;
+    if (up == n && listens(broker->port)) return true;
     if (waitpid(broker->pid, NULL, WNOHANG) == broker->pid) {
       broker->pid = 0;
       return false;
@@ -69,9 +71,14 @@ static bool came_up(struct broker *broker) {
 }
 
 void broker_start(struct broker *broker, const char *more) {
+  broker_start_with(broker, more, NULL, 0);
+}
+
+void broker_start_with(struct broker *broker, const char *more, const char *const *listeners, size_t n) {
   char configuration[128], log[128];
   bool up = false;
   memset(broker, 0, sizeof(*broker));
+  assert_true(n <= BROKER_LISTENERS);
   snprintf(broker->directory, sizeof(broker->directory), "/tmp/mgos_mqtt_test_XXXXXX");
   assert_non_null(mkdtemp(broker->directory));
   file_of(broker, "mosquitto.conf", configuration, sizeof(configuration));
@@ -82,12 +89,17 @@ void broker_start(struct broker *broker, const char *more) {
     assert_non_null(file);
     broker->port = net_free_port();
     snprintf(broker->server, sizeof(broker->server), "127.0.0.1:%d", broker->port);
-    fprintf(file, CONFIGURATION, broker->port, more != NULL ? more : "");
+    /* Started by root it would become another user, who cannot read the keys of a test. */
+    fprintf(file, CONFIGURATION, broker->port, geteuid() == 0 ? "user root\n" : "", more != NULL ? more : "");
+    for (size_t i = 0; i < n; i++) {
+      broker->ports[i] = net_free_port();
+      fprintf(file, "listener %d 127.0.0.1\n%s\n", broker->ports[i], listeners[i]);
+    }
     fclose(file);
     broker->pid = fork();
     assert_true(broker->pid >= 0);
     if (broker->pid == 0) run(configuration, log);
-    up = came_up(broker);
+    up = came_up(broker, n);
   }
   if (!up) {
     char text[512] = "";

@@ -278,6 +278,12 @@ bool peer_write(struct peer *p, const void *bytes, size_t len) {
   return true;
 }
 
+bool peer_silent(struct peer *p) {
+  unsigned char byte;
+  if (recv(p->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) <= 0) return true;
+  return failed(p, "the client sent something, beginning with %02x, where it must not", byte);
+}
+
 bool peer_packet(struct peer *p, struct peer_packet *packet) {
   unsigned char byte;
   size_t rest = 0, shift = 0, at = 0;

@@ -102,6 +102,8 @@ void peer_serve_end(struct peer *p);
 /* For functions that run as steps: the next packet, sending. False if the step has failed. */
 bool peer_packet(struct peer *p, struct peer_packet *packet);
 bool peer_write(struct peer *p, const void *bytes, size_t len);
+/* Whether everything that the client has sent so far was taken; fails the step if not. */
+bool peer_silent(struct peer *p);
 
 /* Accepts, takes any CONNECT, and answers with CONNACK. */
 #define peer_greet(p)                        \

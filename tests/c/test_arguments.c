@@ -11,8 +11,15 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <mgos_event.h>
 #include <mgos_json.h>
+#include <mgos_mqtt_compat.h>
+#include <mgos_mqtt_log.h>
 #include <mgos_mqtt_publish.h>
+#include <mgos_mqtt_stats.h>
+#include <mgos_mqtt_connect.h>
+#include <mgos_mqtt_subscribe.h>
+#include <mgos_mqtt_receive.h>
 #include <mgos_mqtt_version.h>
 #include "peer.h"
 
@@ -136,6 +143,7 @@ static void null_for_connections(struct client *client) {
   struct mgos_mqtt_conn *c = client->c;
   struct mg_str nothing = MG_NULL_STR, dangling = MG_MK_STR_N(NULL, 3);
   struct mgos_mqtt_error_info info;
+  const struct mgos_mqtt_filter filter = {"t", 0}, no_filter = {NULL, 0};
   struct mgos_mqtt_options options;
   memset(&options, 0, sizeof(options));
   info.size = sizeof(info);
@@ -191,6 +199,9 @@ static void null_for_connections(struct client *client) {
   NULLS(mgos_mqtt_conn_set_config, c, NULL);
   NULLS(mgos_mqtt_conn_set_options, NULL, &client->options);
   NULLS(mgos_mqtt_conn_set_options, c, NULL);
+  NULLS(mgos_mqtt_conn_set_certificate, NULL, NULL, 0, NULL, 0);
+  NULLS(mgos_mqtt_conn_set_certificate, c, NULL, 1, NULL, 0);
+  NULLS(mgos_mqtt_conn_set_certificate, c, NULL, 0, "key", 3);
   REFUSED(mgos_mqtt_conn_set_options, MGOS_MQTT_BAD_STRUCTURE, c, &options);
   options.size = sizeof(options);
   options.num_profiles = 1;
@@ -206,6 +217,26 @@ static void null_for_connections(struct client *client) {
   NULLS(mgos_mqtt_conn_on, c, MGOS_MQTT_EV_CLOSE, NULL, NULL, NULL);
   NULLS(mgos_mqtt_conn_off, NULL, on_library_event, NULL);
   NULLS(mgos_mqtt_conn_off, c, NULL, NULL);
+  NULLS(mgos_mqtt_conn_subscribe_all, NULL, &filter, 1, on_library_event, NULL, NULL, NULL, NULL);
+  NULLS(mgos_mqtt_conn_subscribe_all, c, NULL, 1, on_library_event, NULL, NULL, NULL, NULL);
+  NULLS(mgos_mqtt_conn_subscribe_all, c, &no_filter, 1, on_library_event, NULL, NULL, NULL, NULL);
+  NULLS(mgos_mqtt_conn_subscribe_wait, NULL, &filter, 1, on_library_event, NULL, NULL, NULL, 0);
+  NULLS(mgos_mqtt_conn_subscribe_wait, c, NULL, 1, on_library_event, NULL, NULL, NULL, 0);
+  NULLS(mgos_mqtt_conn_unsubscribe_all, NULL, &filter.filter, 1, on_library_event, NULL, NULL, NULL);
+  NULLS(mgos_mqtt_conn_unsubscribe_all, c, NULL, 1, on_library_event, NULL, NULL, NULL);
+  NULLS(mgos_mqtt_conn_unsubscribe_all, c, &no_filter.filter, 1, on_library_event, NULL, NULL, NULL);
+  NULLS(mgos_mqtt_conn_unsubscribe_wait, NULL, &filter.filter, 1, on_library_event, NULL, 0);
+  NULLS(mgos_mqtt_conn_unsubscribe_wait, c, NULL, 1, on_library_event, NULL, 0);
+  NULLS(mgos_mqtt_conn_pending_subscriptions, NULL);
+  NULLS(mgos_mqtt_conn_set_server, NULL, "localhost", NULL, NULL, NULL);
+  NULLS(mgos_mqtt_conn_set_will, NULL, "t", "x", 1, 0, false);
+  NULLS(mgos_mqtt_conn_set_will, c, "t", NULL, 1, 0, false);
+  NULLS(mgos_mqtt_conn_connect_once, NULL, on_library_event, on_library_event, NULL);
+  NULLS(mgos_mqtt_conn_connect_wait, NULL, 0);
+  NULLS(mgos_mqtt_conn_disconnect_wait, NULL, 0);
+  NULLS(mgos_mqtt_conn_on_connect, NULL, on_library_event, NULL, NULL);
+  NULLS(mgos_mqtt_conn_on_offline, NULL, on_library_event, NULL, NULL);
+  NULLS(mgos_mqtt_conn_on_message, NULL, on_library_event, NULL, NULL);
   NULLS(mgos_mqtt_conn_subscribe, NULL, "t", 0, on_library_event, NULL, NULL);
   NULLS(mgos_mqtt_conn_subscribe, c, NULL, 0, on_library_event, NULL, NULL);
   NULLS(mgos_mqtt_conn_subscribe, c, "t", 0, NULL, NULL, NULL);
@@ -318,18 +349,62 @@ static void null_for_mongoose(struct client *client) {
   REFUSED(mgos_disconnect, MGOS_MQTT_BAD_ARGUMENT, &stranger);
 }
 
+static void null_for_receiving(struct client *client) {
+  struct mgos_mqtt_conn *c = client->c;
+  struct mgos_mqtt_msg *msg = (struct mgos_mqtt_msg *) &wrong;
+  size_t len = 1;
+  NULLS(mgos_mqtt_msg_defer, NULL);
+  REFUSED(mgos_mqtt_msg_defer, MGOS_MQTT_NOT_FOUND, c); /* no message is being handled */
+  NULLS(mgos_mqtt_msg_ack, NULL, 0);
+  HOLDS(mgos_mqtt_msg_ack, mgos_mqtt_msg_ack(c, 0) == 0);
+  HOLDS(mgos_mqtt_msg_ack, mgos_mqtt_msg_ack(c, 1) == MGOS_MQTT_NOT_FOUND);
+  HOLDS(mgos_mqtt_msg_ack, mgos_mqtt_msg_ack(c, UINT64_MAX) == MGOS_MQTT_NOT_FOUND);
+  NULLS(mgos_mqtt_msg_refuse, NULL, 0);
+  HOLDS(mgos_mqtt_msg_refuse, mgos_mqtt_msg_refuse(c, 0) == MGOS_MQTT_NOT_FOUND);
+  HOLDS(mgos_mqtt_msg_refuse, mgos_mqtt_msg_refuse(c, -1) == MGOS_MQTT_BAD_ARGUMENT);
+  HOLDS(mgos_mqtt_msg_refuse, mgos_mqtt_msg_refuse(c, 256) == MGOS_MQTT_BAD_ARGUMENT);
+  NULLS(mgos_mqtt_conn_subscribe_queue, NULL, "t", 0);
+  NULLS(mgos_mqtt_conn_subscribe_queue, c, NULL, 0);
+  HOLDS(mgos_mqtt_conn_subscribe_queue, mgos_mqtt_conn_subscribe_queue(c, "a#", 0) == MGOS_MQTT_BAD_FILTER);
+  HOLDS(mgos_mqtt_conn_subscribe_queue, mgos_mqtt_conn_subscribe_queue(c, "a", 3) == MGOS_MQTT_BAD_QOS);
+  NULLS(mgos_mqtt_conn_unsubscribe_queue, NULL, "t");
+  NULLS(mgos_mqtt_conn_unsubscribe_queue, c, NULL);
+  HOLDS(mgos_mqtt_conn_unsubscribe_queue, mgos_mqtt_conn_unsubscribe_queue(c, "t") == MGOS_MQTT_NOT_FOUND);
+  NULLS(mgos_mqtt_conn_receive, c, 0, NULL);
+  HOLDS(mgos_mqtt_conn_receive,
+        mgos_mqtt_conn_receive(NULL, 0, &msg) == MGOS_MQTT_NULL_ARGUMENT && msg == NULL);
+  HOLDS(mgos_mqtt_conn_receive, mgos_mqtt_conn_receive(c, 0, &msg) == MGOS_MQTT_TIMED_OUT && msg == NULL);
+  HOLDS(mgos_mqtt_msg_release, mgos_mqtt_msg_release(NULL) == 0);
+  HOLDS(mgos_mqtt_msg_topic, mgos_mqtt_msg_topic(NULL, &len) == NULL && len == 0);
+  HOLDS(mgos_mqtt_msg_topic, mgos_mqtt_msg_topic(NULL, NULL) == NULL);
+  HOLDS(mgos_mqtt_msg_payload, mgos_mqtt_msg_payload(NULL, NULL) == NULL);
+  HOLDS(mgos_mqtt_msg_size, mgos_mqtt_msg_size(NULL) == 0);
+  HOLDS(mgos_mqtt_msg_qos, mgos_mqtt_msg_qos(NULL) == -1);
+  HOLDS(mgos_mqtt_msg_retain, !mgos_mqtt_msg_retain(NULL));
+  HOLDS(mgos_mqtt_msg_dup, !mgos_mqtt_msg_dup(NULL));
+  HOLDS(mgos_mqtt_conn_receive_pending, mgos_mqtt_conn_receive_pending(c, NULL) == 0);
+  NULLS(mgos_mqtt_conn_receive_pending, NULL, &len);
+  NULLS(mgos_mqtt_conn_receive_dropped, NULL);
+}
+
 static void null_for_loops_and_events(void) {
   size_t len = 1;
   NO_POINTERS(mgos_mqtt_loop_create);
   HOLDS(mgos_mqtt_loop_free, mgos_mqtt_loop_free(NULL) == 0);
   /* NULL is the default loop. */
   HOLDS(mgos_mqtt_loop_poll, mgos_mqtt_loop_poll(NULL, 0) == 0);
+  HOLDS(mgos_mqtt_loop_break, mgos_mqtt_loop_break(NULL) == 0);
+  HOLDS(mgos_mqtt_loop_run, mgos_mqtt_loop_run(NULL) == 0);
   HOLDS(mgos_mqtt_loop_fd, mgos_mqtt_loop_fd(NULL) >= 0);
   HOLDS(mgos_mqtt_loop_timeout, mgos_mqtt_loop_timeout(NULL) >= -1);
   HOLDS(mgos_mqtt_loop_process, mgos_mqtt_loop_process(NULL) == 0);
   HOLDS(mgos_mqtt_loop_start, mgos_mqtt_loop_start(NULL) == 0);
   HOLDS(mgos_mqtt_loop_stop, mgos_mqtt_loop_stop(NULL) == 0);
   HOLDS(mgos_mqtt_loop_set_log, mgos_mqtt_loop_set_log(NULL, 0, NULL, NULL, NULL) == 0);
+  HOLDS(mgos_mqtt_event_num_filters, mgos_mqtt_event_num_filters(NULL) == 0);
+  HOLDS(mgos_mqtt_event_filter, mgos_mqtt_event_filter(NULL, 0, &len) == NULL && len == 0);
+  HOLDS(mgos_mqtt_event_filter, mgos_mqtt_event_filter(NULL, 0, NULL) == NULL);
+  HOLDS(mgos_mqtt_event_filter_code, mgos_mqtt_event_filter_code(NULL, 0) == -1);
   HOLDS(mgos_mqtt_event_kind, mgos_mqtt_event_kind(NULL) == 0);
   HOLDS(mgos_mqtt_event_topic, mgos_mqtt_event_topic(NULL, &len) == NULL && len == 0);
   HOLDS(mgos_mqtt_event_topic, mgos_mqtt_event_topic(NULL, NULL) == NULL);
@@ -337,12 +412,16 @@ static void null_for_loops_and_events(void) {
   HOLDS(mgos_mqtt_event_qos, mgos_mqtt_event_qos(NULL) == -1);
   HOLDS(mgos_mqtt_event_retain, !mgos_mqtt_event_retain(NULL));
   HOLDS(mgos_mqtt_event_dup, !mgos_mqtt_event_dup(NULL));
+  HOLDS(mgos_mqtt_event_size, mgos_mqtt_event_size(NULL) == 0);
+  HOLDS(mgos_mqtt_event_attempt, mgos_mqtt_event_attempt(NULL) == 0);
   HOLDS(mgos_mqtt_event_packet_id, mgos_mqtt_event_packet_id(NULL) == 0);
   HOLDS(mgos_mqtt_event_code, mgos_mqtt_event_code(NULL) == -1);
   HOLDS(mgos_mqtt_event_error, mgos_mqtt_event_error(NULL) == 0);
   HOLDS(mgos_mqtt_event_session_present, !mgos_mqtt_event_session_present(NULL));
   HOLDS(mgos_mqtt_event_token, mgos_mqtt_event_token(NULL) == 0);
   HOLDS(mgos_mqtt_event_outcome, mgos_mqtt_event_outcome(NULL) == 0);
+  HOLDS(mgos_mqtt_event_certificate, mgos_mqtt_event_certificate(NULL) == 0);
+  HOLDS(mgos_mqtt_event_days, mgos_mqtt_event_days(NULL) == 0);
   NO_POINTERS(mgos_mqtt_last_error);
   HOLDS(mgos_mqtt_last_error_text, mgos_mqtt_last_error_text(NULL, 10) == 0 || mgos_mqtt_last_error() != 0);
   HOLDS(mgos_mqtt_strerror, mgos_mqtt_strerror(12345) != NULL);
@@ -350,6 +429,38 @@ static void null_for_loops_and_events(void) {
   HOLDS(mgos_mqtt_has, !mgos_mqtt_has(NULL));
   NO_POINTERS(mgos_mqtt_version);
   NO_POINTERS(mgos_mqtt_version_number);
+}
+
+static void null_for_statistics_logs_and_ports(struct client *client) {
+  struct mgos_mqtt_conn *c = client->c;
+  struct mgos_mqtt_stats stats;
+  char text[16];
+  stats.size = sizeof(stats);
+  NULLS(mgos_mqtt_conn_stats, NULL, &stats);
+  NULLS(mgos_mqtt_conn_stats, c, NULL);
+  NULLS(mgos_mqtt_conn_metrics, NULL, text, sizeof(text));
+  HOLDS(mgos_mqtt_conn_metrics, mgos_mqtt_conn_metrics(c, NULL, 5) > 100);
+  HOLDS(mgos_mqtt_loop_metrics, mgos_mqtt_loop_metrics(NULL, NULL, 5) > 100);
+  NULLS(mgos_mqtt_conn_end_count, NULL, 0);
+  NULLS(mgos_mqtt_conn_set_log_topics, NULL, "a", "b", 0);
+  HOLDS(mgos_mqtt_conn_set_log_topics, mgos_mqtt_conn_set_log_topics(c, NULL, NULL, 0) == 0);
+  NULLS(mgos_mqtt_conn_log, NULL, 1, 0, "x", 1);
+  NULLS(mgos_mqtt_conn_log, c, 1, 0, NULL, 1);
+  REFUSED(mgos_mqtt_conn_log, MGOS_MQTT_BAD_ARGUMENT, c, 1, 0, NULL, 0);
+  NULLS(mgos_mqtt_conn_log_library, NULL, 0);
+  HOLDS(mgos_mqtt_options_set_defaults_of, mgos_mqtt_options_set_defaults_of(NULL, NULL, 1) == 0);
+  NO_POINTERS(mgos_mqtt_connect_error_as_electric_imp);
+  NO_POINTERS(mgos_mqtt_error_as_electric_imp);
+  NO_POINTERS(mgos_mqtt_error_as_nodemcu);
+  NO_POINTERS(mgos_mqtt_error_as_zerynth);
+  NO_POINTERS(mgos_mqtt_subscribe_qos_of);
+  HOLDS(mgos_mqtt_zerynth_name, mgos_mqtt_zerynth_name(-1) != NULL);
+  NULLS(mgos_event_register_base, 0x41424300, NULL);
+  HOLDS(mgos_event_trigger, mgos_event_trigger(0x41424300, NULL) == 0);
+  NULLS(mgos_event_add_handler, 1, NULL, NULL);
+  NULLS(mgos_event_add_group_handler, 1, NULL, NULL);
+  NULLS(mgos_event_remove_handler, 1, NULL, NULL);
+  NULLS(mgos_event_remove_group_handler, 1, NULL, NULL);
 }
 
 static void null_for_configurations(struct client *client) {
@@ -440,6 +551,7 @@ static void all_called(const char *file) {
   assert_true(n > 100);
 }
 
+/* proves: EI-13 */
 static void null_everywhere(void **state) {
   struct client *client = *state;
   client_up(client);
@@ -448,7 +560,9 @@ static void null_everywhere(void **state) {
   null_for_publishing(client->c);
   null_for_the_global_connection();
   null_for_mongoose(client);
+  null_for_receiving(client);
   null_for_loops_and_events();
+  null_for_statistics_logs_and_ports(client);
   null_for_configurations(client);
   null_for_json();
   all_called(getenv("SYMBOLS"));
@@ -459,6 +573,7 @@ static void null_everywhere(void **state) {
 
 /* -- values ------------------------------------------------------------------------------------------ */
 
+/* proves: EI-16 */
 static void qos_out_of_range(void **state) {
   struct client *client = *state;
   struct mgos_mqtt_conn *c = client->c;
@@ -492,6 +607,7 @@ static void qos_out_of_range(void **state) {
   settle(client);
 }
 
+/* proves: EI-15 */
 static void options_out_of_range(void **state) {
   struct client *client = *state;
   struct mgos_mqtt_options good = client->options;
@@ -537,6 +653,7 @@ static char *repeated(char byte, size_t n) {
   return text;
 }
 
+/* proves: EI-12 EI-14 */
 static void topics_that_are_none(void **state) {
   struct client *client = *state;
   struct mgos_mqtt_conn *c = client->c;
@@ -615,6 +732,7 @@ static void formats_that_are_none(void **state) {
 
 /* -- addresses --------------------------------------------------------------------------------------- */
 
+/* proves: NM-20 */
 static void addresses_that_are_none(void **state) {
   struct client *client = *state;
   static const char *const bad[] = {"127.0.0.1:0", "host:65536", "host:",      ":1883",     "[::1:1883",
@@ -645,6 +763,7 @@ static void addresses_that_are_none(void **state) {
   assert_int_equal(mgos_mqtt_deinit(TEST_DEADLINE_MS), 0);
 }
 
+/* proves: MG-08 NM-10 */
 static void an_ipv6_address_with_a_port_is_one(void **state) {
   struct client *client = *state;
   char text[256];
@@ -661,6 +780,7 @@ static void an_ipv6_address_with_a_port_is_one(void **state) {
   mgos_mqtt_conn_disconnect(client->c);
 }
 
+/* proves: EI-12 */
 static void configurations_that_are_none(void **state) {
   struct client *client = *state;
   struct mgos_config_mqtt good = client->cfg, cfg;
@@ -689,7 +809,8 @@ static void configurations_that_are_none(void **state) {
   free(too_long);
 }
 
-/* Sentences and names of all error numbers. */
+/* Sentences and names of all error numbers.
+ * proves: EI-06 ZY-01 */
 static void every_error_has_a_name_and_a_sentence(void **state) {
   int code, known = 0;
   (void) state;

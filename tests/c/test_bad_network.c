@@ -2,7 +2,12 @@
  * Bad networks and bad servers: each ends in its own error, phase and sentence; the connection comes back by
  * itself as soon as the other side behaves; nothing hangs, and the process is never killed (SIGPIPE has its
  * default action here). The test is the server; the loop has a thread of its own.
+ *
+ * With TLS_RELAY (a program, see tls_relay.c) and CERTS (the directory of its certificates) in the
+ * environment, all of it happens over TLS: what a server may do wrong after the handshake looks the same to
+ * an application.
  */
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -13,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -26,16 +32,44 @@ static char server[32];
 static struct mgos_mqtt_options options;
 static struct mgos_config_mqtt config;
 static struct client client;
+static char ca[256];
+static pid_t relay;
+
+/* Puts TLS in front of the port, and returns the port for that. */
+static uint16_t start_relay(uint16_t port) {
+  char certificate[256], key[256], target[16], said[16] = "";
+  int out[2];
+  const char *dir = getenv("CERTS"), *program = getenv("TLS_RELAY");
+  snprintf(ca, sizeof(ca), "%s/ca.pem", dir);
+  snprintf(certificate, sizeof(certificate), "%s/server.pem", dir);
+  snprintf(key, sizeof(key), "%s/server.key", dir);
+  snprintf(target, sizeof(target), "%d", port);
+  assert_int_equal(pipe2(out, O_CLOEXEC), 0);
+  relay = fork();
+  assert_true(relay >= 0);
+  if (relay == 0) {
+    dup2(out[1], STDOUT_FILENO);
+    execl(program, program, certificate, key, target, (char *) NULL);
+    _exit(127);
+  }
+  close(out[1]);
+  /* One line, written at once. */
+  assert_true(read(out[0], said, sizeof(said) - 1) > 0);
+  close(out[0]);
+  return (uint16_t) atoi(said);
+}
 
 static int setup(void **state) {
   uint16_t port;
   (void) state;
   listener = net_listen(&port);
+  if (getenv("TLS_RELAY") != NULL) port = start_relay(port);
   snprintf(server, sizeof(server), "127.0.0.1:%d", port);
   loop = mgos_mqtt_loop_create();
   assert_non_null(loop);
   assert_int_equal(mgos_mqtt_loop_start(loop), 0);
   client_options(&options, &config, server);
+  if (relay > 0) config.ssl_ca_cert = ca;
   return 0;
 }
 
@@ -44,6 +78,11 @@ static int teardown(void **state) {
   client_free(&client);
   assert_int_equal(mgos_mqtt_loop_free(loop), 0);
   if (listener >= 0) close(listener);
+  if (relay > 0) {
+    kill(relay, SIGKILL);
+    waitpid(relay, NULL, 0);
+    relay = 0;
+  }
   return 0;
 }
 
@@ -70,6 +109,7 @@ static void comes_back(long ups) {
   close(fd);
 }
 
+/* proves: EI-27 NM-21 ZY-04 */
 static void a_refused_port(void **state) {
   uint16_t port = net_free_port();
   char where[32];
@@ -85,6 +125,7 @@ static void a_refused_port(void **state) {
   comes_back(1);
 }
 
+/* proves: EI-27 NM-25 ZY-17 */
 static void an_address_that_never_answers(void **state) {
   struct black_hole hole;
   char where[32];
@@ -105,6 +146,7 @@ static void an_address_that_never_answers(void **state) {
   comes_back(1);
 }
 
+/* proves: EI-27 NM-23 */
 static void a_name_that_does_not_exist(void **state) {
   (void) state;
   config.server = "no-such-host.invalid:1883";
@@ -124,6 +166,7 @@ struct saying {
   const char *part;
 };
 
+/* proves: EI-29 EI-30 EI-31 EI-32 EI-33 NM-22 */
 static void what_is_not_a_connack(void **state) {
   static const struct saying sayings[] = {
       {"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n", 47, MGOS_MQTT_NOT_CONNACK, "CONNACK"},
@@ -159,6 +202,7 @@ static void what_is_not_a_connack(void **state) {
   comes_back(1);
 }
 
+/* proves: NM-24 ZY-17 */
 static void no_connack_at_all(void **state) {
   int64_t begun;
   int fd;
@@ -292,7 +336,8 @@ static void the_server_violates_the_protocol(void **state) {
   comes_back(n + 1);
 }
 
-/* Skipped, acknowledged, reported; and the link lives. */
+/* Skipped, acknowledged, reported; and the link lives.
+ * proves: MG-54x */
 static void an_oversize_message(void **state) {
   int fd;
   (void) state;
@@ -339,6 +384,7 @@ static void an_oversize_message_that_is_cut(void **state) {
   comes_back(2);
 }
 
+/* proves: EI-20 EI-42 */
 static void a_subscription_is_refused(void **state) {
   int fd;
   (void) state;
@@ -399,7 +445,8 @@ static void stray_acknowledgements(void **state) {
   assert_int_equal(unsent, 0);
 }
 
-/* Nothing comes back after PINGREQ. */
+/* Nothing comes back after PINGREQ.
+ * proves: ZY-17 */
 static void no_pingresp(void **state) {
   int64_t begun;
   int fd;
@@ -524,9 +571,12 @@ static void closing_against_a_silent_server(void **state) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void) {
-  const struct CMUnitTest tests[] = {
+  /* Nothing here reaches a handshake, and the server that comes back is plain. */
+  const struct CMUnitTest without_tls[] = {
       TEST(a_refused_port),
       TEST(an_address_that_never_answers),
+  };
+  const struct CMUnitTest tests[] = {
       TEST(a_name_that_does_not_exist),
       TEST(what_is_not_a_connack),
       TEST(no_connack_at_all),
@@ -545,6 +595,9 @@ int main(void) {
       TEST(a_reset_while_publishing),
       TEST(closing_against_a_silent_server),
   };
+  int failed = 0;
   signal(SIGPIPE, SIG_DFL);
-  return cmocka_run_group_tests_name("bad_network", tests, NULL, NULL);
+  if (getenv("TLS_RELAY") == NULL)
+    failed = cmocka_run_group_tests_name("no_network", without_tls, NULL, NULL);
+  return failed + cmocka_run_group_tests_name("bad_network", tests, NULL, NULL);
 }

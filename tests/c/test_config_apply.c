@@ -53,6 +53,7 @@ static void idle_stays_idle(void **state) {
   UNTIL(client->loop, mgos_mqtt_conn_is_connected(client->c));
 }
 
+/* proves: EI-39 MG-53x */
 static void up_is_closed_in_order_and_opened_again(void **state) {
   struct client *client = *state;
   struct peer *other = peer_start();
@@ -111,6 +112,7 @@ static void on_its_way_begins_anew(void **state) {
   assert_true(peer_stop(other));
 }
 
+/* proves: MG-53x */
 static void waiting_tries_at_once(void **state) {
   struct client *client = *state;
   client->cfg.reconnect_timeout_min = client->cfg.reconnect_timeout_max = 3600;
@@ -127,6 +129,7 @@ static void waiting_tries_at_once(void **state) {
   expect_trace(client, "OK ");
 }
 
+/* proves: MG-03 */
 static void disabled_is_closed_and_stays_down(void **state) {
   struct client *client = *state;
   int i;
@@ -181,6 +184,7 @@ static void a_bad_one_changes_nothing(void **state) {
 
 /* -- the system configuration ------------------------------------------------------------------------- */
 
+/* proves: MG-02 */
 static void the_system_configuration_is_read_at_each_attempt(void **state) {
   struct client *client = *state;
   struct mgos_mqtt_conn *c;
@@ -229,6 +233,7 @@ static void the_system_configuration_is_read_at_each_attempt(void **state) {
   mgos_sys_config_set_mqtt_keep_alive(60);
 }
 
+/* proves: MG-34 MG-36 MG-43 NM-44 */
 static void subscriptions_may_come_before_the_configuration(void **state) {
   struct client *client = *state;
   mgos_mqtt_sub("early/#", on_message, client);
@@ -267,6 +272,7 @@ static void subscriptions_may_come_before_the_configuration(void **state) {
 
 /* -- single settings ---------------------------------------------------------------------------------- */
 
+/* proves: MG-46 MG-54x */
 static void max_qos_lowers(void **state) {
   struct client *client = *state;
   struct mgos_mqtt_conn *c;
@@ -318,6 +324,7 @@ static void keep_alive_zero_sends_no_pings(void **state) {
   assert_int_equal(mgos_mqtt_loop_timeout(client->loop), -1);
 }
 
+/* proves: MG-04 NM-05 */
 static void keep_alive_pings_and_gives_up(void **state) {
   struct client *client = *state;
   client->cfg.keep_alive = 1;
@@ -334,6 +341,7 @@ static void keep_alive_pings_and_gives_up(void **state) {
   expect_trace(client, "OK KEEP_ALIVE_TIMEOUT OK ");
 }
 
+/* proves: EI-40 MG-05 MG-15 MG-16 MG-17 NM-46x */
 static void the_whole_configuration_is_in_connect(void **state) {
   struct client *client = *state;
   client->cfg.user = "me";
@@ -365,6 +373,7 @@ static void the_whole_configuration_is_in_connect(void **state) {
   peer_done(client->peer, client->loop);
 }
 
+/* proves: MG-44 MG-57x */
 static void the_queue_is_kept_over_reconnects(void **state) {
   struct client *client = *state;
   client->cfg.clean_session = 0;

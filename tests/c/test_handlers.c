@@ -105,6 +105,7 @@ static void subscribe(struct client *client, const char *filter, mg_event_handle
 
 /* -- messages -------------------------------------------------------------------------------------- */
 
+/* proves: MG-48 ZY-28 */
 static void newest_first_over_all_filters(void **state) {
   struct client *client = *state;
   struct reg a = REG(client, "a"), b = REG(client, "b"), c = REG(client, "c"), d = REG(client, "d");
@@ -137,6 +138,7 @@ static void unmatched_messages_go_to_connection_handlers(void **state) {
   expect_trace(client, "new:PUBLISH lib:MESSAGE old:PUBLISH sub:PUBLISH ");
 }
 
+/* proves: EI-36 MG-42 NM-36 */
 static void message_handlers_get_messages_only(void **state) {
   struct reg reg = REG(NULL, "g"), conn = REG(NULL, "conn");
   struct client *client = *state;
@@ -192,6 +194,7 @@ static void remove_other(struct reg *reg, int ev) {
   mgos_mqtt_conn_off(reg->client->c, on_library_event, reg->other);
 }
 
+/* proves: MG-31 */
 static void handlers_removed_during_a_dispatch_are_not_called(void **state) {
   struct client *client = *state;
   struct reg first = REG(client, "first"), second = REG(client, "second"), third = REG(client, "third");
@@ -248,6 +251,7 @@ static void identical_subscriptions_are_one(void **state) {
 
 /* -- acknowledgements ------------------------------------------------------------------------------ */
 
+/* proves: MG-30 */
 static void suback_goes_to_the_subscription_or_else_to_the_connection(void **state) {
   struct client *client = *state;
   struct reg conn = REG(client, "conn"), sub = REG(client, "sub"), all = REG(client, "all"),
@@ -280,6 +284,7 @@ static void suback_goes_to_the_subscription_or_else_to_the_connection(void **sta
   client->trace[0] = '\0';
 }
 
+/* proves: MG-30 */
 static void puback_goes_to_matching_subscriptions_and_the_connection(void **state) {
   struct client *client = *state;
   struct reg conn = REG(client, "conn"), sub = REG(client, "sub"), other = REG(client, "other");
@@ -311,6 +316,7 @@ static void trace_connected(struct reg *reg, int ev) {
   if (ev == MG_EV_MQTT_CONNACK) mgos_mqtt_conn_pub(reg->client->c, "hello", mg_mk_str("x"), 0, false);
 }
 
+/* proves: EI-28 NM-26 NM-37 */
 static void connack_then_disconnect_and_close(void **state) {
   struct client *client = *state;
   struct reg conn = REG(client, "conn"), lib = REG(client, "lib"), sub = REG(client, "sub");
@@ -353,6 +359,7 @@ static void a_refused_connection_is_told_to_library_handlers_only(void **state) 
                "lib:CONNECTING lib:RESULT:NOT_CONNACK lib:CONNECTING lib:RESULT:OK conn:CONNACK ");
 }
 
+/* proves: EI-24 EI-26 */
 static void each_attempt_has_one_result(void **state) {
   struct client *client = *state;
   struct reg lib = REG(client, "lib");
@@ -409,6 +416,7 @@ static void on_poll(struct mg_connection *nc, int ev, void *ev_data, void *ud) {
   if (ev == MG_EV_POLL) reg->calls += *(time_t *) ev_data > 1500000000;
 }
 
+/* proves: MG-50 */
 static void poll_comes_in_each_round_and_from_a_tick(void **state) {
   struct client *client = *state;
   struct reg conn = REG(client, "conn"), lib = REG(client, "lib");
@@ -438,6 +446,7 @@ static void poll_comes_in_each_round_and_from_a_tick(void **state) {
 
 /* -- user data --------------------------------------------------------------------------------------- */
 
+/* proves: MG-57x */
 static void user_data_comes_back_once(void **state) {
   struct client *client = *state;
   struct reg conn = REG(client, "conn"), lib = REG(client, "lib"), sub = REG(client, "sub"),

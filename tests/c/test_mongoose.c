@@ -201,6 +201,7 @@ static void plain_handshake(struct hook *hook, struct mg_connection *nc,
   mg_send_mqtt_handshake(nc, "plain");
 }
 
+/* proves: MG-32 MG-33 */
 static void hook_is_given_the_configuration(void **state) {
   struct client *client = *state;
   struct hook hook = {NULL, NULL, {0, 0, NULL, NULL, NULL, NULL}, "", "", 0, plain_handshake};
@@ -288,6 +289,7 @@ static void *answer_from_thread(void *arg) {
   return NULL;
 }
 
+/* proves: MG-33 */
 static void hook_answers_later_from_another_thread(void **state) {
   struct client *client = *state;
   struct hook hook = {NULL, NULL, {0, 0, NULL, NULL, NULL, NULL}, "", "", 0, NULL};
@@ -449,6 +451,7 @@ static void raw_ids_are_free_after_a_close(void **state) {
   peer_done(client->peer, client->loop);
 }
 
+/* proves: EI-20 NM-43 NM-49x */
 static void raw_subscribe(void **state) {
   struct client *client = *state;
   struct mg_mqtt_topic_expression topics[3] = {{"a/+", 0}, {"b/#", 2}, {"c", 1}};
@@ -510,6 +513,7 @@ static void raw_ping_and_disconnect(void **state) {
   UNTIL(client->loop, mgos_mqtt_conn_is_connected(client->c));
 }
 
+/* proves: EI-10 */
 static void nothing_is_sent_while_it_is_down(void **state) {
   struct client *client = *state;
   struct mg_mqtt_topic_expression topic = {"a", 0};
@@ -570,6 +574,7 @@ static void on_message_ack(struct mg_connection *nc, int ev, void *ev_data, void
   trace(client, "%s:%d", event_name(ev), id);
 }
 
+/* proves: MG-57x */
 static void each_message_is_acknowledged_once_after_its_handlers(void **state) {
   struct client *client = *state;
   client_up(client);

@@ -7,6 +7,8 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <mgos_mqtt_connect.h>
+#include <mgos_mqtt_subscribe.h>
 #include "peer.h"
 
 /* Where the call is made from. */
@@ -31,6 +33,12 @@ enum site {
   AT_EV_CONNECT_RESULT,
   AT_EV_MESSAGE,
   AT_EV_CLOSE,
+  AT_SUBSCRIBED,
+  AT_UNSUBSCRIBED,
+  AT_ONE_RESULT,
+  AT_ON_CONNECT,
+  AT_ON_MESSAGE,
+  AT_ON_OFFLINE,
   AT_HOOK,
   AT_LOG,
   AT_DESTRUCTOR,
@@ -38,10 +46,11 @@ enum site {
 };
 
 static const char *const site_names[SITES] = {
-    "POLL",        "TIMER",         "CONNACK",    "PUBLISH",   "PUBACK",     "PUBREC",
-    "PUBREL",      "PUBCOMP",       "SUBACK",     "UNSUBACK",  "DISCONNECT", "CLOSE",
-    "sub PUBLISH", "sub SUBACK",    "sub PUBACK", "sub CLOSE", "CONNECTING", "RESULT",
-    "MESSAGE",     "library CLOSE", "hook",       "log",       "destructor"};
+    "POLL",        "TIMER",         "CONNACK",    "PUBLISH",      "PUBACK",     "PUBREC",
+    "PUBREL",      "PUBCOMP",       "SUBACK",     "UNSUBACK",     "DISCONNECT", "CLOSE",
+    "sub PUBLISH", "sub SUBACK",    "sub PUBACK", "sub CLOSE",    "CONNECTING", "RESULT",
+    "MESSAGE",     "library CLOSE", "SUBSCRIBED", "UNSUBSCRIBED", "one result", "on_connect",
+    "on_message",  "on_offline",    "hook",       "log",          "destructor"};
 
 enum action {
   DO_PUBLISH,
@@ -53,15 +62,20 @@ enum action {
   DO_RECONNECT,
   DO_SET_CONFIG,
   DO_HANDLERS,
+  DO_SUBSCRIBE_ALL,
+  DO_UNSUBSCRIBE_ALL,
+  DO_CONNECT_ONCE,
+  DO_SET_SERVER,
   DO_FREE,
   DO_FREE_OTHER,
   DO_WAIT,
   ACTIONS
 };
 
-static const char *const action_names[ACTIONS] = {"publish",    "subscribe", "unsubscribe",  "connect",
-                                                  "disconnect", "abort",     "reconnect",    "set_config",
-                                                  "handlers",   "free",      "free another", "wait"};
+static const char *const action_names[ACTIONS] = {
+    "publish",    "subscribe",  "unsubscribe",  "connect",       "disconnect",      "abort",
+    "reconnect",  "set_config", "handlers",     "subscribe_all", "unsubscribe_all", "connect_once",
+    "set_server", "free",       "free another", "wait"};
 
 struct scene {
   struct client *client;
@@ -83,11 +97,17 @@ static void nothing(struct mg_connection *nc, int ev, void *ev_data, void *ud) {
   (void) nc, (void) ev, (void) ev_data, (void) ud;
 }
 
+static void on_nothing(struct mgos_mqtt_conn *c, const struct mgos_mqtt_event *ev, void *ud) {
+  (void) c, (void) ev, (void) ud;
+}
+
 static void check(struct scene *scene, bool fine) {
   scene->wrong += !fine;
 }
 
 static void act(struct scene *scene) {
+  static const struct mgos_mqtt_filter act_filters[] = {{"act/1", 1}, {"act/2", 2}};
+  static const char *const kept = "kept";
   struct mgos_mqtt_conn *c = scene->client->c;
   if (scene->done > 0) return;
   scene->done = 1;
@@ -131,6 +151,25 @@ static void act(struct scene *scene) {
       mgos_mqtt_conn_set_connect_fn(c, NULL, NULL);
       check(scene, mgos_mqtt_last_error() == MGOS_MQTT_OK);
       break;
+    case DO_SUBSCRIBE_ALL:
+      check(scene, mgos_mqtt_conn_subscribe_all(c, act_filters, 2, NULL, scene, NULL, on_nothing, NULL) == 0);
+      break;
+    case DO_UNSUBSCRIBE_ALL:
+      if (scene->site != AT_DESTRUCTOR) {
+        check(scene, mgos_mqtt_conn_unsubscribe_all(c, &kept, 1, NULL, NULL, on_nothing, NULL) == 0);
+      }
+      check(scene,
+            mgos_mqtt_conn_unsubscribe_all(c, &kept, 1, NULL, scene, NULL, NULL) == MGOS_MQTT_NOT_FOUND);
+      break;
+    case DO_CONNECT_ONCE:
+      check(scene, mgos_mqtt_conn_connect_once(c, on_nothing, NULL, NULL) == 0);
+      break;
+    case DO_SET_SERVER:
+      check(scene, mgos_mqtt_conn_set_will(c, "will", "x", 1, 1, false) == 0);
+      check(scene, mgos_mqtt_conn_set_server(c, NULL, "other", NULL, NULL) == 0);
+      check(scene, mgos_mqtt_conn_on_connect(c, NULL, NULL, NULL) == 0);
+      check(scene, mgos_mqtt_conn_on_message(c, on_nothing, NULL, NULL) == 0);
+      break;
     case DO_FREE:
       if (scene->site == AT_DESTRUCTOR) scene->other = NULL;
       if (scene->site != AT_DESTRUCTOR) scene->freed_self = true;
@@ -145,6 +184,11 @@ static void act(struct scene *scene) {
       check(scene, mgos_mqtt_loop_poll(scene->client->loop, 0) == MGOS_MQTT_BUSY);
       check(scene, mgos_mqtt_loop_process(scene->client->loop) == MGOS_MQTT_BUSY);
       check(scene, mongoose_poll(0) == MGOS_MQTT_BUSY);
+      check(scene, mgos_mqtt_conn_connect_wait(c, -1) == MGOS_MQTT_BUSY);
+      check(scene, mgos_mqtt_conn_disconnect_wait(c, -1) == MGOS_MQTT_BUSY);
+      check(scene,
+            mgos_mqtt_conn_subscribe_wait(c, act_filters, 2, NULL, NULL, NULL, NULL, -1) == MGOS_MQTT_BUSY);
+      check(scene, mgos_mqtt_conn_unsubscribe_wait(c, &kept, 1, NULL, NULL, -1) == MGOS_MQTT_BUSY);
       check(scene, mgos_mqtt_loop_free(scene->client->loop) == MGOS_MQTT_BUSY);
       check(scene, mgos_mqtt_conn_free_wait(scene->other, 1000) == MGOS_MQTT_BUSY);
       scene->other = NULL;
@@ -221,6 +265,24 @@ static void on_library_event(struct mgos_mqtt_conn *c, const struct mgos_mqtt_ev
                                                   : SITES);
 }
 
+static void on_subscribed(struct mgos_mqtt_conn *c, const struct mgos_mqtt_event *ev, void *ud) {
+  (void) c;
+  enter(ud, mgos_mqtt_event_kind(ev) == MGOS_MQTT_EV_SUBSCRIBED ? AT_SUBSCRIBED : AT_UNSUBSCRIBED);
+}
+
+static void on_one_result(struct mgos_mqtt_conn *c, const struct mgos_mqtt_event *ev, void *ud) {
+  (void) c, (void) ev;
+  enter(ud, AT_ONE_RESULT);
+}
+
+static void in_place(struct mgos_mqtt_conn *c, const struct mgos_mqtt_event *ev, void *ud) {
+  uint32_t kind = mgos_mqtt_event_kind(ev);
+  (void) c;
+  enter(ud, kind == MGOS_MQTT_EV_CONNECT_RESULT ? AT_ON_CONNECT
+            : kind == MGOS_MQTT_EV_MESSAGE      ? AT_ON_MESSAGE
+                                                : AT_ON_OFFLINE);
+}
+
 static void on_connect(struct mg_connection *nc, const char *client_id,
                        struct mg_send_mqtt_handshake_opts *opts, void *arg) {
   enter(arg, AT_HOOK);
@@ -255,6 +317,8 @@ static bool alive(struct scene *scene) {
 
 static void play(struct client *client, enum site site, enum action action) {
   struct scene scene = {client, NULL, site, action, 0, 0, 0, 0, 0, 0, false, false, 0};
+  static const struct mgos_mqtt_filter kept = {"kept", 1}, short_lived = {"short", 1};
+  static const char *const short_name = "short";
   char what[64];
   long long until;
   uint16_t sent = 0;
@@ -272,7 +336,13 @@ static void play(struct client *client, enum site site, enum action action) {
   assert_int_equal(mgos_mqtt_conn_add_handler_ex(client->c, on_event, &scene, freed), 0);
   mgos_mqtt_conn_sub(client->c, "t", 1, on_sub, &scene);
   mgos_mqtt_conn_set_connect_fn(client->c, on_connect, &scene);
-  assert_true(mgos_mqtt_conn_connect(client->c));
+  assert_int_equal(mgos_mqtt_conn_on_connect(client->c, in_place, &scene, NULL), 0);
+  assert_int_equal(mgos_mqtt_conn_on_message(client->c, in_place, &scene, NULL), 0);
+  assert_int_equal(mgos_mqtt_conn_on_offline(client->c, in_place, &scene, NULL), 0);
+  assert_int_equal(mgos_mqtt_conn_subscribe_all(client->c, &kept, 1, NULL, NULL, NULL, on_subscribed, &scene),
+                   0);
+  assert_int_equal(mgos_mqtt_conn_subscribe_all(client->c, &short_lived, 1, NULL, NULL, NULL, NULL, NULL), 0);
+  assert_int_equal(mgos_mqtt_conn_connect_once(client->c, on_one_result, on_one_result, &scene), 0);
 
   /* Everything that brings the sites about, until the action was done. */
   until = test_now_ms() + TEST_DEADLINE_MS;
@@ -283,6 +353,9 @@ static void play(struct client *client, enum site site, enum action action) {
     mg_set_timer(mgos_mqtt_conn_nc(client->c), mg_time() + 0.001);
     sent = mgos_mqtt_conn_pub(client->c, "t", mg_mk_str("x"), 1, false);
     mgos_mqtt_conn_pub(client->c, "u", mg_mk_str("x"), 2, false);
+    if (site == AT_UNSUBSCRIBED) {
+      mgos_mqtt_conn_unsubscribe_all(client->c, &short_name, 1, NULL, NULL, on_subscribed, &scene);
+    }
     if (site == AT_SUBACK) {
       struct mg_mqtt_topic_expression raw = {"raw", 0};
       mg_mqtt_subscribe(mgos_mqtt_conn_nc(client->c), &raw, 1, 1000);
@@ -291,7 +364,8 @@ static void play(struct client *client, enum site site, enum action action) {
       mgos_mqtt_conn_sub(client->c, "v", 0, nothing, NULL);
       mgos_mqtt_conn_unsub(client->c, "v");
     }
-    if (site == AT_DISCONNECT || site == AT_CLOSE || site == AT_SUB_CLOSE || site == AT_EV_CLOSE) {
+    if (site == AT_DISCONNECT || site == AT_CLOSE || site == AT_SUB_CLOSE || site == AT_EV_CLOSE ||
+        site == AT_ON_OFFLINE) {
       mgos_mqtt_conn_pub(client->c, "hang up", mg_mk_str(""), 0, false);
     }
   }
@@ -324,6 +398,7 @@ static void play(struct client *client, enum site site, enum action action) {
   if (scene.late != 0) fail_msg("%s: %d calls after the destructor", what, scene.late);
 }
 
+/* proves: EI-43 */
 static void every_call_in_every_callback(void **state) {
   struct client *client = *state;
   int site, action;

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 #include <mgos_mqtt_version.h>
 
+/* proves: EI-01 */
 static void header_and_library_are_the_same_version(void **state) {
   (void) state;
   assert_string_equal(mgos_mqtt_version(), MGOS_MQTT_VERSION);
@@ -25,6 +26,7 @@ static void number_orders_like_the_text(void **state) {
 #endif
 }
 
+/* proves: EI-01 */
 static void only_exact_names_of_built_features_are_had(void **state) {
   (void) state;
   assert_true(mgos_mqtt_has("capi"));

@@ -56,7 +56,7 @@ pub(crate) struct Pair {
 pub(crate) struct Ca {
     pub(crate) pem: String,
     pub(crate) der: Vec<u8>,
-    issuer: Issuer<'static, KeyPair>,
+    pub(crate) issuer: Issuer<'static, KeyPair>,
 }
 
 impl Ca {
@@ -120,35 +120,44 @@ impl Broker {
     /// A broker whose listener has these further lines of configuration.
     pub(crate) fn with(lines: &str) -> Broker {
         // The port is free now; another program may be faster, so it is tried a few times.
-        (0..5).find_map(|_| Broker::try_start(free_port(), lines)).expect("mosquitto does not start")
+        (0..5)
+            .find_map(|_| Broker::try_start("127.0.0.1", free_port(), lines))
+            .expect("mosquitto does not start")
     }
 
     /// A broker with TLS.
     pub(crate) fn tls(pair: &Pair, lines: &str) -> Broker {
-        (0..5).find_map(|_| Broker::try_tls(free_port(), pair, lines)).expect("mosquitto does not start")
+        (0..5)
+            .find_map(|_| Broker::try_tls("127.0.0.1", free_port(), pair, lines))
+            .expect("mosquitto does not start")
     }
 
     /// The same on a port of one's own choice.
     pub(crate) fn tls_on(port: u16, pair: &Pair) -> Option<Broker> {
-        Broker::try_tls(port, pair, "")
+        Broker::try_tls("127.0.0.1", port, pair, "")
     }
 
-    fn try_tls(port: u16, pair: &Pair, lines: &str) -> Option<Broker> {
+    /// The same at another address of this host.
+    pub(crate) fn tls_at(host: &str, port: u16, pair: &Pair) -> Option<Broker> {
+        Broker::try_tls(host, port, pair, "")
+    }
+
+    fn try_tls(host: &str, port: u16, pair: &Pair, lines: &str) -> Option<Broker> {
         let folder = Folder::new();
         let certificate = folder.put("server.pem", &pair.certificate);
         let key = folder.put("server.key", &pair.key);
         let lines = format!("certfile {certificate}\nkeyfile {key}\n{lines}\n");
-        let mut broker = Broker::try_start(port, &lines)?;
+        let mut broker = Broker::try_start(host, port, &lines)?;
         broker.folders.push(folder);
         Some(broker)
     }
 
-    fn try_start(port: u16, lines: &str) -> Option<Broker> {
+    fn try_start(host: &str, port: u16, lines: &str) -> Option<Broker> {
         let folder = Folder::new();
         let config = format!(
             "user root\npersistence false\nlog_dest stderr\nlog_type error\nlog_type notice\nlog_type information\n\
              max_queued_messages 0\nmax_inflight_messages 100\n\
-             listener {port} 127.0.0.1\nallow_anonymous true\n{lines}\n"
+             listener {port} {host}\nallow_anonymous true\n{lines}\n"
         );
         let file = folder.put("mosquitto.conf", config);
         let mut child = Command::new("mosquitto")
@@ -190,8 +199,17 @@ impl Peer {
         let folder = Folder::new();
         let certificate = folder.put("server.pem", &pair.certificate);
         let key = folder.put("server.key", &pair.key);
+        Peer::start(folder, &[&["-cert", &certificate, "-key", &key], arguments].concat())
+    }
+
+    /// One without a certificate.
+    pub(crate) fn bare(arguments: &[&str]) -> Peer {
+        Peer::start(Folder::new(), &[&["-nocert"], arguments].concat())
+    }
+
+    fn start(folder: Folder, arguments: &[&str]) -> Peer {
         let mut child = Command::new("openssl")
-            .args(["s_server", "-accept", "127.0.0.1:0", "-cert", &certificate, "-key", &key])
+            .args(["s_server", "-accept", "127.0.0.1:0"])
             .args(arguments)
             // Kept open: at its end the server would end.
             .stdin(Stdio::piped())

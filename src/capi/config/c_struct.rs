@@ -270,7 +270,10 @@ pub(crate) unsafe fn profile_from_c(cfg: *const mgos_config_mqtt) -> Result<Prof
     let stand_in = if message.is_some() { c"-".as_ptr() } else { ptr::null() };
     let texts = mgos_config_mqtt { pass: ptr::null(), will_message: stand_in, ..*cfg };
     // SAFETY: promised by the caller, and so are the two that were replaced.
-    let mut profile = Profile::from_section(&unsafe { to_section(&texts) }?)?;
+    let mut section = unsafe { to_section(&texts) }?;
+    let profile = Profile::from_section(&section);
+    section.wipe_secrets();
+    let mut profile = profile?;
     profile.pass = pass.map(|pass| Secret(pass.to_vec()));
     if let (Some(will), Some(message)) = (&mut profile.will, message) {
         will.payload = message.to_vec();

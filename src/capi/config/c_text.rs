@@ -6,6 +6,7 @@ use core::ptr;
 use crate::config::ConfigError;
 use crate::config::schema::{FIELDS, Fallback};
 use crate::error::Code;
+use zeroize::Zeroize;
 
 /// Whether this is one of the compiled-in defaults.
 pub(in crate::capi) fn is_default(text: *const c_char) -> bool {
@@ -72,13 +73,18 @@ pub(in crate::capi) unsafe fn utf8(key: &str, text: *const c_char) -> Result<Opt
     }
 }
 
-/// Releases a string, if it is neither NULL nor a default, and makes it NULL.
+/// Wipes and releases a string, if it is neither NULL nor a default, and makes it NULL.
 ///
 /// # Safety
 /// `text` is NULL, a default, or was allocated with `malloc` and is used nowhere else.
 pub(in crate::capi) unsafe fn free(text: &mut *const c_char) {
-    if !is_default(*text) {
-        // SAFETY: NULL, which free ignores, or allocated by malloc, as promised by the caller.
+    if !is_default(*text) && !text.is_null() {
+        // SAFETY: a C string that nobody else uses, as promised by the caller.
+        let bytes =
+            unsafe { core::slice::from_raw_parts_mut(text.cast_mut().cast::<u8>(), libc::strlen(*text)) };
+        // It may be a password; which field it is of is not known here.
+        bytes.zeroize();
+        // SAFETY: allocated by malloc, as promised by the caller.
         unsafe { libc::free(text.cast_mut().cast()) };
     }
     *text = ptr::null();

@@ -279,6 +279,12 @@ pub(crate) fn device_id() -> Result<Option<String>, ConfigError> {
     System::lock().text(Key::DeviceId)
 }
 
+/// The topics of log lines: of standard output, and of standard error.
+pub(in crate::capi) fn log_topics() -> Result<(Option<String>, Option<String>), ConfigError> {
+    let mut system = System::lock();
+    Ok((system.text(Key::StdoutTopic)?, system.text(Key::StderrTopic)?))
+}
+
 /// The key that C names by two numbers.
 pub(in crate::capi) fn key(section: c_int, field: c_int) -> Result<Key, Code> {
     let id = SectionId::ALL.into_iter().find(|id| *id as c_int == section);

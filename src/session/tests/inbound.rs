@@ -83,6 +83,22 @@ fn known_ids_survive_a_reconnect_if_the_server_kept_the_session() {
     }
 }
 
+/// The CONNACK that said that the session is lost did not arrive; the next one finds the new, empty session and
+/// says that it is present. A message that was never sent before is none that is known, then.
+#[test]
+fn a_lost_connack_may_have_told_of_a_lost_session() {
+    let mut rig = Rig::connected();
+    rig.feed(&publish(Q2, 5, false, "t", b"old"));
+    rig.feed(&publish(Q2, 6, false, "t", b"old"));
+    rig.down();
+    rig.open();
+    rig.again(true);
+    assert_eq!(rig.feed(&publish(Q2, 5, false, "t", b"new")).len(), 1);
+    // But a repetition is one, because more probably the session was kept.
+    assert_eq!(rig.feed(&publish(Q2, 6, true, "t", b"old")).len(), 0);
+    assert_eq!(rig.sent(), ["PUBREC #5", "PUBREC #6"]);
+}
+
 #[test]
 fn another_server_knows_nothing_of_them() {
     let mut rig = Rig::connected();

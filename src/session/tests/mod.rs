@@ -3,6 +3,7 @@
 //! Packets and events are compared as short texts, so that a test reads like a protocol trace:
 //! `PUBLISH2 DUP #7 a/b=hello` is a QoS 2 PUBLISH with the DUP flag, packet id 7, topic and payload.
 
+mod holds;
 mod ids;
 mod inbound;
 mod keep_alive;
@@ -15,7 +16,7 @@ mod states;
 mod stream;
 mod subscriptions;
 
-use super::{Accepted, Event, Failure, Limits, Outcome, Publication, Session, Verdict};
+use super::{Accepted, Event, Failure, Hold, Limits, Outcome, Publication, Session, Verdict};
 use crate::error::Code;
 use crate::time::{Span, Time};
 use crate::wire::{self, ConnAck, Connect, Header, Packet, PacketType, Properties, QoS, Version};
@@ -125,6 +126,10 @@ impl Rig {
         };
         match event {
             Event::ConnAck { session_present, code } => format!("CONNACK {session_present} {code}"),
+            Event::Publish(m) if m.size > m.payload.len() => {
+                let name = format!("FIRST {} OF {} OF MESSAGE", m.payload.len(), m.size);
+                message(&name, m.qos, m.dup, m.retain, m.packet_id, &text(&m.topic), &text(&m.payload))
+            }
             Event::Publish(m) => {
                 message("MESSAGE", m.qos, m.dup, m.retain, m.packet_id, &text(&m.topic), &text(&m.payload))
             }

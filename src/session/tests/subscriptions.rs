@@ -1,6 +1,7 @@
 //! The filters that the application wants, and what the server is told of them.
 
 use super::*;
+use crate::session::Ticket;
 
 fn subscribe(rig: &mut Rig, names: &[&str]) {
     for name in names {
@@ -116,6 +117,28 @@ fn resubscribed_always_or_only_when_lost() {
             };
             assert_eq!(packets, [expected], "always {always}, present {present}");
         }
+    }
+}
+
+/// Whether it was told of a loss cannot be known when a CONNACK did not arrive: the server may have a new session
+/// since. When it did arrive, even as a refusal, it can.
+#[test]
+fn resubscribed_after_a_lost_connack() {
+    for (answer, expected) in [(None, vec!["SUBSCRIBE #2 f:1"]), (Some(3), vec![])] {
+        let mut rig = Rig::connected_with(only_when_lost());
+        subscribe(&mut rig, &["f"]);
+        rig.sent();
+        rig.feed(&suback(1, &[1]));
+        rig.down();
+        rig.open();
+        if let Some(code) = answer {
+            rig.feed(&connack(false, code));
+        }
+        assert_eq!(rig.again(true), expected);
+        if !expected.is_empty() {
+            rig.feed(&suback(2, &[1]));
+        }
+        assert_eq!(rig.again(true), Vec::<String>::new());
     }
 }
 
@@ -245,4 +268,91 @@ fn churn_leaves_no_trace() {
     rig.sent();
     rig.feed(&suback(1, &[1]));
     assert!(rig.sent().len() <= 1);
+}
+
+fn ticket(call: u64, place: u32) -> Option<Ticket> {
+    Some(Ticket { call, place })
+}
+
+fn answers(rig: &mut Rig) -> Vec<String> {
+    std::iter::from_fn(|| rig.s.take_answer())
+        .map(|(ticket, answer)| format!("{}.{} {answer:?}", ticket.call, ticket.place))
+        .collect()
+}
+
+#[test]
+fn tickets_wait_for_the_answer_to_their_own_question() {
+    let mut rig = Rig::connected();
+    rig.s.want("a".into(), Q1, ticket(1, 0));
+    rig.s.want("b".into(), Q0, ticket(1, 1));
+    rig.s.ask();
+    // The same filter again while the first question is open: a question, and an answer, of its own.
+    rig.s.want("a".into(), Q2, ticket(2, 0));
+    rig.s.want("a".into(), Q2, ticket(3, 0));
+    rig.s.ask();
+    assert_eq!(rig.sent(), ["SUBSCRIBE #1 a:1 b:0", "SUBSCRIBE #2 a:2"]);
+    assert_eq!(answers(&mut rig), [""; 0]);
+    rig.feed(&suback(1, &[1, 0x80]));
+    assert_eq!(answers(&mut rig), ["1.0 Code(1)", "1.1 Code(128)"]);
+    rig.feed(&suback(2, &[2]));
+    assert_eq!(answers(&mut rig), ["2.0 Code(2)", "3.0 Code(2)"]);
+    assert!(rig.s.unwant("a", ticket(4, 0)));
+    assert!(rig.s.unwant("b", ticket(4, 1)));
+    rig.s.ask();
+    assert_eq!(rig.sent(), ["UNSUBSCRIBE #3 a b"]);
+    rig.feed(&unsuback(3));
+    assert_eq!(answers(&mut rig), ["4.0 Code(0)", "4.1 Code(0)"]);
+}
+
+#[test]
+fn a_lost_link_asks_again_for_those_who_wait() {
+    let mut rig = Rig::connected_with(only_when_lost());
+    rig.s.want("a".into(), Q1, ticket(1, 0));
+    rig.s.want("b".into(), Q1, ticket(1, 1));
+    rig.s.want("c".into(), Q1, ticket(1, 2));
+    rig.s.ask();
+    rig.sent();
+    rig.feed(&suback(1, &[1, 1, 1]));
+    assert_eq!(answers(&mut rig).len(), 3);
+    rig.s.want("a".into(), Q1, ticket(2, 0));
+    rig.s.unwant("b", ticket(3, 0));
+    rig.s.ask();
+    rig.sent();
+    rig.s.closed();
+    assert_eq!(answers(&mut rig), [""; 0]);
+    assert_eq!(rig.again(true), ["UNSUBSCRIBE #4 b", "SUBSCRIBE #5 a:1"]);
+    rig.feed(&suback(5, &[1]));
+    rig.feed(&unsuback(4));
+    assert_eq!(answers(&mut rig), ["2.0 Code(1)", "3.0 Code(0)"]);
+    // A server without a session has nothing to be taken back.
+    rig.s.unwant("c", ticket(4, 0));
+    rig.s.ask();
+    rig.sent();
+    assert_eq!(rig.again(false), ["SUBSCRIBE #7 a:1"]);
+    assert_eq!(answers(&mut rig), ["4.0 Code(0)"]);
+}
+
+#[test]
+fn what_is_taken_back_before_it_was_asked_ends_at_once() {
+    let mut rig = Rig::new(Limits::default());
+    rig.s.want("a".into(), Q1, ticket(1, 0));
+    assert!(rig.s.unwant("a", ticket(2, 0)));
+    assert_eq!(answers(&mut rig), ["1.0 Superseded"]);
+    rig.s.want("a".into(), Q1, ticket(3, 0));
+    assert_eq!(answers(&mut rig), ["2.0 Superseded"]);
+    assert_eq!(rig.up(false), ["SUBSCRIBE #1 a:1"]);
+    // Asked already: the answer comes, unless the link is lost before.
+    rig.s.unwant("a", ticket(4, 0));
+    rig.s.ask();
+    rig.s.want("a".into(), Q1, ticket(5, 0));
+    rig.s.ask();
+    assert_eq!(answers(&mut rig), [""; 0]);
+    rig.s.unwant("a", ticket(6, 0));
+    rig.s.ask();
+    rig.s.closed();
+    assert_eq!(answers(&mut rig), ["3.0 Superseded", "5.0 Superseded"]);
+    rig.s.abandon();
+    let mut last = answers(&mut rig);
+    last.sort();
+    assert_eq!(last, ["4.0 Abandoned", "6.0 Abandoned"]);
 }

@@ -5,6 +5,8 @@
 
 extern crate alloc;
 
+#[path = "../../../src/bugs.rs"]
+mod bugs;
 #[path = "../../../src/error.rs"]
 pub mod error;
 #[path = "../../../src/session/mod.rs"]

@@ -16,6 +16,8 @@ pub(super) struct Certificate {
     pub(super) not_before: String,
     /// The last moment.
     pub(super) not_after: String,
+    /// Its public key, as it stands in it: the whole subjectPublicKeyInfo.
+    pub(super) key: Vec<u8>,
 }
 
 const SEQUENCE: u8 = 0x30;
@@ -59,7 +61,9 @@ impl Certificate {
         let (_, rest) = tagged(rest, SEQUENCE)?;
         let (issuer, rest) = tagged(rest, SEQUENCE)?;
         let (validity, rest) = tagged(rest, SEQUENCE)?;
-        let (subject, _) = tagged(rest, SEQUENCE)?;
+        let (subject, rest) = tagged(rest, SEQUENCE)?;
+        let (_, after_key) = tagged(rest, SEQUENCE)?;
+        let key = rest[..rest.len() - after_key.len()].to_vec();
         let (tag, not_before, after) = element(validity)?;
         let not_before = time(tag, not_before)?;
         let (tag, not_after, _) = element(after)?;
@@ -69,6 +73,7 @@ impl Certificate {
             self_signed: subject == issuer,
             not_before,
             not_after: time(tag, not_after)?,
+            key,
         })
     }
 }
@@ -115,6 +120,26 @@ fn name(mut sets: &[u8]) -> String {
     if parts.is_empty() { "without a name".into() } else { parts.join(", ") }
 }
 
+/// The last moment of a certificate in seconds since 1970.
+pub(super) fn end(der: &[u8]) -> Option<f64> {
+    seconds(&Certificate::look(der)?.not_after)
+}
+
+/// `YYYYMMDDhhmmss` as seconds since 1970.
+fn seconds(digits: &str) -> Option<f64> {
+    let part = |range: std::ops::Range<usize>| digits.get(range)?.parse::<i64>().ok();
+    let (year, month, day) = (part(0..4)?, part(4..6)?, part(6..8)?);
+    // The inverse of what follows below.
+    let (year, shifted) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let era = year.div_euclid(400);
+    let year_of_era = year - era * 400;
+    let day_of_era =
+        year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + (153 * shifted + 2) / 5 + day - 1;
+    let days = era * 146_097 + day_of_era - 719_468;
+    let second = part(8..10)? * 3_600 + part(10..12)? * 60 + part(12..14)?;
+    Some((days * 86_400 + second) as f64)
+}
+
 /// Seconds since 1970 as `YYYYMMDDhhmmss`.
 pub(super) fn digits(seconds: u64) -> String {
     let (days, second) = (seconds / 86_400, seconds % 86_400);
@@ -152,6 +177,7 @@ mod tests {
             (4_107_542_400, "21000301000000"),
         ] {
             assert_eq!(digits(seconds), text);
+            assert_eq!(super::seconds(text), Some(seconds as f64));
         }
         assert_eq!(readable("20240229235959"), "2024-02-29 23:59 UTC");
     }

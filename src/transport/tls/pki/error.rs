@@ -2,9 +2,11 @@
 
 use rustls::{AlertDescription as Alert, CertificateError, Error, PeerIncompatible};
 
+use super::Config;
 use super::certificate::{Certificate, digits, readable};
-use super::{Config, LayerError};
+use super::verify::sha256;
 use crate::error::{Code, Phase};
+use crate::transport::LayerError;
 
 /// Where a connection stands when an error comes.
 pub(super) struct At<'a> {
@@ -13,11 +15,6 @@ pub(super) struct At<'a> {
     pub(super) handshaking: bool,
     /// The server's certificate was accepted.
     pub(super) server_proved: bool,
-}
-
-/// An error in what the application configured.
-pub(super) fn config_error(code: Code, text: String) -> LayerError {
-    LayerError { code, phase: Phase::Tls, text, alert: None }
 }
 
 pub(super) fn explain(error: &Error, at: &At<'_>) -> LayerError {
@@ -110,7 +107,11 @@ fn incompatible(what: &PeerIncompatible, at: &At<'_>) -> (Code, String) {
 
 /// The server's certificate was not accepted.
 fn judged(verdict: &CertificateError, at: &At<'_>) -> (Code, String) {
-    let seen = at.config.refused.take().unwrap_or_default();
+    let Some(seen) = at.config.refused.take() else {
+        // The certificate itself was accepted: it is the signature of the handshake.
+        let text = format!("the server does not prove that it has the key of its certificate ({verdict})");
+        return (Code::TlsBadCertificate, text);
+    };
     let Certificate { subject, issuer, .. } = &seen;
     let trust = &at.config.trust;
     match verdict {
@@ -158,6 +159,20 @@ fn judged(verdict: &CertificateError, at: &At<'_>) -> (Code, String) {
                 "the certificate of {subject} was not signed by the {issuer} that is among {trust}, but by another key"
             );
             (Code::TlsUntrusted, text)
+        }
+        CertificateError::Revoked => {
+            (Code::TlsRevoked, format!("the certificate of {subject} was revoked by {issuer}"))
+        }
+        CertificateError::UnknownRevocationStatus => {
+            let text = format!(
+                "no list of revoked certificates covers the certificate of {subject}: one of its issuer {issuer}, or of \
+                 an issuer above, is missing in tls_crl"
+            );
+            (Code::TlsBadCertificate, text)
+        }
+        CertificateError::ApplicationVerificationFailure => {
+            let pin: String = sha256(&seen.key).iter().map(|byte| format!("{byte:02x}")).collect();
+            (Code::TlsPin, format!("the public key of {subject} is not a pinned one; its pin is {pin}"))
         }
         CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
             (Code::TlsBadCertificate, format!("the certificate of {subject} is not one for a server"))

@@ -3,19 +3,21 @@
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use rustls::client::{Resumption, WebPkiServerVerifier};
+use rustls::client::danger::ServerCertVerifier;
+use rustls::client::{Resumption, VerifierBuilderError, WebPkiServerVerifier};
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::sign::CertifiedKey;
 use rustls::time_provider::TimeProvider;
-use rustls::{ClientConfig, RootCertStore, SupportedCipherSuite, version};
+use rustls::{ClientConfig, RootCertStore, version};
 
-use super::LayerError;
-use super::error::config_error;
+use super::certificate;
 use super::files::{self, Bytes};
 use super::suites;
-use super::verify::{Anyone, Refused, Verifier};
+use super::verify::{self, Anyone, Refused, Verifier};
+use super::{Backend, config_error};
 use crate::error::Code;
+use crate::transport::LayerError;
 use crate::transport::tls_settings::{Source, TlsSettings};
 
 /// Where systems keep the certificates that they trust, all in one file: Debian, Red Hat (two), SUSE, Alpine and the
@@ -36,12 +38,14 @@ const SESSIONS: usize = 32;
 
 /// A configuration, shared by all connections that have the same settings and files.
 #[derive(Debug)]
-pub struct Config {
+pub(super) struct Config {
     pub(super) client: Arc<ClientConfig>,
     pub(super) refused: Arc<Refused>,
     /// What is trusted, as it stands in errors.
     pub(super) trust: String,
     pub(super) has_certificate: bool,
+    /// When this client's certificate ends.
+    pub(super) own_end: Option<f64>,
     pub(super) only_tls13: bool,
     pub(super) chose_suites: bool,
     pub(super) clock: fn() -> f64,
@@ -50,12 +54,12 @@ pub struct Config {
 
 /// The configurations that are in use.
 #[derive(Debug, Default)]
-pub struct Configs(Mutex<Vec<Weak<Config>>>);
+pub(crate) struct Configs(Mutex<Vec<Weak<Config>>>);
 
 impl Configs {
     /// The configuration for these settings: one that exists, if nothing changed in them and in their
     /// files.
-    pub fn get(&self, settings: &TlsSettings<'_>) -> Result<Arc<Config>, LayerError> {
+    pub(crate) fn get(&self, settings: &TlsSettings<'_>) -> Result<Arc<dyn Backend>, LayerError> {
         let inputs = Inputs::read(settings)?;
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         known.retain(|config| config.strong_count() > 0);
@@ -75,6 +79,7 @@ type Fingerprint = [u8; 32];
 /// The contents of all files.
 struct Inputs {
     trusted: Vec<Bytes>,
+    revoked: Vec<Bytes>,
     system: Option<Bytes>,
     certificate: Option<Bytes>,
     key: Option<Bytes>,
@@ -85,10 +90,14 @@ impl Inputs {
         let verifies = !settings.insecure_skip_verification;
         let trusted: Result<Vec<_>, _> =
             settings.trusted.iter().map(|source| files::read("ssl_ca_cert", *source)).collect();
-        let wants_system = verifies && (settings.system_roots || settings.trusted.is_empty());
+        let revoked: Result<Vec<_>, _> =
+            settings.revoked.iter().map(|source| files::read("tls_crl", *source)).collect();
+        let unnamed = settings.trusted.is_empty() && settings.pins.is_empty();
+        let wants_system = verifies && (settings.system_roots || unnamed);
         let read = |field, source: Option<Source<'_>>| source.map(|s| files::read(field, s)).transpose();
         Ok(Inputs {
             trusted: trusted?,
+            revoked: revoked?,
             system: if wants_system { Some(system_roots()?) } else { None },
             certificate: read("ssl_cert", settings.certificate)?,
             key: read("ssl_key", settings.key)?,
@@ -97,15 +106,13 @@ impl Inputs {
 
     /// Tells settings apart without keeping keys in memory.
     fn fingerprint(&self, settings: &TlsSettings<'_>) -> Fingerprint {
-        let mut digest = match ring::cipher_suite::TLS13_AES_128_GCM_SHA256 {
-            SupportedCipherSuite::Tls13(suite) => suite.common.hash_provider.start(),
-            SupportedCipherSuite::Tls12(suite) => suite.common.hash_provider.start(),
-        };
+        let mut digest = verify::hash().start();
         let mut add = |bytes: &[u8]| {
             digest.update(&(bytes.len() as u64).to_le_bytes());
             digest.update(bytes);
         };
-        for list in [self.trusted.iter().collect::<Vec<_>>(), self.system.iter().collect()] {
+        let lists = [&self.trusted, &self.revoked].map(|list| list.iter().collect::<Vec<_>>());
+        for list in lists.into_iter().chain([self.system.iter().collect()]) {
             add(&[list.len() as u8]);
             list.iter().for_each(|from| add(&from.bytes));
         }
@@ -113,6 +120,8 @@ impl Inputs {
             add(one.as_ref().map_or(&[][..], |from| &from.bytes));
         }
         add(settings.cipher_suites.unwrap_or_default().as_bytes());
+        add(&settings.pins.concat());
+        add(&[settings.alpn.len() as u8]);
         settings.alpn.iter().for_each(|name| add(name));
         add(&[u8::from(settings.only_tls13), u8::from(settings.insecure_skip_verification)]);
         // The names of files stand in the texts of errors.
@@ -165,11 +174,12 @@ fn build(settings: &TlsSettings<'_>, inputs: Inputs, fingerprint: Fingerprint) -
         let anyone = Anyone(provider.signature_verification_algorithms);
         (builder.with_custom_certificate_verifier(Arc::new(anyone)), String::new())
     } else {
-        let (verifier, trust) = verifier(&inputs, &provider, refused.clone())?;
+        let (verifier, trust) = verifier(settings, &inputs, &provider, refused.clone())?;
         (builder.with_custom_certificate_verifier(Arc::new(verifier)), trust)
     };
     let own = own_certificate(&inputs, &provider)?;
     let has_certificate = own.is_some();
+    let own_end = own.as_ref().and_then(|own| own.cert.first()).and_then(|own| certificate::end(own));
     let mut client = match own {
         Some(own) => builder.with_client_cert_resolver(Arc::new(rustls::sign::SingleCertAndKey::from(own))),
         None => builder.with_no_client_auth(),
@@ -181,6 +191,7 @@ fn build(settings: &TlsSettings<'_>, inputs: Inputs, fingerprint: Fingerprint) -
         refused,
         trust,
         has_certificate,
+        own_end,
         only_tls13: settings.only_tls13,
         chose_suites: settings.cipher_suites.is_some(),
         clock: settings.clock,
@@ -189,6 +200,7 @@ fn build(settings: &TlsSettings<'_>, inputs: Inputs, fingerprint: Fingerprint) -
 }
 
 fn verifier(
+    settings: &TlsSettings<'_>,
     inputs: &Inputs,
     provider: &Arc<CryptoProvider>,
     refused: Arc<Refused>,
@@ -210,10 +222,33 @@ fn verifier(
         names.push(format!("the system's trusted certificates ({})", system.name));
     }
     let trust = names.join(" and ");
-    let chain = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone())
-        .build()
-        .map_err(|_| config_error(Code::TlsBadFile, format!("no usable certificate is among {trust}")))?;
-    Ok((Verifier { chain, trusted, refused }, trust))
+    let chain: Option<Arc<dyn ServerCertVerifier>> = match names.is_empty() {
+        true => None,
+        false => Some(chain(roots, inputs, provider, &trust)?),
+    };
+    let algorithms = provider.signature_verification_algorithms;
+    Ok((Verifier { chain, pins: settings.pins.clone(), algorithms, trusted, refused }, trust))
+}
+
+fn chain(
+    roots: RootCertStore,
+    inputs: &Inputs,
+    provider: &Arc<CryptoProvider>,
+    trust: &str,
+) -> Result<Arc<WebPkiServerVerifier>, LayerError> {
+    let mut builder = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone());
+    for from in &inputs.revoked {
+        // Every certificate below a trusted one must then be on record with its issuer, as not revoked.
+        builder = builder.with_crls(files::revocation_lists("tls_crl", from)?);
+    }
+    builder.build().map_err(|error| match error {
+        VerifierBuilderError::InvalidCrl(why) => {
+            let names: Vec<_> = inputs.revoked.iter().map(|from| format!("{:?}", from.name)).collect();
+            let text = format!("tls_crl: {} cannot be used: {why:?}", names.join(" or "));
+            config_error(Code::TlsBadFile, text)
+        }
+        _ => config_error(Code::TlsBadFile, format!("no usable certificate is among {trust}")),
+    })
 }
 
 fn own_certificate(inputs: &Inputs, provider: &CryptoProvider) -> Result<Option<CertifiedKey>, LayerError> {

@@ -4,12 +4,12 @@ use std::fs::File;
 use std::io::Read;
 
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 use zeroize::Zeroizing;
 
-use super::LayerError;
-use super::error::config_error;
+use super::config_error;
 use crate::error::Code;
+use crate::transport::LayerError;
 use crate::transport::tls_settings::Source;
 
 /// No bundle of certificates is as large: something else was named by mistake.
@@ -71,6 +71,24 @@ pub(super) fn certificates(field: &str, from: &Bytes) -> Result<Vec<CertificateD
     match found {
         Err(error) => Err(bad(&format!("is damaged PEM: {error}"))),
         Ok(list) if list.is_empty() => Err(bad("has no certificate in it")),
+        Ok(list) => Ok(list),
+    }
+}
+
+/// All lists of revoked certificates in it; at least one.
+pub(super) fn revocation_lists(
+    field: &str,
+    from: &Bytes,
+) -> Result<Vec<CertificateRevocationListDer<'static>>, LayerError> {
+    let bad = |why: &str| config_error(Code::TlsBadFile, format!("{field}: {:?} {why}", from.name));
+    if !is_pem(&from.bytes) {
+        // Whether it is one is seen when it is used.
+        return Ok(vec![CertificateRevocationListDer::from(from.bytes.to_vec())]);
+    }
+    let found: Result<Vec<_>, _> = CertificateRevocationListDer::pem_slice_iter(&from.bytes).collect();
+    match found {
+        Err(error) => Err(bad(&format!("is damaged PEM: {error}"))),
+        Ok(list) if list.is_empty() => Err(bad("has no list of revoked certificates (X509 CRL) in it")),
         Ok(list) => Ok(list),
     }
 }

@@ -3,9 +3,9 @@
 use rustls::crypto::ring::ALL_CIPHER_SUITES;
 use rustls::{CipherSuite, SupportedCipherSuite};
 
-use super::LayerError;
-use super::error::config_error;
+use super::config_error;
 use crate::error::Code;
+use crate::transport::LayerError;
 
 /// The suites that a list names, in its order: names of IANA, or in the style of mbedTLS, between colons,
 /// commas or blanks.

@@ -1,0 +1,87 @@
+//! Deliberate bugs, so that the simulation can show that it finds each of them (docs/reliability.md).
+//!
+//! A line `if bug(Bug::X)` marks where a bug would be made. In every build but one the answer is the constant
+//! `false`, and nothing of it is left. Built with `--cfg mgos_mqtt_bug`, the bug is chosen at run time.
+
+macro_rules! bugs {
+    ($($(#[$what:meta])* $name:ident,)*) => {
+        /// The bugs.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[allow(dead_code, unreachable_pub, reason = "the list is for the build that has them")]
+        #[repr(u8)]
+        pub enum Bug { $($(#[$what])* $name,)* }
+
+        /// All of them.
+        #[cfg(mgos_mqtt_bug)]
+        pub const ALL: &[Bug] = &[$(Bug::$name,)*];
+    };
+}
+
+bugs! {
+    /// A message is acknowledged before its handlers ran.
+    AckBeforeHandler,
+    /// Acknowledgements that the last connection owed are sent on the next one.
+    AckOnNewSocket,
+    /// Packet ids are given again while they are in use.
+    IdReuse,
+    /// A message that was never sent is marked as a repetition.
+    DupTooEarly,
+    /// A repetition is not marked.
+    DupForgotten,
+    /// PUBREL is not repeated after a reconnect.
+    PubrelLost,
+    /// After PUBREC the PUBLISH is repeated.
+    PublishAfterPubrec,
+    /// After a reconnect, what waited goes before what was in flight.
+    OrderSwapped,
+    /// A new session does not clear the QoS 2 ids of the old one.
+    InboundNotCleared,
+    /// The QoS 2 ids are cleared although the session was kept.
+    InboundClearedEarly,
+    /// A lost CONNACK is not taken for the loss of a session that it may have told of.
+    LostConnackIgnored,
+    /// The session was lost, and the subscriptions with it.
+    SubscriptionsForgotten,
+    /// The window is not looked at when what waits is sent.
+    WindowIgnored,
+    /// An outcome is told twice.
+    OutcomeTwice,
+    /// A message that is on its way can still be cancelled.
+    CancelTooLate,
+    /// No PINGREQ is ever sent.
+    KeepAliveNever,
+    /// A PINGREQ without an answer is of no consequence.
+    SilenceIgnored,
+    /// The CONNACK time-out never comes.
+    ConnackAwaitedForever,
+    /// The wait before a reconnect starts anew as soon as TCP is there.
+    BackoffResetEarly,
+    /// What an application publishes between two turns is written in the next, whenever that comes.
+    LostWakeup,
+    /// The loop goes round and round while a connection closes.
+    Spins,
+    /// A handler is called after its connection was freed.
+    HandlerAfterFree,
+}
+
+#[cfg(mgos_mqtt_bug)]
+static CHOSEN: core::sync::atomic::AtomicU8 = core::sync::atomic::AtomicU8::new(u8::MAX);
+
+/// Chooses the bug that the library has from now on; `None` for none.
+#[cfg(mgos_mqtt_bug)]
+pub fn choose(bug: Option<Bug>) {
+    CHOSEN.store(bug.map_or(u8::MAX, |bug| bug as u8), core::sync::atomic::Ordering::SeqCst);
+}
+
+/// Whether the library has this bug.
+#[cfg(mgos_mqtt_bug)]
+pub(crate) fn bug(bug: Bug) -> bool {
+    CHOSEN.load(core::sync::atomic::Ordering::Relaxed) == bug as u8
+}
+
+/// Whether the library has this bug: no.
+#[cfg(not(mgos_mqtt_bug))]
+#[inline(always)]
+pub(crate) const fn bug(_: Bug) -> bool {
+    false
+}

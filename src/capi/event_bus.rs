@@ -1,0 +1,125 @@
+//! The event bus of Mongoose OS, as far as an MQTT client has to do with it: who listens, and telling them.
+
+use core::ffi::{c_int, c_void};
+use core::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use super::mgos_event::{
+    MGOS_CLOUD_MQTT, MGOS_EVENT_CLOUD_CONNECTED, MGOS_EVENT_CLOUD_CONNECTERROR, MGOS_EVENT_CLOUD_CONNECTING,
+    MGOS_EVENT_CLOUD_DISCONNECTED, mgos_cloud_arg,
+};
+use crate::client::{Callback, Conn, Event, Kind};
+use crate::error::Code;
+
+pub(super) type Function = unsafe extern "C" fn(ev: c_int, ev_data: *mut c_void, userdata: *mut c_void);
+
+/// The events of a group differ in these bits.
+const IN_GROUP: c_int = 0xff;
+
+struct Entry {
+    ev: c_int,
+    /// Every event of the group of `ev`.
+    group: bool,
+    function: Function,
+    ud: *mut c_void,
+    /// Removed while a dispatch that had collected it was going on.
+    removed: AtomicBool,
+}
+
+// SAFETY: the pointer is only passed on; the header says on which thread it comes back.
+unsafe impl Send for Entry {}
+// SAFETY: as above.
+unsafe impl Sync for Entry {}
+
+impl Entry {
+    fn is(&self, ev: c_int, group: bool, function: Function, ud: *mut c_void) -> bool {
+        self.ev == ev
+            && self.group == group
+            && self.ud == ud
+            && core::ptr::fn_addr_eq(self.function, function)
+    }
+
+    fn wants(&self, ev: c_int) -> bool {
+        if self.group { self.ev & !IN_GROUP == ev & !IN_GROUP } else { self.ev == ev }
+    }
+}
+
+/// The handlers, oldest first.
+static ENTRIES: RwLock<Vec<Arc<Entry>>> = RwLock::new(Vec::new());
+/// Groups that somebody registered.
+static BASES: RwLock<Vec<c_int>> = RwLock::new(Vec::new());
+
+fn read() -> RwLockReadGuard<'static, Vec<Arc<Entry>>> {
+    ENTRIES.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn write() -> RwLockWriteGuard<'static, Vec<Arc<Entry>>> {
+    ENTRIES.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+pub(super) fn register_base(base: c_int) -> Result<(), Code> {
+    let base = base & !IN_GROUP;
+    let mut bases = BASES.write().unwrap_or_else(PoisonError::into_inner);
+    if bases.contains(&base) {
+        return Err(Code::BadArgument);
+    }
+    bases.try_reserve(1).map_err(|_| Code::NoMemory)?;
+    bases.push(base);
+    Ok(())
+}
+
+pub(super) fn add(ev: c_int, group: bool, function: Function, ud: *mut c_void) -> Result<(), Code> {
+    let mut entries = write();
+    entries.try_reserve(1).map_err(|_| Code::NoMemory)?;
+    entries.push(Arc::new(Entry { ev, group, function, ud, removed: AtomicBool::new(false) }));
+    Ok(())
+}
+
+/// Removes the newest that is exactly this.
+pub(super) fn remove(ev: c_int, group: bool, function: Function, ud: *mut c_void) -> Result<(), Code> {
+    let mut entries = write();
+    let at = entries.iter().rposition(|entry| entry.is(ev, group, function, ud)).ok_or(Code::NotFound)?;
+    entries.remove(at).removed.store(true, Ordering::Relaxed);
+    Ok(())
+}
+
+/// Calls everybody who wants an event, the newest first, and says how many they were. No lock is held meanwhile.
+///
+/// # Safety
+/// `ev_data` is what handlers of this event expect.
+pub(super) unsafe fn trigger(ev: c_int, ev_data: *mut c_void) -> c_int {
+    let called: Vec<Arc<Entry>> = read().iter().rev().filter(|entry| entry.wants(ev)).cloned().collect();
+    let mut n = 0;
+    for entry in called.iter().filter(|entry| !entry.removed.load(Ordering::Relaxed)) {
+        // SAFETY: the application's function with its own argument; the rest is promised by the caller.
+        unsafe { (entry.function)(ev, ev_data, entry.ud) };
+        n += 1;
+    }
+    n
+}
+
+/// Raises the cloud events of a connection. Every connection has one.
+pub(super) struct CloudEvents;
+
+impl CloudEvents {
+    pub(super) const KINDS: u32 = Kind::Connecting.bit() | Kind::ConnectResult.bit() | Kind::Disconnect.bit();
+}
+
+impl Callback for CloudEvents {
+    fn call(&self, conn: &Conn, event: &Event<'_>) {
+        let ev = match event {
+            // Whatever the configuration says, as in Mongoose OS.
+            Event::Connecting => MGOS_EVENT_CLOUD_CONNECTING,
+            _ if !conn.cloud_events() => return,
+            Event::ConnectResult { error: Code::Ok, .. } => MGOS_EVENT_CLOUD_CONNECTED,
+            // The application knows what it did.
+            Event::ConnectResult { error: Code::ClosedByClient | Code::Reconfigured, .. } => return,
+            Event::ConnectResult { .. } => MGOS_EVENT_CLOUD_CONNECTERROR,
+            Event::Disconnect(_) => MGOS_EVENT_CLOUD_DISCONNECTED,
+            _ => return,
+        };
+        let mut arg = mgos_cloud_arg { r#type: MGOS_CLOUD_MQTT };
+        // SAFETY: what the header says for these events; it lives until the call returns.
+        unsafe { trigger(ev, (&raw mut arg).cast()) };
+    }
+}

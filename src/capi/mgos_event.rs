@@ -1,0 +1,122 @@
+//! The event bus of Mongoose OS, with the events that an MQTT client raises: that the connection to the cloud
+//! comes and goes, for a status LED or a supervisor, without a handler on any connection.
+//!
+//!     static void on_cloud(int ev, void *ev_data, void *userdata) {
+//!       led(ev == MGOS_EVENT_CLOUD_CONNECTED);
+//!     }
+//!     mgos_event_add_group_handler(MGOS_EVENT_SYS, on_cloud, NULL);
+//!
+//! Every connection raises them, on the thread that drives its loop, with a `struct mgos_cloud_arg *` as
+//! `ev_data`. Those of a connection whose configuration has `cloud_events` off are left out, but for
+//! MGOS_EVENT_CLOUD_CONNECTING. Handlers may call everything but what polls or waits.
+//!
+//! An application may trigger events of its own, numbered from a base of its own.
+
+use core::ffi::{c_char, c_int, c_void};
+
+use super::boundary::{text, value};
+use super::event_bus::{add, register_base, remove, trigger};
+use crate::error::Code;
+
+/// The group of the system's events.
+pub const MGOS_EVENT_SYS: c_int = 0x4D4F5300;
+/// A connection is up: CONNACK came, and its handlers are told next. `ev_data` is a `struct mgos_cloud_arg *`, as for
+/// the next three.
+pub const MGOS_EVENT_CLOUD_CONNECTED: c_int = 0x4D4F5304;
+/// A connection that was up has ended; its handlers get MG_EV_CLOSE next.
+pub const MGOS_EVENT_CLOUD_DISCONNECTED: c_int = 0x4D4F5305;
+/// An attempt to connect begins.
+pub const MGOS_EVENT_CLOUD_CONNECTING: c_int = 0x4D4F5306;
+/// It failed: in the name service, in TCP or TLS, or by a refusal of the server.
+pub const MGOS_EVENT_CLOUD_CONNECTERROR: c_int = 0x4D4F5307;
+
+/// One of `enum mgos_cloud_type`, which the header has from tests/headers.rs.
+pub(super) const MGOS_CLOUD_MQTT: c_int = 0;
+
+/// What comes with the events of the cloud.
+#[repr(C)]
+pub struct mgos_cloud_arg {
+    /// MGOS_CLOUD_MQTT.
+    pub r#type: c_int,
+}
+
+/// Is told of an event.
+pub type mgos_event_handler_t =
+    Option<unsafe extern "C" fn(ev: c_int, ev_data: *mut c_void, userdata: *mut c_void)>;
+
+/// Claims a group of 256 events for one user, named for whoever reads the program. False if it is taken.
+///
+/// # Safety
+/// `name` is NULL or a C string.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_event_register_base(base_event_number: c_int, name: *const c_char) -> bool {
+    value(false, || {
+        // SAFETY: promised by the caller.
+        unsafe { text(name) }?;
+        register_base(base_event_number).map(|()| true)
+    })
+}
+
+/// Calls the handlers of an event, the newest first, on this thread, and returns how many there were.
+///
+/// # Safety
+/// `ev_data` is what the handlers of this event expect.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_event_trigger(ev: c_int, ev_data: *mut c_void) -> c_int {
+    // SAFETY: promised by the caller.
+    value(0, || Ok(unsafe { trigger(ev, ev_data) }))
+}
+
+/// Adds a handler of one event. It may be added more than once, and is then called as often. False for NULL and
+/// without memory.
+///
+/// # Safety
+/// `cb` can be called with `userdata` until it is removed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_event_add_handler(
+    ev: c_int,
+    cb: mgos_event_handler_t,
+    userdata: *mut c_void,
+) -> bool {
+    value(false, || add(ev, false, cb.ok_or(Code::NullArgument)?, userdata).map(|()| true))
+}
+
+/// Adds a handler of all events of a group, of which `evgrp` is any.
+///
+/// # Safety
+/// As mgos_event_add_handler().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_event_add_group_handler(
+    evgrp: c_int,
+    cb: mgos_event_handler_t,
+    userdata: *mut c_void,
+) -> bool {
+    value(false, || add(evgrp, true, cb.ok_or(Code::NullArgument)?, userdata).map(|()| true))
+}
+
+/// Removes a handler of one event: the newest with exactly these three. It is not called any more when this
+/// returns, unless it runs on another thread right now. False if there is none.
+///
+/// # Safety
+/// None of the arguments is followed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_event_remove_handler(
+    ev: c_int,
+    cb: mgos_event_handler_t,
+    userdata: *mut c_void,
+) -> bool {
+    value(false, || remove(ev, false, cb.ok_or(Code::NullArgument)?, userdata).map(|()| true))
+}
+
+/// Removes a handler that mgos_event_add_group_handler() added.
+///
+/// # Safety
+/// None of the arguments is followed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_event_remove_group_handler(
+    evgrp: c_int,
+    cb: mgos_event_handler_t,
+    userdata: *mut c_void,
+) -> bool {
+    value(false, || remove(evgrp, true, cb.ok_or(Code::NullArgument)?, userdata).map(|()| true))
+}

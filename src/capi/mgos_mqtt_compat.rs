@@ -1,0 +1,236 @@
+//! For programs that come from another system: its error numbers, and its defaults.
+//!
+//! The number spaces of Electric Imp, NodeMCU and Zerynth collide, so the library has its own
+//! (mgos_mqtt_error.h), and a function for each of theirs. docs/errors.md has the whole table.
+
+use core::ffi::{CStr, c_char, c_int};
+
+use super::boundary::status;
+use super::config::c_struct;
+use super::mgos_config::mgos_config_mqtt;
+use super::mgos_mqtt_options::{mgos_mqtt_options, no_options, write_options};
+use crate::error::Code;
+use crate::vocabulary::{
+    Zerynth, as_electric_imp, as_electric_imp_connect, as_nodemcu, as_zerynth, electric_imp,
+};
+
+/// Electric Imp.
+pub const MGOS_MQTT_AS_ELECTRIC_IMP: c_int = 1;
+/// Mongoose OS.
+pub const MGOS_MQTT_AS_MONGOOSE_OS: c_int = 2;
+/// NodeMCU.
+pub const MGOS_MQTT_AS_NODEMCU: c_int = 3;
+/// Zerynth.
+pub const MGOS_MQTT_AS_ZERYNTH: c_int = 4;
+
+/// Electric Imp: the call succeeded.
+pub const MGOS_MQTT_EI_SUCCESS: c_int = 0;
+/// Electric Imp: the socket has failed, and everything that has no other number.
+pub const MGOS_MQTT_EI_FAILURE: c_int = -1;
+/// Electric Imp: the message store failed.
+pub const MGOS_MQTT_EI_PERSISTENCE_ERROR: c_int = -2;
+/// Electric Imp: the client is not connected.
+pub const MGOS_MQTT_EI_DISCONNECTED: c_int = -3;
+/// Electric Imp: too many messages are in flight.
+pub const MGOS_MQTT_EI_MAX_MESSAGES_INFLIGHT: c_int = -4;
+/// Electric Imp: a string is not UTF-8.
+pub const MGOS_MQTT_EI_BAD_UTF8_STRING: c_int = -5;
+/// Electric Imp: a parameter is null.
+pub const MGOS_MQTT_EI_NULL_PARAMETER: c_int = -6;
+/// Electric Imp: the topic cannot be used as it is.
+pub const MGOS_MQTT_EI_TOPICNAME_TRUNCATED: c_int = -7;
+/// Electric Imp: a structure is not one that the library knows.
+pub const MGOS_MQTT_EI_BAD_STRUCTURE: c_int = -8;
+/// Electric Imp: the QoS is not 0, 1 or 2.
+pub const MGOS_MQTT_EI_BAD_QOS: c_int = -9;
+/// Electric Imp: all 65,535 packet ids are in use.
+pub const MGOS_MQTT_EI_NO_MORE_MSGIDS: c_int = -10;
+/// Electric Imp: discarded before it was complete.
+pub const MGOS_MQTT_EI_OPERATION_INCOMPLETE: c_int = -11;
+/// Electric Imp: the queue is full.
+pub const MGOS_MQTT_EI_MAX_BUFFERED_MESSAGES: c_int = -12;
+/// Electric Imp: the server refused the subscription (the code of SUBACK).
+pub const MGOS_MQTT_EI_BAD_SUBSCRIBE: c_int = 0x80;
+
+/// NodeMCU: nothing listens there, or no server with which a connection is possible.
+pub const MGOS_MQTT_NM_CONN_FAIL_SERVER_NOT_FOUND: c_int = -5;
+/// NodeMCU: the first packet was not a CONNACK.
+pub const MGOS_MQTT_NM_CONN_FAIL_NOT_A_CONNACK_MSG: c_int = -4;
+/// NodeMCU: the name cannot be resolved.
+pub const MGOS_MQTT_NM_CONN_FAIL_DNS: c_int = -3;
+/// NodeMCU: no CONNACK in time.
+pub const MGOS_MQTT_NM_CONN_FAIL_TIMEOUT_RECEIVING: c_int = -2;
+/// NodeMCU: no connection in time.
+pub const MGOS_MQTT_NM_CONN_FAIL_TIMEOUT_SENDING: c_int = -1;
+/// NodeMCU: accepted.
+pub const MGOS_MQTT_NM_CONNACK_ACCEPTED: c_int = 0;
+/// NodeMCU: CONNACK 1.
+pub const MGOS_MQTT_NM_CONNACK_REFUSED_PROTOCOL_VER: c_int = 1;
+/// NodeMCU: CONNACK 2.
+pub const MGOS_MQTT_NM_CONNACK_REFUSED_ID_REJECTED: c_int = 2;
+/// NodeMCU: CONNACK 3.
+pub const MGOS_MQTT_NM_CONNACK_REFUSED_SERVER_UNAVAILABLE: c_int = 3;
+/// NodeMCU: CONNACK 4.
+pub const MGOS_MQTT_NM_CONNACK_REFUSED_BAD_USER_OR_PASS: c_int = 4;
+/// NodeMCU: CONNACK 5.
+pub const MGOS_MQTT_NM_CONNACK_REFUSED_NOT_AUTHORIZED: c_int = 5;
+
+/// Zerynth: no exception.
+pub const MGOS_MQTT_ZY_NONE: c_int = 0;
+/// Zerynth: MQTTError.
+pub const MGOS_MQTT_ZY_ERROR: c_int = 1;
+/// Zerynth: MQTTConnectionBadVersion.
+pub const MGOS_MQTT_ZY_CONNECTION_BAD_VERSION: c_int = 2;
+/// Zerynth: MQTTConnectionBadIdentifier.
+pub const MGOS_MQTT_ZY_CONNECTION_BAD_IDENTIFIER: c_int = 3;
+/// Zerynth: MQTTConnectionServerUnavailable.
+pub const MGOS_MQTT_ZY_CONNECTION_SERVER_UNAVAILABLE: c_int = 4;
+/// Zerynth: MQTTConnectionBadCredentials.
+pub const MGOS_MQTT_ZY_CONNECTION_BAD_CREDENTIALS: c_int = 5;
+/// Zerynth: MQTTConnectionNotAuthorized.
+pub const MGOS_MQTT_ZY_CONNECTION_NOT_AUTHORIZED: c_int = 6;
+/// Zerynth: MQTTPublishTimeout.
+pub const MGOS_MQTT_ZY_PUBLISH_TIMEOUT: c_int = 7;
+/// Zerynth: MQTTPublishGenericError.
+pub const MGOS_MQTT_ZY_PUBLISH_GENERIC_ERROR: c_int = 8;
+
+/// What the functions below return for an error for which a system has no number.
+pub const MGOS_MQTT_NO_EQUIVALENT: c_int = -10000;
+
+const _: () = {
+    assert!(MGOS_MQTT_EI_MAX_BUFFERED_MESSAGES == electric_imp::MAX_BUFFERED_MESSAGES);
+    assert!(MGOS_MQTT_EI_BAD_SUBSCRIBE == electric_imp::BAD_SUBSCRIBE);
+    assert!(MGOS_MQTT_ZY_PUBLISH_GENERIC_ERROR == Zerynth::PublishGenericError as c_int);
+};
+
+/// The number (MGOS_MQTT_EI_*, Paho's MQTTASYNC_*) that a method of Electric Imp's mqttclient would return for an error
+/// of this library.
+///
+/// MGOS_MQTT_NO_EQUIVALENT for a number that is no error of this library.
+#[unsafe(no_mangle)]
+pub extern "C" fn mgos_mqtt_error_as_electric_imp(code: c_int) -> c_int {
+    Code::from_number(code).map_or(MGOS_MQTT_NO_EQUIVALENT, as_electric_imp)
+}
+
+/// The `resultCode` that Electric Imp's onconnect would get: 0 to 5 as in CONNACK, -1 for everything before it.
+///
+/// MGOS_MQTT_NO_EQUIVALENT for a number that is no error of this library.
+#[unsafe(no_mangle)]
+pub extern "C" fn mgos_mqtt_connect_error_as_electric_imp(code: c_int) -> c_int {
+    Code::from_number(code).map_or(MGOS_MQTT_NO_EQUIVALENT, as_electric_imp_connect)
+}
+
+/// The `reason` (MGOS_MQTT_NM_*) that NodeMCU's failure callback would get, for the error with which an attempt to
+/// connect ended.
+///
+/// MGOS_MQTT_NO_EQUIVALENT for errors with which none can end.
+#[unsafe(no_mangle)]
+pub extern "C" fn mgos_mqtt_error_as_nodemcu(code: c_int) -> c_int {
+    Code::from_number(code).and_then(as_nodemcu).unwrap_or(MGOS_MQTT_NO_EQUIVALENT)
+}
+
+/// The exception (MGOS_MQTT_ZY_*) that Zerynth would raise for an error of this library.
+///
+/// MGOS_MQTT_NO_EQUIVALENT for a number that is no error of this library.
+#[unsafe(no_mangle)]
+pub extern "C" fn mgos_mqtt_error_as_zerynth(code: c_int) -> c_int {
+    Code::from_number(code).map_or(MGOS_MQTT_NO_EQUIVALENT, |code| as_zerynth(code) as c_int)
+}
+
+/// The name of a Zerynth exception (MGOS_MQTT_ZY_*), e.g. "MQTTPublishTimeout"; empty for any other number. Never NULL.
+#[unsafe(no_mangle)]
+pub extern "C" fn mgos_mqtt_zerynth_name(exception: c_int) -> *const c_char {
+    let found = Zerynth::ALL.into_iter().find(|e| *e as c_int == exception);
+    found.map_or(c"", |e: Zerynth| -> &'static CStr { e.c_name() }).as_ptr()
+}
+
+/// The QoS with which a system subscribes when a program names none: 1 in Mongoose OS and Zerynth, 0 in NodeMCU and
+/// Electric Imp. -1 for an unknown system.
+#[unsafe(no_mangle)]
+pub extern "C" fn mgos_mqtt_subscribe_qos_of(system: c_int) -> c_int {
+    match system {
+        MGOS_MQTT_AS_ELECTRIC_IMP | MGOS_MQTT_AS_NODEMCU => 0,
+        MGOS_MQTT_AS_MONGOOSE_OS | MGOS_MQTT_AS_ZERYNTH => 1,
+        _ => -1,
+    }
+}
+
+/// Fills options and a configuration with what a program of another system expects when it says nothing: the
+/// defaults of this library, and of these those that `system` (MGOS_MQTT_AS_*) has otherwise:
+///
+/// | system       | otherwise                                                                                   |
+/// |--------------|---------------------------------------------------------------------------------------------|
+/// | Electric Imp | MQTT 3.1.1 and no other; does not connect again by itself; enabled                           |
+/// | Mongoose OS  | a queue of 5 messages, of which the oldest makes room for a new one                          |
+/// | NodeMCU      | keep-alive 120 s; does not connect again by itself; enabled                                  |
+/// | Zerynth      | 5 s between attempts, always and exactly; 6 s for each step of connecting and for PINGRESP; enabled |
+///
+/// `options->size` must be set. Both are overwritten, and what their pointers pointed to is not released. Either
+/// may be NULL; with both, `cfg` becomes the only profile of `options`, for as long as it lives:
+///
+///     struct mgos_mqtt_options options = {.size = sizeof(options)};
+///     struct mgos_config_mqtt cfg;
+///     mgos_mqtt_options_set_defaults_of(&options, &cfg, MGOS_MQTT_AS_ZERYNTH);
+///     cfg.server = "broker";
+///     c = mgos_mqtt_conn_create_on(NULL, 1, &options);
+///
+/// Returns 0, MGOS_MQTT_BAD_ARGUMENT for an unknown system, or MGOS_MQTT_BAD_STRUCTURE; then nothing changed.
+///
+/// # Safety
+/// `options` is NULL or has `options->size` bytes; `cfg` is NULL or can be written.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_options_set_defaults_of(
+    options: *mut mgos_mqtt_options,
+    cfg: *mut mgos_config_mqtt,
+    system: c_int,
+) -> c_int {
+    status(|| {
+        let mut config = c_struct::defaults();
+        let mut settings = no_options();
+        config.enable = c_int::from(system != MGOS_MQTT_AS_MONGOOSE_OS);
+        match system {
+            MGOS_MQTT_AS_ELECTRIC_IMP => {
+                settings.protocol_version = 4;
+                settings.retry = NEVER;
+            }
+            MGOS_MQTT_AS_MONGOOSE_OS => {
+                config.max_queue_length = 5;
+                settings.overflow = 1;
+            }
+            MGOS_MQTT_AS_NODEMCU => {
+                config.keep_alive = 120;
+                settings.retry = NEVER;
+            }
+            MGOS_MQTT_AS_ZERYNTH => {
+                config.reconnect_timeout_min = 5.0;
+                config.reconnect_timeout_max = 5.0;
+                settings.fixed_delay = 1;
+                settings.jitter_percent = -1;
+                settings.dns_timeout_ms = ZERYNTH_TIMEOUT_MS;
+                settings.tcp_timeout_ms = ZERYNTH_TIMEOUT_MS;
+                settings.tls_timeout_ms = ZERYNTH_TIMEOUT_MS;
+                settings.connack_timeout_ms = ZERYNTH_TIMEOUT_MS;
+                settings.pingresp_timeout_ms = ZERYNTH_TIMEOUT_MS;
+            }
+            _ => return Err(Code::BadArgument),
+        }
+        if !options.is_null() {
+            if !cfg.is_null() {
+                settings.profiles = cfg;
+                settings.num_profiles = 1;
+            }
+            // SAFETY: not NULL, and promised by the caller.
+            unsafe { write_options(options, settings) }?;
+        }
+        if !cfg.is_null() {
+            // SAFETY: not NULL, and promised by the caller.
+            unsafe { cfg.write(config) };
+        }
+        Ok(())
+    })
+}
+
+/// The `retry` of who reconnects by hand.
+const NEVER: c_int = 2;
+/// Zerynth's `network_timeout`.
+const ZERYNTH_TIMEOUT_MS: c_int = 6000;

@@ -1,0 +1,251 @@
+//! Connecting with an answer: to whom, what comes of it, told once or waited for; and the three places for one function
+//! each that Electric Imp and NodeMCU have.
+//!
+//! Every attempt has exactly one result, automatic ones too: MGOS_MQTT_EV_CONNECT_RESULT, with mgos_mqtt_event_error()
+//! and, if the server answered, its code in mgos_mqtt_event_code(). It goes to the handlers of mgos_mqtt_conn_on(), then
+//! to mgos_mqtt_conn_on_connect(), then to those who asked for one result by mgos_mqtt_conn_connect_once() or
+//! mgos_mqtt_conn_connect_wait(). Whether a connection tries again by itself is `retry` of the options.
+
+use core::ffi::{c_char, c_int, c_void};
+use std::sync::Arc;
+
+use super::boundary::{bytes, optional, status, text, timeout};
+use super::callbacks::{ConnectPair, Owner, UserData, new_event_handler};
+use super::handle::Handle;
+use super::mgos_mqtt_conn::mgos_mqtt_conn;
+use super::mgos_mqtt_event::mgos_mqtt_event_fn_t;
+use super::mgos_mqtt_loop::mgos_mqtt_ud_free_fn_t;
+use super::profiles::check;
+use crate::client::{ProfileSource, Slot};
+use crate::config::{Profile, Secret, Will};
+use crate::error::Code;
+use crate::wire::{QoS, topic};
+
+/// Says where to connect to, and as whom: the connection's main server is replaced, the rest of its configuration and its
+/// backup servers are kept. To be followed by one of the calls that connect; a connection that is up or on its way is
+/// closed in order and opened again with the new server, as by mgos_mqtt_conn_set_config().
+///
+/// `server` is an address with or without a scheme: "host", "host:1883", "tcp://host:1883", "mqtts://host". NULL for it
+/// or another argument leaves that as it is; an empty client id, user or password is none. All of it is copied. If
+/// the system configuration was read live, it is not any more.
+///
+/// Returns 0; MGOS_MQTT_BAD_ADDRESS, MGOS_MQTT_BAD_CONFIG and others, and nothing changed.
+///
+/// # Safety
+/// `c` is NULL or a living connection, as for all functions below; the others are NULL or C strings.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_conn_set_server(
+    c: *mut mgos_mqtt_conn,
+    server: *const c_char,
+    client_id: *const c_char,
+    user: *const c_char,
+    password: *const c_char,
+) -> c_int {
+    status(|| {
+        let handle = Handle::of(c)?;
+        let conn = handle.conn()?;
+        // SAFETY: promised by the caller.
+        let [server, client_id, user, password] =
+            [server, client_id, user, password].map(|argument| unsafe { optional(argument) });
+        let mut profile = conn.main_profile()?.map_or_else(Profile::default, |main| Profile::clone(&main));
+        profile.enable = true;
+        let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        if let Some(server) = server? {
+            profile.server = some(server);
+        }
+        if let Some(client_id) = client_id? {
+            profile.client_id = some(client_id);
+        }
+        if let Some(user) = user? {
+            profile.user = some(user);
+        }
+        if let Some(password) = password? {
+            profile.pass = some(password).map(|password| Secret(password.into_bytes()));
+        }
+        check(&profile)?;
+        conn.set_profile(ProfileSource::Fixed(Arc::new(profile)))
+    })
+}
+
+/// The will: what the server publishes when the connection ends without DISCONNECT (MQTT 3.1.1, section 3.1.2.5),
+/// instead of the one of the configuration. It goes to the server with CONNECT, so it holds from the next connection on;
+/// one that is up keeps the will that it has. `topic` NULL: no will.
+///
+/// `payload` may hold any bytes, at most 65,535; `qos` is usually 0 and `retain` false. Both are copied. Returns 0;
+/// MGOS_MQTT_BAD_TOPIC, MGOS_MQTT_BAD_QOS, MGOS_MQTT_TOO_LARGE, and nothing changed.
+///
+/// # Safety
+/// `topic` is NULL or a C string, `payload` has `len` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_conn_set_will(
+    c: *mut mgos_mqtt_conn,
+    topic: *const c_char,
+    payload: *const c_void,
+    len: usize,
+    qos: c_int,
+    retain: bool,
+) -> c_int {
+    status(|| {
+        let handle = Handle::of(c)?;
+        let will = match topic.is_null() {
+            true => None,
+            // SAFETY: promised by the caller.
+            false => Some(unsafe { will(topic, payload, len, qos, retain) }?),
+        };
+        handle.conn()?.set_will(will)
+    })
+}
+
+/// # Safety
+/// As mgos_mqtt_conn_set_will().
+unsafe fn will(
+    topic: *const c_char,
+    payload: *const c_void,
+    len: usize,
+    qos: c_int,
+    retain: bool,
+) -> Result<Will, Code> {
+    // SAFETY: promised by the caller.
+    let topic = unsafe { text(topic) }?;
+    topic::valid_name_str(topic).map_err(|_| Code::BadTopic)?;
+    let qos = u8::try_from(qos).ok().filter(|qos| QoS::try_from(*qos).is_ok()).ok_or(Code::BadQos)?;
+    if len > usize::from(u16::MAX) {
+        return Err(Code::TooLarge);
+    }
+    // SAFETY: promised by the caller.
+    let payload = unsafe { bytes(payload.cast(), len) }?;
+    Ok(Will { topic: topic.into(), payload: payload.into(), qos, retain })
+}
+
+/// As mgos_mqtt_conn_connect(), and tells once how the attempt ends that begins now or is under way: exactly one of the
+/// two functions is called, exactly once, with an event MGOS_MQTT_EV_CONNECT_RESULT; either may be NULL. `ok` when the
+/// server accepted the connection, at once if it is up; `fail` when the attempt failed, mgos_mqtt_event_error()
+/// says why: also MGOS_MQTT_CLOSED_BY_CLIENT if the application ended it, and MGOS_MQTT_INCOMPLETE if it freed the
+/// connection.
+///
+/// Later attempts are not told to them: whether there are any is `retry` of the options.
+///
+/// Returns 0, or why there is nothing to try, as mgos_mqtt_conn_connect() does; then neither is called.
+///
+/// # Safety
+/// The functions can be called with `ud` once.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_conn_connect_once(
+    c: *mut mgos_mqtt_conn,
+    ok: mgos_mqtt_event_fn_t,
+    fail: mgos_mqtt_event_fn_t,
+    ud: *mut c_void,
+) -> c_int {
+    status(|| {
+        let handle = Handle::of(c)?;
+        handle.by_hand(false);
+        let pair = ConnectPair { owner: Owner::of(&handle), ok, fail, data: UserData::new(ud, None) };
+        handle.conn()?.connect_once(Box::new(pair))
+    })
+}
+
+/// As mgos_mqtt_conn_connect(), and waits, at most `timeout_ms` milliseconds (negative: without limit), for the result of
+/// the attempt that begins now or is under way. How it waits: see mgos_mqtt_conn_subscribe_wait() in
+/// mgos_mqtt_subscribe.h.
+///
+/// Returns 0 when the connection is up, at once if it is already; else the error of that one attempt (more is in
+/// mgos_mqtt_conn_last_error()), whether or not further ones follow; or why there is nothing to try.
+/// MGOS_MQTT_TIMED_OUT: the attempt goes on; mgos_mqtt_conn_disconnect() ends it. MGOS_MQTT_CLOSED_BY_CLIENT and
+/// MGOS_MQTT_INCOMPLETE: another thread ended it or freed the connection. MGOS_MQTT_BUSY inside a callback; then nothing
+/// was begun.
+///
+/// # Safety
+/// See mgos_mqtt_conn_set_server().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_conn_connect_wait(c: *mut mgos_mqtt_conn, timeout_ms: c_int) -> c_int {
+    status(|| {
+        let handle = Handle::of(c)?;
+        let conn = handle.conn()?;
+        conn.may_wait()?;
+        handle.by_hand(false);
+        conn.connect_wait(timeout(timeout_ms))
+    })
+}
+
+/// As mgos_mqtt_conn_disconnect(), and waits, at most `timeout_ms` milliseconds (negative: without limit), until the
+/// connection is closed and its handlers were told. That takes as long as the server does to close its side,
+/// at most a second. Returns 0, also if there was none; MGOS_MQTT_TIMED_OUT (it is closed all the same);
+/// MGOS_MQTT_BUSY inside a callback, and nothing was done.
+///
+/// # Safety
+/// See mgos_mqtt_conn_set_server().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_conn_disconnect_wait(c: *mut mgos_mqtt_conn, timeout_ms: c_int) -> c_int {
+    status(|| {
+        let handle = Handle::of(c)?;
+        let conn = handle.conn()?;
+        conn.may_wait()?;
+        handle.by_hand(true);
+        conn.disconnect_wait(timeout(timeout_ms))
+    })
+}
+
+/// The one function that is told how each attempt ends, automatic ones too: MGOS_MQTT_EV_CONNECT_RESULT, also when it
+/// failed.
+///
+/// This and the next two are places for one function each, beside the handlers and called after them. The last one set
+/// is the one that is called; NULL clears the place. They may be set at any time, also from inside the function itself:
+/// the one that was there is not called any more, and `ud_free`, if not NULL, takes its `ud` back after its last call.
+/// Returns 0; on an error `ud` stays yours.
+///
+/// # Safety
+/// The functions can be called with `ud` until another is set or the connection has ended.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_conn_on_connect(
+    c: *mut mgos_mqtt_conn,
+    r#fn: mgos_mqtt_event_fn_t,
+    ud: *mut c_void,
+    ud_free: mgos_mqtt_ud_free_fn_t,
+) -> c_int {
+    set_slot(c, Slot::Connect, r#fn, UserData::new(ud, ud_free))
+}
+
+/// The one function that is told when a connection that was up is closed, whoever closed it: MGOS_MQTT_EV_CLOSE, with the
+/// reason in mgos_mqtt_event_error(). See mgos_mqtt_conn_on_connect().
+///
+/// # Safety
+/// See mgos_mqtt_conn_on_connect().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_conn_on_offline(
+    c: *mut mgos_mqtt_conn,
+    r#fn: mgos_mqtt_event_fn_t,
+    ud: *mut c_void,
+    ud_free: mgos_mqtt_ud_free_fn_t,
+) -> c_int {
+    set_slot(c, Slot::Offline, r#fn, UserData::new(ud, ud_free))
+}
+
+/// The one function that is given every message: MGOS_MQTT_EV_MESSAGE, whether or not a subscription or a handler got
+/// it before. See mgos_mqtt_conn_on_connect().
+///
+/// # Safety
+/// See mgos_mqtt_conn_on_connect().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_conn_on_message(
+    c: *mut mgos_mqtt_conn,
+    r#fn: mgos_mqtt_event_fn_t,
+    ud: *mut c_void,
+    ud_free: mgos_mqtt_ud_free_fn_t,
+) -> c_int {
+    set_slot(c, Slot::Message, r#fn, UserData::new(ud, ud_free))
+}
+
+fn set_slot(c: *mut mgos_mqtt_conn, slot: Slot, function: mgos_mqtt_event_fn_t, data: UserData) -> c_int {
+    status(|| {
+        let handle = Handle::of(c).inspect_err(|_| data.disarm())?;
+        let callback = match function {
+            Some(_) => Some(new_event_handler(&handle, function, data)?.1),
+            // Nothing is kept that `ud` could belong to.
+            None => {
+                data.disarm();
+                None
+            }
+        };
+        handle.conn()?.set_slot(slot, callback)
+    })
+}

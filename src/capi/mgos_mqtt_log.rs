@@ -1,0 +1,126 @@
+//! Log lines, published to a topic: those of the application, and those of the library.
+//!
+//!     mgos_mqtt_conn_set_log_topics(c, "dev/7/out", "dev/7/err", 0);
+//!     mgos_mqtt_conn_log_library(c, MGOS_MQTT_LOG_WARN);       // optional
+//!     mgos_mqtt_conn_log(c, 1, MGOS_MQTT_LOG_INFO, "door open", 9);
+//!     // published to dev/7/out: "dev7 0 1763780000.123 1|door open"
+//!
+//! A line is published with QoS 0, in the format of Mongoose OS:
+//!
+//!     <device id, or -> <number of the line> <seconds since 1970> <n>|<data>
+//!
+//! `n` is the file descriptor, 1 or 2, or with `debug_use_log_level` of the configuration the level of the line
+//! (MGOS_MQTT_LOG_*). Lines count from 0. One that is not published is counted as well, so a reader sees gaps.
+//!
+//! A log must not make things worse: while much is unsent, lines are left out; and nothing that happens
+//! because of a line is logged. (What cannot be prevented here: a handler that is subscribed to the topic of
+//! the log and logs what it gets.)
+
+use core::ffi::{c_char, c_int};
+use std::sync::Arc;
+
+use super::boundary::{bytes, optional, status};
+use super::config::system;
+use super::handle::{Handle, is_global};
+use super::mgos_mqtt_conn::mgos_mqtt_conn;
+use crate::client::{Conn, DEFAULT_THRESHOLD, Level, LogLine, LogTopics};
+use crate::error::Code;
+
+/// With this many unsent bytes, lines are left out, unless mgos_mqtt_conn_set_log_topics() says otherwise.
+pub const MGOS_MQTT_LOG_PUSHBACK_THRESHOLD: usize = 2048;
+const _: () = assert!(MGOS_MQTT_LOG_PUSHBACK_THRESHOLD == DEFAULT_THRESHOLD);
+
+/// Sets the topics of a connection's log lines: of those with file descriptor 1, and of those with 2. NULL or
+/// empty is none; without both, publishing of lines ends. Lines are left out while mgos_mqtt_conn_num_unsent_bytes() is
+/// at least `threshold`; 0 is MGOS_MQTT_LOG_PUSHBACK_THRESHOLD.
+///
+/// The global connection has the topics of the system configuration (`debug.stdout_topic`, `debug.stderr_topic`), as
+/// they are at its first line, if this function was not called for it before.
+///
+/// Returns 0, or MGOS_MQTT_BAD_TOPIC, MGOS_MQTT_BAD_UTF8, MGOS_MQTT_NULL_ARGUMENT.
+///
+/// # Safety
+/// `c` is NULL or a living connection; the topics are NULL or C strings, and copied.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_conn_set_log_topics(
+    c: *mut mgos_mqtt_conn,
+    stdout_topic: *const c_char,
+    stderr_topic: *const c_char,
+    threshold: usize,
+) -> c_int {
+    status(|| {
+        let handle = Handle::of(c)?;
+        // SAFETY: promised by the caller.
+        let stdout = unsafe { optional(stdout_topic) }?.filter(|topic| !topic.is_empty());
+        // SAFETY: promised by the caller.
+        let stderr = unsafe { optional(stderr_topic) }?.filter(|topic| !topic.is_empty());
+        let threshold = if threshold == 0 { DEFAULT_THRESHOLD } else { threshold };
+        let topics =
+            LogTopics { stdout: stdout.map(str::to_owned), stderr: stderr.map(str::to_owned), threshold };
+        handle.conn()?.set_log_topics((stdout.is_some() || stderr.is_some()).then_some(topics))
+    })
+}
+
+/// Publishes a log line of `len` bytes to the topic of file descriptor `fd`, 1 or 2. `level` is one of
+/// MGOS_MQTT_LOG_*; a negative one is taken for 0.
+///
+/// Returns 0 if it was published, otherwise why not: MGOS_MQTT_NOT_FOUND if there is no topic for it,
+/// MGOS_MQTT_NOT_CONNECTED, MGOS_MQTT_QUEUE_FULL if too much is unsent, MGOS_MQTT_BAD_ARGUMENT for another `fd`, or for
+/// an empty line. From any thread and any callback, also from a log function.
+///
+/// # Safety
+/// `c` is NULL or a living connection; `data` has `len` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_conn_log(
+    c: *mut mgos_mqtt_conn,
+    fd: c_int,
+    level: c_int,
+    data: *const c_char,
+    len: usize,
+) -> c_int {
+    status(|| {
+        let handle = Handle::of(c)?;
+        // SAFETY: promised by the caller.
+        let data = unsafe { bytes(data.cast(), len) }?;
+        if data.is_empty() {
+            return Err(Code::BadArgument);
+        }
+        let conn = handle.conn()?;
+        take_system_topics(c, conn)?;
+        conn.log_line(&LogLine { fd, level, data })
+    })
+}
+
+/// Publishes the library's own log, too, with file descriptor 2: all that is at least as important as `level`
+/// (MGOS_MQTT_LOG_*), of every connection on the same loop, beside the function of mgos_mqtt_loop_set_log(). -1 ends
+/// it. One connection of a loop can do so, the last for which this was called.
+///
+/// Returns 0, or MGOS_MQTT_BAD_ARGUMENT for another level.
+///
+/// # Safety
+/// `c` is NULL or a living connection.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_conn_log_library(c: *mut mgos_mqtt_conn, level: c_int) -> c_int {
+    status(|| {
+        let handle = Handle::of(c)?;
+        let level = match level {
+            -1 => None,
+            level => Some(Level::from_number(level).ok_or(Code::BadArgument)?),
+        };
+        let conn = handle.conn()?;
+        take_system_topics(c, conn)?;
+        conn.log_library(level)
+    })
+}
+
+/// Gives the global connection the topics of the system configuration, if it has no others.
+fn take_system_topics(c: *mut mgos_mqtt_conn, conn: &Arc<Conn>) -> Result<(), Code> {
+    if !is_global(c) || conn.has_log_topics() {
+        return Ok(());
+    }
+    let (stdout, stderr) = system::log_topics().map_err(super::boundary::config_code)?;
+    if stdout.is_none() && stderr.is_none() {
+        return Ok(());
+    }
+    conn.set_log_topics(Some(LogTopics { stdout, stderr, threshold: DEFAULT_THRESHOLD }))
+}

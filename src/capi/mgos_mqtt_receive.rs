@@ -1,0 +1,329 @@
+//! Receiving: acknowledging a message later, refusing it, and fetching messages instead of being called.
+//!
+//! ACKNOWLEDGEMENTS. Without any of these calls a message is acknowledged when the last of its handlers has
+//! returned: what a program does in a handler survives everything, and what it has not begun comes again. QoS 1 is
+//! acknowledged with PUBACK, QoS 2 with PUBREC; QoS 0 not at all.
+//!
+//! ORDER. Acknowledgements leave in the order in which the messages came (MQTT 3.1.1, section 4.6), QoS 1 and QoS 2
+//! each for itself. So a message that is acknowledged before an older one waits until that one is; and a server that
+//! limits how many it sends ahead (mosquitto: 20) sends no more until then. A message that is never
+//! acknowledged stops its QoS until the next connection.
+//!
+//! RECONNECTS. An acknowledgement never leaves on another connection than the one on which its message came. What was
+//! not acknowledged when a connection is lost comes again, if the server keeps the session
+//! (`clean_session` off): QoS 1 is delivered again, with mgos_mqtt_event_dup(). QoS 2 is not: it is still yours, and
+//! acknowledging it is right at any time while the session lives. With a session that is not kept nothing comes
+//! again; messages that wait in the queue stay there.
+
+use core::ffi::{c_char, c_int, c_void};
+use core::ptr;
+use std::sync::{Arc, Weak};
+
+use super::boundary::{status, text, timeout, value};
+use super::fork::forks;
+use super::handle::Handle;
+use super::mgos_mqtt_conn::mgos_mqtt_conn;
+use crate::client::{Conn, Kept};
+use crate::error::Code;
+use crate::session::Hold;
+use crate::wire::{QoS, topic};
+
+/// A message that was fetched. Opaque.
+pub struct mgos_mqtt_msg(());
+
+/// What stands behind it.
+struct Fetched {
+    kept: Kept,
+    /// The connection may end before the message is released.
+    conn: Weak<Conn>,
+    forks: u32,
+}
+
+/// Inside a handler of a message, of any kind of handler: the message is not acknowledged when the handlers have
+/// returned, but by mgos_mqtt_msg_ack() with the number that this returns. Topic and payload are valid until the
+/// handler returns, as always: copy them.
+///
+/// If several handlers defer the same message they get the same number, and each has to acknowledge it.
+///
+/// Returns 0 if there is nothing to acknowledge: QoS 0. On an error, too (see mgos_mqtt_last_error()), and then the
+/// message is acknowledged after its handlers as if nothing had been said: MGOS_MQTT_NOT_FOUND if no message of
+/// this connection is being handled by the calling thread, MGOS_MQTT_NO_MEMORY.
+///
+/// # Safety
+/// `c` is NULL or a living connection, as for all functions below.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_msg_defer(c: *mut mgos_mqtt_conn) -> u64 {
+    value(0, || Ok(Handle::of(c)?.conn()?.defer()?.map_or(0, Hold::word)))
+}
+
+/// Acknowledges a message that was deferred: once, from any thread, inside and outside of handlers. `number` 0 is
+/// fine and does nothing.
+///
+/// Returns 0; MGOS_MQTT_STALE if the connection on which it came has ended (for QoS 2: its session), so that the
+/// server delivers it again; MGOS_MQTT_NOT_FOUND if it is acknowledged already or never was deferred. Both
+/// change nothing.
+///
+/// # Safety
+/// See mgos_mqtt_msg_defer().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_msg_ack(c: *mut mgos_mqtt_conn, number: u64) -> c_int {
+    status(|| {
+        let handle = Handle::of(c)?;
+        if number == 0 {
+            return Ok(());
+        }
+        handle.conn()?.acknowledge(Hold::from_word(number).ok_or(Code::NotFound)?)
+    })
+}
+
+/// Inside a handler of a message: refuses it, because it cannot be processed, now or ever. The connection
+/// stays.
+///
+/// MQTT 3.1.1 cannot tell the server. So the library keeps a copy and delivers it again after `refuse_delay_ms`, with
+/// mgos_mqtt_event_dup() and mgos_mqtt_event_attempt(), to all its handlers, up to `refuse_retries` times (see
+/// mgos_mqtt_options.h). If it is refused then, too, it is set aside: handlers of the connection get it as
+/// MGOS_MQTT_EV_SET_ASIDE, and it is acknowledged, so that it does not come again for ever. A message that is
+/// accepted in between is acknowledged like any other. Later messages are not held up; their acknowledgements
+/// are, see above.
+///
+/// At most `receive_queue_length` messages and `receive_queue_bytes` are kept so; what is refused beyond that is set
+/// aside at once. After a reconnect a QoS 1 message begins anew.
+///
+/// `reason`, 0 to 255, is handed to those who get it when it is set aside; 0x80 and above as in MQTT 5.0. Any one of
+/// several handlers can refuse. Returns 0; MGOS_MQTT_NOT_FOUND if no message of this connection is being handled
+/// by the calling thread.
+///
+/// # Safety
+/// See mgos_mqtt_msg_defer().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_msg_refuse(c: *mut mgos_mqtt_conn, reason: c_int) -> c_int {
+    status(|| {
+        let handle = Handle::of(c)?;
+        handle.conn()?.refuse(u8::try_from(reason).map_err(|_| Code::BadArgument)?)
+    })
+}
+
+/// Subscribes for the queue: messages that match wait for mgos_mqtt_conn_receive(), beside the handlers of other
+/// subscriptions. A message that several such filters match is there once.
+///
+/// The queue holds `receive_queue_length` messages and `receive_queue_bytes` (see mgos_mqtt_options.h). QoS 1
+/// and 2 are acknowledged when they are released, so a server that limits how many it sends ahead does not
+/// overfill it. If it is full all the same, QoS 0 is dropped and counted; a QoS 1 or 2 message is left
+/// with the server: when the queue is half empty and everything that was fetched is released, the connection is
+/// closed and opened again (MGOS_MQTT_RECEIVE_FULL), and the server sends it again if it keeps the session.
+///
+/// Returns 0 or a negative error.
+///
+/// # Safety
+/// `c` is NULL or a living connection, `filter` NULL or a C string.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_conn_subscribe_queue(
+    c: *mut mgos_mqtt_conn,
+    filter: *const c_char,
+    qos: c_int,
+) -> c_int {
+    status(|| {
+        let handle = Handle::of(c)?;
+        // SAFETY: promised by the caller.
+        let filter = unsafe { text(filter) }?;
+        topic::valid_filter(filter).map_err(|_| Code::BadFilter)?;
+        let qos = u8::try_from(qos).ok().and_then(|q| QoS::try_from(q).ok()).ok_or(Code::BadQos)?;
+        handle.conn()?.subscribe_queue(filter, qos)
+    })
+}
+
+/// Takes such a subscription back. What waits in the queue stays there. Returns 0, or MGOS_MQTT_NOT_FOUND.
+///
+/// # Safety
+/// `c` is NULL or a living connection, `filter` NULL or a C string.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_conn_unsubscribe_queue(
+    c: *mut mgos_mqtt_conn,
+    filter: *const c_char,
+) -> c_int {
+    status(|| {
+        let handle = Handle::of(c)?;
+        // SAFETY: promised by the caller.
+        let filter = unsafe { text(filter) }?;
+        if handle.conn()?.unsubscribe_queue(filter)? { Ok(()) } else { Err(Code::NotFound) }
+    })
+}
+
+/// Fetches the oldest message of the queue into `*msg`. Waits for one at most `timeout_ms` milliseconds: 0 not at
+/// all, negative without limit. Meanwhile the calling thread drives the loop if nobody else does, also
+/// with 0: a program that only calls this in a loop works. Any number of threads may; each message goes
+/// to one of them.
+///
+/// Returns 0, and `*msg` has to be given to mgos_mqtt_msg_release() when it is done with. Otherwise `*msg` is NULL:
+/// MGOS_MQTT_TIMED_OUT if there is none in time; MGOS_MQTT_BUSY inside a handler with a `timeout_ms` other than 0;
+/// MGOS_MQTT_INCOMPLETE if the connection is freed meanwhile; MGOS_MQTT_NO_MEMORY (the message stays in the
+/// queue).
+///
+/// # Safety
+/// `c` is NULL or a living connection, `msg` is NULL or valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_conn_receive(
+    c: *mut mgos_mqtt_conn,
+    timeout_ms: c_int,
+    msg: *mut *mut mgos_mqtt_msg,
+) -> c_int {
+    status(|| {
+        if msg.is_null() {
+            return Err(Code::NullArgument);
+        }
+        // SAFETY: not NULL, and valid as the caller promises.
+        unsafe { *msg = ptr::null_mut() };
+        let conn = Handle::of(c)?.conn()?.clone();
+        // Its place first, so that nothing can fail once it was taken out of the queue.
+        let mut place = Vec::new();
+        place.try_reserve_exact(1).map_err(|_| Code::NoMemory)?;
+        let kept = conn.receive(timeout(timeout_ms))?;
+        place.push(Fetched { kept, conn: Arc::downgrade(&conn), forks: forks() });
+        let fetched: *mut [Fetched] = Box::into_raw(place.into_boxed_slice());
+        // SAFETY: as above.
+        unsafe { *msg = fetched.cast() };
+        Ok(())
+    })
+}
+
+/// Gives a message back and acknowledges it; the handle may not be used afterwards. From any thread, also after the
+/// connection was freed: then it only gives the memory back. Ignores NULL.
+///
+/// Returns 0, also for QoS 0; MGOS_MQTT_STALE if the connection on which it came has ended meanwhile, so that it may
+/// come again, see above; MGOS_MQTT_INCOMPLETE if the connection was freed.
+///
+/// # Safety
+/// `msg` is NULL or came from mgos_mqtt_conn_receive() and was not released.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_msg_release(msg: *mut mgos_mqtt_msg) -> c_int {
+    status(|| {
+        if msg.is_null() {
+            return Ok(());
+        }
+        let place = ptr::slice_from_raw_parts_mut(msg.cast::<Fetched>(), 1);
+        // SAFETY: it was made from a box of one, and was not released, as the caller promises.
+        let place = unsafe { Box::from_raw(place) };
+        for Fetched { kept, conn, forks: at } in place {
+            if at != forks() {
+                return Err(Code::Forked);
+            }
+            conn.upgrade().ok_or(Code::Incomplete)?.release(kept)?;
+        }
+        Ok(())
+    })
+}
+
+/// # Safety
+/// `msg` is NULL or was fetched and not released.
+unsafe fn read<T>(msg: *const mgos_mqtt_msg, none: T, get: impl FnOnce(&Kept) -> T) -> T {
+    // SAFETY: NULL, or a message that mgos_mqtt_conn_receive() made.
+    let fetched = unsafe { msg.cast::<Fetched>().as_ref() };
+    value(none, || fetched.map(|fetched| get(&fetched.kept)).ok_or(Code::NullArgument))
+}
+
+/// # Safety
+/// As [`read`]; `len` is NULL or valid.
+unsafe fn read_bytes(
+    msg: *const mgos_mqtt_msg,
+    len: *mut usize,
+    get: impl FnOnce(&Kept) -> &[u8],
+) -> *const u8 {
+    // SAFETY: promised by the caller.
+    let (start, n) = unsafe {
+        read(msg, (ptr::null(), 0), |kept| {
+            let bytes = get(kept);
+            (bytes.as_ptr(), bytes.len())
+        })
+    };
+    // SAFETY: NULL or valid, as the caller promises.
+    if let Some(len) = unsafe { len.as_mut() } {
+        *len = n;
+    }
+    start
+}
+
+/// The topic name of a fetched message; UTF-8 and not NUL-terminated: its length goes to `*len`, if `len` is not
+/// NULL. Valid until the message is released, as everything of it.
+///
+/// # Safety
+/// `msg` is NULL or a message that was not released, as for all functions below; `len` is NULL or valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_msg_topic(msg: *const mgos_mqtt_msg, len: *mut usize) -> *const c_char {
+    // SAFETY: promised by the caller.
+    unsafe { read_bytes(msg, len, Kept::topic) }.cast()
+}
+
+/// The payload: never NULL, also when it is empty; one NUL byte follows it, which is not counted. Its length goes to
+/// `*len`, if `len` is not NULL.
+///
+/// # Safety
+/// See mgos_mqtt_msg_topic().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_msg_payload(msg: *const mgos_mqtt_msg, len: *mut usize) -> *const c_void {
+    // SAFETY: promised by the caller.
+    unsafe { read_bytes(msg, len, Kept::payload) }.cast()
+}
+
+/// The size of the payload as the server sent it: more than its length if the message was over the receive limit and
+/// `oversize_keep` is set.
+///
+/// # Safety
+/// See mgos_mqtt_msg_topic().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_msg_size(msg: *const mgos_mqtt_msg) -> usize {
+    // SAFETY: promised by the caller.
+    unsafe { read(msg, 0, |kept| kept.size) }
+}
+
+/// The quality of service: 0, 1 or 2; -1 for NULL.
+///
+/// # Safety
+/// See mgos_mqtt_msg_topic().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_msg_qos(msg: *const mgos_mqtt_msg) -> c_int {
+    // SAFETY: promised by the caller.
+    unsafe { read(msg, -1, |kept| kept.qos as c_int) }
+}
+
+/// Whether the server had the message retained (MQTT 3.1.1, section 3.3.1.3).
+///
+/// # Safety
+/// See mgos_mqtt_msg_topic().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_msg_retain(msg: *const mgos_mqtt_msg) -> bool {
+    // SAFETY: promised by the caller.
+    unsafe { read(msg, false, |kept| kept.retain) }
+}
+
+/// Whether the message may have been delivered before (MQTT 3.1.1, section 3.3.1.1).
+///
+/// # Safety
+/// See mgos_mqtt_msg_topic().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_msg_dup(msg: *const mgos_mqtt_msg) -> bool {
+    // SAFETY: promised by the caller.
+    unsafe { read(msg, false, |kept| kept.dup) }
+}
+
+/// How many messages wait in the queue; their bytes of topics and payloads go to `*bytes`, if `bytes` is not NULL.
+///
+/// # Safety
+/// `c` is NULL or a living connection, `bytes` is NULL or valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_conn_receive_pending(c: *mut mgos_mqtt_conn, bytes: *mut usize) -> usize {
+    let (messages, n) = value((0, 0), || Ok(Handle::of(c)?.conn()?.receive_pending()));
+    // SAFETY: NULL or valid, as the caller promises.
+    if let Some(bytes) = unsafe { bytes.as_mut() } {
+        *bytes = n;
+    }
+    messages
+}
+
+/// How many QoS 0 messages were dropped because the queue was full, since the connection was made.
+///
+/// # Safety
+/// `c` is NULL or a living connection.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_conn_receive_dropped(c: *mut mgos_mqtt_conn) -> u64 {
+    value(0, || Ok(Handle::of(c)?.conn()?.receive_dropped()))
+}

@@ -1,0 +1,312 @@
+//! Subscribing and unsubscribing with an answer: calls that take any number of filters, go to the server in as few
+//! packets as possible, and tell once how they ended, with the server's code for each filter. Any number of calls
+//! may be open at a time. Each has a form that waits.
+//!
+//! They may be made at any time: before the first connection, and while there is none; then the filters are asked for
+//! when there is one. A subscription is kept until it is taken back, and made again after every CONNACK.
+//!
+//! WHEN A CALL ENDS. When the server has answered for the last of its filters. A lost connection does not end it: the
+//! filters are asked for again on the next one, and the call ends with that answer. A refusal is an answer:
+//! mgos_mqtt_event_error() is MGOS_MQTT_OK and the filter's code is 0x80. It also ends
+//!
+//! - with MGOS_MQTT_CANCELLED, if a later call takes one of its filters back (or subscribes to it again, for a call that
+//!   unsubscribes) before the server was asked, or while the answer is lost with the connection;
+//! - with MGOS_MQTT_INCOMPLETE, if the connection is freed.
+//!
+//! Filters without an answer then have the code -1.
+
+use core::ffi::{c_char, c_int, c_void};
+
+use super::boundary::{status, text, timeout, value};
+use super::callbacks::{NoMessages, UserData, completion, identity, new_event_handler};
+use super::handle::Handle;
+use super::mgos_mqtt_conn::mgos_mqtt_conn;
+use super::mgos_mqtt_event::{SUBSCRIPTION_KINDS, mgos_mqtt_event, mgos_mqtt_event_fn_t, read};
+use super::mgos_mqtt_loop::mgos_mqtt_ud_free_fn_t;
+use crate::client::{Event, FilterResult, FilterResults, Identity, Subscriber};
+use crate::error::Code;
+use crate::wire::QoS;
+
+/// A topic filter, and the quality of service that is asked for.
+#[repr(C)]
+pub struct mgos_mqtt_filter {
+    /// The filter (MQTT 3.1.1, section 4.7).
+    pub filter: *const c_char,
+    /// 0, 1 or 2; higher ones than the connection's maximum are lowered to it. Other bits are refused.
+    pub qos: c_int,
+}
+
+/// A call that subscribes has ended. Given to its own function only.
+pub const MGOS_MQTT_EV_SUBSCRIBED: u32 = 1 << 18;
+/// A call that unsubscribes has ended. Given to its own function only.
+pub const MGOS_MQTT_EV_UNSUBSCRIBED: u32 = 1 << 19;
+
+// The header generation takes numbers only; that they are the client's is checked here.
+const _: () = {
+    assert!(MGOS_MQTT_EV_SUBSCRIBED == crate::client::Kind::Subscribed.bit());
+    assert!(MGOS_MQTT_EV_UNSUBSCRIBED == crate::client::Kind::Unsubscribed.bit());
+};
+
+/// Subscribes to `n` filters. The server's answers to this call come together, to `done`.
+///
+/// `fn` gets the messages of all of them, and SUBACK, CLOSE, PUBACK and PUBCOMP, as that of
+/// mgos_mqtt_conn_subscribe(); `ud_free`, if not NULL, takes `ud` back once, after the last of the filters was taken
+/// back. With NULL for `fn` there is nobody of their own: the messages go to the connection's handlers and to
+/// mgos_mqtt_conn_on_message(). The same filter with the same function and argument twice is one subscription.
+///
+/// `done`, which may be NULL, is called exactly once, with MGOS_MQTT_EV_SUBSCRIBED, on the thread that drives the
+/// loop: see above for when. Its event has mgos_mqtt_event_error(), mgos_mqtt_event_num_filters(),
+/// mgos_mqtt_event_filter() and mgos_mqtt_event_filter_code(). Messages that come after the answer are handled
+/// after it.
+///
+/// The filters are copied. Returns 0; on an error nothing was subscribed, `ud` stays yours and `done` is not called:
+/// MGOS_MQTT_BAD_ARGUMENT (no filter), MGOS_MQTT_BAD_FILTER, MGOS_MQTT_BAD_QOS, MGOS_MQTT_BAD_UTF8.
+///
+/// # Safety
+/// `c` is NULL or a living connection, `filters` has `n` entries with C strings; the functions can be called with
+/// their arguments.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_conn_subscribe_all(
+    c: *mut mgos_mqtt_conn,
+    filters: *const mgos_mqtt_filter,
+    n: usize,
+    r#fn: mgos_mqtt_event_fn_t,
+    ud: *mut c_void,
+    ud_free: mgos_mqtt_ud_free_fn_t,
+    done: mgos_mqtt_event_fn_t,
+    done_ud: *mut c_void,
+) -> c_int {
+    status(|| {
+        let handle = Handle::of(c)?;
+        // SAFETY: promised by the caller.
+        let filters = unsafe { wanted(filters, n) }?;
+        let subscriber = subscriber(&handle, r#fn, UserData::new(ud, ud_free))?;
+        let done = done.map(|done| completion(&handle, done, done_ud));
+        handle.conn()?.subscribe_all(&filters, subscriber, done)
+    })
+}
+
+/// As mgos_mqtt_conn_subscribe_all(), and waits for the server's answers, at most `timeout_ms` milliseconds (negative:
+/// without limit). `codes`, if not NULL, gets a code for each of the `n` filters: the granted QoS, 0x80 and above for
+/// a refusal, -1 without an answer.
+///
+/// Returns 0 if every filter was answered, refused ones too. MGOS_MQTT_TIMED_OUT: the subscriptions stay, and are made
+/// as soon as that is possible; take them back if that is not wanted. MGOS_MQTT_CANCELLED and MGOS_MQTT_INCOMPLETE: see
+/// above. MGOS_MQTT_BUSY inside a callback, and the errors of mgos_mqtt_conn_subscribe_all(): nothing was subscribed, and
+/// `ud` stays yours.
+///
+/// Any number of threads may wait at a time, however the loop is driven: in poll mode a waiting thread drives it if
+/// nobody else does; with a thread of its own the loop goes on by itself; with a foreign loop somebody else must go on
+/// calling mgos_mqtt_loop_process(), or the thread that does so waits here, which drives the loop meanwhile.
+///
+/// # Safety
+/// As mgos_mqtt_conn_subscribe_all(); `codes` is NULL or has `n` entries.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_conn_subscribe_wait(
+    c: *mut mgos_mqtt_conn,
+    filters: *const mgos_mqtt_filter,
+    n: usize,
+    r#fn: mgos_mqtt_event_fn_t,
+    ud: *mut c_void,
+    ud_free: mgos_mqtt_ud_free_fn_t,
+    codes: *mut c_int,
+    timeout_ms: c_int,
+) -> c_int {
+    status(|| {
+        // SAFETY: promised by the caller.
+        unsafe { no_codes(codes, n) };
+        let handle = Handle::of(c)?;
+        // SAFETY: promised by the caller.
+        let filters = unsafe { wanted(filters, n) }?;
+        let subscriber = subscriber(&handle, r#fn, UserData::new(ud, ud_free))?;
+        let results = handle.conn()?.subscribe_wait(&filters, subscriber, timeout(timeout_ms))?;
+        for (i, result) in results.filters.iter().enumerate().filter(|_| !codes.is_null()) {
+            // SAFETY: there are `n` results, and the caller has `n` entries.
+            unsafe { codes.add(i).write(code(result)) };
+        }
+        if results.error == Code::Ok { Ok(()) } else { Err(results.error) }
+    })
+}
+
+/// Takes back the subscriptions to `n` filters that were made with `fn` and `ud`, both NULL for those without a function.
+/// The server is told of the filters that nobody else subscribes to.
+///
+/// `done`, which may be NULL, is called exactly once, with MGOS_MQTT_EV_UNSUBSCRIBED, as that of
+/// mgos_mqtt_conn_subscribe_all() is: when the server has acknowledged the last of them (the code of a filter is then 0),
+/// or has no session any more that could know of them.
+///
+/// `fn` is not called any more when this returns, unless it is running on another thread right now. Returns 0; on an
+/// error nothing was taken back and `done` is not called: MGOS_MQTT_NOT_FOUND if one of them is not there, and the
+/// errors of mgos_mqtt_conn_subscribe_all().
+///
+/// # Safety
+/// `c` is NULL or a living connection, `filters` has `n` C strings; `done` can be called with `done_ud`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_conn_unsubscribe_all(
+    c: *mut mgos_mqtt_conn,
+    filters: *const *const c_char,
+    n: usize,
+    r#fn: mgos_mqtt_event_fn_t,
+    ud: *mut c_void,
+    done: mgos_mqtt_event_fn_t,
+    done_ud: *mut c_void,
+) -> c_int {
+    status(|| {
+        let handle = Handle::of(c)?;
+        // SAFETY: promised by the caller.
+        let filters = unsafe { names(filters, n) }?;
+        let done = done.map(|done| completion(&handle, done, done_ud));
+        handle.conn()?.unsubscribe_all(&filters, subscription_of(r#fn, ud), done)
+    })
+}
+
+/// As mgos_mqtt_conn_unsubscribe_all(), and waits for the server's answers, at most `timeout_ms` milliseconds (negative:
+/// without limit). Returns and waits as mgos_mqtt_conn_subscribe_wait() does; after MGOS_MQTT_TIMED_OUT the subscriptions
+/// are gone all the same, and the server is told as soon as that is possible.
+///
+/// # Safety
+/// As mgos_mqtt_conn_unsubscribe_all().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_conn_unsubscribe_wait(
+    c: *mut mgos_mqtt_conn,
+    filters: *const *const c_char,
+    n: usize,
+    r#fn: mgos_mqtt_event_fn_t,
+    ud: *mut c_void,
+    timeout_ms: c_int,
+) -> c_int {
+    status(|| {
+        let handle = Handle::of(c)?;
+        // SAFETY: promised by the caller.
+        let filters = unsafe { names(filters, n) }?;
+        let wanted = timeout(timeout_ms);
+        let results = handle.conn()?.unsubscribe_wait(&filters, subscription_of(r#fn, ud), wanted)?;
+        if results.error == Code::Ok { Ok(()) } else { Err(results.error) }
+    })
+}
+
+/// How many filters wait for the server's answer, or for a connection on which they can be asked for. 0 means that the
+/// server has answered for every subscription since the connection came up.
+///
+/// # Safety
+/// `c` is NULL or a living connection.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_conn_pending_subscriptions(c: *mut mgos_mqtt_conn) -> usize {
+    value(0, || Ok(Handle::of(c)?.conn()?.pending_subscriptions()))
+}
+
+/// How many filters the call had that has ended; 0 for other events and NULL.
+///
+/// # Safety
+/// `ev` is NULL or the event of a handler that has not returned, as for all functions below.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_event_num_filters(ev: *const mgos_mqtt_event) -> usize {
+    // SAFETY: promised by the caller.
+    unsafe { read(ev, 0, |event| results(event).map(|results| results.filters.len())) }
+}
+
+/// Filter number `i` of the call, from 0, in its order. Not NUL-terminated: its length goes to `*len`, if `len` is not
+/// NULL. NULL and 0 without one.
+///
+/// # Safety
+/// See mgos_mqtt_event_num_filters(); `len` is NULL or valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_event_filter(
+    ev: *const mgos_mqtt_event,
+    i: usize,
+    len: *mut usize,
+) -> *const c_char {
+    let get = |event: &Event<'_>| results(event)?.filters.get(i).map(|r| (r.filter.as_ptr(), r.filter.len()));
+    // SAFETY: promised by the caller.
+    let (start, n) = unsafe { read(ev, (core::ptr::null(), 0), get) };
+    // SAFETY: NULL or valid, as the caller promises.
+    if let Some(len) = unsafe { len.as_mut() } {
+        *len = n;
+    }
+    start.cast()
+}
+
+/// The server's code for filter number `i` of the call as it sent it: the granted QoS, or 0x80 and above for a refusal
+/// (MQTT 3.1.1, section 3.9.3); when unsubscribing, 0. -1 without an answer, and without such a filter.
+///
+/// # Safety
+/// See mgos_mqtt_event_num_filters().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_event_filter_code(ev: *const mgos_mqtt_event, i: usize) -> c_int {
+    // SAFETY: promised by the caller.
+    unsafe { read(ev, -1, |event| results(event)?.filters.get(i).map(code)) }
+}
+
+fn results<'e>(event: &Event<'e>) -> Option<&'e FilterResults> {
+    match *event {
+        Event::Subscribed(results) | Event::Unsubscribed(results) => Some(results),
+        _ => None,
+    }
+}
+
+fn code(result: &FilterResult) -> c_int {
+    result.code.map_or(-1, c_int::from)
+}
+
+/// Writes -1 for each filter.
+///
+/// # Safety
+/// `codes` is NULL or has `n` entries.
+unsafe fn no_codes(codes: *mut c_int, n: usize) {
+    if !codes.is_null() {
+        for i in 0..n {
+            // SAFETY: promised by the caller.
+            unsafe { codes.add(i).write(-1) };
+        }
+    }
+}
+
+/// # Safety
+/// `filters` is NULL or has `n` entries, whose strings are NULL or C strings that stay for `'a`.
+unsafe fn wanted<'a>(filters: *const mgos_mqtt_filter, n: usize) -> Result<Vec<(&'a str, QoS)>, Code> {
+    // SAFETY: promised by the caller.
+    let filters = unsafe { array(filters, n) }?;
+    let one = |entry: &mgos_mqtt_filter| {
+        // SAFETY: promised by the caller.
+        let filter = unsafe { text(entry.filter) }?;
+        let qos = u8::try_from(entry.qos).ok().and_then(|q| QoS::try_from(q).ok()).ok_or(Code::BadQos)?;
+        Ok((filter, qos))
+    };
+    filters.iter().map(one).collect()
+}
+
+/// # Safety
+/// `filters` is NULL or has `n` entries, which are NULL or C strings that stay for `'a`.
+unsafe fn names<'a>(filters: *const *const c_char, n: usize) -> Result<Vec<&'a str>, Code> {
+    // SAFETY: promised by the caller.
+    let filters = unsafe { array(filters, n) }?;
+    // SAFETY: promised by the caller.
+    filters.iter().map(|filter| unsafe { text(*filter) }).collect()
+}
+
+/// # Safety
+/// `start` is NULL or has `n` entries that stay for `'a`.
+unsafe fn array<'a, T>(start: *const T, n: usize) -> Result<&'a [T], Code> {
+    if start.is_null() {
+        return Err(Code::NullArgument);
+    }
+    if n == 0 || n > isize::MAX as usize / size_of::<T>() {
+        return Err(Code::BadArgument);
+    }
+    // SAFETY: not NULL, and the caller promises the entries.
+    Ok(unsafe { core::slice::from_raw_parts(start, n) })
+}
+
+/// What names the subscriptions of a function and its argument.
+fn subscription_of(function: mgos_mqtt_event_fn_t, ud: *mut c_void) -> Identity {
+    identity(function.map_or(core::ptr::null(), |function| function as *const ()), ud)
+}
+
+fn subscriber(handle: &Handle, function: mgos_mqtt_event_fn_t, data: UserData) -> Result<Subscriber, Code> {
+    if function.is_some() {
+        let (identity, callback) = new_event_handler(handle, function, data)?;
+        return Ok(Subscriber { identity, kinds: SUBSCRIPTION_KINDS, callback });
+    }
+    let identity = identity(core::ptr::null(), data.argument());
+    Ok(Subscriber { identity, kinds: 0, callback: Box::new(NoMessages { data }) })
+}

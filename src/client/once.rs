@@ -1,0 +1,142 @@
+//! Who wants to know how one attempt to connect ends, and is told once.
+
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::{Arc, MutexGuard};
+
+use super::handlers::Callback;
+use super::{Conn, Event, Link, State};
+use crate::error::Code;
+use crate::time::Span;
+
+/// No [`Code`] has this number.
+const UNKNOWN: i32 = 1;
+
+/// Who is told of the next result.
+pub(super) enum Once {
+    /// A function, which runs on the thread that drives the loop.
+    Callback(Box<dyn Callback>),
+    /// A thread inside a wait.
+    Waiter(Arc<AtomicI32>),
+}
+
+/// The result of an attempt, as an event without borrows.
+#[derive(Clone, Copy)]
+pub(super) struct Attempt {
+    pub(super) error: Code,
+    pub(super) connack: Option<u8>,
+    pub(super) session_present: bool,
+}
+
+impl Attempt {
+    pub(super) const fn failed(error: Code) -> Attempt {
+        Attempt { error, connack: None, session_present: false }
+    }
+
+    pub(super) const fn event(self) -> Event<'static> {
+        let Attempt { error, connack, session_present } = self;
+        Event::ConnectResult { error, connack, session_present }
+    }
+}
+
+impl Conn {
+    /// As [`connect`](Conn::connect), and tells `callback` once, by [`Event::ConnectResult`], how the attempt ends
+    /// that begins now or is under way. On an error it is dropped untold.
+    pub fn connect_once(&self, callback: Box<dyn Callback>) -> Result<(), Code> {
+        let mut st = self.usable()?;
+        self.begin_connect(&mut st)?;
+        st.once.push(Once::Callback(callback));
+        self.schedule(&mut st);
+        Ok(())
+    }
+
+    /// As [`connect`](Conn::connect), and waits for the result of the attempt that begins now or is under way.
+    /// When the time is over, the connection goes on trying.
+    pub fn connect_wait(&self, timeout: Option<Span>) -> Result<(), Code> {
+        self.may_wait()?;
+        let result = Arc::new(AtomicI32::new(UNKNOWN));
+        {
+            let mut st = self.usable()?;
+            self.begin_connect(&mut st)?;
+            if st.is_up() {
+                return Ok(());
+            }
+            st.once.push(Once::Waiter(result.clone()));
+            self.schedule(&mut st);
+        }
+        let waited = self.wait_for(timeout, |_| Code::from_number(result.load(Ordering::SeqCst)));
+        match waited {
+            Ok(Code::Ok) => Ok(()),
+            Ok(code) => Err(code),
+            Err(code) => {
+                let is_mine =
+                    |once: &Once| matches!(once, Once::Waiter(other) if Arc::ptr_eq(other, &result));
+                self.lock().once.retain(|once| !is_mine(once));
+                Err(code)
+            }
+        }
+    }
+
+    /// As [`disconnect`](Conn::disconnect), and waits until the connection is closed and its handlers were told.
+    pub fn disconnect_wait(&self, timeout: Option<Span>) -> Result<(), Code> {
+        self.may_wait()?;
+        let generation = self.usable()?.generation;
+        self.disconnect()?;
+        self.wait_for(timeout, |st| {
+            let closed = matches!(st.link, Link::Idle) || st.generation != generation;
+            (closed && !st.in_turn).then_some(())
+        })
+    }
+
+    /// An attempt ended: tells who waits for that.
+    pub(super) fn tell_once<'a>(
+        &'a self,
+        mut st: MutexGuard<'a, State>,
+        attempt: Attempt,
+    ) -> MutexGuard<'a, State> {
+        if st.once.is_empty() {
+            return st;
+        }
+        let told = std::mem::take(&mut st.once);
+        drop(st);
+        self.tell_each(told, attempt);
+        self.lock()
+    }
+
+    pub(super) fn tell_each(&self, told: Vec<Once>, attempt: Attempt) {
+        for once in told {
+            match once {
+                Once::Callback(callback) => callback.call(self, &attempt.event()),
+                Once::Waiter(result) => result.store(attempt.error.number(), Ordering::SeqCst),
+            }
+        }
+    }
+
+    /// Tells who came when the connection was up already, or whose attempt was taken back before it began.
+    pub(super) fn tell_late<'a>(&'a self, st: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        match st.late_result() {
+            Some(attempt) => self.tell_once(st, attempt),
+            None => st,
+        }
+    }
+}
+
+impl State {
+    /// CONNACK accepted us, and nobody asked for the end since.
+    pub(super) fn is_up(&self) -> bool {
+        matches!(self.link, Link::Open(_)) && self.session.is_up() && self.closing.is_none()
+    }
+
+    /// The result of an attempt that is over, or will not be, although somebody waits for one.
+    pub(super) fn late_result(&self) -> Option<Attempt> {
+        if self.once.is_empty() {
+            None
+        } else if self.is_up() {
+            let session_present = self.session_present;
+            Some(Attempt { error: Code::Ok, connack: Some(0), session_present })
+        } else if matches!(self.link, Link::Idle) && !self.wanted {
+            Some(Attempt::failed(Code::ClosedByClient))
+        } else {
+            None
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! What a session counts for statistics: plain additions, under whatever lock its caller holds anyway.
+
+use super::outbox::Queue;
+use super::{Dropped, Outcome, Session};
+use crate::time::{Span, Time};
+
+/// How many spans of time a [`Latency`] tells apart.
+pub const LATENCY_BUCKETS: usize = 17;
+
+/// The longest span of the first bucket is 2 to this power, in microseconds: 256 µs.
+const FIRST_BUCKET_BITS: u32 = 8;
+
+/// How often a span of time was how long. Each bucket goes to twice the time of the one before it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Latency {
+    /// How often, for spans above the limit of the bucket before and up to that of this one.
+    pub buckets: [u64; LATENCY_BUCKETS],
+    /// All spans together, in microseconds.
+    pub sum: u64,
+}
+
+impl Latency {
+    /// The longest span of a bucket; `None` for the last, which has everything above.
+    pub fn limit(bucket: usize) -> Option<Span> {
+        (bucket + 1 < LATENCY_BUCKETS).then(|| Span::micros(1 << (FIRST_BUCKET_BITS as usize + bucket)))
+    }
+
+    fn add(&mut self, span: Span) {
+        let bucket = u64::BITS - (span.0.saturating_sub(1) >> FIRST_BUCKET_BITS).leading_zeros();
+        self.buckets[(bucket as usize).min(LATENCY_BUCKETS - 1)] += 1;
+        self.sum = self.sum.saturating_add(span.0);
+    }
+}
+
+/// What happened since the session was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Bytes handed to the kernel.
+    pub tx_bytes: u64,
+    /// PUBLISH packets sent, repetitions included. One that was appended to the output and is taken back with
+    /// a lost connection does not count.
+    pub tx_messages: u64,
+    /// PUBLISH packets received and told to the application.
+    pub rx_messages: u64,
+    /// Messages of QoS 2 that came again, and were not told twice.
+    pub rx_duplicates: u64,
+    /// Messages over the receive limit.
+    pub rx_oversize: u64,
+    /// PINGREQ packets sent.
+    pub pings: u64,
+    /// Publishes accepted. Those are counted for the tokens anyway; filled in when it is read.
+    pub accepted: u64,
+    /// Publishes not accepted.
+    pub refused: u64,
+    /// Publishes that ended with [`Outcome::Acked`].
+    pub acked: u64,
+    /// Publishes that ended with [`Outcome::Sent`].
+    pub sent: u64,
+    /// Publishes that ended with [`Outcome::Rejected`].
+    pub rejected: u64,
+    /// Publishes that ended with [`Outcome::Expired`].
+    pub expired: u64,
+    /// Publishes that ended with [`Outcome::Dropped`].
+    pub dropped: u64,
+    /// Of these, the ones of QoS 0.
+    pub dropped_qos0: u64,
+    /// Publishes that ended with [`Outcome::Cancelled`] or [`Outcome::Abandoned`].
+    pub cancelled: u64,
+    /// Publishes that ended with [`Outcome::Lost`].
+    pub lost: u64,
+    /// From accepting a publish to its PUBACK or PUBCOMP.
+    pub ack_latency: Latency,
+}
+
+impl Counts {
+    pub(super) fn ended(&mut self, outcome: Outcome) {
+        let count = match outcome {
+            Outcome::Acked => &mut self.acked,
+            Outcome::Sent => &mut self.sent,
+            Outcome::Rejected(_) => &mut self.rejected,
+            Outcome::Expired => &mut self.expired,
+            Outcome::Dropped(why) => {
+                self.dropped_qos0 += u64::from(why == Dropped::Link);
+                &mut self.dropped
+            }
+            Outcome::Cancelled | Outcome::Abandoned => &mut self.cancelled,
+            Outcome::Lost => &mut self.lost,
+        };
+        *count += 1;
+    }
+
+    pub(super) fn acknowledged(&mut self, accepted_at: Time, now: Time) {
+        self.ack_latency.add(now.since(accepted_at));
+    }
+}
+
+/// What a session holds right now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Levels {
+    /// QoS 1 and 2 messages that wait to be sent, for the first time or again.
+    pub waiting: usize,
+    /// QoS 1 and 2 messages that were sent on this connection and are not acknowledged.
+    pub in_flight: usize,
+    /// Bytes of topics and payloads of both.
+    pub queued_bytes: usize,
+    /// When the oldest of them was accepted.
+    pub oldest: Option<Time>,
+    /// Payload bytes not acknowledged plus packet bytes not written.
+    pub unsent_bytes: usize,
+    /// Filters asked for and not acknowledged.
+    pub pending_subscriptions: usize,
+}
+
+impl Session {
+    /// Tells the time, for what is accepted from now on. Input, output and time-outs bring their own.
+    pub fn clock(&mut self, now: Time) {
+        self.now = now;
+    }
+
+    /// What was counted.
+    pub fn counts(&self) -> Counts {
+        Counts { accepted: self.accepted(), ..self.counts }
+    }
+
+    /// How full it is.
+    pub fn levels(&self) -> Levels {
+        // Both lists are in the order of acceptance.
+        let first = |queue| self.outbox.iter(queue).next().map(|slot| self.outbox.get(slot).accepted_at);
+        let oldest = [first(Queue::Flight), first(Queue::Waiting)].into_iter().flatten().min();
+        Levels {
+            waiting: self.outbox.waiting(),
+            in_flight: self.outbox.in_flight(),
+            queued_bytes: self.outbox.bytes(),
+            oldest,
+            unsent_bytes: self.unsent_bytes(),
+            pending_subscriptions: self.pending_subscriptions(),
+        }
+    }
+}

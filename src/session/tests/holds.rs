@@ -1,0 +1,261 @@
+//! Messages whose acknowledgement is held: when it leaves, in which order, and what a reconnect makes of it.
+
+use super::*;
+
+/// One message, held `holds` times by its handler, and handled.
+fn held(rig: &mut Rig, qos: QoS, id: u16, holds: usize) -> Hold {
+    let bytes = publish(qos, id, false, "t", b"x");
+    let step = rig.s.input(rig.now, &bytes).unwrap();
+    assert!(matches!(step.event, Some(Event::Publish(_))), "{step:?}");
+    let hold = rig.s.hold().unwrap().unwrap();
+    for _ in 1..holds {
+        assert_eq!(rig.s.hold(), Ok(Some(hold)));
+    }
+    rig.s.handled(Verdict::Ack).unwrap();
+    hold
+}
+
+fn let_go(rig: &mut Rig, hold: Hold) -> Result<(), Code> {
+    rig.s.let_go(hold).map_err(|failure| failure.code)
+}
+
+#[test]
+fn acknowledged_when_the_last_one_lets_go() {
+    for (qos, answer) in [(Q1, "PUBACK #7"), (Q2, "PUBREC #7")] {
+        let mut rig = Rig::connected();
+        let hold = held(&mut rig, qos, 7, 2);
+        assert!(rig.sent().is_empty());
+        let_go(&mut rig, hold).unwrap();
+        assert!(rig.sent().is_empty());
+        let_go(&mut rig, hold).unwrap();
+        assert_eq!(rig.sent(), [answer]);
+        assert_eq!(let_go(&mut rig, hold), Err(Code::NotFound));
+    }
+}
+
+/// Another thread may be quicker than the handler.
+#[test]
+fn not_before_the_handlers_returned() {
+    for (qos, answer) in [(Q1, "PUBACK #7"), (Q2, "PUBREC #7")] {
+        let mut rig = Rig::connected();
+        rig.s.input(rig.now, &publish(qos, 7, false, "t", b"x")).unwrap();
+        let hold = rig.s.hold().unwrap().unwrap();
+        let_go(&mut rig, hold).unwrap();
+        assert_eq!(let_go(&mut rig, hold), Err(Code::NotFound));
+        assert!(rig.sent().is_empty());
+        rig.s.handled(Verdict::Ack).unwrap();
+        assert_eq!(rig.sent(), [answer]);
+    }
+}
+
+#[test]
+fn in_the_order_of_the_messages_each_qos_by_itself() {
+    let mut rig = Rig::connected();
+    let holds: Vec<Hold> = (1..=4).map(|id| held(&mut rig, Q1, id, 1)).collect();
+    let first2 = held(&mut rig, Q2, 1, 1);
+    rig.feed(&publish(Q1, 5, false, "t", b"x"));
+    rig.feed(&publish(Q2, 2, false, "t", b"x"));
+    for at in [2, 3, 1] {
+        let_go(&mut rig, holds[at]).unwrap();
+        assert_eq!(let_go(&mut rig, holds[at]), Err(Code::NotFound), "twice");
+        assert!(rig.sent().is_empty());
+    }
+    let_go(&mut rig, first2).unwrap();
+    assert_eq!(rig.sent(), ["PUBREC #1", "PUBREC #2"]);
+    let_go(&mut rig, holds[0]).unwrap();
+    assert_eq!(rig.sent(), ["PUBACK #1", "PUBACK #2", "PUBACK #3", "PUBACK #4", "PUBACK #5"]);
+    // Nothing is left behind.
+    rig.feed(&publish(Q1, 6, false, "t", b"x"));
+    assert_eq!(rig.sent(), ["PUBACK #6"]);
+}
+
+#[test]
+fn qos_0_has_nothing_to_hold() {
+    let mut rig = Rig::connected();
+    rig.s.input(rig.now, &publish(Q0, 0, false, "t", b"x")).unwrap();
+    assert_eq!(rig.s.hold(), Ok(None));
+    rig.s.handled(Verdict::Ack).unwrap();
+    assert_eq!(rig.s.hold(), Err(Code::NotFound));
+}
+
+/// QoS 1 comes again, and the old hold is nothing any more, also if the packet id is the same.
+#[test]
+fn a_hold_of_qos_1_ends_with_the_connection() {
+    for present in [true, false] {
+        let mut rig = Rig::connected();
+        let old = held(&mut rig, Q1, 7, 1);
+        rig.down();
+        assert_eq!(let_go(&mut rig, old), Err(Code::Stale));
+        rig.up(present);
+        let new = held(&mut rig, Q1, 7, 1);
+        assert_eq!(let_go(&mut rig, old), Err(Code::Stale));
+        assert!(rig.sent().is_empty());
+        let_go(&mut rig, new).unwrap();
+        assert_eq!(rig.sent(), ["PUBACK #7"]);
+    }
+}
+
+/// QoS 2 does not come again: its id belongs to the exchange.
+#[test]
+fn a_hold_of_qos_2_outlives_the_connection() {
+    let mut rig = Rig::connected();
+    let early = held(&mut rig, Q2, 7, 1);
+    let late = held(&mut rig, Q2, 8, 1);
+    rig.down();
+    let_go(&mut rig, early).unwrap();
+    rig.up(true);
+    assert!(rig.sent().is_empty(), "not on another connection, before the message came there");
+    assert!(rig.feed(&publish(Q2, 7, true, "t", b"x")).is_empty());
+    assert_eq!(rig.sent(), ["PUBREC #7"]);
+    for _ in 0..2 {
+        // A server that repeats on the same connection changes nothing.
+        assert!(rig.feed(&publish(Q2, 8, true, "t", b"x")).is_empty());
+    }
+    rig.feed(&publish(Q2, 9, false, "t", b"x"));
+    assert!(rig.sent().is_empty());
+    let_go(&mut rig, late).unwrap();
+    assert_eq!(rig.sent(), ["PUBREC #8", "PUBREC #9"]);
+    rig.feed(&pubrel(8));
+    assert_eq!(let_go(&mut rig, late), Err(Code::NotFound));
+}
+
+#[test]
+fn a_hold_of_qos_2_ends_with_the_session() {
+    let mut rig = Rig::connected();
+    let old = held(&mut rig, Q2, 7, 1);
+    rig.again(false);
+    assert_eq!(let_go(&mut rig, old), Err(Code::Stale));
+    let new = held(&mut rig, Q2, 7, 1);
+    assert_eq!(let_go(&mut rig, old), Err(Code::Stale));
+    let_go(&mut rig, new).unwrap();
+    assert_eq!(rig.sent(), ["PUBREC #7"]);
+    rig.s.forget_inbound();
+    assert_eq!(let_go(&mut rig, new), Err(Code::Stale));
+}
+
+/// It could not be kept after all: the server shall send it again, and then it is delivered.
+#[test]
+fn not_delivered_undoes_a_hold() {
+    for (qos, answer) in [(Q1, "PUBACK #7"), (Q2, "PUBREC #7")] {
+        let mut rig = Rig::connected();
+        rig.s.input(rig.now, &publish(qos, 7, false, "t", b"x")).unwrap();
+        let hold = rig.s.hold().unwrap().unwrap();
+        rig.s.handled(Verdict::NotDelivered).unwrap();
+        assert!(let_go(&mut rig, hold).is_err());
+        assert!(rig.sent().is_empty());
+        rig.again(true);
+        assert_eq!(rig.feed(&publish(qos, 7, true, "t", b"x")).len(), 1);
+        assert_eq!(rig.sent(), [answer]);
+    }
+}
+
+/// A server that goes on without an acknowledgement runs out of packet ids, not we out of memory.
+#[test]
+fn what_waits_in_line_is_bounded() {
+    for qos in [Q1, Q2] {
+        let mut rig = Rig::connected();
+        held(&mut rig, qos, 1, 1);
+        let outcome = (0..70_000u32).try_for_each(|n| {
+            rig.try_feed(&publish(qos, (n % 65_534) as u16 + 2, false, "t", b"")).map(drop)
+        });
+        assert_eq!(outcome.unwrap_err().code, Code::Protocol);
+    }
+}
+
+/// What other sessions number is nothing here.
+#[test]
+fn numbers_differ_between_sessions() {
+    let (mut a, mut b) = (Rig::connected(), Rig::connected());
+    a.s.number_holds_from(0x1234_5678_9abc_def0);
+    b.s.number_holds_from(0x0fed_cba9_8765_4321);
+    for qos in [Q1, Q2] {
+        let (ours, theirs) = (held(&mut a, qos, 7, 1), held(&mut b, qos, 7, 1));
+        assert!(let_go(&mut a, theirs).is_err());
+        assert!(a.sent().is_empty());
+        assert_eq!(Hold::from_word(ours.word()), Some(ours));
+        let_go(&mut a, ours).unwrap();
+        assert_eq!(a.sent().len(), 1);
+    }
+}
+
+// -- messages that are cut -------------------------------------------------------------------------
+
+fn cutting(keep: usize) -> Rig {
+    Rig::connected_with(Limits { max_incoming: 100, keep_oversize: keep, ..Limits::default() })
+}
+
+#[test]
+fn the_beginning_of_a_large_message() {
+    for (qos, answer) in [(Q0, None), (Q1, Some("PUBACK #7")), (Q2, Some("PUBREC #7"))] {
+        let mut rig = cutting(3);
+        let bytes = publish(qos, 7, false, "t", &[b'x'; 200]);
+        let (head, rest) = bytes.split_at(bytes.len() - 197);
+        assert_eq!(rig.s.input(rig.now, &head[..head.len() - 1]).unwrap().consumed, 0);
+        let id = if qos == Q0 { "" } else { " #7" };
+        assert_eq!(rig.feed(head), [format!("FIRST 3 OF 200 OF MESSAGE{}{id} t=xxx", qos.bits())]);
+        assert!(rig.feed(&rest[1..]).is_empty());
+        assert!(rig.sent().is_empty(), "not before it is all there");
+        rig.feed(&rest[..1]);
+        assert_eq!(rig.sent(), answer.into_iter().collect::<Vec<_>>());
+        assert_eq!(rig.feed(&publish(Q0, 0, false, "next", b"ok")), ["MESSAGE0 next=ok"]);
+    }
+}
+
+/// The limit is for what is kept, too; and a payload that is kept whole is not cut.
+#[test]
+fn at_most_the_limit_and_the_payload() {
+    let mut rig = cutting(1000);
+    let step = rig.s.input(rig.now, &publish(Q1, 7, false, "t", &[b'x'; 200])).unwrap();
+    let Some(Event::Publish(cut)) = step.event else { panic!("{step:?}") };
+    assert_eq!((cut.payload.len(), cut.size), (100, 200));
+    let mut rig = cutting(1000);
+    let topic = "t".repeat(200);
+    assert_eq!(rig.feed(&publish(Q1, 7, false, &topic, b"abc")), [format!("MESSAGE1 #7 {topic}=abc")]);
+    assert_eq!(rig.sent(), ["PUBACK #7"]);
+}
+
+#[test]
+fn a_cut_message_can_be_held() {
+    for (qos, answer) in [(Q1, "PUBACK #7"), (Q2, "PUBREC #7")] {
+        let bytes = publish(qos, 7, false, "t", &[b'x'; 200]);
+        for gone_first in [true, false] {
+            let mut rig = cutting(3);
+            let head = bytes.len() - 197;
+            let step = rig.s.input(rig.now, &bytes).unwrap();
+            assert_eq!(step.consumed, head);
+            let hold = rig.s.hold().unwrap().unwrap();
+            rig.s.handled(Verdict::Ack).unwrap();
+            if gone_first {
+                let_go(&mut rig, hold).unwrap();
+                assert_eq!(let_go(&mut rig, hold), Err(Code::NotFound));
+            }
+            rig.feed(&bytes[head..]);
+            if !gone_first {
+                assert!(rig.sent().is_empty());
+                let_go(&mut rig, hold).unwrap();
+            }
+            assert_eq!(rig.sent(), [answer]);
+        }
+    }
+}
+
+#[test]
+fn a_link_that_breaks_inside_a_cut_message() {
+    for (qos, again) in [(Q1, 1), (Q2, 0)] {
+        for holds in [false, true] {
+            let mut rig = cutting(3);
+            let bytes = publish(qos, 7, false, "t", &[b'x'; 200]);
+            rig.s.input(rig.now, &bytes).unwrap();
+            let hold = holds.then(|| rig.s.hold().unwrap().unwrap());
+            rig.s.handled(Verdict::Ack).unwrap();
+            rig.again(true);
+            assert_eq!(rig.feed(&bytes).len(), again, "{qos:?}");
+            if let Some(hold) = hold {
+                let expected = if qos == Q2 { Ok(()) } else { Err(Code::Stale) };
+                assert_eq!(let_go(&mut rig, hold), expected);
+            }
+            assert_eq!(rig.sent().len(), 1, "{qos:?} {holds}");
+            assert_eq!(rig.feed(&publish(Q0, 0, false, "next", b"ok")), ["MESSAGE0 next=ok"]);
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! TLS where certificates prove who is who, by rustls.
+//!
+//! | file             | what                                                   |
+//! |------------------|--------------------------------------------------------|
+//! | `mod.rs`         | the engine                                             |
+//! | `config.rs`      | what connections share: trust, own certificate, suites |
+//! | `files.rs`       | certificates and keys from files and memory            |
+//! | `suites.rs`      | names of cipher suites                                 |
+//! | `verify.rs`      | the judgement of the server's certificate              |
+//! | `certificate.rs` | a look into a certificate, for errors                  |
+//! | `error.rs`       | sentences                                              |
+
+mod certificate;
+mod config;
+mod error;
+mod files;
+mod suites;
+mod verify;
+
+use std::io::{self, ErrorKind, IoSlice, Read, Write};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use rustls::ClientConnection;
+use rustls::pki_types::ServerName;
+
+pub(super) use config::Configs;
+
+use super::{Backend, Engine, config_error};
+use crate::error::Code;
+use crate::transport::{Expiry, LayerError, Transport};
+use config::Config;
+
+impl Backend for Config {
+    fn engine(self: Arc<Self>, host: &str) -> Result<Box<dyn Engine>, LayerError> {
+        let name = server_name(host)?;
+        let mut tls = ClientConnection::new(self.client.clone(), name).map_err(|error| {
+            config_error(Code::TlsFailed, format!("the handshake could not begin: {error}"))
+        })?;
+        // What leaves rustls is collected at once, and bounded by the stream.
+        tls.set_buffer_limit(None);
+        Ok(Box::new(Rustls { tls, config: self, host: host.to_owned() }))
+    }
+}
+
+/// The name as it goes into SNI and the certificate's verification.
+fn server_name(host: &str) -> Result<ServerName<'static>, LayerError> {
+    // A scope belongs to this host's interfaces; no certificate has it. A dot at the end is DNS notation.
+    let bare = host.split('%').next().unwrap_or_default();
+    if let Ok(ip) = bare.parse::<IpAddr>() {
+        return Ok(ServerName::from(ip));
+    }
+    ServerName::try_from(bare.strip_suffix('.').unwrap_or(bare).to_owned()).map_err(|_| {
+        let text = format!("{host:?} is not a name that a certificate can be for; set tls_server_name");
+        config_error(Code::BadConfig, text)
+    })
+}
+
+struct Rustls {
+    tls: ClientConnection,
+    config: Arc<Config>,
+    host: String,
+}
+
+impl Engine for Rustls {
+    fn is_handshaking(&self) -> bool {
+        self.tls.is_handshaking()
+    }
+
+    fn receive(&mut self, socket: &mut dyn Transport) -> io::Result<usize> {
+        self.tls.read_tls(&mut Socket(socket))
+    }
+
+    fn process(&mut self) -> Result<(), LayerError> {
+        match self.tls.process_new_packets() {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                let at = error::At {
+                    host: &self.host,
+                    config: &self.config,
+                    handshaking: self.tls.is_handshaking(),
+                    server_proved: self.tls.peer_certificates().is_some(),
+                };
+                Err(error::explain(&error, &at))
+            }
+        }
+    }
+
+    fn collect(&mut self, out: &mut Vec<u8>) -> io::Result<()> {
+        while self.tls.wants_write() {
+            self.tls.write_tls(out)?;
+        }
+        Ok(())
+    }
+
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        match self.tls.reader().read(buf) {
+            // A packet of MQTT knows its own length, so an end without close_notify, which is common, cuts
+            // nothing off unseen.
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => Ok(0),
+            other => other,
+        }
+    }
+
+    fn write(&mut self, first: &[u8], second: &[u8]) -> io::Result<usize> {
+        self.tls.writer().write_vectored(&[IoSlice::new(first), IoSlice::new(second)])
+    }
+
+    fn close_notify(&mut self) {
+        self.tls.send_close_notify();
+    }
+
+    fn closing_hint(&self) -> &'static str {
+        match self.config.has_certificate {
+            true => "it may not accept this client's certificate",
+            false => "it may want a client certificate",
+        }
+    }
+
+    fn describe(&self) -> Option<String> {
+        let version = match self.tls.protocol_version()? {
+            rustls::ProtocolVersion::TLSv1_2 => "TLS 1.2",
+            _ => "TLS 1.3",
+        };
+        let suite = suites::name(self.tls.negotiated_cipher_suite()?.suite());
+        let resumed = match self.tls.handshake_kind() {
+            Some(rustls::HandshakeKind::Resumed) => ", resumed",
+            _ => "",
+        };
+        let alpn = match self.tls.alpn_protocol() {
+            Some(name) => format!(", {}", String::from_utf8_lossy(name)),
+            None => String::new(),
+        };
+        Some(format!("{version}, {suite}{alpn}{resumed}"))
+    }
+
+    fn expiry(&self) -> Expiry {
+        let first = self.tls.peer_certificates().and_then(|chain| chain.first());
+        Expiry { client: self.config.own_end, server: first.and_then(|first| certificate::end(first)) }
+    }
+}
+
+/// A transport as rustls reads it.
+struct Socket<'a>(&'a mut dyn Transport);
+
+impl Read for Socket<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buf)
+    }
+}

@@ -1,0 +1,321 @@
+//! The stream over an engine.
+
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
+use std::os::fd::RawFd;
+use std::sync::Arc;
+
+use mio::{Registry, Token};
+
+use super::{Backend, Engine};
+use crate::error::{Code, Phase};
+use crate::time::Time;
+use crate::transport::{Expiry, LayerError, Transport};
+
+/// With this much ciphertext waiting for the socket nothing more is taken.
+const HIGH: usize = 64 * 1024;
+/// The largest payload of a record (RFC 8446, section 5.1).
+const RECORD: usize = 16 * 1024;
+/// A larger buffer is given back when it has run empty.
+const KEEP: usize = 2 * 1024;
+
+/// Puts TLS on top of a connected transport. `host` is the name, or the IP literal, that the server must
+/// prove to be.
+pub fn wrap(
+    inner: Box<dyn Transport>,
+    backend: &Arc<dyn Backend>,
+    host: &str,
+) -> Result<Box<dyn Transport>, LayerError> {
+    let engine = backend.clone().engine(host)?;
+    Ok(Box::new(Tls {
+        inner,
+        engine,
+        out: Vec::new(),
+        head: 0,
+        marks: VecDeque::new(),
+        made: 0,
+        sent: 0,
+        taken: 0,
+        gone: 0,
+        drained: true,
+        ended: false,
+        heard: false,
+        broken: None,
+    }))
+}
+
+/// Where a piece of plaintext ends, in both streams.
+struct Mark {
+    cipher: u64,
+    plain: u64,
+}
+
+struct Tls {
+    inner: Box<dyn Transport>,
+    engine: Box<dyn Engine>,
+    /// Ciphertext on its way to the socket, from `head` on. It does not stay in the engine, so that what is
+    /// known about it is exact, and because rustls writes by `writev`, which can raise SIGPIPE.
+    out: Vec<u8>,
+    head: usize,
+    /// Pieces of plaintext in `out`.
+    marks: VecDeque<Mark>,
+    /// Ciphertext that was ever made, and ever given to `inner`.
+    made: u64,
+    sent: u64,
+    /// Plaintext that was ever taken, and that has gone out completely.
+    taken: u64,
+    gone: u64,
+    /// The last read of the socket found nothing more: everything that came is with the application.
+    drained: bool,
+    /// The server's side has ended.
+    ended: bool,
+    /// Something came from the server.
+    heard: bool,
+    /// The socket failed when bytes had been taken already; the next call says so.
+    broken: Option<io::Error>,
+}
+
+impl Tls {
+    /// Moves what the engine has to say into `out`.
+    fn collect(&mut self) -> io::Result<()> {
+        let before = self.out.len();
+        let outcome = self.engine.collect(&mut self.out);
+        self.made += (self.out.len() - before) as u64;
+        outcome
+    }
+
+    /// Gives `out` to the socket.
+    fn push(&mut self) -> io::Result<()> {
+        let outcome = self.push_out();
+        let sent = self.sent - self.inner.unsent() as u64;
+        while self.marks.front().is_some_and(|mark| mark.cipher <= sent) {
+            self.gone = self.marks.pop_front().map_or(self.gone, |mark| mark.plain);
+        }
+        outcome
+    }
+
+    fn push_out(&mut self) -> io::Result<()> {
+        while self.head < self.out.len() {
+            let n = self.inner.write(&self.out[self.head..])?;
+            if n == 0 {
+                return Err(ErrorKind::WriteZero.into());
+            }
+            self.head += n;
+            self.sent += n as u64;
+        }
+        self.head = 0;
+        self.out.clear();
+        if self.out.capacity() > KEEP {
+            self.out = Vec::new();
+        }
+        self.inner.flush()
+    }
+
+    /// As [`push`](Self::push), but an error is what the server said about it, if it said something.
+    fn push_or_explain(&mut self) -> io::Result<()> {
+        match self.push() {
+            Err(error) if error.kind() != ErrorKind::WouldBlock => Err(self.write_failed(error)),
+            other => other,
+        }
+    }
+
+    /// The server may have said why before it went away.
+    fn write_failed(&mut self, error: io::Error) -> io::Error {
+        for _ in 0..16 {
+            match self.receive() {
+                Ok(()) if !self.ended => {}
+                Err(said) if LayerError::of(&said).is_some() => return said,
+                _ => break,
+            }
+        }
+        error
+    }
+
+    /// Reads once from the socket and makes of it what can be made.
+    fn receive(&mut self) -> io::Result<()> {
+        match self.engine.receive(&mut *self.inner) {
+            Ok(n) => {
+                self.drained = false;
+                self.ended = n == 0;
+                self.heard |= n > 0;
+            }
+            Err(error) => {
+                self.drained |= error.kind() == ErrorKind::WouldBlock;
+                return Err(error);
+            }
+        }
+        let outcome = self.engine.process();
+        // An alert that says what we do not like, or an answer to a change of keys. If the socket is
+        // broken, the next read or write says so.
+        self.collect()?;
+        let _ = self.push();
+        Ok(outcome?)
+    }
+
+    /// The server's side ended before the handshake did.
+    fn closed(&self, error: Option<&io::Error>) -> io::Error {
+        let how = error.map_or(String::new(), |error| format!(" ({error})"));
+        let (code, text) = if self.heard {
+            let hint = self.engine.closing_hint();
+            (Code::TlsClosed, format!("the server closed during the handshake{how}: {hint}"))
+        } else {
+            let text = "it may not speak TLS on this port";
+            (Code::TlsNotSpoken, format!("the server closed the connection when it saw TLS{how}: {text}"))
+        };
+        LayerError { code, phase: Phase::Tls, text, alert: None }.into()
+    }
+
+    /// Encrypts as much of the two parts as there is room for, and sends what the socket takes.
+    fn take(&mut self, first: &[u8], second: &[u8]) -> io::Result<usize> {
+        if let Some(error) = self.broken.take() {
+            return Err(error);
+        }
+        if self.out.len() - self.head >= HIGH {
+            self.push_or_explain()?;
+        }
+        let total = first.len() + second.len();
+        let mut done = 0;
+        while done < total && self.out.len() - self.head < HIGH {
+            // One record each, so that it is known where each piece ends.
+            let a = first.get(done..).unwrap_or_default();
+            let a = &a[..a.len().min(RECORD)];
+            let b = second.get((done + a.len()).saturating_sub(first.len())..).unwrap_or_default();
+            let b = &b[..b.len().min(RECORD - a.len())];
+            let n = match self.engine.write(a, b) {
+                Ok(0) => break,
+                Ok(n) => n,
+                Err(_) if done > 0 => break,
+                Err(error) => return Err(error),
+            };
+            done += n;
+            self.taken += n as u64;
+            if let Err(error) = self.collect() {
+                // Taken, but never to arrive.
+                self.broken = Some(error);
+                return Ok(done);
+            }
+            self.marks.push_back(Mark { cipher: self.made, plain: self.taken });
+        }
+        match self.push_or_explain() {
+            Err(error) if error.kind() != ErrorKind::WouldBlock && done == 0 => Err(error),
+            Err(error) if error.kind() != ErrorKind::WouldBlock => {
+                self.broken = Some(error);
+                Ok(done)
+            }
+            _ => Ok(done),
+        }
+    }
+}
+
+impl Transport for Tls {
+    fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        self.inner.register(registry, token)
+    }
+
+    fn deregister(&mut self, registry: &Registry) {
+        self.inner.deregister(registry);
+    }
+
+    fn connected(&mut self) -> io::Result<bool> {
+        self.inner.connected()
+    }
+
+    fn wants_handshake(&self) -> bool {
+        self.engine.is_handshaking()
+    }
+
+    fn handshake(&mut self, _: Time) -> io::Result<bool> {
+        self.engine.process()?;
+        self.collect()?;
+        loop {
+            match self.push_or_explain() {
+                Err(error) if LayerError::of(&error).is_some() => return Err(error),
+                Err(error) if error.kind() != ErrorKind::WouldBlock => return Err(self.closed(Some(&error))),
+                _ => {}
+            }
+            if !self.engine.is_handshaking() {
+                return Ok(true);
+            }
+            if self.ended {
+                return Err(self.closed(None));
+            }
+            match self.receive() {
+                Ok(()) => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
+                Err(error) if LayerError::of(&error).is_some() => return Err(error),
+                Err(error) => return Err(self.closed(Some(&error))),
+            }
+        }
+    }
+
+    fn phase(&self) -> Phase {
+        Phase::Tls
+    }
+
+    fn describe(&self) -> Option<String> {
+        self.engine.describe()
+    }
+
+    fn expiry(&self) -> Expiry {
+        self.engine.expiry()
+    }
+
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self.engine.read(buf) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                other => return other,
+            }
+            if self.ended {
+                return Ok(0);
+            }
+            self.receive()?;
+        }
+    }
+
+    fn has_unread(&self) -> bool {
+        // Before the socket is empty, the engine may hold plaintext, and the socket bytes of which no event
+        // will tell.
+        !self.drained
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.take(bytes, &[])
+    }
+
+    fn write_two(&mut self, first: &[u8], second: &[u8]) -> io::Result<usize> {
+        self.take(first, second)
+    }
+
+    fn unsent(&self) -> usize {
+        (self.taken - self.gone) as usize
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self.broken.take() {
+            Some(error) => Err(error),
+            None => self.push_or_explain(),
+        }
+    }
+
+    fn shutdown(&mut self) {
+        self.engine.close_notify();
+        let _ = self.collect();
+        // What the socket does not take now is lost, and only a courtesy is.
+        let _ = self.push();
+        self.inner.shutdown();
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.inner.local_addr()
+    }
+
+    fn peer_addr(&self) -> io::Result<SocketAddr> {
+        self.inner.peer_addr()
+    }
+
+    fn raw_fd(&self) -> RawFd {
+        self.inner.raw_fd()
+    }
+}

@@ -1,0 +1,40 @@
+//! Runs the simulation of whole clients (`tests/sim`, docs/reliability.md): a small part of it, and whether it
+//! finds each of the library's deliberate bugs. `make sim` runs all of it.
+
+use std::path::Path;
+use std::process::Command;
+
+/// Builds the simulation with `flags` for the compiler and runs it; what it printed.
+fn simulate(folder: &str, flags: &str, arguments: &[&str]) -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sim/Cargo.toml");
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join(folder);
+    let output = Command::new(env!("CARGO"))
+        .args(["run", "--quiet", "--release", "--locked", "--manifest-path"])
+        .arg(root)
+        .arg("--target-dir")
+        .arg(target)
+        .arg("--")
+        .args(arguments)
+        // Not the flags of this test (a sanitizer's, a coverage tool's).
+        .env("RUSTFLAGS", flags)
+        .env_remove("CARGO_ENCODED_RUSTFLAGS")
+        .env("RUST_BACKTRACE", "0")
+        .output()
+        .unwrap();
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{out}\n{err}");
+    out.into_owned()
+}
+
+#[test]
+fn no_invariant_is_violated() {
+    let out = simulate("sim", "", &["--faults", "25000"]);
+    // Prove that the check checked.
+    assert!(out.contains(" faults (") && !out.contains("the smallest cell has 0"), "{out}");
+}
+
+#[test]
+fn every_deliberate_bug_is_found() {
+    let out = simulate("sim-bugs", "--cfg mgos_mqtt_bug", &["--bugs", "4000"]);
+    assert!(out.contains("22 deliberate bugs, all found"), "{out}");
+}

@@ -1,0 +1,280 @@
+//! The application: it makes clients, and its handlers do what handlers may do.
+
+use std::cell::{Cell, RefCell};
+use std::ptr;
+use std::sync::{Arc, Mutex};
+
+use mgos_mqtt::client::{Callback, Conn, Context, Event, Identity, Kind, Listener, ProfileSource, Words};
+use mgos_mqtt::config::{Profile, Settings};
+use mgos_mqtt::error::Code;
+use mgos_mqtt::session::Publication;
+use mgos_mqtt::time::{Span, Time};
+use mgos_mqtt::wire::QoS;
+
+use crate::pace::Pace;
+use crate::plan::Phase;
+use crate::watch::payload;
+use crate::world::{Act, World, lock};
+
+/// See the module. Shared by the run and by the handlers.
+pub struct App {
+    pub world: Arc<Mutex<World>>,
+    pub context: Arc<Context>,
+    pub settings: Settings,
+    pub profile: Mutex<Profile>,
+    pub pace: Mutex<Pace>,
+}
+
+struct Handler {
+    app: Arc<App>,
+    instance: usize,
+}
+
+fn qos(of: u8) -> QoS {
+    QoS::try_from(of).unwrap_or(QoS::AtMostOnce)
+}
+
+impl App {
+    /// Makes the run's client, or the next one after the former was freed.
+    pub fn start(self: &Arc<App>) -> Arc<Conn> {
+        let (instance, client) = {
+            let mut world = lock(&self.world);
+            world.freeing = false;
+            world.client = format!("c{}", world.instance);
+            world.ids.clear();
+            world.tokens.clear();
+            world.wanted = (0..3).map(|topic| (format!("i/{topic}/#"), 2)).collect();
+            (world.instance, world.client.clone())
+        };
+        let profile = {
+            let mut profile = self.profile.lock().unwrap();
+            profile.client_id = Some(client);
+            Arc::new(profile.clone())
+        };
+        let source = ProfileSource::Fixed(profile);
+        let conn =
+            Conn::new(self.context.clone(), instance as i32, vec![source], self.settings.clone()).unwrap();
+        let kinds = [Kind::Connecting, Kind::ConnectResult, Kind::Close, Kind::Outcome];
+        let kinds = kinds.iter().fold(0, |bits, kind| bits | kind.bit());
+        conn.add_handler(Identity(1, 1), kinds, self.handler(instance)).unwrap();
+        for topic in 0..3 {
+            let kinds = Kind::Message.bit();
+            let filter = format!("i/{topic}/#");
+            conn.subscribe(&filter, qos(2), Identity(2, topic), kinds, self.handler(instance)).unwrap();
+        }
+        self.pace.lock().unwrap().asked(true);
+        conn.connect().unwrap();
+        conn
+    }
+
+    fn handler(self: &Arc<App>, instance: usize) -> Box<dyn Callback> {
+        Box::new(Handler { app: self.clone(), instance })
+    }
+
+    /// Does what the script says.
+    pub fn act(self: &Arc<App>, conn: &Conn, act: Act) {
+        lock(&self.world).note(|| format!("application: {act:?}"));
+        match act {
+            Act::Publish(of) => self.publish(conn, of),
+            Act::Subscribe => {
+                let (instance, filter) = {
+                    let mut world = lock(&self.world);
+                    let filter = format!("x/{}", world.rng.below(40));
+                    if world.freeing {
+                        return;
+                    }
+                    world.wanted.retain(|(f, _)| *f != filter);
+                    world.wanted.push((filter.clone(), 1));
+                    (world.instance, filter)
+                };
+                let kinds = Kind::Message.bit();
+                let _ = conn.subscribe(&filter, qos(1), Identity(3, 3), kinds, self.handler(instance));
+            }
+            Act::Unsubscribe => {
+                let filter = {
+                    let mut world = lock(&self.world);
+                    if world.freeing || world.wanted.len() <= 3 {
+                        return;
+                    }
+                    world.wanted.remove(3).0
+                };
+                let _ = conn.unsubscribe(&filter, None);
+            }
+            Act::Cancel => self.cancel(conn),
+            Act::Reconfigure => {
+                let mut profile = self.profile.lock().unwrap();
+                {
+                    let mut world = lock(&self.world);
+                    profile.reconnect_min = Span::millis(world.rng.pick(&[100, 300, 1_000]));
+                    profile.reconnect_max = Span::millis(world.rng.pick(&[1_000, 3_000, 8_000]));
+                }
+                let mut pace = self.pace.lock().unwrap();
+                pace.bounds(&profile);
+                pace.asked(true);
+                drop(pace);
+                let _ = conn.set_profile(ProfileSource::Fixed(Arc::new(profile.clone())));
+            }
+            Act::Reconnect => {
+                self.pace.lock().unwrap().asked(false);
+                let _ = conn.disconnect();
+                let _ = conn.connect();
+            }
+            Act::Free => {
+                {
+                    let mut world = lock(&self.world);
+                    if std::mem::replace(&mut world.freeing, true) {
+                        return;
+                    }
+                }
+                conn.free(None);
+            }
+        }
+    }
+
+    fn publish(&self, conn: &Conn, of: u8) {
+        let (n, topic, bytes) = {
+            let mut world = lock(&self.world);
+            let n = world.new_out(of);
+            let out = &world.out[n as usize];
+            (n, format!("o/{}", out.topic), payload(n, out.size))
+        };
+        let mut message = Publication { reserve_id: n % 3 == 0, ..Publication::new(&topic, &bytes, qos(of)) };
+        let listener = {
+            let mut world = lock(&self.world);
+            if of > 0 && world.rng.one_in(8) {
+                message.expires = Some(Time(world.client_now() + world.rng.range(1, 10_000_000)));
+            }
+            let out = &mut world.out[n as usize];
+            out.expires = message.expires.is_some();
+            out.listened = n % 2 == 0;
+            let number = ptr::without_provenance_mut(n as usize);
+            out.listened.then(|| Listener::new(listen, [number, ptr::null_mut(), ptr::null_mut()]))
+        };
+        let token = Cell::new(0);
+        let accepted = conn.publish_with(message, listener, &token);
+        let mut world = lock(&self.world);
+        let out = &mut world.out[n as usize];
+        out.accepted = Some(accepted.is_ok());
+        out.token = token.get();
+        if accepted.is_ok() {
+            if world.tokens.insert(token.get(), n).is_some() {
+                world.fail(format!("message {n} got the token of another"));
+            }
+        } else if out.first.is_some() {
+            world.fail(format!("message {n} was sent and refused"));
+        }
+    }
+
+    fn cancel(&self, conn: &Conn) {
+        let (n, token) = {
+            let world = lock(&self.world);
+            let last = world
+                .out
+                .iter()
+                .rposition(|out| out.accepted == Some(true) && out.instance == world.instance);
+            let Some(n) = last else { return };
+            (n, world.out[n].token)
+        };
+        if conn.cancel(token).is_ok() {
+            let mut world = lock(&self.world);
+            if world.out[n].first.is_some() || world.out[n].outcome.is_some() {
+                world.fail(format!("message {n} can be cancelled after it was sent"));
+            }
+            world.out[n].cancelled = true;
+        }
+    }
+}
+
+thread_local! {
+    /// The world of the run on this thread, for the listeners, which are plain functions.
+    pub static HERE: RefCell<Option<Arc<Mutex<World>>>> = const { RefCell::new(None) };
+}
+
+/// Hears how one message ended.
+fn listen(_: &Conn, event: &Event<'_>, words: Words) {
+    let Event::Outcome(ended) = event else { return };
+    let here = HERE.with_borrow(Clone::clone);
+    let Some(here) = here else { return };
+    let mut world = lock(&here);
+    world.effects += 1;
+    let n = words[0].addr();
+    let out = &mut world.out[n];
+    out.heard += 1;
+    if out.heard > 1 || out.token != ended.token {
+        let text =
+            format!("the listener of message {n} was called {} times, of token {}", out.heard, ended.token);
+        world.fail(text);
+    }
+    if world.freeing {
+        // The other handlers are silent by then.
+        world.ended(n as u32, ended.outcome);
+    }
+}
+
+impl Callback for Handler {
+    fn call(&self, conn: &Conn, event: &Event<'_>) {
+        let app = &self.app;
+        let mut world = lock(&app.world);
+        world.effects += 1;
+        if self.instance != world.instance || world.freeing {
+            return world.fail("a handler of a freed connection was called".into());
+        }
+        match event {
+            Event::Connecting => {
+                let (now, late) = (world.client_now(), std::mem::take(&mut world.late));
+                if let Err(text) = app.pace.lock().unwrap().begins(now, late) {
+                    world.fail(text);
+                }
+            }
+            Event::ConnectResult { error: Code::Ok, session_present, .. } => {
+                let present = world.cur.is_some_and(|l| world.links[l].tap.present);
+                if *session_present != present {
+                    world.fail(format!("session present is told as {session_present}"));
+                }
+                app.pace.lock().unwrap().succeeded();
+            }
+            Event::ConnectResult { error, .. } => {
+                world.asking = None;
+                world.note(|| format!("attempt failed: {}", error.name()));
+                app.pace.lock().unwrap().failed();
+            }
+            Event::Close(report) => {
+                let text = report.text.clone();
+                world.note(|| format!("closed: {text}"));
+                app.pace.lock().unwrap().failed();
+            }
+            Event::Outcome(ended) => match world.tokens.get(&ended.token).copied() {
+                Some(n) => world.ended(n, ended.outcome),
+                None => world.fail(format!("an outcome of token {}, which is not known", ended.token)),
+            },
+            Event::Message(message) => {
+                let n = world.delivered(message.topic, message.qos as u8, message.payload);
+                let wanted =
+                    world.target.is_some_and(|t| t.phase == Phase::Handler && t.qos == message.qos as u8);
+                let mut acts = Vec::new();
+                if wanted {
+                    let before = world.acts.len();
+                    world.strike();
+                    acts = world.acts.split_off(before);
+                }
+                match world.rng.below(60) {
+                    0..5 => acts.push(Act::Publish(world.rng.clone().below(3) as u8)),
+                    5 => acts.push(Act::Subscribe),
+                    6 => acts.push(Act::Unsubscribe),
+                    7 => {
+                        let until = world.now + world.rng.range(100, 50_000);
+                        world.late = true;
+                        world.pass_until(until);
+                    }
+                    _ => {}
+                }
+                drop(world);
+                acts.into_iter().for_each(|act| app.act(conn, act));
+                if let Some(n) = n {
+                    lock(&app.world).told(n);
+                }
+            }
+            _ => {}
+        }
+    }
+}

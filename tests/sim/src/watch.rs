@@ -1,0 +1,513 @@
+//! The observer: sees every byte that passes between the client and its kernel, knows every message, and says what is
+//! wrong at the moment it happens.
+
+use mgos_mqtt::session::{Dropped, Outcome};
+
+use crate::codec::{self, Packet};
+use crate::world::World;
+
+/// A message that the application published.
+#[derive(Clone, Debug)]
+pub struct Out {
+    pub topic: u8,
+    pub qos: u8,
+    pub size: usize,
+    /// Which of the run's clients published it.
+    pub instance: usize,
+    /// `None` while the call runs.
+    pub accepted: Option<bool>,
+    pub token: u64,
+    pub id: u16,
+    /// The link on which it was handed to the kernel whole, first and last.
+    pub first: Option<usize>,
+    pub last: Option<usize>,
+    /// The broker sent PUBREC on this link; the client read one; PUBREL went out on this link.
+    pub rec_sent: Option<usize>,
+    pub rec: bool,
+    pub rel_due: bool,
+    pub rel: Option<usize>,
+    /// The client read the last acknowledgement.
+    pub done: bool,
+    pub delivered: u32,
+    /// The broker lost the session meanwhile: it may arrive again.
+    pub lossy: bool,
+    pub outcome: Option<Outcome>,
+    /// A listener was given with it; how often it was called.
+    pub listened: bool,
+    pub heard: u32,
+    /// The application took it back, and was told that it could.
+    pub cancelled: bool,
+    pub expires: bool,
+}
+
+/// A message for the client.
+#[derive(Clone, Debug)]
+pub struct In {
+    pub topic: u8,
+    pub qos: u8,
+    pub size: usize,
+    pub instance: usize,
+    pub delivered: u32,
+    /// It need not arrive.
+    pub excused: bool,
+}
+
+/// How far an exchange that the broker began has come, on one link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd)]
+pub enum Stage {
+    Sent,
+    Read,
+    /// The handlers returned.
+    Told,
+    Rec,
+    RelSent,
+    RelRead,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Inbound {
+    pub id: u16,
+    pub n: u32,
+    pub qos: u8,
+    pub stage: Stage,
+    /// It was begun on an earlier link.
+    pub again: bool,
+}
+
+/// What the observer knows of one link.
+#[derive(Debug, Default)]
+pub struct Tap {
+    pub written: Vec<u8>,
+    pub read: Vec<u8>,
+    pub connect: bool,
+    pub up: bool,
+    pub present: bool,
+    pub bye: bool,
+    pub was_blocked: bool,
+    pub ping: bool,
+    pub last_out: u64,
+    pub last_in: u64,
+    /// Messages handed over on this link and not finished.
+    pub flight: Vec<u32>,
+    /// The last of them: they leave in the order in which they were accepted.
+    pub last_tracked: Option<u32>,
+    pub inbound: Vec<Inbound>,
+    /// QoS 0 messages of the broker under way.
+    pub q0_in: u32,
+    /// SUBSCRIBE and UNSUBSCRIBE without an answer.
+    pub asked: Vec<u16>,
+}
+
+/// A payload: its number, then bytes that follow from it.
+pub fn payload(n: u32, size: usize) -> Vec<u8> {
+    let mut bytes = n.to_be_bytes().to_vec();
+    bytes.extend((0..size).map(|i| (n as usize + i) as u8));
+    bytes
+}
+
+impl World {
+    fn intact(&self, bytes: &[u8], size: usize) -> bool {
+        bytes.len() == 4 + size
+            && bytes[4..]
+                .iter()
+                .enumerate()
+                .all(|(i, b)| *b == (self.number(bytes).unwrap() as usize + i) as u8)
+    }
+
+    fn number(&self, bytes: &[u8]) -> Option<u32> {
+        Some(u32::from_be_bytes(bytes.get(..4)?.try_into().ok()?))
+    }
+
+    // -- from the client ------------------------------------------------------------------------
+
+    pub fn client_wrote(&mut self, l: usize, bytes: &[u8]) {
+        let mut written = std::mem::take(&mut self.links[l].tap.written);
+        written.extend_from_slice(bytes);
+        let mut at = 0;
+        while let Some((total, body)) = codec::frame(&written[at..]) {
+            if written.len() - at < total {
+                break;
+            }
+            match codec::parse(&written[at..at + total], body) {
+                Some(packet) => self.sent(l, packet),
+                None => {
+                    self.fail(format!("the client sent a malformed packet, {:x?}", &written[at..at + total]))
+                }
+            }
+            at += total;
+        }
+        written.drain(..at);
+        self.links[l].tap.written = written;
+        self.links[l].tap.last_out = self.turn_now();
+        self.effects += 1;
+    }
+
+    fn sent(&mut self, l: usize, packet: Packet<'_>) {
+        self.note(|| format!("link {l}: client sends {}", brief(&packet)));
+        let tap = &self.links[l].tap;
+        match (&packet, tap.connect, tap.up, tap.bye) {
+            (Packet::Connect { .. }, false, _, _) => {}
+            (_, false, _, _) => return self.fail("something before CONNECT".into()),
+            (Packet::Connect { .. }, true, _, _) => return self.fail("a second CONNECT".into()),
+            (_, true, false, _) => return self.fail("something before CONNACK was read".into()),
+            (_, _, _, true) => return self.fail("something after DISCONNECT".into()),
+            _ => {}
+        }
+        match packet {
+            Packet::Connect { client, clean, keep_alive } => {
+                if client != self.client
+                    || clean == self.kept
+                    || u64::from(keep_alive) * 1_000_000 != self.keep_alive
+                {
+                    return self.fail(format!("a wrong CONNECT: {client:?}, clean {clean}, {keep_alive} s"));
+                }
+                self.links[l].tap.connect = true;
+            }
+            Packet::Publish { dup, qos, retain, topic, id, payload } => {
+                let known = self.number(payload).filter(|n| (*n as usize) < self.out.len());
+                let Some(n) = known else { return self.fail("an unknown message".into()) };
+                let out = &self.out[n as usize];
+                let right = out.qos == qos && !retain && topic == format!("o/{}", out.topic);
+                if !right || !self.intact(payload, out.size) {
+                    return self.fail(format!("message {n} is damaged"));
+                }
+                self.sent_publish(l, n, dup, qos, id);
+            }
+            Packet::PubRel(id) => {
+                let Some(n) = self.ids.get(&id).copied().filter(|n| self.out[*n as usize].rec) else {
+                    return self.fail(format!("PUBREL {id} without PUBREC"));
+                };
+                let out = &mut self.out[n as usize];
+                if out.rel == Some(l) && !out.rel_due {
+                    return self.fail(format!("PUBREL {id} twice"));
+                }
+                out.rel = Some(l);
+                out.rel_due = false;
+                self.in_flight(l, n);
+            }
+            Packet::PubAck(id) => self.answered(l, id, 1, Stage::Told, None),
+            Packet::PubRec(id) => self.answered(l, id, 2, Stage::Told, Some(Stage::Rec)),
+            Packet::PubComp(id) => self.answered(l, id, 2, Stage::RelRead, None),
+            Packet::Subscribe { id, .. } | Packet::Unsubscribe { id, .. } => {
+                if self.ids.contains_key(&id) || self.links[l].tap.asked.contains(&id) {
+                    return self.fail(format!("packet id {id} is in use"));
+                }
+                self.links[l].tap.asked.push(id);
+            }
+            Packet::PingReq => {
+                let now = self.client_now();
+                let tap = &self.links[l].tap;
+                let quiet = now - tap.last_in.min(tap.last_out);
+                if !tap.was_blocked && (self.keep_alive == 0 || quiet < self.keep_alive) {
+                    return self.fail(format!("PINGREQ after {quiet} us, without need"));
+                }
+                self.links[l].tap.ping = true;
+            }
+            Packet::Disconnect => self.links[l].tap.bye = true,
+            _ => self.fail("a packet that only servers send".into()),
+        }
+    }
+
+    fn sent_publish(&mut self, l: usize, n: u32, dup: bool, qos: u8, id: u16) {
+        let out = &self.out[n as usize];
+        if out.accepted == Some(false) {
+            return self.fail(format!("message {n} was refused, and is sent"));
+        }
+        if out.instance != self.instance {
+            return self.fail(format!("message {n} is of another client"));
+        }
+        if qos == 0 {
+            if out.first.is_some() || dup {
+                return self.fail(format!("QoS 0 message {n} again"));
+            }
+            self.out[n as usize].first = Some(l);
+            self.links[l].tap.flight.push(n);
+            return;
+        }
+        if out.done || out.outcome.is_some() {
+            return self.fail(format!("message {n} is sent after its end"));
+        }
+        if out.cancelled {
+            return self.fail(format!("message {n} is sent after it was cancelled"));
+        }
+        if out.rec {
+            return self.fail(format!("message {n}: PUBLISH after PUBREC"));
+        }
+        if out.last == Some(l) {
+            return self.fail(format!("message {n} twice on one link"));
+        }
+        if dup != out.first.is_some() {
+            return self.fail(format!("message {n}: DUP {dup}, but was sent before: {:?}", out.first));
+        }
+        match self.ids.get(&id) {
+            Some(other) if *other != n => {
+                return self.fail(format!("packet id {id} is in use by message {other}"));
+            }
+            None if out.id != 0 => {
+                return self.fail(format!("message {n} had packet id {}, now {id}", out.id));
+            }
+            None if self.links[l].tap.asked.contains(&id) => {
+                return self.fail(format!("packet id {id} is in use by a SUBSCRIBE"));
+            }
+            _ => {}
+        }
+        if self.links[l].tap.last_tracked.is_some_and(|last| last > n) {
+            return self.fail(format!("order: message {n} after {:?}", self.links[l].tap.last_tracked));
+        }
+        self.links[l].tap.last_tracked = Some(n);
+        self.ids.insert(id, n);
+        let out = &mut self.out[n as usize];
+        out.id = id;
+        out.first = out.first.or(Some(l));
+        out.last = Some(l);
+        self.in_flight(l, n);
+    }
+
+    fn in_flight(&mut self, l: usize, n: u32) {
+        let out = &self.out;
+        let flight = &mut self.links[l].tap.flight;
+        flight.retain(|n| {
+            !out[*n as usize].done && (out[*n as usize].qos > 0 || out[*n as usize].delivered == 0)
+        });
+        if !flight.contains(&n) {
+            flight.push(n);
+        }
+        let tracked = flight.iter().filter(|n| out[**n as usize].qos > 0).count();
+        if tracked > usize::from(self.window) {
+            self.fail(format!("{tracked} messages in flight, the window is {}", self.window));
+        }
+    }
+
+    fn answered(&mut self, l: usize, id: u16, qos: u8, due: Stage, then: Option<Stage>) {
+        let inbound = &mut self.links[l].tap.inbound;
+        let Some(at) = inbound.iter().position(|i| i.id == id && i.qos == qos && i.stage == due) else {
+            let text = match inbound.iter().find(|i| i.id == id) {
+                Some(i) => {
+                    format!("an acknowledgement of {id} at the wrong time, {:?}, due at {due:?}", i.stage)
+                }
+                None => format!("an acknowledgement of {id}, which did not come on this link"),
+            };
+            return self.fail(text);
+        };
+        match then {
+            Some(stage) => inbound[at].stage = stage,
+            None => drop(inbound.remove(at)),
+        }
+    }
+
+    // -- to the client --------------------------------------------------------------------------
+
+    pub fn client_read(&mut self, l: usize, bytes: &[u8]) {
+        let mut read = std::mem::take(&mut self.links[l].tap.read);
+        read.extend_from_slice(bytes);
+        let mut at = 0;
+        while let Some((total, body)) = codec::frame(&read[at..]) {
+            if read.len() - at < total {
+                break;
+            }
+            let packet = codec::parse(&read[at..at + total], body).expect("the model broker is right");
+            self.received(l, packet);
+            at += total;
+        }
+        read.drain(..at);
+        self.links[l].tap.read = read;
+        self.links[l].tap.last_in = self.turn_now();
+        self.effects += 1;
+    }
+
+    fn received(&mut self, l: usize, packet: Packet<'_>) {
+        self.note(|| format!("link {l}: client gets {}", brief(&packet)));
+        let now = self.turn_now();
+        let tap = &mut self.links[l].tap;
+        match packet {
+            Packet::ConnAck { code, .. } => {
+                // The keep-alive begins.
+                tap.up = code == 0;
+                tap.last_out = now;
+            }
+            Packet::Publish { qos: 0, .. } => tap.q0_in = tap.q0_in.saturating_sub(1),
+            Packet::Publish { id, .. } => {
+                let entry = tap.inbound.iter_mut().find(|i| i.id == id && i.stage == Stage::Sent);
+                let Some(entry) = entry else { return };
+                // A repetition of what was delivered is only acknowledged.
+                let known = entry.qos == 2 && self.inn[entry.n as usize].delivered > 0;
+                entry.stage = if known { Stage::Told } else { Stage::Read };
+            }
+            Packet::PubAck(id) | Packet::PubComp(id) => {
+                if let Some(n) = self.ids.remove(&id) {
+                    self.out[n as usize].done = true;
+                    tap.flight.retain(|other| *other != n);
+                }
+            }
+            Packet::PubRec(id) => {
+                if let Some(n) = self.ids.get(&id) {
+                    let out = &mut self.out[*n as usize];
+                    out.rec = true;
+                    out.rel_due = true;
+                }
+            }
+            Packet::PubRel(id) => {
+                if let Some(entry) = tap.inbound.iter_mut().find(|i| i.id == id && i.stage == Stage::RelSent)
+                {
+                    entry.stage = Stage::RelRead;
+                }
+            }
+            Packet::SubAck { id } | Packet::UnsubAck(id) => tap.asked.retain(|other| *other != id),
+            Packet::PingResp => tap.ping = false,
+            _ => {}
+        }
+    }
+
+    pub fn link_ended(&mut self, l: usize) {
+        let tap = &mut self.links[l].tap;
+        tap.flight = Vec::new();
+        tap.inbound = Vec::new();
+        tap.asked = Vec::new();
+        self.effects += 1;
+        self.note(|| format!("link {l} is given up"));
+    }
+
+    // -- at the two ends ------------------------------------------------------------------------
+
+    /// The broker takes a message.
+    pub fn published(&mut self, n: u32) {
+        let out = &mut self.out[n as usize];
+        out.delivered += 1;
+        if out.delivered == 1 {
+            let place = (out.instance * 4 + usize::from(out.topic)) * 3 + usize::from(out.qos);
+            if self.last_out.len() <= place {
+                self.last_out.resize(place + 1, None);
+            }
+            let last = self.last_out[place].replace(n);
+            if last.is_some_and(|last| last > n) {
+                self.fail(format!("order: the broker got message {n} after {last:?}"));
+            }
+        } else if out.qos == 0 || (out.qos == 2 && !out.lossy) {
+            let text = format!("message {n}, QoS {}, arrived {} times", out.qos, out.delivered);
+            self.fail(text);
+        }
+    }
+
+    /// The broker lost its session: what was handed over and not finished may be repeated.
+    pub fn session_was_lost(&mut self) {
+        for out in self.out.iter_mut().filter(|out| out.first.is_some() && !out.done) {
+            out.lossy = true;
+        }
+    }
+
+    /// A handler is told of a message; its number.
+    pub fn delivered(&mut self, topic: &str, qos: u8, bytes: &[u8]) -> Option<u32> {
+        let known = self.number(bytes).filter(|n| (*n as usize) < self.inn.len());
+        let Some(n) = known else {
+            self.fail("a handler got an unknown message".into());
+            return None;
+        };
+        let inn = &self.inn[n as usize];
+        if inn.qos != qos || topic != format!("i/{}/t", inn.topic) || !self.intact(bytes, inn.size) {
+            self.fail(format!("a handler got message {n} damaged"));
+        }
+        let inn = &mut self.inn[n as usize];
+        inn.delivered += 1;
+        if inn.delivered == 1 {
+            let place = (inn.instance * 4 + usize::from(inn.topic)) * 3 + usize::from(inn.qos);
+            if self.last_in.len() <= place {
+                self.last_in.resize(place + 1, None);
+            }
+            let last = self.last_in[place].replace(n);
+            if last.is_some_and(|last| last > n) {
+                self.fail(format!("order: a handler got message {n} after {last:?}"));
+            }
+        } else if qos != 1 {
+            self.fail(format!("a handler got message {n}, QoS {qos}, again"));
+        }
+        Some(n)
+    }
+
+    /// The handlers returned.
+    pub fn told(&mut self, n: u32) {
+        let Some(l) = self.cur else { return };
+        let entry = self.links[l].tap.inbound.iter_mut().find(|i| i.n == n && i.stage == Stage::Read);
+        if let Some(entry) = entry {
+            entry.stage = Stage::Told;
+        }
+    }
+
+    /// An accepted publish ended.
+    pub fn ended(&mut self, n: u32, outcome: Outcome) {
+        let out = &mut self.out[n as usize];
+        if let Some(before) = out.outcome.replace(outcome) {
+            return self.fail(format!("message {n} has two outcomes, {before:?} and {outcome:?}"));
+        }
+        let unsent = out.first.is_none();
+        let right = match outcome {
+            Outcome::Acked => out.qos > 0 && out.done && out.delivered > 0,
+            Outcome::Sent => out.qos == 0 && !unsent,
+            Outcome::Dropped(Dropped::Link) => out.qos == 0,
+            Outcome::Dropped(Dropped::Overflow) => out.qos > 0 && unsent,
+            Outcome::Lost => out.qos > 0 && out.lossy,
+            Outcome::Expired => out.expires && unsent,
+            Outcome::Cancelled => out.cancelled && unsent,
+            Outcome::Abandoned => self.freeing,
+            Outcome::Rejected(_) => false,
+        };
+        if !right {
+            let text = format!("message {n} ended as {outcome:?}: {out:?}");
+            self.fail(text);
+        }
+    }
+
+    /// Nothing is left to do at this moment: so nothing may lie about.
+    pub fn at_rest(&mut self, unwritten: usize) {
+        let Some(l) = self.cur else { return };
+        let link = &self.links[l];
+        if link.course != crate::net::Course::Open {
+            return;
+        }
+        let problem = if !link.arrived.is_empty() || (link.fin || link.rst.is_some()) && link.token.is_some()
+        {
+            Some("the client does not read what came")
+        } else if link.blocked || link.tap.bye || !link.tap.up {
+            None
+        } else if unwritten > 0 {
+            Some("the client does not write what it has to")
+        } else if link
+            .tap
+            .inbound
+            .iter()
+            .any(|i| matches!(i.stage, Stage::Read | Stage::Told | Stage::RelRead))
+        {
+            Some("the client owes an acknowledgement")
+        } else if link.tap.flight.iter().any(|n| self.out[*n as usize].rel_due) {
+            Some("the client owes a PUBREL")
+        } else {
+            None
+        };
+        if let Some(problem) = problem {
+            return self.fail(problem.into());
+        }
+        let link = &self.links[l];
+        if self.keep_alive == 0 || !link.tap.up || link.blocked || link.tap.bye {
+            return;
+        }
+        // While the answer to a PINGREQ is late, anything else that comes is a sign of life, too.
+        let (tap, now) = (&link.tap, self.client_now());
+        let (quiet, most) = match tap.ping {
+            true => (now - tap.last_in.max(tap.last_out), self.keep_alive.min(10_000_000)),
+            false => (now - tap.last_in.min(tap.last_out), self.keep_alive),
+        };
+        if quiet > most + 1 {
+            let missed = if tap.ping { "the silence of the broker is not noticed" } else { "no PINGREQ" };
+            self.fail(format!("{missed} for {quiet} us"));
+        }
+    }
+}
+
+fn brief(packet: &Packet<'_>) -> String {
+    match packet {
+        Packet::Publish { dup, qos, topic, id, payload, .. } => format!(
+            "PUBLISH q{qos} id {id} dup {dup} {topic} no. {}",
+            u32::from_be_bytes(payload[..4].try_into().unwrap_or_default())
+        ),
+        other => format!("{other:?}"),
+    }
+}
