@@ -113,6 +113,8 @@ async fn dial(job: &Job, number: usize) -> Result<(AsyncClient, EventLoop), Box<
     let (client, mut events) = AsyncClient::new(options, usize::from(job.window).max(10));
     let mut network = NetworkOptions::new();
     network.set_tcp_nodelay(!job.defaults);
+    // Under valgrind a TLS handshake takes longer than its five seconds.
+    network.set_connection_timeout(60);
     events.set_network_options(network);
     while !matches!(events.poll().await?, Event::Incoming(Packet::ConnAck(_))) {}
     Ok((client, events))
