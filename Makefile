@@ -1,7 +1,7 @@
 # The front door. Everything behind it can be called directly: cargo, cmake --preset, scripts/.
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help demo test test-brokers sim headers coverage-doc mutants abi-update clean
+.PHONY: help demo test test-brokers soak sim headers coverage-doc mutants abi-update clean
 
 help: ## what there is
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -19,6 +19,10 @@ test: ## everything that needs no other server; ends with "N passed, N failed"
 test-brokers: ## the same test with mosquitto, ejabberd and RabbitMQ, and the tests of loss
 	@scripts/setup.sh build test brokers
 	@scripts/test-brokers.sh
+
+soak: ## an hour (SOAK_SECONDS=n) of mixed load through faults; memory, fds, threads, CPU as CSV and SVG
+	@scripts/setup.sh build test
+	@scripts/soak.sh
 
 sim: ## a million faults in virtual time; SEED=n shows one run, SEED=bugs what deliberate bugs it finds
 	@scripts/setup.sh build
