@@ -37,7 +37,7 @@ const LONG: Duration = Duration::from_secs(60);
 /// one without an answer.
 const HURRY: u64 = 8;
 /// A TLS exchange has ten times as many bytes, and each of its connections costs a handshake.
-const TLS_STEP: usize = 61;
+const TLS_STEP: usize = 16;
 const ALL_QOS: [QoS; 3] = [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
