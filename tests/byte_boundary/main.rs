@@ -171,9 +171,10 @@ impl Case<'_> {
         self.wait("no outcome", |counts| tokens.iter().all(|token| counts.outcomes.contains_key(token)));
     }
 
-    /// What comes twice has come before these. In a clean session they may be lost with it, so they are sent until one
-    /// arrives.
-    fn end(&self) {
+    /// What comes twice has come before these. Without a session that is `kept` they may be lost with the connection, so
+    /// they are sent until one arrives.
+    fn end(&self, kept: bool) {
+        let patience = if kept { LONG } else { Duration::from_millis(200) };
         let book = &self.world.book;
         let end = Instant::now() + LONG;
         let seen = |counts: &Counts| counts.in_end && counts.out_end;
@@ -186,9 +187,9 @@ impl Case<'_> {
             self.has_the_broker(token);
             // The broker has both; their way to here may take a moment, or be cut.
             let cases = book.cases.lock().unwrap();
-            let _ = book.changed.wait_timeout_while(cases, Duration::from_millis(200), |cases| {
-                !cases.get(&self.number).is_some_and(seen)
-            });
+            let _ = book
+                .changed
+                .wait_timeout_while(cases, patience, |cases| !cases.get(&self.number).is_some_and(seen));
         }
     }
 }
@@ -211,15 +212,14 @@ impl World {
         if promised {
             case.wait("in", |counts| counts.into[1] > 0 && counts.into[2] > 0);
         }
-        case.end();
+        case.end(promised || cut.is_none());
         case.device.disconnect().unwrap();
         case.device.free(None);
-        let verdict = Verdict {
-            struck: usize::from(proxy.state.has_struck()),
-            bytes: proxy.state.bytes(),
-            ..Verdict::default()
-        };
+        let state = proxy.state.clone();
+        // Waits for the last bytes.
         drop(proxy);
+        let struck = usize::from(state.has_struck());
+        let verdict = Verdict { struck, bytes: state.bytes(), ..Verdict::default() };
         self.judge(&case, promised, verdict)
     }
 
@@ -354,6 +354,8 @@ fn cut_after_each_byte() {
     print(&table);
     for (row, (cases, verdict)) in &table {
         assert_eq!((verdict.lost, verdict.doubled_2), (0, 0), "{row:?}");
-        assert!(verdict.struck * 10 >= cases * 8, "{row:?}: only {} of {cases} were cut", verdict.struck);
+        // The very end may be cut short, and with TLS no two exchanges are of the same length.
+        let missed = cases - verdict.struck;
+        assert!(missed <= 2 + if row.0.tls { cases / 10 } else { 0 }, "{row:?}: {missed} of {cases} not cut");
     }
 }
