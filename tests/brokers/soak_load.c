@@ -246,8 +246,7 @@ static bool start(struct side *side, int port, const char *ca) {
   side->publisher = connection(side, id, false);
   if (side->publisher == NULL ||
       mgos_mqtt_conn_on(side->publisher, MGOS_MQTT_EV_CONNECT_RESULT | MGOS_MQTT_EV_CLOSE, on_publisher, side,
-                        NULL) != 0 ||
-      !mgos_mqtt_conn_connect(side->publisher))
+                        NULL) != 0)
     return false;
   return pthread_create(&side->fetcher, NULL, fetch, &side->subscribers[QUEUE]) == 0;
 }
@@ -281,6 +280,20 @@ static void publish(struct side *side, int qos, int padding) {
   side->sent[qos].accepted += accepted;
   side->sent[qos].refused += !accepted;
   pthread_mutex_unlock(&side->lock);
+}
+
+/* Mostly short ones, some of several segments. */
+static int padding_by(struct chance *chance) {
+  return chance_below(chance, 8) == 0 ? (int) chance_below(chance, 3500) : 10;
+}
+
+/* The queue is filled to the brim before the publisher connects for the first time: what is kept for the
+ * deepest queue is there from the beginning then, and all growth that follows is a leak. */
+static bool fill_and_connect(struct side *side, struct chance *chance) {
+  for (int n = 0; side->sent[1].refused + side->sent[2].refused == 0; n++) {
+    publish(side, 1 + n % 2, padding_by(chance));
+  }
+  return mgos_mqtt_conn_connect(side->publisher);
 }
 
 static void acknowledge_by_hand(struct side *side) {
@@ -435,6 +448,12 @@ int main(int argc, char **argv) {
     if (now_ms() > began + WAIT_MS) return 2;
     sleep_ms(TICK_MS);
   }
+  if (!fill_and_connect(&sides[0], &chance) || !fill_and_connect(&sides[1], &chance)) return 2;
+  while (!complete(&sides[0]) || !complete(&sides[1])) {
+    if (now_ms() > began + 2 * WAIT_MS) return 2;
+    for (int i = 0; i < 2; i++) acknowledge_by_hand(&sides[i]);
+    sleep_ms(TICK_MS);
+  }
   for (int i = 0; i < 2; i++) {
     if (pthread_create(&sides[i].visitor, NULL, visit, &sides[i]) != 0) return 2;
   }
@@ -444,9 +463,7 @@ int main(int argc, char **argv) {
   while (poll(&input, 1, TICK_MS) == 0) {
     for (int i = 0; i < 2; i++) {
       for (uint32_t n = chance_below(&chance, 4); n > 0; n--) {
-        /* Mostly short, some of several segments. */
-        int padding = chance_below(&chance, 8) == 0 ? (int) chance_below(&chance, 3500) : 10;
-        publish(&sides[i], (int) chance_below(&chance, QOS), padding);
+        publish(&sides[i], (int) chance_below(&chance, QOS), padding_by(&chance));
       }
       acknowledge_by_hand(&sides[i]);
     }
