@@ -55,7 +55,8 @@ int main(int argc, char **argv) {
   uint64_t seed = seed_from_environment();
   if (argc != 3 || certificates() == NULL) return 2;
   signal(SIGPIPE, SIG_IGN);
-  /* Otherwise glibc counts what each thread keeps for its next allocations, up to 200 KiB of it, as in use. */
+  /* Otherwise glibc counts what each thread keeps for its next allocations, up to 200 KiB of it, as in use.
+   */
   setenv("GLIBC_TUNABLES", "glibc.malloc.tcache_count=0", 1);
   printf("soak: %d seconds, seed %llu\n", seconds, (unsigned long long) seed);
   fflush(stdout);
