@@ -1,7 +1,7 @@
 # The front door. Everything behind it can be called directly: cargo, cmake --preset, scripts/.
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help demo test test-brokers sim bench bench-check bench-record headers coverage-doc mutants abi-update clean
+.PHONY: help demo test test-brokers soak sim bench bench-check bench-record headers coverage-doc mutants abi-update sbom clean
 
 help: ## what there is
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -19,6 +19,10 @@ test: ## everything that needs no other server; ends with "N passed, N failed"
 test-brokers: ## the same test with mosquitto, ejabberd and RabbitMQ, and the tests of loss
 	@scripts/setup.sh build test brokers
 	@scripts/test-brokers.sh
+
+soak: ## an hour (SOAK_SECONDS=n) of mixed load through faults; memory, fds, threads, CPU as CSV and SVG
+	@scripts/setup.sh build test
+	@scripts/soak.sh
 
 BENCH = BENCH_BUILD=build/bench MGOS_MQTT_LIBRARY=build/bench/tls/installed/lib/libmgos_mqtt.so \
 	MGOS_MQTT_LIBRARY_PLAIN=build/bench/plain/installed/lib/libmgos_mqtt.so benches/run.py
@@ -57,6 +61,10 @@ abi-update: headers ## record exported names and types under abi/, after a meant
 mutants: ## change the source in places and see whether a test notices; SHARD=k/n for another part of it
 	@scripts/setup.sh build test
 	@scripts/mutants.sh $(SHARD)
+
+sbom: ## write build/sbom.cdx.json: every crate in the library, its licence and checksum (CycloneDX)
+	@mkdir -p build
+	@MGOS_MQTT_SBOM=$(CURDIR)/build/sbom.cdx.json cargo test --locked --quiet --test sbom -- --nocapture
 
 clean: ## remove everything that was built
 	rm -rf build target

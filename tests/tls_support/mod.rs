@@ -142,6 +142,16 @@ impl Broker {
         Broker::try_tls(host, port, pair, "")
     }
 
+    /// The same, with a plain listener beside it, whose port is returned, too.
+    pub(crate) fn tls_and_plain(pair: &Pair) -> (Broker, u16) {
+        let attempt = |_| {
+            let plain = free_port();
+            let lines = format!("listener {plain} 127.0.0.1");
+            Some((Broker::try_tls("127.0.0.1", free_port(), pair, &lines)?, plain))
+        };
+        (0..5).find_map(attempt).expect("mosquitto does not start")
+    }
+
     fn try_tls(host: &str, port: u16, pair: &Pair, lines: &str) -> Option<Broker> {
         let folder = Folder::new();
         let certificate = folder.put("server.pem", &pair.certificate);
