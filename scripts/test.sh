@@ -4,7 +4,8 @@
 #   scripts/test.sh            everything
 #   scripts/test.sh rust c     these stages only
 #
-# Stages: fmt, clippy, features (builds without TLS, and without the C face), psk (with pre-shared keys by OpenSSL),
+# Stages: fmt, clippy, deny (licences, sources and known holes of the dependencies), features (builds without TLS, and
+# without the C face), psk (with pre-shared keys by OpenSSL),
 # rust, c (release build: C tests, headers, examples, ABI), asan, valgrind, tsan, package. A stage that fails does not keep the next from running.
 # The last line counts them all.
 set -uo pipefail
@@ -53,6 +54,20 @@ stage_clippy() {
     check clippy cargo clippy --locked --all-targets -- -D warnings
   else
     skip clippy "clippy is not installed"
+  fi
+}
+
+# The list of known holes comes from the network; without it that part is left out, and says so.
+stage_deny() {
+  if ! cargo deny --version >/dev/null 2>&1; then
+    skip deny "cargo-deny is not installed (cargo install --locked cargo-deny)"
+    return
+  fi
+  check deny cargo deny --locked check licenses bans sources
+  if timeout 60 cargo deny --locked fetch db >>"$logs/deny.log" 2>&1; then
+    check deny cargo deny --locked --offline check advisories
+  else
+    skip deny "the advisory database cannot be fetched"
   fi
 }
 
@@ -131,7 +146,7 @@ stage_tsan() {
 }
 stage_package() { tests package release --label-regex package; }
 
-all=(fmt clippy features psk rust c asan valgrind tsan package)
+all=(fmt clippy deny features psk rust c asan valgrind tsan package)
 [ $# -gt 0 ] || set -- "${all[@]}"
 for stage in "$@"; do
   case " ${all[*]} " in

@@ -142,6 +142,16 @@ impl Broker {
         Broker::try_tls(host, port, pair, "")
     }
 
+    /// The same, with a plain listener beside it, whose port is returned, too.
+    pub(crate) fn tls_and_plain(pair: &Pair) -> (Broker, u16) {
+        let attempt = |_| {
+            let plain = free_port();
+            let lines = format!("listener {plain} 127.0.0.1");
+            Some((Broker::try_tls("127.0.0.1", free_port(), pair, &lines)?, plain))
+        };
+        (0..5).find_map(attempt).expect("mosquitto does not start")
+    }
+
     fn try_tls(host: &str, port: u16, pair: &Pair, lines: &str) -> Option<Broker> {
         let folder = Folder::new();
         let certificate = folder.put("server.pem", &pair.certificate);
@@ -261,7 +271,7 @@ impl Callback for Watch {
         match event {
             Event::ConnectResult { error, .. } => seen.results.push(*error),
             Event::Close(_) => seen.closed += 1,
-            Event::Message(m) => seen.messages.push((m.topic.to_owned(), m.payload.to_vec())),
+            Event::Message(m) => seen.messages.push((m.topic.as_str().to_owned(), m.payload.to_vec())),
             Event::SubAck { .. } => seen.subscribed += 1,
             Event::PubAck(..) | Event::PubComp(..) => seen.acknowledged += 1,
             _ => {}
