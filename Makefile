@@ -1,7 +1,7 @@
 # The front door. Everything behind it can be called directly: cargo, cmake --preset, scripts/.
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help demo test test-brokers sim headers coverage-doc mutants abi-update clean
+.PHONY: help demo test test-brokers sim fuzz headers coverage-doc mutants abi-update clean
 
 help: ## what there is
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -23,6 +23,10 @@ test-brokers: ## the same test with mosquitto, ejabberd and RabbitMQ, and the te
 sim: ## a million faults in virtual time; SEED=n shows one run, SEED=bugs what deliberate bugs it finds
 	@scripts/setup.sh build
 	@scripts/sim.sh $(SEED)
+
+fuzz: ## coverage-guided fuzzing, each target for FUZZ_SECONDS (60); ends with "N passed, N failed"
+	@scripts/setup.sh build test
+	@scripts/fuzz.sh || [ $$? -eq 77 ]
 
 headers: ## write include/*.h anew from src/capi/
 	@MGOS_MQTT_UPDATE_HEADERS=1 cargo test --locked --quiet --test headers checked_in
