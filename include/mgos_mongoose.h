@@ -1,6 +1,6 @@
 /*
- * The types and functions of Mongoose 6 that applications of Mongoose OS use with MQTT: strings, the
- * connection `nc` that handlers are given, MQTT messages, event numbers, and the raw `mg_mqtt_*` calls.
+ * The types and functions of Mongoose 6 that applications of Mongoose OS use with MQTT: the connection `nc` that
+ * handlers are given, MQTT messages, event numbers, and the raw `mg_mqtt_*` calls; strings are in mgos_mg_str.h.
  *
  * The functions are exported as `mgos_mg_*` (`mgos_mongoose_poll`) and mapped to their Mongoose names by macros at the end, so that
  * the library can be linked into a program beside Mongoose 7. A source file that wants the latter's
@@ -21,6 +21,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "mgos_mg_str.h"
 
 /* The last parameter of a handler, for code that writes it with Mongoose's macro. */
 #ifndef MG_UD_ARG
@@ -29,14 +30,6 @@
 #ifndef MG_CB
 #define MG_CB(cb, ud) cb, ud
 #endif
-
-/* Initialisers of struct mg_str: of a literal, of a pointer and a length, of nothing. */
-#define MG_MK_STR(str_literal) \
-  { str_literal, sizeof(str_literal) - 1 }
-#define MG_MK_STR_N(str_literal, len) \
-  { str_literal, len }
-#define MG_NULL_STR \
-  { NULL, 0 }
 
 /* The QoS in the flags of a PUBLISH. */
 #define MG_MQTT_QOS(qos) ((qos) << 1)
@@ -275,21 +268,6 @@
 struct mg_mgr;
 
 /**
- * A piece of text or data: a pointer and a length, in general without a NUL behind it. Whoever made
- * it says who owns the bytes.
- */
-struct mg_str {
-  /**
-   * The first byte; may be NULL if `len` is 0.
-   */
-  const char *p;
-  /**
-   * How many bytes.
-   */
-  size_t len;
-};
-
-/**
  * A growing buffer of Mongoose; here only its sizes are of interest.
  */
 struct mbuf {
@@ -488,104 +466,6 @@ extern "C" {
 #endif // __cplusplus
 
 /**
- * The text of a C string, without a copy. NULL gives `{NULL, 0}`.
- *
- * The caller's part: `s` is NULL or a C string; it must outlive the result.
- */
-struct mg_str mgos_mg_mk_str(const char *s);
-
-/**
- * `len` bytes at `s`, without a copy.
- */
-struct mg_str mgos_mg_mk_str_n(const char *s, size_t len);
-
-/**
- * Compares with a C string: 0 if equal; otherwise negative or positive, like strcmp(). NULL is
- * taken as an empty string.
- *
- * The caller's part: `str2` is NULL or valid, `str1` is NULL or a C string.
- */
-int mgos_mg_vcmp(const struct mg_str *str2, const char *str1);
-
-/**
- * mg_vcmp() without regard to the case of ASCII letters.
- *
- * The caller's part: As mg_vcmp().
- */
-int mgos_mg_vcasecmp(const struct mg_str *str2, const char *str1);
-
-/**
- * A copy made by malloc(), to be released by mg_strfree() or free(). `{NULL, 0}` for an empty string
- * and without memory.
- *
- * The caller's part: `s.len` bytes at `s.p` must be readable.
- */
-struct mg_str mgos_mg_strdup(struct mg_str s);
-
-/**
- * mg_strdup() with a NUL behind it, which is not counted.
- *
- * The caller's part: As mg_strdup().
- */
-struct mg_str mgos_mg_strdup_nul(struct mg_str s);
-
-/**
- * Releases what mg_strdup() made and makes it empty. NULL is ignored.
- *
- * The caller's part: `s` is NULL or valid, and `s->p` is NULL or came from malloc().
- */
-void mgos_mg_strfree(struct mg_str *s);
-
-/**
- * The first byte `c` in `s`, or NULL.
- *
- * The caller's part: `s.len` bytes at `s.p` must be readable.
- */
-const char *mgos_mg_strchr(struct mg_str s, int c);
-
-/**
- * Compares: -1, 0 or 1. A prefix is less.
- *
- * The caller's part: The bytes of both must be readable.
- */
-int mgos_mg_strcmp(struct mg_str str1, struct mg_str str2);
-
-/**
- * mg_strcmp() of at most the first `n` bytes of each.
- *
- * The caller's part: As mg_strcmp().
- */
-int mgos_mg_strncmp(struct mg_str str1, struct mg_str str2, size_t n);
-
-/**
- * mg_strcmp() without regard to the case of ASCII letters.
- *
- * The caller's part: As mg_strcmp().
- */
-int mgos_mg_strcasecmp(struct mg_str str1, struct mg_str str2);
-
-/**
- * Where `needle` begins in `haystack`, or NULL. An empty needle is found at the start.
- *
- * The caller's part: The bytes of both must be readable.
- */
-const char *mgos_mg_strstr(struct mg_str haystack, struct mg_str needle);
-
-/**
- * The same text without white space at both ends; nothing is copied.
- *
- * The caller's part: `s.len` bytes at `s.p` must be readable.
- */
-struct mg_str mgos_mg_strstrip(struct mg_str s);
-
-/**
- * 1 if `s` begins with `prefix`, else 0.
- *
- * The caller's part: The bytes of both must be readable.
- */
-int mgos_mg_str_starts_with(struct mg_str s, struct mg_str prefix);
-
-/**
  * The time of day: seconds since 1970, with fractions.
  */
 double mgos_mg_time(void);
@@ -756,20 +636,6 @@ int mgos_mg_mqtt_vmatch_topic_expression(const char *exp, struct mg_str topic);
  * The names of Mongoose. The exported symbols are mgos_mg_*, so that this library links beside
  * Mongoose 7; one source file includes the header of one of the two.
  */
-#define mg_mk_str mgos_mg_mk_str
-#define mg_mk_str_n mgos_mg_mk_str_n
-#define mg_vcmp mgos_mg_vcmp
-#define mg_vcasecmp mgos_mg_vcasecmp
-#define mg_strdup mgos_mg_strdup
-#define mg_strdup_nul mgos_mg_strdup_nul
-#define mg_strfree mgos_mg_strfree
-#define mg_strchr mgos_mg_strchr
-#define mg_strcmp mgos_mg_strcmp
-#define mg_strncmp mgos_mg_strncmp
-#define mg_strcasecmp mgos_mg_strcasecmp
-#define mg_strstr mgos_mg_strstr
-#define mg_strstrip mgos_mg_strstrip
-#define mg_str_starts_with mgos_mg_str_starts_with
 #define mg_time mgos_mg_time
 #define mg_set_timer mgos_mg_set_timer
 #define mg_set_protocol_mqtt mgos_mg_set_protocol_mqtt

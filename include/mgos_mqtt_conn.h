@@ -8,6 +8,21 @@
  * OWNERSHIP. Strings and data given to these functions are copied before they return. What handlers are given
  * is valid until they return. A connection is ended by mgos_mqtt_conn_free(), or with its loop.
  *
+ * MORE, for the same handles, each in a header of its own:
+ *
+ * | header                | for                                                                    |
+ * |-----------------------|------------------------------------------------------------------------|
+ * | mgos_mqtt_event.h     | handlers of the library's own events: results, flags, reasons          |
+ * | mgos_mqtt_publish.h   | publishing with an answer: did it arrive?                              |
+ * | mgos_mqtt_subscribe.h | subscribing to several filters with an answer                          |
+ * | mgos_mqtt_connect.h   | connecting with an answer; server, client id and will by a call        |
+ * | mgos_mqtt_receive.h   | acknowledging later, refusing, fetching messages from a queue          |
+ * | mgos_mqtt_options.h   | limits, time-outs, policies, TLS: what the configuration cannot say    |
+ * | mgos_mqtt_stats.h     | what a connection counts, also for Prometheus                          |
+ * | mgos_mqtt_log.h       | log lines, published to a topic                                        |
+ * | mgos_mqtt_compat.h    | error numbers and defaults of other systems                            |
+ * | mgos_event.h          | the event bus of Mongoose OS: the cloud comes and goes                 |
+ *
  * THREADS. Every function may be called from any thread and from inside every handler; see
  * mgos_mqtt_loop.h. Handlers run on the thread that drives the loop.
  *

@@ -69,7 +69,9 @@ int mgos_mqtt_conn_set_will(struct mgos_mqtt_conn *c,
  * says why: also MGOS_MQTT_CLOSED_BY_CLIENT if the application ended it, and MGOS_MQTT_INCOMPLETE if it freed the
  * connection.
  *
- * Later attempts are not told to them: whether there are any is `retry` of the options.
+ * An attempt that the application is ending already, by mgos_mqtt_conn_disconnect() or by a new configuration, is not
+ * meant: they are told of the one that follows it. So in a handler that is told of a failure, which may ask for the
+ * next attempt here. Later attempts are not told to them: whether there are any is `retry` of the options.
  *
  * Returns 0, or why there is nothing to try, as mgos_mqtt_conn_connect() does; then neither is called.
  *

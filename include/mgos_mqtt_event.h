@@ -73,8 +73,8 @@ struct mgos_mqtt_conn;
 #define MGOS_MQTT_EV_PUBCOMP (1 << 10)
 
 /**
- * How a publish ended; see mgos_mqtt_publish.h. Comes exactly once for each message that was accepted while
- * the handler was there.
+ * How a publish ended; see mgos_mqtt_publish.h. Comes exactly once for each message, unless the connection is freed
+ * before: that silences handlers, but not the `done` of a message.
  */
 #define MGOS_MQTT_EV_OUTCOME (1 << 15)
 
@@ -107,7 +107,7 @@ struct mgos_mqtt_event;
 
 /**
  * Is told of events. Runs on the thread that drives the loop, with no lock held; it may call every function
- * of the library but those that poll or wait.
+ * of the library but those that poll or wait: see the table in mgos_mqtt_loop.h.
  */
 typedef void (*mgos_mqtt_event_fn_t)(struct mgos_mqtt_conn *c, const struct mgos_mqtt_event *ev, void *ud);
 

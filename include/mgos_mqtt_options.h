@@ -41,25 +41,13 @@ struct mgos_mqtt_options {
    */
   const struct mgos_config_mqtt *profiles;
   /**
-   * How many.
+   * How many; default 0, a connection without a server.
    */
   size_t num_profiles;
   /**
-   * The version of MQTT: 3 for 3.1, 4 for 3.1.1, which is the default. Never another one silently.
+   * CONNECT. The version of MQTT: 3 for 3.1, 4 for 3.1.1, which is the default. Never another one silently.
    */
   int protocol_version;
-  /**
-   * The QoS of the will: 0, 1 or 2 (MQTT 3.1.1, section 3.1.2.6).
-   */
-  int will_qos;
-  /**
-   * A binary will payload, instead of the text `will_message`; NULL for none.
-   */
-  const void *will_payload;
-  /**
-   * Its length.
-   */
-  size_t will_payload_len;
   /**
    * A binary password, instead of the text `pass`; NULL for none.
    */
@@ -69,15 +57,40 @@ struct mgos_mqtt_options {
    */
   size_t password_len;
   /**
+   * A binary will payload, instead of the text `will_message`; NULL for none.
+   */
+  const void *will_payload;
+  /**
+   * Its length.
+   */
+  size_t will_payload_len;
+  /**
+   * The QoS of the will, whichever of the two it is made of: 0, which is the default, 1 or 2 (MQTT 3.1.1, section
+   * 3.1.2.6).
+   */
+  int will_qos;
+  /**
+   * RECONNECTING. Whether the connection tries again by itself after a failed attempt or a loss: 0, the default,
+   * always; 1 once it was up since mgos_mqtt_conn_connect(), so that a first attempt that fails is the last; 2 never.
+   * Where it does not, it stays down until it is told to connect, and no other server is tried.
+   */
+  int retry;
+  /**
+   * 1: always wait `reconnect_timeout_min` between attempts, and stay with the first server. Default 0: waits that
+   * double, and backup servers.
+   */
+  int fixed_delay;
+  /**
    * By how many percent the wait before a reconnect varies: default 10, -1 is off.
    */
   int jitter_percent;
   /**
-   * 1: always wait `reconnect_timeout_min` between attempts, and stay with the first server.
+   * After how long on a backup server the main one is tried again: default never. The connection is closed for
+   * that; if the main server does not answer, the backup is used again at once.
    */
-  int fixed_delay;
+  int fail_back_ms;
   /**
-   * How long the name service may take: default 10,000 ms, -1 is without limit.
+   * TIME-OUTS. How long the name service may take: default 10,000 ms, -1 is without limit.
    */
   int dns_timeout_ms;
   /**
@@ -98,45 +111,77 @@ struct mgos_mqtt_options {
    */
   int pingresp_timeout_ms;
   /**
+   * PUBLISHING. How many QoS 1 and 2 messages may be unacknowledged at a time: default 20, at most 65,535.
+   */
+  int in_flight_window;
+  /**
    * How many bytes of topics, payloads and unwritten packets may wait to be sent: default 1 MiB. A message that
    * does not fit is refused with MGOS_MQTT_QUEUE_FULL, or MGOS_MQTT_TOO_LARGE if it never would.
    */
   size_t max_outgoing_bytes;
   /**
-   * How many QoS 1 and 2 messages may be unacknowledged at a time: default 20, at most 65,535.
-   */
-  int in_flight_window;
-  /**
-   * What happens when the queue is full: 0 refuses the new message, 1 drops the oldest that was not sent.
+   * What happens when the queue is full: 0, the default, refuses the new message, 1 drops the oldest that was not
+   * sent.
    */
   int overflow;
   /**
-   * When the filters are subscribed again: 0 after every CONNACK, 1 only if the server lost the session.
-   */
-  int resubscribe;
-  /**
-   * What happens to messages in flight when the server lost the session: 0 sends them again (a message may
-   * then arrive twice), 1 gives them up.
+   * What happens to messages in flight when the server lost the session: 0, the default, sends them again (a message
+   * may then arrive twice), 1 gives them up.
    */
   int on_session_loss;
   /**
-   * After how long on a backup server the main one is tried again: default never. The connection is closed for
-   * that; if the main server does not answer, the backup is used again at once.
+   * How many outcomes of publishes mgos_mqtt_conn_outcome() can still tell: default 1,024, -1 is none. Eight bytes
+   * each, taken when there are so many.
    */
-  int fail_back_ms;
+  int outcome_history;
   /**
-   * How often an idle connection gets MG_EV_POLL, if it has a handler for that: default 1,000 ms, -1 is
+   * SUBSCRIBING AND RECEIVING. When the filters are subscribed again: 0, the default, after every CONNACK, 1 only if
+   * the server lost the session.
+   */
+  int resubscribe;
+  /**
+   * Of a message over the receive limit (`recv_mbuf_limit`), deliver this many bytes of the payload, at most
+   * that limit, instead of MGOS_MQTT_EV_OVERSIZE; mgos_mqtt_event_size() tells how many there were, and in
+   * struct mg_mqtt_message the length of the whole packet. It is acknowledged when all of it has come. Default 0:
+   * nothing of it.
+   */
+  size_t oversize_keep;
+  /**
+   * How many messages may wait for mgos_mqtt_conn_receive(), default 1,024; as many refused ones may wait to be
+   * delivered again.
+   */
+  size_t receive_queue_length;
+  /**
+   * How many bytes of topics and payloads these may have together: default 4 MiB; the same for refused ones. One
+   * message is always taken, however large.
+   */
+  size_t receive_queue_bytes;
+  /**
+   * Which QoS 0 message is dropped when that queue is full: 0, the default, the new one, 1 the oldest. For QoS 1 and 2
+   * the oldest QoS 0 messages make room in any case.
+   */
+  int receive_overflow;
+  /**
+   * How often a message that a handler refused (mgos_mqtt_msg_refuse()) is delivered again: default 3, -1 is never.
+   */
+  int refuse_retries;
+  /**
+   * How long after each refusal: default 1,000 ms, -1 is at once.
+   */
+  int refuse_delay_ms;
+  /**
+   * EVENTS. How often an idle connection gets MG_EV_POLL, if it has a handler for that: default 1,000 ms, -1 is
    * never.
    */
   int poll_tick_ms;
   /**
-   * The name that the server's certificate must be for, and that is sent to it (SNI), instead of the host of
-   * `server`.
+   * TLS; see docs/tls.md. The name that the server's certificate must be for, and that is sent to it (SNI): default the
+   * host of `server`.
    */
   const char *tls_server_name;
   /**
    * The application protocols to offer (ALPN), between commas, the favourite first; for brokers that share port
-   * 443 with others.
+   * 443 with others. NULL for none.
    */
   const char *tls_alpn;
   /**
@@ -177,22 +222,6 @@ struct mgos_mqtt_options {
    */
   size_t tls_key_len;
   /**
-   * 1: talk to whoever answers, without looking at the certificate. For tests only: somebody in between can read
-   * and change everything, passwords included. A warning is logged at each connect. Turns TLS on.
-   */
-  int tls_insecure_skip_verification;
-  /**
-   * How many outcomes of publishes mgos_mqtt_conn_outcome() can still tell: default 1,024, -1 is none. Eight bytes
-   * each, taken when there are so many.
-   */
-  int outcome_history;
-  /**
-   * Whether the connection tries again by itself after a failed attempt or a loss: 0 always; 1 once it was up since
-   * mgos_mqtt_conn_connect(), so that a first attempt that fails is the last; 2 never. Where it does not, it stays
-   * down until it is told to connect, and no other server is tried.
-   */
-  int retry;
-  /**
    * Public keys of which the server must have one, between commas; several, so that a key can be replaced. A
    * pin is the SHA-256 of the key as it stands in the certificate (subjectPublicKeyInfo): `sha256/` and Base64,
    * or 64 hexadecimal digits. With trusted certificates both must hold. Without any the pin alone does:
@@ -218,35 +247,10 @@ struct mgos_mqtt_options {
    */
   int tls_expiry_days;
   /**
-   * Of a message over the receive limit (`recv_mbuf_limit`), deliver this many bytes of the payload, at most
-   * that limit, instead of MGOS_MQTT_EV_OVERSIZE; mgos_mqtt_event_size() tells how many there were, and in
-   * struct mg_mqtt_message the length of the whole packet. It is acknowledged when all of it has come. Default 0:
-   * nothing of it.
+   * 1: talk to whoever answers, without looking at the certificate. For tests only: somebody in between can read
+   * and change everything, passwords included. A warning is logged at each connect. Turns TLS on. Default 0.
    */
-  size_t oversize_keep;
-  /**
-   * How often a message that a handler refused (mgos_mqtt_msg_refuse()) is delivered again: default 3, -1 is never.
-   */
-  int refuse_retries;
-  /**
-   * How long after each refusal: default 1,000 ms, -1 is at once.
-   */
-  int refuse_delay_ms;
-  /**
-   * How many messages may wait for mgos_mqtt_conn_receive(), default 1,024; as many refused ones may wait to be
-   * delivered again.
-   */
-  size_t receive_queue_length;
-  /**
-   * How many bytes of topics and payloads these may have together: default 4 MiB; the same for refused ones. One
-   * message is always taken, however large.
-   */
-  size_t receive_queue_bytes;
-  /**
-   * Which QoS 0 message is dropped when the queue is full: 0 the new one, 1 the oldest. For QoS 1 and 2 the
-   * oldest QoS 0 messages make room in any case.
-   */
-  int receive_overflow;
+  int tls_insecure_skip_verification;
 };
 
 #ifdef __cplusplus

@@ -131,8 +131,8 @@ extern "C" {
 
 /**
  * Publishes. Returns 0 when the message was accepted: it is sent now, or as soon as the connection and the in-flight
- * window allow; its token is in `*token`, if that is not NULL, before `done` can be called. On an error nothing was accepted, and
- * `done` is not called.
+ * window allow; its token is in `*token`, if that is not NULL, before `done` can be called. On an error nothing was accepted,
+ * `*token` is 0 and `done` is not called.
  *
  * QoS 1 and 2 are accepted without a connection, too, as far as the queue goes. A message gets its packet id when it
  * is sent, so more than 65,535 may wait.

@@ -96,7 +96,8 @@ int mgos_mqtt_msg_refuse(struct mgos_mqtt_conn *c, int reason);
  * and 2 are acknowledged when they are released, so a server that limits how many it sends ahead does not
  * overfill it. If it is full all the same, QoS 0 is dropped and counted; a QoS 1 or 2 message is left
  * with the server: when the queue is half empty and everything that was fetched is released, the connection is
- * closed and opened again (MGOS_MQTT_RECEIVE_FULL), and the server sends it again if it keeps the session.
+ * closed and opened again (MGOS_MQTT_RECEIVE_FULL), and the server sends it again if it keeps the session. Only
+ * what other handlers are given as well is taken in any case: they must not get it twice.
  *
  * Returns 0 or a negative error.
  *

@@ -6,7 +6,7 @@
 //! |---------------|-------------------------------------------------------------------------|
 //! | [`wire`]      | bytes to packets and back: no state, no time, no I/O                    |
 //! | [`session`]   | the MQTT client state machine, sans-I/O; time is a parameter            |
-//! | [`transport`] | non-blocking byte streams                                               |
+//! | [`transport`] | non-blocking byte streams: TCP, TLS                                     |
 //! | [`driver`]    | the loop: sockets' readiness, timers, name resolution, threads          |
 //! | [`client`]    | one connection: session + transport + reconnect policy + handlers       |
 //! | [`config`]    | server profiles, addresses, the JSON configuration text                 |

@@ -65,7 +65,14 @@ const HEADERS: &[Header] = &[
         before: || "struct mgos_mqtt_conn;".into(),
         ..NONE
     },
-    Header { name: "mgos_mongoose", before: mongoose_macros, after: mongoose_names, ..NONE },
+    Header { name: "mgos_mg_str", before: string_macros, after: || names("mgos_mg_str"), ..NONE },
+    Header {
+        name: "mgos_mongoose",
+        includes: &["mgos_mg_str.h"],
+        before: mongoose_macros,
+        after: mongoose_names,
+        ..NONE
+    },
     Header { name: "mgos_json", includes: &["<stdarg.h>", "<stdio.h>"], after: json_names, ..NONE },
     Header {
         name: "mgos_config",
@@ -125,6 +132,18 @@ fn have_mqtt() -> String {
         .into()
 }
 
+/// The initialisers of strings.
+fn string_macros() -> String {
+    r#"/* Initialisers of struct mg_str: of a literal, of a pointer and a length, of nothing. */
+#define MG_MK_STR(str_literal) \
+  { str_literal, sizeof(str_literal) - 1 }
+#define MG_MK_STR_N(str_literal, len) \
+  { str_literal, len }
+#define MG_NULL_STR \
+  { NULL, 0 }"#
+        .into()
+}
+
 /// Macros with arguments, which Rust does not have.
 fn mongoose_macros() -> String {
     r#"/* The last parameter of a handler, for code that writes it with Mongoose's macro. */
@@ -134,14 +153,6 @@ fn mongoose_macros() -> String {
 #ifndef MG_CB
 #define MG_CB(cb, ud) cb, ud
 #endif
-
-/* Initialisers of struct mg_str: of a literal, of a pointer and a length, of nothing. */
-#define MG_MK_STR(str_literal) \
-  { str_literal, sizeof(str_literal) - 1 }
-#define MG_MK_STR_N(str_literal, len) \
-  { str_literal, len }
-#define MG_NULL_STR \
-  { NULL, 0 }
 
 /* The QoS in the flags of a PUBLISH. */
 #define MG_MQTT_QOS(qos) ((qos) << 1)
@@ -155,8 +166,8 @@ fn mongoose_macros() -> String {
 }
 
 /// The `mg_*` names of the functions that a Rust file exports as `mgos_mg_*`.
-fn mongoose_names() -> String {
-    let rust = fs::read_to_string(rust_file("mgos_mongoose")).unwrap();
+fn names(file: &str) -> String {
+    let rust = fs::read_to_string(rust_file(file)).unwrap();
     let mut text = String::from(
         "/*\n * The names of Mongoose. The exported symbols are mgos_mg_*, so that this library links beside\n \
          * Mongoose 7; one source file includes the header of one of the two.\n */",
@@ -164,8 +175,12 @@ fn mongoose_names() -> String {
     for name in exported(&rust).filter_map(|name| name.strip_prefix("mgos_mg_")) {
         text += &format!("\n#define mg_{name} mgos_mg_{name}");
     }
+    text
+}
+
+fn mongoose_names() -> String {
     // The one name of Mongoose OS that does not begin with mgos_.
-    text + "\n#define mongoose_poll mgos_mongoose_poll"
+    names("mgos_mongoose") + "\n#define mongoose_poll mgos_mongoose_poll"
 }
 
 /// The names of frozen, and its initialisers.

@@ -13,16 +13,25 @@ const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 /// More than each of them takes; one that takes longer hangs, and has noticed the change so.
 const LONG: Duration = Duration::from_secs(60);
 /// The quickest first.
-const PROGRAMS: [&str; 12] = [
+const PROGRAMS: [&str; 21] = [
     "arguments",
+    "values",
     "promises_clouds",
     "promises_mg",
     "mongoose",
     "handlers",
     "config_apply",
     "publish",
+    "subscribe",
+    "acknowledge",
+    "fetch",
+    "log_topic",
+    "connect",
+    "stats",
+    "compat",
     "promises_nm",
     "promises_ei",
+    "outcomes",
     "free",
     "bad_network",
     "reentrancy",
@@ -69,8 +78,8 @@ fn the_c_tests_pass() {
             .current_dir(&beside)
             .env("LD_LIBRARY_PATH", &beside)
             .env("SYMBOLS", Path::new(ROOT).join("abi/symbols.txt"))
-            .env("MG_NAMES", Path::new(ROOT).join("tests/c/mg_names.txt"))
-            .env("MG_HEADER", Path::new(ROOT).join("include/mgos_mongoose.h"))
+            .env("MG_NAMES", Path::new(ROOT).join("tests/c"))
+            .env("MG_HEADERS", Path::new(ROOT).join("include"))
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()

@@ -30,6 +30,16 @@ case ${1:?} in
     [ -n "$wanted" ] || fail "the program's output is not shown"
     [ "$output" = "$wanted" ] || fail "expected '$wanted', found '$output'"
     ;;
+  arrived) # the program that asks whether its message arrived
+    block c "mgos_mqtt_conn_publish_wait" >"$WORK/arrived.c"
+    grep -q '127.0.0.1:1883' "$WORK/arrived.c" || fail "the second program has no address to replace"
+    sed -i 's/"127.0.0.1:1883"/getenv("MQTT_SERVER")/; 1i #include <stdlib.h>' "$WORK/arrived.c"
+    # shellcheck disable=SC2086 # flags
+    "$CC" $CFLAGS -std=c99 -Wall -Wextra -Wpedantic -Werror -I"$SOURCE/include" "$WORK/arrived.c" \
+      "$LIB/libmgos_mqtt.a" -lgcc_s -lutil -lrt -lpthread -lm -ldl -lc -o "$WORK/arrived"
+    output=$("$SOURCE/scripts/with_mosquitto.sh" timeout 20 "$WORK/arrived")
+    [ "$output" = acked ] || fail "expected 'acked', found '$output'"
+    ;;
   output) # what `make demo` is shown to print: its headings, and its last line
     block "" "== Publish and subscribe" >"$WORK/demo"
     [ -s "$WORK/demo" ] || fail "the output of make demo is not shown"

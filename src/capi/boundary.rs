@@ -8,6 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use crate::config::ConfigError;
 use crate::error::Code;
 use crate::time::Span;
+use crate::wire::QoS;
 
 /// The longest sentence that is kept.
 const TEXT_MAX: usize = 255;
@@ -92,6 +93,11 @@ pub(super) fn timeout(ms: c_int) -> Option<Span> {
     u64::try_from(ms).ok().map(Span::millis)
 }
 
+/// A quality of service given by C.
+pub(super) fn qos(number: c_int) -> Result<QoS, Code> {
+    u8::try_from(number).ok().and_then(|number| QoS::try_from(number).ok()).ok_or(Code::BadQos)
+}
+
 /// Bytes given by C. C passes NULL with length 0 for "nothing".
 ///
 /// # Safety
@@ -124,8 +130,13 @@ pub(super) unsafe fn optional<'a>(text: *const c_char) -> Result<Option<&'a str>
         return Ok(None);
     }
     // SAFETY: not NULL, and the caller promises the terminating NUL.
-    let text = unsafe { CStr::from_ptr(text) };
-    text.to_str().map(Some).map_err(|_| Code::BadUtf8)
+    let text = unsafe { CStr::from_ptr(text) }.to_bytes();
+    if text.is_ascii() {
+        // The check for UTF-8 goes byte by byte through what is as short as a topic; this one does not.
+        // SAFETY: ASCII is UTF-8.
+        return Ok(Some(unsafe { core::str::from_utf8_unchecked(text) }));
+    }
+    core::str::from_utf8(text).map(Some).map_err(|_| Code::BadUtf8)
 }
 
 /// Copies `text` into a C buffer, cut at `len - 1` bytes and always ended with a NUL. Returns the length of

@@ -34,7 +34,7 @@ use core::ptr;
 
 use super::boundary::{bytes, copy_out, value};
 use super::config::{c_struct, c_text, file};
-use super::mgos_mongoose::mg_str;
+use super::mgos_mg_str::mg_str;
 use crate::config::{Section, Style};
 use crate::error::Code;
 

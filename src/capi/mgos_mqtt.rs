@@ -83,7 +83,7 @@ pub extern "C" fn mgos_mqtt_global() -> *mut mgos_mqtt_conn {
 /// `topic` is NULL or a C string; `handler` can be called with `ud` until the subscription ends.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgos_mqtt_global_subscribe(
-    topic: super::mgos_mongoose::mg_str,
+    topic: super::mgos_mg_str::mg_str,
     handler: mg_event_handler_t,
     ud: *mut c_void,
 ) {

@@ -8,7 +8,8 @@ use core::ffi::{CStr, c_char, c_int};
 use super::boundary::status;
 use super::config::c_struct;
 use super::mgos_config::mgos_config_mqtt;
-use super::mgos_mqtt_options::{mgos_mqtt_options, no_options, write_options};
+use super::mgos_mqtt_options::mgos_mqtt_options;
+use super::sized::{self, Growing};
 use crate::error::Code;
 use crate::vocabulary::{
     Zerynth, as_electric_imp, as_electric_imp_connect, as_nodemcu, as_zerynth, electric_imp,
@@ -186,7 +187,7 @@ pub unsafe extern "C" fn mgos_mqtt_options_set_defaults_of(
 ) -> c_int {
     status(|| {
         let mut config = c_struct::defaults();
-        let mut settings = no_options();
+        let mut settings = mgos_mqtt_options::zeros();
         config.enable = c_int::from(system != MGOS_MQTT_AS_MONGOOSE_OS);
         match system {
             MGOS_MQTT_AS_ELECTRIC_IMP => {
@@ -220,7 +221,7 @@ pub unsafe extern "C" fn mgos_mqtt_options_set_defaults_of(
                 settings.num_profiles = 1;
             }
             // SAFETY: not NULL, and promised by the caller.
-            unsafe { write_options(options, settings) }?;
+            unsafe { sized::write(options, settings) }?;
         }
         if !cfg.is_null() {
             // SAFETY: not NULL, and promised by the caller.

@@ -7,6 +7,21 @@
 //! OWNERSHIP. Strings and data given to these functions are copied before they return. What handlers are given
 //! is valid until they return. A connection is ended by mgos_mqtt_conn_free(), or with its loop.
 //!
+//! MORE, for the same handles, each in a header of its own:
+//!
+//! | header                | for                                                                    |
+//! |-----------------------|------------------------------------------------------------------------|
+//! | mgos_mqtt_event.h     | handlers of the library's own events: results, flags, reasons          |
+//! | mgos_mqtt_publish.h   | publishing with an answer: did it arrive?                              |
+//! | mgos_mqtt_subscribe.h | subscribing to several filters with an answer                          |
+//! | mgos_mqtt_connect.h   | connecting with an answer; server, client id and will by a call        |
+//! | mgos_mqtt_receive.h   | acknowledging later, refusing, fetching messages from a queue          |
+//! | mgos_mqtt_options.h   | limits, time-outs, policies, TLS: what the configuration cannot say    |
+//! | mgos_mqtt_stats.h     | what a connection counts, also for Prometheus                          |
+//! | mgos_mqtt_log.h       | log lines, published to a topic                                        |
+//! | mgos_mqtt_compat.h    | error numbers and defaults of other systems                            |
+//! | mgos_event.h          | the event bus of Mongoose OS: the cloud comes and goes                 |
+//!
 //! THREADS. Every function may be called from any thread and from inside every handler; see
 //! mgos_mqtt_loop.h. Handlers run on the thread that drives the loop.
 //!
@@ -15,7 +30,7 @@
 
 use core::ffi::{c_char, c_int, c_void};
 
-use super::boundary::{status, text, timeout, value};
+use super::boundary::{self, status, text, timeout, value};
 use super::callbacks::{
     CONNECTION_KINDS, MgosHook, NcKeeper, Owner, SUBSCRIPTION_KINDS, UserData, event_handler, identity,
 };
@@ -23,14 +38,15 @@ use super::config::c_struct::is_all_zero;
 use super::event_bus::CloudEvents;
 use super::handle::{HANDLES, Handle, conn_of, default_loop};
 use super::mgos_config::mgos_config_mqtt;
-use super::mgos_mongoose::{mg_connection, mg_event_handler_t, mg_send_mqtt_handshake_opts, mg_str};
+use super::mgos_mg_str::mg_str;
+use super::mgos_mongoose::{mg_connection, mg_event_handler_t, mg_send_mqtt_handshake_opts};
 use super::mgos_mqtt_loop::mgos_mqtt_ud_free_fn_t;
 use super::profiles::source as profile_source;
 use crate::client::{Conn, ConnectHook, ProfileSource};
 use crate::config::Settings;
 use crate::error::Code;
 use crate::session::Publication;
-use crate::wire::{QoS, topic};
+use crate::wire::topic;
 use std::sync::Arc;
 
 /// A connection. Opaque.
@@ -400,7 +416,7 @@ pub(super) unsafe fn publish(
 ) -> Result<u16, Code> {
     // SAFETY: promised by the caller.
     let topic = unsafe { text(topic) }?;
-    let qos = u8::try_from(qos).ok().and_then(|q| QoS::try_from(q).ok()).ok_or(Code::BadQos)?;
+    let qos = boundary::qos(qos)?;
     let message = Publication { retain, reserve_id: true, ..Publication::new(topic, payload, qos) };
     Ok(handle.conn()?.publish(message)?.packet_id)
 }
@@ -486,10 +502,7 @@ fn subscribe(
     handler: mg_event_handler_t,
     data: UserData,
 ) -> Result<(), Code> {
-    let Some(qos) = u8::try_from(qos).ok().and_then(|q| QoS::try_from(q).ok()) else {
-        data.disarm();
-        return Err(Code::BadQos);
-    };
+    let qos = boundary::qos(qos).inspect_err(|_| data.disarm())?;
     let (identity, callback) = event_handler(owner, handler, data)?;
     owner.conn()?.subscribe(filter, qos, identity, SUBSCRIPTION_KINDS, callback)
 }

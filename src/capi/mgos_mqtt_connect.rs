@@ -9,7 +9,7 @@
 use core::ffi::{c_char, c_int, c_void};
 use std::sync::Arc;
 
-use super::boundary::{bytes, optional, status, text, timeout};
+use super::boundary::{self, bytes, optional, status, text, timeout};
 use super::callbacks::{ConnectPair, Owner, UserData, new_event_handler};
 use super::handle::Handle;
 use super::mgos_mqtt_conn::mgos_mqtt_conn;
@@ -19,7 +19,7 @@ use super::profiles::check;
 use crate::client::{ProfileSource, Slot};
 use crate::config::{Profile, Secret, Will};
 use crate::error::Code;
-use crate::wire::{QoS, topic};
+use crate::wire::topic;
 
 /// Says where to connect to, and as whom: the connection's main server is replaced, the rest of its configuration and its
 /// backup servers are kept. To be followed by one of the calls that connect; a connection that is up or on its way is
@@ -108,7 +108,7 @@ unsafe fn will(
     // SAFETY: promised by the caller.
     let topic = unsafe { text(topic) }?;
     topic::valid_name_str(topic).map_err(|_| Code::BadTopic)?;
-    let qos = u8::try_from(qos).ok().filter(|qos| QoS::try_from(*qos).is_ok()).ok_or(Code::BadQos)?;
+    let qos = boundary::qos(qos)? as u8;
     if len > usize::from(u16::MAX) {
         return Err(Code::TooLarge);
     }
@@ -123,7 +123,9 @@ unsafe fn will(
 /// says why: also MGOS_MQTT_CLOSED_BY_CLIENT if the application ended it, and MGOS_MQTT_INCOMPLETE if it freed the
 /// connection.
 ///
-/// Later attempts are not told to them: whether there are any is `retry` of the options.
+/// An attempt that the application is ending already, by mgos_mqtt_conn_disconnect() or by a new configuration, is not
+/// meant: they are told of the one that follows it. So in a handler that is told of a failure, which may ask for the
+/// next attempt here. Later attempts are not told to them: whether there are any is `retry` of the options.
 ///
 /// Returns 0, or why there is nothing to try, as mgos_mqtt_conn_connect() does; then neither is called.
 ///

@@ -12,6 +12,7 @@ use core::ffi::{CStr, c_char, c_int};
 use super::boundary::{call_error, copy_out, status};
 use super::handle::Handle;
 use super::mgos_mqtt_conn::mgos_mqtt_conn;
+use super::sized::{self, Growing};
 use crate::error::{Code, Phase};
 
 /// The phase of a connection in which an error happened.
@@ -91,6 +92,11 @@ pub extern "C" fn mgos_mqtt_error_name(code: c_int) -> *const c_char {
 
 const UNKNOWN: &CStr = c"unknown error number";
 
+// SAFETY: plain numbers; code and phase were there from the beginning.
+unsafe impl Growing for mgos_mqtt_error_info {
+    const FIRST: usize = core::mem::offset_of!(mgos_mqtt_error_info, os_errno);
+}
+
 /// The last error of a connection's link, of a failed attempt as well as of a connection that was up.
 /// `info->size` must be set; a smaller structure of an older header is filled as far as it goes.
 ///
@@ -105,27 +111,17 @@ pub unsafe extern "C" fn mgos_mqtt_conn_last_error(
 ) -> c_int {
     status(|| {
         let handle = Handle::of(c)?;
-        if info.is_null() {
-            return Err(Code::NullArgument);
-        }
-        // SAFETY: not NULL; `size` is the first member, so it is there in every version.
-        let size = unsafe { (*info).size };
-        if size < size_of::<usize>() + 2 * size_of::<c_int>() {
-            return Err(Code::BadStructure);
-        }
         let report = handle.conn()?.report();
         let full = mgos_mqtt_error_info {
-            size,
+            size: 0,
             code: report.code.number(),
             phase: report.phase as c_int,
             os_errno: report.os,
             connack: report.connack.map_or(-1, c_int::from),
             tls_alert: report.alert.map_or(-1, c_int::from),
         };
-        let n = size.min(size_of::<mgos_mqtt_error_info>());
-        // SAFETY: the caller has `size` bytes, and both sides are plain bytes.
-        unsafe { core::ptr::copy_nonoverlapping((&raw const full).cast::<u8>(), info.cast(), n) };
-        Ok(())
+        // SAFETY: promised by the caller.
+        unsafe { sized::write(info, full) }
     })
 }
 

@@ -7,7 +7,7 @@
 
 use core::ffi::{c_char, c_int, c_void};
 
-use super::boundary::{status, text, value};
+use super::boundary::{self, status, text, value};
 use super::callbacks::{UserData, identity, new_event_handler};
 use super::handle::Handle;
 use super::mgos_mqtt_conn::mgos_mqtt_conn;
@@ -16,13 +16,12 @@ use super::mgos_mqtt_publish::{outcome_code, outcome_number};
 use crate::client::{Event, Kind, Message, Owner};
 use crate::error::Code;
 use crate::session::{Completion, Outcome};
-use crate::wire::QoS;
 
 /// An event. Opaque.
 pub struct mgos_mqtt_event(());
 
 /// Is told of events. Runs on the thread that drives the loop, with no lock held; it may call every function
-/// of the library but those that poll or wait.
+/// of the library but those that poll or wait: see the table in mgos_mqtt_loop.h.
 pub type mgos_mqtt_event_fn_t =
     Option<unsafe extern "C" fn(c: *mut mgos_mqtt_conn, ev: *const mgos_mqtt_event, ud: *mut c_void)>;
 
@@ -48,8 +47,8 @@ pub const MGOS_MQTT_EV_UNSUBACK: u32 = 1 << 12;
 pub const MGOS_MQTT_EV_PUBACK: u32 = 1 << 7;
 /// A QoS 2 message was delivered exactly once.
 pub const MGOS_MQTT_EV_PUBCOMP: u32 = 1 << 10;
-/// How a publish ended; see mgos_mqtt_publish.h. Comes exactly once for each message that was accepted while
-/// the handler was there.
+/// How a publish ended; see mgos_mqtt_publish.h. Comes exactly once for each message, unless the connection is freed
+/// before: that silences handlers, but not the `done` of a message.
 pub const MGOS_MQTT_EV_OUTCOME: u32 = 1 << 15;
 /// A certificate ends within `tls_expiry_days` of the options: mgos_mqtt_event_days() tells in how many days,
 /// mgos_mqtt_event_certificate() whose it is. Comes when the connection is up, and once a day while it stays so.
@@ -170,7 +169,7 @@ pub unsafe extern "C" fn mgos_mqtt_conn_subscribe(
         // SAFETY: promised by the caller.
         let filter = unsafe { text(filter) }?;
         crate::wire::topic::valid_filter(filter).map_err(|_| Code::BadFilter)?;
-        let qos = u8::try_from(qos).ok().and_then(|q| QoS::try_from(q).ok()).ok_or(Code::BadQos)?;
+        let qos = boundary::qos(qos)?;
         let (identity, callback) = new_event_handler(&handle, r#fn, UserData::new(ud, ud_free))?;
         handle.conn()?.subscribe(filter, qos, identity, SUBSCRIPTION_KINDS, callback)
     })
@@ -236,11 +235,13 @@ pub unsafe extern "C" fn mgos_mqtt_event_kind(ev: *const mgos_mqtt_event) -> u32
 pub unsafe extern "C" fn mgos_mqtt_event_topic(ev: *const mgos_mqtt_event, len: *mut usize) -> *const c_char {
     let get = |event: &Event<'_>| match event {
         Event::Message(message) | Event::SetAside(message, _) => {
-            Some((message.topic.as_ptr(), message.topic.len()))
+            Some((message.topic.as_bytes().as_ptr(), message.topic.as_bytes().len()))
         }
         Event::Oversize { topic, .. } => Some((topic.as_ptr(), topic.len())),
         Event::SubAck { filter: Some(filter), .. } => Some((filter.as_ptr(), filter.len())),
-        Event::PubAck(_, Some(topic)) | Event::PubComp(_, Some(topic)) => Some((topic.as_ptr(), topic.len())),
+        Event::PubAck(_, Some(topic)) | Event::PubComp(_, Some(topic)) => {
+            Some((topic.as_bytes().as_ptr(), topic.as_bytes().len()))
+        }
         _ => None,
     };
     // SAFETY: promised by the caller.

@@ -10,16 +10,32 @@
 //! 3. by a thread of its own, with mgos_mqtt_loop_start().
 //!
 //! THREADS. Every function of the library may be called from any thread, at any time, and from inside every
-//! callback, unless it says otherwise. Callbacks run on the thread that drives the loop, with no lock held.
+//! callback, unless it says otherwise. Callbacks run with no lock held, on the thread that drives the loop unless the
+//! table says otherwise. Those of a connection that is freed while nobody drives its loop run inside
+//! mgos_mqtt_conn_free(). Inside a callback everything may be called, also what frees any connection, except
+//! what polls or waits: that returns MGOS_MQTT_BUSY.
 //!
-//! | callback                     | may call                                | must not                  |
-//! |------------------------------|-----------------------------------------|---------------------------|
-//! | event and message handlers   | everything, also free any connection    | poll or wait: BUSY        |
-//! | the end of a call, a result  | everything, also free any connection    | poll or wait: BUSY        |
-//! | connect hook                 | everything                              | poll or wait: BUSY        |
-//! | log function                 | everything                              | poll or wait: BUSY        |
-//! | user-data destructor         | everything but its own connection       | poll or wait: BUSY        |
-//! | printer of `%M`              | everything; runs on the caller's thread | -                         |
+//! | callback                                           | set by                                    | how often     |
+//! |----------------------------------------------------|-------------------------------------------|---------------|
+//! | handlers of events and messages (1)                | mgos_mqtt_conn_on(), ..._subscribe() ...  | any number    |
+//! | places for one function (1)                        | mgos_mqtt_conn_on_connect() ...           | any number    |
+//! | `done` of a publish (2)                            | struct mgos_mqtt_publication              | exactly once  |
+//! | `done` of subscribing and unsubscribing (2)        | mgos_mqtt_conn_subscribe_all() ...        | exactly once  |
+//! | `ok` or `fail` of an attempt (2)                   | mgos_mqtt_conn_connect_once()             | exactly once  |
+//! | connect hook                                       | mgos_mqtt_conn_set_connect_fn()           | each CONNECT  |
+//! | log function                                       | mgos_mqtt_loop_set_log()                  | any number    |
+//! | user-data destructor `ud_free` (3)                 | every call that takes one                 | exactly once  |
+//! | handlers of the event bus (4)                      | mgos_event_add_handler() ...              | any number    |
+//! | poll callback, of the default loop                 | mgos_add_poll_cb()                        | each round    |
+//! | printer of `%M`, of JSON (5)                       | mgos_mqtt_pubf(), json_printf() ...       | each `%M`     |
+//!
+//! 1. Are not called any more once mgos_mqtt_conn_free() was.
+//! 2. Have no destructor: the one call is the end of their user data. If the connection is freed before, they are called
+//!    then, with MGOS_MQTT_INCOMPLETE, and nothing may be called with that connection any more.
+//! 3. Runs when the last use is over: inside the call that took the callback back, on whichever thread, or on the
+//!    thread that drives the loop. It may not poll or wait, nor use a connection that is being freed.
+//! 4. Also on the thread that calls mgos_event_trigger(), inside that call.
+//! 5. On the calling thread, inside the call; may poll and wait.
 //!
 //! A callback must return: no longjmp() and no C++ exception out of it. After fork() the child's calls fail
 //! with MGOS_MQTT_FORKED and touch nothing of the parent's.
@@ -44,7 +60,7 @@ pub type mgos_mqtt_log_fn_t =
     Option<unsafe extern "C" fn(level: c_int, conn_id: c_int, text: *const c_char, ud: *mut c_void)>;
 
 /// Takes user data back: called once, after the last call of the callback it was given for, and with no
-/// lock held. Usually free().
+/// lock held. Usually free(). For the thread see above.
 pub type mgos_mqtt_ud_free_fn_t = Option<unsafe extern "C" fn(ud: *mut c_void)>;
 
 /// Something does not work.

@@ -4,12 +4,13 @@
 use core::ffi::{CStr, c_char, c_int, c_void};
 use core::mem::offset_of;
 
-use super::boundary::{bytes, explain, optional, status, value};
+use super::boundary::{bytes, explain, optional, qos, status, value};
 use super::handle::{Handle, LoopHandle};
 use super::mgos_config::mgos_config_mqtt;
 use super::mgos_mqtt_conn::{create, mgos_mqtt_conn};
 use super::mgos_mqtt_loop::mgos_mqtt_loop;
 use super::profiles::{check, fixed};
+use super::sized::{self, Growing};
 use crate::client::{OwnCertificate, ProfileSource};
 use crate::config::{
     Backoff, ExpiryNotice, OnSessionLoss, Overflow, Profile, Protocol, ReceiveOverflow, Resubscribe, Retry,
@@ -37,25 +38,37 @@ pub struct mgos_mqtt_options {
     /// Complete server profiles, the main server first. They are used in turn, as
     /// mgos_mqtt_conn_create2() says. The system configuration is not read live through this field.
     pub profiles: *const mgos_config_mqtt,
-    /// How many.
+    /// How many; default 0, a connection without a server.
     pub num_profiles: usize,
-    /// The version of MQTT: 3 for 3.1, 4 for 3.1.1, which is the default. Never another one silently.
+
+    /// CONNECT. The version of MQTT: 3 for 3.1, 4 for 3.1.1, which is the default. Never another one silently.
     pub protocol_version: c_int,
-    /// The QoS of the will: 0, 1 or 2 (MQTT 3.1.1, section 3.1.2.6).
-    pub will_qos: c_int,
-    /// A binary will payload, instead of the text `will_message`; NULL for none.
-    pub will_payload: *const c_void,
-    /// Its length.
-    pub will_payload_len: usize,
     /// A binary password, instead of the text `pass`; NULL for none.
     pub password: *const c_void,
     /// Its length.
     pub password_len: usize,
+    /// A binary will payload, instead of the text `will_message`; NULL for none.
+    pub will_payload: *const c_void,
+    /// Its length.
+    pub will_payload_len: usize,
+    /// The QoS of the will, whichever of the two it is made of: 0, which is the default, 1 or 2 (MQTT 3.1.1, section
+    /// 3.1.2.6).
+    pub will_qos: c_int,
+
+    /// RECONNECTING. Whether the connection tries again by itself after a failed attempt or a loss: 0, the default,
+    /// always; 1 once it was up since mgos_mqtt_conn_connect(), so that a first attempt that fails is the last; 2 never.
+    /// Where it does not, it stays down until it is told to connect, and no other server is tried.
+    pub retry: c_int,
+    /// 1: always wait `reconnect_timeout_min` between attempts, and stay with the first server. Default 0: waits that
+    /// double, and backup servers.
+    pub fixed_delay: c_int,
     /// By how many percent the wait before a reconnect varies: default 10, -1 is off.
     pub jitter_percent: c_int,
-    /// 1: always wait `reconnect_timeout_min` between attempts, and stay with the first server.
-    pub fixed_delay: c_int,
-    /// How long the name service may take: default 10,000 ms, -1 is without limit.
+    /// After how long on a backup server the main one is tried again: default never. The connection is closed for
+    /// that; if the main server does not answer, the backup is used again at once.
+    pub fail_back_ms: c_int,
+
+    /// TIME-OUTS. How long the name service may take: default 10,000 ms, -1 is without limit.
     pub dns_timeout_ms: c_int,
     /// How long opening the TCP connection may take: default 10,000 ms, -1 is without limit.
     pub tcp_timeout_ms: c_int,
@@ -66,30 +79,53 @@ pub struct mgos_mqtt_options {
     pub connack_timeout_ms: c_int,
     /// How long the server may take for PINGRESP: default the keep-alive, at most 10,000 ms.
     pub pingresp_timeout_ms: c_int,
+
+    /// PUBLISHING. How many QoS 1 and 2 messages may be unacknowledged at a time: default 20, at most 65,535.
+    pub in_flight_window: c_int,
     /// How many bytes of topics, payloads and unwritten packets may wait to be sent: default 1 MiB. A message that
     /// does not fit is refused with MGOS_MQTT_QUEUE_FULL, or MGOS_MQTT_TOO_LARGE if it never would.
     pub max_outgoing_bytes: usize,
-    /// How many QoS 1 and 2 messages may be unacknowledged at a time: default 20, at most 65,535.
-    pub in_flight_window: c_int,
-    /// What happens when the queue is full: 0 refuses the new message, 1 drops the oldest that was not sent.
+    /// What happens when the queue is full: 0, the default, refuses the new message, 1 drops the oldest that was not
+    /// sent.
     pub overflow: c_int,
-    /// When the filters are subscribed again: 0 after every CONNACK, 1 only if the server lost the session.
-    pub resubscribe: c_int,
-    /// What happens to messages in flight when the server lost the session: 0 sends them again (a message may
-    /// then arrive twice), 1 gives them up.
+    /// What happens to messages in flight when the server lost the session: 0, the default, sends them again (a message
+    /// may then arrive twice), 1 gives them up.
     pub on_session_loss: c_int,
-    /// After how long on a backup server the main one is tried again: default never. The connection is closed for
-    /// that; if the main server does not answer, the backup is used again at once.
-    pub fail_back_ms: c_int,
-    /// How often an idle connection gets MG_EV_POLL, if it has a handler for that: default 1,000 ms, -1 is
+    /// How many outcomes of publishes mgos_mqtt_conn_outcome() can still tell: default 1,024, -1 is none. Eight bytes
+    /// each, taken when there are so many.
+    pub outcome_history: c_int,
+
+    /// SUBSCRIBING AND RECEIVING. When the filters are subscribed again: 0, the default, after every CONNACK, 1 only if
+    /// the server lost the session.
+    pub resubscribe: c_int,
+    /// Of a message over the receive limit (`recv_mbuf_limit`), deliver this many bytes of the payload, at most
+    /// that limit, instead of MGOS_MQTT_EV_OVERSIZE; mgos_mqtt_event_size() tells how many there were, and in
+    /// struct mg_mqtt_message the length of the whole packet. It is acknowledged when all of it has come. Default 0:
+    /// nothing of it.
+    pub oversize_keep: usize,
+    /// How many messages may wait for mgos_mqtt_conn_receive(), default 1,024; as many refused ones may wait to be
+    /// delivered again.
+    pub receive_queue_length: usize,
+    /// How many bytes of topics and payloads these may have together: default 4 MiB; the same for refused ones. One
+    /// message is always taken, however large.
+    pub receive_queue_bytes: usize,
+    /// Which QoS 0 message is dropped when that queue is full: 0, the default, the new one, 1 the oldest. For QoS 1 and 2
+    /// the oldest QoS 0 messages make room in any case.
+    pub receive_overflow: c_int,
+    /// How often a message that a handler refused (mgos_mqtt_msg_refuse()) is delivered again: default 3, -1 is never.
+    pub refuse_retries: c_int,
+    /// How long after each refusal: default 1,000 ms, -1 is at once.
+    pub refuse_delay_ms: c_int,
+
+    /// EVENTS. How often an idle connection gets MG_EV_POLL, if it has a handler for that: default 1,000 ms, -1 is
     /// never.
     pub poll_tick_ms: c_int,
 
-    /// The name that the server's certificate must be for, and that is sent to it (SNI), instead of the host of
-    /// `server`.
+    /// TLS; see docs/tls.md. The name that the server's certificate must be for, and that is sent to it (SNI): default the
+    /// host of `server`.
     pub tls_server_name: *const c_char,
     /// The application protocols to offer (ALPN), between commas, the favourite first; for brokers that share port
-    /// 443 with others.
+    /// 443 with others. NULL for none.
     pub tls_alpn: *const c_char,
     /// The lowest version of TLS: 12 for TLS 1.2, which is the default, or 13 for TLS 1.3. Nothing below 1.2 is
     /// ever spoken.
@@ -112,18 +148,6 @@ pub struct mgos_mqtt_options {
     pub tls_key: *const c_void,
     /// Its length.
     pub tls_key_len: usize,
-    /// 1: talk to whoever answers, without looking at the certificate. For tests only: somebody in between can read
-    /// and change everything, passwords included. A warning is logged at each connect. Turns TLS on.
-    pub tls_insecure_skip_verification: c_int,
-
-    /// How many outcomes of publishes mgos_mqtt_conn_outcome() can still tell: default 1,024, -1 is none. Eight bytes
-    /// each, taken when there are so many.
-    pub outcome_history: c_int,
-
-    /// Whether the connection tries again by itself after a failed attempt or a loss: 0 always; 1 once it was up since
-    /// mgos_mqtt_conn_connect(), so that a first attempt that fails is the last; 2 never. Where it does not, it stays
-    /// down until it is told to connect, and no other server is tried.
-    pub retry: c_int,
     /// Public keys of which the server must have one, between commas; several, so that a key can be replaced. A
     /// pin is the SHA-256 of the key as it stands in the certificate (subjectPublicKeyInfo): `sha256/` and Base64,
     /// or 64 hexadecimal digits. With trusted certificates both must hold. Without any the pin alone does:
@@ -139,28 +163,15 @@ pub struct mgos_mqtt_options {
     /// From how many days before its end on a certificate, the client's or the server's, is told of by
     /// MGOS_MQTT_EV_TLS_EXPIRY: default 30, -1 is never.
     pub tls_expiry_days: c_int,
-    /// Of a message over the receive limit (`recv_mbuf_limit`), deliver this many bytes of the payload, at most
-    /// that limit, instead of MGOS_MQTT_EV_OVERSIZE; mgos_mqtt_event_size() tells how many there were, and in
-    /// struct mg_mqtt_message the length of the whole packet. It is acknowledged when all of it has come. Default 0:
-    /// nothing of it.
-    pub oversize_keep: usize,
-    /// How often a message that a handler refused (mgos_mqtt_msg_refuse()) is delivered again: default 3, -1 is never.
-    pub refuse_retries: c_int,
-    /// How long after each refusal: default 1,000 ms, -1 is at once.
-    pub refuse_delay_ms: c_int,
-    /// How many messages may wait for mgos_mqtt_conn_receive(), default 1,024; as many refused ones may wait to be
-    /// delivered again.
-    pub receive_queue_length: usize,
-    /// How many bytes of topics and payloads these may have together: default 4 MiB; the same for refused ones. One
-    /// message is always taken, however large.
-    pub receive_queue_bytes: usize,
-    /// Which QoS 0 message is dropped when the queue is full: 0 the new one, 1 the oldest. For QoS 1 and 2 the
-    /// oldest QoS 0 messages make room in any case.
-    pub receive_overflow: c_int,
+    /// 1: talk to whoever answers, without looking at the certificate. For tests only: somebody in between can read
+    /// and change everything, passwords included. A warning is logged at each connect. Turns TLS on. Default 0.
+    pub tls_insecure_skip_verification: c_int,
 }
 
-/// The first version of the structure ended before this field; anything shorter was never in a header.
-const FIRST_SIZE: usize = offset_of!(mgos_mqtt_options, tls_server_name);
+// SAFETY: plain numbers and pointers, and no header ever had less than everything before TLS.
+unsafe impl Growing for mgos_mqtt_options {
+    const FIRST: usize = offset_of!(mgos_mqtt_options, tls_server_name);
+}
 
 /// Creates a connection on a loop (NULL: the default loop) with options (NULL: defaults, and no server). No
 /// network I/O happens before mgos_mqtt_conn_connect(). `conn_id` names it in the log.
@@ -244,61 +255,6 @@ pub unsafe extern "C" fn mgos_mqtt_conn_set_certificate(
     })
 }
 
-/// The part of an options structure that this library knows, with zeros for what the caller's header did not have.
-///
-/// # Safety
-/// `options` is not NULL and has `options->size` bytes.
-unsafe fn known(options: *const mgos_mqtt_options) -> Result<mgos_mqtt_options, Code> {
-    // SAFETY: the first field is there in every version.
-    let size = unsafe { (*options).size };
-    let known = size_of::<mgos_mqtt_options>();
-    if !(FIRST_SIZE..=4096).contains(&size) {
-        return Err(Code::BadStructure);
-    }
-    if size > known {
-        let start = options.cast::<u8>();
-        // SAFETY: the caller has `size` bytes.
-        let tail = unsafe { bytes(start.add(known), size - known) }?;
-        if tail.iter().any(|byte| *byte != 0) {
-            return Err(Code::BadStructure);
-        }
-    }
-    let mut copy = no_options();
-    // SAFETY: both sides have that many bytes, which are plain numbers and pointers: every pattern is valid.
-    unsafe {
-        core::ptr::copy_nonoverlapping(options.cast::<u8>(), (&raw mut copy).cast::<u8>(), size.min(known));
-    }
-    Ok(copy)
-}
-
-/// Options in which everything has its default.
-pub(super) fn no_options() -> mgos_mqtt_options {
-    // SAFETY: all fields are plain numbers and pointers, for which zero is valid.
-    unsafe { core::mem::MaybeUninit::zeroed().assume_init() }
-}
-
-/// Writes options for a caller whose structure may be shorter or longer than the one known here.
-///
-/// # Safety
-/// `options` is not NULL and has `options->size` bytes.
-pub(super) unsafe fn write_options(
-    options: *mut mgos_mqtt_options,
-    mut content: mgos_mqtt_options,
-) -> Result<(), Code> {
-    // SAFETY: the first field is there in every version.
-    let size = unsafe { (*options).size };
-    if !(FIRST_SIZE..=4096).contains(&size) {
-        return Err(Code::BadStructure);
-    }
-    content.size = size;
-    let known = size.min(size_of::<mgos_mqtt_options>());
-    // SAFETY: both sides have that many bytes.
-    unsafe { core::ptr::copy_nonoverlapping((&raw const content).cast::<u8>(), options.cast::<u8>(), known) };
-    // SAFETY: the caller has `size` bytes.
-    unsafe { options.cast::<u8>().add(known).write_bytes(0, size - known) };
-    Ok(())
-}
-
 /// # Safety
 /// `options` is NULL or valid, as for mgos_mqtt_conn_create_on().
 unsafe fn read(options: *const mgos_mqtt_options) -> Result<(Vec<ProfileSource>, Settings), Code> {
@@ -306,7 +262,7 @@ unsafe fn read(options: *const mgos_mqtt_options) -> Result<(Vec<ProfileSource>,
         return Ok((Vec::new(), Settings::default()));
     }
     // SAFETY: not NULL, and promised by the caller.
-    let options = unsafe { known(options) }?;
+    let options = unsafe { sized::read(options) }?;
     let settings = settings(&options)?;
     let mut profiles = Vec::new();
     if options.num_profiles > 0 && options.profiles.is_null() {
@@ -340,7 +296,7 @@ unsafe fn extend(
         5 => return Err(Code::NotBuilt),
         _ => return Err(Code::BadArgument),
     };
-    let qos = u8::try_from(options.will_qos).ok().filter(|q| *q <= 2).ok_or(Code::BadQos)?;
+    let qos = qos(options.will_qos)? as u8;
     // SAFETY: promised by the caller.
     let payload = unsafe { bytes(options.will_payload.cast(), options.will_payload_len) }?;
     if !options.will_payload.is_null() && profile.will.is_none() {

@@ -18,15 +18,15 @@
 use core::cell::Cell;
 use core::ffi::{c_char, c_int, c_void};
 
-use super::boundary::{bytes, status, text, timeout, value};
+use super::boundary::{bytes, qos, status, text, timeout, value};
 use super::handle::Handle;
 use super::mgos_mqtt_conn::mgos_mqtt_conn;
 use super::mgos_mqtt_event::mgos_mqtt_event_fn_t;
+use super::sized::{self, Growing};
 use crate::client::{Conn, Event, Listener, OnTimeout, Words};
 use crate::error::Code;
 use crate::session::{Dropped, Outcome, Publication};
 use crate::time::Span;
-use crate::wire::QoS;
 
 /// It waits, or is on its way: there is no outcome yet.
 pub const MGOS_MQTT_OUTCOME_PENDING: c_int = 0;
@@ -80,8 +80,8 @@ pub struct mgos_mqtt_publication {
 }
 
 /// Publishes. Returns 0 when the message was accepted: it is sent now, or as soon as the connection and the in-flight
-/// window allow; its token is in `*token`, if that is not NULL, before `done` can be called. On an error nothing was accepted, and
-/// `done` is not called.
+/// window allow; its token is in `*token`, if that is not NULL, before `done` can be called. On an error nothing was accepted,
+/// `*token` is 0 and `done` is not called.
 ///
 /// QoS 1 and 2 are accepted without a connection, too, as far as the queue goes. A message gets its packet id when it
 /// is sent, so more than 65,535 may wait.
@@ -98,12 +98,14 @@ pub unsafe extern "C" fn mgos_mqtt_conn_publish(
     token: *mut u64,
 ) -> c_int {
     status(|| {
+        let nobody = Cell::new(0);
+        // SAFETY: promised by the caller.
+        let token = unsafe { cell(token) }.unwrap_or(&nobody);
+        token.set(0);
         let handle = Handle::of(c)?;
         // SAFETY: promised by the caller.
         let (message, listener) = unsafe { read(&handle, message) }?;
-        let nobody = Cell::new(0);
-        // SAFETY: promised by the caller.
-        handle.conn()?.publish_with(message, listener, unsafe { cell(token) }.unwrap_or(&nobody))
+        handle.conn()?.publish_with(message, listener, token)
     })
 }
 
@@ -258,6 +260,11 @@ fn outcome(body: impl FnOnce() -> Result<Option<Outcome>, Code>) -> c_int {
     if error != 0 { error } else { number }
 }
 
+// SAFETY: numbers, pointers and a truth value. All of it is the first version.
+unsafe impl Growing for mgos_mqtt_publication {
+    const FIRST: usize = size_of::<mgos_mqtt_publication>();
+}
+
 /// A message as C gave it.
 ///
 /// # Safety
@@ -266,21 +273,12 @@ unsafe fn read<'a>(
     handle: &Handle,
     message: *const mgos_mqtt_publication,
 ) -> Result<(Publication<'a>, Option<Listener>), Code> {
-    if message.is_null() {
-        return Err(Code::NullArgument);
-    }
-    // SAFETY: not NULL, and the first field is there whatever the version.
-    let size = unsafe { (&raw const (*message).size).read() };
-    // Later versions are longer, and what they add is zero for those who do not know it.
-    if size < size_of::<mgos_mqtt_publication>() {
-        return Err(Code::BadStructure);
-    }
-    // SAFETY: that many bytes are promised.
-    let message = unsafe { message.read() };
+    // SAFETY: promised by the caller.
+    let message = unsafe { sized::read(message) }?;
     // SAFETY: promised by the caller.
     let (topic, payload) =
         unsafe { (text(message.topic)?, bytes(message.payload.cast(), message.payload_len)?) };
-    let qos = u8::try_from(message.qos).ok().and_then(|q| QoS::try_from(q).ok()).ok_or(Code::BadQos)?;
+    let qos = qos(message.qos)?;
     let now = || Ok(handle.conn()?.context().driver.now());
     let expires = match message.expires_ms {
         0 => None,

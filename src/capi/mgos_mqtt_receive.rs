@@ -19,14 +19,14 @@ use core::ffi::{c_char, c_int, c_void};
 use core::ptr;
 use std::sync::{Arc, Weak};
 
-use super::boundary::{status, text, timeout, value};
+use super::boundary::{self, status, text, timeout, value};
 use super::fork::forks;
 use super::handle::Handle;
 use super::mgos_mqtt_conn::mgos_mqtt_conn;
 use crate::client::{Conn, Kept};
 use crate::error::Code;
 use crate::session::Hold;
-use crate::wire::{QoS, topic};
+use crate::wire::topic;
 
 /// A message that was fetched. Opaque.
 pub struct mgos_mqtt_msg(());
@@ -110,7 +110,8 @@ pub unsafe extern "C" fn mgos_mqtt_msg_refuse(c: *mut mgos_mqtt_conn, reason: c_
 /// and 2 are acknowledged when they are released, so a server that limits how many it sends ahead does not
 /// overfill it. If it is full all the same, QoS 0 is dropped and counted; a QoS 1 or 2 message is left
 /// with the server: when the queue is half empty and everything that was fetched is released, the connection is
-/// closed and opened again (MGOS_MQTT_RECEIVE_FULL), and the server sends it again if it keeps the session.
+/// closed and opened again (MGOS_MQTT_RECEIVE_FULL), and the server sends it again if it keeps the session. Only
+/// what other handlers are given as well is taken in any case: they must not get it twice.
 ///
 /// Returns 0 or a negative error.
 ///
@@ -127,7 +128,7 @@ pub unsafe extern "C" fn mgos_mqtt_conn_subscribe_queue(
         // SAFETY: promised by the caller.
         let filter = unsafe { text(filter) }?;
         topic::valid_filter(filter).map_err(|_| Code::BadFilter)?;
-        let qos = u8::try_from(qos).ok().and_then(|q| QoS::try_from(q).ok()).ok_or(Code::BadQos)?;
+        let qos = boundary::qos(qos)?;
         handle.conn()?.subscribe_queue(filter, qos)
     })
 }

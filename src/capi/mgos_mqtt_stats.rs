@@ -17,6 +17,7 @@ use super::boundary::{copy_out, status, value};
 use super::handle::{HANDLES, Handle, LoopHandle};
 use super::mgos_mqtt_conn::mgos_mqtt_conn;
 use super::mgos_mqtt_loop::mgos_mqtt_loop;
+use super::sized::{self, Growing};
 use crate::client::{Snapshot, openmetrics};
 use crate::error::{Code, Phase};
 use crate::session::LATENCY_BUCKETS;
@@ -130,8 +131,10 @@ pub struct mgos_mqtt_stats {
     pub ack_latency: [u64; MGOS_MQTT_ACK_LATENCY_BUCKETS],
 }
 
-/// The smallest structure there is: up to `tx_messages`.
-const FIRST_SIZE: usize = core::mem::offset_of!(mgos_mqtt_stats, now_ms);
+// SAFETY: plain numbers; the smallest structure there is goes up to `tx_messages`.
+unsafe impl Growing for mgos_mqtt_stats {
+    const FIRST: usize = core::mem::offset_of!(mgos_mqtt_stats, now_ms);
+}
 
 fn ms(at: Option<Time>) -> u64 {
     at.map_or(0, |at| at.0 / 1_000)
@@ -146,7 +149,7 @@ fn by_client(code: Code) -> bool {
     matches!(code, Code::ClosedByClient | Code::Reconfigured | Code::HookAborted)
 }
 
-fn fill(s: &Snapshot, size: usize) -> mgos_mqtt_stats {
+fn fill(s: &Snapshot) -> mgos_mqtt_stats {
     let failed =
         |phases: &[Phase]| count(s, false, |code, phase| phases.contains(&phase) && !by_client(code));
     let lost = |which: fn(Code) -> bool| count(s, true, |code, _| which(code));
@@ -157,7 +160,7 @@ fn fill(s: &Snapshot, size: usize) -> mgos_mqtt_stats {
     let known =
         disconnects_by_client + disconnects_by_server + disconnects_by_network + disconnects_by_keep_alive;
     mgos_mqtt_stats {
-        size,
+        size: 0,
         first_connect_ms: ms(s.first_connect),
         last_connect_ms: ms(s.last_connect),
         last_disconnect_ms: ms(s.last_disconnect),
@@ -216,21 +219,8 @@ fn fill(s: &Snapshot, size: usize) -> mgos_mqtt_stats {
 pub unsafe extern "C" fn mgos_mqtt_conn_stats(c: *mut mgos_mqtt_conn, stats: *mut mgos_mqtt_stats) -> c_int {
     status(|| {
         let handle = Handle::of(c)?;
-        if stats.is_null() {
-            return Err(Code::NullArgument);
-        }
-        // SAFETY: not NULL; `size` is the first member, so it is there in every version.
-        let size = unsafe { (*stats).size };
-        if !(FIRST_SIZE..=4096).contains(&size) {
-            return Err(Code::BadStructure);
-        }
-        let full = fill(&handle.conn()?.stats(), size);
-        let known = size.min(size_of::<mgos_mqtt_stats>());
-        // SAFETY: the caller has `size` bytes, and both sides are plain numbers.
-        unsafe { core::ptr::copy_nonoverlapping((&raw const full).cast::<u8>(), stats.cast(), known) };
-        // SAFETY: as above; what is left of them is beyond the structure that this library knows.
-        unsafe { stats.cast::<u8>().add(known).write_bytes(0, size - known) };
-        Ok(())
+        // SAFETY: promised by the caller.
+        unsafe { sized::write(stats, fill(&handle.conn()?.stats())) }
     })
 }
 

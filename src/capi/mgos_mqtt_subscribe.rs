@@ -17,7 +17,7 @@
 
 use core::ffi::{c_char, c_int, c_void};
 
-use super::boundary::{status, text, timeout, value};
+use super::boundary::{qos, status, text, timeout, value};
 use super::callbacks::{NoMessages, UserData, completion, identity, new_event_handler};
 use super::handle::Handle;
 use super::mgos_mqtt_conn::mgos_mqtt_conn;
@@ -269,7 +269,7 @@ unsafe fn wanted<'a>(filters: *const mgos_mqtt_filter, n: usize) -> Result<Vec<(
     let one = |entry: &mgos_mqtt_filter| {
         // SAFETY: promised by the caller.
         let filter = unsafe { text(entry.filter) }?;
-        let qos = u8::try_from(entry.qos).ok().and_then(|q| QoS::try_from(q).ok()).ok_or(Code::BadQos)?;
+        let qos = qos(entry.qos)?;
         Ok((filter, qos))
     };
     filters.iter().map(one).collect()

@@ -36,7 +36,7 @@ use super::boundary::{bytes, value};
 use super::config::c_text;
 use super::config::system::{self, System};
 use super::mgos_config::{mgos_config_mqtt, report};
-use super::mgos_mongoose::mg_str;
+use super::mgos_mg_str::mg_str;
 use crate::config::schema::{Fallback, Field};
 use crate::config::{Key, SectionId, Style};
 use crate::error::Code;

@@ -5,6 +5,7 @@
 //! | `mgos_*.rs`     | the exported functions, and nothing else; each is a header          |
 //! | `boundary.rs`   | what every call passes: panics, pointers, the call's error          |
 //! | `handle.rs`     | what stands behind the handles, and the default loop and connection |
+//! | `sized.rs`      | structures that begin with their size, and may grow                 |
 //! | `registry.rs`   | which handles are alive                                             |
 //! | `fork.rs`       | what a fork means for them                                          |
 //! | `callbacks.rs`  | C functions as handlers of the client                               |
@@ -25,10 +26,12 @@ mod json;
 mod poll_callback;
 mod profiles;
 mod registry;
+mod sized;
 
 pub mod mgos_config;
 pub mod mgos_event;
 pub mod mgos_json;
+pub mod mgos_mg_str;
 pub mod mgos_mongoose;
 pub mod mgos_mqtt;
 pub mod mgos_mqtt_compat;

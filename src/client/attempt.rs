@@ -10,7 +10,7 @@ use super::once::Attempt;
 use super::reconnect::{Growth, Waits, jitter};
 use super::{Conn, ConnectParams, Level, Link, State};
 use crate::bugs::{Bug, bug};
-use crate::config::{Address, Backoff, Profile, Protocol, Retry, Scheme};
+use crate::config::{Address, Backoff, Protocol, Retry, Scheme};
 use crate::driver::{LookupError, Turn};
 use crate::error::{Code, Phase};
 use crate::session::Failure;
@@ -66,19 +66,22 @@ impl Conn {
         if at != st.reconnect.active() {
             st.reconnect.select(at);
         }
-        let profile = match snapshot {
+        // Shared with whoever made it, as long as nothing in it is to be different for this connection.
+        let mut profile = match snapshot {
             Ok(profile) => profile,
             Err(text) => return self.cannot_begin(st, turn, Code::BadConfig, text),
         };
         // The device id may have been set after the profile was made.
-        let mut named = Profile::clone(&profile);
-        named.name_client((self.context.default_client_id)().as_deref());
-        if let Some(will) = &st.will {
-            named.will.clone_from(will);
+        if profile.client_id.is_none()
+            && let Some(id) = (self.context.default_client_id)()
+        {
+            Arc::make_mut(&mut profile).client_id = Some(id);
         }
-        st.put_own_certificate(&mut named);
-        let problem = named.validate().err();
-        let profile = Arc::new(named);
+        if let Some(will) = &st.will {
+            Arc::make_mut(&mut profile).will.clone_from(will);
+        }
+        st.put_own_certificate(&mut profile);
+        let problem = profile.validate().err();
         st.profile = profile.clone();
         let limits = super::session_limits(&st.settings, &profile);
         st.session.set_limits(limits);
@@ -133,7 +136,7 @@ impl Conn {
         st.link = Link::Idle;
         let text = "no server profile is enabled and has a server".into();
         st.report = st.report(Code::Disabled, Phase::Usage, 0, text);
-        self.tell_once(st, Attempt::failed(Code::Disabled))
+        self.tell_once(st, u64::MAX, Attempt::failed(Code::Disabled))
     }
 
     fn cannot_begin<'a>(
@@ -310,9 +313,10 @@ impl Conn {
         }
         self.connected.store(true, Ordering::Release);
         self.context.driver.notify();
-        let st = self.tell_result(st, Attempt { error: Code::Ok, connack: Some(0), session_present });
-        let event = Event::ConnAck { session_present };
         let generation = st.generation;
+        let attempt = Attempt { error: Code::Ok, connack: Some(0), session_present };
+        let st = self.tell_result(st, generation, attempt);
+        let event = Event::ConnAck { session_present };
         let st = self.tell(st, |h, called| h.connection(Kind::ConnAck, called), &event);
         if st.generation == generation { self.tell_expiry(st, turn) } else { st }
     }
@@ -333,6 +337,7 @@ impl Conn {
             transport.deregister(turn.registry());
         }
         let was_up = self.connected.swap(false, Ordering::AcqRel);
+        let ended = st.generation;
         st.generation += 1;
         st.stats.went_down(turn.now, was_up, report.code, report.phase);
         st.session.closed();
@@ -363,21 +368,26 @@ impl Conn {
             st = self.tell(st, |h, called| h.all_subscribers(Kind::Close, called), &event);
         } else {
             let (error, connack) = (report.code, report.connack);
-            st = self.tell_result(st, Attempt { error, connack, session_present: false });
+            st = self.tell_result(st, ended, Attempt { error, connack, session_present: false });
         }
         self.plan(&mut st, turn);
         st
     }
 
     /// An attempt ended: the handlers, the slot, then who asked for this one result.
-    fn tell_result<'a>(&'a self, st: MutexGuard<'a, State>, attempt: Attempt) -> MutexGuard<'a, State> {
+    fn tell_result<'a>(
+        &'a self,
+        st: MutexGuard<'a, State>,
+        generation: u64,
+        attempt: Attempt,
+    ) -> MutexGuard<'a, State> {
         let event = attempt.event();
         let collect = |h: &mut Handlers, called: &mut Called| {
             h.connection(Kind::ConnectResult, called);
             h.slot(Slot::Connect, called);
         };
         let st = self.tell(st, collect, &event);
-        self.tell_once(st, attempt)
+        self.tell_once(st, generation, attempt)
     }
 
     /// When the next attempt comes.

@@ -8,9 +8,10 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::Conn;
 use super::event::{Event, Kind};
 use super::topics::Topics;
+use super::{Conn, State};
+use crate::error::Code;
 use crate::wire::QoS;
 
 /// What an application registers. Dropping it releases the user data.
@@ -61,6 +62,10 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
+    pub(crate) fn identity(&self) -> Identity {
+        self.identity
+    }
+
     pub(crate) fn call(&self, conn: &Conn, event: &Event<'_>) {
         if self.alive.load(Ordering::Acquire) {
             self.callback.call(conn, event);
@@ -207,7 +212,7 @@ impl Handlers {
     }
 
     /// Collects who gets a message: the subscribers; without one, the handlers of the connection; and the slot.
-    pub(crate) fn message(&self, topic: &str, called: &mut Called) {
+    pub(crate) fn message(&self, topic: &[u8], called: &mut Called) {
         self.matching(topic, Kind::Message, called);
         if called.is_empty() {
             self.connection(Kind::Message, called);
@@ -216,7 +221,7 @@ impl Handlers {
     }
 
     /// Collects the subscribers whose filter matches `topic` and who want events of this kind.
-    pub(crate) fn matching(&self, topic: &str, kind: Kind, called: &mut Called) {
+    pub(crate) fn matching(&self, topic: &[u8], kind: Kind, called: &mut Called) {
         self.subscriptions.matching(topic, |all| collect(all, kind, called));
         newest_first(called);
     }
@@ -252,6 +257,60 @@ impl Handlers {
             removed.extend(all.iter().flat_map(|s| s.entries.iter().map(|(_, e)| e.clone())));
         });
         removed
+    }
+}
+
+impl Conn {
+    /// Adds a handler for the events of this connection that `kinds` has the bits of. On an error the
+    /// callback is disarmed: its user data stays the caller's.
+    pub fn add_handler(
+        &self,
+        identity: Identity,
+        kinds: u32,
+        callback: Box<dyn Callback>,
+    ) -> Result<(), Code> {
+        let mut st = self.usable().inspect_err(|_| callback.disarm())?;
+        st.handlers.add(identity, kinds, callback);
+        self.handlers_changed(&mut st);
+        Ok(())
+    }
+
+    /// Removes the newest handler with this identity; false if there is none.
+    pub fn remove_handler(&self, identity: Identity) -> bool {
+        let mut st = self.lock();
+        let removed = st.handlers.remove(identity);
+        self.handlers_changed(&mut st);
+        drop(st);
+        !removed.is_empty()
+    }
+
+    /// Puts a callback into a slot, or clears that; the callback that was there is not called any more.
+    pub fn set_slot(&self, slot: Slot, callback: Option<Box<dyn Callback>>) -> Result<(), Code> {
+        let mut st = match self.usable() {
+            Ok(st) => st,
+            Err(code) => {
+                if let Some(callback) = callback {
+                    callback.disarm();
+                }
+                return Err(code);
+            }
+        };
+        let removed = st.handlers.set_slot(slot, callback);
+        drop(st);
+        drop(removed);
+        Ok(())
+    }
+
+    fn handlers_changed(&self, st: &mut State) {
+        st.outcomes.want(st.handlers.wants(Kind::Outcome));
+        let wanted = st.handlers.wants(Kind::Poll) && !st.freed;
+        if let Some(id) = self.source.get() {
+            self.context.driver.set_every_round(*id, wanted);
+        }
+        if !wanted {
+            st.tick_at = None;
+        }
+        self.schedule(st);
     }
 }
 

@@ -3,7 +3,8 @@
 use std::io;
 use std::sync::MutexGuard;
 
-use super::event::{Event, Kind, Message};
+use super::event::{Event, Kind, Message, TopicName};
+use super::receive::is_queue;
 use super::turn::Flush;
 use super::verdict::{Handling, Wish};
 use super::{Conn, Level, State};
@@ -292,18 +293,18 @@ impl Conn {
         // One NUL stands behind the payload while the handlers run, for those who print it as a string;
         // the byte that it covers comes back.
         let (head, tail) = packet.split_at_mut(incoming.payload.end);
-        let Ok(topic) = std::str::from_utf8(&head[incoming.topic.clone()]) else { return st };
+        let topic = &head[incoming.topic.clone()];
         st.handlers.message(topic, &mut called);
         if called.is_empty() {
             st.called = called;
             return st;
         }
         st.handling = Handling::Fresh;
-        st.wish = Wish { shared: called.len() > 1, ..Wish::default() };
+        st.wish = Wish { shared: called.iter().any(|entry| !is_queue(entry)), ..Wish::default() };
         drop(st);
         let covered = std::mem::replace(&mut tail[0], 0);
         let message = Message {
-            topic,
+            topic: TopicName(topic),
             payload: &head[incoming.payload.clone()],
             qos: incoming.qos,
             retain: incoming.retain,
@@ -349,8 +350,8 @@ impl Conn {
         // A copy, since the message's own memory is behind the lock; in a buffer that is kept.
         let mut copy = std::mem::take(&mut state.acked_topic);
         copy.clear();
-        copy.push_str(topic.unwrap_or_default());
-        let topic = topic.is_some().then_some(copy.as_str());
+        copy.extend_from_slice(topic.unwrap_or_default());
+        let topic = topic.is_some().then_some(TopicName(&copy));
         drop(st);
         let event = match kind {
             Kind::PubComp => Event::PubComp(ack, topic),

@@ -4,6 +4,8 @@ use std::cell::Cell;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::State;
+
 /// How important a record is. The numbers are those of Mongoose OS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(i32)]
@@ -37,6 +39,9 @@ thread_local! {
     // Without a destructor, so that it can be used at any moment of a thread's life.
     static DELIVERING: Cell<bool> = const { Cell::new(false) };
 }
+
+/// Records that a connection keeps for its next turn. More come only if nobody drives the loop.
+pub(super) const MOST_WAITING: usize = 256;
 
 type Slot = Option<(Level, Arc<dyn Sink>)>;
 
@@ -85,6 +90,18 @@ impl Log {
                 sink.log(level, connection, &text);
             }
         }
+    }
+}
+
+impl State {
+    /// The records to be delivered, and how many there might have been more.
+    pub(super) fn take_log(&mut self) -> Vec<(Level, String)> {
+        let mut records = std::mem::take(&mut self.log);
+        let lost = std::mem::take(&mut self.log_lost);
+        if lost > 0 {
+            records.push((Level::Warn, format!("{lost} more log records were left out")));
+        }
+        records
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::handlers::{Callback, Identity};
+use super::log;
 use super::turn::Flush;
 use super::{Conn, ConnectParams, Level, Link, State};
 use crate::bugs::{Bug, bug};
@@ -235,7 +236,11 @@ impl Conn {
         if !self.context.log.wants(level) {
             return;
         }
-        st.log.push((level, text));
+        if st.log.len() < log::MOST_WAITING {
+            st.log.push((level, text));
+        } else {
+            st.log_lost += 1;
+        }
         if !st.in_turn {
             self.schedule(st);
         }

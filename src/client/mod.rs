@@ -52,7 +52,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 pub use context::Context;
-pub use event::{Event, Kind, Message, Owner, Report};
+pub use event::{Event, Kind, Message, Owner, Report, TopicName};
 pub use handlers::{Callback, Identity, Slot};
 pub use log::{Level, Sink};
 pub use log_topic::{DEFAULT_THRESHOLD, LogLine, LogTopics};
@@ -262,8 +262,10 @@ struct State {
     refusals: Refusals,
     pull: Pull,
     /// A buffer for the topic of an acknowledged message.
-    acked_topic: String,
+    acked_topic: Vec<u8>,
     log: Vec<(Level, String)>,
+    /// Records that found no place there.
+    log_lost: usize,
     random: u64,
     /// A panic was caught: this connection is closed for good.
     broken: bool,
@@ -341,8 +343,9 @@ impl Conn {
                 wish: Wish::default(),
                 refusals: Refusals::default(),
                 pull: Pull::default(),
-                acked_topic: String::new(),
+                acked_topic: Vec::new(),
                 log: Vec::new(),
+                log_lost: 0,
                 // The generator's state must never be zero.
                 random: (context.random_seed)() | 1,
                 broken: false,
@@ -505,6 +508,9 @@ impl Conn {
         let limits = session_limits(&settings, &st.profile);
         st.session.set_limits(limits);
         st.settings = settings;
+        // What waited for the window may go now.
+        st.session.pump();
+        self.output_grew(&mut st);
         self.schedule(&mut st);
         Ok(())
     }
@@ -596,60 +602,6 @@ impl Conn {
         let limits = Limits { max_incoming: no_limit_if_zero(bytes), ..st.session.limits().clone() };
         st.session.set_limits(limits);
         Ok(())
-    }
-
-    // -- handlers -------------------------------------------------------------------------------
-
-    /// Adds a handler for the events of this connection that `kinds` has the bits of. On an error the
-    /// callback is disarmed: its user data stays the caller's.
-    pub fn add_handler(
-        &self,
-        identity: Identity,
-        kinds: u32,
-        callback: Box<dyn Callback>,
-    ) -> Result<(), Code> {
-        let mut st = self.usable().inspect_err(|_| callback.disarm())?;
-        st.handlers.add(identity, kinds, callback);
-        self.handlers_changed(&mut st);
-        Ok(())
-    }
-
-    /// Removes the newest handler with this identity; false if there is none.
-    pub fn remove_handler(&self, identity: Identity) -> bool {
-        let mut st = self.lock();
-        let removed = st.handlers.remove(identity);
-        self.handlers_changed(&mut st);
-        drop(st);
-        !removed.is_empty()
-    }
-
-    /// Puts a callback into a slot, or clears that; the callback that was there is not called any more.
-    pub fn set_slot(&self, slot: Slot, callback: Option<Box<dyn Callback>>) -> Result<(), Code> {
-        let mut st = match self.usable() {
-            Ok(st) => st,
-            Err(code) => {
-                if let Some(callback) = callback {
-                    callback.disarm();
-                }
-                return Err(code);
-            }
-        };
-        let removed = st.handlers.set_slot(slot, callback);
-        drop(st);
-        drop(removed);
-        Ok(())
-    }
-
-    fn handlers_changed(&self, st: &mut State) {
-        st.outcomes.want(st.handlers.wants(Kind::Outcome));
-        let wanted = st.handlers.wants(Kind::Poll) && !st.freed;
-        if let Some(id) = self.source.get() {
-            self.context.driver.set_every_round(*id, wanted);
-        }
-        if !wanted {
-            st.tick_at = None;
-        }
-        self.schedule(st);
     }
 
     // -- the end --------------------------------------------------------------------------------

@@ -11,8 +11,15 @@ use crate::time::Span;
 /// No [`Code`] has this number.
 const UNKNOWN: i32 = 1;
 
-/// Who is told of the next result.
-pub(super) enum Once {
+/// Who is told of one result.
+pub(super) struct Once {
+    /// The link whose attempt is meant, or the first after it: one that the application is ending already, or that a
+    /// handler is just being told of, is not.
+    since: u64,
+    who: Who,
+}
+
+enum Who {
     /// A function, which runs on the thread that drives the loop.
     Callback(Box<dyn Callback>),
     /// A thread inside a wait.
@@ -44,7 +51,7 @@ impl Conn {
     pub fn connect_once(&self, callback: Box<dyn Callback>) -> Result<(), Code> {
         let mut st = self.usable()?;
         self.begin_connect(&mut st)?;
-        st.once.push(Once::Callback(callback));
+        st.ask_once(Who::Callback(callback));
         self.schedule(&mut st);
         Ok(())
     }
@@ -60,7 +67,7 @@ impl Conn {
             if st.is_up() {
                 return Ok(());
             }
-            st.once.push(Once::Waiter(result.clone()));
+            st.ask_once(Who::Waiter(result.clone()));
             self.schedule(&mut st);
         }
         let waited = self.wait_for(timeout, |_| Code::from_number(result.load(Ordering::SeqCst)));
@@ -69,7 +76,7 @@ impl Conn {
             Ok(code) => Err(code),
             Err(code) => {
                 let is_mine =
-                    |once: &Once| matches!(once, Once::Waiter(other) if Arc::ptr_eq(other, &result));
+                    |once: &Once| matches!(&once.who, Who::Waiter(other) if Arc::ptr_eq(other, &result));
                 self.lock().once.retain(|once| !is_mine(once));
                 Err(code)
             }
@@ -87,16 +94,18 @@ impl Conn {
         })
     }
 
-    /// An attempt ended: tells who waits for that.
+    /// The attempt of the link with this generation ended: tells who waits for that.
     pub(super) fn tell_once<'a>(
         &'a self,
         mut st: MutexGuard<'a, State>,
+        generation: u64,
         attempt: Attempt,
     ) -> MutexGuard<'a, State> {
-        if st.once.is_empty() {
+        if st.once.iter().all(|once| once.since > generation) {
             return st;
         }
-        let told = std::mem::take(&mut st.once);
+        let (told, later) = std::mem::take(&mut st.once).into_iter().partition(|o| o.since <= generation);
+        st.once = later;
         drop(st);
         self.tell_each(told, attempt);
         self.lock()
@@ -104,9 +113,9 @@ impl Conn {
 
     pub(super) fn tell_each(&self, told: Vec<Once>, attempt: Attempt) {
         for once in told {
-            match once {
-                Once::Callback(callback) => callback.call(self, &attempt.event()),
-                Once::Waiter(result) => result.store(attempt.error.number(), Ordering::SeqCst),
+            match once.who {
+                Who::Callback(callback) => callback.call(self, &attempt.event()),
+                Who::Waiter(result) => result.store(attempt.error.number(), Ordering::SeqCst),
             }
         }
     }
@@ -114,13 +123,19 @@ impl Conn {
     /// Tells who came when the connection was up already, or whose attempt was taken back before it began.
     pub(super) fn tell_late<'a>(&'a self, st: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
         match st.late_result() {
-            Some(attempt) => self.tell_once(st, attempt),
+            // There is no other attempt that anybody could mean.
+            Some(attempt) => self.tell_once(st, u64::MAX, attempt),
             None => st,
         }
     }
 }
 
 impl State {
+    fn ask_once(&mut self, who: Who) {
+        let since = self.generation + u64::from(self.closing.is_some());
+        self.once.push(Once { since, who });
+    }
+
     /// CONNACK accepted us, and nobody asked for the end since.
     pub(super) fn is_up(&self) -> bool {
         matches!(self.link, Link::Open(_)) && self.session.is_up() && self.closing.is_none()

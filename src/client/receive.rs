@@ -14,8 +14,8 @@
 
 use std::collections::VecDeque;
 
-use super::event::{Event, Kind, Message};
-use super::handlers::{Callback, Identity};
+use super::event::{Event, Kind, Message, TopicName};
+use super::handlers::{Callback, Entry, Identity};
 use super::{Closing, Conn, Level, Link, State};
 use crate::config::ReceiveOverflow;
 use crate::driver::Loop;
@@ -26,6 +26,10 @@ use crate::wire::{QoS, Version};
 
 /// The identity of the queue as a subscriber: no function has this address.
 const QUEUE: Identity = Identity(usize::MAX, 0);
+
+pub(super) fn is_queue(entry: &Entry) -> bool {
+    entry.identity() == QUEUE
+}
 
 /// A copy of a message.
 #[derive(Debug)]
@@ -77,7 +81,7 @@ impl Kept {
     /// The message, delivered for the `attempt`th time.
     pub(super) fn message(&self, attempt: u32) -> Message<'_> {
         Message {
-            topic: std::str::from_utf8(self.topic()).unwrap_or_default(),
+            topic: TopicName(self.topic()),
             payload: self.payload(),
             qos: self.qos,
             retain: self.retain,

@@ -254,7 +254,10 @@ impl Conn {
     fn wait_for_answers(&self, call: u64, timeout: Option<Span>) -> Result<FilterResults, Code> {
         let waited = self.wait_for(timeout, |st| st.calls.take_waited(call));
         if waited.is_err() {
-            self.lock().calls.open.remove(&call);
+            let mut st = self.lock();
+            st.calls.open.remove(&call);
+            // Who tries again and again while there is no connection leaves nothing behind.
+            st.session.forget_call(call);
         }
         waited
     }

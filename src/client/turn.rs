@@ -270,7 +270,7 @@ impl Conn {
 
     fn deliver_log(&self, mut st: MutexGuard<'_, State>) {
         if !st.log.is_empty() {
-            let mut records = std::mem::take(&mut st.log);
+            let mut records = st.take_log();
             drop(st);
             self.context.log.deliver(self.number, &mut records);
         }
@@ -318,7 +318,7 @@ impl Conn {
         let removed = st.handlers.clear();
         let hook = st.hook.take();
         let owner = st.owner.take();
-        let mut records = std::mem::take(&mut st.log);
+        let mut records = st.take_log();
         drop(st);
         self.tell_each(once, Attempt::failed(Code::Incomplete));
         calls.tell(self);

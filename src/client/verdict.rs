@@ -30,7 +30,7 @@ pub(super) enum Handling {
 /// What they said.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Wish {
-    /// There are several of them.
+    /// There are others beside the queue.
     pub(super) shared: bool,
     /// It is in the queue.
     pub(super) queued: bool,
@@ -162,7 +162,11 @@ impl Conn {
             let message = refused.kept.message(attempt);
             st.wish = Wish::default();
             st.handling = Handling::Again(refused.kept.hold);
-            st = self.tell(st, |h, called| h.message(message.topic, called), &Event::Message(message));
+            st = self.tell(
+                st,
+                |h, called| h.message(message.topic.as_bytes(), called),
+                &Event::Message(message),
+            );
             st.handling = Handling::Nothing;
             let Wish { refused: reason, not_delivered, failed, .. } = std::mem::take(&mut st.wish);
             let another = not_delivered || failed.is_some();

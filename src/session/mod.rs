@@ -474,6 +474,11 @@ impl Session {
         self.subscriptions.take_answer()
     }
 
+    /// A call does not wait any more: its tickets are given up. Answers that are on their way may still come.
+    pub fn forget_call(&mut self, call: u64) {
+        self.subscriptions.forget(call);
+    }
+
     /// Filters that were asked for and not acknowledged, or are still to be asked for.
     pub fn pending_subscriptions(&self) -> usize {
         self.subscriptions.pending()
@@ -508,10 +513,10 @@ impl Session {
         }
     }
 
-    /// The topic of the message whose acknowledgement is being handled.
-    pub fn acknowledged_topic(&self) -> Option<&str> {
+    /// The topic of the message whose acknowledgement is being handled, in UTF-8.
+    pub fn acknowledged_topic(&self) -> Option<&[u8]> {
         match self.told {
-            Told::Acknowledged(slot) => Some(self.outbox.get(slot).topic()),
+            Told::Acknowledged(slot) => Some(self.outbox.get(slot).topic_bytes()),
             _ => None,
         }
     }

@@ -243,7 +243,7 @@ impl Session {
     }
 
     /// Sends what waits, as far as the window and the output buffer allow.
-    pub(super) fn pump(&mut self) {
+    pub fn pump(&mut self) {
         if self.state != State::Up {
             return;
         }

@@ -124,6 +124,13 @@ impl Subscriptions {
         self.answers.pop_front()
     }
 
+    /// A call does not wait any more. What it asked for stays, and so do the tickets of packets that are on their way:
+    /// those are few.
+    pub(crate) fn forget(&mut self, call: u64) {
+        tickets::forget(&mut self.ask_tickets, call);
+        tickets::forget(&mut self.drop_tickets, call);
+    }
+
     /// Nothing will be asked any more: every ticket has its answer.
     pub(crate) fn abandon(&mut self) {
         self.disconnected();

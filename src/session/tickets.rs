@@ -50,6 +50,14 @@ pub(crate) fn take(queued: &mut Queued, filters: &[Arc<str>]) -> Asked {
     asked
 }
 
+/// A call does not wait any more.
+pub(crate) fn forget(queued: &mut Queued, call: u64) {
+    queued.retain(|_, tickets| {
+        tickets.retain(|ticket| ticket.call != call);
+        !tickets.is_empty()
+    });
+}
+
 /// Everybody who waits for `filter` in a list gets the same answer.
 pub(crate) fn end(queued: &mut Queued, filter: &str, answer: Answer, answers: &mut Answers) {
     answers.extend(queued.remove(filter).into_iter().flatten().map(|ticket| (ticket, answer)));

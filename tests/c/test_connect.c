@@ -398,6 +398,46 @@ static void closed_and_connected_again_at_once(void **state) {
   assert_int_equal(peer_accepted(client->peer), 2);
 }
 
+/* The same while it was still on its way: the attempt that the application ended is not the one that it waits
+ * for. */
+static void given_up_and_connected_again_at_once(void **state) {
+  struct client *client = *state;
+  struct place list = PLACE(client, "list"), old = PLACE(client, "old"), new = PLACE(client, "new");
+  assert_int_equal(mgos_mqtt_conn_on(client->c, MGOS_MQTT_EV_CONNECT_RESULT, on_result, &list, NULL), 0);
+  assert_int_equal(mgos_mqtt_conn_connect_once(client->c, on_ok, on_fail, &old), 0);
+  peer_accept(client->peer);
+  peer_take(client->peer, MG_MQTT_CMD_CONNECT, NULL);
+  peer_done(client->peer, client->loop);
+  mgos_mqtt_conn_disconnect(client->c);
+  assert_int_equal(mgos_mqtt_conn_connect_once(client->c, on_ok, on_fail, &new), 0);
+  peer_expect_end(client->peer);
+  peer_greet(client->peer);
+  expect_trace(client, "list:CLOSED_BY_CLIENT:-1 old:fail:CLOSED_BY_CLIENT list:OK:0 new:ok:0 ");
+  peer_done(client->peer, client->loop);
+}
+
+static void ask_for_another(struct place *place) {
+  static struct place another;
+  if (place->calls > 1) return;
+  another = (struct place) PLACE(place->client, "another");
+  assert_int_equal(mgos_mqtt_conn_connect_once(place->client->c, on_ok, on_fail, &another), 0);
+}
+
+/* Asked for by a handler that is just being told of a failure: the next attempt is meant, not the one that
+ * failed. */
+static void a_handler_asks_for_the_next_attempt(void **state) {
+  struct client *client = *state;
+  struct place list = PLACE(client, "list");
+  retry(client, 2);
+  list.also = ask_for_another;
+  assert_int_equal(mgos_mqtt_conn_on(client->c, MGOS_MQTT_EV_CONNECT_RESULT, on_result, &list, NULL), 0);
+  assert_true(mgos_mqtt_conn_connect(client->c));
+  refuse(client, 3);
+  peer_greet(client->peer);
+  expect_trace(client, "list:REFUSED_UNAVAILABLE:3 list:OK:0 another:ok:0 ");
+  peer_done(client->peer, client->loop);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, client_setup, client_teardown)
 
 int main(void) {
@@ -414,6 +454,8 @@ int main(void) {
       TEST(a_server_for_a_connection_without_one),
       TEST(the_will_of_the_next_connect),
       TEST(closed_and_connected_again_at_once),
+      TEST(given_up_and_connected_again_at_once),
+      TEST(a_handler_asks_for_the_next_attempt),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

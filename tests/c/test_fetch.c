@@ -249,6 +249,20 @@ static void qos_1_and_2_are_left_with_the_server(void **state) {
   peer_done(client->peer, client->loop);
 }
 
+/* Two filters of the queue that match the same message are one taker, not two: the limit holds. */
+static void the_limit_holds_for_filters_that_overlap(void **state) {
+  struct client *client = *state;
+  client->options.receive_queue_length = 2;
+  client_renew(client);
+  up(client, "t/#");
+  assert_int_equal(mgos_mqtt_conn_subscribe_queue(client->c, "t/+", 2), 0);
+  peer_expect(client->peer, "82 @ 0002 ='t/+' 02");
+  peer_send(client->peer, "90 03 0002 02; 32 @ ='t/1' 0001 '1'; 32 @ ='t/1' 0002 '2'; 32 @ ='t/1' 0003 '3'");
+  peer_send(client->peer, "34 @ ='t/1' 0004 '4'; 30 @ ='t/1' '5'");
+  UNTIL(client->loop, mgos_mqtt_conn_receive_dropped(client->c) == 1);
+  assert_int_equal(mgos_mqtt_conn_receive_pending(client->c, NULL), 2);
+}
+
 /* -- the connection is lost ----------------------------------------------------------------------------- */
 
 static void nothing_is_lost_and_qos_2_comes_once(void **state) {
@@ -511,6 +525,7 @@ int main(void) {
       WITH_CLIENT(beside_handlers_and_inside_of_them),
       WITH_CLIENT(qos_0_is_dropped_and_counted),
       WITH_CLIENT(qos_1_and_2_are_left_with_the_server),
+      WITH_CLIENT(the_limit_holds_for_filters_that_overlap),
       WITH_CLIENT(nothing_is_lost_and_qos_2_comes_once),
       WITH_CLIENT(messages_outlive_the_connection),
       cmocka_unit_test(each_message_goes_to_one_of_the_threads),

@@ -523,6 +523,27 @@ static void user_data_of_the_log_comes_back(void **state) {
   assert_int_equal(one.freed + two.freed, 2);
 }
 
+static void on_last_log(int level, int conn_id, const char *text, void *ud) {
+  struct reg *reg = ud;
+  (void) conn_id;
+  reg->calls++;
+  if (strstr(text, "more log records") != NULL) trace(reg->client, "%d:%s", level, text);
+}
+
+/* A program that calls and does not poll: what is logged meanwhile takes no memory without end. */
+static void the_log_waits_for_the_loop_within_bounds(void **state) {
+  struct client *client = *state;
+  struct reg log = REG(client, "log");
+  int i;
+  assert_int_equal(mgos_mqtt_loop_set_log(client->loop, MGOS_MQTT_LOG_WARN, on_last_log, &log, NULL), 0);
+  for (i = 0; i < 1000; i++) {
+    assert_int_equal(mgos_mqtt_conn_pub(client->c, "t", mg_mk_str("in vain"), 0, false), 0);
+  }
+  assert_int_equal(log.calls, 0);
+  expect_trace(client, "1:744 more log records were left out ");
+  assert_int_equal(log.calls, 257);
+}
+
 static void unsubscribe_itself(struct reg *reg, int ev) {
   if (ev != MG_EV_MQTT_PUBLISH) return;
   mgos_mqtt_conn_unsub(reg->client->c, "t");
@@ -563,6 +584,7 @@ int main(void) {
       WITH_CLIENT(poll_comes_in_each_round_and_from_a_tick),
       WITH_CLIENT(user_data_comes_back_once),
       WITH_CLIENT(user_data_of_the_log_comes_back),
+      WITH_CLIENT(the_log_waits_for_the_loop_within_bounds),
       WITH_CLIENT(user_data_comes_back_after_the_last_call),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -453,16 +453,42 @@ static void waiting_ends_with_the_connection(void **state) {
   client->c = NULL;
 }
 
+/* Limits hold at once: a window that is raised lets out what waited for it, without any acknowledgement. */
+static void a_raised_window_sends_what_waits(void **state) {
+  struct client *client = *state;
+  struct mgos_mqtt_publication m = message("t", 1);
+  client->options.in_flight_window = 1;
+  client_renew(client);
+  client_up(client);
+  assert_int_equal(mgos_mqtt_conn_publish(client->c, &m, NULL), 0);
+  assert_int_equal(mgos_mqtt_conn_publish(client->c, &m, NULL), 0);
+  peer_take(client->peer, MG_MQTT_CMD_PUBLISH, NULL);
+  peer_done(client->peer, client->loop);
+  client->options.in_flight_window = 2;
+  client->options.profiles = NULL;
+  client->options.num_profiles = 0;
+  assert_int_equal(mgos_mqtt_conn_set_options(client->c, &client->options), 0);
+  peer_take(client->peer, MG_MQTT_CMD_PUBLISH, NULL);
+  peer_done(client->peer, client->loop);
+}
+
 /* -- arguments -------------------------------------------------------------------------------------- */
 
 /* proves: EI-12 EI-13 EI-15 EI-16 ZY-08 */
 static void mistakes_are_named_and_nothing_is_accepted(void **state) {
   struct client *client = *state;
   struct mgos_mqtt_publication good = message("t", 1), m = good;
+  struct {
+    struct mgos_mqtt_publication known;
+    char more[8];
+  } later;
   uint64_t token = 7;
 #define REFUSED(code)                                                                               \
   do {                                                                                              \
     assert_int_equal(mgos_mqtt_conn_publish(client->c, &m, NULL), code);                            \
+    assert_int_equal(mgos_mqtt_conn_publish(client->c, &m, &token), code);                          \
+    assert_int_equal(token, 0);                                                                     \
+    token = 7;                                                                                      \
     assert_int_equal(mgos_mqtt_conn_publish_wait(client->c, &m, -1, MGOS_MQTT_KEEP, &token), code); \
     assert_int_equal(token, 0);                                                                     \
     assert_int_equal(mgos_mqtt_last_error(), code);                                                 \
@@ -496,10 +522,15 @@ static void mistakes_are_named_and_nothing_is_accepted(void **state) {
     free(payload);
   }
   assert_int_equal(mgos_mqtt_conn_publish_wait(client->c, &m, 0, 2, NULL), MGOS_MQTT_BAD_ARGUMENT);
-  /* A later version of the structure is longer. */
-  m.size += 8;
-  assert_int_equal(mgos_mqtt_conn_publish(client->c, &m, &token), 0);
+  /* A later version of the structure is longer; what it has more may not be asked for here. */
+  memset(&later, 0, sizeof(later));
+  later.known = good;
+  later.known.size = sizeof(later);
+  assert_int_equal(mgos_mqtt_conn_publish(client->c, &later.known, &token), 0);
   assert_int_equal(mgos_mqtt_conn_outcome(client->c, token), MGOS_MQTT_OUTCOME_PENDING);
+  later.more[7] = 1;
+  assert_int_equal(mgos_mqtt_conn_publish(client->c, &later.known, &token), MGOS_MQTT_BAD_STRUCTURE);
+  assert_int_equal(token, 0);
   assert_string_equal(mgos_mqtt_outcome_name(-1), "unknown");
   assert_string_equal(mgos_mqtt_outcome_name(8), "unknown");
 }
@@ -523,6 +554,7 @@ int main(void) {
       WITH_CLIENT(flush_waits_for_all_that_was_accepted_before),
       WITH_CLIENT(waiters_are_told_whatever_is_forgotten),
       WITH_CLIENT(waiting_ends_with_the_connection),
+      WITH_CLIENT(a_raised_window_sends_what_waits),
       WITH_CLIENT(mistakes_are_named_and_nothing_is_accepted),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

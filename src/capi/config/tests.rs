@@ -9,7 +9,7 @@ use super::c_struct::{self, Slot, profile_from_c, slots};
 use super::system;
 use crate::capi::boundary::call_error;
 use crate::capi::mgos_config::*;
-use crate::capi::mgos_mongoose::mg_str;
+use crate::capi::mgos_mg_str::mg_str;
 use crate::capi::mgos_sys_config::*;
 use crate::config::schema::{FIELDS, Fallback, Field};
 use crate::config::{ConfigError, Profile, Section, SectionId};

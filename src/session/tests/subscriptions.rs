@@ -281,6 +281,28 @@ fn answers(rig: &mut Rig) -> Vec<String> {
 }
 
 #[test]
+fn who_waits_no_more_leaves_no_ticket() {
+    let mut rig = Rig::new(Limits::default());
+    for call in 1..=1000 {
+        rig.s.want("a".into(), Q1, ticket(call, 0));
+        rig.s.want("b".into(), Q1, ticket(call, 1));
+        if call != 500 {
+            rig.s.forget_call(call);
+        }
+    }
+    assert_eq!(rig.up(false), ["SUBSCRIBE #1 a:1 b:1"]);
+    rig.feed(&suback(1, &[1, 0]));
+    assert_eq!(answers(&mut rig), ["500.0 Code(1)", "500.1 Code(0)"]);
+    assert!(rig.s.unwant("a", ticket(2000, 0)));
+    rig.s.ask();
+    rig.s.forget_call(2000);
+    assert_eq!(rig.sent(), ["UNSUBSCRIBE #2 a"]);
+    rig.feed(&unsuback(2));
+    // That one was on its way.
+    assert_eq!(answers(&mut rig), ["2000.0 Code(0)"]);
+}
+
+#[test]
 fn tickets_wait_for_the_answer_to_their_own_question() {
     let mut rig = Rig::connected();
     rig.s.want("a".into(), Q1, ticket(1, 0));

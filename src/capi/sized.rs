@@ -1,0 +1,77 @@
+//! Structures that may grow: they begin with their size as the caller's header knew it, and newer fields come at
+//! their end. A caller with an older header brings a shorter one, a caller with a newer header a longer one.
+
+use core::mem::MaybeUninit;
+use core::ptr;
+
+use super::boundary::bytes;
+use crate::error::Code;
+
+/// No structure is longer: what is, has no size in its first field.
+const LONGEST: usize = 4096;
+
+/// A structure that may grow.
+///
+/// # Safety
+/// It is `repr(C)`, its first field is `size: usize`, and zeros are valid for every field.
+pub(super) unsafe trait Growing: Sized {
+    /// The size of its first version; nothing shorter is taken.
+    const FIRST: usize;
+
+    /// Zeros: every default.
+    fn zeros() -> Self {
+        // SAFETY: promised by whoever implements this.
+        unsafe { MaybeUninit::zeroed().assume_init() }
+    }
+}
+
+/// # Safety
+/// `start` is not NULL and has a `size`.
+unsafe fn size_of_callers<T: Growing>(start: *const T) -> Result<usize, Code> {
+    // SAFETY: promised by the caller; the first field is there in every version.
+    let size = unsafe { start.cast::<usize>().read() };
+    if (T::FIRST..=LONGEST).contains(&size) { Ok(size) } else { Err(Code::BadStructure) }
+}
+
+/// What a caller says, with zeros for what its header did not have. [`Code::BadStructure`] if it says more than this
+/// library understands.
+///
+/// # Safety
+/// `start` is NULL or has as many bytes as its first field says, valid for `T`.
+pub(super) unsafe fn read<T: Growing>(start: *const T) -> Result<T, Code> {
+    if start.is_null() {
+        return Err(Code::NullArgument);
+    }
+    // SAFETY: promised by the caller.
+    let size = unsafe { size_of_callers(start) }?;
+    let known = size_of::<T>().min(size);
+    // SAFETY: the caller has `size` bytes.
+    let more = unsafe { bytes(start.cast::<u8>().add(known), size - known) }?;
+    if more.iter().any(|byte| *byte != 0) {
+        return Err(Code::BadStructure);
+    }
+    let mut copy = T::zeros();
+    // SAFETY: both sides have that many bytes.
+    unsafe { ptr::copy_nonoverlapping(start.cast::<u8>(), (&raw mut copy).cast(), known) };
+    Ok(copy)
+}
+
+/// Tells a caller: as much as its header knows, with zeros for what this library does not. The size stays.
+///
+/// # Safety
+/// `start` is NULL or has as many bytes as its first field says.
+pub(super) unsafe fn write<T: Growing>(start: *mut T, content: T) -> Result<(), Code> {
+    if start.is_null() {
+        return Err(Code::NullArgument);
+    }
+    // SAFETY: promised by the caller.
+    let size = unsafe { size_of_callers(start) }?;
+    let known = size_of::<T>().min(size);
+    // SAFETY: both sides have that many bytes.
+    unsafe { ptr::copy_nonoverlapping((&raw const content).cast::<u8>(), start.cast(), known) };
+    // SAFETY: the caller has `size` bytes.
+    unsafe { start.cast::<u8>().add(known).write_bytes(0, size - known) };
+    // SAFETY: the first field is there in every version.
+    unsafe { start.cast::<usize>().write(size) };
+    Ok(())
+}
