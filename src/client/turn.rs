@@ -92,6 +92,8 @@ impl Conn {
     fn progress<'a>(&'a self, mut st: MutexGuard<'a, State>, turn: &mut Turn<'_>) -> MutexGuard<'a, State> {
         st = self.close_if_asked(st, turn);
         st = self.timers(st, turn);
+        // A handler may have asked for the end there: then the attempt that is under way does not go on.
+        st = self.close_if_asked(st, turn);
         st = self.attempt(st, turn);
         if matches!(st.link, Link::Open(_)) {
             st.unread |= turn.readable;

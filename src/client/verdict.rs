@@ -142,6 +142,11 @@ impl Conn {
     ) -> MutexGuard<'a, State> {
         match st.keep_refused(message, self.context.driver.now()) {
             Ok(()) => st,
+            // Nobody can be told any more that it is set aside: it is the server's, for the next client.
+            Err(_) if st.freed => {
+                st.wish.not_delivered = true;
+                st
+            }
             // Without memory for a copy, too: it is not lost without a word.
             Err(_) => {
                 st.handling = Handling::Nothing;
@@ -169,6 +174,11 @@ impl Conn {
             );
             st.handling = Handling::Nothing;
             let Wish { refused: reason, not_delivered, failed, .. } = std::mem::take(&mut st.wish);
+            if st.freed && reason.is_some() {
+                // Nobody can be told any more that it is set aside: it is the server's, for the next client.
+                st.refusals.push(refused);
+                break;
+            }
             let another = not_delivered || failed.is_some();
             refused.refusals += u32::from(reason.is_some());
             if another || reason.is_some() && refused.refusals <= st.settings.refuse_retries {

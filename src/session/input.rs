@@ -73,6 +73,8 @@ impl Session {
             Packet::PubRec(ack) => self.pubrec(ack.packet_id, ack.reason)?,
             Packet::PubRel(ack) => self.pubrel(ack.packet_id)?,
             Packet::PubComp(ack) => self.pubcomp(ack.packet_id, ack.reason)?,
+            // The application gave up before it came. What it says of the session stays unknown.
+            Packet::ConnAck(_) if self.state == State::Closing => None,
             Packet::ConnAck(ack) => self.connack(now, ack.session_present, ack.code)?,
             Packet::SubAck(ack) => self.suback(ack.packet_id, ack.codes, bytes)?,
             Packet::UnsubAck(ack) => self.unsuback(ack.packet_id)?,
@@ -113,6 +115,7 @@ impl Session {
     /// Which packets may come in which state.
     fn expect(&self, packet: PacketType) -> Result<(), Failure> {
         match (self.state, packet) {
+            (State::Closing, PacketType::ConnAck) if self.unanswered => Ok(()),
             (State::Up | State::Closing, PacketType::ConnAck) => {
                 Err(Failure::protocol("the server sent a second CONNACK"))
             }

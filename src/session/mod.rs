@@ -169,7 +169,7 @@ pub struct Session {
     keep_alive_interval: Span,
     ping_reply: Span,
     connack_by: Option<Time>,
-    /// CONNECT asked for the kept session, and no CONNACK came yet.
+    /// No CONNACK came yet.
     unanswered: bool,
     /// An earlier one never came. It may have said that the session is lost, and the next will find the new one
     /// and call it present.
@@ -264,9 +264,9 @@ impl Session {
         connect.encode(connect.version, self.out.tail()).map_err(encode_code)?;
         self.out.mark_secret();
         self.version = connect.version;
+        self.in_doubt |= self.unanswered && !self.clean && !bug(Bug::LostConnackIgnored);
         self.clean = connect.clean_session;
-        self.in_doubt |= self.unanswered && !bug(Bug::LostConnackIgnored);
-        self.unanswered = !self.clean;
+        self.unanswered = true;
         self.keep_alive_interval = Span::secs(u64::from(connect.keep_alive));
         self.ping_reply = ping_reply;
         self.state = State::Connecting;

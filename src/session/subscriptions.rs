@@ -156,6 +156,8 @@ impl Subscriptions {
             wanted.asked = 0;
             wanted.queued = all || !wanted.granted;
             if wanted.queued {
+                // What was granted before counts no more: the link may be lost before the answer.
+                wanted.granted = false;
                 self.ask.push_back(filter.clone());
             }
         }

@@ -142,6 +142,38 @@ fn resubscribed_after_a_lost_connack() {
     }
 }
 
+/// What was granted before a loss that may have been told, and asked for again since, is not granted any more: the
+/// link may be lost before the answer.
+#[test]
+fn asked_again_after_a_lost_connack_until_it_is_answered() {
+    let mut rig = Rig::connected_with(only_when_lost());
+    subscribe(&mut rig, &["f"]);
+    rig.sent();
+    rig.feed(&suback(1, &[1]));
+    rig.down();
+    rig.open();
+    assert_eq!(rig.again(true), ["SUBSCRIBE #2 f:1"]);
+    assert_eq!(rig.again(true), ["SUBSCRIBE #3 f:1"]);
+    rig.feed(&suback(3, &[1]));
+    assert_eq!(rig.again(true), Vec::<String>::new());
+}
+
+/// The application closed the connection before CONNACK came: that is no mistake of the server, and what it says of
+/// the session is not known.
+#[test]
+fn a_connack_after_the_end_is_skipped() {
+    let mut rig = Rig::connected_with(only_when_lost());
+    subscribe(&mut rig, &["f"]);
+    rig.sent();
+    rig.feed(&suback(1, &[1]));
+    rig.down();
+    rig.open();
+    rig.s.disconnect();
+    assert_eq!(rig.feed(&connack(false, 0)), Vec::<String>::new());
+    assert_eq!(rig.sent(), Vec::<String>::new());
+    assert_eq!(rig.again(true), ["SUBSCRIBE #2 f:1"]);
+}
+
 /// A clean session has no filters, whatever CONNACK says of it.
 #[test]
 fn a_clean_session_has_lost_them() {

@@ -1,10 +1,13 @@
 //! The application: it makes clients, and its handlers do what handlers may do.
 
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::ptr;
 use std::sync::{Arc, Mutex};
 
-use mgos_mqtt::client::{Callback, Conn, Context, Event, Identity, Kind, Listener, ProfileSource, Words};
+use mgos_mqtt::client::{
+    Callback, Conn, Context, Event, Identity, Kept, Kind, Listener, ProfileSource, Words,
+};
 use mgos_mqtt::config::{Profile, Settings};
 use mgos_mqtt::error::Code;
 use mgos_mqtt::session::Publication;
@@ -13,7 +16,7 @@ use mgos_mqtt::wire::QoS;
 
 use crate::pace::Pace;
 use crate::plan::Phase;
-use crate::watch::{Deferred, payload};
+use crate::watch::{Deferred, PULLED, payload};
 use crate::world::{Act, Ev, World, lock};
 
 /// See the module. Shared by the run and by the handlers.
@@ -23,6 +26,14 @@ pub struct App {
     pub settings: Settings,
     pub profile: Mutex<Profile>,
     pub pace: Mutex<Pace>,
+    pub fetched: Mutex<VecDeque<Fetched>>,
+}
+
+/// A message from the queue: its number, and the link on which it came if that was there when it was fetched.
+pub struct Fetched {
+    kept: Kept,
+    n: u32,
+    link: Option<usize>,
 }
 
 struct Handler {
@@ -37,7 +48,8 @@ fn qos(of: u8) -> QoS {
 impl App {
     /// Makes the run's client, or the next one after the former was freed.
     pub fn start(self: &Arc<App>) -> Arc<Conn> {
-        let (instance, client) = {
+        self.fetched.lock().unwrap().clear();
+        let (instance, client, pulls) = {
             let mut world = lock(&self.world);
             world.freeing = false;
             world.client = format!("c{}", world.instance);
@@ -45,8 +57,9 @@ impl App {
             world.tokens.clear();
             world.deferred.clear();
             world.refused.clear();
+            world.released.clear();
             world.wanted = (0..3).map(|topic| (format!("i/{topic}/#"), 2)).collect();
-            (world.instance, world.client.clone())
+            (world.instance, world.client.clone(), world.pulls)
         };
         let profile = {
             let mut profile = self.profile.lock().unwrap();
@@ -62,6 +75,10 @@ impl App {
         for topic in 0..3 {
             let kinds = Kind::Message.bit();
             let filter = format!("i/{topic}/#");
+            if pulls && topic == usize::from(PULLED) {
+                conn.subscribe_queue(&filter, qos(2)).unwrap();
+                continue;
+            }
             conn.subscribe(&filter, qos(2), Identity(2, topic), kinds, self.handler(instance)).unwrap();
         }
         self.pace.lock().unwrap().asked(true);
@@ -115,7 +132,28 @@ impl App {
                     lock(&self.world).fail(format!("message {} was acknowledged twice", deferred.n));
                 }
             }
+            Act::Fetch => lock(&self.world).fetches = true,
+            Act::Release => {
+                let Some(Fetched { kept, n, link }) = self.fetched.lock().unwrap().pop_front() else {
+                    return;
+                };
+                let mut world = lock(&self.world);
+                if world.freeing {
+                    return;
+                }
+                world.releases(n, kept.qos as u8, link);
+                drop(world);
+                let answer = conn.release(kept);
+                let mut world = lock(&self.world);
+                if answer.is_err() && (answer != Err(Code::Stale) || world.keeps(link)) {
+                    world.fail(format!("message {n} was released: {answer:?}"));
+                }
+            }
             Act::Reconfigure => {
+                {
+                    let mut world = lock(&self.world);
+                    world.left = world.cur;
+                }
                 let mut profile = self.profile.lock().unwrap();
                 {
                     let mut world = lock(&self.world);
@@ -129,6 +167,10 @@ impl App {
                 let _ = conn.set_profile(ProfileSource::Fixed(Arc::new(profile.clone())));
             }
             Act::Reconnect => {
+                {
+                    let mut world = lock(&self.world);
+                    world.left = world.cur;
+                }
                 self.pace.lock().unwrap().asked(false);
                 let _ = conn.disconnect();
                 let _ = conn.connect();
@@ -142,6 +184,30 @@ impl App {
                 }
                 conn.free(None);
             }
+        }
+    }
+
+    /// Takes everything out of the queue. The call may be a round of the loop, too, so it is made when the loop
+    /// has nothing to do.
+    pub fn fetch(&self, conn: &Conn) {
+        loop {
+            let kept = match conn.receive(Some(Span::ZERO)) {
+                Ok(kept) => kept,
+                Err(Code::TimedOut) => return,
+                Err(_) if lock(&self.world).freeing => return,
+                Err(code) => return lock(&self.world).fail(format!("nothing can be fetched: {code:?}")),
+            };
+            let mut world = lock(&self.world);
+            let topic = std::str::from_utf8(kept.topic()).unwrap_or_default();
+            let Some(n) = world.delivered(topic, kept.qos as u8, kept.payload(), 1) else { return };
+            if !world.pulls || world.inn[n as usize].topic != PULLED {
+                return world.fail(format!("message {n} was in the queue"));
+            }
+            // What came on an earlier link is not there any more when the next one is up.
+            let link = world.cur.filter(|l| world.links[*l].tap.up);
+            self.fetched.lock().unwrap().push_back(Fetched { kept, n, link });
+            let at = world.now + world.rng.pick(&[0, 1_000, 4_000_000]);
+            world.at(at, Ev::Act(Act::Release));
         }
     }
 
@@ -246,7 +312,7 @@ impl Handler {
                 let link = world.cur;
                 world.deferred.push_back(Deferred { hold, n, qos, link });
                 let at = world.now + world.rng.range(0, 10_000_000);
-                world.at(at, Ev::Acknowledge);
+                world.at(at, Ev::Act(Act::Acknowledge));
                 true
             }
             Ok(None) if qos == 0 => false,

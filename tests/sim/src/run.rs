@@ -68,6 +68,7 @@ pub fn run(seed: u64, trace: bool) -> Outcome {
     let keep_alive = rng.pick(&[0, 5, 5, 20, 20, 60, 600, 20_000]);
     world.keep_alive = keep_alive * 1_000_000;
     world.messages_left = rng.range(30, 70);
+    world.pulls = rng.one_in(4);
     world.hold_odds = rng.pick(&[0, 20, 6, 3]);
     let profile = Profile {
         enable: true,
@@ -93,7 +94,7 @@ pub fn run(seed: u64, trace: bool) -> Outcome {
         max_outgoing_bytes: rng.pick(&[1_000, 1 << 20]),
         refuse_retries: 2,
         refuse_delay: Span::millis(rng.pick(&[1, 200, 3_000])),
-        receive_queue_length: rng.pick(&[1, 1_024]),
+        receive_queue_length: if world.pulls { 1_024 } else { rng.pick(&[1, 1_024]) },
         ..Settings::default()
     };
     world.max_bytes = settings.max_outgoing_bytes;
@@ -121,6 +122,7 @@ pub fn run(seed: u64, trace: bool) -> Outcome {
         settings,
         profile: Mutex::new(profile),
         pace: Mutex::new(pace),
+        fetched: Mutex::default(),
     });
     let conn = app.start();
     let foreign = rng.one_in(8);
@@ -161,6 +163,7 @@ impl Run {
             }
             match self.driver.next_timeout() {
                 Some(Span::ZERO) => self.round(),
+                _ if std::mem::take(&mut lock(&self.world).fetches) => self.app.fetch(&self.conn),
                 next => {
                     let (unwritten, held) = (self.conn.output_level(), self.conn.unsent_bytes());
                     let mut world = lock(&self.world);

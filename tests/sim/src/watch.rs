@@ -5,7 +5,7 @@ use mgos_mqtt::error::Code;
 use mgos_mqtt::session::{Dropped, Hold, Outcome};
 
 use crate::codec::{self, Packet};
-use crate::world::World;
+use crate::world::{Act, Ev, World};
 
 /// A message that the application published.
 #[derive(Clone, Debug)]
@@ -110,6 +110,9 @@ pub struct Tap {
     /// SUBSCRIBE and UNSUBSCRIBE without an answer.
     pub asked: Vec<u16>,
 }
+
+/// The topic whose messages are fetched in some runs.
+pub const PULLED: u8 = 2;
 
 /// A payload: its number, then bytes that follow from it.
 pub fn payload(n: u32, size: usize) -> Vec<u8> {
@@ -341,19 +344,27 @@ impl World {
         let tap = &mut self.links[l].tap;
         match packet {
             Packet::ConnAck { code, .. } => {
-                // The keep-alive begins.
-                tap.up = code == 0;
+                // The keep-alive begins, unless the application has given the link up.
+                tap.up = code == 0 && self.left != Some(l);
                 tap.last_out = now;
             }
-            Packet::Publish { qos: 0, .. } => tap.q0_in = tap.q0_in.saturating_sub(1),
+            Packet::Publish { qos: 0, .. } => {
+                tap.q0_in = tap.q0_in.saturating_sub(1);
+                self.fetch_later();
+            }
             Packet::Publish { id, .. } => {
                 let entry = tap.inbound.iter_mut().find(|i| i.id == id && i.stage == Stage::Sent);
                 let Some(entry) = entry else { return };
                 // A repetition of what was delivered is only acknowledged, when it is not held any more.
-                let known = entry.qos == 2 && self.inn[entry.n as usize].delivered > 0;
                 let n = entry.n;
+                let known = entry.qos == 2 && self.inn[n as usize].delivered > 0;
                 entry.held = known && (self.refused.contains(&n) || self.deferred.iter().any(|d| d.n == n));
+                // What waits in the queue is held until it was fetched and given back.
+                if self.pulls && self.inn[n as usize].topic == PULLED {
+                    entry.held = entry.qos == 1 || !self.released.contains(&n);
+                }
                 entry.stage = if known && !entry.held { Stage::Told } else { Stage::Read };
+                self.fetch_later();
             }
             Packet::PubAck(id) | Packet::PubComp(id) => {
                 if let Some(n) = self.ids.remove(&id) {
@@ -467,6 +478,31 @@ impl World {
         self.links[self.cur?].tap.inbound.iter_mut().find(|i| i.n == n && i.stage == Stage::Read)
     }
 
+    /// A message came that may be in the queue.
+    fn fetch_later(&mut self) {
+        if self.pulls {
+            let at = self.now + self.rng.range(0, 5_000_000);
+            self.at(at, Ev::Act(Act::Fetch));
+        }
+    }
+
+    /// The application gives back a message that it fetched.
+    pub fn releases(&mut self, n: u32, qos: u8, link: Option<usize>) {
+        if qos == 2 {
+            self.released.insert(n);
+        }
+        if link == self.cur || qos == 2 {
+            self.told(n);
+        }
+    }
+
+    /// Whether the client has this link and means to keep it.
+    pub fn keeps(&self, link: Option<usize>) -> bool {
+        link.is_some_and(|l| {
+            self.cur == Some(l) && self.left != Some(l) && self.links[l].tap.up && !self.links[l].tap.bye
+        })
+    }
+
     /// The application acknowledges a message that it deferred: that may be written at once.
     pub fn acknowledges(&mut self, Deferred { n, qos, link, .. }: Deferred) {
         // QoS 2 on a later link, too, if the session is still there.
@@ -478,11 +514,9 @@ impl World {
     /// This was the answer.
     pub fn acknowledged(&mut self, deferred: Deferred, answer: Result<(), Code>) {
         let Deferred { n, qos, link, .. } = deferred;
-        let there = link.is_some() && link == self.cur;
-        let up = link.is_some_and(|l| self.links[l].tap.up && !self.links[l].tap.bye);
         match answer {
-            Ok(()) if there || qos == 2 => {}
-            Err(Code::Stale) if !there || !up => {}
+            Ok(()) if qos == 2 || link.is_some() && link == self.cur => {}
+            Err(Code::Stale) if !self.keeps(link) => {}
             _ => self.fail(format!("message {n} was acknowledged: {answer:?}, {deferred:?}")),
         }
     }

@@ -24,11 +24,12 @@ pub enum Ev {
     BrokerIdle(usize),
     Name(usize),
     Traffic,
-    Acknowledge,
+    /// The application does something.
+    Act(Act),
 }
 
 /// What the application is to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Act {
     Publish(u8),
     Subscribe,
@@ -37,6 +38,10 @@ pub enum Act {
     Cancel,
     /// Acknowledges the oldest message whose acknowledgement was deferred until now.
     Acknowledge,
+    /// Fetches what is in the queue.
+    Fetch,
+    /// Gives the oldest message back that it fetched.
+    Release,
     Reconfigure,
     Reconnect,
     Free,
@@ -76,6 +81,10 @@ pub struct World {
     pub keep_alive: u64,
     /// One message in so many is held by the application, for a while: deferred, or refused.
     pub hold_odds: u64,
+    /// The last topic's messages are fetched instead of delivered.
+    pub pulls: bool,
+    /// They are to be fetched as soon as the loop has nothing to do.
+    pub fetches: bool,
 
     // The messages.
     pub out: Vec<Out>,
@@ -89,9 +98,13 @@ pub struct World {
     /// What the application will acknowledge, and what it refused and will get again.
     pub deferred: VecDeque<Deferred>,
     pub refused: BTreeSet<u32>,
+    /// QoS 2 messages that were fetched and given back.
+    pub released: BTreeSet<u32>,
     pub client: String,
     pub instance: usize,
     pub freeing: bool,
+    /// The link that the application gave up.
+    pub left: Option<usize>,
     /// The filters that the client wants.
     pub wanted: Vec<(String, u8)>,
 
@@ -142,6 +155,8 @@ impl World {
             window: 20,
             keep_alive: 0,
             hold_odds: 0,
+            pulls: false,
+            fetches: false,
             out: Vec::new(),
             inn: Vec::new(),
             ids: BTreeMap::new(),
@@ -151,9 +166,11 @@ impl World {
             last_in: Vec::new(),
             deferred: VecDeque::new(),
             refused: BTreeSet::new(),
+            released: BTreeSet::new(),
             client: String::new(),
             instance: 0,
             freeing: false,
+            left: None,
             wanted: Vec::new(),
             target: None,
             acts: Vec::new(),
@@ -228,7 +245,7 @@ impl World {
             Ev::BrokerIdle(l) => self.broker_idle(l),
             Ev::Name(q) => self.name_event(q),
             Ev::Traffic => self.traffic(),
-            Ev::Acknowledge => self.acts.push(Act::Acknowledge),
+            Ev::Act(act) => self.acts.push(act),
         }
     }
 
