@@ -3,6 +3,7 @@
 
 use core::cell::{Cell, RefCell};
 use core::ffi::{CStr, c_char, c_int};
+use core::fmt::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::config::ConfigError;
@@ -39,17 +40,27 @@ pub(super) fn call_error() -> c_int {
 
 /// Keeps a sentence that says more than the code, for `mgos_mqtt_last_error_text`. Cut where it does not
 /// fit; kept until the thread's next call that fails.
-pub(super) fn explain(text: &str) {
+pub(super) fn explain(text: fmt::Arguments<'_>) {
     CALL_TEXT.with_borrow_mut(|kept| {
-        let n = (0..=TEXT_MAX.min(text.len())).rev().find(|n| text.is_char_boundary(*n)).unwrap_or(0);
-        kept.bytes[..n].copy_from_slice(&text.as_bytes()[..n]);
-        kept.len = n;
+        kept.len = 0;
+        // What does not fit is cut off, which is no error.
+        let _ = kept.write_fmt(text);
     });
+}
+
+impl Write for Text {
+    fn write_str(&mut self, part: &str) -> fmt::Result {
+        let room = TEXT_MAX - self.len;
+        let n = (0..=room.min(part.len())).rev().find(|n| part.is_char_boundary(*n)).unwrap_or(0);
+        self.bytes[self.len..self.len + n].copy_from_slice(&part.as_bytes()[..n]);
+        self.len += n;
+        if n < part.len() { Err(fmt::Error) } else { Ok(()) }
+    }
 }
 
 /// The code of a configuration error, whose sentence is kept.
 pub(super) fn config_code(error: ConfigError) -> Code {
-    explain(&error.to_string());
+    explain(format_args!("{error}"));
     error.code
 }
 

@@ -74,7 +74,8 @@ struct Subscription {
     entries: Vec<(QoS, Arc<Entry>)>,
 }
 
-/// The entries that an event goes to, newest first. Kept between dispatches, so that none allocates.
+/// The entries that an event goes to, newest first. Kept between dispatches, with room for all that there are, so
+/// that none allocates.
 pub(crate) type Called = Vec<Arc<Entry>>;
 
 /// Entries that were removed. Dropping them runs destructors, so the caller does it without a lock.
@@ -87,6 +88,8 @@ pub(crate) struct Handlers {
     connection: Vec<Arc<Entry>>,
     slots: [Option<Arc<Entry>>; Slot::COUNT],
     subscriptions: Topics<Vec<Subscription>>,
+    /// Entries of all subscriptions.
+    subscribed: usize,
 }
 
 impl Handlers {
@@ -96,7 +99,13 @@ impl Handlers {
             connection: Vec::new(),
             slots: Default::default(),
             subscriptions: Topics::new(),
+            subscribed: 0,
         }
+    }
+
+    /// As many as one event can be told to, at most.
+    pub(crate) fn count(&self) -> usize {
+        self.connection.len() + Slot::COUNT + self.subscribed
     }
 
     fn entry(&mut self, identity: Identity, kinds: u32, callback: Box<dyn Callback>) -> Arc<Entry> {
@@ -154,6 +163,7 @@ impl Handlers {
             Some(callback)
         } else {
             let entry = self.entry(identity, kinds, callback);
+            self.subscribed += 1;
             let all = self.subscriptions.entry(filter, Vec::new);
             match all.iter_mut().find(|s| s.filter == *filter) {
                 Some(subscription) => subscription.entries.push((qos, entry)),
@@ -191,6 +201,7 @@ impl Handlers {
         let entries = &mut all[at].entries;
         let newest = entries.iter().rposition(|(_, e)| identity.is_none_or(|i| e.identity == i))?;
         let (_, entry) = entries.remove(newest);
+        self.subscribed -= 1;
         let last = entries.is_empty();
         if last {
             all.swap_remove(at);
@@ -248,6 +259,7 @@ impl Handlers {
         let mut removed: Removed = std::mem::take(&mut self.connection);
         removed.extend(std::mem::take(&mut self.slots).into_iter().flatten());
         let subscriptions = std::mem::replace(&mut self.subscriptions, Topics::new());
+        self.subscribed = 0;
         subscriptions.for_each(|all| {
             removed.extend(all.iter().flat_map(|s| s.entries.iter().map(|(_, e)| e.clone())));
         });

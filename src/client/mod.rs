@@ -24,6 +24,7 @@
 //! | `subscribe.rs` | calls for several filters, each with one end                 |
 //! | `once.rs`      | who is told of the result of one attempt                     |
 //! | `wait.rs`      | waiting for something to become true                         |
+//! | `text.rs`      | texts that are made without relying on memory                |
 
 mod attempt;
 mod context;
@@ -42,6 +43,7 @@ pub mod reconnect;
 mod secure;
 mod stats;
 mod subscribe;
+mod text;
 mod topics;
 mod turn;
 mod verdict;
@@ -561,7 +563,7 @@ impl Conn {
 
     /// The last error of the link.
     pub fn report(&self) -> Report {
-        self.lock().report.clone()
+        self.lock().report.copy()
     }
 
     /// Whether cloud events are raised for it.
@@ -609,6 +611,7 @@ impl Conn {
         callback: Box<dyn Callback>,
     ) -> Result<(), Code> {
         let mut st = self.usable().inspect_err(|_| callback.disarm())?;
+        st.reserve_handler(1).inspect_err(|_| callback.disarm())?;
         st.handlers.add(identity, kinds, callback);
         self.handlers_changed(&mut st);
         Ok(())
@@ -634,6 +637,12 @@ impl Conn {
                 return Err(code);
             }
         };
+        if let Err(code) = st.reserve_handler(0) {
+            if let Some(callback) = callback {
+                callback.disarm();
+            }
+            return Err(code);
+        }
         let removed = st.handlers.set_slot(slot, callback);
         drop(st);
         drop(removed);
@@ -744,7 +753,7 @@ impl State {
             os,
             connack: None,
             alert: None,
-            server: self.profile.server.clone().unwrap_or_default(),
+            server: text::copy(self.profile.server.as_deref().unwrap_or_default()),
             tried: std::mem::take(&mut self.tried),
             text,
         }
