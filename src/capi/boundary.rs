@@ -74,8 +74,42 @@ pub(super) fn with_error_text<T>(read: impl FnOnce(&str) -> T) -> T {
     })
 }
 
+/// The application's `errno`, which a call leaves as it was: what happens inside (EAGAIN, EINPROGRESS) says nothing to
+/// its caller.
+struct Errno(c_int);
+
+impl Errno {
+    fn place() -> *mut c_int {
+        #[cfg(target_os = "linux")]
+        // SAFETY: always callable.
+        return unsafe { libc::__errno_location() };
+        #[cfg(target_vendor = "apple")]
+        // SAFETY: always callable.
+        return unsafe { libc::__error() };
+        #[cfg(not(any(target_os = "linux", target_vendor = "apple")))]
+        return core::ptr::null_mut();
+    }
+
+    fn keep() -> Errno {
+        let place = Errno::place();
+        // SAFETY: not NULL, so this thread's own variable.
+        Errno(if place.is_null() { 0 } else { unsafe { place.read() } })
+    }
+}
+
+impl Drop for Errno {
+    fn drop(&mut self) {
+        let place = Errno::place();
+        if !place.is_null() {
+            // SAFETY: not NULL, so this thread's own variable.
+            unsafe { place.write(self.0) }
+        }
+    }
+}
+
 /// Runs the body of an exported function that returns an error code.
 pub(super) fn status(body: impl FnOnce() -> Result<(), Code>) -> c_int {
+    let _errno = Errno::keep();
     begin();
     let code = match catch_unwind(AssertUnwindSafe(body)) {
         Ok(Ok(())) => Code::Ok,
@@ -88,6 +122,7 @@ pub(super) fn status(body: impl FnOnce() -> Result<(), Code>) -> c_int {
 
 /// Runs the body of an exported function that returns something else; `refused` tells of an error.
 pub(super) fn value<T>(refused: T, body: impl FnOnce() -> Result<T, Code>) -> T {
+    let _errno = Errno::keep();
     begin();
     let (value, code) = match catch_unwind(AssertUnwindSafe(body)) {
         Ok(Ok(value)) => (value, Code::Ok),
