@@ -1,7 +1,7 @@
 # The front door. Everything behind it can be called directly: cargo, cmake --preset, scripts/.
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help demo test test-brokers sim headers coverage-doc mutants abi-update clean
+.PHONY: help demo test test-brokers sim bench bench-check bench-record headers coverage-doc mutants abi-update clean
 
 help: ## what there is
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -19,6 +19,24 @@ test: ## everything that needs no other server; ends with "N passed, N failed"
 test-brokers: ## the same test with mosquitto, ejabberd and RabbitMQ, and the tests of loss
 	@scripts/setup.sh build test brokers
 	@scripts/test-brokers.sh
+
+BENCH = BENCH_BUILD=build/bench MGOS_MQTT_LIBRARY=build/bench/tls/installed/lib/libmgos_mqtt.so \
+	MGOS_MQTT_LIBRARY_PLAIN=build/bench/plain/installed/lib/libmgos_mqtt.so benches/run.py
+
+bench: ## compare with other libraries and with the limit, about 30 minutes; writes docs/benchmarks.md
+	@scripts/setup.sh build bench
+	@benches/build.sh build/bench peers
+	@$(BENCH) compare
+
+bench-check: ## is anything slower or larger than recorded? Ours only, about 5 minutes
+	@scripts/setup.sh build bench
+	@benches/build.sh build/bench
+	@$(BENCH) check
+
+bench-record: ## record what bench-check compares with, after a meant change
+	@scripts/setup.sh build bench
+	@benches/build.sh build/bench
+	@$(BENCH) record
 
 sim: ## a million faults in virtual time; SEED=n shows one run, SEED=bugs what deliberate bugs it finds
 	@scripts/setup.sh build

@@ -5,6 +5,8 @@
  *   cc tls_psk.c $(pkg-config --cflags --libs mgos_mqtt) -o tls_psk
  *   ./tls_psk 127.0.0.1:8883
  *
+ * proves: MG-13 MG-14 NM-45
+ *
  * Expected output:
  *   connected
  *   the server has the message

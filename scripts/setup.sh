@@ -6,13 +6,14 @@
 #   test      what `make test` runs with: cmocka, OpenSSL's headers (for the feature psk, and a TLS server of other
 #             making), valgrind, libabigail, mosquitto, a C++ compiler
 #   brokers   the other servers of `make test-brokers`: ejabberd, RabbitMQ
+#   bench     what `make bench` measures with and against: valgrind, strace, OpenSSL, libmosquitto, Paho C
 #
 # Debian and Ubuntu: by apt, as root or with `sudo -n`, without a question. Elsewhere it only says
 # what is missing. No service is left running or enabled by it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-# group | Debian package | what shows that it is there: a program, or pc:<pkg-config module>
+# group | Debian package | what shows that it is there: a program, a file, or pc:<pkg-config module>
 needs() {
   cat <<'EOF'
 build   cmake             cmake
@@ -30,6 +31,13 @@ test    mosquitto         mosquitto
 test    mosquitto-clients mosquitto_pub
 brokers ejabberd          ejabberdctl
 brokers rabbitmq-server   rabbitmq-server
+bench   python3           python3
+bench   valgrind          valgrind
+bench   strace            strace
+bench   openssl           openssl
+bench   libssl-dev        pc:openssl
+bench   libmosquitto-dev  pc:libmosquitto
+bench   libpaho-mqtt-dev  /usr/include/MQTTAsync.h
 EOF
 }
 # The services these packages bring along.
@@ -45,6 +53,7 @@ fail() {
 present() {
   case $1 in
     pc:*) pkg-config --exists "${1#pc:}" 2>/dev/null ;;
+    /*) [ -e "$1" ] ;;
     *) command -v "$1" >/dev/null ;;
   esac
 }
@@ -134,8 +143,8 @@ apt_install() {
 [ $# -gt 0 ] || set -- build
 for group in "$@"; do
   case $group in
-    build | demo | test | brokers) ;;
-    *) fail "no group '$group'; there are: build, demo, test, brokers" ;;
+    build | demo | test | brokers | bench) ;;
+    *) fail "no group '$group'; there are: build, demo, test, brokers, bench" ;;
   esac
 done
 

@@ -62,6 +62,12 @@ bugs! {
     Spins,
     /// A handler is called after its connection was freed.
     HandlerAfterFree,
+    /// A message that is held is acknowledged when its handlers have returned.
+    HoldIgnored,
+    /// An acknowledgement overtakes that of an earlier message, which is held.
+    AckOutOfLine,
+    /// A QoS 2 message that is held is acknowledged when the server repeats it.
+    RepeatedNotHeld,
 }
 
 #[cfg(mgos_mqtt_bug)]

@@ -13,7 +13,7 @@ const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 /// More than each of them takes; one that takes longer hangs, and has noticed the change so.
 const LONG: Duration = Duration::from_secs(60);
 /// The quickest first.
-const PROGRAMS: [&str; 12] = [
+const PROGRAMS: [&str; 20] = [
     "arguments",
     "promises_clouds",
     "promises_mg",
@@ -21,8 +21,16 @@ const PROGRAMS: [&str; 12] = [
     "handlers",
     "config_apply",
     "publish",
+    "subscribe",
+    "acknowledge",
+    "fetch",
+    "log_topic",
+    "connect",
+    "stats",
+    "compat",
     "promises_nm",
     "promises_ei",
+    "outcomes",
     "free",
     "bad_network",
     "reentrancy",

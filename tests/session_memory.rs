@@ -188,6 +188,29 @@ fn a_steady_stream_asks_for_no_memory() {
     assert_eq!(ALLOCATIONS.get() - before, 0);
 }
 
+/// The same with hundreds in flight: no number of buffers is the limit of what is used again.
+#[test]
+fn a_wide_window_asks_for_no_memory() {
+    let mut link = Link::new(60);
+    link.session.set_limits(Limits { window: 1_000, ..Limits::default() });
+    let round = |link: &mut Link| {
+        for _ in 0..500 {
+            link.publish(QoS::AtLeastOnce, true, &[b'x'; 256]).unwrap();
+        }
+        assert!(link.session.in_flight() > 400);
+        link.serve().unwrap();
+        while link.session.take_completion().is_some() {}
+    };
+    for _ in 0..10 {
+        round(&mut link);
+    }
+    let before = ALLOCATIONS.get();
+    for _ in 0..10 {
+        round(&mut link);
+    }
+    assert_eq!(ALLOCATIONS.get() - before, 0);
+}
+
 /// A reconnect with everything in flight asks for none either, once the buffers have grown.
 #[test]
 fn redelivery_asks_for_no_memory() {

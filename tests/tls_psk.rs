@@ -174,6 +174,7 @@ fn it_comes_back() {
 
 // -- what goes wrong ----------------------------------------------------------------------------
 
+/// proves: MG-13 MG-14
 #[test]
 fn another_key() {
     let (broker, _folder) = broker();

@@ -170,8 +170,13 @@ pub(super) unsafe fn optional<'a>(text: *const c_char) -> Result<Option<&'a str>
         return Ok(None);
     }
     // SAFETY: not NULL, and the caller promises the terminating NUL.
-    let text = unsafe { CStr::from_ptr(text) };
-    text.to_str().map(Some).map_err(|_| Code::BadUtf8)
+    let text = unsafe { CStr::from_ptr(text) }.to_bytes();
+    if text.is_ascii() {
+        // The check for UTF-8 goes byte by byte through what is as short as a topic; this one does not.
+        // SAFETY: ASCII is UTF-8.
+        return Ok(Some(unsafe { core::str::from_utf8_unchecked(text) }));
+    }
+    core::str::from_utf8(text).map(Some).map_err(|_| Code::BadUtf8)
 }
 
 /// Copies `text` into a C buffer, cut at `len - 1` bytes and always ended with a NUL. Returns the length of

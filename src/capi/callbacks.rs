@@ -163,7 +163,8 @@ impl Callback for EventHandler {
                 self.packet(MG_EV_MQTT_CONNACK, mg_mqtt_message { len: 4, ..NO_MESSAGE })
             }
             Event::Message(message) => {
-                let size = publish_len(Version::V311, message.topic.len(), message.qos, 0, message.size);
+                let size =
+                    publish_len(Version::V311, message.topic.as_bytes().len(), message.qos, 0, message.size);
                 self.packet(
                     MG_EV_MQTT_PUBLISH,
                     mg_mqtt_message {
@@ -238,8 +239,8 @@ impl Callback for MessageHandler {
         unsafe {
             (self.function)(
                 handle.nc(),
-                message.topic.as_ptr().cast(),
-                message.topic.len() as c_int,
+                message.topic.as_bytes().as_ptr().cast(),
+                message.topic.as_bytes().len() as c_int,
                 message.payload.as_ptr().cast(),
                 message.payload.len() as c_int,
                 self.data.ud,

@@ -236,11 +236,13 @@ pub unsafe extern "C" fn mgos_mqtt_event_kind(ev: *const mgos_mqtt_event) -> u32
 pub unsafe extern "C" fn mgos_mqtt_event_topic(ev: *const mgos_mqtt_event, len: *mut usize) -> *const c_char {
     let get = |event: &Event<'_>| match event {
         Event::Message(message) | Event::SetAside(message, _) => {
-            Some((message.topic.as_ptr(), message.topic.len()))
+            Some((message.topic.as_bytes().as_ptr(), message.topic.as_bytes().len()))
         }
         Event::Oversize { topic, .. } => Some((topic.as_ptr(), topic.len())),
         Event::SubAck { filter: Some(filter), .. } => Some((filter.as_ptr(), filter.len())),
-        Event::PubAck(_, Some(topic)) | Event::PubComp(_, Some(topic)) => Some((topic.as_ptr(), topic.len())),
+        Event::PubAck(_, Some(topic)) | Event::PubComp(_, Some(topic)) => {
+            Some((topic.as_bytes().as_ptr(), topic.as_bytes().len()))
+        }
         _ => None,
     };
     // SAFETY: promised by the caller.

@@ -10,7 +10,7 @@ use super::once::Attempt;
 use super::reconnect::{Growth, Waits, jitter};
 use super::{Conn, ConnectParams, Level, Link, State, text};
 use crate::bugs::{Bug, bug};
-use crate::config::{Address, Backoff, Profile, Protocol, Retry, Scheme};
+use crate::config::{Address, Backoff, Protocol, Retry, Scheme};
 use crate::driver::{LookupError, Turn};
 use crate::error::{Code, Phase};
 use crate::session::Failure;
@@ -66,19 +66,22 @@ impl Conn {
         if at != st.reconnect.active() {
             st.reconnect.select(at);
         }
-        let profile = match snapshot {
+        // Shared with whoever made it, as long as nothing in it is to be different for this connection.
+        let mut profile = match snapshot {
             Ok(profile) => profile,
             Err(text) => return self.cannot_begin(st, turn, Code::BadConfig, text),
         };
         // The device id may have been set after the profile was made.
-        let mut named = Profile::clone(&profile);
-        named.name_client((self.context.default_client_id)().as_deref());
-        if let Some(will) = &st.will {
-            named.will.clone_from(will);
+        if profile.client_id.is_none()
+            && let Some(id) = (self.context.default_client_id)()
+        {
+            Arc::make_mut(&mut profile).client_id = Some(id);
         }
-        st.put_own_certificate(&mut named);
-        let problem = named.validate().err();
-        let profile = Arc::new(named);
+        if let Some(will) = &st.will {
+            Arc::make_mut(&mut profile).will.clone_from(will);
+        }
+        st.put_own_certificate(&mut profile);
+        let problem = profile.validate().err();
         st.profile = profile.clone();
         let limits = super::session_limits(&st.settings, &profile);
         st.session.set_limits(limits);

@@ -7,11 +7,36 @@ use crate::session::{Acknowledged, Completion};
 use crate::wire::QoS;
 use std::net::SocketAddr;
 
+/// The topic name of a message: bytes that were found to be a valid one when they were decoded. Who wants it as a
+/// `str` pays for another check then; the C face does not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TopicName<'a>(pub(super) &'a [u8]);
+
+impl<'a> TopicName<'a> {
+    /// As bytes, in UTF-8.
+    pub const fn as_bytes(self) -> &'a [u8] {
+        self.0
+    }
+
+    /// As text.
+    pub fn as_str(self) -> &'a str {
+        std::str::from_utf8(self.0).unwrap_or_default()
+    }
+}
+
+impl std::ops::Deref for TopicName<'_> {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        self.as_str()
+    }
+}
+
 /// A message from the server. Borrowed from the loop's read buffer: valid until the handler returns.
 #[derive(Clone, Copy, Debug)]
 pub struct Message<'a> {
     /// The topic name.
-    pub topic: &'a str,
+    pub topic: TopicName<'a>,
     /// The payload. In memory one NUL byte follows it, which is not part of it.
     pub payload: &'a [u8],
     /// Quality of service.
@@ -63,13 +88,13 @@ pub enum Event<'a> {
         qos: QoS,
     },
     /// PUBACK, with the topic of the message if it is one of ours.
-    PubAck(Acknowledged, Option<&'a str>),
+    PubAck(Acknowledged, Option<TopicName<'a>>),
     /// PUBREC.
     PubRec(Acknowledged),
     /// PUBREL.
     PubRel(u16),
     /// PUBCOMP, with the topic of the message if it is one of ours.
-    PubComp(Acknowledged, Option<&'a str>),
+    PubComp(Acknowledged, Option<TopicName<'a>>),
     /// SUBACK.
     SubAck {
         /// The packet id.

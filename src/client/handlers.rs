@@ -218,7 +218,7 @@ impl Handlers {
     }
 
     /// Collects who gets a message: the subscribers; without one, the handlers of the connection; and the slot.
-    pub(crate) fn message(&self, topic: &str, called: &mut Called) {
+    pub(crate) fn message(&self, topic: &[u8], called: &mut Called) {
         self.matching(topic, Kind::Message, called);
         if called.is_empty() {
             self.connection(Kind::Message, called);
@@ -227,7 +227,7 @@ impl Handlers {
     }
 
     /// Collects the subscribers whose filter matches `topic` and who want events of this kind.
-    pub(crate) fn matching(&self, topic: &str, kind: Kind, called: &mut Called) {
+    pub(crate) fn matching(&self, topic: &[u8], kind: Kind, called: &mut Called) {
         self.subscriptions.matching(topic, |all| collect(all, kind, called));
         newest_first(called);
     }

@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::MutexGuard;
 
-use super::event::{Event, Kind, Message};
+use super::event::{Event, Kind, Message, TopicName};
 use super::turn::Flush;
 use super::verdict::{Handling, Wish};
 use super::{Conn, Level, State};
@@ -291,10 +291,7 @@ impl Conn {
         // One NUL stands behind the payload while the handlers run, for those who print it as a string;
         // the byte that it covers comes back.
         let (head, tail) = packet.split_at_mut(incoming.payload.end);
-        let Ok(topic) = std::str::from_utf8(&head[incoming.topic.clone()]) else {
-            st.called = called;
-            return st;
-        };
+        let topic = &head[incoming.topic.clone()];
         st.handlers.message(topic, &mut called);
         if called.is_empty() {
             st.called = called;
@@ -305,7 +302,7 @@ impl Conn {
         drop(st);
         let covered = std::mem::replace(&mut tail[0], 0);
         let message = Message {
-            topic,
+            topic: TopicName(topic),
             payload: &head[incoming.payload.clone()],
             qos: incoming.qos,
             retain: incoming.retain,
@@ -352,8 +349,8 @@ impl Conn {
         let mut copy = std::mem::take(&mut state.acked_topic);
         copy.clear();
         // There is room for it: see `Conn::accept`.
-        copy.push_str(topic.unwrap_or_default());
-        let topic = topic.is_some().then_some(copy.as_str());
+        copy.extend_from_slice(topic.unwrap_or_default());
+        let topic = topic.is_some().then_some(TopicName(&copy));
         drop(st);
         let event = match kind {
             Kind::PubComp => Event::PubComp(ack, topic),

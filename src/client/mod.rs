@@ -54,7 +54,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 pub use context::Context;
-pub use event::{Event, Kind, Message, Owner, Report};
+pub use event::{Event, Kind, Message, Owner, Report, TopicName};
 pub use handlers::{Callback, Identity, Slot};
 pub use log::{Level, Sink};
 pub use log_topic::{DEFAULT_THRESHOLD, LogLine, LogTopics};
@@ -264,7 +264,7 @@ struct State {
     refusals: Refusals,
     pull: Pull,
     /// A buffer for the topic of an acknowledged message.
-    acked_topic: String,
+    acked_topic: Vec<u8>,
     log: Vec<(Level, String)>,
     random: u64,
     /// A panic was caught: this connection is closed for good.
@@ -343,7 +343,7 @@ impl Conn {
                 wish: Wish::default(),
                 refusals: Refusals::default(),
                 pull: Pull::default(),
-                acked_topic: String::new(),
+                acked_topic: Vec::new(),
                 log: Vec::new(),
                 // The generator's state must never be zero.
                 random: (context.random_seed)() | 1,

@@ -14,7 +14,7 @@
 
 use std::collections::VecDeque;
 
-use super::event::{Event, Kind, Message};
+use super::event::{Event, Kind, Message, TopicName};
 use super::handlers::{Callback, Identity};
 use super::{Closing, Conn, Level, Link, State};
 use crate::config::ReceiveOverflow;
@@ -77,7 +77,7 @@ impl Kept {
     /// The message, delivered for the `attempt`th time.
     pub(super) fn message(&self, attempt: u32) -> Message<'_> {
         Message {
-            topic: std::str::from_utf8(self.topic()).unwrap_or_default(),
+            topic: TopicName(self.topic()),
             payload: self.payload(),
             qos: self.qos,
             retain: self.retain,

@@ -159,9 +159,9 @@ impl Conn {
         if !st.own_is_new || !matches!(st.link, Link::Resolving { .. }) {
             return st;
         }
-        let mut profile = Profile::clone(&st.profile);
+        let mut profile = st.profile.clone();
         st.put_own_certificate(&mut profile);
-        st.profile = Arc::new(profile);
+        st.profile = profile;
         // A certificate turns TLS on, which has a port of its own.
         let report = match (st.profile.validate(), st.profile.address()) {
             (Ok(()), Ok(address)) => match self.prepare_tls(&mut st, &address) {
@@ -176,9 +176,10 @@ impl Conn {
 
 impl State {
     /// Instead of what the profile has.
-    pub(super) fn put_own_certificate(&mut self, profile: &mut Profile) {
+    pub(super) fn put_own_certificate(&mut self, profile: &mut Arc<Profile>) {
         self.own_is_new = false;
         if let Some(own) = &self.own {
+            let profile = Arc::make_mut(profile);
             profile.tls.certificate = Some(own.certificate.clone());
             profile.tls.key = own.key.clone();
             profile.ssl_key = None;

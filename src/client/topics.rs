@@ -15,14 +15,15 @@ type Table<K, V> = HashMap<K, V, FxBuildHasher>;
 /// A value for each of any number of topic filters.
 #[derive(Debug)]
 pub(crate) struct Topics<T> {
-    exact: Table<Box<str>, T>,
+    /// Keys are filters in UTF-8, as bytes: topics are looked up as they come from the wire.
+    exact: Table<Box<[u8]>, T>,
     wild: Node<T>,
     wild_len: usize,
 }
 
 #[derive(Debug)]
 struct Node<T> {
-    children: Table<Box<str>, Node<T>>,
+    children: Table<Box<[u8]>, Node<T>>,
     /// The child for `+`.
     any: Option<Box<Node<T>>>,
     /// The filter that ends here.
@@ -60,7 +61,7 @@ impl<T> Topics<T> {
     pub(crate) fn entry(&mut self, filter: &str, make: impl FnOnce() -> T) -> &mut T {
         let filter = inner(filter);
         if !is_wild(filter) {
-            return self.exact.entry(filter.into()).or_insert_with(make);
+            return self.exact.entry(filter.as_bytes().into()).or_insert_with(make);
         }
         let mut node = &mut self.wild;
         let mut slot = None;
@@ -71,7 +72,7 @@ impl<T> Topics<T> {
                     break;
                 }
                 "+" => node = node.any.get_or_insert_with(|| Box::new(Node::new())),
-                name => node = node.children.entry(name.into()).or_insert_with(Node::new),
+                name => node = node.children.entry(name.as_bytes().into()).or_insert_with(Node::new),
             }
         }
         let place = if slot.is_some() { &mut node.rest } else { &mut node.here };
@@ -85,14 +86,14 @@ impl<T> Topics<T> {
     pub(crate) fn get_mut(&mut self, filter: &str) -> Option<&mut T> {
         let filter = inner(filter);
         if !is_wild(filter) {
-            return self.exact.get_mut(filter);
+            return self.exact.get_mut(filter.as_bytes());
         }
         let mut node = &mut self.wild;
         for level in topic::levels(filter) {
             match level {
                 "#" => return node.rest.as_mut(),
                 "+" => node = node.any.as_deref_mut()?,
-                name => node = node.children.get_mut(name)?,
+                name => node = node.children.get_mut(name.as_bytes())?,
             }
         }
         node.here.as_mut()
@@ -102,7 +103,7 @@ impl<T> Topics<T> {
     pub(crate) fn remove(&mut self, filter: &str) -> Option<T> {
         let filter = inner(filter);
         if !is_wild(filter) {
-            return self.exact.remove(filter);
+            return self.exact.remove(filter.as_bytes());
         }
         let removed = Self::remove_below(&mut self.wild, &mut topic::levels(filter));
         self.wild_len -= usize::from(removed.is_some());
@@ -122,10 +123,10 @@ impl<T> Topics<T> {
                 removed
             }
             Some(name) => {
-                let child = node.children.get_mut(name)?;
+                let child = node.children.get_mut(name.as_bytes())?;
                 let removed = Self::remove_below(child, levels);
                 if child.is_empty() {
-                    node.children.remove(name);
+                    node.children.remove(name.as_bytes());
                 }
                 removed
             }
@@ -133,7 +134,7 @@ impl<T> Topics<T> {
     }
 
     /// Calls `found` for each value whose filter matches `topic` (MQTT 3.1.1 §4.7).
-    pub(crate) fn matching(&self, topic: &str, mut found: impl FnMut(&T)) {
+    pub(crate) fn matching(&self, topic: &[u8], mut found: impl FnMut(&T)) {
         if !self.exact.is_empty()
             && let Some(value) = self.exact.get(topic)
         {
@@ -141,12 +142,12 @@ impl<T> Topics<T> {
         }
         if self.wild_len > 0 {
             // Wildcards at the first level do not match topics that begin with `$` (§4.7.2).
-            Self::walk(&self.wild, Some(topic), topic.starts_with('$'), &mut found);
+            Self::walk(&self.wild, Some(topic), topic.first() == Some(&b'$'), &mut found);
         }
     }
 
     /// `rest` is what is left of the topic, `None` when it is used up.
-    fn walk(node: &Node<T>, rest: Option<&str>, reserved: bool, found: &mut impl FnMut(&T)) {
+    fn walk(node: &Node<T>, rest: Option<&[u8]>, reserved: bool, found: &mut impl FnMut(&T)) {
         if !reserved && let Some(value) = &node.rest {
             found(value);
         }
@@ -156,8 +157,8 @@ impl<T> Topics<T> {
             }
             return;
         };
-        let (level, below) = match rest.split_once('/') {
-            Some((level, below)) => (level, Some(below)),
+        let (level, below) = match rest.iter().position(|&byte| byte == b'/') {
+            Some(at) => (&rest[..at], Some(&rest[at + 1..])),
             None => (rest, None),
         };
         if let Some(child) = node.children.get(level) {
@@ -191,7 +192,7 @@ mod tests {
             topics.entry(filter, || filter.to_string());
         }
         let mut seen = Vec::new();
-        topics.matching(topic, |f| seen.push(f.clone()));
+        topics.matching(topic.as_bytes(), |f| seen.push(f.clone()));
         seen.sort();
         seen
     }

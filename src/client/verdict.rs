@@ -162,7 +162,11 @@ impl Conn {
             let message = refused.kept.message(attempt);
             st.wish = Wish::default();
             st.handling = Handling::Again(refused.kept.hold);
-            st = self.tell(st, |h, called| h.message(message.topic, called), &Event::Message(message));
+            st = self.tell(
+                st,
+                |h, called| h.message(message.topic.as_bytes(), called),
+                &Event::Message(message),
+            );
             st.handling = Handling::Nothing;
             let Wish { refused: reason, not_delivered, failed, .. } = std::mem::take(&mut st.wish);
             let another = not_delivered || failed.is_some();

@@ -37,12 +37,23 @@ impl<V: Copy + Default> IdMap<V> {
     }
 
     /// The cell that holds `id`.
+    #[inline]
     fn find(&self, id: u16) -> Option<usize> {
         if self.len == 0 || id == 0 {
             return None;
         }
+        let home = usize::from(id) & (self.cells.len() - 1);
+        match self.cells[home].0 {
+            there if there == id => Some(home),
+            0 => None,
+            _ => self.find_away(id, home),
+        }
+    }
+
+    /// [`find`](Self::find) for an id whose own cell holds another one.
+    fn find_away(&self, id: u16, home: usize) -> Option<usize> {
         let mask = self.cells.len() - 1;
-        let mut at = usize::from(id) & mask;
+        let mut at = home;
         let mut distance = 0;
         loop {
             let there = self.cells[at].0;
@@ -68,8 +79,19 @@ impl<V: Copy + Default> IdMap<V> {
             self.cells[at].1 = value;
             return Ok(());
         }
+        self.insert_new(id, value)
+    }
+
+    /// Inserts an id that is not in the table; fails only when memory runs out.
+    #[inline]
+    pub(crate) fn insert_new(&mut self, id: u16, value: V) -> Result<(), Code> {
         self.reserve()?;
-        self.place((id, value));
+        let home = usize::from(id) & (self.cells.len() - 1);
+        match self.cells.get_mut(home) {
+            // In sequence, as ids are given out, its place is free.
+            Some(cell) if cell.0 == 0 => *cell = (id, value),
+            _ => self.place((id, value)),
+        }
         self.len += 1;
         Ok(())
     }
@@ -82,6 +104,7 @@ impl<V: Copy + Default> IdMap<V> {
     }
 
     /// Puts in an entry that is not there, into a table that is not full.
+    #[cold]
     fn place(&mut self, mut entry: (u16, V)) {
         let mask = self.cells.len() - 1;
         let mut at = usize::from(entry.0) & mask;
@@ -219,7 +242,7 @@ impl PacketIds {
     /// The next free id, held for `purpose`.
     pub(crate) fn take(&mut self, purpose: Use) -> Result<u16, Code> {
         let id = self.next()?;
-        self.used.insert(id, purpose)?;
+        self.used.insert_new(id, purpose)?;
         Ok(id)
     }
 

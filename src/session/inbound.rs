@@ -17,6 +17,7 @@ use alloc::collections::VecDeque;
 
 use super::ids::IdMap;
 use super::{Failure, Session, State, Told, Verdict};
+use crate::bugs::{Bug, bug};
 use crate::error::Code;
 use crate::wire::{PacketType, QoS};
 
@@ -342,7 +343,8 @@ impl Session {
 
     /// The handlers do not hold it any more. Their hold may have ended with the link.
     fn handlers_let_go(&mut self, hold: Hold) -> Result<(), Failure> {
-        match self.inbound.change(hold, 0, |held| held - 1) {
+        let others = |held| if bug(Bug::HoldIgnored) { 0 } else { held - 1 };
+        match self.inbound.change(hold, 0, others) {
             Ok(()) => self.answer_line(),
             Err(_) => Ok(()),
         }
@@ -376,7 +378,7 @@ impl Session {
     fn answer_in_line(&mut self, qos: QoS, id: u16) -> Result<(), Failure> {
         let number = self.inbound.last;
         match qos {
-            QoS::AtLeastOnce if !self.inbound.line1.is_empty() => {
+            QoS::AtLeastOnce if !self.inbound.line1.is_empty() && !bug(Bug::AckOutOfLine) => {
                 in_line(&mut self.inbound.line1, Waiting { number, id, held: 0 })
             }
             QoS::AtLeastOnce => self.answer(PacketType::PubAck, id),
@@ -387,7 +389,7 @@ impl Session {
 
     /// The server repeats a QoS 2 message that was delivered.
     pub(super) fn repeated(&mut self, id: u16) -> Result<(), Failure> {
-        match self.inbound.held.get(id) {
+        match self.inbound.held.get(id).filter(|_| !bug(Bug::RepeatedNotHeld)) {
             None => self.answer_in_line(QoS::ExactlyOnce, id),
             Some(held) if held.in_line => Ok(()),
             Some(held) => {

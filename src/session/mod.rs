@@ -519,10 +519,10 @@ impl Session {
         }
     }
 
-    /// The topic of the message whose acknowledgement is being handled.
-    pub fn acknowledged_topic(&self) -> Option<&str> {
+    /// The topic of the message whose acknowledgement is being handled, in UTF-8.
+    pub fn acknowledged_topic(&self) -> Option<&[u8]> {
         match self.told {
-            Told::Acknowledged(slot) => Some(self.outbox.get(slot).topic()),
+            Told::Acknowledged(slot) => Some(self.outbox.get(slot).topic_bytes()),
             _ => None,
         }
     }

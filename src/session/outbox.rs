@@ -17,9 +17,10 @@ use crate::wire::QoS;
 /// The end of a list, and "no slot".
 pub(crate) const NIL: u32 = u32::MAX;
 
-/// Buffers kept for reuse, at most this many and none larger than `POOL_MAX_BYTES`.
-const POOL_MAX: usize = 64;
-const POOL_MAX_BYTES: usize = 64 * 1024;
+/// Buffers kept for reuse: so many bytes of them, and none larger than `POOL_MAX_BUFFER`. With a count as the
+/// limit, a window that is wider than that would allocate for each message.
+const POOL_MAX_BYTES: usize = 1024 * 1024;
+const POOL_MAX_BUFFER: usize = 64 * 1024;
 
 /// How far a message has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +66,12 @@ impl Entry {
     pub(crate) fn topic(&self) -> &str {
         // The body was built from a &str; should that ever be untrue, no topic is better than a
         // panic.
-        core::str::from_utf8(&self.body[..usize::from(self.topic_len)]).unwrap_or_default()
+        core::str::from_utf8(self.topic_bytes()).unwrap_or_default()
+    }
+
+    /// The topic name, without another look at whether it is UTF-8.
+    pub(crate) fn topic_bytes(&self) -> &[u8] {
+        &self.body[..usize::from(self.topic_len)]
     }
 
     /// The server may know it: its last byte was handed to the kernel, on an earlier connection or on
@@ -116,6 +122,8 @@ pub(crate) struct Outbox {
     waiting: List,
     flight: List,
     pool: Vec<Vec<u8>>,
+    /// The capacities in it.
+    pool_bytes: usize,
     /// Topics and payloads held, in bytes.
     bytes: usize,
     /// Payloads held, in bytes.
@@ -130,6 +138,7 @@ impl Outbox {
             waiting: List::EMPTY,
             flight: List::EMPTY,
             pool: Vec::new(),
+            pool_bytes: 0,
             bytes: 0,
             payload_bytes: 0,
         }
@@ -199,6 +208,7 @@ impl Outbox {
             return Err(Code::QueueFull);
         }
         let mut body = self.pool.pop().unwrap_or_default();
+        self.pool_bytes -= body.capacity();
         if body.try_reserve(size).is_err() || (self.free == NIL && self.slots.try_reserve(1).is_err()) {
             self.recycle(body);
             return Err(Code::NoMemory);
@@ -327,6 +337,7 @@ impl Outbox {
     /// Gives memory back that an empty outbox does not need.
     pub(crate) fn shrink(&mut self) {
         self.pool = Vec::new();
+        self.pool_bytes = 0;
         if self.len() == 0 {
             self.slots = Vec::new();
             self.free = NIL;
@@ -357,9 +368,13 @@ impl Outbox {
     }
 
     fn recycle(&mut self, mut body: Vec<u8>) {
-        if self.pool.len() < POOL_MAX && body.capacity() <= POOL_MAX_BYTES && self.pool.try_reserve(1).is_ok()
+        let size = body.capacity();
+        if size <= POOL_MAX_BUFFER
+            && self.pool_bytes + size <= POOL_MAX_BYTES
+            && self.pool.try_reserve(1).is_ok()
         {
             body.clear();
+            self.pool_bytes += size;
             self.pool.push(body);
         }
     }

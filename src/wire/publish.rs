@@ -2,9 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::encode::{
-    packet_id, properties, put_field, put_properties, put_u16, put_var_int, remaining_length,
-};
+use super::encode::{packet_id, properties, put_properties, put_u16, remaining_length};
 use super::header::{Header, var_int_len};
 use super::read::Reader;
 use super::topic::{self, TopicError};
@@ -45,29 +43,15 @@ impl<'a> Publish<'a> {
     /// Decodes the body of a PUBLISH; `flags` are those of its fixed header.
     #[inline]
     pub fn decode(version: Version, flags: u8, body: &'a [u8]) -> Result<Publish<'a>, Malformed> {
-        let mut reader = Reader::new(body);
-        let topic = topic::name(reader.binary()?).map_err(TopicError::in_name)?;
-        let qos = QoS::from_bits(flags >> QOS_SHIFT & 0b11)?;
-        let packet_id = match qos {
-            QoS::AtMostOnce => 0,
-            _ => reader.packet_id()?,
-        };
-        let properties = match version {
-            Version::V5 => Properties::read(&mut reader, CARRIER)?,
-            _ => Properties::EMPTY,
-        };
-        // The properties of the older versions are empty, so this asks for the version as well.
-        if topic.is_empty() && !has_alias(&properties) {
-            return Err(Malformed::EmptyTopic);
-        }
+        let received = Received::decode(version, flags, body)?;
         Ok(Publish {
-            dup: flags & DUP != 0,
-            qos,
-            retain: flags & RETAIN != 0,
-            topic,
-            packet_id,
-            properties,
-            payload: reader.rest(),
+            dup: received.dup,
+            qos: received.qos,
+            retain: received.retain,
+            topic: core::str::from_utf8(received.topic).map_err(|_| Malformed::BadUtf8)?,
+            packet_id: received.packet_id,
+            properties: received.properties,
+            payload: received.payload,
         })
     }
 
@@ -127,9 +111,21 @@ impl<'a> Publish<'a> {
         let remaining = remaining_length(head.saturating_add(payload_len))?;
         out.try_reserve(1 + var_int_len(remaining) + head + room).map_err(|_| EncodeError::NoMemory)?;
 
-        out.push(self.first_byte());
-        put_var_int(out, remaining);
-        put_field(out, topic);
+        // First byte, length and the topic's length in one write: each write costs more than what it writes.
+        let mut start = [0; 7];
+        start[0] = self.first_byte();
+        let mut at = 1;
+        let mut rest = remaining;
+        while rest > 0x7f {
+            start[at] = rest as u8 | 0x80;
+            rest >>= 7;
+            at += 1;
+        }
+        start[at] = rest as u8;
+        start[at + 1] = (topic.len() >> 8) as u8;
+        start[at + 2] = topic.len() as u8;
+        out.extend_from_slice(&start[..at + 3]);
+        out.extend_from_slice(topic);
         if self.qos != QoS::AtMostOnce {
             put_u16(out, self.packet_id);
         }
@@ -156,6 +152,56 @@ impl<'a> Publish<'a> {
         } else {
             Err(EncodeError::BadTopic)
         }
+    }
+}
+
+/// A PUBLISH as it was received, its topic name as bytes: valid, but not looked at a second time to become a `str`.
+#[derive(Clone, Copy, Debug)]
+pub struct Received<'a> {
+    /// See [`Publish::dup`].
+    pub dup: bool,
+    /// See [`Publish::qos`].
+    pub qos: QoS,
+    /// See [`Publish::retain`].
+    pub retain: bool,
+    /// A valid topic name in UTF-8; empty only with a Topic Alias.
+    pub topic: &'a [u8],
+    /// See [`Publish::packet_id`].
+    pub packet_id: u16,
+    /// See [`Publish::properties`].
+    pub properties: Properties<'a>,
+    /// See [`Publish::payload`].
+    pub payload: &'a [u8],
+}
+
+impl<'a> Received<'a> {
+    /// Decodes the body of a PUBLISH; `flags` are those of its fixed header.
+    #[inline]
+    pub fn decode(version: Version, flags: u8, body: &'a [u8]) -> Result<Received<'a>, Malformed> {
+        let mut reader = Reader::new(body);
+        let topic = topic::name_bytes(reader.binary()?).map_err(TopicError::in_name)?;
+        let qos = QoS::from_bits(flags >> QOS_SHIFT & 0b11)?;
+        let packet_id = match qos {
+            QoS::AtMostOnce => 0,
+            _ => reader.packet_id()?,
+        };
+        let properties = match version {
+            Version::V5 => Properties::read(&mut reader, CARRIER)?,
+            _ => Properties::EMPTY,
+        };
+        // The properties of the older versions are empty, so this asks for the version as well.
+        if topic.is_empty() && !has_alias(&properties) {
+            return Err(Malformed::EmptyTopic);
+        }
+        Ok(Received {
+            dup: flags & DUP != 0,
+            qos,
+            retain: flags & RETAIN != 0,
+            topic,
+            packet_id,
+            properties,
+            payload: reader.rest(),
+        })
     }
 }
 

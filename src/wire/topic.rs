@@ -176,36 +176,55 @@ pub(super) fn name(topic: &[u8]) -> Result<&str, TopicError> {
     if has_special(topic) { Err(bad_name(topic)) } else { Ok(text) }
 }
 
+/// [`name`], as bytes.
+#[inline]
+pub(super) fn name_bytes(topic: &[u8]) -> Result<&[u8], TopicError> {
+    if is_plain(topic) { Ok(topic) } else { name(topic).map(str::as_bytes) }
+}
+
 #[cold]
 fn bad_name(topic: &[u8]) -> TopicError {
     if topic.contains(&0) { TopicError::Nul } else { TopicError::Wildcard }
 }
 
 /// Is there a U+0000, `+` or `#`, none of which a topic name can have?
-///
-/// Every received message passes through here, and topics are short: too short for the loops that
-/// a compiler makes of a byte-wise search, so eight bytes are looked at as one number.
 #[inline]
 fn has_special(bytes: &[u8]) -> bool {
+    any_in(bytes, special_in)
+}
+
+/// Is it ASCII without U+0000, `+` and `#`? Most topics are, and then nothing else need be looked at.
+#[inline]
+fn is_plain(bytes: &[u8]) -> bool {
+    !any_in(bytes, |word| special_in(word) | u64::from_ne_bytes(word) & ONES << 7)
+}
+
+/// Is `found` not 0 anywhere?
+///
+/// Every message passes through here, and topics are short: too short for the loops that a compiler makes of
+/// a byte-wise search, so eight bytes are looked at as one number.
+#[inline]
+fn any_in(bytes: &[u8], found: impl Fn([u8; 8]) -> u64) -> bool {
     let (words, rest) = bytes.as_chunks::<8>();
-    let whole = words.iter().fold(0, |found, word| found | special_in(*word));
+    let whole = words.iter().fold(0, |sum, word| sum | found(*word));
     let tail = match bytes.last_chunk::<8>() {
         _ if rest.is_empty() => 0,
         // The last eight bytes; that some of them were seen before does no harm.
-        Some(word) => special_in(*word),
+        Some(word) => found(*word),
         None => {
             let mut word = [b'/'; 8];
             word.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
-            special_in(word)
+            found(word)
         }
     };
     whole | tail != 0
 }
 
+const ONES: u64 = 0x0101_0101_0101_0101;
+
 /// Not 0 if one of the bytes is U+0000, `+` or `#`.
 #[inline]
 fn special_in(word: [u8; 8]) -> u64 {
-    const ONES: u64 = 0x0101_0101_0101_0101;
     /// `+` is 0x2b and `#` is 0x23: without this bit they are the same.
     const DIFFERENCE: u64 = ONES * 0x08;
     let word = u64::from_ne_bytes(word);

@@ -429,7 +429,7 @@ static void the_settings_of_a_client(void **state) {
   client->cfg.pass = "password";
   client->cfg.clean_session = 0;
   client->cfg.keep_alive = 90;
-  client->cfg.reconnect_timeout_min = 7;
+  client->cfg.reconnect_timeout_min = client->cfg.reconnect_timeout_max = 7;
   client->options.fixed_delay = 1;
   client->options.connack_timeout_ms = 300;
   client_renew(client);

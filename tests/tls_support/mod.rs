@@ -261,7 +261,7 @@ impl Callback for Watch {
         match event {
             Event::ConnectResult { error, .. } => seen.results.push(*error),
             Event::Close(_) => seen.closed += 1,
-            Event::Message(m) => seen.messages.push((m.topic.to_owned(), m.payload.to_vec())),
+            Event::Message(m) => seen.messages.push((m.topic.as_str().to_owned(), m.payload.to_vec())),
             Event::SubAck { .. } => seen.subscribed += 1,
             Event::PubAck(..) | Event::PubComp(..) => seen.acknowledged += 1,
             _ => {}

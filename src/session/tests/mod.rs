@@ -117,7 +117,10 @@ impl Rig {
             |range: &core::ops::Range<usize>| String::from_utf8_lossy(&bytes[range.clone()]).into_owned();
         let ack = |name: &str, ack: &super::Acknowledged| {
             let token = ack.token.map_or(String::new(), |token| format!(" token {token}"));
-            let topic = self.s.acknowledged_topic().map_or(String::new(), |topic| format!(" {topic}"));
+            let topic = self
+                .s
+                .acknowledged_topic()
+                .map_or(String::new(), |topic| format!(" {}", str::from_utf8(topic).unwrap()));
             let early = if ack.early { " early" } else { "" };
             format!("{name} #{}{token}{topic}{early}", ack.packet_id)
         };

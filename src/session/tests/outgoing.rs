@@ -316,7 +316,7 @@ fn the_topic_is_there_while_the_acknowledgement_is_handled() {
     for n in 0..50 {
         rig.must(Q1, &format!("from the handler {n}"));
     }
-    assert_eq!(rig.s.acknowledged_topic(), Some("first"));
+    assert_eq!(rig.s.acknowledged_topic(), Some(&b"first"[..]));
     rig.s.handled(Verdict::Ack).unwrap();
     assert_eq!(rig.s.acknowledged_topic(), None);
     assert_eq!(rig.s.queue_len(), 51);

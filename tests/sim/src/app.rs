@@ -13,8 +13,8 @@ use mgos_mqtt::wire::QoS;
 
 use crate::pace::Pace;
 use crate::plan::Phase;
-use crate::watch::payload;
-use crate::world::{Act, World, lock};
+use crate::watch::{Deferred, payload};
+use crate::world::{Act, Ev, World, lock};
 
 /// See the module. Shared by the run and by the handlers.
 pub struct App {
@@ -43,6 +43,8 @@ impl App {
             world.client = format!("c{}", world.instance);
             world.ids.clear();
             world.tokens.clear();
+            world.deferred.clear();
+            world.refused.clear();
             world.wanted = (0..3).map(|topic| (format!("i/{topic}/#"), 2)).collect();
             (world.instance, world.client.clone())
         };
@@ -54,7 +56,7 @@ impl App {
         let source = ProfileSource::Fixed(profile);
         let conn =
             Conn::new(self.context.clone(), instance as i32, vec![source], self.settings.clone()).unwrap();
-        let kinds = [Kind::Connecting, Kind::ConnectResult, Kind::Close, Kind::Outcome];
+        let kinds = [Kind::Connecting, Kind::ConnectResult, Kind::Close, Kind::Outcome, Kind::SetAside];
         let kinds = kinds.iter().fold(0, |bits, kind| bits | kind.bit());
         conn.add_handler(Identity(1, 1), kinds, self.handler(instance)).unwrap();
         for topic in 0..3 {
@@ -101,6 +103,18 @@ impl App {
                 let _ = conn.unsubscribe(&filter, None);
             }
             Act::Cancel => self.cancel(conn),
+            Act::Acknowledge => {
+                let mut world = lock(&self.world);
+                // Those of a client that was freed meanwhile went with it.
+                let Some(deferred) = world.deferred.pop_front().filter(|_| !world.freeing) else { return };
+                world.acknowledges(deferred);
+                drop(world);
+                let answer = conn.acknowledge(deferred.hold);
+                lock(&self.world).acknowledged(deferred, answer);
+                if conn.acknowledge(deferred.hold).is_ok() {
+                    lock(&self.world).fail(format!("message {} was acknowledged twice", deferred.n));
+                }
+            }
             Act::Reconfigure => {
                 let mut profile = self.profile.lock().unwrap();
                 {
@@ -211,6 +225,39 @@ fn listen(_: &Conn, event: &Event<'_>, words: Words) {
     }
 }
 
+impl Handler {
+    /// Inside a handler: defers the acknowledgement, or refuses the message. Whether it is held now.
+    fn holds(&self, conn: &Conn, n: u32, qos: u8) -> bool {
+        let again = lock(&self.app.world).refused.contains(&n);
+        if again || lock(&self.app.world).rng.one_in(2) {
+            // Refused again, perhaps once too often.
+            let refused = conn.refuse(1).is_ok();
+            let mut world = lock(&self.app.world);
+            if !refused {
+                world.fail(format!("message {n} cannot be refused"));
+            }
+            world.refused.insert(n);
+            return true;
+        }
+        let answer = conn.defer();
+        let mut world = lock(&self.app.world);
+        match answer {
+            Ok(Some(hold)) if qos > 0 => {
+                let link = world.cur;
+                world.deferred.push_back(Deferred { hold, n, qos, link });
+                let at = world.now + world.rng.range(0, 10_000_000);
+                world.at(at, Ev::Acknowledge);
+                true
+            }
+            Ok(None) if qos == 0 => false,
+            _ => {
+                world.fail(format!("message {n}, QoS {qos}, is deferred: {answer:?}"));
+                false
+            }
+        }
+    }
+}
+
 impl Callback for Handler {
     fn call(&self, conn: &Conn, event: &Event<'_>) {
         let app = &self.app;
@@ -248,7 +295,7 @@ impl Callback for Handler {
                 None => world.fail(format!("an outcome of token {}, which is not known", ended.token)),
             },
             Event::Message(message) => {
-                let n = world.delivered(message.topic, message.qos as u8, message.payload);
+                let n = world.delivered(message.topic, message.qos as u8, message.payload, message.attempt);
                 let wanted =
                     world.target.is_some_and(|t| t.phase == Phase::Handler && t.qos == message.qos as u8);
                 let mut acts = Vec::new();
@@ -268,11 +315,30 @@ impl Callback for Handler {
                     }
                     _ => {}
                 }
+                let holds = world.hold_odds > 0 && {
+                    let odds = world.hold_odds;
+                    world.rng.one_in(odds)
+                };
                 drop(world);
+                let held = n.filter(|n| holds && self.holds(conn, *n, message.qos as u8));
                 acts.into_iter().for_each(|act| app.act(conn, act));
-                if let Some(n) = n {
-                    lock(&app.world).told(n);
+                match (held, n) {
+                    (Some(n), _) => lock(&app.world).held(n),
+                    (None, Some(n)) => {
+                        let mut world = lock(&app.world);
+                        world.refused.remove(&n);
+                        world.told(n);
+                    }
+                    _ => {}
                 }
+            }
+            // It was refused once too often.
+            Event::SetAside(message, _) => {
+                let n = u32::from_be_bytes(message.payload[..4].try_into().unwrap());
+                if !world.refused.remove(&n) {
+                    world.fail(format!("message {n} is set aside, but was not refused"));
+                }
+                world.told(n);
             }
             _ => {}
         }

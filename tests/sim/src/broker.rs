@@ -166,7 +166,14 @@ impl World {
         self.send_in(l, &[0x20, 2, u8::from(present), 0], End::None);
         for (id, n, released) in self.sessions[s].flight.clone() {
             if released {
-                self.links[l].tap.inbound.push(Inbound { id, n, qos: 2, stage: Stage::RelSent, again: true });
+                self.links[l].tap.inbound.push(Inbound {
+                    id,
+                    n,
+                    qos: 2,
+                    stage: Stage::RelSent,
+                    again: true,
+                    held: false,
+                });
                 self.send_in(l, &codec::ack(6, id), End::None);
             } else {
                 self.send_message(l, id, n, true);
@@ -285,7 +292,14 @@ impl World {
         codec::publish(&mut bytes, dup, message.qos, &format!("i/{}/t", message.topic), id, &payload);
         if message.qos > 0 {
             let qos = message.qos;
-            self.links[l].tap.inbound.push(Inbound { id, n, qos, stage: Stage::Sent, again: dup });
+            self.links[l].tap.inbound.push(Inbound {
+                id,
+                n,
+                qos,
+                stage: Stage::Sent,
+                again: dup,
+                held: false,
+            });
         } else {
             self.links[l].tap.q0_in += 1;
         }

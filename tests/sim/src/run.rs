@@ -68,6 +68,7 @@ pub fn run(seed: u64, trace: bool) -> Outcome {
     let keep_alive = rng.pick(&[0, 5, 5, 20, 20, 60, 600, 20_000]);
     world.keep_alive = keep_alive * 1_000_000;
     world.messages_left = rng.range(30, 70);
+    world.hold_odds = rng.pick(&[0, 20, 6, 3]);
     let profile = Profile {
         enable: true,
         server: Some("broker.test:1883".into()),
@@ -90,6 +91,9 @@ pub fn run(seed: u64, trace: bool) -> Outcome {
         },
         overflow: rng.pick(&[Overflow::Refuse, Overflow::DropOldest]),
         max_outgoing_bytes: rng.pick(&[1_000, 1 << 20]),
+        refuse_retries: 2,
+        refuse_delay: Span::millis(rng.pick(&[1, 200, 3_000])),
+        receive_queue_length: rng.pick(&[1, 1_024]),
         ..Settings::default()
     };
     world.max_bytes = settings.max_outgoing_bytes;
@@ -249,7 +253,7 @@ impl Run {
             }
             let mut world = lock(&self.world);
             let ready = world.acts.is_empty();
-            if ready && world.now >= help_at {
+            if ready && (world.now >= help_at || world.is_ripe() && rng.one_in(2)) {
                 world.help();
                 let more = if step < 100 { 4 * world.latency.1 } else { 1_000_000 };
                 help_at = world.now + 2 * world.latency.1 + rng.range(0, more);
@@ -354,7 +358,11 @@ impl Run {
             return Some(format!("the broker has {s:?}"));
         }
         drop(world);
-        (self.conn.pending_subscriptions() > 0).then(|| "subscriptions".into())
+        if self.conn.pending_subscriptions() > 0 {
+            return Some("subscriptions".into());
+        }
+        // A PINGREQ may be due at this very moment, on a link that takes a byte at a time: it has to leave, too.
+        (self.conn.unsent_bytes() > 0).then(|| "bytes are left".into())
     }
 
     /// What can only be said when all is over.
@@ -383,10 +391,6 @@ impl Run {
         has.sort();
         if wanted != has {
             world.fail(format!("the client wants {wanted:?}, the broker has {has:?}"));
-        }
-        // A PINGREQ may be due at this very moment, on a link that takes a byte at a time.
-        if self.conn.unsent_bytes() > 2 {
-            world.fail("bytes are left".into());
         }
     }
 

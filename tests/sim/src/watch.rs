@@ -1,7 +1,8 @@
 //! The observer: sees every byte that passes between the client and its kernel, knows every message, and says what is
 //! wrong at the moment it happens.
 
-use mgos_mqtt::session::{Dropped, Outcome};
+use mgos_mqtt::error::Code;
+use mgos_mqtt::session::{Dropped, Hold, Outcome};
 
 use crate::codec::{self, Packet};
 use crate::world::World;
@@ -72,6 +73,18 @@ pub struct Inbound {
     pub stage: Stage,
     /// It was begun on an earlier link.
     pub again: bool,
+    /// The handlers returned, but one of them deferred the acknowledgement, or refused the message.
+    pub held: bool,
+}
+
+/// A message whose acknowledgement the application deferred.
+#[derive(Clone, Copy, Debug)]
+pub struct Deferred {
+    pub hold: Hold,
+    pub n: u32,
+    pub qos: u8,
+    /// On which it came.
+    pub link: Option<usize>,
 }
 
 /// What the observer knows of one link.
@@ -289,6 +302,13 @@ impl World {
             };
             return self.fail(text);
         };
+        let earlier = |i: &&Inbound| i.qos == qos && matches!(i.stage, Stage::Read | Stage::Told);
+        if due == Stage::Told
+            && let Some(first) = inbound[..at].iter().find(earlier)
+        {
+            let text = format!("an acknowledgement of {id} before that of {}", first.id);
+            return self.fail(text);
+        }
         match then {
             Some(stage) => inbound[at].stage = stage,
             None => drop(inbound.remove(at)),
@@ -329,9 +349,11 @@ impl World {
             Packet::Publish { id, .. } => {
                 let entry = tap.inbound.iter_mut().find(|i| i.id == id && i.stage == Stage::Sent);
                 let Some(entry) = entry else { return };
-                // A repetition of what was delivered is only acknowledged.
+                // A repetition of what was delivered is only acknowledged, when it is not held any more.
                 let known = entry.qos == 2 && self.inn[entry.n as usize].delivered > 0;
-                entry.stage = if known { Stage::Told } else { Stage::Read };
+                let n = entry.n;
+                entry.held = known && (self.refused.contains(&n) || self.deferred.iter().any(|d| d.n == n));
+                entry.stage = if known && !entry.held { Stage::Told } else { Stage::Read };
             }
             Packet::PubAck(id) | Packet::PubComp(id) => {
                 if let Some(n) = self.ids.remove(&id) {
@@ -395,8 +417,8 @@ impl World {
         }
     }
 
-    /// A handler is told of a message; its number.
-    pub fn delivered(&mut self, topic: &str, qos: u8, bytes: &[u8]) -> Option<u32> {
+    /// A handler is told of a message, for the `attempt`th time since it came; its number.
+    pub fn delivered(&mut self, topic: &str, qos: u8, bytes: &[u8], attempt: u32) -> Option<u32> {
         let known = self.number(bytes).filter(|n| (*n as usize) < self.inn.len());
         let Some(n) = known else {
             self.fail("a handler got an unknown message".into());
@@ -405,6 +427,9 @@ impl World {
         let inn = &self.inn[n as usize];
         if inn.qos != qos || topic != format!("i/{}/t", inn.topic) || !self.intact(bytes, inn.size) {
             self.fail(format!("a handler got message {n} damaged"));
+        }
+        if (attempt > 1) != self.refused.contains(&n) && (attempt > 1 || qos == 2) {
+            self.fail(format!("a handler got message {n} for the {attempt}th time"));
         }
         let inn = &mut self.inn[n as usize];
         inn.delivered += 1;
@@ -417,19 +442,58 @@ impl World {
             if last.is_some_and(|last| last > n) {
                 self.fail(format!("order: a handler got message {n} after {last:?}"));
             }
-        } else if qos != 1 {
+        } else if qos != 1 && attempt == 1 {
             self.fail(format!("a handler got message {n}, QoS {qos}, again"));
         }
         Some(n)
     }
 
-    /// The handlers returned.
+    /// The handlers returned, and nobody holds the message, or not any more.
     pub fn told(&mut self, n: u32) {
-        let Some(l) = self.cur else { return };
-        let entry = self.links[l].tap.inbound.iter_mut().find(|i| i.n == n && i.stage == Stage::Read);
-        if let Some(entry) = entry {
+        if let Some(entry) = self.unanswered(n) {
             entry.stage = Stage::Told;
+            entry.held = false;
         }
+    }
+
+    /// The handlers returned, and somebody holds the message.
+    pub fn held(&mut self, n: u32) {
+        if let Some(entry) = self.unanswered(n) {
+            entry.held = true;
+        }
+    }
+
+    fn unanswered(&mut self, n: u32) -> Option<&mut Inbound> {
+        self.links[self.cur?].tap.inbound.iter_mut().find(|i| i.n == n && i.stage == Stage::Read)
+    }
+
+    /// The application acknowledges a message that it deferred: that may be written at once.
+    pub fn acknowledges(&mut self, Deferred { n, qos, link, .. }: Deferred) {
+        // QoS 2 on a later link, too, if the session is still there.
+        if link == self.cur || qos == 2 {
+            self.told(n);
+        }
+    }
+
+    /// This was the answer.
+    pub fn acknowledged(&mut self, deferred: Deferred, answer: Result<(), Code>) {
+        let Deferred { n, qos, link, .. } = deferred;
+        let there = link.is_some() && link == self.cur;
+        let up = link.is_some_and(|l| self.links[l].tap.up && !self.links[l].tap.bye);
+        match answer {
+            Ok(()) if there || qos == 2 => {}
+            Err(Code::Stale) if !there || !up => {}
+            _ => self.fail(format!("message {n} was acknowledged: {answer:?}, {deferred:?}")),
+        }
+    }
+
+    /// Whether an acknowledgement is due that does not stand in line behind a message that is held.
+    fn owes_acknowledgement(&self, l: usize) -> bool {
+        let inbound = &self.links[l].tap.inbound;
+        let first =
+            |qos| inbound.iter().find(move |i| i.qos == qos && matches!(i.stage, Stage::Read | Stage::Told));
+        inbound.iter().any(|i| i.stage == Stage::RelRead)
+            || [1, 2].into_iter().filter_map(first).any(|first| !first.held)
     }
 
     /// An accepted publish ended.
@@ -470,12 +534,7 @@ impl World {
             None
         } else if unwritten > 0 {
             Some("the client does not write what it has to")
-        } else if link
-            .tap
-            .inbound
-            .iter()
-            .any(|i| matches!(i.stage, Stage::Read | Stage::Told | Stage::RelRead))
-        {
+        } else if self.owes_acknowledgement(l) {
             Some("the client owes an acknowledgement")
         } else if link.tap.flight.iter().any(|n| self.out[*n as usize].rel_due) {
             Some("the client owes a PUBREL")

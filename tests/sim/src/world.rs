@@ -1,7 +1,7 @@
 //! One run's world: its time, its events, its script, and the faults that strike it.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -11,7 +11,7 @@ use crate::broker::{Refusal, Session};
 use crate::net::{Course, End, Link};
 use crate::plan::{Fault, Phase, Table, Target};
 use crate::rng::Rng;
-use crate::watch::{In, Out, Stage};
+use crate::watch::{Deferred, In, Out, Stage};
 
 /// Something that happens at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,6 +24,7 @@ pub enum Ev {
     BrokerIdle(usize),
     Name(usize),
     Traffic,
+    Acknowledge,
 }
 
 /// What the application is to do.
@@ -34,6 +35,8 @@ pub enum Act {
     Unsubscribe,
     /// Takes the message published last back.
     Cancel,
+    /// Acknowledges the oldest message whose acknowledgement was deferred until now.
+    Acknowledge,
     Reconfigure,
     Reconnect,
     Free,
@@ -71,6 +74,8 @@ pub struct World {
     pub split_odds: u64,
     pub window: u16,
     pub keep_alive: u64,
+    /// One message in so many is held by the application, for a while: deferred, or refused.
+    pub hold_odds: u64,
 
     // The messages.
     pub out: Vec<Out>,
@@ -81,6 +86,9 @@ pub struct World {
     pub max_bytes: usize,
     pub last_out: Vec<Option<u32>>,
     pub last_in: Vec<Option<u32>>,
+    /// What the application will acknowledge, and what it refused and will get again.
+    pub deferred: VecDeque<Deferred>,
+    pub refused: BTreeSet<u32>,
     pub client: String,
     pub instance: usize,
     pub freeing: bool,
@@ -133,6 +141,7 @@ impl World {
             split_odds: 4,
             window: 20,
             keep_alive: 0,
+            hold_odds: 0,
             out: Vec::new(),
             inn: Vec::new(),
             ids: BTreeMap::new(),
@@ -140,6 +149,8 @@ impl World {
             max_bytes: 1 << 20,
             last_out: Vec::new(),
             last_in: Vec::new(),
+            deferred: VecDeque::new(),
+            refused: BTreeSet::new(),
             client: String::new(),
             instance: 0,
             freeing: false,
@@ -217,6 +228,7 @@ impl World {
             Ev::BrokerIdle(l) => self.broker_idle(l),
             Ev::Name(q) => self.name_event(q),
             Ev::Traffic => self.traffic(),
+            Ev::Acknowledge => self.acts.push(Act::Acknowledge),
         }
     }
 
@@ -381,12 +393,28 @@ impl World {
         }
     }
 
+    /// Whether help has to come now: what is to be repeated must be cut while it is under way.
+    pub fn is_ripe(&self) -> bool {
+        let Some(Target { phase: Phase::Resumed, qos, .. }) = self.target else { return false };
+        self.linked().is_some_and(|l| self.to_be_repeated(l, qos))
+    }
+
+    /// Whether a new link would find something to be repeated after this one.
+    fn to_be_repeated(&self, l: usize, qos: u8) -> bool {
+        let tap = &self.links[l].tap;
+        tap.flight.iter().any(|n| self.out[*n as usize].qos == qos)
+            || (self.kept && tap.inbound.iter().any(|i| i.qos == qos))
+    }
+
+    /// The link, if the client is connected.
+    fn linked(&self) -> Option<usize> {
+        self.cur.filter(|l| self.links[*l].tap.up && !self.links[*l].dead && !self.links[*l].tap.bye)
+    }
+
     /// Brings the client nearer to the phase that the run waits for.
     pub fn help(&mut self) {
         let Some(Target { phase, qos, .. }) = self.target else { return };
-        let up =
-            self.cur.filter(|l| self.links[*l].tap.up && !self.links[*l].dead && !self.links[*l].tap.bye);
-        let Some(l) = up else { return };
+        let Some(l) = self.linked() else { return };
         let topic = self.rng.below(3) as u8;
         self.calm = phase == Phase::Idle;
         self.note(|| format!("helping towards {phase:?}"));
@@ -407,9 +435,7 @@ impl World {
                 self.publish_to_client(topic, qos)
             }
             Phase::Resumed => {
-                let started = self.links[l].tap.flight.iter().any(|n| self.out[*n as usize].qos == qos)
-                    || (self.kept && self.links[l].tap.inbound.iter().any(|i| i.qos == qos));
-                if started {
+                if self.to_be_repeated(l, qos) {
                     self.cut(l);
                 } else if self.rng.one_in(3) && self.kept {
                     self.publish_to_client(topic, qos);
