@@ -16,7 +16,8 @@ use std::ffi::{CStr, c_char, c_int, c_void};
 use std::ptr::{null, null_mut};
 
 use mgos_mqtt::capi::mgos_config::{mgos_config_mqtt, mgos_config_mqtt_set_defaults};
-use mgos_mqtt::capi::mgos_mongoose::{mg_connection, mg_str};
+use mgos_mqtt::capi::mgos_mg_str::mg_str;
+use mgos_mqtt::capi::mgos_mongoose::mg_connection;
 use mgos_mqtt::capi::mgos_mqtt_conn::*;
 use mgos_mqtt::capi::mgos_mqtt_connect::*;
 use mgos_mqtt::capi::mgos_mqtt_event::*;

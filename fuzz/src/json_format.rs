@@ -172,10 +172,8 @@ fn format(fmt: &[u8], input: &mut Input<'_>) {
         assert_eq!(allocated.is_null(), fmt.is_empty());
         if !allocated.is_null() {
             // SAFETY: as many bytes as were counted, and a NUL.
-            assert_eq!(
-                unsafe { std::slice::from_raw_parts(allocated.cast::<u8>(), n + 1) },
-                &whole.bytes[..=n]
-            );
+            let text = unsafe { std::slice::from_raw_parts(allocated.cast::<u8>(), n + 1) };
+            assert_eq!(text, &whole.bytes[..=n]);
         }
         let room = usize::from(input.byte());
         let mut cut = Buffer::new(room);
