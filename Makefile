@@ -1,7 +1,7 @@
 # The front door. Everything behind it can be called directly: cargo, cmake --preset, scripts/.
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help demo test test-brokers soak sim bench bench-check bench-record headers coverage-doc mutants abi-update sbom clean
+.PHONY: help demo test test-brokers soak sim fuzz bench bench-check bench-record headers coverage-doc mutants abi-update sbom clean
 
 help: ## what there is
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -45,6 +45,10 @@ bench-record: ## record what bench-check compares with, after a meant change
 sim: ## a million faults in virtual time; SEED=n shows one run, SEED=bugs what deliberate bugs it finds
 	@scripts/setup.sh build
 	@scripts/sim.sh $(SEED)
+
+fuzz: ## coverage-guided fuzzing, each target for FUZZ_SECONDS (60); ends with "N passed, N failed"
+	@scripts/setup.sh build test
+	@scripts/fuzz.sh || [ $$? -eq 77 ]
 
 headers: ## write include/*.h anew from src/capi/
 	@MGOS_MQTT_UPDATE_HEADERS=1 cargo test --locked --quiet --test headers checked_in

@@ -103,7 +103,8 @@ struct mgos_mqtt_loop *mgos_mqtt_loop_create(void);
  * happened and every user-data destructor has run.
  *
  * Ignores NULL; the default loop cannot be freed. Returns 0, MGOS_MQTT_BUSY inside a callback,
- * MGOS_MQTT_BAD_ARGUMENT for the default loop. Takes bounded time, whatever the network does.
+ * MGOS_MQTT_BAD_ARGUMENT for the default loop. Takes less than a second, beyond the callback that
+ * runs if one does, whatever the name service, the network and the server are doing.
  *
  * The caller's part: `loop_` is NULL or came from mgos_mqtt_loop_create() and was not freed.
  */
@@ -178,6 +179,8 @@ int mgos_mqtt_loop_start(struct mgos_mqtt_loop *loop_);
 /**
  * Ends the loop's own thread and waits for that; from inside one of its callbacks it ends after the present
  * round. Connections stay, and live on when the loop is driven again. Does nothing without a thread.
+ * Takes less than a second, beyond the callback that runs if one does. The process may also just end:
+ * exit() does not wait for the thread.
  *
  * The caller's part: `loop_` is NULL (the default loop) or a living loop.
  */

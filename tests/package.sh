@@ -134,6 +134,9 @@ case ${1:?} in
     readelf -d "$PREFIX/$LIBDIR/$SO_FILE" | grep -q 'FLAGS_1.*NODELETE' || fail "the library is not marked as never to be unloaded"
     "$CC" -Wall -Wextra -Werror "$SOURCE/tests/package/dlopen.c" -o plugin_host -lpthread -ldl
     ./plugin_host "$PREFIX/$LIBDIR/$SO_NAME"
+    # Two copies in one process, as two plugins bring them.
+    cp "$PREFIX/$LIBDIR/$SO_FILE" copy.so
+    ./plugin_host "$PREFIX/$LIBDIR/$SO_NAME" ./copy.so
     ;;
   *) fail "no part '$1'" ;;
 esac

@@ -3,6 +3,7 @@
 
 use core::cell::{Cell, RefCell};
 use core::ffi::{CStr, c_char, c_int};
+use core::fmt::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::config::ConfigError;
@@ -40,17 +41,27 @@ pub(super) fn call_error() -> c_int {
 
 /// Keeps a sentence that says more than the code, for `mgos_mqtt_last_error_text`. Cut where it does not
 /// fit; kept until the thread's next call that fails.
-pub(super) fn explain(text: &str) {
+pub(super) fn explain(text: fmt::Arguments<'_>) {
     CALL_TEXT.with_borrow_mut(|kept| {
-        let n = (0..=TEXT_MAX.min(text.len())).rev().find(|n| text.is_char_boundary(*n)).unwrap_or(0);
-        kept.bytes[..n].copy_from_slice(&text.as_bytes()[..n]);
-        kept.len = n;
+        kept.len = 0;
+        // What does not fit is cut off, which is no error.
+        let _ = kept.write_fmt(text);
     });
+}
+
+impl Write for Text {
+    fn write_str(&mut self, part: &str) -> fmt::Result {
+        let room = TEXT_MAX - self.len;
+        let n = (0..=room.min(part.len())).rev().find(|n| part.is_char_boundary(*n)).unwrap_or(0);
+        self.bytes[self.len..self.len + n].copy_from_slice(&part.as_bytes()[..n]);
+        self.len += n;
+        if n < part.len() { Err(fmt::Error) } else { Ok(()) }
+    }
 }
 
 /// The code of a configuration error, whose sentence is kept.
 pub(super) fn config_code(error: ConfigError) -> Code {
-    explain(&error.to_string());
+    explain(format_args!("{error}"));
     error.code
 }
 
@@ -64,8 +75,42 @@ pub(super) fn with_error_text<T>(read: impl FnOnce(&str) -> T) -> T {
     })
 }
 
+/// The application's `errno`, which a call leaves as it was: what happens inside (EAGAIN, EINPROGRESS) says nothing to
+/// its caller.
+struct Errno(c_int);
+
+impl Errno {
+    fn place() -> *mut c_int {
+        #[cfg(target_os = "linux")]
+        // SAFETY: always callable.
+        return unsafe { libc::__errno_location() };
+        #[cfg(target_vendor = "apple")]
+        // SAFETY: always callable.
+        return unsafe { libc::__error() };
+        #[cfg(not(any(target_os = "linux", target_vendor = "apple")))]
+        return core::ptr::null_mut();
+    }
+
+    fn keep() -> Errno {
+        let place = Errno::place();
+        // SAFETY: not NULL, so this thread's own variable.
+        Errno(if place.is_null() { 0 } else { unsafe { place.read() } })
+    }
+}
+
+impl Drop for Errno {
+    fn drop(&mut self) {
+        let place = Errno::place();
+        if !place.is_null() {
+            // SAFETY: not NULL, so this thread's own variable.
+            unsafe { place.write(self.0) }
+        }
+    }
+}
+
 /// Runs the body of an exported function that returns an error code.
 pub(super) fn status(body: impl FnOnce() -> Result<(), Code>) -> c_int {
+    let _errno = Errno::keep();
     begin();
     let code = match catch_unwind(AssertUnwindSafe(body)) {
         Ok(Ok(())) => Code::Ok,
@@ -78,6 +123,7 @@ pub(super) fn status(body: impl FnOnce() -> Result<(), Code>) -> c_int {
 
 /// Runs the body of an exported function that returns something else; `refused` tells of an error.
 pub(super) fn value<T>(refused: T, body: impl FnOnce() -> Result<T, Code>) -> T {
+    let _errno = Errno::keep();
     begin();
     let (value, code) = match catch_unwind(AssertUnwindSafe(body)) {
         Ok(Ok(value)) => (value, Code::Ok),

@@ -401,7 +401,14 @@ pub(super) struct LogFunction {
 impl Sink for LogFunction {
     fn log(&self, level: Level, connection: i32, text: &str) {
         let Some(function) = self.function else { return };
-        let text = c_string(text.as_bytes());
+        let visible = text.split('\0').next().unwrap_or_default().as_bytes();
+        let mut text = Vec::new();
+        // Without memory for it, a record is left out.
+        if text.try_reserve_exact(visible.len() + 1).is_err() {
+            return;
+        }
+        text.extend_from_slice(visible);
+        text.push(0);
         // SAFETY: the application's function with its own argument; the text lives until it returns.
         unsafe { function(level as c_int, connection, text.as_ptr().cast(), self.data.ud) };
     }

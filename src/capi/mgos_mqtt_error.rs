@@ -142,9 +142,14 @@ pub unsafe extern "C" fn mgos_mqtt_conn_last_error_text(
     super::boundary::value(0, || {
         let handle = Handle::of(c)?;
         let report = handle.conn()?.report();
+        // A report that was made without memory has no sentence of its own.
+        let text = match report.code {
+            code if report.text.is_empty() && code != Code::Ok => code.text(),
+            _ => &report.text,
+        };
         let text = match report.phase {
-            Phase::None => report.text,
-            phase => format!("{}: {}", phase.name(), report.text),
+            Phase::None => text.to_owned(),
+            phase => format!("{}: {text}", phase.name()),
         };
         // SAFETY: promised by the caller.
         Ok(unsafe { copy_out(&text, buf, len) })

@@ -83,7 +83,8 @@ pub extern "C" fn mgos_mqtt_loop_create() -> *mut mgos_mqtt_loop {
 /// happened and every user-data destructor has run.
 ///
 /// Ignores NULL; the default loop cannot be freed. Returns 0, MGOS_MQTT_BUSY inside a callback,
-/// MGOS_MQTT_BAD_ARGUMENT for the default loop. Takes bounded time, whatever the network does.
+/// MGOS_MQTT_BAD_ARGUMENT for the default loop. Takes less than a second, beyond the callback that
+/// runs if one does, whatever the name service, the network and the server are doing.
 ///
 /// # Safety
 /// `loop_` is NULL or came from mgos_mqtt_loop_create() and was not freed.
@@ -196,6 +197,8 @@ pub unsafe extern "C" fn mgos_mqtt_loop_start(loop_: *mut mgos_mqtt_loop) -> c_i
 
 /// Ends the loop's own thread and waits for that; from inside one of its callbacks it ends after the present
 /// round. Connections stay, and live on when the loop is driven again. Does nothing without a thread.
+/// Takes less than a second, beyond the callback that runs if one does. The process may also just end:
+/// exit() does not wait for the thread.
 ///
 /// # Safety
 /// `loop_` is NULL (the default loop) or a living loop.

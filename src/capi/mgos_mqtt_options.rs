@@ -304,7 +304,7 @@ unsafe fn extend(
         // SAFETY: the strings of a configuration are NULL or C strings.
         let topic = unsafe { optional(cfg.will_topic) }?.filter(|topic| !topic.is_empty());
         let Some(topic) = topic else {
-            explain("will_payload: there is no will_topic");
+            explain(format_args!("will_payload: there is no will_topic"));
             return Err(Code::BadConfig);
         };
         let retain = cfg.will_retain != 0;

@@ -8,7 +8,7 @@ use super::event::{Event, Kind, Report};
 use super::handlers::{Called, Handlers, Slot};
 use super::once::Attempt;
 use super::reconnect::{Growth, Waits, jitter};
-use super::{Conn, ConnectParams, Level, Link, State};
+use super::{Conn, ConnectParams, Level, Link, State, text};
 use crate::bugs::{Bug, bug};
 use crate::config::{Address, Backoff, Protocol, Retry, Scheme};
 use crate::driver::{LookupError, Turn};
@@ -103,7 +103,7 @@ impl Conn {
             return self.link_down(st, turn, report);
         }
         if self.context.log.wants(Level::Info) {
-            let text = format!("connecting to {}:{}", address.host, address.port);
+            let text = format_args!("connecting to {}:{}", address.host, address.port);
             self.note(&mut st, Level::Info, text);
         }
         st.generation += 1;
@@ -308,8 +308,8 @@ impl Conn {
         st.fail_back_at =
             (st.reconnect.active() != 0 && fail_back > Span::ZERO).then(|| turn.now + fail_back);
         if self.context.log.wants(Level::Info) {
-            let text = format!("connected, session {}", if session_present { "resumed" } else { "new" });
-            self.note(&mut st, Level::Info, text);
+            let text = if session_present { "connected, session resumed" } else { "connected, session new" };
+            self.note(&mut st, Level::Info, format_args!("{text}"));
         }
         self.connected.store(true, Ordering::Release);
         self.context.driver.notify();
@@ -349,14 +349,13 @@ impl Conn {
         st.fail_back_at = None;
         st.expiry = Expiry::default();
         st.expiry_at = None;
-        st.report = report.clone();
+        st.report = report.copy();
         if self.context.log.wants(Level::Warn) {
             let level = if report.code == Code::ClosedByClient { Level::Info } else { Level::Warn };
-            let text = match report.phase {
-                Phase::None => report.text.clone(),
-                phase => format!("{}: {}", phase.name(), report.text),
-            };
-            self.note(&mut st, level, text);
+            match report.phase {
+                Phase::None => self.note(&mut st, level, format_args!("{}", report.text)),
+                phase => self.note(&mut st, level, format_args!("{}: {}", phase.name(), report.text)),
+            }
         }
         self.context.driver.notify();
         if was_up {
@@ -416,17 +415,19 @@ impl Conn {
             st.wanted = false;
             return;
         }
-        let waits: Vec<Option<Waits>> = st
-            .profiles
-            .iter()
-            .map(|source| match source.snapshot() {
-                Ok(p) if p.enable => {
-                    let (min, max) = p.reconnect_bounds();
-                    Some(Waits { min, max })
-                }
-                _ => None,
-            })
-            .collect();
+        let mut waits = Vec::new();
+        if waits.try_reserve_exact(st.profiles.len()).is_err() {
+            // Without memory even for this, an attempt would come to nothing.
+            st.link = Link::Waiting(turn.now + st.profile.reconnect_bounds().1);
+            return;
+        }
+        waits.extend(st.profiles.iter().map(|source| match source.snapshot() {
+            Ok(p) if p.enable => {
+                let (min, max) = p.reconnect_bounds();
+                Some(Waits { min, max })
+            }
+            _ => None,
+        }));
         let growth = match st.settings.backoff {
             Backoff::Fixed => Growth::Fixed(st.profile.reconnect_bounds().0),
             Backoff::Doubling => Growth::Doubling,
@@ -436,7 +437,7 @@ impl Conn {
         let random = st.random();
         let wait = jitter(wait, percent, random);
         if self.context.log.wants(Level::Debug) {
-            self.note(st, Level::Debug, format!("next attempt in {} ms", wait.as_millis_ceil()));
+            self.note(st, Level::Debug, format_args!("next attempt in {} ms", wait.as_millis_ceil()));
         }
         st.link = Link::Waiting(turn.now + wait);
     }
@@ -495,7 +496,7 @@ impl State {
             (Code::ConnectionReset, Phase::Connect) => self.why_no_connack(),
             _ => "",
         };
-        let text = format!("{}: {error}{hint}", code.text());
+        let text = text::format(format_args!("{}: {error}{hint}", code.text())).unwrap_or_default();
         self.report(code, phase, error.raw_os_error().unwrap_or(0), text)
     }
 
@@ -509,7 +510,7 @@ impl State {
                     self.why_no_connack()
                 )
             }
-            _ => Code::ClosedByServer.text().into(),
+            _ => text::copy(Code::ClosedByServer.text()),
         };
         self.report(Code::ClosedByServer, phase, 0, text)
     }
@@ -526,7 +527,7 @@ impl State {
 
     pub(super) fn closing_report(&mut self, code: Code) -> Report {
         let phase = if code == Code::HookAborted { Phase::Connect } else { Phase::None };
-        self.report(code, phase, 0, code.text().into())
+        self.report(code, phase, 0, text::copy(code.text()))
     }
 
     /// The session cannot go on.
@@ -539,11 +540,9 @@ impl State {
             Some(malformed) => malformed.text(),
             None => failure.what,
         };
-        let text = if detail.is_empty() {
-            failure.code.text().into()
-        } else {
-            format!("{}: {detail}", failure.code.text())
-        };
+        let separator = if detail.is_empty() { "" } else { ": " };
+        let text =
+            text::format(format_args!("{}{separator}{detail}", failure.code.text())).unwrap_or_default();
         self.report(failure.code, phase, 0, text)
     }
 

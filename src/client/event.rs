@@ -1,6 +1,7 @@
 //! What handlers are told.
 
 use super::subscribe::FilterResults;
+use super::text;
 use crate::error::{Code, Phase};
 use crate::session::{Acknowledged, Completion};
 use crate::wire::QoS;
@@ -220,6 +221,16 @@ pub struct Report {
 }
 
 impl Report {
+    /// A copy; without memory, one without what does not fit.
+    pub(crate) fn copy(&self) -> Self {
+        Report {
+            server: text::copy(&self.server),
+            tried: text::copy_all(&self.tried),
+            text: text::copy(&self.text),
+            ..*self
+        }
+    }
+
     /// No error yet.
     pub(crate) fn none() -> Self {
         Report {

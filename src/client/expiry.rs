@@ -1,5 +1,6 @@
 //! Certificates that end: told when the connection is up, and once a day while it stays so.
 
+use std::fmt;
 use std::sync::MutexGuard;
 
 use super::attempt::PLAUSIBLE_TIME;
@@ -40,13 +41,13 @@ impl Conn {
                 Owner::Client => "this client",
                 Owner::Server => "the server",
             };
-            let text = match days {
-                ..0 => format!("the certificate of {whose} has expired"),
-                0 => format!("the certificate of {whose} expires within a day"),
-                1 => format!("the certificate of {whose} expires in 1 day"),
-                _ => format!("the certificate of {whose} expires in {days} days"),
-            };
-            self.note(&mut st, Level::Warn, text);
+            let mut note = |text: fmt::Arguments<'_>| self.note(&mut st, Level::Warn, text);
+            match days {
+                ..0 => note(format_args!("the certificate of {whose} has expired")),
+                0 => note(format_args!("the certificate of {whose} expires within a day")),
+                1 => note(format_args!("the certificate of {whose} expires in 1 day")),
+                _ => note(format_args!("the certificate of {whose} expires in {days} days")),
+            }
             let event = Event::Expiry { owner, days };
             st = self.tell(st, |h, called| h.connection(Kind::Expiry, called), &event);
             if st.generation != generation || st.freed {

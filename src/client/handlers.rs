@@ -79,7 +79,8 @@ struct Subscription {
     entries: Vec<(QoS, Arc<Entry>)>,
 }
 
-/// The entries that an event goes to, newest first. Kept between dispatches, so that none allocates.
+/// The entries that an event goes to, newest first. Kept between dispatches, with room for all that there are, so
+/// that none allocates.
 pub(crate) type Called = Vec<Arc<Entry>>;
 
 /// Entries that were removed. Dropping them runs destructors, so the caller does it without a lock.
@@ -92,6 +93,8 @@ pub(crate) struct Handlers {
     connection: Vec<Arc<Entry>>,
     slots: [Option<Arc<Entry>>; Slot::COUNT],
     subscriptions: Topics<Vec<Subscription>>,
+    /// Entries of all subscriptions.
+    subscribed: usize,
 }
 
 impl Handlers {
@@ -101,7 +104,13 @@ impl Handlers {
             connection: Vec::new(),
             slots: Default::default(),
             subscriptions: Topics::new(),
+            subscribed: 0,
         }
+    }
+
+    /// As many as one event can be told to, at most.
+    pub(crate) fn count(&self) -> usize {
+        self.connection.len() + Slot::COUNT + self.subscribed
     }
 
     fn entry(&mut self, identity: Identity, kinds: u32, callback: Box<dyn Callback>) -> Arc<Entry> {
@@ -159,6 +168,7 @@ impl Handlers {
             Some(callback)
         } else {
             let entry = self.entry(identity, kinds, callback);
+            self.subscribed += 1;
             let all = self.subscriptions.entry(filter, Vec::new);
             match all.iter_mut().find(|s| s.filter == *filter) {
                 Some(subscription) => subscription.entries.push((qos, entry)),
@@ -196,6 +206,7 @@ impl Handlers {
         let entries = &mut all[at].entries;
         let newest = entries.iter().rposition(|(_, e)| identity.is_none_or(|i| e.identity == i))?;
         let (_, entry) = entries.remove(newest);
+        self.subscribed -= 1;
         let last = entries.is_empty();
         if last {
             all.swap_remove(at);
@@ -253,6 +264,7 @@ impl Handlers {
         let mut removed: Removed = std::mem::take(&mut self.connection);
         removed.extend(std::mem::take(&mut self.slots).into_iter().flatten());
         let subscriptions = std::mem::replace(&mut self.subscriptions, Topics::new());
+        self.subscribed = 0;
         subscriptions.for_each(|all| {
             removed.extend(all.iter().flat_map(|s| s.entries.iter().map(|(_, e)| e.clone())));
         });
@@ -270,6 +282,7 @@ impl Conn {
         callback: Box<dyn Callback>,
     ) -> Result<(), Code> {
         let mut st = self.usable().inspect_err(|_| callback.disarm())?;
+        st.reserve_handler(1).inspect_err(|_| callback.disarm())?;
         st.handlers.add(identity, kinds, callback);
         self.handlers_changed(&mut st);
         Ok(())
@@ -295,6 +308,12 @@ impl Conn {
                 return Err(code);
             }
         };
+        if let Err(code) = st.reserve_handler(0) {
+            if let Some(callback) = callback {
+                callback.disarm();
+            }
+            return Err(code);
+        }
         let removed = st.handlers.set_slot(slot, callback);
         drop(st);
         drop(removed);

@@ -245,8 +245,8 @@ impl Conn {
             session::Event::ConnAck { session_present, .. } => self.link_up(st, turn, *session_present),
             session::Event::PubAck(ack) => {
                 if ack.early {
-                    let text = "the server answered a QoS 2 publish with PUBACK; taken as completed".into();
-                    self.note(&mut st, Level::Warn, text);
+                    let text = "the server answered a QoS 2 publish with PUBACK; taken as completed";
+                    self.note(&mut st, Level::Warn, format_args!("{text}"));
                 }
                 self.acknowledged(st, Kind::PubAck, *ack)
             }
@@ -260,8 +260,7 @@ impl Conn {
                 self.tell(st, |h, called| h.connection(Kind::PubRel, called), &event)
             }
             session::Event::SubAck { packet_id, raw } => {
-                let codes = raw.clone().map(|range| packet[range].to_vec());
-                st = self.subscribed(st, *packet_id, codes);
+                st = self.subscribed(st, *packet_id, raw.clone().map(|range| &packet[range]));
                 self.take_answers(&mut st);
                 self.tell_ended(st)
             }
@@ -273,7 +272,7 @@ impl Conn {
             }
             session::Event::Oversize { topic, size, qos, .. } => {
                 let Ok(topic) = std::str::from_utf8(&packet[topic.clone()]) else { return st };
-                let text = format!("{}: {size} bytes on {topic:?}", Code::Oversize.text());
+                let text = format_args!("{}: {size} bytes on {topic:?}", Code::Oversize.text());
                 self.note(&mut st, Level::Warn, text);
                 let event = Event::Oversize { topic, size: *size, qos: *qos };
                 self.tell(st, |h, called| h.connection(Kind::Oversize, called), &event)
@@ -319,7 +318,7 @@ impl Conn {
         }
         called.clear();
         let mut st = self.lock();
-        st.called = called;
+        st.put_back(called);
         if let Some(reason) = st.wish.refused {
             st = self.refused(st, &message, reason);
         }
@@ -350,6 +349,7 @@ impl Conn {
         // A copy, since the message's own memory is behind the lock; in a buffer that is kept.
         let mut copy = std::mem::take(&mut state.acked_topic);
         copy.clear();
+        // There is room for it: see `Conn::accept`.
         copy.extend_from_slice(topic.unwrap_or_default());
         let topic = topic.is_some().then_some(TopicName(&copy));
         drop(st);
@@ -362,8 +362,11 @@ impl Conn {
         }
         called.clear();
         let mut st = self.lock();
-        st.called = called;
-        st.acked_topic = copy;
+        st.put_back(called);
+        // A handler may have published to a longer topic meanwhile.
+        if st.acked_topic.capacity() < copy.capacity() {
+            st.acked_topic = copy;
+        }
         st
     }
 
@@ -373,15 +376,16 @@ impl Conn {
         &'a self,
         mut st: MutexGuard<'a, State>,
         packet_id: u16,
-        raw: Option<Vec<u8>>,
+        raw: Option<&[u8]>,
     ) -> MutexGuard<'a, State> {
         if let Some(codes) = raw {
-            let event = Event::SubAck { packet_id, filter: None, codes: &codes };
+            let event = Event::SubAck { packet_id, filter: None, codes };
             return self.tell(st, |h, called| h.connection(Kind::SubAck, called), &event);
         }
-        for result in st.session.subscribe_results().to_vec() {
+        let mut results = st.session.take_subscribe_results();
+        for result in &results {
             if result.code >= 0x80 {
-                let text = format!("{}: {:?}", Code::SubscribeRefused.text(), result.filter);
+                let text = format_args!("{}: {:?}", Code::SubscribeRefused.text(), result.filter);
                 self.note(&mut st, Level::Warn, text);
             }
             let event = Event::SubAck { packet_id, filter: Some(&result.filter), codes: &[result.code] };
@@ -396,6 +400,8 @@ impl Conn {
                 &event,
             );
         }
+        results.clear();
+        st.session.return_subscribe_results(results);
         st
     }
 }

@@ -1,12 +1,13 @@
 //! The calls that send: publish, subscribe, and the packets an application makes itself.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::handlers::{Callback, Identity};
 use super::log;
 use super::turn::Flush;
-use super::{Conn, ConnectParams, Level, Link, State};
+use super::{Conn, ConnectParams, Level, Link, State, text};
 use crate::bugs::{Bug, bug};
 use crate::error::Code;
 use crate::session::{Accepted, Publication, RawAck, Session};
@@ -36,7 +37,10 @@ impl Conn {
         if message.qos != QoS::AtMostOnce {
             self.clock(st);
         }
-        let accepted = st.reserve_outcome().and_then(|()| st.session.publish(&message));
+        let accepted = st
+            .reserve_outcome()
+            .and_then(|()| st.reserve_acknowledged(&message))
+            .and_then(|()| st.session.publish(&message));
         if accepted.is_err() {
             // Nothing follows that could use it.
             st.clock_was_read = None;
@@ -44,8 +48,7 @@ impl Conn {
         if let Err(code) = accepted
             && self.context.log.wants(Level::Warn)
         {
-            let text = format!("publish to {:?} refused: {code}", message.topic);
-            self.note(st, Level::Warn, text);
+            self.note(st, Level::Warn, format_args!("publish to {:?} refused: {code}", message.topic));
         }
         if message.expires.is_some() && accepted.is_ok() {
             // The loop may be asleep until later.
@@ -76,6 +79,7 @@ impl Conn {
             .and_then(|()| self.usable())
             .inspect_err(|_| callback.disarm())?;
         let filter: Arc<str> = filter.into();
+        st.reserve_handler(1).inspect_err(|_| callback.disarm())?;
         let (qos, same) = st.handlers.subscribe(&filter, qos, identity, kinds, callback);
         let qos = st.cap_qos(qos);
         st.session.subscribe(filter, qos);
@@ -228,18 +232,19 @@ impl Conn {
     pub fn warn(&self, text: &str) {
         let mut st = self.lock();
         if self.context.log.wants(Level::Warn) {
-            self.note(&mut st, Level::Warn, text.into());
+            self.note(&mut st, Level::Warn, format_args!("{text}"));
         }
     }
 
-    pub(super) fn note(&self, st: &mut State, level: Level, text: String) {
-        if !self.context.log.wants(level) {
+    /// Without memory for it, a record is left out.
+    pub(super) fn note(&self, st: &mut State, level: Level, text: fmt::Arguments<'_>) {
+        if !self.context.log.wants(level) || st.log.try_reserve(1).is_err() {
             return;
         }
-        if st.log.len() < log::MOST_WAITING {
-            st.log.push((level, text));
-        } else {
+        if st.log.len() >= log::MOST_WAITING {
             st.log_lost += 1;
+        } else if let Some(text) = text::format(text) {
+            st.log.push((level, text));
         }
         if !st.in_turn {
             self.schedule(st);
@@ -248,6 +253,15 @@ impl Conn {
 }
 
 impl State {
+    /// Makes room to tell of the acknowledgement of one more message.
+    fn reserve_acknowledged(&mut self, message: &Publication<'_>) -> Result<(), Code> {
+        if message.qos == QoS::AtMostOnce {
+            return Ok(());
+        }
+        let more = message.topic.len().saturating_sub(self.acked_topic.len());
+        self.acked_topic.try_reserve(more).map_err(|_| Code::NoMemory)
+    }
+
     /// The QoS that a publish or subscription may have.
     pub(super) fn cap_qos(&self, qos: QoS) -> QoS {
         let limit = self.max_qos.unwrap_or_else(|| self.profile.max_qos.map_or(-1, i32::from));

@@ -24,6 +24,7 @@
 //! | `subscribe.rs` | calls for several filters, each with one end                 |
 //! | `once.rs`      | who is told of the result of one attempt                     |
 //! | `wait.rs`      | waiting for something to become true                         |
+//! | `text.rs`      | texts that are made without relying on memory                |
 
 mod attempt;
 mod context;
@@ -42,6 +43,7 @@ pub mod reconnect;
 mod secure;
 mod stats;
 mod subscribe;
+mod text;
 mod topics;
 mod turn;
 mod verdict;
@@ -567,7 +569,7 @@ impl Conn {
 
     /// The last error of the link.
     pub fn report(&self) -> Report {
-        self.lock().report.clone()
+        self.lock().report.copy()
     }
 
     /// Whether cloud events are raised for it.
@@ -696,7 +698,7 @@ impl State {
             os,
             connack: None,
             alert: None,
-            server: self.profile.server.clone().unwrap_or_default(),
+            server: text::copy(self.profile.server.as_deref().unwrap_or_default()),
             tried: std::mem::take(&mut self.tried),
             text,
         }

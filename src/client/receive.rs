@@ -240,7 +240,7 @@ impl Conn {
         if (st.pull.overrun || !st.pull.make_room(len, limits)) && !st.wish.shared {
             st.wish.not_delivered = true;
             if !std::mem::replace(&mut st.pull.overrun, true) {
-                self.note(&mut st, Level::Warn, Code::ReceiveFull.text().into());
+                self.note(&mut st, Level::Warn, format_args!("{}", Code::ReceiveFull.text()));
             }
             return;
         }

@@ -58,13 +58,13 @@ impl Conn {
         let profile = st.profile.clone();
         if profile.tls.insecure_skip_verification {
             let text = "tls_insecure_skip_verification is set: whoever answers is taken for the server";
-            self.note(st, Level::Warn, text.into());
+            self.note(st, Level::Warn, format_args!("{text}"));
         }
         let settings = settings(&profile, self.context.wall_clock);
         if settings.psk.is_some() && settings.names_certificates() {
             let text = "a pre-shared key is set, so the certificates that are set too are not used: the key proves who \
                         is who";
-            self.note(st, Level::Warn, text.into());
+            self.note(st, Level::Warn, format_args!("{text}"));
         }
         let config = self.context.tls.get(&settings).map_err(|error| st.layer_report(&error))?;
         st.tls = Some(config);
@@ -115,7 +115,7 @@ impl Conn {
                 if self.context.log.wants(Level::Info)
                     && let Some(text) = transport.describe()
                 {
-                    self.note(&mut st, Level::Info, text);
+                    self.note(&mut st, Level::Info, format_args!("{text}"));
                 }
                 return self.opened(st, turn, transport);
             }
@@ -143,7 +143,7 @@ impl Conn {
         if let Link::Handshaking { mut transport, .. } = std::mem::replace(&mut st.link, Link::Idle) {
             transport.deregister(turn.registry());
         }
-        self.note(&mut st, Level::Warn, format!("{target}: {}; trying the next address", report.text));
+        self.note(&mut st, Level::Warn, format_args!("{target}: {}; trying the next address", report.text));
         st.tried = std::mem::take(&mut report.tried);
         st.tried.push((target, report.os));
         st.insecure = Some(report);

@@ -196,6 +196,7 @@ impl Conn {
         let mut st = check(filters.iter().map(|(filter, _)| *filter))
             .and_then(|()| self.usable())
             .inspect_err(|_| callback.disarm())?;
+        st.reserve_handler(filters.len()).inspect_err(|_| callback.disarm())?;
         let callback: Arc<dyn Callback> = Arc::from(callback);
         let state = &mut *st;
         let (call, names) = state.calls.begin(false, filters.iter().map(|(filter, _)| *filter), asker);

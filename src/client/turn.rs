@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use super::event::{Event, Kind, Report};
 use super::handlers::{Called, Handlers};
 use super::once::Attempt;
-use super::{Conn, DRAIN_MS, Level, Link, State};
+use super::{Conn, DRAIN_MS, Level, Link, State, text};
 use crate::bugs::{Bug, bug};
 use crate::driver::{Source, Turn};
 use crate::error::{Code, Phase};
@@ -139,7 +139,7 @@ impl Conn {
             }
             st.fail_back_from = Some(st.reconnect.active());
             st.reconnect.select(0);
-            self.note(&mut st, Level::Info, "trying the main server again".into());
+            self.note(&mut st, Level::Info, format_args!("trying the main server again"));
             st.session.disconnect();
             st.at_once = true;
             st.closing = Some(super::Closing { code: Code::Reconfigured, graceful: true, by: None });
@@ -266,7 +266,7 @@ impl Conn {
             called.clear();
             st = self.lock();
         }
-        st.called = called;
+        st.put_back(called);
         st
     }
 
@@ -286,7 +286,7 @@ impl Conn {
         if matches!(st.link, Link::Idle) {
             return st;
         }
-        let report = st.report(Code::Panic, Phase::Usage, 0, Code::Panic.text().into());
+        let report = st.report(Code::Panic, Phase::Usage, 0, text::copy(Code::Panic.text()));
         self.link_down(st, turn, report)
     }
 
@@ -339,6 +339,19 @@ impl Conn {
 }
 
 impl State {
+    /// Gives back the list of who is called, which a dispatch had taken. If there are more handlers now than
+    /// before, there is a list with room for all of them already.
+    pub(super) fn put_back(&mut self, called: Called) {
+        if self.called.capacity() < called.capacity() {
+            self.called = called;
+        }
+    }
+
+    /// Makes room to call one more handler, so that a dispatch needs no memory.
+    pub(super) fn reserve_handler(&mut self, more: usize) -> Result<(), Code> {
+        self.called.try_reserve(self.handlers.count() + more).map_err(|_| Code::NoMemory)
+    }
+
     fn main_is_enabled(&self) -> bool {
         matches!(self.profiles.first().map(|main| main.snapshot()), Some(Ok(main)) if main.enable)
     }

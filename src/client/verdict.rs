@@ -204,10 +204,8 @@ impl Conn {
         message: &Message<'_>,
         reason: u8,
     ) -> MutexGuard<'a, State> {
-        if self.context.log.wants(Level::Warn) {
-            let text = format!("a message on {:?} was refused ({reason}) and is set aside", message.topic);
-            self.note(&mut st, Level::Warn, text);
-        }
+        let text = format_args!("a message on {:?} was refused ({reason}) and is set aside", message.topic);
+        self.note(&mut st, Level::Warn, text);
         let event = Event::SetAside(*message, reason);
         self.tell(st, |h, called| h.connection(Kind::SetAside, called), &event)
     }

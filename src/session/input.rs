@@ -284,9 +284,7 @@ impl Session {
     fn suback(&mut self, id: u16, codes: &[u8], bytes: &[u8]) -> Result<Option<Event>, Failure> {
         let raw = match self.ids.get(id) {
             Some(Use::Subscribe) => {
-                if self.subscriptions.acknowledged(id, codes).is_err() {
-                    return Err(Failure::protocol("SUBACK has not one code for each filter"));
-                }
+                self.subscriptions.acknowledged(id, codes)?;
                 None
             }
             Some(Use::Raw(RawUse::Subscribe)) => Some(range_in(bytes, codes)),

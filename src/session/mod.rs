@@ -489,6 +489,17 @@ impl Session {
         self.subscriptions.results()
     }
 
+    /// As [`subscribe_results`](Session::subscribe_results), for a caller who lets go of the session meanwhile, and
+    /// gives the list back for the next SUBACK.
+    pub fn take_subscribe_results(&mut self) -> Vec<SubscribeResult> {
+        self.subscriptions.take_results()
+    }
+
+    /// What [`take_subscribe_results`](Session::take_subscribe_results) has taken; its contents are not looked at.
+    pub fn return_subscribe_results(&mut self, results: Vec<SubscribeResult>) {
+        self.subscriptions.return_results(results);
+    }
+
     fn pump_subscriptions(&mut self) {
         if self.state == State::Up {
             // What could not be appended for want of memory or ids stays due; the next

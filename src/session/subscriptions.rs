@@ -7,6 +7,7 @@ use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use super::Failure;
 use super::ids::{PacketIds, Use};
 use super::tickets::{self, Answer, Answers, Asked, Queued, Ticket};
 use crate::error::Code;
@@ -263,14 +264,18 @@ impl Subscriptions {
         (filters, scanned)
     }
 
-    /// SUBACK for one of our packets. `Err` if it does not have one code for each filter.
-    pub(crate) fn acknowledged(&mut self, id: u16, codes: &[u8]) -> Result<&[SubscribeResult], ()> {
+    /// SUBACK for one of our packets. On an error nothing has changed: it does not have one code for each filter, or
+    /// there is no memory for them.
+    pub(crate) fn acknowledged(&mut self, id: u16, codes: &[u8]) -> Result<&[SubscribeResult], Failure> {
         self.results.clear();
         // A packet that the server answered wrongly stays, as one that it did not answer: the link ends now,
         // and who waits for it goes on waiting.
         let Some(packet) = self.asked.get(&id).filter(|packet| packet.filters.len() == codes.len()) else {
-            return Err(());
+            return Err(Failure::protocol("SUBACK has not one code for each filter"));
         };
+        (self.results.try_reserve(codes.len()))
+            .and_then(|()| self.answers.try_reserve(packet.tickets.len()))
+            .map_err(|_| Failure::out_of_memory())?;
         self.answers.extend(packet.tickets.iter().filter_map(|(place, ticket)| {
             codes.get(usize::from(*place)).map(|code| (*ticket, Answer::Code(*code)))
         }));
@@ -296,6 +301,16 @@ impl Subscriptions {
     /// The results of the SUBACK handled last.
     pub(crate) fn results(&self) -> &[SubscribeResult] {
         &self.results
+    }
+
+    pub(crate) fn take_results(&mut self) -> Vec<SubscribeResult> {
+        core::mem::take(&mut self.results)
+    }
+
+    pub(crate) fn return_results(&mut self, results: Vec<SubscribeResult>) {
+        if self.results.capacity() < results.capacity() {
+            self.results = results;
+        }
     }
 }
 

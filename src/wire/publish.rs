@@ -241,6 +241,9 @@ impl<'a> PublishHead<'a> {
         let Some(head) = bytes.get(start..start + body) else { return Ok(None) };
         let mut reader = Reader::new(head);
         let topic = topic::name(reader.binary()?).map_err(TopicError::in_name)?;
+        if topic.is_empty() {
+            return Err(Malformed::EmptyTopic);
+        }
         let packet_id = if id_len == 0 { 0 } else { reader.packet_id()? };
         let dup = header.flags & DUP != 0;
         Ok(Some(PublishHead { dup, qos, topic, packet_id, len: start + body }))

@@ -251,6 +251,16 @@ static void test_outputs(void) {
     INT(json_escape(&out, NULL, 0), 0);
     INT(json_escape(&out, NULL, 1), -1);
   }
+  {
+    /* Nothing to print is an empty text, not what was in the buffer before. */
+    struct json_out out = JSON_OUT_BUF(buf, sizeof(buf));
+    memset(buf, 'Z', sizeof(buf));
+    INT(json_escape(&out, "", 0), 0);
+    INT(buf[0], 0);
+    memset(buf, 'Z', sizeof(buf));
+    INT(json_printf(&out, ""), 0);
+    INT(buf[0], 0);
+  }
 }
 
 static void test_refused(void) {

@@ -117,7 +117,11 @@ unsafe extern "C" fn mgos__json_formatted(
         let fmt = unsafe { CStr::from_ptr(fmt) }.to_bytes();
         // SAFETY: `out` is not NULL, so it is valid; `fetch` and `ctx` are varargs.c's.
         let (mut args, mut sink) = unsafe { (CallArgs::new(fetch, ctx, out), OutSink::new(out)) };
-        let result = format(fmt, &mut args, &mut sink);
+        let result = match fmt {
+            // Printers hear of an empty text, too: that of JSON_OUT_BUF ends it with a NUL.
+            [] => sink.write(fmt).map_err(FormatError::from),
+            _ => format(fmt, &mut args, &mut sink),
+        };
         // SAFETY: `out` is valid.
         unsafe { counted(result, fmt, out) }
     })

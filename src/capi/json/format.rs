@@ -495,6 +495,10 @@ fn quote(text: Option<&[u8]>, out: &mut Out<'_>) -> Result<(), Code> {
 /// `mgos_json_escape`: the inside of a JSON string. Returns what the sink counted.
 pub(crate) fn escape(text: &[u8], sink: &mut dyn Sink) -> Result<usize, Code> {
     let mut out = Out { sink, written: 0, counted: 0 };
+    if text.is_empty() {
+        // A printer that ends its text with a NUL has to hear of it.
+        out.write(text)?;
+    }
     escape_into(text, &mut |piece| out.write(piece))?;
     Ok(out.counted)
 }

@@ -37,9 +37,16 @@ pub(super) unsafe fn publish_bytes(
 /// Keeps why a call printed or published nothing, as the thread's last error.
 pub(super) fn report(error: &FormatError, fmt: &[u8]) {
     set_call_error(error.code);
-    let text = String::from_utf8_lossy(error.text(fmt)).into_owned();
+    let text = error.text(fmt);
     if !text.is_empty() {
-        explain(&format!("{}: {text:?} at offset {}", error.code.text(), error.offset));
+        let at = error.offset;
+        // By hand, since a lossy conversion to a string may need memory, and that may be what is missing.
+        match core::str::from_utf8(text) {
+            Ok(text) => explain(format_args!("{}: {text:?} at offset {at}", error.code.text())),
+            Err(_) => {
+                explain(format_args!("{}: \"{}\" at offset {at}", error.code.text(), text.escape_ascii()))
+            }
+        }
     }
     #[cfg(test)]
     recorder::record_error(*error);
