@@ -361,9 +361,10 @@ impl Callback for Handler {
                 None => world.fail(format!("an outcome of token {}, which is not known", ended.token)),
             },
             Event::Message(message) => {
-                let n = world.delivered(message.topic, message.qos as u8, message.payload, message.attempt);
-                let wanted =
-                    world.target.is_some_and(|t| t.phase == Phase::Handler && t.qos == message.qos as u8);
+                let n = world.delivered(&message.topic, message.qos as u8, message.payload, message.attempt);
+                // What was refused is delivered again without a link, too; most faults need one.
+                let wanted = world.linked().is_some()
+                    && world.target.is_some_and(|t| t.phase == Phase::Handler && t.qos == message.qos as u8);
                 let mut acts = Vec::new();
                 if wanted {
                     let before = world.acts.len();

@@ -424,7 +424,7 @@ impl World {
     }
 
     /// The link, if the client is connected.
-    fn linked(&self) -> Option<usize> {
+    pub fn linked(&self) -> Option<usize> {
         self.cur.filter(|l| self.links[*l].tap.up && !self.links[*l].dead && !self.links[*l].tap.bye)
     }
 
