@@ -1,6 +1,6 @@
-/* TLS with a key that this device and the server share, instead of certificates. The library must have been built
- * with -DMGOS_MQTT_PSK=ON. With mosquitto the other half is a line "device-1:00112233445566778899aabbccddeeff" in
- * the file of `psk_file`, and a `psk_hint`.
+/* TLS with a key that this device and the server share, instead of certificates. The library must have been
+ * built with -DMGOS_MQTT_PSK=ON. With mosquitto the other half is a line
+ * "device-1:00112233445566778899aabbccddeeff" in the file of `psk_file`, and a `psk_hint`.
  *
  *   cc tls_psk.c $(pkg-config --cflags --libs mgos_mqtt) -o tls_psk
  *   ./tls_psk 127.0.0.1:8883
@@ -28,8 +28,10 @@ static void on_event(struct mg_connection *nc, int ev, void *ev_data, void *ud) 
   }
 }
 
-/* One connection, until it is up or has failed; then `*code` is the error. NULL if it could not even be made. */
-static struct mgos_mqtt_conn *attempt(const char *server, const char *identity, const char *key, bool *done, int *code) {
+/* One connection, until it is up or has failed; then `*code` is the error. NULL if it could not even be made.
+ */
+static struct mgos_mqtt_conn *attempt(const char *server, const char *identity, const char *key, bool *done,
+                                      int *code) {
   struct mgos_config_mqtt cfg;
   struct mgos_mqtt_options options = {.size = sizeof(options), .profiles = &cfg, .num_profiles = 1};
   struct mgos_mqtt_error_info error = {.size = sizeof(error)};

@@ -520,10 +520,14 @@ static void again_and_again(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(while_a_call_has_begun),
-      TEST(while_its_handler_runs),          TEST(wait_while_its_handler_runs),
-      TEST(wait_until_its_handler_returned), TEST(from_its_own_handler),
-      TEST(another_one_from_a_handler),      TEST(in_every_state),
-      TEST(a_loop_with_many_connections),    TEST(again_and_again),
+      TEST(while_its_handler_runs),
+      TEST(wait_while_its_handler_runs),
+      TEST(wait_until_its_handler_returned),
+      TEST(from_its_own_handler),
+      TEST(another_one_from_a_handler),
+      TEST(in_every_state),
+      TEST(a_loop_with_many_connections),
+      TEST(again_and_again),
   };
   return cmocka_run_group_tests_name("free", tests, NULL, NULL);
 }

@@ -22,7 +22,8 @@ static void check(int line, const char *what, const char *got, const char *want)
   checks++;
   if (got == want || (got != NULL && want != NULL && strcmp(got, want) == 0)) return;
   failures++;
-  fprintf(stderr, "line %d: %s\n   got: %s\n  want: %s\n", line, what, got ? got : "NULL", want ? want : "NULL");
+  fprintf(stderr, "line %d: %s\n   got: %s\n  want: %s\n", line, what, got ? got : "NULL",
+          want ? want : "NULL");
 }
 
 static void check_int(int line, const char *what, long got, long want) {
@@ -36,11 +37,11 @@ static void check_int(int line, const char *what, long got, long want) {
 #define INT(got, want) check_int(__LINE__, #got, (long) (got), (long) (want))
 
 /* One call of json_asprintf, compared and freed. */
-#define PRINTS(want, ...)                    \
-  do {                                       \
-    char *text_ = json_asprintf(__VA_ARGS__); \
+#define PRINTS(want, ...)                       \
+  do {                                          \
+    char *text_ = json_asprintf(__VA_ARGS__);   \
     check(__LINE__, #__VA_ARGS__, text_, want); \
-    free(text_);                             \
+    free(text_);                                \
   } while (0)
 
 static char *through_va_list(const char *fmt, ...) {
@@ -129,25 +130,31 @@ static void test_arguments(void) {
   int64_t big = INT64_C(-9007199254740993);
 
   /* 15 arguments of every kind in turn: registers first, then the stack. */
-  PRINTS("{\"a\":-1,\"b\":-2,\"c\":0.5,\"d\":\"t\",\"e\":-9007199254740993,\"f\":1.50,\"g\":true,\"h\":18446744073709551615,"
-         "\"i\":\"616263\",\"j\":2.25,\"k\":\"aGVsbG8=\",\"l\":4294967295,\"m\":x}",
-         "{a:%d,b:%ld,c:%g,d:%Q,e:%lld,f:%.2f,g:%B,h:%llu,i:%H,j:%g,k:%V,l:%u,m:%c}", -1, -2L, 0.5, "t",
-         (long long) big, 1.5, 1, (unsigned long long) UINT64_MAX, 3, "abc", 2.25, "hello", 5, UINT32_MAX, 'x');
+  PRINTS(
+      "{\"a\":-1,\"b\":-2,\"c\":0.5,\"d\":\"t\",\"e\":-9007199254740993,\"f\":1.50,\"g\":true,\"h\":"
+      "18446744073709551615,"
+      "\"i\":\"616263\",\"j\":2.25,\"k\":\"aGVsbG8=\",\"l\":4294967295,\"m\":x}",
+      "{a:%d,b:%ld,c:%g,d:%Q,e:%lld,f:%.2f,g:%B,h:%llu,i:%H,j:%g,k:%V,l:%u,m:%c}", -1, -2L, 0.5, "t",
+      (long long) big, 1.5, 1, (unsigned long long) UINT64_MAX, 3, "abc", 2.25, "hello", 5, UINT32_MAX, 'x');
 
   /* More doubles than x86-64 and aarch64 have registers for, integers and pointers between. */
   PRINTS("[0.5,1,1.5,2,2.5,3,3.5,4,4.5,5,5.5,6,6.5,7,7.5,8,8.5,9,9.5,10,10.5,\"end\"]",
-         "[%g,%d,%g,%ld,%g,%lld,%g,%d,%g,%d,%g,%d,%g,%d,%g,%d,%g,%s,%g,%zu,%g,%Q]", 0.5, 1, 1.5, 2L, 2.5, 3LL, 3.5, 4, 4.5,
-         5, 5.5, 6, 6.5, 7, 7.5, 8, 8.5, "9", 9.5, (size_t) 10, 10.5, "end");
+         "[%g,%d,%g,%ld,%g,%lld,%g,%d,%g,%d,%g,%d,%g,%d,%g,%d,%g,%s,%g,%zu,%g,%Q]", 0.5, 1, 1.5, 2L, 2.5, 3LL,
+         3.5, 4, 4.5, 5, 5.5, 6, 6.5, 7, 7.5, 8, 8.5, "9", 9.5, (size_t) 10, 10.5, "end");
 
-  PRINTS("{\"a\": -9007199254740993, \"b\": 18446744073709551615}", "{a: %" PRId64 ", b: %" PRIu64 "}", big, UINT64_MAX);
+  PRINTS("{\"a\": -9007199254740993, \"b\": 18446744073709551615}", "{a: %" PRId64 ", b: %" PRIu64 "}", big,
+         UINT64_MAX);
   PRINTS("\"ab\" ab \"abc\"", "%.*Q %.*s %Q", 2, "abcdef", 2, "abcdef", "abc");
   PRINTS("(null) null", "%s %Q", (char *) NULL, (char *) NULL);
 
   /* %M takes its own arguments from the live list, and what follows is right. */
-  PRINTS("{\"p\": {\"x\": 3.0, \"y\": -5.0}, \"n\": 7, \"d\": 0.25}", "{p: %M, n: %d, d: %g}", print_point, &p, 2.0, 7, 0.25);
-  PRINTS("1 [{\"x\": 1.5, \"y\": -2.5},{\"x\": 3.0, \"y\": 4.0}] 2.5 \"z\"", "%d %M %g %Q", 1, print_pair, &p, &q, 2.5, "z");
-  PRINTS("0.5 1.5 2.5 3.5 4.5 5.5 6.5 7.5 8.5 9.5 {\"x\": 15.0, \"y\": -25.0} 3", "%g %g %g %g %g %g %g %g %g %g %M %d", 0.5,
-         1.5, 2.5, 3.5, 4.5, 5.5, 6.5, 7.5, 8.5, 9.5, print_point, &p, 10.0, 3);
+  PRINTS("{\"p\": {\"x\": 3.0, \"y\": -5.0}, \"n\": 7, \"d\": 0.25}", "{p: %M, n: %d, d: %g}", print_point,
+         &p, 2.0, 7, 0.25);
+  PRINTS("1 [{\"x\": 1.5, \"y\": -2.5},{\"x\": 3.0, \"y\": 4.0}] 2.5 \"z\"", "%d %M %g %Q", 1, print_pair, &p,
+         &q, 2.5, "z");
+  PRINTS("0.5 1.5 2.5 3.5 4.5 5.5 6.5 7.5 8.5 9.5 {\"x\": 15.0, \"y\": -25.0} 3",
+         "%g %g %g %g %g %g %g %g %g %g %M %d", 0.5, 1.5, 2.5, 3.5, 4.5, 5.5, 6.5, 7.5, 8.5, 9.5, print_point,
+         &p, 10.0, 3);
   PRINTS("raw1", "%M%d", print_raw, 1);
 
   {
@@ -173,7 +180,8 @@ static void test_arrays(void) {
   PRINTS("{\"a\": [1, -2, 3], \"b\": 7}", "{a: %M, b: %d}", ARRAY(ints, "%d"), 7);
   PRINTS("[1.50, 2.25] [0.5, -1.25]", "%M %M", ARRAY(doubles, "%.2f"), ARRAY(floats, "%g"));
   PRINTS("[-9223372036854775808, 7]", "%M", ARRAY(longs, "%lld"));
-  PRINTS("[0, 200, 255] [-1, 127] [65535, 1]", "%M %M %M", ARRAY(bytes, "%u"), ARRAY(signed_bytes, "%d"), ARRAY(shorts, "%u"));
+  PRINTS("[0, 200, 255] [-1, 127] [65535, 1]", "%M %M %M", ARRAY(bytes, "%u"), ARRAY(signed_bytes, "%d"),
+         ARRAY(shorts, "%u"));
   PRINTS("[true, false]", "%M", ARRAY(bools, "%B"));
   PRINTS("[\"a\\\"\", null, \"\"]", "%M", ARRAY(texts, "%Q"));
   PRINTS("[1.5, 2.5]", "%M", ARRAY(points, "%g"));
@@ -290,7 +298,8 @@ static void test_refused(void) {
 
 /* The same numbers in a locale with a comma, if there is one. */
 static void test_locale(void) {
-  static const char *const names[] = {"de_DE.UTF-8", "de_DE.utf8", "de_DE", "fr_FR.UTF-8", "fr_FR.utf8", "es_ES.UTF-8"};
+  static const char *const names[] = {"de_DE.UTF-8", "de_DE.utf8", "de_DE",
+                                      "fr_FR.UTF-8", "fr_FR.utf8", "es_ES.UTF-8"};
   size_t i;
   for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
     char buf[20];
