@@ -187,9 +187,8 @@ impl World {
     }
 
     pub fn note(&mut self, text: impl FnOnce() -> String) {
-        if self.trace.is_some() {
-            let line = format!("{:>16.6} {}", self.now as f64 / 1e6, text());
-            self.trace.as_mut().unwrap().push(line);
+        if let Some(trace) = &mut self.trace {
+            trace.push(format!("{:>16.6} {}", self.now as f64 / 1e6, text()));
         }
     }
 
