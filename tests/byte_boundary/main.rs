@@ -37,7 +37,7 @@ const LONG: Duration = Duration::from_secs(60);
 /// one without an answer.
 const HURRY: u64 = 8;
 /// A TLS exchange has ten times as many bytes, and each of its connections costs a handshake.
-const TLS_STEP: usize = 16;
+const TLS_STEP: usize = 32;
 const ALL_QOS: [QoS; 3] = [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -354,8 +354,9 @@ fn cut_after_each_byte() {
     print(&table);
     for (row, (cases, verdict)) in &table {
         assert_eq!((verdict.lost, verdict.doubled_2), (0, 0), "{row:?}");
-        // The very end may be cut short, and with TLS no two exchanges are of the same length.
+        // No two exchanges are of exactly the same length: a ping, or a record, may be in one and not in the next. So the
+        // very last bytes may be none of this one.
         let missed = cases - verdict.struck;
-        assert!(missed <= 2 + if row.0.tls { cases / 10 } else { 0 }, "{row:?}: {missed} of {cases} not cut");
+        assert!(missed <= 2 + cases / 10, "{row:?}: {missed} of {cases} not cut");
     }
 }
