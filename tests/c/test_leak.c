@@ -121,7 +121,8 @@ static void expect_as_before(const struct usage *before, long n) {
   }
   print_message("after %ld: %d descriptors, %d threads, %+ld bytes\n", n, after.fds, after.threads,
                 (long) after.heap - (long) before->heap);
-  assert_int_equal(after.fds, before->fds);
+  /* Fewer, if sockets of the warm-up were still being closed when it was counted before. */
+  assert_true(after.fds <= before->fds);
   assert_true(net_wait_threads(before->threads));
   /* Freed blocks in a thread's cache count as used: ctest switches that cache off. */
   assert_in_range(after.heap, 0, before->heap + 4096);
