@@ -5,6 +5,7 @@ use std::sync::MutexGuard;
 
 use super::event::{Event, Kind, Message, TopicName};
 use super::receive::is_queue;
+use super::secure::Foreign;
 use super::turn::Flush;
 use super::verdict::{Handling, Wish};
 use super::{Conn, Level, State};
@@ -172,9 +173,10 @@ impl Conn {
             let step = match st.session.input(turn.now, &buffer[at..len]) {
                 Ok(step) => step,
                 Err(failure) => {
-                    let report = match st.tls_expected(&buffer[at..len]) {
-                        Some(report) => report,
-                        None => st.failure_report(&failure),
+                    let report = match st.foreign(&buffer[at..len]) {
+                        Foreign::MaybeTlsAlert => break,
+                        Foreign::TlsAlert => st.tls_expected_report(),
+                        Foreign::Unknown => st.failure_report(&failure),
                     };
                     return Consumed { st: self.link_down(st, turn, report), bytes: len, alive: false };
                 }
@@ -192,11 +194,11 @@ impl Conn {
                 let report = st.refused_report(code);
                 return Consumed { st: self.link_down(st, turn, report), bytes: len, alive: false };
             }
-            // After the application ended the connection, only its own messages concern it.
             if bug(Bug::AckBeforeHandler) && matches!(event, session::Event::Publish(_)) {
                 let _ = st.session.handled(Verdict::Ack);
                 let _ = st.flush(turn.now);
             }
+            // After the application ended the connection, only its own messages concern it.
             let told = st.closing.is_none() || event.is_acknowledgement();
             if told {
                 st = self.told(st, turn, &event, &mut buffer[at..]);

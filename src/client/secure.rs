@@ -174,6 +174,15 @@ impl Conn {
     }
 }
 
+/// Bytes that are not MQTT.
+pub(super) enum Foreign {
+    /// The server took the first byte of CONNECT for the beginning of a TLS record.
+    TlsAlert,
+    /// The next bytes tell.
+    MaybeTlsAlert,
+    Unknown,
+}
+
 impl State {
     /// Instead of what the profile has.
     pub(super) fn put_own_certificate(&mut self, profile: &mut Arc<Profile>) {
@@ -186,15 +195,23 @@ impl State {
         }
     }
 
-    /// The answer to CONNECT was a TLS alert: the server took our first byte for the beginning of a record.
-    pub(super) fn tls_expected(&mut self, answer: &[u8]) -> Option<Report> {
+    /// What the server sent instead of an MQTT packet.
+    pub(super) fn foreign(&self, answer: &[u8]) -> Foreign {
         const ALERT: u8 = 21;
-        if self.session.is_up() || self.tls.is_some() || !matches!(answer, [ALERT, 3, 0..=4, ..]) {
-            return None;
+        if self.session.is_up() || self.tls.is_some() {
+            return Foreign::Unknown;
         }
+        match answer {
+            [ALERT] | [ALERT, 3] => Foreign::MaybeTlsAlert,
+            [ALERT, 3, 0..=4, ..] => Foreign::TlsAlert,
+            _ => Foreign::Unknown,
+        }
+    }
+
+    pub(super) fn tls_expected_report(&mut self) -> Report {
         let text = "the server answered with a TLS alert: it wants TLS on this port; set ssl_ca_cert, or write \
                     mqtts:// before the server";
-        Some(self.report(Code::TlsExpected, Phase::Connect, 0, text.into()))
+        self.report(Code::TlsExpected, Phase::Connect, 0, text.into())
     }
 
     /// The error of a layer between TCP and MQTT.

@@ -49,6 +49,12 @@ static bool fails(int *with) {
   return error != 0;
 }
 
+static bool fails_once(int *with) {
+  int error = __atomic_exchange_n(with, 0, __ATOMIC_SEQ_CST);
+  if (error != 0) errno = error;
+  return error != 0;
+}
+
 int socket(int domain, int type, int protocol) {
   int (*real)(int, int, int);
   *(void **) &real = next("socket");
@@ -58,13 +64,13 @@ int socket(int domain, int type, int protocol) {
 ssize_t send(int fd, const void *bytes, size_t n, int flags) {
   ssize_t (*real)(int, const void *, size_t, int);
   *(void **) &real = next("send");
-  return fails(&send_fails) ? -1 : real(fd, bytes, n, flags);
+  return fails_once(&send_fails) ? -1 : real(fd, bytes, n, flags);
 }
 
 ssize_t sendmsg(int fd, const struct msghdr *message, int flags) {
   ssize_t (*real)(int, const struct msghdr *, int);
   *(void **) &real = next("sendmsg");
-  return fails(&send_fails) ? -1 : real(fd, message, flags);
+  return fails_once(&send_fails) ? -1 : real(fd, message, flags);
 }
 
 int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *), void *ud) {
@@ -182,10 +188,10 @@ static void no_buffer_for_a_message(void **state) {
   assert_int_equal(mgos_mqtt_loop_start(loop), 0);
   fd = mqtt_accept(listener);
   assert_true(client_wait(&client, UP, 1));
+  /* Once: the next connection is made at once, and its CONNECT goes out. */
   set(&send_fails, ENOBUFS);
   assert_int_not_equal(mgos_mqtt_conn_pub(client.conn, "t", mg_mk_str("x"), 1, false), 0);
   assert_true(client_wait(&client, CLOSED, 1));
-  set(&send_fails, 0);
   assert_int_equal(mgos_mqtt_conn_last_error(client.conn, &info), 0);
   assert_int_not_equal(info.code, 0);
   close(fd);
