@@ -12,7 +12,7 @@ use mgos_mqtt::client::{Callback, Conn, Context, Event, Identity, Kind, ProfileS
 use mgos_mqtt::config::{Backoff, Profile, Settings, Timeouts};
 use mgos_mqtt::driver::{Clock, Loop};
 use mgos_mqtt::error::Code;
-use mgos_mqtt::session::Publication;
+use mgos_mqtt::session::{Publication, RawAck};
 use mgos_mqtt::time::{Span, Time};
 use mgos_mqtt::wire::QoS;
 
@@ -693,6 +693,35 @@ fn disconnect_does_not_wait_for_ever() {
     world.round_now();
     assert_eq!(world.notes().last().unwrap(), &format!("{} down CLOSED_BY_CLIENT", world.seconds()));
     assert_eq!(world.driver.next_timeout(), None);
+}
+
+/// The first message after a quiet moment leaves with the call that publishes it; what follows goes together, in the
+/// loop's next round. A call that sends nothing is no such beginning.
+#[test]
+fn the_first_message_does_not_wait_for_the_loop() {
+    let mut server = Server::new();
+    let world = World::fixed(&[profile(server.address())], settings());
+    world.conn.connect().unwrap();
+    server.welcome(&world);
+    let publish = |topic| world.conn.publish(Publication::new(topic, b"", QoS::AtMostOnce)).unwrap();
+    let arrived = || {
+        let mut buffer = [0; 64];
+        match server.link.as_ref().unwrap().read(&mut buffer) {
+            Ok(n) => n / b"\x30\x03\0\x01a".len(),
+            Err(_) => 0,
+        }
+    };
+    for _ in 0..3 {
+        world.until(|| world.driver.next_timeout() != Some(Span::ZERO));
+        world.conn.raw_ack(RawAck::PubAck, 1).unwrap();
+        publish("a");
+        assert_eq!(arrived(), 1);
+        publish("b");
+        publish("c");
+        assert_eq!(arrived(), 0);
+        world.round_now();
+        assert_eq!(arrived(), 2);
+    }
 }
 
 /// Counts what it is told.
