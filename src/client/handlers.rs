@@ -321,7 +321,8 @@ impl Conn {
     }
 
     fn handlers_changed(&self, st: &mut State) {
-        st.outcomes.want(st.handlers.wants(Kind::Outcome));
+        let wants_outcomes = st.handlers.wants(Kind::Outcome);
+        st.want_outcomes(wants_outcomes);
         let wanted = st.handlers.wants(Kind::Poll) && !st.freed;
         if let Some(id) = self.source.get() {
             self.context.driver.set_every_round(*id, wanted);

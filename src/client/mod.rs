@@ -731,6 +731,7 @@ fn session_limits(settings: &Settings, profile: &Profile) -> Limits {
             config::OnSessionLoss::Resend => OnSessionLoss::Resend,
             config::OnSessionLoss::Report => OnSessionLoss::Report,
         },
+        outcome_history: settings.outcome_history,
         always_subscribe: settings.resubscribe == Resubscribe::Always,
     }
 }

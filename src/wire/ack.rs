@@ -92,6 +92,12 @@ impl<'a> Ack<'a> {
 /// MQTT 5.0 (MQTT 3.1.1 §3.11).
 #[inline]
 pub fn encode_ack(packet: PacketType, id: u16, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+    append(out, &ack(packet, id)?)
+}
+
+/// The packet that [`encode_ack`] appends.
+#[inline]
+pub fn ack(packet: PacketType, id: u16) -> Result<[u8; 4], EncodeError> {
     match packet {
         PacketType::PubAck
         | PacketType::PubRec
@@ -102,5 +108,5 @@ pub fn encode_ack(packet: PacketType, id: u16, out: &mut Vec<u8>) -> Result<(), 
     }
     packet_id(id)?;
     let [high, low] = id.to_be_bytes();
-    append(out, &[packet.first_byte(), 2, high, low])
+    Ok([packet.first_byte(), 2, high, low])
 }

@@ -33,7 +33,7 @@ pub mod topic;
 mod types;
 mod unsubscribe;
 
-pub use ack::{Ack, encode_ack};
+pub use ack::{Ack, ack, encode_ack};
 pub use close::{Auth, Disconnect};
 pub use connack::ConnAck;
 pub use connect::{Connect, Will};

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::encode::{packet_id, properties, put_properties, put_u16, remaining_length};
+use super::encode::{packet_id, properties, put, put_properties, put_u16, remaining_length};
 use super::header::{Header, var_int_len};
 use super::read::Reader;
 use super::topic::{self, TopicError};
@@ -17,8 +17,8 @@ const DUP: u8 = 0b1000;
 const QOS_SHIFT: u8 = 1;
 const RETAIN: u8 = 0b0001;
 
-/// Topic and payload of a QoS 0 message whose remaining length is one byte, before MQTT 5.0.
-const SMALL: usize = 0x7f - 2;
+/// The first remaining length that takes three bytes.
+const SHORT: usize = 0x4000;
 
 /// An application message (MQTT 3.1.1 §3.3).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -59,29 +59,56 @@ impl<'a> Publish<'a> {
     ///
     /// The characters of the topic are not looked at again: whoever accepts a message for sending
     /// checks its topic once, with [`topic::valid_name`].
-    #[inline(always)]
     pub fn encode(&self, version: Version, out: &mut Vec<u8>) -> Result<(), EncodeError> {
-        // By far the most frequent message of a small device goes in three writes. Always inlined,
-        // because the fields that are constant at the call fold the conditions away; measured, that
-        // is a sixth of the instructions.
-        let topic = self.topic.as_bytes();
-        let plain = self.qos == QoS::AtMostOnce && !self.dup && version != Version::V5;
-        let small = topic.len() <= SMALL && self.payload.len() <= SMALL - topic.len();
-        if !(plain && small && !topic.is_empty() && self.properties.is_empty()) {
-            return self.encode_any(version, out);
-        }
-        let remaining = 2 + topic.len() + self.payload.len();
-        out.try_reserve(2 + remaining).map_err(|_| EncodeError::NoMemory)?;
-        out.extend_from_slice(&[self.first_byte(), remaining as u8, 0, topic.len() as u8]);
-        out.extend_from_slice(topic);
+        self.put_head(version, self.payload.len(), self.payload.len(), out)?;
         out.extend_from_slice(self.payload);
         Ok(())
     }
 
-    fn encode_any(&self, version: Version, out: &mut Vec<u8>) -> Result<(), EncodeError> {
-        self.put_head(version, self.payload.len(), self.payload.len(), out)?;
-        out.extend_from_slice(self.payload);
-        Ok(())
+    /// The size of the packet, if it is one that [`write_plain`](Publish::write_plain) can write.
+    ///
+    /// That is every right one before MQTT 5.0 whose length takes one or two bytes: by far the most messages.
+    #[inline(always)]
+    #[must_use]
+    pub fn plain_len(&self, version: Version) -> Option<usize> {
+        let (topic, payload) = (self.topic.len(), self.payload.len());
+        let tracked = self.qos != QoS::AtMostOnce;
+        let right = topic != 0 && if tracked { self.packet_id != 0 } else { !self.dup };
+        let plain = version != Version::V5 && self.properties.is_empty();
+        if !right || !plain || topic >= SHORT || payload >= SHORT {
+            return None;
+        }
+        match self.plain_remaining() {
+            n if n < 0x80 => Some(2 + n),
+            n if n < SHORT => Some(3 + n),
+            _ => None,
+        }
+    }
+
+    #[inline(always)]
+    fn plain_remaining(&self) -> usize {
+        2 + self.topic.len() + if self.qos == QoS::AtMostOnce { 0 } else { 2 } + self.payload.len()
+    }
+
+    /// Writes the packet into `room`, which is as long as [`plain_len`](Publish::plain_len) says.
+    ///
+    /// Always inlined, because the fields that are constant at the call fold the conditions away.
+    #[inline(always)]
+    pub fn write_plain(&self, room: &mut [u8]) {
+        let topic = self.topic.as_bytes();
+        let remaining = self.plain_remaining();
+        let ([high, low], first) = ((topic.len() as u16).to_be_bytes(), self.first_byte());
+        let room = if remaining < 0x80 {
+            put(room, &[first, remaining as u8, high, low])
+        } else {
+            put(room, &[first, remaining as u8 | 0x80, (remaining >> 7) as u8, high, low])
+        };
+        let room = put(room, topic);
+        let room = match self.qos {
+            QoS::AtMostOnce => room,
+            _ => put(room, &self.packet_id.to_be_bytes()),
+        };
+        room.copy_from_slice(self.payload);
     }
 
     /// Writes all that comes before the payload, and reserves `room` behind it.

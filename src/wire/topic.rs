@@ -199,6 +199,13 @@ fn is_plain(bytes: &[u8]) -> bool {
     !any_in(bytes, |word| special_in(word) | u64::from_ne_bytes(word) & ONES << 7)
 }
 
+/// Is it ASCII, and so UTF-8? For what is as short as a topic.
+#[inline]
+#[must_use]
+pub fn is_ascii(bytes: &[u8]) -> bool {
+    !any_in(bytes, |word| u64::from_ne_bytes(word) & ONES << 7)
+}
+
 /// Is `found` not 0 anywhere?
 ///
 /// Every message passes through here, and topics are short: too short for the loops that a compiler makes of
