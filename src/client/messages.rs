@@ -46,7 +46,10 @@ impl Conn {
             st.session.publish(&message)
         } else {
             self.clock(st);
-            st.reserve_acknowledged(&message).and_then(|()| st.session.publish(&message))
+            match st.reserve_acknowledged(&message) {
+                Ok(()) => st.session.publish(&message),
+                Err(code) => Err(code),
+            }
         };
         match accepted {
             Err(code) => self.refused_to_publish(st, message.topic, code),

@@ -477,8 +477,8 @@ impl Session {
             self.ids.release(packet_id);
         }
         self.tell(token, packet_id, cookie, outcome);
-        let number = token::number(token);
-        self.remember(number..number + 1, outcome);
+        self.counts.ended(outcome, 1);
+        self.history.record_one(token::number(token), outcome, self.limits.outcome_history);
     }
 
     /// The messages with these numbers ended alike.

@@ -231,7 +231,12 @@ impl Outbox {
     /// Copies a message in and puts it at the end of `queue`. `number` counts the accepted messages. Nothing is
     /// changed when memory runs out.
     #[inline]
-    pub(crate) fn push(&mut self, queue: Queue, number: u64, message: &Publication<'_>) -> Result<u32, Code> {
+    pub(crate) fn push(
+        &mut self,
+        queue: Queue,
+        number: u64,
+        message: &Publication<'_>,
+    ) -> Result<(u32, &mut Entry), Code> {
         let (topic, payload) = (message.topic.as_bytes(), message.payload);
         let size = topic.len() + payload.len();
         if self.free == NIL {
@@ -262,8 +267,7 @@ impl Outbox {
         entry.dup = false;
         entry.stage = Stage::Publish;
         entry.sent_end = 0;
-        self.append(queue, slot);
-        Ok(slot)
+        Ok((slot, self.append(queue, slot)))
     }
 
     /// Makes another slot, and makes it the first free one.
@@ -381,26 +385,22 @@ impl Outbox {
         }
     }
 
-    fn append(&mut self, queue: Queue, slot: u32) {
-        let tail = match queue {
-            Queue::Waiting => self.waiting.tail,
-            Queue::Flight => self.flight.tail,
-        };
-        let entry = self.get_mut(slot);
-        entry.queue = queue;
-        entry.prev = tail;
-        entry.next = NIL;
-        if tail != NIL {
-            self.get_mut(tail).next = slot;
-        }
+    #[inline]
+    fn append(&mut self, queue: Queue, slot: u32) -> &mut Entry {
         let list = match queue {
             Queue::Waiting => &mut self.waiting,
             Queue::Flight => &mut self.flight,
         };
-        if list.head == NIL {
-            list.head = slot;
-        }
-        list.tail = slot;
+        let tail = core::mem::replace(&mut list.tail, slot);
         list.len += 1;
+        match self.slots.get_mut(tail as usize) {
+            Some(last) => last.next = slot,
+            None => list.head = slot,
+        }
+        let entry = &mut self.slots[slot as usize];
+        entry.queue = queue;
+        entry.prev = tail;
+        entry.next = NIL;
+        entry
     }
 }

@@ -140,32 +140,32 @@ impl Session {
         self.make_room(size, now)?;
 
         let queue = if now { Queue::Flight } else { Queue::Waiting };
-        let slot = self.outbox.push(queue, self.accepted + 1, message)?;
-        self.outbox.get_mut(slot).accepted_at = self.now;
-        if (message.reserve_id || now)
-            && let Err(code) = self.assign_id(slot)
-        {
-            return Err(self.take_back(slot, code));
+        let (slot, entry) = self.outbox.push(queue, self.accepted + 1, message)?;
+        entry.accepted_at = self.now;
+        if message.reserve_id || now {
+            match self.ids.take(Use::Publish(slot)) {
+                Ok(id) => entry.packet_id = id,
+                Err(code) => return Err(self.take_back(slot, code)),
+            }
         }
+        let accepted = Accepted { token: entry.token, packet_id: entry.packet_id };
         if now {
             let packet = wire::Publish {
                 dup: false,
                 qos: message.qos,
                 retain: message.retain,
                 topic: message.topic,
-                packet_id: self.outbox.get(slot).packet_id,
+                packet_id: accepted.packet_id,
                 properties: Properties::default(),
                 payload: message.payload,
             };
             if let Err(code) = put_publish(&mut self.out, self.version, &packet) {
                 return Err(self.take_back(slot, code));
             }
-            self.outbox.get_mut(slot).sent_end = self.out.end();
+            entry.sent_end = self.out.end();
             self.counts.tx_messages += 1;
         }
         self.accepted += 1;
-        let entry = self.outbox.get(slot);
-        let accepted = Accepted { token: entry.token, packet_id: entry.packet_id };
         if !now {
             if let Some(at) = message.expires {
                 self.expire_at(at);
@@ -271,7 +271,7 @@ impl Session {
     }
 
     /// Sends what waits, as far as the window and the output buffer allow.
-    #[inline]
+    #[inline(always)]
     pub fn pump(&mut self) {
         if self.state == State::Up && (self.outbox.waiting() > 0 || self.subscriptions.are_due()) {
             self.send_waiting();

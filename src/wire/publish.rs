@@ -292,6 +292,7 @@ pub fn encode_publish_header(
 /// than 65535 bytes, or the packet than 268435460 (MQTT 3.1.1 §2.2.3).
 ///
 /// `properties_len` is [`Properties::encoded_len`]; it counts in MQTT 5.0 only.
+#[inline]
 #[must_use]
 pub const fn publish_len(
     version: Version,
