@@ -333,6 +333,8 @@ impl Session {
     /// the old one mean nothing there.
     pub fn forget_inbound(&mut self) {
         self.inbound.forget();
+        // What it has of us may be older than what was wanted meanwhile.
+        self.in_doubt = true;
     }
 
     /// Whether CONNACK accepted us and nothing ended it since.
