@@ -468,6 +468,8 @@ impl Conn {
             None => st.profiles.push(profile),
         }
         st.reconnect.select(0);
+        // It was about the main profile as it had been: the new one has a series of attempts of its own.
+        st.fail_back_from = None;
         let limits = session_limits(&st.settings, &snapshot);
         st.session.set_limits(limits);
         // What is published from now on goes out under the new profile; the rest of it comes with the next
@@ -492,6 +494,7 @@ impl Conn {
         let mut st = self.usable()?;
         st.profiles = profiles;
         st.reconnect.select(0);
+        st.fail_back_from = None;
         Ok(())
     }
 

@@ -154,6 +154,8 @@ impl Inbound {
             // Its handlers have returned; there is nothing more to wait for.
             let _ = self.change(hold, 0, |held| held - 1);
         }
+        // The rest of the packet will not come: what does is not asked for.
+        self.skip = 0;
         self.line1.clear();
         self.over1 = self.last;
         while let Some(id) = self.line2.pop_front() {

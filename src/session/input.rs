@@ -150,7 +150,9 @@ impl Session {
                 }
             }
         }
-        let in_doubt = core::mem::take(&mut self.in_doubt) && session_present;
+        // Nor can it say that it is a new one.
+        let in_doubt = core::mem::take(&mut self.in_doubt) || self.version == wire::Version::V31;
+        let in_doubt = in_doubt && session_present && !bug(Bug::KeptBelieved);
         if in_doubt {
             self.inbound.doubt();
         }

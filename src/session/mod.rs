@@ -179,7 +179,7 @@ pub struct Session {
     /// No CONNACK came yet.
     unanswered: bool,
     /// An earlier one never came. It may have said that the session is lost, and the next will find the new one
-    /// and call it present.
+    /// and call it present. Or it was another server's, and what this one has of us may be older than what we know.
     in_doubt: bool,
     told: Told,
     /// DISCONNECT follows the acknowledgement of the message that is being handled.
@@ -344,6 +344,8 @@ impl Session {
     /// the old one mean nothing there.
     pub fn forget_inbound(&mut self) {
         self.inbound.forget();
+        // What it has of us may be older than what was wanted meanwhile.
+        self.in_doubt = true;
     }
 
     /// Whether CONNACK accepted us and nothing ended it since.
