@@ -30,6 +30,7 @@ mod outbox;
 mod output;
 mod publish;
 mod raw;
+mod steady;
 mod subscriptions;
 #[cfg(test)]
 mod tests;
