@@ -13,8 +13,8 @@
  * THREADS. Every function of the library may be called from any thread, at any time, and from inside every
  * callback, unless it says otherwise. Callbacks run with no lock held, on the thread that drives the loop unless the
  * table says otherwise. Those of a connection that is freed while nobody drives its loop run inside
- * mgos_mqtt_conn_free(). Inside a callback everything may be called, also what frees any connection, except
- * what polls or waits: that returns MGOS_MQTT_BUSY.
+ * mgos_mqtt_conn_free(), also when that is called in a callback of another loop. Inside a callback everything may
+ * be called, also what frees any connection, except what polls or waits: that returns MGOS_MQTT_BUSY.
  *
  * | callback                                           | set by                                    | how often     |
  * |----------------------------------------------------|-------------------------------------------|---------------|

@@ -136,7 +136,7 @@ struct mgos_mqtt_options {
   int outcome_history;
   /**
    * SUBSCRIBING AND RECEIVING. When the filters are subscribed again: 0, the default, after every CONNACK, 1 only if
-   * the server lost the session.
+   * the server lost the session, or if that cannot be known: with MQTT 3.1, and after another server.
    */
   int resubscribe;
   /**

@@ -4,7 +4,11 @@
 #   scripts/fuzz.sh [TARGET...]     each target (or these) for FUZZ_SECONDS seconds, 60 unless told otherwise
 #   scripts/fuzz.sh merge [TARGET...]   what was found into fuzz/corpus, as few and as small inputs as cover the same
 #
-# New inputs are kept in build/fuzz/TARGET/, an input that fails as build/fuzz/TARGET-*. The last line counts the targets.
+# The seconds are processor time in user mode, so that a busy machine makes it last longer and not do less. A target that
+# waits more than it works (ten seconds of the clock to one of the processor) ends early, and fails.
+#
+# New inputs are kept in build/fuzz/TARGET/, an input that fails as build/fuzz/TARGET-*. What each target did goes to
+# build/fuzz/summary.txt, too. The last line counts the targets.
 #
 # Needs the address sanitizer of the compiler: a nightly toolchain, or RUSTC_BOOTSTRAP=1, which this script sets for a
 # stable one. And a C++ compiler, for libFuzzer. Ends with 77 where there are none.
@@ -46,7 +50,38 @@ fi
 RUSTFLAGS=$flags cargo build --release --locked --quiet --manifest-path fuzz/Cargo.toml --target "$host" \
   --target-dir "$target_dir"
 
+# fuzz NAME PROGRAM LOG: one target. libFuzzer knows only the clock, therefore in rounds, until the processor's time is up.
+fuzz() {
+  local name=$1 program=$2 log=$3 status=0 used=0 user=0 system=0 elapsed=0 runs=0 round_user round_system round_elapsed
+  : >"$log"
+  while [ "$used" -lt "$seconds" ] && [ "${elapsed%.*}" -lt $((10 * seconds)) ]; do
+    { TIMEFORMAT='%U %S %R'; time "$program" -max_total_time=$((seconds - used)) -max_len=512 -timeout=20 -rss_limit_mb=2048 \
+      -print_final_stats=1 -artifact_prefix="$work/$name-" "$work/$name" "fuzz/corpus/$name" >"$log.round" 2>&1 ||
+      status=$?; } 2>"$log.time"
+    cat "$log.round" >>"$log"
+    read -r round_user round_system round_elapsed < <(tail -n 1 "$log.time")
+    user=$(sum "$user" "$round_user") system=$(sum "$system" "$round_system") elapsed=$(sum "$elapsed" "$round_elapsed")
+    used=${user%.*}
+    runs=$((runs + $(sed -n 's/^stat::number_of_executed_units: *//p' "$log.round" | tail -n 1 | grep . || echo 0)))
+    [ $status -eq 0 ] || break
+  done
+  # The last line of progress: coverage in edges, features, inputs.
+  local progress
+  progress=$(grep -a '^#[0-9]*.\(DONE\|REDUCE\|NEW\|pulse\|INITED\)' "$log.round" | tail -n 1 | sed 's/.*\(cov: .*corp: [^ ]*\).*/\1/')
+  rm -f "$log.round" "$log.time"
+  echo "$name: $user s user, $system s system, $elapsed s elapsed, $runs runs, $progress" | tee -a "$work/summary.txt"
+  if [ $status -eq 0 ] && [ "$used" -ge "$seconds" ]; then
+    passed=$((passed + 1))
+  else
+    failed=$((failed + 1))
+    grep -a -m 1 -A 4 -e 'panicked at' -e 'ERROR: ' "$log" || tail -n 5 "$log"
+    grep -a 'Test unit written to' "$log" || true
+  fi
+}
+sum() { awk "BEGIN { printf \"%.1f\", $1 + $2 }"; }
+
 passed=0 failed=0
+[ $merge -eq 1 ] || : >"$work/summary.txt"
 for name in "$@"; do
   program=$target_dir/$host/release/$name
   log=$work/$name.log
@@ -60,18 +95,7 @@ for name in "$@"; do
     continue
   fi
   echo "== $name: $seconds s (all output: $log)"
-  status=0
-  "$program" -max_total_time="$seconds" -max_len=512 -timeout=20 -rss_limit_mb=2048 -artifact_prefix="$work/$name-" \
-    "$work/$name" "fuzz/corpus/$name" >"$log" 2>&1 || status=$?
-  if [ $status -eq 0 ]; then
-    passed=$((passed + 1))
-    # The last line of progress: runs, coverage (edges), features, inputs, runs a second.
-    grep -a '^#[0-9]*.DONE' "$log" | tail -n 1
-  else
-    failed=$((failed + 1))
-    grep -a -m 1 -A 4 -e 'panicked at' -e 'ERROR: ' "$log" || tail -n 5 "$log"
-    grep -a 'Test unit written to' "$log" || true
-  fi
+  fuzz "$name" "$program" "$log"
 done
 if [ $merge -eq 1 ]; then exit 0; fi
 echo "$passed passed, $failed failed"

@@ -40,6 +40,8 @@ bugs! {
     InboundClearedEarly,
     /// A lost CONNACK is not taken for the loss of a session that it may have told of.
     LostConnackIgnored,
+    /// MQTT 3.1, or another server: its session is taken for the one that the client remembers.
+    KeptBelieved,
     /// The session was lost, and the subscriptions with it.
     SubscriptionsForgotten,
     /// The window is not looked at when what waits is sent.

@@ -548,6 +548,34 @@ fn fail_back_tries_main_and_returns_to_what_worked() {
     assert_eq!(world.driver.next_timeout(), None, "on main there is nothing to fail back to");
 }
 
+/// The application replaces main's profile while the connection is on its way back: the new one has a series of attempts
+/// of its own.
+#[test]
+fn a_new_main_profile_ends_a_fail_back() {
+    let refusing = Refusing::new();
+    let mut server = Server::new();
+    let short = |address| Profile { reconnect_max: Span::secs(2), ..profile(address) };
+    let (_main, main_source) = live(short(refusing.0));
+    let (_backup, backup_source) = live(short(server.address()));
+    let world =
+        World::new(vec![main_source, backup_source], Settings { fail_back: Span::secs(600), ..settings() });
+    world.conn.connect().unwrap();
+    world.settle();
+    world.next();
+    world.pass(world.wait());
+    server.welcome(&world);
+    world.notes();
+    world.pass(world.wait());
+    world.round_now();
+    let (_other, other_source) = live(short(refusing.0));
+    world.conn.set_profile(other_source).unwrap();
+    drop(server.link.take());
+    world.settle();
+    assert_eq!(world.notes(), ["604 down RECONFIGURED", "604 try 0", "604 CONNECT_REFUSED"]);
+    world.next();
+    assert_eq!(world.notes(), ["606 try 0", "606 CONNECT_REFUSED"]);
+}
+
 /// Main was switched off while the backup was in use: then the backup is kept.
 #[test]
 fn no_fail_back_to_a_disabled_main() {

@@ -77,6 +77,8 @@ struct World {
     fetched: RefCell<Vec<*mut mgos_mqtt_msg>>,
     /// Callbacks that run.
     depth: Cell<u32>,
+    /// Of them, those inside which a connection is being freed.
+    frees: Cell<u32>,
 }
 
 impl World {
@@ -93,6 +95,7 @@ impl World {
             deferred: RefCell::default(),
             fetched: RefCell::default(),
             depth: Cell::new(0),
+            frees: Cell::new(0),
         }
     }
 
@@ -101,6 +104,7 @@ impl World {
         self.at.set(0);
         self.budget.set(CALLS_IN_CALLBACKS);
         self.depth.set(0);
+        self.frees.set(0);
         self.given.borrow_mut().clear();
         self.tokens.borrow_mut().clear();
         self.deferred.borrow_mut().clear();
@@ -211,11 +215,13 @@ impl World {
 
     /// Calls from inside a callback.
     fn calls(&self) {
-        assert_eq!(self.depth.replace(1), 0, "callbacks nest");
+        let depth = self.depth.get();
+        assert!(depth <= self.frees.get(), "callbacks nest");
+        self.depth.set(depth + 1);
         for _ in 0..self.below(4) {
             self.spend();
         }
-        self.depth.set(0);
+        self.depth.set(depth);
     }
 
     fn spend(&self) {
@@ -450,10 +456,14 @@ impl World {
         let Some(place) = all.iter().position(|&other| other == c && !c.is_null()) else { return };
         all[place] = null_mut();
         self.connections.set(all);
+        // In a callback of one loop: nobody drives the other, so the last callbacks of its connection come in this call.
+        let frees = self.frees.get();
+        self.frees.set((frees + u32::from(self.depth.get() > 0)).min(1));
         match self.flag() {
             true => unsafe { mgos_mqtt_conn_free(c) },
             false => drop(unsafe { mgos_mqtt_conn_free_wait(c, 0) }),
         }
+        self.frees.set(frees);
     }
 
     unsafe fn defer(&self, c: *mut mgos_mqtt_conn) {

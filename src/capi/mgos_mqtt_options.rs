@@ -96,7 +96,7 @@ pub struct mgos_mqtt_options {
     pub outcome_history: c_int,
 
     /// SUBSCRIBING AND RECEIVING. When the filters are subscribed again: 0, the default, after every CONNACK, 1 only if
-    /// the server lost the session.
+    /// the server lost the session, or if that cannot be known: with MQTT 3.1, and after another server.
     pub resubscribe: c_int,
     /// Of a message over the receive limit (`recv_mbuf_limit`), deliver this many bytes of the payload, at most
     /// that limit, instead of MGOS_MQTT_EV_OVERSIZE; mgos_mqtt_event_size() tells how many there were, and in

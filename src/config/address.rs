@@ -159,7 +159,9 @@ impl fmt::Display for Address {
         let Address { scheme, host, port, path } = self;
         let name = scheme.name();
         if *scheme == Scheme::Unix {
-            return write!(f, "{name}:{path}");
+            // With two slashes at its beginning, a path alone would be read as a host and a path.
+            let authority = if path.starts_with("//") { "//" } else { "" };
+            return write!(f, "{name}:{authority}{path}");
         }
         match host.split_once('%') {
             // RFC 6874: in a URL the percent sign is itself written as %25.

@@ -52,6 +52,7 @@ fn urls() {
         ("unix:/run/m.sock", PLAIN, "unix:/run/m.sock"),
         ("UNIX:///run/m.sock", TLS, "unix:/run/m.sock"),
         ("unix:m.sock", PLAIN, "unix:m.sock"),
+        ("unix:////run/m.sock", PLAIN, "unix:////run/m.sock"),
     ] {
         assert_eq!(url(text, wanted), expected, "{text}");
     }

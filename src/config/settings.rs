@@ -19,7 +19,8 @@ pub enum Resubscribe {
     /// After every CONNACK, as the original does.
     #[default]
     Always,
-    /// After a CONNACK that says that the server lost the session.
+    /// After a CONNACK that says that the server lost the session, or that cannot say that it is the one we know: of MQTT
+    /// 3.1, or of another server.
     WhenSessionLost,
 }
 

@@ -139,6 +139,18 @@ fn clean_session_decides_where_connack_cannot() {
     }
 }
 
+/// Nor whether its session is new: a message that is not marked as a repetition is none.
+#[test]
+fn a_new_session_that_connack_cannot_tell_of() {
+    let mut rig = Rig::new(Limits::default());
+    rig.connect = Connect { version: Version::V31, ..CONNECT };
+    rig.up(false);
+    rig.feed(&publish(Q2, 5, false, "t", b"old"));
+    rig.down();
+    rig.up(false);
+    assert_eq!(rig.feed(&publish(Q2, 5, false, "t", b"new")).len(), 1);
+}
+
 /// The link dies while the handler of a QoS 2 message runs: it was delivered, so it is not delivered again.
 #[test]
 fn a_link_that_dies_under_a_handler() {

@@ -116,6 +116,15 @@ fn a_link_that_breaks_inside_it() {
 }
 
 #[test]
+fn after_the_link_its_rest_is_as_wrong_as_any_byte() {
+    let mut rig = limited(100);
+    let bytes = publish(Q2, 7, false, "t", &[b'x'; 200]);
+    rig.feed(&bytes[..100]);
+    rig.s.closed();
+    assert_eq!(rig.try_feed(&bytes[100..]).unwrap_err().code, Code::Protocol);
+}
+
+#[test]
 fn only_a_publish_may_be_that_large() {
     let mut rig = limited(100);
     let failure = rig.try_feed(&[0x90, 0xff, 0x7f]).unwrap_err();

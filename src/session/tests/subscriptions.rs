@@ -120,6 +120,29 @@ fn resubscribed_always_or_only_when_lost() {
     }
 }
 
+/// No CONNACK of MQTT 3.1 tells that the session was lost, and what another server kept of us may be older than what is
+/// wanted now.
+#[test]
+fn resubscribed_where_nobody_tells_of_a_loss() {
+    for (version, elsewhere, expected) in [
+        (Version::V31, false, vec!["SUBSCRIBE #2 f:1"]),
+        (Version::V311, true, vec!["SUBSCRIBE #2 f:1"]),
+        (Version::V311, false, vec![]),
+    ] {
+        let mut rig = Rig::new(only_when_lost());
+        rig.connect = Connect { version, ..CONNECT };
+        rig.up(false);
+        subscribe(&mut rig, &["f"]);
+        rig.sent();
+        rig.feed(&suback(1, &[1]));
+        rig.down();
+        if elsewhere {
+            rig.s.forget_inbound();
+        }
+        assert_eq!(rig.up(true), expected, "{version:?} {elsewhere}");
+    }
+}
+
 /// Whether it was told of a loss cannot be known when a CONNACK did not arrive: the server may have a new session
 /// since. When it did arrive, even as a refusal, it can.
 #[test]

@@ -24,7 +24,8 @@ pub struct App {
     pub world: Arc<Mutex<World>>,
     pub context: Arc<Context>,
     pub settings: Settings,
-    pub profile: Mutex<Profile>,
+    /// Of the main server, and perhaps of a backup.
+    pub profiles: Mutex<Vec<Profile>>,
     pub pace: Mutex<Pace>,
     pub fetched: Mutex<VecDeque<Fetched>>,
 }
@@ -53,6 +54,7 @@ impl App {
             let mut world = lock(&self.world);
             world.freeing = false;
             world.client = format!("c{}", world.instance);
+            world.server = 0;
             world.ids.clear();
             world.tokens.clear();
             world.deferred.clear();
@@ -61,14 +63,12 @@ impl App {
             world.wanted = (0..3).map(|topic| (format!("i/{topic}/#"), 2)).collect();
             (world.instance, world.client.clone(), world.pulls)
         };
-        let profile = {
-            let mut profile = self.profile.lock().unwrap();
-            profile.client_id = Some(client);
-            Arc::new(profile.clone())
-        };
-        let source = ProfileSource::Fixed(profile);
-        let conn =
-            Conn::new(self.context.clone(), instance as i32, vec![source], self.settings.clone()).unwrap();
+        let mut profiles = self.profiles.lock().unwrap();
+        profiles.iter_mut().for_each(|profile| profile.client_id = Some(client.clone()));
+        let sources =
+            profiles.iter().map(|profile| ProfileSource::Fixed(Arc::new(profile.clone()))).collect();
+        drop(profiles);
+        let conn = Conn::new(self.context.clone(), instance as i32, sources, self.settings.clone()).unwrap();
         let kinds = [Kind::Connecting, Kind::ConnectResult, Kind::Close, Kind::Outcome, Kind::SetAside];
         let kinds = kinds.iter().fold(0, |bits, kind| bits | kind.bit());
         conn.add_handler(Identity(1, 1), kinds, self.handler(instance)).unwrap();
@@ -81,7 +81,7 @@ impl App {
             }
             conn.subscribe(&filter, qos(2), Identity(2, topic), kinds, self.handler(instance)).unwrap();
         }
-        self.pace.lock().unwrap().asked(true);
+        self.pace.lock().unwrap().started();
         conn.connect().unwrap();
         conn
     }
@@ -124,10 +124,10 @@ impl App {
                 let mut world = lock(&self.world);
                 // Those of a client that was freed meanwhile went with it.
                 let Some(deferred) = world.deferred.pop_front().filter(|_| !world.freeing) else { return };
-                world.acknowledges(deferred);
+                let told = world.acknowledges(deferred);
                 drop(world);
                 let answer = conn.acknowledge(deferred.hold);
-                lock(&self.world).acknowledged(deferred, answer);
+                lock(&self.world).acknowledged(deferred, told, answer);
                 if conn.acknowledge(deferred.hold).is_ok() {
                     lock(&self.world).fail(format!("message {} was acknowledged twice", deferred.n));
                 }
@@ -141,11 +141,15 @@ impl App {
                 if world.freeing {
                     return;
                 }
-                world.releases(n, kept.qos as u8, link);
+                let told = world.releases(n, kept.qos as u8, link);
                 drop(world);
                 let answer = conn.release(kept);
                 let mut world = lock(&self.world);
-                if answer.is_err() && (answer != Err(Code::Stale) || world.keeps(link)) {
+                // With MQTT 3.1 it may be of an earlier link: that it will come again is not known there.
+                let may_be_stale = !world.keeps(link) || world.v31;
+                if answer == Err(Code::Stale) && may_be_stale {
+                    world.takes_back(told);
+                } else if answer.is_err() {
                     world.fail(format!("message {n} was released: {answer:?}"));
                 }
             }
@@ -154,15 +158,16 @@ impl App {
                     let mut world = lock(&self.world);
                     world.left = world.cur;
                 }
-                let mut profile = self.profile.lock().unwrap();
+                let mut profiles = self.profiles.lock().unwrap();
+                let profile = &mut profiles[0];
                 {
                     let mut world = lock(&self.world);
                     profile.reconnect_min = Span::millis(world.rng.pick(&[100, 300, 1_000]));
                     profile.reconnect_max = Span::millis(world.rng.pick(&[1_000, 3_000, 8_000]));
                 }
                 let mut pace = self.pace.lock().unwrap();
-                pace.bounds(&profile);
-                pace.asked(true);
+                pace.replaced(profile);
+                pace.started();
                 drop(pace);
                 let _ = conn.set_profile(ProfileSource::Fixed(Arc::new(profile.clone())));
             }
@@ -295,7 +300,7 @@ impl Handler {
     /// Inside a handler: defers the acknowledgement, or refuses the message. Whether it is held now.
     fn holds(&self, conn: &Conn, n: u32, qos: u8) -> bool {
         let again = lock(&self.app.world).refused.contains(&n);
-        if again || lock(&self.app.world).rng.one_in(2) {
+        if again || lock(&self.app.world).may_refuse(qos) {
             // Refused again, perhaps once too often.
             let refused = conn.refuse(1).is_ok();
             let mut world = lock(&self.app.world);
@@ -335,7 +340,16 @@ impl Callback for Handler {
         match event {
             Event::Connecting => {
                 let (now, late) = (world.client_now(), std::mem::take(&mut world.late));
-                if let Err(text) = app.pace.lock().unwrap().begins(now, late) {
+                let mut pace = app.pace.lock().unwrap();
+                if world.asked_server < pace.active && pace.may_fail_back(now) {
+                    // It was about to, when the link was lost.
+                    pace.fails_back();
+                }
+                if let Err(text) = pace.begins(now, late) {
+                    world.fail(text);
+                }
+                if world.asked_server != pace.active {
+                    let text = format!("server {} is tried, {} is due", world.asked_server, pace.active);
                     world.fail(text);
                 }
             }
@@ -344,7 +358,8 @@ impl Callback for Handler {
                 if *session_present != present {
                     world.fail(format!("session present is told as {session_present}"));
                 }
-                app.pace.lock().unwrap().succeeded();
+                let now = world.turn_now();
+                app.pace.lock().unwrap().succeeded(now);
             }
             Event::ConnectResult { error, .. } => {
                 world.asking = None;
@@ -354,7 +369,11 @@ impl Callback for Handler {
             Event::Close(report) => {
                 let text = report.text.clone();
                 world.note(|| format!("closed: {text}"));
-                app.pace.lock().unwrap().failed();
+                let mut pace = app.pace.lock().unwrap();
+                if report.code == Code::Reconfigured {
+                    pace.fails_back();
+                }
+                pace.failed();
             }
             Event::Outcome(ended) => match world.tokens.get(&ended.token).copied() {
                 Some(n) => world.ended(n, ended.outcome),

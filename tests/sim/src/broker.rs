@@ -1,10 +1,11 @@
-//! The model broker: sessions, QoS 1 and 2 both ways, taking over, restarts, refusals.
+//! The model broker: sessions, QoS 1 and 2 both ways, taking over, restarts, refusals. In some runs there are two, which
+//! know nothing of each other.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::codec::{self, Packet};
 use crate::net::{Course, End};
-use crate::watch::{Inbound, Stage};
+use crate::watch::{In, Inbound, Stage};
 use crate::world::{Ev, World};
 
 /// How one attempt to connect fails.
@@ -24,6 +25,7 @@ pub enum Refusal {
 /// A session, by client.
 #[derive(Debug, Default)]
 pub struct Session {
+    pub server: usize,
     pub client: String,
     pub clean: bool,
     pub filters: Vec<(String, u8)>,
@@ -34,7 +36,17 @@ pub struct Session {
     /// QoS 2 ids received and not released.
     pub received: BTreeMap<u16, u32>,
     pub last_id: u16,
+    /// QoS 2 messages of sessions that were lost: the client may know their ids. MQTT 3.1 cannot tell it.
+    pub stale: Vec<(u16, u32)>,
     pub link: Option<usize>,
+}
+
+impl Session {
+    /// The message of a lost session by which the client knows this id.
+    pub fn known(&self, id: u16, all: &[In]) -> Option<u32> {
+        let known = |n: &u32| all[*n as usize].seen && !all[*n as usize].released;
+        self.stale.iter().filter(|(of, _)| *of == id).map(|(_, n)| *n).rfind(known)
+    }
 }
 
 /// The broker does not send more at a time.
@@ -64,7 +76,7 @@ impl World {
         if self.links[l].silent {
             return;
         }
-        if let Packet::Connect { client, clean, keep_alive } = packet {
+        if let Packet::Connect { client, clean, keep_alive, .. } = packet {
             return self.broker_connects(l, client, clean, keep_alive);
         }
         let Some(s) = self.links[l].session else { return };
@@ -143,10 +155,16 @@ impl World {
         if keep_alive > 0 {
             self.at(self.now + self.links[l].keep_alive, Ev::BrokerIdle(l));
         }
-        let s = match self.sessions.iter().position(|s| s.client == client) {
+        let server = self.links[l].server;
+        let s = match self.sessions.iter().position(|s| s.server == server && s.client == client) {
             Some(s) => s,
             None => {
-                self.sessions.push(Session { client: client.to_owned(), clean: true, ..Session::default() });
+                self.sessions.push(Session {
+                    server,
+                    client: client.to_owned(),
+                    clean: true,
+                    ..Session::default()
+                });
                 self.sessions.len() - 1
             }
         };
@@ -162,8 +180,12 @@ impl World {
         self.sessions[s].clean = clean;
         self.sessions[s].link = Some(l);
         self.links[l].session = Some(s);
-        self.links[l].tap.present = present;
-        self.send_in(l, &[0x20, 2, u8::from(present), 0], End::None);
+        // MQTT 3.1 cannot say it: who did not ask for a clean session believes that it was kept.
+        self.links[l].tap.present = if self.v31 { !clean } else { present };
+        if !self.links[l].tap.present {
+            self.sessions[s].stale.clear();
+        }
+        self.send_in(l, &[0x20, 2, u8::from(present && !self.v31), 0], End::None);
         for (id, n, released) in self.sessions[s].flight.clone() {
             if released {
                 self.links[l].tap.inbound.push(Inbound {
@@ -182,9 +204,40 @@ impl World {
         self.broker_pumps(s);
     }
 
+    /// The session of the client at the server that it uses.
+    pub fn session(&self) -> Option<&Session> {
+        self.sessions.iter().find(|s| s.server == self.server && s.client == self.client)
+    }
+
+    /// The client has a link to a server. If it is another one than before, nothing that was begun there is known here:
+    /// what the client did not finish may arrive again, and so may what the other server has.
+    pub fn opened(&mut self, l: usize) {
+        let before = std::mem::replace(&mut self.server, self.links[l].server);
+        if before == self.server {
+            return;
+        }
+        self.session_was_lost();
+        self.sessions.iter_mut().for_each(|s| s.stale.clear());
+        let other = self.sessions.iter().find(|s| s.server == before && s.client == self.client);
+        let Some(other) = other else { return };
+        for n in other.queue.iter() {
+            self.inn[*n as usize].excused = true;
+        }
+        for (_, n, released) in &other.flight {
+            let inn = &mut self.inn[*n as usize];
+            inn.excused = true;
+            if inn.qos == 2 && !released {
+                inn.forgotten = inn.seen;
+                inn.again += u32::from(inn.seen);
+            }
+        }
+    }
+
     /// Nothing of a session is left but its number.
     pub fn forget_session(&mut self, s: usize) {
         let session = &mut self.sessions[s];
+        let known = session.flight.iter().filter(|(_, n, _)| self.inn[*n as usize].qos == 2);
+        session.stale.extend(known.map(|(id, n, _)| (*id, *n)));
         session.filters.clear();
         session.received.clear();
         session.clean = true;
@@ -227,9 +280,10 @@ impl World {
     }
 
     pub fn restart(&mut self, lose: bool, down: u64) {
-        self.down_until = self.now + down;
+        let server = self.server;
+        self.down_until[server] = self.now + down;
         let end = if self.rng.one_in(2) { End::Rst } else { End::Fin };
-        for l in 0..self.links.len() {
+        for l in (0..self.links.len()).filter(|l| self.links[*l].server == server).collect::<Vec<_>>() {
             if self.links[l].course == Course::Pending && !self.links[l].gone {
                 // The connection that was asked for is refused.
                 self.cut(l);
@@ -238,7 +292,12 @@ impl World {
             }
         }
         if lose {
-            (0..self.sessions.len()).for_each(|s| self.forget_session(s));
+            let lost = |s: &usize| self.sessions[*s].server == server;
+            (0..self.sessions.len())
+                .filter(lost)
+                .collect::<Vec<_>>()
+                .into_iter()
+                .for_each(|s| self.forget_session(s));
             self.session_was_lost();
         }
     }
@@ -246,7 +305,7 @@ impl World {
     /// Somebody publishes what the client subscribed to, perhaps.
     pub fn publish_to_client(&mut self, topic: u8, qos: u8) {
         let n = self.new_in(topic, qos);
-        let s = self.sessions.iter().position(|s| s.client == self.client);
+        let s = self.sessions.iter().position(|s| s.server == self.server && s.client == self.client);
         let filter = format!("i/{topic}/#");
         let granted = s.and_then(|s| self.sessions[s].filters.iter().find(|f| f.0 == filter).map(|f| f.1));
         let (Some(s), Some(granted)) = (s, granted) else {

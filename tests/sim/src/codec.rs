@@ -1,10 +1,10 @@
-//! MQTT 3.1.1 as the other side sees it. Written for the simulation alone, so that a mistake of the library's own
+//! MQTT 3.1 and 3.1.1 as the other side sees it. Written for the simulation alone, so that a mistake of the library's own
 //! encoder or decoder does not cancel itself out.
 
 /// A packet, in either direction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Packet<'a> {
-    Connect { client: &'a str, clean: bool, keep_alive: u16 },
+    Connect { level: u8, client: &'a str, clean: bool, keep_alive: u16 },
     ConnAck { present: bool, code: u8 },
     Publish { dup: bool, qos: u8, retain: bool, topic: &'a str, id: u16, payload: &'a [u8] },
     PubAck(u16),
@@ -68,7 +68,7 @@ pub fn parse(bytes: &[u8], body: usize) -> Option<Packet<'_>> {
                 return None;
             }
             let flags = r.u8()?;
-            Packet::Connect { clean: flags & 2 != 0, keep_alive: r.u16()?, client: r.text()? }
+            Packet::Connect { level, clean: flags & 2 != 0, keep_alive: r.u16()?, client: r.text()? }
         }
         2 => Packet::ConnAck { present: r.u8()? == 1, code: r.u8()? },
         3 => {

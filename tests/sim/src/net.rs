@@ -53,6 +53,7 @@ pub enum Course {
 /// One connection between the client and the broker.
 #[derive(Debug)]
 pub struct Link {
+    pub server: usize,
     pub course: Course,
     /// When it opens, if it does.
     pub opens: u64,
@@ -90,6 +91,7 @@ impl World {
         let opens = self.now + latency[0] + latency[1];
         let number = self.links.len();
         self.links.push(Link {
+            server: self.asked_server,
             course: Course::Pending,
             opens,
             token: None,
@@ -119,7 +121,8 @@ impl World {
     }
 
     pub fn connect_event(&mut self, l: usize) {
-        let refused = self.attempt == Some(crate::broker::Refusal::Tcp) || self.now < self.down_until;
+        let refused = self.attempt == Some(crate::broker::Refusal::Tcp)
+            || self.now < self.down_until[self.links[l].server];
         let link = &mut self.links[l];
         if link.course != Course::Pending || link.dead || link.gone || link.opens > self.now {
             return;
@@ -298,9 +301,13 @@ impl Transport for Wire {
     }
 
     fn connected(&mut self) -> io::Result<bool> {
-        match lock(&self.world).links[self.link].course {
+        let mut world = lock(&self.world);
+        match world.links[self.link].course {
             Course::Pending => Ok(false),
-            Course::Open => Ok(true),
+            Course::Open => {
+                world.opened(self.link);
+                Ok(true)
+            }
             Course::Failed(os) => Err(io::Error::from_raw_os_error(os)),
         }
     }

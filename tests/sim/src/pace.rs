@@ -1,14 +1,21 @@
 //! How long the client may and must wait between attempts: worked out again, from what is promised.
 
-use mgos_mqtt::config::Profile;
+use mgos_mqtt::config::{Backoff, Profile, Settings};
 
 /// The expected schedule of one client, in microseconds of its clock.
 #[derive(Debug, Default)]
 pub struct Pace {
     fixed: bool,
     jitter: u64,
-    min: u64,
-    max: u64,
+    /// The shortest and the longest wait, by server.
+    bounds: Vec<(u64, u64)>,
+    /// The server of the next attempt.
+    pub active: usize,
+    /// It left the backup server to try the main one, and goes back if that fails.
+    failing_back: bool,
+    /// How long it stays with the backup server, 0 for ever; and since when it is connected, until the next attempt.
+    stay: u64,
+    since: Option<u64>,
     /// When the present round of the loop began.
     pub round: u64,
     last: Option<u64>,
@@ -19,41 +26,80 @@ pub struct Pace {
 }
 
 impl Pace {
-    pub fn new(fixed: bool, jitter: u8, profile: &Profile) -> Pace {
-        let mut pace = Pace { fixed, jitter: jitter.into(), ..Pace::default() };
-        pace.bounds(profile);
-        pace
+    pub fn new(settings: &Settings, profiles: &[Profile]) -> Pace {
+        let bounds = profiles.iter().map(bounds_of).collect();
+        Pace {
+            fixed: settings.backoff == Backoff::Fixed,
+            jitter: settings.jitter_percent.into(),
+            bounds,
+            stay: settings.fail_back.0,
+            ..Pace::default()
+        }
     }
 
-    pub fn bounds(&mut self, profile: &Profile) {
-        (self.min, self.max) =
-            (profile.reconnect_min.0.min(profile.reconnect_max.0), profile.reconnect_max.0);
+    /// The main server's profile is another one.
+    pub fn replaced(&mut self, profile: &Profile) {
+        self.bounds[0] = bounds_of(profile);
     }
 
-    /// The application asks for a connection now, and perhaps for a new series.
+    /// Another client begins.
+    pub fn started(&mut self) {
+        self.failing_back = false;
+        self.since = None;
+        self.asked(true);
+    }
+
+    /// The application asks for a connection now, and perhaps for a new series, which begins at the main server.
     pub fn asked(&mut self, anew: bool) {
         self.at_once = true;
         self.due = None;
         if anew {
             self.last = None;
+            self.active = 0;
         }
+    }
+
+    /// It closed a connection that was up to try the main server again, or because the application changed that.
+    pub fn fails_back(&mut self) {
+        self.failing_back = self.active > 0;
+        self.asked(true);
+    }
+
+    /// Whether it has been connected to the backup server for as long as it may.
+    pub fn may_fail_back(&self, now: u64) -> bool {
+        self.active > 0 && self.stay > 0 && self.since.is_some_and(|since| now - since >= self.stay)
     }
 
     pub fn failed(&mut self) {
         if self.at_once {
             return;
         }
+        if std::mem::take(&mut self.failing_back) {
+            self.asked(true);
+            self.active = 1;
+            return;
+        }
+        if !self.fixed
+            && self.bounds.len() > 1
+            && self.last.is_some_and(|last| last >= self.bounds[self.active].1)
+        {
+            self.active = 1 - self.active;
+            self.last = None;
+        }
+        let (min, max) = self.bounds[self.active];
         let wait = match self.last {
-            None => self.min,
-            Some(last) => (last * 2).max(self.min),
+            None => min,
+            Some(last) => (last * 2).max(min),
         };
-        let wait = if self.fixed { self.min } else { wait.min(self.max) };
+        let wait = if self.fixed { min } else { wait.min(max) };
         self.last = Some(wait);
         let spread = wait * self.jitter / 100;
         self.due = Some((self.round + wait - spread, self.round + wait + spread));
     }
 
-    pub fn succeeded(&mut self) {
+    pub fn succeeded(&mut self, now: u64) {
+        self.since = Some(now);
+        self.failing_back = false;
         self.last = None;
         self.due = None;
     }
@@ -61,6 +107,7 @@ impl Pace {
     /// An attempt begins; `late` if it may be later than it should.
     pub fn begins(&mut self, now: u64, late: bool) -> Result<(), String> {
         self.at_once = false;
+        self.since = None;
         match self.due.take() {
             Some((low, _)) if now < low => Err(format!("back-off: an attempt {} us too early", low - now)),
             Some((_, high)) if now > high && !late => {
@@ -69,4 +116,8 @@ impl Pace {
             _ => Ok(()),
         }
     }
+}
+
+fn bounds_of(profile: &Profile) -> (u64, u64) {
+    (profile.reconnect_min.0.min(profile.reconnect_max.0), profile.reconnect_max.0)
 }

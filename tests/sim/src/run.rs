@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 
 use mgos_mqtt::client::{Conn, Context};
-use mgos_mqtt::config::{Backoff, OnSessionLoss, Overflow, Profile, Resubscribe, Settings};
+use mgos_mqtt::config::{Backoff, OnSessionLoss, Overflow, Profile, Protocol, Resubscribe, Settings};
 use mgos_mqtt::driver::{Clock, Loop};
 use mgos_mqtt::time::{Span, Time};
 
@@ -70,6 +70,8 @@ pub fn run(seed: u64, trace: bool) -> Outcome {
     world.messages_left = rng.range(30, 70);
     world.pulls = rng.one_in(4);
     world.hold_odds = rng.pick(&[0, 20, 6, 3]);
+    world.v31 = rng.one_in(3);
+    let backup = rng.one_in(4);
     let profile = Profile {
         enable: true,
         server: Some("broker.test:1883".into()),
@@ -78,8 +80,25 @@ pub fn run(seed: u64, trace: bool) -> Outcome {
         clean_session: !kept,
         max_queue_length: rng.pick(&[4, 1_024]),
         keep_alive: keep_alive as u16,
+        protocol: if world.v31 { Protocol::V31 } else { Protocol::V311 },
         ..Profile::default()
     };
+    let mut profiles = vec![profile];
+    if backup {
+        world.down_until.push(0);
+        // A message that waits in the queue comes again from the server that sent it: which of the two is given back
+        // when, nobody can see from here.
+        world.pulls = false;
+        // Short waits: the backup's turn comes when the longest one was in vain.
+        let waits = &[500, 1_000, 2_000];
+        profiles[0].reconnect_max = Span::millis(rng.pick(waits));
+        profiles.push(Profile {
+            server: Some("backup.test:1883".into()),
+            reconnect_min: Span::millis(rng.pick(waits)),
+            reconnect_max: Span::millis(rng.pick(waits)),
+            ..profiles[0].clone()
+        });
+    }
     let settings = Settings {
         in_flight_window: world.window,
         jitter_percent: rng.pick(&[0, 10, 100]),
@@ -95,10 +114,11 @@ pub fn run(seed: u64, trace: bool) -> Outcome {
         refuse_retries: 2,
         refuse_delay: Span::millis(rng.pick(&[1, 200, 3_000])),
         receive_queue_length: if world.pulls { 1_024 } else { rng.pick(&[1, 1_024]) },
+        fail_back: Span::secs(if backup { rng.pick(&[0, 20, 200]) } else { 0 }),
         ..Settings::default()
     };
     world.max_bytes = settings.max_outgoing_bytes;
-    let pace = Pace::new(settings.backoff == Backoff::Fixed, settings.jitter_percent, &profile);
+    let pace = Pace::new(&settings, &profiles);
 
     let world = Arc::new(Mutex::new(world));
     let asked = world.clone();
@@ -120,7 +140,7 @@ pub fn run(seed: u64, trace: bool) -> Outcome {
         world: world.clone(),
         context,
         settings,
-        profile: Mutex::new(profile),
+        profiles: Mutex::new(profiles),
         pace: Mutex::new(pace),
         fetched: Mutex::default(),
     });
@@ -173,6 +193,11 @@ impl Run {
                     }
                     if !world.freeing {
                         world.at_rest(unwritten);
+                        // While it says goodbye, what is left may take a moment.
+                        let link = world.linked().filter(|l| !world.links[*l].blocked);
+                        if link.is_some() && self.app.pace.lock().unwrap().may_fail_back(world.client_now()) {
+                            world.fail("the main server is not tried again".into());
+                        }
                     }
                     return next.map(|span| world.now + span.0);
                 }
@@ -356,7 +381,7 @@ impl Run {
         if let Some(out) = world.out.iter().find(late) {
             return Some(format!("{out:?}"));
         }
-        let s = world.sessions.iter().find(|s| s.client == world.client)?;
+        let s = world.session()?;
         if s.link.is_none() || s.link != world.cur || !s.queue.is_empty() || !s.flight.is_empty() {
             return Some(format!("the broker has {s:?}"));
         }
@@ -388,8 +413,11 @@ impl Run {
             world.fail(text);
         }
         let mut wanted = world.wanted.clone();
-        let session = world.sessions.iter().find(|s| s.client == world.client);
-        let mut has = session.map(|s| s.filters.clone()).unwrap_or_default();
+        let mut has = world.session().map(|s| s.filters.clone()).unwrap_or_default();
+        if world.down_until.len() > 1 {
+            // What was unsubscribed at one server stays at the other.
+            has.retain(|filter| wanted.contains(filter));
+        }
         wanted.sort();
         has.sort();
         if wanted != has {

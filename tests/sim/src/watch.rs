@@ -51,6 +51,16 @@ pub struct In {
     pub delivered: u32,
     /// It need not arrive.
     pub excused: bool,
+    /// The server that sent it.
+    pub server: usize,
+    /// The client read its PUBREL.
+    pub released: bool,
+    /// The client read it.
+    pub seen: bool,
+    /// The client went to another server before it was finished, and does not know it any more.
+    pub forgotten: bool,
+    /// How often it did so: as often the message may come once more.
+    pub again: u32,
 }
 
 /// How far an exchange that the broker began has come, on one link.
@@ -170,8 +180,9 @@ impl World {
             _ => {}
         }
         match packet {
-            Packet::Connect { client, clean, keep_alive } => {
+            Packet::Connect { level, client, clean, keep_alive } => {
                 if client != self.client
+                    || level != if self.v31 { 3 } else { 4 }
                     || clean == self.kept
                     || u64::from(keep_alive) * 1_000_000 != self.keep_alive
                 {
@@ -341,6 +352,7 @@ impl World {
     fn received(&mut self, l: usize, packet: Packet<'_>) {
         self.note(|| format!("link {l}: client gets {}", brief(&packet)));
         let now = self.turn_now();
+        let session = self.links[l].session;
         let tap = &mut self.links[l].tap;
         match packet {
             Packet::ConnAck { code, .. } => {
@@ -352,16 +364,33 @@ impl World {
                 tap.q0_in = tap.q0_in.saturating_sub(1);
                 self.fetch_later();
             }
-            Packet::Publish { id, .. } => {
+            Packet::Publish { dup, id, .. } => {
                 let entry = tap.inbound.iter_mut().find(|i| i.id == id && i.stage == Stage::Sent);
                 let Some(entry) = entry else { return };
                 // A repetition of what was delivered is only acknowledged, when it is not held any more.
+                if let Some(s) = session
+                    && dup
+                    && self.v31
+                    && entry.qos == 2
+                    && !self.inn[entry.n as usize].seen
+                    && let Some(old) = self.sessions[s].known(id, &self.inn)
+                {
+                    // With the id of one that it knows, of a session that was lost: taken for that.
+                    self.inn[entry.n as usize].excused = true;
+                    entry.n = old;
+                }
                 let n = entry.n;
-                let known = entry.qos == 2 && self.inn[n as usize].delivered > 0;
+                let inn = &mut self.inn[n as usize];
+                let forgotten = inn.forgotten;
+                if self.left != Some(l) && !tap.bye {
+                    // Else it does not take it any more.
+                    (inn.forgotten, inn.seen) = (false, true);
+                }
+                let known = entry.qos == 2 && inn.delivered > 0 && !forgotten;
                 entry.held = known && (self.refused.contains(&n) || self.deferred.iter().any(|d| d.n == n));
                 // What waits in the queue is held until it was fetched and given back.
                 if self.pulls && self.inn[n as usize].topic == PULLED {
-                    entry.held = entry.qos == 1 || !self.released.contains(&n);
+                    entry.held = entry.qos == 1 || !known || !self.released.contains(&n);
                 }
                 entry.stage = if known && !entry.held { Stage::Told } else { Stage::Read };
                 self.fetch_later();
@@ -383,6 +412,10 @@ impl World {
                 if let Some(entry) = tap.inbound.iter_mut().find(|i| i.id == id && i.stage == Stage::RelSent)
                 {
                     entry.stage = Stage::RelRead;
+                    self.inn[entry.n as usize].released = true;
+                    if let Some(s) = session {
+                        self.sessions[s].stale.retain(|(of, _)| *of != id);
+                    }
                 }
             }
             Packet::SubAck { id } | Packet::UnsubAck(id) => tap.asked.retain(|other| *other != id),
@@ -445,7 +478,8 @@ impl World {
         let inn = &mut self.inn[n as usize];
         inn.delivered += 1;
         if inn.delivered == 1 {
-            let place = (inn.instance * 4 + usize::from(inn.topic)) * 3 + usize::from(inn.qos);
+            let place =
+                ((inn.instance * 4 + usize::from(inn.topic)) * 3 + usize::from(inn.qos)) * 2 + inn.server;
             if self.last_in.len() <= place {
                 self.last_in.resize(place + 1, None);
             }
@@ -453,6 +487,8 @@ impl World {
             if last.is_some_and(|last| last > n) {
                 self.fail(format!("order: a handler got message {n} after {last:?}"));
             }
+        } else if qos == 2 && inn.again > 0 {
+            inn.again -= 1;
         } else if qos != 1 && attempt == 1 {
             self.fail(format!("a handler got message {n}, QoS {qos}, again"));
         }
@@ -460,11 +496,28 @@ impl World {
     }
 
     /// The handlers returned, and nobody holds the message, or not any more.
-    pub fn told(&mut self, n: u32) {
-        if let Some(entry) = self.unanswered(n) {
-            entry.stage = Stage::Told;
-            entry.held = false;
+    pub fn told(&mut self, n: u32) -> Option<u32> {
+        let entry = self.unanswered(n)?;
+        entry.stage = Stage::Told;
+        entry.held = false;
+        Some(n)
+    }
+
+    /// It was another copy of the message that nobody holds any more, one that came earlier.
+    pub fn takes_back(&mut self, told: Option<u32>) {
+        let (Some(cur), Some(n)) = (self.cur, told) else { return };
+        if let Some(entry) =
+            self.links[cur].tap.inbound.iter_mut().find(|i| i.n == n && i.stage == Stage::Told)
+        {
+            (entry.stage, entry.held) = (Stage::Read, true);
         }
+    }
+
+    /// Whether the application refuses a message. What comes again from here and from the server, too, nobody can tell
+    /// apart: after another server, and with MQTT 3.1.
+    pub fn may_refuse(&mut self, qos: u8) -> bool {
+        let alone = qos == 0 || self.down_until.len() == 1 && (qos == 2 || !self.v31);
+        alone && self.rng.one_in(2)
     }
 
     /// The handlers returned, and somebody holds the message.
@@ -487,13 +540,11 @@ impl World {
     }
 
     /// The application gives back a message that it fetched.
-    pub fn releases(&mut self, n: u32, qos: u8, link: Option<usize>) {
+    pub fn releases(&mut self, n: u32, qos: u8, link: Option<usize>) -> Option<u32> {
         if qos == 2 {
             self.released.insert(n);
         }
-        if link == self.cur || qos == 2 {
-            self.told(n);
-        }
+        (link == self.cur || qos == 2).then(|| self.told(n))?
     }
 
     /// Whether the client has this link and means to keep it.
@@ -504,19 +555,17 @@ impl World {
     }
 
     /// The application acknowledges a message that it deferred: that may be written at once.
-    pub fn acknowledges(&mut self, Deferred { n, qos, link, .. }: Deferred) {
+    pub fn acknowledges(&mut self, Deferred { n, qos, link, .. }: Deferred) -> Option<u32> {
         // QoS 2 on a later link, too, if the session is still there.
-        if link == self.cur || qos == 2 {
-            self.told(n);
-        }
+        (link == self.cur || qos == 2).then(|| self.told(n))?
     }
 
     /// This was the answer.
-    pub fn acknowledged(&mut self, deferred: Deferred, answer: Result<(), Code>) {
+    pub fn acknowledged(&mut self, deferred: Deferred, told: Option<u32>, answer: Result<(), Code>) {
         let Deferred { n, qos, link, .. } = deferred;
         match answer {
             Ok(()) if qos == 2 || link.is_some() && link == self.cur => {}
-            Err(Code::Stale) if !self.keeps(link) => {}
+            Err(Code::Stale) if !self.keeps(link) => self.takes_back(told),
             _ => self.fail(format!("message {n} was acknowledged: {answer:?}, {deferred:?}")),
         }
     }

@@ -66,7 +66,8 @@ pub struct World {
 
     // The broker.
     pub sessions: Vec<Session>,
-    pub down_until: u64,
+    /// By server.
+    pub down_until: Vec<u64>,
     pub refusals: VecDeque<Refusal>,
     /// How the present attempt is to fail.
     pub attempt: Option<Refusal>,
@@ -75,6 +76,8 @@ pub struct World {
     // What the run is like.
     pub qos: u8,
     pub kept: bool,
+    /// It speaks MQTT 3.1.
+    pub v31: bool,
     pub latency: (u64, u64),
     pub split_odds: u64,
     pub window: u16,
@@ -101,6 +104,9 @@ pub struct World {
     /// QoS 2 messages that were fetched and given back.
     pub released: BTreeSet<u32>,
     pub client: String,
+    /// The server that it used last, and the one whose name it asked for last.
+    pub server: usize,
+    pub asked_server: usize,
     pub instance: usize,
     pub freeing: bool,
     /// The link that the application gave up.
@@ -144,12 +150,13 @@ impl World {
             questions: Vec::new(),
             asking: None,
             sessions: Vec::new(),
-            down_until: 0,
+            down_until: vec![0],
             refusals: VecDeque::new(),
             attempt: None,
             broker_ids: 65_535,
             qos,
             kept,
+            v31: false,
             latency: (1_000, 1_000),
             split_odds: 4,
             window: 20,
@@ -168,6 +175,8 @@ impl World {
             refused: BTreeSet::new(),
             released: BTreeSet::new(),
             client: String::new(),
+            server: 0,
+            asked_server: 0,
             instance: 0,
             freeing: false,
             left: None,
@@ -251,6 +260,7 @@ impl World {
     /// A name was asked for: a new attempt begins.
     pub fn ask(&mut self, question: Question) {
         self.attempt = self.refusals.pop_front();
+        self.asked_server = usize::from(question.host() == "backup.test");
         self.questions.push(Some(question));
         let q = self.questions.len() - 1;
         let at = self.now + self.rng.range(500, 20_000);
@@ -339,7 +349,19 @@ impl World {
 
     pub fn new_in(&mut self, topic: u8, qos: u8) -> u32 {
         let size = self.size();
-        self.inn.push(In { topic, qos, size, instance: self.instance, delivered: 0, excused: false });
+        self.inn.push(In {
+            topic,
+            qos,
+            size,
+            instance: self.instance,
+            delivered: 0,
+            excused: false,
+            server: self.server,
+            released: false,
+            forgotten: false,
+            seen: false,
+            again: 0,
+        });
         self.inn.len() as u32 - 1
     }
 
@@ -496,11 +518,14 @@ impl World {
                 }
             }
             (Fault::RestartKept | Fault::RestartLost, _) => {
-                let down = if self.rng.one_in(2) { 0 } else { self.rng.range(1_000, 15_000_000) };
+                let most = if self.down_until.len() > 1 { 60_000_000 } else { 15_000_000 };
+                let down = if self.rng.one_in(2) { 0 } else { self.rng.range(1_000, most) };
                 self.restart(target.fault == Fault::RestartLost, down);
             }
             (Fault::Refused, _) => {
-                for _ in 0..self.rng.range(1, 3) {
+                // With a backup, often until it takes over.
+                let most = if self.down_until.len() > 1 { 8 } else { 3 };
+                for _ in 0..self.rng.range(1, most) {
                     let code = self.rng.range(1, 5) as u8;
                     let ways = [
                         Refusal::Name,
