@@ -403,6 +403,15 @@ fn subscribe() {
         assert_eq!(subscribe.packet_id, 10);
         assert!(subscribe.filters().eq(filters));
         both(version, packet, bytes);
+        // Another filter, another QoS, one filter less: each makes it another packet.
+        for others in
+            [&[("b/+", filters[0].1), filters[1]][..], &[filters[0], ("#", filters[0].1)], &filters[..1]]
+        {
+            let mut out = Vec::new();
+            let others = others.iter().copied();
+            Subscribe::encode(&mut out, version, 10, Properties::EMPTY, others).unwrap();
+            assert_ne!(decode(version, &out), Ok(packet));
+        }
     }
 }
 
