@@ -118,6 +118,11 @@ impl<V: Copy + Default> IdMap<V> {
         }
     }
 
+    /// Replaces all values.
+    pub(crate) fn set_all(&mut self, value: V) {
+        self.cells.iter_mut().for_each(|cell| cell.1 = value);
+    }
+
     /// Puts in an entry that is not there, into a table that is not full.
     #[cold]
     fn place(&mut self, mut entry: (u16, V)) {
