@@ -27,7 +27,10 @@ export CARGO_PROFILE_DEV_DEBUG=none PROPTEST_CASES=${PROPTEST_CASES:-64}
 cmake --preset dev -DMGOS_MQTT_CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$PWD/target}" >/dev/null
 mapfile -t programs < <(sed -n '/^const PROGRAMS/,/^\];/s/^ *"\(.*\)",$/test_\1_shared/p' tests/mutants.rs)
 echo "mutants: building ${#programs[@]} programs of C tests, and the dependencies"
-cmake --build --preset dev --target "${programs[@]}" >/dev/null
+if ! cmake --build --preset dev --target "${programs[@]}" >"$out/build.log" 2>&1; then
+  tail -40 "$out/build.log"
+  exit 1
+fi
 export MGOS_MQTT_C_PROGRAMS=$PWD/build/dev/tests/c
 # Runs of the tool go side by side, and two that shared a directory would run each other's programs. The dependencies
 # are compiled in one of them and copied to the others.
