@@ -9,7 +9,7 @@
 use std::sync::{Arc, MutexGuard};
 
 use super::event::{Message, TopicName};
-use super::handlers::Entry;
+use super::handlers::{Called, Entry};
 use super::receive::is_queue;
 use super::verdict::{Handling, Wish};
 use super::{Conn, Kind, Link, State};
@@ -101,7 +101,10 @@ impl Conn {
             match &only {
                 // Nobody else gets it.
                 Some(entry) => {
-                    st = self.tell_message(st, &message, behind, |message| entry.message(self, message));
+                    st = self.tell_message(st, &message, behind, |message| {
+                        entry.message(self, message);
+                        Called::new()
+                    });
                 }
                 None => {
                     st = self.deliver(st, &message, behind);
@@ -154,33 +157,34 @@ impl Conn {
             return st;
         }
         st.wish = Wish { shared: called.iter().any(|entry| !is_queue(entry)), ..Wish::default() };
-        let mut st = self.tell_message(st, message, behind, |message| {
+        self.tell_message(st, message, behind, |message| {
             for entry in &called {
                 entry.message(self, message);
             }
             // Entries removed meanwhile end here, and with them their user data.
             called.clear();
-        });
-        st.put_back(called);
-        st
+            called
+        })
     }
 
-    /// Runs `tell` without the lock.
+    /// Runs `tell` without the lock. It returns the list of who is called, if it had taken that.
     #[inline(always)]
     fn tell_message<'a>(
         &'a self,
         mut st: MutexGuard<'a, State>,
         message: &Message<'_>,
         behind: &mut [u8],
-        tell: impl FnOnce(&Message<'_>),
+        tell: impl FnOnce(&Message<'_>) -> Called,
     ) -> MutexGuard<'a, State> {
         st.handling = Handling::Fresh;
         drop(st);
         // One NUL stands behind the payload while the handlers run, for those who print it as a string;
         // the byte that it covers comes back.
         let covered = std::mem::replace(&mut behind[0], 0);
-        tell(message);
+        let called = tell(message);
         let mut st = self.lock_unseen();
+        // Before anything that tells others.
+        st.put_back(called);
         if let Some(reason) = st.wish.refused {
             st = self.refused(st, message, reason);
         }
