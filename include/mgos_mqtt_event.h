@@ -73,8 +73,8 @@ struct mgos_mqtt_conn;
 #define MGOS_MQTT_EV_PUBCOMP (1 << 10)
 
 /**
- * How a publish ended; see mgos_mqtt_publish.h. Comes exactly once for each message, unless the connection is freed
- * before: that silences handlers, but not the `done` of a message.
+ * How a publish ended; see mgos_mqtt_publish.h. Comes exactly once for each message that ends while the handler is
+ * there, unless the connection is freed before: that silences handlers, but not the `done` of a message.
  */
 #define MGOS_MQTT_EV_OUTCOME (1 << 15)
 

@@ -124,3 +124,32 @@ fn a_large_message_arrives_unchanged() {
     drop(sender.join().unwrap());
     conn.free(None);
 }
+
+/// A server that sends and sends has the loop for a while, and then others get their turn.
+#[test]
+fn a_round_reads_only_so_much() {
+    let messages = Arc::new(AtomicUsize::new(0));
+    let counted = messages.clone();
+    let (driver, conn, mut link) = connected(64 << 20, move |_, event| {
+        if let Event::Message(_) = event {
+            counted.fetch_add(1, SeqCst);
+        }
+    });
+    let sender = std::thread::spawn(move || {
+        // Both larger and smaller than the read buffer.
+        let small: Vec<u8> = (0..400).flat_map(|_| publish(20_000)).collect();
+        link.write_all(&publish(20 << 20)).unwrap();
+        link.write_all(&small).unwrap();
+        link
+    });
+    let (mut before, mut most) = (conn.stats().rx_bytes, 0);
+    until(&driver, || {
+        let after = conn.stats().rx_bytes;
+        most = most.max(after - before);
+        before = after;
+        messages.load(SeqCst) == 401
+    });
+    assert!(most <= 512 << 10, "{most} bytes in one round");
+    drop(sender.join().unwrap());
+    conn.free(None);
+}

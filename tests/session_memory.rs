@@ -14,10 +14,16 @@ thread_local! {
     static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
     /// Allocations that are granted before memory is out.
     static LEFT: Cell<usize> = const { Cell::new(usize::MAX) };
+    /// Bytes that were granted and not given back.
+    static HELD: Cell<isize> = const { Cell::new(0) };
 }
 
 /// Counts, and runs out of memory when it is told to, both for the asking thread alone.
 struct Counting;
+
+fn hold(more: usize, less: usize) {
+    HELD.set(HELD.get() + more as isize - less as isize);
+}
 
 fn granted() -> bool {
     ALLOCATIONS.set(ALLOCATIONS.get() + 1);
@@ -34,18 +40,27 @@ fn granted() -> bool {
 // SAFETY: every block comes from `System` and goes back to it; null is a permitted answer.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        if !granted() {
+            return core::ptr::null_mut();
+        }
+        hold(layout.size(), 0);
         // SAFETY: the caller's promise about `layout` is passed on.
-        if granted() { unsafe { System.alloc(layout) } } else { core::ptr::null_mut() }
+        unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        hold(0, layout.size());
         // SAFETY: `block` came from `System` with this layout.
         unsafe { System.dealloc(block, layout) }
     }
 
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        if !granted() {
+            return core::ptr::null_mut();
+        }
+        hold(size, layout.size());
         // SAFETY: `block` came from `System` with this layout; `size` is the caller's promise.
-        if granted() { unsafe { System.realloc(block, layout, size) } } else { core::ptr::null_mut() }
+        unsafe { System.realloc(block, layout, size) }
     }
 }
 
@@ -212,6 +227,31 @@ fn a_wide_window_asks_for_no_memory() {
 }
 
 /// A reconnect with everything in flight asks for none either, once the buffers have grown.
+/// What a burst needed goes back in the first quiet moment: a keep-alive interval without traffic, and a loop that then
+/// asks for the output's buffer.
+#[test]
+fn a_quiet_moment_gives_memory_back() {
+    let mut link = Link::new(60);
+    link.session.shrink_output();
+    let before = HELD.get();
+    let payload = [7; 1000];
+    for qos in ALL {
+        for _ in 0..100 {
+            link.publish(qos, false, &payload).unwrap();
+        }
+    }
+    assert!(HELD.get() > before + 300_000);
+    link.serve().unwrap();
+    while link.session.take_completion().is_some() {}
+    link.session.shrink_output();
+    link.now = link.now + Span::secs(60);
+    link.session.timeout(link.now).unwrap();
+    link.serve().unwrap();
+    link.session.shrink_output();
+    // Of a queue of completions a few places may stay.
+    assert!(HELD.get() < before + 1_000, "{} bytes are still held", HELD.get() - before);
+}
+
 #[test]
 fn redelivery_asks_for_no_memory() {
     let mut link = Link::new(60);

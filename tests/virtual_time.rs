@@ -12,7 +12,9 @@ use mgos_mqtt::client::{Callback, Conn, Context, Event, Identity, Kind, ProfileS
 use mgos_mqtt::config::{Backoff, Profile, Settings, Timeouts};
 use mgos_mqtt::driver::{Clock, Loop};
 use mgos_mqtt::error::Code;
+use mgos_mqtt::session::{Publication, RawAck};
 use mgos_mqtt::time::{Span, Time};
+use mgos_mqtt::wire::QoS;
 
 /// A port of this host at which nobody listens, held so that nobody else gets it.
 struct Refusing(SocketAddr, #[expect(dead_code, reason = "holds the port")] socket2::Socket);
@@ -593,6 +595,7 @@ fn no_fail_back_to_a_disabled_main() {
         world.pass(Span::secs(600));
         world.round_now();
         assert!(world.conn.is_connected());
+        assert_eq!(world.wait(), Span::secs(600), "looks again before it is time");
     }
     // Enabled again, its turn comes.
     main.lock().unwrap().enable = true;
@@ -627,6 +630,21 @@ fn require_time() {
     world.pass(world.wait());
     server.welcome(&world);
     assert_eq!(world.notes(), ["14 try 0", "14 up 0"]);
+}
+
+/// What this library was built without is no reason to speak something else to the server.
+#[test]
+fn an_address_of_a_transport_that_is_not_there() {
+    let server = Server::new();
+    for scheme in ["ws", "wss"] {
+        let address = format!("{scheme}://{}", server.address());
+        let main = Profile { server: Some(address), ..profile(server.address()) };
+        let world = World::fixed(&[main], settings());
+        world.conn.connect().unwrap();
+        world.settle();
+        assert_eq!(world.notes(), ["0 NOT_BUILT"]);
+        assert_eq!(server.listener.accept().unwrap_err().kind(), ErrorKind::WouldBlock);
+    }
 }
 
 #[test]
@@ -677,6 +695,88 @@ fn disconnect_ends_the_series() {
     world.settle();
     assert_eq!(world.driver.next_timeout(), None);
     assert_eq!(world.tries(), at_seconds(0, [0]));
+}
+
+/// The server does not read, so DISCONNECT does not get through: after a while it is given up.
+#[test]
+fn disconnect_does_not_wait_for_ever() {
+    let mut server = Server::new();
+    let settings = Settings { max_outgoing_bytes: 64 << 20, ..settings() };
+    let world = World::fixed(&[profile(server.address())], settings);
+    world.conn.connect().unwrap();
+    server.welcome(&world);
+    // More than the kernel takes.
+    let payload = vec![0; 1 << 20];
+    for _ in 0..32 {
+        world.conn.publish(Publication::new("t", &payload, QoS::AtMostOnce)).unwrap();
+    }
+    world.round_now();
+    world.conn.disconnect().unwrap();
+    world.round_now();
+    let wait = world.wait();
+    world.pass(Span(wait.0 - 1));
+    world.round_now();
+    assert!(world.conn.unsent_bytes() > 0 && world.conn.is_busy());
+    world.pass(Span(1));
+    world.round_now();
+    assert_eq!(world.notes().last().unwrap(), &format!("{} down CLOSED_BY_CLIENT", world.seconds()));
+    assert_eq!(world.driver.next_timeout(), None);
+}
+
+/// The first message after a quiet moment leaves with the call that publishes it; what follows goes together, in the
+/// loop's next round. A call that sends nothing is no such beginning.
+#[test]
+fn the_first_message_does_not_wait_for_the_loop() {
+    let mut server = Server::new();
+    let world = World::fixed(&[profile(server.address())], settings());
+    world.conn.connect().unwrap();
+    server.welcome(&world);
+    let publish = |topic| world.conn.publish(Publication::new(topic, b"", QoS::AtMostOnce)).unwrap();
+    let arrived = || {
+        let mut buffer = [0; 64];
+        match server.link.as_ref().unwrap().read(&mut buffer) {
+            Ok(n) => n / b"\x30\x03\0\x01a".len(),
+            Err(_) => 0,
+        }
+    };
+    for _ in 0..3 {
+        world.until(|| world.driver.next_timeout() != Some(Span::ZERO));
+        world.conn.raw_ack(RawAck::PubAck, 1).unwrap();
+        publish("a");
+        assert_eq!(arrived(), 1);
+        publish("b");
+        publish("c");
+        assert_eq!(arrived(), 0);
+        world.round_now();
+        assert_eq!(arrived(), 2);
+    }
+}
+
+/// Counts what it is told.
+struct Count(Arc<AtomicU64>);
+
+impl Callback for Count {
+    fn call(&self, _: &Conn, _: &Event<'_>) {
+        self.0.fetch_add(1, SeqCst);
+    }
+}
+
+/// Handlers of POLL are called in each round, and wake the loop for it only if there is a tick.
+#[test]
+fn poll_handlers_have_their_tick_or_none() {
+    for (poll_tick, next) in [(Span::ZERO, None), (Span::secs(3), Some(Span::secs(3)))] {
+        let mut server = Server::new();
+        let world = World::fixed(&[profile(server.address())], Settings { poll_tick, ..settings() });
+        let polls = Arc::new(AtomicU64::new(0));
+        world.conn.add_handler(Identity(2, 2), Kind::Poll.bit(), Box::new(Count(polls.clone()))).unwrap();
+        world.conn.connect().unwrap();
+        server.welcome(&world);
+        world.until(|| world.driver.next_timeout() != Some(Span::ZERO));
+        let before = polls.load(SeqCst);
+        world.round_now();
+        assert!(polls.load(SeqCst) > before);
+        assert_eq!(world.driver.next_timeout(), next);
+    }
 }
 
 #[test]

@@ -319,3 +319,28 @@ fn each_reason_code_in_each_packet() {
         }
     }
 }
+
+/// Known from the header alone, so that nobody waits for the rest of a packet that cannot be right. MQTT 5.0 has no
+/// such lengths: properties may follow anywhere.
+#[test]
+fn lengths_that_cannot_be_right() {
+    let fixed =
+        [(0x20, 2), (0x40, 2), (0x50, 2), (0x62, 2), (0x70, 2), (0xb0, 2), (0xc0, 0), (0xd0, 0), (0xe0, 0)];
+    for (first, right) in fixed {
+        for length in 0..5 {
+            let header = Header::parse(&[first, length]).unwrap().unwrap();
+            let expected = match length {
+                _ if length < right => Err(Malformed::Truncated),
+                _ if length > right => Err(Malformed::TrailingBytes),
+                _ => Ok(()),
+            };
+            assert_eq!(header.check_length(V311), expected, "{first:#x} {length}");
+            assert_eq!(header.check_length(V31), expected, "{first:#x} {length}");
+            assert_eq!(header.check_length(V5), Ok(()), "{first:#x} {length}");
+        }
+    }
+    for first in [0x10, 0x30, 0x82, 0x90, 0xa2] {
+        let header = Header::parse(&[first, 100]).unwrap().unwrap();
+        assert_eq!(header.check_length(V311), Ok(()), "{first:#x}");
+    }
+}

@@ -1,6 +1,6 @@
 //! Topic names, topic filters, and which match (MQTT 3.1.1 §4.7).
 
-use mgos_mqtt::wire::topic::{TopicError, levels, matches, share, valid_filter, valid_name};
+use mgos_mqtt::wire::topic::{TopicError, levels, matches, share, valid_filter, valid_name, valid_name_str};
 use proptest::prelude::*;
 
 #[test]
@@ -113,6 +113,11 @@ fn names() {
     assert_eq!(valid_name(b"\xed\xa0\x80"), Err(TopicError::NotUtf8));
     assert_eq!(valid_name("x".repeat(65_535)), Ok(()));
     assert_eq!(valid_name("x".repeat(65_536)), Err(TopicError::TooLong));
+    // What is known to be UTF-8 is asked another function, which says the same.
+    let long = "x".repeat(65_536);
+    for text in ["", "a", "a/b", "#", "a/+", "a\0b", &long[1..], &long] {
+        assert_eq!(valid_name_str(text), valid_name(text), "{} bytes", text.len());
+    }
 }
 
 /// The search looks at eight bytes at a time: each byte at each place of each length.
@@ -130,6 +135,14 @@ fn no_character_is_overlooked() {
                 };
                 assert_eq!(valid_name(&name), expected, "{byte:#x} at {place} of {len}");
             }
+        }
+    }
+    // Two of them, which must not cancel each other out wherever they are.
+    for (byte, distance) in [0, b'+', b'#'].into_iter().flat_map(|byte| (1..40).map(move |d| (byte, d))) {
+        for place in 0..40 - distance {
+            let mut name = vec![b'x'; 40];
+            (name[place], name[place + distance]) = (byte, byte);
+            assert!(valid_name(&name).is_err(), "{byte:#x} at {place} and {distance} behind it");
         }
     }
     // Bytes above 0x7f, next to each other so that a borrow between them would show.

@@ -104,6 +104,34 @@ fn connect_password_alone_is_for_5_0() {
     both(Version::V5, alone(Version::V5), b"\x10\x12\0\x04MQTT\x05\x42\0\x3c\0\0\x02c1\0\x01p");
 }
 
+/// Each field holds 65,535 bytes, and not one more.
+#[test]
+fn connect_with_the_longest_fields() {
+    let (text, bytes) = ("x".repeat(65_536), vec![b'x'; 65_536]);
+    for version in VERSIONS {
+        let with = |field: usize, len: usize| {
+            let (text, bytes) = (&text[..len], &bytes[..len]);
+            let mut full = Connect { user_name: Some("u"), password: Some(b"p"), ..connect(version) };
+            let mut will = WILL;
+            match field {
+                0 => full.client_id = text,
+                1 => full.user_name = Some(text),
+                2 => full.password = Some(bytes),
+                3 => will.topic = text,
+                _ => will.payload = bytes,
+            }
+            Connect { will: Some(will), ..full }
+        };
+        for field in 0..5 {
+            let mut out = Vec::new();
+            let packet = Packet::Connect(with(field, 65_535));
+            packet.encode(version, &mut out).unwrap();
+            assert_eq!(decode(version, &out), Ok(packet));
+            refused(version, Packet::Connect(with(field, 65_536)), EncodeError::StringTooLong);
+        }
+    }
+}
+
 #[test]
 fn connect_names_its_own_version() {
     for version in VERSIONS {

@@ -42,6 +42,8 @@ fn limits(input: &mut Input<'_>) -> Limits {
         overflow: input.one_of(&[Overflow::RefuseNew, Overflow::DropOldest]),
         on_session_loss: input.one_of(&[OnSessionLoss::Resend, OnSessionLoss::Report]),
         always_subscribe: input.flag(),
+        // Not from the input, whose bytes the corpus has meanings for already.
+        outcome_history: 3,
     }
 }
 

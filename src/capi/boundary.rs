@@ -9,7 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use crate::config::ConfigError;
 use crate::error::Code;
 use crate::time::Span;
-use crate::wire::QoS;
+use crate::wire::{QoS, topic};
 
 /// The longest sentence that is kept.
 const TEXT_MAX: usize = 255;
@@ -19,30 +19,51 @@ struct Text {
     len: usize,
 }
 
+/// How the last call of a thread ended.
+struct Last {
+    code: Cell<i32>,
+    /// The call that goes on has explained itself already.
+    explained: Cell<bool>,
+    text: RefCell<Text>,
+}
+
 thread_local! {
-    // Without destructors, so that they can be used and forgotten at any moment of a thread's life.
-    static CALL_ERROR: Cell<i32> = const { Cell::new(0) };
-    static CALL_TEXT: RefCell<Text> = const { RefCell::new(Text { bytes: [0; TEXT_MAX], len: 0 }) };
+    // Without a destructor, so that it can be used and forgotten at any moment of a thread's life.
+    static LAST: Last = const {
+        Last { code: Cell::new(0), explained: Cell::new(false), text: RefCell::new(Text { bytes: [0; TEXT_MAX], len: 0 }) }
+    };
 }
 
-/// Keeps a call's error for `mgos_mqtt_last_error`.
+/// Keeps a call's error for `mgos_mqtt_last_error`. A sentence that was not made by this call is not about it.
+#[cold]
 pub(super) fn set_call_error(code: Code) {
-    CALL_ERROR.set(code.number());
+    LAST.with(|last| {
+        last.code.set(code.number());
+        if !last.explained.replace(false) {
+            last.text.borrow_mut().len = 0;
+        }
+    });
 }
 
-/// A call begins: an old sentence is not about it.
-fn begin() {
-    CALL_TEXT.with_borrow_mut(|kept| kept.len = 0);
+/// A call ended well. The sentence of an earlier one stays where it is, since only errors have one.
+#[inline]
+fn set_call_done() {
+    LAST.with(|last| {
+        last.code.set(Code::Ok.number());
+        last.explained.set(false);
+    });
 }
 
 pub(super) fn call_error() -> c_int {
-    CALL_ERROR.get()
+    LAST.with(|last| last.code.get())
 }
 
 /// Keeps a sentence that says more than the code, for `mgos_mqtt_last_error_text`. Cut where it does not
 /// fit; kept until the thread's next call that fails.
 pub(super) fn explain(text: fmt::Arguments<'_>) {
-    CALL_TEXT.with_borrow_mut(|kept| {
+    LAST.with(|last| {
+        last.explained.set(true);
+        let mut kept = last.text.borrow_mut();
         kept.len = 0;
         // What does not fit is cut off, which is no error.
         let _ = kept.write_fmt(text);
@@ -68,10 +89,13 @@ pub(super) fn config_code(error: ConfigError) -> Code {
 /// The sentence about the last error of this thread: its own if there is one, else that of its code.
 pub(super) fn with_error_text<T>(read: impl FnOnce(&str) -> T) -> T {
     let code = Code::from_number(call_error()).unwrap_or(Code::Ok);
-    CALL_TEXT.with_borrow(|kept| match core::str::from_utf8(&kept.bytes[..kept.len]) {
-        Ok(text) if !text.is_empty() && code != Code::Ok => read(text),
-        _ if code == Code::Ok => read(""),
-        _ => read(code.text()),
+    LAST.with(|last| {
+        let kept = last.text.borrow();
+        match core::str::from_utf8(&kept.bytes[..kept.len]) {
+            _ if code == Code::Ok => read(""),
+            Ok(text) if !text.is_empty() => read(text),
+            _ => read(code.text()),
+        }
     })
 }
 
@@ -109,29 +133,35 @@ impl Drop for Errno {
 }
 
 /// Runs the body of an exported function that returns an error code.
+#[inline]
 pub(super) fn status(body: impl FnOnce() -> Result<(), Code>) -> c_int {
     let _errno = Errno::keep();
-    begin();
-    let code = match catch_unwind(AssertUnwindSafe(body)) {
-        Ok(Ok(())) => Code::Ok,
-        Ok(Err(code)) => code,
-        Err(_) => Code::Panic,
-    };
-    set_call_error(code);
-    code.number()
+    match catch_unwind(AssertUnwindSafe(body)).unwrap_or(Err(Code::Panic)) {
+        Ok(()) => {
+            set_call_done();
+            Code::Ok.number()
+        }
+        Err(code) => {
+            set_call_error(code);
+            code.number()
+        }
+    }
 }
 
 /// Runs the body of an exported function that returns something else; `refused` tells of an error.
+#[inline]
 pub(super) fn value<T>(refused: T, body: impl FnOnce() -> Result<T, Code>) -> T {
     let _errno = Errno::keep();
-    begin();
-    let (value, code) = match catch_unwind(AssertUnwindSafe(body)) {
-        Ok(Ok(value)) => (value, Code::Ok),
-        Ok(Err(code)) => (refused, code),
-        Err(_) => (refused, Code::Panic),
-    };
-    set_call_error(code);
-    value
+    match catch_unwind(AssertUnwindSafe(body)).unwrap_or(Err(Code::Panic)) {
+        Ok(value) => {
+            set_call_done();
+            value
+        }
+        Err(code) => {
+            set_call_error(code);
+            refused
+        }
+    }
 }
 
 /// A time given by C in milliseconds; negative is without limit.
@@ -177,7 +207,7 @@ pub(super) unsafe fn optional<'a>(text: *const c_char) -> Result<Option<&'a str>
     }
     // SAFETY: not NULL, and the caller promises the terminating NUL.
     let text = unsafe { CStr::from_ptr(text) }.to_bytes();
-    if text.is_ascii() {
+    if topic::is_ascii(text) {
         // The check for UTF-8 goes byte by byte through what is as short as a topic; this one does not.
         // SAFETY: ASCII is UTF-8.
         return Ok(Some(unsafe { core::str::from_utf8_unchecked(text) }));

@@ -11,11 +11,13 @@ use super::mgos_mqtt::sub_handler_t;
 use super::mgos_mqtt_conn::{mgos_mqtt_conn, mgos_mqtt_connect_fn_t};
 use super::mgos_mqtt_event::{mgos_mqtt_event, mgos_mqtt_event_fn_t};
 use super::mgos_mqtt_loop::{mgos_mqtt_log_fn_t, mgos_mqtt_ud_free_fn_t};
-use crate::client::{Callback, Conn, ConnectHook, ConnectParams, Event, Identity, Kind, Level, Sink};
+use crate::client::{
+    Callback, Conn, ConnectHook, ConnectParams, Event, Identity, Kind, Level, Message, Sink,
+};
 use crate::config::Secret;
 use crate::error::Code;
 use crate::session::Acknowledged;
-use crate::wire::{QoS, Version, publish_len};
+use crate::wire::QoS;
 
 /// The handle of the connection that a callback belongs to. Valid whenever the callback runs: a connection drops
 /// its callbacks before its handle.
@@ -150,7 +152,20 @@ fn acknowledgement(ack: &Acknowledged) -> mg_mqtt_message {
 }
 
 impl Callback for EventHandler {
-    fn call(&self, _: &Conn, event: &Event<'_>) {
+    fn message(&self, _: &Conn, message: &Message<'_>) {
+        let mut message = mg_mqtt_message {
+            cmd: MG_EV_MQTT_PUBLISH - MG_MQTT_EVENT_BASE,
+            qos: message.qos as c_int,
+            len: c_int::try_from(message.packet_len()).unwrap_or(c_int::MAX),
+            topic: mg_str::of(message.topic.as_bytes()),
+            payload: mg_str::of(message.payload),
+            message_id: message.packet_id,
+            ..NO_MESSAGE
+        };
+        self.tell(MG_EV_MQTT_PUBLISH, ptr::from_mut(&mut message).cast());
+    }
+
+    fn call(&self, conn: &Conn, event: &Event<'_>) {
         match event {
             Event::Poll => {
                 let mut now = wall_clock() as libc::time_t;
@@ -163,21 +178,7 @@ impl Callback for EventHandler {
             Event::ConnAck { .. } => {
                 self.packet(MG_EV_MQTT_CONNACK, mg_mqtt_message { len: 4, ..NO_MESSAGE })
             }
-            Event::Message(message) => {
-                let size =
-                    publish_len(Version::V311, message.topic.as_bytes().len(), message.qos, 0, message.size);
-                self.packet(
-                    MG_EV_MQTT_PUBLISH,
-                    mg_mqtt_message {
-                        qos: message.qos as c_int,
-                        len: size.and_then(|n| c_int::try_from(n).ok()).unwrap_or(c_int::MAX),
-                        topic: mg_str::of(message.topic.as_bytes()),
-                        payload: mg_str::of(message.payload),
-                        message_id: message.packet_id,
-                        ..NO_MESSAGE
-                    },
-                );
-            }
+            Event::Message(message) => self.message(conn, message),
             Event::PubAck(ack, _) => self.packet(MG_EV_MQTT_PUBACK, acknowledgement(ack)),
             Event::PubRec(ack) => self.packet(MG_EV_MQTT_PUBREC, acknowledgement(ack)),
             Event::PubComp(ack, _) => self.packet(MG_EV_MQTT_PUBCOMP, acknowledgement(ack)),
@@ -229,8 +230,13 @@ pub(super) struct MessageHandler {
 }
 
 impl Callback for MessageHandler {
-    fn call(&self, _: &Conn, event: &Event<'_>) {
-        let Event::Message(message) = event else { return };
+    fn call(&self, conn: &Conn, event: &Event<'_>) {
+        if let Event::Message(message) = event {
+            self.message(conn, message);
+        }
+    }
+
+    fn message(&self, _: &Conn, message: &Message<'_>) {
         let handle = self.owner.handle();
         // SAFETY: callbacks run on the thread that drives the loop.
         unsafe { handle.before_handler() };

@@ -291,6 +291,7 @@ impl Handle {
     ///
     /// # Safety
     /// The caller is the thread that drives the loop, inside a callback.
+    #[inline]
     pub(super) unsafe fn before_handler(&self) {
         // SAFETY: no other thread touches it, as the caller promises.
         unsafe { (*self.nc.get()).send_mbuf.len = self.conn.output_level() };
@@ -300,7 +301,22 @@ impl Handle {
     ///
     /// # Safety
     /// As [`before_handler`](Self::before_handler).
+    #[inline]
     pub(super) unsafe fn after_handler(&self) {
+        // SAFETY: no other thread touches it, as the caller promises.
+        let nc = unsafe { &*self.nc.get() };
+        // SAFETY: as above.
+        let limit = unsafe { *self.applied_limit.get() };
+        if nc.flags & (MG_F_SEND_AND_CLOSE | MG_F_CLOSE_IMMEDIATELY) != 0 || nc.recv_mbuf_limit != limit {
+            // SAFETY: as above.
+            unsafe { self.obey() };
+        }
+    }
+
+    /// # Safety
+    /// As [`before_handler`](Self::before_handler).
+    #[cold]
+    unsafe fn obey(&self) {
         // SAFETY: no other thread touches it, as the caller promises.
         let nc = unsafe { &mut *self.nc.get() };
         if nc.flags & (MG_F_SEND_AND_CLOSE | MG_F_CLOSE_IMMEDIATELY) != 0 {

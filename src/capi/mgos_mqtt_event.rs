@@ -47,8 +47,8 @@ pub const MGOS_MQTT_EV_UNSUBACK: u32 = 1 << 12;
 pub const MGOS_MQTT_EV_PUBACK: u32 = 1 << 7;
 /// A QoS 2 message was delivered exactly once.
 pub const MGOS_MQTT_EV_PUBCOMP: u32 = 1 << 10;
-/// How a publish ended; see mgos_mqtt_publish.h. Comes exactly once for each message, unless the connection is freed
-/// before: that silences handlers, but not the `done` of a message.
+/// How a publish ended; see mgos_mqtt_publish.h. Comes exactly once for each message that ends while the handler is
+/// there, unless the connection is freed before: that silences handlers, but not the `done` of a message.
 pub const MGOS_MQTT_EV_OUTCOME: u32 = 1 << 15;
 /// A certificate ends within `tls_expiry_days` of the options: mgos_mqtt_event_days() tells in how many days,
 /// mgos_mqtt_event_certificate() whose it is. Comes when the connection is up, and once a day while it stays so.

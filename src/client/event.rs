@@ -53,6 +53,25 @@ pub struct Message<'a> {
     pub attempt: u32,
 }
 
+impl Message<'_> {
+    /// The size of the packet in which it came (or would have come before it was cut), as MQTT 3.1.1 has it.
+    #[inline]
+    pub fn packet_len(&self) -> usize {
+        let packet_id = if self.qos == QoS::AtMostOnce { 0 } else { 2 };
+        let body = 2 + self.topic.as_bytes().len() + packet_id + self.size;
+        let length_bytes = if body < 1 << 7 {
+            1
+        } else if body < 1 << 14 {
+            2
+        } else if body < 1 << 21 {
+            3
+        } else {
+            4
+        };
+        1 + length_bytes + body
+    }
+}
+
 /// What happened to a connection.
 #[derive(Clone, Copy, Debug)]
 pub enum Event<'a> {

@@ -8,7 +8,7 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::event::{Event, Kind};
+use super::event::{Event, Kind, Message};
 use super::topics::Topics;
 use super::{Conn, State};
 use crate::error::Code;
@@ -18,6 +18,11 @@ use crate::wire::QoS;
 pub trait Callback: Send + Sync {
     /// Tells the application. Runs on the thread that drives the loop, with no lock held.
     fn call(&self, conn: &Conn, event: &Event<'_>);
+
+    /// [`call`](Self::call) for a message: for who does without the event.
+    fn message(&self, conn: &Conn, message: &Message<'_>) {
+        self.call(conn, &Event::Message(*message));
+    }
 
     /// The registration is given up, because it failed or because an identical one owns the same user
     /// data: drop without releasing that.
@@ -71,6 +76,13 @@ impl Entry {
             self.callback.call(conn, event);
         }
     }
+
+    #[inline]
+    pub(crate) fn message(&self, conn: &Conn, message: &Message<'_>) {
+        if self.alive.load(Ordering::Acquire) {
+            self.callback.message(conn, message);
+        }
+    }
 }
 
 /// One filter and who subscribed to it.
@@ -91,6 +103,8 @@ pub(crate) struct Handlers {
     last_seq: u64,
     /// Oldest first.
     connection: Vec<Arc<Entry>>,
+    /// The kinds that any of them wants.
+    kinds: u32,
     slots: [Option<Arc<Entry>>; Slot::COUNT],
     subscriptions: Topics<Vec<Subscription>>,
     /// Entries of all subscriptions.
@@ -102,6 +116,7 @@ impl Handlers {
         Handlers {
             last_seq: 0,
             connection: Vec::new(),
+            kinds: 0,
             slots: Default::default(),
             subscriptions: Topics::new(),
             subscribed: 0,
@@ -122,12 +137,15 @@ impl Handlers {
     pub(crate) fn add(&mut self, identity: Identity, kinds: u32, callback: Box<dyn Callback>) {
         let entry = self.entry(identity, kinds, callback);
         self.connection.push(entry);
+        self.kinds |= kinds;
     }
 
     /// Removes the newest connection handler with this identity.
     pub(crate) fn remove(&mut self, identity: Identity) -> Removed {
         let at = self.connection.iter().rposition(|e| e.identity == identity);
-        at.map(|at| retire(self.connection.remove(at))).into_iter().collect()
+        let removed = at.map(|at| retire(self.connection.remove(at))).into_iter().collect();
+        self.kinds = self.connection.iter().fold(0, |kinds, entry| kinds | entry.kinds);
+        removed
     }
 
     /// Replaces or clears what is in a slot.
@@ -143,8 +161,9 @@ impl Handlers {
     }
 
     /// Whether some connection handler wants events of this kind.
+    #[inline]
     pub(crate) fn wants(&self, kind: Kind) -> bool {
-        self.connection.iter().any(|e| e.kinds & kind.bit() != 0)
+        self.kinds & kind.bit() != 0
     }
 
     /// Subscribes. Returns the QoS that the filter needs now; and the callback, disarmed, if an
@@ -219,7 +238,9 @@ impl Handlers {
 
     /// Collects who gets an event of the connection.
     pub(crate) fn connection(&self, kind: Kind, called: &mut Called) {
-        called.extend(self.connection.iter().rev().filter(|e| e.kinds & kind.bit() != 0).cloned());
+        if self.wants(kind) {
+            called.extend(self.connection.iter().rev().filter(|e| e.kinds & kind.bit() != 0).cloned());
+        }
     }
 
     /// Collects who gets a message: the subscribers; without one, the handlers of the connection; and the slot.
@@ -229,6 +250,21 @@ impl Handlers {
             self.connection(Kind::Message, called);
         }
         self.slot(Slot::Message, called);
+    }
+
+    /// The only one who gets a message; `None` if there is nobody, or if that takes a closer look.
+    #[inline]
+    pub(crate) fn only(&self, topic: &[u8], hash: u64) -> Option<&Arc<Entry>> {
+        if self.slots[Slot::Message as usize].is_some() {
+            return None;
+        }
+        let [Subscription { entries, .. }] = self.subscriptions.only(topic, hash)?.as_slice() else {
+            return None;
+        };
+        match entries.as_slice() {
+            [(_, entry)] if entry.kinds & Kind::Message.bit() != 0 => Some(entry),
+            _ => None,
+        }
     }
 
     /// Collects the subscribers whose filter matches `topic` and who want events of this kind.
@@ -262,6 +298,7 @@ impl Handlers {
     pub(crate) fn clear(&mut self) -> Removed {
         self.silence();
         let mut removed: Removed = std::mem::take(&mut self.connection);
+        self.kinds = 0;
         removed.extend(std::mem::take(&mut self.slots).into_iter().flatten());
         let subscriptions = std::mem::replace(&mut self.subscriptions, Topics::new());
         self.subscribed = 0;
@@ -321,7 +358,8 @@ impl Conn {
     }
 
     fn handlers_changed(&self, st: &mut State) {
-        st.outcomes.want(st.handlers.wants(Kind::Outcome));
+        let wants_outcomes = st.handlers.wants(Kind::Outcome);
+        st.want_outcomes(wants_outcomes);
         let wanted = st.handlers.wants(Kind::Poll) && !st.freed;
         if let Some(id) = self.source.get() {
             self.context.driver.set_every_round(*id, wanted);

@@ -1,18 +1,18 @@
-//! From the socket to the handlers.
+//! From the socket to the handlers, packet by packet.
 
 use std::io;
 use std::sync::MutexGuard;
 
 use super::event::{Event, Kind, Message, TopicName};
-use super::receive::is_queue;
 use super::secure::Foreign;
+use super::stream::Ending;
 use super::turn::Flush;
-use super::verdict::{Handling, Wish};
+use super::verdict::Wish;
 use super::{Conn, Level, State};
 use crate::bugs::{Bug, bug};
 use crate::driver::Turn;
 use crate::error::Code;
-use crate::session::{self, Failure, Incoming, Verdict};
+use crate::session::{self, Failure, Verdict};
 use crate::wire::{Header, PublishHead};
 
 /// Bytes read in one turn before other connections get theirs.
@@ -170,68 +170,97 @@ impl Conn {
         let generation = st.generation;
         let mut at = 0;
         while at < len {
-            let step = match st.session.input(turn.now, &buffer[at..len]) {
-                Ok(step) => step,
-                Err(failure) => {
-                    let report = match st.foreign(&buffer[at..len]) {
-                        Foreign::MaybeTlsAlert => break,
-                        Foreign::TlsAlert => st.tls_expected_report(),
-                        Foreign::Unknown => st.failure_report(&failure),
-                    };
+            let (back, bytes, ending) = self.stream(st, generation, &mut buffer[at..], len - at);
+            st = back;
+            at += bytes;
+            let told = match ending {
+                Ending::Failed(failure) => {
+                    let report = st.failure_report(&failure);
                     return Consumed { st: self.link_down(st, turn, report), bytes: len, alive: false };
                 }
-            };
-            let Some(event) = step.event else {
-                if step.consumed == 0 {
-                    break;
+                Ending::Told => true,
+                Ending::Other if at == len => break,
+                Ending::Other => {
+                    let step = match st.session.input(turn.now, &buffer[at..len]) {
+                        Ok(step) => step,
+                        Err(failure) => {
+                            let report = match st.foreign(&buffer[at..len]) {
+                                Foreign::MaybeTlsAlert => break,
+                                Foreign::TlsAlert => st.tls_expected_report(),
+                                Foreign::Unknown => st.failure_report(&failure),
+                            };
+                            let st = self.link_down(st, turn, report);
+                            return Consumed { st, bytes: len, alive: false };
+                        }
+                    };
+                    let Some(event) = step.event else {
+                        if step.consumed == 0 {
+                            break;
+                        }
+                        at += step.consumed;
+                        continue;
+                    };
+                    if let session::Event::ConnAck { code, .. } = event
+                        && code != 0
+                    {
+                        let report = st.refused_report(code);
+                        return Consumed { st: self.link_down(st, turn, report), bytes: len, alive: false };
+                    }
+                    if bug(Bug::AckBeforeHandler) && matches!(event, session::Event::Publish(_)) {
+                        let _ = st.session.handled(Verdict::Ack);
+                        let _ = st.flush(turn.now);
+                    }
+                    // After the application ended the connection, only its own messages concern it.
+                    let told = st.closing.is_none() || event.is_acknowledgement();
+                    if told {
+                        st = self.told(st, turn, &event, &mut buffer[at..]);
+                    }
+                    at += step.consumed;
+                    told
                 }
-                at += step.consumed;
-                continue;
             };
-            if let session::Event::ConnAck { code, .. } = event
-                && code != 0
-            {
-                let report = st.refused_report(code);
-                return Consumed { st: self.link_down(st, turn, report), bytes: len, alive: false };
-            }
-            if bug(Bug::AckBeforeHandler) && matches!(event, session::Event::Publish(_)) {
-                let _ = st.session.handled(Verdict::Ack);
-                let _ = st.flush(turn.now);
-            }
-            // After the application ended the connection, only its own messages concern it.
-            let told = st.closing.is_none() || event.is_acknowledgement();
-            if told {
-                st = self.told(st, turn, &event, &mut buffer[at..]);
-            }
-            at += step.consumed;
-            let alive = st.generation == generation && st.link.stream().is_some();
-            let Wish { not_delivered, failed, .. } = st.wish;
-            let verdict = match (told, alive) {
-                (false, _) => Verdict::NotDelivered,
-                _ if not_delivered || failed.is_some() => Verdict::NotDelivered,
-                (true, true) => Verdict::Ack,
-                (true, false) => Verdict::ConnectionGone,
-            };
-            let handled = st.session.handled(verdict);
-            self.settle(&mut st);
-            if not_delivered || failed.is_some() {
-                st.wish = Wish::default();
-            }
-            if st.outcomes.are_waiting() {
-                st = self.tell_outcomes(st);
-            }
-            let alive = alive && st.generation == generation && st.link.stream().is_some();
-            let failed = failed.map_or(Ok(()), |code| Err(Failure::new(code, "")));
-            if let Err(failure) = handled.and(failed) {
-                let report = st.failure_report(&failure);
-                return Consumed { st: self.link_down(st, turn, report), bytes: len, alive: false };
-            }
-            if !alive || st.freed || st.broken {
+            let alive;
+            (st, alive) = self.conclude(st, turn, generation, told);
+            if !alive {
                 // Whatever follows belongs to a connection that is no more.
                 return Consumed { st, bytes: len, alive: false };
             }
         }
         Consumed { st, bytes: at, alive: true }
+    }
+
+    /// The handlers of an event have returned, or it was not told: the session's part after it, and what the handlers
+    /// brought about. False when the link is not that of `generation` any more.
+    fn conclude<'a>(
+        &'a self,
+        mut st: MutexGuard<'a, State>,
+        turn: &mut Turn<'_>,
+        generation: u64,
+        told: bool,
+    ) -> (MutexGuard<'a, State>, bool) {
+        let alive = st.is_on(generation);
+        let Wish { not_delivered, failed, .. } = st.wish;
+        let verdict = match (told, alive) {
+            (false, _) => Verdict::NotDelivered,
+            _ if not_delivered || failed.is_some() => Verdict::NotDelivered,
+            (true, true) => Verdict::Ack,
+            (true, false) => Verdict::ConnectionGone,
+        };
+        let handled = st.session.handled(verdict);
+        self.settle(&mut st);
+        if not_delivered || failed.is_some() {
+            st.wish = Wish::default();
+        }
+        if st.outcomes.are_waiting() {
+            st = self.tell_outcomes(st);
+        }
+        let failed = failed.map_or(Ok(()), |code| Err(Failure::new(code, "")));
+        if let Err(failure) = handled.and(failed) {
+            let report = st.failure_report(&failure);
+            return (self.link_down(st, turn, report), false);
+        }
+        let alive = alive && st.is_on(generation) && !st.freed && !st.broken;
+        (st, alive)
     }
 
     /// Tells the handlers of one event. `packet` begins with the bytes that the event's ranges index.
@@ -243,7 +272,20 @@ impl Conn {
         packet: &mut [u8],
     ) -> MutexGuard<'a, State> {
         match event {
-            session::Event::Publish(incoming) => self.deliver(st, incoming, packet),
+            session::Event::Publish(incoming) => {
+                let (whole, behind) = packet.split_at_mut(incoming.payload.end);
+                let message = Message {
+                    topic: TopicName(&whole[incoming.topic.clone()]),
+                    payload: &whole[incoming.payload.clone()],
+                    qos: incoming.qos,
+                    retain: incoming.retain,
+                    dup: incoming.dup,
+                    packet_id: incoming.packet_id,
+                    size: incoming.size,
+                    attempt: 1,
+                };
+                self.deliver(st, &message, behind)
+            }
             session::Event::ConnAck { session_present, .. } => self.link_up(st, turn, *session_present),
             session::Event::PubAck(ack) => {
                 if ack.early {
@@ -281,52 +323,6 @@ impl Conn {
             }
             session::Event::PingResp => st,
         }
-    }
-
-    /// A message: to the subscribers, newest first; without one, to the handlers of the connection.
-    fn deliver<'a>(
-        &'a self,
-        mut st: MutexGuard<'a, State>,
-        incoming: &Incoming,
-        packet: &mut [u8],
-    ) -> MutexGuard<'a, State> {
-        let mut called = std::mem::take(&mut st.called);
-        // One NUL stands behind the payload while the handlers run, for those who print it as a string;
-        // the byte that it covers comes back.
-        let (head, tail) = packet.split_at_mut(incoming.payload.end);
-        let topic = &head[incoming.topic.clone()];
-        st.handlers.message(topic, &mut called);
-        if called.is_empty() {
-            st.called = called;
-            return st;
-        }
-        st.handling = Handling::Fresh;
-        st.wish = Wish { shared: called.iter().any(|entry| !is_queue(entry)), ..Wish::default() };
-        drop(st);
-        let covered = std::mem::replace(&mut tail[0], 0);
-        let message = Message {
-            topic: TopicName(topic),
-            payload: &head[incoming.payload.clone()],
-            qos: incoming.qos,
-            retain: incoming.retain,
-            dup: incoming.dup,
-            packet_id: incoming.packet_id,
-            size: incoming.size,
-            attempt: 1,
-        };
-        let event = Event::Message(message);
-        for entry in &called {
-            entry.call(self, &event);
-        }
-        called.clear();
-        let mut st = self.lock();
-        st.put_back(called);
-        if let Some(reason) = st.wish.refused {
-            st = self.refused(st, &message, reason);
-        }
-        st.handling = Handling::Nothing;
-        tail[0] = covered;
-        st
     }
 
     /// PUBACK or PUBCOMP: to the subscribers whose filter matches the message's topic, and to the handlers
@@ -409,6 +405,11 @@ impl Conn {
 }
 
 impl State {
+    /// Whether the link is still that of `generation`, and there is something to be read from it.
+    fn is_on(&mut self, generation: u64) -> bool {
+        self.generation == generation && self.link.stream().is_some()
+    }
+
     /// The size of the packet that `partial` begins, or of what is wanted of it, if that does not fit the loop's
     /// buffer, which has `room` for what is read.
     fn large_packet(&self, room: usize) -> Option<usize> {

@@ -83,7 +83,6 @@ impl Conn {
     ) -> Result<(), Code> {
         let by_level = st.profile.debug_use_log_level;
         let now = (self.context.wall_clock)();
-        st.reserve_outcome()?;
         let state = &mut *st;
         let log = state.log_topics.as_mut().ok_or(Code::NotFound)?;
         let topic = match line.fd {

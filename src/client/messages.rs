@@ -11,7 +11,7 @@ use super::{Conn, ConnectParams, Level, Link, State, text};
 use crate::bugs::{Bug, bug};
 use crate::error::Code;
 use crate::session::{Accepted, Publication, RawAck, Session};
-use crate::time::Span;
+use crate::time::{Span, Time};
 use crate::wire::{self, Properties, QoS, topic};
 
 /// With this much unwritten output, a call writes it itself instead of leaving it to the loop.
@@ -23,41 +23,54 @@ const QUIET: Span = Span::millis(1);
 impl Conn {
     /// Publishes. The QoS is lowered to the connection's maximum. What is accepted is sent, or will be as soon
     /// as the connection and the window allow.
+    #[inline]
     pub fn publish(&self, message: Publication<'_>) -> Result<Accepted, Code> {
         let mut st = self.usable()?;
-        let accepted = self.accept(&mut st, message)?;
+        let accepted = self.accept_here(&mut st, message)?;
         self.set_off(&mut st);
         Ok(accepted)
     }
 
     /// Takes a message in; [`set_off`](Conn::set_off) follows.
-    pub(super) fn accept(&self, st: &mut State, mut message: Publication<'_>) -> Result<Accepted, Code> {
+    #[inline(never)]
+    pub(super) fn accept(&self, st: &mut State, message: Publication<'_>) -> Result<Accepted, Code> {
+        self.accept_here(st, message)
+    }
+
+    /// [`accept`](Conn::accept), as a part of its caller: every message that is published passes through here.
+    #[inline(always)]
+    fn accept_here(&self, st: &mut State, mut message: Publication<'_>) -> Result<Accepted, Code> {
         topic::valid_name_str(message.topic).map_err(|_| Code::BadTopic)?;
         message.qos = st.cap_qos(message.qos);
-        if message.qos != QoS::AtMostOnce {
+        let accepted = if message.qos == QoS::AtMostOnce {
+            st.session.publish(&message)
+        } else {
             self.clock(st);
-        }
-        let accepted = st
-            .reserve_outcome()
-            .and_then(|()| st.reserve_acknowledged(&message))
-            .and_then(|()| st.session.publish(&message));
-        if accepted.is_err() {
-            // Nothing follows that could use it.
-            st.clock_was_read = None;
-        }
-        if let Err(code) = accepted
-            && self.context.log.wants(Level::Warn)
-        {
-            self.note(st, Level::Warn, format_args!("publish to {:?} refused: {code}", message.topic));
-        }
-        if message.expires.is_some() && accepted.is_ok() {
+            match st.reserve_acknowledged(&message) {
+                Ok(()) => st.session.publish(&message),
+                Err(code) => Err(code),
+            }
+        };
+        match accepted {
+            Err(code) => self.refused_to_publish(st, message.topic, code),
             // The loop may be asleep until later.
-            self.schedule(st);
+            Ok(_) if message.expires.is_some() => self.schedule(st),
+            Ok(_) => {}
         }
         accepted
     }
 
+    #[cold]
+    fn refused_to_publish(&self, st: &mut State, topic: &str, code: Code) {
+        // Nothing follows that could use it.
+        st.clock_was_read = None;
+        if self.context.log.wants(Level::Warn) {
+            self.note(st, Level::Warn, format_args!("publish to {topic:?} refused: {code}"));
+        }
+    }
+
     /// A message was accepted: sends what can be sent, and records what has ended.
+    #[inline]
     pub(super) fn set_off(&self, st: &mut State) {
         self.settle(st);
         self.output_grew(st);
@@ -184,16 +197,21 @@ impl Conn {
     /// Something may have been appended to the output. The first bytes after a quiet moment are written at
     /// once, by the caller itself; what follows is collected for the loop, and what comes inside a turn for its
     /// end. Only a lot of output is written right away in any case.
+    #[inline]
     pub(super) fn output_grew(&self, st: &mut State) {
         let clock = st.clock_was_read.take();
         let waiting = st.session.output().len();
         self.output_level.store(waiting, Ordering::Relaxed);
-        if waiting == 0 || !matches!(st.link, Link::Open(_)) {
-            return;
-        }
         if (st.in_turn || st.scheduled) && waiting < WRITE_AT {
             return;
         }
+        if waiting == 0 || !matches!(st.link, Link::Open(_)) {
+            return;
+        }
+        self.write_early(st, clock, waiting);
+    }
+
+    fn write_early(&self, st: &mut State, clock: Option<Time>, waiting: usize) {
         let now = clock.unwrap_or_else(|| self.context.driver.now());
         let quiet = st.wrote_early.is_none_or(|at| now.since(at) >= QUIET);
         if !quiet && waiting < WRITE_AT {
@@ -254,6 +272,7 @@ impl Conn {
 
 impl State {
     /// Makes room to tell of the acknowledgement of one more message.
+    #[inline]
     fn reserve_acknowledged(&mut self, message: &Publication<'_>) -> Result<(), Code> {
         if message.qos == QoS::AtMostOnce {
             return Ok(());

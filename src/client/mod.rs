@@ -15,7 +15,8 @@
 //! | `secure.rs`    | the TLS part of connecting                                   |
 //! | `expiry.rs`    | certificates that end                                        |
 //! | `incoming.rs`  | reading, and telling the handlers                            |
-//! | `handlers.rs`, `topics.rs` | who is told of what                              |
+//! | `stream.rs`    | messages, one after the other                                |
+//! | `handlers.rs`, `topics.rs`, `table.rs` | who is told of what                  |
 //! | `verdict.rs`   | acknowledging later, refusing, delivering again                 |
 //! | `receive.rs`   | the queue of messages that are fetched                          |
 //! | `reconnect.rs` | when to try again, and where                                 |
@@ -42,7 +43,9 @@ mod receive;
 pub mod reconnect;
 mod secure;
 mod stats;
+mod stream;
 mod subscribe;
+mod table;
 mod text;
 mod topics;
 mod turn;
@@ -185,6 +188,8 @@ struct Closing {
 }
 
 struct State {
+    /// Counts those who had a look: as long as it stands still, nothing here has changed.
+    visits: u32,
     session: Session,
     outcomes: Outcomes,
     handlers: Handlers,
@@ -296,6 +301,7 @@ impl Conn {
             gone: AtomicBool::new(false),
             output_level: AtomicUsize::new(0),
             state: Mutex::new(State {
+                visits: 0,
                 session,
                 outcomes: Outcomes::new(),
                 handlers: Handlers::new(),
@@ -648,16 +654,24 @@ impl Conn {
     /// The state. A thread that panicked while it held the lock leaves a connection that is closed for
     /// good, never a poisoned lock.
     fn lock(&self) -> MutexGuard<'_, State> {
-        match self.state.lock() {
-            Ok(st) => st,
-            Err(poisoned) => {
-                self.state.clear_poison();
-                let mut st = poisoned.into_inner();
-                st.broken = true;
-                self.schedule(&mut st);
-                st
-            }
-        }
+        let mut st = self.lock_unseen();
+        st.visits = st.visits.wrapping_add(1);
+        st
+    }
+
+    /// As [`lock`](Self::lock), for one who wants to know whether anybody else was there.
+    #[inline(never)]
+    fn lock_unseen(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(|poisoned| self.unpoison(poisoned.into_inner()))
+    }
+
+    #[cold]
+    fn unpoison<'a>(&'a self, mut st: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        self.state.clear_poison();
+        st.visits = st.visits.wrapping_add(1);
+        st.broken = true;
+        self.schedule(&mut st);
+        st
     }
 
     /// The state of a connection that calls may still change.
@@ -734,6 +748,7 @@ fn session_limits(settings: &Settings, profile: &Profile) -> Limits {
             config::OnSessionLoss::Resend => OnSessionLoss::Resend,
             config::OnSessionLoss::Report => OnSessionLoss::Report,
         },
+        outcome_history: settings.outcome_history,
         always_subscribe: settings.resubscribe == Resubscribe::Always,
     }
 }

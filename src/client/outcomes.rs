@@ -5,14 +5,13 @@
 //! of [`Event::Outcome`], in the next turn of the loop and without the lock.
 
 use std::cell::Cell;
-use std::collections::VecDeque;
 use std::sync::MutexGuard;
 use std::sync::atomic::AtomicPtr;
 
 use super::event::{Event, Kind};
 use super::{Conn, State};
 use crate::error::Code;
-use crate::session::{Dropped, Known, Outcome, Publication};
+use crate::session::{Known, Outcome, Publication};
 use crate::time::Span;
 
 /// What a listener has for itself: pointers that are only passed on.
@@ -45,48 +44,6 @@ pub enum OnTimeout {
     Cancel,
 }
 
-/// An outcome in eight bytes: the number of the message, then how it ended.
-#[derive(Clone, Copy)]
-struct Ended(u64);
-
-/// The part of a token that says which message it is, in its place.
-const NUMBER: u64 = !0 << 24;
-
-impl Ended {
-    fn new(token: u64, outcome: Outcome) -> Ended {
-        let (kind, more) = match outcome {
-            Outcome::Acked => (0, 0),
-            Outcome::Sent => (1, 0),
-            Outcome::Rejected(reason) => (2, reason),
-            Outcome::Expired => (3, 0),
-            Outcome::Dropped(Dropped::Overflow) => (4, 0),
-            Outcome::Dropped(Dropped::Link) => (5, 0),
-            Outcome::Cancelled => (6, 0),
-            Outcome::Abandoned => (7, 0),
-            Outcome::Lost => (8, 0),
-        };
-        Ended(token & NUMBER | kind << 8 | u64::from(more))
-    }
-
-    fn is_of(self, token: u64) -> bool {
-        (self.0 ^ token) & NUMBER == 0
-    }
-
-    fn outcome(self) -> Outcome {
-        match self.0 >> 8 & 0xff {
-            0 => Outcome::Acked,
-            1 => Outcome::Sent,
-            2 => Outcome::Rejected(self.0 as u8),
-            3 => Outcome::Expired,
-            4 => Outcome::Dropped(Dropped::Overflow),
-            5 => Outcome::Dropped(Dropped::Link),
-            6 => Outcome::Cancelled,
-            7 => Outcome::Abandoned,
-            _ => Outcome::Lost,
-        }
-    }
-}
-
 /// A place for a listener.
 enum Place {
     /// The next free place; [`NO_PLACE`] after the last.
@@ -108,13 +65,14 @@ pub(super) struct Outcomes {
     /// The cookie of a message is the place of its listener, plus one.
     listeners: Vec<Place>,
     free: u32,
-    history: VecDeque<Ended>,
     waiters: Vec<Waiter>,
     last_ticket: u64,
     /// So many of the session's completions are recorded here already, and still to be told.
     to_be_told: usize,
     /// Some handler of the connection wants all of them.
     wanted: bool,
+    /// How many messages of the session had ended when they were settled last.
+    ended: u64,
 }
 
 impl Outcomes {
@@ -122,27 +80,17 @@ impl Outcomes {
         Outcomes {
             listeners: Vec::new(),
             free: NO_PLACE,
-            history: VecDeque::new(),
             waiters: Vec::new(),
             last_ticket: 0,
             to_be_told: 0,
             wanted: false,
+            ended: 0,
         }
-    }
-
-    pub(super) fn want(&mut self, wanted: bool) {
-        self.wanted = wanted;
     }
 
     /// Whether [`Conn::tell_outcomes`] has something to do.
     pub(super) fn are_waiting(&self) -> bool {
         self.to_be_told > 0
-    }
-
-    /// Makes room, so that an outcome can be recorded without memory.
-    fn reserve(&mut self, outstanding: usize, limit: usize) -> Result<(), Code> {
-        let more = (outstanding + 1).min(limit.saturating_sub(self.history.len()));
-        self.history.try_reserve(more).map_err(|_| Code::NoMemory)
     }
 
     fn add_listener(&mut self, listener: Listener) -> Result<u32, Code> {
@@ -170,20 +118,15 @@ impl Outcomes {
         }
     }
 
-    fn record(&mut self, token: u64, outcome: Outcome, limit: usize) {
-        if limit > 0 {
-            while self.history.len() >= limit {
-                self.history.pop_front();
-            }
-            self.history.push_back(Ended::new(token, outcome));
-        }
+    /// Whether the session has to tell of every message that ended, not only of those with a listener.
+    fn want_all(&self) -> bool {
+        self.wanted || !self.waiters.is_empty()
+    }
+
+    fn tell_waiters(&mut self, token: u64, outcome: Outcome) {
         for waiter in self.waiters.iter_mut().filter(|waiter| waiter.token == token) {
             waiter.outcome = Some(outcome);
         }
-    }
-
-    fn remembered(&self, token: u64) -> Option<Outcome> {
-        self.history.iter().rev().find(|ended| ended.is_of(token)).map(|ended| ended.outcome())
     }
 
     fn add_waiter(&mut self, token: u64, outcome: Option<Outcome>) -> u64 {
@@ -242,6 +185,7 @@ impl Conn {
         self.accept_with(&mut st, message, listener, token)?;
         // Before it is set off: its outcome may be there when that returns.
         let ticket = st.outcomes.add_waiter(token.get(), None);
+        st.tell_completions();
         self.set_off(&mut st);
         drop(st);
         let outcome = self.wait_for_ticket(ticket, timeout);
@@ -260,6 +204,7 @@ impl Conn {
         st.outcomes.waiters.try_reserve(1).map_err(|_| Code::NoMemory)?;
         let outcome = st.outcome(token)?;
         let ticket = st.outcomes.add_waiter(token, outcome);
+        st.tell_completions();
         drop(st);
         self.wait_for_ticket(ticket, timeout)
     }
@@ -268,7 +213,10 @@ impl Conn {
         let mine = |waiter: &Waiter| waiter.ticket == ticket;
         let outcome =
             self.wait_for(timeout, |st| st.outcomes.waiters.iter().find(|w| mine(w)).and_then(|w| w.outcome));
-        self.lock().outcomes.waiters.retain(|waiter| !mine(waiter));
+        let mut st = self.lock();
+        st.outcomes.waiters.retain(|waiter| !mine(waiter));
+        st.tell_completions();
+        drop(st);
         outcome
     }
 
@@ -302,21 +250,27 @@ impl Conn {
     }
 
     /// Records the outcomes that the session has to tell, and its answers about filters.
+    #[inline]
     pub(super) fn settle(&self, st: &mut State) {
         self.take_answers(st);
+        if st.session.ended() != st.outcomes.ended {
+            self.settle_ended(st);
+        }
+    }
+
+    #[inline(never)]
+    fn settle_ended(&self, st: &mut State) {
         let state = &mut *st;
-        let limit = state.settings.outcome_history;
-        let mut any = false;
+        state.outcomes.ended = state.session.ended();
         while let Some(ended) = state.session.completion(state.outcomes.to_be_told) {
-            any = true;
-            state.outcomes.record(ended.token, ended.outcome, limit);
+            state.outcomes.tell_waiters(ended.token, ended.outcome);
             if state.outcomes.to_be_told == 0 && ended.cookie == 0 && !state.outcomes.wanted {
                 state.session.take_completion();
             } else {
                 state.outcomes.to_be_told += 1;
             }
         }
-        if any && !st.in_turn {
+        if !st.in_turn {
             // A turn tells, and notifies at its end.
             self.context.driver.notify();
             if st.outcomes.are_waiting() {
@@ -344,16 +298,21 @@ impl Conn {
 }
 
 impl State {
+    /// Whether handlers want to be told of every outcome.
+    pub(super) fn want_outcomes(&mut self, wanted: bool) {
+        self.outcomes.wanted = wanted;
+        self.tell_completions();
+    }
+
+    fn tell_completions(&mut self) {
+        self.session.tell_all_completions(self.outcomes.want_all());
+    }
+
     fn outcome(&self, token: u64) -> Result<Option<Outcome>, Code> {
         match self.session.look_up(token) {
             Known::Outstanding => Ok(None),
-            Known::Ended => self.outcomes.remembered(token).map(Some).ok_or(Code::Forgotten),
+            Known::Ended => self.session.remembered(token).map(Some).ok_or(Code::Forgotten),
             Known::Never => Err(Code::NotFound),
         }
-    }
-
-    /// Makes room for the outcome of one more message.
-    pub(super) fn reserve_outcome(&mut self) -> Result<(), Code> {
-        self.outcomes.reserve(self.session.outstanding(), self.settings.outcome_history)
     }
 }

@@ -264,6 +264,7 @@ impl Conn {
     }
 
     /// Takes what the session has to tell of filters.
+    #[inline]
     pub(super) fn take_answers(&self, st: &mut State) {
         while let Some((ticket, answer)) = st.session.take_answer() {
             self.answer(st, ticket, answer);

@@ -1,29 +1,28 @@
 //! From a topic to the filters that match it.
 //!
 //! Filters without wildcards stand in one hash table under the whole filter: the common case costs one
-//! look-up. Filters with wildcards stand in a trie over topic levels. Either way the cost follows the
+//! look-up, with a hash that was made while the topic was checked. Filters with wildcards stand in a trie over topic levels. Either way the cost follows the
 //! topic's depth and the number of matches, not the number of filters.
 
 use std::collections::HashMap;
 
 use rustc_hash::FxBuildHasher;
 
+use super::table::Table;
 use crate::wire::topic;
-
-type Table<K, V> = HashMap<K, V, FxBuildHasher>;
 
 /// A value for each of any number of topic filters.
 #[derive(Debug)]
 pub(crate) struct Topics<T> {
     /// Keys are filters in UTF-8, as bytes: topics are looked up as they come from the wire.
-    exact: Table<Box<[u8]>, T>,
+    exact: Table<T>,
     wild: Node<T>,
     wild_len: usize,
 }
 
 #[derive(Debug)]
 struct Node<T> {
-    children: Table<Box<[u8]>, Node<T>>,
+    children: HashMap<Box<[u8]>, Node<T>, FxBuildHasher>,
     /// The child for `+`.
     any: Option<Box<Node<T>>>,
     /// The filter that ends here.
@@ -34,7 +33,7 @@ struct Node<T> {
 
 impl<T> Node<T> {
     fn new() -> Self {
-        Node { children: Table::default(), any: None, here: None, rest: None }
+        Node { children: HashMap::default(), any: None, here: None, rest: None }
     }
 
     fn is_empty(&self) -> bool {
@@ -53,7 +52,7 @@ fn is_wild(filter: &str) -> bool {
 
 impl<T> Topics<T> {
     pub(crate) fn new() -> Self {
-        Topics { exact: Table::default(), wild: Node::new(), wild_len: 0 }
+        Topics { exact: Table::new(), wild: Node::new(), wild_len: 0 }
     }
 
     /// The value of the filters that match like `filter`, made if there is none. Two filters that match
@@ -61,7 +60,7 @@ impl<T> Topics<T> {
     pub(crate) fn entry(&mut self, filter: &str, make: impl FnOnce() -> T) -> &mut T {
         let filter = inner(filter);
         if !is_wild(filter) {
-            return self.exact.entry(filter.as_bytes().into()).or_insert_with(make);
+            return self.exact.entry(topic::hash(filter.as_bytes()), filter.as_bytes(), make);
         }
         let mut node = &mut self.wild;
         let mut slot = None;
@@ -86,7 +85,7 @@ impl<T> Topics<T> {
     pub(crate) fn get_mut(&mut self, filter: &str) -> Option<&mut T> {
         let filter = inner(filter);
         if !is_wild(filter) {
-            return self.exact.get_mut(filter.as_bytes());
+            return self.exact.get_mut(topic::hash(filter.as_bytes()), filter.as_bytes());
         }
         let mut node = &mut self.wild;
         for level in topic::levels(filter) {
@@ -103,7 +102,7 @@ impl<T> Topics<T> {
     pub(crate) fn remove(&mut self, filter: &str) -> Option<T> {
         let filter = inner(filter);
         if !is_wild(filter) {
-            return self.exact.remove(filter.as_bytes());
+            return self.exact.remove(topic::hash(filter.as_bytes()), filter.as_bytes());
         }
         let removed = Self::remove_below(&mut self.wild, &mut topic::levels(filter));
         self.wild_len -= usize::from(removed.is_some());
@@ -133,10 +132,16 @@ impl<T> Topics<T> {
         }
     }
 
+    /// The value of the one filter that matches `topic`, if there are no wildcards that might match it as well.
+    #[inline]
+    pub(crate) fn only(&self, topic: &[u8], hash: u64) -> Option<&T> {
+        if self.wild_len == 0 { self.exact.get(hash, topic) } else { None }
+    }
+
     /// Calls `found` for each value whose filter matches `topic` (MQTT 3.1.1 §4.7).
     pub(crate) fn matching(&self, topic: &[u8], mut found: impl FnMut(&T)) {
         if !self.exact.is_empty()
-            && let Some(value) = self.exact.get(topic)
+            && let Some(value) = self.exact.get(topic::hash(topic), topic)
         {
             found(value);
         }

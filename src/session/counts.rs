@@ -73,20 +73,21 @@ pub struct Counts {
 }
 
 impl Counts {
-    pub(super) fn ended(&mut self, outcome: Outcome) {
+    #[inline]
+    pub(super) fn ended(&mut self, outcome: Outcome, n: u64) {
         let count = match outcome {
             Outcome::Acked => &mut self.acked,
             Outcome::Sent => &mut self.sent,
             Outcome::Rejected(_) => &mut self.rejected,
             Outcome::Expired => &mut self.expired,
             Outcome::Dropped(why) => {
-                self.dropped_qos0 += u64::from(why == Dropped::Link);
+                self.dropped_qos0 += if why == Dropped::Link { n } else { 0 };
                 &mut self.dropped
             }
             Outcome::Cancelled | Outcome::Abandoned => &mut self.cancelled,
             Outcome::Lost => &mut self.lost,
         };
-        *count += 1;
+        *count += n;
     }
 
     pub(super) fn acknowledged(&mut self, accepted_at: Time, now: Time) {

@@ -96,6 +96,21 @@ impl<V: Copy + Default> IdMap<V> {
         Ok(())
     }
 
+    /// Inserts an id whose own cell is free, and so is not in the table. False if the cell is not, or no room was
+    /// [reserved](Self::reserve).
+    #[inline]
+    fn insert_at_home(&mut self, id: u16, value: V) -> bool {
+        let home = usize::from(id) & self.cells.len().wrapping_sub(1);
+        match self.cells.get_mut(home) {
+            Some(cell) if cell.0 == 0 => {
+                *cell = (id, value);
+                self.len += 1;
+                true
+            }
+            _ => false,
+        }
+    }
+
     /// Replaces the value of an id that is in the table.
     pub(crate) fn set(&mut self, id: u16, value: V) {
         if let Some(at) = self.find(id) {
@@ -122,7 +137,29 @@ impl<V: Copy + Default> IdMap<V> {
         self.cells[at] = entry;
     }
 
+    #[inline]
     pub(crate) fn remove(&mut self, id: u16) -> Option<V> {
+        let mask = self.cells.len().wrapping_sub(1);
+        let home = usize::from(id) & mask;
+        if let Some(&(there, value)) = self.cells.get(home)
+            && there == id
+            && id != 0
+        {
+            let next = (home + 1) & mask;
+            let behind = self.cells[next].0;
+            // In sequence it is in its own cell, and so is the one behind.
+            if behind == 0 || usize::from(behind) & mask == next {
+                self.cells[home].0 = 0;
+                self.len -= 1;
+                return Some(value);
+            }
+        }
+        self.remove_away(id)
+    }
+
+    /// [`remove`](Self::remove) where others have to move.
+    #[cold]
+    fn remove_away(&mut self, id: u16) -> Option<V> {
         let mut hole = self.find(id)?;
         let value = self.cells[hole].1;
         let mask = self.cells.len() - 1;
@@ -156,6 +193,7 @@ impl<V: Copy + Default> IdMap<V> {
     }
 
     /// Makes room for one more entry, so that inserting it cannot fail.
+    #[inline]
     pub(crate) fn reserve(&mut self) -> Result<(), Code> {
         if (self.len + 1) * 2 > self.cells.len() { self.grow() } else { Ok(()) }
     }
@@ -167,6 +205,7 @@ impl<V: Copy + Default> IdMap<V> {
         self.len = 0;
     }
 
+    #[cold]
     fn grow(&mut self) -> Result<(), Code> {
         let size = (self.cells.len() * 2).max(8);
         let mut larger = Vec::new();
@@ -240,7 +279,20 @@ impl PacketIds {
     }
 
     /// The next free id, held for `purpose`.
+    #[inline(always)]
     pub(crate) fn take(&mut self, purpose: Use) -> Result<u16, Code> {
+        self.used.reserve()?;
+        let next = self.last.wrapping_add(1);
+        if next != 0 && !bug(Bug::IdReuse) && self.used.insert_at_home(next, purpose) {
+            self.last = next;
+            return Ok(next);
+        }
+        self.take_later(purpose)
+    }
+
+    /// [`take`](Self::take) when the next id may be in use.
+    #[cold]
+    fn take_later(&mut self, purpose: Use) -> Result<u16, Code> {
         let id = self.next()?;
         self.used.insert_new(id, purpose)?;
         Ok(id)
@@ -266,6 +318,7 @@ impl PacketIds {
         self.used.get(id)
     }
 
+    #[inline]
     pub(crate) fn release(&mut self, id: u16) {
         self.used.remove(id);
     }

@@ -188,6 +188,29 @@ impl Inbound {
         self.received.reserve()
     }
 
+    /// Whether this id is not in use, and there is room to remember it.
+    #[inline(never)]
+    pub(crate) fn has_place_for(&mut self, id: u16) -> bool {
+        self.received.get(id).is_none() && self.reserve().is_ok()
+    }
+
+    /// As [`remember`](Self::remember), for an id that is not in use.
+    #[inline(never)]
+    pub(crate) fn remember_new(&mut self, id: u16) -> Result<(), Failure> {
+        self.received.insert_new(id, ()).map_err(|code| Failure::new(code, ""))
+    }
+
+    /// A QoS 2 message was delivered: it is not to be delivered again.
+    #[inline]
+    pub(crate) fn remember(&mut self, id: u16) -> Result<(), Failure> {
+        self.received.insert(id, ()).map_err(|code| Failure::new(code, ""))
+    }
+
+    /// Whether no message is held, waits behind one that is, or is being skipped.
+    pub(crate) fn is_steady(&self) -> bool {
+        self.current.is_none() && self.line1.is_empty() && self.line2.is_empty() && self.skip == 0
+    }
+
     pub(crate) fn released(&mut self, id: u16) {
         self.received.remove(id);
         self.held.remove(id);
@@ -337,7 +360,7 @@ impl Session {
             QoS::ExactlyOnce => {
                 // Remembered even if the connection is gone: on the next one the server repeats
                 // it, and it must not be delivered twice.
-                self.inbound.received.insert(id, ()).map_err(|code| Failure::new(code, ""))?;
+                self.inbound.remember(id)?;
                 if send { self.answer_in_line(qos, id) } else { Ok(()) }
             }
         }
@@ -359,7 +382,7 @@ impl Session {
             return self.acknowledge(qos, id, verdict);
         }
         if qos == QoS::ExactlyOnce {
-            self.inbound.received.insert(id, ()).map_err(|code| Failure::new(code, ""))?;
+            self.inbound.remember(id)?;
         }
         let hold = self.inbound.current.take();
         self.inbound.skipped = Some(Skipped { qos, id, known: false, hold });

@@ -190,7 +190,8 @@ impl Session {
         if self.state != State::Up && !self.good_bye_due {
             return Ok(());
         }
-        wire::encode_ack(packet, id, self.out.tail()).map_err(|error| Failure::new(encode_code(error), ""))
+        let packet = wire::ack(packet, id).map_err(|error| Failure::new(encode_code(error), ""))?;
+        self.out.put(&packet).map_err(|code| Failure::new(code, ""))
     }
 
     fn puback(&mut self, id: u16, reason: u8) -> Result<Option<Event>, Failure> {

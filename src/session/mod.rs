@@ -21,6 +21,7 @@
 
 mod counts;
 mod event;
+mod history;
 mod ids;
 mod inbound;
 mod input;
@@ -29,6 +30,7 @@ mod outbox;
 mod output;
 mod publish;
 mod raw;
+mod steady;
 mod subscriptions;
 #[cfg(test)]
 mod tests;
@@ -38,6 +40,7 @@ mod token;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::ops::Range;
 
 pub use counts::{Counts, LATENCY_BUCKETS, Latency, Levels};
 pub use event::{Acknowledged, Completion, Dropped, Event, Failure, Incoming, Outcome, Step};
@@ -52,6 +55,7 @@ use crate::bugs::{Bug, bug};
 use crate::error::Code;
 use crate::time::{Span, Time};
 use crate::wire::{self, PacketType, QoS, Version};
+use history::History;
 use ids::{PacketIds, Use};
 use inbound::Inbound;
 use keep_alive::{Due, KeepAlive};
@@ -96,6 +100,8 @@ pub struct Limits {
     pub overflow: Overflow,
     /// What happens to messages in flight when the server lost the session.
     pub on_session_loss: OnSessionLoss,
+    /// So many outcomes are remembered.
+    pub outcome_history: usize,
     /// Subscribe to every filter after each CONNACK, or only to those that the session lacks.
     pub always_subscribe: bool,
 }
@@ -110,6 +116,7 @@ impl Default for Limits {
             keep_oversize: 0,
             overflow: Overflow::RefuseNew,
             on_session_loss: OnSessionLoss::Resend,
+            outcome_history: 1024,
             always_subscribe: true,
         }
     }
@@ -185,6 +192,9 @@ pub struct Session {
     /// QoS 0 publishes whose bytes are not written yet: where they end, and whose they are.
     unsent: VecDeque<Unsent>,
     completions: VecDeque<Completion>,
+    /// Those without a cookie are told as well.
+    tell_all: bool,
+    history: History,
     /// The time of the last step, to the caller's precision.
     now: Time,
     counts: Counts,
@@ -223,6 +233,8 @@ impl Session {
             accepted: 0,
             unsent: VecDeque::new(),
             completions: VecDeque::new(),
+            tell_all: true,
+            history: History::new(),
             now: Time::ZERO,
             counts: Counts::default(),
         }
@@ -262,7 +274,7 @@ impl Session {
         if self.state != State::Open {
             return Err(Code::Busy);
         }
-        connect.encode(connect.version, self.out.tail()).map_err(encode_code)?;
+        self.out.append(|out| connect.encode(connect.version, out)).map_err(encode_code)?;
         self.out.mark_secret();
         self.version = connect.version;
         self.in_doubt |= self.unanswered && !self.clean && !bug(Bug::LostConnackIgnored);
@@ -294,7 +306,7 @@ impl Session {
     fn good_bye(&mut self) {
         if core::mem::take(&mut self.good_bye_due) {
             // Two bytes; should memory be out even for them, the server sees the link close.
-            let _ = wire::encode_empty(PacketType::Disconnect, self.out.tail());
+            let _ = self.out.append(|out| wire::encode_empty(PacketType::Disconnect, out));
         }
     }
 
@@ -375,7 +387,7 @@ impl Session {
     }
 
     fn ping(&mut self, now: Time) -> Result<(), Code> {
-        wire::encode_empty(PacketType::PingReq, self.out.tail()).map_err(encode_code)?;
+        self.out.append(|out| wire::encode_empty(PacketType::PingReq, out)).map_err(encode_code)?;
         self.keep_alive.pinged(now, self.out.end());
         self.counts.pings += 1;
         Ok(())
@@ -389,6 +401,7 @@ impl Session {
             self.inbound.shrink();
             self.unsent.shrink_to_fit();
             self.completions.shrink_to_fit();
+            self.history.shrink();
         }
     }
 
@@ -411,13 +424,16 @@ impl Session {
         self.out.take(n);
         let taken = self.out.taken();
         self.keep_alive.wrote(now, taken);
-        while let Some(unsent) = self.unsent.front().copied().filter(|u| u.end <= taken) {
-            self.unsent.pop_front();
-            self.finish(unsent.token, unsent.packet_id, unsent.cookie, Outcome::Sent);
-        }
+        self.sent_up_to(taken);
         if self.outbox.waiting() > 0 {
             self.pump();
         }
+    }
+
+    /// How many completions there are to be taken.
+    #[inline]
+    pub fn completions(&self) -> usize {
+        self.completions.len()
     }
 
     /// The completion that [`take_completion`](Session::take_completion) would return after `n` others.
@@ -425,20 +441,66 @@ impl Session {
         self.completions.get(n).copied()
     }
 
-    /// How the next publish ended. Each accepted publish comes by here exactly once.
+    /// Ends the QoS 0 publishes whose bytes were taken. They are many at once, and follow one another.
+    fn sent_up_to(&mut self, taken: u64) {
+        let mut run = 0..0;
+        while let Some(&Unsent { end, token, packet_id, cookie }) = self.unsent.front()
+            && end <= taken
+        {
+            self.unsent.pop_front();
+            if packet_id != 0 {
+                self.ids.release(packet_id);
+            }
+            self.tell(token, packet_id, cookie, Outcome::Sent);
+            let number = token::number(token);
+            if number != run.end {
+                self.remember(run, Outcome::Sent);
+                run = number..number;
+            }
+            run.end += 1;
+        }
+        self.remember(run, Outcome::Sent);
+    }
+
+    /// Says whether publishes without a cookie come by [`take_completion`](Session::take_completion) as well; at first
+    /// they do.
+    pub fn tell_all_completions(&mut self, all: bool) {
+        self.tell_all = all;
+    }
+
+    /// How the next publish ended. Each accepted publish that is [told](Session::tell_all_completions) comes by here
+    /// exactly once.
     pub fn take_completion(&mut self) -> Option<Completion> {
         self.completions.pop_front()
     }
 
+    #[inline]
     fn finish(&mut self, token: u64, packet_id: u16, cookie: u32, outcome: Outcome) {
         if packet_id != 0 {
             self.ids.release(packet_id);
         }
-        if bug(Bug::OutcomeTwice) {
-            self.completions.push_back(Completion { token, packet_id, cookie, outcome });
+        self.tell(token, packet_id, cookie, outcome);
+        self.counts.ended(outcome, 1);
+        self.history.record_one(token::number(token), outcome, self.limits.outcome_history);
+    }
+
+    /// The messages with these numbers ended alike.
+    fn remember(&mut self, numbers: Range<u64>, outcome: Outcome) {
+        if !numbers.is_empty() {
+            self.counts.ended(outcome, numbers.end - numbers.start);
+            self.history.record(numbers, outcome, self.limits.outcome_history);
         }
-        self.counts.ended(outcome);
-        self.completions.push_back(Completion { token, packet_id, cookie, outcome });
+    }
+
+    #[inline]
+    fn tell(&mut self, token: u64, packet_id: u16, cookie: u32, outcome: Outcome) {
+        if cookie != 0 || self.tell_all {
+            let completion = Completion { token, packet_id, cookie, outcome };
+            if bug(Bug::OutcomeTwice) {
+                self.completions.push_back(completion);
+            }
+            self.completions.push_back(completion);
+        }
     }
 
     // -- subscriptions --------------------------------------------------------------------------
@@ -503,11 +565,12 @@ impl Session {
         self.subscriptions.return_results(results);
     }
 
+    #[inline]
     fn pump_subscriptions(&mut self) {
-        if self.state == State::Up {
+        if self.state == State::Up && self.subscriptions.are_due() {
             // What could not be appended for want of memory or ids stays due; the next
             // acknowledgement tries again.
-            let _ = self.subscriptions.pump(self.version, &mut self.ids, self.out.tail());
+            let _ = self.out.append(|out| self.subscriptions.pump(self.version, &mut self.ids, out));
         }
     }
 

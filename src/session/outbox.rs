@@ -17,10 +17,10 @@ use crate::wire::QoS;
 /// The end of a list, and "no slot".
 pub(crate) const NIL: u32 = u32::MAX;
 
-/// Buffers kept for reuse: so many bytes of them, and none larger than `POOL_MAX_BUFFER`. With a count as the
-/// limit, a window that is wider than that would allocate for each message.
-const POOL_MAX_BYTES: usize = 1024 * 1024;
-const POOL_MAX_BUFFER: usize = 64 * 1024;
+/// Free slots keep their buffers for the next message: so many bytes of them, and none larger than
+/// `KEEP_BUFFER`. With a count as the limit, a window that is wider than that would allocate for each message.
+const KEEP_BYTES: usize = 1024 * 1024;
+const KEEP_BUFFER: usize = 64 * 1024;
 
 /// How far a message has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,14 +55,45 @@ pub(crate) struct Entry {
     pub(crate) sent_end: u64,
     /// The list it is in.
     queue: Queue,
-    /// Topic, then payload.
+    /// Topic, then payload, then what is left of longer ones.
     body: Vec<u8>,
     topic_len: u16,
+    payload_len: u32,
     prev: u32,
     next: u32,
 }
 
 impl Entry {
+    /// A slot that is free.
+    const FREE: Entry = Entry {
+        token: 0,
+        cookie: 0,
+        expires: None,
+        accepted_at: Time::ZERO,
+        packet_id: 0,
+        qos: QoS::AtMostOnce,
+        retain: false,
+        dup: false,
+        stage: Stage::Done,
+        sent_end: 0,
+        queue: Queue::Waiting,
+        body: Vec::new(),
+        topic_len: 0,
+        payload_len: 0,
+        prev: NIL,
+        next: NIL,
+    };
+
+    /// Makes the body at least this long. False without memory for it.
+    #[cold]
+    fn grow(&mut self, size: usize) -> bool {
+        let grown = self.body.try_reserve(size - self.body.len()).is_ok();
+        if grown {
+            self.body.resize(self.body.capacity(), 0);
+        }
+        grown
+    }
+
     pub(crate) fn topic(&self) -> &str {
         // The body was built from a &str; should that ever be untrue, no topic is better than a
         // panic.
@@ -87,11 +118,11 @@ impl Entry {
 
     /// Bytes of topic and payload.
     pub(crate) fn size(&self) -> usize {
-        self.body.len()
+        usize::from(self.topic_len) + self.payload_len as usize
     }
 
     pub(crate) fn payload(&self) -> &[u8] {
-        &self.body[usize::from(self.topic_len)..]
+        &self.body[usize::from(self.topic_len)..self.size()]
     }
 }
 
@@ -121,9 +152,8 @@ pub(crate) struct Outbox {
     free: u32,
     waiting: List,
     flight: List,
-    pool: Vec<Vec<u8>>,
-    /// The capacities in it.
-    pool_bytes: usize,
+    /// Bytes that free slots keep.
+    kept: usize,
     /// Topics and payloads held, in bytes.
     bytes: usize,
     /// Payloads held, in bytes.
@@ -137,8 +167,7 @@ impl Outbox {
             free: NIL,
             waiting: List::EMPTY,
             flight: List::EMPTY,
-            pool: Vec::new(),
-            pool_bytes: 0,
+            kept: 0,
             bytes: 0,
             payload_bytes: 0,
         }
@@ -201,49 +230,57 @@ impl Outbox {
 
     /// Copies a message in and puts it at the end of `queue`. `number` counts the accepted messages. Nothing is
     /// changed when memory runs out.
-    pub(crate) fn push(&mut self, queue: Queue, number: u64, message: &Publication<'_>) -> Result<u32, Code> {
-        let (topic, payload) = (message.topic, message.payload);
+    #[inline]
+    pub(crate) fn push(
+        &mut self,
+        queue: Queue,
+        number: u64,
+        message: &Publication<'_>,
+    ) -> Result<(u32, &mut Entry), Code> {
+        let (topic, payload) = (message.topic.as_bytes(), message.payload);
         let size = topic.len() + payload.len();
-        if self.free == NIL && self.slots.len() >= token::NO_SLOT as usize {
-            return Err(Code::QueueFull);
+        if self.free == NIL {
+            self.add_slot()?;
         }
-        let mut body = self.pool.pop().unwrap_or_default();
-        self.pool_bytes -= body.capacity();
-        if body.try_reserve(size).is_err() || (self.free == NIL && self.slots.try_reserve(1).is_err()) {
-            self.recycle(body);
+        let slot = self.free;
+        let entry = &mut self.slots[slot as usize];
+        let kept = entry.body.len();
+        if kept < size && !entry.grow(size) {
             return Err(Code::NoMemory);
         }
-        body.extend_from_slice(topic.as_bytes());
-        body.extend_from_slice(payload);
-        let slot = if self.free == NIL { self.slots.len() as u32 } else { self.free };
-        let entry = Entry {
-            token: token::of(number, slot),
-            cookie: message.cookie,
-            expires: message.expires,
-            accepted_at: Time::ZERO,
-            packet_id: 0,
-            qos: message.qos,
-            retain: message.retain,
-            dup: false,
-            stage: Stage::Publish,
-            sent_end: 0,
-            queue,
-            body,
-            // A topic name is at most 65,535 bytes long; that was checked on acceptance.
-            topic_len: topic.len() as u16,
-            prev: NIL,
-            next: NIL,
-        };
+        self.free = entry.next;
+        self.kept -= kept;
         self.bytes += size;
         self.payload_bytes += payload.len();
-        if self.free == NIL {
-            self.slots.push(entry);
-        } else {
-            self.free = self.slots[slot as usize].next;
-            self.slots[slot as usize] = entry;
+        let (name, rest) = entry.body.split_at_mut(topic.len());
+        name.copy_from_slice(topic);
+        rest[..payload.len()].copy_from_slice(payload);
+        // A topic name is at most 65,535 bytes long, and a packet 256 MiB; both were checked on acceptance.
+        entry.topic_len = topic.len() as u16;
+        entry.payload_len = payload.len() as u32;
+        entry.token = token::of(number, slot);
+        entry.cookie = message.cookie;
+        entry.expires = message.expires;
+        entry.packet_id = 0;
+        entry.qos = message.qos;
+        entry.retain = message.retain;
+        entry.dup = false;
+        entry.stage = Stage::Publish;
+        entry.sent_end = 0;
+        Ok((slot, self.append(queue, slot)))
+    }
+
+    /// Makes another slot, and makes it the first free one.
+    #[cold]
+    fn add_slot(&mut self) -> Result<(), Code> {
+        let slot = self.slots.len();
+        if slot >= token::NO_SLOT as usize {
+            return Err(Code::QueueFull);
         }
-        self.append(queue, slot);
-        Ok(slot)
+        self.slots.try_reserve(1).map_err(|_| Code::NoMemory)?;
+        self.slots.push(Entry::FREE);
+        self.free = slot as u32;
+        Ok(())
     }
 
     /// Takes a message out of its list; it stays readable until `discard`.
@@ -278,17 +315,22 @@ impl Outbox {
     }
 
     /// Frees the slot of a message that is in no list any more.
+    #[inline]
     pub(crate) fn discard(&mut self, slot: u32) {
-        let free = self.free;
-        let entry = self.get_mut(slot);
-        entry.next = free;
+        let entry = &mut self.slots[slot as usize];
+        self.bytes -= entry.size();
+        self.payload_bytes -= entry.payload_len as usize;
         entry.token = 0;
-        let body = core::mem::take(&mut entry.body);
-        let payload = body.len() - usize::from(core::mem::take(&mut entry.topic_len));
-        self.bytes -= body.len();
-        self.payload_bytes -= payload;
+        entry.topic_len = 0;
+        entry.payload_len = 0;
+        entry.next = self.free;
         self.free = slot;
-        self.recycle(body);
+        let buffer = entry.body.len();
+        if buffer <= KEEP_BUFFER && self.kept + buffer <= KEEP_BYTES {
+            self.kept += buffer;
+        } else {
+            entry.body = Vec::new();
+        }
     }
 
     /// The connection is lost: what was in flight is to be sent first, in its old order.
@@ -336,46 +378,29 @@ impl Outbox {
 
     /// Gives memory back that an empty outbox does not need.
     pub(crate) fn shrink(&mut self) {
-        self.pool = Vec::new();
-        self.pool_bytes = 0;
         if self.len() == 0 {
             self.slots = Vec::new();
             self.free = NIL;
+            self.kept = 0;
         }
     }
 
-    fn append(&mut self, queue: Queue, slot: u32) {
-        let tail = match queue {
-            Queue::Waiting => self.waiting.tail,
-            Queue::Flight => self.flight.tail,
-        };
-        let entry = self.get_mut(slot);
-        entry.queue = queue;
-        entry.prev = tail;
-        entry.next = NIL;
-        if tail != NIL {
-            self.get_mut(tail).next = slot;
-        }
+    #[inline]
+    fn append(&mut self, queue: Queue, slot: u32) -> &mut Entry {
         let list = match queue {
             Queue::Waiting => &mut self.waiting,
             Queue::Flight => &mut self.flight,
         };
-        if list.head == NIL {
-            list.head = slot;
-        }
-        list.tail = slot;
+        let tail = core::mem::replace(&mut list.tail, slot);
         list.len += 1;
-    }
-
-    fn recycle(&mut self, mut body: Vec<u8>) {
-        let size = body.capacity();
-        if size <= POOL_MAX_BUFFER
-            && self.pool_bytes + size <= POOL_MAX_BYTES
-            && self.pool.try_reserve(1).is_ok()
-        {
-            body.clear();
-            self.pool_bytes += size;
-            self.pool.push(body);
+        match self.slots.get_mut(tail as usize) {
+            Some(last) => last.next = slot,
+            None => list.head = slot,
         }
+        let entry = &mut self.slots[slot as usize];
+        entry.queue = queue;
+        entry.prev = tail;
+        entry.next = NIL;
+        entry
     }
 }

@@ -2,6 +2,8 @@
 
 use alloc::vec::Vec;
 
+use crate::error::Code;
+
 /// Below this, written bytes are not moved out of the way before the buffer is empty.
 const COMPACT_FROM: usize = 32 * 1024;
 
@@ -12,8 +14,12 @@ const COMPACT_FROM: usize = 32 * 1024;
 /// outcome of a QoS 0 publish.
 #[derive(Debug, Default)]
 pub struct Output {
+    /// What is queued lies from `head` to `end`. What lies behind has been used before, or was filled with zeros when
+    /// the buffer grew: so a message is put there by copying, without asking for each of its parts whether there
+    /// is room.
     bytes: Vec<u8>,
     head: usize,
+    end: usize,
     taken: u64,
     /// Up to this position there may be a password in it.
     secret: u64,
@@ -27,30 +33,63 @@ impl Drop for Output {
 
 impl Output {
     pub(crate) const fn new() -> Self {
-        Output { bytes: Vec::new(), head: 0, taken: 0, secret: 0 }
+        Output { bytes: Vec::new(), head: 0, end: 0, taken: 0, secret: 0 }
     }
 
-    /// Where packets are appended. Nothing else may be done with it.
-    pub(crate) fn tail(&mut self) -> &mut Vec<u8> {
-        &mut self.bytes
+    /// Appends `n` bytes, to be written by the caller. `None` without memory for them.
+    #[inline(always)]
+    pub(crate) fn room(&mut self, n: usize) -> Option<&mut [u8]> {
+        let end = self.end + n;
+        if end > self.bytes.len() && !self.grow(end) {
+            return None;
+        }
+        let room = self.bytes.get_mut(self.end..end)?;
+        self.end = end;
+        Some(room)
+    }
+
+    /// Appends these bytes.
+    #[inline]
+    pub(crate) fn put(&mut self, bytes: &[u8]) -> Result<(), Code> {
+        self.room(bytes.len()).ok_or(Code::NoMemory)?.copy_from_slice(bytes);
+        Ok(())
+    }
+
+    #[cold]
+    fn grow(&mut self, end: usize) -> bool {
+        let grown = self.bytes.try_reserve(end - self.bytes.len()).is_ok();
+        if grown {
+            self.bytes.resize(self.bytes.capacity(), 0);
+        }
+        grown
+    }
+
+    /// Lets `encode` append to the end, and nothing else.
+    pub(crate) fn append<T>(&mut self, encode: impl FnOnce(&mut Vec<u8>) -> T) -> T {
+        self.bytes.truncate(self.end);
+        let encoded = encode(&mut self.bytes);
+        self.end = self.bytes.len();
+        encoded
     }
 
     /// The bytes not yet taken.
     pub fn pending(&self) -> &[u8] {
-        &self.bytes[self.head..]
+        &self.bytes[self.head..self.end]
     }
 
     /// How many bytes are not yet taken.
+    #[inline]
     pub fn len(&self) -> usize {
-        self.bytes.len() - self.head
+        self.end - self.head
     }
 
     /// Whether everything was taken.
     pub fn is_empty(&self) -> bool {
-        self.head == self.bytes.len()
+        self.head == self.end
     }
 
     /// The position after the last byte appended.
+    #[inline]
     pub(crate) fn end(&self) -> u64 {
         self.taken + self.len() as u64
     }
@@ -78,11 +117,12 @@ impl Output {
         }
         self.head += n;
         self.taken += n as u64;
-        if self.head == self.bytes.len() {
-            self.bytes.clear();
+        if self.head == self.end {
             self.head = 0;
-        } else if self.head >= COMPACT_FROM && self.head * 2 >= self.bytes.len() {
-            self.bytes.drain(..self.head);
+            self.end = 0;
+        } else if self.head >= COMPACT_FROM && self.head * 2 >= self.end {
+            self.bytes.copy_within(self.head..self.end, 0);
+            self.end -= self.head;
             self.head = 0;
         }
     }
@@ -91,8 +131,8 @@ impl Output {
     pub(crate) fn reset(&mut self) {
         self.wipe_all();
         self.secret = 0;
-        self.bytes.clear();
         self.head = 0;
+        self.end = 0;
         self.taken = 0;
     }
 
@@ -100,6 +140,8 @@ impl Output {
     pub(crate) fn shrink(&mut self) {
         if self.is_empty() && self.bytes.capacity() > 0 {
             self.bytes = Vec::new();
+            self.head = 0;
+            self.end = 0;
         }
     }
 }

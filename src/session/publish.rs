@@ -3,7 +3,7 @@
 use super::ids::Use;
 use super::outbox::{Queue, Stage};
 use super::subscriptions::encode_code;
-use super::{Dropped, OnSessionLoss, Outcome, Overflow, Session, State, Unsent, token};
+use super::{Dropped, OnSessionLoss, Outcome, Output, Overflow, Session, State, Unsent, token};
 use crate::bugs::{Bug, bug};
 use crate::error::Code;
 use crate::time::Time;
@@ -40,6 +40,20 @@ impl<'a> Publication<'a> {
     }
 }
 
+/// Appends a PUBLISH.
+#[inline(always)]
+pub(super) fn put_publish(
+    out: &mut Output,
+    version: wire::Version,
+    packet: &wire::Publish<'_>,
+) -> Result<(), Code> {
+    match packet.plain_len(version) {
+        Some(len) => packet.write_plain(out.room(len).ok_or(Code::NoMemory)?),
+        None => out.append(|out| packet.encode(version, out)).map_err(encode_code)?,
+    }
+    Ok(())
+}
+
 /// What the session knows of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Known {
@@ -62,28 +76,37 @@ pub struct Accepted {
 
 impl Session {
     /// Accepts a message: it is sent now, or as soon as it may be. On an error nothing was accepted.
+    #[inline(always)]
     pub fn publish(&mut self, message: &Publication<'_>) -> Result<Accepted, Code> {
         let accepted = self.accept(message);
         self.counts.refused += u64::from(accepted.is_err());
         accepted
     }
 
+    #[inline(always)]
     fn accept(&mut self, message: &Publication<'_>) -> Result<Accepted, Code> {
         // Room for its outcome is made now, so that reporting it later cannot fail.
-        self.completions.try_reserve(self.outstanding() + 1).map_err(|_| Code::NoMemory)?;
+        let more = self.outstanding() + 1;
+        self.history.reserve(more, self.limits.outcome_history)?;
+        if self.completions.capacity() - self.completions.len() < more {
+            self.completions.try_reserve(more).map_err(|_| Code::NoMemory)?;
+        }
         match message.qos {
             QoS::AtMostOnce => self.publish_once(message),
             _ => self.publish_tracked(message),
         }
     }
 
+    #[inline(always)]
     fn publish_once(&mut self, message: &Publication<'_>) -> Result<Accepted, Code> {
         if self.state != State::Up {
             return Err(Code::NotConnected);
         }
         let size = self.packet_size(message)?;
         self.check_bytes(size)?;
-        self.unsent.try_reserve(1).map_err(|_| Code::NoMemory)?;
+        if self.unsent.capacity() == self.unsent.len() {
+            self.unsent.try_reserve(1).map_err(|_| Code::NoMemory)?;
+        }
         let packet_id = if message.reserve_id { self.ids.take(Use::Unsent)? } else { 0 };
         let packet = wire::Publish {
             dup: false,
@@ -94,9 +117,9 @@ impl Session {
             properties: Properties::default(),
             payload: message.payload,
         };
-        if let Err(error) = packet.encode(self.version, self.out.tail()) {
+        if let Err(code) = put_publish(&mut self.out, self.version, &packet) {
             self.ids.release(packet_id);
-            return Err(encode_code(error));
+            return Err(code);
         }
         self.counts.tx_messages += 1;
         self.accepted += 1;
@@ -105,6 +128,7 @@ impl Session {
         Ok(Accepted { token, packet_id })
     }
 
+    #[inline(never)]
     fn publish_tracked(&mut self, message: &Publication<'_>) -> Result<Accepted, Code> {
         self.packet_size(message)?;
         let size = message.topic.len() + message.payload.len();
@@ -116,32 +140,32 @@ impl Session {
         self.make_room(size, now)?;
 
         let queue = if now { Queue::Flight } else { Queue::Waiting };
-        let slot = self.outbox.push(queue, self.accepted + 1, message)?;
-        self.outbox.get_mut(slot).accepted_at = self.now;
-        if (message.reserve_id || now)
-            && let Err(code) = self.assign_id(slot)
-        {
-            return Err(self.take_back(slot, code));
+        let (slot, entry) = self.outbox.push(queue, self.accepted + 1, message)?;
+        entry.accepted_at = self.now;
+        if message.reserve_id || now {
+            match self.ids.take(Use::Publish(slot)) {
+                Ok(id) => entry.packet_id = id,
+                Err(code) => return Err(self.take_back(slot, code)),
+            }
         }
+        let accepted = Accepted { token: entry.token, packet_id: entry.packet_id };
         if now {
             let packet = wire::Publish {
                 dup: false,
                 qos: message.qos,
                 retain: message.retain,
                 topic: message.topic,
-                packet_id: self.outbox.get(slot).packet_id,
+                packet_id: accepted.packet_id,
                 properties: Properties::default(),
                 payload: message.payload,
             };
-            if let Err(error) = packet.encode(self.version, self.out.tail()) {
-                return Err(self.take_back(slot, encode_code(error)));
+            if let Err(code) = put_publish(&mut self.out, self.version, &packet) {
+                return Err(self.take_back(slot, code));
             }
-            self.outbox.get_mut(slot).sent_end = self.out.end();
+            entry.sent_end = self.out.end();
             self.counts.tx_messages += 1;
         }
         self.accepted += 1;
-        let entry = self.outbox.get(slot);
-        let accepted = Accepted { token: entry.token, packet_id: entry.packet_id };
         if !now {
             if let Some(at) = message.expires {
                 self.expire_at(at);
@@ -153,6 +177,7 @@ impl Session {
     }
 
     /// Undoes an acceptance that could not be completed.
+    #[cold]
     fn take_back(&mut self, slot: u32, code: Code) -> Code {
         self.ids.release(self.outbox.get(slot).packet_id);
         self.outbox.unlink(slot);
@@ -160,6 +185,7 @@ impl Session {
         code
     }
 
+    #[inline]
     fn assign_id(&mut self, slot: u32) -> Result<(), Code> {
         if self.outbox.get(slot).packet_id == 0 {
             let id = self.ids.take(Use::Publish(slot))?;
@@ -168,12 +194,14 @@ impl Session {
         Ok(())
     }
 
+    #[inline(always)]
     fn packet_size(&self, message: &Publication<'_>) -> Result<usize, Code> {
         wire::publish_len(self.version, message.topic.len(), message.qos, 0, message.payload.len())
             .ok_or(Code::TooLarge)
     }
 
     /// Refuses what would go over the limit in bytes.
+    #[inline]
     pub(super) fn check_bytes(&self, size: usize) -> Result<(), Code> {
         let limit = self.limits.max_outgoing_bytes;
         if size > limit {
@@ -243,10 +271,14 @@ impl Session {
     }
 
     /// Sends what waits, as far as the window and the output buffer allow.
+    #[inline(always)]
     pub fn pump(&mut self) {
-        if self.state != State::Up {
-            return;
+        if self.state == State::Up && (self.outbox.waiting() > 0 || self.subscriptions.are_due()) {
+            self.send_waiting();
         }
+    }
+
+    fn send_waiting(&mut self) {
         // An id that came free may be what a subscription waits for.
         self.pump_subscriptions();
         let window = if bug(Bug::WindowIgnored) { u16::MAX } else { self.limits.window };
@@ -263,24 +295,25 @@ impl Session {
     /// Appends the packet that an entry is due to send.
     fn send(&mut self, slot: u32) -> Result<(), Code> {
         let entry = self.outbox.get(slot);
-        let out = self.out.tail();
         match entry.stage {
-            Stage::Release if bug(Bug::PubrelLost) => Ok(()),
+            Stage::Release if bug(Bug::PubrelLost) => {}
             Stage::Release if !bug(Bug::PublishAfterPubrec) => {
-                wire::encode_ack(PacketType::PubRel, entry.packet_id, out)
+                let pubrel = wire::ack(PacketType::PubRel, entry.packet_id).map_err(encode_code)?;
+                self.out.put(&pubrel)?;
             }
-            _ => wire::Publish {
-                dup: entry.dup,
-                qos: entry.qos,
-                retain: entry.retain,
-                topic: entry.topic(),
-                packet_id: entry.packet_id,
-                properties: Properties::default(),
-                payload: entry.payload(),
+            _ => {
+                let packet = wire::Publish {
+                    dup: entry.dup,
+                    qos: entry.qos,
+                    retain: entry.retain,
+                    topic: entry.topic(),
+                    packet_id: entry.packet_id,
+                    properties: Properties::default(),
+                    payload: entry.payload(),
+                };
+                put_publish(&mut self.out, self.version, &packet)?;
             }
-            .encode(self.version, out),
         }
-        .map_err(encode_code)?;
         let end = self.out.end();
         let entry = self.outbox.get_mut(slot);
         entry.sent_end = end;
@@ -329,6 +362,17 @@ impl Session {
         }
     }
 
+    /// How a message ended; `None` if that is too long ago, or did not happen.
+    pub fn remembered(&self, token: u64) -> Option<Outcome> {
+        self.history.find(token::number(token))
+    }
+
+    /// How many messages have ended.
+    #[inline]
+    pub fn ended(&self) -> u64 {
+        self.accepted - self.outstanding() as u64
+    }
+
     /// Gives up a message that is not on its way yet. [`Code::AlreadySent`] for one that is: only its outcome
     /// ends it.
     pub fn cancel(&mut self, token: u64) -> Result<(), Code> {
@@ -354,6 +398,7 @@ impl Session {
     }
 
     /// Messages without an outcome.
+    #[inline]
     pub fn outstanding(&self) -> usize {
         self.outbox.len() + self.unsent.len()
     }

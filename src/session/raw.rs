@@ -4,6 +4,7 @@
 //! does. Nothing of it is queued, sent again or remembered for the next connection.
 
 use super::ids::{RawUse, Use};
+use super::publish::put_publish;
 use super::subscriptions::encode_code;
 use super::{Session, State};
 use crate::error::Code;
@@ -36,7 +37,7 @@ impl Session {
         self.check_bytes(size)?;
         let purpose = match packet.qos {
             QoS::AtMostOnce => {
-                packet.encode(self.version, self.out.tail()).map_err(encode_code)?;
+                put_publish(&mut self.out, self.version, packet)?;
                 self.counts.tx_messages += 1;
                 return Ok(());
             }
@@ -48,11 +49,10 @@ impl Session {
         if !again {
             self.ids.hold(packet.packet_id, purpose)?;
         }
-        packet.encode(self.version, self.out.tail()).map_err(|error| {
+        put_publish(&mut self.out, self.version, packet).inspect_err(|_| {
             if !again {
                 self.ids.release(packet.packet_id);
             }
-            encode_code(error)
         })?;
         self.counts.tx_messages += 1;
         Ok(())
@@ -67,13 +67,12 @@ impl Session {
         self.up()?;
         self.ids.hold(packet_id, Use::Raw(RawUse::Subscribe))?;
         let requests = filters.map(|(filter, qos)| (filter, SubscribeOptions::from(qos)));
-        let out = self.out.tail();
-        wire::Subscribe::encode(out, self.version, packet_id, Properties::default(), requests).map_err(
-            |error| {
-                self.ids.release(packet_id);
-                encode_code(error)
-            },
-        )
+        let (version, none) = (self.version, Properties::default());
+        let encoded = self.out.append(|out| wire::Subscribe::encode(out, version, packet_id, none, requests));
+        encoded.map_err(|error| {
+            self.ids.release(packet_id);
+            encode_code(error)
+        })
     }
 
     /// Sends an UNSUBSCRIBE with the application's own packet id. The filters are valid.
@@ -84,13 +83,13 @@ impl Session {
     ) -> Result<(), Code> {
         self.up()?;
         self.ids.hold(packet_id, Use::Raw(RawUse::Unsubscribe))?;
-        let out = self.out.tail();
-        wire::Unsubscribe::encode(out, self.version, packet_id, Properties::default(), filters).map_err(
-            |error| {
-                self.ids.release(packet_id);
-                encode_code(error)
-            },
-        )
+        let (version, none) = (self.version, Properties::default());
+        let encoded =
+            self.out.append(|out| wire::Unsubscribe::encode(out, version, packet_id, none, filters));
+        encoded.map_err(|error| {
+            self.ids.release(packet_id);
+            encode_code(error)
+        })
     }
 
     /// Sends PINGREQ; its answer is watched like that of the keep-alive.

@@ -193,6 +193,12 @@ impl Subscriptions {
         }
     }
 
+    /// Whether there is something to ask the server for.
+    #[inline]
+    pub(crate) fn are_due(&self) -> bool {
+        !self.drop.is_empty() || !self.ask.is_empty()
+    }
+
     /// Appends the packets that are due. On an error nothing of the failed packet was appended, and it
     /// stays due.
     pub(crate) fn pump(

@@ -6,6 +6,9 @@ use super::encode::{append, begin, packet_id, properties, put_properties, put_u1
 use super::read::Reader;
 use super::{Carrier, EncodeError, Malformed, PacketType, Properties, Version, reason};
 
+/// The size of an acknowledgement that says nothing but the packet identifier.
+pub const PLAIN_ACK: usize = 4;
+
 /// The answer to a PUBLISH, or a step of a QoS 2 delivery (MQTT 3.1.1 §3.4 to §3.7).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Ack<'a> {
@@ -18,6 +21,19 @@ pub struct Ack<'a> {
 }
 
 impl<'a> Ack<'a> {
+    /// The packet id of the acknowledgement in front of `bytes`, if it is all there, of this type, and says nothing
+    /// else: then it takes [`PLAIN_ACK`] bytes. As with [`PlainPublish`](super::PlainPublish), `None` does not
+    /// say that anything is wrong.
+    #[inline]
+    pub fn plain(packet: PacketType, bytes: &[u8]) -> Option<u16> {
+        match *bytes {
+            [first, 2, high, low, ..] if first == packet.first_byte() => {
+                Some(u16::from_be_bytes([high, low])).filter(|id| *id != 0)
+            }
+            _ => None,
+        }
+    }
+
     /// Success, without properties.
     #[must_use]
     pub const fn new(packet_id: u16) -> Ack<'a> {
@@ -92,6 +108,12 @@ impl<'a> Ack<'a> {
 /// MQTT 5.0 (MQTT 3.1.1 §3.11).
 #[inline]
 pub fn encode_ack(packet: PacketType, id: u16, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+    append(out, &ack(packet, id)?)
+}
+
+/// The packet that [`encode_ack`] appends.
+#[inline]
+pub fn ack(packet: PacketType, id: u16) -> Result<[u8; 4], EncodeError> {
     match packet {
         PacketType::PubAck
         | PacketType::PubRec
@@ -102,5 +124,5 @@ pub fn encode_ack(packet: PacketType, id: u16, out: &mut Vec<u8>) -> Result<(), 
     }
     packet_id(id)?;
     let [high, low] = id.to_be_bytes();
-    append(out, &[packet.first_byte(), 2, high, low])
+    Ok([packet.first_byte(), 2, high, low])
 }

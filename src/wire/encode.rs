@@ -92,6 +92,14 @@ pub(super) fn remaining_length(remaining: usize) -> Result<u32, EncodeError> {
     }
 }
 
+/// Copies `bytes` to the front of `room`, which has as many at least, and returns the rest of it.
+#[inline]
+pub(super) fn put<'r>(room: &'r mut [u8], bytes: &[u8]) -> &'r mut [u8] {
+    let (front, rest) = room.split_at_mut(bytes.len());
+    front.copy_from_slice(bytes);
+    rest
+}
+
 #[inline]
 pub(super) fn put_u16(out: &mut Vec<u8>, value: u16) {
     out.extend_from_slice(&value.to_be_bytes());

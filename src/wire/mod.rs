@@ -33,7 +33,7 @@ pub mod topic;
 mod types;
 mod unsubscribe;
 
-pub use ack::{Ack, encode_ack};
+pub use ack::{Ack, PLAIN_ACK, ack, encode_ack};
 pub use close::{Auth, Disconnect};
 pub use connack::ConnAck;
 pub use connect::{Connect, Will};
@@ -43,7 +43,7 @@ pub use malformed::Malformed;
 pub use packet::Packet;
 pub use properties::{Properties, PropertiesIter};
 pub use property::{Carrier, Property, PropertyId, PropertyKind, PropertyValue};
-pub use publish::{Publish, PublishHead, Received, encode_publish_header, publish_len};
+pub use publish::{PlainPublish, Publish, PublishHead, Received, encode_publish_header, publish_len};
 pub use suback::{SubAck, UnsubAck};
 pub use subscribe::{RetainHandling, Subscribe, SubscribeFilters, SubscribeOptions};
 pub use types::{PacketType, QoS, Version};

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::encode::{packet_id, properties, put_properties, put_u16, remaining_length};
+use super::encode::{packet_id, properties, put, put_properties, put_u16, remaining_length};
 use super::header::{Header, var_int_len};
 use super::read::Reader;
 use super::topic::{self, TopicError};
@@ -17,8 +17,8 @@ const DUP: u8 = 0b1000;
 const QOS_SHIFT: u8 = 1;
 const RETAIN: u8 = 0b0001;
 
-/// Topic and payload of a QoS 0 message whose remaining length is one byte, before MQTT 5.0.
-const SMALL: usize = 0x7f - 2;
+/// The first remaining length that takes three bytes.
+const SHORT: usize = 0x4000;
 
 /// An application message (MQTT 3.1.1 §3.3).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -59,29 +59,56 @@ impl<'a> Publish<'a> {
     ///
     /// The characters of the topic are not looked at again: whoever accepts a message for sending
     /// checks its topic once, with [`topic::valid_name`].
-    #[inline(always)]
     pub fn encode(&self, version: Version, out: &mut Vec<u8>) -> Result<(), EncodeError> {
-        // By far the most frequent message of a small device goes in three writes. Always inlined,
-        // because the fields that are constant at the call fold the conditions away; measured, that
-        // is a sixth of the instructions.
-        let topic = self.topic.as_bytes();
-        let plain = self.qos == QoS::AtMostOnce && !self.dup && version != Version::V5;
-        let small = topic.len() <= SMALL && self.payload.len() <= SMALL - topic.len();
-        if !(plain && small && !topic.is_empty() && self.properties.is_empty()) {
-            return self.encode_any(version, out);
-        }
-        let remaining = 2 + topic.len() + self.payload.len();
-        out.try_reserve(2 + remaining).map_err(|_| EncodeError::NoMemory)?;
-        out.extend_from_slice(&[self.first_byte(), remaining as u8, 0, topic.len() as u8]);
-        out.extend_from_slice(topic);
+        self.put_head(version, self.payload.len(), self.payload.len(), out)?;
         out.extend_from_slice(self.payload);
         Ok(())
     }
 
-    fn encode_any(&self, version: Version, out: &mut Vec<u8>) -> Result<(), EncodeError> {
-        self.put_head(version, self.payload.len(), self.payload.len(), out)?;
-        out.extend_from_slice(self.payload);
-        Ok(())
+    /// The size of the packet, if it is one that [`write_plain`](Publish::write_plain) can write.
+    ///
+    /// That is every right one before MQTT 5.0 whose length takes one or two bytes: by far the most messages.
+    #[inline(always)]
+    #[must_use]
+    pub fn plain_len(&self, version: Version) -> Option<usize> {
+        let (topic, payload) = (self.topic.len(), self.payload.len());
+        let tracked = self.qos != QoS::AtMostOnce;
+        let right = topic != 0 && if tracked { self.packet_id != 0 } else { !self.dup };
+        let plain = version != Version::V5 && self.properties.is_empty();
+        if !right || !plain || topic >= SHORT || payload >= SHORT {
+            return None;
+        }
+        match self.plain_remaining() {
+            n if n < 0x80 => Some(2 + n),
+            n if n < SHORT => Some(3 + n),
+            _ => None,
+        }
+    }
+
+    #[inline(always)]
+    fn plain_remaining(&self) -> usize {
+        2 + self.topic.len() + if self.qos == QoS::AtMostOnce { 0 } else { 2 } + self.payload.len()
+    }
+
+    /// Writes the packet into `room`, which is as long as [`plain_len`](Publish::plain_len) says.
+    ///
+    /// Always inlined, because the fields that are constant at the call fold the conditions away.
+    #[inline(always)]
+    pub fn write_plain(&self, room: &mut [u8]) {
+        let topic = self.topic.as_bytes();
+        let remaining = self.plain_remaining();
+        let ([high, low], first) = ((topic.len() as u16).to_be_bytes(), self.first_byte());
+        let room = if remaining < 0x80 {
+            put(room, &[first, remaining as u8, high, low])
+        } else {
+            put(room, &[first, remaining as u8 | 0x80, (remaining >> 7) as u8, high, low])
+        };
+        let room = put(room, topic);
+        let room = match self.qos {
+            QoS::AtMostOnce => room,
+            _ => put(room, &self.packet_id.to_be_bytes()),
+        };
+        room.copy_from_slice(self.payload);
     }
 
     /// Writes all that comes before the payload, and reserves `room` behind it.
@@ -205,6 +232,56 @@ impl<'a> Received<'a> {
     }
 }
 
+/// A PUBLISH of the plainest kind: MQTT 3.x, less than 16 KiB, an ASCII topic. Nearly every message is one, and finding
+/// out takes a fraction of what [`Header`] and [`Received::decode`] need for being ready for everything. What is found
+/// here they find as well; that nothing is found does not say that anything is wrong.
+#[derive(Clone, Copy, Debug)]
+pub struct PlainPublish<'a> {
+    /// What it says.
+    pub publish: Received<'a>,
+    /// The [hash](topic::hash) of its topic; `None` for the topic that was known.
+    pub topic_hash: Option<u64>,
+}
+
+impl<'a> PlainPublish<'a> {
+    /// How long the packet in front of `bytes` is, and its fixed header, if it may be one and is all there.
+    #[inline(always)]
+    pub fn find(bytes: &[u8]) -> Option<(usize, usize)> {
+        let (head, body) = match *bytes {
+            [_, length, ..] if length < 0x80 => (2, usize::from(length)),
+            [_, low, high, ..] if high < 0x80 => (3, usize::from(low & 0x7f) | usize::from(high) << 7),
+            _ => return None,
+        };
+        let whole = head + body <= bytes.len() && bytes[0] >> 4 == PacketType::Publish as u8;
+        whole.then_some((head + body, head))
+    }
+
+    /// Decodes the packet with a fixed header of `head` bytes. `known` is the topic of another one, or empty: it need
+    /// not be looked at again.
+    ///
+    /// Always inlined: the caller takes the result apart at once, and little of it need ever lie in memory.
+    #[inline(always)]
+    pub fn decode(packet: &'a [u8], head: usize, known: &[u8]) -> Option<PlainPublish<'a>> {
+        const QOS: u8 = 0b11 << QOS_SHIFT;
+        let first = *packet.first()?;
+        let (length, rest) = packet.get(head..)?.split_first_chunk()?;
+        let (topic, rest) = rest.split_at_checked(usize::from(u16::from_be_bytes(*length)))?;
+        let (dup, retain) = (first & DUP != 0, first & RETAIN != 0);
+        let (qos, packet_id, payload) = if first & QOS == 0 {
+            (QoS::AtMostOnce, 0, rest)
+        } else {
+            let (id, payload) = rest.split_first_chunk()?;
+            (QoS::from_bits(first >> QOS_SHIFT & 0b11).ok()?, u16::from_be_bytes(*id), payload)
+        };
+        if topic.is_empty() || if first & QOS == 0 { dup } else { packet_id == 0 } {
+            return None;
+        }
+        let topic_hash = if topic == known { None } else { Some(topic::plain_hash(topic)?) };
+        let publish = Received { dup, qos, retain, topic, packet_id, properties: Properties::EMPTY, payload };
+        Some(PlainPublish { publish, topic_hash })
+    }
+}
+
 #[cold]
 fn has_alias(properties: &Properties<'_>) -> bool {
     properties.get(PropertyId::TopicAlias).is_some()
@@ -265,6 +342,7 @@ pub fn encode_publish_header(
 /// than 65535 bytes, or the packet than 268435460 (MQTT 3.1.1 §2.2.3).
 ///
 /// `properties_len` is [`Properties::encoded_len`]; it counts in MQTT 5.0 only.
+#[inline]
 #[must_use]
 pub const fn publish_len(
     version: Version,

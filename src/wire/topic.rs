@@ -179,7 +179,7 @@ pub(super) fn name(topic: &[u8]) -> Result<&str, TopicError> {
 /// [`name`], as bytes.
 #[inline]
 pub(super) fn name_bytes(topic: &[u8]) -> Result<&[u8], TopicError> {
-    if is_plain(topic) { Ok(topic) } else { name(topic).map(str::as_bytes) }
+    if plain_hash(topic).is_some() { Ok(topic) } else { name(topic).map(str::as_bytes) }
 }
 
 #[cold]
@@ -193,10 +193,67 @@ fn has_special(bytes: &[u8]) -> bool {
     any_in(bytes, special_in)
 }
 
-/// Is it ASCII without U+0000, `+` and `#`? Most topics are, and then nothing else need be looked at.
+/// A number for tables of topics: the same for the same name. It defends against nobody who chooses names to that
+/// end.
 #[inline]
-fn is_plain(bytes: &[u8]) -> bool {
-    !any_in(bytes, |word| special_in(word) | u64::from_ne_bytes(word) & ONES << 7)
+#[must_use]
+pub fn hash(name: &[u8]) -> u64 {
+    look(name).0
+}
+
+/// The [`hash`] of a name that is ASCII without U+0000, `+` and `#`. Most topics are, and then nothing else need
+/// be looked at.
+#[inline(always)]
+pub(super) fn plain_hash(name: &[u8]) -> Option<u64> {
+    let (hash, plain) = look(name);
+    plain.then_some(hash)
+}
+
+/// Both in one go, eight bytes at a time: every message passes through here.
+#[inline(always)]
+fn look(name: &[u8]) -> (u64, bool) {
+    /// Odd, and half of its bits are set, without a pattern: what one gets by dividing 2^64 by the golden ratio.
+    const MIX: u64 = 0x9e37_79b9_7f4a_7c15;
+    // Not the length itself: what the last word repeats could make up for it.
+    let mut hash = (name.len() as u64).wrapping_mul(MIX);
+    let mut odd = 0;
+    let mut add = |word: u64| {
+        // A byte that is 0 borrows into its top bit, which no ASCII has.
+        odd |= word | word.wrapping_sub(ONES) | wildcards_in(word).wrapping_sub(ONES);
+        // Folded, so that each bit of the name reaches all of the number.
+        let product = u128::from(hash ^ word) * u128::from(MIX);
+        hash = product as u64 ^ (product >> 64) as u64;
+    };
+    let mut rest = name;
+    while let Some((word, more)) = rest.split_first_chunk() {
+        add(u64::from_le_bytes(*word));
+        rest = more;
+    }
+    if !rest.is_empty() {
+        // The last eight bytes; that some of them were seen before does no harm.
+        add(name.last_chunk().map_or_else(|| short_word(name), |word| u64::from_le_bytes(*word)));
+    }
+    (hash, odd & (ONES << 7) == 0)
+}
+
+/// One to seven bytes as a word; some of them stand there twice.
+#[inline(always)]
+fn short_word(bytes: &[u8]) -> u64 {
+    if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
+        return u64::from(u32::from_le_bytes(*first)) << 32 | u64::from(u32::from_le_bytes(*last));
+    }
+    if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
+        let both = u64::from(u16::from_le_bytes(*first)) << 16 | u64::from(u16::from_le_bytes(*last));
+        return both << 32 | both;
+    }
+    bytes.first().map_or(0, |byte| ONES * u64::from(*byte))
+}
+
+/// Is it ASCII, and so UTF-8? For what is as short as a topic.
+#[inline]
+#[must_use]
+pub fn is_ascii(bytes: &[u8]) -> bool {
+    !any_in(bytes, |word| u64::from_ne_bytes(word) & ONES << 7)
 }
 
 /// Is `found` not 0 anywhere?
@@ -222,15 +279,20 @@ fn any_in(bytes: &[u8], found: impl Fn([u8; 8]) -> u64) -> bool {
 
 const ONES: u64 = 0x0101_0101_0101_0101;
 
+/// 0 in each byte that is `+` or `#`.
+#[inline]
+fn wildcards_in(word: u64) -> u64 {
+    /// `+` is 0x2b and `#` is 0x23: without this bit they are the same.
+    const DIFFERENCE: u64 = ONES * 0x08;
+    (word & !DIFFERENCE) ^ (ONES * b'#' as u64)
+}
+
 /// Not 0 if one of the bytes is U+0000, `+` or `#`.
 #[inline]
 fn special_in(word: [u8; 8]) -> u64 {
-    /// `+` is 0x2b and `#` is 0x23: without this bit they are the same.
-    const DIFFERENCE: u64 = ONES * 0x08;
     let word = u64::from_ne_bytes(word);
-    let wildcards = (word & !DIFFERENCE) ^ (ONES * b'#' as u64);
     // Subtracting 1 from each byte borrows into the top bit of the lowest byte that is 0; the mask
     // drops bytes whose top bit was set before.
     let zero_in = |word: u64| word.wrapping_sub(ONES) & !word & (ONES << 7);
-    zero_in(word) | zero_in(wildcards)
+    zero_in(word) | zero_in(wildcards_in(word))
 }

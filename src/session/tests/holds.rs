@@ -162,19 +162,21 @@ fn what_waits_in_line_is_bounded() {
     }
 }
 
-/// What other sessions number is nothing here.
+/// What other sessions number is nothing here, wherever the random numbers that keep them apart lie.
 #[test]
 fn numbers_differ_between_sessions() {
-    let (mut a, mut b) = (Rig::connected(), Rig::connected());
-    a.s.number_holds_from(0x1234_5678_9abc_def0);
-    b.s.number_holds_from(0x0fed_cba9_8765_4321);
-    for qos in [Q1, Q2] {
-        let (ours, theirs) = (held(&mut a, qos, 7, 1), held(&mut b, qos, 7, 1));
-        assert!(let_go(&mut a, theirs).is_err());
-        assert!(a.sent().is_empty());
-        assert_eq!(Hold::from_word(ours.word()), Some(ours));
-        let_go(&mut a, ours).unwrap();
-        assert_eq!(a.sent().len(), 1);
+    for (one, other) in [(0x1234_5678_9abc_def0, 0x0fed_cba9_8765_4321), (1_000, 2_000), (0, u64::MAX)] {
+        let (mut a, mut b) = (Rig::connected(), Rig::connected());
+        a.s.number_holds_from(one);
+        b.s.number_holds_from(other);
+        for qos in [Q1, Q2] {
+            let (ours, theirs) = (held(&mut a, qos, 7, 1), held(&mut b, qos, 7, 1));
+            assert!(let_go(&mut a, theirs).is_err());
+            assert!(a.sent().is_empty());
+            assert_eq!(Hold::from_word(ours.word()), Some(ours));
+            let_go(&mut a, ours).unwrap();
+            assert_eq!(a.sent().len(), 1);
+        }
     }
 }
 

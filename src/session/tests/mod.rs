@@ -3,6 +3,7 @@
 //! Packets and events are compared as short texts, so that a test reads like a protocol trace:
 //! `PUBLISH2 DUP #7 a/b=hello` is a QoS 2 PUBLISH with the DUP flag, packet id 7, topic and payload.
 
+mod counts;
 mod holds;
 mod ids;
 mod inbound;

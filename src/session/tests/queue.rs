@@ -83,6 +83,8 @@ fn bytes_are_limited_too() {
     let limits = Limits { max_outgoing_bytes: 100, window: 1, ..Limits::default() };
     let mut rig = Rig::new(limits.clone());
     assert_eq!(rig.publish(Q1, "t", &[b'x'; 100]), Err(Code::TooLarge));
+    // Topic and payload are just the limit.
+    Rig::new(limits.clone()).publish(Q1, "t", &[b'x'; 99]).unwrap();
     rig.publish(Q1, "t", &[b'x'; 49]).unwrap();
     rig.publish(Q1, "t", &[b'x'; 49]).unwrap();
     assert_eq!(rig.publish(Q1, "t", b""), Err(Code::QueueFull));

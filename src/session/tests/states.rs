@@ -117,6 +117,23 @@ fn while_closing() {
     }
 }
 
+/// A server answers CONNECT once. While the client is on its way out, too: only an answer that is still due may come.
+#[test]
+fn a_second_connack_is_an_error() {
+    for closing in [false, true] {
+        let mut rig = Rig::connected();
+        if closing {
+            rig.s.disconnect();
+            rig.sent();
+        }
+        assert_eq!(rig.try_feed(&connack(false, 0)).unwrap_err().code, Code::Protocol);
+    }
+    let mut rig = Rig::new(Limits::default());
+    rig.open();
+    rig.s.disconnect();
+    assert!(rig.feed(&connack(false, 0)).is_empty());
+}
+
 #[test]
 fn after_a_refusal_nothing_goes_out() {
     let mut rig = Rig::new(Limits::default());

@@ -1,0 +1,179 @@
+//! Messages, one after the other: the way that nearly everything takes that comes to a busy client.
+//!
+//! What a message can meet on its way is much: handlers that disconnect, free, refuse or defer, a queue that is
+//! full, the end of the session. Next to always it meets nothing of that. So here a message is only decoded, delivered and
+//! acknowledged, as long as nobody but the loop has [looked into](State::visits) the connection's state; when somebody
+//! did, all of it is asked for. At the first that is not that simple, and at every other kind of packet, the way leads
+//! on in `incoming.rs`, which knows everything.
+
+use std::sync::{Arc, MutexGuard};
+
+use super::event::{Message, TopicName};
+use super::handlers::Entry;
+use super::receive::is_queue;
+use super::verdict::{Handling, Wish};
+use super::{Conn, Kind, Link, State};
+use crate::bugs::{Bug, bug};
+use crate::session::Failure;
+use crate::wire::PlainPublish;
+
+/// Where [`Conn::stream`] stopped.
+pub(super) enum Ending {
+    /// At something else, or at the end of the bytes.
+    Other,
+    /// Behind a message that was delivered. Something happened meanwhile, and it is not acknowledged yet.
+    Told,
+    /// Behind a message that could not be acknowledged.
+    Failed(Failure),
+}
+
+impl Conn {
+    /// Delivers the messages that `buffer` begins with; `len` bytes of it have come. Returns how many bytes they take.
+    ///
+    /// A function of its own, so that the compiler has the registers for nothing else.
+    #[inline(never)]
+    pub(super) fn stream<'a>(
+        &'a self,
+        mut st: MutexGuard<'a, State>,
+        generation: u64,
+        buffer: &mut [u8],
+        len: usize,
+    ) -> (MutexGuard<'a, State>, usize, Ending) {
+        if bug(Bug::AckBeforeHandler) || !st.is_calm(generation) || !st.session.is_steady() {
+            return (st, 0, Ending::Other);
+        }
+        st.wish = Wish::default();
+        // The topic of the message before, if it had only one handler, and that. As long as nobody looks into the
+        // state both are right, and the handler is also there, so that dropping it here is never the end of it.
+        let mut known: &[u8] = &[];
+        let mut only: Option<Arc<Entry>> = None;
+        let mut rest = buffer;
+        let mut left = len;
+        loop {
+            let Some((total, head)) = PlainPublish::find(&rest[..left]) else {
+                if !st.handlers.wants(Kind::PubRel)
+                    && let Some(consumed) = st.session.steady_release(&rest[..left])
+                {
+                    rest = &mut rest[consumed..];
+                    left -= consumed;
+                    continue;
+                }
+                break;
+            };
+            let (packet, behind) = rest.split_at_mut(total);
+            let packet: &[u8] = packet;
+            let Some(PlainPublish { publish, topic_hash }) = st.session.steady_message(packet, head, known)
+            else {
+                break;
+            };
+            left -= total;
+            if let Some(hash) = topic_hash {
+                only = st.handlers.only(publish.topic, hash).cloned();
+                known = if only.is_some() { publish.topic } else { &[] };
+            }
+            let message = Message {
+                topic: TopicName(publish.topic),
+                payload: publish.payload,
+                qos: publish.qos,
+                retain: publish.retain,
+                dup: publish.dup,
+                packet_id: publish.packet_id,
+                size: publish.payload.len(),
+                attempt: 1,
+            };
+            let visits = st.visits;
+            match &only {
+                // Nobody else gets it.
+                Some(entry) => {
+                    st = self.tell_message(st, &message, behind, |message| entry.message(self, message));
+                }
+                None => {
+                    st = self.deliver(st, &message, behind);
+                    st.wish.shared = false;
+                }
+            }
+            if st.visits != visits {
+                if only.is_some() {
+                    drop(st);
+                    only = None;
+                    st = self.lock_unseen();
+                }
+                known = &[];
+                if !st.is_calm(generation) || !st.session.is_steady() {
+                    return (st, len - left, Ending::Told);
+                }
+                st.wish = Wish::default();
+            }
+            if let Err(failure) = st.session.steady_handled(publish.qos, publish.packet_id) {
+                return (st, len - left, Ending::Failed(failure));
+            }
+            rest = behind;
+        }
+        (st, len - left, Ending::Other)
+    }
+
+    /// A message: to the subscribers, newest first; without one, to the handlers of the connection. `behind` it is at
+    /// least one byte.
+    #[inline(never)]
+    pub(super) fn deliver<'a>(
+        &'a self,
+        mut st: MutexGuard<'a, State>,
+        message: &Message<'_>,
+        behind: &mut [u8],
+    ) -> MutexGuard<'a, State> {
+        let mut called = std::mem::take(&mut st.called);
+        st.handlers.message(message.topic.as_bytes(), &mut called);
+        if called.is_empty() {
+            st.called = called;
+            return st;
+        }
+        st.wish = Wish { shared: called.iter().any(|entry| !is_queue(entry)), ..Wish::default() };
+        let mut st = self.tell_message(st, message, behind, |message| {
+            for entry in &called {
+                entry.message(self, message);
+            }
+            // Entries removed meanwhile end here, and with them their user data.
+            called.clear();
+        });
+        st.put_back(called);
+        st
+    }
+
+    /// Runs `tell` without the lock.
+    #[inline(always)]
+    fn tell_message<'a>(
+        &'a self,
+        mut st: MutexGuard<'a, State>,
+        message: &Message<'_>,
+        behind: &mut [u8],
+        tell: impl FnOnce(&Message<'_>),
+    ) -> MutexGuard<'a, State> {
+        st.handling = Handling::Fresh;
+        drop(st);
+        // One NUL stands behind the payload while the handlers run, for those who print it as a string;
+        // the byte that it covers comes back.
+        let covered = std::mem::replace(&mut behind[0], 0);
+        tell(message);
+        let mut st = self.lock_unseen();
+        if let Some(reason) = st.wish.refused {
+            st = self.refused(st, message, reason);
+        }
+        st.handling = Handling::Nothing;
+        behind[0] = covered;
+        st
+    }
+}
+
+impl State {
+    /// Whether the connection is up on the link of `generation`, and there is nothing to be done but to go on with it.
+    fn is_calm(&self, generation: u64) -> bool {
+        matches!(self.link, Link::Open(_))
+            && self.generation == generation
+            && self.closing.is_none()
+            && !self.freed
+            && !self.broken
+            && self.wish.failed.is_none()
+            && !self.wish.not_delivered
+            && !self.outcomes.are_waiting()
+    }
+}

@@ -1,0 +1,170 @@
+//! How the last messages ended.
+
+use alloc::collections::VecDeque;
+use core::ops::Range;
+
+use super::Outcome;
+use crate::error::Code;
+
+/// Messages that followed one another and ended alike.
+#[derive(Debug)]
+struct Run {
+    numbers: Range<u64>,
+    outcome: Outcome,
+}
+
+/// The outcomes of the messages that ended last, by their numbers. Neighbours that ended alike, as most do, share
+/// an entry.
+#[derive(Debug)]
+pub(crate) struct History {
+    runs: VecDeque<Run>,
+    /// Messages in all runs.
+    len: usize,
+}
+
+impl History {
+    pub(crate) const fn new() -> History {
+        History { runs: VecDeque::new(), len: 0 }
+    }
+
+    /// Makes room for `n` more, so that recording them cannot fail.
+    #[inline]
+    pub(crate) fn reserve(&mut self, n: usize, limit: usize) -> Result<(), Code> {
+        let room = self.runs.capacity() - self.runs.len();
+        if room >= n || self.runs.capacity() > limit { Ok(()) } else { self.grow(n, limit) }
+    }
+
+    #[cold]
+    fn grow(&mut self, n: usize, limit: usize) -> Result<(), Code> {
+        // One more than are kept: the oldest goes when the newest is in.
+        let more = n.min(limit.saturating_add(1).saturating_sub(self.runs.len()));
+        self.runs.try_reserve(more).map_err(|_| Code::NoMemory)
+    }
+
+    /// One message ended. At most `limit` are remembered.
+    #[inline]
+    pub(crate) fn record_one(&mut self, number: u64, outcome: Outcome, limit: usize) {
+        self.len += 1;
+        match self.runs.back_mut() {
+            Some(run) if run.numbers.end == number && run.outcome == outcome => run.numbers.end += 1,
+            _ => self.runs.push_back(Run { numbers: number..number + 1, outcome }),
+        }
+        if self.len > limit {
+            self.forget_one();
+        }
+        if self.len > limit {
+            self.forget(self.len - limit);
+        }
+    }
+
+    #[inline]
+    fn forget_one(&mut self) {
+        self.len -= 1;
+        if let Some(Run { numbers, .. }) = self.runs.front_mut() {
+            numbers.start += 1;
+            if numbers.is_empty() {
+                self.runs.pop_front();
+            }
+        }
+    }
+
+    /// These messages ended. At most `limit` are remembered.
+    pub(crate) fn record(&mut self, numbers: Range<u64>, outcome: Outcome, limit: usize) {
+        self.len += length(&numbers);
+        match self.runs.back_mut() {
+            Some(run) if run.numbers.end == numbers.start && run.outcome == outcome => {
+                run.numbers.end = numbers.end
+            }
+            _ => self.runs.push_back(Run { numbers, outcome }),
+        }
+        self.forget(self.len.saturating_sub(limit));
+    }
+
+    /// Forgets the oldest `n`.
+    fn forget(&mut self, mut n: usize) {
+        self.len -= n;
+        while n > 0
+            && let Some(Run { numbers, .. }) = self.runs.front_mut()
+        {
+            let len = length(numbers);
+            if len > n {
+                numbers.start += n as u64;
+                return;
+            }
+            n -= len;
+            self.runs.pop_front();
+        }
+    }
+
+    /// How message `number` ended, if it is remembered.
+    pub(crate) fn find(&self, number: u64) -> Option<Outcome> {
+        self.runs.iter().rev().find(|run| run.numbers.contains(&number)).map(|run| run.outcome)
+    }
+
+    /// Gives memory back that is not used.
+    pub(crate) fn shrink(&mut self) {
+        self.runs.shrink_to_fit();
+    }
+}
+
+fn length(numbers: &Range<u64>) -> usize {
+    (numbers.end - numbers.start) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outcomes(history: &History, numbers: impl Iterator<Item = u64>) -> alloc::vec::Vec<Option<Outcome>> {
+        numbers.map(|number| history.find(number)).collect()
+    }
+
+    #[test]
+    fn the_last_ones_are_remembered_each_with_its_own_outcome() {
+        let mut history = History::new();
+        for (number, outcome) in [
+            (1, Outcome::Acked),
+            (2, Outcome::Acked),
+            (4, Outcome::Acked),
+            (3, Outcome::Cancelled),
+            (5, Outcome::Sent),
+            (6, Outcome::Sent),
+        ] {
+            history.record(number..number + 1, outcome, 5);
+        }
+        let expected = [
+            None,
+            Some(Outcome::Acked),
+            Some(Outcome::Cancelled),
+            Some(Outcome::Acked),
+            Some(Outcome::Sent),
+            Some(Outcome::Sent),
+            None,
+        ];
+        assert_eq!(outcomes(&history, 1..8), expected);
+    }
+
+    #[test]
+    fn a_limit_that_shrinks_is_obeyed_and_none_remembers_nothing() {
+        let mut history = History::new();
+        history.record(1..4, Outcome::Sent, 10);
+        history.record(4..11, Outcome::Sent, 10);
+        history.record(11..12, Outcome::Sent, 2);
+        assert_eq!(outcomes(&history, 9..12), [None, Some(Outcome::Sent), Some(Outcome::Sent)]);
+        history.record(12..13, Outcome::Sent, 0);
+        assert_eq!(outcomes(&history, 1..13), [None; 12]);
+    }
+
+    #[test]
+    fn what_was_reserved_is_enough_however_they_end() {
+        for limit in [0, 1, 3, 100] {
+            let mut history = History::new();
+            for number in 1..=300 {
+                history.reserve(1, limit).unwrap();
+                let room = history.runs.capacity();
+                history.record(2 * number..2 * number + 1, Outcome::Acked, limit);
+                assert_eq!(history.runs.capacity(), room);
+            }
+        }
+    }
+}
