@@ -189,7 +189,8 @@ unsafe extern "C" fn on_message(c: *mut mgos_mqtt_conn, ev: *const mgos_mqtt_eve
         let topic = mgos_mqtt_event_topic(ev, &mut topic_len).cast::<u8>();
         assert_eq!(core::slice::from_raw_parts(topic, topic_len), b"a/b");
         let payload = mgos_mqtt_event_payload(ev, &mut len).cast::<u8>();
-        assert_eq!(*payload.add(len), 0);
+        // Of the buffer, but not of the slice that the pointer is made from: Rust may not look there, C may.
+        assert!(cfg!(miri) || *payload.add(len) == 0);
         let payload = core::slice::from_raw_parts(payload, len).to_vec();
         let seen = ud.cast::<Seen>();
         if (*seen).free_it {
