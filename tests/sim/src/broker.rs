@@ -84,7 +84,7 @@ impl World {
             Packet::Publish { qos, id, payload, .. } => {
                 let n = u32::from_be_bytes(payload[..4].try_into().unwrap());
                 if qos < 2 || !self.sessions[s].received.contains_key(&id) {
-                    self.published(n);
+                    self.published(self.sessions[s].server, n);
                 }
                 match qos {
                     0 => {}
@@ -227,8 +227,8 @@ impl World {
             let inn = &mut self.inn[*n as usize];
             inn.excused = true;
             if inn.qos == 2 && !released {
-                inn.forgotten = inn.seen;
-                inn.again += u32::from(inn.seen);
+                inn.forgotten = inn.delivered > 0;
+                inn.again += u32::from(inn.forgotten);
             }
         }
     }
