@@ -359,6 +359,12 @@ impl World {
                 // The keep-alive begins, unless the application has given the link up.
                 tap.up = code == 0 && self.left != Some(l);
                 tap.last_out = now;
+                if code == 0
+                    && !tap.present
+                    && let Some(s) = session
+                {
+                    self.sessions[s].stale.clear();
+                }
             }
             Packet::Publish { qos: 0, .. } => {
                 tap.q0_in = tap.q0_in.saturating_sub(1);
@@ -370,7 +376,6 @@ impl World {
                 // A repetition of what was delivered is only acknowledged, when it is not held any more.
                 if let Some(s) = session
                     && dup
-                    && self.v31
                     && entry.qos == 2
                     && !self.inn[entry.n as usize].seen
                     && let Some(old) = self.sessions[s].known(id, &self.inn)
