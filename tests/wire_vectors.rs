@@ -3,10 +3,10 @@
 mod wire_common;
 
 use mgos_mqtt::wire::{
-    Ack, Auth, ConnAck, Connect, Disconnect, EncodeError, Header, MAX_PACKET, MAX_REMAINING, Packet,
-    PacketType, Properties, PropertyId, PropertyValue, Publish, QoS, RetainHandling, SubAck, Subscribe,
-    SubscribeOptions, UnsubAck, Unsubscribe, Version, Will, encode_ack, encode_empty, encode_publish_header,
-    publish_len,
+    Ack, Auth, ConnAck, Connect, Disconnect, EncodeError, Header, MAX_PACKET, MAX_REMAINING, Malformed,
+    Packet, PacketType, Properties, PropertyId, PropertyValue, Publish, PublishHead, QoS, RetainHandling,
+    SubAck, Subscribe, SubscribeOptions, UnsubAck, Unsubscribe, Version, Will, encode_ack, encode_empty,
+    encode_publish_header, publish_len,
 };
 use wire_common::{VERSIONS, decode};
 
@@ -276,6 +276,67 @@ fn publish_sizes() {
     assert_eq!(publish_len(Version::V5, 1, QoS::ExactlyOnce, usize::MAX, 10), None);
 }
 
+/// The beginning of a PUBLISH tells as much as all of it, as soon as there is enough.
+#[test]
+fn publish_heads() {
+    let topic = "some/topic";
+    for version in [Version::V31, Version::V311] {
+        for (qos, dup, payload) in [
+            (QoS::AtMostOnce, false, 0),
+            (QoS::AtLeastOnce, false, 1),
+            (QoS::AtLeastOnce, true, 300),
+            (QoS::ExactlyOnce, true, 20_000),
+        ] {
+            let packet_id = if qos == QoS::AtMostOnce { 0 } else { 0x1234 };
+            let payload = vec![7; payload];
+            for retain in [false, true] {
+                let publish =
+                    Publish { topic, qos, dup, retain, packet_id, payload: &payload, ..Publish::default() };
+                let mut bytes = Vec::new();
+                publish.encode(version, &mut bytes).unwrap();
+                let header = Header::parse(&bytes).unwrap().unwrap();
+                let len = bytes.len() - payload.len();
+                for enough in 0..len {
+                    assert_eq!(PublishHead::decode(&header, &bytes[..enough]), Ok(None), "{enough} bytes");
+                }
+                let expected = PublishHead { dup, qos, topic, packet_id, len };
+                assert_eq!(PublishHead::decode(&header, &bytes[..len]), Ok(Some(expected)));
+                assert_eq!(PublishHead::decode(&header, &bytes), Ok(Some(expected)));
+            }
+        }
+    }
+    // A topic that is longer than the packet is none, and that is known before all of it is there.
+    for (length, topic_len, expected) in [(12, 10, Ok(None)), (11, 10, Err(Malformed::Truncated))] {
+        let bytes = [0x30, length, 0, topic_len, b't'];
+        let header = Header::parse(&bytes).unwrap().unwrap();
+        assert_eq!(PublishHead::decode(&header, &bytes), expected);
+    }
+}
+
+/// By its identifier, and only as what it is.
+#[test]
+fn properties_are_found() {
+    let list = [
+        (PropertyId::PayloadFormatIndicator, PropertyValue::Byte(1)),
+        (PropertyId::TopicAlias, PropertyValue::TwoByte(300)),
+        (PropertyId::MessageExpiryInterval, PropertyValue::FourByte(70_000)),
+        (PropertyId::SubscriptionIdentifier, PropertyValue::VarInt(200)),
+        (PropertyId::ContentType, PropertyValue::Utf8("json")),
+        (PropertyId::CorrelationData, PropertyValue::Binary(b"\xff")),
+        (PropertyId::UserProperty, PropertyValue::Pair("a", "b")),
+        (PropertyId::UserProperty, PropertyValue::Pair("a", "second")),
+    ];
+    let properties = Properties::from_list(&list);
+    let numbers = [Some(1), Some(300), Some(70_000), Some(200), None, None, None];
+    let texts = [None, None, None, None, Some("json"), None, None];
+    for (((id, value), number), text) in list.into_iter().zip(numbers).zip(texts) {
+        assert_eq!(properties.get(id), Some(value));
+        assert_eq!((properties.number(id), properties.text(id)), (number, text), "{id:?}");
+    }
+    let missing = PropertyId::ResponseTopic;
+    assert_eq!((properties.get(missing), properties.text(missing)), (None, None));
+}
+
 fn ack_packet(packet: PacketType, ack: Ack<'_>) -> Packet<'_> {
     match packet {
         PacketType::PubAck => Packet::PubAck(ack),
@@ -342,6 +403,15 @@ fn subscribe() {
         assert_eq!(subscribe.packet_id, 10);
         assert!(subscribe.filters().eq(filters));
         both(version, packet, bytes);
+        // Another filter, another QoS, one filter less: each makes it another packet.
+        for others in
+            [&[("b/+", filters[0].1), filters[1]][..], &[filters[0], ("#", filters[0].1)], &filters[..1]]
+        {
+            let mut out = Vec::new();
+            let others = others.iter().copied();
+            Subscribe::encode(&mut out, version, 10, Properties::EMPTY, others).unwrap();
+            assert_ne!(decode(version, &out), Ok(packet));
+        }
     }
 }
 

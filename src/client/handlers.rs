@@ -267,6 +267,21 @@ impl Handlers {
         }
     }
 
+    /// Whether there is any subscription.
+    pub(crate) fn have_subscribers(&self) -> bool {
+        self.subscribed > 0
+    }
+
+    /// The handler of the connection that is alone in wanting events of this kind, if there are no subscribers either.
+    #[inline]
+    pub(crate) fn only_of_connection(&self, kind: Kind) -> Option<&Arc<Entry>> {
+        let mut all = self.connection.iter().filter(|entry| entry.kinds & kind.bit() != 0);
+        match (all.next(), all.next()) {
+            (Some(entry), None) if !self.have_subscribers() => Some(entry),
+            _ => None,
+        }
+    }
+
     /// Collects the subscribers whose filter matches `topic` and who want events of this kind.
     pub(crate) fn matching(&self, topic: &[u8], kind: Kind, called: &mut Called) {
         self.subscriptions.matching(topic, |all| collect(all, kind, called));

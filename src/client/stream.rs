@@ -9,13 +9,13 @@
 use std::sync::{Arc, MutexGuard};
 
 use super::event::{Message, TopicName};
-use super::handlers::Entry;
+use super::handlers::{Called, Entry};
 use super::receive::is_queue;
 use super::verdict::{Handling, Wish};
 use super::{Conn, Kind, Link, State};
 use crate::bugs::{Bug, bug};
 use crate::session::Failure;
-use crate::wire::PlainPublish;
+use crate::wire::{PLAIN_ACK, PacketType, PlainPublish};
 
 /// Where [`Conn::stream`] stopped.
 pub(super) enum Ending {
@@ -51,14 +51,16 @@ impl Conn {
         let mut left = len;
         loop {
             let Some((total, head)) = PlainPublish::find(&rest[..left]) else {
-                if !st.handlers.wants(Kind::PubRel)
-                    && let Some(consumed) = st.session.steady_release(&rest[..left])
-                {
-                    rest = &mut rest[consumed..];
-                    left -= consumed;
-                    continue;
+                let (back, bytes, ending) = self.acknowledgements(st, generation, &rest[..left], &mut only);
+                st = back;
+                rest = &mut rest[bytes..];
+                left -= bytes;
+                match ending {
+                    Ending::Other if bytes > 0 => known = &[],
+                    Ending::Other => break,
+                    _ => return (st, len - left, ending),
                 }
-                break;
+                continue;
             };
             let (packet, behind) = rest.split_at_mut(total);
             let packet: &[u8] = packet;
@@ -85,7 +87,10 @@ impl Conn {
             match &only {
                 // Nobody else gets it.
                 Some(entry) => {
-                    st = self.tell_message(st, &message, behind, |message| entry.message(self, message));
+                    st = self.tell_message(st, &message, behind, |message| {
+                        entry.message(self, message);
+                        None
+                    });
                 }
                 None => {
                     st = self.deliver(st, &message, behind);
@@ -93,11 +98,7 @@ impl Conn {
                 }
             }
             if st.visits != visits {
-                if only.is_some() {
-                    drop(st);
-                    only = None;
-                    st = self.lock_unseen();
-                }
+                st = self.drop_unlocked(st, &mut only);
                 known = &[];
                 if !st.is_calm(generation) || !st.session.is_steady() {
                     return (st, len - left, Ending::Told);
@@ -110,6 +111,59 @@ impl Conn {
             rest = behind;
         }
         (st, len - left, Ending::Other)
+    }
+
+    /// As [`stream`](Conn::stream), for the acknowledgements that `bytes` begins with. A handler that is `known` to get
+    /// messages is let go of when it may be there no more.
+    ///
+    /// Apart from the messages for the same reason.
+    #[inline(never)]
+    fn acknowledgements<'a>(
+        &'a self,
+        mut st: MutexGuard<'a, State>,
+        generation: u64,
+        bytes: &[u8],
+        known: &mut Option<Arc<Entry>>,
+    ) -> (MutexGuard<'a, State>, usize, Ending) {
+        let mut at = 0;
+        loop {
+            if let Some(consumed) = st.steady_answer(&bytes[at..]) {
+                at += consumed;
+                continue;
+            }
+            let Some((packet, ack)) = st.session.steady_acknowledgement(&bytes[at..]) else {
+                return (st, at, Ending::Other);
+            };
+            at += PLAIN_ACK;
+            let visits = st.visits;
+            let kind = if packet == PacketType::PubComp { Kind::PubComp } else { Kind::PubAck };
+            st = self.acknowledged(st, kind, ack);
+            if st.visits != visits {
+                st = self.drop_unlocked(st, known);
+                if !st.is_calm(generation) || !st.session.is_steady() {
+                    return (st, at, Ending::Told);
+                }
+            }
+            st.session.steady_acknowledged();
+            self.settle(&mut st);
+            if st.outcomes.are_waiting() {
+                return (st, at, Ending::Told);
+            }
+        }
+    }
+
+    /// Drops a handler that may be there no more: what ends with it is the application's, and must not end under a lock.
+    fn drop_unlocked<'a>(
+        &'a self,
+        st: MutexGuard<'a, State>,
+        entry: &mut Option<Arc<Entry>>,
+    ) -> MutexGuard<'a, State> {
+        if entry.is_none() {
+            return st;
+        }
+        drop(st);
+        *entry = None;
+        self.lock_unseen()
     }
 
     /// A message: to the subscribers, newest first; without one, to the handlers of the connection. `behind` it is at
@@ -128,33 +182,36 @@ impl Conn {
             return st;
         }
         st.wish = Wish { shared: called.iter().any(|entry| !is_queue(entry)), ..Wish::default() };
-        let mut st = self.tell_message(st, message, behind, |message| {
+        self.tell_message(st, message, behind, |message| {
             for entry in &called {
                 entry.message(self, message);
             }
             // Entries removed meanwhile end here, and with them their user data.
             called.clear();
-        });
-        st.put_back(called);
-        st
+            Some(called)
+        })
     }
 
-    /// Runs `tell` without the lock.
+    /// Runs `tell` without the lock. It returns the list of who is called, if it had taken that.
     #[inline(always)]
     fn tell_message<'a>(
         &'a self,
         mut st: MutexGuard<'a, State>,
         message: &Message<'_>,
         behind: &mut [u8],
-        tell: impl FnOnce(&Message<'_>),
+        tell: impl FnOnce(&Message<'_>) -> Option<Called>,
     ) -> MutexGuard<'a, State> {
         st.handling = Handling::Fresh;
         drop(st);
         // One NUL stands behind the payload while the handlers run, for those who print it as a string;
         // the byte that it covers comes back.
         let covered = std::mem::replace(&mut behind[0], 0);
-        tell(message);
+        let called = tell(message);
         let mut st = self.lock_unseen();
+        // Before anything that tells others.
+        if let Some(called) = called {
+            st.put_back(called);
+        }
         if let Some(reason) = st.wish.refused {
             st = self.refused(st, message, reason);
         }
@@ -165,6 +222,16 @@ impl Conn {
 }
 
 impl State {
+    /// A step that only answers, for what `bytes` begin with; how many of them it took.
+    #[inline]
+    fn steady_answer(&mut self, bytes: &[u8]) -> Option<usize> {
+        match bytes.first()? >> 4 {
+            5 if !self.handlers.wants(Kind::PubRec) => self.session.steady_receipt(bytes),
+            6 if !self.handlers.wants(Kind::PubRel) => self.session.steady_release(bytes),
+            _ => None,
+        }
+    }
+
     /// Whether the connection is up on the link of `generation`, and there is nothing to be done but to go on with it.
     fn is_calm(&self, generation: u64) -> bool {
         matches!(self.link, Link::Open(_))

@@ -92,12 +92,15 @@ pub(crate) struct Skipped {
     pub(crate) hold: Option<Hold>,
 }
 
+/// The server may have lost the session in which a message came, without our knowledge.
+type Doubtful = bool;
+
 /// What is known about incoming messages.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Inbound {
     /// QoS 2 packet ids that were delivered and not yet released by the server. A PUBLISH with one
     /// of them is a repetition (MQTT 3.1.1 §4.3.3, method B).
-    received: IdMap<()>,
+    received: IdMap<Doubtful>,
     /// Those of them that are held.
     held: IdMap<Held>,
     /// QoS 1 messages in the order in which they came, from the first that is held on.
@@ -111,8 +114,6 @@ pub(crate) struct Inbound {
     over2: u64,
     /// The hold of the message that is being handled.
     pub(crate) current: Option<Hold>,
-    /// The server may have lost the session in which they came, without our knowledge.
-    doubtful: bool,
     /// Bytes of an oversize packet still to come, and what to acknowledge after them.
     pub(crate) skip: usize,
     pub(crate) skipped: Option<Skipped>,
@@ -129,7 +130,6 @@ impl Inbound {
             over1: 0,
             over2: 0,
             current: None,
-            doubtful: false,
             skip: 0,
             skipped: None,
         }
@@ -167,20 +167,19 @@ impl Inbound {
 
     pub(crate) fn forget(&mut self) {
         self.received.clear();
-        self.doubtful = false;
         self.held.clear();
         self.over2 = self.last;
     }
 
-    /// The ids may be of another session than the present one.
+    /// The ids may be of another session than the present one; those that come from now on are not.
     pub(crate) fn doubt(&mut self) {
-        self.doubtful = true;
+        self.received.set_all(true);
     }
 
     /// Whether a PUBLISH with this id was delivered already. A server that kept the session marks what it sends
     /// again (MQTT 3.1.1 §3.3.1.1), so if there is doubt about that, what is not marked is new.
     pub(crate) fn is_known(&self, id: u16, dup: bool) -> bool {
-        (dup || !self.doubtful) && self.received.get(id).is_some()
+        self.received.get(id).is_some_and(|doubtful| dup || !doubtful)
     }
 
     /// Makes sure that one more id can be remembered.
@@ -197,13 +196,13 @@ impl Inbound {
     /// As [`remember`](Self::remember), for an id that is not in use.
     #[inline(never)]
     pub(crate) fn remember_new(&mut self, id: u16) -> Result<(), Failure> {
-        self.received.insert_new(id, ()).map_err(|code| Failure::new(code, ""))
+        self.received.insert_new(id, false).map_err(|code| Failure::new(code, ""))
     }
 
     /// A QoS 2 message was delivered: it is not to be delivered again.
     #[inline]
     pub(crate) fn remember(&mut self, id: u16) -> Result<(), Failure> {
-        self.received.insert(id, ()).map_err(|code| Failure::new(code, ""))
+        self.received.insert(id, false).map_err(|code| Failure::new(code, ""))
     }
 
     /// Whether no message is held, waits behind one that is, or is being skipped.
@@ -235,7 +234,7 @@ impl Inbound {
         if qos == QoS::ExactlyOnce {
             self.line2.try_reserve(1).map_err(|_| Code::NoMemory)?;
             self.held.insert(id, Held { number, held: 2, in_line: true })?;
-            if let Err(code) = self.received.insert(id, ()) {
+            if let Err(code) = self.received.insert(id, false) {
                 self.held.remove(id);
                 return Err(code);
             }

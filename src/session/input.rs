@@ -215,7 +215,8 @@ impl Session {
 
     /// Whether the server can have an opinion on an entry of the outbox. One that did not leave is not
     /// acknowledged by anything, or it would never be sent.
-    fn is_sent(&self, slot: u32) -> bool {
+    #[inline]
+    pub(super) fn is_sent(&self, slot: u32) -> bool {
         self.outbox.get(slot).is_sent(self.out.taken())
     }
 
@@ -267,7 +268,7 @@ impl Session {
     }
 
     /// The exchange of an outbox entry ended. Its slot stays until the event was handled.
-    fn complete(&mut self, slot: u32, reason: u8, early: bool) -> Acknowledged {
+    pub(super) fn complete(&mut self, slot: u32, reason: u8, early: bool) -> Acknowledged {
         let (token, packet_id, cookie, accepted_at) = {
             let entry = self.outbox.get(slot);
             (entry.token, entry.packet_id, entry.cookie, entry.accepted_at)

@@ -1,9 +1,11 @@
-//! Steps for what comes one after the other while nothing else happens: messages, and the PUBRELs of QoS 2.
+//! Steps for what comes one after the other while nothing else happens: messages, and acknowledgements.
 //!
 //! They are what [`input`](Session::input) and [`handled`](Session::handled) do, without asking each time for what they
 //! have to ask for. Whatever is not of the plainest kind is left to those.
 
-use super::{Failure, Session, State, Told};
+use super::ids::Use;
+use super::outbox::Stage;
+use super::{Acknowledged, Failure, Session, State, Told};
 use crate::wire::{self, PacketType, PlainPublish, QoS, Received, Version};
 
 impl Session {
@@ -66,5 +68,54 @@ impl Session {
         self.answer(PacketType::PubComp, id).ok()?;
         self.inbound.released(id);
         Some(wire::PLAIN_ACK)
+    }
+
+    /// A step for the PUBREC in front of `bytes`, if it is about a message of the session's own and the application
+    /// need not be told; the number of bytes that were consumed.
+    #[inline]
+    pub fn steady_receipt(&mut self, bytes: &[u8]) -> Option<usize> {
+        let id = wire::Ack::plain(PacketType::PubRec, bytes)?;
+        let slot = self.steady_slot(id, QoS::ExactlyOnce)?;
+        if self.outbox.get(slot).stage != Stage::Publish {
+            return None;
+        }
+        // As above.
+        self.answer(PacketType::PubRel, id).ok()?;
+        self.outbox.get_mut(slot).stage = Stage::Release;
+        Some(wire::PLAIN_ACK)
+    }
+
+    /// A step for the PUBACK or PUBCOMP in front of `bytes`, of [`PLAIN_ACK`](wire::PLAIN_ACK) bytes, if it ends a
+    /// message of the session's own. The application is told; [`steady_acknowledged`](Session::steady_acknowledged)
+    /// or, as after any event, [`handled`](Session::handled) follows.
+    #[inline]
+    pub fn steady_acknowledgement(&mut self, bytes: &[u8]) -> Option<(PacketType, Acknowledged)> {
+        debug_assert!(self.is_steady() && self.told == Told::Nothing);
+        let (packet, qos, stage) = match bytes.first()? >> 4 {
+            4 => (PacketType::PubAck, QoS::AtLeastOnce, Stage::Publish),
+            7 => (PacketType::PubComp, QoS::ExactlyOnce, Stage::Release),
+            _ => return None,
+        };
+        let id = wire::Ack::plain(packet, bytes)?;
+        let slot = self.steady_slot(id, qos)?;
+        let ends = self.outbox.get(slot).stage == stage;
+        ends.then(|| (packet, self.complete(slot, 0, false)))
+    }
+
+    /// The message of `qos` with this id, if the server can have an opinion on it.
+    #[inline]
+    fn steady_slot(&self, id: u16, qos: QoS) -> Option<u32> {
+        match self.ids.get(id)? {
+            Use::Publish(slot) if self.outbox.get(slot).qos == qos && self.is_sent(slot) => Some(slot),
+            _ => None,
+        }
+    }
+
+    /// The handlers of an acknowledgement have returned.
+    #[inline]
+    pub fn steady_acknowledged(&mut self) {
+        if let Told::Acknowledged(slot) = core::mem::replace(&mut self.told, Told::Nothing) {
+            self.outbox.discard(slot);
+        }
     }
 }

@@ -415,6 +415,24 @@ static void refused_messages_and_reconnects(void **state) {
   expect_trace(client, "settled:1 ");
 }
 
+/* One that the server sends again has the place of its old copy, however often the link is lost in between.
+ */
+static void refused_messages_count_once(void **state) {
+  struct client *client = *state;
+  struct later later = {NULL, {0}, 0, -1};
+  client->options.receive_queue_bytes = 10; /* two of them */
+  refusing_client(client, &later, 5, 60000);
+  peer_send(client->peer, "32 @ ='t' 0001 'bad'");
+  expect_trace(client, "t:bad1 ");
+  for (int i = 0; i < 4; i++) {
+    again(client, true);
+    peer_send(client->peer, "3a @ ='t' 0001 'bad'");
+    expect_trace(client, "t:bad1dup ");
+  }
+  settle(client);
+  expect_trace(client, "settled:1 ");
+}
+
 /* -- too large ----------------------------------------------------------------------------------------- */
 
 static void measures(struct mgos_mqtt_conn *c, const struct mgos_mqtt_event *ev, void *ud) {
@@ -533,6 +551,7 @@ int main(void) {
       WITH_CLIENT(refusing_without_another_try),
       WITH_CLIENT(refused_messages_have_a_limit),
       WITH_CLIENT(refused_messages_and_reconnects),
+      WITH_CLIENT(refused_messages_count_once),
       WITH_CLIENT(the_beginning_of_a_large_message),
       WITH_CLIENT(topic_and_payload_have_lengths),
   };

@@ -249,6 +249,33 @@ static void qos_1_and_2_are_left_with_the_server(void **state) {
   peer_done(client->peer, client->loop);
 }
 
+/* The server is asked for the rest when half of the room is free, in messages and in bytes. With the first
+   free place, each message would cost a connection. */
+static void the_rest_comes_when_half_is_free(void **state) {
+  struct client *client = *state;
+  client->cfg.clean_session = false;
+  for (int in_bytes = 0; in_bytes <= 1; in_bytes++) {
+    client->options.receive_queue_length = in_bytes ? 0 : 4;
+    client->options.receive_queue_bytes = in_bytes ? 40 : 0;
+    client_renew(client);
+    up(client, "t");
+    for (int id = 1; id <= 5; id++) peer_send(client->peer, "32 @ ='t' %04x '123456789'", id);
+    pending(client, 4);
+    settle(client);
+    peer_expect(client->peer, "40 02 0001");
+    assert_int_equal(mgos_mqtt_msg_release(fetch(client)), 0);
+    settle(client);
+    peer_expect(client->peer, "40 02 0002; e0 00");
+    assert_int_equal(mgos_mqtt_msg_release(fetch(client)), 0);
+    peer_expect_end(client->peer);
+    peer_accept(client->peer);
+    peer_take(client->peer, MG_MQTT_CMD_CONNECT, NULL);
+    peer_send(client->peer, "20 02 01 00");
+    peer_expect(client->peer, "82 @ ???? ='t' 02");
+    peer_done(client->peer, client->loop);
+  }
+}
+
 /* Two filters of the queue that match the same message are one taker, not two: the limit holds. */
 static void the_limit_holds_for_filters_that_overlap(void **state) {
   struct client *client = *state;
@@ -525,6 +552,7 @@ int main(void) {
       WITH_CLIENT(beside_handlers_and_inside_of_them),
       WITH_CLIENT(qos_0_is_dropped_and_counted),
       WITH_CLIENT(qos_1_and_2_are_left_with_the_server),
+      WITH_CLIENT(the_rest_comes_when_half_is_free),
       WITH_CLIENT(the_limit_holds_for_filters_that_overlap),
       WITH_CLIENT(nothing_is_lost_and_qos_2_comes_once),
       WITH_CLIENT(messages_outlive_the_connection),

@@ -394,7 +394,8 @@ static void at_each_allocation(void **state) {
       while (play(&SCENES[i], n) > 0) n++;
       print_message("%s: %d allocations, %s\n", SCENES[i].name, n,
                     once ? "one refused" : "all after it refused");
-      assert_in_range(n, 1, 10000);
+      /* Answers ask for none: what they need was made ready when the messages were accepted. */
+      assert_in_range(n, strcmp(SCENES[i].name, "answers") != 0, 10000);
     }
   }
   assert_in_range(records, 1, 1000000000);

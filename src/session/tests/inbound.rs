@@ -149,6 +149,10 @@ fn a_new_session_that_connack_cannot_tell_of() {
     rig.down();
     rig.up(false);
     assert_eq!(rig.feed(&publish(Q2, 5, false, "t", b"new")).len(), 1);
+    // On one connection the same id, not released, is the same message.
+    assert_eq!(rig.feed(&publish(Q2, 5, false, "t", b"new")).len(), 0);
+    assert_eq!(rig.feed(&publish(Q2, 6, false, "t", b"other")).len(), 1);
+    assert_eq!(rig.feed(&publish(Q2, 6, false, "t", b"other")).len(), 0);
 }
 
 /// The link dies while the handler of a QoS 2 message runs: it was delivered, so it is not delivered again.
