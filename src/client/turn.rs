@@ -132,6 +132,10 @@ impl Conn {
         st = self.redeliver(st, now);
         if st.fail_back_at.is_some_and(|at| at <= now) {
             st.fail_back_at = None;
+            if st.closing.is_some() {
+                // It is opened again as whoever closes it wants it.
+                return st;
+            }
             if !st.main_is_enabled() {
                 st.fail_back_at =
                     Some(now + st.settings.fail_back).filter(|_| st.settings.fail_back > Span::ZERO);

@@ -28,7 +28,7 @@
 
 #include "sender.h"
 
-enum { TICK_MS = 20, DRAIN_MS = 120000, QOS = 3, OUTCOMES = 8, LATER = 4096, WAIT_MS = 20000 };
+enum { TICK_MS = 20, DRAIN_MS = 120000, QOS = 3, OUTCOMES = 8, LATER = 4096, RECENT = 64, WAIT_MS = 20000 };
 /* How the three subscribers of a transport acknowledge. */
 enum way { HANDLER, BY_HAND, QUEUE, WAYS };
 static const char *const way_names[WAYS] = {"handler", "by hand", "queue"};
@@ -37,7 +37,15 @@ static const char *const way_names[WAYS] = {"handler", "by hand", "queue"};
 struct seen {
   long long next, arrived;
   long long repeated; /* came before */
+  long long reopened; /* came before, and the broker had released it since: the exchange was over for both */
   long long skipped;  /* did not come before its successor */
+};
+
+/* A message of QoS 2 that came lately. */
+struct recent {
+  long long number;
+  uint16_t id;
+  bool released;
 };
 
 struct side;
@@ -48,6 +56,8 @@ struct subscriber {
   struct mgos_mqtt_conn *conn;
   int ups, sessions_lost, subscribed;
   struct seen seen[QOS];
+  struct recent recent[RECENT];
+  int last_recent;
 };
 
 /* What became of the messages of one stream. */
@@ -78,12 +88,45 @@ static volatile bool stopping;
 static pthread_mutex_t visits_lock = PTHREAD_MUTEX_INITIALIZER;
 static long long visits, visits_failed;
 
-static void arrived(struct subscriber *subscriber, const char *topic, size_t topic_len, const char *payload) {
+/* Whether the broker released the message after it had come; from now on it has come with this id. */
+static bool was_released(struct subscriber *subscriber, long long number, uint16_t id) {
+  bool released = false;
+  for (int i = 0; i < RECENT; i++) {
+    struct recent *recent = &subscriber->recent[i];
+    if (recent->id != 0 && recent->number == number) {
+      released = recent->released;
+      recent->id = 0;
+    }
+  }
+  subscriber->last_recent = (subscriber->last_recent + 1) % RECENT;
+  subscriber->recent[subscriber->last_recent] = (struct recent){number, id, false};
+  return released;
+}
+
+/* PUBREL came. What comes with this id from now on is another message. */
+static void on_release(struct mg_connection *nc, int ev, void *p, void *ud) {
+  struct subscriber *subscriber = ud;
+  (void) nc;
+  if (ev != MG_EV_MQTT_PUBREL) return;
+  pthread_mutex_lock(&subscriber->side->lock);
+  for (int i = 0; i < RECENT; i++) {
+    struct recent *recent = &subscriber->recent[i];
+    if (recent->id == ((const struct mg_mqtt_message *) p)->message_id) recent->released = true;
+  }
+  pthread_mutex_unlock(&subscriber->side->lock);
+}
+
+/* `id` is its packet id, 0 if that is not known. */
+static void arrived(struct subscriber *subscriber, const char *topic, size_t topic_len, const char *payload,
+                    uint16_t id) {
   struct seen *seen = &subscriber->seen[(topic[topic_len - 1] - '0') % QOS];
   long long number = atoll(payload); /* a NUL follows the payload */
   pthread_mutex_lock(&subscriber->side->lock);
   seen->arrived++;
-  if (number < seen->next) {
+  bool released = seen == &subscriber->seen[2] && id != 0 && was_released(subscriber, number, id);
+  if (number < seen->next && released) {
+    seen->reopened++;
+  } else if (number < seen->next) {
     seen->repeated++;
   } else {
     seen->skipped += number - seen->next;
@@ -103,7 +146,7 @@ static void on_message(struct mgos_mqtt_conn *c, const struct mgos_mqtt_event *e
   if (mgos_mqtt_event_kind(ev) != MGOS_MQTT_EV_MESSAGE) return;
   size_t len;
   const char *topic = mgos_mqtt_event_topic(ev, &len);
-  arrived(subscriber, topic, len, mgos_mqtt_event_payload(ev, NULL));
+  arrived(subscriber, topic, len, mgos_mqtt_event_payload(ev, NULL), mgos_mqtt_event_packet_id(ev));
   if (subscriber->way != BY_HAND || mgos_mqtt_event_qos(ev) == 0) return;
   pthread_mutex_lock(&side->lock);
   bool room = side->later_count < LATER;
@@ -172,7 +215,7 @@ static void *fetch(void *arg) {
     if (mgos_mqtt_conn_receive(subscriber->conn, 100, &msg) != 0) continue;
     size_t len;
     const char *topic = mgos_mqtt_msg_topic(msg, &len);
-    arrived(subscriber, topic, len, mgos_mqtt_msg_payload(msg, NULL));
+    arrived(subscriber, topic, len, mgos_mqtt_msg_payload(msg, NULL), 0);
     mgos_mqtt_msg_release(msg);
   }
   return NULL;
@@ -231,7 +274,8 @@ static bool start(struct side *side, int port, const char *ca) {
     subscriber->conn = connection(side, subscriber->id, false);
     uint32_t kinds = MGOS_MQTT_EV_CONNECT_RESULT | MGOS_MQTT_EV_CLOSE | MGOS_MQTT_EV_SUBACK;
     if (subscriber->conn == NULL ||
-        mgos_mqtt_conn_on(subscriber->conn, kinds, on_link, subscriber, NULL) != 0)
+        mgos_mqtt_conn_on(subscriber->conn, kinds, on_link, subscriber, NULL) != 0 ||
+        mgos_mqtt_conn_add_handler_ex(subscriber->conn, on_release, subscriber, NULL) != 0)
       return false;
     for (int qos = 0; qos < QOS; qos++) {
       int error = way == QUEUE ? mgos_mqtt_conn_subscribe_queue(subscriber->conn, side->topics[qos], qos)
@@ -387,7 +431,7 @@ static struct sample write_sample(FILE *csv, int64_t began) {
 
 static void judge(struct checks *checks, struct side *side) {
   char text[256];
-  long long lost = 0, doubled = 0, untrue = 0, gaps = 0;
+  long long lost = 0, doubled = 0, untrue = 0, gaps = 0, reopened = 0;
   int sessions_lost = side->sessions_lost;
   for (int qos = 0; qos < QOS; qos++) {
     const long long *outcomes = side->sent[qos].outcomes;
@@ -403,12 +447,16 @@ static void judge(struct checks *checks, struct side *side) {
       if (qos != 1) doubled += seen->repeated;
       if (qos > 0) {
         gaps += seen->skipped;
-        lost += side->sent[qos].accepted - (seen->arrived - seen->repeated);
+        lost += side->sent[qos].accepted - (seen->arrived - seen->repeated - seen->reopened);
+        reopened += seen->reopened;
       }
     }
   }
   for (int way = 0; way < WAYS; way++) sessions_lost += side->subscribers[way].sessions_lost;
   printf("  %s: %d connections lost\n", side->name, side->closes);
+  if (reopened > 0)
+    printf("  %s: %lld messages of QoS 2 sent again by the broker after it had released them\n", side->name,
+           reopened);
   snprintf(text, sizeof(text), "%s: each accepted message has one outcome, and QoS 1 and 2 are acknowledged",
            side->name);
   check(checks, untrue == 0, text);

@@ -36,7 +36,8 @@ pub struct Session {
     /// QoS 2 ids received and not released.
     pub received: BTreeMap<u16, u32>,
     pub last_id: u16,
-    /// QoS 2 messages of sessions that were lost: the client may know their ids. MQTT 3.1 cannot tell it.
+    /// QoS 2 messages of sessions that were lost: the client may know their ids, until it reads a CONNACK that tells it. That
+    /// of MQTT 3.1 cannot.
     pub stale: Vec<(u16, u32)>,
     pub link: Option<usize>,
 }
@@ -84,7 +85,7 @@ impl World {
             Packet::Publish { qos, id, payload, .. } => {
                 let n = u32::from_be_bytes(payload[..4].try_into().unwrap());
                 if qos < 2 || !self.sessions[s].received.contains_key(&id) {
-                    self.published(n);
+                    self.published(self.sessions[s].server, n);
                 }
                 match qos {
                     0 => {}
@@ -182,9 +183,6 @@ impl World {
         self.links[l].session = Some(s);
         // MQTT 3.1 cannot say it: who did not ask for a clean session believes that it was kept.
         self.links[l].tap.present = if self.v31 { !clean } else { present };
-        if !self.links[l].tap.present {
-            self.sessions[s].stale.clear();
-        }
         self.send_in(l, &[0x20, 2, u8::from(present && !self.v31), 0], End::None);
         for (id, n, released) in self.sessions[s].flight.clone() {
             if released {
@@ -227,8 +225,8 @@ impl World {
             let inn = &mut self.inn[*n as usize];
             inn.excused = true;
             if inn.qos == 2 && !released {
-                inn.forgotten = inn.seen;
-                inn.again += u32::from(inn.seen);
+                inn.forgotten = inn.delivered > 0;
+                inn.again += u32::from(inn.forgotten);
             }
         }
     }

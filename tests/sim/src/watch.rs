@@ -359,6 +359,12 @@ impl World {
                 // The keep-alive begins, unless the application has given the link up.
                 tap.up = code == 0 && self.left != Some(l);
                 tap.last_out = now;
+                if code == 0
+                    && !tap.present
+                    && let Some(s) = session
+                {
+                    self.sessions[s].stale.clear();
+                }
             }
             Packet::Publish { qos: 0, .. } => {
                 tap.q0_in = tap.q0_in.saturating_sub(1);
@@ -370,7 +376,6 @@ impl World {
                 // A repetition of what was delivered is only acknowledged, when it is not held any more.
                 if let Some(s) = session
                     && dup
-                    && self.v31
                     && entry.qos == 2
                     && !self.inn[entry.n as usize].seen
                     && let Some(old) = self.sessions[s].known(id, &self.inn)
@@ -381,12 +386,9 @@ impl World {
                 }
                 let n = entry.n;
                 let inn = &mut self.inn[n as usize];
-                let forgotten = inn.forgotten;
-                if self.left != Some(l) && !tap.bye {
-                    // Else it does not take it any more.
-                    (inn.forgotten, inn.seen) = (false, true);
-                }
-                let known = entry.qos == 2 && inn.delivered > 0 && !forgotten;
+                // When it is closing, it does not take it any more.
+                inn.seen |= self.left != Some(l) && !tap.bye;
+                let known = entry.qos == 2 && inn.delivered > 0 && !inn.forgotten;
                 entry.held = known && (self.refused.contains(&n) || self.deferred.iter().any(|d| d.n == n));
                 // What waits in the queue is held until it was fetched and given back.
                 if self.pulls && self.inn[n as usize].topic == PULLED {
@@ -436,11 +438,11 @@ impl World {
     // -- at the two ends ------------------------------------------------------------------------
 
     /// The broker takes a message.
-    pub fn published(&mut self, n: u32) {
+    pub fn published(&mut self, server: usize, n: u32) {
         let out = &mut self.out[n as usize];
         out.delivered += 1;
         if out.delivered == 1 {
-            let place = (out.instance * 4 + usize::from(out.topic)) * 3 + usize::from(out.qos);
+            let place = ((out.instance * 4 + usize::from(out.topic)) * 3 + usize::from(out.qos)) * 2 + server;
             if self.last_out.len() <= place {
                 self.last_out.resize(place + 1, None);
             }
@@ -477,6 +479,7 @@ impl World {
         }
         let inn = &mut self.inn[n as usize];
         inn.delivered += 1;
+        inn.forgotten = false;
         if inn.delivered == 1 {
             let place =
                 ((inn.instance * 4 + usize::from(inn.topic)) * 3 + usize::from(inn.qos)) * 2 + inn.server;
