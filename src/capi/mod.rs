@@ -20,6 +20,8 @@ mod boundary;
 mod callbacks;
 mod config;
 mod event_bus;
+#[cfg(test)]
+mod fed_tests;
 mod fork;
 mod handle;
 mod json;
