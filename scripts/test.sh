@@ -5,9 +5,9 @@
 #   scripts/test.sh rust c     these stages only
 #
 # Stages: fmt, clippy, deny (licences, sources and known holes of the dependencies), features (builds without TLS, and
-# without the C face), psk (with pre-shared keys by OpenSSL),
-# rust, c (release build: C tests, headers, examples, ABI), asan, valgrind, tsan, package. A stage that fails does not keep the next from running.
-# The last line counts them all.
+# without the C face), psk (with pre-shared keys by OpenSSL), rust, miri (the C face), c (release build: C tests,
+# headers, examples, ABI), asan, valgrind, tsan, package. A stage that fails does not keep the next from running.
+# At the end: the time of each stage, and how much of the processors it took; the last line counts all tests.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 exec </dev/null
@@ -16,6 +16,8 @@ if [ -z "${CMAKE_GENERATOR-}" ] && command -v ninja >/dev/null; then export CMAK
 # All builds share Cargo's directory with the one the caller uses.
 cargo_dir=${CARGO_TARGET_DIR:-$PWD/target}
 jobs=$(nproc 2>/dev/null || echo 2)
+# Most C tests wait for a server or for a time, and leave the processors to others meanwhile.
+at_once=$((jobs * 2))
 logs=build/log
 mkdir -p "$logs"
 
@@ -82,6 +84,30 @@ stage_rust() {
   count rust "$@"
 }
 
+# The C face without sockets, and without what Miri cannot run: C code (the variadic functions, the comparison with
+# the C library's printf) and thousands of random inputs. Needs a nightly toolchain with Miri and the sources of the
+# standard library.
+stage_miri() {
+  local status=0
+  if ! cargo +nightly miri --version >/dev/null 2>&1; then
+    skip miri "there is no nightly Rust with Miri"
+    return
+  fi
+  run miri timeout 600 cargo +nightly miri setup || status=$?
+  if [ $status -ne 0 ]; then
+    if grep -qiE 'rust-src|failed to (download|fetch|get|query)|could not connect|offline' "$logs/miri.log"; then
+      skip miri "it cannot build its standard library here"
+    else
+      count miri 0 1 0
+    fi
+    return
+  fi
+  # With the system's clock, and files.
+  check miri env MIRIFLAGS="-Zmiri-disable-isolation ${MIRIFLAGS-}" cargo +nightly miri test --locked --lib \
+    --no-default-features --features capi --target-dir "$cargo_dir/miri" -- capi:: \
+    --skip capi::json::tests --skip capi::json::number --skip any_format --skip anything_like
+}
+
 stage_features() {
   check features cargo check --locked --no-default-features
   check features cargo test --locked --no-default-features --features capi --test no_tls
@@ -96,17 +122,50 @@ stage_psk() {
   check psk cargo check --locked --no-default-features --features psk
   check psk cargo test --locked --features psk --test tls_psk
   if cargo clippy --version >/dev/null 2>&1; then
-    check psk cargo clippy --locked --all-targets --features psk -- -D warnings
+    # The code that the feature adds, and the tests that know of it.
+    check psk cargo clippy --locked --lib --test tls_psk --test tls_errors --test tls_secrets --features psk -- -D warnings
   fi
+  # What these tests run, and what is installed.
+  targets=(mgos_mqtt_cargo mgos_mqtt_pub mgos_mqtt_sub test_version_shared test_version_static example_tls_psk)
   tests psk psk --tests-regex 'psk|^c\.version|^package\.(native_libs|openssl|pkg_config)$'
+  targets=()
 }
 
-# Configures and builds a preset, once.
+# Configures a preset and builds it, or only the targets in the array of that name.
+targets=()
+make_preset() { # make_preset PRESET
+  cmake --preset "$1" -DMGOS_MQTT_CARGO_TARGET_DIR="$cargo_dir" &&
+    cmake --build --preset "$1" --parallel "$jobs" ${targets[@]+--target "${targets[@]}"}
+}
+
+# The release build begins at once, beside the first stages, which have a directory of Cargo's to themselves: neither
+# keeps two processors busy alone, and its link, which optimises the whole library as one, takes one for a long time.
+ahead=
+build_ahead() {
+  set -m # a process group of its own, so that all of it can be ended
+  make_preset release >"$logs/release.log" 2>&1 &
+  ahead=$!
+  set +m
+  trap 'kill -- -"$ahead" 2>/dev/null' EXIT
+  trap 'exit 130' INT TERM HUP
+}
+
+# Once for each preset.
 built=" "
 build() { # build STAGE PRESET
+  local status=0
   case $built in *" $2 "*) return 0 ;; esac
-  run "$1" cmake --preset "$2" -DMGOS_MQTT_CARGO_TARGET_DIR="$cargo_dir" &&
-    run "$1" cmake --build --preset "$2" --parallel "$jobs" && built="$built$2 "
+  if [ "$2" = release ] && [ -n "$ahead" ]; then
+    echo "== $1: the release build that began with the first stage"
+    wait "$ahead" || status=$?
+    ahead=
+    trap - EXIT
+    tee -a "$logs/$1.log" <"$logs/release.log"
+    if [ $status -ne 0 ]; then return $status; fi
+  else
+    run "$1" make_preset "$2" || return
+  fi
+  built="$built$2 "
 }
 
 tests() { # tests STAGE PRESET CTEST-ARGUMENT...
@@ -117,7 +176,7 @@ tests() { # tests STAGE PRESET CTEST-ARGUMENT...
     count "$stage" 0 1 0
     return
   fi
-  run "$stage" ctest --preset "$preset" --parallel "$jobs" --output-junit "$junit" "$@" || status=$?
+  run "$stage" ctest --preset "$preset" --parallel "$at_once" --output-junit "$junit" "$@" || status=$?
   sums=$(awk -F'"' '/^[ \t]*(<testsuite|tests=|failures=|disabled=|skipped=)/ { for (i = 1; i < NF; i += 2) {
       key = $i; sub(/.*[ \t]/, "", key); value[key] = $(i + 1) } }
     /<testcase/ { exit }
@@ -132,7 +191,8 @@ tests() { # tests STAGE PRESET CTEST-ARGUMENT...
 stage_c() { tests c release --label-exclude 'valgrind|package'; }
 stage_asan() { tests asan asan --label-exclude 'header|abi|package'; }
 stage_valgrind() {
-  if command -v valgrind >/dev/null; then tests valgrind release --label-regex valgrind; else skip valgrind "valgrind is not installed"; fi
+  # Here they compute most of the time.
+  if command -v valgrind >/dev/null; then at_once=$jobs tests valgrind release --label-regex valgrind; else skip valgrind "valgrind is not installed"; fi
 }
 # Needs a nightly toolchain with the sources of the standard library; ends with 77 where there is none.
 stage_tsan() {
@@ -146,7 +206,7 @@ stage_tsan() {
 }
 stage_package() { tests package release --label-regex package; }
 
-all=(fmt clippy deny features psk rust c asan valgrind tsan package)
+all=(fmt clippy deny features psk rust miri c asan valgrind tsan package)
 [ $# -gt 0 ] || set -- "${all[@]}"
 for stage in "$@"; do
   case " ${all[*]} " in
@@ -158,16 +218,26 @@ for stage in "$@"; do
   esac
 done
 
-times=""
+# Sets $busy: the seconds of processor time that the commands of this shell took so far.
+look_at_times() {
+  times >"$logs/times" # in a subshell or a pipe it would be the times of that
+  busy=$(awk 'NR == 2 { for (i = 1; i <= 2; i++) { split($i, t, "[ms]"); sum += 60 * t[1] + t[2] } printf "%d", sum }' "$logs/times")
+}
+
+case " $* " in *" c "* | *" valgrind "* | *" package "*) if [ $# -gt 1 ]; then build_ahead; fi ;; esac
+spent=""
 for stage in "$@"; do
   : >"$logs/$stage.log"
-  start=$SECONDS
+  look_at_times
+  start=$SECONDS used=$busy
   "stage_$stage"
-  times="$times $stage $((SECONDS - start)) s,"
+  look_at_times
+  spent="$spent $stage $((SECONDS - start)) s ($((busy - used))),"
 done
 
 echo
-echo "stages:${times%,}"
+echo "stages, with the processor time in brackets:${spent%,}"
+echo "all: $SECONDS s ($busy) on $jobs processors"
 if [ ${#failures[@]} -gt 0 ]; then echo "failed stages: ${failures[*]} (all output: $logs/)"; fi
 if [ $skipped -gt 0 ]; then echo "$skipped skipped"; fi
 echo "$passed passed, $failed failed"
