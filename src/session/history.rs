@@ -7,7 +7,7 @@ use super::Outcome;
 use crate::error::Code;
 
 /// Messages that followed one another and ended alike.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Run {
     numbers: Range<u64>,
     outcome: Outcome,
@@ -15,7 +15,7 @@ struct Run {
 
 /// The outcomes of the messages that ended last, by their numbers. Neighbours that ended alike, as most do, share
 /// an entry.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct History {
     runs: VecDeque<Run>,
     /// Messages in all runs.

@@ -15,7 +15,7 @@ use crate::error::Code;
 /// entries. In a run of neighbours no cell is further from its home than the one behind it wants to be;
 /// that is what lets a removal stop at the first cell that is at home, instead of walking the whole run.
 /// The table doubles when it is half full and never shrinks while in use; an unused map owns no memory.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct IdMap<V> {
     /// `(id, value)`; id 0 marks a free cell. The length is zero or a power of two.
     cells: Vec<(u16, V)>,
@@ -252,7 +252,7 @@ pub(crate) enum RawUse {
 }
 
 /// The counter and the ids in use.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct PacketIds {
     last: u16,
     used: IdMap<Use>,

@@ -96,7 +96,7 @@ pub(crate) struct Skipped {
 type Doubtful = bool;
 
 /// What is known about incoming messages.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Inbound {
     /// QoS 2 packet ids that were delivered and not yet released by the server. A PUBLISH with one
     /// of them is a repetition (MQTT 3.1.1 §4.3.3, method B).

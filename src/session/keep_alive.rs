@@ -25,7 +25,7 @@ struct Ping {
     answer_by: Time,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct KeepAlive {
     interval: Span,
     reply: Span,

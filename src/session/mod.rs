@@ -162,7 +162,9 @@ enum Told {
 }
 
 /// An MQTT client session.
-#[derive(Debug)]
+///
+/// A copy is for checkers, which go on from one state in every way there is.
+#[derive(Clone, Debug)]
 pub struct Session {
     limits: Limits,
     version: Version,

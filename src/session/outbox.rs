@@ -35,7 +35,7 @@ pub(crate) enum Stage {
 }
 
 /// One message.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Entry {
     /// 0 in a slot that is free.
     pub(crate) token: u64,
@@ -146,7 +146,7 @@ pub(crate) enum Queue {
 }
 
 /// The messages and their order.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Outbox {
     slots: Vec<Entry>,
     free: u32,

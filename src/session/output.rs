@@ -12,7 +12,7 @@ const COMPACT_FROM: usize = 32 * 1024;
 /// Positions count every byte since the connection was opened. A packet is *sent* when the bytes
 /// up to its end were handed to the kernel; that decides about DUP after a reconnect and about the
 /// outcome of a QoS 0 publish.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Output {
     /// What is queued lies from `head` to `end`. What lies behind has been used before, or was filled with zeros when
     /// the buffer grew: so a message is put there by copying, without asking for each of its parts whether there

@@ -21,7 +21,7 @@ const PACKETS_IN_FLIGHT: usize = 64;
 /// Entries of the list that do not count any more and are left standing.
 const COMPACT_FROM: usize = 64;
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Wanted {
     qos: QoS,
     /// The server granted it in the present session, and nothing was asked about it since.
@@ -42,13 +42,13 @@ pub struct SubscribeResult {
 }
 
 /// A SUBSCRIBE or UNSUBSCRIBE that waits for its answer.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Packet {
     filters: Vec<Arc<str>>,
     tickets: Asked,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Subscriptions {
     wanted: BTreeMap<Arc<str>, Wanted>,
     /// To be subscribed, in order. An entry counts only while its filter is marked as queued, so

@@ -16,6 +16,7 @@ mod raw;
 mod states;
 mod stream;
 mod subscriptions;
+mod table;
 
 use super::{Accepted, Event, Failure, Hold, Limits, Outcome, Publication, Session, Verdict};
 use crate::error::Code;
