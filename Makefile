@@ -42,7 +42,7 @@ bench-record: ## record what bench-check compares with, after a meant change
 	@benches/build.sh build/bench
 	@$(BENCH) record
 
-sim: ## a million faults in virtual time; SEED=n shows one run, SEED=bugs what deliberate bugs it finds
+sim: ## a million faults in virtual time; SEED=n shows one run, SEED=bugs the deliberate bugs it finds, SEED=every all orders of a few messages
 	@scripts/setup.sh build
 	@scripts/sim.sh $(SEED)
 

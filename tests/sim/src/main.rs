@@ -7,10 +7,14 @@
 //!   sim --from N           the first seed
 //!   sim --bugs N           built with `--cfg mgos_mqtt_bug`: gives the library one bug after the other, and tries at
 //!                          most N seeds to find each
+//!   sim --every N          every interleaving of a few messages: 0 is what `make test` has time for, 1 more; and, built
+//!                          with bugs, whether that finds them
 
 mod app;
 mod broker;
 mod codec;
+mod every;
+mod exchange;
 mod net;
 mod pace;
 mod plan;
@@ -103,7 +107,7 @@ fn bugs(_: u64, _: u64, _: u64) -> bool {
 
 fn main() {
     let mut arguments = std::env::args().skip(1);
-    let (mut seed, mut tried, mut from) = (None, None, 1);
+    let (mut seed, mut tried, mut every, mut from) = (None, None, None, 1);
     let (mut faults, mut least, mut seconds) = (1_000_000, 0, u64::MAX);
     while let Some(name) = arguments.next() {
         let value = arguments.next().and_then(|v| v.parse::<u64>().ok()).expect("a number");
@@ -114,6 +118,7 @@ fn main() {
             "--seconds" => seconds = value,
             "--from" => from = value,
             "--bugs" => tried = Some(value),
+            "--every" => every = Some(value),
             _ => panic!("unknown argument {name}"),
         }
     }
@@ -125,6 +130,10 @@ fn main() {
     }
     let start = Instant::now();
     let threads = std::thread::available_parallelism().map_or(2, |n| n.get().min(8)) as u64;
+    if let Some(size) = every {
+        let good = every::all(threads as usize, size > 0);
+        std::process::exit(i32::from(!every::finds_bugs() || !good));
+    }
     if let Some(seeds) = tried {
         std::process::exit(i32::from(!bugs(from, threads, seeds)));
     }
