@@ -198,7 +198,8 @@ unsafe extern "C" fn on_message(c: *mut mgos_mqtt_conn, ev: *const mgos_mqtt_eve
         }
         // Still there: the event outlives the connection until this returns.
         assert_eq!(mgos_mqtt_event_kind(ev), MGOS_MQTT_EV_MESSAGE);
-        (&mut (*seen).messages).push(payload);
+        let messages = &mut (*seen).messages;
+        messages.push(payload);
     }
 }
 
@@ -211,13 +212,17 @@ unsafe extern "C" fn on_mongoose(nc: *mut mg_connection, ev: c_int, data: *mut c
         let message = &*data.cast::<mg_mqtt_message>();
         let payload = core::slice::from_raw_parts(message.payload.p.cast::<u8>(), message.payload.len);
         (*nc).user_data = ud;
-        (&mut (*ud.cast::<Seen>()).mongoose).push(payload.to_vec());
+        let seen = &mut *ud.cast::<Seen>();
+        seen.mongoose.push(payload.to_vec());
     }
 }
 
 unsafe extern "C" fn on_outcome(_: *mut mgos_mqtt_conn, ev: *const mgos_mqtt_event, ud: *mut c_void) {
     // SAFETY: as above.
-    unsafe { (&mut (*ud.cast::<Seen>()).outcomes).push(mgos_mqtt_event_outcome(ev)) };
+    unsafe {
+        let seen = &mut *ud.cast::<Seen>();
+        seen.outcomes.push(mgos_mqtt_event_outcome(ev));
+    }
 }
 
 /// Publishes `payload` to a/b, from memory that is gone when this returns.
@@ -265,7 +270,11 @@ fn messages_go_both_ways_and_everything_is_given_back() {
     let token = publish(conn, b"one", seen.cast());
     publish(conn, b"", seen.cast());
     // SAFETY: handlers run only while the loop is polled, which is not now.
-    server.until(|| unsafe { (&(*seen).messages).len() == 2 && (&(*seen).outcomes).len() == 2 });
+    server.until(|| {
+        // SAFETY: as said.
+        let seen = unsafe { &*seen };
+        seen.messages.len() == 2 && seen.outcomes.len() == 2
+    });
     // SAFETY: as above; the connection lives.
     unsafe {
         assert_eq!(mgos_mqtt_conn_outcome(conn, token), MGOS_MQTT_OUTCOME_ACKED);
@@ -273,7 +282,11 @@ fn messages_go_both_ways_and_everything_is_given_back() {
         assert_ne!(mgos_mqtt_conn_pub(conn, c"a/b".as_ptr(), payload, 1, false), 0);
     }
     // SAFETY: as above.
-    server.until(|| unsafe { (&(*seen).messages).len() == 3 });
+    server.until(|| {
+        // SAFETY: as said.
+        let seen = unsafe { &*seen };
+        seen.messages.len() == 3
+    });
     // SAFETY: the loop lives; with it goes the connection.
     assert_eq!(unsafe { mgos_mqtt_loop_free(server.home) }, 0);
     // A handle that is no more is an error and nothing worse.

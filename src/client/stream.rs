@@ -51,28 +51,14 @@ impl Conn {
         let mut left = len;
         loop {
             let Some((total, head)) = PlainPublish::find(&rest[..left]) else {
-                if let Some(consumed) = st.steady_answer(&rest[..left]) {
-                    rest = &mut rest[consumed..];
-                    left -= consumed;
-                    continue;
-                }
-                let Some((packet, ack)) = st.session.steady_acknowledgement(&rest[..left]) else { break };
-                rest = &mut rest[PLAIN_ACK..];
-                left -= PLAIN_ACK;
-                let visits = st.visits;
-                let kind = if packet == PacketType::PubComp { Kind::PubComp } else { Kind::PubAck };
-                st = self.acknowledged(st, kind, ack);
-                if st.visits != visits {
-                    st = self.drop_unlocked(st, &mut only);
-                    known = &[];
-                    if !st.is_calm(generation) || !st.session.is_steady() {
-                        return (st, len - left, Ending::Told);
-                    }
-                }
-                st.session.steady_acknowledged();
-                self.settle(&mut st);
-                if st.outcomes.are_waiting() {
-                    return (st, len - left, Ending::Told);
+                let (back, bytes, ending) = self.acknowledgements(st, generation, &rest[..left], &mut only);
+                st = back;
+                rest = &mut rest[bytes..];
+                left -= bytes;
+                match ending {
+                    Ending::Other if bytes > 0 => known = &[],
+                    Ending::Other => break,
+                    _ => return (st, len - left, ending),
                 }
                 continue;
             };
@@ -103,7 +89,7 @@ impl Conn {
                 Some(entry) => {
                     st = self.tell_message(st, &message, behind, |message| {
                         entry.message(self, message);
-                        Called::new()
+                        None
                     });
                 }
                 None => {
@@ -125,6 +111,45 @@ impl Conn {
             rest = behind;
         }
         (st, len - left, Ending::Other)
+    }
+
+    /// As [`stream`](Conn::stream), for the acknowledgements that `bytes` begins with. A handler that is `known` to get
+    /// messages is let go of when it may be there no more.
+    ///
+    /// Apart from the messages for the same reason.
+    #[inline(never)]
+    fn acknowledgements<'a>(
+        &'a self,
+        mut st: MutexGuard<'a, State>,
+        generation: u64,
+        bytes: &[u8],
+        known: &mut Option<Arc<Entry>>,
+    ) -> (MutexGuard<'a, State>, usize, Ending) {
+        let mut at = 0;
+        loop {
+            if let Some(consumed) = st.steady_answer(&bytes[at..]) {
+                at += consumed;
+                continue;
+            }
+            let Some((packet, ack)) = st.session.steady_acknowledgement(&bytes[at..]) else {
+                return (st, at, Ending::Other);
+            };
+            at += PLAIN_ACK;
+            let visits = st.visits;
+            let kind = if packet == PacketType::PubComp { Kind::PubComp } else { Kind::PubAck };
+            st = self.acknowledged(st, kind, ack);
+            if st.visits != visits {
+                st = self.drop_unlocked(st, known);
+                if !st.is_calm(generation) || !st.session.is_steady() {
+                    return (st, at, Ending::Told);
+                }
+            }
+            st.session.steady_acknowledged();
+            self.settle(&mut st);
+            if st.outcomes.are_waiting() {
+                return (st, at, Ending::Told);
+            }
+        }
     }
 
     /// Drops a handler that may be there no more: what ends with it is the application's, and must not end under a lock.
@@ -163,7 +188,7 @@ impl Conn {
             }
             // Entries removed meanwhile end here, and with them their user data.
             called.clear();
-            called
+            Some(called)
         })
     }
 
@@ -174,7 +199,7 @@ impl Conn {
         mut st: MutexGuard<'a, State>,
         message: &Message<'_>,
         behind: &mut [u8],
-        tell: impl FnOnce(&Message<'_>) -> Called,
+        tell: impl FnOnce(&Message<'_>) -> Option<Called>,
     ) -> MutexGuard<'a, State> {
         st.handling = Handling::Fresh;
         drop(st);
@@ -184,7 +209,9 @@ impl Conn {
         let called = tell(message);
         let mut st = self.lock_unseen();
         // Before anything that tells others.
-        st.put_back(called);
+        if let Some(called) = called {
+            st.put_back(called);
+        }
         if let Some(reason) = st.wish.refused {
             st = self.refused(st, message, reason);
         }

@@ -112,8 +112,11 @@ impl Case {
     }
 }
 
-/// The states: their names, and how a session comes into them.
-const STATES: &[(&str, fn(Version) -> Case)] = &[
+/// The name of a state, and how a session comes into it.
+type NamedState = (&'static str, fn(Version) -> Case);
+
+/// All of them.
+const STATES: &[NamedState] = &[
     ("closed", Case::new),
     ("open", |version| {
         let mut case = Case::new(version);
