@@ -16,8 +16,8 @@ if [ -z "${CMAKE_GENERATOR-}" ] && command -v ninja >/dev/null; then export CMAK
 # All builds share Cargo's directory with the one the caller uses.
 cargo_dir=${CARGO_TARGET_DIR:-$PWD/target}
 jobs=$(nproc 2>/dev/null || echo 2)
-# Most C tests wait for a server or for a time, and leave the processors to others meanwhile.
-at_once=$((jobs * 2))
+# Most C tests wait for a server or for a time, and leave the processors to others meanwhile; some are about times.
+at_once=$((jobs + 1))
 logs=build/log
 mkdir -p "$logs"
 
