@@ -4,7 +4,7 @@ use super::subscribe::FilterResults;
 use super::text;
 use crate::error::{Code, Phase};
 use crate::session::{Acknowledged, Completion};
-use crate::wire::QoS;
+use crate::wire::{QoS, Version, publish_len};
 use std::net::SocketAddr;
 
 /// The topic name of a message: bytes that were found to be a valid one when they were decoded. Who wants it as a
@@ -57,18 +57,8 @@ impl Message<'_> {
     /// The size of the packet in which it came (or would have come before it was cut), as MQTT 3.1.1 has it.
     #[inline]
     pub fn packet_len(&self) -> usize {
-        let packet_id = if self.qos == QoS::AtMostOnce { 0 } else { 2 };
-        let body = 2 + self.topic.as_bytes().len() + packet_id + self.size;
-        let length_bytes = if body < 1 << 7 {
-            1
-        } else if body < 1 << 14 {
-            2
-        } else if body < 1 << 21 {
-            3
-        } else {
-            4
-        };
-        1 + length_bytes + body
+        // A message that came has a size.
+        publish_len(Version::V311, self.topic.as_bytes().len(), self.qos, 0, self.size).unwrap_or(usize::MAX)
     }
 }
 

@@ -335,44 +335,38 @@ impl Conn {
         ack: session::Acknowledged,
     ) -> MutexGuard<'a, State> {
         let state = &mut *st;
-        if !state.handlers.have_subscribers() && !state.handlers.wants(kind) {
-            return st;
+        let topic = state.session.acknowledged_topic();
+        let mut called = std::mem::take(&mut state.called);
+        let only = state.handlers.only_of_connection(kind).cloned();
+        if only.is_none() {
+            if let Some(topic) = topic {
+                state.handlers.matching(topic, kind, &mut called);
+            }
+            state.handlers.connection(kind, &mut called);
+            if called.is_empty() {
+                st.called = called;
+                return st;
+            }
         }
         // A copy, since the message's own memory is behind the lock; in a buffer that is kept.
         let mut copy = std::mem::take(&mut state.acked_topic);
         copy.clear();
-        let topic = state.session.acknowledged_topic();
         // There is room for it: see `Conn::accept`.
         copy.extend_from_slice(topic.unwrap_or_default());
         let topic = topic.is_some().then_some(TopicName(&copy));
+        drop(st);
         let event = match kind {
             Kind::PubComp => Event::PubComp(ack, topic),
             _ => Event::PubAck(ack, topic),
         };
-        let mut st = match state.handlers.only_of_connection(kind).cloned() {
-            Some(entry) => {
-                drop(st);
-                entry.call(self, &event);
-                // What ends with it must not end under the lock.
-                drop(entry);
-                self.lock_unseen()
-            }
-            None => {
-                let mut called = std::mem::take(&mut state.called);
-                if let Some(topic) = topic {
-                    state.handlers.matching(topic.as_bytes(), kind, &mut called);
-                }
-                state.handlers.connection(kind, &mut called);
-                drop(st);
-                for entry in &called {
-                    entry.call(self, &event);
-                }
-                called.clear();
-                let mut st = self.lock_unseen();
-                st.put_back(called);
-                st
-            }
-        };
+        for entry in only.iter().chain(&called) {
+            entry.call(self, &event);
+        }
+        // What ends with them must not end under the lock.
+        drop(only);
+        called.clear();
+        let mut st = self.lock_unseen();
+        st.put_back(called);
         // A handler may have published to a longer topic meanwhile.
         if st.acked_topic.capacity() < copy.capacity() {
             st.acked_topic = copy;

@@ -45,7 +45,6 @@ mod secure;
 mod stats;
 mod stream;
 mod subscribe;
-mod table;
 mod text;
 mod topics;
 mod turn;

@@ -67,7 +67,7 @@ pub(super) struct Outcomes {
     free: u32,
     waiters: Vec<Waiter>,
     last_ticket: u64,
-    /// So many of the session's completions are recorded here already, and still to be told.
+    /// So many of the session's completions were shown to the waiters already, and are still to be told.
     to_be_told: usize,
     /// Some handler of the connection wants all of them.
     wanted: bool,
@@ -249,7 +249,7 @@ impl Conn {
         self.usable()?.session.token_of(packet_id).ok_or(Code::NotFound)
     }
 
-    /// Records the outcomes that the session has to tell, and its answers about filters.
+    /// Takes what the session has to tell: outcomes, and answers about filters.
     #[inline]
     pub(super) fn settle(&self, st: &mut State) {
         self.take_answers(st);

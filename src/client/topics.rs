@@ -1,23 +1,40 @@
 //! From a topic to the filters that match it.
 //!
 //! Filters without wildcards stand in one hash table under the whole filter: the common case costs one
-//! look-up, with a hash that was made while the topic was checked. Filters with wildcards stand in a trie over topic levels. Either way the cost follows the
-//! topic's depth and the number of matches, not the number of filters.
+//! look-up, with a hash that was made while the topic was checked. Filters with wildcards stand in a trie
+//! over topic levels. Either way the cost follows the topic's depth and the number of matches, not the number
+//! of filters.
 
 use std::collections::HashMap;
 
+use hashbrown::HashTable;
 use rustc_hash::FxBuildHasher;
 
-use super::table::Table;
 use crate::wire::topic;
 
 /// A value for each of any number of topic filters.
 #[derive(Debug)]
 pub(crate) struct Topics<T> {
-    /// Keys are filters in UTF-8, as bytes: topics are looked up as they come from the wire.
-    exact: Table<T>,
+    /// Under filters in UTF-8, as bytes: topics are looked up as they come from the wire.
+    exact: HashTable<Exact<T>>,
     wild: Node<T>,
     wild_len: usize,
+}
+
+#[derive(Debug)]
+struct Exact<T> {
+    filter: Box<[u8]>,
+    value: T,
+}
+
+impl<T> Exact<T> {
+    fn hash(&self) -> u64 {
+        topic::hash(&self.filter)
+    }
+
+    fn is_of(&self, filter: &[u8]) -> bool {
+        *self.filter == *filter
+    }
 }
 
 #[derive(Debug)]
@@ -52,7 +69,7 @@ fn is_wild(filter: &str) -> bool {
 
 impl<T> Topics<T> {
     pub(crate) fn new() -> Self {
-        Topics { exact: Table::new(), wild: Node::new(), wild_len: 0 }
+        Topics { exact: HashTable::new(), wild: Node::new(), wild_len: 0 }
     }
 
     /// The value of the filters that match like `filter`, made if there is none. Two filters that match
@@ -60,7 +77,10 @@ impl<T> Topics<T> {
     pub(crate) fn entry(&mut self, filter: &str, make: impl FnOnce() -> T) -> &mut T {
         let filter = inner(filter);
         if !is_wild(filter) {
-            return self.exact.entry(topic::hash(filter.as_bytes()), filter.as_bytes(), make);
+            let filter = filter.as_bytes();
+            let entry = self.exact.entry(topic::hash(filter), |there| there.is_of(filter), Exact::hash);
+            let entry = entry.or_insert_with(|| Exact { filter: filter.into(), value: make() });
+            return &mut entry.into_mut().value;
         }
         let mut node = &mut self.wild;
         let mut slot = None;
@@ -85,7 +105,9 @@ impl<T> Topics<T> {
     pub(crate) fn get_mut(&mut self, filter: &str) -> Option<&mut T> {
         let filter = inner(filter);
         if !is_wild(filter) {
-            return self.exact.get_mut(topic::hash(filter.as_bytes()), filter.as_bytes());
+            let filter = filter.as_bytes();
+            let entry = self.exact.find_mut(topic::hash(filter), |there| there.is_of(filter))?;
+            return Some(&mut entry.value);
         }
         let mut node = &mut self.wild;
         for level in topic::levels(filter) {
@@ -102,7 +124,9 @@ impl<T> Topics<T> {
     pub(crate) fn remove(&mut self, filter: &str) -> Option<T> {
         let filter = inner(filter);
         if !is_wild(filter) {
-            return self.exact.remove(topic::hash(filter.as_bytes()), filter.as_bytes());
+            let filter = filter.as_bytes();
+            let entry = self.exact.find_entry(topic::hash(filter), |there| there.is_of(filter)).ok()?;
+            return Some(entry.remove().0.value);
         }
         let removed = Self::remove_below(&mut self.wild, &mut topic::levels(filter));
         self.wild_len -= usize::from(removed.is_some());
@@ -135,15 +159,18 @@ impl<T> Topics<T> {
     /// The value of the one filter that matches `topic`, if there are no wildcards that might match it as well.
     #[inline]
     pub(crate) fn only(&self, topic: &[u8], hash: u64) -> Option<&T> {
-        if self.wild_len == 0 { self.exact.get(hash, topic) } else { None }
+        if self.wild_len > 0 {
+            return None;
+        }
+        self.exact.find(hash, |there| there.is_of(topic)).map(|entry| &entry.value)
     }
 
     /// Calls `found` for each value whose filter matches `topic` (MQTT 3.1.1 §4.7).
     pub(crate) fn matching(&self, topic: &[u8], mut found: impl FnMut(&T)) {
         if !self.exact.is_empty()
-            && let Some(value) = self.exact.get(topic::hash(topic), topic)
+            && let Some(entry) = self.exact.find(topic::hash(topic), |there| there.is_of(topic))
         {
-            found(value);
+            found(&entry.value);
         }
         if self.wild_len > 0 {
             // Wildcards at the first level do not match topics that begin with `$` (§4.7.2).
@@ -182,7 +209,7 @@ impl<T> Topics<T> {
                 below(child, found);
             }
         }
-        self.exact.values().for_each(&mut found);
+        self.exact.iter().for_each(|entry| found(&entry.value));
         below(&self.wild, &mut found);
     }
 }

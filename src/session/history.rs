@@ -41,34 +41,8 @@ impl History {
         self.runs.try_reserve(more).map_err(|_| Code::NoMemory)
     }
 
-    /// One message ended. At most `limit` are remembered.
-    #[inline]
-    pub(crate) fn record_one(&mut self, number: u64, outcome: Outcome, limit: usize) {
-        self.len += 1;
-        match self.runs.back_mut() {
-            Some(run) if run.numbers.end == number && run.outcome == outcome => run.numbers.end += 1,
-            _ => self.runs.push_back(Run { numbers: number..number + 1, outcome }),
-        }
-        if self.len > limit {
-            self.forget_one();
-        }
-        if self.len > limit {
-            self.forget(self.len - limit);
-        }
-    }
-
-    #[inline]
-    fn forget_one(&mut self) {
-        self.len -= 1;
-        if let Some(Run { numbers, .. }) = self.runs.front_mut() {
-            numbers.start += 1;
-            if numbers.is_empty() {
-                self.runs.pop_front();
-            }
-        }
-    }
-
     /// These messages ended. At most `limit` are remembered.
+    #[inline]
     pub(crate) fn record(&mut self, numbers: Range<u64>, outcome: Outcome, limit: usize) {
         self.len += length(&numbers);
         match self.runs.back_mut() {
@@ -81,6 +55,7 @@ impl History {
     }
 
     /// Forgets the oldest `n`.
+    #[inline]
     fn forget(&mut self, mut n: usize) {
         self.len -= n;
         while n > 0

@@ -432,12 +432,6 @@ impl Session {
         }
     }
 
-    /// How many completions there are to be taken.
-    #[inline]
-    pub fn completions(&self) -> usize {
-        self.completions.len()
-    }
-
     /// The completion that [`take_completion`](Session::take_completion) would return after `n` others.
     pub fn completion(&self, n: usize) -> Option<Completion> {
         self.completions.get(n).copied()
@@ -482,11 +476,12 @@ impl Session {
             self.ids.release(packet_id);
         }
         self.tell(token, packet_id, cookie, outcome);
-        self.counts.ended(outcome, 1);
-        self.history.record_one(token::number(token), outcome, self.limits.outcome_history);
+        let number = token::number(token);
+        self.remember(number..number + 1, outcome);
     }
 
     /// The messages with these numbers ended alike.
+    #[inline]
     fn remember(&mut self, numbers: Range<u64>, outcome: Outcome) {
         if !numbers.is_empty() {
             self.counts.ended(outcome, numbers.end - numbers.start);
