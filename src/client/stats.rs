@@ -2,7 +2,7 @@
 
 use super::{Conn, Link};
 use crate::error::{Code, Phase};
-use crate::session::{Counts, Levels};
+use crate::session::{Counts, Latency, Levels};
 use crate::time::Time;
 
 /// Kept in the connection's state. Nothing here is touched more often than once per read.
@@ -64,6 +64,8 @@ pub struct Snapshot {
     pub rx_bytes: u64,
     /// The session's part.
     pub counts: Counts,
+    /// From accepting a publish to its PUBACK or PUBCOMP.
+    pub ack_latency: Latency,
     /// How full it is.
     pub levels: Levels,
     /// In which ways attempts and connections ended.
@@ -115,6 +117,7 @@ impl Conn {
             disconnects: stats.disconnects,
             rx_bytes: stats.rx_bytes,
             counts: st.session.counts(),
+            ack_latency: st.session.ack_latency(),
             levels: st.session.levels(),
             ends: stats.ends.clone(),
         }

@@ -2,6 +2,7 @@
 
 use super::outbox::Queue;
 use super::{Dropped, Outcome, Session};
+use crate::rare::Empty;
 use crate::time::{Span, Time};
 
 /// How many spans of time a [`Latency`] tells apart.
@@ -25,11 +26,15 @@ impl Latency {
         (bucket + 1 < LATENCY_BUCKETS).then(|| Span::micros(1 << (FIRST_BUCKET_BITS as usize + bucket)))
     }
 
-    fn add(&mut self, span: Span) {
+    pub(super) fn add(&mut self, span: Span) {
         let bucket = u64::BITS - (span.0.saturating_sub(1) >> FIRST_BUCKET_BITS).leading_zeros();
         self.buckets[(bucket as usize).min(LATENCY_BUCKETS - 1)] += 1;
         self.sum = self.sum.saturating_add(span.0);
     }
+}
+
+impl Empty for Latency {
+    const EMPTY: &'static Self = &Latency { buckets: [0; LATENCY_BUCKETS], sum: 0 };
 }
 
 /// What happened since the session was made.
@@ -68,8 +73,6 @@ pub struct Counts {
     pub cancelled: u64,
     /// Publishes that ended with [`Outcome::Lost`].
     pub lost: u64,
-    /// From accepting a publish to its PUBACK or PUBCOMP.
-    pub ack_latency: Latency,
 }
 
 impl Counts {
@@ -88,10 +91,6 @@ impl Counts {
             Outcome::Lost => &mut self.lost,
         };
         *count += n;
-    }
-
-    pub(super) fn acknowledged(&mut self, accepted_at: Time, now: Time) {
-        self.ack_latency.add(now.since(accepted_at));
     }
 }
 
@@ -121,6 +120,11 @@ impl Session {
     /// What was counted.
     pub fn counts(&self) -> Counts {
         Counts { accepted: self.accepted(), ..self.counts }
+    }
+
+    /// From accepting a publish to its PUBACK or PUBCOMP.
+    pub fn ack_latency(&self) -> Latency {
+        *self.ack_latency
     }
 
     /// How full it is.

@@ -157,7 +157,9 @@ impl Session {
             self.inbound.doubt();
         }
         let known = session_present || bug(Bug::SubscriptionsForgotten);
-        self.subscriptions.connected(known, self.limits.always_subscribe || in_doubt);
+        if let Some(subscriptions) = self.subscriptions.get_mut() {
+            subscriptions.connected(known, self.limits.always_subscribe || in_doubt);
+        }
         self.pump_subscriptions();
         self.told = Told::ConnAck;
         Ok(Some(Event::ConnAck { session_present, code }))
@@ -277,7 +279,10 @@ impl Session {
         self.outbox.get_mut(slot).stage = Stage::Done;
         let outcome = if reason >= 0x80 { Outcome::Rejected(reason) } else { Outcome::Acked };
         if outcome == Outcome::Acked {
-            self.counts.acknowledged(accepted_at, self.now);
+            // Without memory for the table it is not counted there.
+            if let Ok(latency) = self.ack_latency.try_make() {
+                latency.add(self.now.since(accepted_at));
+            }
         }
         self.finish(token, packet_id, cookie, outcome);
         self.told = Told::Acknowledged(slot);
@@ -288,7 +293,9 @@ impl Session {
     fn suback(&mut self, id: u16, codes: &[u8], bytes: &[u8]) -> Result<Option<Event>, Failure> {
         let raw = match self.ids.get(id) {
             Some(Use::Subscribe) => {
-                self.subscriptions.acknowledged(id, codes)?;
+                if let Some(subscriptions) = self.subscriptions.get_mut() {
+                    subscriptions.acknowledged(id, codes)?;
+                }
                 None
             }
             Some(Use::Raw(RawUse::Subscribe)) => Some(range_in(bytes, codes)),
@@ -302,7 +309,11 @@ impl Session {
 
     fn unsuback(&mut self, id: u16) -> Result<Option<Event>, Failure> {
         match self.ids.get(id) {
-            Some(Use::Unsubscribe) => self.subscriptions.removed(id),
+            Some(Use::Unsubscribe) => {
+                if let Some(subscriptions) = self.subscriptions.get_mut() {
+                    subscriptions.removed(id);
+                }
+            }
             Some(Use::Raw(RawUse::Unsubscribe)) => {}
             _ => return Err(Failure::protocol("UNSUBACK for an UNSUBSCRIBE that was not sent")),
         }

@@ -53,6 +53,7 @@ pub use tickets::{Answer, Ticket};
 
 use crate::bugs::{Bug, bug};
 use crate::error::Code;
+use crate::rare::Rare;
 use crate::time::{Span, Time};
 use crate::wire::{self, PacketType, QoS, Version};
 use history::History;
@@ -174,7 +175,7 @@ pub struct Session {
     ids: PacketIds,
     outbox: Outbox,
     inbound: Inbound,
-    subscriptions: Subscriptions,
+    subscriptions: Rare<Subscriptions>,
     keep_alive: KeepAlive,
     keep_alive_interval: Span,
     ping_reply: Span,
@@ -200,6 +201,7 @@ pub struct Session {
     /// The time of the last step, to the caller's precision.
     now: Time,
     counts: Counts,
+    ack_latency: Rare<Latency>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -222,7 +224,7 @@ impl Session {
             ids: PacketIds::new(),
             outbox: Outbox::new(),
             inbound: Inbound::new(),
-            subscriptions: Subscriptions::new(),
+            subscriptions: Rare::new(),
             keep_alive: KeepAlive::new(),
             keep_alive_interval: Span::ZERO,
             ping_reply: Span::ZERO,
@@ -239,6 +241,7 @@ impl Session {
             history: History::new(),
             now: Time::ZERO,
             counts: Counts::default(),
+            ack_latency: Rare::new(),
         }
     }
 
@@ -335,7 +338,9 @@ impl Session {
         }
         self.ids.retain(|purpose| matches!(purpose, Use::Publish(_)));
         self.inbound.closed();
-        self.subscriptions.disconnected();
+        if let Some(subscriptions) = self.subscriptions.get_mut() {
+            subscriptions.disconnected();
+        }
         self.keep_alive.stop();
         self.connack_by = None;
         self.good_bye_due = false;
@@ -518,12 +523,12 @@ impl Session {
     /// As [`subscribe`](Session::subscribe), for several filters one after the other: [`ask`](Session::ask) then puts
     /// them into as few packets as possible. The ticket gets the server's answer.
     pub fn want(&mut self, filter: Arc<str>, qos: QoS, ticket: Option<Ticket>) {
-        self.subscriptions.want(filter, qos, ticket);
+        self.subscriptions.make().want(filter, qos, ticket);
     }
 
     /// As [`unsubscribe`](Session::unsubscribe), until [`ask`](Session::ask).
     pub fn unwant(&mut self, filter: &str, ticket: Option<Ticket>) -> bool {
-        self.subscriptions.unwant(filter, ticket)
+        self.subscriptions.get_mut().is_some_and(|subscriptions| subscriptions.unwant(filter, ticket))
     }
 
     /// Asks the server for what [`want`](Session::want) and [`unwant`](Session::unwant) left to be asked.
@@ -533,12 +538,14 @@ impl Session {
 
     /// How the wait of the next ticket ended. Each comes by here exactly once.
     pub fn take_answer(&mut self) -> Option<(Ticket, Answer)> {
-        self.subscriptions.take_answer()
+        self.subscriptions.get_mut()?.take_answer()
     }
 
     /// A call does not wait any more: its tickets are given up. Answers that are on their way may still come.
     pub fn forget_call(&mut self, call: u64) {
-        self.subscriptions.forget(call);
+        if let Some(subscriptions) = self.subscriptions.get_mut() {
+            subscriptions.forget(call);
+        }
     }
 
     /// Filters that were asked for and not acknowledged, or are still to be asked for.
@@ -554,20 +561,24 @@ impl Session {
     /// As [`subscribe_results`](Session::subscribe_results), for a caller who lets go of the session meanwhile, and
     /// gives the list back for the next SUBACK.
     pub fn take_subscribe_results(&mut self) -> Vec<SubscribeResult> {
-        self.subscriptions.take_results()
+        self.subscriptions.get_mut().map(Subscriptions::take_results).unwrap_or_default()
     }
 
     /// What [`take_subscribe_results`](Session::take_subscribe_results) has taken; its contents are not looked at.
     pub fn return_subscribe_results(&mut self, results: Vec<SubscribeResult>) {
-        self.subscriptions.return_results(results);
+        if let Some(subscriptions) = self.subscriptions.get_mut() {
+            subscriptions.return_results(results);
+        }
     }
 
     #[inline]
     fn pump_subscriptions(&mut self) {
-        if self.state == State::Up && self.subscriptions.are_due() {
+        if self.state == State::Up
+            && let Some(subscriptions) = self.subscriptions.get_mut().filter(|all| all.are_due())
+        {
             // What could not be appended for want of memory or ids stays due; the next
             // acknowledgement tries again.
-            let _ = self.out.append(|out| self.subscriptions.pump(self.version, &mut self.ids, out));
+            let _ = self.out.append(|out| subscriptions.pump(self.version, &mut self.ids, out));
         }
     }
 
