@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard};
 
-use super::event::{Event, Kind, Report};
+use super::event::{Event, KeptReport, Kind, Report};
 use super::handlers::{Called, Handlers, Slot};
 use super::once::Attempt;
 use super::reconnect::{Growth, Waits, jitter};
@@ -13,9 +13,10 @@ use crate::bugs::{Bug, bug};
 use crate::config::{Address, Backoff, Protocol, Retry, Scheme};
 use crate::driver::{LookupError, Turn};
 use crate::error::{Code, Phase};
+use crate::rare::Rare;
 use crate::session::Failure;
 use crate::time::Span;
-use crate::transport::{Expiry, LayerError, Transport};
+use crate::transport::{LayerError, Transport};
 use crate::wire::{QoS, Version};
 
 /// A wall clock before this (July 2017) was not set yet; as in Mongoose OS.
@@ -58,9 +59,7 @@ impl Conn {
 
     /// Starts an attempt with the active profile.
     fn begin<'a>(&'a self, mut st: MutexGuard<'a, State>, turn: &mut Turn<'_>) -> MutexGuard<'a, State> {
-        st.tried.clear();
-        st.insecure = None;
-        st.addresses.clear();
+        st.tries = Rare::new();
         let Some((at, snapshot)) = st.next_profile() else { return self.stay_down(st) };
         st.stats.attempts += 1;
         if at != st.reconnect.active() {
@@ -135,7 +134,7 @@ impl Conn {
         st.wanted = false;
         st.link = Link::Idle;
         let text = "no server profile is enabled and has a server".into();
-        st.report = st.report(Code::Disabled, Phase::Usage, 0, text);
+        st.report = KeptReport::of(st.report(Code::Disabled, Phase::Usage, 0, text));
         self.tell_once(st, u64::MAX, Attempt::failed(Code::Disabled))
     }
 
@@ -155,7 +154,7 @@ impl Conn {
         let host = st.profile.server.clone().unwrap_or_default();
         let (code, text) = match lookup.take() {
             Some(Ok(addresses)) if !addresses.is_empty() => {
-                st.addresses = addresses.into();
+                st.tries.make().addresses = addresses.into();
                 return self.next_address(st, turn);
             }
             Some(Ok(_)) => (Code::DnsFailed, format!("the name in {host:?} has no addresses")),
@@ -180,8 +179,8 @@ impl Conn {
         mut st: MutexGuard<'a, State>,
         turn: &mut Turn<'_>,
     ) -> MutexGuard<'a, State> {
-        while let Some(address) = st.addresses.pop_front() {
-            st.target = Some(address);
+        while let Some(address) = st.tries.make().addresses.pop_front() {
+            st.tries.make().target = Some(address);
             let opened = (self.context.dial)(address).and_then(|mut transport| {
                 transport.register(turn.registry(), turn.token())?;
                 Ok(transport)
@@ -190,18 +189,18 @@ impl Conn {
                 Ok(transport) => {
                     // With more addresses to come, one that does not answer must not use up all the
                     // time.
-                    let share = st.addresses.len() as u64 + 1;
+                    let share = st.tries.addresses.len() as u64 + 1;
                     let limit = st.profile.timeouts.tcp;
                     let by = after(turn, Span(limit.0 / share).max(limit.min(Span::secs(2))));
                     st.link = Link::Opening { transport, by };
                     return st;
                 }
-                Err(error) => st.tried.push((address, error.raw_os_error().unwrap_or(0))),
+                Err(error) => st.tries.make().tried.push((address, error.raw_os_error().unwrap_or(0))),
             }
         }
         // That somebody answered, and not as he should, says more than that somebody else did not.
-        let report = match st.insecure.take() {
-            Some(report) => Report { tried: std::mem::take(&mut st.tried), ..report },
+        let report = match st.tries.make().insecure.take() {
+            Some(report) => Report { tried: st.take_tried(), ..report },
             None => st.unreachable_report(),
         };
         self.link_down(st, turn, report)
@@ -219,8 +218,8 @@ impl Conn {
                     Ok(_) => TIMED_OUT,
                 };
                 transport.deregister(turn.registry());
-                let target = st.target;
-                st.tried.extend(target.map(|target| (target, os)));
+                let tries = st.tries.make();
+                tries.tried.extend(tries.target.map(|target| (target, os)));
                 self.next_address(st, turn)
             }
         }
@@ -242,7 +241,9 @@ impl Conn {
         let within = st.profile.timeouts.connack;
         st.session.opened(turn.now, within);
         let params = self.connect_params(&mut st);
-        let session = (st.profile.server.clone().unwrap_or_default(), params.client_id.clone());
+        // There is no NUL in a client id.
+        let session = format!("{}\0{}", params.client_id, st.profile.server.as_deref().unwrap_or_default());
+        let session = session.into_boxed_str();
         if st.session_of.as_ref().is_some_and(|before| *before != session) {
             st.session.forget_inbound();
             st.session_over();
@@ -302,6 +303,9 @@ impl Conn {
         st.reconnect.succeeded();
         st.session_is(session_present);
         st.fail_back_from = None;
+        if st.tries.tried.is_empty() {
+            st.tries = Rare::new();
+        }
         st.established = true;
         st.session_present = session_present;
         let fail_back = st.settings.fail_back;
@@ -341,15 +345,16 @@ impl Conn {
         st.generation += 1;
         st.stats.went_down(turn.now, was_up, report.code, report.phase);
         st.session.closed();
-        st.pull.closed();
+        if let Some(pull) = st.pull.get_mut() {
+            pull.closed();
+        }
         self.settle(&mut st);
         st.partial = Vec::new();
         st.closing = None;
         st.broken_link = None;
         st.fail_back_at = None;
-        st.expiry = Expiry::default();
-        st.expiry_at = None;
-        st.report = report.copy();
+        st.expiry = Rare::new();
+        st.report = KeptReport::of(report.copy());
         if self.context.log.wants(Level::Warn) {
             let level = if report.code == Code::ClosedByClient { Level::Info } else { Level::Warn };
             match report.phase {
@@ -464,7 +469,7 @@ impl State {
     /// Every address failed.
     fn unreachable_report(&mut self) -> Report {
         use std::io::ErrorKind as Kind;
-        let os = self.tried.last().map_or(0, |(_, os)| *os);
+        let os = self.tries.tried.last().map_or(0, |(_, os)| *os);
         let code = match std::io::Error::from_raw_os_error(os).kind() {
             Kind::ConnectionRefused => Code::ConnectRefused,
             Kind::TimedOut => Code::ConnectTimeout,
@@ -474,7 +479,7 @@ impl State {
             _ if is_resource_error(os) => Code::NoResources,
             _ => Code::ConnectFailed,
         };
-        let list: Vec<String> = self.tried.iter().map(|(a, os)| tried_text(*a, *os)).collect();
+        let list: Vec<String> = self.tries.tried.iter().map(|(a, os)| tried_text(*a, *os)).collect();
         let text = format!("{}: {}", code.text(), list.join(", "));
         self.report(code, Phase::Tcp, os, text)
     }

@@ -52,10 +52,13 @@ mod verdict;
 mod wait;
 
 use std::any::Any;
+use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 pub use context::Context;
+use event::KeptReport;
 pub use event::{Event, Kind, Message, Owner, Report, TopicName};
 pub use handlers::{Callback, Identity, Slot};
 pub use log::{Level, Sink};
@@ -70,9 +73,11 @@ use crate::bugs::{Bug, bug};
 use crate::config::{self, Profile, Resubscribe, Secret, Settings};
 use crate::driver::{Lookup, SourceId};
 use crate::error::{Code, Phase};
+use crate::rare::{Empty, Rare};
 use crate::session::{Limits, OnSessionLoss, Overflow, Session};
 use crate::time::Time;
-use crate::transport::{Expiry, Transport, tls};
+use crate::transport::{Transport, tls};
+use expiry::Ends;
 use handlers::{Called, Handlers};
 use once::Once;
 use outcomes::Outcomes;
@@ -186,6 +191,23 @@ struct Closing {
     by: Option<Time>,
 }
 
+/// What there is to know of an attempt while it goes on.
+#[derive(Default)]
+struct Tries {
+    /// Addresses still to be tried, and those that failed.
+    addresses: VecDeque<SocketAddr>,
+    tried: Vec<(SocketAddr, i32)>,
+    /// The address that is being opened.
+    target: Option<SocketAddr>,
+    /// Why the handshake failed at an address before that.
+    insecure: Option<Report>,
+}
+
+impl Empty for Tries {
+    const EMPTY: &'static Self =
+        &Tries { addresses: VecDeque::new(), tried: Vec::new(), target: None, insecure: None };
+}
+
 struct State {
     /// Counts those who had a look: as long as it stands still, nothing here has changed.
     visits: u32,
@@ -197,8 +219,8 @@ struct State {
     /// The profile of the present attempt or connection.
     profile: Arc<Profile>,
     reconnect: Reconnect,
-    /// The server and the client id for which the session's inbound state holds.
-    session_of: Option<(String, String)>,
+    /// The client id and the server for which the session's inbound state holds.
+    session_of: Option<Box<str>>,
     max_qos: Option<i32>,
     hook: Option<Arc<dyn ConnectHook>>,
 
@@ -212,38 +234,30 @@ struct State {
     /// Who waits for the result of an attempt.
     once: Vec<Once>,
     /// Calls that wait for the server's answers about filters.
-    calls: Calls,
+    calls: Rare<Calls>,
     /// The will instead of the profile's: `Some(None)` is none.
-    will: Option<Option<config::Will>>,
+    will: Option<Box<Option<config::Will>>>,
     /// Do not wait before the next attempt.
     at_once: bool,
     closing: Option<Closing>,
     /// The link failed outside a turn; the next turn takes it down.
-    broken_link: Option<Report>,
+    broken_link: Option<KeptReport>,
     /// Counts links: what belongs to an earlier one is dropped.
     generation: u64,
-    /// Addresses of the present attempt still to be tried, and those that failed.
-    addresses: std::collections::VecDeque<std::net::SocketAddr>,
-    tried: Vec<(std::net::SocketAddr, i32)>,
+    tries: Rare<Tries>,
     /// How to secure the connection of the present attempt. It is kept for the next one, so that a session
     /// can be resumed.
     tls: Option<Arc<dyn tls::Backend>>,
-    /// Why the handshake failed at an address before the present one.
-    insecure: Option<Report>,
     /// The client's certificate and key, instead of those of the profiles; and whether they came since they were
     /// used last.
-    own: Option<OwnCertificate>,
+    own: Option<Box<OwnCertificate>>,
     own_is_new: bool,
-    /// When the certificates of the present connection end, and when to look at that again.
-    expiry: Expiry,
-    expiry_at: Option<Time>,
-    /// The address that is being opened.
-    target: Option<std::net::SocketAddr>,
+    expiry: Rare<Ends>,
     /// The beginning of a packet that has not come whole.
     partial: Vec<u8>,
     /// The socket was not read to its end since it became readable.
     unread: bool,
-    report: Report,
+    report: KeptReport,
     fail_back_at: Option<Time>,
     fail_back_from: Option<usize>,
     tick_at: Option<Time>,
@@ -265,13 +279,11 @@ struct State {
     called: Called,
     handling: Handling,
     wish: Wish,
-    refusals: Refusals,
-    pull: Pull,
+    refusals: Rare<Refusals>,
+    pull: Rare<Pull>,
     /// A buffer for the topic of an acknowledged message.
     acked_topic: Vec<u8>,
-    log: Vec<(Level, String)>,
-    /// Records that found no place there.
-    log_lost: usize,
+    log: Rare<log::Waiting>,
     random: u64,
     /// A panic was caught: this connection is closed for good.
     broken: bool,
@@ -316,24 +328,20 @@ impl Conn {
                 established: false,
                 session_present: false,
                 once: Vec::new(),
-                calls: Calls::new(),
+                calls: Rare::new(),
                 will: None,
                 at_once: false,
                 closing: None,
                 broken_link: None,
                 generation: 0,
-                addresses: Default::default(),
-                tried: Vec::new(),
+                tries: Rare::new(),
                 tls: None,
-                insecure: None,
                 own: None,
                 own_is_new: false,
-                expiry: Expiry::default(),
-                expiry_at: None,
-                target: None,
+                expiry: Rare::new(),
                 partial: Vec::new(),
                 unread: false,
-                report: Report::none(),
+                report: KeptReport::none(),
                 fail_back_at: None,
                 fail_back_from: None,
                 tick_at: None,
@@ -348,11 +356,10 @@ impl Conn {
                 called: Called::new(),
                 handling: Handling::Nothing,
                 wish: Wish::default(),
-                refusals: Refusals::default(),
-                pull: Pull::default(),
+                refusals: Rare::new(),
+                pull: Rare::new(),
                 acked_topic: Vec::new(),
-                log: Vec::new(),
-                log_lost: 0,
+                log: Rare::new(),
                 // The generator's state must never be zero.
                 random: (context.random_seed)() | 1,
                 broken: false,
@@ -507,7 +514,7 @@ impl Conn {
     /// of [`Event::Connecting`] from the present one on. `None`: those of the profiles again.
     pub fn set_certificate(&self, own: Option<OwnCertificate>) -> Result<(), Code> {
         let mut st = self.usable()?;
-        st.own = own;
+        st.own = own.map(Box::new);
         st.own_is_new = true;
         Ok(())
     }
@@ -538,7 +545,7 @@ impl Conn {
 
     /// The will from the next attempt on, whichever the server, instead of the profile's; `None` for none.
     pub fn set_will(&self, will: Option<config::Will>) -> Result<(), Code> {
-        self.usable()?.will = Some(will);
+        self.usable()?.will = Some(Box::new(will));
         Ok(())
     }
 
@@ -715,9 +722,13 @@ impl State {
             connack: None,
             alert: None,
             server: text::copy(self.profile.server.as_deref().unwrap_or_default()),
-            tried: std::mem::take(&mut self.tried),
+            tried: self.take_tried(),
             text,
         }
+    }
+
+    fn take_tried(&mut self) -> Vec<(SocketAddr, i32)> {
+        self.tries.get_mut().map(|tries| std::mem::take(&mut tries.tried)).unwrap_or_default()
     }
 
     fn random(&mut self) -> u64 {

@@ -126,7 +126,7 @@ impl Conn {
             st.timer_at = None;
             st = self.tell(st, |h, called| h.connection(Kind::Timer, called), &Event::Timer);
         }
-        if st.expiry_at.is_some_and(|at| at <= now) {
+        if st.expiry.look_at.is_some_and(|at| at <= now) {
             st = self.tell_expiry(st, turn);
         }
         st = self.redeliver(st, now);
@@ -186,7 +186,7 @@ impl Conn {
         let report = match st.flush(turn.now) {
             Flush::Failed(report) => report,
             Flush::Done | Flush::Blocked => match st.broken_link.take() {
-                Some(report) => report,
+                Some(report) => report.copy(),
                 None => {
                     self.output_level.store(st.session.output().len(), Ordering::Relaxed);
                     self.settle(&mut st);
@@ -275,7 +275,7 @@ impl Conn {
     }
 
     fn deliver_log(&self, mut st: MutexGuard<'_, State>) {
-        if !st.log.is_empty() {
+        if !st.log.records.is_empty() {
             let mut records = st.take_log();
             drop(st);
             self.context.log.deliver(self.number, &mut records);
@@ -410,7 +410,7 @@ impl State {
         let at = |deadline: Option<Time>| deadline.unwrap_or(NEVER);
         let own = at(self.timer_at)
             .min(at(self.fail_back_at))
-            .min(at(self.expiry_at))
+            .min(at(self.expiry.look_at))
             .min(at(self.refusals.due()))
             .min(at(self.session.expiry()));
         let next = at(link).min(at(tick)).min(own);

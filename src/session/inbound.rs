@@ -299,7 +299,8 @@ impl Inbound {
             return Ok(());
         }
         let at = lists.line1.partition_point(|waiting| waiting.number < number);
-        let waiting = lists.line1.get_mut(at).filter(|w| w.number == number && w.held > others).ok_or(gone)?;
+        let waiting =
+            lists.line1.get_mut(at).filter(|w| w.number == number && w.held > others).ok_or(gone)?;
         waiting.held = change(waiting.held);
         Ok(())
     }
