@@ -7,6 +7,7 @@ use std::sync::{Arc, MutexGuard};
 use super::event::{Event, KeptReport, Kind, Report};
 use super::handlers::{Called, Handlers, Slot};
 use super::once::Attempt;
+use super::profiles::Who;
 use super::reconnect::{Growth, Waits, jitter};
 use super::{Conn, ConnectParams, Level, Link, State, text};
 use crate::bugs::{Bug, bug};
@@ -65,25 +66,29 @@ impl Conn {
         if at != st.reconnect.active() {
             st.reconnect.select(at);
         }
-        // Shared with whoever made it, as long as nothing in it is to be different for this connection.
-        let mut profile = match snapshot {
+        let (common, mut who) = match snapshot {
             Ok(profile) => profile,
             Err(text) => return self.cannot_begin(st, turn, Code::BadConfig, text),
         };
         // The device id may have been set after the profile was made.
-        if profile.client_id.is_none()
+        if who.client_id.is_none()
             && let Some(id) = (self.context.default_client_id)()
         {
-            Arc::make_mut(&mut profile).client_id = Some(id);
+            Arc::make_mut(&mut who).client_id = Some(id.into());
         }
+        // Shared with others, as long as nothing in it is to be different for this connection.
+        let mut profile = common.clone();
         if let Some(will) = &st.will {
             Arc::make_mut(&mut profile).will.clone_from(will);
         }
         st.put_own_certificate(&mut profile);
-        let problem = profile.validate().err();
-        st.profile = profile.clone();
+        let problem = who.with(&profile).validate().err();
+        (st.profile, st.who) = (profile.clone(), who);
+        if !Arc::ptr_eq(&profile, &common) {
+            st.tries.make().common = Some(common);
+        }
         let limits = super::session_limits(&st.settings, &profile);
-        st.session.set_limits(limits);
+        st.session.set_limits(self.context.common.limits.share(limits));
         if profile.require_time && (self.context.wall_clock)() < PLAUSIBLE_TIME {
             let text = "the clock is not set yet, and require_time is on".into();
             return self.cannot_begin(st, turn, Code::TimeNotSet, text);
@@ -200,7 +205,7 @@ impl Conn {
         }
         // That somebody answered, and not as he should, says more than that somebody else did not.
         let report = match st.tries.make().insecure.take() {
-            Some(report) => Report { tried: st.take_tried(), ..report },
+            Some(report) => Report { tried: st.take_tried(), ..*report },
             None => st.unreachable_report(),
         };
         self.link_down(st, turn, report)
@@ -270,8 +275,9 @@ impl Conn {
     fn connect_params(&self, st: &mut State) -> ConnectParams {
         let profile = st.profile.clone();
         let version = if profile.protocol == Protocol::V31 { Version::V31 } else { Version::V311 };
-        let client_id = match profile.client_id.clone() {
-            Some(id) => id,
+        let Who { client_id, user, pass } = Who::clone(&st.who);
+        let client_id = match client_id {
+            Some(id) => id.into(),
             // 3.1.1 lets the server choose an id for a clean session, and for no other; 3.1 never does.
             None if version == Version::V311 => String::new(),
             None => format!("mgos-{:016x}", st.random()),
@@ -281,8 +287,8 @@ impl Conn {
             client_id,
             clean_session: profile.clean_session,
             keep_alive: profile.keep_alive,
-            user: profile.user.clone(),
-            password: profile.pass.clone(),
+            user: user.map(String::from),
+            password: pass,
             will: profile.will.as_ref().map(|will| {
                 let qos = QoS::try_from(will.qos).unwrap_or(QoS::AtMostOnce);
                 (will.topic.clone(), will.payload.clone(), qos, will.retain)
@@ -303,9 +309,7 @@ impl Conn {
         st.reconnect.succeeded();
         st.session_is(session_present);
         st.fail_back_from = None;
-        if st.tries.tried.is_empty() {
-            st.tries = Rare::new();
-        }
+        st.attempt_over();
         st.established = true;
         st.session_present = session_present;
         let fail_back = st.settings.fail_back;
@@ -353,6 +357,7 @@ impl Conn {
         st.closing = None;
         st.broken_link = None;
         st.fail_back_at = None;
+        st.attempt_over();
         st.expiry = Rare::new();
         st.report = KeptReport::of(report.copy());
         if self.context.log.wants(Level::Warn) {
@@ -426,8 +431,8 @@ impl Conn {
             st.link = Link::Waiting(turn.now + st.profile.reconnect_bounds().1);
             return;
         }
-        waits.extend(st.profiles.iter().map(|source| match source.snapshot() {
-            Ok(p) if p.enable => {
+        waits.extend(st.profiles.iter().map(|source| match source.now() {
+            Ok((p, _)) if p.enable => {
                 let (min, max) = p.reconnect_bounds();
                 Some(Waits { min, max })
             }

@@ -19,6 +19,7 @@
 //! | `handlers.rs`, `topics.rs`, `table.rs` | who is told of what                  |
 //! | `verdict.rs`   | acknowledging later, refusing, delivering again                 |
 //! | `receive.rs`   | the queue of messages that are fetched                          |
+//! | `profiles.rs`  | server profiles, and what connections have in common of them  |
 //! | `reconnect.rs` | when to try again, and where                                 |
 //! | `log.rs`, `log_topic.rs` | log records, and publishing them                   |
 //! | `stats.rs`, `metrics.rs` | what is counted, as numbers and as text            |
@@ -39,6 +40,7 @@ mod messages;
 mod metrics;
 mod once;
 mod outcomes;
+mod profiles;
 mod receive;
 pub mod reconnect;
 mod secure;
@@ -65,6 +67,7 @@ pub use log::{Level, Sink};
 pub use log_topic::{DEFAULT_THRESHOLD, LogLine, LogTopics};
 pub use metrics::openmetrics;
 pub use outcomes::{Listener, OnTimeout, Words};
+pub use profiles::{Common, ProfileSource};
 pub use receive::Kept;
 pub use stats::{End, Snapshot};
 pub use subscribe::{FilterResult, FilterResults, Subscriber};
@@ -81,6 +84,7 @@ use expiry::Ends;
 use handlers::{Called, Handlers};
 use once::Once;
 use outcomes::Outcomes;
+use profiles::{Now, Server, Who};
 use receive::Pull;
 use reconnect::Reconnect;
 use stats::Stats;
@@ -98,24 +102,6 @@ pub struct OwnCertificate {
 
 /// How long a closing connection waits for the server to close its side.
 const DRAIN_MS: u64 = 1_000;
-
-/// A server profile: either fixed, or read anew for each attempt to connect.
-#[derive(Clone)]
-pub enum ProfileSource {
-    /// As it was given.
-    Fixed(Arc<Profile>),
-    /// Asked for at each attempt; the error's text goes into the report.
-    Live(Arc<dyn Fn() -> Result<Profile, String> + Send + Sync>),
-}
-
-impl ProfileSource {
-    fn snapshot(&self) -> Result<Arc<Profile>, String> {
-        match self {
-            ProfileSource::Fixed(profile) => Ok(profile.clone()),
-            ProfileSource::Live(read) => read().map(Arc::new),
-        }
-    }
-}
 
 /// What CONNECT is made of; a connect hook may change all of it.
 #[derive(Clone, Debug)]
@@ -200,12 +186,14 @@ struct Tries {
     /// The address that is being opened.
     target: Option<SocketAddr>,
     /// Why the handshake failed at an address before that.
-    insecure: Option<Report>,
+    insecure: Option<Box<Report>>,
+    /// The profile as it is configured, if that of the attempt is not.
+    common: Option<Arc<Profile>>,
 }
 
 impl Empty for Tries {
     const EMPTY: &'static Self =
-        &Tries { addresses: VecDeque::new(), tried: Vec::new(), target: None, insecure: None };
+        &Tries { addresses: VecDeque::new(), tried: Vec::new(), target: None, insecure: None, common: None };
 }
 
 struct State {
@@ -214,10 +202,11 @@ struct State {
     session: Session,
     outcomes: Outcomes,
     handlers: Handlers,
-    profiles: Vec<ProfileSource>,
-    settings: Settings,
-    /// The profile of the present attempt or connection.
+    profiles: Box<[Server]>,
+    settings: Arc<Settings>,
+    /// The profile of the present attempt or connection, but for who we are there.
     profile: Arc<Profile>,
+    who: Arc<Who>,
     reconnect: Reconnect,
     /// The client id and the server for which the session's inbound state holds.
     session_of: Option<Box<str>>,
@@ -301,8 +290,10 @@ impl Conn {
         profiles: Vec<ProfileSource>,
         settings: Settings,
     ) -> Result<Arc<Conn>, Code> {
-        let profile = profiles.first().and_then(|p| p.snapshot().ok()).unwrap_or_default();
-        let mut session = Session::new(session_limits(&settings, &profile));
+        let profiles: Box<[Server]> = profiles.into_iter().map(|p| Server::new(p, &context.common)).collect();
+        let (profile, who) = profiles.first().and_then(|p| p.now().ok()).unwrap_or_default();
+        let settings = context.common.settings.share(settings);
+        let mut session = Session::new(context.common.limits.share(session_limits(&settings, &profile)));
         session.number_holds_from((context.random_seed)());
         let conn = Arc::new(Conn {
             context: context.clone(),
@@ -319,6 +310,7 @@ impl Conn {
                 profiles,
                 settings,
                 profile,
+                who,
                 reconnect: Reconnect::default(),
                 session_of: None,
                 max_qos: None,
@@ -394,7 +386,7 @@ impl Conn {
 
     fn begin_connect(&self, st: &mut State) -> Result<(), Code> {
         let profile = match st.next_profile() {
-            Some((_, Ok(profile))) => profile,
+            Some((_, Ok((profile, _)))) => profile,
             Some((_, Err(_))) => return Err(Code::BadConfig),
             None => return Err(Code::Disabled),
         };
@@ -470,23 +462,24 @@ impl Conn {
     /// Replaces the main profile. A connection that is up or on its way is closed and opened again with the
     /// new one; with a disabled profile it is closed and stays down.
     pub fn set_profile(&self, profile: ProfileSource) -> Result<(), Code> {
-        let snapshot = profile.snapshot().map_err(|_| Code::BadConfig)?;
+        let profile = Server::new(profile, &self.context.common);
+        let (snapshot, _) = profile.now().map_err(|_| Code::BadConfig)?;
         if snapshot.enable {
             snapshot.address().map_err(|e| e.code)?;
         }
         let mut st = self.usable()?;
         match st.profiles.first_mut() {
             Some(first) => *first = profile,
-            None => st.profiles.push(profile),
+            None => st.profiles = Box::new([profile]),
         }
         st.reconnect.select(0);
         // It was about the main profile as it had been: the new one has a series of attempts of its own.
         st.fail_back_from = None;
         let limits = session_limits(&st.settings, &snapshot);
-        st.session.set_limits(limits);
+        st.session.set_limits(self.context.common.limits.share(limits));
         // What is published from now on goes out under the new profile; the rest of it comes with the next
         // attempt.
-        Arc::make_mut(&mut st.profile).max_qos = snapshot.max_qos;
+        st.limit_qos(snapshot.max_qos);
         if let Link::Waiting(_) = st.link {
             // The next attempt takes the new profile, at once.
             st.at_once = true;
@@ -503,6 +496,7 @@ impl Conn {
 
     /// Replaces all profiles; they are used from the next attempt on.
     pub fn set_profiles(&self, profiles: Vec<ProfileSource>) -> Result<(), Code> {
+        let profiles = profiles.into_iter().map(|p| Server::new(p, &self.context.common)).collect();
         let mut st = self.usable()?;
         st.profiles = profiles;
         st.reconnect.select(0);
@@ -523,8 +517,8 @@ impl Conn {
     pub fn set_settings(&self, settings: Settings) -> Result<(), Code> {
         let mut st = self.usable()?;
         let limits = session_limits(&settings, &st.profile);
-        st.session.set_limits(limits);
-        st.settings = settings;
+        st.session.set_limits(self.context.common.limits.share(limits));
+        st.settings = self.context.common.settings.share(settings);
         // What waited for the window may go now.
         st.session.pump();
         self.output_grew(&mut st);
@@ -539,8 +533,9 @@ impl Conn {
 
     /// The main profile as it is now, if there is one.
     pub fn main_profile(&self) -> Result<Option<Arc<Profile>>, Code> {
-        let main = self.usable()?.profiles.first().cloned();
-        main.map(|main| main.snapshot().map_err(|_| Code::BadConfig)).transpose()
+        let Some(main) = self.usable()?.profiles.first().cloned() else { return Ok(None) };
+        let (profile, who) = main.now().map_err(|_| Code::BadConfig)?;
+        Ok(Some(Arc::new(who.with(&profile))))
     }
 
     /// The will from the next attempt on, whichever the server, instead of the profile's; `None` for none.
@@ -617,7 +612,7 @@ impl Conn {
     pub fn set_receive_limit(&self, bytes: usize) -> Result<(), Code> {
         let mut st = self.usable()?;
         let limits = Limits { max_incoming: no_limit_if_zero(bytes), ..st.session.limits().clone() };
-        st.session.set_limits(limits);
+        st.session.set_limits(self.context.common.limits.share(limits));
         Ok(())
     }
 
@@ -705,11 +700,11 @@ impl Conn {
 
 impl State {
     /// The profile for the next attempt: the active one, or if that is disabled the next that is not.
-    fn next_profile(&self) -> Option<(usize, Result<Arc<Profile>, String>)> {
+    fn next_profile(&self) -> Option<(usize, Result<Now, String>)> {
         let n = self.profiles.len();
         let active = self.reconnect.active();
-        (0..n).map(|step| (active + step) % n).find_map(|at| match self.profiles[at].snapshot() {
-            Ok(profile) if !profile.enable || profile.server.is_none() => None,
+        (0..n).map(|step| (active + step) % n).find_map(|at| match self.profiles[at].now() {
+            Ok((profile, _)) if !profile.enable || profile.server.is_none() => None,
             snapshot => Some((at, snapshot)),
         })
     }
@@ -724,6 +719,26 @@ impl State {
             server: text::copy(self.profile.server.as_deref().unwrap_or_default()),
             tried: self.take_tried(),
             text,
+        }
+    }
+
+    /// What is published from now on has this QoS at most.
+    fn limit_qos(&mut self, max_qos: Option<u8>) {
+        let common = self.tries.get_mut().and_then(|tries| tries.common.as_mut());
+        for profile in [Some(&mut self.profile), common].into_iter().flatten() {
+            if profile.max_qos != max_qos {
+                Arc::make_mut(profile).max_qos = max_qos;
+            }
+        }
+    }
+
+    /// The attempt is over. What was its alone is needed no more.
+    fn attempt_over(&mut self) {
+        if let Some(common) = self.tries.get_mut().and_then(|tries| tries.common.take()) {
+            self.profile = common;
+        }
+        if self.tries.tried.is_empty() {
+            self.tries = Rare::new();
         }
     }
 

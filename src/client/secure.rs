@@ -147,7 +147,7 @@ impl Conn {
         let tries = st.tries.make();
         tries.tried = std::mem::take(&mut report.tried);
         tries.tried.push((target, report.os));
-        tries.insecure = Some(report);
+        tries.insecure = Some(Box::new(report));
         self.next_address(st, turn)
     }
 
@@ -160,11 +160,13 @@ impl Conn {
         if !st.own_is_new || !matches!(st.link, Link::Resolving { .. }) {
             return st;
         }
-        let mut profile = st.profile.clone();
+        let before = st.profile.clone();
+        let mut profile = before.clone();
         st.put_own_certificate(&mut profile);
         st.profile = profile;
+        st.tries.make().common.get_or_insert(before);
         // A certificate turns TLS on, which has a port of its own.
-        let report = match (st.profile.validate(), st.profile.address()) {
+        let report = match (st.who.with(&st.profile).validate(), st.profile.address()) {
             (Ok(()), Ok(address)) => match self.prepare_tls(&mut st, &address) {
                 Ok(()) => return self.look_up(st, turn, &address),
                 Err(report) => report,

@@ -104,7 +104,7 @@ impl Conn {
         let stats = &st.stats;
         Snapshot {
             number: self.number(),
-            client_id: st.profile.client_id.clone().unwrap_or_default(),
+            client_id: st.who.client_id.as_deref().unwrap_or_default().to_owned(),
             now,
             is_up: self.is_connected(),
             is_connecting: !self.is_connected() && !matches!(st.link, Link::Idle | Link::Waiting(_)),

@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 use super::event::{Event, Kind, Report};
 use super::handlers::{Called, Handlers};
 use super::once::Attempt;
+use super::profiles::Server;
 use super::{Conn, DRAIN_MS, Level, Link, State, text};
 use crate::bugs::{Bug, bug};
 use crate::driver::{Source, Turn};
@@ -353,11 +354,15 @@ impl State {
 
     /// Makes room to call one more handler, so that a dispatch needs no memory.
     pub(super) fn reserve_handler(&mut self, more: usize) -> Result<(), Code> {
-        self.called.try_reserve(self.handlers.count() + more).map_err(|_| Code::NoMemory)
+        let all = self.handlers.count() + more;
+        // Most have a handler or two, and no use for room for more.
+        let reserved =
+            if all < 4 { self.called.try_reserve_exact(all) } else { self.called.try_reserve(all) };
+        reserved.map_err(|_| Code::NoMemory)
     }
 
     fn main_is_enabled(&self) -> bool {
-        matches!(self.profiles.first().map(|main| main.snapshot()), Some(Ok(main)) if main.enable)
+        matches!(self.profiles.first().map(Server::now), Some(Ok((main, _))) if main.enable)
     }
 
     /// The keep-alive timer came, so little is going on: buffers that bursts needed are not needed now.

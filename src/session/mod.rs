@@ -84,7 +84,7 @@ pub enum OnSessionLoss {
 }
 
 /// What a session may use, and its policies.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// QoS 1 and 2 messages in flight at once.
     pub window: u16,
@@ -167,7 +167,8 @@ enum Told {
 /// A copy is for checkers, which go on from one state in every way there is.
 #[derive(Clone, Debug)]
 pub struct Session {
-    limits: Limits,
+    /// Mostly those of other sessions, too.
+    limits: Arc<Limits>,
     version: Version,
     state: State,
     clean: bool,
@@ -214,9 +215,9 @@ struct Unsent {
 
 impl Session {
     /// A session without a connection.
-    pub fn new(limits: Limits) -> Self {
+    pub fn new(limits: impl Into<Arc<Limits>>) -> Self {
         Session {
-            limits,
+            limits: limits.into(),
             version: Version::V311,
             state: State::Closed,
             clean: true,
@@ -256,8 +257,8 @@ impl Session {
     }
 
     /// Replaces limits and policies; what is queued already stays.
-    pub fn set_limits(&mut self, limits: Limits) {
-        self.limits = limits;
+    pub fn set_limits(&mut self, limits: impl Into<Arc<Limits>>) {
+        self.limits = limits.into();
     }
 
     // -- the connection -------------------------------------------------------------------------
