@@ -1,5 +1,6 @@
 //! Opening a connection, step by step, and what happens when one ends.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard};
@@ -11,7 +12,7 @@ use super::profiles::Who;
 use super::reconnect::{Growth, Waits, jitter};
 use super::{Conn, ConnectParams, Level, Link, State, text};
 use crate::bugs::{Bug, bug};
-use crate::config::{Address, Backoff, Protocol, Retry, Scheme};
+use crate::config::{Address, Backoff, Profile, Protocol, Retry, Scheme};
 use crate::driver::{LookupError, Turn};
 use crate::error::{Code, Phase};
 use crate::rare::Rare;
@@ -192,6 +193,9 @@ impl Conn {
             });
             match opened {
                 Ok(transport) => {
+                    if st.tries.addresses.is_empty() {
+                        st.tries.make().addresses = VecDeque::new();
+                    }
                     // With more addresses to come, one that does not answer must not use up all the
                     // time.
                     let share = st.tries.addresses.len() as u64 + 1;
@@ -247,14 +251,17 @@ impl Conn {
         let within = st.profile.timeouts.connack;
         st.session.opened(turn.now, within);
         let params = self.connect_params(&mut st);
-        // There is no NUL in a client id.
-        let session = format!("{}\0{}", params.client_id, st.profile.server.as_deref().unwrap_or_default());
-        let session = session.into_boxed_str();
-        if st.session_of.as_ref().is_some_and(|before| *before != session) {
+        // A client of MQTT 3.1 without a name has another one each time.
+        let unnamed = st.who.client_id.is_none() && params.version == Version::V31;
+        let other = |(who, profile): &(Arc<Who>, Arc<Profile>)| {
+            unnamed || who.client_id != st.who.client_id || profile.server != st.profile.server
+        };
+        if st.session_of.as_ref().is_some_and(other) {
             st.session.forget_inbound();
             st.session_over();
         }
-        st.session_of = Some(session);
+        let common = st.tries.common.as_ref().unwrap_or(&st.profile);
+        st.session_of = Some((st.who.clone(), common.clone()));
         if let Some(hook) = st.hook.clone() {
             drop(st);
             hook.about_to_connect(self, &params);
@@ -309,13 +316,16 @@ impl Conn {
         st.stats.came_up(turn.now);
         st.reconnect.succeeded();
         st.session_is(session_present);
-        st.fail_back_from = None;
         st.attempt_over();
         st.established = true;
         st.session_present = session_present;
         let fail_back = st.settings.fail_back;
-        st.fail_back_at =
-            (st.reconnect.active() != 0 && fail_back > Span::ZERO).then(|| turn.now + fail_back);
+        st.fail_back = Rare::new();
+        if st.reconnect.active() != 0 && fail_back > Span::ZERO {
+            st.fail_back.make().at = Some(turn.now + fail_back);
+        }
+        // There is nothing in it but the room that CONNECT took.
+        st.session.shrink_output();
         if self.context.log.wants(Level::Info) {
             let text = if session_present { "connected, session resumed" } else { "connected, session new" };
             self.note(&mut st, Level::Info, format_args!("{text}"));
@@ -357,7 +367,9 @@ impl Conn {
         st.partial = Vec::new();
         st.closing = None;
         st.broken_link = None;
-        st.fail_back_at = None;
+        if let Some(back) = st.fail_back.get_mut() {
+            back.at = None;
+        }
         st.attempt_over();
         st.expiry = Rare::new();
         st.report = KeptReport::of(report.copy());
@@ -407,7 +419,7 @@ impl Conn {
         }
         // With `at_once` the attempt at the main server is still to come.
         if !st.at_once
-            && let Some(back) = st.fail_back_from.take()
+            && let Some(back) = st.fail_back.get_mut().and_then(|back| back.from.take())
         {
             // The main server is still not there: return to the one that worked.
             st.reconnect.select(back);

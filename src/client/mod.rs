@@ -196,6 +196,19 @@ impl Empty for Tries {
         &Tries { addresses: VecDeque::new(), tried: Vec::new(), target: None, insecure: None, common: None };
 }
 
+/// The way back to the main server.
+#[derive(Default)]
+struct FailBack {
+    /// When it is tried again.
+    at: Option<Time>,
+    /// The server that works, while it is tried.
+    from: Option<usize>,
+}
+
+impl Empty for FailBack {
+    const EMPTY: &'static Self = &FailBack { at: None, from: None };
+}
+
 struct State {
     /// Counts those who had a look: as long as it stands still, nothing here has changed.
     visits: u32,
@@ -209,7 +222,7 @@ struct State {
     who: Arc<Who>,
     reconnect: Reconnect,
     /// The client id and the server for which the session's inbound state holds.
-    session_of: Option<Box<str>>,
+    session_of: Option<(Arc<Who>, Arc<Profile>)>,
     max_qos: Option<i32>,
     hook: Option<Arc<dyn ConnectHook>>,
 
@@ -249,8 +262,7 @@ struct State {
     /// The server sends no more: what is left is to be read to its end.
     ended: bool,
     report: KeptReport,
-    fail_back_at: Option<Time>,
-    fail_back_from: Option<usize>,
+    fail_back: Rare<FailBack>,
     tick_at: Option<Time>,
     timer_at: Option<Time>,
 
@@ -337,8 +349,7 @@ impl Conn {
                 unread: false,
                 ended: false,
                 report: KeptReport::none(),
-                fail_back_at: None,
-                fail_back_from: None,
+                fail_back: Rare::new(),
                 tick_at: None,
                 timer_at: None,
                 stats: Stats::default(),
@@ -477,7 +488,7 @@ impl Conn {
         }
         st.reconnect.select(0);
         // It was about the main profile as it had been: the new one has a series of attempts of its own.
-        st.fail_back_from = None;
+        st.forget_fail_back();
         let limits = session_limits(&st.settings, &snapshot);
         st.session.set_limits(self.context.common.limits.share(limits));
         // What is published from now on goes out under the new profile; the rest of it comes with the next
@@ -503,7 +514,7 @@ impl Conn {
         let mut st = self.usable()?;
         st.profiles = profiles;
         st.reconnect.select(0);
-        st.fail_back_from = None;
+        st.forget_fail_back();
         Ok(())
     }
 
@@ -732,6 +743,13 @@ impl State {
             if profile.max_qos != max_qos {
                 Arc::make_mut(profile).max_qos = max_qos;
             }
+        }
+    }
+
+    /// Whatever server is tried next, it is not to return to another.
+    fn forget_fail_back(&mut self) {
+        if let Some(back) = self.fail_back.get_mut() {
+            back.from = None;
         }
     }
 

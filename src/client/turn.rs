@@ -132,18 +132,19 @@ impl Conn {
             st = self.tell_expiry(st, turn);
         }
         st = self.redeliver(st, now);
-        if st.fail_back_at.is_some_and(|at| at <= now) {
-            st.fail_back_at = None;
+        if st.fail_back.at.is_some_and(|at| at <= now) {
+            st.fail_back.make().at = None;
             if st.closing.is_some() {
                 // It is opened again as whoever closes it wants it.
                 return st;
             }
             if !st.main_is_enabled() {
-                st.fail_back_at =
-                    Some(now + st.settings.fail_back).filter(|_| st.settings.fail_back > Span::ZERO);
+                let again = st.settings.fail_back;
+                st.fail_back.make().at = Some(now + again).filter(|_| again > Span::ZERO);
                 return st;
             }
-            st.fail_back_from = Some(st.reconnect.active());
+            let active = st.reconnect.active();
+            st.fail_back.make().from = Some(active);
             st.reconnect.select(0);
             self.note(&mut st, Level::Info, format_args!("trying the main server again"));
             st.session.disconnect();
@@ -424,7 +425,7 @@ impl State {
         const NEVER: Time = Time(u64::MAX);
         let at = |deadline: Option<Time>| deadline.unwrap_or(NEVER);
         let own = at(self.timer_at)
-            .min(at(self.fail_back_at))
+            .min(at(self.fail_back.at))
             .min(at(self.expiry.look_at))
             .min(at(self.refusals.due()))
             .min(at(self.session.expiry()));

@@ -136,7 +136,7 @@ impl Session {
         // for a clean one has one, whatever the server says (MQTT 3.1.1 §3.1.2.4).
         let session_present = !self.clean && (session_present || self.version == wire::Version::V31);
         self.state = State::Up;
-        self.keep_alive.start(now, self.keep_alive_interval, self.ping_reply);
+        self.keep_alive.start(now);
         if !session_present && !bug(Bug::InboundNotCleared) || bug(Bug::InboundClearedEarly) {
             self.inbound.forget();
         }

@@ -178,8 +178,6 @@ pub struct Session {
     inbound: Inbound,
     subscriptions: Rare<Subscriptions>,
     keep_alive: KeepAlive,
-    keep_alive_interval: Span,
-    ping_reply: Span,
     connack_by: Option<Time>,
     /// No CONNACK came yet.
     unanswered: bool,
@@ -227,8 +225,6 @@ impl Session {
             inbound: Inbound::new(),
             subscriptions: Rare::new(),
             keep_alive: KeepAlive::new(),
-            keep_alive_interval: Span::ZERO,
-            ping_reply: Span::ZERO,
             connack_by: None,
             unanswered: false,
             in_doubt: false,
@@ -286,8 +282,7 @@ impl Session {
         self.in_doubt |= self.unanswered && !self.clean && !bug(Bug::LostConnackIgnored);
         self.clean = connect.clean_session;
         self.unanswered = true;
-        self.keep_alive_interval = Span::secs(u64::from(connect.keep_alive));
-        self.ping_reply = ping_reply;
+        self.keep_alive.set(Span::secs(u64::from(connect.keep_alive)), ping_reply);
         self.state = State::Connecting;
         Ok(())
     }
