@@ -22,6 +22,12 @@ impl<T> Rare<T> {
         Rare(None)
     }
 
+    /// The value, if there is one.
+    #[inline]
+    pub(crate) fn get(&self) -> Option<&T> {
+        self.0.as_deref().map(|[value]| value)
+    }
+
     /// The value to be changed, if there is one.
     #[inline]
     pub(crate) fn get_mut(&mut self) -> Option<&mut T> {

@@ -128,11 +128,13 @@ impl Conn {
             st.timer_at = None;
             st = self.tell(st, |h, called| h.connection(Kind::Timer, called), &Event::Timer);
         }
-        if st.expiry.look_at.is_some_and(|at| at <= now) {
+        if st.expiry.get().and_then(|ends| ends.look_at).is_some_and(|at| at <= now) {
             st = self.tell_expiry(st, turn);
         }
-        st = self.redeliver(st, now);
-        if st.fail_back.at.is_some_and(|at| at <= now) {
+        if st.refusals.get().is_some() {
+            st = self.redeliver(st, now);
+        }
+        if st.fail_back.get().and_then(|back| back.at).is_some_and(|at| at <= now) {
             st.fail_back.make().at = None;
             if st.closing.is_some() {
                 // It is opened again as whoever closes it wants it.
