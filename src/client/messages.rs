@@ -46,10 +46,7 @@ impl Conn {
             st.session.publish(&message)
         } else {
             self.clock(st);
-            match st.reserve_acknowledged(&message) {
-                Ok(()) => st.session.publish(&message),
-                Err(code) => Err(code),
-            }
+            st.session.publish(&message)
         };
         match accepted {
             Err(code) => self.refused_to_publish(st, message.topic, code),
@@ -94,6 +91,7 @@ impl Conn {
         let filter: Arc<str> = filter.into();
         st.reserve_handler(1).inspect_err(|_| callback.disarm())?;
         let (qos, same) = st.handlers.subscribe(&filter, qos, identity, kinds, callback);
+        self.registered();
         let qos = st.cap_qos(qos);
         st.session.subscribe(filter, qos);
         self.output_grew(&mut st);
@@ -271,16 +269,6 @@ impl Conn {
 }
 
 impl State {
-    /// Makes room to tell of the acknowledgement of one more message.
-    #[inline]
-    fn reserve_acknowledged(&mut self, message: &Publication<'_>) -> Result<(), Code> {
-        if message.qos == QoS::AtMostOnce {
-            return Ok(());
-        }
-        let more = message.topic.len().saturating_sub(self.acked_topic.len());
-        self.acked_topic.try_reserve(more).map_err(|_| Code::NoMemory)
-    }
-
     /// The QoS that a publish or subscription may have.
     pub(super) fn cap_qos(&self, qos: QoS) -> QoS {
         let limit = self.max_qos.unwrap_or_else(|| self.profile.max_qos.map_or(-1, i32::from));

@@ -52,7 +52,7 @@ mod verdict;
 mod wait;
 
 use std::any::Any;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 pub use context::Context;
@@ -70,7 +70,7 @@ use crate::bugs::{Bug, bug};
 use crate::config::{self, Profile, Resubscribe, Secret, Settings};
 use crate::driver::{Lookup, SourceId};
 use crate::error::{Code, Phase};
-use crate::session::{Limits, OnSessionLoss, Overflow, Session};
+use crate::session::{Ended, Limits, OnSessionLoss, Overflow, Session};
 use crate::time::Time;
 use crate::transport::{Expiry, Transport, tls};
 use handlers::{Called, Handlers};
@@ -146,6 +146,8 @@ pub struct Conn {
     connected: AtomicBool,
     gone: AtomicBool,
     output_level: AtomicUsize,
+    /// Counts the handlers that were registered, for who calls some of them without a look into the state.
+    registrations: AtomicU32,
     state: Mutex<State>,
 }
 
@@ -267,8 +269,8 @@ struct State {
     wish: Wish,
     refusals: Refusals,
     pull: Pull,
-    /// A buffer for the topic of an acknowledged message.
-    acked_topic: Vec<u8>,
+    /// A buffer for the messages that were acknowledged together, empty in between.
+    acked: Vec<Ended>,
     log: Vec<(Level, String)>,
     /// Records that found no place there.
     log_lost: usize,
@@ -299,6 +301,7 @@ impl Conn {
             connected: AtomicBool::new(false),
             gone: AtomicBool::new(false),
             output_level: AtomicUsize::new(0),
+            registrations: AtomicU32::new(0),
             state: Mutex::new(State {
                 visits: 0,
                 session,
@@ -350,7 +353,7 @@ impl Conn {
                 wish: Wish::default(),
                 refusals: Refusals::default(),
                 pull: Pull::default(),
-                acked_topic: Vec::new(),
+                acked: Vec::new(),
                 log: Vec::new(),
                 log_lost: 0,
                 // The generator's state must never be zero.

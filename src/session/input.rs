@@ -273,8 +273,7 @@ impl Session {
             let entry = self.outbox.get(slot);
             (entry.token, entry.packet_id, entry.cookie, entry.accepted_at)
         };
-        self.outbox.unlink(slot);
-        self.outbox.get_mut(slot).stage = Stage::Done;
+        self.outbox.retire(slot);
         let outcome = if reason >= 0x80 { Outcome::Rejected(reason) } else { Outcome::Acked };
         if outcome == Outcome::Acked {
             self.counts.acknowledged(accepted_at, self.now);

@@ -43,7 +43,7 @@ use alloc::vec::Vec;
 use core::ops::Range;
 
 pub use counts::{Counts, LATENCY_BUCKETS, Latency, Levels};
-pub use event::{Acknowledged, Completion, Dropped, Event, Failure, Incoming, Outcome, Step};
+pub use event::{Acknowledged, Completion, Dropped, Ended, Event, Failure, Incoming, Outcome, Step};
 pub use inbound::Hold;
 pub use output::Output;
 pub use publish::{Accepted, Known, Publication};
@@ -448,14 +448,21 @@ impl Session {
                 self.ids.release(packet_id);
             }
             self.tell(token, packet_id, cookie, Outcome::Sent);
-            let number = token::number(token);
-            if number != run.end {
-                self.remember(run, Outcome::Sent);
-                run = number..number;
-            }
-            run.end += 1;
+            self.ended_in(&mut run, token, Outcome::Sent);
         }
         self.remember(run, Outcome::Sent);
+    }
+
+    /// One more message ended like those of `run`; if it does not follow them, they are remembered and it begins
+    /// another run. Where many end at once, that is less work than to remember each.
+    #[inline]
+    fn ended_in(&mut self, run: &mut Range<u64>, token: u64, outcome: Outcome) {
+        let number = token::number(token);
+        if number != run.end {
+            self.remember(run.clone(), outcome);
+            *run = number..number;
+        }
+        run.end += 1;
     }
 
     /// Says whether publishes without a cookie come by [`take_completion`](Session::take_completion) as well; at first
@@ -489,15 +496,18 @@ impl Session {
         }
     }
 
+    /// Whether there is anybody to be told.
     #[inline]
-    fn tell(&mut self, token: u64, packet_id: u16, cookie: u32, outcome: Outcome) {
-        if cookie != 0 || self.tell_all {
+    fn tell(&mut self, token: u64, packet_id: u16, cookie: u32, outcome: Outcome) -> bool {
+        let told = cookie != 0 || self.tell_all;
+        if told {
             let completion = Completion { token, packet_id, cookie, outcome };
             if bug(Bug::OutcomeTwice) {
                 self.completions.push_back(completion);
             }
             self.completions.push_back(completion);
         }
+        told
     }
 
     // -- subscriptions --------------------------------------------------------------------------
@@ -595,15 +605,34 @@ impl Session {
         }
     }
 
+    /// The message whose acknowledgement is being handled, lent to who lets go of the session while he tells of it.
+    /// He [gives it back](Session::give_back) before he says that it is handled.
+    pub fn lend_acknowledged(&mut self) -> Option<Ended> {
+        match self.told {
+            Told::Acknowledged(slot) => Some(self.lend(slot)),
+            _ => None,
+        }
+    }
+
+    #[inline]
+    fn lend(&mut self, slot: u32) -> Ended {
+        let (token, packet_id) = {
+            let entry = self.outbox.get(slot);
+            (entry.token, entry.packet_id)
+        };
+        let (body, topic_len) = self.outbox.lend(slot);
+        Ended { token, packet_id, topic_len, body }
+    }
+
+    /// Takes back what [`lend_acknowledged`](Session::lend_acknowledged) gave, for its memory.
+    pub fn give_back(&mut self, ended: Ended) {
+        self.outbox.put_back(ended.token, ended.body);
+    }
+
     /// Payload bytes of QoS 1 and 2 messages that are not acknowledged, plus the bytes not yet
     /// written.
     pub fn unsent_bytes(&self) -> usize {
-        // The message whose acknowledgement is being told still has its slot, but waits no more.
-        let told = match self.told {
-            Told::Acknowledged(slot) => self.outbox.get(slot).payload().len(),
-            _ => 0,
-        };
-        self.outbox.payload_bytes() - told + self.out.len()
+        self.outbox.payload_bytes() + self.out.len()
     }
 
     /// QoS 1 and 2 messages waiting or in flight.

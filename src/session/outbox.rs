@@ -283,8 +283,19 @@ impl Outbox {
         Ok(())
     }
 
-    /// Takes a message out of its list; it stays readable until `discard`.
-    pub(crate) fn unlink(&mut self, slot: u32) {
+    /// Takes a message that ends out of its list, and out of what is counted; it stays readable until `discard`.
+    #[inline]
+    pub(crate) fn retire(&mut self, slot: u32) {
+        self.unlink(slot);
+        let entry = &mut self.slots[slot as usize];
+        entry.stage = Stage::Done;
+        self.bytes -= entry.size();
+        self.payload_bytes -= entry.payload_len as usize;
+    }
+
+    /// Takes a message out of its list.
+    #[inline]
+    fn unlink(&mut self, slot: u32) {
         let (queue, prev, next) = {
             let entry = self.get(slot);
             (entry.queue, entry.prev, entry.next)
@@ -314,12 +325,29 @@ impl Outbox {
         self.append(Queue::Flight, slot);
     }
 
-    /// Frees the slot of a message that is in no list any more.
+    /// The topic and payload of a message that was retired, for somebody to have while the outbox is behind a lock.
+    #[inline]
+    pub(crate) fn lend(&mut self, slot: u32) -> (Vec<u8>, u16) {
+        let entry = &mut self.slots[slot as usize];
+        (core::mem::take(&mut entry.body), core::mem::take(&mut entry.topic_len))
+    }
+
+    /// Puts back what was lent of the message with this token. False if its slot is not there any more.
+    #[inline]
+    pub(crate) fn put_back(&mut self, token: u64, body: Vec<u8>) -> bool {
+        match self.slots.get_mut(token::slot(token) as usize) {
+            Some(entry) if entry.token == token => {
+                entry.body = body;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Frees the slot of a message that was retired.
     #[inline]
     pub(crate) fn discard(&mut self, slot: u32) {
         let entry = &mut self.slots[slot as usize];
-        self.bytes -= entry.size();
-        self.payload_bytes -= entry.payload_len as usize;
         entry.token = 0;
         entry.topic_len = 0;
         entry.payload_len = 0;

@@ -180,7 +180,7 @@ impl Session {
     #[cold]
     fn take_back(&mut self, slot: u32, code: Code) -> Code {
         self.ids.release(self.outbox.get(slot).packet_id);
-        self.outbox.unlink(slot);
+        self.outbox.retire(slot);
         self.outbox.discard(slot);
         code
     }
@@ -265,7 +265,7 @@ impl Session {
             let entry = self.outbox.get(slot);
             (entry.token, entry.packet_id, entry.cookie)
         };
-        self.outbox.unlink(slot);
+        self.outbox.retire(slot);
         self.outbox.discard(slot);
         self.finish(token, packet_id, cookie, outcome);
     }

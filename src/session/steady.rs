@@ -3,9 +3,11 @@
 //! They are what [`input`](Session::input) and [`handled`](Session::handled) do, without asking each time for what they
 //! have to ask for. Whatever is not of the plainest kind is left to those.
 
+use alloc::vec::Vec;
+
 use super::ids::Use;
 use super::outbox::Stage;
-use super::{Acknowledged, Failure, Session, State, Told};
+use super::{Ended, Failure, Outcome, Session, State, Told, token};
 use crate::wire::{self, PacketType, PlainPublish, QoS, Received, Version};
 
 impl Session {
@@ -85,21 +87,41 @@ impl Session {
         Some(wire::PLAIN_ACK)
     }
 
-    /// A step for the PUBACK or PUBCOMP in front of `bytes`, of [`PLAIN_ACK`](wire::PLAIN_ACK) bytes, if it ends a
-    /// message of the session's own. The application is told; [`steady_acknowledged`](Session::steady_acknowledged)
-    /// or, as after any event, [`handled`](Session::handled) follows.
+    /// Steps for the PUBACKs or PUBCOMPs in front of `bytes`, of [`PLAIN_ACK`](wire::PLAIN_ACK) bytes each, as long as
+    /// each ends a message of the session's own. Those go to `ended`, as far as that has room. The application is told of
+    /// them, and [`steady_ended`](Session::steady_ended) follows.
+    ///
+    /// They are of one type; and a message whose outcome is told beside its acknowledgement is the last one, so
+    /// that the two come one after the other.
     #[inline]
-    pub fn steady_acknowledgement(&mut self, bytes: &[u8]) -> Option<(PacketType, Acknowledged)> {
-        debug_assert!(self.is_steady() && self.told == Told::Nothing);
+    pub fn steady_acknowledgements(&mut self, bytes: &[u8], ended: &mut Vec<Ended>) -> Option<PacketType> {
+        debug_assert!(self.is_steady() && self.told == Told::Nothing && ended.is_empty());
         let (packet, qos, stage) = match bytes.first()? >> 4 {
             4 => (PacketType::PubAck, QoS::AtLeastOnce, Stage::Publish),
             7 => (PacketType::PubComp, QoS::ExactlyOnce, Stage::Release),
             _ => return None,
         };
-        let id = wire::Ack::plain(packet, bytes)?;
-        let slot = self.steady_slot(id, qos)?;
-        let ends = self.outbox.get(slot).stage == stage;
-        ends.then(|| (packet, self.complete(slot, 0, false)))
+        let mut run = 0..0;
+        for bytes in bytes.chunks_exact(wire::PLAIN_ACK).take(ended.capacity()) {
+            let Some(id) = wire::Ack::plain(packet, bytes) else { break };
+            let Some(slot) = self.steady_slot(id, qos) else { break };
+            let entry = self.outbox.get(slot);
+            if entry.stage != stage {
+                break;
+            }
+            let (token, cookie, accepted_at) = (entry.token, entry.cookie, entry.accepted_at);
+            self.outbox.retire(slot);
+            self.counts.acknowledged(accepted_at, self.now);
+            self.ids.release(id);
+            self.ended_in(&mut run, token, Outcome::Acked);
+            ended.push(self.lend(slot));
+            if self.tell(token, id, cookie, Outcome::Acked) {
+                break;
+            }
+        }
+        self.remember(run, Outcome::Acked);
+        self.pump();
+        (!ended.is_empty()).then_some(packet)
     }
 
     /// The message of `qos` with this id, if the server can have an opinion on it.
@@ -111,11 +133,13 @@ impl Session {
         }
     }
 
-    /// The handlers of an acknowledgement have returned.
+    /// The application was told of these.
     #[inline]
-    pub fn steady_acknowledged(&mut self) {
-        if let Told::Acknowledged(slot) = core::mem::replace(&mut self.told, Told::Nothing) {
-            self.outbox.discard(slot);
+    pub fn steady_ended(&mut self, ended: &mut Vec<Ended>) {
+        for Ended { token, body, .. } in ended.drain(..) {
+            if self.outbox.put_back(token, body) {
+                self.outbox.discard(token::slot(token));
+            }
         }
     }
 }
