@@ -5,6 +5,7 @@
 
 use alloc::vec::Vec;
 
+use super::unsent::Unsent;
 use crate::bugs::{Bug, bug};
 use crate::error::Code;
 
@@ -68,6 +69,7 @@ impl<V: Copy + Default> IdMap<V> {
         }
     }
 
+    #[inline]
     pub(crate) fn get(&self, id: u16) -> Option<V> {
         self.find(id).map(|at| self.cells[at].1)
     }
@@ -252,15 +254,22 @@ pub(crate) enum RawUse {
 }
 
 /// The counter and the ids in use.
+///
+/// Those of QoS 0 messages are in use only until their bytes are written, and the counter needs 65,535 steps to come
+/// round to them. So they are not entered in the table, but when it does come round.
 #[derive(Clone, Debug)]
 pub(crate) struct PacketIds {
     last: u16,
     used: IdMap<Use>,
+    /// The QoS 0 messages that are not written yet, with their ids.
+    pub(crate) unsent: Unsent,
+    /// All of their ids that are not in the table lie between this one and the counter. 0 if there are none.
+    barrier: u16,
 }
 
 impl PacketIds {
     pub(crate) const fn new() -> Self {
-        PacketIds { last: 0, used: IdMap::new() }
+        PacketIds { last: 0, used: IdMap::new(), unsent: Unsent::new(), barrier: 0 }
     }
 
     /// The next free id, counted on but not held.
@@ -268,6 +277,7 @@ impl PacketIds {
     /// Cost: one step per id in use that lies directly ahead of the counter. Exchanges end in about
     /// the order they began, so there are none until the counter has wrapped into old ones.
     pub(crate) fn next(&mut self) -> Result<u16, Code> {
+        self.hold_unsent()?;
         if self.used.len() >= usize::from(u16::MAX) {
             return Err(Code::NoMoreMsgids);
         }
@@ -288,7 +298,11 @@ impl PacketIds {
     pub(crate) fn take(&mut self, purpose: Use) -> Result<u16, Code> {
         self.used.reserve()?;
         let next = self.last.wrapping_add(1);
-        if next != 0 && !bug(Bug::IdReuse) && self.used.insert_at_home(next, purpose) {
+        if next != self.barrier
+            && next != 0
+            && !bug(Bug::IdReuse)
+            && self.used.insert_at_home(next, purpose)
+        {
             self.last = next;
             return Ok(next);
         }
@@ -303,12 +317,45 @@ impl PacketIds {
         Ok(id)
     }
 
+    /// The next free id, for a message that is put among the [unsent](Self::unsent) ones and is in use as long as it is
+    /// there.
+    #[inline(always)]
+    pub(crate) fn lend(&mut self) -> Result<u16, Code> {
+        let next = self.last.wrapping_add(1);
+        let free = next != self.barrier && next != 0 && self.used.get(next).is_none();
+        let id = if free && !bug(Bug::IdReuse) { next } else { self.next()? };
+        self.last = id;
+        if self.barrier == 0 {
+            self.barrier = id;
+        }
+        Ok(id)
+    }
+
+    /// Enters the ids of the unsent messages in the table, so that it alone tells what is free.
+    #[cold]
+    fn hold_unsent(&mut self) -> Result<(), Code> {
+        for run in self.unsent.not_held() {
+            for id in run.packet_ids() {
+                if let Err(code) = self.used.insert(id, Use::Unsent) {
+                    // All of a run or none.
+                    run.packet_ids().take_while(|entered| *entered != id).for_each(|entered| {
+                        self.used.remove(entered);
+                    });
+                    return Err(code);
+                }
+            }
+            run.held = true;
+        }
+        self.barrier = 0;
+        Ok(())
+    }
+
     /// Holds an id that the application chose.
     pub(crate) fn hold(&mut self, id: u16, purpose: Use) -> Result<(), Code> {
         if id == 0 {
             return Err(Code::BadArgument);
         }
-        if self.used.get(id).is_some() {
+        if self.get(id).is_some() {
             return Err(Code::PacketIdInUse);
         }
         self.used.insert(id, purpose)
@@ -319,10 +366,13 @@ impl PacketIds {
         self.used.set(id, purpose);
     }
 
+    /// What an id is in use for.
+    #[inline]
     pub(crate) fn get(&self, id: u16) -> Option<Use> {
-        self.used.get(id)
+        self.used.get(id).or_else(|| self.unsent.find(id).map(|_| Use::Unsent))
     }
 
+    /// An id is held no more.
     #[inline]
     pub(crate) fn release(&mut self, id: u16) {
         self.used.remove(id);
@@ -335,6 +385,7 @@ impl PacketIds {
 
     /// Gives memory back if no id is in use.
     pub(crate) fn shrink(&mut self) {
+        self.unsent.shrink();
         if self.used.len() == 0 {
             self.used = IdMap::new();
         }

@@ -77,6 +77,11 @@ impl Output {
         &self.bytes[self.head..self.end]
     }
 
+    /// What is queued from this position on, at which something not yet taken begins.
+    pub(crate) fn from(&self, position: u64) -> &[u8] {
+        self.pending().get((position - self.taken) as usize..).unwrap_or_default()
+    }
+
     /// How many bytes are not yet taken.
     #[inline]
     pub fn len(&self) -> usize {

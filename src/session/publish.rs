@@ -3,7 +3,7 @@
 use super::ids::Use;
 use super::outbox::{Queue, Stage};
 use super::subscriptions::encode_code;
-use super::{Dropped, OnSessionLoss, Outcome, Output, Overflow, Session, State, Unsent, token};
+use super::{Dropped, OnSessionLoss, Outcome, Output, Overflow, Session, State, token};
 use crate::bugs::{Bug, bug};
 use crate::error::Code;
 use crate::time::Time;
@@ -40,18 +40,33 @@ impl<'a> Publication<'a> {
     }
 }
 
-/// Appends a PUBLISH.
+/// Appends a PUBLISH; `plain` is its [`plain_len`](wire::Publish::plain_len).
 #[inline(always)]
 pub(super) fn put_publish(
     out: &mut Output,
     version: wire::Version,
     packet: &wire::Publish<'_>,
+    plain: Option<usize>,
 ) -> Result<(), Code> {
-    match packet.plain_len(version) {
+    match plain {
         Some(len) => packet.write_plain(out.room(len).ok_or(Code::NoMemory)?),
         None => out.append(|out| packet.encode(version, out)).map_err(encode_code)?,
     }
     Ok(())
+}
+
+/// The packet of a message that is sent for the first time.
+#[inline(always)]
+fn packet<'a>(message: &Publication<'a>, packet_id: u16) -> wire::Publish<'a> {
+    wire::Publish {
+        dup: false,
+        qos: message.qos,
+        retain: message.retain,
+        topic: message.topic,
+        packet_id,
+        properties: Properties::EMPTY,
+        payload: message.payload,
+    }
 }
 
 /// What the session knows of a token.
@@ -87,9 +102,8 @@ impl Session {
     fn accept(&mut self, message: &Publication<'_>) -> Result<Accepted, Code> {
         // Room for its outcome is made now, so that reporting it later cannot fail.
         let more = self.outstanding() + 1;
-        self.history.reserve(more, self.limits.outcome_history)?;
-        if self.completions.capacity() - self.completions.len() < more {
-            self.completions.try_reserve(more).map_err(|_| Code::NoMemory)?;
+        if more > self.outcomes_fit {
+            self.make_outcomes_fit(more)?;
         }
         match message.qos {
             QoS::AtMostOnce => self.publish_once(message),
@@ -97,41 +111,41 @@ impl Session {
         }
     }
 
+    #[cold]
+    fn make_outcomes_fit(&mut self, n: usize) -> Result<(), Code> {
+        self.history.reserve(n, self.limits.outcome_history)?;
+        self.completions.try_reserve(n).map_err(|_| Code::NoMemory)?;
+        let completions = self.completions.capacity() - self.completions.len();
+        self.outcomes_fit = self.history.room(self.limits.outcome_history).min(completions);
+        Ok(())
+    }
+
     #[inline(always)]
     fn publish_once(&mut self, message: &Publication<'_>) -> Result<Accepted, Code> {
         if self.state != State::Up {
             return Err(Code::NotConnected);
         }
-        let size = self.packet_size(message)?;
-        self.check_bytes(size)?;
-        if self.unsent.capacity() == self.unsent.len() {
-            self.unsent.try_reserve(1).map_err(|_| Code::NoMemory)?;
-        }
-        let packet_id = if message.reserve_id { self.ids.take(Use::Unsent)? } else { 0 };
-        let packet = wire::Publish {
-            dup: false,
-            qos: QoS::AtMostOnce,
-            retain: message.retain,
-            topic: message.topic,
-            packet_id: 0,
-            properties: Properties::default(),
-            payload: message.payload,
-        };
-        if let Err(code) = put_publish(&mut self.out, self.version, &packet) {
-            self.ids.release(packet_id);
-            return Err(code);
-        }
+        let packet = packet(message, 0);
+        let plain = packet.plain_len(self.version);
+        self.check_bytes(plain.map_or_else(|| self.packet_size(message), Ok)?)?;
+        self.ids.unsent.reserve()?;
+        let packet_id = if message.reserve_id { self.ids.lend()? } else { 0 };
+        let start = self.out.end();
+        put_publish(&mut self.out, self.version, &packet, plain)?;
         self.counts.tx_messages += 1;
         self.accepted += 1;
-        let token = token::of(self.accepted, token::NO_SLOT);
-        self.unsent.push_back(Unsent { end: self.out.end(), token, packet_id, cookie: message.cookie });
-        Ok(Accepted { token, packet_id })
+        self.ids.unsent.push(self.accepted, packet_id, message.cookie, start, self.out.end());
+        Ok(Accepted { token: token::of(self.accepted, token::NO_SLOT), packet_id })
     }
 
     #[inline(never)]
     fn publish_tracked(&mut self, message: &Publication<'_>) -> Result<Accepted, Code> {
-        self.packet_size(message)?;
         let size = message.topic.len() + message.payload.len();
+        // With whatever id it gets it is as long.
+        let plain = packet(message, 1).plain_len(self.version);
+        if plain.is_none() {
+            self.packet_size(message)?;
+        }
         // Straight to the wire if nothing is ahead of it; otherwise it has to wait its turn.
         let now = self.state == State::Up
             && self.outbox.waiting() == 0
@@ -150,16 +164,8 @@ impl Session {
         }
         let accepted = Accepted { token: entry.token, packet_id: entry.packet_id };
         if now {
-            let packet = wire::Publish {
-                dup: false,
-                qos: message.qos,
-                retain: message.retain,
-                topic: message.topic,
-                packet_id: accepted.packet_id,
-                properties: Properties::default(),
-                payload: message.payload,
-            };
-            if let Err(code) = put_publish(&mut self.out, self.version, &packet) {
+            let packet = packet(message, accepted.packet_id);
+            if let Err(code) = put_publish(&mut self.out, self.version, &packet, plain) {
                 return Err(self.take_back(slot, code));
             }
             entry.sent_end = self.out.end();
@@ -194,7 +200,7 @@ impl Session {
         Ok(())
     }
 
-    #[inline(always)]
+    #[cold]
     fn packet_size(&self, message: &Publication<'_>) -> Result<usize, Code> {
         wire::publish_len(self.version, message.topic.len(), message.qos, 0, message.payload.len())
             .ok_or(Code::TooLarge)
@@ -311,7 +317,7 @@ impl Session {
                     properties: Properties::default(),
                     payload: entry.payload(),
                 };
-                put_publish(&mut self.out, self.version, &packet)?;
+                put_publish(&mut self.out, self.version, &packet, packet.plain_len(self.version))?;
             }
         }
         let end = self.out.end();
@@ -354,8 +360,8 @@ impl Session {
         if number == 0 || number > self.accepted {
             return Known::Never;
         }
-        let unsent = || self.unsent.binary_search_by_key(&token, |unsent| unsent.token).is_ok();
-        if self.outbox.find(token).is_some() || (token::slot(token) == token::NO_SLOT && unsent()) {
+        let unsent = || token::slot(token) == token::NO_SLOT && self.ids.unsent.has(number);
+        if self.outbox.find(token).is_some() || unsent() {
             Known::Outstanding
         } else {
             Known::Ended
@@ -393,14 +399,14 @@ impl Session {
 
     /// Whether the first `n` accepted messages have their outcomes.
     pub fn all_ended(&self, n: u64) -> bool {
-        let ended = |oldest: Option<u64>| oldest.is_none_or(|token| token::number(token) > n);
-        ended(self.outbox.oldest()) && ended(self.unsent.front().map(|unsent| unsent.token))
+        let ended = |oldest: Option<u64>| oldest.is_none_or(|number| number > n);
+        ended(self.outbox.oldest().map(token::number)) && ended(self.ids.unsent.oldest())
     }
 
     /// Messages without an outcome.
     #[inline]
     pub fn outstanding(&self) -> usize {
-        self.outbox.len() + self.unsent.len()
+        self.outbox.len() + self.ids.unsent.len()
     }
 
     /// When [`expire`](Session::expire) has something to do.
