@@ -9,7 +9,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use crate::config::ConfigError;
 use crate::error::Code;
 use crate::time::Span;
-use crate::wire::{QoS, topic};
+use crate::wire::QoS;
+use crate::wire::topic::Topic;
 
 /// The longest sentence that is kept.
 const TEXT_MAX: usize = 255;
@@ -101,33 +102,34 @@ pub(super) fn with_error_text<T>(read: impl FnOnce(&str) -> T) -> T {
 
 /// The application's `errno`, which a call leaves as it was: what happens inside (EAGAIN, EINPROGRESS) says nothing to
 /// its caller.
-struct Errno(c_int);
+struct Errno {
+    /// This thread's own variable; NULL where there is none.
+    place: *mut c_int,
+    value: c_int,
+}
 
 impl Errno {
-    fn place() -> *mut c_int {
+    #[inline(always)]
+    fn keep() -> Errno {
         #[cfg(target_os = "linux")]
         // SAFETY: always callable.
-        return unsafe { libc::__errno_location() };
+        let place = unsafe { libc::__errno_location() };
         #[cfg(target_vendor = "apple")]
         // SAFETY: always callable.
-        return unsafe { libc::__error() };
+        let place = unsafe { libc::__error() };
         #[cfg(not(any(target_os = "linux", target_vendor = "apple")))]
-        return core::ptr::null_mut();
-    }
-
-    fn keep() -> Errno {
-        let place = Errno::place();
+        let place = core::ptr::null_mut::<c_int>();
         // SAFETY: not NULL, so this thread's own variable.
-        Errno(if place.is_null() { 0 } else { unsafe { place.read() } })
+        Errno { place, value: if place.is_null() { 0 } else { unsafe { place.read() } } }
     }
 }
 
 impl Drop for Errno {
+    #[inline(always)]
     fn drop(&mut self) {
-        let place = Errno::place();
-        if !place.is_null() {
-            // SAFETY: not NULL, so this thread's own variable.
-            unsafe { place.write(self.0) }
+        if !self.place.is_null() {
+            // SAFETY: not NULL, and the call ends on the thread where it began.
+            unsafe { self.place.write(self.value) }
         }
     }
 }
@@ -197,6 +199,23 @@ pub(super) unsafe fn text<'a>(text: *const c_char) -> Result<&'a str, Code> {
     unsafe { optional(text) }?.ok_or(Code::NullArgument)
 }
 
+/// A string given by C that is to be a topic name. It must be there and be UTF-8.
+///
+/// # Safety
+/// As [`text`].
+#[inline(always)]
+pub(super) unsafe fn topic<'a>(text: *const c_char) -> Result<Topic<'a>, Code> {
+    if text.is_null() {
+        return Err(Code::NullArgument);
+    }
+    // SAFETY: not NULL, and the caller promises the terminating NUL.
+    let bytes = unsafe { CStr::from_ptr(text) }.to_bytes();
+    match Topic::plain(bytes) {
+        Some(topic) => Ok(topic),
+        None => core::str::from_utf8(bytes).map(Topic::from).map_err(|_| Code::BadUtf8),
+    }
+}
+
 /// A string given by C, or NULL.
 ///
 /// # Safety
@@ -207,11 +226,6 @@ pub(super) unsafe fn optional<'a>(text: *const c_char) -> Result<Option<&'a str>
     }
     // SAFETY: not NULL, and the caller promises the terminating NUL.
     let text = unsafe { CStr::from_ptr(text) }.to_bytes();
-    if topic::is_ascii(text) {
-        // The check for UTF-8 goes byte by byte through what is as short as a topic; this one does not.
-        // SAFETY: ASCII is UTF-8.
-        return Ok(Some(unsafe { core::str::from_utf8_unchecked(text) }));
-    }
     core::str::from_utf8(text).map(Some).map_err(|_| Code::BadUtf8)
 }
 

@@ -246,6 +246,12 @@ impl Handle {
 
     /// The connection behind a handle.
     pub(super) fn of(handle: *mut mgos_mqtt_conn) -> Result<Arc<Handle>, Code> {
+        Handle::find(handle)
+    }
+
+    /// [`of`](Handle::of), as a part of its caller: for the calls that are made for each message.
+    #[inline(always)]
+    pub(super) fn find(handle: *mut mgos_mqtt_conn) -> Result<Arc<Handle>, Code> {
         if handle.is_null() {
             return Err(Code::NullArgument);
         }

@@ -678,7 +678,14 @@ impl Conn {
 
     /// The state of a connection that calls may still change.
     fn usable(&self) -> Result<MutexGuard<'_, State>, Code> {
-        let st = self.lock();
+        self.usable_here()
+    }
+
+    /// [`usable`](Self::usable), as a part of its caller: for the calls that are made for each message.
+    #[inline(always)]
+    fn usable_here(&self) -> Result<MutexGuard<'_, State>, Code> {
+        let mut st = self.state.lock().unwrap_or_else(|poisoned| self.unpoison(poisoned.into_inner()));
+        st.visits = st.visits.wrapping_add(1);
         if st.broken {
             Err(Code::Panic)
         } else if st.freed {

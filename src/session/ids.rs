@@ -38,7 +38,7 @@ impl<V: Copy + Default> IdMap<V> {
     }
 
     /// The cell that holds `id`.
-    #[inline]
+    #[inline(always)]
     fn find(&self, id: u16) -> Option<usize> {
         if self.len == 0 || id == 0 {
             return None;
@@ -69,7 +69,7 @@ impl<V: Copy + Default> IdMap<V> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn get(&self, id: u16) -> Option<V> {
         self.find(id).map(|at| self.cells[at].1)
     }
@@ -298,10 +298,7 @@ impl PacketIds {
     pub(crate) fn take(&mut self, purpose: Use) -> Result<u16, Code> {
         self.used.reserve()?;
         let next = self.last.wrapping_add(1);
-        if next != self.barrier
-            && next != 0
-            && !bug(Bug::IdReuse)
-            && self.used.insert_at_home(next, purpose)
+        if next != self.barrier && next != 0 && !bug(Bug::IdReuse) && self.used.insert_at_home(next, purpose)
         {
             self.last = next;
             return Ok(next);
@@ -321,14 +318,31 @@ impl PacketIds {
     /// there.
     #[inline(always)]
     pub(crate) fn lend(&mut self) -> Result<u16, Code> {
-        let next = self.last.wrapping_add(1);
-        let free = next != self.barrier && next != 0 && self.used.get(next).is_none();
-        let id = if free && !bug(Bug::IdReuse) { next } else { self.next()? };
+        let id = match self.free() {
+            Some(id) if !bug(Bug::IdReuse) => id,
+            _ => self.next()?,
+        };
         self.last = id;
         if self.barrier == 0 {
             self.barrier = id;
         }
         Ok(id)
+    }
+
+    /// The next id, if it is seen at once that it is free.
+    #[inline(always)]
+    pub(crate) fn free(&self) -> Option<u16> {
+        let next = self.last.wrapping_add(1);
+        (next != self.barrier && next != 0 && self.used.get(next).is_none()).then_some(next)
+    }
+
+    /// [`lend`](Self::lend) for a message that [continues](Unsent::continues) the unsent ones with the id that is
+    /// [free](Self::free), and whose packet ends at `end`.
+    #[inline(always)]
+    pub(crate) fn lend_free(&mut self, id: u16, end: u64) {
+        // The barrier stands: before the ids of those that it continues, at the latest.
+        self.last = id;
+        self.unsent.extend(end);
     }
 
     /// Enters the ids of the unsent messages in the table, so that it alone tells what is free.
@@ -344,7 +358,7 @@ impl PacketIds {
                     return Err(code);
                 }
             }
-            run.held = true;
+            run.hold();
         }
         self.barrier = 0;
         Ok(())

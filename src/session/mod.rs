@@ -28,6 +28,7 @@ mod input;
 mod keep_alive;
 mod outbox;
 mod output;
+mod plain;
 mod publish;
 mod raw;
 mod steady;
@@ -434,7 +435,7 @@ impl Session {
 
     /// Ends QoS 0 messages that follow one another.
     fn end_unsent(&mut self, run: Run, outcome: Outcome) {
-        if run.held {
+        if run.is_held() {
             run.packet_ids().for_each(|id| self.ids.release(id));
         }
         if run.cookie != 0 || self.tell_all {
@@ -595,7 +596,7 @@ impl Session {
     /// The topic of the message whose acknowledgement is being handled, in UTF-8.
     pub fn acknowledged_topic(&self) -> Option<&[u8]> {
         match self.told {
-            Told::Acknowledged(slot) => Some(self.outbox.get(slot).topic_bytes()),
+            Told::Acknowledged(slot) => Some(self.outbox.get(slot).topic()),
             _ => None,
         }
     }

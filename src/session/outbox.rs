@@ -94,14 +94,8 @@ impl Entry {
         grown
     }
 
-    pub(crate) fn topic(&self) -> &str {
-        // The body was built from a &str; should that ever be untrue, no topic is better than a
-        // panic.
-        core::str::from_utf8(self.topic_bytes()).unwrap_or_default()
-    }
-
-    /// The topic name, without another look at whether it is UTF-8.
-    pub(crate) fn topic_bytes(&self) -> &[u8] {
+    /// The topic name, in UTF-8.
+    pub(crate) fn topic(&self) -> &[u8] {
         &self.body[..usize::from(self.topic_len)]
     }
 

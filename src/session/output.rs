@@ -48,6 +48,15 @@ impl Output {
         Some(room)
     }
 
+    /// [`room`](Self::room) in memory that is there.
+    #[inline(always)]
+    pub(crate) fn spare(&mut self, n: usize) -> Option<&mut [u8]> {
+        let end = self.end + n;
+        let room = self.bytes.get_mut(self.end..end)?;
+        self.end = end;
+        Some(room)
+    }
+
     /// Appends these bytes.
     #[inline]
     pub(crate) fn put(&mut self, bytes: &[u8]) -> Result<(), Code> {

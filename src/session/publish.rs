@@ -7,7 +7,8 @@ use super::{Dropped, OnSessionLoss, Outcome, Output, Overflow, Session, State, t
 use crate::bugs::{Bug, bug};
 use crate::error::Code;
 use crate::time::Time;
-use crate::wire::{self, PacketType, Properties, QoS};
+use crate::wire::topic::Topic;
+use crate::wire::{self, Outgoing, PacketType, QoS};
 
 /// With this many unwritten bytes no further queued message is encoded: what waits, waits once, not
 /// twice.
@@ -17,7 +18,7 @@ const PUMP_UP_TO: usize = 128 * 1024;
 #[derive(Clone, Copy, Debug)]
 pub struct Publication<'a> {
     /// The topic name.
-    pub topic: &'a str,
+    pub topic: Topic<'a>,
     /// The payload.
     pub payload: &'a [u8],
     /// Quality of service.
@@ -35,7 +36,13 @@ pub struct Publication<'a> {
 
 impl<'a> Publication<'a> {
     /// A message that gets its packet id when it is sent, never expires, and is not retained.
-    pub const fn new(topic: &'a str, payload: &'a [u8], qos: QoS) -> Self {
+    pub fn new(topic: impl Into<Topic<'a>>, payload: &'a [u8], qos: QoS) -> Self {
+        Publication::of(topic.into(), payload, qos)
+    }
+
+    /// [`new`](Self::new), for a topic that has been looked at perhaps.
+    #[inline(always)]
+    pub const fn of(topic: Topic<'a>, payload: &'a [u8], qos: QoS) -> Self {
         Publication { topic, payload, qos, retain: false, reserve_id: false, expires: None, cookie: 0 }
     }
 }
@@ -45,7 +52,7 @@ impl<'a> Publication<'a> {
 pub(super) fn put_publish(
     out: &mut Output,
     version: wire::Version,
-    packet: &wire::Publish<'_>,
+    packet: &Outgoing<'_>,
     plain: Option<usize>,
 ) -> Result<(), Code> {
     match plain {
@@ -57,16 +64,9 @@ pub(super) fn put_publish(
 
 /// The packet of a message that is sent for the first time.
 #[inline(always)]
-fn packet<'a>(message: &Publication<'a>, packet_id: u16) -> wire::Publish<'a> {
-    wire::Publish {
-        dup: false,
-        qos: message.qos,
-        retain: message.retain,
-        topic: message.topic,
-        packet_id,
-        properties: Properties::EMPTY,
-        payload: message.payload,
-    }
+fn packet<'a>(message: &Publication<'a>, packet_id: u16) -> Outgoing<'a> {
+    let &Publication { qos, retain, topic, payload, .. } = message;
+    Outgoing { dup: false, qos, retain, topic: topic.as_bytes(), packet_id, payload }
 }
 
 /// What the session knows of a token.
@@ -140,7 +140,7 @@ impl Session {
 
     #[inline(never)]
     fn publish_tracked(&mut self, message: &Publication<'_>) -> Result<Accepted, Code> {
-        let size = message.topic.len() + message.payload.len();
+        let size = message.topic.as_bytes().len() + message.payload.len();
         // With whatever id it gets it is as long.
         let plain = packet(message, 1).plain_len(self.version);
         if plain.is_none() {
@@ -202,20 +202,26 @@ impl Session {
 
     #[cold]
     fn packet_size(&self, message: &Publication<'_>) -> Result<usize, Code> {
-        wire::publish_len(self.version, message.topic.len(), message.qos, 0, message.payload.len())
+        wire::publish_len(self.version, message.topic.as_bytes().len(), message.qos, 0, message.payload.len())
             .ok_or(Code::TooLarge)
+    }
+
+    /// Whether so many bytes more are within the limit.
+    #[inline(always)]
+    pub(super) fn has_room_for(&self, size: usize) -> bool {
+        let limit = self.limits.max_outgoing_bytes;
+        size <= limit && self.outbox.bytes() + self.out.len() <= limit - size
     }
 
     /// Refuses what would go over the limit in bytes.
     #[inline]
     pub(super) fn check_bytes(&self, size: usize) -> Result<(), Code> {
-        let limit = self.limits.max_outgoing_bytes;
-        if size > limit {
-            Err(Code::TooLarge)
-        } else if limit - size < self.outbox.bytes() + self.out.len() {
-            Err(Code::QueueFull)
-        } else {
+        if self.has_room_for(size) {
             Ok(())
+        } else if size > self.limits.max_outgoing_bytes {
+            Err(Code::TooLarge)
+        } else {
+            Err(Code::QueueFull)
         }
     }
 
@@ -308,13 +314,12 @@ impl Session {
                 self.out.put(&pubrel)?;
             }
             _ => {
-                let packet = wire::Publish {
+                let packet = Outgoing {
                     dup: entry.dup,
                     qos: entry.qos,
                     retain: entry.retain,
                     topic: entry.topic(),
                     packet_id: entry.packet_id,
-                    properties: Properties::default(),
                     payload: entry.payload(),
                 };
                 put_publish(&mut self.out, self.version, &packet, packet.plain_len(self.version))?;
@@ -361,11 +366,7 @@ impl Session {
             return Known::Never;
         }
         let unsent = || token::slot(token) == token::NO_SLOT && self.ids.unsent.has(number);
-        if self.outbox.find(token).is_some() || unsent() {
-            Known::Outstanding
-        } else {
-            Known::Ended
-        }
+        if self.outbox.find(token).is_some() || unsent() { Known::Outstanding } else { Known::Ended }
     }
 
     /// How a message ended; `None` if that is too long ago, or did not happen.

@@ -13,22 +13,35 @@ use crate::wire::Header;
 /// Messages that were accepted one after the other, and whose packets stand like that in the output.
 #[derive(Clone, Debug)]
 pub(crate) struct Run {
-    /// Never empty.
     pub(crate) numbers: Range<u64>,
     /// The packet id of the first one, which those of the others follow; 0 if none has one.
     first_id: u16,
-    /// The id that the next one would have.
-    next_id: u16,
-    /// Of all of them. With one that is not 0 a message is alone.
+    /// The id that the next one has to have, or one that none has if this run is not to become longer.
+    next_id: u32,
+    /// Of all of them: a message with one that is not 0 is alone.
     pub(crate) cookie: u32,
     /// Where the first of their packets ends in the output, and the last.
     first_end: u64,
     end: u64,
-    /// Their ids are in the table of ids in use.
-    pub(crate) held: bool,
+    /// See [`hold`](Run::hold).
+    held: bool,
 }
 
 impl Run {
+    const EMPTY: Run =
+        Run { numbers: 0..0, first_id: 0, next_id: NO_ID, cookie: 0, first_end: 0, end: 0, held: false };
+
+    /// Their ids are in the table now. What follows is another run.
+    pub(crate) fn hold(&mut self) {
+        self.held = true;
+        self.next_id = NO_ID;
+    }
+
+    /// Whether their ids are in the table of ids in use.
+    pub(crate) fn is_held(&self) -> bool {
+        self.held
+    }
+
     fn ids(&self) -> Range<u32> {
         let first = u32::from(self.first_id);
         first..first + if first == 0 { 0 } else { self.len() as u32 }
@@ -47,9 +60,12 @@ impl Run {
 
     /// The number and the packet id of each.
     pub(crate) fn messages(&self) -> impl Iterator<Item = (u64, u16)> + use<> {
-        let step = u16::from(self.first_id != 0);
         let first = self.first_id;
-        self.numbers.clone().zip(0..).map(move |(number, n)| (number, first.wrapping_add(step.wrapping_mul(n))))
+        let step = u16::from(first != 0);
+        self.numbers
+            .clone()
+            .zip(0_u64..)
+            .map(move |(number, n)| (number, first.wrapping_add(step.wrapping_mul(n as u16))))
     }
 
     /// Takes the first `n` out, of which there are more; the next packet ends at `first_end`.
@@ -63,16 +79,23 @@ impl Run {
     }
 }
 
+/// No packet id, and not 0.
+const NO_ID: u32 = u32::MAX;
+
 /// All of them, oldest first.
 #[derive(Clone, Debug)]
 pub(crate) struct Unsent {
-    runs: VecDeque<Run>,
+    /// All runs but the newest.
+    older: VecDeque<Run>,
+    /// Each message has to do with this one, so it is no part of the list. Empty if there are no messages.
+    newest: Run,
+    /// Messages in all runs.
     len: usize,
 }
 
 impl Unsent {
     pub(crate) const fn new() -> Unsent {
-        Unsent { runs: VecDeque::new(), len: 0 }
+        Unsent { older: VecDeque::new(), newest: Run::EMPTY, len: 0 }
     }
 
     /// How many messages there are.
@@ -84,51 +107,67 @@ impl Unsent {
     /// Makes sure that one more can be put in.
     #[inline(always)]
     pub(crate) fn reserve(&mut self) -> Result<(), Code> {
-        if self.runs.len() == self.runs.capacity() {
-            self.runs.try_reserve(1).map_err(|_| Code::NoMemory)?;
+        if self.older.len() == self.older.capacity() {
+            self.older.try_reserve(1).map_err(|_| Code::NoMemory)?;
         }
         Ok(())
     }
 
     /// Puts a message in, whose packet stands between `start` and `end` in the output. `packet_id` may be 0.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn push(&mut self, number: u64, packet_id: u16, cookie: u32, start: u64, end: u64) {
-        self.len += 1;
-        if let Some(run) = self.runs.back_mut()
-            && run.numbers.end == number
-            && run.end == start
-            && run.next_id == packet_id
-            // After the highest id there would follow one that is none.
-            && (run.first_id == 0) == (packet_id == 0)
-            && run.cookie | cookie == 0
-            && !run.held
-        {
-            run.numbers.end += 1;
-            run.end = end;
-            run.next_id = following(packet_id);
-            return;
+        if cookie == 0 && self.continues(number, packet_id, start) {
+            return self.extend(end);
         }
+        self.len += 1;
         self.push_run(number, packet_id, cookie, end);
+    }
+
+    /// Whether a message with this number and this packet id, whose packet begins at `start`, follows those of the
+    /// newest run.
+    #[inline(always)]
+    pub(crate) fn continues(&self, number: u64, packet_id: u16, start: u64) -> bool {
+        let run = &self.newest;
+        run.numbers.end == number && run.end == start && run.next_id == u32::from(packet_id)
+    }
+
+    /// Puts in the message that [continues](Self::continues) the newest run, and whose packet ends at `end`.
+    #[inline(always)]
+    pub(crate) fn extend(&mut self, end: u64) {
+        self.len += 1;
+        self.newest.numbers.end += 1;
+        self.newest.end = end;
+        // None follows the highest one.
+        self.newest.next_id += u32::from(self.newest.first_id != 0);
     }
 
     #[inline(never)]
     fn push_run(&mut self, number: u64, packet_id: u16, cookie: u32, end: u64) {
-        self.runs.push_back(Run {
+        let next_id = match (cookie, packet_id) {
+            (0, 0) => 0,
+            (0, id) => u32::from(id) + 1,
+            _ => NO_ID,
+        };
+        let run = Run {
             numbers: number..number + 1,
             first_id: packet_id,
-            next_id: following(packet_id),
+            next_id,
             cookie,
             first_end: end,
             end,
             held: false,
-        });
+        };
+        let before = core::mem::replace(&mut self.newest, run);
+        if before.len() > 0 {
+            self.older.push_back(before);
+        }
     }
 
     /// Takes out messages of the first run whose packets end at or before `taken`, if there are any. `at` has the output
     /// from a position on, and what was taken last is still in it.
     #[inline]
     pub(crate) fn take_sent<'a>(&mut self, taken: u64, at: impl Fn(u64) -> &'a [u8]) -> Option<Run> {
-        let run = self.runs.front_mut()?;
+        let run = self.older.front_mut().unwrap_or(&mut self.newest);
         if run.end <= taken {
             return self.take_first();
         }
@@ -148,42 +187,44 @@ impl Unsent {
 
     /// Takes the first run out.
     pub(crate) fn take_first(&mut self) -> Option<Run> {
-        let run = self.runs.pop_front()?;
+        let run = match self.older.pop_front() {
+            None if self.len == 0 => return None,
+            None => core::mem::replace(&mut self.newest, Run::EMPTY),
+            Some(run) => run,
+        };
         self.len -= run.len();
         Some(run)
     }
 
+    fn runs(&self) -> impl Iterator<Item = &Run> {
+        self.older.iter().chain(Some(&self.newest))
+    }
+
     /// The number of the oldest message.
     pub(crate) fn oldest(&self) -> Option<u64> {
-        Some(self.runs.front()?.numbers.start)
+        (self.len > 0).then(|| self.older.front().unwrap_or(&self.newest).numbers.start)
     }
 
     /// Whether the message of this number is one of them.
     pub(crate) fn has(&self, number: u64) -> bool {
-        let at = self.runs.partition_point(|run| run.numbers.end <= number);
-        self.runs.get(at).is_some_and(|run| run.numbers.contains(&number))
+        let at = self.older.partition_point(|run| run.numbers.end <= number);
+        self.older.get(at).unwrap_or(&self.newest).numbers.contains(&number)
     }
 
     /// The number of the message that has this packet id.
     pub(crate) fn find(&self, packet_id: u16) -> Option<u64> {
         let id = u32::from(packet_id);
-        let run = self.runs.iter().find(|run| run.ids().contains(&id))?;
+        let run = self.runs().find(|run| run.ids().contains(&id))?;
         Some(run.numbers.start + u64::from(packet_id - run.first_id))
     }
 
     /// The runs whose packet ids are not in the table of ids.
     pub(crate) fn not_held(&mut self) -> impl Iterator<Item = &mut Run> {
-        self.runs.iter_mut().filter(|run| !run.held)
+        self.older.iter_mut().chain(Some(&mut self.newest)).filter(|run| !run.held && run.len() > 0)
     }
 
     /// Gives memory back that is not used.
     pub(crate) fn shrink(&mut self) {
-        self.runs.shrink_to_fit();
+        self.older.shrink_to_fit();
     }
-}
-
-/// The packet id that a neighbour of the message with this one would have.
-#[inline]
-fn following(packet_id: u16) -> u16 {
-    if packet_id == 0 { 0 } else { packet_id.wrapping_add(1) }
 }

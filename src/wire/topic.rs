@@ -84,14 +84,54 @@ pub fn valid_name(topic: impl AsRef<[u8]>) -> Result<(), TopicError> {
     name(topic).map(|_| ())
 }
 
-/// [`valid_name`] for what is known to be UTF-8: each message that is published passes through here.
-pub fn valid_name_str(topic: &str) -> Result<(), TopicError> {
-    let topic = topic.as_bytes();
-    match topic.len() {
-        0 => Err(TopicError::Empty),
-        n if n > usize::from(u16::MAX) => Err(TopicError::TooLong),
-        _ if has_special(topic) => Err(bad_name(topic)),
-        _ => Ok(()),
+/// The topic of a message to be published: text that is to be a topic name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Topic<'a> {
+    /// In UTF-8.
+    bytes: &'a [u8],
+    /// It is known to be one.
+    valid: bool,
+}
+
+impl<'a> Topic<'a> {
+    /// A topic name of the plain kind that nearly all are of: ASCII without U+0000 and wildcards. That, and that it
+    /// is valid, is found in one go, eight bytes at a time; `None` says nothing.
+    #[inline(always)]
+    #[must_use]
+    pub fn plain(bytes: &'a [u8]) -> Option<Topic<'a>> {
+        let fits = !bytes.is_empty() && bytes.len() <= usize::from(u16::MAX);
+        (fits && look(bytes).1).then_some(Topic { bytes, valid: true })
+    }
+
+    /// Whether it is known to be valid.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_valid(self) -> bool {
+        self.valid
+    }
+
+    /// Whether it is a topic name.
+    pub fn check(self) -> Result<(), TopicError> {
+        if self.valid { Ok(()) } else { valid_name(self.bytes) }
+    }
+
+    /// As bytes, in UTF-8.
+    #[inline]
+    #[must_use]
+    pub const fn as_bytes(self) -> &'a [u8] {
+        self.bytes
+    }
+
+    /// As text; that costs another look at it.
+    #[must_use]
+    pub fn as_str(self) -> &'a str {
+        core::str::from_utf8(self.bytes).unwrap_or_default()
+    }
+}
+
+impl<'a, T: AsRef<str> + ?Sized> From<&'a T> for Topic<'a> {
+    fn from(text: &'a T) -> Topic<'a> {
+        Topic { bytes: text.as_ref().as_bytes(), valid: false }
     }
 }
 
@@ -247,13 +287,6 @@ fn short_word(bytes: &[u8]) -> u64 {
         return both << 32 | both;
     }
     bytes.first().map_or(0, |byte| ONES * u64::from(*byte))
-}
-
-/// Is it ASCII, and so UTF-8? For what is as short as a topic.
-#[inline]
-#[must_use]
-pub fn is_ascii(bytes: &[u8]) -> bool {
-    !any_in(bytes, |word| u64::from_ne_bytes(word) & ONES << 7)
 }
 
 /// Is `found` not 0 anywhere?

@@ -1,0 +1,36 @@
+//! Publishing while nothing is unusual: connected, no limit near, memory at hand.
+//!
+//! Next to always a message meets nothing but that, and what it takes then is little more than to copy it. These
+//! are what [`publish`](Session::publish) does then. Whatever else there is, they find out before they change anything, and
+//! leave it to that.
+
+use super::{Session, State};
+use crate::bugs::{Bug, bug};
+use crate::wire::{Outgoing, QoS};
+
+impl Session {
+    /// Accepts a message of QoS 0 behind others of QoS 0. The topic name is valid. Returns the packet id that it has
+    /// until it is written.
+    ///
+    /// A function of its own, so that the compiler has the registers for nothing else.
+    #[inline(never)]
+    pub fn publish_plainly(&mut self, topic: &[u8], payload: &[u8], retain: bool) -> Option<u16> {
+        let packet_id = self.ids.free()?;
+        let packet = Outgoing { dup: false, qos: QoS::AtMostOnce, retain, topic, packet_id: 0, payload };
+        let len = packet.plain_len(self.version)?;
+        let number = self.accepted + 1;
+        if self.state != State::Up
+            || self.outstanding() >= self.outcomes_fit
+            || !self.has_room_for(len)
+            || !self.ids.unsent.continues(number, packet_id, self.out.end())
+            || bug(Bug::IdReuse)
+        {
+            return None;
+        }
+        packet.write_plain(self.out.spare(len)?);
+        self.accepted = number;
+        self.counts.tx_messages += 1;
+        self.ids.lend_free(packet_id, self.out.end());
+        Some(packet_id)
+    }
+}
