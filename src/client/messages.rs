@@ -40,15 +40,28 @@ impl Conn {
         retain: bool,
     ) -> Result<u16, Code> {
         let mut st = self.usable_here()?;
-        if qos == QoS::AtMostOnce
-            && topic.is_valid()
-            && let Some(id) = st.session.publish_plainly(topic.as_bytes(), payload, retain)
-        {
-            self.output_grew(&mut st);
-            return Ok(id);
+        let mut accepted = None;
+        if topic.is_valid() {
+            let (name, qos) = (topic.as_bytes(), if qos == QoS::AtMostOnce { qos } else { st.cap_qos(qos) });
+            accepted = if qos == QoS::AtMostOnce {
+                st.session.publish_plainly(name, payload, retain)
+            } else {
+                self.clock(&mut st);
+                st.session.publish_tracked_plainly(name, payload, qos, retain)
+            };
         }
-        let message = Publication { retain, reserve_id: true, ..Publication::of(topic, payload, qos) };
-        self.publish_now(st, message).map(|accepted| accepted.packet_id)
+        match accepted {
+            Some(id) => {
+                // Nothing has ended by it.
+                self.output_grew(&mut st);
+                Ok(id)
+            }
+            None => {
+                let message =
+                    Publication { retain, reserve_id: true, ..Publication::of(topic, payload, qos) };
+                self.publish_now(st, message).map(|accepted| accepted.packet_id)
+            }
+        }
     }
 
     #[inline(never)]

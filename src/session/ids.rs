@@ -199,10 +199,16 @@ impl<V: Copy + Default> IdMap<V> {
         }
     }
 
+    /// Whether one more entry leaves half of the cells free.
+    #[inline(always)]
+    fn has_room(&self) -> bool {
+        (self.len + 1) * 2 <= self.cells.len()
+    }
+
     /// Makes room for one more entry, so that inserting it cannot fail.
     #[inline]
     pub(crate) fn reserve(&mut self) -> Result<(), Code> {
-        if (self.len + 1) * 2 > self.cells.len() { self.grow() } else { Ok(()) }
+        if self.has_room() { Ok(()) } else { self.grow() }
     }
 
     pub(crate) fn clear(&mut self) {
@@ -296,19 +302,16 @@ impl PacketIds {
     /// The next free id, held for `purpose`.
     #[inline(always)]
     pub(crate) fn take(&mut self, purpose: Use) -> Result<u16, Code> {
-        self.used.reserve()?;
-        let next = self.last.wrapping_add(1);
-        if next != self.barrier && next != 0 && !bug(Bug::IdReuse) && self.used.insert_at_home(next, purpose)
-        {
-            self.last = next;
-            return Ok(next);
+        match self.next_in_line() {
+            Some(next) if !bug(Bug::IdReuse) && self.take_next(next, purpose) => Ok(next),
+            _ => self.take_later(purpose),
         }
-        self.take_later(purpose)
     }
 
     /// [`take`](Self::take) when the next id may be in use.
     #[cold]
     fn take_later(&mut self, purpose: Use) -> Result<u16, Code> {
+        self.used.reserve()?;
         let id = self.next()?;
         self.used.insert_new(id, purpose)?;
         Ok(id)
@@ -329,11 +332,27 @@ impl PacketIds {
         Ok(id)
     }
 
+    /// The next id, if it is not in use but for what is in the table.
+    #[inline(always)]
+    pub(crate) fn next_in_line(&self) -> Option<u16> {
+        let next = self.last.wrapping_add(1);
+        (next != self.barrier && next != 0).then_some(next)
+    }
+
     /// The next id, if it is seen at once that it is free.
     #[inline(always)]
     pub(crate) fn free(&self) -> Option<u16> {
-        let next = self.last.wrapping_add(1);
-        (next != self.barrier && next != 0 && self.used.get(next).is_none()).then_some(next)
+        self.next_in_line().filter(|next| self.used.get(*next).is_none())
+    }
+
+    /// [Takes](Self::take) the id that is [next in line](Self::next_in_line), if it is seen at once that it is free.
+    #[inline(always)]
+    pub(crate) fn take_next(&mut self, next: u16, purpose: Use) -> bool {
+        let taken = self.used.has_room() && self.used.insert_at_home(next, purpose);
+        if taken {
+            self.last = next;
+        }
+        taken
     }
 
     /// [`lend`](Self::lend) for a message that [continues](Unsent::continues) the unsent ones with the id that is

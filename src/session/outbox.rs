@@ -7,7 +7,6 @@
 
 use alloc::vec::Vec;
 
-use super::publish::Publication;
 use super::token;
 use crate::bugs::{Bug, bug};
 use crate::error::Code;
@@ -222,46 +221,58 @@ impl Outbox {
         (self.waiting.head != NIL).then_some(self.waiting.head)
     }
 
-    /// Copies a message in and puts it at the end of `queue`. `number` counts the accepted messages. Nothing is
-    /// changed when memory runs out.
+    /// The slot that the next message of `size` bytes gets, if it is there and has memory for it.
+    #[inline(always)]
+    pub(crate) fn next_slot(&self, size: usize) -> Option<u32> {
+        self.slots.get(self.free as usize).filter(|entry| entry.body.len() >= size).map(|_| self.free)
+    }
+
+    /// The slot that the next message of `size` bytes gets. Nothing is changed when memory runs out.
     #[inline]
-    pub(crate) fn push(
-        &mut self,
-        queue: Queue,
-        number: u64,
-        message: &Publication<'_>,
-    ) -> Result<(u32, &mut Entry), Code> {
-        let (topic, payload) = (message.topic.as_bytes(), message.payload);
-        let size = topic.len() + payload.len();
+    pub(crate) fn slot_for(&mut self, size: usize) -> Result<u32, Code> {
         if self.free == NIL {
             self.add_slot()?;
         }
-        let slot = self.free;
-        let entry = &mut self.slots[slot as usize];
+        let entry = &mut self.slots[self.free as usize];
         let kept = entry.body.len();
         if kept < size && !entry.grow(size) {
             return Err(Code::NoMemory);
         }
+        self.kept += entry.body.len() - kept;
+        Ok(self.free)
+    }
+
+    /// Copies a message in and puts it at the end of `queue`, in the slot that is for it. `number` counts the accepted
+    /// messages. `None` if the slot is not as it was found.
+    #[inline(always)]
+    pub(crate) fn fill(
+        &mut self,
+        slot: u32,
+        queue: Queue,
+        number: u64,
+        topic: &[u8],
+        payload: &[u8],
+    ) -> Option<&mut Entry> {
+        let size = topic.len() + payload.len();
+        let entry = self.slots.get_mut(slot as usize)?;
+        let (name, rest) = entry.body.split_at_mut_checked(topic.len())?;
+        rest.get_mut(..payload.len())?.copy_from_slice(payload);
+        name.copy_from_slice(topic);
         self.free = entry.next;
-        self.kept -= kept;
+        self.kept -= entry.body.len();
         self.bytes += size;
         self.payload_bytes += payload.len();
-        let (name, rest) = entry.body.split_at_mut(topic.len());
-        name.copy_from_slice(topic);
-        rest[..payload.len()].copy_from_slice(payload);
         // A topic name is at most 65,535 bytes long, and a packet 256 MiB; both were checked on acceptance.
         entry.topic_len = topic.len() as u16;
         entry.payload_len = payload.len() as u32;
         entry.token = token::of(number, slot);
-        entry.cookie = message.cookie;
-        entry.expires = message.expires;
+        entry.cookie = 0;
+        entry.expires = None;
         entry.packet_id = 0;
-        entry.qos = message.qos;
-        entry.retain = message.retain;
         entry.dup = false;
         entry.stage = Stage::Publish;
         entry.sent_end = 0;
-        Ok((slot, self.append(queue, slot)))
+        Some(self.append(queue, slot))
     }
 
     /// Makes another slot, and makes it the first free one.
@@ -407,7 +418,7 @@ impl Outbox {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn append(&mut self, queue: Queue, slot: u32) -> &mut Entry {
         let list = match queue {
             Queue::Waiting => &mut self.waiting,

@@ -48,6 +48,12 @@ impl Output {
         Some(room)
     }
 
+    /// Whether there is memory for `n` bytes more.
+    #[inline(always)]
+    pub(crate) fn has_spare(&self, n: usize) -> bool {
+        n <= self.bytes.len() - self.end
+    }
+
     /// [`room`](Self::room) in memory that is there.
     #[inline(always)]
     pub(crate) fn spare(&mut self, n: usize) -> Option<&mut [u8]> {

@@ -4,6 +4,8 @@
 //! are what [`publish`](Session::publish) does then. Whatever else there is, they find out before they change anything, and
 //! leave it to that.
 
+use super::ids::Use;
+use super::outbox::Queue;
 use super::{Session, State};
 use crate::bugs::{Bug, bug};
 use crate::wire::{Outgoing, QoS};
@@ -31,6 +33,46 @@ impl Session {
         self.accepted = number;
         self.counts.tx_messages += 1;
         self.ids.lend_free(packet_id, self.out.end());
+        Some(packet_id)
+    }
+
+    /// Sends a message of QoS 1 or 2, with nothing ahead of it that waits. The topic name is valid. Returns its packet
+    /// id.
+    #[inline(never)]
+    pub fn publish_tracked_plainly(
+        &mut self,
+        topic: &[u8],
+        payload: &[u8],
+        qos: QoS,
+        retain: bool,
+    ) -> Option<u16> {
+        let packet_id = self.ids.next_in_line()?;
+        let packet = Outgoing { dup: false, qos, retain, topic, packet_id, payload };
+        let len = packet.plain_len(self.version)?;
+        let size = topic.len() + payload.len();
+        if !self.may_send_now()
+            || self.outstanding() >= self.outcomes_fit
+            || !self.has_room_for(size)
+            || self.is_full()
+            || !self.out.has_spare(len)
+            || bug(Bug::IdReuse)
+        {
+            return None;
+        }
+        let slot = self.outbox.next_slot(size)?;
+        if !self.ids.take_next(packet_id, Use::Publish(slot)) {
+            return None;
+        }
+        // Neither can fail now.
+        packet.write_plain(self.out.spare(len)?);
+        let entry = self.outbox.fill(slot, Queue::Flight, self.accepted + 1, topic, payload)?;
+        entry.qos = qos;
+        entry.retain = retain;
+        entry.packet_id = packet_id;
+        entry.accepted_at = self.now;
+        entry.sent_end = self.out.end();
+        self.accepted += 1;
+        self.counts.tx_messages += 1;
         Some(packet_id)
     }
 }

@@ -147,14 +147,17 @@ impl Session {
             self.packet_size(message)?;
         }
         // Straight to the wire if nothing is ahead of it; otherwise it has to wait its turn.
-        let now = self.state == State::Up
-            && self.outbox.waiting() == 0
-            && self.outbox.in_flight() < usize::from(self.limits.window)
-            && self.out.len() < PUMP_UP_TO;
+        let now = self.may_send_now();
         self.make_room(size, now)?;
 
         let queue = if now { Queue::Flight } else { Queue::Waiting };
-        let (slot, entry) = self.outbox.push(queue, self.accepted + 1, message)?;
+        let slot = self.outbox.slot_for(size)?;
+        let (topic, payload) = (message.topic.as_bytes(), message.payload);
+        let entry = self.outbox.fill(slot, queue, self.accepted + 1, topic, payload).ok_or(Code::NoMemory)?;
+        entry.qos = message.qos;
+        entry.retain = message.retain;
+        entry.cookie = message.cookie;
+        entry.expires = message.expires;
         entry.accepted_at = self.now;
         if message.reserve_id || now {
             match self.ids.take(Use::Publish(slot)) {
@@ -180,6 +183,22 @@ impl Session {
             self.pump();
         }
         Ok(accepted)
+    }
+
+    /// Whether a message may be sent that is accepted now.
+    #[inline(always)]
+    pub(super) fn may_send_now(&self) -> bool {
+        self.state == State::Up
+            && self.outbox.waiting() == 0
+            && self.outbox.in_flight() < usize::from(self.limits.window)
+            && self.out.len() < PUMP_UP_TO
+    }
+
+    /// Whether there are as many messages in the queue as there may be.
+    #[inline(always)]
+    pub(super) fn is_full(&self) -> bool {
+        let max = self.limits.max_queue;
+        max != 0 && self.outbox.len() >= max
     }
 
     /// Undoes an acceptance that could not be completed.
@@ -233,7 +252,7 @@ impl Session {
             return Err(if self.state == State::Up { Code::QueueFull } else { Code::NotConnected });
         }
         let bytes = self.check_bytes(size);
-        let full = max != 0 && self.outbox.len() >= max;
+        let full = self.is_full();
         match bytes {
             Ok(()) if !full => return Ok(()),
             Err(Code::TooLarge) => return bytes,
