@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, MutexGuard};
+use std::sync::Arc;
 
 use super::handlers::{Callback, Identity};
 use super::log;
@@ -25,8 +25,7 @@ impl Conn {
     /// Publishes. The QoS is lowered to the connection's maximum. What is accepted is sent, or will be as soon
     /// as the connection and the window allow.
     pub fn publish(&self, message: Publication<'_>) -> Result<Accepted, Code> {
-        let st = self.usable()?;
-        self.publish_now(st, message)
+        self.publish_now(&mut *self.usable()?, message)
     }
 
     /// [`publish`](Conn::publish) for a message that gets its packet id at once and never expires, as those of Mongoose
@@ -50,24 +49,26 @@ impl Conn {
                 st.session.publish_tracked_plainly(name, payload, qos, retain)
             };
         }
-        match accepted {
+        let published = match accepted {
             Some(id) => {
                 // Nothing has ended by it.
                 self.output_grew(&mut st);
                 Ok(id)
             }
             None => {
-                let message =
-                    Publication { retain, reserve_id: true, ..Publication::of(topic, payload, qos) };
-                self.publish_now(st, message).map(|accepted| accepted.packet_id)
+                let message = Publication { retain, reserve_id: true, ..Publication::of(topic, payload, qos) };
+                self.publish_now(&mut st, message).map(|accepted| accepted.packet_id)
             }
-        }
+        };
+        // Here for both.
+        drop(st);
+        published
     }
 
     #[inline(never)]
-    fn publish_now(&self, mut st: MutexGuard<'_, State>, message: Publication<'_>) -> Result<Accepted, Code> {
-        let accepted = self.accept(&mut st, message)?;
-        self.set_off(&mut st);
+    fn publish_now(&self, st: &mut State, message: Publication<'_>) -> Result<Accepted, Code> {
+        let accepted = self.accept(st, message)?;
+        self.set_off(st);
         Ok(accepted)
     }
 

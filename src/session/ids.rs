@@ -74,6 +74,14 @@ impl<V: Copy + Default> IdMap<V> {
         self.find(id).map(|at| self.cells[at].1)
     }
 
+    /// [`get`](Self::get), if it is in its own cell, as nearly all are.
+    #[inline(always)]
+    fn at_home(&self, id: u16) -> Option<V> {
+        let home = usize::from(id) & self.cells.len().wrapping_sub(1);
+        let (there, value) = *self.cells.get(home)?;
+        (there == id && id != 0).then_some(value)
+    }
+
     /// Inserts or replaces; fails only when memory runs out.
     pub(crate) fn insert(&mut self, id: u16, value: V) -> Result<(), Code> {
         debug_assert_ne!(id, 0);
@@ -403,6 +411,12 @@ impl PacketIds {
     #[inline]
     pub(crate) fn get(&self, id: u16) -> Option<Use> {
         self.used.get(id).or_else(|| self.unsent.find(id).map(|_| Use::Unsent))
+    }
+
+    /// What an id is in use for, if one look at the table tells it.
+    #[inline(always)]
+    pub(crate) fn at_home(&self, id: u16) -> Option<Use> {
+        self.used.at_home(id)
     }
 
     /// An id is held no more.

@@ -289,38 +289,40 @@ impl Outbox {
     }
 
     /// Takes a message that ends out of its list, and out of what is counted; it stays readable until `discard`.
-    #[inline]
-    pub(crate) fn retire(&mut self, slot: u32) {
+    #[inline(always)]
+    pub(crate) fn retire(&mut self, slot: u32) -> &mut Entry {
         self.unlink(slot);
         let entry = &mut self.slots[slot as usize];
         entry.stage = Stage::Done;
         self.bytes -= entry.size();
         self.payload_bytes -= entry.payload_len as usize;
+        entry
+    }
+
+    /// [`retire`](Self::retire) and [`lend`](Self::lend).
+    #[inline(always)]
+    pub(crate) fn retire_and_lend(&mut self, slot: u32) -> (Vec<u8>, u16) {
+        let entry = self.retire(slot);
+        (core::mem::take(&mut entry.body), core::mem::take(&mut entry.topic_len))
     }
 
     /// Takes a message out of its list.
-    #[inline]
+    #[inline(always)]
     fn unlink(&mut self, slot: u32) {
-        let (queue, prev, next) = {
-            let entry = self.get(slot);
-            (entry.queue, entry.prev, entry.next)
-        };
+        let Entry { queue, prev, next, .. } = self.slots[slot as usize];
         let list = match queue {
             Queue::Waiting => &mut self.waiting,
             Queue::Flight => &mut self.flight,
         };
         list.len -= 1;
-        if prev == NIL {
-            list.head = next;
+        // NIL is no slot.
+        match self.slots.get_mut(prev as usize) {
+            Some(before) => before.next = next,
+            None => list.head = next,
         }
-        if next == NIL {
-            list.tail = prev;
-        }
-        if prev != NIL {
-            self.get_mut(prev).next = next;
-        }
-        if next != NIL {
-            self.get_mut(next).prev = prev;
+        match self.slots.get_mut(next as usize) {
+            Some(behind) => behind.prev = prev,
+            None => list.tail = prev,
         }
     }
 

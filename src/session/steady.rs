@@ -101,20 +101,21 @@ impl Session {
             7 => (PacketType::PubComp, QoS::ExactlyOnce, Stage::Release),
             _ => return None,
         };
+        let taken = self.out.taken();
         let mut run = 0..0;
         for bytes in bytes.chunks_exact(wire::PLAIN_ACK).take(ended.capacity()) {
             let Some(id) = wire::Ack::plain(packet, bytes) else { break };
-            let Some(slot) = self.steady_slot(id, qos) else { break };
+            let Some(Use::Publish(slot)) = self.ids.at_home(id) else { break };
             let entry = self.outbox.get(slot);
-            if entry.stage != stage {
+            if entry.qos != qos || entry.stage != stage || !entry.is_sent(taken) {
                 break;
             }
             let (token, cookie, accepted_at) = (entry.token, entry.cookie, entry.accepted_at);
-            self.outbox.retire(slot);
+            let (body, topic_len) = self.outbox.retire_and_lend(slot);
             self.counts.acknowledged(accepted_at, self.now);
             self.ids.release(id);
             self.ended_in(&mut run, token, Outcome::Acked);
-            ended.push(self.lend(slot));
+            ended.push(Ended { token, packet_id: id, topic_len, body });
             if self.tell(token, id, cookie, Outcome::Acked) {
                 break;
             }
