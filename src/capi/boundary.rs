@@ -135,7 +135,7 @@ impl Drop for Errno {
 }
 
 /// Runs the body of an exported function that returns an error code.
-#[inline]
+#[inline(always)]
 pub(super) fn status(body: impl FnOnce() -> Result<(), Code>) -> c_int {
     let _errno = Errno::keep();
     match catch_unwind(AssertUnwindSafe(body)).unwrap_or(Err(Code::Panic)) {
@@ -151,19 +151,14 @@ pub(super) fn status(body: impl FnOnce() -> Result<(), Code>) -> c_int {
 }
 
 /// Runs the body of an exported function that returns something else; `refused` tells of an error.
-#[inline]
+#[inline(always)]
 pub(super) fn value<T>(refused: T, body: impl FnOnce() -> Result<T, Code>) -> T {
-    let _errno = Errno::keep();
-    match catch_unwind(AssertUnwindSafe(body)).unwrap_or(Err(Code::Panic)) {
-        Ok(value) => {
-            set_call_done();
-            value
-        }
-        Err(code) => {
-            set_call_error(code);
-            refused
-        }
-    }
+    let mut value = refused;
+    status(|| {
+        value = body()?;
+        Ok(())
+    });
+    value
 }
 
 /// A time given by C in milliseconds; negative is without limit.
@@ -173,7 +168,12 @@ pub(super) fn timeout(ms: c_int) -> Option<Span> {
 
 /// A quality of service given by C.
 pub(super) fn qos(number: c_int) -> Result<QoS, Code> {
-    u8::try_from(number).ok().and_then(|number| QoS::try_from(number).ok()).ok_or(Code::BadQos)
+    match number {
+        0 => Ok(QoS::AtMostOnce),
+        1 => Ok(QoS::AtLeastOnce),
+        2 => Ok(QoS::ExactlyOnce),
+        _ => Err(Code::BadQos),
+    }
 }
 
 /// Bytes given by C. C passes NULL with length 0 for "nothing".
@@ -209,10 +209,10 @@ pub(super) unsafe fn topic<'a>(text: *const c_char) -> Result<Topic<'a>, Code> {
         return Err(Code::NullArgument);
     }
     // SAFETY: not NULL, and the caller promises the terminating NUL.
-    let bytes = unsafe { CStr::from_ptr(text) }.to_bytes();
-    match Topic::plain(bytes) {
+    let text = unsafe { CStr::from_ptr(text) };
+    match Topic::plain(text) {
         Some(topic) => Ok(topic),
-        None => core::str::from_utf8(bytes).map(Topic::from).map_err(|_| Code::BadUtf8),
+        None => text.to_str().map(Topic::from).map_err(|_| Code::BadUtf8),
     }
 }
 

@@ -260,6 +260,12 @@ impl Handle {
         Ok(handle)
     }
 
+    /// The connection of a handle that was [found](Handle::find) by the call that goes on.
+    #[inline(always)]
+    pub(super) fn found_conn(&self) -> &Arc<Conn> {
+        &self.conn
+    }
+
     /// The connection, unless it came here by a fork.
     pub(super) fn conn(&self) -> Result<&Arc<Conn>, Code> {
         if self.forks == forks() { Ok(&self.conn) } else { Err(Code::Forked) }

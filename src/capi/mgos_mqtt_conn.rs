@@ -432,7 +432,7 @@ unsafe fn publish_here(
     // SAFETY: promised by the caller.
     let topic = unsafe { boundary::topic(topic) }?;
     let qos = boundary::qos(qos)?;
-    handle.conn()?.publish_numbered(topic, payload, qos, retain)
+    handle.found_conn().publish_numbered(topic, payload, qos, retain)
 }
 
 /// The C compiler's own type; the header has it from <stdarg.h>.

@@ -1,8 +1,8 @@
 //! The calls that send: publish, subscribe, and the packets an application makes itself.
 
 use std::fmt;
-use std::sync::atomic::Ordering;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::handlers::{Callback, Identity};
 use super::log;
@@ -56,7 +56,8 @@ impl Conn {
                 Ok(id)
             }
             None => {
-                let message = Publication { retain, reserve_id: true, ..Publication::of(topic, payload, qos) };
+                let message =
+                    Publication { retain, reserve_id: true, ..Publication::of(topic, payload, qos) };
                 self.publish_now(&mut st, message).map(|accepted| accepted.packet_id)
             }
         };

@@ -276,7 +276,7 @@ impl Session {
         self.outbox.retire(slot);
         let outcome = if reason >= 0x80 { Outcome::Rejected(reason) } else { Outcome::Acked };
         if outcome == Outcome::Acked {
-            self.counts.acknowledged(accepted_at, self.now);
+            self.counts.acknowledged(1, accepted_at, self.now);
         }
         self.finish(token, packet_id, cookie, outcome);
         self.told = Told::Acknowledged(slot);

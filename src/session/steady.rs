@@ -103,6 +103,7 @@ impl Session {
         };
         let taken = self.out.taken();
         let mut run = 0..0;
+        let mut alike = (self.now, 0);
         for bytes in bytes.chunks_exact(wire::PLAIN_ACK).take(ended.capacity()) {
             let Some(id) = wire::Ack::plain(packet, bytes) else { break };
             let Some(Use::Publish(slot)) = self.ids.at_home(id) else { break };
@@ -111,16 +112,22 @@ impl Session {
                 break;
             }
             let (token, cookie, accepted_at) = (entry.token, entry.cookie, entry.accepted_at);
-            let (body, topic_len) = self.outbox.retire_and_lend(slot);
-            self.counts.acknowledged(accepted_at, self.now);
             self.ids.release(id);
+            let (body, topic_len) = self.outbox.retire_and_lend(slot);
             self.ended_in(&mut run, token, Outcome::Acked);
+            // What was published in one go was accepted at the same time.
+            if accepted_at != alike.0 {
+                self.counts.acknowledged(alike.1, alike.0, self.now);
+                alike = (accepted_at, 0);
+            }
+            alike.1 += 1;
             ended.push(Ended { token, packet_id: id, topic_len, body });
             if self.tell(token, id, cookie, Outcome::Acked) {
                 break;
             }
         }
         self.remember(run, Outcome::Acked);
+        self.counts.acknowledged(alike.1, alike.0, self.now);
         self.pump();
         (!ended.is_empty()).then_some(packet)
     }

@@ -1,5 +1,6 @@
 //! Topic names and topic filters (MQTT 3.1.1 §4.7) and shared subscriptions (MQTT 5.0 §4.8.2).
 
+use core::ffi::CStr;
 use core::fmt;
 use core::str::Split;
 
@@ -94,13 +95,16 @@ pub struct Topic<'a> {
 }
 
 impl<'a> Topic<'a> {
-    /// A topic name of the plain kind that nearly all are of: ASCII without U+0000 and wildcards. That, and that it
-    /// is valid, is found in one go, eight bytes at a time; `None` says nothing.
+    /// A topic name of the plain kind that nearly all are of: ASCII without wildcards. That, and that it is valid, is
+    /// found in one go, eight bytes at a time; `None` says nothing.
     #[inline(always)]
     #[must_use]
-    pub fn plain(bytes: &'a [u8]) -> Option<Topic<'a>> {
+    pub fn plain(text: &'a CStr) -> Option<Topic<'a>> {
+        let bytes = text.to_bytes();
         let fits = !bytes.is_empty() && bytes.len() <= usize::from(u16::MAX);
-        (fits && look(bytes).1).then_some(Topic { bytes, valid: true })
+        // A byte that is 0 borrows into its top bit, which no ASCII has.
+        let odd = fold(bytes, |odd, word| odd | word | wildcards_in(word).wrapping_sub(ONES), 0);
+        (fits && odd & (ONES << 7) == 0).then_some(Topic { bytes, valid: true })
     }
 
     /// Whether it is known to be valid.
@@ -255,25 +259,32 @@ fn look(name: &[u8]) -> (u64, bool) {
     /// Odd, and half of its bits are set, without a pattern: what one gets by dividing 2^64 by the golden ratio.
     const MIX: u64 = 0x9e37_79b9_7f4a_7c15;
     // Not the length itself: what the last word repeats could make up for it.
-    let mut hash = (name.len() as u64).wrapping_mul(MIX);
-    let mut odd = 0;
-    let mut add = |word: u64| {
+    let hash = (name.len() as u64).wrapping_mul(MIX);
+    let add = |(hash, odd): (u64, u64), word: u64| {
         // A byte that is 0 borrows into its top bit, which no ASCII has.
-        odd |= word | word.wrapping_sub(ONES) | wildcards_in(word).wrapping_sub(ONES);
+        let odd = odd | word | word.wrapping_sub(ONES) | wildcards_in(word).wrapping_sub(ONES);
         // Folded, so that each bit of the name reaches all of the number.
         let product = u128::from(hash ^ word) * u128::from(MIX);
-        hash = product as u64 ^ (product >> 64) as u64;
+        (product as u64 ^ (product >> 64) as u64, odd)
     };
+    let (hash, odd) = fold(name, add, (hash, 0));
+    (hash, odd & (ONES << 7) == 0)
+}
+
+/// Goes through a name by words of eight bytes.
+#[inline(always)]
+fn fold<T>(name: &[u8], mut add: impl FnMut(T, u64) -> T, start: T) -> T {
+    let mut sum = start;
     let mut rest = name;
     while let Some((word, more)) = rest.split_first_chunk() {
-        add(u64::from_le_bytes(*word));
+        sum = add(sum, u64::from_le_bytes(*word));
         rest = more;
     }
     if !rest.is_empty() {
         // The last eight bytes; that some of them were seen before does no harm.
-        add(name.last_chunk().map_or_else(|| short_word(name), |word| u64::from_le_bytes(*word)));
+        sum = add(sum, name.last_chunk().map_or_else(|| short_word(name), |word| u64::from_le_bytes(*word)));
     }
-    (hash, odd & (ONES << 7) == 0)
+    sum
 }
 
 /// One to seven bytes as a word; some of them stand there twice.
