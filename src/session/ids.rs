@@ -350,7 +350,10 @@ impl PacketIds {
     /// The next id, if it is seen at once that it is free.
     #[inline(always)]
     pub(crate) fn free(&self) -> Option<u16> {
-        self.next_in_line().filter(|next| self.used.get(*next).is_none())
+        match self.next_in_line() {
+            Some(next) if self.used.get(next).is_none() => Some(next),
+            _ => None,
+        }
     }
 
     /// [Takes](Self::take) the id that is [next in line](Self::next_in_line), if it is seen at once that it is free.

@@ -15,7 +15,7 @@ impl Session {
     /// until it is written.
     ///
     /// A function of its own, so that the compiler has the registers for nothing else.
-    #[inline(never)]
+    #[inline(always)]
     pub fn publish_plainly(&mut self, topic: &[u8], payload: &[u8], retain: bool) -> Option<u16> {
         let packet_id = self.ids.free()?;
         let packet = Outgoing { dup: false, qos: QoS::AtMostOnce, retain, topic, packet_id: 0, payload };
