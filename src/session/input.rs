@@ -271,7 +271,7 @@ impl Session {
     pub(super) fn complete(&mut self, slot: u32, reason: u8, early: bool) -> Acknowledged {
         let (token, packet_id, cookie, accepted_at) = {
             let entry = self.outbox.get(slot);
-            (entry.token, entry.packet_id, entry.cookie, entry.accepted_at)
+            (entry.token, entry.packet_id(), entry.cookie, entry.accepted_at)
         };
         self.outbox.retire(slot);
         let outcome = if reason >= 0x80 { Outcome::Rejected(reason) } else { Outcome::Acked };

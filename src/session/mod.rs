@@ -614,7 +614,7 @@ impl Session {
     fn lend(&mut self, slot: u32) -> Ended {
         let (token, packet_id) = {
             let entry = self.outbox.get(slot);
-            (entry.token, entry.packet_id)
+            (entry.token, entry.packet_id())
         };
         let (body, topic_len) = self.outbox.lend(slot);
         Ended { token, packet_id, topic_len, body }

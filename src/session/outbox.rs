@@ -11,7 +11,7 @@ use super::token;
 use crate::bugs::{Bug, bug};
 use crate::error::Code;
 use crate::time::Time;
-use crate::wire::QoS;
+use crate::wire::{Outgoing, QoS};
 
 /// The end of a list, and "no slot".
 pub(crate) const NIL: u32 = u32::MAX;
@@ -20,6 +20,9 @@ pub(crate) const NIL: u32 = u32::MAX;
 /// `KEEP_BUFFER`. With a count as the limit, a window that is wider than that would allocate for each message.
 const KEEP_BYTES: usize = 1024 * 1024;
 const KEEP_BUFFER: usize = 64 * 1024;
+
+/// Bytes of a packet id.
+const PACKET_ID: usize = 2;
 
 /// How far a message has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,8 +46,8 @@ pub(crate) struct Entry {
     pub(crate) cookie: u32,
     /// It is not sent for the first time from then on.
     pub(crate) expires: Option<Time>,
-    /// 0 until one is reserved or the message is sent.
-    pub(crate) packet_id: u16,
+    /// 0 until one is reserved or the message is sent. It stands in the body as well.
+    packet_id: u16,
     pub(crate) qos: QoS,
     pub(crate) retain: bool,
     /// The PUBLISH was handed to the kernel on an earlier connection.
@@ -54,7 +57,8 @@ pub(crate) struct Entry {
     pub(crate) sent_end: u64,
     /// The list it is in.
     queue: Queue,
-    /// Topic, then payload, then what is left of longer ones.
+    /// Topic, packet id, payload: what stands in its packet behind the topic's length. Then what is left of longer
+    /// ones.
     body: Vec<u8>,
     topic_len: u16,
     payload_len: u32,
@@ -115,7 +119,23 @@ impl Entry {
     }
 
     pub(crate) fn payload(&self) -> &[u8] {
-        &self.body[usize::from(self.topic_len)..self.size()]
+        &self.tail()[usize::from(self.topic_len) + PACKET_ID..]
+    }
+
+    /// What stands in its packet behind the topic's length.
+    pub(crate) fn tail(&self) -> &[u8] {
+        &self.body[..self.size() + PACKET_ID]
+    }
+
+    pub(crate) fn packet_id(&self) -> u16 {
+        self.packet_id
+    }
+
+    /// Gives it its packet id.
+    pub(crate) fn identify(&mut self, packet_id: u16) {
+        self.packet_id = packet_id;
+        let at = usize::from(self.topic_len);
+        self.body[at..at + PACKET_ID].copy_from_slice(&packet_id.to_be_bytes());
     }
 }
 
@@ -221,58 +241,57 @@ impl Outbox {
         (self.waiting.head != NIL).then_some(self.waiting.head)
     }
 
-    /// The slot that the next message of `size` bytes gets, if it is there and has memory for it.
+    /// The slot that the next message gets, and in it the room for the [tail](Entry::tail) of one with `size` bytes. `None`
+    /// if there is no slot or not enough memory in it.
     #[inline(always)]
-    pub(crate) fn next_slot(&self, size: usize) -> Option<u32> {
-        self.slots.get(self.free as usize).filter(|entry| entry.body.len() >= size).map(|_| self.free)
+    pub(crate) fn next_slot(&mut self, size: usize) -> Option<(u32, &mut [u8])> {
+        let entry = self.slots.get_mut(self.free as usize)?;
+        Some((self.free, entry.body.get_mut(..size + PACKET_ID)?))
     }
 
-    /// The slot that the next message of `size` bytes gets. Nothing is changed when memory runs out.
-    #[inline]
-    pub(crate) fn slot_for(&mut self, size: usize) -> Result<u32, Code> {
+    /// Makes sure that there is a [next slot](Self::next_slot) for a message with `size` bytes. Nothing is changed when
+    /// memory runs out.
+    pub(crate) fn make_slot(&mut self, size: usize) -> Result<(), Code> {
         if self.free == NIL {
             self.add_slot()?;
         }
         let entry = &mut self.slots[self.free as usize];
         let kept = entry.body.len();
-        if kept < size && !entry.grow(size) {
+        if kept < size + PACKET_ID && !entry.grow(size + PACKET_ID) {
             return Err(Code::NoMemory);
         }
         self.kept += entry.body.len() - kept;
-        Ok(self.free)
+        Ok(())
     }
 
-    /// Copies a message in and puts it at the end of `queue`, in the slot that is for it. `number` counts the accepted
-    /// messages. `None` if the slot is not as it was found.
+    /// Puts the message that was written into the next slot at the end of `queue`. `number` counts the accepted messages.
     #[inline(always)]
-    pub(crate) fn fill(
+    pub(crate) fn push(
         &mut self,
-        slot: u32,
         queue: Queue,
         number: u64,
-        topic: &[u8],
-        payload: &[u8],
-    ) -> Option<&mut Entry> {
-        let size = topic.len() + payload.len();
-        let entry = self.slots.get_mut(slot as usize)?;
-        let (name, rest) = entry.body.split_at_mut_checked(topic.len())?;
-        rest.get_mut(..payload.len())?.copy_from_slice(payload);
-        name.copy_from_slice(topic);
+        packet: &Outgoing<'_>,
+        packet_id: u16,
+    ) -> &mut Entry {
+        let slot = self.free;
+        let entry = &mut self.slots[slot as usize];
         self.free = entry.next;
         self.kept -= entry.body.len();
-        self.bytes += size;
-        self.payload_bytes += payload.len();
+        self.bytes += packet.topic.len() + packet.payload.len();
+        self.payload_bytes += packet.payload.len();
         // A topic name is at most 65,535 bytes long, and a packet 256 MiB; both were checked on acceptance.
-        entry.topic_len = topic.len() as u16;
-        entry.payload_len = payload.len() as u32;
+        entry.topic_len = packet.topic.len() as u16;
+        entry.payload_len = packet.payload.len() as u32;
         entry.token = token::of(number, slot);
         entry.cookie = 0;
         entry.expires = None;
-        entry.packet_id = 0;
+        entry.packet_id = packet_id;
+        entry.qos = packet.qos;
+        entry.retain = packet.retain;
         entry.dup = false;
         entry.stage = Stage::Publish;
         entry.sent_end = 0;
-        Some(self.append(queue, slot))
+        self.append(queue, slot)
     }
 
     /// Makes another slot, and makes it the first free one.

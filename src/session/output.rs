@@ -48,19 +48,17 @@ impl Output {
         Some(room)
     }
 
-    /// Whether there is memory for `n` bytes more.
-    #[inline(always)]
-    pub(crate) fn has_spare(&self, n: usize) -> bool {
-        n <= self.bytes.len() - self.end
-    }
-
-    /// [`room`](Self::room) in memory that is there.
+    /// The `n` bytes behind what is queued, if there is memory for them: to be written, and then [added](Self::add).
     #[inline(always)]
     pub(crate) fn spare(&mut self, n: usize) -> Option<&mut [u8]> {
-        let end = self.end + n;
-        let room = self.bytes.get_mut(self.end..end)?;
-        self.end = end;
-        Some(room)
+        self.bytes.get_mut(self.end..self.end + n)
+    }
+
+    /// Appends the `n` bytes that were written to what was [spare](Self::spare).
+    #[inline(always)]
+    pub(crate) fn add(&mut self, n: usize) {
+        debug_assert!(self.end + n <= self.bytes.len());
+        self.end += n;
     }
 
     /// Appends these bytes.

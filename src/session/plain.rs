@@ -13,8 +13,6 @@ use crate::wire::{Outgoing, QoS};
 impl Session {
     /// Accepts a message of QoS 0 behind others of QoS 0. The topic name is valid. Returns the packet id that it has
     /// until it is written.
-    ///
-    /// A function of its own, so that the compiler has the registers for nothing else.
     #[inline(always)]
     pub fn publish_plainly(&mut self, topic: &[u8], payload: &[u8], retain: bool) -> Option<u16> {
         let packet_id = self.ids.free()?;
@@ -30,6 +28,7 @@ impl Session {
             return None;
         }
         packet.write_plain(self.out.spare(len)?);
+        self.out.add(len);
         self.accepted = number;
         self.counts.tx_messages += 1;
         self.ids.lend_free(packet_id, self.out.end());
@@ -54,25 +53,23 @@ impl Session {
             || self.outstanding() >= self.outcomes_fit
             || !self.has_room_for(size)
             || self.is_full()
-            || !self.out.has_spare(len)
             || bug(Bug::IdReuse)
         {
             return None;
         }
-        let slot = self.outbox.next_slot(size)?;
+        // What is written to a free slot and behind the output is nothing yet.
+        let (slot, tail) = self.outbox.next_slot(size)?;
+        packet.write_tail(tail);
+        packet.write_plain_with(tail, self.out.spare(len)?);
         if !self.ids.take_next(packet_id, Use::Publish(slot)) {
             return None;
         }
-        // Neither can fail now.
-        packet.write_plain(self.out.spare(len)?);
-        let entry = self.outbox.fill(slot, Queue::Flight, self.accepted + 1, topic, payload)?;
-        entry.qos = qos;
-        entry.retain = retain;
-        entry.packet_id = packet_id;
-        entry.accepted_at = self.now;
-        entry.sent_end = self.out.end();
+        self.out.add(len);
         self.accepted += 1;
         self.counts.tx_messages += 1;
+        let entry = self.outbox.push(Queue::Flight, self.accepted, &packet, packet_id);
+        entry.accepted_at = self.now;
+        entry.sent_end = self.out.end();
         Some(packet_id)
     }
 }

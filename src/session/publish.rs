@@ -151,23 +151,23 @@ impl Session {
         self.make_room(size, now)?;
 
         let queue = if now { Queue::Flight } else { Queue::Waiting };
-        let slot = self.outbox.slot_for(size)?;
-        let (topic, payload) = (message.topic.as_bytes(), message.payload);
-        let entry = self.outbox.fill(slot, queue, self.accepted + 1, topic, payload).ok_or(Code::NoMemory)?;
-        entry.qos = message.qos;
-        entry.retain = message.retain;
+        self.outbox.make_slot(size)?;
+        let (slot, tail) = self.outbox.next_slot(size).ok_or(Code::NoMemory)?;
+        let mut packet = packet(message, 0);
+        packet.write_tail(tail);
+        let entry = self.outbox.push(queue, self.accepted + 1, &packet, 0);
         entry.cookie = message.cookie;
         entry.expires = message.expires;
         entry.accepted_at = self.now;
         if message.reserve_id || now {
             match self.ids.take(Use::Publish(slot)) {
-                Ok(id) => entry.packet_id = id,
+                Ok(id) => entry.identify(id),
                 Err(code) => return Err(self.take_back(slot, code)),
             }
         }
-        let accepted = Accepted { token: entry.token, packet_id: entry.packet_id };
+        let accepted = Accepted { token: entry.token, packet_id: entry.packet_id() };
         if now {
-            let packet = packet(message, accepted.packet_id);
+            packet.packet_id = accepted.packet_id;
             if let Err(code) = put_publish(&mut self.out, self.version, &packet, plain) {
                 return Err(self.take_back(slot, code));
             }
@@ -204,7 +204,7 @@ impl Session {
     /// Undoes an acceptance that could not be completed.
     #[cold]
     fn take_back(&mut self, slot: u32, code: Code) -> Code {
-        self.ids.release(self.outbox.get(slot).packet_id);
+        self.ids.release(self.outbox.get(slot).packet_id());
         self.outbox.retire(slot);
         self.outbox.discard(slot);
         code
@@ -212,9 +212,9 @@ impl Session {
 
     #[inline]
     fn assign_id(&mut self, slot: u32) -> Result<(), Code> {
-        if self.outbox.get(slot).packet_id == 0 {
+        if self.outbox.get(slot).packet_id() == 0 {
             let id = self.ids.take(Use::Publish(slot))?;
-            self.outbox.get_mut(slot).packet_id = id;
+            self.outbox.get_mut(slot).identify(id);
         }
         Ok(())
     }
@@ -294,7 +294,7 @@ impl Session {
     fn end(&mut self, slot: u32, outcome: Outcome) {
         let (token, packet_id, cookie) = {
             let entry = self.outbox.get(slot);
-            (entry.token, entry.packet_id, entry.cookie)
+            (entry.token, entry.packet_id(), entry.cookie)
         };
         self.outbox.retire(slot);
         self.outbox.discard(slot);
@@ -329,7 +329,7 @@ impl Session {
         match entry.stage {
             Stage::Release if bug(Bug::PubrelLost) => {}
             Stage::Release if !bug(Bug::PublishAfterPubrec) => {
-                let pubrel = wire::ack(PacketType::PubRel, entry.packet_id).map_err(encode_code)?;
+                let pubrel = wire::ack(PacketType::PubRel, entry.packet_id()).map_err(encode_code)?;
                 self.out.put(&pubrel)?;
             }
             _ => {
@@ -338,10 +338,15 @@ impl Session {
                     qos: entry.qos,
                     retain: entry.retain,
                     topic: entry.topic(),
-                    packet_id: entry.packet_id,
+                    packet_id: entry.packet_id(),
                     payload: entry.payload(),
                 };
-                put_publish(&mut self.out, self.version, &packet, packet.plain_len(self.version))?;
+                match packet.plain_len(self.version) {
+                    Some(len) => {
+                        packet.write_plain_with(entry.tail(), self.out.room(len).ok_or(Code::NoMemory)?)
+                    }
+                    None => put_publish(&mut self.out, self.version, &packet, None)?,
+                }
             }
         }
         let end = self.out.end();

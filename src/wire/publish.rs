@@ -180,14 +180,32 @@ impl Outgoing<'_> {
     /// Always inlined, because the fields that are constant at the call fold the conditions away.
     #[inline(always)]
     pub fn write_plain(&self, room: &mut [u8]) {
+        self.write_tail(self.write_plain_head(room));
+    }
+
+    /// [`write_plain`](Outgoing::write_plain) with what [`write_tail`](Outgoing::write_tail) wrote, in one go.
+    #[inline(always)]
+    pub fn write_plain_with(&self, tail: &[u8], room: &mut [u8]) {
+        self.write_plain_head(room).copy_from_slice(tail);
+    }
+
+    /// Writes the first byte and both lengths; returns what is left.
+    #[inline(always)]
+    fn write_plain_head<'r>(&self, room: &'r mut [u8]) -> &'r mut [u8] {
         let remaining = self.plain_remaining();
         let [high, low] = (self.topic.len() as u16).to_be_bytes();
         let first = first_byte(self.dup, self.qos, self.retain);
-        let room = if remaining < 0x80 {
+        if remaining < 0x80 {
             put(room, &[first, remaining as u8, high, low])
         } else {
             put(room, &[first, remaining as u8 | 0x80, (remaining >> 7) as u8, high, low])
-        };
+        }
+    }
+
+    /// Writes what stands behind the length of the topic into `room`, which is as long: the topic, the packet id, and the
+    /// payload.
+    #[inline(always)]
+    pub fn write_tail(&self, room: &mut [u8]) {
         let room = put(room, self.topic);
         let room = match self.qos {
             QoS::AtMostOnce => room,
