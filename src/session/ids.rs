@@ -76,10 +76,10 @@ impl<V: Copy + Default> IdMap<V> {
 
     /// [`get`](Self::get), if it is in its own cell, as nearly all are.
     #[inline(always)]
-    fn at_home(&self, id: u16) -> Option<V> {
+    fn at_home(&self, id: u16) -> Option<&V> {
         let home = usize::from(id) & self.cells.len().wrapping_sub(1);
-        let (there, value) = *self.cells.get(home)?;
-        (there == id && id != 0).then_some(value)
+        let (there, value) = self.cells.get(home)?;
+        (*there == id && id != 0).then_some(value)
     }
 
     /// Inserts or replaces; fails only when memory runs out.
@@ -416,10 +416,13 @@ impl PacketIds {
         self.used.get(id).or_else(|| self.unsent.find(id).map(|_| Use::Unsent))
     }
 
-    /// What an id is in use for, if one look at the table tells it.
+    /// The message that has this id, if one look at the table tells it.
     #[inline(always)]
-    pub(crate) fn at_home(&self, id: u16) -> Option<Use> {
-        self.used.at_home(id)
+    pub(crate) fn slot_at_home(&self, id: u16) -> Option<u32> {
+        match self.used.at_home(id) {
+            Some(Use::Publish(slot)) => Some(*slot),
+            _ => None,
+        }
     }
 
     /// An id is held no more.

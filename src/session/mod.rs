@@ -605,19 +605,9 @@ impl Session {
     /// He [gives it back](Session::give_back) before he says that it is handled.
     pub fn lend_acknowledged(&mut self) -> Option<Ended> {
         match self.told {
-            Told::Acknowledged(slot) => Some(self.lend(slot)),
+            Told::Acknowledged(slot) => Some(self.outbox.get_mut(slot).lend()),
             _ => None,
         }
-    }
-
-    #[inline]
-    fn lend(&mut self, slot: u32) -> Ended {
-        let (token, packet_id) = {
-            let entry = self.outbox.get(slot);
-            (entry.token, entry.packet_id())
-        };
-        let (body, topic_len) = self.outbox.lend(slot);
-        Ended { token, packet_id, topic_len, body }
     }
 
     /// Takes back what [`lend_acknowledged`](Session::lend_acknowledged) gave, for its memory.

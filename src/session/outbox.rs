@@ -7,7 +7,7 @@
 
 use alloc::vec::Vec;
 
-use super::token;
+use super::{Ended, token};
 use crate::bugs::{Bug, bug};
 use crate::error::Code;
 use crate::time::Time;
@@ -129,6 +129,14 @@ impl Entry {
 
     pub(crate) fn packet_id(&self) -> u16 {
         self.packet_id
+    }
+
+    /// A message that was retired, for somebody to have while the outbox is behind a lock. It has no topic here then.
+    #[inline(always)]
+    pub(crate) fn lend(&mut self) -> Ended {
+        let body = core::mem::take(&mut self.body);
+        let topic_len = core::mem::take(&mut self.topic_len);
+        Ended { token: self.token, packet_id: self.packet_id, topic_len, body }
     }
 
     /// Gives it its packet id.
@@ -318,13 +326,6 @@ impl Outbox {
         entry
     }
 
-    /// [`retire`](Self::retire) and [`lend`](Self::lend).
-    #[inline(always)]
-    pub(crate) fn retire_and_lend(&mut self, slot: u32) -> (Vec<u8>, u16) {
-        let entry = self.retire(slot);
-        (core::mem::take(&mut entry.body), core::mem::take(&mut entry.topic_len))
-    }
-
     /// Takes a message out of its list.
     #[inline(always)]
     fn unlink(&mut self, slot: u32) {
@@ -349,13 +350,6 @@ impl Outbox {
     pub(crate) fn launch(&mut self, slot: u32) {
         self.unlink(slot);
         self.append(Queue::Flight, slot);
-    }
-
-    /// The topic and payload of a message that was retired, for somebody to have while the outbox is behind a lock.
-    #[inline]
-    pub(crate) fn lend(&mut self, slot: u32) -> (Vec<u8>, u16) {
-        let entry = &mut self.slots[slot as usize];
-        (core::mem::take(&mut entry.body), core::mem::take(&mut entry.topic_len))
     }
 
     /// Puts back what was lent of the message with this token. False if its slot is not there any more.

@@ -93,7 +93,7 @@ impl Session {
     ///
     /// They are of one type; and a message whose outcome is told beside its acknowledgement is the last one, so
     /// that the two come one after the other.
-    #[inline]
+    #[inline(never)]
     pub fn steady_acknowledgements(&mut self, bytes: &[u8], ended: &mut Vec<Ended>) -> Option<PacketType> {
         debug_assert!(self.is_steady() && self.told == Told::Nothing && ended.is_empty());
         let (packet, qos, stage) = match bytes.first()? >> 4 {
@@ -106,22 +106,22 @@ impl Session {
         let mut alike = (self.now, 0);
         for bytes in bytes.chunks_exact(wire::PLAIN_ACK).take(ended.capacity()) {
             let Some(id) = wire::Ack::plain(packet, bytes) else { break };
-            let Some(Use::Publish(slot)) = self.ids.at_home(id) else { break };
+            let Some(slot) = self.ids.slot_at_home(id) else { break };
             let entry = self.outbox.get(slot);
             if entry.qos != qos || entry.stage != stage || !entry.is_sent(taken) {
                 break;
             }
-            let (token, cookie, accepted_at) = (entry.token, entry.cookie, entry.accepted_at);
             self.ids.release(id);
-            let (body, topic_len) = self.outbox.retire_and_lend(slot);
-            self.ended_in(&mut run, token, Outcome::Acked);
+            let entry = self.outbox.retire(slot);
+            let (token, cookie, accepted_at) = (entry.token, entry.cookie, entry.accepted_at);
+            ended.push(entry.lend());
             // What was published in one go was accepted at the same time.
             if accepted_at != alike.0 {
                 self.counts.acknowledged(alike.1, alike.0, self.now);
                 alike = (accepted_at, 0);
             }
             alike.1 += 1;
-            ended.push(Ended { token, packet_id: id, topic_len, body });
+            self.ended_in(&mut run, token, Outcome::Acked);
             if self.tell(token, id, cookie, Outcome::Acked) {
                 break;
             }
