@@ -55,7 +55,7 @@ fuzz() {
   local name=$1 program=$2 log=$3 status=0 used=0 user=0 system=0 elapsed=0 runs=0 round_user round_system round_elapsed
   : >"$log"
   while [ "$used" -lt "$seconds" ] && [ "${elapsed%.*}" -lt $((10 * seconds)) ]; do
-    { TIMEFORMAT='%U %S %R'; time "$program" -max_total_time=$((seconds - used)) -max_len=512 -timeout=20 -rss_limit_mb=2048 \
+    { TIMEFORMAT='%U %S %R'; time "$program" -max_total_time=$((seconds - used)) -max_len=512 -timeout=120 -rss_limit_mb=2048 \
       -print_final_stats=1 -artifact_prefix="$work/$name-" "$work/$name" "fuzz/corpus/$name" >"$log.round" 2>&1 ||
       status=$?; } 2>"$log.time"
     cat "$log.round" >>"$log"

@@ -72,6 +72,8 @@ struct World {
     skip: usize,
     /// What the client wrote, from the last whole packet on.
     written: Vec<u8>,
+    /// Links that have ended.
+    ended: usize,
     /// Packets that the client wrote on this link, and whether the last of them was DISCONNECT.
     packets: usize,
     good_bye: bool,
@@ -94,6 +96,7 @@ impl World {
             inbox: Vec::new(),
             skip: 0,
             written: Vec::new(),
+            ended: 0,
             packets: 0,
             good_bye: false,
             answers: Vec::new(),
@@ -257,6 +260,7 @@ impl World {
         self.inbox.clear();
         self.skip = 0;
         self.written.clear();
+        self.ended += 1;
         self.packets = 0;
         self.good_bye = false;
         self.answers.clear();
@@ -336,6 +340,7 @@ impl World {
     fn feed(&mut self, bytes: &[u8], input: &mut Input<'_>) {
         self.inbox.extend_from_slice(bytes);
         self.session.received(self.now);
+        let ended = self.ended;
         while !self.inbox.is_empty() {
             let bytes = std::mem::take(&mut self.inbox);
             let result = self.session.input(self.now, &bytes);
@@ -356,7 +361,7 @@ impl World {
             if !self.handle(&event, publish, &bytes, input) {
                 return self.close();
             }
-            if self.packets == 0 && self.inbox.is_empty() {
+            if self.ended != ended {
                 return;
             }
         }
@@ -426,7 +431,7 @@ impl World {
             Event::ConnAck { code, .. } => assert_eq!(self.session.is_up(), *code == 0),
             _ => {}
         }
-        let packets = self.packets;
+        let ended = self.ended;
         for _ in 0..input.below(4) {
             match (&mut message, input.below(4)) {
                 (Some(message), 0) => {
@@ -442,11 +447,11 @@ impl World {
                 }
                 _ => self.call(input),
             }
-            if let (Some(message), true) = (&mut message, self.packets == 0 && packets > 0) {
-                message.gone = true;
+            if let Some(message) = &mut message {
+                message.gone = self.ended != ended;
             }
         }
-        let gone = self.packets == 0;
+        let gone = self.ended != ended;
         let verdict = match input.below(8) {
             _ if gone => Verdict::ConnectionGone,
             7 => Verdict::NotDelivered,

@@ -193,6 +193,7 @@ impl Conn {
                     let share = st.addresses.len() as u64 + 1;
                     let limit = st.profile.timeouts.tcp;
                     let by = after(turn, Span(limit.0 / share).max(limit.min(Span::secs(2))));
+                    st.ended = false;
                     st.link = Link::Opening { transport, by };
                     return st;
                 }

@@ -61,6 +61,7 @@ impl Conn {
             }
             let have = st.partial.len();
             turn.buffer[..have].copy_from_slice(&st.partial);
+            let ended = st.ended;
             let Some(transport) = st.link.stream() else { return st };
             let n = match transport.read(&mut turn.buffer[have..room]) {
                 Ok(0) => return self.stream_ended(st, turn, None),
@@ -72,6 +73,7 @@ impl Conn {
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
                 Err(e) => return self.stream_ended(st, turn, Some(e)),
             };
+            let all = n < room - have && !ended && transport.short_read_is_all();
             st.session.received(turn.now);
             st.stats.rx_bytes += n as u64;
             st.partial.clear();
@@ -92,6 +94,11 @@ impl Conn {
             }
             *turn.buffer = buffer;
             if !consumed.alive {
+                return st;
+            }
+            if all {
+                // A call that would only say so is saved.
+                st.unread = false;
                 return st;
             }
             budget = budget.saturating_sub(n);

@@ -243,6 +243,8 @@ struct State {
     partial: Vec<u8>,
     /// The socket was not read to its end since it became readable.
     unread: bool,
+    /// The server sends no more: what is left is to be read to its end.
+    ended: bool,
     report: Report,
     fail_back_at: Option<Time>,
     fail_back_from: Option<usize>,
@@ -333,6 +335,7 @@ impl Conn {
                 target: None,
                 partial: Vec::new(),
                 unread: false,
+                ended: false,
                 report: Report::none(),
                 fail_back_at: None,
                 fail_back_from: None,

@@ -52,6 +52,7 @@ impl Conn {
         st.in_turn = true;
         st.now_holds = true;
         st.session.clock(turn.now);
+        st.ended |= turn.ended;
         st.wrote_early = None;
         if st.freed {
             drop(st);
@@ -197,13 +198,22 @@ impl Conn {
         self.link_down(st, turn, report)
     }
 
+    /// What the application may have asked for at any time.
+    #[inline(always)]
+    fn close_if_asked<'a>(&'a self, st: MutexGuard<'a, State>, turn: &mut Turn<'_>) -> MutexGuard<'a, State> {
+        match st.closing {
+            None => st,
+            Some(closing) => self.wind_up(st, turn, closing),
+        }
+    }
+
     /// The application wants this connection closed: flush, shut, drain.
-    fn close_if_asked<'a>(
+    fn wind_up<'a>(
         &'a self,
         mut st: MutexGuard<'a, State>,
         turn: &mut Turn<'_>,
+        closing: super::Closing,
     ) -> MutexGuard<'a, State> {
-        let Some(closing) = st.closing else { return st };
         if !matches!(st.link, Link::Open(_)) {
             if matches!(st.link, Link::Draining { .. }) {
                 return st;

@@ -40,6 +40,7 @@ pub use clock::Clock;
 pub use resolver::{Ask, Lookup, LookupError, Question, Resolve};
 pub use role::Mode;
 pub use round::{Source, Turn};
+use slots::Readiness;
 pub use slots::SourceId;
 
 use std::fmt;
@@ -113,7 +114,7 @@ pub struct Loop(Arc<Inner>);
 
 struct Inner {
     clock: Clock,
-    protocol: Protocol<Engine, AnySource, Waker>,
+    protocol: Protocol<Box<Engine>, AnySource, Waker>,
     own: OwnThread,
     resolver: Resolver,
     fd: RawFd,
@@ -152,7 +153,7 @@ impl Loop {
         let fd = poll.as_raw_fd();
         Ok(Loop(Arc::new(Inner {
             clock,
-            protocol: Protocol::new(Engine::new(poll), waker),
+            protocol: Protocol::new(Box::new(Engine::new(poll)), waker),
             own: OwnThread::default(),
             resolver,
             fd,
@@ -187,7 +188,7 @@ impl Loop {
     /// registered with this token. An edge, as there: to be said again when more comes, not before.
     pub fn announce(&self, token: mio::Token, readable: bool, writable: bool) {
         if let Some(id) = SourceId::from_bits(token.0) {
-            self.0.protocol.ready.announce(id, readable, writable);
+            self.0.protocol.ready.announce(id, Readiness { readable, ended: false, writable });
         }
     }
 
@@ -202,11 +203,12 @@ impl Loop {
     /// If another thread polls or waits, this one waits for its turn, then returns `Ok` when the
     /// time is over. [`DriveError::Busy`] inside a handler of any loop, and in thread mode.
     pub fn poll(&self, timeout: Option<Span>) -> Result<(), DriveError> {
-        if self.is_busy_here() {
+        let me = thread_number();
+        if self.is_busy_on(me) {
             return Err(DriveError::Busy);
         }
         let until = timeout.map(|timeout| self.now() + timeout);
-        let entry = self.0.protocol.poll(thread_number(), &|| self.left(until));
+        let entry = self.0.protocol.poll(me, &|| self.left(until));
         self.once(entry, until)
     }
 
@@ -251,7 +253,7 @@ impl Loop {
             return Err(DriveError::Busy);
         }
         let left = || self.left(deadline);
-        let mut one = |engine: &mut Engine| round(self, engine, left());
+        let mut one = |engine: &mut Box<Engine>| round(self, engine, deadline);
         match self.0.protocol.wait(thread_number(), &left, done, &mut one) {
             Ok(done) => Ok(done),
             Err(WaitError::Closed) => Err(DriveError::Closed),
@@ -261,7 +263,9 @@ impl Loop {
 
     /// Something changed that a waiter may wait for. One atomic load if nobody waits.
     pub fn notify(&self) {
-        self.0.protocol.notify(thread_number());
+        if self.0.protocol.seat.is_waited_for() {
+            self.0.protocol.notify(thread_number());
+        }
     }
 
     /// Runs `f` as the driver, if nobody drives at this moment; `None` otherwise, and once the loop
@@ -334,7 +338,7 @@ impl Loop {
             if result.is_err() || !ready.has_work() {
                 break;
             }
-            result = driving.round(&mut |engine| round(self, engine, Some(Span::ZERO)));
+            result = driving.round(&mut |engine| round(self, engine, Some(Time::ZERO)));
         }
         self.0.resolver.clear();
         let remaining = ready.close();
@@ -346,19 +350,22 @@ impl Loop {
     /// Whether polling and waiting are refused here: inside a handler, or (in the condition of a wait) inside
     /// this very driver. To sleep for the role here would be to wait for oneself.
     pub fn is_busy_here(&self) -> bool {
-        dispatch::in_dispatch() || self.is_driver_thread()
+        self.is_busy_on(thread_number())
+    }
+
+    /// The same, for the calling thread's own number.
+    fn is_busy_on(&self, me: usize) -> bool {
+        dispatch::in_dispatch() || self.0.protocol.seat.is_driver(me)
     }
 
     /// One round, if the claim came true.
     fn once(
         &self,
-        entry: Entry<Driving<'_, Engine, AnySource, Waker>>,
+        entry: Entry<Driving<'_, Box<Engine>, AnySource, Waker>>,
         until: Option<Time>,
     ) -> Result<(), DriveError> {
         match entry {
-            Entry::Role(mut driving) => {
-                Ok(driving.round(&mut |engine| round(self, engine, self.left(until)))?)
-            }
+            Entry::Role(mut driving) => Ok(driving.round(&mut |engine| round(self, engine, until))?),
             Entry::Changed | Entry::TimedOut => Ok(()),
             Entry::Busy => Err(DriveError::Busy),
             Entry::Closed => Err(DriveError::Closed),

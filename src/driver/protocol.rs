@@ -50,6 +50,9 @@ impl<E, T: Clone, W: Wake> Protocol<E, T, W> {
 
     /// For one round of `poll`.
     pub(crate) fn poll(&self, me: usize, left: &dyn Fn() -> Option<Span>) -> Entry<Driving<'_, E, T, W>> {
+        if let Some(engine) = self.seat.try_poll(me) {
+            return Entry::Role(self.driving(engine, false));
+        }
         if self.seat.polled() {
             self.ready.kick();
         }

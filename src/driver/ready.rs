@@ -15,7 +15,7 @@
 //! drives it: what then sleeps is somebody else's event loop, and the waker makes the descriptor
 //! readable.
 
-use super::slots::{Slots, SourceId};
+use super::slots::{Readiness, Slots, SourceId};
 use super::sync::{Mutex, MutexGuard};
 use super::timers::Timers;
 use crate::time::{Span, Time};
@@ -60,16 +60,14 @@ struct State<T> {
 pub(crate) struct Begun<T> {
     /// The source.
     pub(crate) value: T,
-    /// Its socket became readable.
-    pub(crate) readable: bool,
-    /// Its socket became writable.
-    pub(crate) writable: bool,
+    /// What its socket became.
+    pub(crate) ready: Readiness,
     /// Its deadline, which has not come yet.
     pub(crate) deadline: Option<Time>,
 }
 
-/// An event of the system: a source, readable, writable.
-pub(crate) type Event = (SourceId, bool, bool);
+/// An event of the system.
+pub(crate) type Event = (SourceId, Readiness);
 
 impl<T: Clone, W: Wake> Ready<T, W> {
     /// No sources, nothing to do.
@@ -135,11 +133,10 @@ impl<T: Clone, W: Wake> Ready<T, W> {
     }
 
     /// The source's stream, which is no socket, became ready.
-    pub(crate) fn announce(&self, id: SourceId, readable: bool, writable: bool) {
+    pub(crate) fn announce(&self, id: SourceId, what: Readiness) {
         let mut state = self.state.lock();
         let Some(slot) = state.slots.get_mut(id) else { return };
-        slot.readable |= readable;
-        slot.writable |= writable;
+        slot.ready.add(what);
         if state.make_pending(id) {
             self.rouse(state);
         }
@@ -259,22 +256,21 @@ impl<T: Clone, W: Wake> Ready<T, W> {
     }
 
     /// Collects who gets a turn in this round: the ready list, `events`, and what is due.
-    /// `more`: there may be further events.
+    /// `more`: there may be further events. Returns whether any source wants to know the end of the round.
     pub(crate) fn after_sleep(
         &self,
         now: Time,
         more: bool,
         events: impl Iterator<Item = Event>,
         batch: &mut Vec<SourceId>,
-    ) {
+    ) -> bool {
         let mut state = self.state.lock();
         let state = &mut *state;
         state.asleep = false;
         state.more = more;
-        for (id, readable, writable) in events {
+        for (id, what) in events {
             if let Some(slot) = state.slots.get_mut(id) {
-                slot.readable |= readable;
-                slot.writable |= writable;
+                slot.ready.add(what);
                 state.make_pending(id);
             }
         }
@@ -288,6 +284,7 @@ impl<T: Clone, W: Wake> Ready<T, W> {
         let _ = batch.try_reserve(state.list.len());
         let room = state.list.len().min(batch.capacity() - batch.len());
         batch.extend(state.list.drain(..room));
+        !state.every_round.is_empty()
     }
 
     /// Starts the turn of a source of the batch, if it is still there.
@@ -297,8 +294,7 @@ impl<T: Clone, W: Wake> Ready<T, W> {
         slot.pending = false;
         Some(Begun {
             value: slot.value.clone(),
-            readable: std::mem::take(&mut slot.readable),
-            writable: std::mem::take(&mut slot.writable),
+            ready: std::mem::take(&mut slot.ready),
             deadline: slot.deadline,
         })
     }
@@ -308,20 +304,23 @@ impl<T: Clone, W: Wake> Ready<T, W> {
         let mut state = self.state.lock();
         let slot = state.slots.get_mut(id).filter(|slot| slot.every_round)?;
         let (value, deadline) = (slot.value.clone(), slot.deadline);
-        Some(Begun { value, readable: false, writable: false, deadline })
+        Some(Begun { value, ready: Readiness::default(), deadline })
     }
 
-    /// Ends a source's turn.
-    pub(crate) fn end(&self, id: SourceId, deadline: Option<Time>, again: bool) {
+    /// Ends a source's turn. Returns whether any source wants to know the end of the round.
+    pub(crate) fn end(&self, id: SourceId, deadline: Option<Time>, again: bool) -> bool {
         let mut state = self.state.lock();
-        let Some(slot) = state.slots.get_mut(id) else { return };
-        if slot.deadline != deadline {
-            slot.deadline = deadline;
-            state.timers.set(id, deadline);
+        let state = &mut *state;
+        if let Some(slot) = state.slots.get_mut(id) {
+            if slot.deadline != deadline {
+                slot.deadline = deadline;
+                state.timers.set(id, deadline);
+            }
+            if again {
+                state.make_pending(id);
+            }
         }
-        if again {
-            state.make_pending(id);
-        }
+        !state.every_round.is_empty()
     }
 
     /// Puts back what is left of a batch whose round was cut short; the last comes first.

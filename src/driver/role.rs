@@ -157,6 +157,19 @@ impl<E> Seat<E> {
         }
     }
 
+    /// What a claim for a round of `poll` comes to nearly always: the role was free, and polling was the mode already.
+    #[inline]
+    pub(crate) fn try_poll(&self, me: usize) -> Option<E> {
+        let mut state = self.state.lock();
+        if state.closing || state.mode != Mode::Poll {
+            return None;
+        }
+        let engine = state.engine.take()?;
+        state.driver_waits = false;
+        self.driver.store(me, Ordering::Relaxed);
+        Some(engine)
+    }
+
     /// Takes the role if it is free at this moment.
     pub(crate) fn try_take(&self, me: usize) -> Option<E> {
         let mut state = self.state.lock();
@@ -291,9 +304,15 @@ impl<E> Seat<E> {
         self.state.lock().epoch
     }
 
+    /// Whether any thread is inside a wait. To be asked after what it may wait for was changed.
+    #[inline]
+    pub(crate) fn is_waited_for(&self) -> bool {
+        self.waiting.load(Ordering::SeqCst) > 0
+    }
+
     /// Something that a waiter may wait for has changed. Kick the driver if true.
     pub(crate) fn notify(&self, me: usize) -> bool {
-        if self.waiting.load(Ordering::SeqCst) == 0 {
+        if !self.is_waited_for() {
             return false;
         }
         let mut state = self.state.lock();

@@ -7,7 +7,7 @@ use mio::{Events, Poll, Registry, Token};
 use super::Loop;
 use super::dispatch::Dispatch;
 use super::ready::Begun;
-use super::slots::SourceId;
+use super::slots::{Readiness, SourceId};
 use crate::time::{Span, Time};
 
 /// The waker's token; no [`SourceId`] has these bits.
@@ -64,9 +64,11 @@ pub trait Source: Send + Sync {
 pub struct Turn<'a> {
     /// The time at the beginning of the turn.
     pub now: Time,
-    /// The socket became readable, or has an error or an end to be read. An edge: it is not told
-    /// again until the socket was read until `WouldBlock`. Who stops earlier calls [`again`](Self::again).
+    /// The socket became readable, or has an error or an end to be read. An edge: it is not told again until the socket
+    /// was read until nothing was left. Who stops earlier calls [`again`](Self::again).
     pub readable: bool,
+    /// What is to be read is an error, or ends with the end. An edge, too: nothing else will tell of it.
+    pub ended: bool,
     /// The socket became writable, or broken. An edge, too.
     pub writable: bool,
     /// The source itself.
@@ -111,32 +113,39 @@ impl Turn<'_> {
     }
 }
 
-/// One round that sleeps at most `limit`. Only who has the engine can call it.
-pub(super) fn round(handle: &Loop, engine: &mut Engine, limit: Option<Span>) -> io::Result<()> {
+/// One round that sleeps `until` then at most. Only who has the engine can call it.
+pub(super) fn round(handle: &Loop, engine: &mut Engine, until: Option<Time>) -> io::Result<()> {
     let ready = &handle.0.protocol.ready;
-    sleep(handle, engine, limit)?;
+    sleep(handle, engine, until)?;
 
     let more = engine.events.iter().count() >= EVENTS;
     let events = engine.events.iter().filter(|event| event.token() != WAKER).filter_map(|event| {
         let broken = event.is_error();
-        let readable = broken || event.is_readable() || event.is_read_closed();
+        let ended = broken || event.is_read_closed();
+        let readable = ended || event.is_readable();
         let writable = broken || event.is_writable() || event.is_write_closed();
-        Some((SourceId::from_bits(event.token().0)?, readable, writable))
+        Some((SourceId::from_bits(event.token().0)?, Readiness { readable, ended, writable }))
     });
-    ready.after_sleep(handle.now(), more, events, &mut engine.batch);
+    let now = handle.now();
+    let mut ticks = ready.after_sleep(now, more, events, &mut engine.batch);
     engine.batch.reverse();
 
     let rest = Rest { handle, engine };
     let engine = &mut *rest.engine;
+    // The first turn follows the sleep at once; how long the others had to wait for theirs, nobody knows.
+    let mut now = Some(now);
     while let Some(id) = engine.batch.pop() {
         if let Some(begun) = ready.begin(id) {
-            turn(handle, engine, id, begun, |source, turn| source.drive(turn));
+            let now = now.take().unwrap_or_else(|| handle.now());
+            ticks = turn(handle, engine, id, begun, now, |source, turn| source.drive(turn));
         }
     }
-    ready.every_round(&mut engine.every_round);
-    while let Some(id) = engine.every_round.pop() {
-        if let Some(begun) = ready.begin_round_end(id) {
-            turn(handle, engine, id, begun, |source, turn| source.round_end(turn));
+    if ticks {
+        ready.every_round(&mut engine.every_round);
+        while let Some(id) = engine.every_round.pop() {
+            if let Some(begun) = ready.begin_round_end(id) {
+                turn(handle, engine, id, begun, handle.now(), |source, turn| source.round_end(turn));
+            }
         }
     }
     Ok(())
@@ -156,10 +165,9 @@ impl Drop for Rest<'_> {
     }
 }
 
-/// Sleeps until something is ready or due, at most `limit`.
-fn sleep(handle: &Loop, engine: &mut Engine, limit: Option<Span>) -> io::Result<()> {
+/// Sleeps until something is ready or due, or it is `until`.
+fn sleep(handle: &Loop, engine: &mut Engine, until: Option<Time>) -> io::Result<()> {
     let inner = &*handle.0;
-    let until = limit.map(|limit| inner.clock.now() + limit);
     loop {
         let now = inner.clock.now();
         let limit = until.map(|until| until.since(now));
@@ -173,26 +181,28 @@ fn sleep(handle: &Loop, engine: &mut Engine, limit: Option<Span>) -> io::Result<
     }
 }
 
-/// Gives one source its turn.
+/// Gives one source its turn. Whether any source wants to know the end of the round.
 fn turn(
     handle: &Loop,
     engine: &mut Engine,
     id: SourceId,
     begun: Begun<super::AnySource>,
+    now: Time,
     run: impl FnOnce(&dyn Source, &mut Turn<'_>),
-) {
+) -> bool {
     let inner = &*handle.0;
     let inside = Dispatch::enter();
     // Bound after `inside`, so that it is dropped before: this may be the last reference, and a
     // destructor is user code, too.
-    let Begun { value: source, readable, writable, deadline } = begun;
+    let Begun { value: source, ready: Readiness { readable, ended, writable }, deadline } = begun;
     // A source may have taken the buffer apart.
     if engine.buffer.len() != BUFFER {
         engine.buffer.resize(BUFFER, 0);
     }
     let mut turn = Turn {
-        now: inner.clock.now(),
+        now,
         readable,
+        ended,
         writable,
         id,
         buffer: &mut engine.buffer,
@@ -203,7 +213,8 @@ fn turn(
     };
     run(&*source, &mut turn);
     let Turn { deadline, again, .. } = turn;
-    inner.protocol.ready.end(id, deadline, again);
+    let ticks = inner.protocol.ready.end(id, deadline, again);
     drop(source);
     drop(inside);
+    ticks
 }

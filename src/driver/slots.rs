@@ -36,6 +36,26 @@ impl SourceId {
     }
 }
 
+/// What the system said of a source's socket since its last turn. All of it are edges.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Readiness {
+    /// It became readable.
+    pub(crate) readable: bool,
+    /// The other side sends no more: behind what is left to be read is the end.
+    pub(crate) ended: bool,
+    /// It became writable.
+    pub(crate) writable: bool,
+}
+
+impl Readiness {
+    /// This happened, too.
+    pub(crate) fn add(&mut self, more: Readiness) {
+        self.readable |= more.readable;
+        self.ended |= more.ended;
+        self.writable |= more.writable;
+    }
+}
+
 /// A source and what the loop knows about it.
 #[derive(Debug)]
 pub(crate) struct Slot<T> {
@@ -43,10 +63,8 @@ pub(crate) struct Slot<T> {
     pub(crate) value: T,
     /// It is on the ready list, or in the part of the current batch that had no turn yet.
     pub(crate) pending: bool,
-    /// The socket became readable since the last turn.
-    pub(crate) readable: bool,
-    /// The socket became writable since the last turn.
-    pub(crate) writable: bool,
+    /// What its socket became since the last turn.
+    pub(crate) ready: Readiness,
     /// It also wants to know the end of each round.
     pub(crate) every_round: bool,
     /// Its entry in the timers.
@@ -91,8 +109,7 @@ impl<T> Slots<T> {
         entry.slot = Some(Slot {
             value,
             pending: false,
-            readable: false,
-            writable: false,
+            ready: Readiness::default(),
             every_round: false,
             deadline: None,
         });

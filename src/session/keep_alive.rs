@@ -82,10 +82,11 @@ impl KeepAlive {
         }
     }
 
-    /// PINGRESP came.
+    /// PINGRESP came. One that nobody waits for changes nothing; after the end of the connection nobody does.
     pub(crate) fn ponged(&mut self) {
-        self.ping = None;
-        self.rearm();
+        if self.ping.take().is_some() {
+            self.rearm();
+        }
     }
 
     pub(crate) fn deadline(&self) -> Option<Time> {

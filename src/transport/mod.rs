@@ -123,6 +123,12 @@ pub trait Transport: Send {
     /// Reads what there is. `WouldBlock`: nothing until the next readable event; 0: the end.
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize>;
 
+    /// Whether a read that gives less than there was room for took all there is: what comes later is told by another
+    /// event. Not so with layers that hold bytes, and never when the other side [ended](crate::driver::Turn::ended).
+    fn short_read_is_all(&self) -> bool {
+        false
+    }
+
     /// Whether a read would give bytes that a layer holds, which no event will announce.
     fn has_unread(&self) -> bool {
         false

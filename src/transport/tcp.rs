@@ -90,6 +90,10 @@ impl Transport for Tcp {
         retry(|| self.stream.read(buf))
     }
 
+    fn short_read_is_all(&self) -> bool {
+        true
+    }
+
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.send(&[IoSlice::new(bytes)])
     }

@@ -195,6 +195,20 @@ fn an_answer_nobody_asked_for() {
 
 /// A reply time of zero is without limit.
 #[test]
+fn an_answer_after_the_good_bye() {
+    let mut rig = kept_alive(60);
+    assert_eq!(due(&mut rig), Ok(vec!["PINGREQ".into()]));
+    rig.s.disconnect();
+    assert_eq!(rig.sent(), ["DISCONNECT"]);
+    rig.feed(&pingresp());
+    // Nothing may follow DISCONNECT (MQTT 3.1.1 §3.14.4), so nothing is due.
+    assert_eq!(rig.s.deadline(), None);
+    rig.pass(Span::secs(600));
+    assert_eq!(rig.s.timeout(rig.now), Ok(()));
+    assert_eq!(rig.sent(), Vec::<String>::new());
+}
+
+#[test]
 fn without_a_limit_for_the_answer() {
     let mut rig = Rig::new(Limits::default());
     rig.s.opened(rig.now, Span::secs(10));

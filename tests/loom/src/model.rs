@@ -5,7 +5,7 @@ use loom::sync::{Arc, Condvar, Mutex};
 
 use crate::driver::protocol::{Driving, Protocol};
 use crate::driver::ready::Wake;
-use crate::driver::slots::SourceId;
+use crate::driver::slots::{Readiness, SourceId};
 use crate::time::{Span, Time};
 
 /// The poller's descriptor, edge-triggered: a write to the waker, or a socket's event, makes the
@@ -106,7 +106,8 @@ impl Model {
         let timeout = ready.before_sleep(Time::ZERO, limit);
         engine.sleeps += usize::from(timeout != Some(Span::ZERO));
         engine.fd.sleep(timeout);
-        let event = engine.fd.take_event().map(|id| (id, true, false));
+        let ready_to_read = Readiness { readable: true, ..Readiness::default() };
+        let event = engine.fd.take_event().map(|id| (id, ready_to_read));
         ready.after_sleep(Time::ZERO, false, event.into_iter(), &mut engine.batch);
         engine.batch.reverse();
         while let Some(id) = engine.batch.pop() {
