@@ -5,13 +5,14 @@ import math
 # Colours that the colour-blind can tell apart; what is no library is a grey diamond.
 COLOURS = ["#0072b2", "#e69f00", "#cc79a7", "#009e73"]
 GREYS = ["#444444", "#aaaaaa"]
+LEAST = 0.0005 # what is below is shown as 0
 LEFT, WIDTH, RIGHT, LINE, TOP = 190, 600, 30, 26, 64
 
 
 def short(value):
     if value >= 10 or value == 0:
         return f"{value:,.0f}"
-    return f"{value:.{max(0, 1 - math.floor(math.log10(value)))}f}"
+    return "0" if value < LEAST else f"{value:.{max(0, 1 - math.floor(math.log10(value)))}f}"
 
 
 def mark(x, y, peer, colour, title):
@@ -28,16 +29,16 @@ def dots(path, title, rows, peers, value):
     for peer in peers:
         colours[peer.name] = next(limits if peer.limit else libraries)
     values = [value(row, peer) for row in rows for peer in peers]
-    positive = [v for v in values if v is not None and v >= 0.0005]
+    positive = [v for v in values if v is not None and v >= LEAST]
     if not positive:
         return False
     low, high = math.floor(math.log10(min(positive))), math.ceil(math.log10(max(positive)))
     high = max(high, low + 1)
-    zero = any(v is not None and v < 0.0005 for v in values)
+    zero = any(v is not None and v < LEAST for v in values)
     begin = LEFT + (40 if zero else 0)
 
     def x(v):
-        return LEFT if v < 0.0005 else begin + (math.log10(v) - low) / (high - low) * (LEFT + WIDTH - begin)
+        return LEFT if v < LEAST else begin + (math.log10(v) - low) / (high - low) * (LEFT + WIDTH - begin)
 
     bottom = TOP + LINE * len(rows)
     out = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {LEFT + WIDTH + RIGHT} {bottom + 24}" '

@@ -23,7 +23,7 @@ GROUPS = {
     CALLS: ("Counted by `strace -f -c`, without those that only let time pass; as a difference, as above. Several messages "
             "are read or written by one call.", True),
     ALLOCATIONS: ("Calls of malloc, calloc, realloc and their like, by a counter in front of the C library; as a difference, as "
-                  "above. rumqttc's interface wants a new vector for each payload: one of its allocations.", True),
+                  "above.", True),
     TLS: ("As above, with 5,000 and 15,000 messages, by TLS 1.3 with AES-256-GCM; encryption is counted. The limit uses OpenSSL.",
           True),
     CPU: (f"User space and kernel, by getrusage; the median of {RUNS} runs in which the libraries take turns, and the least "

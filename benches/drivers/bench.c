@@ -101,7 +101,8 @@ static void report(void) {
          (ended.cpu - begun.cpu) * per_message, ended.waits - begun.waits);
   if (times_seen > 0) {
     qsort(took, (size_t) times_seen, sizeof *took, by_size);
-    printf(",\"median_us\":%.3f,\"p99_us\":%.3f", took[times_seen / 2] * 1e6, took[times_seen * 99 / 100] * 1e6);
+    printf(",\"median_us\":%.3f,\"p99_us\":%.3f", took[times_seen / 2] * 1e6,
+           took[times_seen * 99 / 100] * 1e6);
   }
   if (threads > 0) {
     printf(",\"kib_per_connection\":%.3f,\"threads\":%ld",

@@ -5,6 +5,7 @@ use std::fs;
 use std::process::exit;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use rumqttc::{AsyncClient, Event, EventLoop, MqttOptions, NetworkOptions, Packet, QoS, Transport};
 
 type Outcome = Result<(), Box<dyn Error>>;
@@ -135,9 +136,10 @@ async fn publish(job: Job) -> Outcome {
     let (client, mut events) = dial(&job, 0).await?;
     let begun = usage();
     let of = job.clone();
+    let payload = Bytes::from(vec![b'x'; job.size]);
     tokio::spawn(async move {
         for _ in 0..of.count {
-            let _ = client.publish("bench/topic/0", qos(of.qos), false, vec![b'x'; of.size]).await;
+            let _ = client.publish_bytes("bench/topic/0", qos(of.qos), false, payload.clone()).await;
         }
         if of.qos == 0 {
             // Its acknowledgement proves that all of them have arrived.
@@ -172,10 +174,11 @@ async fn receive(job: Job) -> Outcome {
 async fn round_trip(job: Job) -> Outcome {
     let (client, mut events) = dial(&job, 0).await?;
     let mut took = Vec::with_capacity(job.count);
+    let payload = Bytes::from(vec![b'x'; job.size]);
     let begun = usage();
     for _ in 0..job.count {
         let sent = Instant::now();
-        client.publish("echo/0", qos(job.qos), false, vec![b'x'; job.size]).await?;
+        client.publish_bytes("echo/0", qos(job.qos), false, payload.clone()).await?;
         while !matches!(events.poll().await?, Event::Incoming(Packet::Publish(_))) {}
         took.push(sent.elapsed().as_secs_f64());
     }
