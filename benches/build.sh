@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Builds the library as it is installed, with and without TLS, and the drivers:  benches/build.sh <directory> [peers]
-# "peers" builds those of the other libraries, too. Cargo's directory is CARGO_TARGET_DIR, or target/ as always, with one
-# inside for the library without TLS: in the same one, each would be linked anew after the other.
+# Builds the library as it is installed, with and without TLS, and the drivers:  benches/build.sh <directory> [peers | psk]
+# "peers" builds the drivers of the other libraries, too; "psk" the library with pre-shared keys, of which only the size is looked at.
+# Cargo's directory is CARGO_TARGET_DIR, or target/ as always, with one inside for each other set of features: in the
+# same one, each would be linked anew after the other.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 out=$PWD/${1:?}
@@ -24,6 +25,7 @@ driver() { # driver NAME LINK-FLAG...
 }
 
 library plain -DMGOS_MQTT_TLS=OFF -DMGOS_MQTT_CARGO_TARGET_DIR="$cargo_dir/plain"
+if [ "${2-}" = psk ]; then library psk -DMGOS_MQTT_PSK=ON -DMGOS_MQTT_CARGO_TARGET_DIR="$cargo_dir/psk"; fi
 library tls -DMGOS_MQTT_CARGO_TARGET_DIR="$cargo_dir"
 "${CC:-cc}" -std=gnu11 -O2 -Wall -Wextra -Wpedantic -Werror benches/sink.c -o "$out/sink" -lssl -lcrypto
 "${CC:-cc}" -std=gnu11 -O2 -Wall -Wextra -Wpedantic -Werror -fno-builtin -shared -fPIC benches/count_allocations.c \
