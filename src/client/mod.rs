@@ -56,7 +56,7 @@ mod wait;
 use std::any::Any;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 pub use context::Context;
@@ -77,7 +77,7 @@ use crate::config::{self, Profile, Resubscribe, Secret, Settings};
 use crate::driver::{Lookup, SourceId};
 use crate::error::{Code, Phase};
 use crate::rare::{Empty, Rare};
-use crate::session::{Limits, OnSessionLoss, Overflow, Session};
+use crate::session::{Ended, Limits, OnSessionLoss, Overflow, Session};
 use crate::time::Time;
 use crate::transport::{Transport, tls};
 use expiry::Ends;
@@ -137,6 +137,8 @@ pub struct Conn {
     connected: AtomicBool,
     gone: AtomicBool,
     output_level: AtomicUsize,
+    /// Counts the handlers that were registered, for who calls some of them without a look into the state.
+    registrations: AtomicU32,
     state: Mutex<State>,
 }
 
@@ -284,8 +286,8 @@ struct State {
     wish: Wish,
     refusals: Rare<Refusals>,
     pull: Rare<Pull>,
-    /// A buffer for the topic of an acknowledged message.
-    acked_topic: Vec<u8>,
+    /// A buffer for the messages that were acknowledged together, empty in between.
+    acked: Vec<Ended>,
     log: Rare<log::Waiting>,
     random: u64,
     /// A panic was caught: this connection is closed for good.
@@ -316,6 +318,7 @@ impl Conn {
             connected: AtomicBool::new(false),
             gone: AtomicBool::new(false),
             output_level: AtomicUsize::new(0),
+            registrations: AtomicU32::new(0),
             state: Mutex::new(State {
                 visits: 0,
                 session,
@@ -364,7 +367,7 @@ impl Conn {
                 wish: Wish::default(),
                 refusals: Rare::new(),
                 pull: Rare::new(),
-                acked_topic: Vec::new(),
+                acked: Vec::new(),
                 log: Rare::new(),
                 // The generator's state must never be zero.
                 random: (context.random_seed)() | 1,
@@ -691,7 +694,14 @@ impl Conn {
 
     /// The state of a connection that calls may still change.
     fn usable(&self) -> Result<MutexGuard<'_, State>, Code> {
-        let st = self.lock();
+        self.usable_here()
+    }
+
+    /// [`usable`](Self::usable), as a part of its caller: for the calls that are made for each message.
+    #[inline(always)]
+    fn usable_here(&self) -> Result<MutexGuard<'_, State>, Code> {
+        let mut st = self.state.lock().unwrap_or_else(|poisoned| self.unpoison(poisoned.into_inner()));
+        st.visits = st.visits.wrapping_add(1);
         if st.broken {
             Err(Code::Panic)
         } else if st.freed {

@@ -26,10 +26,10 @@ impl Latency {
         (bucket + 1 < LATENCY_BUCKETS).then(|| Span::micros(1 << (FIRST_BUCKET_BITS as usize + bucket)))
     }
 
-    pub(super) fn add(&mut self, span: Span) {
+    pub(super) fn add(&mut self, n: u64, span: Span) {
         let bucket = u64::BITS - (span.0.saturating_sub(1) >> FIRST_BUCKET_BITS).leading_zeros();
-        self.buckets[(bucket as usize).min(LATENCY_BUCKETS - 1)] += 1;
-        self.sum = self.sum.saturating_add(span.0);
+        self.buckets[(bucket as usize).min(LATENCY_BUCKETS - 1)] += n;
+        self.sum = self.sum.saturating_add(span.0.saturating_mul(n));
     }
 }
 
@@ -112,6 +112,15 @@ pub struct Levels {
 }
 
 impl Session {
+    /// So many messages that were accepted at this time were acknowledged. Without memory for the table they are not
+    /// counted there.
+    #[inline]
+    pub(super) fn count_latency(&mut self, n: u64, accepted_at: Time) {
+        if let Ok(latency) = self.ack_latency.try_make() {
+            latency.add(n, self.now.since(accepted_at));
+        }
+    }
+
     /// Tells the time, for what is accepted from now on. Input, output and time-outs bring their own.
     pub fn clock(&mut self, now: Time) {
         self.now = now;
