@@ -39,7 +39,7 @@ impl<T> Rare<T> {
     pub(crate) fn try_make_by(&mut self, make: impl FnOnce() -> T) -> Result<&mut T, Code> {
         match &mut self.0 {
             Some(boxed) => Ok(&mut boxed[0]),
-            none => Ok(&mut none.insert(try_box(make())?)[0]),
+            none => fill(none, make),
         }
     }
 
@@ -83,11 +83,13 @@ impl<T: Empty> Deref for Rare<T> {
     }
 }
 
-/// A box of one. `Box` itself has no stable way of finding out that there is no memory, and `Vec` has.
+/// Makes a box of one. `Box` itself has no stable way of finding out that there is no memory, and `Vec` has.
 #[cold]
-fn try_box<T>(value: T) -> Result<Box<[T; 1]>, Code> {
+#[inline(never)]
+fn fill<T>(place: &mut Option<Box<[T; 1]>>, make: impl FnOnce() -> T) -> Result<&mut T, Code> {
     let mut one = Vec::new();
     one.try_reserve_exact(1).map_err(|_| Code::NoMemory)?;
-    one.push(value);
-    one.try_into().map_err(|_| Code::NoMemory)
+    one.push(make());
+    let boxed = one.try_into().map_err(|_| Code::NoMemory)?;
+    Ok(&mut place.insert(boxed)[0])
 }

@@ -9,6 +9,7 @@ use super::event::{Event, Kind, Report};
 use super::handlers::{Called, Handlers};
 use super::once::Attempt;
 use super::profiles::Server;
+use super::subscribe::Calls;
 use super::{Conn, DRAIN_MS, Level, Link, State, text};
 use crate::bugs::{Bug, bug};
 use crate::driver::{Source, Turn};
@@ -76,7 +77,7 @@ impl Conn {
                 turn.again();
             }
         }
-        if st.calls.has_ended() || st.late_result().is_some() {
+        if st.calls.get().is_some_and(Calls::has_ended) || st.late_result().is_some() {
             turn.again();
         }
         st.in_turn = false;
