@@ -93,3 +93,24 @@ fn fill<T>(place: &mut Option<Box<[T; 1]>>, make: impl FnOnce() -> T) -> Result<
     let boxed = one.try_into().map_err(|_| Code::NoMemory)?;
     Ok(&mut place.insert(boxed)[0])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    impl Empty for u64 {
+        const EMPTY: &'static u64 = &7;
+    }
+
+    #[test]
+    fn it_is_a_pointer_and_empty_until_it_is_written_to() {
+        assert_eq!(size_of::<Rare<[u64; 9]>>(), size_of::<usize>());
+        let mut rare = Rare::<u64>::new();
+        assert_eq!((*rare, rare.get().copied(), rare.take()), (7, None, None));
+        assert!(rare.get_mut().is_none());
+        *rare.try_make_by(|| 1).unwrap() += 1;
+        *rare.try_make().unwrap() += 1;
+        *rare.make() += 1;
+        assert_eq!((*rare, rare.take(), *rare), (4, Some(4), 7));
+    }
+}

@@ -15,7 +15,7 @@ use crate::bugs::{Bug, bug};
 use crate::config::{Address, Backoff, Profile, Protocol, Retry, Scheme};
 use crate::driver::{LookupError, Turn};
 use crate::error::{Code, Phase};
-use crate::rare::Rare;
+use crate::rare::{Empty, Rare};
 use crate::session::Failure;
 use crate::time::Span;
 use crate::transport::{LayerError, Transport};
@@ -23,6 +23,25 @@ use crate::wire::{QoS, Version};
 
 /// A wall clock before this (July 2017) was not set yet; as in Mongoose OS.
 pub(super) const PLAUSIBLE_TIME: f64 = 1_500_000_000.0;
+
+/// What there is to know of an attempt while it goes on.
+#[derive(Default)]
+pub(super) struct Tries {
+    /// Addresses still to be tried, and those that failed.
+    pub(super) addresses: VecDeque<SocketAddr>,
+    pub(super) tried: Vec<(SocketAddr, i32)>,
+    /// The address that is being opened.
+    pub(super) target: Option<SocketAddr>,
+    /// Why the handshake failed at an address before that.
+    pub(super) insecure: Option<Box<Report>>,
+    /// The profile as it is configured, if that of the attempt is not.
+    pub(super) common: Option<Arc<Profile>>,
+}
+
+impl Empty for Tries {
+    const EMPTY: &'static Self =
+        &Tries { addresses: VecDeque::new(), tried: Vec::new(), target: None, insecure: None, common: None };
+}
 
 impl Conn {
     /// Moves an attempt on as far as it goes now.
@@ -484,6 +503,20 @@ pub(super) fn after(turn: &Turn<'_>, limit: Span) -> Option<crate::time::Time> {
 }
 
 impl State {
+    /// The attempt is over. What was its alone is needed no more.
+    pub(super) fn attempt_over(&mut self) {
+        if let Some(common) = self.tries.get_mut().and_then(|tries| tries.common.take()) {
+            self.profile = common;
+        }
+        if self.tries.tried.is_empty() {
+            self.tries = Rare::new();
+        }
+    }
+
+    pub(super) fn take_tried(&mut self) -> Vec<(SocketAddr, i32)> {
+        self.tries.get_mut().map(|tries| std::mem::take(&mut tries.tried)).unwrap_or_default()
+    }
+
     /// Every address failed.
     fn unreachable_report(&mut self) -> Report {
         use std::io::ErrorKind as Kind;

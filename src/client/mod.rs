@@ -54,8 +54,6 @@ mod verdict;
 mod wait;
 
 use std::any::Any;
-use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
@@ -80,6 +78,7 @@ use crate::rare::{Empty, Rare};
 use crate::session::{Ended, Limits, OnSessionLoss, Overflow, Session};
 use crate::time::Time;
 use crate::transport::{Transport, tls};
+use attempt::Tries;
 use expiry::Ends;
 use handlers::{Called, Handlers};
 use once::Once;
@@ -177,25 +176,6 @@ struct Closing {
     /// Flush and send DISCONNECT first, so that the server does not publish the will.
     graceful: bool,
     by: Option<Time>,
-}
-
-/// What there is to know of an attempt while it goes on.
-#[derive(Default)]
-struct Tries {
-    /// Addresses still to be tried, and those that failed.
-    addresses: VecDeque<SocketAddr>,
-    tried: Vec<(SocketAddr, i32)>,
-    /// The address that is being opened.
-    target: Option<SocketAddr>,
-    /// Why the handshake failed at an address before that.
-    insecure: Option<Box<Report>>,
-    /// The profile as it is configured, if that of the attempt is not.
-    common: Option<Arc<Profile>>,
-}
-
-impl Empty for Tries {
-    const EMPTY: &'static Self =
-        &Tries { addresses: VecDeque::new(), tried: Vec::new(), target: None, insecure: None, common: None };
 }
 
 /// The way back to the main server.
@@ -761,20 +741,6 @@ impl State {
         if let Some(back) = self.fail_back.get_mut() {
             back.from = None;
         }
-    }
-
-    /// The attempt is over. What was its alone is needed no more.
-    fn attempt_over(&mut self) {
-        if let Some(common) = self.tries.get_mut().and_then(|tries| tries.common.take()) {
-            self.profile = common;
-        }
-        if self.tries.tried.is_empty() {
-            self.tries = Rare::new();
-        }
-    }
-
-    fn take_tried(&mut self) -> Vec<(SocketAddr, i32)> {
-        self.tries.get_mut().map(|tries| std::mem::take(&mut tries.tried)).unwrap_or_default()
     }
 
     fn random(&mut self) -> u64 {
