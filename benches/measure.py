@@ -1,5 +1,6 @@
 """Runs the drivers against the sink and measures one thing at a time. See run.py."""
 
+import hashlib
 import json
 import os
 import re
@@ -15,11 +16,44 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 PAUSES = {"clock_nanosleep", "nanosleep", "restart_syscall"}
 
 
-class Peer:
-    """A library under measurement: its name and the program that drives it."""
+class Failed(Exception):
+    """A driver did not do its job. The text is for the reader of the report."""
 
-    def __init__(self, name, program, variant="", slow=False):
-        self.name, self.program, self.variant, self.slow = name, program, variant, slow
+
+class Peer:
+    """A library under measurement, and the program that drives it.
+
+    library: how the name of its file begins, if it is one of its own. extra: other files that belong to it.
+    slow: it takes a hundred thousand instructions for a message, or waits for another thread, and gets fewer of them.
+    limit: it is no library, but what one is compared with.
+    """
+
+    def __init__(self, name, program, library="", extra=(), variant="", slow=False, limit=False, version=""):
+        self.name, self.program, self.variant, self.slow, self.limit = name, program, variant, slow, limit
+        self.files = self.loads(library) if library else []
+        self.extra = list(extra)
+        self.version = version or "".join(file.rpartition(".so.")[2] for file in self.files)
+
+    def loads(self, *names):
+        """The shared libraries of these names that the program loads."""
+        lines = subprocess.run(["ldd", self.program], capture_output=True, text=True, check=True).stdout.splitlines()
+        return [os.path.realpath(line.split()[2]) for line in lines if "=>" in line and line.split()[0].startswith(names)]
+
+    def build(self):
+        """Changes when the library or its driver does: figures of another build are not kept."""
+        seen = hashlib.sha256()
+        for file in [self.program, os.path.join(os.path.dirname(self.program), "sink")] + self.files + self.extra:
+            with open(file, "rb") as f:
+                seen.update(f.read())
+        return seen.hexdigest()[:16]
+
+
+def ask(*command):
+    """The first line that a command prints, or a question mark."""
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=20).stdout.strip().split("\n")[0]
+    except OSError:
+        return "?"
 
 
 def free_port():
@@ -46,12 +80,16 @@ def make_certificate(directory):
 
 
 class Bench:
-    """The sink, and what can be asked about a peer while it runs."""
+    """The sink, and what can be asked about a peer while it runs.
 
-    def __init__(self, build):
-        self.build = build
+    With quick, a tenth of everything: to see whether it works, not to look at the figures.
+    """
+
+    def __init__(self, build, quick=False):
+        self.build, self.quick = build, quick
         self.ca = make_certificate(build)
         self.port, self.tls_port = free_port(), free_port()
+        self.reports = {}
         self.sink = subprocess.Popen(
             pin(-1) + [os.path.join(build, "sink"), "--port", str(self.port), "--tls-port", str(self.tls_port),
                        "--certificate", os.path.join(build, "server.pem"), "--key", os.path.join(build, "server.key")],
@@ -73,24 +111,44 @@ class Bench:
             words += ["--" + name.replace("_", "-")] + ([] if value is True else [str(value)])
         return [peer.program] + words + [mode]
 
+    def scaled(self, n, least=20):
+        return max(least, n // 10) if self.quick else n
+
     def run(self, peer, mode, under=(), env=None, timeout=120, **options):
-        """One run of a driver: what it reports, or None when it failed."""
+        """One run of a driver: what it reports."""
         command = list(under) + self.command(peer, mode, **options)
-        try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=timeout,
-                                  env={**os.environ, **(env or {})}, cwd=tempfile.gettempdir())
-        except subprocess.TimeoutExpired:
-            print(f"  {peer.name} {mode}: no end after {timeout} s", file=sys.stderr)
-            return None
-        if done.returncode != 0:
-            print(f"  {peer.name} {mode}: {done.stderr.strip()[-200:]}", file=sys.stderr)
-            return None
-        return json.loads(done.stdout.splitlines()[-1])
+        # Its own process group: what a tool started ends with the tool.
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=os.setpgrp,
+                              env={**os.environ, **(env or {})}, cwd=tempfile.gettempdir()) as running:
+            try:
+                out, error = running.communicate(timeout=timeout)
+            except subprocess.TimeoutExpired:
+                os.killpg(running.pid, 9)
+                raise Failed(f"did not end within {timeout} s") from None
+            except BaseException:
+                os.killpg(running.pid, 9)
+                raise
+        if running.returncode != 0 or not out.strip():
+            said = (error.strip().splitlines() or [""])[-1]
+            raise Failed(said.removeprefix("Error: ").split(": ", 1)[-1] or f"ended with status {running.returncode}")
+        return json.loads(out.splitlines()[-1])
+
+    def run_once(self, peer, mode, **options):
+        """As run(), but several rows look at the same run."""
+        key = (peer.name, mode, *sorted(options.items()))
+        if key not in self.reports:
+            try:
+                self.reports[key] = self.run(peer, mode, **options)
+            except Failed as why:
+                self.reports[key] = why
+        if isinstance(self.reports[key], Failed):
+            raise self.reports[key]
+        return self.reports[key]
 
     def under_tool(self, tool, read, peer, mode, **options):
         with tempfile.NamedTemporaryFile() as out:
-            done = self.run(peer, mode, under=tool(out.name), **options)
-            return None if done is None else read(out.name)
+            self.run(peer, mode, under=tool(out.name), **options)
+            return read(out.name)
 
     def instructions(self, peer, mode, **options):
         def tool(out):
@@ -116,22 +174,40 @@ class Bench:
     def allocations(self, peer, mode, **options):
         counter = os.path.join(self.build, "count_allocations.so")
         with tempfile.NamedTemporaryFile("r") as out:
-            env = {"LD_PRELOAD": counter, "COUNT_ALLOCATIONS": out.name}
-            return None if self.run(peer, mode, env=env, **options) is None else int(out.read())
+            self.run(peer, mode, env={"LD_PRELOAD": counter, "COUNT_ALLOCATIONS": out.name}, **options)
+            return int(out.read())
 
-    def per_message(self, ask, peer, mode, counts, **options):
+    def per_message(self, tool, peer, mode, counts, **options):
         """What one more message costs: two runs of unlike length, so that what happens once cancels."""
-        few, many = counts
-        a, b = ask(peer, mode, count=few, **options), ask(peer, mode, count=many, **options)
-        return None if a is None or b is None else (b - a) / (many - few)
+        few, many = (self.scaled(n) for n in counts)
+        if few == many:
+            many *= 2
+        a, b = tool(peer, mode, count=few, **options), tool(peer, mode, count=many, **options)
+        return (b - a) / (many - few)
+
+    def taking_turns(self, peers, rounds, seconds, mode, what, **options):
+        """[median, least, most] of each peer, in rounds of one run each; or why it has none."""
+        runs, count = {peer.name: [] for peer in peers}, {}
+        for turn in range(-1, 2 if self.quick else rounds):
+            for peer in peers:
+                under = [] if peer.slow else pin(0)
+                try:
+                    if isinstance(runs[peer.name], Failed):
+                        continue
+                    if turn < 0: # how many messages fit into a turn
+                        first = self.run(peer, mode, under=under, **{**options, "count": 40})
+                        fit = int(seconds * 1e6 / max(first["wall_us"], 0.01))
+                        count[peer.name] = self.scaled(max(40, min(fit, options["count"])))
+                    else:
+                        done = self.run(peer, mode, under=under, **{**options, "count": count[peer.name]})
+                        runs[peer.name].append(done[what])
+                except Failed as why:
+                    runs[peer.name] = why
+        return {name: values if isinstance(values, Failed) else [statistics.median(values), min(values), max(values)]
+                for name, values in runs.items()}
 
 
 def pin(core):
     """The sink on the last core, drivers with one thread on the first."""
     n = os.cpu_count() or 1
     return ["taskset", "-c", str(core % n)] if n > 1 and shutil.which("taskset") else []
-
-
-def median_and_spread(values):
-    values = [v for v in values if v is not None]
-    return (statistics.median(values), min(values), max(values)) if values else (None, None, None)

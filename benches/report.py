@@ -1,10 +1,13 @@
-"""Writes docs/benchmarks.md and its plots."""
+"""Writes docs/benchmarks.md and its pictures."""
 
 import os
 import platform
-import subprocess
 
-COLOURS = ["#1b6ca8", "#8a8a8a", "#d98b2b", "#7a4ea3", "#b23b3b"]
+import plot
+import rows as table
+from measure import ask
+
+SMALL = 0.002 # a figure below it is 0
 
 
 def number(value, digits=0):
@@ -12,136 +15,165 @@ def number(value, digits=0):
         return "–"
     if digits == 0 or abs(value) >= 1000:
         return f"{value:,.0f}"
-    return f"{value:,.{digits}f}"
+    return f"{0 if abs(value) < 10 ** -digits / 2 else value:,.{digits}f}" # and never "-0"
 
 
-def verdict(row, value):
-    if value is None or row.must is None:
+def goals(row, value, limit):
+    """What is said in the columns of targets."""
+    if isinstance(row, table.TimeRow):
+        if row.times_limit is None:
+            return ["", "", ""]
+        met = "" if value is None or not limit else "yes" if value <= limit * row.times_limit else "no"
+        return ["", f"{row.times_limit} × limit", met]
+    if row.target is None:
+        return ["", "", ""]
+    met = ""
+    if value is not None:
+        met = "both" if value <= row.stretch + SMALL else "target" if value <= row.target + SMALL else "no"
+    return [number(row.target, row.digits), number(row.stretch, row.digits), met]
+
+
+def cell(row, value, limit):
+    if isinstance(value, list):
+        median, least, most = value
+        times = f"**{two(median / limit)} ×** " if limit else ""
+        return f"{times}{number(median, 2)} ({number(least, 2)}–{number(most, 2)})"
+    return number(value, row.digits)
+
+
+def lines(head, rows):
+    out = ["| " + " | ".join(head) + " |", "| --- |" + " ---: |" * (len(head) - 1)]
+    return "\n".join(out + ["| " + " | ".join(row) + " |" for row in rows]) + "\n"
+
+
+def middle(value):
+    return value[0] if isinstance(value, list) else value
+
+
+def group_text(group, rows, peers, results, plots):
+    how, pictured = table.GROUPS[group]
+    who = [p for p in peers if any(results.value(r, p.name) is not None for r in rows)]
+    shown = [p for p in peers if p in who or any(results.why_not(r, p.name) for r in rows)]
+    if not who:
         return ""
-    return "aim" if row.aim is not None and value <= row.aim + 1e-3 else "must" if value <= row.must + 1e-3 else "missed"
+    timed = any(isinstance(r, table.TimeRow) for r in rows)
+    with_goals = any(r.target is not None or getattr(r, "times_limit", None) for r in rows)
+    body, notes = [], []
+    for row in rows:
+        limit = middle(results.value(row, "limit")) if isinstance(row, table.TimeRow) else None
+        ours = middle(results.value(row, peers[0].name))
+        cells = [row.name] + [cell(row, results.value(row, p.name), limit) for p in shown]
+        body.append(cells + (goals(row, ours, limit) if with_goals else []))
+        notes += [f"{p.name}, {row.name}: {why}." for p in shown if (why := results.why_not(row, p.name))]
+    out = [f"## {group[0].upper()}{group[1:]}\n", how + (" **×**: multiples of the limit.\n" if timed else "\n")]
+    if pictured and len(who) > 2:
+        file = "".join(c if c.isalnum() else "-" for c in group.lower().replace("µ", "u")).strip("-") + ".svg"
+        if plot.dots(os.path.join(plots, file), group, rows, who, lambda r, p: middle(results.value(r, p.name))):
+            out.append(f"![{group}](benchmarks/{file})\n")
+    out.append(lines([""] + [p.name for p in shown] + (["target", "stretch", "met"] if with_goals else []), body))
+    if notes:
+        out.append("No figure:\n" + "\n".join("- " + n for n in notes) + "\n")
+    return "\n".join(out)
 
 
-def table(head, rows):
-    lines = ["| " + " | ".join(head) + " |", "| --- |" + " ---: |" * (len(head) - 1)]
-    return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows]) + "\n"
+def two(ratio):
+    """With two digits, or as many as it has."""
+    return "<0.01" if ratio < 0.005 else f"{ratio:,.0f}" if ratio >= 10 else f"{ratio:.1f}" if ratio >= 1.95 else f"{ratio:.2f}"
 
 
-def bars(path, title, labels, series):
-    """Horizontal bars in groups, on a scale of powers of ten: [(name, values)]."""
-    import math
-    values = [v for _, vs in series for v in vs if v]
-    low, high = 10 ** math.floor(math.log10(min(values))), 10 ** math.ceil(math.log10(max(values)))
-    bar, gap, left, width = 11, 14, 150, 560
-    height = 60 + len(labels) * (bar * len(series) + gap) + 20 * len(series)
-    x = lambda v: left + (math.log10(v) - math.log10(low)) / (math.log10(high) - math.log10(low)) * (width - 80)
-    out = [f'<svg xmlns="http://www.w3.org/2000/svg" width="{left + width}" height="{height}" font-family="sans-serif" '
-           'font-size="11">', '<rect width="100%" height="100%" fill="white"/>',
-           f'<text x="10" y="20" font-size="14">{title}</text>']
-    bottom = 40 + len(labels) * (bar * len(series) + gap)
-    tick = low
-    while tick <= high:
-        out.append(f'<line x1="{x(tick):.1f}" x2="{x(tick):.1f}" y1="32" y2="{bottom}" stroke="#ddd"/>')
-        out.append(f'<text x="{x(tick):.1f}" y="{bottom + 13}" text-anchor="middle" fill="#555">{number(tick, 3 if tick < 1 else 0)}</text>')
-        tick *= 10
-    y = 40
-    for i, name in enumerate(labels):
-        out.append(f'<text x="{left - 8}" y="{y + bar * len(series) / 2 + 4}" text-anchor="end">{name}</text>')
-        for k, (_, vs) in enumerate(series):
-            if vs[i]:
-                out.append(f'<rect x="{left}" y="{y}" width="{x(vs[i]) - left:.1f}" height="{bar - 1}" fill="{COLOURS[k]}"/>')
-                out.append(f'<text x="{x(vs[i]) + 4:.1f}" y="{y + bar - 2}" font-size="9">{number(vs[i], 3)}</text>')
-            y += bar
-        y += gap
-    for k, (name, _) in enumerate(series):
-        out.append(f'<rect x="{left}" y="{bottom + 24 + 18 * k}" width="12" height="12" fill="{COLOURS[k]}"/>')
-        out.append(f'<text x="{left + 18}" y="{bottom + 34 + 18 * k}">{name}</text>')
-    with open(path, "w") as f:
-        f.write("\n".join(out + ["</svg>"]) + "\n")
+def multiples(rows, peer, ours, results):
+    """How the peer's figures compare with ours, from the best row to the worst."""
+    pairs = [(middle(results.value(r, peer)), middle(results.value(r, ours))) for r in rows]
+    pairs = [(a, b) for a, b in pairs if a is not None and b is not None]
+    if not pairs:
+        return "–"
+    if all(b < SMALL for _, b in pairs):
+        least, most = min(a for a, _ in pairs), max(a for a, _ in pairs)
+        return "also 0" if most < SMALL else f"{two(least)}–{two(most)}, ours 0"
+    ratios = [a / b for a, b in pairs if b >= SMALL]
+    least, most = two(min(ratios)), two(max(ratios))
+    return f"{least} ×" if least == most else f"{least}–{most} ×"
 
 
-def versions():
-    def ask(*command):
-        try:
-            return subprocess.run(command, capture_output=True, text=True).stdout.strip().splitlines()[0]
-        except (OSError, IndexError):
-            return "?"
+def summary(rows, peers, results):
+    columns = [(name, [r for r in rows if r.group == group]) for name, group in
+               (("instructions", table.INSTRUCTIONS), ("instructions, TLS", table.TLS), ("system calls", table.CALLS),
+                ("heap allocations", table.ALLOCATIONS), ("CPU time", table.CPU), ("round trip", table.ROUND_TRIP),
+                ("memory of a connection", table.MEMORY))]
+    columns = [(name, members) for name, members in columns
+               if any(results.value(r, p.name) is not None for r in members for p in peers[1:])]
+    body = [[p.name] + [multiples(members, p.name, peers[0].name, results) for _, members in columns]
+            for p in peers[1:] if p.variant == ""]
+    return lines(["needs, as multiples of ours"] + [name for name, _ in columns], body)
+
+
+def machine():
     model = "?"
     with open("/proc/cpuinfo") as f:
         for line in f:
             if line.startswith("model name"):
                 model = line.split(":", 1)[1].strip()
                 break
-    return (f"{model}, {os.cpu_count()} cores, {platform.system()} {platform.machine()}; {ask('rustc', '--version')}; "
-            f"libmosquitto {ask('pkg-config', '--modversion', 'libmosquitto')}, Paho C 1.3 as packaged, rumqttc 0.25.1; "
-            f"{ask('valgrind', '--version')}")
+    system = "Linux"
+    if os.path.exists("/etc/os-release"):
+        with open("/etc/os-release") as f:
+            system = dict(line.strip().split("=", 1) for line in f if "=" in line).get("PRETTY_NAME", system).strip('"')
+    kernel = ".".join(platform.release().split(".")[:2])
+    return f"{model}, {os.cpu_count()} processors; {system}, Linux {kernel}, {platform.machine()}"
 
 
-HOW = """
-## How it is measured
+ABOUT = """# Benchmarks
+
+Written by `make bench`; not edited by hand. Our library beside libmosquitto, Eclipse Paho C and rumqttc, and beside **the
+limit**: the least that could be called a library. Less is better in every table and picture.
+
+"""
+AFTER_SUMMARY = """
+From the row in which a library comes closest to ours to that in which it is farthest away; below 1, it needs less than ours.
+The limit encodes each message into a batch, calls a function with each received one, and does nothing else: no lock,
+no check, no second connection, no error. *Bare packets*, in some tables, is even less: packets that are encoded beforehand, and
+only counted when they are received.
+
+*target* is what the library is to reach, *stretch* what would be better still; *met* says which of them the figure reaches.
+[performance.md](performance.md) says what stands between.
+
+"""
+HOW = """## How it is measured
 
 Everything runs over loopback, against `benches/sink.c`: a server with one thread that answers and forgets, and costs
 less than any client here. Each library has a program in `benches/drivers/` that does the same work by the library's
-public interface, with real callbacks; ours uses the shared library exactly as `cmake --install` puts it. *limit* is
-`drivers/raw.c`: the least that could be called a library, a function that encodes a message into a batch and one
-that is called with each received message, with whole batches per system call.
+public interface, with real callbacks; ours uses the shared library exactly as `cmake --install` puts it, libmosquitto and Paho C
+are the distribution's packages, and rumqttc is linked into its program with link-time optimisation.
 
 - **publish**: messages of 256 bytes to one topic, at most 1,000 of them not yet written (QoS 0) or acknowledged. It
   ends with the last acknowledgement, at QoS 0 with that of a QoS 1 message behind the others.
-- **receive**: the sink sends as fast as the socket takes it; it ends with the last message in its handler.
+- **receive**: the sink sends as fast as the socket takes it, at most 1,000 unacknowledged; it ends with the last message in its
+  handler.
 - **round trip**: one message out, the same message back, then the next one.
-- **Instructions** are those in user space, by valgrind's callgrind; **system calls** by `strace -f -c`; **heap
-  allocations** by a counter in front of malloc, calloc, realloc and memalign. Each is the difference between two runs of
-  3,000 and 9,000 messages, divided by 6,000, so that starting cancels. They do not depend on the machine's load.
-- **Filters**: one subscription for each of n topics, a message to one of them in scattered order.
-- **Echoed messages over n connections**: ten messages are on their way at any time, each on another connection.
-- **Memory** is private memory, from /proc/self/smaps_rollup, before the first and after the last CONNACK.
-- **Times** are medians of seven runs, in which the libraries take turns; the spread is given. CPU is the client's own, in user
-  space and kernel, by getrusage.
-- Paho C waits for its own thread at each message of a round trip, and is measured with fewer messages.
+- Instructions, system calls and allocations hardly depend on what else the machine does; times do. So the libraries take turns,
+  and what counts is the multiple of the limit. The sink has the last processor, and drivers with one thread the first.
+- TCP_NODELAY is on where a library can switch it on, unless it says that options are as the library has them.
+- Paho C takes a hundred thousand instructions for a message, and is measured with fewer of them, and no run of a time is
+  longer than three seconds.
 
-`make bench` measures everything again and rewrites this page; `make bench-check` measures the rows that do not depend on
-load, ours only, and fails when one is more than 3 % worse than in `benches/recorded.json`.
-"""
+`make bench` measures everything again and rewrites this page, and with `BENCH_ARGS=--continue` goes on after an interruption;
+`make bench-check` measures the rows that do not depend on load, ours only, and fails when one is more than 3 % worse than in
+`benches/recorded.json`.
+
+Measured on: """
 
 
-def write(directory, rows, peers, values, timings):
-    """`values[row.key][peer.name]`; `timings` as rows.time_rows() with results."""
+def write(directory, rows, peers, results):
+    """What there is; a row without figures is left out."""
     plots = os.path.join(directory, "benchmarks")
     os.makedirs(plots, exist_ok=True)
-    names = [peer.name for peer in peers]
-    out = ["# Benchmarks\n\nWritten by `make bench`; not edited by hand. Less is better everywhere. The last column says "
-           "which goal of ours is met: *must*, *aim* (the better one), or *missed*.\n"]
-    groups = {}
-    for row in rows:
-        groups.setdefault(row.group, []).append(row)
-    for group, members in groups.items():
-        compared = [n for n in names if any(values.get(r.key, {}).get(n) is not None for r in members)]
-        out.append(f"## {group[0].upper()}{group[1:]}\n")
-        body = []
-        for r in members:
-            got = values.get(r.key, {})
-            ours = got.get(names[0])
-            body.append([r.name] + [number(got.get(n), r.digits) for n in compared]
-                        + [number(r.must, r.digits), number(r.aim, r.digits), verdict(r, ours)])
-        out.append(table([""] + compared + ["must", "aim", "met"], body))
-        series = [(n, [values.get(r.key, {}).get(n) for r in members]) for n in compared]
-        if len(compared) > 2 and any(v for _, vs in series for v in vs):
-            file = "".join(c if c.isalnum() else "-" for c in group.lower()).strip("-") + ".svg"
-            bars(os.path.join(plots, file), group, [r.name for r in members], series)
-            out.append(f"![{group}](benchmarks/{file})\n")
-    if timings:
-        out.append("## Times, as multiples of the limit\n")
-        body = []
-        for name, aim, results in timings:
-            limit = results["limit"][0]
-            cells = []
-            for n in names:
-                median, least, most = results.get(n, (None,) * 3)
-                cells.append("–" if median is None or not limit else
-                             f"{median / limit:.2f} ({least / limit:.2f}–{most / limit:.2f})")
-            body.append([name] + cells + [number(aim, 1)])
-        out.append(table([""] + names + ["aim"], body))
-    out.append(HOW)
-    out.append(f"\nMeasured on: {versions()}.\n")
+    out = [ABOUT + "## In short\n", summary(rows, peers, results) + AFTER_SUMMARY]
+    for group in table.GROUPS:
+        text = group_text(group, [r for r in rows if r.group == group], peers, results, plots)
+        if text:
+            out.append(text)
+    versions = ", ".join(f"{p.name} {p.version}" for p in peers if not p.limit)
+    out.append(f"{HOW}{machine()}; {ask('rustc', '--version')}, {ask(os.environ.get('CC', 'cc'), '--version')}; {versions}; "
+               f"{ask('openssl', 'version')}, {ask('valgrind', '--version')}.\n")
     with open(os.path.join(directory, "benchmarks.md"), "w") as f:
         f.write("\n".join(out))

@@ -1,15 +1,49 @@
-"""The rows of the comparison: what is measured, and what it should be."""
+"""The rows of the comparison: what is measured, of whom, and what it should be."""
 
 import os
 import subprocess
 import tempfile
 
-from measure import median_and_spread, pin
+from measure import Failed
 
 CELLS = [("publish", 0), ("publish", 1), ("publish", 2), ("receive", 0), ("receive", 1), ("receive", 2),
          ("round-trip", 0), ("round-trip", 1)]
 SHORT = {"publish": "publish", "receive": "receive", "round-trip": "round trip"}
-RUNS = 7  # of everything that is a time
+RUNS, SECONDS = 7, 3  # of everything that is a time: how many, and how long at most
+
+# The groups, in their order: how it is measured, and whether a picture shows it.
+INSTRUCTIONS, CALLS, ALLOCATIONS = "instructions a message", "system calls a message", "heap allocations a message"
+WINDOW, TLS = "window of 20 instead of 1,000, % more instructions", "instructions a message, TLS"
+FILTERS, FLEET = "instructions a received message, by subscribed filters", "instructions an echoed message, ten at a time"
+CPU, ROUND_TRIP, THREADS = "CPU time a message, µs", "round trip, µs", "threads"
+MEMORY, IDLE, SIZE = "memory of an idle connection, KiB", "idle connections", "size and start"
+DIFFERENCE = "the difference between two runs of {} messages, divided by what the longer one has more, so that starting cancels"
+GROUPS = {
+    INSTRUCTIONS: ("In user space, counted by valgrind's callgrind: " + DIFFERENCE.format("3,000 and 9,000") + ".", True),
+    CALLS: ("Counted by `strace -f -c`, without those that only let time pass; as a difference, as above. Several messages "
+            "are read or written by one call.", True),
+    ALLOCATIONS: ("Calls of malloc, calloc, realloc and their like, by a counter in front of the C library; as a difference, as "
+                  "above.", True),
+    TLS: ("As above, with 5,000 and 15,000 messages, by TLS 1.3 with AES-256-GCM; encryption is counted. The limit uses OpenSSL.",
+          True),
+    CPU: (f"User space and kernel, by getrusage; the median of {RUNS} runs in which the libraries take turns, and the least "
+          "and the most of them in brackets.", True),
+    ROUND_TRIP: ("From the publish to the handler of its echo, 64 bytes; the median of each run, and of these in "
+                 f"{RUNS} runs as above. With the options that a library has by default, and with TCP_NODELAY where it can be "
+                 "switched on: without it, a message waits for the acknowledgement of the bytes before.", True),
+    MEMORY: ("Private memory from `/proc/self/smaps_rollup`, before the first connection and after the last CONNACK, divided by "
+             "the number of connections.", False),
+    IDLE: ("How often the process slept and was woken, by getrusage, without the sleep that its driver ends with; keep-alive 60 s. "
+           "libmosquitto in poll mode wants to be called each second.", False),
+    SIZE: ("A shared library as it is packaged or installed, stripped. The TLS library is what it loads beside the C "
+           "library; ours has it inside. Instructions as above, of one run, without TLS; loading OpenSSL is among them.", False),
+    WINDOW: ("How much a message costs when only 20 of them may be unacknowledged, so that fewer are read and written at once.",
+             False),
+    FILTERS: ("One subscription for each of n topics, and messages to them in scattered order.", False),
+    FLEET: ("Ten messages are on their way at any time, each on another of n connections.", False),
+    THREADS: ("A thread publishes while the one that drives the connection sleeps: system calls, and the time of "
+              "the call, which writes the message itself.", False),
+}
 
 
 def label(mode, qos):
@@ -17,30 +51,73 @@ def label(mode, qos):
 
 
 class Row:
-    """One figure. `name` identifies it, also in the file of recorded figures."""
+    """One figure. Its key identifies it, also in the file of recorded figures.
 
-    def __init__(self, group, name, must, aim, measure, peers=False, limit=False, steady=True, digits=0):
-        self.group, self.name, self.must, self.aim = group, name, must, aim
-        self.measure, self.peers, self.limit, self.steady, self.digits = measure, peers, limit, steady, digits
+    who: "ours" always; and "libraries", "limit", "packets" (the limit without encoding or calls).
+    steady: it does not depend on the machine's load; `make bench-check` looks at it.
+    goals: (target, stretch target), or None where there is none.
+    """
+
+    def __init__(self, group, name, goals, measure, who="", steady=True, digits=0):
+        self.group, self.name, self.measure, self.who, self.steady, self.digits = group, name, measure, who, steady, digits
+        self.target, self.stretch = goals or (None, None)
 
     @property
     def key(self):
         return f"{self.group}: {self.name}"
 
+    def of(self, peers):
+        """Who is measured; the first one is ours."""
+        kinds = {"limit": lambda p: p.limit and not p.variant, "packets": lambda p: p.variant == "packets",
+                 "libraries": lambda p: not p.limit}
+        return peers[:1] + [p for p in peers[1:] if any(kinds[k](p) for k in self.who.split())]
 
-def counts(peer, mode, qos):
-    if peer.slow:  # a hundred thousand instructions a message, or a millisecond's wait for each
+    def measure_all(self, bench, peers):
+        """{name: figure, or Failed}"""
+        got = {}
+        for peer in peers:
+            try:
+                got[peer.name] = self.measure(bench, peer)
+            except Failed as why:
+                got[peer.name] = why
+        return got
+
+
+class TimeRow(Row):
+    """A time: all peers take turns, and a figure is [median, least, most]."""
+
+    def __init__(self, group, name, times_limit, mode, what, who, **options):
+        super().__init__(group, name, None, None, who, False, 2)
+        self.times_limit = times_limit  # the stretch target, as a multiple of the limit
+
+        def measure_all(bench, peers):
+            return bench.taking_turns(peers, RUNS, SECONDS, mode, what, **options)
+
+        self.measure_all = measure_all
+
+
+class Derived(Row):
+    """How much more the one row has than the other, in percent."""
+
+    def __init__(self, goals, of, over):
+        super().__init__(of.group, f"{of.name} compared with {over.name}, % more", goals, None, of.who, False, 1)
+        self.rows = of, over
+
+
+def counts(peer, mode):
+    if peer.slow:
         return (20, 60) if mode == "round-trip" else (1500, 3000)
     return (3000, 9000)
 
 
-def each_cell(group, ask, goals, digits=0):
+def each_cell(group, tool, goals, digits=0):
     rows = []
-    for (mode, qos), (must, aim) in zip(CELLS, goals):
+    for (mode, qos), goal in zip(CELLS, goals):
         def measure(bench, peer, mode=mode, qos=qos):
-            return bench.per_message(getattr(bench, ask), peer, mode, counts(peer, mode, qos), qos=qos)
+            return bench.per_message(getattr(bench, tool), peer, mode, counts(peer, mode), qos=qos)
 
-        rows.append(Row(group, label(mode, qos), must, aim, measure, peers=True, limit=True, digits=digits))
+        who = "libraries limit" if mode == "round-trip" or group == ALLOCATIONS else "libraries limit packets"
+        rows.append(Row(group, label(mode, qos), goal, measure, who, digits=digits))
     return rows
 
 
@@ -48,128 +125,115 @@ def window_rows():
     def measure(bench, peer, mode, qos):
         wide, narrow = (bench.per_message(bench.instructions, peer, mode, (3000, 9000), qos=qos, window=w)
                         for w in (1000, 20))
-        return None if wide is None or narrow is None else (narrow / wide - 1) * 100
+        return (narrow / wide - 1) * 100
 
-    return [Row("window of 20 instead of 1,000, % more instructions", label(mode, qos), 5, 2,
+    return [Row(WINDOW, label(mode, qos), (5, 2),
                 lambda bench, peer, mode=mode, qos=qos: measure(bench, peer, mode, qos), digits=1)
             for mode, qos in (("publish", 1), ("publish", 2), ("receive", 1), ("receive", 2))]
 
 
 def tls_rows():
-    goals = [("publish", 0, 1700, 1200), ("publish", 1, 2200, 1400), ("receive", 0, 2000, 1600), ("receive", 1, 2400, 1800)]
+    goals = [("publish", 0, (1700, 1200)), ("publish", 1, (2200, 1400)), ("receive", 0, (2000, 1600)),
+             ("receive", 1, (2400, 1800))]
     rows = []
-    for mode, qos, must, aim in goals:
+    for mode, qos, goal in goals:
         def measure(bench, peer, mode=mode, qos=qos):
             few_many = (1500, 3000) if peer.slow else (5000, 15000)
             return bench.per_message(bench.instructions, peer, mode, few_many, qos=qos, tls=True)
 
-        rows.append(Row("instructions a message, TLS", label(mode, qos), must, aim, measure, peers=True))
+        rows.append(Row(TLS, label(mode, qos), goal, measure, "libraries limit"))
     return rows
 
 
-def dispatch_rows():
+def filter_rows():
     def measure(bench, peer, filters):
         # Subscribing to very many does not cost exactly the same twice; over many messages that does not show.
         few_many = (20_000, 120_000) if filters > 1000 else (3000, 9000)
-        return bench.per_message(bench.instructions, peer, "receive", few_many, qos=0, filters=filters)
+        return bench.per_message(bench.instructions, peer, "receive", few_many, qos=0, filters=bench.scaled(filters))
 
-    return [Row("instructions a received message, by subscribed filters", f"{n:,} filters", None, None,
-                lambda bench, peer, n=n: measure(bench, peer, n)) for n in (10, 1000, 100_000)]
+    rows = [Row(FILTERS, f"{n:,} filters", None, lambda bench, peer, n=n: measure(bench, peer, n))
+            for n in (10, 1000, 100_000)]
+    return rows + [Derived((10, 5), row, rows[0]) for row in rows[1:]]
 
 
 def fleet_rows():
     def measure(bench, peer, n):
         few_many = (12000, 24000) if n > 1000 else (3000, 9000)
-        return bench.per_message(bench.instructions, peer, "fleet", few_many, connections=n, window=10)
+        return bench.per_message(bench.instructions, peer, "fleet", few_many, connections=bench.scaled(n, 10), window=10)
 
-    return [Row("instructions an echoed message, ten at a time", f"{n:,} connections", None, None,
-                lambda bench, peer, n=n: measure(bench, peer, n)) for n in (10, 10_000)]
+    few, many = (Row(FLEET, f"{n:,} connections", None, lambda bench, peer, n=n: measure(bench, peer, n), "limit")
+                 for n in (10, 10_000))
+    return [few, many, Derived((30, 10), many, few)]
+
+
+def stripped(library):
+    with tempfile.TemporaryDirectory() as there:
+        copy = os.path.join(there, "stripped.so")
+        subprocess.run(["strip", "-o", copy, library], check=True)
+        return os.path.getsize(copy)
 
 
 def library_size(bench, peer):
-    """The shared library as it is installed, stripped."""
-    with tempfile.TemporaryDirectory() as there:
-        stripped = os.path.join(there, "stripped.so")
-        subprocess.run(["strip", "-o", stripped, os.environ["MGOS_MQTT_LIBRARY"]], check=True)
-        return os.path.getsize(stripped)
+    if not peer.files:
+        raise Failed("it is no shared library, but a part of the program")
+    return sum(map(stripped, peer.files))
+
+
+def size_with_tls(bench, peer):
+    return library_size(bench, peer) + sum(map(stripped, peer.loads("libssl.", "libcrypto.")))
 
 
 def plain_size(bench, peer):
-    library = os.environ.get("MGOS_MQTT_LIBRARY_PLAIN")
-    if not library:
-        return None
-    with tempfile.TemporaryDirectory() as there:
-        stripped = os.path.join(there, "stripped.so")
-        subprocess.run(["strip", "-o", stripped, library], check=True)
-        return os.path.getsize(stripped)
+    return stripped(os.environ["MGOS_MQTT_LIBRARY_PLAIN"])
 
 
-def other_thread_calls(bench, peer):
-    return bench.per_message(bench.system_calls, peer, "other-thread", (100, 300))
-
-
-def reported(mode, what, repeat=1, **options):
-    """A figure that the driver reports itself: the median of some runs."""
+def reported(mode, what, less=0, **options):
+    """A figure that the driver reports itself."""
     def measure(bench, peer):
-        runs = [bench.run(peer, mode, **options) for _ in range(repeat)]
-        return median_and_spread([r and r[what] for r in runs])[0]
+        scaled = {k: bench.scaled(v, 1) if k in ("connections", "seconds") else v for k, v in options.items()}
+        return bench.run_once(peer, mode, **scaled)[what] - less
 
     return measure
 
 
-def steady_rows():
-    """What does not depend on the machine's load; `make bench-check` looks at these."""
+def all_rows():
     instructions = [(400, 200), (800, 400), (1200, 700), (300, 160), (450, 250), (800, 450), (1800, 1200), (2300, 1500)]
     calls = [(.05, .006), (.05, .008), (.1, .016), (.02, .004), (.04, .008), (.05, .012), (3, 3), (4, 4)]
-    return (
-        each_cell("instructions a message", "instructions", instructions)
-        + window_rows()
-        + each_cell("system calls a message", "system_calls", calls, digits=3)
-        + each_cell("heap allocations a message", "allocations", [(0, 0)] * 8, digits=3)
+    everybody = "libraries limit"
+    rows = (
+        each_cell(INSTRUCTIONS, "instructions", instructions)
+        + each_cell(CALLS, "system_calls", calls, digits=3)
+        + each_cell(ALLOCATIONS, "allocations", [(0, 0)] * 8, digits=3)
         + tls_rows()
-        + dispatch_rows()
-        + fleet_rows()
         + [
-            Row("size and start", "shared library with TLS, stripped, bytes", 1_600_000, 1_300_000, library_size),
-            Row("size and start", "shared library without TLS, stripped, bytes", 450_000, 350_000, plain_size),
-            Row("size and start", "instructions from the start of the process to CONNACK", 600_000, 400_000,
-                lambda bench, peer: bench.instructions(peer, "connect")),
-            Row("threads", "system calls of a publish while the loop's thread sleeps", 1, 1, other_thread_calls, digits=2),
+            TimeRow(CPU, "publish QoS 0, 256 B", None, "publish", "cpu_us", everybody, qos=0, count=500_000, size=256),
+            TimeRow(CPU, "publish QoS 0, 4 KiB", 1.4, "publish", "cpu_us", everybody, qos=0, count=100_000, size=4096),
+            TimeRow(CPU, "publish QoS 0, 64 KiB", 1.1, "publish", "cpu_us", everybody, qos=0, count=20_000, size=65536),
+            TimeRow(CPU, "receive QoS 0, 256 B", None, "receive", "cpu_us", everybody, qos=0, count=500_000, size=256),
+            TimeRow(ROUND_TRIP, "QoS 0, default options", None, "round-trip", "median_us", everybody, qos=0, count=5000,
+                    defaults=True, times=True, size=64),
+            TimeRow(ROUND_TRIP, "QoS 1, default options", 1.2, "round-trip", "median_us", everybody, qos=1, count=5000,
+                    defaults=True, times=True, size=64),
+            TimeRow(ROUND_TRIP, "QoS 1, TCP_NODELAY", None, "round-trip", "median_us", everybody, qos=1, count=5000,
+                    times=True, size=64),
+            Row(MEMORY, "5,000 connections", (1.0, 0.6), reported("hold", "kib_per_connection", connections=5000), everybody,
+                False, 2),
+            Row(MEMORY, "1,000 connections, TLS", (14, 10),
+                reported("hold", "kib_per_connection", connections=1000, tls=True), "libraries", False, 2),
+            Row(IDLE, "threads for 5,000 connections", (1, 1), reported("hold", "threads", connections=5000), everybody, False),
+            Row(IDLE, "wake-ups of one connection in 30 s", (1, 0), reported("hold", "waits", 1, connections=1, seconds=30),
+                everybody, False),
+            Row(SIZE, "shared library with TLS, stripped, bytes", (1_600_000, 1_300_000), library_size, "libraries"),
+            Row(SIZE, "the same with the TLS library it loads, bytes", None, size_with_tls, "libraries", False),
+            Row(SIZE, "shared library without TLS, stripped, bytes", (450_000, 350_000), plain_size),
+            Row(SIZE, "instructions from the start of the process to CONNACK", (600_000, 400_000),
+                lambda bench, peer: bench.instructions(peer, "connect"), "libraries"),
+        ]
+        + window_rows() + filter_rows() + fleet_rows()
+        + [
+            Row(THREADS, "system calls of a publish while the loop's thread sleeps", (1, 1),
+                lambda bench, peer: bench.per_message(bench.system_calls, peer, "other-thread", (100, 300)), "limit", digits=2),
+            TimeRow(THREADS, "time of that publish, µs", 1.1, "other-thread", "median_us", "limit", qos=0, count=500, times=True),
         ])
-
-
-def other_rows():
-    """Times and memory."""
-    return [
-        Row("connections", "KiB of each of 5,000 idle connections", 1.0, 0.6,
-            reported("hold", "kib_per_connection", connections=5000), True, False, False, 2),
-        Row("connections", "KiB of each of 1,000 idle connections, TLS", 14, 10,
-            reported("hold", "kib_per_connection", connections=1000, tls=True), True, False, False, 2),
-        Row("connections", "threads for 5,000 connections", 1, 1,
-            reported("hold", "threads", connections=5000), False, False, False),
-        Row("connections", "wake-ups of an idle connection in 30 s", 1, 0,
-            reported("hold", "waits", connections=1, seconds=30), True, False, False),
-    ]
-
-
-def time_rows():
-    """(name, aim, mode, what the driver reports, options): the ratio to the limit, in alternating runs."""
-    return [
-        ("round trip at QoS 1 with default options", 1.2, "round-trip", "rtt_median_us",
-         {"qos": 1, "count": 5000, "defaults": True, "size": 64}),
-        ("CPU, publish QoS 0, 4 KiB", 1.4, "publish", "cpu_us", {"qos": 0, "count": 100_000, "size": 4096}),
-        ("CPU, publish QoS 0, 64 KiB", 1.1, "publish", "cpu_us", {"qos": 0, "count": 20_000, "size": 65536}),
-        ("CPU, publish QoS 0, 256 B", None, "publish", "cpu_us", {"qos": 0, "count": 500_000, "size": 256}),
-        ("CPU, receive QoS 0, 256 B", None, "receive", "cpu_us", {"qos": 0, "count": 500_000, "size": 256}),
-    ]
-
-
-def times(bench, peers, mode, what, options):
-    """{peer: (median, least, most)} of runs that take turns."""
-    runs = {peer.name: [] for peer in peers}
-    for _ in range(RUNS):
-        for peer in peers:
-            fewer = dict(options, count=max(40, options["count"] // 50)) if peer.slow else options
-            done = bench.run(peer, mode, under=[] if peer.slow else pin(0), **fewer)
-            runs[peer.name].append(done and done[what])
-    return {name: median_and_spread(values) for name, values in runs.items()}
+    order = list(GROUPS)
+    return sorted(rows, key=lambda row: order.index(row.group))

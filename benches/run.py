@@ -1,102 +1,150 @@
 #!/usr/bin/env python3
 """Measures the library against others and against the limit.
 
-  run.py compare           everything, all libraries; writes docs/benchmarks.md
-  run.py check             ours only, what does not depend on load; compares with recorded.json
-  run.py record            as check, but writes recorded.json
-  run.py show [WORD...]    ours only: the steady rows whose names contain all the words
+  run.py compare            all libraries; writes docs/benchmarks.md
+  run.py report             writes docs/benchmarks.md from the figures that are kept
+  run.py check              ours only, what does not depend on load; compares with recorded.json
+  run.py record             as check, but writes recorded.json
+  run.py show               ours only; prints the figures
+
+  --rows REGEX              only rows whose key matches; compare keeps the figures of the others
+  --continue                compare: only what has no figure yet, as after an interruption
+  --quick                   a tenth of everything, to see whether it works; the report goes to BENCH_BUILD/quick
+
+compare keeps each figure in BENCH_BUILD/results.json when it has it, with a checksum of the programs it belongs to: those of
+another build are dropped. The report has what there is.
 
 `make bench` and `make bench-check` call it with what they have built, by the environment: BENCH_BUILD (the drivers),
-MGOS_MQTT_LIBRARY (the installed shared library), MGOS_MQTT_LIBRARY_PLAIN (the one without TLS).
+MGOS_MQTT_LIBRARY_PLAIN (the shared library without TLS; the other one is that of the driver).
 """
 
+import argparse
 import json
 import os
+import re
 import sys
 import time
 
 import report
 import rows as table
-from measure import HERE, Bench, Peer
+from measure import HERE, Bench, Failed, Peer
+from results import Results
 
 RECORDED = os.path.join(HERE, "recorded.json")
 ALLOWED = 1.03
 # Below this a figure is noise of starting and stopping, not cost of a message.
-NOISE = {"system calls a message": 0.002, "heap allocations a message": 0.002,
-         "window of 20 instead of 1,000, % more instructions": 5}
+NOISE = {table.CALLS: 0.002, table.ALLOCATIONS: 0.002, table.WINDOW: 5}
 
 
-def progress(done, of, begun, text):
-    print(f"[{done}/{of}, {time.monotonic() - begun:.0f} s] {text}", flush=True)
+class Progress:
+    def __init__(self, of):
+        self.done, self.of, self.begun = 0, of, time.monotonic()
+
+    def step(self, text):
+        self.done += 1
+        print(f"[{self.done}/{self.of}, {time.monotonic() - self.begun:.0f} s] {text}", flush=True)
 
 
-def measure(bench, rows, peers):
-    values, begun = {}, time.monotonic()
-    for i, row in enumerate(rows, 1):
-        got = values.setdefault(row.key, {})
-        for peer in peers:
-            if peer is peers[0] or (peer.name == "limit" and row.limit) or (peer.name != "limit" and row.peers):
-                got[peer.name] = row.measure(bench, peer)
-        shown = ", ".join(f"{n} {report.number(v, row.digits)}" for n, v in got.items())
-        progress(i, len(rows), begun, f"{row.key}: {shown}")
+def shown(row, value):
+    if isinstance(value, Failed):
+        return f"({value})"
+    return report.number(value[0] if isinstance(value, list) else value, row.digits)
+
+
+def our_peer(build):
+    return Peer("mgos_mqtt", f"{build}/mgos_mqtt", "libmgos_mqtt.", [os.environ["MGOS_MQTT_LIBRARY_PLAIN"]])
+
+
+def all_peers(build):
+    with open(os.path.join(HERE, "drivers/rumqttc/Cargo.toml")) as f:
+        rumqttc = re.search(r'^rumqttc = "=(.*)"', f.read(), re.M).group(1)
+    return [our_peer(build), Peer("libmosquitto", f"{build}/mosquitto", "libmosquitto."),
+            Peer("Paho C", f"{build}/paho", "libpaho-", slow=True), Peer("rumqttc", f"{build}/rumqttc", version=rumqttc),
+            Peer("limit", f"{build}/raw", limit=True), Peer("bare packets", f"{build}/raw", variant="packets", limit=True)]
+
+
+def compare(bench, rows, peers, directory, go_on):
+    results = Results(os.path.join(directory, "results.json"), peers)
+    if results.dropped:
+        print(f"{results.dropped} figures are of another build, and dropped")
+    chosen = [row for row in rows if not hasattr(row, "rows")]
+    if not go_on:
+        results.forget(chosen)
+    todo = []
+    for row in chosen:
+        missing = [p for p in row.of(peers) if not results.has(row, p)]
+        if missing:
+            todo.append((row, row.of(peers) if isinstance(row, table.TimeRow) else missing))
+    progress = Progress(len(todo))
+    docs = directory if bench.quick else os.path.join(HERE, "..", "docs")
+    try:
+        for row, who in todo:
+            got = row.measure_all(bench, who)
+            results.put(row, got)
+            progress.step(f"{row.key}: " + ", ".join(f"{n} {shown(row, v)}" for n, v in got.items()))
+    finally:
+        report.write(docs, table.all_rows(), peers, results)
+        print(f"{os.path.relpath(docs)}/benchmarks.md is written")
+    return all(results.value(row, peers[0].name) is not None for row in chosen)
+
+
+def measure_ours(bench, rows, ours):
+    progress, values = Progress(len(rows)), {}
+    for row in rows:
+        values[row.key] = row.measure_all(bench, [ours])[ours.name]
+        progress.step(f"{row.key}: {shown(row, values[row.key])}")
     return values
 
 
-def compare(bench, build):
-    peers = [Peer("mgos_mqtt", f"{build}/mgos_mqtt"), Peer("limit", f"{build}/raw"),
-             Peer("libmosquitto", f"{build}/mosquitto"), Peer("Paho C", f"{build}/paho", slow=True),
-             Peer("rumqttc", f"{build}/rumqttc")]
-    rows = table.steady_rows() + table.other_rows()
-    values = measure(bench, rows, peers)
-    timings, begun = [], time.monotonic()
-    todo = table.time_rows()
-    for i, (name, aim, mode, what, options) in enumerate(todo, 1):
-        timings.append((name, aim, table.times(bench, peers, mode, what, options)))
-        progress(i, len(todo), begun, name)
-    report.write(os.path.join(HERE, "..", "docs"), rows, peers, values, timings)
-    print("docs/benchmarks.md is written")
-    return True
+def record(values):
+    with open(RECORDED, "w") as f:
+        json.dump({k: round(v, 4) for k, v in values.items()}, f, indent=1)
+        f.write("\n")
 
 
-def check(bench, build, record):
-    ours = Peer("mgos_mqtt", f"{build}/mgos_mqtt")
-    rows = table.steady_rows()
-    values = {key: got[ours.name] for key, got in measure(bench, rows, [ours]).items()}
-    if record:
-        with open(RECORDED, "w") as f:
-            json.dump({k: None if v is None else round(v, 4) for k, v in values.items()}, f, indent=1)
-            f.write("\n")
-        return True
+def check(rows, values):
     with open(RECORDED) as f:
         recorded = json.load(f)
     good = True
     for row in rows:
-        now, before = values[row.key], recorded.get(row.key)
-        if now is None and before is None:
-            continue
-        if now is None or before is None or now > before * ALLOWED + NOISE.get(row.group, 0):
-            print(f"worse: {row.key}: {report.number(now, row.digits)}, recorded {report.number(before, row.digits)}")
+        now, before, noise = values[row.key], recorded.get(row.key), NOISE.get(row.group, 0)
+        text = f"{row.key}: {shown(row, now)}, recorded {report.number(before, row.digits)}"
+        if isinstance(now, Failed) or before is None or now > before * ALLOWED + noise:
+            print(f"worse: {text}")
             good = False
-        elif now * ALLOWED < before - NOISE.get(row.group, 0):
-            print(f"better: {row.key}: {report.number(now, row.digits)}, recorded {report.number(before, row.digits)}")
+        elif now * ALLOWED < before - noise:
+            print(f"better: {text}")
     print("bench-check: " + ("nothing got worse" if good else "something got worse"))
     return good
 
 
 def main():
-    command, words = (sys.argv[1:2] or ["help"])[0], sys.argv[2:]
-    if command not in ("compare", "check", "record", "show"):
-        sys.exit(__doc__)
+    words = argparse.ArgumentParser(usage=__doc__)
+    words.add_argument("command", choices=["compare", "report", "check", "record", "show"])
+    words.add_argument("--rows", default="", type=re.compile)
+    words.add_argument("--continue", action="store_true", dest="go_on")
+    words.add_argument("--quick", action="store_true")
+    words = words.parse_args()
     build = os.path.abspath(os.environ["BENCH_BUILD"])
-    bench = Bench(build)
+    rows = [row for row in table.all_rows() if not words.rows or words.rows.search(row.key)]
+    if words.command == "record" and (words.rows or words.quick):
+        sys.exit("record: all rows or none")
+    if not rows:
+        sys.exit("no row matches")
+    bench = Bench(build, words.quick)
     try:
-        if command == "compare":
-            good = compare(bench, build)
-        elif command == "show":
-            chosen = [r for r in table.steady_rows() + table.other_rows() if all(w in r.key for w in words)]
-            good = bool(measure(bench, chosen, [Peer("mgos_mqtt", f"{build}/mgos_mqtt")]))
+        if words.command in ("compare", "report"):
+            directory = os.path.join(build, "quick") if words.quick else build
+            os.makedirs(directory, exist_ok=True)
+            good = compare(bench, rows if words.command == "compare" else [], all_peers(build), directory, words.go_on)
         else:
-            good = check(bench, build, command == "record")
+            rows = [row for row in rows if row.steady or (words.command == "show" and row.measure)]
+            values = measure_ours(bench, rows, our_peer(build))
+            good = not any(isinstance(v, Failed) for v in values.values())
+            if good and words.command == "record":
+                record(values)
+            elif words.command == "check":
+                good = check(rows, values)
     finally:
         bench.close()
     sys.exit(0 if good else 1)

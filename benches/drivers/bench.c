@@ -26,8 +26,8 @@ struct usage {
   long waits; /* the times that the process slept */
 };
 static struct usage begun, ended;
-static double *round_trips;
-static long round_trips_seen;
+static double *took;
+static long times_seen;
 static long private_before, private_after, threads;
 
 double seconds_now(void) {
@@ -62,9 +62,9 @@ void measure_end(void) {
   ended = usage();
 }
 
-void round_trip_took(double seconds) {
-  /* Their times are asked for with default options only; elsewhere the sorting would count as work for messages. */
-  if (parsed.defaults && round_trips_seen < parsed.count) round_trips[round_trips_seen++] = seconds;
+void message_took(double seconds) {
+  /* Only where it is asked for: else the sorting would count as work for messages. */
+  if (parsed.times && times_seen < parsed.count) took[times_seen++] = seconds;
 }
 
 /* The sum of all "name...: <number>" of a file in /proc/self. */
@@ -99,10 +99,10 @@ static void report(void) {
   double per_message = 1e6 / (double) parsed.count;
   printf("{\"wall_us\":%.4f,\"cpu_us\":%.4f,\"waits\":%ld", (ended.wall - begun.wall) * per_message,
          (ended.cpu - begun.cpu) * per_message, ended.waits - begun.waits);
-  if (round_trips_seen > 0) {
-    qsort(round_trips, (size_t) round_trips_seen, sizeof *round_trips, by_size);
-    printf(",\"rtt_median_us\":%.3f,\"rtt_p99_us\":%.3f", round_trips[round_trips_seen / 2] * 1e6,
-           round_trips[round_trips_seen * 99 / 100] * 1e6);
+  if (times_seen > 0) {
+    qsort(took, (size_t) times_seen, sizeof *took, by_size);
+    printf(",\"median_us\":%.3f,\"p99_us\":%.3f", took[times_seen / 2] * 1e6,
+           took[times_seen * 99 / 100] * 1e6);
   }
   if (threads > 0) {
     printf(",\"kib_per_connection\":%.3f,\"threads\":%ld",
@@ -118,7 +118,7 @@ int main(int argc, char **argv) {
       {"variant", 1, NULL, 'v'},  {"qos", 1, NULL, 'q'},     {"window", 1, NULL, 'w'},
       {"count", 1, NULL, 'n'},    {"size", 1, NULL, 's'},    {"connections", 1, NULL, 'c'},
       {"filters", 1, NULL, 'f'},  {"seconds", 1, NULL, 't'}, {"keep-alive", 1, NULL, 'k'},
-      {"defaults", 0, NULL, 'd'}, {NULL, 0, NULL, 0}};
+      {"defaults", 0, NULL, 'd'}, {"times", 0, NULL, 'T'},   {NULL, 0, NULL, 0}};
   for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) switch (c) {
       case 'h':
         parsed.host = optarg;
@@ -159,6 +159,9 @@ int main(int argc, char **argv) {
       case 'd':
         parsed.defaults = true;
         break;
+      case 'T':
+        parsed.times = true;
+        break;
       default:
         return 2;
     }
@@ -174,10 +177,10 @@ int main(int argc, char **argv) {
   files.rlim_cur = files.rlim_max;
   setrlimit(RLIMIT_NOFILE, &files);
   payload = malloc(parsed.size + 1);
-  round_trips = calloc((size_t) parsed.count, sizeof *round_trips);
-  if (payload == NULL || round_trips == NULL) fail("no memory");
+  took = calloc((size_t) parsed.count, sizeof *took);
+  if (payload == NULL || took == NULL) fail("no memory");
   memset(payload, 'x', parsed.size + 1);
-  if (parsed.defaults) memset(round_trips, 1, (size_t) parsed.count * sizeof *round_trips); /* no page fault later */
+  if (parsed.times) memset(took, 1, (size_t) parsed.count * sizeof *took); /* no page fault later */
   snprintf(flood_topic, sizeof flood_topic, "flood/%ld/%zu/%d/%d/%d", parsed.count, parsed.size, parsed.qos,
            parsed.window, parsed.filters);
   for (size_t i = 0; i < sizeof jobs / sizeof *jobs; i++) {

@@ -31,6 +31,7 @@ struct job {
   int seconds;         /* of doing nothing */
   int keep_alive;      /* seconds */
   bool defaults;       /* leave every option as the library has it */
+  bool times;          /* note how long each message takes */
 };
 
 /* Functions may be NULL where a library has no such thing. */
@@ -52,7 +53,7 @@ extern char flood_topic[128];  /* subscribing to it makes the sink send */
 
 void measure_begin(void);
 void measure_end(void);
-void round_trip_took(double seconds);
+void message_took(double seconds);
 void memory_before(void); /* the first connection */
 void memory_after(void);  /* all connections stand and are quiet */
 double seconds_now(void);

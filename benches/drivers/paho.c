@@ -120,7 +120,7 @@ static void round_trip(void) {
     double begun = seconds_now();
     send_one(ECHO_TOPIC, job.size, job.qos, NULL);
     sem_wait(&arrived);
-    round_trip_took(seconds_now() - begun);
+    message_took(seconds_now() - begun);
   }
   measure_end();
 }
@@ -138,5 +138,9 @@ static void hold(void) {
   measure_end();
 }
 
-const struct driver driver = {
-    .name = "Paho C", .publish = publish, .receive = receive, .round_trip = round_trip, .hold = hold};
+const struct driver driver = {.name = "Paho C",
+                              .connect = login,
+                              .publish = publish,
+                              .receive = receive,
+                              .round_trip = round_trip,
+                              .hold = hold};

@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# Compares README.md's table of sizes with the libraries that benches/build.sh built:  benches/sizes.sh <directory>
+set -euo pipefail
+cd "$(dirname "$0")/.."
+built=$PWD/${1:?}
+good=true
+compare() { # compare NAME FEATURES
+  CONFIG=Release FEATURES=$2 SOURCE=$PWD LIB=$built/$1/lib WORK=$built/$1/readme CC=${CC:-cc} CFLAGS='' \
+    tests/readme.sh size || [ $? -eq 77 ] || good=false # 77: the table is about another machine or compiler
+}
+compare tls capi,tls
+compare plain capi
+compare psk capi,tls,psk
+$good
