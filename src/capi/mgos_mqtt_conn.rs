@@ -44,7 +44,7 @@ use super::profiles::source as profile_source;
 use crate::client::{Conn, ConnectHook, ProfileSource};
 use crate::config::Settings;
 use crate::error::Code;
-use crate::wire::topic;
+use crate::wire::{QoS, topic};
 use std::sync::Arc;
 
 /// A connection. Opaque.
@@ -428,7 +428,8 @@ unsafe fn publish_here(
 ) -> Result<u16, Code> {
     // SAFETY: promised by the caller.
     let topic = unsafe { boundary::topic(topic) }?;
-    let qos = boundary::qos(qos)?;
+    // Most have this one, and then nothing more is asked about it.
+    let qos = if qos == 0 { QoS::AtMostOnce } else { boundary::qos(qos)? };
     handle.found_conn().publish_numbered(topic, payload, qos, retain)
 }
 

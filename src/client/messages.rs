@@ -270,13 +270,19 @@ impl Conn {
     /// Tells the session the time at which something is accepted. Within a turn it is the turn's own, and between
     /// the call that asked for a turn and the turn that of the first that wanted to know: a burst reads the clock
     /// once.
+    #[inline(always)]
     fn clock(&self, st: &mut State) {
         if !st.now_holds {
-            let now = self.context.driver.now();
-            st.now_holds = st.scheduled;
-            st.clock_was_read = Some(now);
-            st.session.clock(now);
+            self.read_clock(st);
         }
+    }
+
+    #[inline(never)]
+    fn read_clock(&self, st: &mut State) {
+        let now = self.context.driver.now();
+        st.now_holds = st.scheduled;
+        st.clock_was_read = Some(now);
+        st.session.clock(now);
     }
 
     /// Logs a warning about this connection.
