@@ -35,7 +35,6 @@ use super::callbacks::{
     CONNECTION_KINDS, MgosHook, NcKeeper, Owner, SUBSCRIPTION_KINDS, UserData, event_handler, identity,
 };
 use super::config::c_struct::is_all_zero;
-use super::event_bus::CloudEvents;
 use super::handle::{HANDLES, Handle, conn_of, default_loop};
 use super::mgos_config::mgos_config_mqtt;
 use super::mgos_mg_str::mg_str;
@@ -139,14 +138,12 @@ pub(super) fn create(
     Ok(handle)
 }
 
-/// Adds the handlers that keep the fields of `nc` up to date and raise cloud events; before all others, so that
-/// they run last.
+/// Adds the handler that keeps the fields of `nc` up to date and raises cloud events; before all others, so that it
+/// runs last.
 pub(super) fn keep_nc(handle: &Handle) -> Result<(), Code> {
     let keeper = NcKeeper(Owner::of(handle));
     let nobody = identity(core::ptr::null(), core::ptr::null_mut());
-    handle.conn()?.add_handler(nobody, NcKeeper::KINDS, Box::new(keeper))?;
-    let cloud = identity(core::ptr::null(), core::ptr::dangling_mut());
-    handle.conn()?.add_handler(cloud, CloudEvents::KINDS, Box::new(CloudEvents))
+    handle.conn()?.add_handler(nobody, NcKeeper::KINDS, Box::new(keeper))
 }
 
 /// Ends a connection. Returns at once; the handle may not be used afterwards.

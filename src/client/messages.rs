@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use super::event::KeptReport;
 use super::handlers::{Callback, Identity};
 use super::log;
 use super::turn::Flush;
@@ -260,7 +261,7 @@ impl Conn {
                 self.settle(st);
             }
             Flush::Failed(report) => {
-                st.broken_link = Some(report);
+                st.broken_link = Some(KeptReport::of(report));
                 self.schedule(st);
             }
         }
@@ -294,13 +295,17 @@ impl Conn {
 
     /// Without memory for it, a record is left out.
     pub(super) fn note(&self, st: &mut State, level: Level, text: fmt::Arguments<'_>) {
-        if !self.context.log.wants(level) || st.log.try_reserve(1).is_err() {
+        if !self.context.log.wants(level) {
             return;
         }
-        if st.log.len() >= log::MOST_WAITING {
-            st.log_lost += 1;
+        let Ok(waiting) = st.log.try_make() else { return };
+        if waiting.records.try_reserve(1).is_err() {
+            return;
+        }
+        if waiting.records.len() >= log::MOST_WAITING {
+            waiting.lost += 1;
         } else if let Some(text) = text::format(text) {
-            st.log.push((level, text));
+            waiting.records.push((level, text));
         }
         if !st.in_turn {
             self.schedule(st);
