@@ -270,20 +270,18 @@ pub(crate) enum RawUse {
 /// The counter and the ids in use.
 ///
 /// Those of QoS 0 messages are in use only until their bytes are written, and the counter needs 65,535 steps to come
-/// round to them. So they are not entered in the table, but when it does come round.
+/// round to them. So they are not entered in the table before it passes 0, which it does on its way to each of them.
 #[derive(Clone, Debug)]
 pub(crate) struct PacketIds {
     last: u16,
     used: IdMap<Use>,
     /// The QoS 0 messages that are not written yet, with their ids.
     pub(crate) unsent: Unsent,
-    /// All of their ids that are not in the table lie between this one and the counter. 0 if there are none.
-    barrier: u16,
 }
 
 impl PacketIds {
     pub(crate) const fn new() -> Self {
-        PacketIds { last: 0, used: IdMap::new(), unsent: Unsent::new(), barrier: 0 }
+        PacketIds { last: 0, used: IdMap::new(), unsent: Unsent::new() }
     }
 
     /// The next free id, counted on but not held.
@@ -334,9 +332,6 @@ impl PacketIds {
             _ => self.next()?,
         };
         self.last = id;
-        if self.barrier == 0 {
-            self.barrier = id;
-        }
         Ok(id)
     }
 
@@ -344,7 +339,7 @@ impl PacketIds {
     #[inline(always)]
     pub(crate) fn next_in_line(&self) -> Option<u16> {
         let next = self.last.wrapping_add(1);
-        (next != self.barrier && next != 0).then_some(next)
+        (next != 0).then_some(next)
     }
 
     /// The next id, if it is seen at once that it is free.
@@ -370,7 +365,6 @@ impl PacketIds {
     /// [free](Self::free), and whose packet ends at `end`.
     #[inline(always)]
     pub(crate) fn lend_free(&mut self, id: u16, end: u64) {
-        // The barrier stands: before the ids of those that it continues, at the latest.
         self.last = id;
         self.unsent.extend(end);
     }
@@ -390,7 +384,6 @@ impl PacketIds {
             }
             run.hold();
         }
-        self.barrier = 0;
         Ok(())
     }
 
