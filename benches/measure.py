@@ -195,11 +195,11 @@ class Bench:
                     if isinstance(runs[peer.name], Failed):
                         continue
                     if turn < 0: # how many messages fit into a turn
-                        first = self.run(peer, mode, under=under, **{**options, "count": 40})
+                        first = self.run(peer, mode, under=under, timeout=10 * seconds, **{**options, "count": 200 if peer.slow else 40})
                         fit = int(seconds * 1e6 / max(first["wall_us"], 0.01))
                         count[peer.name] = self.scaled(max(40, min(fit, options["count"])))
                     else:
-                        done = self.run(peer, mode, under=under, **{**options, "count": count[peer.name]})
+                        done = self.run(peer, mode, under=under, timeout=10 * seconds, **{**options, "count": count[peer.name]})
                         runs[peer.name].append(done[what])
                 except Failed as why:
                     runs[peer.name] = why

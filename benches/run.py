@@ -22,6 +22,7 @@ import argparse
 import json
 import os
 import re
+import signal
 import sys
 import time
 
@@ -131,6 +132,7 @@ def main():
         sys.exit("record: all rows or none")
     if not rows:
         sys.exit("no row matches")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1)) # so that drivers and sink end, too
     bench = Bench(build, words.quick)
     try:
         if words.command in ("compare", "report"):
