@@ -134,6 +134,7 @@ fn packets(mut bytes: &[u8]) -> Vec<String> {
             Packet::PubAck(ack) => all.push(format!("PUBACK {}", ack.packet_id)),
             Packet::PubRec(ack) => all.push(format!("PUBREC {}", ack.packet_id)),
             Packet::PubComp(ack) => all.push(format!("PUBCOMP {}", ack.packet_id)),
+            Packet::PubRel(ack) => all.push(format!("PUBREL {}", ack.packet_id)),
             Packet::Disconnect(_) => all.push("DISCONNECT".into()),
             Packet::Subscribe(_) | Packet::Unsubscribe(_) => {}
             other => panic!("{other:?}"),
@@ -321,6 +322,126 @@ fn a_handler_of_the_connection_is_told_of_each_release() {
     let mut bytes = messages(&[(Q2, 1, "a"), (Q2, 2, "a")]);
     bytes.extend_from_slice(&[0x62, 2, 0, 1, 0x62, 2, 0, 2]);
     assert_eq!(rig.run(&bytes).0, ["A a=1", "A a=2", "PubRel(1)", "PubRel(2)", "PubRel(4095)"]);
+}
+
+/// A handler of the connection that notes which acknowledgements it is told of, and then acts.
+struct Acks(&'static str, Arc<Shared>, Box<dyn Fn(&Arc<Conn>, u16) + Send + Sync>);
+
+impl Callback for Acks {
+    fn call(&self, _: &Conn, event: &Event<'_>) {
+        let (Event::PubAck(ack, topic) | Event::PubComp(ack, topic)) = event else { return };
+        let Acks(name, shared, act) = self;
+        let topic = topic.map_or("", |topic| topic.as_str());
+        shared.log.lock().unwrap().push(format!("{name} {} {topic}", ack.packet_id));
+        act(shared.conn.get().unwrap(), ack.packet_id);
+    }
+}
+
+impl Drop for Acks {
+    fn drop(&mut self) {
+        if let Some(conn) = self.1.conn.get() {
+            conn.unsent_bytes();
+        }
+        self.1.log.lock().unwrap().push(format!("{} ends", self.0));
+    }
+}
+
+/// Publishes `n` messages, which the server answers all in one piece; what the handlers were told.
+fn acknowledge(
+    n: u16,
+    qos: QoS,
+    rig: Rig,
+    act: impl Fn(&Arc<Conn>, u16) + Send + Sync + 'static,
+) -> Vec<String> {
+    let acks = Acks("A", rig.shared.clone(), Box::new(act));
+    rig.conn.add_handler(Identity(1, 1), Kind::PubAck.bit() | Kind::PubComp.bit(), Box::new(acks)).unwrap();
+    for n in 1..=n {
+        let topic = format!("t/{n}");
+        let message = Publication { reserve_id: true, ..Publication::new(&topic, b"", qos) };
+        assert_eq!(rig.conn.publish(message).unwrap().packet_id, n);
+    }
+    // They have to be written before they can be acknowledged.
+    let end = rig.driver.now() + Span::secs(20);
+    assert!(rig.driver.wait(Some(end), &mut || rig.conn.output_level() == 0).unwrap());
+    let answers = |first: u8| (1..=n).flat_map(move |n| [first, 2, (n >> 8) as u8, n as u8]);
+    let bytes: Vec<u8> = match qos {
+        Q1 => answers(0x40).collect(),
+        _ => answers(0x50).chain(answers(0x70)).collect(),
+    };
+    rig.run(&bytes).0
+}
+
+fn lines(name: &str, ids: impl IntoIterator<Item = u16>) -> Vec<String> {
+    ids.into_iter().map(|id| format!("{name} {id} t/{id}")).collect()
+}
+
+#[test]
+fn acknowledgements_in_one_piece_are_told_in_order_with_their_topics() {
+    for qos in [Q1, Q2] {
+        assert_eq!(acknowledge(15, qos, rig(|_, _| {}), |_, _| {}), lines("A", 1..=15));
+    }
+}
+
+#[test]
+fn a_handler_removed_in_the_middle_is_told_of_no_further_acknowledgement() {
+    let log = acknowledge(15, Q1, rig(|_, _| {}), |conn, id| {
+        if id == 7 {
+            assert!(conn.remove_handler(Identity(1, 1)));
+        }
+    });
+    assert_eq!(log, [lines("A", 1..=7), vec!["A ends".into()]].concat());
+}
+
+#[test]
+fn a_handler_added_in_the_middle_is_told_of_the_next_acknowledgement() {
+    let rig = rig(|_, _| {});
+    let shared = rig.shared.clone();
+    let log = acknowledge(5, Q1, rig, move |conn, id| {
+        if id == 2 {
+            let second = Acks("B", shared.clone(), Box::new(|_, _| {}));
+            conn.add_handler(Identity(2, 2), Kind::PubAck.bit(), Box::new(second)).unwrap();
+        }
+    });
+    let both = (3..=5).flat_map(|id| [lines("B", [id]), lines("A", [id])].concat());
+    assert_eq!(log[..8], lines("A", 1..=2).into_iter().chain(both).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_subscriber_added_in_the_middle_is_told_of_the_next_acknowledgement() {
+    let rig = rig(|_, _| {});
+    let shared = rig.shared.clone();
+    let log = acknowledge(4, Q1, rig, move |conn, id| {
+        if id == 2 {
+            let second = Acks("B", shared.clone(), Box::new(|_, _| {}));
+            let kinds = Kind::PubAck.bit();
+            conn.subscribe("t/4", Q0, Identity(2, 2), kinds, Box::new(second)).unwrap();
+        }
+    });
+    assert_eq!(log[..5], ["A 1 t/1", "A 2 t/2", "A 3 t/3", "B 4 t/4", "A 4 t/4"]);
+}
+
+/// What is published in a handler finds the messages that are acknowledged at the same time out of its way.
+#[test]
+fn handlers_of_acknowledgements_publish_and_look_about() {
+    let log = acknowledge(5, Q1, rig(|_, _| {}), |conn, id| {
+        if id <= 5 {
+            let message = Publication { reserve_id: true, ..Publication::new("next", b"payload", Q1) };
+            conn.publish(message).unwrap();
+            assert_eq!(conn.token_of(id).err(), Some(mgos_mqtt::error::Code::NotFound));
+        }
+    });
+    assert_eq!(log[..5], lines("A", 1..=5));
+}
+
+#[test]
+fn after_a_free_no_acknowledgement_is_told() {
+    let log = acknowledge(5, Q1, rig(|_, _| {}), |conn, id| {
+        if id == 2 {
+            conn.free(None);
+        }
+    });
+    assert_eq!(log[..2], lines("A", 1..=2));
+    assert!(!log.iter().any(|line| line.starts_with("A 3")), "{log:?}");
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! Topic names, topic filters, and which match (MQTT 3.1.1 §4.7).
 
-use mgos_mqtt::wire::topic::{TopicError, levels, matches, share, valid_filter, valid_name, valid_name_str};
+use std::ffi::CString;
+
+use mgos_mqtt::wire::topic::{Topic, TopicError, levels, matches, share, valid_filter, valid_name};
 use proptest::prelude::*;
 
 #[test]
@@ -113,10 +115,14 @@ fn names() {
     assert_eq!(valid_name(b"\xed\xa0\x80"), Err(TopicError::NotUtf8));
     assert_eq!(valid_name("x".repeat(65_535)), Ok(()));
     assert_eq!(valid_name("x".repeat(65_536)), Err(TopicError::TooLong));
-    // What is known to be UTF-8 is asked another function, which says the same.
+    // A topic of a message is asked in two ways, which say the same.
     let long = "x".repeat(65_536);
     for text in ["", "a", "a/b", "#", "a/+", "a\0b", &long[1..], &long] {
-        assert_eq!(valid_name_str(text), valid_name(text), "{} bytes", text.len());
+        assert_eq!(Topic::from(text).check(), valid_name(text), "{} bytes", text.len());
+        if let Ok(c) = CString::new(text) {
+            let plain = Topic::plain(&c);
+            assert_eq!(plain.map(Topic::check), valid_name(text).ok().map(Ok), "{} bytes", text.len());
+        }
     }
 }
 

@@ -83,7 +83,7 @@ fn topics(data: &[u8]) {
         assert!(valid.0.is_err() || valid.1.is_err());
         return;
     };
-    assert_eq!(topic::valid_name_str(name), valid.1);
+    assert_eq!(topic::Topic::from(name).check(), valid.1);
     let matches = topic::matches(filter, name);
     if valid == (Ok(()), Ok(())) {
         // A filter without wildcards matches itself alone; a share has the members of its filter.

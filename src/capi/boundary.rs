@@ -9,7 +9,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use crate::config::ConfigError;
 use crate::error::Code;
 use crate::time::Span;
-use crate::wire::{QoS, topic};
+use crate::wire::QoS;
+use crate::wire::topic::Topic;
 
 /// The longest sentence that is kept.
 const TEXT_MAX: usize = 255;
@@ -101,39 +102,40 @@ pub(super) fn with_error_text<T>(read: impl FnOnce(&str) -> T) -> T {
 
 /// The application's `errno`, which a call leaves as it was: what happens inside (EAGAIN, EINPROGRESS) says nothing to
 /// its caller.
-struct Errno(c_int);
+struct Errno {
+    /// This thread's own variable; NULL where there is none.
+    place: *mut c_int,
+    value: c_int,
+}
 
 impl Errno {
-    fn place() -> *mut c_int {
+    #[inline(always)]
+    fn keep() -> Errno {
         #[cfg(target_os = "linux")]
         // SAFETY: always callable.
-        return unsafe { libc::__errno_location() };
+        let place = unsafe { libc::__errno_location() };
         #[cfg(target_vendor = "apple")]
         // SAFETY: always callable.
-        return unsafe { libc::__error() };
+        let place = unsafe { libc::__error() };
         #[cfg(not(any(target_os = "linux", target_vendor = "apple")))]
-        return core::ptr::null_mut();
-    }
-
-    fn keep() -> Errno {
-        let place = Errno::place();
+        let place = core::ptr::null_mut::<c_int>();
         // SAFETY: not NULL, so this thread's own variable.
-        Errno(if place.is_null() { 0 } else { unsafe { place.read() } })
+        Errno { place, value: if place.is_null() { 0 } else { unsafe { place.read() } } }
     }
 }
 
 impl Drop for Errno {
+    #[inline(always)]
     fn drop(&mut self) {
-        let place = Errno::place();
-        if !place.is_null() {
-            // SAFETY: not NULL, so this thread's own variable.
-            unsafe { place.write(self.0) }
+        if !self.place.is_null() {
+            // SAFETY: not NULL, and the call ends on the thread where it began.
+            unsafe { self.place.write(self.value) }
         }
     }
 }
 
 /// Runs the body of an exported function that returns an error code.
-#[inline]
+#[inline(always)]
 pub(super) fn status(body: impl FnOnce() -> Result<(), Code>) -> c_int {
     let _errno = Errno::keep();
     match catch_unwind(AssertUnwindSafe(body)).unwrap_or(Err(Code::Panic)) {
@@ -149,19 +151,14 @@ pub(super) fn status(body: impl FnOnce() -> Result<(), Code>) -> c_int {
 }
 
 /// Runs the body of an exported function that returns something else; `refused` tells of an error.
-#[inline]
+#[inline(always)]
 pub(super) fn value<T>(refused: T, body: impl FnOnce() -> Result<T, Code>) -> T {
-    let _errno = Errno::keep();
-    match catch_unwind(AssertUnwindSafe(body)).unwrap_or(Err(Code::Panic)) {
-        Ok(value) => {
-            set_call_done();
-            value
-        }
-        Err(code) => {
-            set_call_error(code);
-            refused
-        }
-    }
+    let mut value = refused;
+    status(|| {
+        value = body()?;
+        Ok(())
+    });
+    value
 }
 
 /// A time given by C in milliseconds; negative is without limit.
@@ -171,7 +168,12 @@ pub(super) fn timeout(ms: c_int) -> Option<Span> {
 
 /// A quality of service given by C.
 pub(super) fn qos(number: c_int) -> Result<QoS, Code> {
-    u8::try_from(number).ok().and_then(|number| QoS::try_from(number).ok()).ok_or(Code::BadQos)
+    match number {
+        0 => Ok(QoS::AtMostOnce),
+        1 => Ok(QoS::AtLeastOnce),
+        2 => Ok(QoS::ExactlyOnce),
+        _ => Err(Code::BadQos),
+    }
 }
 
 /// Bytes given by C. C passes NULL with length 0 for "nothing".
@@ -197,6 +199,23 @@ pub(super) unsafe fn text<'a>(text: *const c_char) -> Result<&'a str, Code> {
     unsafe { optional(text) }?.ok_or(Code::NullArgument)
 }
 
+/// A string given by C that is to be a topic name. It must be there and be UTF-8.
+///
+/// # Safety
+/// As [`text`].
+#[inline(always)]
+pub(super) unsafe fn topic<'a>(text: *const c_char) -> Result<Topic<'a>, Code> {
+    if text.is_null() {
+        return Err(Code::NullArgument);
+    }
+    // SAFETY: not NULL, and the caller promises the terminating NUL.
+    let text = unsafe { CStr::from_ptr(text) };
+    match Topic::plain(text) {
+        Some(topic) => Ok(topic),
+        None => text.to_str().map(Topic::from).map_err(|_| Code::BadUtf8),
+    }
+}
+
 /// A string given by C, or NULL.
 ///
 /// # Safety
@@ -207,11 +226,6 @@ pub(super) unsafe fn optional<'a>(text: *const c_char) -> Result<Option<&'a str>
     }
     // SAFETY: not NULL, and the caller promises the terminating NUL.
     let text = unsafe { CStr::from_ptr(text) }.to_bytes();
-    if topic::is_ascii(text) {
-        // The check for UTF-8 goes byte by byte through what is as short as a topic; this one does not.
-        // SAFETY: ASCII is UTF-8.
-        return Ok(Some(unsafe { core::str::from_utf8_unchecked(text) }));
-    }
     core::str::from_utf8(text).map(Some).map_err(|_| Code::BadUtf8)
 }
 

@@ -246,12 +246,24 @@ impl Handle {
 
     /// The connection behind a handle.
     pub(super) fn of(handle: *mut mgos_mqtt_conn) -> Result<Arc<Handle>, Code> {
+        Handle::find(handle)
+    }
+
+    /// [`of`](Handle::of), as a part of its caller: for the calls that are made for each message.
+    #[inline(always)]
+    pub(super) fn find(handle: *mut mgos_mqtt_conn) -> Result<Arc<Handle>, Code> {
         if handle.is_null() {
             return Err(Code::NullArgument);
         }
         let handle = HANDLES.get(handle).ok_or(Code::BadArgument)?;
         handle.conn()?;
         Ok(handle)
+    }
+
+    /// The connection of a handle that was [found](Handle::find) by the call that goes on.
+    #[inline(always)]
+    pub(super) fn found_conn(&self) -> &Arc<Conn> {
+        &self.conn
     }
 
     /// The connection, unless it came here by a fork.

@@ -45,7 +45,6 @@ use super::profiles::source as profile_source;
 use crate::client::{Conn, ConnectHook, ProfileSource};
 use crate::config::Settings;
 use crate::error::Code;
-use crate::session::Publication;
 use crate::wire::topic;
 use std::sync::Arc;
 
@@ -395,11 +394,11 @@ pub unsafe extern "C" fn mgos_mqtt_conn_pub(
     retain: bool,
 ) -> u16 {
     value(0, || {
-        let handle = Handle::of(c)?;
+        let handle = Handle::find(c)?;
         // SAFETY: promised by the caller.
         let payload = unsafe { super::boundary::bytes(msg.p.cast(), msg.len) }?;
         // SAFETY: promised by the caller.
-        unsafe { publish(&handle, topic, payload, qos, retain) }
+        unsafe { publish_here(&handle, topic, payload, qos, retain) }
     })
 }
 
@@ -415,10 +414,25 @@ pub(super) unsafe fn publish(
     retain: bool,
 ) -> Result<u16, Code> {
     // SAFETY: promised by the caller.
-    let topic = unsafe { text(topic) }?;
+    unsafe { publish_here(handle, topic, payload, qos, retain) }
+}
+
+/// [`publish`], as a part of its caller.
+///
+/// # Safety
+/// `topic` is NULL or a C string.
+#[inline(always)]
+unsafe fn publish_here(
+    handle: &Handle,
+    topic: *const c_char,
+    payload: &[u8],
+    qos: c_int,
+    retain: bool,
+) -> Result<u16, Code> {
+    // SAFETY: promised by the caller.
+    let topic = unsafe { boundary::topic(topic) }?;
     let qos = boundary::qos(qos)?;
-    let message = Publication { retain, reserve_id: true, ..Publication::new(topic, payload, qos) };
-    Ok(handle.conn()?.publish(message)?.packet_id)
+    handle.found_conn().publish_numbered(topic, payload, qos, retain)
 }
 
 /// The C compiler's own type; the header has it from <stdarg.h>.

@@ -107,7 +107,7 @@ unsafe fn will(
 ) -> Result<Will, Code> {
     // SAFETY: promised by the caller.
     let topic = unsafe { text(topic) }?;
-    topic::valid_name_str(topic).map_err(|_| Code::BadTopic)?;
+    topic::valid_name(topic).map_err(|_| Code::BadTopic)?;
     let qos = boundary::qos(qos)? as u8;
     if len > usize::from(u16::MAX) {
         return Err(Code::TooLarge);

@@ -18,7 +18,7 @@
 use core::cell::Cell;
 use core::ffi::{c_char, c_int, c_void};
 
-use super::boundary::{bytes, qos, status, text, timeout, value};
+use super::boundary::{bytes, qos, status, timeout, topic, value};
 use super::handle::Handle;
 use super::mgos_mqtt_conn::mgos_mqtt_conn;
 use super::mgos_mqtt_event::mgos_mqtt_event_fn_t;
@@ -277,7 +277,7 @@ unsafe fn read<'a>(
     let message = unsafe { sized::read(message) }?;
     // SAFETY: promised by the caller.
     let (topic, payload) =
-        unsafe { (text(message.topic)?, bytes(message.payload.cast(), message.payload_len)?) };
+        unsafe { (topic(message.topic)?, bytes(message.payload.cast(), message.payload_len)?) };
     let qos = qos(message.qos)?;
     let now = || Ok(handle.conn()?.context().driver.now());
     let expires = match message.expires_ms {
@@ -288,7 +288,7 @@ unsafe fn read<'a>(
         let owner = core::ptr::from_ref(handle).cast_mut().cast();
         Listener::new(tell, [done as *const () as *mut (), message.ud.cast(), owner])
     });
-    Ok((Publication { retain: message.retain, expires, ..Publication::new(topic, payload, qos) }, listener))
+    Ok((Publication { retain: message.retain, expires, ..Publication::of(topic, payload, qos) }, listener))
 }
 
 /// Calls the `done` of a message.

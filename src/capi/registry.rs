@@ -4,18 +4,19 @@
 //! reference, so that a handle which another thread frees meanwhile lives until the call is done. A handle
 //! that was freed, or never was one, is an error and nothing worse.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-/// The living handles of one kind, by address. The lock is held for a look-up or a change of the table only.
-pub(super) struct Registry<T>(RwLock<BTreeMap<usize, Arc<T>>>);
+/// The living handles of one kind, in the order of their addresses: they are looked for with each call, and made and freed
+/// seldom. The lock is held for a look-up or a change of the table only.
+pub(super) struct Registry<T>(RwLock<Vec<Arc<T>>>);
 
 impl<T> Registry<T> {
     pub(super) const fn new() -> Self {
-        Registry(RwLock::new(BTreeMap::new()))
+        Registry(RwLock::new(Vec::new()))
     }
 
-    fn read(&self) -> RwLockReadGuard<'_, BTreeMap<usize, Arc<T>>> {
+    #[inline(always)]
+    fn read(&self) -> RwLockReadGuard<'_, Vec<Arc<T>>> {
         self.0.read().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -25,32 +26,34 @@ impl<T> Registry<T> {
 
     /// Makes a handle known; its address is what C gets.
     pub(super) fn insert(&self, handle: Arc<T>) -> *mut T {
-        let address = Arc::as_ptr(&handle).cast_mut();
-        self.write().insert(address.addr(), handle);
-        address
+        let address = Arc::as_ptr(&handle);
+        let mut all = self.write();
+        let (Ok(at) | Err(at)) = place(&all, address);
+        all.insert(at, handle);
+        address.cast_mut()
     }
 
     /// The handle at this address.
+    #[inline(always)]
     pub(super) fn get<P>(&self, address: *const P) -> Option<Arc<T>> {
-        self.read().get(&address.addr()).cloned()
+        let all = self.read();
+        place(&all, address).ok().map(|at| all[at].clone())
     }
 
     /// Takes the handle at this address out: no later call finds it.
     pub(super) fn remove<P>(&self, address: *const P) -> Option<Arc<T>> {
-        self.write().remove(&address.addr())
+        let mut all = self.write();
+        place(&all, address).ok().map(|at| all.remove(at))
     }
 
     /// All handles of which `which` says so.
     pub(super) fn all(&self, which: impl Fn(&T) -> bool) -> Vec<Arc<T>> {
-        self.read().values().filter(|handle| which(handle)).cloned().collect()
+        self.read().iter().filter(|handle| which(handle)).cloned().collect()
     }
 
     /// Takes out all handles of which `which` says so.
     pub(super) fn remove_all(&self, which: impl Fn(&T) -> bool) -> Vec<Arc<T>> {
-        let mut all = self.write();
-        let (out, stay) = core::mem::take(&mut *all).into_iter().partition(|(_, handle)| which(handle));
-        *all = stay;
-        out.into_values().collect()
+        self.write().extract_if(.., |handle| which(handle)).collect()
     }
 
     /// Holds the table still over a fork, so that the child does not inherit a lock whose holder does not exist
@@ -63,4 +66,10 @@ impl<T> Registry<T> {
 /// A table that is held still until this is dropped.
 pub(super) struct Held<'a, T>(#[expect(dead_code, reason = "held, not used")] Table<'a, T>);
 
-type Table<'a, T> = RwLockWriteGuard<'a, BTreeMap<usize, Arc<T>>>;
+type Table<'a, T> = RwLockWriteGuard<'a, Vec<Arc<T>>>;
+
+/// Where the handle at this address stands, or would.
+#[inline(always)]
+fn place<T, P>(all: &[Arc<T>], address: *const P) -> Result<usize, usize> {
+    all.binary_search_by_key(&address.addr(), |handle| Arc::as_ptr(handle).addr())
+}

@@ -109,6 +109,8 @@ pub(crate) struct Handlers {
     subscriptions: Topics<Vec<Subscription>>,
     /// Entries of all subscriptions.
     subscribed: usize,
+    /// The kinds that any of them wants, or one that was there while there were others.
+    subscriber_kinds: u32,
 }
 
 impl Handlers {
@@ -120,6 +122,7 @@ impl Handlers {
             slots: Default::default(),
             subscriptions: Topics::new(),
             subscribed: 0,
+            subscriber_kinds: 0,
         }
     }
 
@@ -188,6 +191,7 @@ impl Handlers {
         } else {
             let entry = self.entry(identity, kinds, callback);
             self.subscribed += 1;
+            self.subscriber_kinds |= kinds;
             let all = self.subscriptions.entry(filter, Vec::new);
             match all.iter_mut().find(|s| s.filter == *filter) {
                 Some(subscription) => subscription.entries.push((qos, entry)),
@@ -226,6 +230,9 @@ impl Handlers {
         let newest = entries.iter().rposition(|(_, e)| identity.is_none_or(|i| e.identity == i))?;
         let (_, entry) = entries.remove(newest);
         self.subscribed -= 1;
+        if self.subscribed == 0 {
+            self.subscriber_kinds = 0;
+        }
         let last = entries.is_empty();
         if last {
             all.swap_remove(at);
@@ -267,17 +274,18 @@ impl Handlers {
         }
     }
 
-    /// Whether there is any subscription.
-    pub(crate) fn have_subscribers(&self) -> bool {
-        self.subscribed > 0
+    /// Whether handlers of the connection or subscribers may want events of this kind.
+    #[inline]
+    pub(crate) fn anybody_wants(&self, kind: Kind) -> bool {
+        (self.kinds | self.subscriber_kinds) & kind.bit() != 0
     }
 
-    /// The handler of the connection that is alone in wanting events of this kind, if there are no subscribers either.
+    /// The handler of the connection that is alone in wanting events of this kind, if no subscriber does either.
     #[inline]
     pub(crate) fn only_of_connection(&self, kind: Kind) -> Option<&Arc<Entry>> {
         let mut all = self.connection.iter().filter(|entry| entry.kinds & kind.bit() != 0);
         match (all.next(), all.next()) {
-            (Some(entry), None) if !self.have_subscribers() => Some(entry),
+            (Some(entry), None) if self.subscriber_kinds & kind.bit() == 0 => Some(entry),
             _ => None,
         }
     }
@@ -317,6 +325,7 @@ impl Handlers {
         removed.extend(std::mem::take(&mut self.slots).into_iter().flatten());
         let subscriptions = std::mem::replace(&mut self.subscriptions, Topics::new());
         self.subscribed = 0;
+        self.subscriber_kinds = 0;
         subscriptions.for_each(|all| {
             removed.extend(all.iter().flat_map(|s| s.entries.iter().map(|(_, e)| e.clone())));
         });
@@ -372,7 +381,13 @@ impl Conn {
         Ok(())
     }
 
+    /// There is a handler more, or one that gets more.
+    pub(super) fn registered(&self) {
+        self.registrations.fetch_add(1, Ordering::Relaxed);
+    }
+
     fn handlers_changed(&self, st: &mut State) {
+        self.registered();
         let wants_outcomes = st.handlers.wants(Kind::Outcome);
         st.want_outcomes(wants_outcomes);
         let wanted = st.handlers.wants(Kind::Poll) && !st.freed;

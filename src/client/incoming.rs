@@ -4,6 +4,7 @@ use std::io;
 use std::sync::MutexGuard;
 
 use super::event::{Event, Kind, Message, TopicName};
+use super::handlers::{Called, Handlers};
 use super::secure::Foreign;
 use super::stream::Ending;
 use super::turn::Flush;
@@ -12,7 +13,7 @@ use super::{Conn, Level, State};
 use crate::bugs::{Bug, bug};
 use crate::driver::Turn;
 use crate::error::Code;
-use crate::session::{self, Failure, Verdict};
+use crate::session::{self, Acknowledged, Failure, Verdict};
 use crate::wire::{Header, PublishHead};
 
 /// Bytes read in one turn before other connections get theirs.
@@ -299,9 +300,9 @@ impl Conn {
                     let text = "the server answered a QoS 2 publish with PUBACK; taken as completed";
                     self.note(&mut st, Level::Warn, format_args!("{text}"));
                 }
-                self.acknowledged(st, Kind::PubAck, *ack)
+                self.tell_acknowledged(st, Kind::PubAck, *ack)
             }
-            session::Event::PubComp(ack) => self.acknowledged(st, Kind::PubComp, *ack),
+            session::Event::PubComp(ack) => self.tell_acknowledged(st, Kind::PubComp, *ack),
             session::Event::PubRec(ack) => {
                 let event = Event::PubRec(*ack);
                 self.tell(st, |h, called| h.connection(Kind::PubRec, called), &event)
@@ -332,53 +333,38 @@ impl Conn {
         }
     }
 
+    /// PUBACK or PUBCOMP as one event of the session.
+    fn tell_acknowledged<'a>(
+        &'a self,
+        mut st: MutexGuard<'a, State>,
+        kind: Kind,
+        ack: Acknowledged,
+    ) -> MutexGuard<'a, State> {
+        let ended = st.session.lend_acknowledged();
+        st = self.acknowledged(st, kind, ack, ended.as_ref().map(|ended| TopicName(ended.topic())));
+        if let Some(ended) = ended {
+            st.session.give_back(ended);
+        }
+        st
+    }
+
     /// PUBACK or PUBCOMP: to the subscribers whose filter matches the message's topic, and to the handlers
     /// of the connection.
     #[inline(never)]
     pub(super) fn acknowledged<'a>(
         &'a self,
-        mut st: MutexGuard<'a, State>,
+        st: MutexGuard<'a, State>,
         kind: Kind,
-        ack: session::Acknowledged,
+        ack: Acknowledged,
+        topic: Option<TopicName<'_>>,
     ) -> MutexGuard<'a, State> {
-        let state = &mut *st;
-        let topic = state.session.acknowledged_topic();
-        let mut called = std::mem::take(&mut state.called);
-        let only = state.handlers.only_of_connection(kind).cloned();
-        if only.is_none() {
+        let collect = |h: &mut Handlers, called: &mut Called| {
             if let Some(topic) = topic {
-                state.handlers.matching(topic, kind, &mut called);
+                h.matching(topic.as_bytes(), kind, called);
             }
-            state.handlers.connection(kind, &mut called);
-            if called.is_empty() {
-                st.called = called;
-                return st;
-            }
-        }
-        // A copy, since the message's own memory is behind the lock; in a buffer that is kept.
-        let mut copy = std::mem::take(&mut state.acked_topic);
-        copy.clear();
-        // There is room for it: see `Conn::accept`.
-        copy.extend_from_slice(topic.unwrap_or_default());
-        let topic = topic.is_some().then_some(TopicName(&copy));
-        drop(st);
-        let event = match kind {
-            Kind::PubComp => Event::PubComp(ack, topic),
-            _ => Event::PubAck(ack, topic),
+            h.connection(kind, called);
         };
-        for entry in only.iter().chain(&called) {
-            entry.call(self, &event);
-        }
-        // What ends with them must not end under the lock.
-        drop(only);
-        called.clear();
-        let mut st = self.lock_unseen();
-        st.put_back(called);
-        // A handler may have published to a longer topic meanwhile.
-        if st.acked_topic.capacity() < copy.capacity() {
-            st.acked_topic = copy;
-        }
-        st
+        self.tell(st, collect, &acknowledgement(kind, ack, topic))
     }
 
     /// SUBACK: each filter's code to its subscribers; what nobody claimed, to the handlers of the
@@ -414,6 +400,14 @@ impl Conn {
         results.clear();
         st.session.return_subscribe_results(results);
         st
+    }
+}
+
+/// What handlers are told of PUBACK, or of PUBCOMP.
+pub(super) fn acknowledgement<'a>(kind: Kind, ack: Acknowledged, topic: Option<TopicName<'a>>) -> Event<'a> {
+    match kind {
+        Kind::PubComp => Event::PubComp(ack, topic),
+        _ => Event::PubAck(ack, topic),
     }
 }
 

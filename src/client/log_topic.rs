@@ -53,7 +53,7 @@ impl Conn {
     pub fn set_log_topics(&self, topics: Option<LogTopics>) -> Result<(), Code> {
         let names = topics.iter().flat_map(|topics| [&topics.stdout, &topics.stderr]).flatten();
         for name in names {
-            topic::valid_name_str(name).map_err(|_| Code::BadTopic)?;
+            topic::valid_name(name).map_err(|_| Code::BadTopic)?;
         }
         let mut st = self.usable()?;
         let lines = st.log_topics.as_ref().map_or(0, |log| log.lines);

@@ -12,7 +12,8 @@ use crate::bugs::{Bug, bug};
 use crate::error::Code;
 use crate::session::{Accepted, Publication, RawAck, Session};
 use crate::time::{Span, Time};
-use crate::wire::{self, Properties, QoS, topic};
+use crate::wire::topic::{self, Topic};
+use crate::wire::{self, Properties, QoS};
 
 /// With this much unwritten output, a call writes it itself instead of leaving it to the loop.
 const WRITE_AT: usize = 64 * 1024;
@@ -23,34 +24,63 @@ const QUIET: Span = Span::millis(1);
 impl Conn {
     /// Publishes. The QoS is lowered to the connection's maximum. What is accepted is sent, or will be as soon
     /// as the connection and the window allow.
-    #[inline]
     pub fn publish(&self, message: Publication<'_>) -> Result<Accepted, Code> {
-        let mut st = self.usable()?;
-        let accepted = self.accept_here(&mut st, message)?;
-        self.set_off(&mut st);
+        self.publish_now(&mut *self.usable()?, message)
+    }
+
+    /// [`publish`](Conn::publish) for a message that gets its packet id at once and never expires, as those of Mongoose
+    /// OS. Returns that id.
+    #[inline(always)]
+    pub fn publish_numbered(
+        &self,
+        topic: Topic<'_>,
+        payload: &[u8],
+        qos: QoS,
+        retain: bool,
+    ) -> Result<u16, Code> {
+        let mut st = self.usable_here()?;
+        let mut accepted = None;
+        if topic.is_valid() {
+            let (name, qos) = (topic.as_bytes(), if qos == QoS::AtMostOnce { qos } else { st.cap_qos(qos) });
+            accepted = if qos == QoS::AtMostOnce {
+                st.session.publish_plainly(name, payload, retain)
+            } else {
+                self.clock(&mut st);
+                st.session.publish_tracked_plainly(name, payload, qos, retain)
+            };
+        }
+        let published = match accepted {
+            Some(id) => {
+                // Nothing has ended by it.
+                self.output_grew(&mut st);
+                Ok(id)
+            }
+            None => {
+                let message =
+                    Publication { retain, reserve_id: true, ..Publication::of(topic, payload, qos) };
+                self.publish_now(&mut st, message).map(|accepted| accepted.packet_id)
+            }
+        };
+        // Here for both.
+        drop(st);
+        published
+    }
+
+    #[inline(never)]
+    fn publish_now(&self, st: &mut State, message: Publication<'_>) -> Result<Accepted, Code> {
+        let accepted = self.accept(st, message)?;
+        self.set_off(st);
         Ok(accepted)
     }
 
     /// Takes a message in; [`set_off`](Conn::set_off) follows.
-    #[inline(never)]
-    pub(super) fn accept(&self, st: &mut State, message: Publication<'_>) -> Result<Accepted, Code> {
-        self.accept_here(st, message)
-    }
-
-    /// [`accept`](Conn::accept), as a part of its caller: every message that is published passes through here.
-    #[inline(always)]
-    fn accept_here(&self, st: &mut State, mut message: Publication<'_>) -> Result<Accepted, Code> {
-        topic::valid_name_str(message.topic).map_err(|_| Code::BadTopic)?;
+    pub(super) fn accept(&self, st: &mut State, mut message: Publication<'_>) -> Result<Accepted, Code> {
+        message.topic.check().map_err(|_| Code::BadTopic)?;
         message.qos = st.cap_qos(message.qos);
-        let accepted = if message.qos == QoS::AtMostOnce {
-            st.session.publish(&message)
-        } else {
+        if message.qos != QoS::AtMostOnce {
             self.clock(st);
-            match st.reserve_acknowledged(&message) {
-                Ok(()) => st.session.publish(&message),
-                Err(code) => Err(code),
-            }
-        };
+        }
+        let accepted = st.session.publish(&message);
         match accepted {
             Err(code) => self.refused_to_publish(st, message.topic, code),
             // The loop may be asleep until later.
@@ -61,11 +91,11 @@ impl Conn {
     }
 
     #[cold]
-    fn refused_to_publish(&self, st: &mut State, topic: &str, code: Code) {
+    fn refused_to_publish(&self, st: &mut State, topic: Topic<'_>, code: Code) {
         // Nothing follows that could use it.
         st.clock_was_read = None;
         if self.context.log.wants(Level::Warn) {
-            self.note(st, Level::Warn, format_args!("publish to {topic:?} refused: {code}"));
+            self.note(st, Level::Warn, format_args!("publish to {:?} refused: {code}", topic.as_str()));
         }
     }
 
@@ -94,6 +124,7 @@ impl Conn {
         let filter: Arc<str> = filter.into();
         st.reserve_handler(1).inspect_err(|_| callback.disarm())?;
         let (qos, same) = st.handlers.subscribe(&filter, qos, identity, kinds, callback);
+        self.registered();
         let qos = st.cap_qos(qos);
         st.session.subscribe(filter, qos);
         self.output_grew(&mut st);
@@ -149,7 +180,7 @@ impl Conn {
         dup: bool,
         payload: &[u8],
     ) -> Result<(), Code> {
-        topic::valid_name_str(topic).map_err(|_| Code::BadTopic)?;
+        topic::valid_name(topic).map_err(|_| Code::BadTopic)?;
         let dup = dup && qos != QoS::AtMostOnce;
         let packet =
             wire::Publish { dup, qos, retain, topic, packet_id, properties: Properties::default(), payload };
@@ -197,7 +228,7 @@ impl Conn {
     /// Something may have been appended to the output. The first bytes after a quiet moment are written at
     /// once, by the caller itself; what follows is collected for the loop, and what comes inside a turn for its
     /// end. Only a lot of output is written right away in any case.
-    #[inline]
+    #[inline(always)]
     pub(super) fn output_grew(&self, st: &mut State) {
         let clock = st.clock_was_read.take();
         let waiting = st.session.output().len();
@@ -205,13 +236,14 @@ impl Conn {
         if (st.in_turn || st.scheduled) && waiting < WRITE_AT {
             return;
         }
-        if waiting == 0 || !matches!(st.link, Link::Open(_)) {
-            return;
-        }
         self.write_early(st, clock, waiting);
     }
 
+    #[inline(never)]
     fn write_early(&self, st: &mut State, clock: Option<Time>, waiting: usize) {
+        if waiting == 0 || !matches!(st.link, Link::Open(_)) {
+            return;
+        }
         let now = clock.unwrap_or_else(|| self.context.driver.now());
         let quiet = st.wrote_early.is_none_or(|at| now.since(at) >= QUIET);
         if !quiet && waiting < WRITE_AT {
@@ -271,16 +303,6 @@ impl Conn {
 }
 
 impl State {
-    /// Makes room to tell of the acknowledgement of one more message.
-    #[inline]
-    fn reserve_acknowledged(&mut self, message: &Publication<'_>) -> Result<(), Code> {
-        if message.qos == QoS::AtMostOnce {
-            return Ok(());
-        }
-        let more = message.topic.len().saturating_sub(self.acked_topic.len());
-        self.acked_topic.try_reserve(more).map_err(|_| Code::NoMemory)
-    }
-
     /// The QoS that a publish or subscription may have.
     pub(super) fn cap_qos(&self, qos: QoS) -> QoS {
         let limit = self.max_qos.unwrap_or_else(|| self.profile.max_qos.map_or(-1, i32::from));

@@ -52,7 +52,7 @@ mod verdict;
 mod wait;
 
 use std::any::Any;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 pub use context::Context;
@@ -70,7 +70,7 @@ use crate::bugs::{Bug, bug};
 use crate::config::{self, Profile, Resubscribe, Secret, Settings};
 use crate::driver::{Lookup, SourceId};
 use crate::error::{Code, Phase};
-use crate::session::{Limits, OnSessionLoss, Overflow, Session};
+use crate::session::{Ended, Limits, OnSessionLoss, Overflow, Session};
 use crate::time::Time;
 use crate::transport::{Expiry, Transport, tls};
 use handlers::{Called, Handlers};
@@ -146,6 +146,8 @@ pub struct Conn {
     connected: AtomicBool,
     gone: AtomicBool,
     output_level: AtomicUsize,
+    /// Counts the handlers that were registered, for who calls some of them without a look into the state.
+    registrations: AtomicU32,
     state: Mutex<State>,
 }
 
@@ -269,8 +271,8 @@ struct State {
     wish: Wish,
     refusals: Refusals,
     pull: Pull,
-    /// A buffer for the topic of an acknowledged message.
-    acked_topic: Vec<u8>,
+    /// A buffer for the messages that were acknowledged together, empty in between.
+    acked: Vec<Ended>,
     log: Vec<(Level, String)>,
     /// Records that found no place there.
     log_lost: usize,
@@ -301,6 +303,7 @@ impl Conn {
             connected: AtomicBool::new(false),
             gone: AtomicBool::new(false),
             output_level: AtomicUsize::new(0),
+            registrations: AtomicU32::new(0),
             state: Mutex::new(State {
                 visits: 0,
                 session,
@@ -353,7 +356,7 @@ impl Conn {
                 wish: Wish::default(),
                 refusals: Refusals::default(),
                 pull: Pull::default(),
-                acked_topic: Vec::new(),
+                acked: Vec::new(),
                 log: Vec::new(),
                 log_lost: 0,
                 // The generator's state must never be zero.
@@ -678,7 +681,14 @@ impl Conn {
 
     /// The state of a connection that calls may still change.
     fn usable(&self) -> Result<MutexGuard<'_, State>, Code> {
-        let st = self.lock();
+        self.usable_here()
+    }
+
+    /// [`usable`](Self::usable), as a part of its caller: for the calls that are made for each message.
+    #[inline(always)]
+    fn usable_here(&self) -> Result<MutexGuard<'_, State>, Code> {
+        let mut st = self.state.lock().unwrap_or_else(|poisoned| self.unpoison(poisoned.into_inner()));
+        st.visits = st.visits.wrapping_add(1);
         if st.broken {
             Err(Code::Panic)
         } else if st.freed {

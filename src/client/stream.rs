@@ -6,16 +6,21 @@
 //! did, all of it is asked for. At the first that is not that simple, and at every other kind of packet, the way leads
 //! on in `incoming.rs`, which knows everything.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard};
 
 use super::event::{Message, TopicName};
 use super::handlers::{Called, Entry};
+use super::incoming::acknowledgement;
 use super::receive::is_queue;
 use super::verdict::{Handling, Wish};
 use super::{Conn, Kind, Link, State};
 use crate::bugs::{Bug, bug};
-use crate::session::Failure;
+use crate::session::{Ended, Failure};
 use crate::wire::{PLAIN_ACK, PacketType, PlainPublish};
+
+/// So many acknowledgements at most are taken in before the handlers are told of them.
+const TOGETHER: usize = 32;
 
 /// Where [`Conn::stream`] stopped.
 pub(super) enum Ending {
@@ -131,25 +136,65 @@ impl Conn {
                 at += consumed;
                 continue;
             }
-            let Some((packet, ack)) = st.session.steady_acknowledgement(&bytes[at..]) else {
+            let mut acked = std::mem::take(&mut st.acked);
+            let packet = match acked.capacity() {
+                0 if acked.try_reserve_exact(TOGETHER).is_err() => None,
+                _ => st.session.steady_acknowledgements(&bytes[at..], &mut acked),
+            };
+            let Some(packet) = packet else {
+                st.acked = acked;
                 return (st, at, Ending::Other);
             };
-            at += PLAIN_ACK;
+            at += acked.len() * PLAIN_ACK;
             let visits = st.visits;
             let kind = if packet == PacketType::PubComp { Kind::PubComp } else { Kind::PubAck };
-            st = self.acknowledged(st, kind, ack);
+            st = self.tell_acked(st, kind, &acked);
+            st.session.steady_ended(&mut acked);
+            st.acked = acked;
             if st.visits != visits {
                 st = self.drop_unlocked(st, known);
                 if !st.is_calm(generation) || !st.session.is_steady() {
                     return (st, at, Ending::Told);
                 }
             }
-            st.session.steady_acknowledged();
             self.settle(&mut st);
             if st.outcomes.are_waiting() {
                 return (st, at, Ending::Told);
             }
         }
+    }
+
+    /// Tells of messages that were acknowledged, one after the other. The lock is not taken in between, as long as it is
+    /// known who is told.
+    #[inline]
+    fn tell_acked<'a>(
+        &'a self,
+        mut st: MutexGuard<'a, State>,
+        kind: Kind,
+        acked: &[Ended],
+    ) -> MutexGuard<'a, State> {
+        if !st.handlers.anybody_wants(kind) {
+            return st;
+        }
+        let mut rest = acked.iter();
+        if let Some(only) = st.handlers.only_of_connection(kind).cloned() {
+            let known = self.registrations.load(Ordering::Relaxed);
+            drop(st);
+            for ended in rest.by_ref() {
+                only.call(self, &acknowledgement(kind, ended.accepted(), Some(TopicName(ended.topic()))));
+                // One that was registered meanwhile, here or on another thread, is told of the next.
+                if self.registrations.load(Ordering::Relaxed) != known {
+                    break;
+                }
+            }
+            // What ends with it must not end under the lock.
+            drop(only);
+            st = self.lock_unseen();
+        }
+        for ended in rest {
+            st = self.acknowledged(st, kind, ended.accepted(), Some(TopicName(ended.topic())));
+        }
+        st
     }
 
     /// Drops a handler that may be there no more: what ends with it is the application's, and must not end under a lock.

@@ -208,6 +208,7 @@ impl Conn {
             let qos = state.cap_qos(qos);
             state.session.want(filter, qos, Some(Ticket { call, place }));
         }
+        self.registered();
         if doubles.len() == filters.len() {
             // Every one of them exists already: those own the user data.
             callback.disarm();

@@ -375,6 +375,7 @@ impl State {
         if self.partial.is_empty() {
             self.partial = Vec::new();
         }
+        self.acked = Vec::new();
         self.session.shrink_output();
     }
 

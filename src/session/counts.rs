@@ -25,10 +25,10 @@ impl Latency {
         (bucket + 1 < LATENCY_BUCKETS).then(|| Span::micros(1 << (FIRST_BUCKET_BITS as usize + bucket)))
     }
 
-    fn add(&mut self, span: Span) {
+    fn add(&mut self, n: u64, span: Span) {
         let bucket = u64::BITS - (span.0.saturating_sub(1) >> FIRST_BUCKET_BITS).leading_zeros();
-        self.buckets[(bucket as usize).min(LATENCY_BUCKETS - 1)] += 1;
-        self.sum = self.sum.saturating_add(span.0);
+        self.buckets[(bucket as usize).min(LATENCY_BUCKETS - 1)] += n;
+        self.sum = self.sum.saturating_add(span.0.saturating_mul(n));
     }
 }
 
@@ -90,8 +90,9 @@ impl Counts {
         *count += n;
     }
 
-    pub(super) fn acknowledged(&mut self, accepted_at: Time, now: Time) {
-        self.ack_latency.add(now.since(accepted_at));
+    /// So many messages that were accepted at this time.
+    pub(super) fn acknowledged(&mut self, n: u64, accepted_at: Time, now: Time) {
+        self.ack_latency.add(n, now.since(accepted_at));
     }
 }
 

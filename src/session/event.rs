@@ -1,5 +1,6 @@
 //! What a step of the session can tell its caller.
 
+use alloc::vec::Vec;
 use core::ops::Range;
 
 use crate::error::Code;
@@ -49,6 +50,31 @@ pub struct Acknowledged {
     pub reason: u8,
     /// A server answered a QoS 2 publish with PUBACK; it was taken as completed.
     pub early: bool,
+}
+
+/// A message that was acknowledged, and is the session's no more: who tells of it has its topic without the session,
+/// which is behind a lock.
+#[derive(Debug)]
+pub struct Ended {
+    pub(super) token: u64,
+    pub(super) packet_id: u16,
+    pub(super) topic_len: u16,
+    /// Begins with the topic.
+    pub(super) body: Vec<u8>,
+}
+
+impl Ended {
+    /// The topic name, in UTF-8.
+    #[inline]
+    pub fn topic(&self) -> &[u8] {
+        &self.body[..usize::from(self.topic_len)]
+    }
+
+    /// What the server said about it, if that was the best.
+    #[inline]
+    pub fn accepted(&self) -> Acknowledged {
+        Acknowledged { packet_id: self.packet_id, token: Some(self.token), reason: 0, early: false }
+    }
 }
 
 /// What happened.

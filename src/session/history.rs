@@ -30,8 +30,13 @@ impl History {
     /// Makes room for `n` more, so that recording them cannot fail.
     #[inline]
     pub(crate) fn reserve(&mut self, n: usize, limit: usize) -> Result<(), Code> {
+        if self.room(limit) >= n { Ok(()) } else { self.grow(n, limit) }
+    }
+
+    /// How many can be recorded without making room.
+    pub(crate) fn room(&self, limit: usize) -> usize {
         let room = self.runs.capacity() - self.runs.len();
-        if room >= n || self.runs.capacity() > limit { Ok(()) } else { self.grow(n, limit) }
+        if self.runs.capacity() > limit { usize::MAX } else { room }
     }
 
     #[cold]

@@ -5,6 +5,7 @@
 
 use alloc::vec::Vec;
 
+use super::unsent::Unsent;
 use crate::bugs::{Bug, bug};
 use crate::error::Code;
 
@@ -37,7 +38,7 @@ impl<V: Copy + Default> IdMap<V> {
     }
 
     /// The cell that holds `id`.
-    #[inline]
+    #[inline(always)]
     fn find(&self, id: u16) -> Option<usize> {
         if self.len == 0 || id == 0 {
             return None;
@@ -68,8 +69,17 @@ impl<V: Copy + Default> IdMap<V> {
         }
     }
 
+    #[inline(always)]
     pub(crate) fn get(&self, id: u16) -> Option<V> {
         self.find(id).map(|at| self.cells[at].1)
+    }
+
+    /// [`get`](Self::get), if it is in its own cell, as nearly all are.
+    #[inline(always)]
+    fn at_home(&self, id: u16) -> Option<&V> {
+        let home = usize::from(id) & self.cells.len().wrapping_sub(1);
+        let (there, value) = self.cells.get(home)?;
+        (*there == id && id != 0).then_some(value)
     }
 
     /// Inserts or replaces; fails only when memory runs out.
@@ -197,10 +207,16 @@ impl<V: Copy + Default> IdMap<V> {
         }
     }
 
+    /// Whether one more entry leaves half of the cells free.
+    #[inline(always)]
+    fn has_room(&self) -> bool {
+        (self.len + 1) * 2 <= self.cells.len()
+    }
+
     /// Makes room for one more entry, so that inserting it cannot fail.
     #[inline]
     pub(crate) fn reserve(&mut self) -> Result<(), Code> {
-        if (self.len + 1) * 2 > self.cells.len() { self.grow() } else { Ok(()) }
+        if self.has_room() { Ok(()) } else { self.grow() }
     }
 
     pub(crate) fn clear(&mut self) {
@@ -252,15 +268,22 @@ pub(crate) enum RawUse {
 }
 
 /// The counter and the ids in use.
+///
+/// Those of QoS 0 messages are in use only until their bytes are written, and the counter needs 65,535 steps to come
+/// round to them. So they are not entered in the table, but when it does come round.
 #[derive(Clone, Debug)]
 pub(crate) struct PacketIds {
     last: u16,
     used: IdMap<Use>,
+    /// The QoS 0 messages that are not written yet, with their ids.
+    pub(crate) unsent: Unsent,
+    /// All of their ids that are not in the table lie between this one and the counter. 0 if there are none.
+    barrier: u16,
 }
 
 impl PacketIds {
     pub(crate) const fn new() -> Self {
-        PacketIds { last: 0, used: IdMap::new() }
+        PacketIds { last: 0, used: IdMap::new(), unsent: Unsent::new(), barrier: 0 }
     }
 
     /// The next free id, counted on but not held.
@@ -268,6 +291,7 @@ impl PacketIds {
     /// Cost: one step per id in use that lies directly ahead of the counter. Exchanges end in about
     /// the order they began, so there are none until the counter has wrapped into old ones.
     pub(crate) fn next(&mut self) -> Result<u16, Code> {
+        self.hold_unsent()?;
         if self.used.len() >= usize::from(u16::MAX) {
             return Err(Code::NoMoreMsgids);
         }
@@ -286,21 +310,88 @@ impl PacketIds {
     /// The next free id, held for `purpose`.
     #[inline(always)]
     pub(crate) fn take(&mut self, purpose: Use) -> Result<u16, Code> {
-        self.used.reserve()?;
-        let next = self.last.wrapping_add(1);
-        if next != 0 && !bug(Bug::IdReuse) && self.used.insert_at_home(next, purpose) {
-            self.last = next;
-            return Ok(next);
+        match self.next_in_line() {
+            Some(next) if !bug(Bug::IdReuse) && self.take_next(next, purpose) => Ok(next),
+            _ => self.take_later(purpose),
         }
-        self.take_later(purpose)
     }
 
     /// [`take`](Self::take) when the next id may be in use.
     #[cold]
     fn take_later(&mut self, purpose: Use) -> Result<u16, Code> {
+        self.used.reserve()?;
         let id = self.next()?;
         self.used.insert_new(id, purpose)?;
         Ok(id)
+    }
+
+    /// The next free id, for a message that is put among the [unsent](Self::unsent) ones and is in use as long as it is
+    /// there.
+    #[inline(always)]
+    pub(crate) fn lend(&mut self) -> Result<u16, Code> {
+        let id = match self.free() {
+            Some(id) if !bug(Bug::IdReuse) => id,
+            _ => self.next()?,
+        };
+        self.last = id;
+        if self.barrier == 0 {
+            self.barrier = id;
+        }
+        Ok(id)
+    }
+
+    /// The next id, if it is not in use but for what is in the table.
+    #[inline(always)]
+    pub(crate) fn next_in_line(&self) -> Option<u16> {
+        let next = self.last.wrapping_add(1);
+        (next != self.barrier && next != 0).then_some(next)
+    }
+
+    /// The next id, if it is seen at once that it is free.
+    #[inline(always)]
+    pub(crate) fn free(&self) -> Option<u16> {
+        match self.next_in_line() {
+            Some(next) if self.used.get(next).is_none() => Some(next),
+            _ => None,
+        }
+    }
+
+    /// [Takes](Self::take) the id that is [next in line](Self::next_in_line), if it is seen at once that it is free.
+    #[inline(always)]
+    pub(crate) fn take_next(&mut self, next: u16, purpose: Use) -> bool {
+        let taken = self.used.has_room() && self.used.insert_at_home(next, purpose);
+        if taken {
+            self.last = next;
+        }
+        taken
+    }
+
+    /// [`lend`](Self::lend) for a message that [continues](Unsent::continues) the unsent ones with the id that is
+    /// [free](Self::free), and whose packet ends at `end`.
+    #[inline(always)]
+    pub(crate) fn lend_free(&mut self, id: u16, end: u64) {
+        // The barrier stands: before the ids of those that it continues, at the latest.
+        self.last = id;
+        self.unsent.extend(end);
+    }
+
+    /// Enters the ids of the unsent messages in the table, so that it alone tells what is free.
+    #[cold]
+    fn hold_unsent(&mut self) -> Result<(), Code> {
+        for run in self.unsent.not_held() {
+            for id in run.packet_ids() {
+                if let Err(code) = self.used.insert(id, Use::Unsent) {
+                    // All of a run or none.
+                    run.packet_ids().take_while(|entered| *entered != id).for_each(|entered| {
+                        self.used.remove(entered);
+                    });
+                    return Err(code);
+                }
+            }
+            run.hold();
+        }
+        self.barrier = 0;
+        Ok(())
     }
 
     /// Holds an id that the application chose.
@@ -308,7 +399,7 @@ impl PacketIds {
         if id == 0 {
             return Err(Code::BadArgument);
         }
-        if self.used.get(id).is_some() {
+        if self.get(id).is_some() {
             return Err(Code::PacketIdInUse);
         }
         self.used.insert(id, purpose)
@@ -319,10 +410,22 @@ impl PacketIds {
         self.used.set(id, purpose);
     }
 
+    /// What an id is in use for.
+    #[inline]
     pub(crate) fn get(&self, id: u16) -> Option<Use> {
-        self.used.get(id)
+        self.used.get(id).or_else(|| self.unsent.find(id).map(|_| Use::Unsent))
     }
 
+    /// The message that has this id, if one look at the table tells it.
+    #[inline(always)]
+    pub(crate) fn slot_at_home(&self, id: u16) -> Option<u32> {
+        match self.used.at_home(id) {
+            Some(Use::Publish(slot)) => Some(*slot),
+            _ => None,
+        }
+    }
+
+    /// An id is held no more.
     #[inline]
     pub(crate) fn release(&mut self, id: u16) {
         self.used.remove(id);
@@ -335,6 +438,7 @@ impl PacketIds {
 
     /// Gives memory back if no id is in use.
     pub(crate) fn shrink(&mut self) {
+        self.unsent.shrink();
         if self.used.len() == 0 {
             self.used = IdMap::new();
         }

@@ -271,13 +271,12 @@ impl Session {
     pub(super) fn complete(&mut self, slot: u32, reason: u8, early: bool) -> Acknowledged {
         let (token, packet_id, cookie, accepted_at) = {
             let entry = self.outbox.get(slot);
-            (entry.token, entry.packet_id, entry.cookie, entry.accepted_at)
+            (entry.token, entry.packet_id(), entry.cookie, entry.accepted_at)
         };
-        self.outbox.unlink(slot);
-        self.outbox.get_mut(slot).stage = Stage::Done;
+        self.outbox.retire(slot);
         let outcome = if reason >= 0x80 { Outcome::Rejected(reason) } else { Outcome::Acked };
         if outcome == Outcome::Acked {
-            self.counts.acknowledged(accepted_at, self.now);
+            self.counts.acknowledged(1, accepted_at, self.now);
         }
         self.finish(token, packet_id, cookie, outcome);
         self.told = Told::Acknowledged(slot);

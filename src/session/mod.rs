@@ -28,6 +28,7 @@ mod input;
 mod keep_alive;
 mod outbox;
 mod output;
+mod plain;
 mod publish;
 mod raw;
 mod steady;
@@ -36,6 +37,7 @@ mod subscriptions;
 mod tests;
 mod tickets;
 mod token;
+mod unsent;
 
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
@@ -43,7 +45,7 @@ use alloc::vec::Vec;
 use core::ops::Range;
 
 pub use counts::{Counts, LATENCY_BUCKETS, Latency, Levels};
-pub use event::{Acknowledged, Completion, Dropped, Event, Failure, Incoming, Outcome, Step};
+pub use event::{Acknowledged, Completion, Dropped, Ended, Event, Failure, Incoming, Outcome, Step};
 pub use inbound::Hold;
 pub use output::Output;
 pub use publish::{Accepted, Known, Publication};
@@ -61,6 +63,7 @@ use inbound::Inbound;
 use keep_alive::{Due, KeepAlive};
 use outbox::Outbox;
 use subscriptions::{Subscriptions, encode_code};
+use unsent::Run;
 
 /// What happens when the queue is full.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -191,23 +194,15 @@ pub struct Session {
     next_expiry: Option<Time>,
     /// Messages accepted so far.
     accepted: u64,
-    /// QoS 0 publishes whose bytes are not written yet: where they end, and whose they are.
-    unsent: VecDeque<Unsent>,
     completions: VecDeque<Completion>,
     /// Those without a cookie are told as well.
     tell_all: bool,
+    /// As long as no more messages than this are outstanding, there is room for all their outcomes.
+    outcomes_fit: usize,
     history: History,
     /// The time of the last step, to the caller's precision.
     now: Time,
     counts: Counts,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Unsent {
-    end: u64,
-    token: u64,
-    packet_id: u16,
-    cookie: u32,
 }
 
 impl Session {
@@ -233,9 +228,9 @@ impl Session {
             good_bye_due: false,
             next_expiry: None,
             accepted: 0,
-            unsent: VecDeque::new(),
             completions: VecDeque::new(),
             tell_all: true,
+            outcomes_fit: 0,
             history: History::new(),
             now: Time::ZERO,
             counts: Counts::default(),
@@ -255,6 +250,7 @@ impl Session {
     /// Replaces limits and policies; what is queued already stays.
     pub fn set_limits(&mut self, limits: Limits) {
         self.limits = limits;
+        self.outcomes_fit = 0;
     }
 
     // -- the connection -------------------------------------------------------------------------
@@ -327,11 +323,9 @@ impl Session {
         }
         self.outbox.ground();
         self.counts.tx_messages -= unsent;
-        while let Some(unsent) = self.unsent.pop_front() {
-            let lost = Outcome::Dropped(Dropped::Link);
-            let outcome = if unsent.end <= taken { Outcome::Sent } else { lost };
-            self.counts.tx_messages -= u64::from(outcome == lost);
-            self.finish(unsent.token, unsent.packet_id, unsent.cookie, outcome);
+        while let Some(run) = self.ids.unsent.take_first() {
+            self.counts.tx_messages -= run.len() as u64;
+            self.end_unsent(run, Outcome::Dropped(Dropped::Link));
         }
         self.ids.retain(|purpose| matches!(purpose, Use::Publish(_)));
         self.inbound.closed();
@@ -397,13 +391,13 @@ impl Session {
 
     /// A whole keep-alive interval without traffic: memory that bursts needed goes back.
     fn quiet(&mut self) {
-        if self.told == Told::Nothing && self.outbox.len() == 0 && self.unsent.is_empty() {
+        if self.told == Told::Nothing && self.outstanding() == 0 {
             self.outbox.shrink();
             self.ids.shrink();
             self.inbound.shrink();
-            self.unsent.shrink_to_fit();
             self.completions.shrink_to_fit();
             self.history.shrink();
+            self.outcomes_fit = 0;
         }
     }
 
@@ -423,10 +417,12 @@ impl Session {
     pub fn wrote(&mut self, now: Time, n: usize) {
         self.now = now;
         self.counts.tx_bytes += n as u64;
+        let taken = self.out.taken() + n as u64;
+        while let Some(run) = self.ids.unsent.take_sent(taken, |at| self.out.from(at)) {
+            self.end_unsent(run, Outcome::Sent);
+        }
         self.out.take(n);
-        let taken = self.out.taken();
         self.keep_alive.wrote(now, taken);
-        self.sent_up_to(taken);
         if self.outbox.waiting() > 0 {
             self.pump();
         }
@@ -437,25 +433,29 @@ impl Session {
         self.completions.get(n).copied()
     }
 
-    /// Ends the QoS 0 publishes whose bytes were taken. They are many at once, and follow one another.
-    fn sent_up_to(&mut self, taken: u64) {
-        let mut run = 0..0;
-        while let Some(&Unsent { end, token, packet_id, cookie }) = self.unsent.front()
-            && end <= taken
-        {
-            self.unsent.pop_front();
-            if packet_id != 0 {
-                self.ids.release(packet_id);
-            }
-            self.tell(token, packet_id, cookie, Outcome::Sent);
-            let number = token::number(token);
-            if number != run.end {
-                self.remember(run, Outcome::Sent);
-                run = number..number;
-            }
-            run.end += 1;
+    /// Ends QoS 0 messages that follow one another.
+    fn end_unsent(&mut self, run: Run, outcome: Outcome) {
+        if run.is_held() {
+            run.packet_ids().for_each(|id| self.ids.release(id));
         }
-        self.remember(run, Outcome::Sent);
+        if run.cookie != 0 || self.tell_all {
+            for (number, id) in run.messages() {
+                self.tell(token::of(number, token::NO_SLOT), id, run.cookie, outcome);
+            }
+        }
+        self.remember(run.numbers, outcome);
+    }
+
+    /// One more message ended like those of `run`; if it does not follow them, they are remembered and it begins
+    /// another run. Where many end at once, that is less work than to remember each.
+    #[inline]
+    fn ended_in(&mut self, run: &mut Range<u64>, token: u64, outcome: Outcome) {
+        let number = token::number(token);
+        if number != run.end {
+            self.remember(run.clone(), outcome);
+            *run = number..number;
+        }
+        run.end += 1;
     }
 
     /// Says whether publishes without a cookie come by [`take_completion`](Session::take_completion) as well; at first
@@ -484,20 +484,26 @@ impl Session {
     #[inline]
     fn remember(&mut self, numbers: Range<u64>, outcome: Outcome) {
         if !numbers.is_empty() {
-            self.counts.ended(outcome, numbers.end - numbers.start);
+            let n = numbers.end - numbers.start;
+            self.counts.ended(outcome, n);
+            // Each of them may have taken a place.
+            self.outcomes_fit = self.outcomes_fit.saturating_sub(n as usize);
             self.history.record(numbers, outcome, self.limits.outcome_history);
         }
     }
 
+    /// Whether there is anybody to be told.
     #[inline]
-    fn tell(&mut self, token: u64, packet_id: u16, cookie: u32, outcome: Outcome) {
-        if cookie != 0 || self.tell_all {
+    fn tell(&mut self, token: u64, packet_id: u16, cookie: u32, outcome: Outcome) -> bool {
+        let told = cookie != 0 || self.tell_all;
+        if told {
             let completion = Completion { token, packet_id, cookie, outcome };
             if bug(Bug::OutcomeTwice) {
                 self.completions.push_back(completion);
             }
             self.completions.push_back(completion);
         }
+        told
     }
 
     // -- subscriptions --------------------------------------------------------------------------
@@ -582,7 +588,7 @@ impl Session {
     pub fn token_of(&self, packet_id: u16) -> Option<u64> {
         match self.ids.get(packet_id)? {
             Use::Publish(slot) => Some(self.outbox.get(slot).token),
-            Use::Unsent => self.unsent.iter().find(|u| u.packet_id == packet_id).map(|u| u.token),
+            Use::Unsent => Some(token::of(self.ids.unsent.find(packet_id)?, token::NO_SLOT)),
             _ => None,
         }
     }
@@ -590,20 +596,29 @@ impl Session {
     /// The topic of the message whose acknowledgement is being handled, in UTF-8.
     pub fn acknowledged_topic(&self) -> Option<&[u8]> {
         match self.told {
-            Told::Acknowledged(slot) => Some(self.outbox.get(slot).topic_bytes()),
+            Told::Acknowledged(slot) => Some(self.outbox.get(slot).topic()),
             _ => None,
         }
+    }
+
+    /// The message whose acknowledgement is being handled, lent to who lets go of the session while he tells of it.
+    /// He [gives it back](Session::give_back) before he says that it is handled.
+    pub fn lend_acknowledged(&mut self) -> Option<Ended> {
+        match self.told {
+            Told::Acknowledged(slot) => Some(self.outbox.get_mut(slot).lend()),
+            _ => None,
+        }
+    }
+
+    /// Takes back what [`lend_acknowledged`](Session::lend_acknowledged) gave, for its memory.
+    pub fn give_back(&mut self, ended: Ended) {
+        self.outbox.put_back(ended.token, ended.body);
     }
 
     /// Payload bytes of QoS 1 and 2 messages that are not acknowledged, plus the bytes not yet
     /// written.
     pub fn unsent_bytes(&self) -> usize {
-        // The message whose acknowledgement is being told still has its slot, but waits no more.
-        let told = match self.told {
-            Told::Acknowledged(slot) => self.outbox.get(slot).payload().len(),
-            _ => 0,
-        };
-        self.outbox.payload_bytes() - told + self.out.len()
+        self.outbox.payload_bytes() + self.out.len()
     }
 
     /// QoS 1 and 2 messages waiting or in flight.

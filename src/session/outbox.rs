@@ -7,12 +7,11 @@
 
 use alloc::vec::Vec;
 
-use super::publish::Publication;
-use super::token;
+use super::{Ended, token};
 use crate::bugs::{Bug, bug};
 use crate::error::Code;
 use crate::time::Time;
-use crate::wire::QoS;
+use crate::wire::{Outgoing, QoS};
 
 /// The end of a list, and "no slot".
 pub(crate) const NIL: u32 = u32::MAX;
@@ -21,6 +20,9 @@ pub(crate) const NIL: u32 = u32::MAX;
 /// `KEEP_BUFFER`. With a count as the limit, a window that is wider than that would allocate for each message.
 const KEEP_BYTES: usize = 1024 * 1024;
 const KEEP_BUFFER: usize = 64 * 1024;
+
+/// Bytes of a packet id.
+const PACKET_ID: usize = 2;
 
 /// How far a message has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,8 +46,8 @@ pub(crate) struct Entry {
     pub(crate) cookie: u32,
     /// It is not sent for the first time from then on.
     pub(crate) expires: Option<Time>,
-    /// 0 until one is reserved or the message is sent.
-    pub(crate) packet_id: u16,
+    /// 0 until one is reserved or the message is sent. It stands in the body as well.
+    packet_id: u16,
     pub(crate) qos: QoS,
     pub(crate) retain: bool,
     /// The PUBLISH was handed to the kernel on an earlier connection.
@@ -55,7 +57,8 @@ pub(crate) struct Entry {
     pub(crate) sent_end: u64,
     /// The list it is in.
     queue: Queue,
-    /// Topic, then payload, then what is left of longer ones.
+    /// Topic, packet id, payload: what stands in its packet behind the topic's length. Then what is left of longer
+    /// ones.
     body: Vec<u8>,
     topic_len: u16,
     payload_len: u32,
@@ -94,14 +97,8 @@ impl Entry {
         grown
     }
 
-    pub(crate) fn topic(&self) -> &str {
-        // The body was built from a &str; should that ever be untrue, no topic is better than a
-        // panic.
-        core::str::from_utf8(self.topic_bytes()).unwrap_or_default()
-    }
-
-    /// The topic name, without another look at whether it is UTF-8.
-    pub(crate) fn topic_bytes(&self) -> &[u8] {
+    /// The topic name, in UTF-8.
+    pub(crate) fn topic(&self) -> &[u8] {
         &self.body[..usize::from(self.topic_len)]
     }
 
@@ -122,7 +119,31 @@ impl Entry {
     }
 
     pub(crate) fn payload(&self) -> &[u8] {
-        &self.body[usize::from(self.topic_len)..self.size()]
+        &self.tail()[usize::from(self.topic_len) + PACKET_ID..]
+    }
+
+    /// What stands in its packet behind the topic's length.
+    pub(crate) fn tail(&self) -> &[u8] {
+        &self.body[..self.size() + PACKET_ID]
+    }
+
+    pub(crate) fn packet_id(&self) -> u16 {
+        self.packet_id
+    }
+
+    /// A message that was retired, for somebody to have while the outbox is behind a lock. It has no topic here then.
+    #[inline(always)]
+    pub(crate) fn lend(&mut self) -> Ended {
+        let body = core::mem::take(&mut self.body);
+        let topic_len = core::mem::take(&mut self.topic_len);
+        Ended { token: self.token, packet_id: self.packet_id, topic_len, body }
+    }
+
+    /// Gives it its packet id.
+    pub(crate) fn identify(&mut self, packet_id: u16) {
+        self.packet_id = packet_id;
+        let at = usize::from(self.topic_len);
+        self.body[at..at + PACKET_ID].copy_from_slice(&packet_id.to_be_bytes());
     }
 }
 
@@ -228,46 +249,57 @@ impl Outbox {
         (self.waiting.head != NIL).then_some(self.waiting.head)
     }
 
-    /// Copies a message in and puts it at the end of `queue`. `number` counts the accepted messages. Nothing is
-    /// changed when memory runs out.
-    #[inline]
+    /// The slot that the next message gets, and in it the room for the [tail](Entry::tail) of one with `size` bytes. `None`
+    /// if there is no slot or not enough memory in it.
+    #[inline(always)]
+    pub(crate) fn next_slot(&mut self, size: usize) -> Option<(u32, &mut [u8])> {
+        let entry = self.slots.get_mut(self.free as usize)?;
+        Some((self.free, entry.body.get_mut(..size + PACKET_ID)?))
+    }
+
+    /// Makes sure that there is a [next slot](Self::next_slot) for a message with `size` bytes. Nothing is changed when
+    /// memory runs out.
+    pub(crate) fn make_slot(&mut self, size: usize) -> Result<(), Code> {
+        if self.free == NIL {
+            self.add_slot()?;
+        }
+        let entry = &mut self.slots[self.free as usize];
+        let kept = entry.body.len();
+        if kept < size + PACKET_ID && !entry.grow(size + PACKET_ID) {
+            return Err(Code::NoMemory);
+        }
+        self.kept += entry.body.len() - kept;
+        Ok(())
+    }
+
+    /// Puts the message that was written into the next slot at the end of `queue`. `number` counts the accepted messages.
+    #[inline(always)]
     pub(crate) fn push(
         &mut self,
         queue: Queue,
         number: u64,
-        message: &Publication<'_>,
-    ) -> Result<(u32, &mut Entry), Code> {
-        let (topic, payload) = (message.topic.as_bytes(), message.payload);
-        let size = topic.len() + payload.len();
-        if self.free == NIL {
-            self.add_slot()?;
-        }
+        packet: &Outgoing<'_>,
+        packet_id: u16,
+    ) -> &mut Entry {
         let slot = self.free;
         let entry = &mut self.slots[slot as usize];
-        let kept = entry.body.len();
-        if kept < size && !entry.grow(size) {
-            return Err(Code::NoMemory);
-        }
         self.free = entry.next;
-        self.kept -= kept;
-        self.bytes += size;
-        self.payload_bytes += payload.len();
-        let (name, rest) = entry.body.split_at_mut(topic.len());
-        name.copy_from_slice(topic);
-        rest[..payload.len()].copy_from_slice(payload);
+        self.kept -= entry.body.len();
+        self.bytes += packet.topic.len() + packet.payload.len();
+        self.payload_bytes += packet.payload.len();
         // A topic name is at most 65,535 bytes long, and a packet 256 MiB; both were checked on acceptance.
-        entry.topic_len = topic.len() as u16;
-        entry.payload_len = payload.len() as u32;
+        entry.topic_len = packet.topic.len() as u16;
+        entry.payload_len = packet.payload.len() as u32;
         entry.token = token::of(number, slot);
-        entry.cookie = message.cookie;
-        entry.expires = message.expires;
-        entry.packet_id = 0;
-        entry.qos = message.qos;
-        entry.retain = message.retain;
+        entry.cookie = 0;
+        entry.expires = None;
+        entry.packet_id = packet_id;
+        entry.qos = packet.qos;
+        entry.retain = packet.retain;
         entry.dup = false;
         entry.stage = Stage::Publish;
         entry.sent_end = 0;
-        Ok((slot, self.append(queue, slot)))
+        self.append(queue, slot)
     }
 
     /// Makes another slot, and makes it the first free one.
@@ -283,28 +315,34 @@ impl Outbox {
         Ok(())
     }
 
-    /// Takes a message out of its list; it stays readable until `discard`.
-    pub(crate) fn unlink(&mut self, slot: u32) {
-        let (queue, prev, next) = {
-            let entry = self.get(slot);
-            (entry.queue, entry.prev, entry.next)
-        };
+    /// Takes a message that ends out of its list, and out of what is counted; it stays readable until `discard`.
+    #[inline(always)]
+    pub(crate) fn retire(&mut self, slot: u32) -> &mut Entry {
+        self.unlink(slot);
+        let entry = &mut self.slots[slot as usize];
+        entry.stage = Stage::Done;
+        self.bytes -= entry.size();
+        self.payload_bytes -= entry.payload_len as usize;
+        entry
+    }
+
+    /// Takes a message out of its list.
+    #[inline(always)]
+    fn unlink(&mut self, slot: u32) {
+        let Entry { queue, prev, next, .. } = self.slots[slot as usize];
         let list = match queue {
             Queue::Waiting => &mut self.waiting,
             Queue::Flight => &mut self.flight,
         };
         list.len -= 1;
-        if prev == NIL {
-            list.head = next;
+        // NIL is no slot.
+        match self.slots.get_mut(prev as usize) {
+            Some(before) => before.next = next,
+            None => list.head = next,
         }
-        if next == NIL {
-            list.tail = prev;
-        }
-        if prev != NIL {
-            self.get_mut(prev).next = next;
-        }
-        if next != NIL {
-            self.get_mut(next).prev = prev;
+        match self.slots.get_mut(next as usize) {
+            Some(behind) => behind.prev = prev,
+            None => list.tail = prev,
         }
     }
 
@@ -314,12 +352,22 @@ impl Outbox {
         self.append(Queue::Flight, slot);
     }
 
-    /// Frees the slot of a message that is in no list any more.
+    /// Puts back what was lent of the message with this token. False if its slot is not there any more.
+    #[inline]
+    pub(crate) fn put_back(&mut self, token: u64, body: Vec<u8>) -> bool {
+        match self.slots.get_mut(token::slot(token) as usize) {
+            Some(entry) if entry.token == token => {
+                entry.body = body;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Frees the slot of a message that was retired.
     #[inline]
     pub(crate) fn discard(&mut self, slot: u32) {
         let entry = &mut self.slots[slot as usize];
-        self.bytes -= entry.size();
-        self.payload_bytes -= entry.payload_len as usize;
         entry.token = 0;
         entry.topic_len = 0;
         entry.payload_len = 0;
@@ -385,7 +433,7 @@ impl Outbox {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn append(&mut self, queue: Queue, slot: u32) -> &mut Entry {
         let list = match queue {
             Queue::Waiting => &mut self.waiting,

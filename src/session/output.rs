@@ -48,6 +48,19 @@ impl Output {
         Some(room)
     }
 
+    /// The `n` bytes behind what is queued, if there is memory for them: to be written, and then [added](Self::add).
+    #[inline(always)]
+    pub(crate) fn spare(&mut self, n: usize) -> Option<&mut [u8]> {
+        self.bytes.get_mut(self.end..self.end + n)
+    }
+
+    /// Appends the `n` bytes that were written to what was [spare](Self::spare).
+    #[inline(always)]
+    pub(crate) fn add(&mut self, n: usize) {
+        debug_assert!(self.end + n <= self.bytes.len());
+        self.end += n;
+    }
+
     /// Appends these bytes.
     #[inline]
     pub(crate) fn put(&mut self, bytes: &[u8]) -> Result<(), Code> {
@@ -75,6 +88,11 @@ impl Output {
     /// The bytes not yet taken.
     pub fn pending(&self) -> &[u8] {
         &self.bytes[self.head..self.end]
+    }
+
+    /// What is queued from this position on, at which something not yet taken begins.
+    pub(crate) fn from(&self, position: u64) -> &[u8] {
+        self.pending().get((position - self.taken) as usize..).unwrap_or_default()
     }
 
     /// How many bytes are not yet taken.

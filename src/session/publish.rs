@@ -3,11 +3,12 @@
 use super::ids::Use;
 use super::outbox::{Queue, Stage};
 use super::subscriptions::encode_code;
-use super::{Dropped, OnSessionLoss, Outcome, Output, Overflow, Session, State, Unsent, token};
+use super::{Dropped, OnSessionLoss, Outcome, Output, Overflow, Session, State, token};
 use crate::bugs::{Bug, bug};
 use crate::error::Code;
 use crate::time::Time;
-use crate::wire::{self, PacketType, Properties, QoS};
+use crate::wire::topic::Topic;
+use crate::wire::{self, Outgoing, PacketType, QoS};
 
 /// With this many unwritten bytes no further queued message is encoded: what waits, waits once, not
 /// twice.
@@ -17,7 +18,7 @@ const PUMP_UP_TO: usize = 128 * 1024;
 #[derive(Clone, Copy, Debug)]
 pub struct Publication<'a> {
     /// The topic name.
-    pub topic: &'a str,
+    pub topic: Topic<'a>,
     /// The payload.
     pub payload: &'a [u8],
     /// Quality of service.
@@ -35,23 +36,37 @@ pub struct Publication<'a> {
 
 impl<'a> Publication<'a> {
     /// A message that gets its packet id when it is sent, never expires, and is not retained.
-    pub const fn new(topic: &'a str, payload: &'a [u8], qos: QoS) -> Self {
+    pub fn new(topic: impl Into<Topic<'a>>, payload: &'a [u8], qos: QoS) -> Self {
+        Publication::of(topic.into(), payload, qos)
+    }
+
+    /// [`new`](Self::new), for a topic that has been looked at perhaps.
+    #[inline(always)]
+    pub const fn of(topic: Topic<'a>, payload: &'a [u8], qos: QoS) -> Self {
         Publication { topic, payload, qos, retain: false, reserve_id: false, expires: None, cookie: 0 }
     }
 }
 
-/// Appends a PUBLISH.
+/// Appends a PUBLISH; `plain` is its [`plain_len`](wire::Publish::plain_len).
 #[inline(always)]
 pub(super) fn put_publish(
     out: &mut Output,
     version: wire::Version,
-    packet: &wire::Publish<'_>,
+    packet: &Outgoing<'_>,
+    plain: Option<usize>,
 ) -> Result<(), Code> {
-    match packet.plain_len(version) {
+    match plain {
         Some(len) => packet.write_plain(out.room(len).ok_or(Code::NoMemory)?),
         None => out.append(|out| packet.encode(version, out)).map_err(encode_code)?,
     }
     Ok(())
+}
+
+/// The packet of a message that is sent for the first time.
+#[inline(always)]
+fn packet<'a>(message: &Publication<'a>, packet_id: u16) -> Outgoing<'a> {
+    let &Publication { qos, retain, topic, payload, .. } = message;
+    Outgoing { dup: false, qos, retain, topic: topic.as_bytes(), packet_id, payload }
 }
 
 /// What the session knows of a token.
@@ -87,9 +102,8 @@ impl Session {
     fn accept(&mut self, message: &Publication<'_>) -> Result<Accepted, Code> {
         // Room for its outcome is made now, so that reporting it later cannot fail.
         let more = self.outstanding() + 1;
-        self.history.reserve(more, self.limits.outcome_history)?;
-        if self.completions.capacity() - self.completions.len() < more {
-            self.completions.try_reserve(more).map_err(|_| Code::NoMemory)?;
+        if more > self.outcomes_fit {
+            self.make_outcomes_fit(more)?;
         }
         match message.qos {
             QoS::AtMostOnce => self.publish_once(message),
@@ -97,69 +111,64 @@ impl Session {
         }
     }
 
+    #[cold]
+    fn make_outcomes_fit(&mut self, n: usize) -> Result<(), Code> {
+        self.history.reserve(n, self.limits.outcome_history)?;
+        self.completions.try_reserve(n).map_err(|_| Code::NoMemory)?;
+        let completions = self.completions.capacity() - self.completions.len();
+        self.outcomes_fit = self.history.room(self.limits.outcome_history).min(completions);
+        Ok(())
+    }
+
     #[inline(always)]
     fn publish_once(&mut self, message: &Publication<'_>) -> Result<Accepted, Code> {
         if self.state != State::Up {
             return Err(Code::NotConnected);
         }
-        let size = self.packet_size(message)?;
-        self.check_bytes(size)?;
-        if self.unsent.capacity() == self.unsent.len() {
-            self.unsent.try_reserve(1).map_err(|_| Code::NoMemory)?;
-        }
-        let packet_id = if message.reserve_id { self.ids.take(Use::Unsent)? } else { 0 };
-        let packet = wire::Publish {
-            dup: false,
-            qos: QoS::AtMostOnce,
-            retain: message.retain,
-            topic: message.topic,
-            packet_id: 0,
-            properties: Properties::default(),
-            payload: message.payload,
-        };
-        if let Err(code) = put_publish(&mut self.out, self.version, &packet) {
-            self.ids.release(packet_id);
-            return Err(code);
-        }
+        let packet = packet(message, 0);
+        let plain = packet.plain_len(self.version);
+        self.check_bytes(plain.map_or_else(|| self.packet_size(message), Ok)?)?;
+        self.ids.unsent.reserve()?;
+        let packet_id = if message.reserve_id { self.ids.lend()? } else { 0 };
+        let start = self.out.end();
+        put_publish(&mut self.out, self.version, &packet, plain)?;
         self.counts.tx_messages += 1;
         self.accepted += 1;
-        let token = token::of(self.accepted, token::NO_SLOT);
-        self.unsent.push_back(Unsent { end: self.out.end(), token, packet_id, cookie: message.cookie });
-        Ok(Accepted { token, packet_id })
+        self.ids.unsent.push(self.accepted, packet_id, message.cookie, start, self.out.end());
+        Ok(Accepted { token: token::of(self.accepted, token::NO_SLOT), packet_id })
     }
 
     #[inline(never)]
     fn publish_tracked(&mut self, message: &Publication<'_>) -> Result<Accepted, Code> {
-        self.packet_size(message)?;
-        let size = message.topic.len() + message.payload.len();
+        let size = message.topic.as_bytes().len() + message.payload.len();
+        // With whatever id it gets it is as long.
+        let plain = packet(message, 1).plain_len(self.version);
+        if plain.is_none() {
+            self.packet_size(message)?;
+        }
         // Straight to the wire if nothing is ahead of it; otherwise it has to wait its turn.
-        let now = self.state == State::Up
-            && self.outbox.waiting() == 0
-            && self.outbox.in_flight() < usize::from(self.limits.window)
-            && self.out.len() < PUMP_UP_TO;
+        let now = self.may_send_now();
         self.make_room(size, now)?;
 
         let queue = if now { Queue::Flight } else { Queue::Waiting };
-        let (slot, entry) = self.outbox.push(queue, self.accepted + 1, message)?;
+        self.outbox.make_slot(size)?;
+        let (slot, tail) = self.outbox.next_slot(size).ok_or(Code::NoMemory)?;
+        let mut packet = packet(message, 0);
+        packet.write_tail(tail);
+        let entry = self.outbox.push(queue, self.accepted + 1, &packet, 0);
+        entry.cookie = message.cookie;
+        entry.expires = message.expires;
         entry.accepted_at = self.now;
         if message.reserve_id || now {
             match self.ids.take(Use::Publish(slot)) {
-                Ok(id) => entry.packet_id = id,
+                Ok(id) => entry.identify(id),
                 Err(code) => return Err(self.take_back(slot, code)),
             }
         }
-        let accepted = Accepted { token: entry.token, packet_id: entry.packet_id };
+        let accepted = Accepted { token: entry.token, packet_id: entry.packet_id() };
         if now {
-            let packet = wire::Publish {
-                dup: false,
-                qos: message.qos,
-                retain: message.retain,
-                topic: message.topic,
-                packet_id: accepted.packet_id,
-                properties: Properties::default(),
-                payload: message.payload,
-            };
-            if let Err(code) = put_publish(&mut self.out, self.version, &packet) {
+            packet.packet_id = accepted.packet_id;
+            if let Err(code) = put_publish(&mut self.out, self.version, &packet, plain) {
                 return Err(self.take_back(slot, code));
             }
             entry.sent_end = self.out.end();
@@ -176,40 +185,62 @@ impl Session {
         Ok(accepted)
     }
 
+    /// Whether a message may be sent that is accepted now.
+    #[inline(always)]
+    pub(super) fn may_send_now(&self) -> bool {
+        self.state == State::Up
+            && self.outbox.waiting() == 0
+            && self.outbox.in_flight() < usize::from(self.limits.window)
+            && self.out.len() < PUMP_UP_TO
+    }
+
+    /// Whether there are as many messages in the queue as there may be.
+    #[inline(always)]
+    pub(super) fn is_full(&self) -> bool {
+        let max = self.limits.max_queue;
+        max != 0 && self.outbox.len() >= max
+    }
+
     /// Undoes an acceptance that could not be completed.
     #[cold]
     fn take_back(&mut self, slot: u32, code: Code) -> Code {
-        self.ids.release(self.outbox.get(slot).packet_id);
-        self.outbox.unlink(slot);
+        self.ids.release(self.outbox.get(slot).packet_id());
+        self.outbox.retire(slot);
         self.outbox.discard(slot);
         code
     }
 
     #[inline]
     fn assign_id(&mut self, slot: u32) -> Result<(), Code> {
-        if self.outbox.get(slot).packet_id == 0 {
+        if self.outbox.get(slot).packet_id() == 0 {
             let id = self.ids.take(Use::Publish(slot))?;
-            self.outbox.get_mut(slot).packet_id = id;
+            self.outbox.get_mut(slot).identify(id);
         }
         Ok(())
     }
 
-    #[inline(always)]
+    #[cold]
     fn packet_size(&self, message: &Publication<'_>) -> Result<usize, Code> {
-        wire::publish_len(self.version, message.topic.len(), message.qos, 0, message.payload.len())
+        wire::publish_len(self.version, message.topic.as_bytes().len(), message.qos, 0, message.payload.len())
             .ok_or(Code::TooLarge)
+    }
+
+    /// Whether so many bytes more are within the limit.
+    #[inline(always)]
+    pub(super) fn has_room_for(&self, size: usize) -> bool {
+        let limit = self.limits.max_outgoing_bytes;
+        size <= limit && self.outbox.bytes() + self.out.len() <= limit - size
     }
 
     /// Refuses what would go over the limit in bytes.
     #[inline]
     pub(super) fn check_bytes(&self, size: usize) -> Result<(), Code> {
-        let limit = self.limits.max_outgoing_bytes;
-        if size > limit {
-            Err(Code::TooLarge)
-        } else if limit - size < self.outbox.bytes() + self.out.len() {
-            Err(Code::QueueFull)
-        } else {
+        if self.has_room_for(size) {
             Ok(())
+        } else if size > self.limits.max_outgoing_bytes {
+            Err(Code::TooLarge)
+        } else {
+            Err(Code::QueueFull)
         }
     }
 
@@ -221,7 +252,7 @@ impl Session {
             return Err(if self.state == State::Up { Code::QueueFull } else { Code::NotConnected });
         }
         let bytes = self.check_bytes(size);
-        let full = max != 0 && self.outbox.len() >= max;
+        let full = self.is_full();
         match bytes {
             Ok(()) if !full => return Ok(()),
             Err(Code::TooLarge) => return bytes,
@@ -263,9 +294,9 @@ impl Session {
     fn end(&mut self, slot: u32, outcome: Outcome) {
         let (token, packet_id, cookie) = {
             let entry = self.outbox.get(slot);
-            (entry.token, entry.packet_id, entry.cookie)
+            (entry.token, entry.packet_id(), entry.cookie)
         };
-        self.outbox.unlink(slot);
+        self.outbox.retire(slot);
         self.outbox.discard(slot);
         self.finish(token, packet_id, cookie, outcome);
     }
@@ -298,20 +329,24 @@ impl Session {
         match entry.stage {
             Stage::Release if bug(Bug::PubrelLost) => {}
             Stage::Release if !bug(Bug::PublishAfterPubrec) => {
-                let pubrel = wire::ack(PacketType::PubRel, entry.packet_id).map_err(encode_code)?;
+                let pubrel = wire::ack(PacketType::PubRel, entry.packet_id()).map_err(encode_code)?;
                 self.out.put(&pubrel)?;
             }
             _ => {
-                let packet = wire::Publish {
+                let packet = Outgoing {
                     dup: entry.dup,
                     qos: entry.qos,
                     retain: entry.retain,
                     topic: entry.topic(),
-                    packet_id: entry.packet_id,
-                    properties: Properties::default(),
+                    packet_id: entry.packet_id(),
                     payload: entry.payload(),
                 };
-                put_publish(&mut self.out, self.version, &packet)?;
+                match packet.plain_len(self.version) {
+                    Some(len) => {
+                        packet.write_plain_with(entry.tail(), self.out.room(len).ok_or(Code::NoMemory)?)
+                    }
+                    None => put_publish(&mut self.out, self.version, &packet, None)?,
+                }
             }
         }
         let end = self.out.end();
@@ -354,12 +389,8 @@ impl Session {
         if number == 0 || number > self.accepted {
             return Known::Never;
         }
-        let unsent = || self.unsent.binary_search_by_key(&token, |unsent| unsent.token).is_ok();
-        if self.outbox.find(token).is_some() || (token::slot(token) == token::NO_SLOT && unsent()) {
-            Known::Outstanding
-        } else {
-            Known::Ended
-        }
+        let unsent = || token::slot(token) == token::NO_SLOT && self.ids.unsent.has(number);
+        if self.outbox.find(token).is_some() || unsent() { Known::Outstanding } else { Known::Ended }
     }
 
     /// How a message ended; `None` if that is too long ago, or did not happen.
@@ -393,14 +424,14 @@ impl Session {
 
     /// Whether the first `n` accepted messages have their outcomes.
     pub fn all_ended(&self, n: u64) -> bool {
-        let ended = |oldest: Option<u64>| oldest.is_none_or(|token| token::number(token) > n);
-        ended(self.outbox.oldest()) && ended(self.unsent.front().map(|unsent| unsent.token))
+        let ended = |oldest: Option<u64>| oldest.is_none_or(|number| number > n);
+        ended(self.outbox.oldest().map(token::number)) && ended(self.ids.unsent.oldest())
     }
 
     /// Messages without an outcome.
     #[inline]
     pub fn outstanding(&self) -> usize {
-        self.outbox.len() + self.unsent.len()
+        self.outbox.len() + self.ids.unsent.len()
     }
 
     /// When [`expire`](Session::expire) has something to do.

@@ -35,9 +35,11 @@ impl Session {
         let size = wire::publish_len(self.version, packet.topic.len(), packet.qos, 0, packet.payload.len())
             .ok_or(Code::TooLarge)?;
         self.check_bytes(size)?;
+        let outgoing = wire::Outgoing::from(packet);
+        let plain = outgoing.plain_len(self.version);
         let purpose = match packet.qos {
             QoS::AtMostOnce => {
-                put_publish(&mut self.out, self.version, packet)?;
+                put_publish(&mut self.out, self.version, &outgoing, plain)?;
                 self.counts.tx_messages += 1;
                 return Ok(());
             }
@@ -49,7 +51,7 @@ impl Session {
         if !again {
             self.ids.hold(packet.packet_id, purpose)?;
         }
-        put_publish(&mut self.out, self.version, packet).inspect_err(|_| {
+        put_publish(&mut self.out, self.version, &outgoing, plain).inspect_err(|_| {
             if !again {
                 self.ids.release(packet.packet_id);
             }

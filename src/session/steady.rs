@@ -3,9 +3,11 @@
 //! They are what [`input`](Session::input) and [`handled`](Session::handled) do, without asking each time for what they
 //! have to ask for. Whatever is not of the plainest kind is left to those.
 
+use alloc::vec::Vec;
+
 use super::ids::Use;
 use super::outbox::Stage;
-use super::{Acknowledged, Failure, Session, State, Told};
+use super::{Ended, Failure, Outcome, Session, State, Told, token};
 use crate::wire::{self, PacketType, PlainPublish, QoS, Received, Version};
 
 impl Session {
@@ -85,21 +87,49 @@ impl Session {
         Some(wire::PLAIN_ACK)
     }
 
-    /// A step for the PUBACK or PUBCOMP in front of `bytes`, of [`PLAIN_ACK`](wire::PLAIN_ACK) bytes, if it ends a
-    /// message of the session's own. The application is told; [`steady_acknowledged`](Session::steady_acknowledged)
-    /// or, as after any event, [`handled`](Session::handled) follows.
-    #[inline]
-    pub fn steady_acknowledgement(&mut self, bytes: &[u8]) -> Option<(PacketType, Acknowledged)> {
-        debug_assert!(self.is_steady() && self.told == Told::Nothing);
+    /// Steps for the PUBACKs or PUBCOMPs in front of `bytes`, of [`PLAIN_ACK`](wire::PLAIN_ACK) bytes each, as long as
+    /// each ends a message of the session's own. Those go to `ended`, as far as that has room. The application is told of
+    /// them, and [`steady_ended`](Session::steady_ended) follows.
+    ///
+    /// They are of one type; and a message whose outcome is told beside its acknowledgement is the last one, so
+    /// that the two come one after the other.
+    #[inline(never)]
+    pub fn steady_acknowledgements(&mut self, bytes: &[u8], ended: &mut Vec<Ended>) -> Option<PacketType> {
+        debug_assert!(self.is_steady() && self.told == Told::Nothing && ended.is_empty());
         let (packet, qos, stage) = match bytes.first()? >> 4 {
             4 => (PacketType::PubAck, QoS::AtLeastOnce, Stage::Publish),
             7 => (PacketType::PubComp, QoS::ExactlyOnce, Stage::Release),
             _ => return None,
         };
-        let id = wire::Ack::plain(packet, bytes)?;
-        let slot = self.steady_slot(id, qos)?;
-        let ends = self.outbox.get(slot).stage == stage;
-        ends.then(|| (packet, self.complete(slot, 0, false)))
+        let taken = self.out.taken();
+        let mut run = 0..0;
+        let mut alike = (self.now, 0);
+        for bytes in bytes.chunks_exact(wire::PLAIN_ACK).take(ended.capacity()) {
+            let Some(id) = wire::Ack::plain(packet, bytes) else { break };
+            let Some(slot) = self.ids.slot_at_home(id) else { break };
+            let entry = self.outbox.get(slot);
+            if entry.qos != qos || entry.stage != stage || !entry.is_sent(taken) {
+                break;
+            }
+            self.ids.release(id);
+            let entry = self.outbox.retire(slot);
+            let (token, cookie, accepted_at) = (entry.token, entry.cookie, entry.accepted_at);
+            ended.push(entry.lend());
+            // What was published in one go was accepted at the same time.
+            if accepted_at != alike.0 {
+                self.counts.acknowledged(alike.1, alike.0, self.now);
+                alike = (accepted_at, 0);
+            }
+            alike.1 += 1;
+            self.ended_in(&mut run, token, Outcome::Acked);
+            if self.tell(token, id, cookie, Outcome::Acked) {
+                break;
+            }
+        }
+        self.remember(run, Outcome::Acked);
+        self.counts.acknowledged(alike.1, alike.0, self.now);
+        self.pump();
+        (!ended.is_empty()).then_some(packet)
     }
 
     /// The message of `qos` with this id, if the server can have an opinion on it.
@@ -111,11 +141,13 @@ impl Session {
         }
     }
 
-    /// The handlers of an acknowledgement have returned.
+    /// The application was told of these.
     #[inline]
-    pub fn steady_acknowledged(&mut self) {
-        if let Told::Acknowledged(slot) = core::mem::replace(&mut self.told, Told::Nothing) {
-            self.outbox.discard(slot);
+    pub fn steady_ended(&mut self, ended: &mut Vec<Ended>) {
+        for Ended { token, body, .. } in ended.drain(..) {
+            if self.outbox.put_back(token, body) {
+                self.outbox.discard(token::slot(token));
+            }
         }
     }
 }

@@ -43,7 +43,9 @@ pub use malformed::Malformed;
 pub use packet::Packet;
 pub use properties::{Properties, PropertiesIter};
 pub use property::{Carrier, Property, PropertyId, PropertyKind, PropertyValue};
-pub use publish::{PlainPublish, Publish, PublishHead, Received, encode_publish_header, publish_len};
+pub use publish::{
+    Outgoing, PlainPublish, Publish, PublishHead, Received, encode_publish_header, publish_len,
+};
 pub use suback::{SubAck, UnsubAck};
 pub use subscribe::{RetainHandling, Subscribe, SubscribeFilters, SubscribeOptions};
 pub use types::{PacketType, QoS, Version};

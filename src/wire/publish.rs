@@ -65,52 +65,6 @@ impl<'a> Publish<'a> {
         Ok(())
     }
 
-    /// The size of the packet, if it is one that [`write_plain`](Publish::write_plain) can write.
-    ///
-    /// That is every right one before MQTT 5.0 whose length takes one or two bytes: by far the most messages.
-    #[inline(always)]
-    #[must_use]
-    pub fn plain_len(&self, version: Version) -> Option<usize> {
-        let (topic, payload) = (self.topic.len(), self.payload.len());
-        let tracked = self.qos != QoS::AtMostOnce;
-        let right = topic != 0 && if tracked { self.packet_id != 0 } else { !self.dup };
-        let plain = version != Version::V5 && self.properties.is_empty();
-        if !right || !plain || topic >= SHORT || payload >= SHORT {
-            return None;
-        }
-        match self.plain_remaining() {
-            n if n < 0x80 => Some(2 + n),
-            n if n < SHORT => Some(3 + n),
-            _ => None,
-        }
-    }
-
-    #[inline(always)]
-    fn plain_remaining(&self) -> usize {
-        2 + self.topic.len() + if self.qos == QoS::AtMostOnce { 0 } else { 2 } + self.payload.len()
-    }
-
-    /// Writes the packet into `room`, which is as long as [`plain_len`](Publish::plain_len) says.
-    ///
-    /// Always inlined, because the fields that are constant at the call fold the conditions away.
-    #[inline(always)]
-    pub fn write_plain(&self, room: &mut [u8]) {
-        let topic = self.topic.as_bytes();
-        let remaining = self.plain_remaining();
-        let ([high, low], first) = ((topic.len() as u16).to_be_bytes(), self.first_byte());
-        let room = if remaining < 0x80 {
-            put(room, &[first, remaining as u8, high, low])
-        } else {
-            put(room, &[first, remaining as u8 | 0x80, (remaining >> 7) as u8, high, low])
-        };
-        let room = put(room, topic);
-        let room = match self.qos {
-            QoS::AtMostOnce => room,
-            _ => put(room, &self.packet_id.to_be_bytes()),
-        };
-        room.copy_from_slice(self.payload);
-    }
-
     /// Writes all that comes before the payload, and reserves `room` behind it.
     fn put_head(
         &self,
@@ -140,7 +94,7 @@ impl<'a> Publish<'a> {
 
         // First byte, length and the topic's length in one write: each write costs more than what it writes.
         let mut start = [0; 7];
-        start[0] = self.first_byte();
+        start[0] = first_byte(self.dup, self.qos, self.retain);
         let mut at = 1;
         let mut rest = remaining;
         while rest > 0x7f {
@@ -160,14 +114,6 @@ impl<'a> Publish<'a> {
         Ok(())
     }
 
-    #[inline]
-    fn first_byte(&self) -> u8 {
-        (PacketType::Publish as u8) << 4
-            | u8::from(self.dup) << 3
-            | self.qos.bits() << QOS_SHIFT
-            | u8::from(self.retain)
-    }
-
     /// A topic that is empty or too long: right only if it is empty and an alias stands for it.
     #[cold]
     fn check_odd_topic(&self, version: Version) -> Result<(), EncodeError> {
@@ -179,6 +125,109 @@ impl<'a> Publish<'a> {
         } else {
             Err(EncodeError::BadTopic)
         }
+    }
+}
+
+#[inline(always)]
+fn first_byte(dup: bool, qos: QoS, retain: bool) -> u8 {
+    (PacketType::Publish as u8) << 4 | u8::from(dup) << 3 | qos.bits() << QOS_SHIFT | u8::from(retain)
+}
+
+/// A PUBLISH to be sent, its topic name as bytes: valid, and not looked at again. Without properties.
+#[derive(Clone, Copy, Debug)]
+pub struct Outgoing<'a> {
+    /// See [`Publish::dup`].
+    pub dup: bool,
+    /// See [`Publish::qos`].
+    pub qos: QoS,
+    /// See [`Publish::retain`].
+    pub retain: bool,
+    /// A valid topic name in UTF-8.
+    pub topic: &'a [u8],
+    /// See [`Publish::packet_id`].
+    pub packet_id: u16,
+    /// See [`Publish::payload`].
+    pub payload: &'a [u8],
+}
+
+impl Outgoing<'_> {
+    /// The size of the packet, if it is one that [`write_plain`](Outgoing::write_plain) can write.
+    ///
+    /// That is every right one before MQTT 5.0 whose length takes one or two bytes: by far the most messages.
+    #[inline(always)]
+    #[must_use]
+    pub fn plain_len(&self, version: Version) -> Option<usize> {
+        let (topic, payload) = (self.topic.len(), self.payload.len());
+        let tracked = self.qos != QoS::AtMostOnce;
+        let right = topic != 0 && if tracked { self.packet_id != 0 } else { !self.dup };
+        if !right || version == Version::V5 || topic >= SHORT || payload >= SHORT {
+            return None;
+        }
+        match self.plain_remaining() {
+            n if n < 0x80 => Some(2 + n),
+            n if n < SHORT => Some(3 + n),
+            _ => None,
+        }
+    }
+
+    #[inline(always)]
+    fn plain_remaining(&self) -> usize {
+        2 + self.topic.len() + if self.qos == QoS::AtMostOnce { 0 } else { 2 } + self.payload.len()
+    }
+
+    /// Writes the packet into `room`, which is as long as [`plain_len`](Outgoing::plain_len) says.
+    ///
+    /// Always inlined, because the fields that are constant at the call fold the conditions away.
+    #[inline(always)]
+    pub fn write_plain(&self, room: &mut [u8]) {
+        self.write_tail(self.write_plain_head(room));
+    }
+
+    /// [`write_plain`](Outgoing::write_plain) with what [`write_tail`](Outgoing::write_tail) wrote, in one go.
+    #[inline(always)]
+    pub fn write_plain_with(&self, tail: &[u8], room: &mut [u8]) {
+        self.write_plain_head(room).copy_from_slice(tail);
+    }
+
+    /// Writes the first byte and both lengths; returns what is left.
+    #[inline(always)]
+    fn write_plain_head<'r>(&self, room: &'r mut [u8]) -> &'r mut [u8] {
+        let remaining = self.plain_remaining();
+        let [high, low] = (self.topic.len() as u16).to_be_bytes();
+        let first = first_byte(self.dup, self.qos, self.retain);
+        if remaining < 0x80 {
+            put(room, &[first, remaining as u8, high, low])
+        } else {
+            put(room, &[first, remaining as u8 | 0x80, (remaining >> 7) as u8, high, low])
+        }
+    }
+
+    /// Writes what stands behind the length of the topic into `room`, which is as long: the topic, the packet id, and the
+    /// payload.
+    #[inline(always)]
+    pub fn write_tail(&self, room: &mut [u8]) {
+        let room = put(room, self.topic);
+        let room = match self.qos {
+            QoS::AtMostOnce => room,
+            _ => put(room, &self.packet_id.to_be_bytes()),
+        };
+        room.copy_from_slice(self.payload);
+    }
+
+    /// Appends the packet, whatever its size and version.
+    pub fn encode(&self, version: Version, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        let &Outgoing { dup, qos, retain, topic, packet_id, payload } = self;
+        let topic = core::str::from_utf8(topic).map_err(|_| EncodeError::BadTopic)?;
+        let properties = Properties::EMPTY;
+        Publish { dup, qos, retain, topic, packet_id, properties, payload }.encode(version, out)
+    }
+}
+
+impl<'a> From<&Publish<'a>> for Outgoing<'a> {
+    /// What it says but for its properties.
+    fn from(publish: &Publish<'a>) -> Outgoing<'a> {
+        let &Publish { dup, qos, retain, topic, packet_id, payload, .. } = publish;
+        Outgoing { dup, qos, retain, topic: topic.as_bytes(), packet_id, payload }
     }
 }
 

@@ -11,6 +11,7 @@ mod keep_alive;
 mod model;
 mod outgoing;
 mod oversize;
+mod plain;
 mod queue;
 mod raw;
 mod states;

@@ -1,0 +1,75 @@
+//! Publishing while nothing is unusual: connected, no limit near, memory at hand.
+//!
+//! Next to always a message meets nothing but that, and what it takes then is little more than to copy it. These
+//! are what [`publish`](Session::publish) does then. Whatever else there is, they find out before they change anything, and
+//! leave it to that.
+
+use super::ids::Use;
+use super::outbox::Queue;
+use super::{Session, State};
+use crate::bugs::{Bug, bug};
+use crate::wire::{Outgoing, QoS};
+
+impl Session {
+    /// Accepts a message of QoS 0 behind others of QoS 0. The topic name is valid. Returns the packet id that it has
+    /// until it is written.
+    #[inline(always)]
+    pub fn publish_plainly(&mut self, topic: &[u8], payload: &[u8], retain: bool) -> Option<u16> {
+        let packet_id = self.ids.free()?;
+        let packet = Outgoing { dup: false, qos: QoS::AtMostOnce, retain, topic, packet_id: 0, payload };
+        let len = packet.plain_len(self.version)?;
+        let number = self.accepted + 1;
+        if self.state != State::Up
+            || self.outstanding() >= self.outcomes_fit
+            || !self.has_room_for(len)
+            || !self.ids.unsent.continues(number, packet_id, self.out.end())
+            || bug(Bug::IdReuse)
+        {
+            return None;
+        }
+        packet.write_plain(self.out.spare(len)?);
+        self.out.add(len);
+        self.accepted = number;
+        self.counts.tx_messages += 1;
+        self.ids.lend_free(packet_id, self.out.end());
+        Some(packet_id)
+    }
+
+    /// Sends a message of QoS 1 or 2, with nothing ahead of it that waits. The topic name is valid. Returns its packet
+    /// id.
+    #[inline(never)]
+    pub fn publish_tracked_plainly(
+        &mut self,
+        topic: &[u8],
+        payload: &[u8],
+        qos: QoS,
+        retain: bool,
+    ) -> Option<u16> {
+        let packet_id = self.ids.next_in_line()?;
+        let packet = Outgoing { dup: false, qos, retain, topic, packet_id, payload };
+        let len = packet.plain_len(self.version)?;
+        let size = topic.len() + payload.len();
+        if !self.may_send_now()
+            || self.outstanding() >= self.outcomes_fit
+            || !self.has_room_for(size)
+            || self.is_full()
+            || bug(Bug::IdReuse)
+        {
+            return None;
+        }
+        // What is written to a free slot and behind the output is nothing yet.
+        let (slot, tail) = self.outbox.next_slot(size)?;
+        packet.write_tail(tail);
+        packet.write_plain_with(tail, self.out.spare(len)?);
+        if !self.ids.take_next(packet_id, Use::Publish(slot)) {
+            return None;
+        }
+        self.out.add(len);
+        self.accepted += 1;
+        self.counts.tx_messages += 1;
+        let entry = self.outbox.push(Queue::Flight, self.accepted, &packet, packet_id);
+        entry.accepted_at = self.now;
+        entry.sent_end = self.out.end();
+        Some(packet_id)
+    }
+}
