@@ -56,7 +56,8 @@ def dots(path, title, rows, peers, value):
     for tick in range(low, high + 1):
         v = 10.0 ** tick
         out.append(f'<line x1="{x(v):.1f}" x2="{x(v):.1f}" y1="{TOP - 4}" y2="{bottom}" stroke="#ddd"/>')
-        out.append(f'<text x="{x(v):.1f}" y="{bottom + 16}" text-anchor="middle" fill="#555">{10.0 ** tick:,.{max(0, -tick)}f}</text>')
+        out.append(f'<text x="{x(v):.1f}" y="{bottom + 16}" text-anchor="middle" fill="#555">'
+                   f'{v:,.{max(0, -tick)}f}</text>')
     if zero:
         out.append(f'<line x1="{LEFT}" x2="{LEFT}" y1="{TOP - 4}" y2="{bottom}" stroke="#ddd"/>')
         out.append(f'<text x="{LEFT}" y="{bottom + 16}" text-anchor="middle" fill="#555">0</text>')
