@@ -31,7 +31,8 @@ def goals(row, value, limit):
         return ["", "", ""]
     met = ""
     if value is not None:
-        met = "both" if value <= row.stretch + SMALL else "target" if value <= row.target + SMALL else "no"
+        seen = round(value, row.digits) # as it stands in the table
+        met = "both" if seen <= row.stretch else "target" if seen <= row.target else "no"
     return [number(row.target, row.digits), number(row.stretch, row.digits), met]
 
 
@@ -53,6 +54,7 @@ def middle(value):
 
 
 def group_text(group, rows, peers, results, plots):
+    rows = [r for r in rows if any(results.value(r, p.name) is not None or results.why_not(r, p.name) for p in peers)]
     who = [p for p in peers if any(results.value(r, p.name) is not None for r in rows)]
     shown = [p for p in peers if p in who or any(results.why_not(r, p.name) for r in rows)]
     if not who:

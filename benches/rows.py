@@ -180,7 +180,7 @@ def reported(mode, what, less=0, **options):
 
 def all_rows():
     instructions = [(400, 200), (800, 400), (1200, 700), (300, 160), (450, 250), (800, 450), (1800, 1200), (2300, 1500)]
-    calls = [(.05, .006), (.05, .008), (.1, .016), (.02, .004), (.04, .008), (.05, .012), (3, 3), (4, 4)]
+    calls = [(.05, .006), (.05, .008), (.1, .016), (.02, .004), (.04, .008), (.05, .012), (4, 3), (4, 3)]
     everybody = "libraries limit"
     rows = (
         each_cell(INSTRUCTIONS, "instructions", instructions)
