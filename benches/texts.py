@@ -10,8 +10,8 @@ Written by `make bench`; not edited by hand. Our library beside libmosquitto, Ec
 ## In short
 """
 
-AFTER_SUMMARY = """From the row in which a library comes closest to ours to that in which it is farthest away; below 1, it
-needs less than ours. The limit encodes each message into a batch, calls a function with each received one, and does
+AFTER_SUMMARY = """From the row in which a library comes closest to ours to that in which it is farthest away; below
+1, it needs less than ours. The limit encodes each message into a batch, calls a function with each received one, and does
 nothing else: no lock, no check, no second connection, no error. *Bare packets*, in some tables, is even less: packets
 that are encoded beforehand, and only counted when they are received.
 
