@@ -29,6 +29,7 @@ pub mod client;
 pub mod config;
 pub mod driver;
 pub mod error;
+mod rare;
 pub mod session;
 pub mod time;
 pub mod transport;

@@ -325,7 +325,9 @@ fn a_handler_of_the_connection_is_told_of_each_release() {
 }
 
 /// A handler of the connection that notes which acknowledgements it is told of, and then acts.
-struct Acks(&'static str, Arc<Shared>, Box<dyn Fn(&Arc<Conn>, u16) + Send + Sync>);
+struct Acks(&'static str, Arc<Shared>, Box<AckAct>);
+
+type AckAct = dyn Fn(&Arc<Conn>, u16) + Send + Sync;
 
 impl Callback for Acks {
     fn call(&self, _: &Conn, event: &Event<'_>) {

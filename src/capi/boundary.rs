@@ -5,6 +5,7 @@ use core::cell::{Cell, RefCell};
 use core::ffi::{CStr, c_char, c_int};
 use core::fmt::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::config::ConfigError;
 use crate::error::Code;
@@ -25,20 +26,41 @@ struct Last {
     code: Cell<i32>,
     /// The call that goes on has explained itself already.
     explained: Cell<bool>,
+    /// One of these is not as at first, and the thread is among [`FAILED`].
+    failed: Cell<bool>,
     text: RefCell<Text>,
 }
 
 thread_local! {
     // Without a destructor, so that it can be used and forgotten at any moment of a thread's life.
     static LAST: Last = const {
-        Last { code: Cell::new(0), explained: Cell::new(false), text: RefCell::new(Text { bytes: [0; TEXT_MAX], len: 0 }) }
+        Last {
+            code: Cell::new(0),
+            explained: Cell::new(false),
+            failed: Cell::new(false),
+            text: RefCell::new(Text { bytes: [0; TEXT_MAX], len: 0 }),
+        }
     };
+}
+
+/// How many threads have an error that their next good call has to clear. As long as there is none, which is nearly
+/// always, a good call need not look for its thread's own variables. A thread that ends with an error stays counted.
+static FAILED: AtomicUsize = AtomicUsize::new(0);
+
+impl Last {
+    /// There will be something to be cleared.
+    fn fails(&self) {
+        if !self.failed.replace(true) {
+            FAILED.fetch_add(1, Ordering::Relaxed);
+        }
+    }
 }
 
 /// Keeps a call's error for `mgos_mqtt_last_error`. A sentence that was not made by this call is not about it.
 #[cold]
 pub(super) fn set_call_error(code: Code) {
     LAST.with(|last| {
+        last.fails();
         last.code.set(code.number());
         if !last.explained.replace(false) {
             last.text.borrow_mut().len = 0;
@@ -49,9 +71,20 @@ pub(super) fn set_call_error(code: Code) {
 /// A call ended well. The sentence of an earlier one stays where it is, since only errors have one.
 #[inline]
 fn set_call_done() {
+    // What this thread itself has counted it sees in any case.
+    if FAILED.load(Ordering::Relaxed) > 0 {
+        clear_call_error();
+    }
+}
+
+#[cold]
+fn clear_call_error() {
     LAST.with(|last| {
-        last.code.set(Code::Ok.number());
-        last.explained.set(false);
+        if last.failed.replace(false) {
+            FAILED.fetch_sub(1, Ordering::Relaxed);
+            last.code.set(Code::Ok.number());
+            last.explained.set(false);
+        }
     });
 }
 
@@ -63,6 +96,7 @@ pub(super) fn call_error() -> c_int {
 /// fit; kept until the thread's next call that fails.
 pub(super) fn explain(text: fmt::Arguments<'_>) {
     LAST.with(|last| {
+        last.fails();
         last.explained.set(true);
         let mut kept = last.text.borrow_mut();
         kept.len = 0;

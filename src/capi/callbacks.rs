@@ -4,6 +4,7 @@ use core::ffi::{c_char, c_int, c_void};
 use core::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::event_bus;
 use super::handle::{Handle, wall_clock};
 use super::mgos_mg_str::mg_str;
 use super::mgos_mongoose::*;
@@ -325,15 +326,17 @@ impl Callback for NoMessages {
     }
 }
 
-/// Keeps the fields of `nc` up to date. Every connection has one.
+/// Keeps the fields of `nc` up to date, after it raised the cloud events. Every connection has one.
 pub(super) struct NcKeeper(pub(super) Owner);
 
 impl NcKeeper {
-    pub(super) const KINDS: u32 = Kind::Connecting.bit() | Kind::ConnectResult.bit() | Kind::Close.bit();
+    pub(super) const KINDS: u32 =
+        Kind::Connecting.bit() | Kind::ConnectResult.bit() | Kind::Close.bit() | event_bus::KINDS;
 }
 
 impl Callback for NcKeeper {
     fn call(&self, conn: &Conn, event: &Event<'_>) {
+        event_bus::raise(conn, event);
         let handle = self.0.handle();
         match event {
             // SAFETY: callbacks run on the thread that drives the loop.

@@ -8,7 +8,7 @@ use super::mgos_event::{
     MGOS_CLOUD_MQTT, MGOS_EVENT_CLOUD_CONNECTED, MGOS_EVENT_CLOUD_CONNECTERROR, MGOS_EVENT_CLOUD_CONNECTING,
     MGOS_EVENT_CLOUD_DISCONNECTED, mgos_cloud_arg,
 };
-use crate::client::{Callback, Conn, Event, Kind};
+use crate::client::{Conn, Event, Kind};
 use crate::error::Code;
 
 pub(super) type Function = unsafe extern "C" fn(ev: c_int, ev_data: *mut c_void, userdata: *mut c_void);
@@ -98,28 +98,23 @@ pub(super) unsafe fn trigger(ev: c_int, ev_data: *mut c_void) -> c_int {
     n
 }
 
-/// Raises the cloud events of a connection. Every connection has one.
-pub(super) struct CloudEvents;
+/// The events of a connection that raise cloud events.
+pub(super) const KINDS: u32 = Kind::Connecting.bit() | Kind::ConnectResult.bit() | Kind::Disconnect.bit();
 
-impl CloudEvents {
-    pub(super) const KINDS: u32 = Kind::Connecting.bit() | Kind::ConnectResult.bit() | Kind::Disconnect.bit();
-}
-
-impl Callback for CloudEvents {
-    fn call(&self, conn: &Conn, event: &Event<'_>) {
-        let ev = match event {
-            // Whatever the configuration says, as in Mongoose OS.
-            Event::Connecting => MGOS_EVENT_CLOUD_CONNECTING,
-            _ if !conn.cloud_events() => return,
-            Event::ConnectResult { error: Code::Ok, .. } => MGOS_EVENT_CLOUD_CONNECTED,
-            // The application knows what it did.
-            Event::ConnectResult { error: Code::ClosedByClient | Code::Reconfigured, .. } => return,
-            Event::ConnectResult { .. } => MGOS_EVENT_CLOUD_CONNECTERROR,
-            Event::Disconnect(_) => MGOS_EVENT_CLOUD_DISCONNECTED,
-            _ => return,
-        };
-        let mut arg = mgos_cloud_arg { r#type: MGOS_CLOUD_MQTT };
-        // SAFETY: what the header says for these events; it lives until the call returns.
-        unsafe { trigger(ev, (&raw mut arg).cast()) };
-    }
+/// Raises the cloud event that an event of a connection is.
+pub(super) fn raise(conn: &Conn, event: &Event<'_>) {
+    let ev = match event {
+        // Whatever the configuration says, as in Mongoose OS.
+        Event::Connecting => MGOS_EVENT_CLOUD_CONNECTING,
+        _ if !conn.cloud_events() => return,
+        Event::ConnectResult { error: Code::Ok, .. } => MGOS_EVENT_CLOUD_CONNECTED,
+        // The application knows what it did.
+        Event::ConnectResult { error: Code::ClosedByClient | Code::Reconfigured, .. } => return,
+        Event::ConnectResult { .. } => MGOS_EVENT_CLOUD_CONNECTERROR,
+        Event::Disconnect(_) => MGOS_EVENT_CLOUD_DISCONNECTED,
+        _ => return,
+    };
+    let mut arg = mgos_cloud_arg { r#type: MGOS_CLOUD_MQTT };
+    // SAFETY: what the header says for these events; it lives until the call returns.
+    unsafe { trigger(ev, (&raw mut arg).cast()) };
 }

@@ -46,14 +46,19 @@ pub(super) struct Handle {
     /// The loop is kept for its address, which `nc.mgr` shows.
     home: Arc<LoopHandle>,
     forks: u32,
-    /// What CONNECT would say, while a connect hook may still answer.
-    prepared: Mutex<Option<ConnectParams>>,
+    rare: Mutex<Rarities>,
     /// The receive limit that was applied last, to see when a handler changes it.
     applied_limit: UnsafeCell<usize>,
-    /// The time of day for which mg_set_timer() was called.
-    timer: Mutex<f64>,
     /// The application closed the global connection by hand, so a new configuration does not open it.
     pub(super) closed_by_hand: AtomicBool,
+}
+
+/// What few connections ever have.
+struct Rarities {
+    /// What CONNECT would say, while a connect hook may still answer.
+    prepared: Option<Box<ConnectParams>>,
+    /// The time of day for which mg_set_timer() was called.
+    timer: f64,
 }
 
 // SAFETY: `nc` and `applied_limit` are touched by the thread that drives the loop only; the driver hands its
@@ -233,9 +238,8 @@ impl Handle {
             conn,
             forks: home.forks,
             home,
-            prepared: Mutex::new(None),
+            rare: Mutex::new(Rarities { prepared: None, timer: 0.0 }),
             applied_limit: UnsafeCell::new(limit),
-            timer: Mutex::new(0.0),
             closed_by_hand: AtomicBool::new(false),
         });
         // SAFETY: just made, and nobody else has it yet.
@@ -371,15 +375,15 @@ impl Handle {
         let nc = unsafe { &mut *self.nc.get() };
         nc.flags &= !(MG_F_RESOLVING | MG_F_CONNECTING);
         nc.err = os;
-        *lock(&self.prepared) = None;
+        lock(&self.rare).prepared = None;
     }
 
     pub(super) fn prepare(&self, params: &ConnectParams) {
-        *lock(&self.prepared) = Some(params.clone());
+        lock(&self.rare).prepared = Some(Box::new(params.clone()));
     }
 
     pub(super) fn prepared(&self) -> Option<ConnectParams> {
-        lock(&self.prepared).clone()
+        lock(&self.rare).prepared.as_deref().cloned()
     }
 
     /// mg_set_timer().
@@ -388,7 +392,7 @@ impl Handle {
             return Err(Code::BadArgument);
         }
         let conn = self.conn()?;
-        let before = core::mem::replace(&mut *lock(&self.timer), timestamp);
+        let before = core::mem::replace(&mut lock(&self.rare).timer, timestamp);
         let at = (timestamp > 0.0).then(|| {
             let ahead = (timestamp - wall_clock()).clamp(0.0, 1e12);
             self.home.driver().now() + Span::micros((ahead * 1e6) as u64)
@@ -399,7 +403,7 @@ impl Handle {
 
     /// The timer came: the time it was set for.
     pub(super) fn timer_came(&self) -> f64 {
-        core::mem::replace(&mut *lock(&self.timer), 0.0)
+        core::mem::replace(&mut lock(&self.rare).timer, 0.0)
     }
 
     pub(super) fn by_hand(&self, closed: bool) {

@@ -35,7 +35,6 @@ use super::callbacks::{
     CONNECTION_KINDS, MgosHook, NcKeeper, Owner, SUBSCRIPTION_KINDS, UserData, event_handler, identity,
 };
 use super::config::c_struct::is_all_zero;
-use super::event_bus::CloudEvents;
 use super::handle::{HANDLES, Handle, conn_of, default_loop};
 use super::mgos_config::mgos_config_mqtt;
 use super::mgos_mg_str::mg_str;
@@ -45,7 +44,7 @@ use super::profiles::source as profile_source;
 use crate::client::{Conn, ConnectHook, ProfileSource};
 use crate::config::Settings;
 use crate::error::Code;
-use crate::wire::topic;
+use crate::wire::{QoS, topic};
 use std::sync::Arc;
 
 /// A connection. Opaque.
@@ -139,14 +138,12 @@ pub(super) fn create(
     Ok(handle)
 }
 
-/// Adds the handlers that keep the fields of `nc` up to date and raise cloud events; before all others, so that
-/// they run last.
+/// Adds the handler that keeps the fields of `nc` up to date and raises cloud events; before all others, so that it
+/// runs last.
 pub(super) fn keep_nc(handle: &Handle) -> Result<(), Code> {
     let keeper = NcKeeper(Owner::of(handle));
     let nobody = identity(core::ptr::null(), core::ptr::null_mut());
-    handle.conn()?.add_handler(nobody, NcKeeper::KINDS, Box::new(keeper))?;
-    let cloud = identity(core::ptr::null(), core::ptr::dangling_mut());
-    handle.conn()?.add_handler(cloud, CloudEvents::KINDS, Box::new(CloudEvents))
+    handle.conn()?.add_handler(nobody, NcKeeper::KINDS, Box::new(keeper))
 }
 
 /// Ends a connection. Returns at once; the handle may not be used afterwards.
@@ -431,7 +428,8 @@ unsafe fn publish_here(
 ) -> Result<u16, Code> {
     // SAFETY: promised by the caller.
     let topic = unsafe { boundary::topic(topic) }?;
-    let qos = boundary::qos(qos)?;
+    // Most have this one, and then nothing more is asked about it.
+    let qos = if qos == 0 { QoS::AtMostOnce } else { boundary::qos(qos)? };
     handle.found_conn().publish_numbered(topic, payload, qos, retain)
 }
 

@@ -203,8 +203,8 @@ fn fill(s: &Snapshot) -> mgos_mqtt_stats {
         rx_duplicates: s.counts.rx_duplicates,
         rx_oversize: s.counts.rx_oversize,
         pings: s.counts.pings,
-        ack_latency_sum_us: s.counts.ack_latency.sum,
-        ack_latency: s.counts.ack_latency.buckets,
+        ack_latency_sum_us: s.ack_latency.sum,
+        ack_latency: s.ack_latency.buckets,
     }
 }
 

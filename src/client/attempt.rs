@@ -1,25 +1,47 @@
 //! Opening a connection, step by step, and what happens when one ends.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard};
 
-use super::event::{Event, Kind, Report};
+use super::event::{Event, KeptReport, Kind, Report};
 use super::handlers::{Called, Handlers, Slot};
 use super::once::Attempt;
+use super::profiles::Who;
 use super::reconnect::{Growth, Waits, jitter};
 use super::{Conn, ConnectParams, Level, Link, State, text};
 use crate::bugs::{Bug, bug};
-use crate::config::{Address, Backoff, Protocol, Retry, Scheme};
+use crate::config::{Address, Backoff, Profile, Protocol, Retry, Scheme};
 use crate::driver::{LookupError, Turn};
 use crate::error::{Code, Phase};
+use crate::rare::{Empty, Rare};
 use crate::session::Failure;
 use crate::time::Span;
-use crate::transport::{Expiry, LayerError, Transport};
+use crate::transport::{LayerError, Transport};
 use crate::wire::{QoS, Version};
 
 /// A wall clock before this (July 2017) was not set yet; as in Mongoose OS.
 pub(super) const PLAUSIBLE_TIME: f64 = 1_500_000_000.0;
+
+/// What there is to know of an attempt while it goes on.
+#[derive(Default)]
+pub(super) struct Tries {
+    /// Addresses still to be tried, and those that failed.
+    pub(super) addresses: VecDeque<SocketAddr>,
+    pub(super) tried: Vec<(SocketAddr, i32)>,
+    /// The address that is being opened.
+    pub(super) target: Option<SocketAddr>,
+    /// Why the handshake failed at an address before that.
+    pub(super) insecure: Option<Box<Report>>,
+    /// The profile as it is configured, if that of the attempt is not.
+    pub(super) common: Option<Arc<Profile>>,
+}
+
+impl Empty for Tries {
+    const EMPTY: &'static Self =
+        &Tries { addresses: VecDeque::new(), tried: Vec::new(), target: None, insecure: None, common: None };
+}
 
 impl Conn {
     /// Moves an attempt on as far as it goes now.
@@ -58,33 +80,35 @@ impl Conn {
 
     /// Starts an attempt with the active profile.
     fn begin<'a>(&'a self, mut st: MutexGuard<'a, State>, turn: &mut Turn<'_>) -> MutexGuard<'a, State> {
-        st.tried.clear();
-        st.insecure = None;
-        st.addresses.clear();
+        st.tries = Rare::new();
         let Some((at, snapshot)) = st.next_profile() else { return self.stay_down(st) };
         st.stats.attempts += 1;
         if at != st.reconnect.active() {
             st.reconnect.select(at);
         }
-        // Shared with whoever made it, as long as nothing in it is to be different for this connection.
-        let mut profile = match snapshot {
+        let (common, mut who) = match snapshot {
             Ok(profile) => profile,
             Err(text) => return self.cannot_begin(st, turn, Code::BadConfig, text),
         };
         // The device id may have been set after the profile was made.
-        if profile.client_id.is_none()
+        if who.client_id.is_none()
             && let Some(id) = (self.context.default_client_id)()
         {
-            Arc::make_mut(&mut profile).client_id = Some(id);
+            Arc::make_mut(&mut who).client_id = Some(id.into());
         }
+        // Shared with others, as long as nothing in it is to be different for this connection.
+        let mut profile = common.clone();
         if let Some(will) = &st.will {
             Arc::make_mut(&mut profile).will.clone_from(will);
         }
         st.put_own_certificate(&mut profile);
-        let problem = profile.validate().err();
-        st.profile = profile.clone();
+        let problem = who.with(&profile).validate().err();
+        (st.profile, st.who) = (profile.clone(), who);
+        if !Arc::ptr_eq(&profile, &common) {
+            st.tries.make().common = Some(common);
+        }
         let limits = super::session_limits(&st.settings, &profile);
-        st.session.set_limits(limits);
+        st.session.set_limits(self.context.common.limits.share(limits));
         if profile.require_time && (self.context.wall_clock)() < PLAUSIBLE_TIME {
             let text = "the clock is not set yet, and require_time is on".into();
             return self.cannot_begin(st, turn, Code::TimeNotSet, text);
@@ -135,7 +159,7 @@ impl Conn {
         st.wanted = false;
         st.link = Link::Idle;
         let text = "no server profile is enabled and has a server".into();
-        st.report = st.report(Code::Disabled, Phase::Usage, 0, text);
+        st.report = KeptReport::of(st.report(Code::Disabled, Phase::Usage, 0, text));
         self.tell_once(st, u64::MAX, Attempt::failed(Code::Disabled))
     }
 
@@ -155,7 +179,7 @@ impl Conn {
         let host = st.profile.server.clone().unwrap_or_default();
         let (code, text) = match lookup.take() {
             Some(Ok(addresses)) if !addresses.is_empty() => {
-                st.addresses = addresses.into();
+                st.tries.make().addresses = addresses.into();
                 return self.next_address(st, turn);
             }
             Some(Ok(_)) => (Code::DnsFailed, format!("the name in {host:?} has no addresses")),
@@ -180,29 +204,32 @@ impl Conn {
         mut st: MutexGuard<'a, State>,
         turn: &mut Turn<'_>,
     ) -> MutexGuard<'a, State> {
-        while let Some(address) = st.addresses.pop_front() {
-            st.target = Some(address);
+        while let Some(address) = st.tries.make().addresses.pop_front() {
+            st.tries.make().target = Some(address);
             let opened = (self.context.dial)(address).and_then(|mut transport| {
                 transport.register(turn.registry(), turn.token())?;
                 Ok(transport)
             });
             match opened {
                 Ok(transport) => {
+                    if st.tries.addresses.is_empty() {
+                        st.tries.make().addresses = VecDeque::new();
+                    }
                     // With more addresses to come, one that does not answer must not use up all the
                     // time.
-                    let share = st.addresses.len() as u64 + 1;
+                    let share = st.tries.addresses.len() as u64 + 1;
                     let limit = st.profile.timeouts.tcp;
                     let by = after(turn, Span(limit.0 / share).max(limit.min(Span::secs(2))));
                     st.ended = false;
                     st.link = Link::Opening { transport, by };
                     return st;
                 }
-                Err(error) => st.tried.push((address, error.raw_os_error().unwrap_or(0))),
+                Err(error) => st.tries.make().tried.push((address, error.raw_os_error().unwrap_or(0))),
             }
         }
         // That somebody answered, and not as he should, says more than that somebody else did not.
-        let report = match st.insecure.take() {
-            Some(report) => Report { tried: std::mem::take(&mut st.tried), ..report },
+        let report = match st.tries.make().insecure.take() {
+            Some(report) => Report { tried: st.take_tried(), ..*report },
             None => st.unreachable_report(),
         };
         self.link_down(st, turn, report)
@@ -220,8 +247,8 @@ impl Conn {
                     Ok(_) => TIMED_OUT,
                 };
                 transport.deregister(turn.registry());
-                let target = st.target;
-                st.tried.extend(target.map(|target| (target, os)));
+                let tries = st.tries.make();
+                tries.tried.extend(tries.target.map(|target| (target, os)));
                 self.next_address(st, turn)
             }
         }
@@ -243,12 +270,17 @@ impl Conn {
         let within = st.profile.timeouts.connack;
         st.session.opened(turn.now, within);
         let params = self.connect_params(&mut st);
-        let session = (st.profile.server.clone().unwrap_or_default(), params.client_id.clone());
-        if st.session_of.as_ref().is_some_and(|before| *before != session) {
+        // A client of MQTT 3.1 without a name has another one each time.
+        let unnamed = st.who.client_id.is_none() && params.version == Version::V31;
+        let other = |(who, profile): &(Arc<Who>, Arc<Profile>)| {
+            unnamed || who.client_id != st.who.client_id || profile.server != st.profile.server
+        };
+        if st.session_of.as_ref().is_some_and(other) {
             st.session.forget_inbound();
             st.session_over();
         }
-        st.session_of = Some(session);
+        let common = st.tries.common.as_ref().unwrap_or(&st.profile);
+        st.session_of = Some((st.who.clone(), common.clone()));
         if let Some(hook) = st.hook.clone() {
             drop(st);
             hook.about_to_connect(self, &params);
@@ -270,8 +302,9 @@ impl Conn {
     fn connect_params(&self, st: &mut State) -> ConnectParams {
         let profile = st.profile.clone();
         let version = if profile.protocol == Protocol::V31 { Version::V31 } else { Version::V311 };
-        let client_id = match profile.client_id.clone() {
-            Some(id) => id,
+        let Who { client_id, user, pass } = Who::clone(&st.who);
+        let client_id = match client_id {
+            Some(id) => id.into(),
             // 3.1.1 lets the server choose an id for a clean session, and for no other; 3.1 never does.
             None if version == Version::V311 => String::new(),
             None => format!("mgos-{:016x}", st.random()),
@@ -281,8 +314,8 @@ impl Conn {
             client_id,
             clean_session: profile.clean_session,
             keep_alive: profile.keep_alive,
-            user: profile.user.clone(),
-            password: profile.pass.clone(),
+            user: user.map(String::from),
+            password: pass,
             will: profile.will.as_ref().map(|will| {
                 let qos = QoS::try_from(will.qos).unwrap_or(QoS::AtMostOnce);
                 (will.topic.clone(), will.payload.clone(), qos, will.retain)
@@ -302,12 +335,16 @@ impl Conn {
         st.stats.came_up(turn.now);
         st.reconnect.succeeded();
         st.session_is(session_present);
-        st.fail_back_from = None;
+        st.attempt_over();
         st.established = true;
         st.session_present = session_present;
         let fail_back = st.settings.fail_back;
-        st.fail_back_at =
-            (st.reconnect.active() != 0 && fail_back > Span::ZERO).then(|| turn.now + fail_back);
+        st.fail_back = Rare::new();
+        if st.reconnect.active() != 0 && fail_back > Span::ZERO {
+            st.fail_back.make().at = Some(turn.now + fail_back);
+        }
+        // There is nothing in it but the room that CONNECT took.
+        st.session.shrink_output();
         if self.context.log.wants(Level::Info) {
             let text = if session_present { "connected, session resumed" } else { "connected, session new" };
             self.note(&mut st, Level::Info, format_args!("{text}"));
@@ -342,15 +379,19 @@ impl Conn {
         st.generation += 1;
         st.stats.went_down(turn.now, was_up, report.code, report.phase);
         st.session.closed();
-        st.pull.closed();
+        if let Some(pull) = st.pull.get_mut() {
+            pull.closed();
+        }
         self.settle(&mut st);
         st.partial = Vec::new();
         st.closing = None;
         st.broken_link = None;
-        st.fail_back_at = None;
-        st.expiry = Expiry::default();
-        st.expiry_at = None;
-        st.report = report.copy();
+        if let Some(back) = st.fail_back.get_mut() {
+            back.at = None;
+        }
+        st.attempt_over();
+        st.expiry = Rare::new();
+        st.report = KeptReport::of(report.copy());
         if self.context.log.wants(Level::Warn) {
             let level = if report.code == Code::ClosedByClient { Level::Info } else { Level::Warn };
             match report.phase {
@@ -397,7 +438,7 @@ impl Conn {
         }
         // With `at_once` the attempt at the main server is still to come.
         if !st.at_once
-            && let Some(back) = st.fail_back_from.take()
+            && let Some(back) = st.fail_back.get_mut().and_then(|back| back.from.take())
         {
             // The main server is still not there: return to the one that worked.
             st.reconnect.select(back);
@@ -422,8 +463,8 @@ impl Conn {
             st.link = Link::Waiting(turn.now + st.profile.reconnect_bounds().1);
             return;
         }
-        waits.extend(st.profiles.iter().map(|source| match source.snapshot() {
-            Ok(p) if p.enable => {
+        waits.extend(st.profiles.iter().map(|source| match source.now() {
+            Ok((p, _)) if p.enable => {
                 let (min, max) = p.reconnect_bounds();
                 Some(Waits { min, max })
             }
@@ -462,10 +503,24 @@ pub(super) fn after(turn: &Turn<'_>, limit: Span) -> Option<crate::time::Time> {
 }
 
 impl State {
+    /// The attempt is over. What was its alone is needed no more.
+    pub(super) fn attempt_over(&mut self) {
+        if let Some(common) = self.tries.get_mut().and_then(|tries| tries.common.take()) {
+            self.profile = common;
+        }
+        if self.tries.tried.is_empty() {
+            self.tries = Rare::new();
+        }
+    }
+
+    pub(super) fn take_tried(&mut self) -> Vec<(SocketAddr, i32)> {
+        self.tries.get_mut().map(|tries| std::mem::take(&mut tries.tried)).unwrap_or_default()
+    }
+
     /// Every address failed.
     fn unreachable_report(&mut self) -> Report {
         use std::io::ErrorKind as Kind;
-        let os = self.tried.last().map_or(0, |(_, os)| *os);
+        let os = self.tries.tried.last().map_or(0, |(_, os)| *os);
         let code = match std::io::Error::from_raw_os_error(os).kind() {
             Kind::ConnectionRefused => Code::ConnectRefused,
             Kind::TimedOut => Code::ConnectTimeout,
@@ -475,7 +530,7 @@ impl State {
             _ if is_resource_error(os) => Code::NoResources,
             _ => Code::ConnectFailed,
         };
-        let list: Vec<String> = self.tried.iter().map(|(a, os)| tried_text(*a, *os)).collect();
+        let list: Vec<String> = self.tries.tried.iter().map(|(a, os)| tried_text(*a, *os)).collect();
         let text = format!("{}: {}", code.text(), list.join(", "));
         self.report(code, Phase::Tcp, os, text)
     }

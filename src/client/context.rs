@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::log::Log;
+use super::profiles::Common;
 use crate::driver::Loop;
 use crate::transport::{Dial, Tcp, tls};
 
@@ -23,6 +24,8 @@ pub struct Context {
     /// Where a new connection's random numbers begin. They spread reconnects over time, and name clients of MQTT
     /// 3.1 that have no name; nothing secret hangs on them.
     pub random_seed: fn() -> u64,
+    /// What its connections have in common.
+    pub common: Common,
 }
 
 impl Context {
@@ -36,6 +39,7 @@ impl Context {
             wall_clock: system_clock,
             default_client_id: || None,
             random_seed: system_seed,
+            common: Common::default(),
         }
     }
 }

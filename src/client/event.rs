@@ -3,6 +3,7 @@
 use super::subscribe::FilterResults;
 use super::text;
 use crate::error::{Code, Phase};
+use crate::rare::{Empty, Rare};
 use crate::session::{Acknowledged, Completion};
 use crate::wire::{QoS, Version, publish_len};
 use std::net::SocketAddr;
@@ -239,18 +240,50 @@ impl Report {
             ..*self
         }
     }
+}
 
+/// A report as a connection keeps it: next to nothing, as long as nothing ever went wrong.
+#[derive(Debug)]
+pub(super) struct KeptReport {
+    code: Code,
+    phase: Phase,
+    os: i32,
+    connack: Option<u8>,
+    alert: Option<u8>,
+    texts: Rare<Texts>,
+}
+
+#[derive(Debug)]
+struct Texts {
+    server: String,
+    tried: Vec<(SocketAddr, i32)>,
+    text: String,
+}
+
+impl Empty for Texts {
+    const EMPTY: &'static Self = &Texts { server: String::new(), tried: Vec::new(), text: String::new() };
+}
+
+impl KeptReport {
     /// No error yet.
-    pub(crate) fn none() -> Self {
-        Report {
-            code: Code::Ok,
-            phase: Phase::None,
-            os: 0,
-            connack: None,
-            alert: None,
-            server: String::new(),
-            tried: Vec::new(),
-            text: String::new(),
-        }
+    pub(super) fn none() -> Self {
+        let (code, phase) = (Code::Ok, Phase::None);
+        KeptReport { code, phase, os: 0, connack: None, alert: None, texts: Rare::new() }
+    }
+
+    /// Without memory the texts are missing.
+    pub(super) fn of(report: Report) -> Self {
+        let Report { code, phase, os, connack, alert, server, tried, text } = report;
+        let mut texts = Rare::<Texts>::new();
+        let _ = texts.try_make_by(|| Texts { server, tried, text });
+        KeptReport { code, phase, os, connack, alert, texts }
+    }
+
+    /// A copy; without memory, one without what does not fit.
+    pub(super) fn copy(&self) -> Report {
+        let KeptReport { code, phase, os, connack, alert, ref texts } = *self;
+        let server = text::copy(&texts.server);
+        let (tried, text) = (text::copy_all(&texts.tried), text::copy(&texts.text));
+        Report { code, phase, os, connack, alert, server, tried, text }
     }
 }

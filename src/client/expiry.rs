@@ -7,9 +7,22 @@ use super::attempt::PLAUSIBLE_TIME;
 use super::event::{Event, Kind, Owner};
 use super::{Conn, Level, State};
 use crate::driver::Turn;
-use crate::time::Span;
+use crate::rare::Empty;
+use crate::time::{Span, Time};
+use crate::transport::Expiry;
 
 const DAY: f64 = 86_400.0;
+
+/// When the certificates of the present connection end, and when to look at that again.
+#[derive(Default)]
+pub(super) struct Ends {
+    pub(super) ends: Expiry,
+    pub(super) look_at: Option<Time>,
+}
+
+impl Empty for Ends {
+    const EMPTY: &'static Self = &Ends { ends: Expiry { client: None, server: None }, look_at: None };
+}
 
 impl Conn {
     /// Tells of certificates that end soon, and plans to look again tomorrow.
@@ -19,11 +32,11 @@ impl Conn {
         turn: &Turn<'_>,
     ) -> MutexGuard<'a, State> {
         let Some(notice) = st.profile.tls.expiry_notice.0 else { return st };
-        let ends = [(Owner::Client, st.expiry.client), (Owner::Server, st.expiry.server)];
+        let ends = [(Owner::Client, st.expiry.ends.client), (Owner::Server, st.expiry.ends.server)];
         if st.freed || !self.is_connected() || ends.iter().all(|(_, end)| end.is_none()) {
             return st;
         }
-        st.expiry_at = Some(turn.now + Span::secs(DAY as u64));
+        st.expiry.make().look_at = Some(turn.now + Span::secs(DAY as u64));
         let now = (self.context.wall_clock)();
         if now < PLAUSIBLE_TIME {
             // A clock that is not set says nothing about other times.

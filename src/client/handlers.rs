@@ -128,7 +128,7 @@ impl Handlers {
 
     /// As many as one event can be told to, at most.
     pub(crate) fn count(&self) -> usize {
-        self.connection.len() + Slot::COUNT + self.subscribed
+        self.connection.len() + self.slots.iter().flatten().count() + self.subscribed
     }
 
     fn entry(&mut self, identity: Identity, kinds: u32, callback: Box<dyn Callback>) -> Arc<Entry> {
@@ -139,6 +139,8 @@ impl Handlers {
     /// Adds a handler of the connection itself.
     pub(crate) fn add(&mut self, identity: Identity, kinds: u32, callback: Box<dyn Callback>) {
         let entry = self.entry(identity, kinds, callback);
+        // There are few, and they are there for long.
+        self.connection.reserve_exact(1);
         self.connection.push(entry);
         self.kinds |= kinds;
     }
@@ -369,7 +371,7 @@ impl Conn {
                 return Err(code);
             }
         };
-        if let Err(code) = st.reserve_handler(0) {
+        if let Err(code) = st.reserve_handler(1) {
             if let Some(callback) = callback {
                 callback.disarm();
             }

@@ -1,5 +1,6 @@
 //! Log records: collected under a connection's lock, delivered without it.
 
+use crate::rare::Empty;
 use std::cell::Cell;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -42,6 +43,18 @@ thread_local! {
 
 /// Records that a connection keeps for its next turn. More come only if nobody drives the loop.
 pub(super) const MOST_WAITING: usize = 256;
+
+/// Records that wait for it.
+#[derive(Default)]
+pub(super) struct Waiting {
+    pub(super) records: Vec<(Level, String)>,
+    /// Those that found no place there.
+    pub(super) lost: usize,
+}
+
+impl Empty for Waiting {
+    const EMPTY: &'static Self = &Waiting { records: Vec::new(), lost: 0 };
+}
 
 type Slot = Option<(Level, Arc<dyn Sink>)>;
 
@@ -96,8 +109,7 @@ impl Log {
 impl State {
     /// The records to be delivered, and how many there might have been more.
     pub(super) fn take_log(&mut self) -> Vec<(Level, String)> {
-        let mut records = std::mem::take(&mut self.log);
-        let lost = std::mem::take(&mut self.log_lost);
+        let Waiting { mut records, lost } = self.log.take().unwrap_or_default();
         if lost > 0 {
             records.push((Level::Warn, format!("{lost} more log records were left out")));
         }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use super::event::KeptReport;
 use super::handlers::{Callback, Identity};
 use super::log;
 use super::turn::Flush;
@@ -260,7 +261,7 @@ impl Conn {
                 self.settle(st);
             }
             Flush::Failed(report) => {
-                st.broken_link = Some(report);
+                st.broken_link = Some(KeptReport::of(report));
                 self.schedule(st);
             }
         }
@@ -269,13 +270,19 @@ impl Conn {
     /// Tells the session the time at which something is accepted. Within a turn it is the turn's own, and between
     /// the call that asked for a turn and the turn that of the first that wanted to know: a burst reads the clock
     /// once.
+    #[inline(always)]
     fn clock(&self, st: &mut State) {
         if !st.now_holds {
-            let now = self.context.driver.now();
-            st.now_holds = st.scheduled;
-            st.clock_was_read = Some(now);
-            st.session.clock(now);
+            self.read_clock(st);
         }
+    }
+
+    #[inline(never)]
+    fn read_clock(&self, st: &mut State) {
+        let now = self.context.driver.now();
+        st.now_holds = st.scheduled;
+        st.clock_was_read = Some(now);
+        st.session.clock(now);
     }
 
     /// Logs a warning about this connection.
@@ -288,13 +295,17 @@ impl Conn {
 
     /// Without memory for it, a record is left out.
     pub(super) fn note(&self, st: &mut State, level: Level, text: fmt::Arguments<'_>) {
-        if !self.context.log.wants(level) || st.log.try_reserve(1).is_err() {
+        if !self.context.log.wants(level) {
             return;
         }
-        if st.log.len() >= log::MOST_WAITING {
-            st.log_lost += 1;
+        let Ok(waiting) = st.log.try_make() else { return };
+        if waiting.records.try_reserve(1).is_err() {
+            return;
+        }
+        if waiting.records.len() >= log::MOST_WAITING {
+            waiting.lost += 1;
         } else if let Some(text) = text::format(text) {
-            st.log.push((level, text));
+            waiting.records.push((level, text));
         }
         if !st.in_turn {
             self.schedule(st);

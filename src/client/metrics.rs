@@ -151,7 +151,7 @@ pub fn openmetrics(connections: &[Snapshot]) -> String {
     let help = "From the acceptance of a QoS 1 or 2 publish to its last acknowledgement.";
     head(&mut text, "histogram", "ack_latency_seconds", "seconds", help);
     for (snapshot, labels) in all() {
-        latency(&mut text, labels, &snapshot.counts.ack_latency);
+        latency(&mut text, labels, &snapshot.ack_latency);
     }
     text + "# EOF\n"
 }

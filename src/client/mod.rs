@@ -19,6 +19,7 @@
 //! | `handlers.rs`, `topics.rs`, `table.rs` | who is told of what                  |
 //! | `verdict.rs`   | acknowledging later, refusing, delivering again                 |
 //! | `receive.rs`   | the queue of messages that are fetched                          |
+//! | `profiles.rs`  | server profiles, and what connections have in common of them  |
 //! | `reconnect.rs` | when to try again, and where                                 |
 //! | `log.rs`, `log_topic.rs` | log records, and publishing them                   |
 //! | `stats.rs`, `metrics.rs` | what is counted, as numbers and as text            |
@@ -39,6 +40,7 @@ mod messages;
 mod metrics;
 mod once;
 mod outcomes;
+mod profiles;
 mod receive;
 pub mod reconnect;
 mod secure;
@@ -56,12 +58,14 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 pub use context::Context;
+use event::KeptReport;
 pub use event::{Event, Kind, Message, Owner, Report, TopicName};
 pub use handlers::{Callback, Identity, Slot};
 pub use log::{Level, Sink};
 pub use log_topic::{DEFAULT_THRESHOLD, LogLine, LogTopics};
 pub use metrics::openmetrics;
 pub use outcomes::{Listener, OnTimeout, Words};
+pub use profiles::{Common, ProfileSource};
 pub use receive::Kept;
 pub use stats::{End, Snapshot};
 pub use subscribe::{FilterResult, FilterResults, Subscriber};
@@ -70,12 +74,16 @@ use crate::bugs::{Bug, bug};
 use crate::config::{self, Profile, Resubscribe, Secret, Settings};
 use crate::driver::{Lookup, SourceId};
 use crate::error::{Code, Phase};
+use crate::rare::{Empty, Rare};
 use crate::session::{Ended, Limits, OnSessionLoss, Overflow, Session};
 use crate::time::Time;
-use crate::transport::{Expiry, Transport, tls};
+use crate::transport::{Transport, tls};
+use attempt::Tries;
+use expiry::Ends;
 use handlers::{Called, Handlers};
 use once::Once;
 use outcomes::Outcomes;
+use profiles::{Now, Server, Who};
 use receive::Pull;
 use reconnect::Reconnect;
 use stats::Stats;
@@ -93,24 +101,6 @@ pub struct OwnCertificate {
 
 /// How long a closing connection waits for the server to close its side.
 const DRAIN_MS: u64 = 1_000;
-
-/// A server profile: either fixed, or read anew for each attempt to connect.
-#[derive(Clone)]
-pub enum ProfileSource {
-    /// As it was given.
-    Fixed(Arc<Profile>),
-    /// Asked for at each attempt; the error's text goes into the report.
-    Live(Arc<dyn Fn() -> Result<Profile, String> + Send + Sync>),
-}
-
-impl ProfileSource {
-    fn snapshot(&self) -> Result<Arc<Profile>, String> {
-        match self {
-            ProfileSource::Fixed(profile) => Ok(profile.clone()),
-            ProfileSource::Live(read) => read().map(Arc::new),
-        }
-    }
-}
 
 /// What CONNECT is made of; a connect hook may change all of it.
 #[derive(Clone, Debug)]
@@ -188,19 +178,33 @@ struct Closing {
     by: Option<Time>,
 }
 
+/// The way back to the main server.
+#[derive(Default)]
+struct FailBack {
+    /// When it is tried again.
+    at: Option<Time>,
+    /// The server that works, while it is tried.
+    from: Option<usize>,
+}
+
+impl Empty for FailBack {
+    const EMPTY: &'static Self = &FailBack { at: None, from: None };
+}
+
 struct State {
     /// Counts those who had a look: as long as it stands still, nothing here has changed.
     visits: u32,
     session: Session,
     outcomes: Outcomes,
     handlers: Handlers,
-    profiles: Vec<ProfileSource>,
-    settings: Settings,
-    /// The profile of the present attempt or connection.
+    profiles: Box<[Server]>,
+    settings: Arc<Settings>,
+    /// The profile of the present attempt or connection, but for who we are there.
     profile: Arc<Profile>,
+    who: Arc<Who>,
     reconnect: Reconnect,
-    /// The server and the client id for which the session's inbound state holds.
-    session_of: Option<(String, String)>,
+    /// The client id and the server for which the session's inbound state holds.
+    session_of: Option<(Arc<Who>, Arc<Profile>)>,
     max_qos: Option<i32>,
     hook: Option<Arc<dyn ConnectHook>>,
 
@@ -214,42 +218,33 @@ struct State {
     /// Who waits for the result of an attempt.
     once: Vec<Once>,
     /// Calls that wait for the server's answers about filters.
-    calls: Calls,
+    calls: Rare<Calls>,
     /// The will instead of the profile's: `Some(None)` is none.
-    will: Option<Option<config::Will>>,
+    will: Option<Box<Option<config::Will>>>,
     /// Do not wait before the next attempt.
     at_once: bool,
     closing: Option<Closing>,
     /// The link failed outside a turn; the next turn takes it down.
-    broken_link: Option<Report>,
+    broken_link: Option<KeptReport>,
     /// Counts links: what belongs to an earlier one is dropped.
     generation: u64,
-    /// Addresses of the present attempt still to be tried, and those that failed.
-    addresses: std::collections::VecDeque<std::net::SocketAddr>,
-    tried: Vec<(std::net::SocketAddr, i32)>,
+    tries: Rare<Tries>,
     /// How to secure the connection of the present attempt. It is kept for the next one, so that a session
     /// can be resumed.
     tls: Option<Arc<dyn tls::Backend>>,
-    /// Why the handshake failed at an address before the present one.
-    insecure: Option<Report>,
     /// The client's certificate and key, instead of those of the profiles; and whether they came since they were
     /// used last.
-    own: Option<OwnCertificate>,
+    own: Option<Box<OwnCertificate>>,
     own_is_new: bool,
-    /// When the certificates of the present connection end, and when to look at that again.
-    expiry: Expiry,
-    expiry_at: Option<Time>,
-    /// The address that is being opened.
-    target: Option<std::net::SocketAddr>,
+    expiry: Rare<Ends>,
     /// The beginning of a packet that has not come whole.
     partial: Vec<u8>,
     /// The socket was not read to its end since it became readable.
     unread: bool,
     /// The server sends no more: what is left is to be read to its end.
     ended: bool,
-    report: Report,
-    fail_back_at: Option<Time>,
-    fail_back_from: Option<usize>,
+    report: KeptReport,
+    fail_back: Rare<FailBack>,
     tick_at: Option<Time>,
     timer_at: Option<Time>,
 
@@ -269,13 +264,11 @@ struct State {
     called: Called,
     handling: Handling,
     wish: Wish,
-    refusals: Refusals,
-    pull: Pull,
+    refusals: Rare<Refusals>,
+    pull: Rare<Pull>,
     /// A buffer for the messages that were acknowledged together, empty in between.
     acked: Vec<Ended>,
-    log: Vec<(Level, String)>,
-    /// Records that found no place there.
-    log_lost: usize,
+    log: Rare<log::Waiting>,
     random: u64,
     /// A panic was caught: this connection is closed for good.
     broken: bool,
@@ -293,8 +286,10 @@ impl Conn {
         profiles: Vec<ProfileSource>,
         settings: Settings,
     ) -> Result<Arc<Conn>, Code> {
-        let profile = profiles.first().and_then(|p| p.snapshot().ok()).unwrap_or_default();
-        let mut session = Session::new(session_limits(&settings, &profile));
+        let profiles: Box<[Server]> = profiles.into_iter().map(|p| Server::new(p, &context.common)).collect();
+        let (profile, who) = profiles.first().and_then(|p| p.now().ok()).unwrap_or_default();
+        let settings = context.common.settings.share(settings);
+        let mut session = Session::new(context.common.limits.share(session_limits(&settings, &profile)));
         session.number_holds_from((context.random_seed)());
         let conn = Arc::new(Conn {
             context: context.clone(),
@@ -312,6 +307,7 @@ impl Conn {
                 profiles,
                 settings,
                 profile,
+                who,
                 reconnect: Reconnect::default(),
                 session_of: None,
                 max_qos: None,
@@ -321,27 +317,22 @@ impl Conn {
                 established: false,
                 session_present: false,
                 once: Vec::new(),
-                calls: Calls::new(),
+                calls: Rare::new(),
                 will: None,
                 at_once: false,
                 closing: None,
                 broken_link: None,
                 generation: 0,
-                addresses: Default::default(),
-                tried: Vec::new(),
+                tries: Rare::new(),
                 tls: None,
-                insecure: None,
                 own: None,
                 own_is_new: false,
-                expiry: Expiry::default(),
-                expiry_at: None,
-                target: None,
+                expiry: Rare::new(),
                 partial: Vec::new(),
                 unread: false,
                 ended: false,
-                report: Report::none(),
-                fail_back_at: None,
-                fail_back_from: None,
+                report: KeptReport::none(),
+                fail_back: Rare::new(),
                 tick_at: None,
                 timer_at: None,
                 stats: Stats::default(),
@@ -354,11 +345,10 @@ impl Conn {
                 called: Called::new(),
                 handling: Handling::Nothing,
                 wish: Wish::default(),
-                refusals: Refusals::default(),
-                pull: Pull::default(),
+                refusals: Rare::new(),
+                pull: Rare::new(),
                 acked: Vec::new(),
-                log: Vec::new(),
-                log_lost: 0,
+                log: Rare::new(),
                 // The generator's state must never be zero.
                 random: (context.random_seed)() | 1,
                 broken: false,
@@ -393,7 +383,7 @@ impl Conn {
 
     fn begin_connect(&self, st: &mut State) -> Result<(), Code> {
         let profile = match st.next_profile() {
-            Some((_, Ok(profile))) => profile,
+            Some((_, Ok((profile, _)))) => profile,
             Some((_, Err(_))) => return Err(Code::BadConfig),
             None => return Err(Code::Disabled),
         };
@@ -469,23 +459,24 @@ impl Conn {
     /// Replaces the main profile. A connection that is up or on its way is closed and opened again with the
     /// new one; with a disabled profile it is closed and stays down.
     pub fn set_profile(&self, profile: ProfileSource) -> Result<(), Code> {
-        let snapshot = profile.snapshot().map_err(|_| Code::BadConfig)?;
+        let profile = Server::new(profile, &self.context.common);
+        let (snapshot, _) = profile.now().map_err(|_| Code::BadConfig)?;
         if snapshot.enable {
             snapshot.address().map_err(|e| e.code)?;
         }
         let mut st = self.usable()?;
         match st.profiles.first_mut() {
             Some(first) => *first = profile,
-            None => st.profiles.push(profile),
+            None => st.profiles = Box::new([profile]),
         }
         st.reconnect.select(0);
         // It was about the main profile as it had been: the new one has a series of attempts of its own.
-        st.fail_back_from = None;
+        st.forget_fail_back();
         let limits = session_limits(&st.settings, &snapshot);
-        st.session.set_limits(limits);
+        st.session.set_limits(self.context.common.limits.share(limits));
         // What is published from now on goes out under the new profile; the rest of it comes with the next
         // attempt.
-        Arc::make_mut(&mut st.profile).max_qos = snapshot.max_qos;
+        st.limit_qos(snapshot.max_qos);
         if let Link::Waiting(_) = st.link {
             // The next attempt takes the new profile, at once.
             st.at_once = true;
@@ -502,10 +493,11 @@ impl Conn {
 
     /// Replaces all profiles; they are used from the next attempt on.
     pub fn set_profiles(&self, profiles: Vec<ProfileSource>) -> Result<(), Code> {
+        let profiles = profiles.into_iter().map(|p| Server::new(p, &self.context.common)).collect();
         let mut st = self.usable()?;
         st.profiles = profiles;
         st.reconnect.select(0);
-        st.fail_back_from = None;
+        st.forget_fail_back();
         Ok(())
     }
 
@@ -513,7 +505,7 @@ impl Conn {
     /// of [`Event::Connecting`] from the present one on. `None`: those of the profiles again.
     pub fn set_certificate(&self, own: Option<OwnCertificate>) -> Result<(), Code> {
         let mut st = self.usable()?;
-        st.own = own;
+        st.own = own.map(Box::new);
         st.own_is_new = true;
         Ok(())
     }
@@ -522,8 +514,8 @@ impl Conn {
     pub fn set_settings(&self, settings: Settings) -> Result<(), Code> {
         let mut st = self.usable()?;
         let limits = session_limits(&settings, &st.profile);
-        st.session.set_limits(limits);
-        st.settings = settings;
+        st.session.set_limits(self.context.common.limits.share(limits));
+        st.settings = self.context.common.settings.share(settings);
         // What waited for the window may go now.
         st.session.pump();
         self.output_grew(&mut st);
@@ -538,13 +530,14 @@ impl Conn {
 
     /// The main profile as it is now, if there is one.
     pub fn main_profile(&self) -> Result<Option<Arc<Profile>>, Code> {
-        let main = self.usable()?.profiles.first().cloned();
-        main.map(|main| main.snapshot().map_err(|_| Code::BadConfig)).transpose()
+        let Some(main) = self.usable()?.profiles.first().cloned() else { return Ok(None) };
+        let (profile, who) = main.now().map_err(|_| Code::BadConfig)?;
+        Ok(Some(Arc::new(who.with(&profile))))
     }
 
     /// The will from the next attempt on, whichever the server, instead of the profile's; `None` for none.
     pub fn set_will(&self, will: Option<config::Will>) -> Result<(), Code> {
-        self.usable()?.will = Some(will);
+        self.usable()?.will = Some(Box::new(will));
         Ok(())
     }
 
@@ -616,7 +609,7 @@ impl Conn {
     pub fn set_receive_limit(&self, bytes: usize) -> Result<(), Code> {
         let mut st = self.usable()?;
         let limits = Limits { max_incoming: no_limit_if_zero(bytes), ..st.session.limits().clone() };
-        st.session.set_limits(limits);
+        st.session.set_limits(self.context.common.limits.share(limits));
         Ok(())
     }
 
@@ -711,11 +704,11 @@ impl Conn {
 
 impl State {
     /// The profile for the next attempt: the active one, or if that is disabled the next that is not.
-    fn next_profile(&self) -> Option<(usize, Result<Arc<Profile>, String>)> {
+    fn next_profile(&self) -> Option<(usize, Result<Now, String>)> {
         let n = self.profiles.len();
         let active = self.reconnect.active();
-        (0..n).map(|step| (active + step) % n).find_map(|at| match self.profiles[at].snapshot() {
-            Ok(profile) if !profile.enable || profile.server.is_none() => None,
+        (0..n).map(|step| (active + step) % n).find_map(|at| match self.profiles[at].now() {
+            Ok((profile, _)) if !profile.enable || profile.server.is_none() => None,
             snapshot => Some((at, snapshot)),
         })
     }
@@ -728,8 +721,25 @@ impl State {
             connack: None,
             alert: None,
             server: text::copy(self.profile.server.as_deref().unwrap_or_default()),
-            tried: std::mem::take(&mut self.tried),
+            tried: self.take_tried(),
             text,
+        }
+    }
+
+    /// What is published from now on has this QoS at most.
+    fn limit_qos(&mut self, max_qos: Option<u8>) {
+        let common = self.tries.get_mut().and_then(|tries| tries.common.as_mut());
+        for profile in [Some(&mut self.profile), common].into_iter().flatten() {
+            if profile.max_qos != max_qos {
+                Arc::make_mut(profile).max_qos = max_qos;
+            }
+        }
+    }
+
+    /// Whatever server is tried next, it is not to return to another.
+    fn forget_fail_back(&mut self) {
+        if let Some(back) = self.fail_back.get_mut() {
+            back.from = None;
         }
     }
 

@@ -20,6 +20,7 @@ use super::{Closing, Conn, Level, Link, State};
 use crate::config::ReceiveOverflow;
 use crate::driver::Loop;
 use crate::error::Code;
+use crate::rare::Empty;
 use crate::session::Hold;
 use crate::time::Span;
 use crate::wire::{QoS, Version};
@@ -106,6 +107,11 @@ pub(super) struct Pull {
     overrun: bool,
 }
 
+impl Empty for Pull {
+    const EMPTY: &'static Self =
+        &Pull { queue: VecDeque::new(), bytes: 0, fetched: 0, dropped: 0, overrun: false };
+}
+
 impl Pull {
     fn has_room(&self, len: usize, limits: (usize, usize)) -> bool {
         // One message is always taken, however large.
@@ -175,6 +181,8 @@ impl Callback for ToQueue {
 impl Conn {
     /// Subscribes for the queue: messages that match wait there for [`receive`](Conn::receive).
     pub fn subscribe_queue(&self, filter: &str, qos: QoS) -> Result<(), Code> {
+        // So that it is there when a message comes.
+        self.usable()?.pull.make();
         self.subscribe(filter, qos, QUEUE, Kind::Message.bit(), Box::new(ToQueue))
     }
 
@@ -190,16 +198,18 @@ impl Conn {
     /// zero; [`Code::Incomplete`] when the connection ends.
     pub fn receive(&self, timeout: Option<Span>) -> Result<Kept, Code> {
         if timeout == Some(Span::ZERO) && Loop::in_dispatch() {
-            return self.usable()?.pull.fetch().ok_or(Code::TimedOut);
+            return self.usable()?.pull.get_mut().and_then(Pull::fetch).ok_or(Code::TimedOut);
         }
-        self.wait_for(timeout, |st| st.pull.fetch())
+        self.wait_for(timeout, |st| st.pull.get_mut()?.fetch())
     }
 
     /// Gives back a message from [`receive`](Conn::receive): now it is acknowledged. [`Code::Stale`] if the
     /// connection that it came on is gone: it may come again.
     pub fn release(&self, kept: Kept) -> Result<(), Code> {
         let mut st = self.usable()?;
-        st.pull.fetched = st.pull.fetched.saturating_sub(1);
+        if let Some(pull) = st.pull.get_mut() {
+            pull.fetched = pull.fetched.saturating_sub(1);
+        }
         let released = kept.hold.map_or(Ok(()), |hold| self.let_go(&mut st, hold));
         self.fetch_rest(&mut st);
         drop(st);
@@ -229,17 +239,17 @@ impl Conn {
         if message.qos == QoS::AtMostOnce {
             let room = match st.settings.receive_overflow {
                 ReceiveOverflow::DropNew => st.pull.has_room(len, limits),
-                ReceiveOverflow::DropOldest => st.pull.make_room(len, limits),
+                ReceiveOverflow::DropOldest => st.pull.make().make_room(len, limits),
             };
             if !room || st.keep_for_queue(message).is_err() {
-                st.pull.dropped += 1;
+                st.pull.make().dropped += 1;
             }
             return;
         }
         // What other handlers get as well must not come again, so it is taken in any case.
-        if (st.pull.overrun || !st.pull.make_room(len, limits)) && !st.wish.shared {
+        if (st.pull.overrun || !st.pull.make().make_room(len, limits)) && !st.wish.shared {
             st.wish.not_delivered = true;
-            if !std::mem::replace(&mut st.pull.overrun, true) {
+            if !std::mem::replace(&mut st.pull.make().overrun, true) {
                 self.note(&mut st, Level::Warn, format_args!("{}", Code::ReceiveFull.text()));
             }
             return;
@@ -266,10 +276,10 @@ impl Conn {
 
 impl State {
     fn keep_for_queue(&mut self, message: &Message<'_>) -> Result<(), Code> {
-        self.pull.queue.try_reserve(1).map_err(|_| Code::NoMemory)?;
+        self.pull.try_make()?.queue.try_reserve(1).map_err(|_| Code::NoMemory)?;
         let mut kept = Kept::of(message)?;
         kept.hold = self.hold_handled()?;
-        self.pull.push(kept);
+        self.pull.try_make()?.push(kept);
         Ok(())
     }
 
@@ -279,13 +289,21 @@ impl State {
         if !kept {
             self.session_over();
         } else if self.session.version() != Version::V31 {
-            self.pull.resumed();
-            self.refusals.resumed();
+            if let Some(pull) = self.pull.get_mut() {
+                pull.resumed();
+            }
+            if let Some(refusals) = self.refusals.get_mut() {
+                refusals.resumed();
+            }
         }
     }
 
     pub(super) fn session_over(&mut self) {
-        self.pull.session_over();
-        self.refusals.session_over();
+        if let Some(pull) = self.pull.get_mut() {
+            pull.session_over();
+        }
+        if let Some(refusals) = self.refusals.get_mut() {
+            refusals.session_over();
+        }
     }
 }

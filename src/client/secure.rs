@@ -111,7 +111,7 @@ impl Conn {
                 let Link::Handshaking { transport, .. } = std::mem::replace(&mut st.link, Link::Idle) else {
                     return st;
                 };
-                st.expiry = transport.expiry();
+                st.expiry.make().ends = transport.expiry();
                 if self.context.log.wants(Level::Info)
                     && let Some(text) = transport.describe()
                 {
@@ -121,7 +121,7 @@ impl Conn {
             }
             Ok(false) if !late => return st,
             Ok(false) => {
-                let target = st.target.map(|address| format!(" by {address}")).unwrap_or_default();
+                let target = st.tries.target.map(|address| format!(" by {address}")).unwrap_or_default();
                 let text = format!("{}{target}", Code::TlsTimeout.text());
                 st.report(Code::TlsTimeout, Phase::Tls, 0, text)
             }
@@ -137,16 +137,17 @@ impl Conn {
         turn: &mut Turn<'_>,
         mut report: Report,
     ) -> MutexGuard<'a, State> {
-        let Some(target) = st.target.filter(|_| !st.addresses.is_empty()) else {
+        let Some(target) = st.tries.target.filter(|_| !st.tries.addresses.is_empty()) else {
             return self.link_down(st, turn, report);
         };
         if let Link::Handshaking { mut transport, .. } = std::mem::replace(&mut st.link, Link::Idle) {
             transport.deregister(turn.registry());
         }
         self.note(&mut st, Level::Warn, format_args!("{target}: {}; trying the next address", report.text));
-        st.tried = std::mem::take(&mut report.tried);
-        st.tried.push((target, report.os));
-        st.insecure = Some(report);
+        let tries = st.tries.make();
+        tries.tried = std::mem::take(&mut report.tried);
+        tries.tried.push((target, report.os));
+        tries.insecure = Some(Box::new(report));
         self.next_address(st, turn)
     }
 
@@ -159,11 +160,13 @@ impl Conn {
         if !st.own_is_new || !matches!(st.link, Link::Resolving { .. }) {
             return st;
         }
-        let mut profile = st.profile.clone();
+        let before = st.profile.clone();
+        let mut profile = before.clone();
         st.put_own_certificate(&mut profile);
         st.profile = profile;
+        st.tries.make().common.get_or_insert(before);
         // A certificate turns TLS on, which has a port of its own.
-        let report = match (st.profile.validate(), st.profile.address()) {
+        let report = match (st.who.with(&st.profile).validate(), st.profile.address()) {
             (Ok(()), Ok(address)) => match self.prepare_tls(&mut st, &address) {
                 Ok(()) => return self.look_up(st, turn, &address),
                 Err(report) => report,

@@ -2,7 +2,7 @@
 
 use super::{Conn, Link};
 use crate::error::{Code, Phase};
-use crate::session::{Counts, Levels};
+use crate::session::{Counts, Latency, Levels};
 use crate::time::Time;
 
 /// Kept in the connection's state. Nothing here is touched more often than once per read.
@@ -64,6 +64,8 @@ pub struct Snapshot {
     pub rx_bytes: u64,
     /// The session's part.
     pub counts: Counts,
+    /// From accepting a publish to its PUBACK or PUBCOMP.
+    pub ack_latency: Latency,
     /// How full it is.
     pub levels: Levels,
     /// In which ways attempts and connections ended.
@@ -102,7 +104,7 @@ impl Conn {
         let stats = &st.stats;
         Snapshot {
             number: self.number(),
-            client_id: st.profile.client_id.clone().unwrap_or_default(),
+            client_id: st.who.client_id.as_deref().unwrap_or_default().to_owned(),
             now,
             is_up: self.is_connected(),
             is_connecting: !self.is_connected() && !matches!(st.link, Link::Idle | Link::Waiting(_)),
@@ -115,6 +117,7 @@ impl Conn {
             disconnects: stats.disconnects,
             rx_bytes: stats.rx_bytes,
             counts: st.session.counts(),
+            ack_latency: st.session.ack_latency(),
             levels: st.session.levels(),
             ends: stats.ends.clone(),
         }

@@ -10,6 +10,7 @@ use std::sync::{Arc, MutexGuard};
 use super::handlers::{Callback, Identity};
 use super::{Conn, Event, State};
 use crate::error::Code;
+use crate::rare::Empty;
 use crate::session::{Answer, Ticket};
 use crate::time::Span;
 use crate::wire::{QoS, topic};
@@ -71,6 +72,7 @@ struct Call {
 }
 
 /// The calls of a connection that did not end, or whose end was not told.
+#[derive(Default)]
 pub(super) struct Calls {
     last: u64,
     open: BTreeMap<u64, Call>,
@@ -78,11 +80,11 @@ pub(super) struct Calls {
     ended: VecDeque<Call>,
 }
 
-impl Calls {
-    pub(super) fn new() -> Calls {
-        Calls { last: 0, open: BTreeMap::new(), ended: VecDeque::new() }
-    }
+impl Empty for Calls {
+    const EMPTY: &'static Self = &Calls { last: 0, open: BTreeMap::new(), ended: VecDeque::new() };
+}
 
+impl Calls {
     fn begin<'f>(
         &mut self,
         unsubscribe: bool,
@@ -199,7 +201,7 @@ impl Conn {
         st.reserve_handler(filters.len()).inspect_err(|_| callback.disarm())?;
         let callback: Arc<dyn Callback> = Arc::from(callback);
         let state = &mut *st;
-        let (call, names) = state.calls.begin(false, filters.iter().map(|(filter, _)| *filter), asker);
+        let (call, names) = state.calls.make().begin(false, filters.iter().map(|(filter, _)| *filter), asker);
         let mut doubles = Vec::new();
         for (place, (filter, (_, qos))) in (0..).zip(names.into_iter().zip(filters)) {
             let shared = Box::new(Shared(callback.clone()));
@@ -228,7 +230,7 @@ impl Conn {
         if !filters.iter().all(|filter| state.handlers.has(filter, identity)) {
             return Err(Code::NotFound);
         }
-        let (call, names) = state.calls.begin(true, filters.iter().copied(), asker);
+        let (call, names) = state.calls.make().begin(true, filters.iter().copied(), asker);
         let mut removed = Vec::new();
         for (place, filter) in (0..).zip(names) {
             let ticket = Ticket { call, place };
@@ -254,10 +256,10 @@ impl Conn {
     }
 
     fn wait_for_answers(&self, call: u64, timeout: Option<Span>) -> Result<FilterResults, Code> {
-        let waited = self.wait_for(timeout, |st| st.calls.take_waited(call));
+        let waited = self.wait_for(timeout, |st| st.calls.get_mut()?.take_waited(call));
         if waited.is_err() {
             let mut st = self.lock();
-            st.calls.open.remove(&call);
+            st.calls.make().open.remove(&call);
             // Who tries again and again while there is no connection leaves nothing behind.
             st.session.forget_call(call);
         }
@@ -274,14 +276,15 @@ impl Conn {
 
     fn answer(&self, st: &mut State, ticket: Ticket, answer: Answer) {
         // A turn tells at its end; what ended outside of one needs one.
-        if st.calls.answer(ticket, answer) && !st.in_turn {
+        let calls = st.calls.get_mut();
+        if calls.is_some_and(|calls| calls.answer(ticket, answer)) && !st.in_turn {
             self.schedule(st);
         }
     }
 
     /// Tells of the calls that ended.
     pub(super) fn tell_ended<'a>(&'a self, mut st: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
-        while let Some(call) = st.calls.ended.pop_front() {
+        while let Some(call) = st.calls.get_mut().and_then(|calls| calls.ended.pop_front()) {
             drop(st);
             call.tell(self);
             st = self.lock();
@@ -292,10 +295,10 @@ impl Conn {
     /// Takes all calls, to be told by [`Farewell::tell`] without the lock: the connection ends.
     pub(super) fn end_calls(&self, st: &mut State) -> Farewell {
         self.take_answers(st);
-        let mut calls = std::mem::take(&mut st.calls.ended);
+        let Calls { mut ended, open, .. } = st.calls.take().unwrap_or_default();
         // The session answered for every filter; who waits inside a call learns it there.
-        calls.extend(std::mem::take(&mut st.calls.open).into_values());
-        Farewell(calls)
+        ended.extend(open.into_values());
+        Farewell(ended)
     }
 }
 

@@ -17,7 +17,7 @@ use crate::wire::topic;
 pub(crate) struct Topics<T> {
     /// Under filters in UTF-8, as bytes: topics are looked up as they come from the wire.
     exact: HashTable<Exact<T>>,
-    wild: Node<T>,
+    wild: Option<Box<Node<T>>>,
     wild_len: usize,
 }
 
@@ -69,7 +69,7 @@ fn is_wild(filter: &str) -> bool {
 
 impl<T> Topics<T> {
     pub(crate) fn new() -> Self {
-        Topics { exact: HashTable::new(), wild: Node::new(), wild_len: 0 }
+        Topics { exact: HashTable::new(), wild: None, wild_len: 0 }
     }
 
     /// The value of the filters that match like `filter`, made if there is none. Two filters that match
@@ -82,7 +82,7 @@ impl<T> Topics<T> {
             let entry = entry.or_insert_with(|| Exact { filter: filter.into(), value: make() });
             return &mut entry.into_mut().value;
         }
-        let mut node = &mut self.wild;
+        let mut node = &mut **self.wild.get_or_insert_with(|| Box::new(Node::new()));
         let mut slot = None;
         for level in topic::levels(filter) {
             match level {
@@ -109,7 +109,7 @@ impl<T> Topics<T> {
             let entry = self.exact.find_mut(topic::hash(filter), |there| there.is_of(filter))?;
             return Some(&mut entry.value);
         }
-        let mut node = &mut self.wild;
+        let mut node = self.wild.as_deref_mut()?;
         for level in topic::levels(filter) {
             match level {
                 "#" => return node.rest.as_mut(),
@@ -128,7 +128,7 @@ impl<T> Topics<T> {
             let entry = self.exact.find_entry(topic::hash(filter), |there| there.is_of(filter)).ok()?;
             return Some(entry.remove().0.value);
         }
-        let removed = Self::remove_below(&mut self.wild, &mut topic::levels(filter));
+        let removed = Self::remove_below(self.wild.as_deref_mut()?, &mut topic::levels(filter));
         self.wild_len -= usize::from(removed.is_some());
         removed
     }
@@ -172,9 +172,9 @@ impl<T> Topics<T> {
         {
             found(&entry.value);
         }
-        if self.wild_len > 0 {
+        if let Some(wild) = self.wild.as_deref().filter(|_| self.wild_len > 0) {
             // Wildcards at the first level do not match topics that begin with `$` (§4.7.2).
-            Self::walk(&self.wild, Some(topic), topic.first() == Some(&b'$'), &mut found);
+            Self::walk(wild, Some(topic), topic.first() == Some(&b'$'), &mut found);
         }
     }
 
@@ -210,7 +210,9 @@ impl<T> Topics<T> {
             }
         }
         self.exact.iter().for_each(|entry| found(&entry.value));
-        below(&self.wild, &mut found);
+        if let Some(wild) = &self.wild {
+            below(wild, &mut found);
+        }
     }
 }
 
@@ -259,6 +261,8 @@ mod tests {
             assert_eq!(topics.remove(filter), Some(filter.to_string()));
             assert_eq!(topics.remove(filter), None);
         }
-        assert!(topics.exact.is_empty() && topics.wild.is_empty() && topics.wild_len == 0);
+        assert!(
+            topics.exact.is_empty() && topics.wild.is_none_or(|wild| wild.is_empty()) && topics.wild_len == 0
+        );
     }
 }

@@ -8,6 +8,8 @@ use std::sync::atomic::Ordering;
 use super::event::{Event, Kind, Report};
 use super::handlers::{Called, Handlers};
 use super::once::Attempt;
+use super::profiles::Server;
+use super::subscribe::Calls;
 use super::{Conn, DRAIN_MS, Level, Link, State, text};
 use crate::bugs::{Bug, bug};
 use crate::driver::{Source, Turn};
@@ -75,7 +77,7 @@ impl Conn {
                 turn.again();
             }
         }
-        if st.calls.has_ended() || st.late_result().is_some() {
+        if st.calls.get().is_some_and(Calls::has_ended) || st.late_result().is_some() {
             turn.again();
         }
         st.in_turn = false;
@@ -127,22 +129,25 @@ impl Conn {
             st.timer_at = None;
             st = self.tell(st, |h, called| h.connection(Kind::Timer, called), &Event::Timer);
         }
-        if st.expiry_at.is_some_and(|at| at <= now) {
+        if st.expiry.get().and_then(|ends| ends.look_at).is_some_and(|at| at <= now) {
             st = self.tell_expiry(st, turn);
         }
-        st = self.redeliver(st, now);
-        if st.fail_back_at.is_some_and(|at| at <= now) {
-            st.fail_back_at = None;
+        if st.refusals.get().is_some() {
+            st = self.redeliver(st, now);
+        }
+        if st.fail_back.get().and_then(|back| back.at).is_some_and(|at| at <= now) {
+            st.fail_back.make().at = None;
             if st.closing.is_some() {
                 // It is opened again as whoever closes it wants it.
                 return st;
             }
             if !st.main_is_enabled() {
-                st.fail_back_at =
-                    Some(now + st.settings.fail_back).filter(|_| st.settings.fail_back > Span::ZERO);
+                let again = st.settings.fail_back;
+                st.fail_back.make().at = Some(now + again).filter(|_| again > Span::ZERO);
                 return st;
             }
-            st.fail_back_from = Some(st.reconnect.active());
+            let active = st.reconnect.active();
+            st.fail_back.make().from = Some(active);
             st.reconnect.select(0);
             self.note(&mut st, Level::Info, format_args!("trying the main server again"));
             st.session.disconnect();
@@ -187,7 +192,7 @@ impl Conn {
         let report = match st.flush(turn.now) {
             Flush::Failed(report) => report,
             Flush::Done | Flush::Blocked => match st.broken_link.take() {
-                Some(report) => report,
+                Some(report) => report.copy(),
                 None => {
                     self.output_level.store(st.session.output().len(), Ordering::Relaxed);
                     self.settle(&mut st);
@@ -285,7 +290,7 @@ impl Conn {
     }
 
     fn deliver_log(&self, mut st: MutexGuard<'_, State>) {
-        if !st.log.is_empty() {
+        if !st.log.records.is_empty() {
             let mut records = st.take_log();
             drop(st);
             self.context.log.deliver(self.number, &mut records);
@@ -363,11 +368,15 @@ impl State {
 
     /// Makes room to call one more handler, so that a dispatch needs no memory.
     pub(super) fn reserve_handler(&mut self, more: usize) -> Result<(), Code> {
-        self.called.try_reserve(self.handlers.count() + more).map_err(|_| Code::NoMemory)
+        let all = self.handlers.count() + more;
+        // Most have a handler or two, and no use for room for more.
+        let reserved =
+            if all < 4 { self.called.try_reserve_exact(all) } else { self.called.try_reserve(all) };
+        reserved.map_err(|_| Code::NoMemory)
     }
 
     fn main_is_enabled(&self) -> bool {
-        matches!(self.profiles.first().map(|main| main.snapshot()), Some(Ok(main)) if main.enable)
+        matches!(self.profiles.first().map(Server::now), Some(Ok((main, _))) if main.enable)
     }
 
     /// The keep-alive timer came, so little is going on: buffers that bursts needed are not needed now.
@@ -420,8 +429,8 @@ impl State {
         const NEVER: Time = Time(u64::MAX);
         let at = |deadline: Option<Time>| deadline.unwrap_or(NEVER);
         let own = at(self.timer_at)
-            .min(at(self.fail_back_at))
-            .min(at(self.expiry_at))
+            .min(at(self.fail_back.at))
+            .min(at(self.expiry.look_at))
             .min(at(self.refusals.due()))
             .min(at(self.session.expiry()));
         let next = at(link).min(at(tick)).min(own);

@@ -7,11 +7,12 @@
 use std::collections::VecDeque;
 use std::sync::MutexGuard;
 
-use super::event::{Event, Kind, Message};
+use super::event::{Event, KeptReport, Kind, Message};
 use super::receive::{Kept, comes_again};
 use super::{Conn, Level, State};
 use crate::driver::Loop;
 use crate::error::Code;
+use crate::rare::Empty;
 use crate::session::Hold;
 use crate::time::Time;
 
@@ -53,6 +54,10 @@ struct Refused {
 pub(super) struct Refusals {
     waiting: VecDeque<Refused>,
     bytes: usize,
+}
+
+impl Empty for Refusals {
+    const EMPTY: &'static Self = &Refusals { waiting: VecDeque::new(), bytes: 0 };
 }
 
 impl Refusals {
@@ -127,7 +132,7 @@ impl Conn {
         if !matches!(failure.code, Code::Stale | Code::NotFound) {
             // What was not acknowledged comes again on the next connection.
             let report = st.failure_report(&failure);
-            st.broken_link = Some(report);
+            st.broken_link = Some(KeptReport::of(report));
             self.schedule(st);
         }
         Err(failure.code)
@@ -162,7 +167,7 @@ impl Conn {
             if st.freed || st.refusals.due().is_none_or(|due| due > now) {
                 break;
             }
-            let Some(mut refused) = st.refusals.pop() else { break };
+            let Some(mut refused) = st.refusals.get_mut().and_then(Refusals::pop) else { break };
             let attempt = refused.refusals + 1;
             let message = refused.kept.message(attempt);
             st.wish = Wish::default();
@@ -176,7 +181,7 @@ impl Conn {
             let Wish { refused: reason, not_delivered, failed, .. } = std::mem::take(&mut st.wish);
             if st.freed && reason.is_some() {
                 // Nobody can be told any more that it is set aside: it is the server's, for the next client.
-                st.refusals.push(refused);
+                st.refusals.make().push(refused);
                 break;
             }
             let another = not_delivered || failed.is_some();
@@ -184,7 +189,7 @@ impl Conn {
             if another || reason.is_some() && refused.refusals <= st.settings.refuse_retries {
                 refused.due = now + st.settings.refuse_delay;
                 // There is room: it has just come from there.
-                st.refusals.push(refused);
+                st.refusals.make().push(refused);
                 continue;
             }
             if let Some(reason) = reason {
@@ -232,10 +237,10 @@ impl State {
             return Err(Code::ReceiveFull);
         }
         let due = now + settings.refuse_delay;
-        self.refusals.waiting.try_reserve(1).map_err(|_| Code::NoMemory)?;
+        self.refusals.try_make()?.waiting.try_reserve(1).map_err(|_| Code::NoMemory)?;
         let mut kept = Kept::of(message)?;
         kept.hold = self.hold_handled()?;
-        self.refusals.push(Refused { kept, refusals: 1, due });
+        self.refusals.try_make()?.push(Refused { kept, refusals: 1, due });
         Ok(())
     }
 }

@@ -2,6 +2,7 @@
 
 use super::outbox::Queue;
 use super::{Dropped, Outcome, Session};
+use crate::rare::Empty;
 use crate::time::{Span, Time};
 
 /// How many spans of time a [`Latency`] tells apart.
@@ -25,11 +26,15 @@ impl Latency {
         (bucket + 1 < LATENCY_BUCKETS).then(|| Span::micros(1 << (FIRST_BUCKET_BITS as usize + bucket)))
     }
 
-    fn add(&mut self, n: u64, span: Span) {
+    pub(super) fn add(&mut self, n: u64, span: Span) {
         let bucket = u64::BITS - (span.0.saturating_sub(1) >> FIRST_BUCKET_BITS).leading_zeros();
         self.buckets[(bucket as usize).min(LATENCY_BUCKETS - 1)] += n;
         self.sum = self.sum.saturating_add(span.0.saturating_mul(n));
     }
+}
+
+impl Empty for Latency {
+    const EMPTY: &'static Self = &Latency { buckets: [0; LATENCY_BUCKETS], sum: 0 };
 }
 
 /// What happened since the session was made.
@@ -68,8 +73,6 @@ pub struct Counts {
     pub cancelled: u64,
     /// Publishes that ended with [`Outcome::Lost`].
     pub lost: u64,
-    /// From accepting a publish to its PUBACK or PUBCOMP.
-    pub ack_latency: Latency,
 }
 
 impl Counts {
@@ -88,11 +91,6 @@ impl Counts {
             Outcome::Lost => &mut self.lost,
         };
         *count += n;
-    }
-
-    /// So many messages that were accepted at this time.
-    pub(super) fn acknowledged(&mut self, n: u64, accepted_at: Time, now: Time) {
-        self.ack_latency.add(n, now.since(accepted_at));
     }
 }
 
@@ -114,6 +112,15 @@ pub struct Levels {
 }
 
 impl Session {
+    /// So many messages that were accepted at this time were acknowledged. Without memory for the table they are not
+    /// counted there.
+    #[inline]
+    pub(super) fn count_latency(&mut self, n: u64, accepted_at: Time) {
+        if let Ok(latency) = self.ack_latency.try_make() {
+            latency.add(n, self.now.since(accepted_at));
+        }
+    }
+
     /// Tells the time, for what is accepted from now on. Input, output and time-outs bring their own.
     pub fn clock(&mut self, now: Time) {
         self.now = now;
@@ -122,6 +129,11 @@ impl Session {
     /// What was counted.
     pub fn counts(&self) -> Counts {
         Counts { accepted: self.accepted(), ..self.counts }
+    }
+
+    /// From accepting a publish to its PUBACK or PUBCOMP.
+    pub fn ack_latency(&self) -> Latency {
+        *self.ack_latency
     }
 
     /// How full it is.

@@ -154,6 +154,12 @@ impl Failure {
     }
 }
 
+impl From<Code> for Failure {
+    fn from(code: Code) -> Self {
+        Failure::new(code, "")
+    }
+}
+
 impl From<Malformed> for Failure {
     fn from(malformed: Malformed) -> Self {
         Failure { code: Code::Protocol, malformed: Some(malformed), what: "" }

@@ -14,11 +14,13 @@
 //!   still held when the server repeats it. It is not delivered again, and answered when it is let go.
 
 use alloc::collections::VecDeque;
+use core::num::NonZeroU64;
 
 use super::ids::IdMap;
 use super::{Failure, Session, State, Told, Verdict};
 use crate::bugs::{Bug, bug};
 use crate::error::Code;
+use crate::rare::{Empty, Rare};
 use crate::wire::{PacketType, QoS};
 
 /// More messages than packet ids cannot wait for an acknowledgement.
@@ -30,36 +32,38 @@ const NUMBERS: u64 = 1 << 46;
 /// A message that is not acknowledged before it is let go: its number, QoS and packet id in one word, which is
 /// never 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Hold(u64);
+pub struct Hold(NonZeroU64);
 
 impl Hold {
     fn new(number: u64, qos: QoS, id: u16) -> Hold {
-        Hold(number << 17 | u64::from(qos == QoS::ExactlyOnce) << 16 | u64::from(id))
+        let word = number << 17 | u64::from(qos == QoS::ExactlyOnce) << 16 | u64::from(id);
+        // Numbers count from 1.
+        Hold(NonZeroU64::new(word).unwrap_or(NonZeroU64::MIN))
     }
 
     /// The hold that has this word, if one can have it.
     pub fn from_word(word: u64) -> Option<Hold> {
-        let hold = Hold(word);
+        let hold = Hold(NonZeroU64::new(word)?);
         (hold.id() != 0 && hold.number() != 0).then_some(hold)
     }
 
     /// The word.
     pub fn word(self) -> u64 {
-        self.0
+        self.0.get()
     }
 
     /// The packet id of the message.
     pub fn id(self) -> u16 {
-        self.0 as u16
+        self.word() as u16
     }
 
     /// Whether it outlives the connection: it is of QoS 2.
     pub fn outlives_link(self) -> bool {
-        self.0 & 1 << 16 != 0
+        self.word() & 1 << 16 != 0
     }
 
     fn number(self) -> u64 {
-        self.0 >> 17
+        self.word() >> 17
     }
 }
 
@@ -98,6 +102,20 @@ type Doubtful = bool;
 /// What is known about incoming messages.
 #[derive(Clone, Debug)]
 pub(crate) struct Inbound {
+    /// A connection that only ever received messages of QoS 0, or of QoS 1 that nobody held, has none.
+    lists: Rare<Lists>,
+    /// The number of the last hold.
+    last: u64,
+    /// The hold of the message that is being handled.
+    pub(crate) current: Option<Hold>,
+    /// Bytes of an oversize packet still to come, and what to acknowledge after them.
+    pub(crate) skip: usize,
+    pub(crate) skipped: Option<Skipped>,
+}
+
+/// Which messages are held, and which of QoS 2 came.
+#[derive(Clone, Debug)]
+struct Lists {
     /// QoS 2 packet ids that were delivered and not yet released by the server. A PUBLISH with one
     /// of them is a repetition (MQTT 3.1.1 §4.3.3, method B).
     received: IdMap<Doubtful>,
@@ -107,38 +125,42 @@ pub(crate) struct Inbound {
     line1: VecDeque<Waiting>,
     /// The same for QoS 2; those that are not in `held` can go.
     line2: VecDeque<u16>,
-    /// The number of the last hold.
-    last: u64,
     /// Holds up to here are over: of QoS 1 since the link closed, of QoS 2 since the session ended.
     over1: u64,
     over2: u64,
-    /// The hold of the message that is being handled.
-    pub(crate) current: Option<Hold>,
-    /// Bytes of an oversize packet still to come, and what to acknowledge after them.
-    pub(crate) skip: usize,
-    pub(crate) skipped: Option<Skipped>,
 }
 
-impl Inbound {
-    pub(crate) const fn new() -> Self {
-        Inbound {
+impl Lists {
+    /// Without any hold after the one of this number.
+    const fn new(last: u64) -> Self {
+        Lists {
             received: IdMap::new(),
             held: IdMap::new(),
             line1: VecDeque::new(),
             line2: VecDeque::new(),
-            last: 0,
-            over1: 0,
-            over2: 0,
-            current: None,
-            skip: 0,
-            skipped: None,
+            over1: last,
+            over2: last,
         }
+    }
+}
+
+impl Empty for Lists {
+    const EMPTY: &'static Self = &Lists::new(0);
+}
+
+impl Inbound {
+    pub(crate) const fn new() -> Self {
+        Inbound { lists: Rare::new(), last: 0, current: None, skip: 0, skipped: None }
+    }
+
+    fn lists(&mut self) -> Result<&mut Lists, Code> {
+        let last = self.last;
+        self.lists.try_make_by(|| Lists::new(last))
     }
 
     /// Numbers holds from somewhere else than all other sessions do.
     pub(crate) fn number_from(&mut self, random: u64) {
         self.last = random % NUMBERS;
-        (self.over1, self.over2) = (self.last, self.last);
     }
 
     /// A new connection starts at a packet boundary.
@@ -156,92 +178,103 @@ impl Inbound {
         }
         // The rest of the packet will not come: what does is not asked for.
         self.skip = 0;
-        self.line1.clear();
-        self.over1 = self.last;
-        while let Some(id) = self.line2.pop_front() {
-            if let Some(held) = self.held.get(id) {
-                self.held.set(id, Held { in_line: false, ..held });
+        let Some(lists) = self.lists.get_mut() else { return };
+        lists.line1.clear();
+        lists.over1 = self.last;
+        while let Some(id) = lists.line2.pop_front() {
+            if let Some(held) = lists.held.get(id) {
+                lists.held.set(id, Held { in_line: false, ..held });
             }
         }
     }
 
     pub(crate) fn forget(&mut self) {
-        self.received.clear();
-        self.held.clear();
-        self.over2 = self.last;
+        if let Some(lists) = self.lists.get_mut() {
+            lists.received.clear();
+            lists.held.clear();
+            lists.over2 = self.last;
+        }
     }
 
     /// The ids may be of another session than the present one; those that come from now on are not.
     pub(crate) fn doubt(&mut self) {
-        self.received.set_all(true);
+        if let Some(lists) = self.lists.get_mut() {
+            lists.received.set_all(true);
+        }
     }
 
     /// Whether a PUBLISH with this id was delivered already. A server that kept the session marks what it sends
     /// again (MQTT 3.1.1 §3.3.1.1), so if there is doubt about that, what is not marked is new.
     pub(crate) fn is_known(&self, id: u16, dup: bool) -> bool {
-        self.received.get(id).is_some_and(|doubtful| dup || !doubtful)
+        self.lists.received.get(id).is_some_and(|doubtful| dup || !doubtful)
     }
 
     /// Makes sure that one more id can be remembered.
     pub(crate) fn reserve(&mut self) -> Result<(), Code> {
-        self.received.reserve()
+        self.lists()?.received.reserve()
     }
 
     /// Whether this id is not in use, and there is room to remember it.
     #[inline(never)]
     pub(crate) fn has_place_for(&mut self, id: u16) -> bool {
-        self.received.get(id).is_none() && self.reserve().is_ok()
+        let received = self.lists().map(|lists| &mut lists.received);
+        received.is_ok_and(|received| received.get(id).is_none() && received.reserve().is_ok())
     }
 
     /// As [`remember`](Self::remember), for an id that is not in use.
     #[inline(never)]
     pub(crate) fn remember_new(&mut self, id: u16) -> Result<(), Failure> {
-        self.received.insert_new(id, false).map_err(|code| Failure::new(code, ""))
+        Ok(self.lists()?.received.insert_new(id, false)?)
     }
 
     /// A QoS 2 message was delivered: it is not to be delivered again.
     #[inline]
     pub(crate) fn remember(&mut self, id: u16) -> Result<(), Failure> {
-        self.received.insert(id, false).map_err(|code| Failure::new(code, ""))
+        Ok(self.lists()?.received.insert(id, false)?)
     }
 
     /// Whether no message is held, waits behind one that is, or is being skipped.
     pub(crate) fn is_steady(&self) -> bool {
-        self.current.is_none() && self.line1.is_empty() && self.line2.is_empty() && self.skip == 0
+        let Lists { line1, line2, .. } = &*self.lists;
+        self.current.is_none() && line1.is_empty() && line2.is_empty() && self.skip == 0
     }
 
     pub(crate) fn released(&mut self, id: u16) {
-        self.received.remove(id);
-        self.held.remove(id);
+        if let Some(lists) = self.lists.get_mut() {
+            lists.received.remove(id);
+            lists.held.remove(id);
+        }
     }
 
     /// Gives memory back that is not in use.
     pub(crate) fn shrink(&mut self) {
-        if self.line1.is_empty() {
-            self.line1 = VecDeque::new();
+        let Some(lists) = self.lists.get_mut() else { return };
+        if lists.line1.is_empty() {
+            lists.line1 = VecDeque::new();
         }
-        if self.line2.is_empty() {
-            self.line2 = VecDeque::new();
+        if lists.line2.is_empty() {
+            lists.line2 = VecDeque::new();
         }
-        if self.held.len() == 0 {
-            self.held = IdMap::new();
+        if lists.held.len() == 0 {
+            lists.held = IdMap::new();
         }
     }
 
     /// Holds a message that has just come, for its handlers and for one more.
     fn hold(&mut self, qos: QoS, id: u16) -> Result<Hold, Code> {
         let number = self.last + 1;
+        let lists = self.lists()?;
         if qos == QoS::ExactlyOnce {
-            self.line2.try_reserve(1).map_err(|_| Code::NoMemory)?;
-            self.held.insert(id, Held { number, held: 2, in_line: true })?;
-            if let Err(code) = self.received.insert(id, false) {
-                self.held.remove(id);
+            lists.line2.try_reserve(1).map_err(|_| Code::NoMemory)?;
+            lists.held.insert(id, Held { number, held: 2, in_line: true })?;
+            if let Err(code) = lists.received.insert(id, false) {
+                lists.held.remove(id);
                 return Err(code);
             }
-            self.line2.push_back(id);
+            lists.line2.push_back(id);
         } else {
-            self.line1.try_reserve(1).map_err(|_| Code::NoMemory)?;
-            self.line1.push_back(Waiting { number, id, held: 2 });
+            lists.line1.try_reserve(1).map_err(|_| Code::NoMemory)?;
+            lists.line1.push_back(Waiting { number, id, held: 2 });
         }
         self.last = number;
         Ok(Hold::new(number, qos, id))
@@ -250,19 +283,24 @@ impl Inbound {
     /// Changes how many hold it. An error if those are not more than `others`, who are not to be touched.
     fn change(&mut self, hold: Hold, others: u32, change: impl FnOnce(u32) -> u32) -> Result<(), Code> {
         let number = hold.number();
-        let over = if hold.outlives_link() { self.over2 } else { self.over1 };
+        // Without lists there never was one.
+        let Some(lists) = self.lists.get_mut() else {
+            return Err(if number <= self.last { Code::Stale } else { Code::NotFound });
+        };
+        let over = if hold.outlives_link() { lists.over2 } else { lists.over1 };
         let gone = if number <= over { Code::Stale } else { Code::NotFound };
         if hold.outlives_link() {
             let held =
-                self.held.get(hold.id()).filter(|h| h.number == number && h.held > others).ok_or(gone)?;
+                lists.held.get(hold.id()).filter(|h| h.number == number && h.held > others).ok_or(gone)?;
             match change(held.held) {
-                0 => drop(self.held.remove(hold.id())),
-                n => self.held.set(hold.id(), Held { held: n, ..held }),
+                0 => drop(lists.held.remove(hold.id())),
+                n => lists.held.set(hold.id(), Held { held: n, ..held }),
             }
             return Ok(());
         }
-        let at = self.line1.partition_point(|waiting| waiting.number < number);
-        let waiting = self.line1.get_mut(at).filter(|w| w.number == number && w.held > others).ok_or(gone)?;
+        let at = lists.line1.partition_point(|waiting| waiting.number < number);
+        let waiting =
+            lists.line1.get_mut(at).filter(|w| w.number == number && w.held > others).ok_or(gone)?;
         waiting.held = change(waiting.held);
         Ok(())
     }
@@ -326,18 +364,18 @@ impl Session {
 
     /// Acknowledges what stands in line and is not held, up to the first that is.
     fn answer_line(&mut self) -> Result<(), Failure> {
-        while let Some(Waiting { id, held: 0, .. }) = self.inbound.line1.front().copied() {
+        while let Some(Waiting { id, held: 0, .. }) = self.inbound.lists.line1.front().copied() {
             self.answer(PacketType::PubAck, id)?;
-            self.inbound.line1.pop_front();
+            self.inbound.lists()?.line1.pop_front();
         }
-        while let Some(id) = self.inbound.line2.front().copied()
-            && self.inbound.held.get(id).is_none()
+        while let Some(id) = self.inbound.lists.line2.front().copied()
+            && self.inbound.lists.held.get(id).is_none()
         {
             // A server that released it without waiting for PUBREC wants none any more.
             if self.inbound.is_known(id, true) {
                 self.answer(PacketType::PubRec, id)?;
             }
-            self.inbound.line2.pop_front();
+            self.inbound.lists()?.line2.pop_front();
         }
         Ok(())
     }
@@ -392,7 +430,7 @@ impl Session {
     fn undo_hold(&mut self) -> Result<(), Failure> {
         match self.inbound.current.take() {
             Some(hold) if hold.outlives_link() => self.inbound.released(hold.id()),
-            Some(_) => drop(self.inbound.line1.pop_back()),
+            Some(_) => drop(self.inbound.lists()?.line1.pop_back()),
             None => {}
         }
         Ok(())
@@ -402,23 +440,24 @@ impl Session {
     fn answer_in_line(&mut self, qos: QoS, id: u16) -> Result<(), Failure> {
         let number = self.inbound.last;
         match qos {
-            QoS::AtLeastOnce if !self.inbound.line1.is_empty() && !bug(Bug::AckOutOfLine) => {
-                in_line(&mut self.inbound.line1, Waiting { number, id, held: 0 })
+            QoS::AtLeastOnce if !self.inbound.lists.line1.is_empty() && !bug(Bug::AckOutOfLine) => {
+                in_line(&mut self.inbound.lists()?.line1, Waiting { number, id, held: 0 })
             }
             QoS::AtLeastOnce => self.answer(PacketType::PubAck, id),
-            _ if !self.inbound.line2.is_empty() => in_line(&mut self.inbound.line2, id),
+            _ if !self.inbound.lists.line2.is_empty() => in_line(&mut self.inbound.lists()?.line2, id),
             _ => self.answer(PacketType::PubRec, id),
         }
     }
 
     /// The server repeats a QoS 2 message that was delivered.
     pub(super) fn repeated(&mut self, id: u16) -> Result<(), Failure> {
-        match self.inbound.held.get(id).filter(|_| !bug(Bug::RepeatedNotHeld)) {
+        match self.inbound.lists.held.get(id).filter(|_| !bug(Bug::RepeatedNotHeld)) {
             None => self.answer_in_line(QoS::ExactlyOnce, id),
             Some(held) if held.in_line => Ok(()),
             Some(held) => {
-                in_line(&mut self.inbound.line2, id)?;
-                self.inbound.held.set(id, Held { in_line: true, ..held });
+                let lists = self.inbound.lists()?;
+                in_line(&mut lists.line2, id)?;
+                lists.held.set(id, Held { in_line: true, ..held });
                 Ok(())
             }
         }

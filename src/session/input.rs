@@ -136,7 +136,7 @@ impl Session {
         // for a clean one has one, whatever the server says (MQTT 3.1.1 §3.1.2.4).
         let session_present = !self.clean && (session_present || self.version == wire::Version::V31);
         self.state = State::Up;
-        self.keep_alive.start(now, self.keep_alive_interval, self.ping_reply);
+        self.keep_alive.start(now);
         if !session_present && !bug(Bug::InboundNotCleared) || bug(Bug::InboundClearedEarly) {
             self.inbound.forget();
         }
@@ -157,7 +157,9 @@ impl Session {
             self.inbound.doubt();
         }
         let known = session_present || bug(Bug::SubscriptionsForgotten);
-        self.subscriptions.connected(known, self.limits.always_subscribe || in_doubt);
+        if let Some(subscriptions) = self.subscriptions.get_mut() {
+            subscriptions.connected(known, self.limits.always_subscribe || in_doubt);
+        }
         self.pump_subscriptions();
         self.told = Told::ConnAck;
         Ok(Some(Event::ConnAck { session_present, code }))
@@ -276,7 +278,7 @@ impl Session {
         self.outbox.retire(slot);
         let outcome = if reason >= 0x80 { Outcome::Rejected(reason) } else { Outcome::Acked };
         if outcome == Outcome::Acked {
-            self.counts.acknowledged(1, accepted_at, self.now);
+            self.count_latency(1, accepted_at);
         }
         self.finish(token, packet_id, cookie, outcome);
         self.told = Told::Acknowledged(slot);
@@ -287,7 +289,9 @@ impl Session {
     fn suback(&mut self, id: u16, codes: &[u8], bytes: &[u8]) -> Result<Option<Event>, Failure> {
         let raw = match self.ids.get(id) {
             Some(Use::Subscribe) => {
-                self.subscriptions.acknowledged(id, codes)?;
+                if let Some(subscriptions) = self.subscriptions.get_mut() {
+                    subscriptions.acknowledged(id, codes)?;
+                }
                 None
             }
             Some(Use::Raw(RawUse::Subscribe)) => Some(range_in(bytes, codes)),
@@ -301,7 +305,11 @@ impl Session {
 
     fn unsuback(&mut self, id: u16) -> Result<Option<Event>, Failure> {
         match self.ids.get(id) {
-            Some(Use::Unsubscribe) => self.subscriptions.removed(id),
+            Some(Use::Unsubscribe) => {
+                if let Some(subscriptions) = self.subscriptions.get_mut() {
+                    subscriptions.removed(id);
+                }
+            }
             Some(Use::Raw(RawUse::Unsubscribe)) => {}
             _ => return Err(Failure::protocol("UNSUBACK for an UNSUBSCRIBE that was not sent")),
         }

@@ -47,10 +47,16 @@ impl KeepAlive {
         }
     }
 
-    /// The connection is up. An interval of zero switches the mechanism off; a reply time of zero lets
+    /// What the next connection wants. An interval of zero switches the mechanism off; a reply time of zero lets
     /// the answer take as long as it will.
-    pub(crate) fn start(&mut self, now: Time, interval: Span, reply: Span) {
-        let interval = if bug(Bug::KeepAliveNever) { Span::ZERO } else { interval };
+    pub(crate) fn set(&mut self, interval: Span, reply: Span) {
+        self.interval = if bug(Bug::KeepAliveNever) { Span::ZERO } else { interval };
+        self.reply = reply;
+    }
+
+    /// The connection is up.
+    pub(crate) fn start(&mut self, now: Time) {
+        let KeepAlive { interval, reply, .. } = *self;
         *self = KeepAlive { interval, reply, last_in: now, last_out: now, check_at: None, ping: None };
         self.rearm();
     }

@@ -55,6 +55,7 @@ pub use tickets::{Answer, Ticket};
 
 use crate::bugs::{Bug, bug};
 use crate::error::Code;
+use crate::rare::Rare;
 use crate::time::{Span, Time};
 use crate::wire::{self, PacketType, QoS, Version};
 use history::History;
@@ -86,7 +87,7 @@ pub enum OnSessionLoss {
 }
 
 /// What a session may use, and its policies.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// QoS 1 and 2 messages in flight at once.
     pub window: u16,
@@ -169,7 +170,8 @@ enum Told {
 /// A copy is for checkers, which go on from one state in every way there is.
 #[derive(Clone, Debug)]
 pub struct Session {
-    limits: Limits,
+    /// Mostly those of other sessions, too.
+    limits: Arc<Limits>,
     version: Version,
     state: State,
     clean: bool,
@@ -177,10 +179,8 @@ pub struct Session {
     ids: PacketIds,
     outbox: Outbox,
     inbound: Inbound,
-    subscriptions: Subscriptions,
+    subscriptions: Rare<Subscriptions>,
     keep_alive: KeepAlive,
-    keep_alive_interval: Span,
-    ping_reply: Span,
     connack_by: Option<Time>,
     /// No CONNACK came yet.
     unanswered: bool,
@@ -203,13 +203,14 @@ pub struct Session {
     /// The time of the last step, to the caller's precision.
     now: Time,
     counts: Counts,
+    ack_latency: Rare<Latency>,
 }
 
 impl Session {
     /// A session without a connection.
-    pub fn new(limits: Limits) -> Self {
+    pub fn new(limits: impl Into<Arc<Limits>>) -> Self {
         Session {
-            limits,
+            limits: limits.into(),
             version: Version::V311,
             state: State::Closed,
             clean: true,
@@ -217,10 +218,8 @@ impl Session {
             ids: PacketIds::new(),
             outbox: Outbox::new(),
             inbound: Inbound::new(),
-            subscriptions: Subscriptions::new(),
+            subscriptions: Rare::new(),
             keep_alive: KeepAlive::new(),
-            keep_alive_interval: Span::ZERO,
-            ping_reply: Span::ZERO,
             connack_by: None,
             unanswered: false,
             in_doubt: false,
@@ -234,6 +233,7 @@ impl Session {
             history: History::new(),
             now: Time::ZERO,
             counts: Counts::default(),
+            ack_latency: Rare::new(),
         }
     }
 
@@ -248,8 +248,8 @@ impl Session {
     }
 
     /// Replaces limits and policies; what is queued already stays.
-    pub fn set_limits(&mut self, limits: Limits) {
-        self.limits = limits;
+    pub fn set_limits(&mut self, limits: impl Into<Arc<Limits>>) {
+        self.limits = limits.into();
         self.outcomes_fit = 0;
     }
 
@@ -278,8 +278,7 @@ impl Session {
         self.in_doubt |= self.unanswered && !self.clean && !bug(Bug::LostConnackIgnored);
         self.clean = connect.clean_session;
         self.unanswered = true;
-        self.keep_alive_interval = Span::secs(u64::from(connect.keep_alive));
-        self.ping_reply = ping_reply;
+        self.keep_alive.set(Span::secs(u64::from(connect.keep_alive)), ping_reply);
         self.state = State::Connecting;
         Ok(())
     }
@@ -329,7 +328,9 @@ impl Session {
         }
         self.ids.retain(|purpose| matches!(purpose, Use::Publish(_)));
         self.inbound.closed();
-        self.subscriptions.disconnected();
+        if let Some(subscriptions) = self.subscriptions.get_mut() {
+            subscriptions.disconnected();
+        }
         self.keep_alive.stop();
         self.connack_by = None;
         self.good_bye_due = false;
@@ -524,12 +525,12 @@ impl Session {
     /// As [`subscribe`](Session::subscribe), for several filters one after the other: [`ask`](Session::ask) then puts
     /// them into as few packets as possible. The ticket gets the server's answer.
     pub fn want(&mut self, filter: Arc<str>, qos: QoS, ticket: Option<Ticket>) {
-        self.subscriptions.want(filter, qos, ticket);
+        self.subscriptions.make().want(filter, qos, ticket);
     }
 
     /// As [`unsubscribe`](Session::unsubscribe), until [`ask`](Session::ask).
     pub fn unwant(&mut self, filter: &str, ticket: Option<Ticket>) -> bool {
-        self.subscriptions.unwant(filter, ticket)
+        self.subscriptions.get_mut().is_some_and(|subscriptions| subscriptions.unwant(filter, ticket))
     }
 
     /// Asks the server for what [`want`](Session::want) and [`unwant`](Session::unwant) left to be asked.
@@ -539,12 +540,14 @@ impl Session {
 
     /// How the wait of the next ticket ended. Each comes by here exactly once.
     pub fn take_answer(&mut self) -> Option<(Ticket, Answer)> {
-        self.subscriptions.take_answer()
+        self.subscriptions.get_mut()?.take_answer()
     }
 
     /// A call does not wait any more: its tickets are given up. Answers that are on their way may still come.
     pub fn forget_call(&mut self, call: u64) {
-        self.subscriptions.forget(call);
+        if let Some(subscriptions) = self.subscriptions.get_mut() {
+            subscriptions.forget(call);
+        }
     }
 
     /// Filters that were asked for and not acknowledged, or are still to be asked for.
@@ -560,20 +563,24 @@ impl Session {
     /// As [`subscribe_results`](Session::subscribe_results), for a caller who lets go of the session meanwhile, and
     /// gives the list back for the next SUBACK.
     pub fn take_subscribe_results(&mut self) -> Vec<SubscribeResult> {
-        self.subscriptions.take_results()
+        self.subscriptions.get_mut().map(Subscriptions::take_results).unwrap_or_default()
     }
 
     /// What [`take_subscribe_results`](Session::take_subscribe_results) has taken; its contents are not looked at.
     pub fn return_subscribe_results(&mut self, results: Vec<SubscribeResult>) {
-        self.subscriptions.return_results(results);
+        if let Some(subscriptions) = self.subscriptions.get_mut() {
+            subscriptions.return_results(results);
+        }
     }
 
     #[inline]
     fn pump_subscriptions(&mut self) {
-        if self.state == State::Up && self.subscriptions.are_due() {
+        if self.state == State::Up
+            && let Some(subscriptions) = self.subscriptions.get_mut().filter(|all| all.are_due())
+        {
             // What could not be appended for want of memory or ids stays due; the next
             // acknowledgement tries again.
-            let _ = self.out.append(|out| self.subscriptions.pump(self.version, &mut self.ids, out));
+            let _ = self.out.append(|out| subscriptions.pump(self.version, &mut self.ids, out));
         }
     }
 

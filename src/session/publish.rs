@@ -378,7 +378,9 @@ impl Session {
         while let Some(slot) = self.outbox.first_waiting() {
             self.end(slot, Outcome::Abandoned);
         }
-        self.subscriptions.abandon();
+        if let Some(subscriptions) = self.subscriptions.get_mut() {
+            subscriptions.abandon();
+        }
     }
 
     // -- one message, and all of them -----------------------------------------------------------

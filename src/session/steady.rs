@@ -117,7 +117,7 @@ impl Session {
             ended.push(entry.lend());
             // What was published in one go was accepted at the same time.
             if accepted_at != alike.0 {
-                self.counts.acknowledged(alike.1, alike.0, self.now);
+                self.count_latency(alike.1, alike.0);
                 alike = (accepted_at, 0);
             }
             alike.1 += 1;
@@ -127,7 +127,7 @@ impl Session {
             }
         }
         self.remember(run, Outcome::Acked);
-        self.counts.acknowledged(alike.1, alike.0, self.now);
+        self.count_latency(alike.1, alike.0);
         self.pump();
         (!ended.is_empty()).then_some(packet)
     }

@@ -11,6 +11,7 @@ use super::Failure;
 use super::ids::{PacketIds, Use};
 use super::tickets::{self, Answer, Answers, Asked, Queued, Ticket};
 use crate::error::Code;
+use crate::rare::Empty;
 use crate::wire::{self, EncodeError, QoS, Version};
 
 /// Filters in one SUBSCRIBE or UNSUBSCRIBE. AWS IoT Core refuses more than eight; nobody else minds.
@@ -48,7 +49,7 @@ struct Packet {
     tickets: Asked,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Subscriptions {
     wanted: BTreeMap<Arc<str>, Wanted>,
     /// To be subscribed, in order. An entry counts only while its filter is marked as queued, so
@@ -69,8 +70,12 @@ pub(crate) struct Subscriptions {
     results: Vec<SubscribeResult>,
 }
 
+impl Empty for Subscriptions {
+    const EMPTY: &'static Self = &Subscriptions::new();
+}
+
 impl Subscriptions {
-    pub(crate) const fn new() -> Self {
+    const fn new() -> Self {
         Subscriptions {
             wanted: BTreeMap::new(),
             ask: VecDeque::new(),

@@ -24,7 +24,7 @@ fn latencies_by_powers_of_two() {
         rig.sent();
         rig.pass(Span::micros(micros));
         rig.feed(&puback(1));
-        let latency = rig.s.counts().ack_latency;
+        let latency = rig.s.ack_latency();
         let bucket = limits.iter().position(|limit| limit.is_none_or(|limit| micros <= limit.0)).unwrap();
         let mut expected = [0; LATENCY_BUCKETS];
         expected[bucket] = 1;

@@ -9,6 +9,8 @@ extern crate alloc;
 mod bugs;
 #[path = "../../../src/error.rs"]
 pub mod error;
+#[path = "../../../src/rare.rs"]
+mod rare;
 #[path = "../../../src/session/mod.rs"]
 pub mod session;
 #[path = "../../../src/time.rs"]

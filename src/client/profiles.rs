@@ -1,0 +1,109 @@
+//! Server profiles and settings as connections keep them: what many have in common is there once.
+//!
+//! The connections of a gateway, or of a fleet in one process, mostly differ in who they are to the server and in
+//! nothing else. So that is kept apart, and the rest is shared with the connection that was made before, if it is equal.
+
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use crate::config::{Profile, Secret, Settings};
+use crate::session::Limits;
+
+/// A server profile: either fixed, or read anew for each attempt to connect.
+#[derive(Clone)]
+pub enum ProfileSource {
+    /// As it was given.
+    Fixed(Arc<Profile>),
+    /// Asked for at each attempt; the error's text goes into the report.
+    Live(Arc<Read>),
+}
+
+type Read = dyn Fn() -> Result<Profile, String> + Send + Sync;
+
+/// Who a client is to the server: the part of a profile that is its alone.
+#[derive(Clone, Default)]
+pub(super) struct Who {
+    pub(super) client_id: Option<Box<str>>,
+    pub(super) user: Option<Box<str>>,
+    pub(super) pass: Option<Secret<Vec<u8>>>,
+}
+
+impl Who {
+    /// Takes it out of a profile. What is left there is the same for many.
+    fn take(profile: &mut Profile) -> Who {
+        let boxed = |text: Option<String>| text.map(String::into_boxed_str);
+        let Profile { client_id, user, pass, .. } = profile;
+        Who { client_id: boxed(client_id.take()), user: boxed(user.take()), pass: pass.take() }
+    }
+
+    /// The whole profile again.
+    pub(super) fn with(&self, common: &Profile) -> Profile {
+        let Who { client_id, user, pass } = self.clone();
+        let text = |boxed: Option<Box<str>>| boxed.map(String::from);
+        Profile { client_id: text(client_id), user: text(user), pass, ..common.clone() }
+    }
+}
+
+/// What a profile says now, but for who we are; and that.
+pub(super) type Now = (Arc<Profile>, Arc<Who>);
+
+/// A profile source as a connection keeps it.
+#[derive(Clone)]
+pub(super) enum Server {
+    Fixed(Arc<Profile>, Arc<Who>),
+    Live(Arc<Read>),
+}
+
+impl Server {
+    pub(super) fn new(source: ProfileSource, common: &Common) -> Server {
+        match source {
+            ProfileSource::Fixed(profile) => {
+                let mut profile = Arc::unwrap_or_clone(profile);
+                let who = Who::take(&mut profile);
+                Server::Fixed(common.profiles.share(profile), Arc::new(who))
+            }
+            ProfileSource::Live(read) => Server::Live(read),
+        }
+    }
+
+    /// The profile as it is now: what connections have in common, and who this one is.
+    pub(super) fn now(&self) -> Result<Now, String> {
+        match self {
+            Server::Fixed(profile, who) => Ok((profile.clone(), who.clone())),
+            Server::Live(read) => {
+                let mut profile = read()?;
+                let who = Who::take(&mut profile);
+                Ok((Arc::new(profile), Arc::new(who)))
+            }
+        }
+    }
+}
+
+/// What the connections of a loop have in common.
+#[derive(Default)]
+pub struct Common {
+    profiles: Shared<Profile>,
+    pub(super) settings: Shared<Settings>,
+    pub(super) limits: Shared<Limits>,
+}
+
+/// Values that are shared by those who have the same one after the other.
+pub(super) struct Shared<T>(Mutex<Weak<T>>);
+
+impl<T> Default for Shared<T> {
+    fn default() -> Self {
+        Shared(Mutex::default())
+    }
+}
+
+impl<T: PartialEq> Shared<T> {
+    /// This value; the one that was here last, if it is equal and still in use.
+    pub(super) fn share(&self, value: T) -> Arc<T> {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(last) = last.upgrade().filter(|last| **last == value) {
+            return last;
+        }
+        let value = Arc::new(value);
+        *last = Arc::downgrade(&value);
+        value
+    }
+}

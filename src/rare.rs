@@ -1,0 +1,116 @@
+//! Values that most of their owners never need.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::ops::Deref;
+
+use crate::error::Code;
+
+/// What is read of a [`Rare`] that was never written to.
+pub(crate) trait Empty: 'static {
+    /// Nothing.
+    const EMPTY: &'static Self;
+}
+
+/// A value that is empty for most of its owners. Until it is written to it takes the place of a pointer; reading it
+/// needs no question whether it is there.
+#[derive(Clone, Debug)]
+pub(crate) struct Rare<T>(Option<Box<[T; 1]>>);
+
+impl<T> Rare<T> {
+    pub(crate) const fn new() -> Self {
+        Rare(None)
+    }
+
+    /// The value, if there is one.
+    #[inline]
+    pub(crate) fn get(&self) -> Option<&T> {
+        self.0.as_deref().map(|[value]| value)
+    }
+
+    /// The value to be changed, if there is one.
+    #[inline]
+    pub(crate) fn get_mut(&mut self) -> Option<&mut T> {
+        self.0.as_deref_mut().map(|[value]| value)
+    }
+
+    /// The value to be changed; what `make` gives, if there was none.
+    #[inline]
+    pub(crate) fn try_make_by(&mut self, make: impl FnOnce() -> T) -> Result<&mut T, Code> {
+        match &mut self.0 {
+            Some(boxed) => Ok(&mut boxed[0]),
+            none => fill(none, make),
+        }
+    }
+
+    /// Takes it away.
+    pub(crate) fn take(&mut self) -> Option<T> {
+        self.0.take().map(|boxed| {
+            let [value] = *boxed;
+            value
+        })
+    }
+}
+
+impl<T: Default> Rare<T> {
+    /// The value to be changed.
+    #[inline]
+    pub(crate) fn try_make(&mut self) -> Result<&mut T, Code> {
+        self.try_make_by(T::default)
+    }
+
+    /// The value to be changed, where memory is relied on.
+    pub(crate) fn make(&mut self) -> &mut T {
+        &mut self.0.get_or_insert_with(|| Box::new([T::default()]))[0]
+    }
+}
+
+impl<T> Default for Rare<T> {
+    fn default() -> Self {
+        Rare::new()
+    }
+}
+
+impl<T: Empty> Deref for Rare<T> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        match &self.0 {
+            Some(boxed) => &boxed[0],
+            None => T::EMPTY,
+        }
+    }
+}
+
+/// Makes a box of one. `Box` itself has no stable way of finding out that there is no memory, and `Vec` has.
+#[cold]
+#[inline(never)]
+fn fill<T>(place: &mut Option<Box<[T; 1]>>, make: impl FnOnce() -> T) -> Result<&mut T, Code> {
+    let mut one = Vec::new();
+    one.try_reserve_exact(1).map_err(|_| Code::NoMemory)?;
+    one.push(make());
+    let boxed = one.try_into().map_err(|_| Code::NoMemory)?;
+    Ok(&mut place.insert(boxed)[0])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    impl Empty for u64 {
+        const EMPTY: &'static u64 = &7;
+    }
+
+    #[test]
+    fn it_is_a_pointer_and_empty_until_it_is_written_to() {
+        assert_eq!(size_of::<Rare<[u64; 9]>>(), size_of::<usize>());
+        let mut rare = Rare::<u64>::new();
+        assert_eq!((*rare, rare.get().copied(), rare.take()), (7, None, None));
+        assert!(rare.get_mut().is_none());
+        *rare.try_make_by(|| 1).unwrap() += 1;
+        *rare.try_make().unwrap() += 1;
+        *rare.make() += 1;
+        assert_eq!((*rare, rare.take(), *rare), (4, Some(4), 7));
+    }
+}
