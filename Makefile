@@ -26,7 +26,7 @@ soak: ## an hour (SOAK_SECONDS=n) of mixed load through faults; memory, fds, thr
 
 BENCH = BENCH_BUILD=build/bench MGOS_MQTT_LIBRARY_PLAIN=build/bench/plain/installed/lib/libmgos_mqtt.so benches/run.py
 
-bench: ## compare with other libraries and with the limit, about 30 minutes; writes docs/benchmarks.md; BENCH_ARGS=--continue goes on with one that was interrupted, BENCH_ARGS='--rows TLS' measures these rows again
+bench: ## compare with other libraries and with the limit, about 30 minutes; writes docs/benchmarks.md; BENCH_ARGS=--continue after an interruption
 	@scripts/setup.sh build bench
 	@benches/build.sh build/bench peers
 	@$(BENCH) compare $(BENCH_ARGS)

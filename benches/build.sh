@@ -1,6 +1,9 @@
 #!/usr/bin/env bash
-# Builds the library as it is installed, with and without TLS, and the drivers:  benches/build.sh <directory> [peers | psk]
-# "peers" builds the drivers of the other libraries, too; "psk" the library with pre-shared keys, of which only the size is looked at.
+# Builds the library as it is installed, with and without TLS, and the drivers:
+#
+#   benches/build.sh <directory> [peers | psk]
+#
+# "peers" builds the drivers of the other libraries, too; "psk" the library with pre-shared keys, for its size only.
 # Cargo's directory is CARGO_TARGET_DIR, or target/ as always, with one inside for each other set of features: in the
 # same one, each would be linked anew after the other.
 set -euo pipefail

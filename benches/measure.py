@@ -37,7 +37,8 @@ class Peer:
     def loads(self, *names):
         """The shared libraries of these names that the program loads."""
         lines = subprocess.run(["ldd", self.program], capture_output=True, text=True, check=True).stdout.splitlines()
-        return [os.path.realpath(line.split()[2]) for line in lines if "=>" in line and line.split()[0].startswith(names)]
+        words = [line.split() for line in lines if "=>" in line]
+        return [os.path.realpath(w[2]) for w in words if w[0].startswith(names)]
 
     def build(self):
         """Changes when the library or its driver does: figures of another build are not kept."""
@@ -66,7 +67,8 @@ def make_certificate(directory):
     """A private authority and a server certificate, made anew where there is none."""
     ca = os.path.join(directory, "ca.pem")
     if not os.path.exists(ca):
-        key, leaf, request, names = (os.path.join(directory, f) for f in ("ca.key", "server.key", "server.csr", "names"))
+        files = ("ca.key", "server.key", "server.csr", "names")
+        key, leaf, request, names = (os.path.join(directory, f) for f in files)
         new = ["openssl", "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
         quiet = {"check": True, "stderr": subprocess.DEVNULL}
         subprocess.run(new + ["-x509", "-days", "3650", "-subj", "/CN=benchmark authority", "-keyout", key, "-out", ca,
@@ -190,17 +192,18 @@ class Bench:
         runs, count = {peer.name: [] for peer in peers}, {}
         for turn in range(-1, 2 if self.quick else rounds):
             for peer in peers:
-                under = [] if peer.slow else pin(0)
+                def once(n, peer=peer):
+                    under = [] if peer.slow else pin(0)
+                    return self.run(peer, mode, under=under, timeout=10 * seconds, **{**options, "count": n})
+
                 try:
                     if isinstance(runs[peer.name], Failed):
                         continue
                     if turn < 0: # how many messages fit into a turn
-                        first = self.run(peer, mode, under=under, **{**options, "count": 40})
-                        fit = int(seconds * 1e6 / max(first["wall_us"], 0.01))
+                        fit = int(seconds * 1e6 / max(once(200 if peer.slow else 40)["wall_us"], 0.01))
                         count[peer.name] = self.scaled(max(40, min(fit, options["count"])))
                     else:
-                        done = self.run(peer, mode, under=under, **{**options, "count": count[peer.name]})
-                        runs[peer.name].append(done[what])
+                        runs[peer.name].append(once(count[peer.name])[what])
                 except Failed as why:
                     runs[peer.name] = why
         return {name: values if isinstance(values, Failed) else [statistics.median(values), min(values), max(values)]

@@ -6,7 +6,7 @@ import math
 COLOURS = ["#0072b2", "#e69f00", "#cc79a7", "#009e73"]
 GREYS = ["#444444", "#aaaaaa"]
 LEAST = 0.0005 # what is below is shown as 0
-LEFT, WIDTH, RIGHT, LINE, TOP = 190, 600, 30, 26, 64
+LEFT, WIDTH, RIGHT, LINE, TOP = 190, 600, 44, 26, 64
 
 
 def short(value):
@@ -50,13 +50,14 @@ def dots(path, title, rows, peers, value):
         out.append(mark(at, 40, peer, colours[peer.name], peer.name))
         bold = ' font-weight="bold"' if peer is peers[0] else ""
         out.append(f'<text x="{at + 10}" y="44"{bold}>{peer.name}</text>')
-        at += 32 + 7.2 * len(peer.name)
+        at += 34 + (8.4 if bold else 7.2) * len(peer.name)
     out.append(f'<text x="{LEFT + WIDTH + RIGHT - 12}" y="20" text-anchor="end" fill="#555">'
                'left is better; each line is ten times the one before</text>')
     for tick in range(low, high + 1):
         v = 10.0 ** tick
         out.append(f'<line x1="{x(v):.1f}" x2="{x(v):.1f}" y1="{TOP - 4}" y2="{bottom}" stroke="#ddd"/>')
-        out.append(f'<text x="{x(v):.1f}" y="{bottom + 16}" text-anchor="middle" fill="#555">{10.0 ** tick:,.{max(0, -tick)}f}</text>')
+        out.append(f'<text x="{x(v):.1f}" y="{bottom + 16}" text-anchor="middle" fill="#555">'
+                   f'{v:,.{max(0, -tick)}f}</text>')
     if zero:
         out.append(f'<line x1="{LEFT}" x2="{LEFT}" y1="{TOP - 4}" y2="{bottom}" stroke="#ddd"/>')
         out.append(f'<text x="{LEFT}" y="{bottom + 16}" text-anchor="middle" fill="#555">0</text>')

@@ -2,9 +2,11 @@
 
 import os
 import platform
+import textwrap
 
 import plot
 import rows as table
+import texts
 from measure import ask
 
 SMALL = 0.002 # a figure below it is 0
@@ -29,7 +31,8 @@ def goals(row, value, limit):
         return ["", "", ""]
     met = ""
     if value is not None:
-        met = "both" if value <= row.stretch + SMALL else "target" if value <= row.target + SMALL else "no"
+        seen = round(value, row.digits) # as it stands in the table
+        met = "both" if seen <= row.stretch else "target" if seen <= row.target else "no"
     return [number(row.target, row.digits), number(row.stretch, row.digits), met]
 
 
@@ -51,7 +54,7 @@ def middle(value):
 
 
 def group_text(group, rows, peers, results, plots):
-    how, pictured = table.GROUPS[group]
+    rows = [r for r in rows if any(results.value(r, p.name) is not None or results.why_not(r, p.name) for p in peers)]
     who = [p for p in peers if any(results.value(r, p.name) is not None for r in rows)]
     shown = [p for p in peers if p in who or any(results.why_not(r, p.name) for r in rows)]
     if not who:
@@ -65,8 +68,9 @@ def group_text(group, rows, peers, results, plots):
         cells = [row.name] + [cell(row, results.value(row, p.name), limit) for p in shown]
         body.append(cells + (goals(row, ours, limit) if with_goals else []))
         notes += [f"{p.name}, {row.name}: {why}." for p in shown if (why := results.why_not(row, p.name))]
-    out = [f"## {group[0].upper()}{group[1:]}\n", how + (" **×**: multiples of the limit.\n" if timed else "\n")]
-    if pictured and len(who) > 2:
+    how = texts.GROUPS[group] + (" **×**: multiples of the limit." if timed else "")
+    out = [f"## {group[0].upper()}{group[1:]}\n", textwrap.fill(how, 120, break_on_hyphens=False) + "\n"]
+    if group in table.PICTURED and len(who) > 2:
         file = "".join(c if c.isalnum() else "-" for c in group.lower().replace("µ", "u")).strip("-") + ".svg"
         if plot.dots(os.path.join(plots, file), group, rows, who, lambda r, p: middle(results.value(r, p.name))):
             out.append(f"![{group}](benchmarks/{file})\n")
@@ -78,7 +82,9 @@ def group_text(group, rows, peers, results, plots):
 
 def two(ratio):
     """With two digits, or as many as it has."""
-    return "<0.01" if ratio < 0.005 else f"{ratio:,.0f}" if ratio >= 10 else f"{ratio:.1f}" if ratio >= 1.95 else f"{ratio:.2f}"
+    if ratio < 0.005:
+        return "<0.01"
+    return f"{ratio:,.{0 if ratio >= 10 else 1 if ratio >= 1.95 else 2}f}"
 
 
 def multiples(rows, peer, ours, results):
@@ -122,58 +128,19 @@ def machine():
     return f"{model}, {os.cpu_count()} processors; {system}, Linux {kernel}, {platform.machine()}"
 
 
-ABOUT = """# Benchmarks
-
-Written by `make bench`; not edited by hand. Our library beside libmosquitto, Eclipse Paho C and rumqttc, and beside **the
-limit**: the least that could be called a library. Less is better in every table and picture.
-
-"""
-AFTER_SUMMARY = """
-From the row in which a library comes closest to ours to that in which it is farthest away; below 1, it needs less than ours.
-The limit encodes each message into a batch, calls a function with each received one, and does nothing else: no lock,
-no check, no second connection, no error. *Bare packets*, in some tables, is even less: packets that are encoded beforehand, and
-only counted when they are received.
-
-*target* is what the library is to reach, *stretch* what would be better still; *met* says which of them the figure reaches.
-[performance.md](performance.md) says what stands between.
-
-"""
-HOW = """## How it is measured
-
-Everything runs over loopback, against `benches/sink.c`: a server with one thread that answers and forgets, and costs
-less than any client here. Each library has a program in `benches/drivers/` that does the same work by the library's
-public interface, with real callbacks; ours uses the shared library exactly as `cmake --install` puts it, libmosquitto and Paho C
-are the distribution's packages, and rumqttc is linked into its program with link-time optimisation.
-
-- **publish**: messages of 256 bytes to one topic, at most 1,000 of them not yet written (QoS 0) or acknowledged. It
-  ends with the last acknowledgement, at QoS 0 with that of a QoS 1 message behind the others.
-- **receive**: the sink sends as fast as the socket takes it, at most 1,000 unacknowledged; it ends with the last message in its
-  handler.
-- **round trip**: one message out, the same message back, then the next one.
-- Instructions, system calls and allocations hardly depend on what else the machine does; times do. So the libraries take turns,
-  and what counts is the multiple of the limit. The sink has the last processor, and drivers with one thread the first.
-- TCP_NODELAY is on where a library can switch it on, unless it says that options are as the library has them.
-- Paho C takes a hundred thousand instructions for a message, and is measured with fewer of them, and no run of a time is
-  longer than three seconds.
-
-`make bench` measures everything again and rewrites this page, and with `BENCH_ARGS=--continue` goes on after an interruption;
-`make bench-check` measures the rows that do not depend on load, ours only, and fails when one is more than 3 % worse than in
-`benches/recorded.json`.
-
-Measured on: """
-
-
 def write(directory, rows, peers, results):
     """What there is; a row without figures is left out."""
     plots = os.path.join(directory, "benchmarks")
     os.makedirs(plots, exist_ok=True)
-    out = [ABOUT + "## In short\n", summary(rows, peers, results) + AFTER_SUMMARY]
-    for group in table.GROUPS:
+    out = [texts.ABOUT, summary(rows, peers, results), texts.AFTER_SUMMARY]
+    for group in table.ORDER:
         text = group_text(group, [r for r in rows if r.group == group], peers, results, plots)
         if text:
             out.append(text)
     versions = ", ".join(f"{p.name} {p.version}" for p in peers if not p.limit)
-    out.append(f"{HOW}{machine()}; {ask('rustc', '--version')}, {ask(os.environ.get('CC', 'cc'), '--version')}; {versions}; "
-               f"{ask('openssl', 'version')}, {ask('valgrind', '--version')}.\n")
+    compilers = ask("rustc", "--version"), ask(os.environ.get("CC", "cc"), "--version")
+    others = ask("openssl", "version").split(" (")[0], ask("valgrind", "--version").replace("-", " ", 1)
+    measured = f"Measured on: {machine()}; " + ", ".join(compilers) + f"; {versions}; " + ", ".join(others) + "."
+    out += [texts.HOW, textwrap.fill(measured, 120, break_on_hyphens=False) + "\n"]
     with open(os.path.join(directory, "benchmarks.md"), "w") as f:
         f.write("\n".join(out))

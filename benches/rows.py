@@ -11,39 +11,15 @@ CELLS = [("publish", 0), ("publish", 1), ("publish", 2), ("receive", 0), ("recei
 SHORT = {"publish": "publish", "receive": "receive", "round-trip": "round trip"}
 RUNS, SECONDS = 7, 3  # of everything that is a time: how many, and how long at most
 
-# The groups, in their order: how it is measured, and whether a picture shows it.
+# The groups of rows, in their order; texts.py says how each is measured.
 INSTRUCTIONS, CALLS, ALLOCATIONS = "instructions a message", "system calls a message", "heap allocations a message"
-WINDOW, TLS = "window of 20 instead of 1,000, % more instructions", "instructions a message, TLS"
-FILTERS, FLEET = "instructions a received message, by subscribed filters", "instructions an echoed message, ten at a time"
-CPU, ROUND_TRIP, THREADS = "CPU time a message, µs", "round trip, µs", "threads"
+TLS, CPU, ROUND_TRIP = "instructions a message, TLS", "CPU time a message, µs", "round trip, µs"
 MEMORY, IDLE, SIZE = "memory of an idle connection, KiB", "idle connections", "size and start"
-DIFFERENCE = "the difference between two runs of {} messages, divided by what the longer one has more, so that starting cancels"
-GROUPS = {
-    INSTRUCTIONS: ("In user space, counted by valgrind's callgrind: " + DIFFERENCE.format("3,000 and 9,000") + ".", True),
-    CALLS: ("Counted by `strace -f -c`, without those that only let time pass; as a difference, as above. Several messages "
-            "are read or written by one call.", True),
-    ALLOCATIONS: ("Calls of malloc, calloc, realloc and their like, by a counter in front of the C library; as a difference, as "
-                  "above.", True),
-    TLS: ("As above, with 5,000 and 15,000 messages, by TLS 1.3 with AES-256-GCM; encryption is counted. The limit uses OpenSSL.",
-          True),
-    CPU: (f"User space and kernel, by getrusage; the median of {RUNS} runs in which the libraries take turns, and the least "
-          "and the most of them in brackets.", True),
-    ROUND_TRIP: ("From the publish to the handler of its echo, 64 bytes; the median of each run, and of these in "
-                 f"{RUNS} runs as above. With the options that a library has by default, and with TCP_NODELAY where it can be "
-                 "switched on: without it, a message waits for the acknowledgement of the bytes before.", True),
-    MEMORY: ("Private memory from `/proc/self/smaps_rollup`, before the first connection and after the last CONNACK, divided by "
-             "the number of connections.", False),
-    IDLE: ("How often the process slept and was woken, by getrusage, without the sleep that its driver ends with; keep-alive 60 s. "
-           "libmosquitto in poll mode wants to be called each second.", False),
-    SIZE: ("A shared library as it is packaged or installed, stripped. The TLS library is what it loads beside the C "
-           "library; ours has it inside. Instructions as above, of one run, without TLS; loading OpenSSL is among them.", False),
-    WINDOW: ("How much a message costs when only 20 of them may be unacknowledged, so that fewer are read and written at once.",
-             False),
-    FILTERS: ("One subscription for each of n topics, and messages to them in scattered order.", False),
-    FLEET: ("Ten messages are on their way at any time, each on another of n connections.", False),
-    THREADS: ("A thread publishes while the one that drives the connection sleeps: system calls, and the time of "
-              "the call, which writes the message itself.", False),
-}
+WINDOW = "window of 20 instead of 1,000, % more instructions"
+FILTERS = "instructions a received message, by subscribed filters"
+FLEET, THREADS = "instructions an echoed message, ten at a time", "threads"
+ORDER = [INSTRUCTIONS, CALLS, ALLOCATIONS, TLS, CPU, ROUND_TRIP, MEMORY, IDLE, SIZE, WINDOW, FILTERS, FLEET, THREADS]
+PICTURED = ORDER[:6]
 
 
 def label(mode, qos):
@@ -59,7 +35,8 @@ class Row:
     """
 
     def __init__(self, group, name, goals, measure, who="", steady=True, digits=0):
-        self.group, self.name, self.measure, self.who, self.steady, self.digits = group, name, measure, who, steady, digits
+        self.group, self.name, self.measure, self.who = group, name, measure, who
+        self.steady, self.digits = steady, digits
         self.target, self.stretch = goals or (None, None)
 
     @property
@@ -159,7 +136,8 @@ def filter_rows():
 def fleet_rows():
     def measure(bench, peer, n):
         few_many = (12000, 24000) if n > 1000 else (3000, 9000)
-        return bench.per_message(bench.instructions, peer, "fleet", few_many, connections=bench.scaled(n, 10), window=10)
+        n = bench.scaled(n, 10)
+        return bench.per_message(bench.instructions, peer, "fleet", few_many, connections=n, window=10)
 
     few, many = (Row(FLEET, f"{n:,} connections", None, lambda bench, peer, n=n: measure(bench, peer, n), "limit")
                  for n in (10, 10_000))
@@ -187,6 +165,10 @@ def plain_size(bench, peer):
     return stripped(os.environ["MGOS_MQTT_LIBRARY_PLAIN"])
 
 
+def other_thread_calls(bench, peer):
+    return bench.per_message(bench.system_calls, peer, "other-thread", (100, 300))
+
+
 def reported(mode, what, less=0, **options):
     """A figure that the driver reports itself."""
     def measure(bench, peer):
@@ -198,7 +180,7 @@ def reported(mode, what, less=0, **options):
 
 def all_rows():
     instructions = [(400, 200), (800, 400), (1200, 700), (300, 160), (450, 250), (800, 450), (1800, 1200), (2300, 1500)]
-    calls = [(.05, .006), (.05, .008), (.1, .016), (.02, .004), (.04, .008), (.05, .012), (3, 3), (4, 4)]
+    calls = [(.05, .006), (.05, .008), (.1, .016), (.02, .004), (.04, .008), (.05, .012), (4, 3), (4, 3)]
     everybody = "libraries limit"
     rows = (
         each_cell(INSTRUCTIONS, "instructions", instructions)
@@ -216,13 +198,14 @@ def all_rows():
                     defaults=True, times=True, size=64),
             TimeRow(ROUND_TRIP, "QoS 1, TCP_NODELAY", None, "round-trip", "median_us", everybody, qos=1, count=5000,
                     times=True, size=64),
-            Row(MEMORY, "5,000 connections", (1.0, 0.6), reported("hold", "kib_per_connection", connections=5000), everybody,
-                False, 2),
+            Row(MEMORY, "5,000 connections", (1.0, 0.6), reported("hold", "kib_per_connection", connections=5000),
+                everybody, False, 2),
             Row(MEMORY, "1,000 connections, TLS", (14, 10),
                 reported("hold", "kib_per_connection", connections=1000, tls=True), "libraries", False, 2),
-            Row(IDLE, "threads for 5,000 connections", (1, 1), reported("hold", "threads", connections=5000), everybody, False),
-            Row(IDLE, "wake-ups of one connection in 30 s", (1, 0), reported("hold", "waits", 1, connections=1, seconds=30),
+            Row(IDLE, "threads for 5,000 connections", (1, 1), reported("hold", "threads", connections=5000),
                 everybody, False),
+            Row(IDLE, "wake-ups of one connection in 30 s", (1, 0),
+                reported("hold", "waits", 1, connections=1, seconds=30), everybody, False),
             Row(SIZE, "shared library with TLS, stripped, bytes", (1_600_000, 1_300_000), library_size, "libraries"),
             Row(SIZE, "the same with the TLS library it loads, bytes", None, size_with_tls, "libraries", False),
             Row(SIZE, "shared library without TLS, stripped, bytes", (450_000, 350_000), plain_size),
@@ -231,9 +214,9 @@ def all_rows():
         ]
         + window_rows() + filter_rows() + fleet_rows()
         + [
-            Row(THREADS, "system calls of a publish while the loop's thread sleeps", (1, 1),
-                lambda bench, peer: bench.per_message(bench.system_calls, peer, "other-thread", (100, 300)), "limit", digits=2),
-            TimeRow(THREADS, "time of that publish, µs", 1.1, "other-thread", "median_us", "limit", qos=0, count=500, times=True),
+            Row(THREADS, "system calls of a publish while the loop's thread sleeps", (1, 1), other_thread_calls,
+                "limit", digits=2),
+            TimeRow(THREADS, "time of that publish, µs", 1.1, "other-thread", "median_us", "limit", qos=0, count=500,
+                    times=True),
         ])
-    order = list(GROUPS)
-    return sorted(rows, key=lambda row: order.index(row.group))
+    return sorted(rows, key=lambda row: ORDER.index(row.group))

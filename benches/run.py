@@ -11,8 +11,8 @@
   --continue                compare: only what has no figure yet, as after an interruption
   --quick                   a tenth of everything, to see whether it works; the report goes to BENCH_BUILD/quick
 
-compare keeps each figure in BENCH_BUILD/results.json when it has it, with a checksum of the programs it belongs to: those of
-another build are dropped. The report has what there is.
+compare keeps each figure in BENCH_BUILD/results.json when it has it, with a checksum of the programs it belongs to:
+those of another build are dropped. The report has what there is.
 
 `make bench` and `make bench-check` call it with what they have built, by the environment: BENCH_BUILD (the drivers),
 MGOS_MQTT_LIBRARY_PLAIN (the shared library without TLS; the other one is that of the driver).
@@ -22,6 +22,7 @@ import argparse
 import json
 import os
 import re
+import signal
 import sys
 import time
 
@@ -59,8 +60,9 @@ def all_peers(build):
     with open(os.path.join(HERE, "drivers/rumqttc/Cargo.toml")) as f:
         rumqttc = re.search(r'^rumqttc = "=(.*)"', f.read(), re.M).group(1)
     return [our_peer(build), Peer("libmosquitto", f"{build}/mosquitto", "libmosquitto."),
-            Peer("Paho C", f"{build}/paho", "libpaho-", slow=True), Peer("rumqttc", f"{build}/rumqttc", version=rumqttc),
-            Peer("limit", f"{build}/raw", limit=True), Peer("bare packets", f"{build}/raw", variant="packets", limit=True)]
+            Peer("Paho C", f"{build}/paho", "libpaho-", slow=True),
+            Peer("rumqttc", f"{build}/rumqttc", version=rumqttc), Peer("limit", f"{build}/raw", limit=True),
+            Peer("bare packets", f"{build}/raw", variant="packets", limit=True)]
 
 
 def compare(bench, rows, peers, directory, go_on):
@@ -131,6 +133,7 @@ def main():
         sys.exit("record: all rows or none")
     if not rows:
         sys.exit("no row matches")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1)) # so that drivers and sink end, too
     bench = Bench(build, words.quick)
     try:
         if words.command in ("compare", "report"):
