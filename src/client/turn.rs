@@ -424,16 +424,13 @@ impl State {
             Link::Draining { by, .. } => Some(*by),
         };
         let tick = self.tick_at.filter(|_| !matches!(self.link, Link::Idle | Link::Waiting(_)));
-        // By way of "never", so that what is compared is always a time: the optimiser otherwise compares first
-        // and asks later whether there was one, which valgrind reports in every program that uses the library.
-        const NEVER: Time = Time(u64::MAX);
-        let at = |deadline: Option<Time>| deadline.unwrap_or(NEVER);
+        let at = |deadline: Option<Time>| deadline.unwrap_or(Time::NEVER);
         let own = at(self.timer_at)
             .min(at(self.fail_back.at))
             .min(at(self.expiry.look_at))
             .min(at(self.refusals.due()))
             .min(at(self.session.expiry()));
         let next = at(link).min(at(tick)).min(own);
-        (next != NEVER).then_some(next)
+        (next != Time::NEVER).then_some(next)
     }
 }

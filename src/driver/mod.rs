@@ -207,7 +207,7 @@ impl Loop {
         if self.is_busy_on(me) {
             return Err(DriveError::Busy);
         }
-        let until = timeout.map(|timeout| self.now() + timeout);
+        let until = timeout.map_or(Time::NEVER, |timeout| self.now() + timeout);
         let entry = self.0.protocol.poll(me, &|| self.left(until));
         self.once(entry, until)
     }
@@ -220,7 +220,7 @@ impl Loop {
             return Err(DriveError::Busy);
         }
         let entry = self.0.protocol.process(thread_number());
-        self.once(entry, Some(Time::ZERO))
+        self.once(entry, Time::ZERO)
     }
 
     /// The descriptor for a foreign loop: readable when anything is to be done except deadlines.
@@ -252,8 +252,9 @@ impl Loop {
         if self.is_busy_here() {
             return Err(DriveError::Busy);
         }
-        let left = || self.left(deadline);
-        let mut one = |engine: &mut Box<Engine>| round(self, engine, deadline);
+        let until = deadline.unwrap_or(Time::NEVER);
+        let left = || self.left(until);
+        let mut one = |engine: &mut Box<Engine>| round(self, engine, until);
         match self.0.protocol.wait(thread_number(), &left, done, &mut one) {
             Ok(done) => Ok(done),
             Err(WaitError::Closed) => Err(DriveError::Closed),
@@ -338,7 +339,7 @@ impl Loop {
             if result.is_err() || !ready.has_work() {
                 break;
             }
-            result = driving.round(&mut |engine| round(self, engine, Some(Time::ZERO)));
+            result = driving.round(&mut |engine| round(self, engine, Time::ZERO));
         }
         self.0.resolver.clear();
         let remaining = ready.close();
@@ -362,7 +363,7 @@ impl Loop {
     fn once(
         &self,
         entry: Entry<Driving<'_, Box<Engine>, AnySource, Waker>>,
-        until: Option<Time>,
+        until: Time,
     ) -> Result<(), DriveError> {
         match entry {
             Entry::Role(mut driving) => Ok(driving.round(&mut |engine| round(self, engine, until))?),
@@ -372,8 +373,8 @@ impl Loop {
         }
     }
 
-    fn left(&self, until: Option<Time>) -> Option<Span> {
-        until.map(|until| until.since(self.now()))
+    fn left(&self, until: Time) -> Option<Span> {
+        (until != Time::NEVER).then(|| until.since(self.now()))
     }
 }
 

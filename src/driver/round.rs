@@ -114,7 +114,7 @@ impl Turn<'_> {
 }
 
 /// One round that sleeps `until` then at most. Only who has the engine can call it.
-pub(super) fn round(handle: &Loop, engine: &mut Engine, until: Option<Time>) -> io::Result<()> {
+pub(super) fn round(handle: &Loop, engine: &mut Engine, until: Time) -> io::Result<()> {
     let ready = &handle.0.protocol.ready;
     sleep(handle, engine, until)?;
 
@@ -166,11 +166,11 @@ impl Drop for Rest<'_> {
 }
 
 /// Sleeps until something is ready or due, or it is `until`.
-fn sleep(handle: &Loop, engine: &mut Engine, until: Option<Time>) -> io::Result<()> {
+fn sleep(handle: &Loop, engine: &mut Engine, until: Time) -> io::Result<()> {
     let inner = &*handle.0;
     loop {
         let now = inner.clock.now();
-        let limit = until.map(|until| until.since(now));
+        let limit = (until != Time::NEVER).then(|| until.since(now));
         // mio rounds up to the milliseconds of epoll, so a deadline a moment away is not spun for.
         let timeout = inner.protocol.ready.before_sleep(now, limit).map(Span::to_duration);
         match engine.poll.poll(&mut engine.events, timeout) {

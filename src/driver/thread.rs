@@ -7,6 +7,7 @@ use super::role::{Claim, Entry};
 use super::round::round;
 use super::sync::{Condvar, Mutex};
 use super::{DriveError, Loop};
+use crate::time::Time;
 
 /// The loop's threads, of which one is wanted and others may be on their way out. Each joins its
 /// predecessor before it begins, so they end in the order in which they were started.
@@ -109,7 +110,7 @@ impl Loop {
         let me = thread_number();
         let Entry::Role(mut driving) = self.0.protocol.claim(claim, me, &|| None) else { return };
         while driving.may_go_on(claim, me) {
-            if driving.round(&mut |engine| round(self, engine, None)).is_err() {
+            if driving.round(&mut |engine| round(self, engine, Time::NEVER)).is_err() {
                 // The poller is broken, which no later round would mend; waiters learn it as they
                 // take the role.
                 return;
