@@ -1,7 +1,7 @@
 # The front door. Everything behind it can be called directly: cargo, cmake --preset, scripts/.
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help demo test test-brokers soak sim fuzz bench bench-check bench-record headers coverage-doc mutants abi-update sbom clean
+.PHONY: help demo test test-tsan test-brokers soak sim fuzz bench bench-check bench-record headers coverage-doc mutants abi-update sbom clean
 
 help: ## what there is
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -15,6 +15,10 @@ demo: ## build the library and show it at work with a mosquitto of its own
 test: ## everything that needs no other server; ends with "N passed, N failed"
 	@scripts/setup.sh build test
 	@scripts/test.sh
+
+test-tsan: ## the threads of the C tests under ThreadSanitizer, where there is a nightly Rust with the sources of std
+	@scripts/setup.sh build test
+	@scripts/test.sh tsan
 
 test-brokers: ## the same test with mosquitto, ejabberd and RabbitMQ, and the tests of loss
 	@scripts/setup.sh build test brokers

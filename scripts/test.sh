@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # All tests that need no server but those they start themselves, cheap stages first:
 #
-#   scripts/test.sh            everything
+#   scripts/test.sh            everything but tsan
 #   scripts/test.sh rust c     these stages only
 #
 # Stages: fmt, clippy, deny (licences, sources and known holes of the dependencies), features (builds without TLS, and
 # without the C face), psk (with pre-shared keys by OpenSSL), rust, miri (the C face), c (release build: C tests,
-# headers, examples, ABI), asan, valgrind, tsan, package. A stage that fails does not keep the next from running.
+# headers, examples, ABI), asan, valgrind, package; and tsan, which builds the standard library and all programs once
+# more (`make test-tsan`). A stage that fails does not keep the next from running.
 # At the end: the time of each stage, and how much of the processors it took; the last line counts all tests.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
@@ -205,8 +206,9 @@ stage_tsan() {
 }
 stage_package() { tests package release --label-regex package; }
 
-all=(fmt clippy deny features psk rust miri c asan valgrind tsan package)
+all=(fmt clippy deny features psk rust miri c asan valgrind package)
 [ $# -gt 0 ] || set -- "${all[@]}"
+all+=(tsan)
 for stage in "$@"; do
   case " ${all[*]} " in
     *" $stage "*) ;;
