@@ -369,6 +369,15 @@ impl PacketIds {
         self.unsent.extend(end);
     }
 
+    /// Makes sure that one more unsent message can be put in.
+    #[inline(always)]
+    pub(crate) fn reserve_unsent(&mut self) -> Result<(), Code> {
+        if self.unsent.are_scattered() {
+            self.hold_unsent()?;
+        }
+        self.unsent.reserve()
+    }
+
     /// Enters the ids of the unsent messages in the table, so that it alone tells what is free.
     #[cold]
     fn hold_unsent(&mut self) -> Result<(), Code> {
@@ -406,7 +415,7 @@ impl PacketIds {
     /// What an id is in use for.
     #[inline]
     pub(crate) fn get(&self, id: u16) -> Option<Use> {
-        self.used.get(id).or_else(|| self.unsent.find(id).map(|_| Use::Unsent))
+        self.used.get(id).or_else(|| self.unsent.has_unheld(id).then_some(Use::Unsent))
     }
 
     /// The message that has this id, if one look at the table tells it.

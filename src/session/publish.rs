@@ -128,7 +128,7 @@ impl Session {
         let packet = packet(message, 0);
         let plain = packet.plain_len(self.version);
         self.check_bytes(plain.map_or_else(|| self.packet_size(message), Ok)?)?;
-        self.ids.unsent.reserve()?;
+        self.ids.reserve_unsent()?;
         let packet_id = if message.reserve_id { self.ids.lend()? } else { 0 };
         let start = self.out.end();
         put_publish(&mut self.out, self.version, &packet, plain)?;

@@ -81,11 +81,14 @@ impl Run {
 
 /// No packet id, and not 0.
 const NO_ID: u32 = u32::MAX;
+/// So many runs at most are looked through for a packet id. Messages of other kinds in between make runs short, and
+/// there may be as many as the output has packets.
+const LOOKED_THROUGH: usize = 64;
 
 /// All of them, oldest first.
 #[derive(Clone, Debug)]
 pub(crate) struct Unsent {
-    /// All runs but the newest.
+    /// All runs but the newest. Those that are [held](Run::is_held) come first.
     older: VecDeque<Run>,
     /// Each message has to do with this one, so it is no part of the list. Empty if there are no messages.
     newest: Run,
@@ -196,8 +199,13 @@ impl Unsent {
         Some(run)
     }
 
-    fn runs(&self) -> impl Iterator<Item = &Run> {
-        self.older.iter().chain(Some(&self.newest))
+    fn first_not_held(&self) -> usize {
+        self.older.partition_point(Run::is_held)
+    }
+
+    /// Whether there are too many runs to be looked through: they are to be [held](Run::hold).
+    pub(crate) fn are_scattered(&self) -> bool {
+        self.older.len() - self.first_not_held() >= LOOKED_THROUGH
     }
 
     /// The number of the oldest message.
@@ -214,13 +222,22 @@ impl Unsent {
     /// The number of the message that has this packet id.
     pub(crate) fn find(&self, packet_id: u16) -> Option<u64> {
         let id = u32::from(packet_id);
-        let run = self.runs().find(|run| run.ids().contains(&id))?;
+        let run = self.older.iter().chain(Some(&self.newest)).find(|run| run.ids().contains(&id))?;
         Some(run.numbers.start + u64::from(packet_id - run.first_id))
     }
 
-    /// The runs whose packet ids are not in the table of ids.
+    /// Whether one of the runs that are not [held](Run::hold) has this packet id.
+    pub(crate) fn has_unheld(&self, packet_id: u16) -> bool {
+        let newest = Some(&self.newest).filter(|run| !run.held);
+        let mut runs = self.older.range(self.first_not_held()..).chain(newest);
+        runs.any(|run| run.ids().contains(&u32::from(packet_id)))
+    }
+
+    /// The runs whose packet ids are not in the table of ids, oldest first.
     pub(crate) fn not_held(&mut self) -> impl Iterator<Item = &mut Run> {
-        self.older.iter_mut().chain(Some(&mut self.newest)).filter(|run| !run.held && run.len() > 0)
+        let first = self.first_not_held();
+        let newest = Some(&mut self.newest).filter(|run| !run.held && run.len() > 0);
+        self.older.range_mut(first..).chain(newest)
     }
 
     /// Gives memory back that is not used.
