@@ -41,8 +41,9 @@ impl Session {
 
     fn step(&mut self, now: Time, bytes: &[u8]) -> Result<Step, Failure> {
         debug_assert_eq!(self.told, Told::Nothing);
-        if self.inbound.skip > 0 {
-            let consumed = self.inbound.skip.min(bytes.len());
+        let to_skip = self.inbound.to_skip();
+        if to_skip > 0 {
+            let consumed = to_skip.min(bytes.len());
             self.skip(consumed)?;
             return Ok(Step { consumed, event: None });
         }
@@ -106,7 +107,7 @@ impl Session {
                 handled
             }
             Told::Acknowledged(slot) => {
-                self.outbox.discard(slot);
+                self.sending.outbox.discard(slot);
                 Ok(())
             }
         }
@@ -167,7 +168,7 @@ impl Session {
 
     fn publish_in(&mut self, publish: &wire::Received<'_>, bytes: &[u8]) -> Result<Option<Event>, Failure> {
         if publish.qos == QoS::ExactlyOnce && self.inbound.is_known(publish.packet_id, publish.dup) {
-            self.counts.rx_duplicates += 1;
+            self.inbound.count_duplicate();
             self.repeated(publish.packet_id)?;
             return Ok(None);
         }
@@ -175,7 +176,7 @@ impl Session {
             // Before it is delivered: a delivery that cannot be remembered would be repeated.
             self.inbound.reserve().map_err(|code| Failure::new(code, ""))?;
         }
-        self.counts.rx_messages += 1;
+        self.flow.rx_messages += 1;
         self.told = Told::Publish(publish.qos, publish.packet_id);
         Ok(Some(Event::Publish(Incoming {
             topic: range_in(bytes, publish.topic),
@@ -197,9 +198,9 @@ impl Session {
     }
 
     fn puback(&mut self, id: u16, reason: u8) -> Result<Option<Event>, Failure> {
-        match self.ids.get(id) {
+        match self.sending.ids.get(id) {
             Some(Use::Publish(slot)) if self.is_sent(slot) => {
-                let entry = self.outbox.get(slot);
+                let entry = self.sending.outbox.get(slot);
                 if entry.stage == Stage::Release {
                     return self.stray(id, reason);
                 }
@@ -208,7 +209,7 @@ impl Session {
                 Ok(Some(Event::PubAck(self.complete(slot, reason, early))))
             }
             Some(Use::Raw(RawUse::Publish1 | RawUse::Publish2)) => {
-                self.ids.release(id);
+                self.sending.ids.release(id);
                 self.stray(id, reason)
             }
             _ => self.stray(id, reason),
@@ -219,7 +220,7 @@ impl Session {
     /// acknowledged by anything, or it would never be sent.
     #[inline]
     pub(super) fn is_sent(&self, slot: u32) -> bool {
-        self.outbox.get(slot).is_sent(self.out.taken())
+        self.sending.outbox.get(slot).is_sent(self.out.taken())
     }
 
     /// An acknowledgement that ends nothing of ours is only told.
@@ -229,9 +230,9 @@ impl Session {
 
     fn pubrec(&mut self, id: u16, reason: u8) -> Result<Option<Event>, Failure> {
         let mut told = Acknowledged { packet_id: id, token: None, reason, early: false };
-        match self.ids.get(id) {
+        match self.sending.ids.get(id) {
             Some(Use::Publish(slot)) if self.is_sent(slot) => {
-                let entry = self.outbox.get_mut(slot);
+                let entry = self.sending.outbox.get_mut(slot);
                 if entry.qos != QoS::ExactlyOnce {
                     return Err(Failure::protocol("the server answered a QoS 1 PUBLISH with PUBREC"));
                 }
@@ -241,7 +242,7 @@ impl Session {
                 }
                 entry.stage = Stage::Release;
             }
-            Some(Use::Raw(RawUse::Publish2)) => self.ids.change(id, Use::Raw(RawUse::Released)),
+            Some(Use::Raw(RawUse::Publish2)) => self.sending.ids.change(id, Use::Raw(RawUse::Released)),
             // Not known, or released already: PUBREL lets the server finish.
             _ => {}
         }
@@ -257,12 +258,12 @@ impl Session {
 
     fn pubcomp(&mut self, id: u16, reason: u8) -> Result<Option<Event>, Failure> {
         let stray = Acknowledged { packet_id: id, token: None, reason, early: false };
-        match self.ids.get(id) {
-            Some(Use::Publish(slot)) if self.outbox.get(slot).stage == Stage::Release => {
+        match self.sending.ids.get(id) {
+            Some(Use::Publish(slot)) if self.sending.outbox.get(slot).stage == Stage::Release => {
                 Ok(Some(Event::PubComp(self.complete(slot, reason, false))))
             }
             Some(Use::Raw(RawUse::Released)) => {
-                self.ids.release(id);
+                self.sending.ids.release(id);
                 Ok(Some(Event::PubComp(stray)))
             }
             _ => Ok(Some(Event::PubComp(stray))),
@@ -272,10 +273,10 @@ impl Session {
     /// The exchange of an outbox entry ended. Its slot stays until the event was handled.
     pub(super) fn complete(&mut self, slot: u32, reason: u8, early: bool) -> Acknowledged {
         let (token, packet_id, cookie, accepted_at) = {
-            let entry = self.outbox.get(slot);
+            let entry = self.sending.outbox.get(slot);
             (entry.token, entry.packet_id(), entry.cookie, entry.accepted_at)
         };
-        self.outbox.retire(slot);
+        self.sending.outbox.retire(slot);
         let outcome = if reason >= 0x80 { Outcome::Rejected(reason) } else { Outcome::Acked };
         if outcome == Outcome::Acked {
             self.count_latency(1, accepted_at);
@@ -287,7 +288,7 @@ impl Session {
     }
 
     fn suback(&mut self, id: u16, codes: &[u8], bytes: &[u8]) -> Result<Option<Event>, Failure> {
-        let raw = match self.ids.get(id) {
+        let raw = match self.sending.ids.get(id) {
             Some(Use::Subscribe) => {
                 if let Some(subscriptions) = self.subscriptions.get_mut() {
                     subscriptions.acknowledged(id, codes)?;
@@ -297,14 +298,14 @@ impl Session {
             Some(Use::Raw(RawUse::Subscribe)) => Some(range_in(bytes, codes)),
             _ => return Err(Failure::protocol("SUBACK for a SUBSCRIBE that was not sent")),
         };
-        self.ids.release(id);
+        self.sending.ids.release(id);
         self.told = Told::SubAck;
         self.pump_subscriptions();
         Ok(Some(Event::SubAck { packet_id: id, raw }))
     }
 
     fn unsuback(&mut self, id: u16) -> Result<Option<Event>, Failure> {
-        match self.ids.get(id) {
+        match self.sending.ids.get(id) {
             Some(Use::Unsubscribe) => {
                 if let Some(subscriptions) = self.subscriptions.get_mut() {
                     subscriptions.removed(id);
@@ -313,7 +314,7 @@ impl Session {
             Some(Use::Raw(RawUse::Unsubscribe)) => {}
             _ => return Err(Failure::protocol("UNSUBACK for an UNSUBSCRIBE that was not sent")),
         }
-        self.ids.release(id);
+        self.sending.ids.release(id);
         self.pump_subscriptions();
         Ok(Some(Event::UnsubAck(id)))
     }
@@ -342,7 +343,9 @@ impl Session {
             if qos == QoS::ExactlyOnce {
                 self.inbound.reserve().map_err(|code| Failure::new(code, ""))?;
             }
-            self.inbound.skip = size - keep;
+            if size > keep {
+                self.inbound.begin_skip(size - keep, None)?;
+            }
             self.told = match size - keep {
                 0 => Told::Publish(qos, packet_id),
                 _ => Told::Cut(qos, packet_id),
@@ -352,13 +355,14 @@ impl Session {
             let cut = Incoming { topic, payload, qos, retain, dup, packet_id, size };
             return Ok(Step { consumed, event: Some(Event::Publish(cut)) });
         }
-        self.inbound.skip = size;
-        self.inbound.skipped = Some(Skipped { qos, id: packet_id, known, hold: None });
+        self.inbound.begin_skip(size, Some(Skipped { qos, id: packet_id, known, hold: None }))?;
+        if !known {
+            self.inbound.count_oversize();
+        }
         if size == 0 {
             // The topic was all of it: there is nothing to be skipped first.
             self.skip(0)?;
         }
-        self.counts.rx_oversize += u64::from(!known);
         let event = (!known).then_some(Event::Oversize { topic, size, qos, packet_id });
         Ok(Step { consumed: head.len, event })
     }

@@ -6,6 +6,7 @@
 
 use super::ids::Use;
 use super::outbox::Queue;
+use super::publish::{has_room, is_full};
 use super::{Session, State};
 use crate::bugs::{Bug, bug};
 use crate::wire::{Outgoing, QoS};
@@ -15,23 +16,24 @@ impl Session {
     /// until it is written.
     #[inline(always)]
     pub fn publish_plainly(&mut self, topic: &[u8], payload: &[u8], retain: bool) -> Option<u16> {
-        let packet_id = self.ids.free()?;
+        let sending = self.sending.get_mut()?;
+        let packet_id = sending.ids.free()?;
         let packet = Outgoing { dup: false, qos: QoS::AtMostOnce, retain, topic, packet_id: 0, payload };
         let len = packet.plain_len(self.version)?;
-        let number = self.accepted + 1;
+        let number = sending.accepted + 1;
         if self.state != State::Up
-            || self.outstanding() >= self.outcomes_fit
-            || !self.has_room_for(len)
-            || !self.ids.unsent.continues(number, packet_id, self.out.end())
+            || sending.outstanding() >= sending.outcomes_fit
+            || !has_room(&self.limits, sending, &self.out, len)
+            || !sending.ids.unsent.continues(number, packet_id, self.out.end())
             || bug(Bug::IdReuse)
         {
             return None;
         }
         packet.write_plain(self.out.spare(len)?);
         self.out.add(len);
-        self.accepted = number;
-        self.counts.tx_messages += 1;
-        self.ids.lend_free(packet_id, self.out.end());
+        sending.accepted = number;
+        self.flow.tx_messages += 1;
+        sending.ids.lend_free(packet_id, self.out.end());
         Some(packet_id)
     }
 
@@ -45,29 +47,31 @@ impl Session {
         qos: QoS,
         retain: bool,
     ) -> Option<u16> {
-        let packet_id = self.ids.next_in_line()?;
+        let may_send = self.may_send_now();
+        let sending = self.sending.get_mut()?;
+        let packet_id = sending.ids.next_in_line()?;
         let packet = Outgoing { dup: false, qos, retain, topic, packet_id, payload };
         let len = packet.plain_len(self.version)?;
         let size = topic.len() + payload.len();
-        if !self.may_send_now()
-            || self.outstanding() >= self.outcomes_fit
-            || !self.has_room_for(size)
-            || self.is_full()
+        if !may_send
+            || sending.outstanding() >= sending.outcomes_fit
+            || !has_room(&self.limits, sending, &self.out, size)
+            || is_full(&self.limits, sending)
             || bug(Bug::IdReuse)
         {
             return None;
         }
         // What is written to a free slot and behind the output is nothing yet.
-        let (slot, tail) = self.outbox.next_slot(size)?;
+        let (slot, tail) = sending.outbox.next_slot(size)?;
         packet.write_tail(tail);
         packet.write_plain_with(tail, self.out.spare(len)?);
-        if !self.ids.take_next(packet_id, Use::Publish(slot)) {
+        if !sending.ids.take_next(packet_id, Use::Publish(slot)) {
             return None;
         }
         self.out.add(len);
-        self.accepted += 1;
-        self.counts.tx_messages += 1;
-        let entry = self.outbox.push(Queue::Flight, self.accepted, &packet, packet_id);
+        sending.accepted += 1;
+        self.flow.tx_messages += 1;
+        let entry = sending.outbox.push(Queue::Flight, sending.accepted, &packet, packet_id);
         entry.accepted_at = self.now;
         entry.sent_end = self.out.end();
         Some(packet_id)

@@ -40,7 +40,7 @@ impl Session {
         if packet.len() > self.limits.max_incoming || exactly_once && !self.inbound.has_place_for(packet_id) {
             return None;
         }
-        self.counts.rx_messages += 1;
+        self.flow.rx_messages += 1;
         self.told = Told::Publish(qos, packet_id);
         Some(found)
     }
@@ -78,12 +78,12 @@ impl Session {
     pub fn steady_receipt(&mut self, bytes: &[u8]) -> Option<usize> {
         let id = wire::Ack::plain(PacketType::PubRec, bytes)?;
         let slot = self.steady_slot(id, QoS::ExactlyOnce)?;
-        if self.outbox.get(slot).stage != Stage::Publish {
+        if self.sending.outbox.get(slot).stage != Stage::Publish {
             return None;
         }
         // As above.
         self.answer(PacketType::PubRel, id).ok()?;
-        self.outbox.get_mut(slot).stage = Stage::Release;
+        self.sending.outbox.get_mut(slot).stage = Stage::Release;
         Some(wire::PLAIN_ACK)
     }
 
@@ -106,13 +106,13 @@ impl Session {
         let mut alike = (self.now, 0);
         for bytes in bytes.chunks_exact(wire::PLAIN_ACK).take(ended.capacity()) {
             let Some(id) = wire::Ack::plain(packet, bytes) else { break };
-            let Some(slot) = self.ids.slot_at_home(id) else { break };
-            let entry = self.outbox.get(slot);
+            let Some(slot) = self.sending.ids.slot_at_home(id) else { break };
+            let entry = self.sending.outbox.get(slot);
             if entry.qos != qos || entry.stage != stage || !entry.is_sent(taken) {
                 break;
             }
-            self.ids.release(id);
-            let entry = self.outbox.retire(slot);
+            self.sending.ids.release(id);
+            let entry = self.sending.outbox.retire(slot);
             let (token, cookie, accepted_at) = (entry.token, entry.cookie, entry.accepted_at);
             ended.push(entry.lend());
             // What was published in one go was accepted at the same time.
@@ -135,8 +135,10 @@ impl Session {
     /// The message of `qos` with this id, if the server can have an opinion on it.
     #[inline]
     fn steady_slot(&self, id: u16, qos: QoS) -> Option<u32> {
-        match self.ids.get(id)? {
-            Use::Publish(slot) if self.outbox.get(slot).qos == qos && self.is_sent(slot) => Some(slot),
+        match self.sending.ids.get(id)? {
+            Use::Publish(slot) if self.sending.outbox.get(slot).qos == qos && self.is_sent(slot) => {
+                Some(slot)
+            }
             _ => None,
         }
     }
@@ -145,8 +147,8 @@ impl Session {
     #[inline]
     pub fn steady_ended(&mut self, ended: &mut Vec<Ended>) {
         for Ended { token, body, .. } in ended.drain(..) {
-            if self.outbox.put_back(token, body) {
-                self.outbox.discard(token::slot(token));
+            if self.sending.outbox.put_back(token, body) {
+                self.sending.outbox.discard(token::slot(token));
             }
         }
     }
