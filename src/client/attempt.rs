@@ -98,7 +98,7 @@ impl Conn {
         }
         // Shared with others, as long as nothing in it is to be different for this connection.
         let mut profile = common.clone();
-        if let Some(will) = &st.will {
+        if let Some(will) = &st.seldom.will {
             Arc::make_mut(&mut profile).will.clone_from(will);
         }
         st.put_own_certificate(&mut profile);
@@ -281,7 +281,7 @@ impl Conn {
         }
         let common = st.tries.common.as_ref().unwrap_or(&st.profile);
         st.session_of = Some((st.who.clone(), common.clone()));
-        if let Some(hook) = st.hook.clone() {
+        if let Some(hook) = st.seldom.hook.clone() {
             drop(st);
             hook.about_to_connect(self, &params);
             drop(hook);
@@ -339,9 +339,11 @@ impl Conn {
         st.established = true;
         st.session_present = session_present;
         let fail_back = st.settings.fail_back;
-        st.fail_back = Rare::new();
+        if let Some(seldom) = st.seldom.get_mut() {
+            seldom.fail_back = Rare::new();
+        }
         if st.reconnect.active() != 0 && fail_back > Span::ZERO {
-            st.fail_back.make().at = Some(turn.now + fail_back);
+            st.seldom.make().fail_back.make().at = Some(turn.now + fail_back);
         }
         // There is nothing in it but the room that CONNECT took.
         st.session.shrink_output();
@@ -379,14 +381,14 @@ impl Conn {
         st.generation += 1;
         st.stats.went_down(turn.now, was_up, report.code, report.phase);
         st.session.closed();
-        if let Some(pull) = st.pull.get_mut() {
+        if let Some(pull) = st.seldom.get_mut().and_then(|seldom| seldom.pull.get_mut()) {
             pull.closed();
         }
         self.settle(&mut st);
         st.partial = Vec::new();
         st.closing = None;
-        st.broken_link = None;
-        if let Some(back) = st.fail_back.get_mut() {
+        st.link_broke = false;
+        if let Some(back) = st.seldom.get_mut().and_then(|seldom| seldom.fail_back.get_mut()) {
             back.at = None;
         }
         st.attempt_over();
@@ -438,7 +440,11 @@ impl Conn {
         }
         // With `at_once` the attempt at the main server is still to come.
         if !st.at_once
-            && let Some(back) = st.fail_back.get_mut().and_then(|back| back.from.take())
+            && let Some(back) = st
+                .seldom
+                .get_mut()
+                .and_then(|seldom| seldom.fail_back.get_mut())
+                .and_then(|back| back.from.take())
         {
             // The main server is still not there: return to the one that worked.
             st.reconnect.select(back);

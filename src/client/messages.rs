@@ -261,7 +261,8 @@ impl Conn {
                 self.settle(st);
             }
             Flush::Failed(report) => {
-                st.broken_link = Some(KeptReport::of(report));
+                st.report = KeptReport::of(report);
+                st.link_broke = true;
                 self.schedule(st);
             }
         }

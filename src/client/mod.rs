@@ -206,8 +206,6 @@ struct State {
     /// The client id and the server for which the session's inbound state holds.
     session_of: Option<(Arc<Who>, Arc<Profile>)>,
     max_qos: Option<i32>,
-    hook: Option<Arc<dyn ConnectHook>>,
-
     link: Link,
     /// The application wants the connection to be up.
     wanted: bool,
@@ -215,27 +213,17 @@ struct State {
     established: bool,
     /// What the last CONNACK said.
     session_present: bool,
-    /// Who waits for the result of an attempt.
-    once: Vec<Once>,
-    /// Calls that wait for the server's answers about filters.
-    calls: Rare<Calls>,
-    /// The will instead of the profile's: `Some(None)` is none.
-    will: Option<Box<Option<config::Will>>>,
     /// Do not wait before the next attempt.
     at_once: bool,
     closing: Option<Closing>,
-    /// The link failed outside a turn; the next turn takes it down.
-    broken_link: Option<KeptReport>,
+    /// The link failed outside a turn, as reported; the next turn takes it down.
+    link_broke: bool,
     /// Counts links: what belongs to an earlier one is dropped.
     generation: u64,
     tries: Rare<Tries>,
     /// How to secure the connection of the present attempt. It is kept for the next one, so that a session
     /// can be resumed.
     tls: Option<Arc<dyn tls::Backend>>,
-    /// The client's certificate and key, instead of those of the profiles; and whether they came since they were
-    /// used last.
-    own: Option<Box<OwnCertificate>>,
-    own_is_new: bool,
     expiry: Rare<Ends>,
     /// The beginning of a packet that has not come whole.
     partial: Vec<u8>,
@@ -244,12 +232,9 @@ struct State {
     /// The server sends no more: what is left is to be read to its end.
     ended: bool,
     report: KeptReport,
-    fail_back: Rare<FailBack>,
     tick_at: Option<Time>,
-    timer_at: Option<Time>,
 
     stats: Stats,
-    log_topics: Option<Box<log_topic::LogState>>,
     /// The session knows the time near enough: in a turn, or since somebody looked after one was asked for.
     now_holds: bool,
     /// The call that goes on has read the clock.
@@ -264,8 +249,6 @@ struct State {
     called: Called,
     handling: Handling,
     wish: Wish,
-    refusals: Rare<Refusals>,
-    pull: Rare<Pull>,
     /// A buffer for the messages that were acknowledged together, empty in between.
     acked: Vec<Ended>,
     log: Rare<log::Waiting>,
@@ -273,8 +256,47 @@ struct State {
     /// A panic was caught: this connection is closed for good.
     broken: bool,
     freed: bool,
+    seldom: Rare<Seldom>,
+}
+
+/// What few connections have.
+#[derive(Default)]
+struct Seldom {
+    hook: Option<Arc<dyn ConnectHook>>,
+    /// Who waits for the result of an attempt.
+    once: Vec<Once>,
+    /// Calls that wait for the server's answers about filters.
+    calls: Rare<Calls>,
+    /// The will instead of the profile's: `Some(None)` is none.
+    will: Option<Box<Option<config::Will>>>,
+    /// The client's certificate and key, instead of those of the profiles; and whether they came since they were
+    /// used last.
+    own: Option<Box<OwnCertificate>>,
+    own_is_new: bool,
+    fail_back: Rare<FailBack>,
+    timer_at: Option<Time>,
+    log_topics: Option<Box<log_topic::LogState>>,
+    refusals: Rare<Refusals>,
+    pull: Rare<Pull>,
     /// Dropped when the connection is gone.
     owner: Option<Box<dyn Any + Send>>,
+}
+
+impl Empty for Seldom {
+    const EMPTY: &'static Self = &Seldom {
+        hook: None,
+        once: Vec::new(),
+        calls: Rare::new(),
+        will: None,
+        own: None,
+        own_is_new: false,
+        fail_back: Rare::new(),
+        timer_at: None,
+        log_topics: None,
+        refusals: Rare::new(),
+        pull: Rare::new(),
+        owner: None,
+    };
 }
 
 impl Conn {
@@ -311,32 +333,23 @@ impl Conn {
                 reconnect: Reconnect::default(),
                 session_of: None,
                 max_qos: None,
-                hook: None,
                 link: Link::Idle,
                 wanted: false,
                 established: false,
                 session_present: false,
-                once: Vec::new(),
-                calls: Rare::new(),
-                will: None,
                 at_once: false,
                 closing: None,
-                broken_link: None,
+                link_broke: false,
                 generation: 0,
                 tries: Rare::new(),
                 tls: None,
-                own: None,
-                own_is_new: false,
                 expiry: Rare::new(),
                 partial: Vec::new(),
                 unread: false,
                 ended: false,
                 report: KeptReport::none(),
-                fail_back: Rare::new(),
                 tick_at: None,
-                timer_at: None,
                 stats: Stats::default(),
-                log_topics: None,
                 now_holds: false,
                 clock_was_read: None,
                 scheduled: false,
@@ -345,15 +358,13 @@ impl Conn {
                 called: Called::new(),
                 handling: Handling::Nothing,
                 wish: Wish::default(),
-                refusals: Rare::new(),
-                pull: Rare::new(),
                 acked: Vec::new(),
                 log: Rare::new(),
                 // The generator's state must never be zero.
                 random: (context.random_seed)() | 1,
                 broken: false,
                 freed: false,
-                owner: None,
+                seldom: Rare::new(),
             }),
         });
         let id = context.driver.add(conn.clone()).map_err(|_| Code::NoResources)?;
@@ -505,8 +516,9 @@ impl Conn {
     /// of [`Event::Connecting`] from the present one on. `None`: those of the profiles again.
     pub fn set_certificate(&self, own: Option<OwnCertificate>) -> Result<(), Code> {
         let mut st = self.usable()?;
-        st.own = own.map(Box::new);
-        st.own_is_new = true;
+        let seldom = st.seldom.try_make()?;
+        seldom.own = own.map(Box::new);
+        seldom.own_is_new = true;
         Ok(())
     }
 
@@ -537,13 +549,13 @@ impl Conn {
 
     /// The will from the next attempt on, whichever the server, instead of the profile's; `None` for none.
     pub fn set_will(&self, will: Option<config::Will>) -> Result<(), Code> {
-        self.usable()?.will = Some(Box::new(will));
+        self.usable()?.seldom.try_make()?.will = Some(Box::new(will));
         Ok(())
     }
 
     /// Sets or clears the connect hook; the old one is dropped outside the lock.
     pub fn set_hook(&self, hook: Option<Arc<dyn ConnectHook>>) -> Result<(), Code> {
-        let old = std::mem::replace(&mut self.usable()?.hook, hook);
+        let old = std::mem::replace(&mut self.usable()?.seldom.try_make()?.hook, hook);
         drop(old);
         Ok(())
     }
@@ -557,7 +569,7 @@ impl Conn {
     /// Asks for one [`Event::Timer`] at `at`; `None` takes it back.
     pub fn set_timer(&self, at: Option<Time>) -> Result<(), Code> {
         let mut st = self.usable()?;
-        st.timer_at = at;
+        st.seldom.try_make()?.timer_at = at;
         self.schedule(&mut st);
         Ok(())
     }
@@ -628,7 +640,7 @@ impl Conn {
         if !bug(Bug::HandlerAfterFree) {
             st.handlers.silence();
         }
-        st.owner = owner;
+        st.seldom.make().owner = owner;
         self.schedule(&mut st);
         drop(st);
         self.context.driver.try_drive(|| self.tear_down());
@@ -738,7 +750,7 @@ impl State {
 
     /// Whatever server is tried next, it is not to return to another.
     fn forget_fail_back(&mut self) {
-        if let Some(back) = self.fail_back.get_mut() {
+        if let Some(back) = self.seldom.get_mut().and_then(|seldom| seldom.fail_back.get_mut()) {
             back.from = None;
         }
     }

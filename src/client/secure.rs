@@ -157,7 +157,7 @@ impl Conn {
         mut st: MutexGuard<'a, State>,
         turn: &mut Turn<'_>,
     ) -> MutexGuard<'a, State> {
-        if !st.own_is_new || !matches!(st.link, Link::Resolving { .. }) {
+        if !st.seldom.own_is_new || !matches!(st.link, Link::Resolving { .. }) {
             return st;
         }
         let before = st.profile.clone();
@@ -189,8 +189,10 @@ pub(super) enum Foreign {
 impl State {
     /// Instead of what the profile has.
     pub(super) fn put_own_certificate(&mut self, profile: &mut Arc<Profile>) {
-        self.own_is_new = false;
-        if let Some(own) = &self.own {
+        if let Some(seldom) = self.seldom.get_mut() {
+            seldom.own_is_new = false;
+        }
+        if let Some(own) = &self.seldom.own {
             let profile = Arc::make_mut(profile);
             profile.tls.certificate = Some(own.certificate.clone());
             profile.tls.key = own.key.clone();

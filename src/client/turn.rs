@@ -10,7 +10,7 @@ use super::handlers::{Called, Handlers};
 use super::once::Attempt;
 use super::profiles::Server;
 use super::subscribe::Calls;
-use super::{Conn, DRAIN_MS, Level, Link, State, text};
+use super::{Conn, DRAIN_MS, Level, Link, Seldom, State, text};
 use crate::bugs::{Bug, bug};
 use crate::driver::{Source, Turn};
 use crate::error::{Code, Phase};
@@ -77,7 +77,7 @@ impl Conn {
                 turn.again();
             }
         }
-        if st.calls.get().is_some_and(Calls::has_ended) || st.late_result().is_some() {
+        if st.seldom.calls.get().is_some_and(Calls::has_ended) || st.late_result().is_some() {
             turn.again();
         }
         st.in_turn = false;
@@ -125,29 +125,29 @@ impl Conn {
         let now = turn.now;
         st.session.expire(now);
         self.settle(&mut st);
-        if st.timer_at.is_some_and(|at| at <= now) {
-            st.timer_at = None;
+        if st.seldom.timer_at.is_some_and(|at| at <= now) {
+            st.seldom.timer_at = None;
             st = self.tell(st, |h, called| h.connection(Kind::Timer, called), &Event::Timer);
         }
         if st.expiry.get().and_then(|ends| ends.look_at).is_some_and(|at| at <= now) {
             st = self.tell_expiry(st, turn);
         }
-        if st.refusals.get().is_some() {
+        if st.seldom.refusals.get().is_some() {
             st = self.redeliver(st, now);
         }
-        if st.fail_back.get().and_then(|back| back.at).is_some_and(|at| at <= now) {
-            st.fail_back.make().at = None;
+        if st.seldom.fail_back.get().and_then(|back| back.at).is_some_and(|at| at <= now) {
+            st.seldom.make().fail_back.make().at = None;
             if st.closing.is_some() {
                 // It is opened again as whoever closes it wants it.
                 return st;
             }
             if !st.main_is_enabled() {
                 let again = st.settings.fail_back;
-                st.fail_back.make().at = Some(now + again).filter(|_| again > Span::ZERO);
+                st.seldom.make().fail_back.make().at = Some(now + again).filter(|_| again > Span::ZERO);
                 return st;
             }
             let active = st.reconnect.active();
-            st.fail_back.make().from = Some(active);
+            st.seldom.make().fail_back.make().from = Some(active);
             st.reconnect.select(0);
             self.note(&mut st, Level::Info, format_args!("trying the main server again"));
             st.session.disconnect();
@@ -191,9 +191,9 @@ impl Conn {
         }
         let report = match st.flush(turn.now) {
             Flush::Failed(report) => report,
-            Flush::Done | Flush::Blocked => match st.broken_link.take() {
-                Some(report) => report.copy(),
-                None => {
+            Flush::Done | Flush::Blocked => match std::mem::take(&mut st.link_broke) {
+                true => st.report.copy(),
+                false => {
                     self.output_level.store(st.session.output().len(), Ordering::Relaxed);
                     self.settle(&mut st);
                     return st;
@@ -301,7 +301,9 @@ impl Conn {
     fn give_up<'a>(&'a self, mut st: MutexGuard<'a, State>, turn: &mut Turn<'_>) -> MutexGuard<'a, State> {
         st.wanted = false;
         st.at_once = false;
-        st.timer_at = None;
+        if let Some(seldom) = st.seldom.get_mut() {
+            seldom.timer_at = None;
+        }
         if matches!(st.link, Link::Idle) {
             return st;
         }
@@ -334,16 +336,13 @@ impl Conn {
             st = self.tell_outcomes(st);
         }
         let calls = self.end_calls(&mut st);
-        let once = std::mem::take(&mut st.once);
-        let kept = (std::mem::take(&mut st.pull), std::mem::take(&mut st.refusals));
+        let Seldom { once, pull, refusals, hook, owner, .. } = st.seldom.take().unwrap_or_default();
         let removed = st.handlers.clear();
-        let hook = st.hook.take();
-        let owner = st.owner.take();
         let mut records = st.take_log();
         drop(st);
         self.tell_each(once, Attempt::failed(Code::Incomplete));
         calls.tell(self);
-        drop(kept);
+        drop((pull, refusals));
         drop(removed);
         drop(hook);
         self.context.log.deliver(self.number, &mut records);
@@ -425,10 +424,10 @@ impl State {
         };
         let tick = self.tick_at.filter(|_| !matches!(self.link, Link::Idle | Link::Waiting(_)));
         let at = |deadline: Option<Time>| deadline.unwrap_or(Time::NEVER);
-        let own = at(self.timer_at)
-            .min(at(self.fail_back.at))
+        let own = at(self.seldom.timer_at)
+            .min(at(self.seldom.fail_back.at))
             .min(at(self.expiry.look_at))
-            .min(at(self.refusals.due()))
+            .min(at(self.seldom.refusals.due()))
             .min(at(self.session.expiry()));
         let next = at(link).min(at(tick)).min(own);
         (next != Time::NEVER).then_some(next)

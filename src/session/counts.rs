@@ -147,17 +147,6 @@ pub struct Levels {
 }
 
 impl Session {
-    /// So many messages that were accepted at this time were acknowledged. Without memory for the table they are not
-    /// counted there.
-    #[inline]
-    pub(super) fn count_latency(&mut self, n: u64, accepted_at: Time) {
-        if let Some(sending) = self.sending.get_mut()
-            && let Ok(latency) = sending.ack_latency.try_make()
-        {
-            latency.add(n, self.now.since(accepted_at));
-        }
-    }
-
     /// Tells the time, for what is accepted from now on. Input, output and time-outs bring their own.
     pub fn clock(&mut self, now: Time) {
         self.now = now;

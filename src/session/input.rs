@@ -5,6 +5,7 @@ use core::ops::Range;
 use super::ids::{RawUse, Use};
 use super::inbound::Skipped;
 use super::outbox::Stage;
+use super::sending::Terms;
 use super::subscriptions::encode_code;
 use super::{Acknowledged, Event, Failure, Incoming, Outcome, Session, State, Step, Told, Verdict};
 use crate::bugs::{Bug, bug};
@@ -272,16 +273,16 @@ impl Session {
 
     /// The exchange of an outbox entry ended. Its slot stays until the event was handled.
     pub(super) fn complete(&mut self, slot: u32, reason: u8, early: bool) -> Acknowledged {
-        let (token, packet_id, cookie, accepted_at) = {
-            let entry = self.sending.outbox.get(slot);
-            (entry.token, entry.packet_id(), entry.cookie, entry.accepted_at)
-        };
-        self.sending.outbox.retire(slot);
+        let terms = Terms::of(&self.limits, self.tell_all);
+        let sending = &mut *self.sending;
+        let entry = sending.outbox.retire(slot);
+        let (token, packet_id) = (entry.token, entry.packet_id());
+        let (cookie, accepted_at) = (entry.cookie, entry.accepted_at);
         let outcome = if reason >= 0x80 { Outcome::Rejected(reason) } else { Outcome::Acked };
         if outcome == Outcome::Acked {
-            self.count_latency(1, accepted_at);
+            sending.count_latency(1, self.now.since(accepted_at));
         }
-        self.finish(token, packet_id, cookie, outcome);
+        sending.finish(token, packet_id, cookie, outcome, terms);
         self.told = Told::Acknowledged(slot);
         self.pump();
         Acknowledged { packet_id, token: Some(token), reason, early }

@@ -42,7 +42,6 @@ mod unsent;
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::ops::Range;
 
 pub use counts::{Counts, LATENCY_BUCKETS, Latency, Levels};
 pub use event::{Acknowledged, Completion, Dropped, Ended, Event, Failure, Incoming, Outcome, Step};
@@ -62,9 +61,8 @@ use counts::Flow;
 use ids::Use;
 use inbound::Inbound;
 use keep_alive::{Due, KeepAlive};
-use sending::Sending;
+use sending::{Sending, Terms};
 use subscriptions::{Subscriptions, encode_code};
-use unsent::Run;
 
 /// What happens when the queue is full.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -326,7 +324,8 @@ impl Session {
         self.flow.tx_messages -= unsent;
         while let Some(run) = self.sending.ids.unsent.take_first() {
             self.flow.tx_messages -= run.len() as u64;
-            self.end_unsent(run, Outcome::Dropped(Dropped::Link));
+            let terms = Terms::of(&self.limits, self.tell_all);
+            self.sending.end_unsent(run, Outcome::Dropped(Dropped::Link), terms);
         }
         self.sending.ids.retain(|purpose| matches!(purpose, Use::Publish(_)));
     }
@@ -413,7 +412,7 @@ impl Session {
         while let Some(sending) = self.sending.get_mut()
             && let Some(run) = sending.ids.unsent.take_sent(taken, |at| self.out.from(at))
         {
-            self.end_unsent(run, Outcome::Sent);
+            sending.end_unsent(run, Outcome::Sent, Terms::of(&self.limits, self.tell_all));
         }
         self.out.take(n);
         self.keep_alive.wrote(now, taken);
@@ -427,31 +426,6 @@ impl Session {
         self.sending.completions.get(n).copied()
     }
 
-    /// Ends QoS 0 messages that follow one another.
-    fn end_unsent(&mut self, run: Run, outcome: Outcome) {
-        if run.is_held() {
-            run.packet_ids().for_each(|id| self.sending.ids.release(id));
-        }
-        if run.cookie != 0 || self.tell_all {
-            for (number, id) in run.messages() {
-                self.tell(token::of(number, token::NO_SLOT), id, run.cookie, outcome);
-            }
-        }
-        self.remember(run.numbers, outcome);
-    }
-
-    /// One more message ended like those of `run`; if it does not follow them, they are remembered and it begins
-    /// another run. Where many end at once, that is less work than to remember each.
-    #[inline]
-    fn ended_in(&mut self, run: &mut Range<u64>, token: u64, outcome: Outcome) {
-        let number = token::number(token);
-        if number != run.end {
-            self.remember(run.clone(), outcome);
-            *run = number..number;
-        }
-        run.end += 1;
-    }
-
     /// Says whether publishes without a cookie come by [`take_completion`](Session::take_completion) as well; at first
     /// they do.
     pub fn tell_all_completions(&mut self, all: bool) {
@@ -462,42 +436,6 @@ impl Session {
     /// exactly once.
     pub fn take_completion(&mut self) -> Option<Completion> {
         self.sending.get_mut()?.completions.pop_front()
-    }
-
-    #[inline]
-    fn finish(&mut self, token: u64, packet_id: u16, cookie: u32, outcome: Outcome) {
-        if packet_id != 0 {
-            self.sending.ids.release(packet_id);
-        }
-        self.tell(token, packet_id, cookie, outcome);
-        let number = token::number(token);
-        self.remember(number..number + 1, outcome);
-    }
-
-    /// The messages with these numbers ended alike.
-    #[inline]
-    fn remember(&mut self, numbers: Range<u64>, outcome: Outcome) {
-        if !numbers.is_empty() {
-            let n = numbers.end - numbers.start;
-            self.sending.outcomes.ended(outcome, n);
-            // Each of them may have taken a place.
-            self.sending.outcomes_fit = self.sending.outcomes_fit.saturating_sub(n as usize);
-            self.sending.history.record(numbers, outcome, self.limits.outcome_history);
-        }
-    }
-
-    /// Whether there is anybody to be told.
-    #[inline]
-    fn tell(&mut self, token: u64, packet_id: u16, cookie: u32, outcome: Outcome) -> bool {
-        let told = cookie != 0 || self.tell_all;
-        if told {
-            let completion = Completion { token, packet_id, cookie, outcome };
-            if bug(Bug::OutcomeTwice) {
-                self.sending.completions.push_back(completion);
-            }
-            self.sending.completions.push_back(completion);
-        }
-        told
     }
 
     // -- subscriptions --------------------------------------------------------------------------

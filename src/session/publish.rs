@@ -2,7 +2,7 @@
 
 use super::ids::Use;
 use super::outbox::{Queue, Stage};
-use super::sending::Sending;
+use super::sending::{Sending, Terms};
 use super::subscriptions::encode_code;
 use super::{Dropped, Limits, OnSessionLoss, Outcome, Output, Overflow, Session, State, token};
 use crate::bugs::{Bug, bug};
@@ -310,13 +310,12 @@ impl Session {
 
     /// Ends a message that is in a list.
     fn end(&mut self, slot: u32, outcome: Outcome) {
-        let (token, packet_id, cookie) = {
-            let entry = self.sending.outbox.get(slot);
-            (entry.token, entry.packet_id(), entry.cookie)
-        };
-        self.sending.outbox.retire(slot);
-        self.sending.outbox.discard(slot);
-        self.finish(token, packet_id, cookie, outcome);
+        let terms = Terms::of(&self.limits, self.tell_all);
+        let Sending { outbox, .. } = &mut *self.sending;
+        let entry = outbox.retire(slot);
+        let (token, packet_id, cookie) = (entry.token, entry.packet_id(), entry.cookie);
+        outbox.discard(slot);
+        self.sending.finish(token, packet_id, cookie, outcome, terms);
     }
 
     /// Sends what waits, as far as the window and the output buffer allow.

@@ -2,15 +2,18 @@
 //! are only there.
 
 use alloc::collections::VecDeque;
+use core::ops::Range;
 
 use super::counts::{Latency, Outcomes};
 use super::history::History;
 use super::ids::PacketIds;
 use super::outbox::Outbox;
-use super::{Completion, Session};
+use super::unsent::Run;
+use super::{Completion, Limits, Outcome, Session, token};
+use crate::bugs::{Bug, bug};
 use crate::error::Code;
 use crate::rare::{Empty, Rare};
-use crate::time::Time;
+use crate::time::{Span, Time};
 
 /// Messages that were accepted, packet ids, and how messages ended.
 #[derive(Clone, Debug)]
@@ -27,6 +30,22 @@ pub(super) struct Sending {
     pub(super) history: History,
     pub(super) outcomes: Outcomes,
     pub(super) ack_latency: Rare<Latency>,
+}
+
+/// What of the session's settings the end of a message needs.
+#[derive(Clone, Copy)]
+pub(super) struct Terms {
+    /// Those without a cookie are told as well.
+    tell_all: bool,
+    /// So many outcomes are remembered.
+    history: usize,
+}
+
+impl Terms {
+    #[inline]
+    pub(super) fn of(limits: &Limits, tell_all: bool) -> Terms {
+        Terms { tell_all, history: limits.outcome_history }
+    }
 }
 
 impl Sending {
@@ -48,6 +67,82 @@ impl Sending {
     #[inline]
     pub(super) fn outstanding(&self) -> usize {
         self.outbox.len() + self.ids.unsent.len()
+    }
+
+    /// Ends QoS 0 messages that follow one another.
+    pub(super) fn end_unsent(&mut self, run: Run, outcome: Outcome, terms: Terms) {
+        if run.is_held() {
+            run.packet_ids().for_each(|id| self.ids.release(id));
+        }
+        if run.cookie != 0 || terms.tell_all {
+            for (number, id) in run.messages() {
+                self.tell(token::of(number, token::NO_SLOT), id, run.cookie, outcome, terms);
+            }
+        }
+        self.remember(run.numbers, outcome, terms);
+    }
+
+    /// One more message ended like those of `run`; if it does not follow them, they are remembered and it begins
+    /// another run. Where many end at once, that is less work than to remember each.
+    #[inline]
+    pub(super) fn ended_in(&mut self, run: &mut Range<u64>, token: u64, outcome: Outcome, terms: Terms) {
+        let number = token::number(token);
+        if number != run.end {
+            self.remember(run.clone(), outcome, terms);
+            *run = number..number;
+        }
+        run.end += 1;
+    }
+
+    #[inline]
+    pub(super) fn finish(&mut self, token: u64, packet_id: u16, cookie: u32, outcome: Outcome, terms: Terms) {
+        if packet_id != 0 {
+            self.ids.release(packet_id);
+        }
+        self.tell(token, packet_id, cookie, outcome, terms);
+        let number = token::number(token);
+        self.remember(number..number + 1, outcome, terms);
+    }
+
+    /// The messages with these numbers ended alike.
+    #[inline]
+    pub(super) fn remember(&mut self, numbers: Range<u64>, outcome: Outcome, terms: Terms) {
+        if !numbers.is_empty() {
+            let n = numbers.end - numbers.start;
+            self.outcomes.ended(outcome, n);
+            // Each of them may have taken a place.
+            self.outcomes_fit = self.outcomes_fit.saturating_sub(n as usize);
+            self.history.record(numbers, outcome, terms.history);
+        }
+    }
+
+    /// Whether there is anybody to be told.
+    #[inline]
+    pub(super) fn tell(
+        &mut self,
+        token: u64,
+        packet_id: u16,
+        cookie: u32,
+        outcome: Outcome,
+        terms: Terms,
+    ) -> bool {
+        let told = cookie != 0 || terms.tell_all;
+        if told {
+            let completion = Completion { token, packet_id, cookie, outcome };
+            if bug(Bug::OutcomeTwice) {
+                self.completions.push_back(completion);
+            }
+            self.completions.push_back(completion);
+        }
+        told
+    }
+
+    /// So many messages were acknowledged after this time. Without memory for the table they are not counted there.
+    #[inline]
+    pub(super) fn count_latency(&mut self, n: u64, span: Span) {
+        if let Ok(latency) = self.ack_latency.try_make() {
+            latency.add(n, span);
+        }
     }
 
     /// A whole keep-alive interval without traffic: memory that bursts needed goes back.

@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 
 use super::ids::Use;
 use super::outbox::Stage;
+use super::sending::{Sending, Terms};
 use super::{Ended, Failure, Outcome, Session, State, Told, token};
 use crate::wire::{self, PacketType, PlainPublish, QoS, Received, Version};
 
@@ -101,33 +102,35 @@ impl Session {
             7 => (PacketType::PubComp, QoS::ExactlyOnce, Stage::Release),
             _ => return None,
         };
+        let terms = Terms::of(&self.limits, self.tell_all);
+        let sending = self.sending.get_mut()?;
         let taken = self.out.taken();
         let mut run = 0..0;
         let mut alike = (self.now, 0);
         for bytes in bytes.chunks_exact(wire::PLAIN_ACK).take(ended.capacity()) {
             let Some(id) = wire::Ack::plain(packet, bytes) else { break };
-            let Some(slot) = self.sending.ids.slot_at_home(id) else { break };
-            let entry = self.sending.outbox.get(slot);
+            let Some(slot) = sending.ids.slot_at_home(id) else { break };
+            let entry = sending.outbox.get(slot);
             if entry.qos != qos || entry.stage != stage || !entry.is_sent(taken) {
                 break;
             }
-            self.sending.ids.release(id);
-            let entry = self.sending.outbox.retire(slot);
+            sending.ids.release(id);
+            let entry = sending.outbox.retire(slot);
             let (token, cookie, accepted_at) = (entry.token, entry.cookie, entry.accepted_at);
             ended.push(entry.lend());
             // What was published in one go was accepted at the same time.
             if accepted_at != alike.0 {
-                self.count_latency(alike.1, alike.0);
+                sending.count_latency(alike.1, self.now.since(alike.0));
                 alike = (accepted_at, 0);
             }
             alike.1 += 1;
-            self.ended_in(&mut run, token, Outcome::Acked);
-            if self.tell(token, id, cookie, Outcome::Acked) {
+            sending.ended_in(&mut run, token, Outcome::Acked, terms);
+            if sending.tell(token, id, cookie, Outcome::Acked, terms) {
                 break;
             }
         }
-        self.remember(run, Outcome::Acked);
-        self.count_latency(alike.1, alike.0);
+        sending.remember(run, Outcome::Acked, terms);
+        sending.count_latency(alike.1, self.now.since(alike.0));
         self.pump();
         (!ended.is_empty()).then_some(packet)
     }
@@ -146,9 +149,10 @@ impl Session {
     /// The application was told of these.
     #[inline]
     pub fn steady_ended(&mut self, ended: &mut Vec<Ended>) {
+        let Some(Sending { outbox, .. }) = self.sending.get_mut() else { return };
         for Ended { token, body, .. } in ended.drain(..) {
-            if self.sending.outbox.put_back(token, body) {
-                self.sending.outbox.discard(token::slot(token));
+            if outbox.put_back(token, body) {
+                outbox.discard(token::slot(token));
             }
         }
     }
