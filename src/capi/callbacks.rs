@@ -326,8 +326,8 @@ impl Callback for NoMessages {
     }
 }
 
-/// Keeps the fields of `nc` up to date, after it raised the cloud events. Every connection has one.
-pub(super) struct NcKeeper(pub(super) Owner);
+/// Keeps the fields of `nc` up to date, after it raised the cloud events; for all connections of a loop.
+pub(super) struct NcKeeper;
 
 impl NcKeeper {
     pub(super) const KINDS: u32 =
@@ -336,8 +336,9 @@ impl NcKeeper {
 
 impl Callback for NcKeeper {
     fn call(&self, conn: &Conn, event: &Event<'_>) {
+        // SAFETY: what a connection is known by is its handle, which is there whenever a callback runs, or NULL.
+        let Some(handle) = (unsafe { conn.face().cast::<Handle>().as_ref() }) else { return };
         event_bus::raise(conn, event);
-        let handle = self.0.handle();
         match event {
             // SAFETY: callbacks run on the thread that drives the loop.
             Event::Connecting => unsafe { handle.attempt_begins() },

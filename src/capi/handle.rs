@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use once_cell::sync::OnceCell;
 
 use super::boundary::timeout;
+use super::callbacks::NcKeeper;
 use super::fork::{forks, watch_forks};
 use super::mgos_mongoose::{
     MG_F_CLOSE_IMMEDIATELY, MG_F_CONNECTING, MG_F_RESOLVING, MG_F_SEND_AND_CLOSE, mbuf, mg_connection, mg_mgr,
@@ -17,7 +18,7 @@ use super::mgos_mqtt_conn::{create, mgos_mqtt_conn};
 use super::mgos_mqtt_loop::mgos_mqtt_loop;
 use super::registry::Registry;
 use super::{config::system, profiles};
-use crate::client::{Conn, ConnectParams, Context, ProfileSource};
+use crate::client::{Conn, ConnectParams, Context, Entry, ProfileSource};
 use crate::config::{SectionId, Settings};
 use crate::driver::{Clock, DriveError, Loop};
 use crate::error::Code;
@@ -101,6 +102,8 @@ impl LoopHandle {
         watch_forks();
         let driver = Loop::new(Clock::from_fn(boot_clock)).map_err(|_| Code::NoResources)?;
         let mut context = Context::new(driver);
+        // Before all others, so that it runs last.
+        context.common.keeper = Some(Entry::shared(NcKeeper::KINDS, Box::new(NcKeeper)));
         context.default_client_id = || system::device_id().ok().flatten();
         let context = Arc::new(context);
         Ok(Arc::new(LoopHandle { context, runs: Mutex::default(), forks: forks() }))
@@ -244,6 +247,7 @@ impl Handle {
         });
         // SAFETY: just made, and nobody else has it yet.
         unsafe { (*handle.nc.get()).priv_1 = handle.as_ptr().cast() };
+        handle.conn.set_face(handle.as_ptr().cast());
         HANDLES.insert(handle.clone());
         Ok(handle)
     }

@@ -32,7 +32,7 @@ use core::ffi::{c_char, c_int, c_void};
 
 use super::boundary::{self, status, text, timeout, value};
 use super::callbacks::{
-    CONNECTION_KINDS, MgosHook, NcKeeper, Owner, SUBSCRIPTION_KINDS, UserData, event_handler, identity,
+    CONNECTION_KINDS, MgosHook, Owner, SUBSCRIPTION_KINDS, UserData, event_handler, identity,
 };
 use super::config::c_struct::is_all_zero;
 use super::handle::{HANDLES, Handle, conn_of, default_loop};
@@ -133,17 +133,7 @@ pub(super) fn create(
     profiles: Vec<ProfileSource>,
     settings: Settings,
 ) -> Result<Arc<Handle>, Code> {
-    let handle = Handle::create(home, conn_id, profiles, settings)?;
-    keep_nc(&handle)?;
-    Ok(handle)
-}
-
-/// Adds the handler that keeps the fields of `nc` up to date and raises cloud events; before all others, so that it
-/// runs last.
-pub(super) fn keep_nc(handle: &Handle) -> Result<(), Code> {
-    let keeper = NcKeeper(Owner::of(handle));
-    let nobody = identity(core::ptr::null(), core::ptr::null_mut());
-    handle.conn()?.add_handler(nobody, NcKeeper::KINDS, Box::new(keeper))
+    Handle::create(home, conn_id, profiles, settings)
 }
 
 /// Ends a connection. Returns at once; the handle may not be used afterwards.

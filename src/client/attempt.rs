@@ -17,7 +17,7 @@ use crate::driver::{LookupError, Turn};
 use crate::error::{Code, Phase};
 use crate::rare::{Empty, Rare};
 use crate::session::Failure;
-use crate::time::Span;
+use crate::time::{Moment, Span};
 use crate::transport::{LayerError, Transport};
 use crate::wire::{QoS, Version};
 
@@ -189,7 +189,7 @@ impl Conn {
             Some(Err(error)) => {
                 (Code::DnsFailed, format!("the name in {host:?} cannot be resolved: {error}"))
             }
-            None if by.is_some_and(|by| by <= turn.now) => {
+            None if by.is_over(turn.now) => {
                 (Code::DnsTimeout, format!("the name service gave no answer for {host:?} in time"))
             }
             None => return st,
@@ -237,7 +237,7 @@ impl Conn {
 
     fn opening<'a>(&'a self, mut st: MutexGuard<'a, State>, turn: &mut Turn<'_>) -> MutexGuard<'a, State> {
         let Link::Opening { transport, by } = &mut st.link else { return st };
-        let late = by.is_some_and(|by| by <= turn.now);
+        let late = by.is_over(turn.now);
         match transport.connected() {
             Ok(true) => self.secure(st, turn),
             Ok(false) if !late => st,
@@ -504,8 +504,8 @@ fn missing_transport(address: &Address) -> Option<&'static str> {
 /// ETIMEDOUT, as the report of an address that did not answer in our own time.
 const TIMED_OUT: i32 = if cfg!(target_os = "linux") { 110 } else { 60 };
 
-pub(super) fn after(turn: &Turn<'_>, limit: Span) -> Option<crate::time::Time> {
-    (limit > Span::ZERO).then(|| turn.now + limit)
+pub(super) fn after(turn: &Turn<'_>, limit: Span) -> Moment {
+    (limit > Span::ZERO).then(|| turn.now + limit).into()
 }
 
 impl State {

@@ -54,12 +54,14 @@ mod verdict;
 mod wait;
 
 use std::any::Any;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::ptr;
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 pub use context::Context;
 use event::KeptReport;
 pub use event::{Event, Kind, Message, Owner, Report, TopicName};
+pub(crate) use handlers::Entry;
 pub use handlers::{Callback, Identity, Slot};
 pub use log::{Level, Sink};
 pub use log_topic::{DEFAULT_THRESHOLD, LogLine, LogTopics};
@@ -76,11 +78,11 @@ use crate::driver::{Lookup, SourceId};
 use crate::error::{Code, Phase};
 use crate::rare::{Empty, Rare};
 use crate::session::{Ended, Limits, OnSessionLoss, Overflow, Session};
-use crate::time::Time;
+use crate::time::{Moment, Time};
 use crate::transport::{Transport, tls};
 use attempt::Tries;
 use expiry::Ends;
-use handlers::{Called, Handlers};
+use handlers::Handlers;
 use once::Once;
 use outcomes::Outcomes;
 use profiles::{Now, Server, Who};
@@ -136,6 +138,8 @@ pub struct Conn {
     connected: AtomicBool,
     gone: AtomicBool,
     output_level: AtomicUsize,
+    /// What the face of the library that made it knows it by.
+    face: AtomicPtr<()>,
     /// Counts the handlers that were registered, for who calls some of them without a look into the state.
     registrations: AtomicU32,
     state: Mutex<State>,
@@ -148,11 +152,11 @@ enum Link {
     /// The next attempt comes at this time.
     Waiting(Time),
     /// The server's name is being looked up.
-    Resolving { lookup: Lookup, by: Option<Time> },
+    Resolving { lookup: Lookup, by: Moment },
     /// A transport is being opened; further addresses are left.
-    Opening { transport: Box<dyn Transport>, by: Option<Time> },
+    Opening { transport: Box<dyn Transport>, by: Moment },
     /// The TCP connection is there, and a layer above it greets its peer.
-    Handshaking { transport: Box<dyn Transport>, by: Option<Time> },
+    Handshaking { transport: Box<dyn Transport>, by: Moment },
     /// Bytes flow: CONNECT, CONNACK, and the time while it is up.
     Open(Box<dyn Transport>),
     /// DISCONNECT was written and our side shut; the server's side is read until it ends.
@@ -175,7 +179,7 @@ struct Closing {
     code: Code,
     /// Flush and send DISCONNECT first, so that the server does not publish the will.
     graceful: bool,
-    by: Option<Time>,
+    by: Moment,
 }
 
 /// The way back to the main server.
@@ -232,21 +236,20 @@ struct State {
     /// The server sends no more: what is left is to be read to its end.
     ended: bool,
     report: KeptReport,
-    tick_at: Option<Time>,
+    tick_at: Moment,
 
     stats: Stats,
     /// The session knows the time near enough: in a turn, or since somebody looked after one was asked for.
     now_holds: bool,
     /// The call that goes on has read the clock.
-    clock_was_read: Option<Time>,
+    clock_was_read: Moment,
 
     /// A turn was asked for and has not begun.
     scheduled: bool,
     /// A turn is going on; what is appended to the output will be written at its end.
     in_turn: bool,
     /// A call wrote to the socket itself since the last turn, at this time.
-    wrote_early: Option<Time>,
-    called: Called,
+    wrote_early: Moment,
     handling: Handling,
     wish: Wish,
     /// A buffer for the messages that were acknowledged together, empty in between.
@@ -320,11 +323,12 @@ impl Conn {
             connected: AtomicBool::new(false),
             gone: AtomicBool::new(false),
             output_level: AtomicUsize::new(0),
+            face: AtomicPtr::new(ptr::null_mut()),
             registrations: AtomicU32::new(0),
             state: Mutex::new(State {
                 visits: 0,
                 session,
-                outcomes: Outcomes::new(),
+                outcomes: Outcomes::default(),
                 handlers: Handlers::new(),
                 profiles,
                 settings,
@@ -348,14 +352,13 @@ impl Conn {
                 unread: false,
                 ended: false,
                 report: KeptReport::none(),
-                tick_at: None,
+                tick_at: Moment::NONE,
                 stats: Stats::default(),
                 now_holds: false,
-                clock_was_read: None,
+                clock_was_read: Moment::NONE,
                 scheduled: false,
                 in_turn: false,
-                wrote_early: None,
-                called: Called::new(),
+                wrote_early: Moment::NONE,
                 handling: Handling::Nothing,
                 wish: Wish::default(),
                 acked: Vec::new(),
@@ -367,6 +370,11 @@ impl Conn {
                 seldom: Rare::new(),
             }),
         });
+        if let Some(keeper) = &context.common.keeper {
+            let mut st = conn.lock();
+            conn.reserve_handler(&st, 1)?;
+            st.handlers.add(keeper.clone());
+        }
         let id = context.driver.add(conn.clone()).map_err(|_| Code::NoResources)?;
         // Set here and nowhere else.
         let _ = conn.source.set(id);
@@ -376,6 +384,16 @@ impl Conn {
     /// The loop and what belongs to it.
     pub fn context(&self) -> &Arc<Context> {
         &self.context
+    }
+
+    /// Gives it a name that its [keeper](Context) finds it by.
+    pub(crate) fn set_face(&self, face: *mut ()) {
+        self.face.store(face, Ordering::Relaxed);
+    }
+
+    /// What was [set](Self::set_face); NULL if it is to end.
+    pub(crate) fn face(&self) -> *mut () {
+        self.face.load(Ordering::Relaxed)
     }
 
     /// The number given at creation.
@@ -459,7 +477,7 @@ impl Conn {
                 }
                 // A second call may make it harder, not softer.
                 let graceful = graceful && st.closing.is_none_or(|c| c.graceful);
-                let by = st.closing.and_then(|c| c.by);
+                let by = st.closing.map_or(Moment::NONE, |c| c.by);
                 st.closing = Some(Closing { code, graceful, by });
                 self.schedule(&mut st);
             }
@@ -494,7 +512,7 @@ impl Conn {
             self.schedule(&mut st);
         } else if !matches!(st.link, Link::Idle) {
             st.session.disconnect();
-            st.closing = Some(Closing { code: Code::Reconfigured, graceful: true, by: None });
+            st.closing = Some(Closing { code: Code::Reconfigured, graceful: true, by: Moment::NONE });
             st.at_once = st.wanted && snapshot.enable;
             st.wanted &= snapshot.enable;
             self.schedule(&mut st);
@@ -639,6 +657,7 @@ impl Conn {
         // The rest of a dispatch that goes on would see a handle that is gone.
         if !bug(Bug::HandlerAfterFree) {
             st.handlers.silence();
+            self.set_face(ptr::null_mut());
         }
         st.seldom.make().owner = owner;
         self.schedule(&mut st);

@@ -5,6 +5,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use super::handlers::{CalledList, Entry};
 use crate::config::{Profile, Secret, Settings};
 use crate::session::Limits;
 
@@ -84,6 +85,10 @@ pub struct Common {
     profiles: Shared<Profile>,
     pub(super) settings: Shared<Settings>,
     pub(super) limits: Shared<Limits>,
+    /// A handler that each of them has before all others, so that it runs last.
+    pub(crate) keeper: Option<Arc<Entry>>,
+    /// For their dispatches, which come one after the other.
+    pub(super) called: CalledList,
 }
 
 /// Values that are shared by those who have the same one after the other.

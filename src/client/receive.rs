@@ -22,7 +22,7 @@ use crate::driver::Loop;
 use crate::error::Code;
 use crate::rare::Empty;
 use crate::session::Hold;
-use crate::time::Span;
+use crate::time::{Moment, Span};
 use crate::wire::{QoS, Version};
 
 /// The identity of the queue as a subscriber: no function has this address.
@@ -276,7 +276,7 @@ impl Conn {
         }
         st.session.disconnect();
         st.at_once = st.wanted;
-        st.closing = Some(Closing { code: Code::ReceiveFull, graceful: true, by: None });
+        st.closing = Some(Closing { code: Code::ReceiveFull, graceful: true, by: Moment::NONE });
         self.schedule(st);
     }
 }

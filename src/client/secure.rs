@@ -105,7 +105,7 @@ impl Conn {
         turn: &mut Turn<'_>,
     ) -> MutexGuard<'a, State> {
         let Link::Handshaking { transport, by } = &mut st.link else { return st };
-        let late = by.is_some_and(|by| by <= turn.now);
+        let late = by.is_over(turn.now);
         let report = match transport.handshake(turn.now) {
             Ok(true) => {
                 let Link::Handshaking { transport, .. } = std::mem::replace(&mut st.link, Link::Idle) else {

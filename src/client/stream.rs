@@ -220,10 +220,10 @@ impl Conn {
         message: &Message<'_>,
         behind: &mut [u8],
     ) -> MutexGuard<'a, State> {
-        let mut called = std::mem::take(&mut st.called);
+        let mut called = self.context.common.called.take();
         st.handlers.message(message.topic.as_bytes(), &mut called);
         if called.is_empty() {
-            st.called = called;
+            self.context.common.called.put_back(called);
             return st;
         }
         st.wish = Wish { shared: called.iter().any(|entry| !is_queue(entry)), ..Wish::default() };
@@ -255,7 +255,7 @@ impl Conn {
         let mut st = self.lock_unseen();
         // Before anything that tells others.
         if let Some(called) = called {
-            st.put_back(called);
+            self.context.common.called.put_back(called);
         }
         if let Some(reason) = st.wish.refused {
             st = self.refused(st, message, reason);

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, MutexGuard};
 
-use super::handlers::{Callback, Identity};
+use super::handlers::{Callback, Entry, Identity};
 use super::{Conn, Event, State};
 use crate::error::Code;
 use crate::rare::Empty;
@@ -198,15 +198,15 @@ impl Conn {
         let mut st = check(filters.iter().map(|(filter, _)| *filter))
             .and_then(|()| self.usable())
             .inspect_err(|_| callback.disarm())?;
-        st.reserve_handler(filters.len()).inspect_err(|_| callback.disarm())?;
+        self.reserve_handler(&st, filters.len()).inspect_err(|_| callback.disarm())?;
         let callback: Arc<dyn Callback> = Arc::from(callback);
         let state = &mut *st;
         let (call, names) =
             state.seldom.make().calls.make().begin(false, filters.iter().map(|(filter, _)| *filter), asker);
         let mut doubles = Vec::new();
         for (place, (filter, (_, qos))) in (0..).zip(names.into_iter().zip(filters)) {
-            let shared = Box::new(Shared(callback.clone()));
-            let (qos, double) = state.handlers.subscribe(&filter, *qos, identity, kinds, shared);
+            let shared = Entry::new(identity, kinds, Box::new(Shared(callback.clone())));
+            let (qos, double) = state.handlers.subscribe(&filter, *qos, shared);
             doubles.extend(double);
             let qos = state.cap_qos(qos);
             state.session.want(filter, qos, Some(Ticket { call, place }));

@@ -15,7 +15,7 @@ use crate::bugs::{Bug, bug};
 use crate::driver::{Source, Turn};
 use crate::error::{Code, Phase};
 use crate::session::Session;
-use crate::time::{Span, Time};
+use crate::time::{Moment, Span, Time};
 
 /// How an attempt to write the output ended.
 pub(super) enum Flush {
@@ -40,7 +40,7 @@ impl Source for Conn {
                 return;
             }
             let tick = st.settings.poll_tick;
-            st.tick_at = (tick > Span::ZERO).then(|| turn.now + tick);
+            st.tick_at = (tick > Span::ZERO).then(|| turn.now + tick).into();
             let st = self.tell(st, |h, called| h.connection(Kind::Poll, called), &Event::Poll);
             turn.set_deadline(st.next_deadline());
         }));
@@ -55,7 +55,7 @@ impl Conn {
         st.now_holds = true;
         st.session.clock(turn.now);
         st.ended |= turn.ended;
-        st.wrote_early = None;
+        st.wrote_early = Moment::NONE;
         if st.freed {
             drop(st);
             return self.tear_down();
@@ -152,7 +152,7 @@ impl Conn {
             self.note(&mut st, Level::Info, format_args!("trying the main server again"));
             st.session.disconnect();
             st.at_once = true;
-            st.closing = Some(super::Closing { code: Code::Reconfigured, graceful: true, by: None });
+            st.closing = Some(super::Closing { code: Code::Reconfigured, graceful: true, by: Moment::NONE });
             st = self.close_if_asked(st, turn);
         }
         st
@@ -226,8 +226,8 @@ impl Conn {
             let report = st.closing_report(closing.code);
             return self.link_down(st, turn, report);
         }
-        let by = closing.by.unwrap_or(turn.now + Span::millis(DRAIN_MS));
-        st.closing = Some(super::Closing { by: Some(by), ..closing });
+        let by = closing.by.get().unwrap_or(turn.now + Span::millis(DRAIN_MS));
+        st.closing = Some(super::Closing { by: by.into(), ..closing });
         if !closing.graceful {
             let report = st.closing_report(closing.code);
             return self.link_down(st, turn, report);
@@ -274,7 +274,7 @@ impl Conn {
         collect: impl FnOnce(&mut Handlers, &mut Called),
         event: &Event<'_>,
     ) -> MutexGuard<'a, State> {
-        let mut called = std::mem::take(&mut st.called);
+        let mut called = self.context.common.called.take();
         collect(&mut st.handlers, &mut called);
         if !called.is_empty() {
             drop(st);
@@ -285,7 +285,7 @@ impl Conn {
             called.clear();
             st = self.lock();
         }
-        st.put_back(called);
+        self.context.common.called.put_back(called);
         st
     }
 
@@ -357,23 +357,6 @@ impl Conn {
 }
 
 impl State {
-    /// Gives back the list of who is called, which a dispatch had taken. If there are more handlers now than
-    /// before, there is a list with room for all of them already.
-    pub(super) fn put_back(&mut self, called: Called) {
-        if self.called.capacity() < called.capacity() {
-            self.called = called;
-        }
-    }
-
-    /// Makes room to call one more handler, so that a dispatch needs no memory.
-    pub(super) fn reserve_handler(&mut self, more: usize) -> Result<(), Code> {
-        let all = self.handlers.count() + more;
-        // Most have a handler or two, and no use for room for more.
-        let reserved =
-            if all < 4 { self.called.try_reserve_exact(all) } else { self.called.try_reserve(all) };
-        reserved.map_err(|_| Code::NoMemory)
-    }
-
     fn main_is_enabled(&self) -> bool {
         matches!(self.profiles.first().map(Server::now), Some(Ok((main, _))) if main.enable)
     }
@@ -418,11 +401,11 @@ impl State {
         let link = match &self.link {
             Link::Idle => None,
             Link::Waiting(at) => Some(*at),
-            Link::Resolving { by, .. } | Link::Opening { by, .. } | Link::Handshaking { by, .. } => *by,
-            Link::Open(_) => self.closing.and_then(|c| c.by).or(self.session.deadline()),
+            Link::Resolving { by, .. } | Link::Opening { by, .. } | Link::Handshaking { by, .. } => by.get(),
+            Link::Open(_) => self.closing.and_then(|c| c.by.get()).or(self.session.deadline()),
             Link::Draining { by, .. } => Some(*by),
         };
-        let tick = self.tick_at.filter(|_| !matches!(self.link, Link::Idle | Link::Waiting(_)));
+        let tick = self.tick_at.get().filter(|_| !matches!(self.link, Link::Idle | Link::Waiting(_)));
         let at = |deadline: Option<Time>| deadline.unwrap_or(Time::NEVER);
         let own = at(self.seldom.timer_at)
             .min(at(self.seldom.fail_back.at))

@@ -10,7 +10,7 @@ use super::subscriptions::encode_code;
 use super::{Acknowledged, Event, Failure, Incoming, Outcome, Session, State, Step, Told, Verdict};
 use crate::bugs::{Bug, bug};
 use crate::error::Code;
-use crate::time::Time;
+use crate::time::{Moment, Time};
 use crate::wire::{self, Header, Packet, PacketType, QoS};
 
 /// What every packet but PUBLISH may have. The longest is a SUBACK, with a byte for each filter.
@@ -128,7 +128,7 @@ impl Session {
     }
 
     fn connack(&mut self, now: Time, session_present: bool, code: u8) -> Result<Option<Event>, Failure> {
-        self.connack_by = None;
+        self.connack_by = Moment::NONE;
         self.unanswered = false;
         if code != 0 {
             self.state = State::Closing;

@@ -55,7 +55,7 @@ pub use tickets::{Answer, Ticket};
 use crate::bugs::{Bug, bug};
 use crate::error::Code;
 use crate::rare::Rare;
-use crate::time::{Span, Time};
+use crate::time::{Moment, Span, Time};
 use crate::wire::{self, PacketType, QoS, Version};
 use counts::Flow;
 use ids::Use;
@@ -179,7 +179,7 @@ pub struct Session {
     inbound: Inbound,
     subscriptions: Rare<Subscriptions>,
     keep_alive: KeepAlive,
-    connack_by: Option<Time>,
+    connack_by: Moment,
     /// No CONNACK came yet.
     unanswered: bool,
     /// An earlier one never came. It may have said that the session is lost, and the next will find the new one
@@ -208,7 +208,7 @@ impl Session {
             inbound: Inbound::new(),
             subscriptions: Rare::new(),
             keep_alive: KeepAlive::new(),
-            connack_by: None,
+            connack_by: Moment::NONE,
             unanswered: false,
             in_doubt: false,
             told: Told::Nothing,
@@ -246,8 +246,8 @@ impl Session {
         self.told = Told::Nothing;
         self.good_bye_due = false;
         self.state = State::Open;
-        self.connack_by =
-            (connack_within > Span::ZERO && !bug(Bug::ConnackAwaitedForever)).then(|| now + connack_within);
+        let limited = connack_within > Span::ZERO && !bug(Bug::ConnackAwaitedForever);
+        self.connack_by = limited.then(|| now + connack_within).into();
     }
 
     /// Appends CONNECT. The session obeys what is in it: version, clean session, keep-alive. `ping_reply`
@@ -262,7 +262,7 @@ impl Session {
         self.in_doubt |= self.unanswered && !self.clean && !bug(Bug::LostConnackIgnored);
         self.clean = connect.clean_session;
         self.unanswered = true;
-        self.keep_alive.set(Span::secs(u64::from(connect.keep_alive)), ping_reply);
+        self.keep_alive.set(connect.keep_alive, ping_reply);
         self.state = State::Connecting;
         Ok(())
     }
@@ -281,7 +281,7 @@ impl Session {
             self.state = State::Closing;
         }
         self.keep_alive.stop();
-        self.connack_by = None;
+        self.connack_by = Moment::NONE;
     }
 
     fn good_bye(&mut self) {
@@ -301,7 +301,7 @@ impl Session {
             subscriptions.disconnected();
         }
         self.keep_alive.stop();
-        self.connack_by = None;
+        self.connack_by = Moment::NONE;
         self.good_bye_due = false;
         self.out.reset();
         self.state = State::Closed;
@@ -352,14 +352,14 @@ impl Session {
 
     /// When [`timeout`](Session::timeout) has to be called.
     pub fn deadline(&self) -> Option<Time> {
-        self.connack_by.or_else(|| self.keep_alive.deadline())
+        self.connack_by.get().or_else(|| self.keep_alive.deadline())
     }
 
     /// Does what is due: sends PINGREQ, or finds that the server is too late.
     pub fn timeout(&mut self, now: Time) -> Result<(), Failure> {
-        if let Some(by) = self.connack_by {
+        if let Some(by) = self.connack_by.get() {
             if by <= now {
-                self.connack_by = None;
+                self.connack_by = Moment::NONE;
                 return Err(Failure::new(Code::ConnackTimeout, ""));
             }
             return Ok(());
