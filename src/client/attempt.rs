@@ -5,8 +5,9 @@ use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard};
 
+use super::called::Called;
 use super::event::{Event, KeptReport, Kind, Report};
-use super::handlers::{Called, Handlers, Slot};
+use super::handlers::{Handlers, Slot};
 use super::once::Attempt;
 use super::profiles::Who;
 use super::reconnect::{Growth, Waits, jitter};

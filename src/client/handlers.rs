@@ -4,10 +4,10 @@
 //! it. An entry that is removed meanwhile is marked and not called any more; what it owns is dropped with the last
 //! reference, so the destructor of its user data runs once, after the last call, and never under a lock.
 
-use std::cmp::Reverse;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::called::{Called, FEW};
 use super::event::{Event, Kind, Message};
 use super::topics::Topics;
 use super::{Conn, State};
@@ -93,6 +93,10 @@ impl Entry {
         }
     }
 
+    pub(super) fn seq(&self) -> u64 {
+        self.seq
+    }
+
     pub(crate) fn identity(&self) -> Identity {
         self.identity
     }
@@ -117,38 +121,6 @@ struct Subscription {
     entries: Vec<(QoS, Arc<Entry>)>,
 }
 
-/// The entries that an event goes to, newest first. The loop keeps it between dispatches, with room for all that a
-/// connection has, so that none allocates.
-pub(crate) type Called = Vec<Arc<Entry>>;
-
-/// Where a loop keeps the list between dispatches.
-#[derive(Default)]
-pub(crate) struct CalledList(Mutex<Called>);
-
-impl CalledList {
-    fn lock(&self) -> MutexGuard<'_, Called> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Makes room for so many.
-    fn reserve(&self, all: usize) -> Result<(), Code> {
-        self.lock().try_reserve(all).map_err(|_| Code::NoMemory)
-    }
-
-    /// Takes the list, which is empty, for a dispatch.
-    pub(super) fn take(&self) -> Called {
-        std::mem::take(&mut *self.lock())
-    }
-
-    /// Gives it back, empty again. If room was made for more meanwhile, there is another list already.
-    pub(super) fn put_back(&self, called: Called) {
-        let mut kept = self.lock();
-        if kept.capacity() < called.capacity() {
-            *kept = called;
-        }
-    }
-}
-
 /// Entries that were removed. Dropping them runs destructors, so the caller does it without a lock.
 pub(crate) type Removed = Vec<Arc<Entry>>;
 
@@ -170,6 +142,8 @@ struct Others {
     /// Entries of all subscriptions.
     subscribed: usize,
     last_seq: u64,
+    /// For dispatches to more than a few.
+    room: Vec<Arc<Entry>>,
 }
 
 impl Others {
@@ -179,6 +153,7 @@ impl Others {
             subscriptions: Topics::new(),
             subscribed: 0,
             last_seq: 0,
+            room: Vec::new(),
         }
     }
 }
@@ -201,6 +176,32 @@ impl Handlers {
     /// As many as one event can be told to, at most.
     pub(crate) fn count(&self) -> usize {
         self.connection.len() + self.others.slots.iter().flatten().count() + self.others.subscribed
+    }
+
+    /// Makes room to call so many more, so that a dispatch needs no memory.
+    pub(crate) fn reserve(&mut self, more: usize) -> Result<(), Code> {
+        let all = self.count() + more;
+        if all > FEW {
+            self.others.try_make()?.room.try_reserve(all).map_err(|_| Code::NoMemory)?;
+        }
+        Ok(())
+    }
+
+    /// The list for a dispatch.
+    #[inline]
+    pub(crate) fn called(&mut self) -> Called {
+        Called::new(self.others.get_mut().map(|others| std::mem::take(&mut others.room)).unwrap_or_default())
+    }
+
+    /// The dispatch is over, and the list empty again. If room was made for more meanwhile, that is kept.
+    #[inline]
+    pub(crate) fn told(&mut self, called: Called) {
+        if let Some(others) = self.others.get_mut() {
+            let room = called.room();
+            if others.room.capacity() < room.capacity() {
+                others.room = room;
+            }
+        }
     }
 
     /// Adds a handler of the connection itself.
@@ -365,7 +366,7 @@ impl Handlers {
     /// Collects the subscribers whose filter matches `topic` and who want events of this kind.
     pub(crate) fn matching(&self, topic: &[u8], kind: Kind, called: &mut Called) {
         self.others.subscriptions.matching(topic, |all| collect(all, kind, called));
-        newest_first(called);
+        called.newest_first();
     }
 
     /// Collects the subscribers of exactly this filter.
@@ -374,13 +375,13 @@ impl Handlers {
         if let Some(all) = all {
             collect(all.iter().filter(|s| *s.filter == *filter), kind, called);
         }
-        newest_first(called);
+        called.newest_first();
     }
 
     /// Collects all subscribers.
     pub(crate) fn all_subscribers(&self, kind: Kind, called: &mut Called) {
         self.others.subscriptions.for_each(|all| collect(all, kind, called));
-        newest_first(called);
+        called.newest_first();
     }
 
     /// Nobody is called any more, not even by a dispatch that has begun.
@@ -419,7 +420,7 @@ impl Conn {
 
     fn add_entry(&self, entry: Arc<Entry>) -> Result<(), Code> {
         let mut st = self.usable().inspect_err(|_| entry.disarm())?;
-        self.reserve_handler(&st, 1).inspect_err(|_| entry.disarm())?;
+        st.handlers.reserve(1).inspect_err(|_| entry.disarm())?;
         st.handlers.add(entry);
         self.handlers_changed(&mut st);
         Ok(())
@@ -450,7 +451,7 @@ impl Conn {
                 return Err(code);
             }
         };
-        if let Err(code) = self.reserve_handler(&st, 1) {
+        if let Err(code) = st.handlers.reserve(1) {
             if let Some(entry) = entry {
                 entry.disarm();
             }
@@ -460,11 +461,6 @@ impl Conn {
         drop(st);
         drop(removed);
         Ok(())
-    }
-
-    /// Makes room to call so many handlers more, so that a dispatch needs no memory.
-    pub(super) fn reserve_handler(&self, st: &State, more: usize) -> Result<(), Code> {
-        self.context.common.called.reserve(st.handlers.count() + more)
     }
 
     /// There is a handler more, or one that gets more.
@@ -499,11 +495,5 @@ fn collect<'a>(all: impl IntoIterator<Item = &'a Subscription>, kind: Kind, call
                 called.push(entry.clone());
             }
         }
-    }
-}
-
-fn newest_first(called: &mut Called) {
-    if called.len() > 1 {
-        called.sort_unstable_by_key(|e| Reverse(e.seq));
     }
 }

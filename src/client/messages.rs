@@ -127,7 +127,7 @@ impl Conn {
             .and_then(|()| self.usable())
             .inspect_err(|_| entry.disarm())?;
         let filter: Arc<str> = filter.into();
-        self.reserve_handler(&st, 1).inspect_err(|_| entry.disarm())?;
+        st.handlers.reserve(1).inspect_err(|_| entry.disarm())?;
         let (qos, same) = st.handlers.subscribe(&filter, qos, entry);
         self.registered();
         let qos = st.cap_qos(qos);

@@ -16,7 +16,7 @@
 //! | `expiry.rs`    | certificates that end                                        |
 //! | `incoming.rs`  | reading, and telling the handlers                            |
 //! | `stream.rs`    | messages, one after the other                                |
-//! | `handlers.rs`, `topics.rs`, `table.rs` | who is told of what                  |
+//! | `handlers.rs`, `called.rs`, `topics.rs` | who is told of what                 |
 //! | `verdict.rs`   | acknowledging later, refusing, delivering again                 |
 //! | `receive.rs`   | the queue of messages that are fetched                          |
 //! | `profiles.rs`  | server profiles, and what connections have in common of them  |
@@ -29,6 +29,7 @@
 //! | `text.rs`      | texts that are made without relying on memory                |
 
 mod attempt;
+mod called;
 mod context;
 mod event;
 mod expiry;
@@ -372,7 +373,6 @@ impl Conn {
         });
         if let Some(keeper) = &context.common.keeper {
             let mut st = conn.lock();
-            conn.reserve_handler(&st, 1)?;
             st.handlers.add(keeper.clone());
         }
         let id = context.driver.add(conn.clone()).map_err(|_| Code::NoResources)?;

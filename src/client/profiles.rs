@@ -5,7 +5,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use super::handlers::{CalledList, Entry};
+use super::handlers::Entry;
 use crate::config::{Profile, Secret, Settings};
 use crate::session::Limits;
 
@@ -87,8 +87,6 @@ pub struct Common {
     pub(super) limits: Shared<Limits>,
     /// A handler that each of them has before all others, so that it runs last.
     pub(crate) keeper: Option<Arc<Entry>>,
-    /// For their dispatches, which come one after the other.
-    pub(super) called: CalledList,
 }
 
 /// Values that are shared by those who have the same one after the other.

@@ -9,8 +9,9 @@
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard};
 
+use super::called::Called;
 use super::event::{Message, TopicName};
-use super::handlers::{Called, Entry};
+use super::handlers::Entry;
 use super::incoming::acknowledgement;
 use super::receive::is_queue;
 use super::verdict::{Handling, Wish};
@@ -220,15 +221,15 @@ impl Conn {
         message: &Message<'_>,
         behind: &mut [u8],
     ) -> MutexGuard<'a, State> {
-        let mut called = self.context.common.called.take();
+        let mut called = st.handlers.called();
         st.handlers.message(message.topic.as_bytes(), &mut called);
         if called.is_empty() {
-            self.context.common.called.put_back(called);
+            st.handlers.told(called);
             return st;
         }
         st.wish = Wish { shared: called.iter().any(|entry| !is_queue(entry)), ..Wish::default() };
         self.tell_message(st, message, behind, |message| {
-            for entry in &called {
+            for entry in called.iter() {
                 entry.message(self, message);
             }
             // Entries removed meanwhile end here, and with them their user data.
@@ -255,7 +256,7 @@ impl Conn {
         let mut st = self.lock_unseen();
         // Before anything that tells others.
         if let Some(called) = called {
-            self.context.common.called.put_back(called);
+            st.handlers.told(called);
         }
         if let Some(reason) = st.wish.refused {
             st = self.refused(st, message, reason);

@@ -198,7 +198,7 @@ impl Conn {
         let mut st = check(filters.iter().map(|(filter, _)| *filter))
             .and_then(|()| self.usable())
             .inspect_err(|_| callback.disarm())?;
-        self.reserve_handler(&st, filters.len()).inspect_err(|_| callback.disarm())?;
+        st.handlers.reserve(filters.len()).inspect_err(|_| callback.disarm())?;
         let callback: Arc<dyn Callback> = Arc::from(callback);
         let state = &mut *st;
         let (call, names) =

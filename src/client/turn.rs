@@ -5,8 +5,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::MutexGuard;
 use std::sync::atomic::Ordering;
 
+use super::called::Called;
 use super::event::{Event, Kind, Report};
-use super::handlers::{Called, Handlers};
+use super::handlers::Handlers;
 use super::once::Attempt;
 use super::profiles::Server;
 use super::subscribe::Calls;
@@ -274,18 +275,18 @@ impl Conn {
         collect: impl FnOnce(&mut Handlers, &mut Called),
         event: &Event<'_>,
     ) -> MutexGuard<'a, State> {
-        let mut called = self.context.common.called.take();
+        let mut called = st.handlers.called();
         collect(&mut st.handlers, &mut called);
         if !called.is_empty() {
             drop(st);
-            for entry in &called {
+            for entry in called.iter() {
                 entry.call(self, event);
             }
             // Entries removed meanwhile end here, and with them their user data.
             called.clear();
             st = self.lock();
         }
-        self.context.common.called.put_back(called);
+        st.handlers.told(called);
         st
     }
 
