@@ -19,7 +19,7 @@ use crate::error::{Code, Phase};
 use crate::rare::{Empty, Rare};
 use crate::session::Failure;
 use crate::time::{Moment, Span};
-use crate::transport::{LayerError, Transport};
+use crate::transport::{LayerError, Stream};
 use crate::wire::{QoS, Version};
 
 /// A wall clock before this (July 2017) was not set yet; as in Mongoose OS.
@@ -260,7 +260,7 @@ impl Conn {
         &'a self,
         mut st: MutexGuard<'a, State>,
         turn: &mut Turn<'_>,
-        transport: Box<dyn Transport>,
+        transport: Stream,
     ) -> MutexGuard<'a, State> {
         if bug(Bug::BackoffResetEarly) {
             st.reconnect.succeeded();

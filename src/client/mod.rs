@@ -80,7 +80,7 @@ use crate::error::{Code, Phase};
 use crate::rare::{Empty, Rare};
 use crate::session::{Ended, Limits, OnSessionLoss, Overflow, Session};
 use crate::time::{Moment, Time};
-use crate::transport::{Transport, tls};
+use crate::transport::{Stream, tls};
 use attempt::Tries;
 use expiry::Ends;
 use handlers::Handlers;
@@ -155,18 +155,18 @@ enum Link {
     /// The server's name is being looked up.
     Resolving { lookup: Lookup, by: Moment },
     /// A transport is being opened; further addresses are left.
-    Opening { transport: Box<dyn Transport>, by: Moment },
+    Opening { transport: Stream, by: Moment },
     /// The TCP connection is there, and a layer above it greets its peer.
-    Handshaking { transport: Box<dyn Transport>, by: Moment },
+    Handshaking { transport: Stream, by: Moment },
     /// Bytes flow: CONNECT, CONNACK, and the time while it is up.
-    Open(Box<dyn Transport>),
+    Open(Stream),
     /// DISCONNECT was written and our side shut; the server's side is read until it ends.
-    Draining { transport: Box<dyn Transport>, by: Time },
+    Draining { transport: Stream, by: Time },
 }
 
 impl Link {
     /// The transport, if there is something to be read from it.
-    fn stream(&mut self) -> Option<&mut Box<dyn Transport>> {
+    fn stream(&mut self) -> Option<&mut Stream> {
         match self {
             Link::Open(transport) | Link::Draining { transport, .. } => Some(transport),
             _ => None,

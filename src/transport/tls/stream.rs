@@ -11,7 +11,7 @@ use mio::{Registry, Token};
 use super::{Backend, Engine};
 use crate::error::{Code, Phase};
 use crate::time::Time;
-use crate::transport::{Expiry, LayerError, Transport};
+use crate::transport::{Expiry, LayerError, Stream, Transport};
 
 /// With this much ciphertext waiting for the socket nothing more is taken.
 const HIGH: usize = 64 * 1024;
@@ -23,12 +23,12 @@ const KEEP: usize = 2 * 1024;
 /// Puts TLS on top of a connected transport. `host` is the name, or the IP literal, that the server must
 /// prove to be.
 pub fn wrap(
-    inner: Box<dyn Transport>,
+    inner: Stream,
     backend: &Arc<dyn Backend>,
     host: &str,
-) -> Result<Box<dyn Transport>, LayerError> {
+) -> Result<Stream, LayerError> {
     let engine = backend.clone().engine(host)?;
-    Ok(Box::new(Tls {
+    Ok(Stream::Other(Box::new(Tls {
         inner,
         engine,
         out: Vec::new(),
@@ -42,7 +42,7 @@ pub fn wrap(
         ended: false,
         heard: false,
         broken: None,
-    }))
+    })))
 }
 
 /// Where a piece of plaintext ends, in both streams.
@@ -52,7 +52,7 @@ struct Mark {
 }
 
 struct Tls {
-    inner: Box<dyn Transport>,
+    inner: Stream,
     engine: Box<dyn Engine>,
     /// Ciphertext on its way to the socket, from `head` on. It does not stay in the engine, so that what is
     /// known about it is exact, and because rustls writes by `writev`, which can raise SIGPIPE.
