@@ -25,6 +25,7 @@ mod fed_tests;
 mod fork;
 mod handle;
 mod json;
+mod nc;
 mod poll_callback;
 mod profiles;
 mod registry;

@@ -22,11 +22,7 @@ const KEEP: usize = 2 * 1024;
 
 /// Puts TLS on top of a connected transport. `host` is the name, or the IP literal, that the server must
 /// prove to be.
-pub fn wrap(
-    inner: Stream,
-    backend: &Arc<dyn Backend>,
-    host: &str,
-) -> Result<Stream, LayerError> {
+pub fn wrap(inner: Stream, backend: &Arc<dyn Backend>, host: &str) -> Result<Stream, LayerError> {
     let engine = backend.clone().engine(host)?;
     Ok(Stream::Other(Box::new(Tls {
         inner,
