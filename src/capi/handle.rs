@@ -3,8 +3,9 @@
 use core::ffi::{c_int, c_void};
 use core::ptr;
 use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use once_cell::race::OnceBox;
 use once_cell::sync::OnceCell;
 
 use super::boundary::timeout;
@@ -43,7 +44,7 @@ pub(super) struct Handle {
     conn: Arc<Conn>,
     /// The loop is kept for its address, which `nc.mgr` shows.
     home: Arc<LoopHandle>,
-    nc: OnceLock<Box<[Nc; 1]>>,
+    nc: OnceBox<[Nc; 1]>,
     attempt: Mutex<Attempt>,
     /// The application closed the global connection by hand, so a new configuration does not open it.
     pub(super) closed_by_hand: AtomicBool,
@@ -206,7 +207,7 @@ impl Handle {
         let handle = Arc::new(Handle {
             conn,
             home,
-            nc: OnceLock::new(),
+            nc: OnceBox::new(),
             attempt: Mutex::default(),
             closed_by_hand: AtomicBool::new(false),
         });

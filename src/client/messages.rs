@@ -321,7 +321,7 @@ impl Conn {
 impl State {
     /// The QoS that a publish or subscription may have.
     pub(super) fn cap_qos(&self, qos: QoS) -> QoS {
-        let limit = self.max_qos.unwrap_or_else(|| self.profile.max_qos.map_or(-1, i32::from));
+        let limit = self.max_qos.unwrap_or_else(|| self.profile.max_qos.map_or(-1, |most| most as i8));
         match limit {
             0 => QoS::AtMostOnce,
             1 => qos.min(QoS::AtLeastOnce),

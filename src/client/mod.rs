@@ -78,7 +78,7 @@ use crate::config::{self, Profile, Resubscribe, Secret, Settings};
 use crate::driver::{Lookup, SourceId};
 use crate::error::{Code, Phase};
 use crate::rare::{Empty, Rare};
-use crate::session::{Ended, Limits, OnSessionLoss, Overflow, Session};
+use crate::session::{Limits, OnSessionLoss, Overflow, Session};
 use crate::time::{Moment, Time};
 use crate::transport::{Stream, tls};
 use attempt::Tries;
@@ -86,7 +86,7 @@ use expiry::Ends;
 use handlers::Handlers;
 use once::Once;
 use outcomes::Outcomes;
-use profiles::{Now, Server, Who};
+use profiles::{Now, Server, Servers, Who};
 use receive::Pull;
 use reconnect::Reconnect;
 use stats::Stats;
@@ -202,7 +202,7 @@ struct State {
     session: Session,
     outcomes: Outcomes,
     handlers: Handlers,
-    profiles: Box<[Server]>,
+    profiles: Servers,
     settings: Arc<Settings>,
     /// The profile of the present attempt or connection, but for who we are there.
     profile: Arc<Profile>,
@@ -210,7 +210,7 @@ struct State {
     reconnect: Reconnect,
     /// The client id and the server for which the session's inbound state holds.
     session_of: Option<(Arc<Who>, Arc<Profile>)>,
-    max_qos: Option<i32>,
+    max_qos: Option<i8>,
     link: Link,
     /// The application wants the connection to be up.
     wanted: bool,
@@ -253,8 +253,6 @@ struct State {
     wrote_early: Moment,
     handling: Handling,
     wish: Wish,
-    /// A buffer for the messages that were acknowledged together, empty in between.
-    acked: Vec<Ended>,
     log: Rare<log::Waiting>,
     random: u64,
     /// A panic was caught: this connection is closed for good.
@@ -312,7 +310,7 @@ impl Conn {
         profiles: Vec<ProfileSource>,
         settings: Settings,
     ) -> Result<Arc<Conn>, Code> {
-        let profiles: Box<[Server]> = profiles.into_iter().map(|p| Server::new(p, &context.common)).collect();
+        let profiles = Servers::new(profiles, &context.common);
         let (profile, who) = profiles.first().and_then(|p| p.now().ok()).unwrap_or_default();
         let settings = context.common.settings.share(settings);
         let mut session = Session::new(context.common.limits.share(session_limits(&settings, &profile)));
@@ -362,7 +360,6 @@ impl Conn {
                 wrote_early: Moment::NONE,
                 handling: Handling::Nothing,
                 wish: Wish::default(),
-                acked: Vec::new(),
                 log: Rare::new(),
                 // The generator's state must never be zero.
                 random: (context.random_seed)() | 1,
@@ -496,7 +493,7 @@ impl Conn {
         let mut st = self.usable()?;
         match st.profiles.first_mut() {
             Some(first) => *first = profile,
-            None => st.profiles = Box::new([profile]),
+            None => st.profiles = Servers::One([profile]),
         }
         st.reconnect.select(0);
         // It was about the main profile as it had been: the new one has a series of attempts of its own.
@@ -522,7 +519,7 @@ impl Conn {
 
     /// Replaces all profiles; they are used from the next attempt on.
     pub fn set_profiles(&self, profiles: Vec<ProfileSource>) -> Result<(), Code> {
-        let profiles = profiles.into_iter().map(|p| Server::new(p, &self.context.common)).collect();
+        let profiles = Servers::new(profiles, &self.context.common);
         let mut st = self.usable()?;
         st.profiles = profiles;
         st.reconnect.select(0);
@@ -580,7 +577,8 @@ impl Conn {
 
     /// Overrides the profile's highest QoS; `None` takes the profile's again. Negative is unlimited.
     pub fn set_max_qos(&self, max_qos: Option<i32>) -> Result<(), Code> {
-        self.usable()?.max_qos = max_qos;
+        // There is none above 2.
+        self.usable()?.max_qos = max_qos.map(|most| most.clamp(-1, 2) as i8);
         Ok(())
     }
 

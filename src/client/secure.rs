@@ -137,7 +137,7 @@ impl Conn {
         turn: &mut Turn<'_>,
         mut report: Report,
     ) -> MutexGuard<'a, State> {
-        let Some(target) = st.tries.target.filter(|_| !st.tries.addresses.is_empty()) else {
+        let Some(target) = st.tries.target.filter(|_| !st.tries.others.addresses.is_empty()) else {
             return self.link_down(st, turn, report);
         };
         if let Link::Handshaking { mut transport, .. } = std::mem::replace(&mut st.link, Link::Idle) {
@@ -145,8 +145,9 @@ impl Conn {
         }
         self.note(&mut st, Level::Warn, format_args!("{target}: {}; trying the next address", report.text));
         let tries = st.tries.make();
-        tries.tried = std::mem::take(&mut report.tried);
-        tries.tried.push((target, report.os));
+        let tried = &mut tries.others.make().tried;
+        *tried = std::mem::take(&mut report.tried);
+        tried.push((target, report.os));
         tries.insecure = Some(Box::new(report));
         self.next_address(st, turn)
     }

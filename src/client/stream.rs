@@ -137,13 +137,13 @@ impl Conn {
                 at += consumed;
                 continue;
             }
-            let mut acked = std::mem::take(&mut st.acked);
+            let mut acked = st.session.lend_list();
             let packet = match acked.capacity() {
                 0 if acked.try_reserve_exact(TOGETHER).is_err() => None,
                 _ => st.session.steady_acknowledgements(&bytes[at..], &mut acked),
             };
             let Some(packet) = packet else {
-                st.acked = acked;
+                st.session.return_list(acked);
                 return (st, at, Ending::Other);
             };
             at += acked.len() * PLAIN_ACK;
@@ -151,7 +151,7 @@ impl Conn {
             let kind = if packet == PacketType::PubComp { Kind::PubComp } else { Kind::PubAck };
             st = self.tell_acked(st, kind, &acked);
             st.session.steady_ended(&mut acked);
-            st.acked = acked;
+            st.session.return_list(acked);
             if st.visits != visits {
                 st = self.drop_unlocked(st, known);
                 if !st.is_calm(generation) || !st.session.is_steady() {

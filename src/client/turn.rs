@@ -367,7 +367,6 @@ impl State {
         if self.partial.is_empty() {
             self.partial = Vec::new();
         }
-        self.acked = Vec::new();
         self.session.shrink_output();
     }
 

@@ -18,7 +18,7 @@
 use super::slots::{Readiness, Slots, SourceId};
 use super::sync::{Mutex, MutexGuard};
 use super::timers::Timers;
-use crate::time::{Span, Time};
+use crate::time::{Moment, Span, Time};
 
 /// Ends the driver's sleep; what [`mio::Waker`] does, or a model of it.
 pub(crate) trait Wake {
@@ -112,7 +112,7 @@ impl<T: Clone, W: Wake> Ready<T, W> {
     pub(crate) fn remove(&self, id: SourceId) -> Option<T> {
         let mut state = self.state.lock();
         let slot = state.slots.remove(id)?;
-        if slot.deadline.is_some() {
+        if slot.deadline != Moment::NONE {
             state.timers.set(id, None);
         }
         if slot.every_round {
@@ -276,7 +276,7 @@ impl<T: Clone, W: Wake> Ready<T, W> {
         }
         while let Some(id) = state.timers.pop_due(now) {
             if let Some(slot) = state.slots.get_mut(id) {
-                slot.deadline = None;
+                slot.deadline = Moment::NONE;
                 state.make_pending(id);
             }
         }
@@ -295,7 +295,7 @@ impl<T: Clone, W: Wake> Ready<T, W> {
         Some(Begun {
             value: slot.value.clone(),
             ready: std::mem::take(&mut slot.ready),
-            deadline: slot.deadline,
+            deadline: slot.deadline.get(),
         })
     }
 
@@ -304,7 +304,7 @@ impl<T: Clone, W: Wake> Ready<T, W> {
         let mut state = self.state.lock();
         let slot = state.slots.get_mut(id).filter(|slot| slot.every_round)?;
         let (value, deadline) = (slot.value.clone(), slot.deadline);
-        Some(Begun { value, ready: Readiness::default(), deadline })
+        Some(Begun { value, ready: Readiness::default(), deadline: deadline.get() })
     }
 
     /// Ends a source's turn. Returns whether any source wants to know the end of the round.
@@ -312,8 +312,8 @@ impl<T: Clone, W: Wake> Ready<T, W> {
         let mut state = self.state.lock();
         let state = &mut *state;
         if let Some(slot) = state.slots.get_mut(id) {
-            if slot.deadline != deadline {
-                slot.deadline = deadline;
+            if slot.deadline.get() != deadline {
+                slot.deadline = deadline.into();
                 state.timers.set(id, deadline);
             }
             if again {

@@ -2,6 +2,7 @@
 //! are only there.
 
 use alloc::collections::VecDeque;
+use alloc::vec::Vec;
 use core::ops::Range;
 
 use super::counts::{Latency, Outcomes};
@@ -9,7 +10,7 @@ use super::history::History;
 use super::ids::PacketIds;
 use super::outbox::Outbox;
 use super::unsent::Run;
-use super::{Completion, Limits, Outcome, Session, token};
+use super::{Completion, Ended, Limits, Outcome, Session, token};
 use crate::bugs::{Bug, bug};
 use crate::error::Code;
 use crate::rare::{Empty, Rare};
@@ -30,6 +31,8 @@ pub(super) struct Sending {
     pub(super) history: History,
     pub(super) outcomes: Outcomes,
     pub(super) ack_latency: Rare<Latency>,
+    /// For messages that are acknowledged together, empty in between.
+    pub(super) list: Vec<Ended>,
 }
 
 /// What of the session's settings the end of a message needs.
@@ -60,6 +63,7 @@ impl Sending {
             history: History::new(),
             outcomes: Outcomes::NONE,
             ack_latency: Rare::new(),
+            list: Vec::new(),
         }
     }
 
@@ -151,6 +155,7 @@ impl Sending {
         self.ids.shrink();
         self.completions.shrink_to_fit();
         self.history.shrink();
+        self.list = Vec::new();
         self.outcomes_fit = 0;
     }
 }

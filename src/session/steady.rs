@@ -146,6 +146,20 @@ impl Session {
         }
     }
 
+    /// A list for [these steps](Session::steady_acknowledgements), empty, to be [returned](Session::return_list).
+    #[inline]
+    pub fn lend_list(&mut self) -> Vec<Ended> {
+        self.sending.get_mut().map(|sending| core::mem::take(&mut sending.list)).unwrap_or_default()
+    }
+
+    /// What was [lent](Session::lend_list), empty again.
+    #[inline]
+    pub fn return_list(&mut self, list: Vec<Ended>) {
+        if let Some(sending) = self.sending.get_mut() {
+            sending.list = list;
+        }
+    }
+
     /// The application was told of these.
     #[inline]
     pub fn steady_ended(&mut self, ended: &mut Vec<Ended>) {
