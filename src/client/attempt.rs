@@ -291,6 +291,10 @@ impl Conn {
             st.reconnect.succeeded();
         }
         st.partial = Vec::new();
+        if st.tries.others.get().is_none() && st.tries.common.is_none() {
+            // Thousands may connect at the same time. Nothing failed that is to be told of.
+            st.tries = Rare::new();
+        }
         st.unread = transport.has_unread();
         st.link = Link::Open(transport);
         let within = st.profile.timeouts.connack;

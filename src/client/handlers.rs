@@ -126,17 +126,21 @@ pub(crate) type Removed = Vec<Arc<Entry>>;
 
 /// All registrations of one connection.
 pub(crate) struct Handlers {
-    /// Oldest first.
-    connection: Vec<Arc<Entry>>,
-    /// The kinds that any of them wants.
+    /// Those of the connection, oldest first; further ones are among the others.
+    first: [Option<Arc<Entry>>; FIRST],
+    /// The kinds that any of those of the connection wants.
     kinds: u32,
     /// The kinds that any subscriber wants, or one that was there while there were others.
     subscriber_kinds: u32,
     others: Rare<Others>,
 }
 
-/// Subscribers, and what stands in the slots.
+/// So many handlers of a connection have their place without the others: one that the library adds, and one more.
+const FIRST: usize = 2;
+
+/// Subscribers, what stands in the slots, and further handlers of the connection.
 struct Others {
+    connection: Vec<Arc<Entry>>,
     slots: [Option<Arc<Entry>>; Slot::COUNT],
     subscriptions: Topics<Vec<Subscription>>,
     /// Entries of all subscriptions.
@@ -149,6 +153,7 @@ struct Others {
 impl Others {
     const fn new() -> Others {
         Others {
+            connection: Vec::new(),
             slots: [const { None }; Slot::COUNT],
             subscriptions: Topics::new(),
             subscribed: 0,
@@ -170,12 +175,12 @@ impl Empty for Others {
 
 impl Handlers {
     pub(crate) fn new() -> Self {
-        Handlers { connection: Vec::new(), kinds: 0, subscriber_kinds: 0, others: Rare::new() }
+        Handlers { first: [const { None }; FIRST], kinds: 0, subscriber_kinds: 0, others: Rare::new() }
     }
 
     /// As many as one event can be told to, at most.
     pub(crate) fn count(&self) -> usize {
-        self.connection.len() + self.others.slots.iter().flatten().count() + self.others.subscribed
+        self.of_connection().count() + self.others.slots.iter().flatten().count() + self.others.subscribed
     }
 
     /// Makes room to call so many more, so that a dispatch needs no memory.
@@ -204,20 +209,41 @@ impl Handlers {
         }
     }
 
+    /// The handlers of the connection, oldest first.
+    #[inline]
+    fn of_connection(&self) -> impl DoubleEndedIterator<Item = &Arc<Entry>> {
+        self.first.iter().flatten().chain(&self.others.connection)
+    }
+
     /// Adds a handler of the connection itself.
     pub(crate) fn add(&mut self, entry: Arc<Entry>) {
         self.kinds |= entry.kinds;
-        // There are few, and they are there for long.
-        self.connection.reserve_exact(1);
-        self.connection.push(entry);
+        match self.first.iter_mut().find(|place| place.is_none()) {
+            Some(place) => *place = Some(entry),
+            None => self.others.make().connection.push(entry),
+        }
     }
 
     /// Removes the newest connection handler with this identity.
     pub(crate) fn remove(&mut self, identity: Identity) -> Removed {
-        let at = self.connection.iter().rposition(|e| e.identity == identity && !e.shared);
-        let removed = at.map(|at| retire(self.connection.remove(at))).into_iter().collect();
-        self.kinds = self.connection.iter().fold(0, |kinds, entry| kinds | entry.kinds);
-        removed
+        let mine = |e: &Arc<Entry>| e.identity == identity && !e.shared;
+        let further = self.others.get_mut().map(|others| &mut others.connection);
+        let at = further.as_ref().and_then(|further| further.iter().rposition(mine));
+        let removed = match (further, at) {
+            (Some(further), Some(at)) => Some(further.remove(at)),
+            (further, _) => {
+                let at = self.first.iter().rposition(|entry| entry.as_ref().is_some_and(mine));
+                at.and_then(|at| {
+                    let next = further.filter(|further| !further.is_empty()).map(|further| further.remove(0));
+                    let removed = std::mem::replace(&mut self.first[at], next);
+                    // In order again.
+                    self.first[at..].rotate_left(1);
+                    removed
+                })
+            }
+        };
+        self.kinds = self.of_connection().fold(0, |kinds, entry| kinds | entry.kinds);
+        removed.map(retire).into_iter().collect()
     }
 
     /// Replaces or clears what is in a slot.
@@ -318,7 +344,7 @@ impl Handlers {
     /// Collects who gets an event of the connection.
     pub(crate) fn connection(&self, kind: Kind, called: &mut Called) {
         if self.wants(kind) {
-            called.extend(self.connection.iter().rev().filter(|e| e.kinds & kind.bit() != 0).cloned());
+            called.extend(self.of_connection().rev().filter(|e| e.kinds & kind.bit() != 0).cloned());
         }
     }
 
@@ -356,7 +382,7 @@ impl Handlers {
     /// The handler of the connection that is alone in wanting events of this kind, if no subscriber does either.
     #[inline]
     pub(crate) fn only_of_connection(&self, kind: Kind) -> Option<&Arc<Entry>> {
-        let mut all = self.connection.iter().filter(|entry| entry.kinds & kind.bit() != 0);
+        let mut all = self.of_connection().filter(|entry| entry.kinds & kind.bit() != 0);
         match (all.next(), all.next()) {
             (Some(entry), None) if self.subscriber_kinds & kind.bit() == 0 => Some(entry),
             _ => None,
@@ -387,17 +413,18 @@ impl Handlers {
     /// Nobody is called any more, not even by a dispatch that has begun.
     pub(crate) fn silence(&self) {
         let Others { slots, subscriptions, .. } = &*self.others;
-        self.connection.iter().chain(slots.iter().flatten()).for_each(|entry| entry.end());
+        self.of_connection().chain(slots.iter().flatten()).for_each(|entry| entry.end());
         subscriptions.for_each(|all| all.iter().flat_map(|s| &s.entries).for_each(|(_, e)| e.end()));
     }
 
     /// Removes everything.
     pub(crate) fn clear(&mut self) -> Removed {
         self.silence();
-        let mut removed: Removed = std::mem::take(&mut self.connection);
+        let mut removed: Removed = std::mem::take(&mut self.first).into_iter().flatten().collect();
         self.kinds = 0;
         self.subscriber_kinds = 0;
-        let Others { slots, subscriptions, .. } = self.others.take().unwrap_or_default();
+        let Others { connection, slots, subscriptions, .. } = self.others.take().unwrap_or_default();
+        removed.extend(connection);
         removed.extend(slots.into_iter().flatten());
         subscriptions.for_each(|all| {
             removed.extend(all.iter().flat_map(|s| s.entries.iter().map(|(_, e)| e.clone())));

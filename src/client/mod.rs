@@ -585,7 +585,9 @@ impl Conn {
     /// Asks for one [`Event::Timer`] at `at`; `None` takes it back.
     pub fn set_timer(&self, at: Option<Time>) -> Result<(), Code> {
         let mut st = self.usable()?;
-        st.seldom.try_make()?.timer_at = at;
+        if at.is_some() || st.seldom.get().is_some() {
+            st.seldom.try_make()?.timer_at = at;
+        }
         self.schedule(&mut st);
         Ok(())
     }
