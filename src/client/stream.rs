@@ -131,9 +131,13 @@ impl Conn {
         known: &mut Option<Arc<Entry>>,
     ) -> (MutexGuard<'a, State>, usize, Ending) {
         let mut at = 0;
-        loop {
-            if let Some(consumed) = st.steady_answer(&bytes[at..]) {
-                at += consumed;
+        // Every packet that this is for: PUBACK, PUBREC, PUBREL and PUBCOMP.
+        while let Some(packet @ 4..=7) = bytes.get(at).map(|first| first >> 4) {
+            if let 5 | 6 = packet {
+                match st.steady_answer(packet, &bytes[at..]) {
+                    Some(consumed) => at += consumed,
+                    None => break,
+                }
                 continue;
             }
             let mut acked = std::mem::take(&mut st.acked);
@@ -143,7 +147,7 @@ impl Conn {
             };
             let Some(packet) = packet else {
                 st.acked = acked;
-                return (st, at, Ending::Other);
+                break;
             };
             at += acked.len() * PLAIN_ACK;
             let visits = st.visits;
@@ -162,6 +166,7 @@ impl Conn {
                 return (st, at, Ending::Told);
             }
         }
+        (st, at, Ending::Other)
     }
 
     /// Tells of messages that were acknowledged, one after the other. The lock is not taken in between, as long as it is
@@ -267,10 +272,10 @@ impl Conn {
 }
 
 impl State {
-    /// A step that only answers, for what `bytes` begin with; how many of them it took.
+    /// A step that only answers, for the packet of this type that `bytes` begin with; how many of them it took.
     #[inline]
-    fn steady_answer(&mut self, bytes: &[u8]) -> Option<usize> {
-        match bytes.first()? >> 4 {
+    fn steady_answer(&mut self, packet: u8, bytes: &[u8]) -> Option<usize> {
+        match packet {
             5 if !self.handlers.wants(Kind::PubRec) => self.session.steady_receipt(bytes),
             6 if !self.handlers.wants(Kind::PubRel) => self.session.steady_release(bytes),
             _ => None,
