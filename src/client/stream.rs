@@ -48,10 +48,11 @@ impl Conn {
             return (st, 0, Ending::Other);
         }
         st.wish = Wish::default();
-        // The topic of the message before, if it had only one handler, and that. As long as nobody looks into the
-        // state both are right, and the handler is also there, so that dropping it here is never the end of it.
+        // The topic of the message before, if it had only one handler, and that. As long as no registration comes or
+        // goes both are right, and the handler is also there, so that dropping it here is never the end of it.
         let mut known: &[u8] = &[];
         let mut only: Option<Arc<Entry>> = None;
+        let mut changes = st.handlers.changes();
         let mut rest = buffer;
         let mut left = len;
         loop {
@@ -103,8 +104,11 @@ impl Conn {
                 }
             }
             if st.visits != visits {
-                st = self.drop_unlocked(st, &mut only);
-                known = &[];
+                if st.handlers.changes() != changes {
+                    st = self.drop_unlocked(st, &mut only);
+                    changes = st.handlers.changes();
+                    known = &[];
+                }
                 if !st.is_calm(generation) || !st.session.is_steady() {
                     return (st, len - left, Ending::Told);
                 }
@@ -150,13 +154,15 @@ impl Conn {
                 break;
             };
             at += acked.len() * PLAIN_ACK;
-            let visits = st.visits;
+            let (visits, changes) = (st.visits, st.handlers.changes());
             let kind = if packet == PacketType::PubComp { Kind::PubComp } else { Kind::PubAck };
             st = self.tell_acked(st, kind, &acked);
             st.session.steady_ended(&mut acked);
             st.acked = acked;
             if st.visits != visits {
-                st = self.drop_unlocked(st, known);
+                if st.handlers.changes() != changes {
+                    st = self.drop_unlocked(st, known);
+                }
                 if !st.is_calm(generation) || !st.session.is_steady() {
                     return (st, at, Ending::Told);
                 }
