@@ -126,6 +126,8 @@ pub(crate) type Removed = Vec<Arc<Entry>>;
 
 /// All registrations of one connection.
 pub(crate) struct Handlers {
+    /// How often a registration came or went. A subscription that comes has this as its number.
+    changes: u64,
     /// Those of the connection, oldest first; further ones are among the others.
     first: [Option<Arc<Entry>>; FIRST],
     /// The kinds that any of those of the connection wants.
@@ -145,7 +147,6 @@ struct Others {
     subscriptions: Topics<Vec<Subscription>>,
     /// Entries of all subscriptions.
     subscribed: usize,
-    last_seq: u64,
     /// For dispatches to more than a few.
     room: Vec<Arc<Entry>>,
 }
@@ -157,7 +158,6 @@ impl Others {
             slots: [const { None }; Slot::COUNT],
             subscriptions: Topics::new(),
             subscribed: 0,
-            last_seq: 0,
             room: Vec::new(),
         }
     }
@@ -175,7 +175,25 @@ impl Empty for Others {
 
 impl Handlers {
     pub(crate) fn new() -> Self {
-        Handlers { first: [const { None }; FIRST], kinds: 0, subscriber_kinds: 0, others: Rare::new() }
+        Handlers {
+            changes: 0,
+            first: [const { None }; FIRST],
+            kinds: 0,
+            subscriber_kinds: 0,
+            others: Rare::new(),
+        }
+    }
+
+    /// How often any of it changed: as long as that is the same, everything is where it was.
+    #[inline]
+    pub(crate) fn changes(&self) -> u64 {
+        self.changes
+    }
+
+    fn retire(&mut self, entry: Arc<Entry>) -> Arc<Entry> {
+        self.changes += 1;
+        entry.end();
+        entry
     }
 
     /// As many as one event can be told to, at most.
@@ -217,6 +235,7 @@ impl Handlers {
 
     /// Adds a handler of the connection itself.
     pub(crate) fn add(&mut self, entry: Arc<Entry>) {
+        self.changes += 1;
         self.kinds |= entry.kinds;
         match self.first.iter_mut().find(|place| place.is_none()) {
             Some(place) => *place = Some(entry),
@@ -243,13 +262,14 @@ impl Handlers {
             }
         };
         self.kinds = self.of_connection().fold(0, |kinds, entry| kinds | entry.kinds);
-        removed.map(retire).into_iter().collect()
+        removed.map(|entry| self.retire(entry)).into_iter().collect()
     }
 
     /// Replaces or clears what is in a slot.
     pub(crate) fn set_slot(&mut self, slot: Slot, entry: Option<Arc<Entry>>) -> Removed {
+        self.changes += 1;
         let old = std::mem::replace(&mut self.others.make().slots[slot as usize], entry);
-        old.map(retire).into_iter().collect()
+        old.map(|entry| self.retire(entry)).into_iter().collect()
     }
 
     /// Collects what is in a slot.
@@ -283,9 +303,9 @@ impl Handlers {
             entry.disarm();
             Some(entry)
         } else {
-            others.last_seq += 1;
+            self.changes += 1;
             if let Some(entry) = Arc::get_mut(&mut entry) {
-                entry.seq = others.last_seq;
+                entry.seq = self.changes;
             }
             others.subscribed += 1;
             self.subscriber_kinds |= kinds;
@@ -338,7 +358,7 @@ impl Handlers {
                 others.subscriptions.remove(filter);
             }
         }
-        Some((vec![retire(entry)], last))
+        Some((vec![self.retire(entry)], last))
     }
 
     /// Collects who gets an event of the connection.
@@ -420,6 +440,7 @@ impl Handlers {
     /// Removes everything.
     pub(crate) fn clear(&mut self) -> Removed {
         self.silence();
+        self.changes += 1;
         let mut removed: Removed = std::mem::take(&mut self.first).into_iter().flatten().collect();
         self.kinds = 0;
         self.subscriber_kinds = 0;
@@ -508,11 +529,6 @@ impl Conn {
         }
         self.schedule(st);
     }
-}
-
-fn retire(entry: Arc<Entry>) -> Arc<Entry> {
-    entry.end();
-    entry
 }
 
 fn collect<'a>(all: impl IntoIterator<Item = &'a Subscription>, kind: Kind, called: &mut Called) {
