@@ -302,7 +302,7 @@ impl Handle {
     /// As [`after_handler`](Self::after_handler).
     pub(super) unsafe fn attempt_begins(&self) {
         let mut attempt = lock(&self.attempt);
-        *attempt = Attempt { begun: true, os: 0 };
+        *attempt = Attempt::BEGUN;
         if let Some(nc) = self.nc() {
             // SAFETY: as the caller promises.
             unsafe { nc.attempt_begins(&self.conn) };
@@ -315,7 +315,7 @@ impl Handle {
     /// As [`after_handler`](Self::after_handler).
     pub(super) unsafe fn attempt_ended(&self, os: c_int) {
         let mut attempt = lock(&self.attempt);
-        *attempt = Attempt { begun: false, os };
+        *attempt = Attempt::ended(os);
         if let Some(nc) = self.nc() {
             // SAFETY: as the caller promises.
             unsafe { nc.attempt_ended(os) };

@@ -12,12 +12,17 @@ use crate::client::{Conn, ConnectParams};
 use crate::error::Code;
 
 /// What an attempt to connect does to the fields of `nc`.
-#[derive(Clone, Copy, Default)]
-pub(super) struct Attempt {
-    /// One is under way.
-    pub(super) begun: bool,
-    /// The error number of the last one that ended.
-    pub(super) os: c_int,
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Attempt(c_int);
+
+impl Attempt {
+    /// One is under way. No error has this number.
+    pub(super) const BEGUN: Attempt = Attempt(c_int::MIN);
+
+    /// The last one ended with this error number.
+    pub(super) fn ended(os: c_int) -> Attempt {
+        Attempt(os)
+    }
 }
 
 const BEGUN: c_ulong = MG_F_RESOLVING | MG_F_CONNECTING;
@@ -53,14 +58,14 @@ impl Nc {
         let shown = mg_connection {
             mgr,
             priv_1: handle,
-            err: attempt.os,
+            err: if attempt == Attempt::BEGUN { 0 } else { attempt.0 },
             recv_mbuf_limit: limit,
             recv_mbuf: empty(),
             send_mbuf: empty(),
             ev_timer_time: 0.0,
             proto_data: ptr::null_mut(),
             user_data: ptr::null_mut(),
-            flags: if attempt.begun { BEGUN } else { 0 },
+            flags: if attempt == Attempt::BEGUN { BEGUN } else { 0 },
         };
         Nc {
             shown: UnsafeCell::new(shown),
