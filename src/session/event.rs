@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 use core::ops::Range;
 
 use crate::error::Code;
+use crate::time::Time;
 use crate::wire::{Malformed, QoS};
 
 /// The result of one step: how many bytes were consumed, and at most one event.
@@ -57,6 +58,7 @@ pub struct Acknowledged {
 #[derive(Debug)]
 pub struct Ended {
     pub(super) token: u64,
+    pub(super) accepted_at: Time,
     pub(super) packet_id: u16,
     pub(super) topic_len: u16,
     /// Begins with the topic.

@@ -447,18 +447,6 @@ impl Session {
         self.remember(run.numbers, outcome);
     }
 
-    /// One more message ended like those of `run`; if it does not follow them, they are remembered and it begins
-    /// another run. Where many end at once, that is less work than to remember each.
-    #[inline]
-    fn ended_in(&mut self, run: &mut Range<u64>, token: u64, outcome: Outcome) {
-        let number = token::number(token);
-        if number != run.end {
-            self.remember(run.clone(), outcome);
-            *run = number..number;
-        }
-        run.end += 1;
-    }
-
     /// Says whether publishes without a cookie come by [`take_completion`](Session::take_completion) as well; at first
     /// they do.
     pub fn tell_all_completions(&mut self, all: bool) {

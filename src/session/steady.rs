@@ -4,10 +4,12 @@
 //! have to ask for. Whatever is not of the plainest kind is left to those.
 
 use alloc::vec::Vec;
+use core::ops::Range;
 
 use super::ids::Use;
 use super::outbox::Stage;
 use super::{Ended, Failure, Outcome, Session, State, Told, token};
+use crate::time::Time;
 use crate::wire::{self, PacketType, PlainPublish, QoS, Received, Version};
 
 impl Session {
@@ -93,43 +95,70 @@ impl Session {
     ///
     /// They are of one type; and a message whose outcome is told beside its acknowledgement is the last one, so
     /// that the two come one after the other.
-    #[inline(never)]
+    #[inline]
     pub fn steady_acknowledgements(&mut self, bytes: &[u8], ended: &mut Vec<Ended>) -> Option<PacketType> {
         debug_assert!(self.is_steady() && self.told == Told::Nothing && ended.is_empty());
-        let (packet, qos, stage) = match bytes.first()? >> 4 {
-            4 => (PacketType::PubAck, QoS::AtLeastOnce, Stage::Publish),
-            7 => (PacketType::PubComp, QoS::ExactlyOnce, Stage::Release),
+        let packet = match bytes.first()? >> 4 {
+            4 => PacketType::PubAck,
+            7 => PacketType::PubComp,
             _ => return None,
         };
+        self.take_acknowledgements(packet, bytes, ended);
+        (!ended.is_empty()).then_some(packet)
+    }
+
+    #[inline(never)]
+    fn take_acknowledgements(&mut self, packet: PacketType, bytes: &[u8], ended: &mut Vec<Ended>) {
+        let (qos, stage) = match packet {
+            PacketType::PubAck => (QoS::AtLeastOnce, Stage::Publish),
+            _ => (QoS::ExactlyOnce, Stage::Release),
+        };
         let taken = self.out.taken();
-        let mut run = 0..0;
-        let mut alike = (self.now, 0);
-        for bytes in bytes.chunks_exact(wire::PLAIN_ACK).take(ended.capacity()) {
+        let most = bytes.len().min(ended.capacity() * wire::PLAIN_ACK);
+        for bytes in bytes[..most].chunks_exact(wire::PLAIN_ACK) {
             let Some(id) = wire::Ack::plain(packet, bytes) else { break };
             let Some(slot) = self.ids.slot_at_home(id) else { break };
             let entry = self.outbox.get(slot);
             if entry.qos != qos || entry.stage != stage || !entry.is_sent(taken) {
                 break;
             }
+            let cookie = entry.cookie;
             self.ids.release(id);
-            let entry = self.outbox.retire(slot);
-            let (token, cookie, accepted_at) = (entry.token, entry.cookie, entry.accepted_at);
-            ended.push(entry.lend());
-            // What was published in one go was accepted at the same time.
-            if accepted_at != alike.0 {
-                self.count_latency(alike.1, alike.0);
-                alike = (accepted_at, 0);
-            }
-            alike.1 += 1;
-            self.ended_in(&mut run, token, Outcome::Acked);
+            let message = self.outbox.retire(slot).lend();
+            let token = message.token;
+            ended.push(message);
             if self.tell(token, id, cookie, Outcome::Acked) {
                 break;
             }
         }
-        self.remember(run, Outcome::Acked);
-        self.count_latency(alike.1, alike.0);
+        self.acked(ended);
         self.pump();
-        (!ended.is_empty()).then_some(packet)
+    }
+
+    /// These messages were acknowledged. Those that follow one another, and were accepted at the same time, as what is
+    /// published in one go, are counted together.
+    #[inline]
+    fn acked(&mut self, ended: &[Ended]) {
+        let mut run = 0..0;
+        let mut accepted_at = self.now;
+        for message in ended {
+            let number = token::number(message.token);
+            if number != run.end || message.accepted_at != accepted_at {
+                self.acked_alike(run, accepted_at);
+                run = number..number;
+                accepted_at = message.accepted_at;
+            }
+            run.end += 1;
+        }
+        self.acked_alike(run, accepted_at);
+    }
+
+    #[inline(never)]
+    fn acked_alike(&mut self, numbers: Range<u64>, accepted_at: Time) {
+        if !numbers.is_empty() {
+            self.count_latency(numbers.end - numbers.start, accepted_at);
+            self.remember(numbers, Outcome::Acked);
+        }
     }
 
     /// The message of `qos` with this id, if the server can have an opinion on it.
