@@ -251,6 +251,7 @@ impl Session {
     pub fn set_limits(&mut self, limits: impl Into<Arc<Limits>>) {
         self.limits = limits.into();
         self.outcomes_fit = 0;
+        self.history.forget(self.limits.outcome_history);
     }
 
     // -- the connection -------------------------------------------------------------------------
@@ -473,11 +474,9 @@ impl Session {
     #[inline]
     fn remember(&mut self, numbers: Range<u64>, outcome: Outcome) {
         if !numbers.is_empty() {
-            let n = numbers.end - numbers.start;
-            self.counts.ended(outcome, n);
-            // Each of them may have taken a place.
-            self.outcomes_fit = self.outcomes_fit.saturating_sub(n as usize);
-            self.history.record(numbers, outcome, self.limits.outcome_history);
+            self.counts.ended(outcome, numbers.end - numbers.start);
+            let place = self.history.record(numbers, outcome, self.limits.outcome_history);
+            self.outcomes_fit = self.outcomes_fit.saturating_sub(usize::from(place));
         }
     }
 
@@ -491,6 +490,7 @@ impl Session {
                 self.completions.push_back(completion);
             }
             self.completions.push_back(completion);
+            self.outcomes_fit = self.outcomes_fit.saturating_sub(1);
         }
         told
     }

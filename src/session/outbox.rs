@@ -136,13 +136,7 @@ impl Entry {
     pub(crate) fn lend(&mut self) -> Ended {
         let body = core::mem::take(&mut self.body);
         let topic_len = core::mem::take(&mut self.topic_len);
-        Ended {
-            token: self.token,
-            accepted_at: self.accepted_at,
-            packet_id: self.packet_id,
-            topic_len,
-            body,
-        }
+        Ended { token: self.token, accepted_at: self.accepted_at, packet_id: self.packet_id, topic_len, body }
     }
 
     /// Gives it its packet id.

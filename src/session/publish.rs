@@ -397,7 +397,7 @@ impl Session {
 
     /// How a message ended; `None` if that is too long ago, or did not happen.
     pub fn remembered(&self, token: u64) -> Option<Outcome> {
-        self.history.find(token::number(token))
+        self.history.find(token::number(token), self.limits.outcome_history)
     }
 
     /// How many messages have ended.
