@@ -6,32 +6,59 @@
 
 use super::ids::Use;
 use super::outbox::Queue;
+use super::unsent::Unsent;
 use super::{Session, State};
 use crate::bugs::{Bug, bug};
 use crate::wire::{Outgoing, QoS};
 
 impl Session {
-    /// Accepts a message of QoS 0 behind others of QoS 0. The topic name is valid. Returns the packet id that it has
-    /// until it is written.
+    /// Accepts a message of QoS 0 behind others of QoS 0, or as the first one. The topic name is valid. Returns the packet
+    /// id that it has until it is written.
     #[inline(always)]
     pub fn publish_plainly(&mut self, topic: &[u8], payload: &[u8], retain: bool) -> Option<u16> {
         let packet_id = self.ids.free()?;
+        if !self.ids.unsent.continues(self.accepted + 1, packet_id, self.out.end()) {
+            return self.begin_plainly(topic, payload, retain, packet_id);
+        }
+        self.append_plainly(topic, payload, retain, packet_id, |unsent, _, end| unsent.extend(end))
+    }
+
+    /// [`publish_plainly`](Self::publish_plainly) with nothing of QoS 0 that waits to be written.
+    #[inline(never)]
+    fn begin_plainly(&mut self, topic: &[u8], payload: &[u8], retain: bool, packet_id: u16) -> Option<u16> {
+        if self.ids.unsent.len() > 0 {
+            return None;
+        }
+        self.append_plainly(topic, payload, retain, packet_id, |unsent, number, end| {
+            unsent.begin(number, packet_id, end);
+        })
+    }
+
+    /// Appends a message with the packet id that is free, and lets `enter` put it among the unsent ones.
+    #[inline(always)]
+    fn append_plainly(
+        &mut self,
+        topic: &[u8],
+        payload: &[u8],
+        retain: bool,
+        packet_id: u16,
+        enter: impl FnOnce(&mut Unsent, u64, u64),
+    ) -> Option<u16> {
         let packet = Outgoing { dup: false, qos: QoS::AtMostOnce, retain, topic, packet_id: 0, payload };
         let len = packet.plain_len(self.version)?;
-        let number = self.accepted + 1;
         if self.state != State::Up
             || self.outstanding() >= self.outcomes_fit
             || !self.has_room_for(len)
-            || !self.ids.unsent.continues(number, packet_id, self.out.end())
             || bug(Bug::IdReuse)
         {
             return None;
         }
         packet.write_plain(self.out.spare(len)?);
         self.out.add(len);
-        self.accepted = number;
+        self.accepted += 1;
         self.counts.tx_messages += 1;
-        self.ids.lend_free(packet_id, self.out.end());
+        self.ids.lend_free(packet_id);
+        enter(&mut self.ids.unsent, self.accepted, self.out.end());
         Some(packet_id)
     }
 
