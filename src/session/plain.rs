@@ -72,9 +72,6 @@ impl Session {
         qos: QoS,
         retain: bool,
     ) -> Option<u16> {
-        let packet_id = self.ids.next_in_line()?;
-        let packet = Outgoing { dup: false, qos, retain, topic, packet_id, payload };
-        let len = packet.plain_len(self.version)?;
         let size = topic.len() + payload.len();
         if !self.may_send_now()
             || self.outstanding() >= self.outcomes_fit
@@ -84,10 +81,13 @@ impl Session {
         {
             return None;
         }
+        let packet_id = self.ids.next_in_line()?;
+        let packet = Outgoing { dup: false, qos, retain, topic, packet_id, payload };
+        let len = packet.plain_len(self.version)?;
         // What is written to a free slot and behind the output is nothing yet.
         let (slot, tail) = self.outbox.next_slot(size)?;
         packet.write_tail(tail);
-        packet.write_plain_with(tail, self.out.spare(len)?);
+        packet.write_plain(self.out.spare(len)?);
         if !self.ids.take_next(packet_id, Use::Publish(slot)) {
             return None;
         }
