@@ -16,8 +16,9 @@ use crate::wire::{Outgoing, QoS};
 /// The end of a list, and "no slot".
 pub(crate) const NIL: u32 = u32::MAX;
 
-/// Free slots keep their buffers for the next message: so many bytes of them, and none larger than
-/// `KEEP_BUFFER`. With a count as the limit, a window that is wider than that would allocate for each message.
+/// Free slots keep their buffers for the next message: so many bytes of them, and none larger than `KEEP_BUFFER`. What
+/// buffers have more than their messages counts as well. With a number of buffers as the limit, a window that is wider
+/// than that would allocate for each message.
 const KEEP_BYTES: usize = 1024 * 1024;
 const KEEP_BUFFER: usize = 64 * 1024;
 
@@ -173,8 +174,8 @@ pub(crate) struct Outbox {
     free: u32,
     waiting: List,
     flight: List,
-    /// Bytes that free slots keep.
-    kept: usize,
+    /// Bytes in the buffers of all slots.
+    buffers: usize,
     /// Topics and payloads held, in bytes.
     bytes: usize,
     /// Payloads held, in bytes.
@@ -188,7 +189,7 @@ impl Outbox {
             free: NIL,
             waiting: List::EMPTY,
             flight: List::EMPTY,
-            kept: 0,
+            buffers: 0,
             bytes: 0,
             payload_bytes: 0,
         }
@@ -264,11 +265,11 @@ impl Outbox {
             self.add_slot()?;
         }
         let entry = &mut self.slots[self.free as usize];
-        let kept = entry.body.len();
-        if kept < size + PACKET_ID && !entry.grow(size + PACKET_ID) {
+        let before = entry.body.len();
+        if before < size + PACKET_ID && !entry.grow(size + PACKET_ID) {
             return Err(Code::NoMemory);
         }
-        self.kept += entry.body.len() - kept;
+        self.buffers += entry.body.len() - before;
         Ok(())
     }
 
@@ -284,7 +285,6 @@ impl Outbox {
         let slot = self.free;
         let entry = &mut self.slots[slot as usize];
         self.free = entry.next;
-        self.kept -= entry.body.len();
         self.bytes += packet.topic.len() + packet.payload.len();
         self.payload_bytes += packet.payload.len();
         // A topic name is at most 65,535 bytes long, and a packet 256 MiB; both were checked on acceptance.
@@ -352,15 +352,24 @@ impl Outbox {
         self.append(Queue::Flight, slot);
     }
 
-    /// Puts back what was lent of the message with this token. False if its slot is not there any more.
+    /// Puts back what was lent of the message with this token, if its slot is still there.
+    pub(crate) fn put_back(&mut self, token: u64, body: Vec<u8>) {
+        if let Some(entry) = self.slots.get_mut(token::slot(token) as usize)
+            && entry.token == token
+        {
+            entry.body = body;
+        }
+    }
+
+    /// [Puts back](Self::put_back), and [discards](Self::discard).
     #[inline]
-    pub(crate) fn put_back(&mut self, token: u64, body: Vec<u8>) -> bool {
-        match self.slots.get_mut(token::slot(token) as usize) {
-            Some(entry) if entry.token == token => {
-                entry.body = body;
-                true
-            }
-            _ => false,
+    pub(crate) fn discard_lent(&mut self, token: u64, body: Vec<u8>) {
+        let slot = token::slot(token);
+        if let Some(entry) = self.slots.get_mut(slot as usize)
+            && entry.token == token
+        {
+            entry.body = body;
+            self.discard(slot);
         }
     }
 
@@ -373,10 +382,8 @@ impl Outbox {
         entry.payload_len = 0;
         entry.next = self.free;
         self.free = slot;
-        let buffer = entry.body.len();
-        if buffer <= KEEP_BUFFER && self.kept + buffer <= KEEP_BYTES {
-            self.kept += buffer;
-        } else {
+        if entry.body.len() > KEEP_BUFFER || self.buffers - self.bytes > KEEP_BYTES {
+            self.buffers -= entry.body.len();
             entry.body = Vec::new();
         }
     }
@@ -429,7 +436,7 @@ impl Outbox {
         if self.len() == 0 {
             self.slots = Vec::new();
             self.free = NIL;
-            self.kept = 0;
+            self.buffers = 0;
         }
     }
 

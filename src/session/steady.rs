@@ -174,9 +174,7 @@ impl Session {
     #[inline]
     pub fn steady_ended(&mut self, ended: &mut Vec<Ended>) {
         for Ended { token, body, .. } in ended.drain(..) {
-            if self.outbox.put_back(token, body) {
-                self.outbox.discard(token::slot(token));
-            }
+            self.outbox.discard_lent(token, body);
         }
     }
 }
