@@ -1,6 +1,6 @@
 //! What a step of the session can tell its caller.
 
-use alloc::vec::Vec;
+use alloc::boxed::Box;
 use core::ops::Range;
 
 use crate::error::Code;
@@ -62,7 +62,7 @@ pub struct Ended {
     pub(super) packet_id: u16,
     pub(super) topic_len: u16,
     /// Begins with the topic.
-    pub(super) body: Vec<u8>,
+    pub(super) body: Box<[u8]>,
 }
 
 impl Ended {

@@ -5,6 +5,7 @@
 //! lost, the flight goes back to the head of the waiting list, with its packet ids and with the
 //! knowledge of how far each exchange had come: "redelivery" is nothing but sending that list again.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use super::{Ended, token};
@@ -60,7 +61,7 @@ pub(crate) struct Entry {
     queue: Queue,
     /// Topic, packet id, payload: what stands in its packet behind the topic's length. Then what is left of longer
     /// ones.
-    body: Vec<u8>,
+    body: Box<[u8]>,
     topic_len: u16,
     payload_len: u32,
     prev: u32,
@@ -69,32 +70,36 @@ pub(crate) struct Entry {
 
 impl Entry {
     /// A slot that is free.
-    const FREE: Entry = Entry {
-        token: 0,
-        cookie: 0,
-        expires: None,
-        accepted_at: Time::ZERO,
-        packet_id: 0,
-        qos: QoS::AtMostOnce,
-        retain: false,
-        dup: false,
-        stage: Stage::Done,
-        sent_end: 0,
-        queue: Queue::Waiting,
-        body: Vec::new(),
-        topic_len: 0,
-        payload_len: 0,
-        prev: NIL,
-        next: NIL,
-    };
+    fn free() -> Entry {
+        Entry {
+            token: 0,
+            cookie: 0,
+            expires: None,
+            accepted_at: Time::ZERO,
+            packet_id: 0,
+            qos: QoS::AtMostOnce,
+            retain: false,
+            dup: false,
+            stage: Stage::Done,
+            sent_end: 0,
+            queue: Queue::Waiting,
+            body: Box::default(),
+            topic_len: 0,
+            payload_len: 0,
+            prev: NIL,
+            next: NIL,
+        }
+    }
 
     /// Makes the body at least this long. False without memory for it.
     #[cold]
     fn grow(&mut self, size: usize) -> bool {
-        let grown = self.body.try_reserve(size - self.body.len()).is_ok();
+        let mut body = core::mem::take(&mut self.body).into_vec();
+        let grown = body.try_reserve(size - body.len()).is_ok();
         if grown {
-            self.body.resize(self.body.capacity(), 0);
+            body.resize(body.capacity(), 0);
         }
+        self.body = body.into();
         grown
     }
 
@@ -310,7 +315,7 @@ impl Outbox {
             return Err(Code::QueueFull);
         }
         self.slots.try_reserve(1).map_err(|_| Code::NoMemory)?;
-        self.slots.push(Entry::FREE);
+        self.slots.push(Entry::free());
         self.free = slot as u32;
         Ok(())
     }
@@ -353,7 +358,7 @@ impl Outbox {
     }
 
     /// Puts back what was lent of the message with this token, if its slot is still there.
-    pub(crate) fn put_back(&mut self, token: u64, body: Vec<u8>) {
+    pub(crate) fn put_back(&mut self, token: u64, body: Box<[u8]>) {
         if let Some(entry) = self.slots.get_mut(token::slot(token) as usize)
             && entry.token == token
         {
@@ -363,7 +368,7 @@ impl Outbox {
 
     /// [Puts back](Self::put_back), and [discards](Self::discard).
     #[inline]
-    pub(crate) fn discard_lent(&mut self, token: u64, body: Vec<u8>) {
+    pub(crate) fn discard_lent(&mut self, token: u64, body: Box<[u8]>) {
         let slot = token::slot(token);
         if let Some(entry) = self.slots.get_mut(slot as usize)
             && entry.token == token
@@ -384,7 +389,7 @@ impl Outbox {
         self.free = slot;
         if entry.body.len() > KEEP_BUFFER || self.buffers - self.bytes > KEEP_BYTES {
             self.buffers -= entry.body.len();
-            entry.body = Vec::new();
+            entry.body = Box::default();
         }
     }
 
