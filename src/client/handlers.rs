@@ -100,7 +100,8 @@ pub(crate) type Removed = Vec<Arc<Entry>>;
 
 /// All registrations of one connection.
 pub(crate) struct Handlers {
-    last_seq: u64,
+    /// How often a registration came or went. One that comes has this as its number.
+    changes: u64,
     /// Oldest first.
     connection: Vec<Arc<Entry>>,
     /// The kinds that any of them wants.
@@ -116,7 +117,7 @@ pub(crate) struct Handlers {
 impl Handlers {
     pub(crate) fn new() -> Self {
         Handlers {
-            last_seq: 0,
+            changes: 0,
             connection: Vec::new(),
             kinds: 0,
             slots: Default::default(),
@@ -126,14 +127,26 @@ impl Handlers {
         }
     }
 
+    /// How often any of it changed: as long as that is the same, everything is where it was.
+    #[inline]
+    pub(crate) fn changes(&self) -> u64 {
+        self.changes
+    }
+
+    fn retire(&mut self, entry: Arc<Entry>) -> Arc<Entry> {
+        self.changes += 1;
+        entry.alive.store(false, Ordering::Release);
+        entry
+    }
+
     /// As many as one event can be told to, at most.
     pub(crate) fn count(&self) -> usize {
         self.connection.len() + self.slots.iter().flatten().count() + self.subscribed
     }
 
     fn entry(&mut self, identity: Identity, kinds: u32, callback: Box<dyn Callback>) -> Arc<Entry> {
-        self.last_seq += 1;
-        Arc::new(Entry { seq: self.last_seq, identity, kinds, alive: AtomicBool::new(true), callback })
+        self.changes += 1;
+        Arc::new(Entry { seq: self.changes, identity, kinds, alive: AtomicBool::new(true), callback })
     }
 
     /// Adds a handler of the connection itself.
@@ -148,16 +161,16 @@ impl Handlers {
     /// Removes the newest connection handler with this identity.
     pub(crate) fn remove(&mut self, identity: Identity) -> Removed {
         let at = self.connection.iter().rposition(|e| e.identity == identity);
-        let removed = at.map(|at| retire(self.connection.remove(at))).into_iter().collect();
+        let removed = at.map(|at| self.connection.remove(at)).map(|entry| self.retire(entry));
         self.kinds = self.connection.iter().fold(0, |kinds, entry| kinds | entry.kinds);
-        removed
+        removed.into_iter().collect()
     }
 
     /// Replaces or clears what is in a slot.
     pub(crate) fn set_slot(&mut self, slot: Slot, callback: Option<Box<dyn Callback>>) -> Removed {
         let entry = callback.map(|callback| self.entry(Identity(0, 0), slot.kind().bit(), callback));
         let old = std::mem::replace(&mut self.slots[slot as usize], entry);
-        old.map(retire).into_iter().collect()
+        old.map(|entry| self.retire(entry)).into_iter().collect()
     }
 
     /// Collects what is in a slot.
@@ -242,7 +255,7 @@ impl Handlers {
                 self.subscriptions.remove(filter);
             }
         }
-        Some((vec![retire(entry)], last))
+        Some((vec![self.retire(entry)], last))
     }
 
     /// Collects who gets an event of the connection.
@@ -322,6 +335,7 @@ impl Handlers {
     /// Removes everything.
     pub(crate) fn clear(&mut self) -> Removed {
         self.silence();
+        self.changes += 1;
         let mut removed: Removed = std::mem::take(&mut self.connection);
         self.kinds = 0;
         removed.extend(std::mem::take(&mut self.slots).into_iter().flatten());
@@ -401,11 +415,6 @@ impl Conn {
         }
         self.schedule(st);
     }
-}
-
-fn retire(entry: Arc<Entry>) -> Arc<Entry> {
-    entry.alive.store(false, Ordering::Release);
-    entry
 }
 
 fn collect<'a>(all: impl IntoIterator<Item = &'a Subscription>, kind: Kind, called: &mut Called) {

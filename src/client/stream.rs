@@ -48,10 +48,11 @@ impl Conn {
             return (st, 0, Ending::Other);
         }
         st.wish = Wish::default();
-        // The topic of the message before, if it had only one handler, and that. As long as nobody looks into the
-        // state both are right, and the handler is also there, so that dropping it here is never the end of it.
+        // The topic of the message before, if it had only one handler, and that. As long as no registration comes or
+        // goes both are right, and the handler is also there, so that dropping it here is never the end of it.
         let mut known: &[u8] = &[];
         let mut only: Option<Arc<Entry>> = None;
+        let mut changes = st.handlers.changes();
         let mut rest = buffer;
         let mut left = len;
         loop {
@@ -103,8 +104,11 @@ impl Conn {
                 }
             }
             if st.visits != visits {
-                st = self.drop_unlocked(st, &mut only);
-                known = &[];
+                if st.handlers.changes() != changes {
+                    st = self.drop_unlocked(st, &mut only);
+                    changes = st.handlers.changes();
+                    known = &[];
+                }
                 if !st.is_calm(generation) || !st.session.is_steady() {
                     return (st, len - left, Ending::Told);
                 }
@@ -131,9 +135,13 @@ impl Conn {
         known: &mut Option<Arc<Entry>>,
     ) -> (MutexGuard<'a, State>, usize, Ending) {
         let mut at = 0;
-        loop {
-            if let Some(consumed) = st.steady_answer(&bytes[at..]) {
-                at += consumed;
+        // Every packet that this is for: PUBACK, PUBREC, PUBREL and PUBCOMP.
+        while let Some(packet @ 4..=7) = bytes.get(at).map(|first| first >> 4) {
+            if let 5 | 6 = packet {
+                match st.steady_answer(packet, &bytes[at..]) {
+                    Some(consumed) => at += consumed,
+                    None => break,
+                }
                 continue;
             }
             let mut acked = std::mem::take(&mut st.acked);
@@ -143,16 +151,18 @@ impl Conn {
             };
             let Some(packet) = packet else {
                 st.acked = acked;
-                return (st, at, Ending::Other);
+                break;
             };
             at += acked.len() * PLAIN_ACK;
-            let visits = st.visits;
+            let (visits, changes) = (st.visits, st.handlers.changes());
             let kind = if packet == PacketType::PubComp { Kind::PubComp } else { Kind::PubAck };
             st = self.tell_acked(st, kind, &acked);
             st.session.steady_ended(&mut acked);
             st.acked = acked;
             if st.visits != visits {
-                st = self.drop_unlocked(st, known);
+                if st.handlers.changes() != changes {
+                    st = self.drop_unlocked(st, known);
+                }
                 if !st.is_calm(generation) || !st.session.is_steady() {
                     return (st, at, Ending::Told);
                 }
@@ -162,6 +172,7 @@ impl Conn {
                 return (st, at, Ending::Told);
             }
         }
+        (st, at, Ending::Other)
     }
 
     /// Tells of messages that were acknowledged, one after the other. The lock is not taken in between, as long as it is
@@ -267,10 +278,10 @@ impl Conn {
 }
 
 impl State {
-    /// A step that only answers, for what `bytes` begin with; how many of them it took.
+    /// A step that only answers, for the packet of this type that `bytes` begin with; how many of them it took.
     #[inline]
-    fn steady_answer(&mut self, bytes: &[u8]) -> Option<usize> {
-        match bytes.first()? >> 4 {
+    fn steady_answer(&mut self, packet: u8, bytes: &[u8]) -> Option<usize> {
+        match packet {
             5 if !self.handlers.wants(Kind::PubRec) => self.session.steady_receipt(bytes),
             6 if !self.handlers.wants(Kind::PubRel) => self.session.steady_release(bytes),
             _ => None,

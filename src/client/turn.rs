@@ -94,16 +94,22 @@ impl Conn {
     /// Everything there is to do, in the order in which it may depend on each other.
     fn progress<'a>(&'a self, mut st: MutexGuard<'a, State>, turn: &mut Turn<'_>) -> MutexGuard<'a, State> {
         st = self.close_if_asked(st, turn);
-        st = self.timers(st, turn);
-        // A handler may have asked for the end there: then the attempt that is under way does not go on.
-        st = self.close_if_asked(st, turn);
+        // As long as the deadline is there, none of the timers has come.
+        let due = turn.deadline().is_none();
+        if due {
+            st = self.timers(st, turn);
+            // A handler may have asked for the end there: then the attempt that is under way does not go on.
+            st = self.close_if_asked(st, turn);
+        }
         st = self.attempt(st, turn);
         if matches!(st.link, Link::Open(_)) {
             st.unread |= turn.readable;
             if st.unread {
                 st = self.read(st, turn);
             }
-            st = self.session_timer(st, turn);
+            if due {
+                st = self.session_timer(st, turn);
+            }
             // "At once" is before what a handler published, and before the acknowledgement of its message.
             if st.closing.is_none_or(|c| c.graceful) {
                 st = self.write(st, turn);
@@ -283,7 +289,7 @@ impl Conn {
             }
             // Entries removed meanwhile end here, and with them their user data.
             called.clear();
-            st = self.lock();
+            st = self.lock_unseen();
         }
         st.put_back(called);
         st

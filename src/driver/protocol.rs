@@ -45,13 +45,13 @@ impl<E, T: Clone, W: Wake> Protocol<E, T, W> {
         left: &dyn Fn() -> Option<Span>,
     ) -> Entry<Driving<'_, E, T, W>> {
         let entry = self.seat.claim(claim, me, &|| left().map(Span::to_duration));
-        entry.map(|engine| self.driving(engine, false))
+        entry.map(|engine| self.driving(engine))
     }
 
     /// For one round of `poll`.
     pub(crate) fn poll(&self, me: usize, left: &dyn Fn() -> Option<Span>) -> Entry<Driving<'_, E, T, W>> {
         if let Some(engine) = self.seat.try_poll(me) {
-            return Entry::Role(self.driving(engine, false));
+            return Entry::Role(self.driving(engine));
         }
         if self.seat.polled() {
             self.ready.kick();
@@ -67,12 +67,18 @@ impl<E, T: Clone, W: Wake> Protocol<E, T, W> {
         if kick {
             self.ready.kick();
         }
-        entry.map(|engine| self.driving(engine, true))
+        entry.map(|engine| {
+            self.ready.driven(true);
+            self.driving(engine)
+        })
     }
 
     /// The role, if it is free at this moment.
     pub(crate) fn try_drive(&self, me: usize) -> Option<Driving<'_, E, T, W>> {
-        self.seat.try_take(me).map(|engine| self.driving(engine, false))
+        self.seat.try_take(me).map(|engine| {
+            self.ready.driven(false);
+            self.driving(engine)
+        })
     }
 
     /// How long a foreign loop may sleep, see [`Ready::next_timeout`].
@@ -147,8 +153,8 @@ impl<E, T: Clone, W: Wake> Protocol<E, T, W> {
         first
     }
 
-    fn driving(&self, engine: E, processing: bool) -> Driving<'_, E, T, W> {
-        self.ready.driven(processing);
+    /// A round follows, whose first step tells `ready`, unless it is told before.
+    fn driving(&self, engine: E) -> Driving<'_, E, T, W> {
         Driving { protocol: self, engine: Some(engine) }
     }
 }

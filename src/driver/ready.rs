@@ -66,6 +66,15 @@ pub(crate) struct Begun<T> {
     pub(crate) deadline: Option<Time>,
 }
 
+/// Where a round goes on.
+#[derive(Debug)]
+pub(crate) struct Next<T> {
+    /// The next turn of the batch, begun.
+    pub(crate) turn: Option<(SourceId, Begun<T>)>,
+    /// Whether any source wants to know the end of the round.
+    pub(crate) ticks: bool,
+}
+
 /// An event of the system.
 pub(crate) type Event = (SourceId, Readiness);
 
@@ -213,8 +222,8 @@ impl<T: Clone, W: Wake> Ready<T, W> {
 
     // ---- with the driver's role ----
 
-    /// Somebody took the driver's role. `processing`: a foreign loop, which will ask again how long
-    /// it may sleep.
+    /// Somebody took the driver's role and may do something else before its first round. `processing`: a foreign
+    /// loop, which will ask again how long it may sleep.
     pub(crate) fn driven(&self, processing: bool) {
         let mut state = self.state.lock();
         state.driven = true;
@@ -244,6 +253,7 @@ impl<T: Clone, W: Wake> Ready<T, W> {
     /// [`after_sleep`](Self::after_sleep).
     pub(crate) fn before_sleep(&self, now: Time, limit: Option<Span>) -> Option<Span> {
         let mut state = self.state.lock();
+        state.driven = true;
         let until_due = state.timers.next().map(|at| at.since(now));
         let kicked = std::mem::take(&mut state.kicked);
         let timeout = if kicked || !state.list.is_empty() {
@@ -255,60 +265,49 @@ impl<T: Clone, W: Wake> Ready<T, W> {
         timeout
     }
 
-    /// Collects who gets a turn in this round: the ready list, `events`, and what is due.
-    /// `more`: there may be further events. Returns whether any source wants to know the end of the round.
+    /// Collects who gets a turn in this round: the ready list, `events`, and what is due. The first turn is begun, the
+    /// others go to the batch, the next one last. `more`: there may be further events.
     pub(crate) fn after_sleep(
         &self,
         now: Time,
         more: bool,
         events: impl Iterator<Item = Event>,
         batch: &mut Vec<SourceId>,
-    ) -> bool {
+    ) -> Next<T> {
         let mut state = self.state.lock();
         let state = &mut *state;
         state.asleep = false;
         state.more = more;
+        if !state.list.is_empty() {
+            // Without memory for all of them, some wait for the next round.
+            let _ = batch.try_reserve(state.list.len());
+            let room = state.list.len().min(batch.capacity() - batch.len());
+            batch.extend(state.list.drain(..room));
+        }
         for (id, what) in events {
             if let Some(slot) = state.slots.get_mut(id) {
                 slot.ready.add(what);
-                state.make_pending(id);
+                state.list_in(batch, id);
             }
         }
         while let Some(id) = state.timers.pop_due(now) {
             if let Some(slot) = state.slots.get_mut(id) {
                 slot.deadline = None;
-                state.make_pending(id);
+                state.list_in(batch, id);
             }
         }
-        // Without memory for all of them, some wait for the next round.
-        let _ = batch.try_reserve(state.list.len());
-        let room = state.list.len().min(batch.capacity() - batch.len());
-        batch.extend(state.list.drain(..room));
-        !state.every_round.is_empty()
+        batch.reverse();
+        state.next(batch)
     }
 
-    /// Starts the turn of a source of the batch, if it is still there.
-    pub(crate) fn begin(&self, id: SourceId) -> Option<Begun<T>> {
-        let mut state = self.state.lock();
-        let slot = state.slots.get_mut(id)?;
-        slot.pending = false;
-        Some(Begun {
-            value: slot.value.clone(),
-            ready: std::mem::take(&mut slot.ready),
-            deadline: slot.deadline,
-        })
-    }
-
-    /// As [`begin`](Self::begin), for the end of a round: readiness is left for the next turn.
-    pub(crate) fn begin_round_end(&self, id: SourceId) -> Option<Begun<T>> {
-        let mut state = self.state.lock();
-        let slot = state.slots.get_mut(id).filter(|slot| slot.every_round)?;
-        let (value, deadline) = (slot.value.clone(), slot.deadline);
-        Some(Begun { value, ready: Readiness::default(), deadline })
-    }
-
-    /// Ends a source's turn. Returns whether any source wants to know the end of the round.
-    pub(crate) fn end(&self, id: SourceId, deadline: Option<Time>, again: bool) -> bool {
+    /// Ends a source's turn, and begins the next one of the batch.
+    pub(crate) fn end(
+        &self,
+        id: SourceId,
+        deadline: Option<Time>,
+        again: bool,
+        batch: &mut Vec<SourceId>,
+    ) -> Next<T> {
         let mut state = self.state.lock();
         let state = &mut *state;
         if let Some(slot) = state.slots.get_mut(id) {
@@ -320,7 +319,15 @@ impl<T: Clone, W: Wake> Ready<T, W> {
                 state.make_pending(id);
             }
         }
-        !state.every_round.is_empty()
+        state.next(batch)
+    }
+
+    /// Begins the call for the end of a round: readiness is left for the next turn.
+    pub(crate) fn begin_round_end(&self, id: SourceId) -> Option<Begun<T>> {
+        let mut state = self.state.lock();
+        let slot = state.slots.get_mut(id).filter(|slot| slot.every_round)?;
+        let (value, deadline) = (slot.value.clone(), slot.deadline);
+        Some(Begun { value, ready: Readiness::default(), deadline })
     }
 
     /// Puts back what is left of a batch whose round was cut short; the last comes first.
@@ -354,7 +361,34 @@ impl<T: Clone, W: Wake> Ready<T, W> {
     }
 }
 
+impl<T: Clone> State<T> {
+    /// Begins the turn of the next source of the batch that is still there.
+    fn next(&mut self, batch: &mut Vec<SourceId>) -> Next<T> {
+        let ticks = !self.every_round.is_empty();
+        while let Some(id) = batch.pop() {
+            if let Some(slot) = self.slots.get_mut(id) {
+                slot.pending = false;
+                let (value, ready) = (slot.value.clone(), std::mem::take(&mut slot.ready));
+                return Next { turn: Some((id, Begun { value, ready, deadline: slot.deadline })), ticks };
+            }
+        }
+        Next { turn: None, ticks }
+    }
+}
+
 impl<T> State<T> {
+    /// Puts a source in the batch of this round, unless it is there already; in that of the next one if there is no room.
+    fn list_in(&mut self, batch: &mut Vec<SourceId>, id: SourceId) {
+        match self.slots.get_mut(id) {
+            Some(slot) if !slot.pending => {
+                slot.pending = true;
+                let list = if batch.len() < batch.capacity() { batch } else { &mut self.list };
+                list.push(id);
+            }
+            _ => {}
+        }
+    }
+
     /// Puts a source on the ready list; false if it already was there, or is no more.
     fn make_pending(&mut self, id: SourceId) -> bool {
         match self.slots.get_mut(id) {

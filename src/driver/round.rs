@@ -4,10 +4,10 @@ use std::io;
 
 use mio::{Events, Poll, Registry, Token};
 
-use super::Loop;
 use super::dispatch::Dispatch;
-use super::ready::Begun;
+use super::ready::{Begun, Next};
 use super::slots::{Readiness, SourceId};
+use super::{AnySource, Loop};
 use crate::time::{Span, Time};
 
 /// The waker's token; no [`SourceId`] has these bits.
@@ -127,20 +127,17 @@ pub(super) fn round(handle: &Loop, engine: &mut Engine, until: Time) -> io::Resu
         Some((SourceId::from_bits(event.token().0)?, Readiness { readable, ended, writable }))
     });
     let now = handle.now();
-    let mut ticks = ready.after_sleep(now, more, events, &mut engine.batch);
-    engine.batch.reverse();
+    let mut next = ready.after_sleep(now, more, events, &mut engine.batch);
 
     let rest = Rest { handle, engine };
     let engine = &mut *rest.engine;
     // The first turn follows the sleep at once; how long the others had to wait for theirs, nobody knows.
     let mut now = Some(now);
-    while let Some(id) = engine.batch.pop() {
-        if let Some(begun) = ready.begin(id) {
-            let now = now.take().unwrap_or_else(|| handle.now());
-            ticks = turn(handle, engine, id, begun, now, |source, turn| source.drive(turn));
-        }
+    while let Some((id, begun)) = next.turn {
+        let now = now.take().unwrap_or_else(|| handle.now());
+        next = turn(handle, engine, id, begun, now, |source, turn| source.drive(turn));
     }
-    if ticks {
+    if next.ticks {
         ready.every_round(&mut engine.every_round);
         while let Some(id) = engine.every_round.pop() {
             if let Some(begun) = ready.begin_round_end(id) {
@@ -181,16 +178,15 @@ fn sleep(handle: &Loop, engine: &mut Engine, until: Time) -> io::Result<()> {
     }
 }
 
-/// Gives one source its turn. Whether any source wants to know the end of the round.
+/// Gives one source its turn.
 fn turn(
     handle: &Loop,
     engine: &mut Engine,
     id: SourceId,
-    begun: Begun<super::AnySource>,
+    begun: Begun<AnySource>,
     now: Time,
     run: impl FnOnce(&dyn Source, &mut Turn<'_>),
-) -> bool {
-    let inner = &*handle.0;
+) -> Next<AnySource> {
     let inside = Dispatch::enter();
     // Bound after `inside`, so that it is dropped before: this may be the last reference, and a
     // destructor is user code, too.
@@ -213,8 +209,8 @@ fn turn(
     };
     run(&*source, &mut turn);
     let Turn { deadline, again, .. } = turn;
-    let ticks = inner.protocol.ready.end(id, deadline, again);
+    // Before another turn begins: what the destructor may do must not concern that one.
     drop(source);
     drop(inside);
-    ticks
+    handle.0.protocol.ready.end(id, deadline, again, &mut engine.batch)
 }
