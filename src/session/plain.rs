@@ -73,10 +73,9 @@ impl Session {
         retain: bool,
     ) -> Option<u16> {
         let size = topic.len() + payload.len();
-        if !self.may_send_now()
+        if !self.may_send_plainly()
             || self.outstanding() >= self.outcomes_fit
             || !self.has_room_for(size)
-            || self.is_full()
             || bug(Bug::IdReuse)
         {
             return None;

@@ -194,6 +194,17 @@ impl Session {
             && self.out.len() < PUMP_UP_TO
     }
 
+    /// [`may_send_now`](Self::may_send_now), and the queue is not full.
+    #[inline(always)]
+    pub(super) fn may_send_plainly(&self) -> bool {
+        let may = self.state == State::Up
+            && self.outbox.waiting() == 0
+            && self.outbox.in_flight() < usize::from(self.flight_limit)
+            && self.out.len() < PUMP_UP_TO;
+        debug_assert_eq!(may, self.may_send_now() && !self.is_full());
+        may
+    }
+
     /// Whether there are as many messages in the queue as there may be.
     #[inline(always)]
     pub(super) fn is_full(&self) -> bool {
