@@ -137,12 +137,14 @@ pub(super) fn with_error_text<T>(read: impl FnOnce(&str) -> T) -> T {
 /// The application's `errno`, which a call leaves as it was: what happens inside (EAGAIN, EINPROGRESS) says nothing to
 /// its caller.
 struct Errno {
-    /// This thread's own variable; NULL where there is none.
+    /// This thread's own variable. It is always there where it is [known](Errno::KNOWN) how to find it.
     place: *mut c_int,
     value: c_int,
 }
 
 impl Errno {
+    const KNOWN: bool = cfg!(any(target_os = "linux", target_vendor = "apple"));
+
     #[inline(always)]
     fn keep() -> Errno {
         #[cfg(target_os = "linux")]
@@ -153,16 +155,16 @@ impl Errno {
         let place = unsafe { libc::__error() };
         #[cfg(not(any(target_os = "linux", target_vendor = "apple")))]
         let place = core::ptr::null_mut::<c_int>();
-        // SAFETY: not NULL, so this thread's own variable.
-        Errno { place, value: if place.is_null() { 0 } else { unsafe { place.read() } } }
+        // SAFETY: this thread's own variable.
+        Errno { place, value: if Errno::KNOWN { unsafe { place.read() } } else { 0 } }
     }
 }
 
 impl Drop for Errno {
     #[inline(always)]
     fn drop(&mut self) {
-        if !self.place.is_null() {
-            // SAFETY: not NULL, and the call ends on the thread where it began.
+        if Errno::KNOWN {
+            // SAFETY: this thread's own variable, and the call ends on the thread where it began.
             unsafe { self.place.write(self.value) }
         }
     }

@@ -1,9 +1,10 @@
 //! What a step of the session can tell its caller.
 
-use alloc::vec::Vec;
+use alloc::boxed::Box;
 use core::ops::Range;
 
 use crate::error::Code;
+use crate::time::Time;
 use crate::wire::{Malformed, QoS};
 
 /// The result of one step: how many bytes were consumed, and at most one event.
@@ -57,10 +58,11 @@ pub struct Acknowledged {
 #[derive(Clone, Debug)]
 pub struct Ended {
     pub(super) token: u64,
+    pub(super) accepted_at: Time,
     pub(super) packet_id: u16,
     pub(super) topic_len: u16,
     /// Begins with the topic.
-    pub(super) body: Vec<u8>,
+    pub(super) body: Box<[u8]>,
 }
 
 impl Ended {

@@ -18,7 +18,7 @@ struct Run {
 #[derive(Clone, Debug)]
 pub(crate) struct History {
     runs: VecDeque<Run>,
-    /// Messages in all runs.
+    /// Messages in all runs. They may be more than are to be remembered, until the next run is put in.
     len: usize,
 }
 
@@ -46,39 +46,54 @@ impl History {
         self.runs.try_reserve(more).map_err(|_| Code::NoMemory)
     }
 
-    /// These messages ended. At most `limit` are remembered.
+    /// These messages ended. At most `limit` are remembered. Whether that took a place; those that end like their
+    /// neighbours, as most do, need none, and with them nothing is forgotten yet.
     #[inline]
-    pub(crate) fn record(&mut self, numbers: Range<u64>, outcome: Outcome, limit: usize) {
+    pub(crate) fn record(&mut self, numbers: Range<u64>, outcome: Outcome, limit: usize) -> bool {
         self.len += length(&numbers);
         match self.runs.back_mut() {
             Some(run) if run.numbers.end == numbers.start && run.outcome == outcome => {
-                run.numbers.end = numbers.end
+                run.numbers.end = numbers.end;
+                false
             }
-            _ => self.runs.push_back(Run { numbers, outcome }),
+            _ => {
+                self.push(Run { numbers, outcome }, limit);
+                true
+            }
         }
-        self.forget(self.len.saturating_sub(limit));
     }
 
-    /// Forgets the oldest `n`.
-    #[inline]
-    fn forget(&mut self, mut n: usize) {
-        self.len -= n;
-        while n > 0
-            && let Some(Run { numbers, .. }) = self.runs.front_mut()
+    #[cold]
+    fn push(&mut self, run: Run, limit: usize) {
+        self.runs.push_back(run);
+        self.forget(limit);
+    }
+
+    /// Forgets all but the last `limit`.
+    pub(crate) fn forget(&mut self, limit: usize) {
+        while let Some(Run { numbers, .. }) = self.runs.front_mut()
+            && self.len > limit
         {
-            let len = length(numbers);
-            if len > n {
-                numbers.start += n as u64;
-                return;
+            let n = length(numbers).min(self.len - limit);
+            numbers.start += n as u64;
+            self.len -= n;
+            if numbers.is_empty() {
+                self.runs.pop_front();
             }
-            n -= len;
-            self.runs.pop_front();
         }
     }
 
-    /// How message `number` ended, if it is remembered.
-    pub(crate) fn find(&self, number: u64) -> Option<Outcome> {
-        self.runs.iter().rev().find(|run| run.numbers.contains(&number)).map(|run| run.outcome)
+    /// How message `number` ended, if it is one of the last `limit`.
+    pub(crate) fn find(&self, number: u64, limit: usize) -> Option<Outcome> {
+        let mut left = limit as u64;
+        for Run { numbers, outcome } in self.runs.iter().rev() {
+            let first = numbers.start.max(numbers.end.saturating_sub(left));
+            if (first..numbers.end).contains(&number) {
+                return Some(*outcome);
+            }
+            left -= numbers.end - first;
+        }
+        None
     }
 
     /// Gives memory back that is not used.
@@ -95,8 +110,12 @@ fn length(numbers: &Range<u64>) -> usize {
 mod tests {
     use super::*;
 
-    fn outcomes(history: &History, numbers: impl Iterator<Item = u64>) -> alloc::vec::Vec<Option<Outcome>> {
-        numbers.map(|number| history.find(number)).collect()
+    fn outcomes(
+        history: &History,
+        numbers: impl Iterator<Item = u64>,
+        limit: usize,
+    ) -> alloc::vec::Vec<Option<Outcome>> {
+        numbers.map(|number| history.find(number, limit)).collect()
     }
 
     #[test]
@@ -121,7 +140,7 @@ mod tests {
             Some(Outcome::Sent),
             None,
         ];
-        assert_eq!(outcomes(&history, 1..8), expected);
+        assert_eq!(outcomes(&history, 1..8, 5), expected);
     }
 
     #[test]
@@ -130,9 +149,9 @@ mod tests {
         history.record(1..4, Outcome::Sent, 10);
         history.record(4..11, Outcome::Sent, 10);
         history.record(11..12, Outcome::Sent, 2);
-        assert_eq!(outcomes(&history, 9..12), [None, Some(Outcome::Sent), Some(Outcome::Sent)]);
+        assert_eq!(outcomes(&history, 9..12, 2), [None, Some(Outcome::Sent), Some(Outcome::Sent)]);
         history.record(12..13, Outcome::Sent, 0);
-        assert_eq!(outcomes(&history, 1..13), [None; 12]);
+        assert_eq!(outcomes(&history, 1..13, 0), [None; 12]);
     }
 
     #[test]

@@ -361,12 +361,10 @@ impl PacketIds {
         taken
     }
 
-    /// [`lend`](Self::lend) for a message that [continues](Unsent::continues) the unsent ones with the id that is
-    /// [free](Self::free), and whose packet ends at `end`.
+    /// [`lend`](Self::lend) for the id that is [free](Self::free).
     #[inline(always)]
-    pub(crate) fn lend_free(&mut self, id: u16, end: u64) {
+    pub(crate) fn lend_free(&mut self, id: u16) {
         self.last = id;
-        self.unsent.extend(end);
     }
 
     /// Makes sure that one more unsent message can be put in.

@@ -124,6 +124,14 @@ impl Default for Limits {
     }
 }
 
+impl Limits {
+    /// The window, or fewer where the queue has no room for as many.
+    fn in_flight(&self) -> u16 {
+        let queue = if self.max_queue == 0 { usize::MAX } else { self.max_queue };
+        queue.min(usize::from(self.window)) as u16
+    }
+}
+
 /// What the application says after it was told of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -170,6 +178,8 @@ enum Told {
 pub struct Session {
     /// Mostly those of other sessions, too.
     limits: Arc<Limits>,
+    /// So many messages may be in flight as long as none waits.
+    flight_limit: u16,
     version: Version,
     state: State,
     clean: bool,
@@ -198,8 +208,10 @@ pub struct Session {
 impl Session {
     /// A session without a connection.
     pub fn new(limits: impl Into<Arc<Limits>>) -> Self {
+        let limits = limits.into();
         Session {
-            limits: limits.into(),
+            flight_limit: limits.in_flight(),
+            limits,
             version: Version::V311,
             state: State::Closed,
             clean: true,
@@ -232,8 +244,10 @@ impl Session {
     /// Replaces limits and policies; what is queued already stays.
     pub fn set_limits(&mut self, limits: impl Into<Arc<Limits>>) {
         self.limits = limits.into();
+        self.flight_limit = self.limits.in_flight();
         if let Some(sending) = self.sending.get_mut() {
             sending.outcomes_fit = 0;
+            sending.history.forget(self.limits.outcome_history);
         }
     }
 

@@ -5,6 +5,7 @@
 //! lost, the flight goes back to the head of the waiting list, with its packet ids and with the
 //! knowledge of how far each exchange had come: "redelivery" is nothing but sending that list again.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use super::{Ended, token};
@@ -16,8 +17,9 @@ use crate::wire::{Outgoing, QoS};
 /// The end of a list, and "no slot".
 pub(crate) const NIL: u32 = u32::MAX;
 
-/// Free slots keep their buffers for the next message: so many bytes of them, and none larger than
-/// `KEEP_BUFFER`. With a count as the limit, a window that is wider than that would allocate for each message.
+/// Free slots keep their buffers for the next message: so many bytes of them, and none larger than `KEEP_BUFFER`. What
+/// buffers have more than their messages counts as well. With a number of buffers as the limit, a window that is wider
+/// than that would allocate for each message.
 const KEEP_BYTES: usize = 1024 * 1024;
 const KEEP_BUFFER: usize = 64 * 1024;
 
@@ -59,7 +61,7 @@ pub(crate) struct Entry {
     queue: Queue,
     /// Topic, packet id, payload: what stands in its packet behind the topic's length. Then what is left of longer
     /// ones.
-    body: Vec<u8>,
+    body: Box<[u8]>,
     topic_len: u16,
     payload_len: u32,
     prev: u32,
@@ -68,32 +70,36 @@ pub(crate) struct Entry {
 
 impl Entry {
     /// A slot that is free.
-    const FREE: Entry = Entry {
-        token: 0,
-        cookie: 0,
-        expires: None,
-        accepted_at: Time::ZERO,
-        packet_id: 0,
-        qos: QoS::AtMostOnce,
-        retain: false,
-        dup: false,
-        stage: Stage::Done,
-        sent_end: 0,
-        queue: Queue::Waiting,
-        body: Vec::new(),
-        topic_len: 0,
-        payload_len: 0,
-        prev: NIL,
-        next: NIL,
-    };
+    fn free() -> Entry {
+        Entry {
+            token: 0,
+            cookie: 0,
+            expires: None,
+            accepted_at: Time::ZERO,
+            packet_id: 0,
+            qos: QoS::AtMostOnce,
+            retain: false,
+            dup: false,
+            stage: Stage::Done,
+            sent_end: 0,
+            queue: Queue::Waiting,
+            body: Box::default(),
+            topic_len: 0,
+            payload_len: 0,
+            prev: NIL,
+            next: NIL,
+        }
+    }
 
     /// Makes the body at least this long. False without memory for it.
     #[cold]
     fn grow(&mut self, size: usize) -> bool {
-        let grown = self.body.try_reserve(size - self.body.len()).is_ok();
+        let mut body = core::mem::take(&mut self.body).into_vec();
+        let grown = body.try_reserve(size - body.len()).is_ok();
         if grown {
-            self.body.resize(self.body.capacity(), 0);
+            body.resize(body.capacity(), 0);
         }
+        self.body = body.into();
         grown
     }
 
@@ -136,7 +142,7 @@ impl Entry {
     pub(crate) fn lend(&mut self) -> Ended {
         let body = core::mem::take(&mut self.body);
         let topic_len = core::mem::take(&mut self.topic_len);
-        Ended { token: self.token, packet_id: self.packet_id, topic_len, body }
+        Ended { token: self.token, accepted_at: self.accepted_at, packet_id: self.packet_id, topic_len, body }
     }
 
     /// Gives it its packet id.
@@ -173,8 +179,8 @@ pub(crate) struct Outbox {
     free: u32,
     waiting: List,
     flight: List,
-    /// Bytes that free slots keep.
-    kept: usize,
+    /// Bytes in the buffers of all slots.
+    buffers: usize,
     /// Topics and payloads held, in bytes.
     bytes: usize,
     /// Payloads held, in bytes.
@@ -188,7 +194,7 @@ impl Outbox {
             free: NIL,
             waiting: List::EMPTY,
             flight: List::EMPTY,
-            kept: 0,
+            buffers: 0,
             bytes: 0,
             payload_bytes: 0,
         }
@@ -264,11 +270,11 @@ impl Outbox {
             self.add_slot()?;
         }
         let entry = &mut self.slots[self.free as usize];
-        let kept = entry.body.len();
-        if kept < size + PACKET_ID && !entry.grow(size + PACKET_ID) {
+        let before = entry.body.len();
+        if before < size + PACKET_ID && !entry.grow(size + PACKET_ID) {
             return Err(Code::NoMemory);
         }
-        self.kept += entry.body.len() - kept;
+        self.buffers += entry.body.len() - before;
         Ok(())
     }
 
@@ -284,7 +290,6 @@ impl Outbox {
         let slot = self.free;
         let entry = &mut self.slots[slot as usize];
         self.free = entry.next;
-        self.kept -= entry.body.len();
         self.bytes += packet.topic.len() + packet.payload.len();
         self.payload_bytes += packet.payload.len();
         // A topic name is at most 65,535 bytes long, and a packet 256 MiB; both were checked on acceptance.
@@ -310,7 +315,7 @@ impl Outbox {
             return Err(Code::QueueFull);
         }
         self.slots.try_reserve(1).map_err(|_| Code::NoMemory)?;
-        self.slots.push(Entry::FREE);
+        self.slots.push(Entry::free());
         self.free = slot as u32;
         Ok(())
     }
@@ -352,15 +357,24 @@ impl Outbox {
         self.append(Queue::Flight, slot);
     }
 
-    /// Puts back what was lent of the message with this token. False if its slot is not there any more.
+    /// Puts back what was lent of the message with this token, if its slot is still there.
+    pub(crate) fn put_back(&mut self, token: u64, body: Box<[u8]>) {
+        if let Some(entry) = self.slots.get_mut(token::slot(token) as usize)
+            && entry.token == token
+        {
+            entry.body = body;
+        }
+    }
+
+    /// [Puts back](Self::put_back), and [discards](Self::discard).
     #[inline]
-    pub(crate) fn put_back(&mut self, token: u64, body: Vec<u8>) -> bool {
-        match self.slots.get_mut(token::slot(token) as usize) {
-            Some(entry) if entry.token == token => {
-                entry.body = body;
-                true
-            }
-            _ => false,
+    pub(crate) fn discard_lent(&mut self, token: u64, body: Box<[u8]>) {
+        let slot = token::slot(token);
+        if let Some(entry) = self.slots.get_mut(slot as usize)
+            && entry.token == token
+        {
+            entry.body = body;
+            self.discard(slot);
         }
     }
 
@@ -373,11 +387,9 @@ impl Outbox {
         entry.payload_len = 0;
         entry.next = self.free;
         self.free = slot;
-        let buffer = entry.body.len();
-        if buffer <= KEEP_BUFFER && self.kept + buffer <= KEEP_BYTES {
-            self.kept += buffer;
-        } else {
-            entry.body = Vec::new();
+        if entry.body.len() > KEEP_BUFFER || self.buffers - self.bytes > KEEP_BYTES {
+            self.buffers -= entry.body.len();
+            entry.body = Box::default();
         }
     }
 
@@ -429,7 +441,7 @@ impl Outbox {
         if self.len() == 0 {
             self.slots = Vec::new();
             self.free = NIL;
-            self.kept = 0;
+            self.buffers = 0;
         }
     }
 

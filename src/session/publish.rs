@@ -213,6 +213,17 @@ impl Session {
             && self.out.len() < PUMP_UP_TO
     }
 
+    /// [`may_send_now`](Self::may_send_now), and the queue is not full.
+    #[inline(always)]
+    pub(super) fn may_send_plainly(&self) -> bool {
+        let may = self.state == State::Up
+            && self.sending.outbox.waiting() == 0
+            && self.sending.outbox.in_flight() < usize::from(self.flight_limit)
+            && self.out.len() < PUMP_UP_TO;
+        debug_assert_eq!(may, self.may_send_now() && !self.is_full());
+        may
+    }
+
     /// Whether there are as many messages in the queue as there may be.
     #[inline(always)]
     fn is_full(&self) -> bool {
@@ -414,7 +425,7 @@ impl Session {
 
     /// How a message ended; `None` if that is too long ago, or did not happen.
     pub fn remembered(&self, token: u64) -> Option<Outcome> {
-        self.sending.history.find(token::number(token))
+        self.sending.history.find(token::number(token), self.limits.outcome_history)
     }
 
     /// How many messages have ended.

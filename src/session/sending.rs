@@ -86,16 +86,30 @@ impl Sending {
         self.remember(run.numbers, outcome, terms);
     }
 
-    /// One more message ended like those of `run`; if it does not follow them, they are remembered and it begins
-    /// another run. Where many end at once, that is less work than to remember each.
+    /// These messages were acknowledged. Those that follow one another, and were accepted at the same time, as what is
+    /// published in one go, are counted together.
     #[inline]
-    pub(super) fn ended_in(&mut self, run: &mut Range<u64>, token: u64, outcome: Outcome, terms: Terms) {
-        let number = token::number(token);
-        if number != run.end {
-            self.remember(run.clone(), outcome, terms);
-            *run = number..number;
+    pub(super) fn acked(&mut self, ended: &[Ended], now: Time, terms: Terms) {
+        let mut run = 0..0;
+        let mut accepted_at = now;
+        for message in ended {
+            let number = token::number(message.token);
+            if number != run.end || message.accepted_at != accepted_at {
+                self.acked_alike(run, now.since(accepted_at), terms);
+                run = number..number;
+                accepted_at = message.accepted_at;
+            }
+            run.end += 1;
         }
-        run.end += 1;
+        self.acked_alike(run, now.since(accepted_at), terms);
+    }
+
+    #[inline(never)]
+    fn acked_alike(&mut self, numbers: Range<u64>, took: Span, terms: Terms) {
+        if !numbers.is_empty() {
+            self.count_latency(numbers.end - numbers.start, took);
+            self.remember(numbers, Outcome::Acked, terms);
+        }
     }
 
     #[inline]
@@ -112,11 +126,9 @@ impl Sending {
     #[inline]
     pub(super) fn remember(&mut self, numbers: Range<u64>, outcome: Outcome, terms: Terms) {
         if !numbers.is_empty() {
-            let n = numbers.end - numbers.start;
-            self.outcomes.ended(outcome, n);
-            // Each of them may have taken a place.
-            self.outcomes_fit = self.outcomes_fit.saturating_sub(n as usize);
-            self.history.record(numbers, outcome, terms.history);
+            self.outcomes.ended(outcome, numbers.end - numbers.start);
+            let place = self.history.record(numbers, outcome, terms.history);
+            self.outcomes_fit = self.outcomes_fit.saturating_sub(usize::from(place));
         }
     }
 
@@ -137,6 +149,7 @@ impl Sending {
                 self.completions.push_back(completion);
             }
             self.completions.push_back(completion);
+            self.outcomes_fit = self.outcomes_fit.saturating_sub(1);
         }
         told
     }

@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use super::ids::Use;
 use super::outbox::Stage;
 use super::sending::{Sending, Terms};
-use super::{Ended, Failure, Outcome, Session, State, Told, token};
+use super::{Ended, Failure, Outcome, Session, State, Told};
 use crate::wire::{self, PacketType, PlainPublish, QoS, Received, Version};
 
 impl Session {
@@ -94,45 +94,46 @@ impl Session {
     ///
     /// They are of one type; and a message whose outcome is told beside its acknowledgement is the last one, so
     /// that the two come one after the other.
-    #[inline(never)]
+    #[inline]
     pub fn steady_acknowledgements(&mut self, bytes: &[u8], ended: &mut Vec<Ended>) -> Option<PacketType> {
         debug_assert!(self.is_steady() && self.told == Told::Nothing && ended.is_empty());
-        let (packet, qos, stage) = match bytes.first()? >> 4 {
-            4 => (PacketType::PubAck, QoS::AtLeastOnce, Stage::Publish),
-            7 => (PacketType::PubComp, QoS::ExactlyOnce, Stage::Release),
+        let packet = match bytes.first()? >> 4 {
+            4 => PacketType::PubAck,
+            7 => PacketType::PubComp,
             _ => return None,
         };
+        self.take_acknowledgements(packet, bytes, ended);
+        (!ended.is_empty()).then_some(packet)
+    }
+
+    #[inline(never)]
+    fn take_acknowledgements(&mut self, packet: PacketType, bytes: &[u8], ended: &mut Vec<Ended>) {
+        let (qos, stage) = match packet {
+            PacketType::PubAck => (QoS::AtLeastOnce, Stage::Publish),
+            _ => (QoS::ExactlyOnce, Stage::Release),
+        };
         let terms = Terms::of(&self.limits, self.tell_all);
-        let sending = self.sending.get_mut()?;
+        let Some(sending) = self.sending.get_mut() else { return };
         let taken = self.out.taken();
-        let mut run = 0..0;
-        let mut alike = (self.now, 0);
-        for bytes in bytes.chunks_exact(wire::PLAIN_ACK).take(ended.capacity()) {
+        let most = bytes.len().min(ended.capacity() * wire::PLAIN_ACK);
+        for bytes in bytes[..most].chunks_exact(wire::PLAIN_ACK) {
             let Some(id) = wire::Ack::plain(packet, bytes) else { break };
             let Some(slot) = sending.ids.slot_at_home(id) else { break };
             let entry = sending.outbox.get(slot);
             if entry.qos != qos || entry.stage != stage || !entry.is_sent(taken) {
                 break;
             }
+            let cookie = entry.cookie;
             sending.ids.release(id);
-            let entry = sending.outbox.retire(slot);
-            let (token, cookie, accepted_at) = (entry.token, entry.cookie, entry.accepted_at);
-            ended.push(entry.lend());
-            // What was published in one go was accepted at the same time.
-            if accepted_at != alike.0 {
-                sending.count_latency(alike.1, self.now.since(alike.0));
-                alike = (accepted_at, 0);
-            }
-            alike.1 += 1;
-            sending.ended_in(&mut run, token, Outcome::Acked, terms);
+            let message = sending.outbox.retire(slot).lend();
+            let token = message.token;
+            ended.push(message);
             if sending.tell(token, id, cookie, Outcome::Acked, terms) {
                 break;
             }
         }
-        sending.remember(run, Outcome::Acked, terms);
-        sending.count_latency(alike.1, self.now.since(alike.0));
+        sending.acked(ended, self.now, terms);
         self.pump();
-        (!ended.is_empty()).then_some(packet)
     }
 
     /// The message of `qos` with this id, if the server can have an opinion on it.
@@ -165,9 +166,7 @@ impl Session {
     pub fn steady_ended(&mut self, ended: &mut Vec<Ended>) {
         let Some(Sending { outbox, .. }) = self.sending.get_mut() else { return };
         for Ended { token, body, .. } in ended.drain(..) {
-            if outbox.put_back(token, body) {
-                outbox.discard(token::slot(token));
-            }
+            outbox.discard_lent(token, body);
         }
     }
 }

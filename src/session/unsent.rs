@@ -144,6 +144,14 @@ impl Unsent {
         self.newest.next_id += u32::from(self.newest.first_id != 0);
     }
 
+    /// Puts in the first message of all, whose packet ends at `end`. That needs no memory.
+    #[inline(always)]
+    pub(crate) fn begin(&mut self, number: u64, packet_id: u16, end: u64) {
+        debug_assert_eq!(self.len, 0);
+        self.len = 1;
+        self.push_run(number, packet_id, 0, end);
+    }
+
     #[inline(never)]
     fn push_run(&mut self, number: u64, packet_id: u16, cookie: u32, end: u64) {
         let next_id = match (cookie, packet_id) {

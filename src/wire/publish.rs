@@ -206,7 +206,7 @@ impl Outgoing<'_> {
     /// payload.
     #[inline(always)]
     pub fn write_tail(&self, room: &mut [u8]) {
-        let room = put(room, self.topic);
+        let room = put_topic(room, self.topic);
         let room = match self.qos {
             QoS::AtMostOnce => room,
             _ => put(room, &self.packet_id.to_be_bytes()),
@@ -221,6 +221,20 @@ impl Outgoing<'_> {
         let properties = Properties::EMPTY;
         Publish { dup, qos, retain, topic, packet_id, properties, payload }.encode(version, out)
     }
+}
+
+/// [`put`] for a topic. Most are short: two words that may overlap are less work than to call a function.
+#[inline(always)]
+fn put_topic<'r>(room: &'r mut [u8], topic: &[u8]) -> &'r mut [u8] {
+    let (place, rest) = room.split_at_mut(topic.len());
+    match (topic.len(), topic.first_chunk::<8>(), topic.last_chunk::<8>()) {
+        (8..=16, Some(first), Some(last)) => {
+            place[..8].copy_from_slice(first);
+            place[topic.len() - 8..].copy_from_slice(last);
+        }
+        _ => place.copy_from_slice(topic),
+    }
+    rest
 }
 
 impl<'a> From<&Publish<'a>> for Outgoing<'a> {

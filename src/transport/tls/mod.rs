@@ -18,7 +18,7 @@ mod psk;
 mod stream;
 
 use std::fmt::Debug;
-use std::io;
+use std::io::{self, Write};
 use std::sync::Arc;
 
 pub use stream::wrap;
@@ -45,8 +45,9 @@ pub trait Engine: Send {
     /// Makes of what was received what can be made, and goes on with the handshake.
     fn process(&mut self) -> Result<(), LayerError>;
 
-    /// Appends to `out` what is to be sent. Called after every other function that may have something to say.
-    fn collect(&mut self, out: &mut Vec<u8>) -> io::Result<()>;
+    /// Writes to `out` what is to be sent, to the last byte. Called after every other function that may have something to
+    /// say.
+    fn collect(&mut self, out: &mut dyn Write) -> io::Result<()>;
 
     /// Plaintext that was received. `WouldBlock`: there is none; 0: the server's side has ended.
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize>;

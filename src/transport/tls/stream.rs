@@ -1,7 +1,7 @@
 //! The stream over an engine.
 
 use std::collections::VecDeque;
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Write};
 use std::net::SocketAddr;
 use std::os::fd::RawFd;
 use std::sync::Arc;
@@ -18,20 +18,16 @@ const HIGH: usize = 64 * 1024;
 /// The largest payload of a record (RFC 8446, section 5.1).
 const RECORD: usize = 16 * 1024;
 /// A larger buffer is given back when it has run empty.
-const KEEP: usize = 2 * 1024;
+pub(super) const KEEP: usize = 2 * 1024;
 
 /// Puts TLS on top of a connected transport. `host` is the name, or the IP literal, that the server must
 /// prove to be.
 pub fn wrap(inner: Stream, backend: &Arc<dyn Backend>, host: &str) -> Result<Stream, LayerError> {
     let engine = backend.clone().engine(host)?;
     Ok(Stream::Other(Box::new(Tls {
-        inner,
+        below: Below { inner, out: Vec::new(), head: 0, made: 0, sent: 0, refused: None },
         engine,
-        out: Vec::new(),
-        head: 0,
         marks: VecDeque::new(),
-        made: 0,
-        sent: 0,
         taken: 0,
         gone: 0,
         drained: true,
@@ -47,51 +43,32 @@ struct Mark {
     plain: u64,
 }
 
-struct Tls {
+/// The socket, and what it has not taken yet. What an engine has to say is written here: to the socket as long as that
+/// takes it, so that it is not copied again. Nothing of it stays in the engine, so that what is known about it is
+/// exact; and rustls would write by `writev`, which can raise SIGPIPE.
+struct Below {
     inner: Stream,
-    engine: Box<dyn Engine>,
-    /// Ciphertext on its way to the socket, from `head` on. It does not stay in the engine, so that what is
-    /// known about it is exact, and because rustls writes by `writev`, which can raise SIGPIPE.
+    /// Ciphertext on its way to the socket, from `head` on.
     out: Vec<u8>,
     head: usize,
-    /// Pieces of plaintext in `out`.
-    marks: VecDeque<Mark>,
     /// Ciphertext that was ever made, and ever given to `inner`.
     made: u64,
     sent: u64,
-    /// Plaintext that was ever taken, and that has gone out completely.
-    taken: u64,
-    gone: u64,
-    /// The last read of the socket found nothing more: everything that came is with the application.
-    drained: bool,
-    /// The server's side has ended.
-    ended: bool,
-    /// Something came from the server.
-    heard: bool,
-    /// The socket failed when bytes had been taken already; the next call says so.
-    broken: Option<io::Error>,
+    /// Why the socket took nothing when it was asked last; the next [`push`](Self::push) says so.
+    refused: Option<io::Error>,
 }
 
-impl Tls {
-    /// Moves what the engine has to say into `out`.
-    fn collect(&mut self) -> io::Result<()> {
-        let before = self.out.len();
-        let outcome = self.engine.collect(&mut self.out);
-        self.made += (self.out.len() - before) as u64;
-        outcome
+impl Below {
+    /// How much waits for the socket.
+    fn waiting(&self) -> usize {
+        self.out.len() - self.head
     }
 
-    /// Gives `out` to the socket.
+    /// Gives the socket what waits for it.
     fn push(&mut self) -> io::Result<()> {
-        let outcome = self.push_out();
-        let sent = self.sent - self.inner.unsent() as u64;
-        while self.marks.front().is_some_and(|mark| mark.cipher <= sent) {
-            self.gone = self.marks.pop_front().map_or(self.gone, |mark| mark.plain);
+        if let Some(error) = self.refused.take() {
+            return Err(error);
         }
-        outcome
-    }
-
-    fn push_out(&mut self) -> io::Result<()> {
         while self.head < self.out.len() {
             let n = self.inner.write(&self.out[self.head..])?;
             if n == 0 {
@@ -106,6 +83,65 @@ impl Tls {
             self.out = Vec::new();
         }
         self.inner.flush()
+    }
+}
+
+impl Write for Below {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut n = 0;
+        if self.waiting() == 0 && self.refused.is_none() {
+            match self.inner.write(bytes) {
+                Ok(taken) => n = taken,
+                Err(error) => self.refused = Some(error),
+            }
+        }
+        self.sent += n as u64;
+        let rest = &bytes[n..];
+        if self.out.try_reserve(rest.len()).is_ok() {
+            self.out.extend_from_slice(rest);
+            n = bytes.len();
+        }
+        self.made += n as u64;
+        if n == 0 { Err(ErrorKind::OutOfMemory.into()) } else { Ok(n) }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+struct Tls {
+    below: Below,
+    engine: Box<dyn Engine>,
+    /// Pieces of plaintext that have not gone out completely.
+    marks: VecDeque<Mark>,
+    /// Plaintext that was ever taken, and that has gone out completely.
+    taken: u64,
+    gone: u64,
+    /// The last read of the socket found nothing more: everything that came is with the application.
+    drained: bool,
+    /// The server's side has ended.
+    ended: bool,
+    /// Something came from the server.
+    heard: bool,
+    /// The socket failed when bytes had been taken already; the next call says so.
+    broken: Option<io::Error>,
+}
+
+impl Tls {
+    /// Sends what the engine has to say, or keeps it for [`push`](Self::push), which follows.
+    fn collect(&mut self) -> io::Result<()> {
+        self.engine.collect(&mut self.below)
+    }
+
+    /// Gives the socket what waits for it, and looks what has gone out.
+    fn push(&mut self) -> io::Result<()> {
+        let outcome = self.below.push();
+        let sent = self.below.sent - self.below.inner.unsent() as u64;
+        while self.marks.front().is_some_and(|mark| mark.cipher <= sent) {
+            self.gone = self.marks.pop_front().map_or(self.gone, |mark| mark.plain);
+        }
+        outcome
     }
 
     /// As [`push`](Self::push), but an error is what the server said about it, if it said something.
@@ -130,7 +166,7 @@ impl Tls {
 
     /// Reads once from the socket and makes of it what can be made.
     fn receive(&mut self) -> io::Result<()> {
-        match self.engine.receive(&mut *self.inner) {
+        match self.engine.receive(&mut *self.below.inner) {
             Ok(n) => {
                 self.drained = false;
                 self.ended = n == 0;
@@ -167,12 +203,12 @@ impl Tls {
         if let Some(error) = self.broken.take() {
             return Err(error);
         }
-        if self.out.len() - self.head >= HIGH {
+        if self.below.waiting() >= HIGH {
             self.push_or_explain()?;
         }
         let total = first.len() + second.len();
         let mut done = 0;
-        while done < total && self.out.len() - self.head < HIGH {
+        while done < total && self.below.waiting() < HIGH {
             // One record each, so that it is known where each piece ends.
             let a = first.get(done..).unwrap_or_default();
             let a = &a[..a.len().min(RECORD)];
@@ -191,7 +227,7 @@ impl Tls {
                 self.broken = Some(error);
                 return Ok(done);
             }
-            self.marks.push_back(Mark { cipher: self.made, plain: self.taken });
+            self.marks.push_back(Mark { cipher: self.below.made, plain: self.taken });
         }
         match self.push_or_explain() {
             Err(error) if error.kind() != ErrorKind::WouldBlock && done == 0 => Err(error),
@@ -206,15 +242,15 @@ impl Tls {
 
 impl Transport for Tls {
     fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
-        self.inner.register(registry, token)
+        self.below.inner.register(registry, token)
     }
 
     fn deregister(&mut self, registry: &Registry) {
-        self.inner.deregister(registry);
+        self.below.inner.deregister(registry);
     }
 
     fn connected(&mut self) -> io::Result<bool> {
-        self.inner.connected()
+        self.below.inner.connected()
     }
 
     fn wants_handshake(&self) -> bool {
@@ -300,18 +336,18 @@ impl Transport for Tls {
         let _ = self.collect();
         // What the socket does not take now is lost, and only a courtesy is.
         let _ = self.push();
-        self.inner.shutdown();
+        self.below.inner.shutdown();
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.inner.local_addr()
+        self.below.inner.local_addr()
     }
 
     fn peer_addr(&self) -> io::Result<SocketAddr> {
-        self.inner.peer_addr()
+        self.below.inner.peer_addr()
     }
 
     fn raw_fd(&self) -> RawFd {
-        self.inner.raw_fd()
+        self.below.inner.raw_fd()
     }
 }

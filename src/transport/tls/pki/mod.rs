@@ -86,9 +86,9 @@ impl Engine for Rustls {
         }
     }
 
-    fn collect(&mut self, out: &mut Vec<u8>) -> io::Result<()> {
+    fn collect(&mut self, out: &mut dyn Write) -> io::Result<()> {
         while self.tls.wants_write() {
-            self.tls.write_tls(out)?;
+            self.tls.write_tls(&mut *out)?;
         }
         Ok(())
     }

@@ -21,6 +21,7 @@ use openssl::ssl::{ErrorCode, Ssl, SslStream};
 
 pub(super) use config::Configs;
 
+use super::stream::KEEP;
 use super::{Backend, Engine, config_error};
 use crate::error::Code;
 use crate::transport::{LayerError, Transport};
@@ -144,13 +145,14 @@ impl Engine for OpenSsl {
         }
     }
 
-    fn collect(&mut self, out: &mut Vec<u8>) -> io::Result<()> {
+    fn collect(&mut self, out: &mut dyn Write) -> io::Result<()> {
         let made = &mut self.stream.get_mut().outgoing;
-        if out.is_empty() {
-            std::mem::swap(out, made);
-        } else {
-            append(out, made)?;
-            made.clear();
+        while !made.is_empty() {
+            let n = out.write(made)?;
+            made.drain(..n);
+        }
+        if made.capacity() > KEEP {
+            *made = Vec::new();
         }
         Ok(())
     }
