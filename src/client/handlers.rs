@@ -540,3 +540,7 @@ fn collect<'a>(all: impl IntoIterator<Item = &'a Subscription>, kind: Kind, call
         }
     }
 }
+
+#[cfg(test)]
+#[path = "handlers_tests.rs"]
+mod tests;
