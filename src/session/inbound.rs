@@ -16,6 +16,7 @@
 use alloc::collections::VecDeque;
 use core::num::NonZeroU64;
 
+use super::counts::Aside;
 use super::ids::IdMap;
 use super::{Failure, Session, State, Told, Verdict};
 use crate::bugs::{Bug, bug};
@@ -128,9 +129,8 @@ struct Lists {
     /// Holds up to here are over: of QoS 1 since the link closed, of QoS 2 since the session ended.
     over1: u64,
     over2: u64,
-    /// For the statistics.
-    duplicates: u64,
-    oversize: u64,
+    duplicates: Aside<u64>,
+    oversize: Aside<u64>,
 }
 
 impl Lists {
@@ -146,8 +146,8 @@ impl Lists {
             line2: VecDeque::new(),
             over1: last,
             over2: last,
-            duplicates: 0,
-            oversize: 0,
+            duplicates: Aside(0),
+            oversize: Aside(0),
         }
     }
 }
@@ -275,20 +275,20 @@ impl Inbound {
     /// A message of QoS 2 came again.
     pub(crate) fn count_duplicate(&mut self) {
         if let Some(lists) = self.lists.get_mut() {
-            lists.duplicates += 1;
+            *lists.duplicates += 1;
         }
     }
 
     /// A message over the limit came.
     pub(crate) fn count_oversize(&mut self) {
         if let Some(lists) = self.lists.get_mut() {
-            lists.oversize += 1;
+            *lists.oversize += 1;
         }
     }
 
     /// How many came again, and how many over the limit.
     pub(crate) fn counts(&self) -> (u64, u64) {
-        (self.lists.duplicates, self.lists.oversize)
+        (*self.lists.duplicates, *self.lists.oversize)
     }
 
     pub(crate) fn released(&mut self, id: u16) {

@@ -57,7 +57,7 @@ use crate::error::Code;
 use crate::rare::Rare;
 use crate::time::{Moment, Span, Time};
 use crate::wire::{self, PacketType, QoS, Version};
-use counts::Flow;
+use counts::{Aside, Flow};
 use ids::Use;
 use inbound::Inbound;
 use keep_alive::{Due, KeepAlive};
@@ -202,7 +202,7 @@ pub struct Session {
     tell_all: bool,
     /// The time of the last step, to the caller's precision.
     now: Time,
-    flow: Flow,
+    flow: Aside<Flow>,
 }
 
 impl Session {
@@ -227,7 +227,7 @@ impl Session {
             good_bye_due: false,
             tell_all: true,
             now: Time::ZERO,
-            flow: Flow::default(),
+            flow: Aside::default(),
         }
     }
 

@@ -5,7 +5,7 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::ops::Range;
 
-use super::counts::{Latency, Outcomes};
+use super::counts::{Aside, Latency, Outcomes};
 use super::history::History;
 use super::ids::PacketIds;
 use super::outbox::Outbox;
@@ -29,8 +29,8 @@ pub(super) struct Sending {
     /// As long as no more messages than this are outstanding, there is room for all their outcomes.
     pub(super) outcomes_fit: usize,
     pub(super) history: History,
-    pub(super) outcomes: Outcomes,
-    pub(super) ack_latency: Rare<Latency>,
+    pub(super) outcomes: Aside<Outcomes>,
+    pub(super) ack_latency: Aside<Rare<Latency>>,
     /// For messages that are acknowledged together, empty in between.
     pub(super) list: Vec<Ended>,
 }
@@ -61,8 +61,8 @@ impl Sending {
             completions: VecDeque::new(),
             outcomes_fit: 0,
             history: History::new(),
-            outcomes: Outcomes::NONE,
-            ack_latency: Rare::new(),
+            outcomes: Aside(Outcomes::NONE),
+            ack_latency: Aside(Rare::new()),
             list: Vec::new(),
         }
     }
