@@ -351,3 +351,7 @@ impl Transport for Tls {
         self.below.inner.raw_fd()
     }
 }
+
+#[cfg(test)]
+#[path = "stream_tests.rs"]
+mod tests;

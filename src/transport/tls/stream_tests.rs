@@ -1,0 +1,178 @@
+//! Whatever the socket takes at a time: what reaches it is in order, and it is known exactly what has gone out.
+
+use std::sync::{Mutex, PoisonError};
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// What a record has beside its plaintext.
+const HEADER: usize = 3;
+
+/// Puts a length before each record, and encrypts nothing.
+struct Plain {
+    made: Vec<u8>,
+}
+
+impl Engine for Plain {
+    fn is_handshaking(&self) -> bool {
+        false
+    }
+
+    fn receive(&mut self, socket: &mut dyn Transport) -> io::Result<usize> {
+        socket.read(&mut [])
+    }
+
+    fn process(&mut self) -> Result<(), LayerError> {
+        Ok(())
+    }
+
+    fn collect(&mut self, out: &mut dyn Write) -> io::Result<()> {
+        while !self.made.is_empty() {
+            let n = out.write(&self.made)?;
+            self.made.drain(..n);
+        }
+        Ok(())
+    }
+
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        Err(ErrorKind::WouldBlock.into())
+    }
+
+    fn write(&mut self, first: &[u8], second: &[u8]) -> io::Result<usize> {
+        let n = first.len() + second.len();
+        assert!(n <= RECORD);
+        self.made.extend([0x17, (n >> 8) as u8, n as u8]);
+        self.made.extend(first);
+        self.made.extend(second);
+        Ok(n)
+    }
+
+    fn close_notify(&mut self) {}
+
+    fn closing_hint(&self) -> &'static str {
+        ""
+    }
+
+    fn describe(&self) -> Option<String> {
+        None
+    }
+}
+
+#[derive(Debug)]
+struct NoBackend;
+
+impl Backend for NoBackend {
+    fn engine(self: Arc<Self>, _: &str) -> Result<Box<dyn Engine>, LayerError> {
+        Ok(Box::new(Plain { made: Vec::new() }))
+    }
+}
+
+/// What the socket takes with the next calls, and what it took.
+#[derive(Default)]
+struct Taken {
+    next: VecDeque<usize>,
+    bytes: Vec<u8>,
+}
+
+impl Taken {
+    /// The plaintext of the records that are there whole.
+    fn plaintext(&self) -> Vec<u8> {
+        let (mut plain, mut rest) = (Vec::new(), &self.bytes[..]);
+        while let [0x17, high, low, behind @ ..] = rest {
+            let n = usize::from(u16::from_be_bytes([*high, *low]));
+            let Some(record) = behind.get(..n) else { break };
+            plain.extend(record);
+            rest = &behind[n..];
+        }
+        assert!(rest.len() < HEADER || rest[0] == 0x17, "something else where a record should begin");
+        plain
+    }
+}
+
+#[derive(Clone, Default)]
+struct Socket(Arc<Mutex<Taken>>);
+
+impl Socket {
+    fn with<T>(&self, look: impl FnOnce(&mut Taken) -> T) -> T {
+        look(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Transport for Socket {
+    fn register(&mut self, _: &Registry, _: Token) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn deregister(&mut self, _: &Registry) {}
+
+    fn connected(&mut self) -> io::Result<bool> {
+        Ok(true)
+    }
+
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        Err(ErrorKind::WouldBlock.into())
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.with(|taken| match taken.next.pop_front().unwrap_or(0).min(bytes.len()) {
+            0 => Err(ErrorKind::WouldBlock.into()),
+            n => {
+                taken.bytes.extend(&bytes[..n]);
+                Ok(n)
+            }
+        })
+    }
+
+    fn write_two(&mut self, first: &[u8], _: &[u8]) -> io::Result<usize> {
+        self.write(first)
+    }
+
+    fn shutdown(&mut self) {}
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        Err(ErrorKind::NotConnected.into())
+    }
+
+    fn peer_addr(&self) -> io::Result<SocketAddr> {
+        Err(ErrorKind::NotConnected.into())
+    }
+
+    fn raw_fd(&self) -> RawFd {
+        -1
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 80, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn in_order_and_counted_to_the_byte(
+        writes in prop::collection::vec((0..70_000_usize, 0..20_000_usize), 1..12),
+        takes in prop::collection::vec(prop_oneof![Just(0), 1..40_usize, 1..20_000_usize, Just(usize::MAX)], 0..60),
+    ) {
+        let socket = Socket::default();
+        let backend: Arc<dyn Backend> = Arc::new(NoBackend);
+        let mut tls = wrap(Box::new(socket.clone()), &backend, "").unwrap();
+        socket.with(|taken| taken.next.extend(takes));
+        let mut given = Vec::new();
+        for (first, second) in writes {
+            // No two places look alike.
+            let from = given.len() as u32;
+            let bytes: Vec<u8> =
+                (from..).flat_map(|n| n.wrapping_mul(0x9e37_79b9).to_le_bytes()).take(first + second).collect();
+            match tls.write_two(&bytes[..first], &bytes[first..]) {
+                Ok(n) => given.extend(&bytes[..n]),
+                Err(error) => prop_assert_eq!(error.kind(), ErrorKind::WouldBlock),
+            }
+            let gone = socket.with(|taken| taken.plaintext());
+            prop_assert!(given.starts_with(&gone));
+            prop_assert_eq!(tls.unsent(), given.len() - gone.len());
+        }
+        // The socket takes everything again.
+        socket.with(|taken| taken.next = [usize::MAX; 100].into());
+        tls.flush().unwrap();
+        prop_assert_eq!(tls.unsent(), 0);
+        prop_assert_eq!(socket.with(|taken| taken.plaintext()), given);
+    }
+}
