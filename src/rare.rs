@@ -2,7 +2,7 @@
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use core::ops::Deref;
+use core::ops::{Deref, DerefMut};
 
 use crate::error::Code;
 
@@ -83,15 +83,37 @@ impl<T: Empty> Deref for Rare<T> {
     }
 }
 
-/// Makes a box of one. `Box` itself has no stable way of finding out that there is no memory, and `Vec` has.
+/// To change what is there. Who may be the first to write to it [makes](Rare::try_make) it before.
+impl<T: Empty + Default> DerefMut for Rare<T> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut T {
+        debug_assert!(self.0.is_some(), "it was not made");
+        match &mut self.0 {
+            Some(boxed) => &mut boxed[0],
+            none => relied_on(none),
+        }
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn relied_on<T: Default>(place: &mut Option<Box<[T; 1]>>) -> &mut T {
+    &mut place.get_or_insert_with(|| Box::new([T::default()]))[0]
+}
+
+/// `Box` itself has no stable way of finding out that there is no memory, and `Vec` has.
 #[cold]
 #[inline(never)]
 fn fill<T>(place: &mut Option<Box<[T; 1]>>, make: impl FnOnce() -> T) -> Result<&mut T, Code> {
+    Ok(&mut place.insert(try_box(make)?)[0])
+}
+
+/// A box of one, if there is memory for it.
+pub(crate) fn try_box<T>(make: impl FnOnce() -> T) -> Result<Box<[T; 1]>, Code> {
     let mut one = Vec::new();
     one.try_reserve_exact(1).map_err(|_| Code::NoMemory)?;
     one.push(make());
-    let boxed = one.try_into().map_err(|_| Code::NoMemory)?;
-    Ok(&mut place.insert(boxed)[0])
+    one.try_into().map_err(|_| Code::NoMemory)
 }
 
 #[cfg(test)]

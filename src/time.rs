@@ -27,6 +27,57 @@ impl Time {
     }
 }
 
+/// A point in time or none, in the size of a point in time: for what every connection keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moment(Time);
+
+impl Moment {
+    /// None.
+    pub const NONE: Moment = Moment(Time::NEVER);
+
+    /// The point in time, if there is one.
+    #[inline]
+    pub fn get(self) -> Option<Time> {
+        (self.0 != Time::NEVER).then_some(self.0)
+    }
+
+    /// The point in time; [`Time::NEVER`] if there is none.
+    #[inline]
+    pub const fn or_never(self) -> Time {
+        self.0
+    }
+
+    /// Whether it has come.
+    #[inline]
+    pub fn is_over(self, now: Time) -> bool {
+        self.0 <= now
+    }
+
+    /// Takes it away.
+    #[inline]
+    pub fn take(&mut self) -> Option<Time> {
+        core::mem::replace(self, Moment::NONE).get()
+    }
+}
+
+impl Default for Moment {
+    fn default() -> Moment {
+        Moment::NONE
+    }
+}
+
+impl From<Time> for Moment {
+    fn from(time: Time) -> Moment {
+        Moment(time)
+    }
+}
+
+impl From<Option<Time>> for Moment {
+    fn from(time: Option<Time>) -> Moment {
+        Moment(time.unwrap_or(Time::NEVER))
+    }
+}
+
 impl Span {
     /// No time at all.
     pub const ZERO: Span = Span(0);

@@ -308,6 +308,75 @@ fn refused_while_publishing() {
     }
 }
 
+/// What a session needs for publishing is made by the first message. Without memory for that, or for any part of the
+/// message, it is as if nothing had been asked.
+#[test]
+fn refused_at_the_first_publish() {
+    for qos in ALL {
+        for granted in 0..4 {
+            let mut link = Link::new(60);
+            link.session.shrink_output();
+            let refused = with_memory_for(granted, || link.publish(qos, true, b"x").err());
+            if refused.is_none() {
+                continue;
+            }
+            assert_eq!(refused, Some(Code::NoMemory), "{qos:?} {granted}");
+            assert_eq!((link.session.accepted(), link.session.outstanding()), (0, 0));
+            assert!(link.session.output().is_empty());
+            assert_eq!(link.session.counts().accepted, 0);
+            assert_eq!(link.session.take_completion(), None);
+            let token = link.publish(qos, true, b"x").unwrap();
+            assert_eq!((link.session.accepted(), link.session.token_of(1)), (1, Some(token)));
+            link.serve().unwrap();
+            assert_eq!(link.session.take_completion().map(|ended| ended.token), Some(token));
+        }
+    }
+}
+
+/// Subscribing needs packet ids: without memory for them, the filter is asked for as soon as there is some.
+#[test]
+fn refused_at_the_first_packet_id() {
+    let mut link = Link::new(60);
+    assert_eq!(with_memory_for(0, || link.session.next_packet_id()), Err(Code::NoMemory));
+    assert_eq!(link.session.next_packet_id(), Ok(1));
+
+    let mut link = Link::new(60);
+    link.session.shrink_output();
+    link.session.want("a/b".into(), QoS::AtLeastOnce, None);
+    with_memory_for(0, || link.session.ask());
+    assert!(link.session.output().is_empty());
+    assert_eq!(link.session.pending_subscriptions(), 1);
+    link.session.ask();
+    assert_eq!(link.session.output().pending()[0], 0x82);
+}
+
+/// A message over the limit needs memory to be skipped: without it the connection ends, and the server sends the
+/// message again, if it has to.
+#[test]
+fn refused_while_skipping() {
+    let limits = Limits { max_incoming: 100, ..Limits::default() };
+    for qos in [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce] {
+        let mut link = Link::new(60);
+        link.session.set_limits(limits.clone());
+        let mut large = Vec::new();
+        let publish =
+            wire::Publish { qos, topic: "t", packet_id: 7, payload: &[b'x'; 200], ..Default::default() };
+        publish.encode(Version::V311, &mut large).unwrap();
+        let failure = with_memory_for(0, || link.session.input(link.now, &large).err());
+        assert_eq!(failure.map(|failure| failure.code), Some(Code::NoMemory), "{qos:?}");
+        assert_eq!(link.session.counts().rx_oversize, 0);
+        link.session.closed();
+        link.open(60);
+        link.feed(b"\x20\x02\x01\0").unwrap();
+        let step = link.session.input(link.now, &large).unwrap();
+        assert!(step.event.is_some());
+        link.session.handled(Verdict::Ack).unwrap();
+        let skipped = link.session.input(link.now, &large[step.consumed..]).unwrap();
+        assert_eq!((step.consumed + skipped.consumed, skipped.event), (large.len(), None));
+        assert_eq!(link.session.counts().rx_oversize, 1);
+    }
+}
+
 /// What waited for the connection cannot be encoded when it comes.
 #[test]
 fn refused_while_sending_what_waits() {

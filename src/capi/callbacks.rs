@@ -12,6 +12,7 @@ use super::mgos_mqtt::sub_handler_t;
 use super::mgos_mqtt_conn::{mgos_mqtt_conn, mgos_mqtt_connect_fn_t};
 use super::mgos_mqtt_event::{mgos_mqtt_event, mgos_mqtt_event_fn_t};
 use super::mgos_mqtt_loop::{mgos_mqtt_log_fn_t, mgos_mqtt_ud_free_fn_t};
+use super::nc::Nc;
 use crate::client::{
     Callback, Conn, ConnectHook, ConnectParams, Event, Identity, Kind, Level, Message, Sink,
 };
@@ -29,6 +30,27 @@ pub(super) struct Owner(*const Handle);
 unsafe impl Send for Owner {}
 // SAFETY: as above.
 unsafe impl Sync for Owner {}
+
+/// The `nc` of that connection, which lives as long.
+#[derive(Clone, Copy)]
+pub(super) struct OwnNc(*const Nc);
+
+// SAFETY: Nc is Sync, and see above for its life.
+unsafe impl Send for OwnNc {}
+// SAFETY: as above.
+unsafe impl Sync for OwnNc {}
+
+impl OwnNc {
+    pub(super) fn of(handle: &Handle) -> Result<OwnNc, Code> {
+        Ok(OwnNc(handle.make_nc()?))
+    }
+
+    #[inline]
+    fn nc(&self) -> &Nc {
+        // SAFETY: see the type.
+        unsafe { &*self.0 }
+    }
+}
 
 impl Owner {
     pub(super) fn of(handle: &Handle) -> Owner {
@@ -102,27 +124,27 @@ pub(super) const SUBSCRIPTION_KINDS: u32 =
 
 /// A handler of Mongoose events.
 pub(super) struct EventHandler {
-    pub(super) owner: Owner,
+    pub(super) own: OwnNc,
     pub(super) function:
         unsafe extern "C" fn(nc: *mut mg_connection, ev: c_int, ev_data: *mut c_void, ud: *mut c_void),
     pub(super) data: UserData,
 }
 
 impl EventHandler {
-    fn tell(&self, ev: c_int, ev_data: *mut c_void) {
-        let handle = self.owner.handle();
+    fn tell(&self, conn: &Conn, ev: c_int, ev_data: *mut c_void) {
+        let nc = self.own.nc();
         // SAFETY: callbacks run on the thread that drives the loop.
-        unsafe { handle.before_handler() };
+        unsafe { nc.before_handler(conn) };
         // SAFETY: the application's function with its own argument; `ev_data` is what the header says
         // for this event and lives until the call returns.
-        unsafe { (self.function)(handle.nc(), ev, ev_data, self.data.ud) };
+        unsafe { (self.function)(nc.as_ptr(), ev, ev_data, self.data.ud) };
         // SAFETY: as above.
-        unsafe { handle.after_handler() };
+        unsafe { nc.after_handler(conn) };
     }
 
-    fn packet(&self, ev: c_int, mut message: mg_mqtt_message) {
+    fn packet(&self, conn: &Conn, ev: c_int, mut message: mg_mqtt_message) {
         message.cmd = ev - MG_MQTT_EVENT_BASE;
-        self.tell(ev, ptr::from_mut(&mut message).cast());
+        self.tell(conn, ev, ptr::from_mut(&mut message).cast());
     }
 }
 
@@ -153,7 +175,7 @@ fn acknowledgement(ack: &Acknowledged) -> mg_mqtt_message {
 }
 
 impl Callback for EventHandler {
-    fn message(&self, _: &Conn, message: &Message<'_>) {
+    fn message(&self, conn: &Conn, message: &Message<'_>) {
         let mut message = mg_mqtt_message {
             cmd: MG_EV_MQTT_PUBLISH - MG_MQTT_EVENT_BASE,
             qos: message.qos as c_int,
@@ -163,29 +185,33 @@ impl Callback for EventHandler {
             message_id: message.packet_id,
             ..NO_MESSAGE
         };
-        self.tell(MG_EV_MQTT_PUBLISH, ptr::from_mut(&mut message).cast());
+        self.tell(conn, MG_EV_MQTT_PUBLISH, ptr::from_mut(&mut message).cast());
     }
 
     fn call(&self, conn: &Conn, event: &Event<'_>) {
         match event {
             Event::Poll => {
                 let mut now = wall_clock() as libc::time_t;
-                self.tell(MG_EV_POLL, ptr::from_mut(&mut now).cast());
+                self.tell(conn, MG_EV_POLL, ptr::from_mut(&mut now).cast());
             }
             Event::Timer => {
-                let mut at = self.owner.handle().timer_came();
-                self.tell(MG_EV_TIMER, ptr::from_mut(&mut at).cast());
+                let mut at = self.own.nc().set_timer(0.0);
+                self.tell(conn, MG_EV_TIMER, ptr::from_mut(&mut at).cast());
             }
             Event::ConnAck { .. } => {
-                self.packet(MG_EV_MQTT_CONNACK, mg_mqtt_message { len: 4, ..NO_MESSAGE })
+                self.packet(conn, MG_EV_MQTT_CONNACK, mg_mqtt_message { len: 4, ..NO_MESSAGE })
             }
             Event::Message(message) => self.message(conn, message),
-            Event::PubAck(ack, _) => self.packet(MG_EV_MQTT_PUBACK, acknowledgement(ack)),
-            Event::PubRec(ack) => self.packet(MG_EV_MQTT_PUBREC, acknowledgement(ack)),
-            Event::PubComp(ack, _) => self.packet(MG_EV_MQTT_PUBCOMP, acknowledgement(ack)),
-            Event::PubRel(id) => self
-                .packet(MG_EV_MQTT_PUBREL, mg_mqtt_message { message_id: *id, len: ACK_LEN, ..NO_MESSAGE }),
+            Event::PubAck(ack, _) => self.packet(conn, MG_EV_MQTT_PUBACK, acknowledgement(ack)),
+            Event::PubRec(ack) => self.packet(conn, MG_EV_MQTT_PUBREC, acknowledgement(ack)),
+            Event::PubComp(ack, _) => self.packet(conn, MG_EV_MQTT_PUBCOMP, acknowledgement(ack)),
+            Event::PubRel(id) => self.packet(
+                conn,
+                MG_EV_MQTT_PUBREL,
+                mg_mqtt_message { message_id: *id, len: ACK_LEN, ..NO_MESSAGE },
+            ),
             Event::SubAck { packet_id, codes, .. } => self.packet(
+                conn,
                 MG_EV_MQTT_SUBACK,
                 mg_mqtt_message {
                     message_id: *packet_id,
@@ -194,12 +220,15 @@ impl Callback for EventHandler {
                     ..NO_MESSAGE
                 },
             ),
-            Event::UnsubAck(id) => self
-                .packet(MG_EV_MQTT_UNSUBACK, mg_mqtt_message { message_id: *id, len: ACK_LEN, ..NO_MESSAGE }),
+            Event::UnsubAck(id) => self.packet(
+                conn,
+                MG_EV_MQTT_UNSUBACK,
+                mg_mqtt_message { message_id: *id, len: ACK_LEN, ..NO_MESSAGE },
+            ),
             Event::Disconnect(_) => {
-                self.packet(MG_EV_MQTT_DISCONNECT, mg_mqtt_message { len: 2, ..NO_MESSAGE });
+                self.packet(conn, MG_EV_MQTT_DISCONNECT, mg_mqtt_message { len: 2, ..NO_MESSAGE });
             }
-            Event::Close(_) => self.tell(MG_EV_CLOSE, ptr::null_mut()),
+            Event::Close(_) => self.tell(conn, MG_EV_CLOSE, ptr::null_mut()),
             Event::Connecting
             | Event::ConnectResult { .. }
             | Event::Oversize { .. }
@@ -218,7 +247,7 @@ impl Callback for EventHandler {
 
 /// A handler of mgos_mqtt_sub(): messages only.
 pub(super) struct MessageHandler {
-    pub(super) owner: Owner,
+    pub(super) own: OwnNc,
     pub(super) function: unsafe extern "C" fn(
         nc: *mut mg_connection,
         topic: *const c_char,
@@ -237,16 +266,16 @@ impl Callback for MessageHandler {
         }
     }
 
-    fn message(&self, _: &Conn, message: &Message<'_>) {
-        let handle = self.owner.handle();
+    fn message(&self, conn: &Conn, message: &Message<'_>) {
+        let nc = self.own.nc();
         // SAFETY: callbacks run on the thread that drives the loop.
-        unsafe { handle.before_handler() };
+        unsafe { nc.before_handler(conn) };
         // MQTT packets are at most 256 MiB, so the lengths fit an int.
         // SAFETY: the application's function with its own argument; topic and payload live until the
         // call returns.
         unsafe {
             (self.function)(
-                handle.nc(),
+                nc.as_ptr(),
                 message.topic.as_bytes().as_ptr().cast(),
                 message.topic.as_bytes().len() as c_int,
                 message.payload.as_ptr().cast(),
@@ -255,7 +284,7 @@ impl Callback for MessageHandler {
             );
         }
         // SAFETY: as above.
-        unsafe { handle.after_handler() };
+        unsafe { nc.after_handler(conn) };
     }
 
     fn disarm(&self) {
@@ -326,8 +355,8 @@ impl Callback for NoMessages {
     }
 }
 
-/// Keeps the fields of `nc` up to date, after it raised the cloud events. Every connection has one.
-pub(super) struct NcKeeper(pub(super) Owner);
+/// Keeps the fields of `nc` up to date, after it raised the cloud events; for all connections of a loop.
+pub(super) struct NcKeeper;
 
 impl NcKeeper {
     pub(super) const KINDS: u32 =
@@ -336,8 +365,9 @@ impl NcKeeper {
 
 impl Callback for NcKeeper {
     fn call(&self, conn: &Conn, event: &Event<'_>) {
+        // SAFETY: what a connection is known by is its handle, which is there whenever a callback runs, or NULL.
+        let Some(handle) = (unsafe { conn.face().cast::<Handle>().as_ref() }) else { return };
         event_bus::raise(conn, event);
-        let handle = self.0.handle();
         match event {
             // SAFETY: callbacks run on the thread that drives the loop.
             Event::Connecting => unsafe { handle.attempt_begins() },
@@ -355,7 +385,7 @@ impl Callback for NcKeeper {
 
 /// The connect hook of Mongoose OS.
 pub(super) struct MgosHook {
-    pub(super) owner: Owner,
+    pub(super) own: OwnNc,
     pub(super) function: mgos_mqtt_connect_fn_t,
     pub(super) data: UserData,
 }
@@ -371,10 +401,10 @@ fn c_string(bytes: &[u8]) -> Vec<u8> {
 }
 
 impl ConnectHook for MgosHook {
-    fn about_to_connect(&self, _: &Conn, params: &ConnectParams) {
+    fn about_to_connect(&self, conn: &Conn, params: &ConnectParams) {
         let Some(function) = self.function else { return };
-        let handle = self.owner.handle();
-        handle.prepare(params);
+        let nc = self.own.nc();
+        nc.prepare(params);
         let client_id = c_string(params.client_id.as_bytes());
         let user = params.user.as_ref().map(|s| c_string(s.as_bytes()));
         let password = params.password.as_ref().map(|password| Secret(c_string(password)));
@@ -393,11 +423,11 @@ impl ConnectHook for MgosHook {
             password: pointer(password.as_deref()),
         };
         // SAFETY: callbacks run on the thread that drives the loop.
-        unsafe { handle.before_handler() };
+        unsafe { nc.before_handler(conn) };
         // SAFETY: the application's function with its own argument; the strings live until it returns.
-        unsafe { function(handle.nc(), client_id.as_ptr().cast(), &mut opts, self.data.ud) };
+        unsafe { function(nc.as_ptr(), client_id.as_ptr().cast(), &mut opts, self.data.ud) };
         // SAFETY: as above.
-        unsafe { handle.after_handler() };
+        unsafe { nc.after_handler(conn) };
     }
 }
 
@@ -433,8 +463,9 @@ pub(super) fn event_handler(
         data.disarm();
         return Err(Code::NullArgument);
     };
+    let own = OwnNc::of(owner).inspect_err(|_| data.disarm())?;
     let identity = identity(function as *const (), data.ud);
-    Ok((identity, Box::new(EventHandler { owner: Owner::of(owner), function, data })))
+    Ok((identity, Box::new(EventHandler { own, function, data })))
 }
 
 /// As [`event_handler`], for mgos_mqtt_sub().
@@ -447,8 +478,9 @@ pub(super) fn message_handler(
         data.disarm();
         return Err(Code::NullArgument);
     };
+    let own = OwnNc::of(owner).inspect_err(|_| data.disarm())?;
     let identity = identity(function as *const (), data.ud);
-    Ok((identity, Box::new(MessageHandler { owner: Owner::of(owner), function, data })))
+    Ok((identity, Box::new(MessageHandler { own, function, data })))
 }
 
 /// As [`event_handler`], for the library's own events.

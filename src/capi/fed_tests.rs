@@ -25,7 +25,7 @@ use super::mgos_mqtt_publish::*;
 use super::sized::Growing;
 use crate::driver::Loop;
 use crate::error::Code;
-use crate::transport::Transport;
+use crate::transport::{Stream, Transport};
 use crate::wire::{self, ConnAck, Header, Packet, PacketType, Properties, Version};
 
 const SERVER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 1883);
@@ -90,7 +90,7 @@ impl Server {
         let mut home = LoopHandle::create().unwrap();
         let dialled = ends.clone();
         let context = Arc::get_mut(&mut home).and_then(|home| Arc::get_mut(&mut home.context)).unwrap();
-        context.dial = Arc::new(move |_| Ok(Box::new(Wire(dialled.clone())) as Box<dyn Transport>));
+        context.dial = Arc::new(move |_| Ok(Stream::Other(Box::new(Wire(dialled.clone())))));
         let driver = home.driver().clone();
         Server { ends, driver, home: LOOPS.insert(home).cast() }
     }

@@ -1,26 +1,27 @@
 //! What stands behind the opaque handles: loops, connections, and the process's default ones.
 
-use core::cell::UnsafeCell;
 use core::ffi::{c_int, c_void};
 use core::ptr;
 use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use once_cell::race::OnceBox;
 use once_cell::sync::OnceCell;
 
 use super::boundary::timeout;
+use super::callbacks::NcKeeper;
 use super::fork::{forks, watch_forks};
-use super::mgos_mongoose::{
-    MG_F_CLOSE_IMMEDIATELY, MG_F_CONNECTING, MG_F_RESOLVING, MG_F_SEND_AND_CLOSE, mbuf, mg_connection, mg_mgr,
-};
+use super::mgos_mongoose::{mg_connection, mg_mgr};
 use super::mgos_mqtt_conn::{create, mgos_mqtt_conn};
 use super::mgos_mqtt_loop::mgos_mqtt_loop;
+use super::nc::{Attempt, Nc};
 use super::registry::Registry;
 use super::{config::system, profiles};
-use crate::client::{Conn, ConnectParams, Context, ProfileSource};
+use crate::client::{Conn, Context, Entry, ProfileSource};
 use crate::config::{SectionId, Settings};
 use crate::driver::{Clock, DriveError, Loop};
 use crate::error::Code;
+use crate::rare::try_box;
 use crate::time::{Span, Time};
 
 /// A loop and the connections made on it.
@@ -38,34 +39,16 @@ struct Runs {
     over: bool,
 }
 
-/// A connection. The `nc` that handlers see is a part of it, so it lives exactly as long.
+/// A connection.
 pub(super) struct Handle {
-    /// Only the thread that drives the loop, and the handlers it runs, touch the fields of this.
-    nc: UnsafeCell<mg_connection>,
     conn: Arc<Conn>,
     /// The loop is kept for its address, which `nc.mgr` shows.
     home: Arc<LoopHandle>,
-    forks: u32,
-    rare: Mutex<Rarities>,
-    /// The receive limit that was applied last, to see when a handler changes it.
-    applied_limit: UnsafeCell<usize>,
+    nc: OnceBox<[Nc; 1]>,
+    attempt: Mutex<Attempt>,
     /// The application closed the global connection by hand, so a new configuration does not open it.
     pub(super) closed_by_hand: AtomicBool,
 }
-
-/// What few connections ever have.
-struct Rarities {
-    /// What CONNECT would say, while a connect hook may still answer.
-    prepared: Option<Box<ConnectParams>>,
-    /// The time of day for which mg_set_timer() was called.
-    timer: f64,
-}
-
-// SAFETY: `nc` and `applied_limit` are touched by the thread that drives the loop only; the driver hands its
-// role over with the synchronisation that this needs. Everything else is `Sync` by itself.
-unsafe impl Sync for Handle {}
-// SAFETY: nothing in it belongs to a thread; the pointers in `nc` are never followed by Rust.
-unsafe impl Send for Handle {}
 
 /// The connections that were created and not freed.
 pub(super) static HANDLES: Registry<Handle> = Registry::new();
@@ -101,6 +84,8 @@ impl LoopHandle {
         watch_forks();
         let driver = Loop::new(Clock::from_fn(boot_clock)).map_err(|_| Code::NoResources)?;
         let mut context = Context::new(driver);
+        // Before all others, so that it runs last.
+        context.common.keeper = Some(Entry::shared(NcKeeper::KINDS, Box::new(NcKeeper)));
         context.default_client_id = || system::device_id().ok().flatten();
         let context = Arc::new(context);
         Ok(Arc::new(LoopHandle { context, runs: Mutex::default(), forks: forks() }))
@@ -219,31 +204,14 @@ impl Handle {
         settings: Settings,
     ) -> Result<Arc<Handle>, Code> {
         let conn = Conn::new(home.context.clone(), number, profiles, settings)?;
-        let limit = conn.receive_limit();
-        let empty = || mbuf { buf: ptr::null_mut(), len: 0, size: 0 };
-        let nc = mg_connection {
-            mgr: home.as_mgr(),
-            priv_1: ptr::null_mut(),
-            err: 0,
-            recv_mbuf_limit: limit,
-            recv_mbuf: empty(),
-            send_mbuf: empty(),
-            ev_timer_time: 0.0,
-            proto_data: ptr::null_mut(),
-            user_data: ptr::null_mut(),
-            flags: 0,
-        };
         let handle = Arc::new(Handle {
-            nc: UnsafeCell::new(nc),
             conn,
-            forks: home.forks,
             home,
-            rare: Mutex::new(Rarities { prepared: None, timer: 0.0 }),
-            applied_limit: UnsafeCell::new(limit),
+            nc: OnceBox::new(),
+            attempt: Mutex::default(),
             closed_by_hand: AtomicBool::new(false),
         });
-        // SAFETY: just made, and nobody else has it yet.
-        unsafe { (*handle.nc.get()).priv_1 = handle.as_ptr().cast() };
+        handle.conn.set_face(handle.as_ptr().cast());
         HANDLES.insert(handle.clone());
         Ok(handle)
     }
@@ -272,7 +240,7 @@ impl Handle {
 
     /// The connection, unless it came here by a fork.
     pub(super) fn conn(&self) -> Result<&Arc<Conn>, Code> {
-        if self.forks == forks() { Ok(&self.conn) } else { Err(Code::Forked) }
+        if self.home.forks == forks() { Ok(&self.conn) } else { Err(Code::Forked) }
     }
 
     /// Whether it belongs to this loop.
@@ -284,16 +252,29 @@ impl Handle {
         ptr::from_ref(self).cast_mut().cast()
     }
 
-    /// The `nc` of this connection.
-    pub(super) fn nc(&self) -> *mut mg_connection {
-        self.nc.get()
+    /// The `nc` of this connection, if there is one.
+    #[inline]
+    pub(super) fn nc(&self) -> Option<&Nc> {
+        self.nc.get().map(|nc| &nc[0])
+    }
+
+    /// The `nc` of this connection, made if there is none.
+    pub(super) fn make_nc(&self) -> Result<&Nc, Code> {
+        // No attempt begins or ends meanwhile.
+        let attempt = lock(&self.attempt);
+        if self.nc().is_none() {
+            let (mgr, handle) = (self.home.as_mgr(), self.as_ptr().cast());
+            // It stays empty: this is the only place that sets it, and the lock is held.
+            let _ = self.nc.set(try_box(|| Nc::new(&self.conn, mgr, handle, *attempt))?);
+        }
+        self.nc().ok_or(Code::NoMemory)
     }
 
     /// Ends a handle that no later call finds any more: its memory goes when its loop and the calls that have
     /// begun have let go of it. Returns the connection, to wait for the loop.
     pub(super) fn give_up(self: Arc<Self>) -> Arc<Conn> {
         let conn = self.conn.clone();
-        if self.forks == forks() {
+        if self.home.forks == forks() {
             conn.free(Some(Box::new(self)));
         } else {
             // The loop is the parent's: nothing may be sent, and no set of sockets touched.
@@ -303,87 +284,42 @@ impl Handle {
         conn
     }
 
-    /// Brings the fields of `nc` up to date before a handler sees them.
+    /// Obeys what a handler did to the fields of `nc`.
     ///
     /// # Safety
     /// The caller is the thread that drives the loop, inside a callback.
     #[inline]
-    pub(super) unsafe fn before_handler(&self) {
-        // SAFETY: no other thread touches it, as the caller promises.
-        unsafe { (*self.nc.get()).send_mbuf.len = self.conn.output_level() };
-    }
-
-    /// Obeys what a handler did to the fields of `nc`.
-    ///
-    /// # Safety
-    /// As [`before_handler`](Self::before_handler).
-    #[inline]
     pub(super) unsafe fn after_handler(&self) {
-        // SAFETY: no other thread touches it, as the caller promises.
-        let nc = unsafe { &*self.nc.get() };
-        // SAFETY: as above.
-        let limit = unsafe { *self.applied_limit.get() };
-        if nc.flags & (MG_F_SEND_AND_CLOSE | MG_F_CLOSE_IMMEDIATELY) != 0 || nc.recv_mbuf_limit != limit {
-            // SAFETY: as above.
-            unsafe { self.obey() };
+        if let Some(nc) = self.nc() {
+            // SAFETY: as the caller promises.
+            unsafe { nc.after_handler(&self.conn) };
         }
     }
 
-    /// # Safety
-    /// As [`before_handler`](Self::before_handler).
-    #[cold]
-    unsafe fn obey(&self) {
-        // SAFETY: no other thread touches it, as the caller promises.
-        let nc = unsafe { &mut *self.nc.get() };
-        if nc.flags & (MG_F_SEND_AND_CLOSE | MG_F_CLOSE_IMMEDIATELY) != 0 {
-            let graceful = nc.flags & MG_F_CLOSE_IMMEDIATELY == 0;
-            nc.flags &= !(MG_F_SEND_AND_CLOSE | MG_F_CLOSE_IMMEDIATELY);
-            let code = if self.conn.awaits_connect() { Code::HookAborted } else { Code::ClosedByClient };
-            // A connection that is being freed needs no closing.
-            let _ = self.conn.drop_link(code, graceful);
-        }
-        // SAFETY: as above.
-        let applied = unsafe { &mut *self.applied_limit.get() };
-        if nc.recv_mbuf_limit != *applied {
-            *applied = nc.recv_mbuf_limit;
-            let _ = self.conn.set_receive_limit(nc.recv_mbuf_limit);
-        }
-    }
-
-    /// A new attempt begins: what `nc` shows starts anew.
+    /// A new attempt begins.
     ///
     /// # Safety
-    /// As [`before_handler`](Self::before_handler).
+    /// As [`after_handler`](Self::after_handler).
     pub(super) unsafe fn attempt_begins(&self) {
-        let limit = self.conn.receive_limit();
-        // SAFETY: no other thread touches it, as the caller promises.
-        let nc = unsafe { &mut *self.nc.get() };
-        nc.flags &= !(MG_F_SEND_AND_CLOSE | MG_F_CLOSE_IMMEDIATELY);
-        nc.flags |= MG_F_RESOLVING | MG_F_CONNECTING;
-        nc.err = 0;
-        nc.recv_mbuf_limit = limit;
-        // SAFETY: as above.
-        unsafe { *self.applied_limit.get() = limit };
+        let mut attempt = lock(&self.attempt);
+        *attempt = Attempt::BEGUN;
+        if let Some(nc) = self.nc() {
+            // SAFETY: as the caller promises.
+            unsafe { nc.attempt_begins(&self.conn) };
+        }
     }
 
     /// An attempt ended, or a connection.
     ///
     /// # Safety
-    /// As [`before_handler`](Self::before_handler).
+    /// As [`after_handler`](Self::after_handler).
     pub(super) unsafe fn attempt_ended(&self, os: c_int) {
-        // SAFETY: no other thread touches it, as the caller promises.
-        let nc = unsafe { &mut *self.nc.get() };
-        nc.flags &= !(MG_F_RESOLVING | MG_F_CONNECTING);
-        nc.err = os;
-        lock(&self.rare).prepared = None;
-    }
-
-    pub(super) fn prepare(&self, params: &ConnectParams) {
-        lock(&self.rare).prepared = Some(Box::new(params.clone()));
-    }
-
-    pub(super) fn prepared(&self) -> Option<ConnectParams> {
-        lock(&self.rare).prepared.as_deref().cloned()
+        let mut attempt = lock(&self.attempt);
+        *attempt = Attempt::ended(os);
+        if let Some(nc) = self.nc() {
+            // SAFETY: as the caller promises.
+            unsafe { nc.attempt_ended(os) };
+        }
     }
 
     /// mg_set_timer().
@@ -392,18 +328,13 @@ impl Handle {
             return Err(Code::BadArgument);
         }
         let conn = self.conn()?;
-        let before = core::mem::replace(&mut lock(&self.rare).timer, timestamp);
+        let before = self.make_nc()?.set_timer(timestamp);
         let at = (timestamp > 0.0).then(|| {
             let ahead = (timestamp - wall_clock()).clamp(0.0, 1e12);
             self.home.driver().now() + Span::micros((ahead * 1e6) as u64)
         });
         conn.set_timer(at)?;
         Ok(before)
-    }
-
-    /// The timer came: the time it was set for.
-    pub(super) fn timer_came(&self) -> f64 {
-        core::mem::replace(&mut lock(&self.rare).timer, 0.0)
     }
 
     pub(super) fn by_hand(&self, closed: bool) {
@@ -423,7 +354,10 @@ pub(super) unsafe fn conn_of(nc: *mut mg_connection) -> Result<Arc<Handle>, Code
     // from any thread.
     let handle: *mut c_void = unsafe { (*nc).priv_1 };
     // What stands there is an address to be looked up, not followed.
-    let handle = HANDLES.get(handle).filter(|handle| handle.nc() == nc).ok_or(Code::BadArgument)?;
+    let handle = HANDLES
+        .get(handle)
+        .filter(|handle| handle.nc().is_some_and(|own| own.as_ptr() == nc))
+        .ok_or(Code::BadArgument)?;
     handle.conn()?;
     Ok(handle)
 }

@@ -17,6 +17,7 @@ use core::slice;
 use super::boundary::{bytes, status, text, value};
 use super::handle::{self, conn_of};
 use super::mgos_mg_str::{mg_str, mgos_mg_mk_str};
+use super::nc::Nc;
 use super::poll_callback;
 use crate::client::ConnectParams;
 use crate::config::Secret;
@@ -430,7 +431,7 @@ unsafe fn handshake(
         }
         _ => None,
     };
-    let prepared = handle.prepared();
+    let prepared = handle.nc().and_then(Nc::prepared);
     let mut params = ConnectParams {
         version: prepared.as_ref().map_or(Version::V311, |p| p.version),
         client_id: client_id.to_owned(),

@@ -32,7 +32,7 @@ use core::ffi::{c_char, c_int, c_void};
 
 use super::boundary::{self, status, text, timeout, value};
 use super::callbacks::{
-    CONNECTION_KINDS, MgosHook, NcKeeper, Owner, SUBSCRIPTION_KINDS, UserData, event_handler, identity,
+    CONNECTION_KINDS, MgosHook, OwnNc, SUBSCRIPTION_KINDS, UserData, event_handler, identity,
 };
 use super::config::c_struct::is_all_zero;
 use super::handle::{HANDLES, Handle, conn_of, default_loop};
@@ -133,17 +133,7 @@ pub(super) fn create(
     profiles: Vec<ProfileSource>,
     settings: Settings,
 ) -> Result<Arc<Handle>, Code> {
-    let handle = Handle::create(home, conn_id, profiles, settings)?;
-    keep_nc(&handle)?;
-    Ok(handle)
-}
-
-/// Adds the handler that keeps the fields of `nc` up to date and raises cloud events; before all others, so that it
-/// runs last.
-pub(super) fn keep_nc(handle: &Handle) -> Result<(), Code> {
-    let keeper = NcKeeper(Owner::of(handle));
-    let nobody = identity(core::ptr::null(), core::ptr::null_mut());
-    handle.conn()?.add_handler(nobody, NcKeeper::KINDS, Box::new(keeper))
+    Handle::create(home, conn_id, profiles, settings)
 }
 
 /// Ends a connection. Returns at once; the handle may not be used afterwards.
@@ -214,7 +204,10 @@ pub unsafe extern "C" fn mgos_mqtt_conn_from_nc(nc: *mut mg_connection) -> *mut 
 pub unsafe extern "C" fn mgos_mqtt_conn_nc(c: *mut mgos_mqtt_conn) -> *mut mg_connection {
     value(core::ptr::null_mut(), || {
         let handle = Handle::of(c)?;
-        if handle.conn()?.is_connected() { Ok(handle.nc()) } else { Err(Code::NotConnected) }
+        if !handle.conn()?.is_connected() {
+            return Err(Code::NotConnected);
+        }
+        Ok(handle.make_nc()?.as_ptr())
     })
 }
 
@@ -288,11 +281,13 @@ pub unsafe extern "C" fn mgos_mqtt_conn_set_connect_fn(
 ) {
     status(|| {
         let handle = Handle::of(c)?;
-        let hook = r#fn.map(|function| {
-            let data = UserData::new(fn_arg, None);
-            Arc::new(MgosHook { owner: Owner::of(&handle), function: Some(function), data })
-                as Arc<dyn ConnectHook>
-        });
+        let hook = match r#fn {
+            None => None,
+            function => {
+                let (own, data) = (OwnNc::of(&handle)?, UserData::new(fn_arg, None));
+                Some(Arc::new(MgosHook { own, function, data }) as Arc<dyn ConnectHook>)
+            }
+        };
         handle.conn()?.set_hook(hook)
     });
 }

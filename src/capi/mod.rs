@@ -5,6 +5,7 @@
 //! | `mgos_*.rs`     | the exported functions, and nothing else; each is a header          |
 //! | `boundary.rs`   | what every call passes: panics, pointers, the call's error          |
 //! | `handle.rs`     | what stands behind the handles, and the default loop and connection |
+//! | `nc.rs`         | the `nc` of Mongoose                                                |
 //! | `sized.rs`      | structures that begin with their size, and may grow                 |
 //! | `registry.rs`   | which handles are alive                                             |
 //! | `fork.rs`       | what a fork means for them                                          |
@@ -25,6 +26,7 @@ mod fed_tests;
 mod fork;
 mod handle;
 mod json;
+mod nc;
 mod poll_callback;
 mod profiles;
 mod registry;

@@ -5,10 +5,11 @@ use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard};
 
+use super::called::Called;
 use super::event::{Event, KeptReport, Kind, Report};
-use super::handlers::{Called, Handlers, Slot};
+use super::handlers::{Handlers, Slot};
 use super::once::Attempt;
-use super::profiles::Who;
+use super::profiles::{Login, Who};
 use super::reconnect::{Growth, Waits, jitter};
 use super::{Conn, ConnectParams, Level, Link, State, text};
 use crate::bugs::{Bug, bug};
@@ -17,8 +18,8 @@ use crate::driver::{LookupError, Turn};
 use crate::error::{Code, Phase};
 use crate::rare::{Empty, Rare};
 use crate::session::Failure;
-use crate::time::Span;
-use crate::transport::{LayerError, Transport};
+use crate::time::{Moment, Span};
+use crate::transport::{LayerError, Stream};
 use crate::wire::{QoS, Version};
 
 /// A wall clock before this (July 2017) was not set yet; as in Mongoose OS.
@@ -27,11 +28,10 @@ pub(super) const PLAUSIBLE_TIME: f64 = 1_500_000_000.0;
 /// What there is to know of an attempt while it goes on.
 #[derive(Default)]
 pub(super) struct Tries {
-    /// Addresses still to be tried, and those that failed.
-    pub(super) addresses: VecDeque<SocketAddr>,
-    pub(super) tried: Vec<(SocketAddr, i32)>,
     /// The address that is being opened.
     pub(super) target: Option<SocketAddr>,
+    /// None as long as that is the only one.
+    pub(super) others: Rare<Others>,
     /// Why the handshake failed at an address before that.
     pub(super) insecure: Option<Box<Report>>,
     /// The profile as it is configured, if that of the attempt is not.
@@ -39,8 +39,18 @@ pub(super) struct Tries {
 }
 
 impl Empty for Tries {
-    const EMPTY: &'static Self =
-        &Tries { addresses: VecDeque::new(), tried: Vec::new(), target: None, insecure: None, common: None };
+    const EMPTY: &'static Self = &Tries { target: None, others: Rare::new(), insecure: None, common: None };
+}
+
+/// Addresses still to be tried, and those that failed.
+#[derive(Default)]
+pub(super) struct Others {
+    pub(super) addresses: VecDeque<SocketAddr>,
+    pub(super) tried: Vec<(SocketAddr, i32)>,
+}
+
+impl Empty for Others {
+    const EMPTY: &'static Self = &Others { addresses: VecDeque::new(), tried: Vec::new() };
 }
 
 impl Conn {
@@ -98,7 +108,7 @@ impl Conn {
         }
         // Shared with others, as long as nothing in it is to be different for this connection.
         let mut profile = common.clone();
-        if let Some(will) = &st.will {
+        if let Some(will) = &st.seldom.will {
             Arc::make_mut(&mut profile).will.clone_from(will);
         }
         st.put_own_certificate(&mut profile);
@@ -179,8 +189,12 @@ impl Conn {
         let host = st.profile.server.clone().unwrap_or_default();
         let (code, text) = match lookup.take() {
             Some(Ok(addresses)) if !addresses.is_empty() => {
-                st.tries.make().addresses = addresses.into();
-                return self.next_address(st, turn);
+                let mut addresses = VecDeque::from(addresses);
+                let first = addresses.pop_front();
+                if !addresses.is_empty() {
+                    st.tries.make().others.make().addresses = addresses;
+                }
+                return self.try_address(st, turn, first);
             }
             Some(Ok(_)) => (Code::DnsFailed, format!("the name in {host:?} has no addresses")),
             Some(Err(LookupError::NoResources)) => {
@@ -189,7 +203,7 @@ impl Conn {
             Some(Err(error)) => {
                 (Code::DnsFailed, format!("the name in {host:?} cannot be resolved: {error}"))
             }
-            None if by.is_some_and(|by| by <= turn.now) => {
+            None if by.is_over(turn.now) => {
                 (Code::DnsTimeout, format!("the name service gave no answer for {host:?} in time"))
             }
             None => return st,
@@ -204,7 +218,18 @@ impl Conn {
         mut st: MutexGuard<'a, State>,
         turn: &mut Turn<'_>,
     ) -> MutexGuard<'a, State> {
-        while let Some(address) = st.tries.make().addresses.pop_front() {
+        let next = st.next_address();
+        self.try_address(st, turn, next)
+    }
+
+    /// The same, beginning with this one.
+    fn try_address<'a>(
+        &'a self,
+        mut st: MutexGuard<'a, State>,
+        turn: &mut Turn<'_>,
+        mut next: Option<SocketAddr>,
+    ) -> MutexGuard<'a, State> {
+        while let Some(address) = next {
             st.tries.make().target = Some(address);
             let opened = (self.context.dial)(address).and_then(|mut transport| {
                 transport.register(turn.registry(), turn.token())?;
@@ -212,20 +237,21 @@ impl Conn {
             });
             match opened {
                 Ok(transport) => {
-                    if st.tries.addresses.is_empty() {
-                        st.tries.make().addresses = VecDeque::new();
-                    }
                     // With more addresses to come, one that does not answer must not use up all the
                     // time.
-                    let share = st.tries.addresses.len() as u64 + 1;
+                    let share = st.tries.others.addresses.len() as u64 + 1;
                     let limit = st.profile.timeouts.tcp;
                     let by = after(turn, Span(limit.0 / share).max(limit.min(Span::secs(2))));
                     st.ended = false;
                     st.link = Link::Opening { transport, by };
                     return st;
                 }
-                Err(error) => st.tries.make().tried.push((address, error.raw_os_error().unwrap_or(0))),
+                Err(error) => {
+                    let os = error.raw_os_error().unwrap_or(0);
+                    st.tries.make().others.make().tried.push((address, os));
+                }
             }
+            next = st.next_address();
         }
         // That somebody answered, and not as he should, says more than that somebody else did not.
         let report = match st.tries.make().insecure.take() {
@@ -237,7 +263,7 @@ impl Conn {
 
     fn opening<'a>(&'a self, mut st: MutexGuard<'a, State>, turn: &mut Turn<'_>) -> MutexGuard<'a, State> {
         let Link::Opening { transport, by } = &mut st.link else { return st };
-        let late = by.is_some_and(|by| by <= turn.now);
+        let late = by.is_over(turn.now);
         match transport.connected() {
             Ok(true) => self.secure(st, turn),
             Ok(false) if !late => st,
@@ -248,7 +274,7 @@ impl Conn {
                 };
                 transport.deregister(turn.registry());
                 let tries = st.tries.make();
-                tries.tried.extend(tries.target.map(|target| (target, os)));
+                tries.others.make().tried.extend(tries.target.map(|target| (target, os)));
                 self.next_address(st, turn)
             }
         }
@@ -259,12 +285,16 @@ impl Conn {
         &'a self,
         mut st: MutexGuard<'a, State>,
         turn: &mut Turn<'_>,
-        transport: Box<dyn Transport>,
+        transport: Stream,
     ) -> MutexGuard<'a, State> {
         if bug(Bug::BackoffResetEarly) {
             st.reconnect.succeeded();
         }
         st.partial = Vec::new();
+        if st.tries.others.get().is_none() && st.tries.common.is_none() {
+            // Thousands may connect at the same time. Nothing failed that is to be told of.
+            st.tries = Rare::new();
+        }
         st.unread = transport.has_unread();
         st.link = Link::Open(transport);
         let within = st.profile.timeouts.connack;
@@ -281,7 +311,7 @@ impl Conn {
         }
         let common = st.tries.common.as_ref().unwrap_or(&st.profile);
         st.session_of = Some((st.who.clone(), common.clone()));
-        if let Some(hook) = st.hook.clone() {
+        if let Some(hook) = st.seldom.hook.clone() {
             drop(st);
             hook.about_to_connect(self, &params);
             drop(hook);
@@ -302,8 +332,8 @@ impl Conn {
     fn connect_params(&self, st: &mut State) -> ConnectParams {
         let profile = st.profile.clone();
         let version = if profile.protocol == Protocol::V31 { Version::V31 } else { Version::V311 };
-        let Who { client_id, user, pass } = Who::clone(&st.who);
-        let client_id = match client_id {
+        let Login { user, pass } = st.who.login();
+        let client_id = match st.who.client_id.clone() {
             Some(id) => id.into(),
             // 3.1.1 lets the server choose an id for a clean session, and for no other; 3.1 never does.
             None if version == Version::V311 => String::new(),
@@ -314,7 +344,7 @@ impl Conn {
             client_id,
             clean_session: profile.clean_session,
             keep_alive: profile.keep_alive,
-            user: user.map(String::from),
+            user,
             password: pass,
             will: profile.will.as_ref().map(|will| {
                 let qos = QoS::try_from(will.qos).unwrap_or(QoS::AtMostOnce);
@@ -339,9 +369,11 @@ impl Conn {
         st.established = true;
         st.session_present = session_present;
         let fail_back = st.settings.fail_back;
-        st.fail_back = Rare::new();
+        if let Some(seldom) = st.seldom.get_mut() {
+            seldom.fail_back = Rare::new();
+        }
         if st.reconnect.active() != 0 && fail_back > Span::ZERO {
-            st.fail_back.make().at = Some(turn.now + fail_back);
+            st.seldom.make().fail_back.make().at = Some(turn.now + fail_back);
         }
         // There is nothing in it but the room that CONNECT took.
         st.session.shrink_output();
@@ -379,14 +411,14 @@ impl Conn {
         st.generation += 1;
         st.stats.went_down(turn.now, was_up, report.code, report.phase);
         st.session.closed();
-        if let Some(pull) = st.pull.get_mut() {
+        if let Some(pull) = st.seldom.get_mut().and_then(|seldom| seldom.pull.get_mut()) {
             pull.closed();
         }
         self.settle(&mut st);
         st.partial = Vec::new();
         st.closing = None;
-        st.broken_link = None;
-        if let Some(back) = st.fail_back.get_mut() {
+        st.link_broke = false;
+        if let Some(back) = st.seldom.get_mut().and_then(|seldom| seldom.fail_back.get_mut()) {
             back.at = None;
         }
         st.attempt_over();
@@ -438,7 +470,11 @@ impl Conn {
         }
         // With `at_once` the attempt at the main server is still to come.
         if !st.at_once
-            && let Some(back) = st.fail_back.get_mut().and_then(|back| back.from.take())
+            && let Some(back) = st
+                .seldom
+                .get_mut()
+                .and_then(|seldom| seldom.fail_back.get_mut())
+                .and_then(|back| back.from.take())
         {
             // The main server is still not there: return to the one that worked.
             st.reconnect.select(back);
@@ -498,8 +534,8 @@ fn missing_transport(address: &Address) -> Option<&'static str> {
 /// ETIMEDOUT, as the report of an address that did not answer in our own time.
 const TIMED_OUT: i32 = if cfg!(target_os = "linux") { 110 } else { 60 };
 
-pub(super) fn after(turn: &Turn<'_>, limit: Span) -> Option<crate::time::Time> {
-    (limit > Span::ZERO).then(|| turn.now + limit)
+pub(super) fn after(turn: &Turn<'_>, limit: Span) -> Moment {
+    (limit > Span::ZERO).then(|| turn.now + limit).into()
 }
 
 impl State {
@@ -508,19 +544,24 @@ impl State {
         if let Some(common) = self.tries.get_mut().and_then(|tries| tries.common.take()) {
             self.profile = common;
         }
-        if self.tries.tried.is_empty() {
+        if self.tries.others.tried.is_empty() {
             self.tries = Rare::new();
         }
     }
 
+    fn next_address(&mut self) -> Option<SocketAddr> {
+        self.tries.get_mut()?.others.get_mut()?.addresses.pop_front()
+    }
+
     pub(super) fn take_tried(&mut self) -> Vec<(SocketAddr, i32)> {
-        self.tries.get_mut().map(|tries| std::mem::take(&mut tries.tried)).unwrap_or_default()
+        let others = self.tries.get_mut().and_then(|tries| tries.others.get_mut());
+        others.map(|others| std::mem::take(&mut others.tried)).unwrap_or_default()
     }
 
     /// Every address failed.
     fn unreachable_report(&mut self) -> Report {
         use std::io::ErrorKind as Kind;
-        let os = self.tries.tried.last().map_or(0, |(_, os)| *os);
+        let os = self.tries.others.tried.last().map_or(0, |(_, os)| *os);
         let code = match std::io::Error::from_raw_os_error(os).kind() {
             Kind::ConnectionRefused => Code::ConnectRefused,
             Kind::TimedOut => Code::ConnectTimeout,
@@ -530,7 +571,7 @@ impl State {
             _ if is_resource_error(os) => Code::NoResources,
             _ => Code::ConnectFailed,
         };
-        let list: Vec<String> = self.tries.tried.iter().map(|(a, os)| tried_text(*a, *os)).collect();
+        let list: Vec<String> = self.tries.others.tried.iter().map(|(a, os)| tried_text(*a, *os)).collect();
         let text = format!("{}: {}", code.text(), list.join(", "));
         self.report(code, Phase::Tcp, os, text)
     }

@@ -34,7 +34,7 @@ impl Context {
         Context {
             driver,
             log: Log::new(),
-            dial: Arc::new(|address| Ok(Box::new(Tcp::connect(address)?))),
+            dial: Arc::new(|address| Ok(Tcp::connect(address)?.into())),
             tls: tls::Configs::default(),
             wall_clock: system_clock,
             default_client_id: || None,

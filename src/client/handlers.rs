@@ -4,14 +4,16 @@
 //! it. An entry that is removed meanwhile is marked and not called any more; what it owns is dropped with the last
 //! reference, so the destructor of its user data runs once, after the last call, and never under a lock.
 
-use std::cmp::Reverse;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::called::{Called, FEW};
 use super::event::{Event, Kind, Message};
 use super::topics::Topics;
 use super::{Conn, State};
 use crate::error::Code;
+use crate::rare::{Empty, Rare};
+use crate::time::Moment;
 use crate::wire::QoS;
 
 /// What an application registers. Dropping it releases the user data.
@@ -58,15 +60,43 @@ impl Slot {
 
 /// One registration.
 pub(crate) struct Entry {
-    /// Registrations are numbered; newer ones are called first.
+    /// Subscriptions are numbered; newer ones are called first.
     seq: u64,
     identity: Identity,
     kinds: u32,
+    /// Every connection of the loop has it, and none of them ends it.
+    shared: bool,
     alive: AtomicBool,
     callback: Box<dyn Callback>,
 }
 
 impl Entry {
+    pub(crate) fn new(identity: Identity, kinds: u32, callback: Box<dyn Callback>) -> Arc<Entry> {
+        Arc::new(Entry { seq: 0, identity, kinds, shared: false, alive: AtomicBool::new(true), callback })
+    }
+
+    /// A handler of every connection of a loop.
+    pub(crate) fn shared(kinds: u32, callback: Box<dyn Callback>) -> Arc<Entry> {
+        let (identity, alive) = (Identity(0, 0), AtomicBool::new(true));
+        Arc::new(Entry { seq: 0, identity, kinds, shared: true, alive, callback })
+    }
+
+    /// The registration failed: the user data stays whose it was.
+    pub(crate) fn disarm(&self) {
+        self.callback.disarm();
+    }
+
+    /// It is not called any more.
+    fn end(&self) {
+        if !self.shared {
+            self.alive.store(false, Ordering::Release);
+        }
+    }
+
+    pub(super) fn seq(&self) -> u64 {
+        self.seq
+    }
+
     pub(crate) fn identity(&self) -> Identity {
         self.identity
     }
@@ -91,39 +121,66 @@ struct Subscription {
     entries: Vec<(QoS, Arc<Entry>)>,
 }
 
-/// The entries that an event goes to, newest first. Kept between dispatches, with room for all that there are, so
-/// that none allocates.
-pub(crate) type Called = Vec<Arc<Entry>>;
-
 /// Entries that were removed. Dropping them runs destructors, so the caller does it without a lock.
 pub(crate) type Removed = Vec<Arc<Entry>>;
 
 /// All registrations of one connection.
 pub(crate) struct Handlers {
-    /// How often a registration came or went. One that comes has this as its number.
+    /// How often a registration came or went. A subscription that comes has this as its number.
     changes: u64,
-    /// Oldest first.
-    connection: Vec<Arc<Entry>>,
-    /// The kinds that any of them wants.
+    /// Those of the connection, oldest first; further ones are among the others.
+    first: [Option<Arc<Entry>>; FIRST],
+    /// The kinds that any of those of the connection wants.
     kinds: u32,
+    /// The kinds that any subscriber wants, or one that was there while there were others.
+    subscriber_kinds: u32,
+    others: Rare<Others>,
+}
+
+/// So many handlers of a connection have their place without the others: one that the library adds, and one more.
+const FIRST: usize = 2;
+
+/// Subscribers, what stands in the slots, and further handlers of the connection.
+struct Others {
+    connection: Vec<Arc<Entry>>,
     slots: [Option<Arc<Entry>>; Slot::COUNT],
     subscriptions: Topics<Vec<Subscription>>,
     /// Entries of all subscriptions.
     subscribed: usize,
-    /// The kinds that any of them wants, or one that was there while there were others.
-    subscriber_kinds: u32,
+    /// For dispatches to more than a few.
+    room: Vec<Arc<Entry>>,
+}
+
+impl Others {
+    const fn new() -> Others {
+        Others {
+            connection: Vec::new(),
+            slots: [const { None }; Slot::COUNT],
+            subscriptions: Topics::new(),
+            subscribed: 0,
+            room: Vec::new(),
+        }
+    }
+}
+
+impl Default for Others {
+    fn default() -> Others {
+        Others::new()
+    }
+}
+
+impl Empty for Others {
+    const EMPTY: &'static Self = &Others::new();
 }
 
 impl Handlers {
     pub(crate) fn new() -> Self {
         Handlers {
             changes: 0,
-            connection: Vec::new(),
+            first: [const { None }; FIRST],
             kinds: 0,
-            slots: Default::default(),
-            subscriptions: Topics::new(),
-            subscribed: 0,
             subscriber_kinds: 0,
+            others: Rare::new(),
         }
     }
 
@@ -135,47 +192,89 @@ impl Handlers {
 
     fn retire(&mut self, entry: Arc<Entry>) -> Arc<Entry> {
         self.changes += 1;
-        entry.alive.store(false, Ordering::Release);
+        entry.end();
         entry
     }
 
     /// As many as one event can be told to, at most.
     pub(crate) fn count(&self) -> usize {
-        self.connection.len() + self.slots.iter().flatten().count() + self.subscribed
+        self.of_connection().count() + self.others.slots.iter().flatten().count() + self.others.subscribed
     }
 
-    fn entry(&mut self, identity: Identity, kinds: u32, callback: Box<dyn Callback>) -> Arc<Entry> {
-        self.changes += 1;
-        Arc::new(Entry { seq: self.changes, identity, kinds, alive: AtomicBool::new(true), callback })
+    /// Makes room to call so many more, so that a dispatch needs no memory.
+    pub(crate) fn reserve(&mut self, more: usize) -> Result<(), Code> {
+        let all = self.count() + more;
+        if all > FEW {
+            self.others.try_make()?.room.try_reserve(all).map_err(|_| Code::NoMemory)?;
+        }
+        Ok(())
+    }
+
+    /// The list for a dispatch.
+    #[inline]
+    pub(crate) fn called(&mut self) -> Called {
+        Called::new(self.others.get_mut().map(|others| std::mem::take(&mut others.room)).unwrap_or_default())
+    }
+
+    /// The dispatch is over, and the list empty again. If room was made for more meanwhile, that is kept.
+    #[inline]
+    pub(crate) fn told(&mut self, called: Called) {
+        if let Some(others) = self.others.get_mut() {
+            let room = called.room();
+            if others.room.capacity() < room.capacity() {
+                others.room = room;
+            }
+        }
+    }
+
+    /// The handlers of the connection, oldest first.
+    #[inline]
+    fn of_connection(&self) -> impl DoubleEndedIterator<Item = &Arc<Entry>> {
+        self.first.iter().flatten().chain(&self.others.connection)
     }
 
     /// Adds a handler of the connection itself.
-    pub(crate) fn add(&mut self, identity: Identity, kinds: u32, callback: Box<dyn Callback>) {
-        let entry = self.entry(identity, kinds, callback);
-        // There are few, and they are there for long.
-        self.connection.reserve_exact(1);
-        self.connection.push(entry);
-        self.kinds |= kinds;
+    pub(crate) fn add(&mut self, entry: Arc<Entry>) {
+        self.changes += 1;
+        self.kinds |= entry.kinds;
+        match self.first.iter_mut().find(|place| place.is_none()) {
+            Some(place) => *place = Some(entry),
+            None => self.others.make().connection.push(entry),
+        }
     }
 
     /// Removes the newest connection handler with this identity.
     pub(crate) fn remove(&mut self, identity: Identity) -> Removed {
-        let at = self.connection.iter().rposition(|e| e.identity == identity);
-        let removed = at.map(|at| self.connection.remove(at)).map(|entry| self.retire(entry));
-        self.kinds = self.connection.iter().fold(0, |kinds, entry| kinds | entry.kinds);
-        removed.into_iter().collect()
+        let mine = |e: &Arc<Entry>| e.identity == identity && !e.shared;
+        let further = self.others.get_mut().map(|others| &mut others.connection);
+        let at = further.as_ref().and_then(|further| further.iter().rposition(mine));
+        let removed = match (further, at) {
+            (Some(further), Some(at)) => Some(further.remove(at)),
+            (further, _) => {
+                let at = self.first.iter().rposition(|entry| entry.as_ref().is_some_and(mine));
+                at.and_then(|at| {
+                    let next = further.filter(|further| !further.is_empty()).map(|further| further.remove(0));
+                    let removed = std::mem::replace(&mut self.first[at], next);
+                    // In order again.
+                    self.first[at..].rotate_left(1);
+                    removed
+                })
+            }
+        };
+        self.kinds = self.of_connection().fold(0, |kinds, entry| kinds | entry.kinds);
+        removed.map(|entry| self.retire(entry)).into_iter().collect()
     }
 
     /// Replaces or clears what is in a slot.
-    pub(crate) fn set_slot(&mut self, slot: Slot, callback: Option<Box<dyn Callback>>) -> Removed {
-        let entry = callback.map(|callback| self.entry(Identity(0, 0), slot.kind().bit(), callback));
-        let old = std::mem::replace(&mut self.slots[slot as usize], entry);
+    pub(crate) fn set_slot(&mut self, slot: Slot, entry: Option<Arc<Entry>>) -> Removed {
+        self.changes += 1;
+        let old = std::mem::replace(&mut self.others.make().slots[slot as usize], entry);
         old.map(|entry| self.retire(entry)).into_iter().collect()
     }
 
     /// Collects what is in a slot.
     pub(crate) fn slot(&self, slot: Slot, called: &mut Called) {
-        called.extend(self.slots[slot as usize].clone());
+        called.extend(self.others.slots[slot as usize].clone());
     }
 
     /// Whether some connection handler wants events of this kind.
@@ -190,24 +289,27 @@ impl Handlers {
         &mut self,
         filter: &Arc<str>,
         qos: QoS,
-        identity: Identity,
-        kinds: u32,
-        callback: Box<dyn Callback>,
-    ) -> (QoS, Option<Box<dyn Callback>>) {
-        let same = self
+        mut entry: Arc<Entry>,
+    ) -> (QoS, Option<Arc<Entry>>) {
+        let (identity, kinds) = (entry.identity, entry.kinds);
+        let others = self.others.make();
+        let same = others
             .subscriptions
             .get_mut(filter)
             .and_then(|all| all.iter_mut().find(|s| s.filter == *filter))
             .and_then(|s| s.entries.iter_mut().find(|(_, e)| e.identity == identity && e.kinds == kinds));
         let refused = if let Some(same) = same {
             same.0 = qos;
-            callback.disarm();
-            Some(callback)
+            entry.disarm();
+            Some(entry)
         } else {
-            let entry = self.entry(identity, kinds, callback);
-            self.subscribed += 1;
+            self.changes += 1;
+            if let Some(entry) = Arc::get_mut(&mut entry) {
+                entry.seq = self.changes;
+            }
+            others.subscribed += 1;
             self.subscriber_kinds |= kinds;
-            let all = self.subscriptions.entry(filter, Vec::new);
+            let all = others.subscriptions.entry(filter, Vec::new);
             match all.iter_mut().find(|s| s.filter == *filter) {
                 Some(subscription) => subscription.entries.push((qos, entry)),
                 None => {
@@ -221,13 +323,13 @@ impl Handlers {
 
     /// The highest QoS that the subscribers of a filter asked for.
     pub(crate) fn qos_of(&mut self, filter: &str) -> Option<QoS> {
-        let all = self.subscriptions.get_mut(filter)?;
+        let all = self.others.get_mut()?.subscriptions.get_mut(filter)?;
         all.iter().find(|s| *s.filter == *filter)?.entries.iter().map(|(qos, _)| *qos).max()
     }
 
     /// Whether there is a subscription to `filter` with this identity.
     pub(crate) fn has(&mut self, filter: &str, identity: Identity) -> bool {
-        let all = self.subscriptions.get_mut(filter);
+        let all = self.others.get_mut().and_then(|others| others.subscriptions.get_mut(filter));
         let found = all.and_then(|all| all.iter().find(|s| *s.filter == *filter));
         found.is_some_and(|s| s.entries.iter().any(|(_, entry)| entry.identity == identity))
     }
@@ -239,20 +341,21 @@ impl Handlers {
         filter: &str,
         identity: Option<Identity>,
     ) -> Option<(Removed, bool)> {
-        let all = self.subscriptions.get_mut(filter)?;
+        let others = self.others.get_mut()?;
+        let all = others.subscriptions.get_mut(filter)?;
         let at = all.iter().position(|s| *s.filter == *filter)?;
         let entries = &mut all[at].entries;
         let newest = entries.iter().rposition(|(_, e)| identity.is_none_or(|i| e.identity == i))?;
         let (_, entry) = entries.remove(newest);
-        self.subscribed -= 1;
-        if self.subscribed == 0 {
+        others.subscribed -= 1;
+        if others.subscribed == 0 {
             self.subscriber_kinds = 0;
         }
         let last = entries.is_empty();
         if last {
             all.swap_remove(at);
             if all.is_empty() {
-                self.subscriptions.remove(filter);
+                others.subscriptions.remove(filter);
             }
         }
         Some((vec![self.retire(entry)], last))
@@ -261,7 +364,7 @@ impl Handlers {
     /// Collects who gets an event of the connection.
     pub(crate) fn connection(&self, kind: Kind, called: &mut Called) {
         if self.wants(kind) {
-            called.extend(self.connection.iter().rev().filter(|e| e.kinds & kind.bit() != 0).cloned());
+            called.extend(self.of_connection().rev().filter(|e| e.kinds & kind.bit() != 0).cloned());
         }
     }
 
@@ -277,10 +380,11 @@ impl Handlers {
     /// The only one who gets a message; `None` if there is nobody, or if that takes a closer look.
     #[inline]
     pub(crate) fn only(&self, topic: &[u8], hash: u64) -> Option<&Arc<Entry>> {
-        if self.slots[Slot::Message as usize].is_some() {
+        let others = &*self.others;
+        if others.slots[Slot::Message as usize].is_some() {
             return None;
         }
-        let [Subscription { entries, .. }] = self.subscriptions.only(topic, hash)?.as_slice() else {
+        let [Subscription { entries, .. }] = others.subscriptions.only(topic, hash)?.as_slice() else {
             return None;
         };
         match entries.as_slice() {
@@ -298,7 +402,7 @@ impl Handlers {
     /// The handler of the connection that is alone in wanting events of this kind, if no subscriber does either.
     #[inline]
     pub(crate) fn only_of_connection(&self, kind: Kind) -> Option<&Arc<Entry>> {
-        let mut all = self.connection.iter().filter(|entry| entry.kinds & kind.bit() != 0);
+        let mut all = self.of_connection().filter(|entry| entry.kinds & kind.bit() != 0);
         match (all.next(), all.next()) {
             (Some(entry), None) if self.subscriber_kinds & kind.bit() == 0 => Some(entry),
             _ => None,
@@ -307,41 +411,42 @@ impl Handlers {
 
     /// Collects the subscribers whose filter matches `topic` and who want events of this kind.
     pub(crate) fn matching(&self, topic: &[u8], kind: Kind, called: &mut Called) {
-        self.subscriptions.matching(topic, |all| collect(all, kind, called));
-        newest_first(called);
+        self.others.subscriptions.matching(topic, |all| collect(all, kind, called));
+        called.newest_first();
     }
 
     /// Collects the subscribers of exactly this filter.
     pub(crate) fn subscribers(&mut self, filter: &str, kind: Kind, called: &mut Called) {
-        if let Some(all) = self.subscriptions.get_mut(filter) {
+        let all = self.others.get_mut().and_then(|others| others.subscriptions.get_mut(filter));
+        if let Some(all) = all {
             collect(all.iter().filter(|s| *s.filter == *filter), kind, called);
         }
-        newest_first(called);
+        called.newest_first();
     }
 
     /// Collects all subscribers.
     pub(crate) fn all_subscribers(&self, kind: Kind, called: &mut Called) {
-        self.subscriptions.for_each(|all| collect(all, kind, called));
-        newest_first(called);
+        self.others.subscriptions.for_each(|all| collect(all, kind, called));
+        called.newest_first();
     }
 
     /// Nobody is called any more, not even by a dispatch that has begun.
     pub(crate) fn silence(&self) {
-        let silence = |entry: &Arc<Entry>| entry.alive.store(false, Ordering::Release);
-        self.connection.iter().chain(self.slots.iter().flatten()).for_each(silence);
-        self.subscriptions.for_each(|all| all.iter().flat_map(|s| &s.entries).for_each(|(_, e)| silence(e)));
+        let Others { slots, subscriptions, .. } = &*self.others;
+        self.of_connection().chain(slots.iter().flatten()).for_each(|entry| entry.end());
+        subscriptions.for_each(|all| all.iter().flat_map(|s| &s.entries).for_each(|(_, e)| e.end()));
     }
 
     /// Removes everything.
     pub(crate) fn clear(&mut self) -> Removed {
         self.silence();
         self.changes += 1;
-        let mut removed: Removed = std::mem::take(&mut self.connection);
+        let mut removed: Removed = std::mem::take(&mut self.first).into_iter().flatten().collect();
         self.kinds = 0;
-        removed.extend(std::mem::take(&mut self.slots).into_iter().flatten());
-        let subscriptions = std::mem::replace(&mut self.subscriptions, Topics::new());
-        self.subscribed = 0;
         self.subscriber_kinds = 0;
+        let Others { connection, slots, subscriptions, .. } = self.others.take().unwrap_or_default();
+        removed.extend(connection);
+        removed.extend(slots.into_iter().flatten());
         subscriptions.for_each(|all| {
             removed.extend(all.iter().flat_map(|s| s.entries.iter().map(|(_, e)| e.clone())));
         });
@@ -358,9 +463,13 @@ impl Conn {
         kinds: u32,
         callback: Box<dyn Callback>,
     ) -> Result<(), Code> {
-        let mut st = self.usable().inspect_err(|_| callback.disarm())?;
-        st.reserve_handler(1).inspect_err(|_| callback.disarm())?;
-        st.handlers.add(identity, kinds, callback);
+        self.add_entry(Entry::new(identity, kinds, callback))
+    }
+
+    fn add_entry(&self, entry: Arc<Entry>) -> Result<(), Code> {
+        let mut st = self.usable().inspect_err(|_| entry.disarm())?;
+        st.handlers.reserve(1).inspect_err(|_| entry.disarm())?;
+        st.handlers.add(entry);
         self.handlers_changed(&mut st);
         Ok(())
     }
@@ -376,22 +485,27 @@ impl Conn {
 
     /// Puts a callback into a slot, or clears that; the callback that was there is not called any more.
     pub fn set_slot(&self, slot: Slot, callback: Option<Box<dyn Callback>>) -> Result<(), Code> {
+        let entry = callback.map(|callback| Entry::new(Identity(0, 0), slot.kind().bit(), callback));
+        self.set_slot_entry(slot, entry)
+    }
+
+    fn set_slot_entry(&self, slot: Slot, entry: Option<Arc<Entry>>) -> Result<(), Code> {
         let mut st = match self.usable() {
             Ok(st) => st,
             Err(code) => {
-                if let Some(callback) = callback {
-                    callback.disarm();
+                if let Some(entry) = entry {
+                    entry.disarm();
                 }
                 return Err(code);
             }
         };
-        if let Err(code) = st.reserve_handler(1) {
-            if let Some(callback) = callback {
-                callback.disarm();
+        if let Err(code) = st.handlers.reserve(1) {
+            if let Some(entry) = entry {
+                entry.disarm();
             }
             return Err(code);
         }
-        let removed = st.handlers.set_slot(slot, callback);
+        let removed = st.handlers.set_slot(slot, entry);
         drop(st);
         drop(removed);
         Ok(())
@@ -411,7 +525,7 @@ impl Conn {
             self.context.driver.set_every_round(*id, wanted);
         }
         if !wanted {
-            st.tick_at = None;
+            st.tick_at = Moment::NONE;
         }
         self.schedule(st);
     }
@@ -424,11 +538,5 @@ fn collect<'a>(all: impl IntoIterator<Item = &'a Subscription>, kind: Kind, call
                 called.push(entry.clone());
             }
         }
-    }
-}
-
-fn newest_first(called: &mut Called) {
-    if called.len() > 1 {
-        called.sort_unstable_by_key(|e| Reverse(e.seq));
     }
 }

@@ -3,8 +3,9 @@
 use std::io;
 use std::sync::MutexGuard;
 
+use super::called::Called;
 use super::event::{Event, Kind, Message, TopicName};
-use super::handlers::{Called, Handlers};
+use super::handlers::Handlers;
 use super::secure::Foreign;
 use super::stream::Ending;
 use super::turn::Flush;

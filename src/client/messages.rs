@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::event::KeptReport;
-use super::handlers::{Callback, Identity};
+use super::handlers::{Callback, Entry, Identity};
 use super::log;
 use super::turn::Flush;
 use super::{Conn, ConnectParams, Level, Link, State, text};
 use crate::bugs::{Bug, bug};
 use crate::error::Code;
 use crate::session::{Accepted, Publication, RawAck, Session};
-use crate::time::{Span, Time};
+use crate::time::{Moment, Span, Time};
 use crate::wire::topic::{self, Topic};
 use crate::wire::{self, Properties, QoS};
 
@@ -94,7 +94,7 @@ impl Conn {
     #[cold]
     fn refused_to_publish(&self, st: &mut State, topic: Topic<'_>, code: Code) {
         // Nothing follows that could use it.
-        st.clock_was_read = None;
+        st.clock_was_read = Moment::NONE;
         if self.context.log.wants(Level::Warn) {
             self.note(st, Level::Warn, format_args!("publish to {:?} refused: {code}", topic.as_str()));
         }
@@ -118,13 +118,17 @@ impl Conn {
         kinds: u32,
         callback: Box<dyn Callback>,
     ) -> Result<(), Code> {
+        self.subscribe_entry(filter, qos, Entry::new(identity, kinds, callback))
+    }
+
+    fn subscribe_entry(&self, filter: &str, qos: QoS, entry: Arc<Entry>) -> Result<(), Code> {
         let mut st = topic::valid_filter(filter)
             .map_err(|_| Code::BadFilter)
             .and_then(|()| self.usable())
-            .inspect_err(|_| callback.disarm())?;
+            .inspect_err(|_| entry.disarm())?;
         let filter: Arc<str> = filter.into();
-        st.reserve_handler(1).inspect_err(|_| callback.disarm())?;
-        let (qos, same) = st.handlers.subscribe(&filter, qos, identity, kinds, callback);
+        st.handlers.reserve(1).inspect_err(|_| entry.disarm())?;
+        let (qos, same) = st.handlers.subscribe(&filter, qos, entry);
         self.registered();
         let qos = st.cap_qos(qos);
         st.session.subscribe(filter, qos);
@@ -246,14 +250,14 @@ impl Conn {
             return;
         }
         let now = clock.unwrap_or_else(|| self.context.driver.now());
-        let quiet = st.wrote_early.is_none_or(|at| now.since(at) >= QUIET);
+        let quiet = st.wrote_early.get().is_none_or(|at| now.since(at) >= QUIET);
         if !quiet && waiting < WRITE_AT {
             if bug(Bug::LostWakeup) {
                 return;
             }
             return self.schedule(st);
         }
-        st.wrote_early = Some(now);
+        st.wrote_early = now.into();
         match st.flush(now) {
             // If the socket is full, the loop hears when it is not any more.
             Flush::Done | Flush::Blocked => {
@@ -261,7 +265,8 @@ impl Conn {
                 self.settle(st);
             }
             Flush::Failed(report) => {
-                st.broken_link = Some(KeptReport::of(report));
+                st.report = KeptReport::of(report);
+                st.link_broke = true;
                 self.schedule(st);
             }
         }
@@ -281,7 +286,7 @@ impl Conn {
     fn read_clock(&self, st: &mut State) {
         let now = self.context.driver.now();
         st.now_holds = st.scheduled;
-        st.clock_was_read = Some(now);
+        st.clock_was_read = now.into();
         st.session.clock(now);
     }
 
@@ -316,7 +321,7 @@ impl Conn {
 impl State {
     /// The QoS that a publish or subscription may have.
     pub(super) fn cap_qos(&self, qos: QoS) -> QoS {
-        let limit = self.max_qos.unwrap_or_else(|| self.profile.max_qos.map_or(-1, i32::from));
+        let limit = self.max_qos.unwrap_or_else(|| self.profile.max_qos.map_or(-1, |most| most as i8));
         match limit {
             0 => QoS::AtMostOnce,
             1 => qos.min(QoS::AtLeastOnce),

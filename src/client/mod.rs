@@ -16,7 +16,7 @@
 //! | `expiry.rs`    | certificates that end                                        |
 //! | `incoming.rs`  | reading, and telling the handlers                            |
 //! | `stream.rs`    | messages, one after the other                                |
-//! | `handlers.rs`, `topics.rs`, `table.rs` | who is told of what                  |
+//! | `handlers.rs`, `called.rs`, `topics.rs` | who is told of what                 |
 //! | `verdict.rs`   | acknowledging later, refusing, delivering again                 |
 //! | `receive.rs`   | the queue of messages that are fetched                          |
 //! | `profiles.rs`  | server profiles, and what connections have in common of them  |
@@ -29,6 +29,7 @@
 //! | `text.rs`      | texts that are made without relying on memory                |
 
 mod attempt;
+mod called;
 mod context;
 mod event;
 mod expiry;
@@ -54,12 +55,14 @@ mod verdict;
 mod wait;
 
 use std::any::Any;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::ptr;
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 pub use context::Context;
 use event::KeptReport;
 pub use event::{Event, Kind, Message, Owner, Report, TopicName};
+pub(crate) use handlers::Entry;
 pub use handlers::{Callback, Identity, Slot};
 pub use log::{Level, Sink};
 pub use log_topic::{DEFAULT_THRESHOLD, LogLine, LogTopics};
@@ -75,15 +78,15 @@ use crate::config::{self, Profile, Resubscribe, Secret, Settings};
 use crate::driver::{Lookup, SourceId};
 use crate::error::{Code, Phase};
 use crate::rare::{Empty, Rare};
-use crate::session::{Ended, Limits, OnSessionLoss, Overflow, Session};
-use crate::time::Time;
-use crate::transport::{Transport, tls};
+use crate::session::{Limits, OnSessionLoss, Overflow, Session};
+use crate::time::{Moment, Time};
+use crate::transport::{Stream, tls};
 use attempt::Tries;
 use expiry::Ends;
-use handlers::{Called, Handlers};
+use handlers::Handlers;
 use once::Once;
 use outcomes::Outcomes;
-use profiles::{Now, Server, Who};
+use profiles::{Now, Server, Servers, Who};
 use receive::Pull;
 use reconnect::Reconnect;
 use stats::Stats;
@@ -136,6 +139,8 @@ pub struct Conn {
     connected: AtomicBool,
     gone: AtomicBool,
     output_level: AtomicUsize,
+    /// What the face of the library that made it knows it by.
+    face: AtomicPtr<()>,
     /// Counts the handlers that were registered, for who calls some of them without a look into the state.
     registrations: AtomicU32,
     state: Mutex<State>,
@@ -148,20 +153,20 @@ enum Link {
     /// The next attempt comes at this time.
     Waiting(Time),
     /// The server's name is being looked up.
-    Resolving { lookup: Lookup, by: Option<Time> },
+    Resolving { lookup: Lookup, by: Moment },
     /// A transport is being opened; further addresses are left.
-    Opening { transport: Box<dyn Transport>, by: Option<Time> },
+    Opening { transport: Stream, by: Moment },
     /// The TCP connection is there, and a layer above it greets its peer.
-    Handshaking { transport: Box<dyn Transport>, by: Option<Time> },
+    Handshaking { transport: Stream, by: Moment },
     /// Bytes flow: CONNECT, CONNACK, and the time while it is up.
-    Open(Box<dyn Transport>),
+    Open(Stream),
     /// DISCONNECT was written and our side shut; the server's side is read until it ends.
-    Draining { transport: Box<dyn Transport>, by: Time },
+    Draining { transport: Stream, by: Time },
 }
 
 impl Link {
     /// The transport, if there is something to be read from it.
-    fn stream(&mut self) -> Option<&mut Box<dyn Transport>> {
+    fn stream(&mut self) -> Option<&mut Stream> {
         match self {
             Link::Open(transport) | Link::Draining { transport, .. } => Some(transport),
             _ => None,
@@ -175,7 +180,7 @@ struct Closing {
     code: Code,
     /// Flush and send DISCONNECT first, so that the server does not publish the will.
     graceful: bool,
-    by: Option<Time>,
+    by: Moment,
 }
 
 /// The way back to the main server.
@@ -197,7 +202,7 @@ struct State {
     session: Session,
     outcomes: Outcomes,
     handlers: Handlers,
-    profiles: Box<[Server]>,
+    profiles: Servers,
     settings: Arc<Settings>,
     /// The profile of the present attempt or connection, but for who we are there.
     profile: Arc<Profile>,
@@ -205,9 +210,7 @@ struct State {
     reconnect: Reconnect,
     /// The client id and the server for which the session's inbound state holds.
     session_of: Option<(Arc<Who>, Arc<Profile>)>,
-    max_qos: Option<i32>,
-    hook: Option<Arc<dyn ConnectHook>>,
-
+    max_qos: Option<i8>,
     link: Link,
     /// The application wants the connection to be up.
     wanted: bool,
@@ -215,27 +218,17 @@ struct State {
     established: bool,
     /// What the last CONNACK said.
     session_present: bool,
-    /// Who waits for the result of an attempt.
-    once: Vec<Once>,
-    /// Calls that wait for the server's answers about filters.
-    calls: Rare<Calls>,
-    /// The will instead of the profile's: `Some(None)` is none.
-    will: Option<Box<Option<config::Will>>>,
     /// Do not wait before the next attempt.
     at_once: bool,
     closing: Option<Closing>,
-    /// The link failed outside a turn; the next turn takes it down.
-    broken_link: Option<KeptReport>,
+    /// The link failed outside a turn, as reported; the next turn takes it down.
+    link_broke: bool,
     /// Counts links: what belongs to an earlier one is dropped.
     generation: u64,
     tries: Rare<Tries>,
     /// How to secure the connection of the present attempt. It is kept for the next one, so that a session
     /// can be resumed.
     tls: Option<Arc<dyn tls::Backend>>,
-    /// The client's certificate and key, instead of those of the profiles; and whether they came since they were
-    /// used last.
-    own: Option<Box<OwnCertificate>>,
-    own_is_new: bool,
     expiry: Rare<Ends>,
     /// The beginning of a packet that has not come whole.
     partial: Vec<u8>,
@@ -244,37 +237,68 @@ struct State {
     /// The server sends no more: what is left is to be read to its end.
     ended: bool,
     report: KeptReport,
-    fail_back: Rare<FailBack>,
-    tick_at: Option<Time>,
-    timer_at: Option<Time>,
+    tick_at: Moment,
 
     stats: Stats,
-    log_topics: Option<Box<log_topic::LogState>>,
     /// The session knows the time near enough: in a turn, or since somebody looked after one was asked for.
     now_holds: bool,
     /// The call that goes on has read the clock.
-    clock_was_read: Option<Time>,
+    clock_was_read: Moment,
 
     /// A turn was asked for and has not begun.
     scheduled: bool,
     /// A turn is going on; what is appended to the output will be written at its end.
     in_turn: bool,
     /// A call wrote to the socket itself since the last turn, at this time.
-    wrote_early: Option<Time>,
-    called: Called,
+    wrote_early: Moment,
     handling: Handling,
     wish: Wish,
-    refusals: Rare<Refusals>,
-    pull: Rare<Pull>,
-    /// A buffer for the messages that were acknowledged together, empty in between.
-    acked: Vec<Ended>,
     log: Rare<log::Waiting>,
     random: u64,
     /// A panic was caught: this connection is closed for good.
     broken: bool,
     freed: bool,
+    seldom: Rare<Seldom>,
+}
+
+/// What few connections have.
+#[derive(Default)]
+struct Seldom {
+    hook: Option<Arc<dyn ConnectHook>>,
+    /// Who waits for the result of an attempt.
+    once: Vec<Once>,
+    /// Calls that wait for the server's answers about filters.
+    calls: Rare<Calls>,
+    /// The will instead of the profile's: `Some(None)` is none.
+    will: Option<Box<Option<config::Will>>>,
+    /// The client's certificate and key, instead of those of the profiles; and whether they came since they were
+    /// used last.
+    own: Option<Box<OwnCertificate>>,
+    own_is_new: bool,
+    fail_back: Rare<FailBack>,
+    timer_at: Option<Time>,
+    log_topics: Option<Box<log_topic::LogState>>,
+    refusals: Rare<Refusals>,
+    pull: Rare<Pull>,
     /// Dropped when the connection is gone.
     owner: Option<Box<dyn Any + Send>>,
+}
+
+impl Empty for Seldom {
+    const EMPTY: &'static Self = &Seldom {
+        hook: None,
+        once: Vec::new(),
+        calls: Rare::new(),
+        will: None,
+        own: None,
+        own_is_new: false,
+        fail_back: Rare::new(),
+        timer_at: None,
+        log_topics: None,
+        refusals: Rare::new(),
+        pull: Rare::new(),
+        owner: None,
+    };
 }
 
 impl Conn {
@@ -286,7 +310,7 @@ impl Conn {
         profiles: Vec<ProfileSource>,
         settings: Settings,
     ) -> Result<Arc<Conn>, Code> {
-        let profiles: Box<[Server]> = profiles.into_iter().map(|p| Server::new(p, &context.common)).collect();
+        let profiles = Servers::new(profiles, &context.common);
         let (profile, who) = profiles.first().and_then(|p| p.now().ok()).unwrap_or_default();
         let settings = context.common.settings.share(settings);
         let mut session = Session::new(context.common.limits.share(session_limits(&settings, &profile)));
@@ -298,11 +322,12 @@ impl Conn {
             connected: AtomicBool::new(false),
             gone: AtomicBool::new(false),
             output_level: AtomicUsize::new(0),
+            face: AtomicPtr::new(ptr::null_mut()),
             registrations: AtomicU32::new(0),
             state: Mutex::new(State {
                 visits: 0,
                 session,
-                outcomes: Outcomes::new(),
+                outcomes: Outcomes::default(),
                 handlers: Handlers::new(),
                 profiles,
                 settings,
@@ -311,51 +336,42 @@ impl Conn {
                 reconnect: Reconnect::default(),
                 session_of: None,
                 max_qos: None,
-                hook: None,
                 link: Link::Idle,
                 wanted: false,
                 established: false,
                 session_present: false,
-                once: Vec::new(),
-                calls: Rare::new(),
-                will: None,
                 at_once: false,
                 closing: None,
-                broken_link: None,
+                link_broke: false,
                 generation: 0,
                 tries: Rare::new(),
                 tls: None,
-                own: None,
-                own_is_new: false,
                 expiry: Rare::new(),
                 partial: Vec::new(),
                 unread: false,
                 ended: false,
                 report: KeptReport::none(),
-                fail_back: Rare::new(),
-                tick_at: None,
-                timer_at: None,
+                tick_at: Moment::NONE,
                 stats: Stats::default(),
-                log_topics: None,
                 now_holds: false,
-                clock_was_read: None,
+                clock_was_read: Moment::NONE,
                 scheduled: false,
                 in_turn: false,
-                wrote_early: None,
-                called: Called::new(),
+                wrote_early: Moment::NONE,
                 handling: Handling::Nothing,
                 wish: Wish::default(),
-                refusals: Rare::new(),
-                pull: Rare::new(),
-                acked: Vec::new(),
                 log: Rare::new(),
                 // The generator's state must never be zero.
                 random: (context.random_seed)() | 1,
                 broken: false,
                 freed: false,
-                owner: None,
+                seldom: Rare::new(),
             }),
         });
+        if let Some(keeper) = &context.common.keeper {
+            let mut st = conn.lock();
+            st.handlers.add(keeper.clone());
+        }
         let id = context.driver.add(conn.clone()).map_err(|_| Code::NoResources)?;
         // Set here and nowhere else.
         let _ = conn.source.set(id);
@@ -365,6 +381,16 @@ impl Conn {
     /// The loop and what belongs to it.
     pub fn context(&self) -> &Arc<Context> {
         &self.context
+    }
+
+    /// Gives it a name that its [keeper](Context) finds it by.
+    pub(crate) fn set_face(&self, face: *mut ()) {
+        self.face.store(face, Ordering::Relaxed);
+    }
+
+    /// What was [set](Self::set_face); NULL if it is to end.
+    pub(crate) fn face(&self) -> *mut () {
+        self.face.load(Ordering::Relaxed)
     }
 
     /// The number given at creation.
@@ -448,7 +474,7 @@ impl Conn {
                 }
                 // A second call may make it harder, not softer.
                 let graceful = graceful && st.closing.is_none_or(|c| c.graceful);
-                let by = st.closing.and_then(|c| c.by);
+                let by = st.closing.map_or(Moment::NONE, |c| c.by);
                 st.closing = Some(Closing { code, graceful, by });
                 self.schedule(&mut st);
             }
@@ -467,7 +493,7 @@ impl Conn {
         let mut st = self.usable()?;
         match st.profiles.first_mut() {
             Some(first) => *first = profile,
-            None => st.profiles = Box::new([profile]),
+            None => st.profiles = Servers::One([profile]),
         }
         st.reconnect.select(0);
         // It was about the main profile as it had been: the new one has a series of attempts of its own.
@@ -483,7 +509,7 @@ impl Conn {
             self.schedule(&mut st);
         } else if !matches!(st.link, Link::Idle) {
             st.session.disconnect();
-            st.closing = Some(Closing { code: Code::Reconfigured, graceful: true, by: None });
+            st.closing = Some(Closing { code: Code::Reconfigured, graceful: true, by: Moment::NONE });
             st.at_once = st.wanted && snapshot.enable;
             st.wanted &= snapshot.enable;
             self.schedule(&mut st);
@@ -493,7 +519,7 @@ impl Conn {
 
     /// Replaces all profiles; they are used from the next attempt on.
     pub fn set_profiles(&self, profiles: Vec<ProfileSource>) -> Result<(), Code> {
-        let profiles = profiles.into_iter().map(|p| Server::new(p, &self.context.common)).collect();
+        let profiles = Servers::new(profiles, &self.context.common);
         let mut st = self.usable()?;
         st.profiles = profiles;
         st.reconnect.select(0);
@@ -505,8 +531,9 @@ impl Conn {
     /// of [`Event::Connecting`] from the present one on. `None`: those of the profiles again.
     pub fn set_certificate(&self, own: Option<OwnCertificate>) -> Result<(), Code> {
         let mut st = self.usable()?;
-        st.own = own.map(Box::new);
-        st.own_is_new = true;
+        let seldom = st.seldom.try_make()?;
+        seldom.own = own.map(Box::new);
+        seldom.own_is_new = true;
         Ok(())
     }
 
@@ -537,27 +564,30 @@ impl Conn {
 
     /// The will from the next attempt on, whichever the server, instead of the profile's; `None` for none.
     pub fn set_will(&self, will: Option<config::Will>) -> Result<(), Code> {
-        self.usable()?.will = Some(Box::new(will));
+        self.usable()?.seldom.try_make()?.will = Some(Box::new(will));
         Ok(())
     }
 
     /// Sets or clears the connect hook; the old one is dropped outside the lock.
     pub fn set_hook(&self, hook: Option<Arc<dyn ConnectHook>>) -> Result<(), Code> {
-        let old = std::mem::replace(&mut self.usable()?.hook, hook);
+        let old = std::mem::replace(&mut self.usable()?.seldom.try_make()?.hook, hook);
         drop(old);
         Ok(())
     }
 
     /// Overrides the profile's highest QoS; `None` takes the profile's again. Negative is unlimited.
     pub fn set_max_qos(&self, max_qos: Option<i32>) -> Result<(), Code> {
-        self.usable()?.max_qos = max_qos;
+        // There is none above 2.
+        self.usable()?.max_qos = max_qos.map(|most| most.clamp(-1, 2) as i8);
         Ok(())
     }
 
     /// Asks for one [`Event::Timer`] at `at`; `None` takes it back.
     pub fn set_timer(&self, at: Option<Time>) -> Result<(), Code> {
         let mut st = self.usable()?;
-        st.timer_at = at;
+        if at.is_some() || st.seldom.get().is_some() {
+            st.seldom.try_make()?.timer_at = at;
+        }
         self.schedule(&mut st);
         Ok(())
     }
@@ -627,8 +657,9 @@ impl Conn {
         // The rest of a dispatch that goes on would see a handle that is gone.
         if !bug(Bug::HandlerAfterFree) {
             st.handlers.silence();
+            self.set_face(ptr::null_mut());
         }
-        st.owner = owner;
+        st.seldom.make().owner = owner;
         self.schedule(&mut st);
         drop(st);
         self.context.driver.try_drive(|| self.tear_down());
@@ -738,7 +769,7 @@ impl State {
 
     /// Whatever server is tried next, it is not to return to another.
     fn forget_fail_back(&mut self) {
-        if let Some(back) = self.fail_back.get_mut() {
+        if let Some(back) = self.seldom.get_mut().and_then(|seldom| seldom.fail_back.get_mut()) {
             back.from = None;
         }
     }

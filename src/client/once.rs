@@ -77,7 +77,9 @@ impl Conn {
             Err(code) => {
                 let is_mine =
                     |once: &Once| matches!(&once.who, Who::Waiter(other) if Arc::ptr_eq(other, &result));
-                self.lock().once.retain(|once| !is_mine(once));
+                if let Some(seldom) = self.lock().seldom.get_mut() {
+                    seldom.once.retain(|once| !is_mine(once));
+                }
                 Err(code)
             }
         }
@@ -101,11 +103,12 @@ impl Conn {
         generation: u64,
         attempt: Attempt,
     ) -> MutexGuard<'a, State> {
-        if st.once.iter().all(|once| once.since > generation) {
+        if st.seldom.once.iter().all(|once| once.since > generation) {
             return st;
         }
-        let (told, later) = std::mem::take(&mut st.once).into_iter().partition(|o| o.since <= generation);
-        st.once = later;
+        let (told, later) =
+            std::mem::take(&mut st.seldom.once).into_iter().partition(|o| o.since <= generation);
+        st.seldom.once = later;
         drop(st);
         self.tell_each(told, attempt);
         self.lock()
@@ -133,7 +136,7 @@ impl Conn {
 impl State {
     fn ask_once(&mut self, who: Who) {
         let since = self.generation + u64::from(self.closing.is_some());
-        self.once.push(Once { since, who });
+        self.seldom.make().once.push(Once { since, who });
     }
 
     /// CONNACK accepted us, and nobody asked for the end since.
@@ -143,7 +146,7 @@ impl State {
 
     /// The result of an attempt that is over, or will not be, although somebody waits for one.
     pub(super) fn late_result(&self) -> Option<Attempt> {
-        if self.once.is_empty() {
+        if self.seldom.once.is_empty() {
             None
         } else if self.is_up() {
             let session_present = self.session_present;

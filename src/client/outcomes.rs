@@ -11,6 +11,7 @@ use std::sync::atomic::AtomicPtr;
 use super::event::{Event, Kind};
 use super::{Conn, State};
 use crate::error::Code;
+use crate::rare::{Empty, Rare};
 use crate::session::{Known, Outcome, Publication};
 use crate::time::Span;
 
@@ -61,57 +62,70 @@ struct Waiter {
 }
 
 /// What a connection keeps about its publishes beside the session.
+#[derive(Default)]
 pub(super) struct Outcomes {
+    /// Made by the first who wants to know how one message ends.
+    asked: Rare<Asked>,
+    /// How many messages of the session had ended when they were settled last.
+    ended: u64,
+    /// So many of the session's completions were shown to the waiters already, and are still to be told.
+    to_be_told: u32,
+    /// Some handler of the connection wants all of them.
+    wanted: bool,
+}
+
+/// Who wants to know how one message ends.
+struct Asked {
     /// The cookie of a message is the place of its listener, plus one.
     listeners: Vec<Place>,
     free: u32,
     waiters: Vec<Waiter>,
     last_ticket: u64,
-    /// So many of the session's completions were shown to the waiters already, and are still to be told.
-    to_be_told: usize,
-    /// Some handler of the connection wants all of them.
-    wanted: bool,
-    /// How many messages of the session had ended when they were settled last.
-    ended: u64,
+}
+
+impl Asked {
+    const fn new() -> Asked {
+        Asked { listeners: Vec::new(), free: NO_PLACE, waiters: Vec::new(), last_ticket: 0 }
+    }
+}
+
+impl Default for Asked {
+    fn default() -> Asked {
+        Asked::new()
+    }
+}
+
+impl Empty for Asked {
+    const EMPTY: &'static Self = &Asked::new();
 }
 
 impl Outcomes {
-    pub(super) fn new() -> Outcomes {
-        Outcomes {
-            listeners: Vec::new(),
-            free: NO_PLACE,
-            waiters: Vec::new(),
-            last_ticket: 0,
-            to_be_told: 0,
-            wanted: false,
-            ended: 0,
-        }
-    }
-
     /// Whether [`Conn::tell_outcomes`] has something to do.
     pub(super) fn are_waiting(&self) -> bool {
         self.to_be_told > 0
     }
 
     fn add_listener(&mut self, listener: Listener) -> Result<u32, Code> {
-        if self.free == NO_PLACE {
-            self.listeners.try_reserve(1).map_err(|_| Code::NoMemory)?;
-            self.listeners.push(Place::Taken(listener));
-            return Ok(self.listeners.len() as u32);
+        let Asked { listeners, free, .. } = self.asked.try_make()?;
+        if *free == NO_PLACE {
+            listeners.try_reserve(1).map_err(|_| Code::NoMemory)?;
+            listeners.push(Place::Taken(listener));
+            return Ok(listeners.len() as u32);
         }
-        let at = self.free;
-        let place = &mut self.listeners[at as usize];
+        let at = *free;
+        let place = &mut listeners[at as usize];
         if let Place::Free(next) = std::mem::replace(place, Place::Taken(listener)) {
-            self.free = next;
+            *free = next;
         }
         Ok(at + 1)
     }
 
     fn take_listener(&mut self, cookie: u32) -> Option<Listener> {
         let at = cookie.checked_sub(1)?;
-        match std::mem::replace(&mut self.listeners[at as usize], Place::Free(self.free)) {
+        let Asked { listeners, free, .. } = self.asked.get_mut()?;
+        match std::mem::replace(&mut listeners[at as usize], Place::Free(*free)) {
             Place::Taken(listener) => {
-                self.free = at;
+                *free = at;
                 Some(listener)
             }
             Place::Free(_) => None,
@@ -120,19 +134,26 @@ impl Outcomes {
 
     /// Whether the session has to tell of every message that ended, not only of those with a listener.
     fn want_all(&self) -> bool {
-        self.wanted || !self.waiters.is_empty()
+        self.wanted || !self.asked.waiters.is_empty()
     }
 
     fn tell_waiters(&mut self, token: u64, outcome: Outcome) {
-        for waiter in self.waiters.iter_mut().filter(|waiter| waiter.token == token) {
+        let waiters = self.asked.get_mut().map(|asked| asked.waiters.iter_mut());
+        for waiter in waiters.into_iter().flatten().filter(|waiter| waiter.token == token) {
             waiter.outcome = Some(outcome);
         }
     }
 
+    /// Makes sure that another [waiter can be added](Self::add_waiter).
+    fn reserve_waiter(&mut self) -> Result<(), Code> {
+        self.asked.try_make()?.waiters.try_reserve(1).map_err(|_| Code::NoMemory)
+    }
+
     fn add_waiter(&mut self, token: u64, outcome: Option<Outcome>) -> u64 {
-        self.last_ticket += 1;
-        self.waiters.push(Waiter { ticket: self.last_ticket, token, outcome });
-        self.last_ticket
+        let Asked { waiters, last_ticket, .. } = &mut *self.asked;
+        *last_ticket += 1;
+        waiters.push(Waiter { ticket: *last_ticket, token, outcome });
+        *last_ticket
     }
 }
 
@@ -181,7 +202,7 @@ impl Conn {
             return Err(Code::Busy);
         }
         let mut st = self.usable()?;
-        st.outcomes.waiters.try_reserve(1).map_err(|_| Code::NoMemory)?;
+        st.outcomes.reserve_waiter()?;
         self.accept_with(&mut st, message, listener, token)?;
         // Before it is set off: its outcome may be there when that returns.
         let ticket = st.outcomes.add_waiter(token.get(), None);
@@ -201,7 +222,7 @@ impl Conn {
             return Err(Code::Busy);
         }
         let mut st = self.usable()?;
-        st.outcomes.waiters.try_reserve(1).map_err(|_| Code::NoMemory)?;
+        st.outcomes.reserve_waiter()?;
         let outcome = st.outcome(token)?;
         let ticket = st.outcomes.add_waiter(token, outcome);
         st.tell_completions();
@@ -211,10 +232,11 @@ impl Conn {
 
     fn wait_for_ticket(&self, ticket: u64, timeout: Option<Span>) -> Result<Outcome, Code> {
         let mine = |waiter: &Waiter| waiter.ticket == ticket;
-        let outcome =
-            self.wait_for(timeout, |st| st.outcomes.waiters.iter().find(|w| mine(w)).and_then(|w| w.outcome));
+        let outcome = self.wait_for(timeout, |st| {
+            st.outcomes.asked.waiters.iter().find(|w| mine(w)).and_then(|w| w.outcome)
+        });
         let mut st = self.lock();
-        st.outcomes.waiters.retain(|waiter| !mine(waiter));
+        st.outcomes.asked.waiters.retain(|waiter| !mine(waiter));
         st.tell_completions();
         drop(st);
         outcome
@@ -262,7 +284,7 @@ impl Conn {
     fn settle_ended(&self, st: &mut State) {
         let state = &mut *st;
         state.outcomes.ended = state.session.ended();
-        while let Some(ended) = state.session.completion(state.outcomes.to_be_told) {
+        while let Some(ended) = state.session.completion(state.outcomes.to_be_told as usize) {
             state.outcomes.tell_waiters(ended.token, ended.outcome);
             if state.outcomes.to_be_told == 0 && ended.cookie == 0 && !state.outcomes.wanted {
                 state.session.take_completion();

@@ -3,8 +3,10 @@
 //! The connections of a gateway, or of a fleet in one process, mostly differ in who they are to the server and in
 //! nothing else. So that is kept apart, and the rest is shared with the connection that was made before, if it is equal.
 
+use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use super::handlers::Entry;
 use crate::config::{Profile, Secret, Settings};
 use crate::session::Limits;
 
@@ -23,23 +25,34 @@ type Read = dyn Fn() -> Result<Profile, String> + Send + Sync;
 #[derive(Clone, Default)]
 pub(super) struct Who {
     pub(super) client_id: Option<Box<str>>,
-    pub(super) user: Option<Box<str>>,
+    login: Option<Box<Login>>,
+}
+
+/// How it proves that.
+#[derive(Clone, Default)]
+pub(super) struct Login {
+    pub(super) user: Option<String>,
     pub(super) pass: Option<Secret<Vec<u8>>>,
 }
 
 impl Who {
     /// Takes it out of a profile. What is left there is the same for many.
     fn take(profile: &mut Profile) -> Who {
-        let boxed = |text: Option<String>| text.map(String::into_boxed_str);
-        let Profile { client_id, user, pass, .. } = profile;
-        Who { client_id: boxed(client_id.take()), user: boxed(user.take()), pass: pass.take() }
+        let client_id = profile.client_id.take().map(String::into_boxed_str);
+        let login = Login { user: profile.user.take(), pass: profile.pass.take() };
+        let login = (login.user.is_some() || login.pass.is_some()).then(|| Box::new(login));
+        Who { client_id, login }
+    }
+
+    /// User name and password.
+    pub(super) fn login(&self) -> Login {
+        self.login.as_deref().cloned().unwrap_or_default()
     }
 
     /// The whole profile again.
     pub(super) fn with(&self, common: &Profile) -> Profile {
-        let Who { client_id, user, pass } = self.clone();
-        let text = |boxed: Option<Box<str>>| boxed.map(String::from);
-        Profile { client_id: text(client_id), user: text(user), pass, ..common.clone() }
+        let Login { user, pass } = self.login();
+        Profile { client_id: self.client_id.clone().map(String::from), user, pass, ..common.clone() }
     }
 }
 
@@ -78,12 +91,50 @@ impl Server {
     }
 }
 
+/// The profiles of a connection, the main one first. Most have one.
+pub(super) enum Servers {
+    One([Server; 1]),
+    Several(Box<[Server]>),
+}
+
+impl Servers {
+    pub(super) fn new(sources: Vec<ProfileSource>, common: &Common) -> Servers {
+        let mut all: Vec<Server> = sources.into_iter().map(|source| Server::new(source, common)).collect();
+        match all.len() {
+            1 => all.pop().map_or(Servers::Several(Box::default()), |only| Servers::One([only])),
+            _ => Servers::Several(all.into()),
+        }
+    }
+}
+
+impl Deref for Servers {
+    type Target = [Server];
+
+    fn deref(&self) -> &[Server] {
+        match self {
+            Servers::One(one) => one,
+            Servers::Several(all) => all,
+        }
+    }
+}
+
+impl DerefMut for Servers {
+    fn deref_mut(&mut self) -> &mut [Server] {
+        match self {
+            Servers::One(one) => one,
+            Servers::Several(all) => all,
+        }
+    }
+}
+
 /// What the connections of a loop have in common.
 #[derive(Default)]
 pub struct Common {
     profiles: Shared<Profile>,
     pub(super) settings: Shared<Settings>,
     pub(super) limits: Shared<Limits>,
+    /// A handler that each of them has before all others, so that it runs last.
+    pub(crate) keeper: Option<Arc<Entry>>,
 }
 
 /// Values that are shared by those who have the same one after the other.

@@ -22,7 +22,7 @@ use crate::driver::Loop;
 use crate::error::Code;
 use crate::rare::Empty;
 use crate::session::Hold;
-use crate::time::Span;
+use crate::time::{Moment, Span};
 use crate::wire::{QoS, Version};
 
 /// The identity of the queue as a subscriber: no function has this address.
@@ -182,7 +182,7 @@ impl Conn {
     /// Subscribes for the queue: messages that match wait there for [`receive`](Conn::receive).
     pub fn subscribe_queue(&self, filter: &str, qos: QoS) -> Result<(), Code> {
         // So that it is there when a message comes.
-        self.usable()?.pull.make();
+        self.usable()?.seldom.make().pull.make();
         self.subscribe(filter, qos, QUEUE, Kind::Message.bit(), Box::new(ToQueue))
     }
 
@@ -198,16 +198,22 @@ impl Conn {
     /// zero; [`Code::Incomplete`] when the connection ends.
     pub fn receive(&self, timeout: Option<Span>) -> Result<Kept, Code> {
         if timeout == Some(Span::ZERO) && Loop::in_dispatch() {
-            return self.usable()?.pull.get_mut().and_then(Pull::fetch).ok_or(Code::TimedOut);
+            return self
+                .usable()?
+                .seldom
+                .get_mut()
+                .and_then(|seldom| seldom.pull.get_mut())
+                .and_then(Pull::fetch)
+                .ok_or(Code::TimedOut);
         }
-        self.wait_for(timeout, |st| st.pull.get_mut()?.fetch())
+        self.wait_for(timeout, |st| st.seldom.get_mut().and_then(|seldom| seldom.pull.get_mut())?.fetch())
     }
 
     /// Gives back a message from [`receive`](Conn::receive): now it is acknowledged. [`Code::Stale`] if the
     /// connection that it came on is gone: it may come again.
     pub fn release(&self, kept: Kept) -> Result<(), Code> {
         let mut st = self.usable()?;
-        if let Some(pull) = st.pull.get_mut() {
+        if let Some(pull) = st.seldom.get_mut().and_then(|seldom| seldom.pull.get_mut()) {
             pull.fetched = pull.fetched.saturating_sub(1);
         }
         let released = kept.hold.map_or(Ok(()), |hold| self.let_go(&mut st, hold));
@@ -219,12 +225,12 @@ impl Conn {
     /// Messages that wait to be fetched, and their bytes.
     pub fn receive_pending(&self) -> (usize, usize) {
         let st = self.lock();
-        (st.pull.queue.len(), st.pull.bytes)
+        (st.seldom.pull.queue.len(), st.seldom.pull.bytes)
     }
 
     /// QoS 0 messages that were dropped because the queue was full.
     pub fn receive_dropped(&self) -> u64 {
-        self.lock().pull.dropped
+        self.lock().seldom.pull.dropped
     }
 
     /// A message for the queue, from its handler.
@@ -238,18 +244,19 @@ impl Conn {
         let len = message.topic.len() + message.payload.len();
         if message.qos == QoS::AtMostOnce {
             let room = match st.settings.receive_overflow {
-                ReceiveOverflow::DropNew => st.pull.has_room(len, limits),
-                ReceiveOverflow::DropOldest => st.pull.make().make_room(len, limits),
+                ReceiveOverflow::DropNew => st.seldom.pull.has_room(len, limits),
+                ReceiveOverflow::DropOldest => st.seldom.make().pull.make().make_room(len, limits),
             };
             if !room || st.keep_for_queue(message).is_err() {
-                st.pull.make().dropped += 1;
+                st.seldom.make().pull.make().dropped += 1;
             }
             return;
         }
         // What other handlers get as well must not come again, so it is taken in any case.
-        if (st.pull.overrun || !st.pull.make().make_room(len, limits)) && !st.wish.shared {
+        if (st.seldom.pull.overrun || !st.seldom.make().pull.make().make_room(len, limits)) && !st.wish.shared
+        {
             st.wish.not_delivered = true;
-            if !std::mem::replace(&mut st.pull.make().overrun, true) {
+            if !std::mem::replace(&mut st.seldom.make().pull.make().overrun, true) {
                 self.note(&mut st, Level::Warn, format_args!("{}", Code::ReceiveFull.text()));
             }
             return;
@@ -261,25 +268,25 @@ impl Conn {
 
     /// After an overrun: when there is room again, the server is made to send again what found none.
     fn fetch_rest(&self, st: &mut State) {
-        let few = st.pull.queue.len() <= st.settings.receive_queue_length / 2
-            && st.pull.bytes <= st.settings.receive_queue_bytes / 2;
+        let few = st.seldom.pull.queue.len() <= st.settings.receive_queue_length / 2
+            && st.seldom.pull.bytes <= st.settings.receive_queue_bytes / 2;
         let quiet = matches!(st.link, Link::Open(_)) && st.closing.is_none();
-        if !st.pull.overrun || !few || st.pull.fetched > 0 || !quiet {
+        if !st.seldom.pull.overrun || !few || st.seldom.pull.fetched > 0 || !quiet {
             return;
         }
         st.session.disconnect();
         st.at_once = st.wanted;
-        st.closing = Some(Closing { code: Code::ReceiveFull, graceful: true, by: None });
+        st.closing = Some(Closing { code: Code::ReceiveFull, graceful: true, by: Moment::NONE });
         self.schedule(st);
     }
 }
 
 impl State {
     fn keep_for_queue(&mut self, message: &Message<'_>) -> Result<(), Code> {
-        self.pull.try_make()?.queue.try_reserve(1).map_err(|_| Code::NoMemory)?;
+        self.seldom.try_make()?.pull.try_make()?.queue.try_reserve(1).map_err(|_| Code::NoMemory)?;
         let mut kept = Kept::of(message)?;
         kept.hold = self.hold_handled()?;
-        self.pull.try_make()?.push(kept);
+        self.seldom.try_make()?.pull.try_make()?.push(kept);
         Ok(())
     }
 
@@ -289,20 +296,20 @@ impl State {
         if !kept {
             self.session_over();
         } else if self.session.version() != Version::V31 {
-            if let Some(pull) = self.pull.get_mut() {
+            if let Some(pull) = self.seldom.get_mut().and_then(|seldom| seldom.pull.get_mut()) {
                 pull.resumed();
             }
-            if let Some(refusals) = self.refusals.get_mut() {
+            if let Some(refusals) = self.seldom.get_mut().and_then(|seldom| seldom.refusals.get_mut()) {
                 refusals.resumed();
             }
         }
     }
 
     pub(super) fn session_over(&mut self) {
-        if let Some(pull) = self.pull.get_mut() {
+        if let Some(pull) = self.seldom.get_mut().and_then(|seldom| seldom.pull.get_mut()) {
             pull.session_over();
         }
-        if let Some(refusals) = self.refusals.get_mut() {
+        if let Some(refusals) = self.seldom.get_mut().and_then(|seldom| seldom.refusals.get_mut()) {
             refusals.session_over();
         }
     }

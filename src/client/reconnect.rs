@@ -27,29 +27,42 @@ pub enum Growth {
 }
 
 /// Where a series of failed attempts stands.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Reconnect {
+    /// The wait before the attempt that failed last; [`FIRST`] if the attempt was the first.
+    last: Span,
     /// The profile in use, by index.
-    active: usize,
-    /// The wait before the attempt that failed last; `None` if the attempt was the first.
-    last: Option<Span>,
+    active: u32,
+}
+
+/// Longer than any wait.
+const FIRST: Span = Span(u64::MAX);
+
+impl Default for Reconnect {
+    fn default() -> Self {
+        Reconnect { last: FIRST, active: 0 }
+    }
 }
 
 impl Reconnect {
     /// The profile that the next attempt uses.
     pub fn active(&self) -> usize {
-        self.active
+        self.active as usize
+    }
+
+    fn last(&self) -> Option<Span> {
+        (self.last != FIRST).then_some(self.last)
     }
 
     /// Uses another profile from the next attempt on, as if it had been the first.
     pub fn select(&mut self, profile: usize) {
-        self.active = profile;
-        self.last = None;
+        self.active = profile as u32;
+        self.last = FIRST;
     }
 
     /// The server accepted the connection: the next series starts anew, on the same profile.
     pub fn succeeded(&mut self) {
-        self.last = None;
+        self.last = FIRST;
     }
 
     /// An attempt failed, or a connection was lost. Returns the wait before the next attempt, counted
@@ -61,26 +74,25 @@ impl Reconnect {
             return wait;
         }
         let mut waits = self.waits(profiles);
-        if self.last.is_some_and(|last| last >= waits.max)
+        if self.last().is_some_and(|last| last >= waits.max)
             && let Some(next) = self.next_enabled(profiles)
         {
-            self.active = next;
-            self.last = None;
+            self.select(next);
             waits = self.waits(profiles);
         }
-        let wait = match self.last {
+        let wait = match self.last() {
             None => waits.min,
             Some(last) => Span(last.0.saturating_mul(2)).max(waits.min),
         };
         let wait = wait.min(waits.max);
-        self.last = Some(wait);
+        self.last = wait;
         wait
     }
 
     fn waits(&self, profiles: &[Option<Waits>]) -> Waits {
         // A profile that was disabled while it was in use keeps the schedule of the original's defaults.
         profiles
-            .get(self.active)
+            .get(self.active())
             .copied()
             .flatten()
             .unwrap_or(Waits { min: Span::secs(2), max: Span::secs(60) })
@@ -89,7 +101,7 @@ impl Reconnect {
     /// The next enabled profile after the active one, round the ring; `None` if there is no other.
     fn next_enabled(&self, profiles: &[Option<Waits>]) -> Option<usize> {
         let n = profiles.len();
-        (1..n).map(|step| (self.active + step) % n).find(|i| profiles[*i].is_some())
+        (1..n).map(|step| (self.active() + step) % n).find(|i| profiles[*i].is_some())
     }
 }
 

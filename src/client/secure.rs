@@ -105,7 +105,7 @@ impl Conn {
         turn: &mut Turn<'_>,
     ) -> MutexGuard<'a, State> {
         let Link::Handshaking { transport, by } = &mut st.link else { return st };
-        let late = by.is_some_and(|by| by <= turn.now);
+        let late = by.is_over(turn.now);
         let report = match transport.handshake(turn.now) {
             Ok(true) => {
                 let Link::Handshaking { transport, .. } = std::mem::replace(&mut st.link, Link::Idle) else {
@@ -137,7 +137,7 @@ impl Conn {
         turn: &mut Turn<'_>,
         mut report: Report,
     ) -> MutexGuard<'a, State> {
-        let Some(target) = st.tries.target.filter(|_| !st.tries.addresses.is_empty()) else {
+        let Some(target) = st.tries.target.filter(|_| !st.tries.others.addresses.is_empty()) else {
             return self.link_down(st, turn, report);
         };
         if let Link::Handshaking { mut transport, .. } = std::mem::replace(&mut st.link, Link::Idle) {
@@ -145,8 +145,9 @@ impl Conn {
         }
         self.note(&mut st, Level::Warn, format_args!("{target}: {}; trying the next address", report.text));
         let tries = st.tries.make();
-        tries.tried = std::mem::take(&mut report.tried);
-        tries.tried.push((target, report.os));
+        let tried = &mut tries.others.make().tried;
+        *tried = std::mem::take(&mut report.tried);
+        tried.push((target, report.os));
         tries.insecure = Some(Box::new(report));
         self.next_address(st, turn)
     }
@@ -157,7 +158,7 @@ impl Conn {
         mut st: MutexGuard<'a, State>,
         turn: &mut Turn<'_>,
     ) -> MutexGuard<'a, State> {
-        if !st.own_is_new || !matches!(st.link, Link::Resolving { .. }) {
+        if !st.seldom.own_is_new || !matches!(st.link, Link::Resolving { .. }) {
             return st;
         }
         let before = st.profile.clone();
@@ -189,8 +190,10 @@ pub(super) enum Foreign {
 impl State {
     /// Instead of what the profile has.
     pub(super) fn put_own_certificate(&mut self, profile: &mut Arc<Profile>) {
-        self.own_is_new = false;
-        if let Some(own) = &self.own {
+        if let Some(seldom) = self.seldom.get_mut() {
+            seldom.own_is_new = false;
+        }
+        if let Some(own) = &self.seldom.own {
             let profile = Arc::make_mut(profile);
             profile.tls.certificate = Some(own.certificate.clone());
             profile.tls.key = own.key.clone();

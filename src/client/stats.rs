@@ -2,22 +2,35 @@
 
 use super::{Conn, Link};
 use crate::error::{Code, Phase};
+use crate::rare::{Empty, Rare};
 use crate::session::{Counts, Latency, Levels};
-use crate::time::Time;
+use crate::time::{Moment, Time};
 
 /// Kept in the connection's state. Nothing here is touched more often than once per read.
 #[derive(Debug, Default)]
 pub(super) struct Stats {
     pub(super) rx_bytes: u64,
-    pub(super) attempts: u64,
+    last_connect: Moment,
+    pub(super) attempts: u32,
+    connects: u32,
+    /// None as long as the first connection is up. Without memory for it, none of it is counted.
+    past: Rare<Past>,
+}
+
+/// How attempts and connections have ended.
+#[derive(Debug, Default)]
+struct Past {
     first_connect: Option<Time>,
-    last_connect: Option<Time>,
     last_disconnect: Option<Time>,
-    connects: u64,
     failures: u64,
     disconnects: u64,
-    /// One entry for each way in which attempts and connections have ended.
+    /// One entry for each way.
     ends: Vec<End>,
+}
+
+impl Empty for Past {
+    const EMPTY: &'static Self =
+        &Past { first_connect: None, last_disconnect: None, failures: 0, disconnects: 0, ends: Vec::new() };
 }
 
 /// How often attempts or connections ended in one way.
@@ -75,23 +88,25 @@ pub struct Snapshot {
 impl Stats {
     pub(super) fn came_up(&mut self, now: Time) {
         self.connects += 1;
-        self.first_connect.get_or_insert(now);
-        self.last_connect = Some(now);
+        self.last_connect = now.into();
     }
 
     pub(super) fn went_down(&mut self, now: Time, was_up: bool, code: Code, phase: Phase) {
+        let first = self.last_connect.get();
+        let Ok(past) = self.past.try_make() else { return };
+        past.first_connect = past.first_connect.or(first);
         if was_up {
-            self.disconnects += 1;
-            self.last_disconnect = Some(now);
+            past.disconnects += 1;
+            past.last_disconnect = Some(now);
         } else {
-            self.failures += 1;
+            past.failures += 1;
         }
         let same = |end: &&mut End| end.was_up == was_up && end.code == code && end.phase == phase;
-        if let Some(end) = self.ends.iter_mut().find(same) {
+        if let Some(end) = past.ends.iter_mut().find(same) {
             end.count += 1;
-        } else if self.ends.try_reserve(1).is_ok() {
+        } else if past.ends.try_reserve(1).is_ok() {
             // Without memory for it there is one reason less to be seen, and nothing else.
-            self.ends.push(End { was_up, code, phase, count: 1 });
+            past.ends.push(End { was_up, code, phase, count: 1 });
         }
     }
 }
@@ -101,25 +116,26 @@ impl Conn {
     pub fn stats(&self) -> Snapshot {
         let now = self.context().driver.now();
         let st = self.lock();
-        let stats = &st.stats;
+        let (stats, past) = (&st.stats, &*st.stats.past);
+        let last_connect = stats.last_connect.get();
         Snapshot {
             number: self.number(),
             client_id: st.who.client_id.as_deref().unwrap_or_default().to_owned(),
             now,
             is_up: self.is_connected(),
             is_connecting: !self.is_connected() && !matches!(st.link, Link::Idle | Link::Waiting(_)),
-            first_connect: stats.first_connect,
-            last_connect: stats.last_connect,
-            last_disconnect: stats.last_disconnect,
-            attempts: stats.attempts,
-            connects: stats.connects,
-            failures: stats.failures,
-            disconnects: stats.disconnects,
+            first_connect: past.first_connect.or(last_connect),
+            last_connect,
+            last_disconnect: past.last_disconnect,
+            attempts: stats.attempts.into(),
+            connects: stats.connects.into(),
+            failures: past.failures,
+            disconnects: past.disconnects,
             rx_bytes: stats.rx_bytes,
             counts: st.session.counts(),
             ack_latency: st.session.ack_latency(),
             levels: st.session.levels(),
-            ends: stats.ends.clone(),
+            ends: past.ends.clone(),
         }
     }
 }

@@ -9,8 +9,9 @@
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard};
 
+use super::called::Called;
 use super::event::{Message, TopicName};
-use super::handlers::{Called, Entry};
+use super::handlers::Entry;
 use super::incoming::acknowledgement;
 use super::receive::is_queue;
 use super::verdict::{Handling, Wish};
@@ -144,13 +145,13 @@ impl Conn {
                 }
                 continue;
             }
-            let mut acked = std::mem::take(&mut st.acked);
+            let mut acked = st.session.lend_list();
             let packet = match acked.capacity() {
                 0 if acked.try_reserve_exact(TOGETHER).is_err() => None,
                 _ => st.session.steady_acknowledgements(&bytes[at..], &mut acked),
             };
             let Some(packet) = packet else {
-                st.acked = acked;
+                st.session.return_list(acked);
                 break;
             };
             at += acked.len() * PLAIN_ACK;
@@ -158,7 +159,7 @@ impl Conn {
             let kind = if packet == PacketType::PubComp { Kind::PubComp } else { Kind::PubAck };
             st = self.tell_acked(st, kind, &acked);
             st.session.steady_ended(&mut acked);
-            st.acked = acked;
+            st.session.return_list(acked);
             if st.visits != visits {
                 if st.handlers.changes() != changes {
                     st = self.drop_unlocked(st, known);
@@ -231,15 +232,15 @@ impl Conn {
         message: &Message<'_>,
         behind: &mut [u8],
     ) -> MutexGuard<'a, State> {
-        let mut called = std::mem::take(&mut st.called);
+        let mut called = st.handlers.called();
         st.handlers.message(message.topic.as_bytes(), &mut called);
         if called.is_empty() {
-            st.called = called;
+            st.handlers.told(called);
             return st;
         }
         st.wish = Wish { shared: called.iter().any(|entry| !is_queue(entry)), ..Wish::default() };
         self.tell_message(st, message, behind, |message| {
-            for entry in &called {
+            for entry in called.iter() {
                 entry.message(self, message);
             }
             // Entries removed meanwhile end here, and with them their user data.
@@ -266,7 +267,7 @@ impl Conn {
         let mut st = self.lock_unseen();
         // Before anything that tells others.
         if let Some(called) = called {
-            st.put_back(called);
+            st.handlers.told(called);
         }
         if let Some(reason) = st.wish.refused {
             st = self.refused(st, message, reason);

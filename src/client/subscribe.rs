@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, MutexGuard};
 
-use super::handlers::{Callback, Identity};
+use super::handlers::{Callback, Entry, Identity};
 use super::{Conn, Event, State};
 use crate::error::Code;
 use crate::rare::Empty;
@@ -198,14 +198,15 @@ impl Conn {
         let mut st = check(filters.iter().map(|(filter, _)| *filter))
             .and_then(|()| self.usable())
             .inspect_err(|_| callback.disarm())?;
-        st.reserve_handler(filters.len()).inspect_err(|_| callback.disarm())?;
+        st.handlers.reserve(filters.len()).inspect_err(|_| callback.disarm())?;
         let callback: Arc<dyn Callback> = Arc::from(callback);
         let state = &mut *st;
-        let (call, names) = state.calls.make().begin(false, filters.iter().map(|(filter, _)| *filter), asker);
+        let (call, names) =
+            state.seldom.make().calls.make().begin(false, filters.iter().map(|(filter, _)| *filter), asker);
         let mut doubles = Vec::new();
         for (place, (filter, (_, qos))) in (0..).zip(names.into_iter().zip(filters)) {
-            let shared = Box::new(Shared(callback.clone()));
-            let (qos, double) = state.handlers.subscribe(&filter, *qos, identity, kinds, shared);
+            let shared = Entry::new(identity, kinds, Box::new(Shared(callback.clone())));
+            let (qos, double) = state.handlers.subscribe(&filter, *qos, shared);
             doubles.extend(double);
             let qos = state.cap_qos(qos);
             state.session.want(filter, qos, Some(Ticket { call, place }));
@@ -230,7 +231,7 @@ impl Conn {
         if !filters.iter().all(|filter| state.handlers.has(filter, identity)) {
             return Err(Code::NotFound);
         }
-        let (call, names) = state.calls.make().begin(true, filters.iter().copied(), asker);
+        let (call, names) = state.seldom.make().calls.make().begin(true, filters.iter().copied(), asker);
         let mut removed = Vec::new();
         for (place, filter) in (0..).zip(names) {
             let ticket = Ticket { call, place };
@@ -256,10 +257,12 @@ impl Conn {
     }
 
     fn wait_for_answers(&self, call: u64, timeout: Option<Span>) -> Result<FilterResults, Code> {
-        let waited = self.wait_for(timeout, |st| st.calls.get_mut()?.take_waited(call));
+        let waited = self.wait_for(timeout, |st| {
+            st.seldom.get_mut().and_then(|seldom| seldom.calls.get_mut())?.take_waited(call)
+        });
         if waited.is_err() {
             let mut st = self.lock();
-            st.calls.make().open.remove(&call);
+            st.seldom.make().calls.make().open.remove(&call);
             // Who tries again and again while there is no connection leaves nothing behind.
             st.session.forget_call(call);
         }
@@ -276,7 +279,7 @@ impl Conn {
 
     fn answer(&self, st: &mut State, ticket: Ticket, answer: Answer) {
         // A turn tells at its end; what ended outside of one needs one.
-        let calls = st.calls.get_mut();
+        let calls = st.seldom.get_mut().and_then(|seldom| seldom.calls.get_mut());
         if calls.is_some_and(|calls| calls.answer(ticket, answer)) && !st.in_turn {
             self.schedule(st);
         }
@@ -284,7 +287,12 @@ impl Conn {
 
     /// Tells of the calls that ended.
     pub(super) fn tell_ended<'a>(&'a self, mut st: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
-        while let Some(call) = st.calls.get_mut().and_then(|calls| calls.ended.pop_front()) {
+        while let Some(call) = st
+            .seldom
+            .get_mut()
+            .and_then(|seldom| seldom.calls.get_mut())
+            .and_then(|calls| calls.ended.pop_front())
+        {
             drop(st);
             call.tell(self);
             st = self.lock();
@@ -295,7 +303,8 @@ impl Conn {
     /// Takes all calls, to be told by [`Farewell::tell`] without the lock: the connection ends.
     pub(super) fn end_calls(&self, st: &mut State) -> Farewell {
         self.take_answers(st);
-        let Calls { mut ended, open, .. } = st.calls.take().unwrap_or_default();
+        let Calls { mut ended, open, .. } =
+            st.seldom.get_mut().and_then(|seldom| seldom.calls.take()).unwrap_or_default();
         // The session answered for every filter; who waits inside a call learns it there.
         ended.extend(open.into_values());
         Farewell(ended)

@@ -68,7 +68,7 @@ fn is_wild(filter: &str) -> bool {
 }
 
 impl<T> Topics<T> {
-    pub(crate) fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Topics { exact: HashTable::new(), wild: None, wild_len: 0 }
     }
 

@@ -5,17 +5,18 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::MutexGuard;
 use std::sync::atomic::Ordering;
 
+use super::called::Called;
 use super::event::{Event, Kind, Report};
-use super::handlers::{Called, Handlers};
+use super::handlers::Handlers;
 use super::once::Attempt;
 use super::profiles::Server;
 use super::subscribe::Calls;
-use super::{Conn, DRAIN_MS, Level, Link, State, text};
+use super::{Conn, DRAIN_MS, Level, Link, Seldom, State, text};
 use crate::bugs::{Bug, bug};
 use crate::driver::{Source, Turn};
 use crate::error::{Code, Phase};
 use crate::session::Session;
-use crate::time::{Span, Time};
+use crate::time::{Moment, Span, Time};
 
 /// How an attempt to write the output ended.
 pub(super) enum Flush {
@@ -40,7 +41,7 @@ impl Source for Conn {
                 return;
             }
             let tick = st.settings.poll_tick;
-            st.tick_at = (tick > Span::ZERO).then(|| turn.now + tick);
+            st.tick_at = (tick > Span::ZERO).then(|| turn.now + tick).into();
             let st = self.tell(st, |h, called| h.connection(Kind::Poll, called), &Event::Poll);
             turn.set_deadline(st.next_deadline());
         }));
@@ -55,7 +56,7 @@ impl Conn {
         st.now_holds = true;
         st.session.clock(turn.now);
         st.ended |= turn.ended;
-        st.wrote_early = None;
+        st.wrote_early = Moment::NONE;
         if st.freed {
             drop(st);
             return self.tear_down();
@@ -77,7 +78,7 @@ impl Conn {
                 turn.again();
             }
         }
-        if st.calls.get().is_some_and(Calls::has_ended) || st.late_result().is_some() {
+        if st.seldom.calls.get().is_some_and(Calls::has_ended) || st.late_result().is_some() {
             turn.again();
         }
         st.in_turn = false;
@@ -131,34 +132,34 @@ impl Conn {
         let now = turn.now;
         st.session.expire(now);
         self.settle(&mut st);
-        if st.timer_at.is_some_and(|at| at <= now) {
-            st.timer_at = None;
+        if st.seldom.timer_at.is_some_and(|at| at <= now) {
+            st.seldom.timer_at = None;
             st = self.tell(st, |h, called| h.connection(Kind::Timer, called), &Event::Timer);
         }
         if st.expiry.get().and_then(|ends| ends.look_at).is_some_and(|at| at <= now) {
             st = self.tell_expiry(st, turn);
         }
-        if st.refusals.get().is_some() {
+        if st.seldom.refusals.get().is_some() {
             st = self.redeliver(st, now);
         }
-        if st.fail_back.get().and_then(|back| back.at).is_some_and(|at| at <= now) {
-            st.fail_back.make().at = None;
+        if st.seldom.fail_back.get().and_then(|back| back.at).is_some_and(|at| at <= now) {
+            st.seldom.make().fail_back.make().at = None;
             if st.closing.is_some() {
                 // It is opened again as whoever closes it wants it.
                 return st;
             }
             if !st.main_is_enabled() {
                 let again = st.settings.fail_back;
-                st.fail_back.make().at = Some(now + again).filter(|_| again > Span::ZERO);
+                st.seldom.make().fail_back.make().at = Some(now + again).filter(|_| again > Span::ZERO);
                 return st;
             }
             let active = st.reconnect.active();
-            st.fail_back.make().from = Some(active);
+            st.seldom.make().fail_back.make().from = Some(active);
             st.reconnect.select(0);
             self.note(&mut st, Level::Info, format_args!("trying the main server again"));
             st.session.disconnect();
             st.at_once = true;
-            st.closing = Some(super::Closing { code: Code::Reconfigured, graceful: true, by: None });
+            st.closing = Some(super::Closing { code: Code::Reconfigured, graceful: true, by: Moment::NONE });
             st = self.close_if_asked(st, turn);
         }
         st
@@ -197,9 +198,9 @@ impl Conn {
         }
         let report = match st.flush(turn.now) {
             Flush::Failed(report) => report,
-            Flush::Done | Flush::Blocked => match st.broken_link.take() {
-                Some(report) => report.copy(),
-                None => {
+            Flush::Done | Flush::Blocked => match std::mem::take(&mut st.link_broke) {
+                true => st.report.copy(),
+                false => {
                     self.output_level.store(st.session.output().len(), Ordering::Relaxed);
                     self.settle(&mut st);
                     return st;
@@ -232,8 +233,8 @@ impl Conn {
             let report = st.closing_report(closing.code);
             return self.link_down(st, turn, report);
         }
-        let by = closing.by.unwrap_or(turn.now + Span::millis(DRAIN_MS));
-        st.closing = Some(super::Closing { by: Some(by), ..closing });
+        let by = closing.by.get().unwrap_or(turn.now + Span::millis(DRAIN_MS));
+        st.closing = Some(super::Closing { by: by.into(), ..closing });
         if !closing.graceful {
             let report = st.closing_report(closing.code);
             return self.link_down(st, turn, report);
@@ -280,18 +281,18 @@ impl Conn {
         collect: impl FnOnce(&mut Handlers, &mut Called),
         event: &Event<'_>,
     ) -> MutexGuard<'a, State> {
-        let mut called = std::mem::take(&mut st.called);
+        let mut called = st.handlers.called();
         collect(&mut st.handlers, &mut called);
         if !called.is_empty() {
             drop(st);
-            for entry in &called {
+            for entry in called.iter() {
                 entry.call(self, event);
             }
             // Entries removed meanwhile end here, and with them their user data.
             called.clear();
             st = self.lock_unseen();
         }
-        st.put_back(called);
+        st.handlers.told(called);
         st
     }
 
@@ -307,7 +308,9 @@ impl Conn {
     fn give_up<'a>(&'a self, mut st: MutexGuard<'a, State>, turn: &mut Turn<'_>) -> MutexGuard<'a, State> {
         st.wanted = false;
         st.at_once = false;
-        st.timer_at = None;
+        if let Some(seldom) = st.seldom.get_mut() {
+            seldom.timer_at = None;
+        }
         if matches!(st.link, Link::Idle) {
             return st;
         }
@@ -340,16 +343,13 @@ impl Conn {
             st = self.tell_outcomes(st);
         }
         let calls = self.end_calls(&mut st);
-        let once = std::mem::take(&mut st.once);
-        let kept = (std::mem::take(&mut st.pull), std::mem::take(&mut st.refusals));
+        let Seldom { once, pull, refusals, hook, owner, .. } = st.seldom.take().unwrap_or_default();
         let removed = st.handlers.clear();
-        let hook = st.hook.take();
-        let owner = st.owner.take();
         let mut records = st.take_log();
         drop(st);
         self.tell_each(once, Attempt::failed(Code::Incomplete));
         calls.tell(self);
-        drop(kept);
+        drop((pull, refusals));
         drop(removed);
         drop(hook);
         self.context.log.deliver(self.number, &mut records);
@@ -364,23 +364,6 @@ impl Conn {
 }
 
 impl State {
-    /// Gives back the list of who is called, which a dispatch had taken. If there are more handlers now than
-    /// before, there is a list with room for all of them already.
-    pub(super) fn put_back(&mut self, called: Called) {
-        if self.called.capacity() < called.capacity() {
-            self.called = called;
-        }
-    }
-
-    /// Makes room to call one more handler, so that a dispatch needs no memory.
-    pub(super) fn reserve_handler(&mut self, more: usize) -> Result<(), Code> {
-        let all = self.handlers.count() + more;
-        // Most have a handler or two, and no use for room for more.
-        let reserved =
-            if all < 4 { self.called.try_reserve_exact(all) } else { self.called.try_reserve(all) };
-        reserved.map_err(|_| Code::NoMemory)
-    }
-
     fn main_is_enabled(&self) -> bool {
         matches!(self.profiles.first().map(Server::now), Some(Ok((main, _))) if main.enable)
     }
@@ -390,7 +373,6 @@ impl State {
         if self.partial.is_empty() {
             self.partial = Vec::new();
         }
-        self.acked = Vec::new();
         self.session.shrink_output();
     }
 
@@ -425,16 +407,16 @@ impl State {
         let link = match &self.link {
             Link::Idle => None,
             Link::Waiting(at) => Some(*at),
-            Link::Resolving { by, .. } | Link::Opening { by, .. } | Link::Handshaking { by, .. } => *by,
-            Link::Open(_) => self.closing.and_then(|c| c.by).or(self.session.deadline()),
+            Link::Resolving { by, .. } | Link::Opening { by, .. } | Link::Handshaking { by, .. } => by.get(),
+            Link::Open(_) => self.closing.and_then(|c| c.by.get()).or(self.session.deadline()),
             Link::Draining { by, .. } => Some(*by),
         };
-        let tick = self.tick_at.filter(|_| !matches!(self.link, Link::Idle | Link::Waiting(_)));
+        let tick = self.tick_at.get().filter(|_| !matches!(self.link, Link::Idle | Link::Waiting(_)));
         let at = |deadline: Option<Time>| deadline.unwrap_or(Time::NEVER);
-        let own = at(self.timer_at)
-            .min(at(self.fail_back.at))
+        let own = at(self.seldom.timer_at)
+            .min(at(self.seldom.fail_back.at))
             .min(at(self.expiry.look_at))
-            .min(at(self.refusals.due()))
+            .min(at(self.seldom.refusals.due()))
             .min(at(self.session.expiry()));
         let next = at(link).min(at(tick)).min(own);
         (next != Time::NEVER).then_some(next)

@@ -132,7 +132,8 @@ impl Conn {
         if !matches!(failure.code, Code::Stale | Code::NotFound) {
             // What was not acknowledged comes again on the next connection.
             let report = st.failure_report(&failure);
-            st.broken_link = Some(KeptReport::of(report));
+            st.report = KeptReport::of(report);
+            st.link_broke = true;
             self.schedule(st);
         }
         Err(failure.code)
@@ -163,11 +164,15 @@ impl Conn {
     /// Delivers again what is due.
     pub(super) fn redeliver<'a>(&'a self, mut st: MutexGuard<'a, State>, now: Time) -> MutexGuard<'a, State> {
         // What is refused again waits behind these.
-        for _ in 0..st.refusals.waiting.len() {
-            if st.freed || st.refusals.due().is_none_or(|due| due > now) {
+        for _ in 0..st.seldom.refusals.waiting.len() {
+            if st.freed || st.seldom.refusals.due().is_none_or(|due| due > now) {
                 break;
             }
-            let Some(mut refused) = st.refusals.get_mut().and_then(Refusals::pop) else { break };
+            let Some(mut refused) =
+                st.seldom.get_mut().and_then(|seldom| seldom.refusals.get_mut()).and_then(Refusals::pop)
+            else {
+                break;
+            };
             let attempt = refused.refusals + 1;
             let message = refused.kept.message(attempt);
             st.wish = Wish::default();
@@ -181,7 +186,7 @@ impl Conn {
             let Wish { refused: reason, not_delivered, failed, .. } = std::mem::take(&mut st.wish);
             if st.freed && reason.is_some() {
                 // Nobody can be told any more that it is set aside: it is the server's, for the next client.
-                st.refusals.make().push(refused);
+                st.seldom.make().refusals.make().push(refused);
                 break;
             }
             let another = not_delivered || failed.is_some();
@@ -189,7 +194,7 @@ impl Conn {
             if another || reason.is_some() && refused.refusals <= st.settings.refuse_retries {
                 refused.due = now + st.settings.refuse_delay;
                 // There is room: it has just come from there.
-                st.refusals.make().push(refused);
+                st.seldom.make().refusals.make().push(refused);
                 continue;
             }
             if let Some(reason) = reason {
@@ -231,16 +236,16 @@ impl State {
     fn keep_refused(&mut self, message: &Message<'_>, now: Time) -> Result<(), Code> {
         let settings = &self.settings;
         let len = message.topic.len() + message.payload.len();
-        let full = self.refusals.waiting.len() >= settings.receive_queue_length
-            || len > settings.receive_queue_bytes.saturating_sub(self.refusals.bytes);
+        let full = self.seldom.refusals.waiting.len() >= settings.receive_queue_length
+            || len > settings.receive_queue_bytes.saturating_sub(self.seldom.refusals.bytes);
         if full || settings.refuse_retries == 0 {
             return Err(Code::ReceiveFull);
         }
         let due = now + settings.refuse_delay;
-        self.refusals.try_make()?.waiting.try_reserve(1).map_err(|_| Code::NoMemory)?;
+        self.seldom.try_make()?.refusals.try_make()?.waiting.try_reserve(1).map_err(|_| Code::NoMemory)?;
         let mut kept = Kept::of(message)?;
         kept.hold = self.hold_handled()?;
-        self.refusals.try_make()?.push(Refused { kept, refusals: 1, due });
+        self.seldom.try_make()?.refusals.try_make()?.push(Refused { kept, refusals: 1, due });
         Ok(())
     }
 }

@@ -18,7 +18,7 @@
 use super::slots::{Readiness, Slots, SourceId};
 use super::sync::{Mutex, MutexGuard};
 use super::timers::Timers;
-use crate::time::{Span, Time};
+use crate::time::{Moment, Span, Time};
 
 /// Ends the driver's sleep; what [`mio::Waker`] does, or a model of it.
 pub(crate) trait Wake {
@@ -121,7 +121,7 @@ impl<T: Clone, W: Wake> Ready<T, W> {
     pub(crate) fn remove(&self, id: SourceId) -> Option<T> {
         let mut state = self.state.lock();
         let slot = state.slots.remove(id)?;
-        if slot.deadline.is_some() {
+        if slot.deadline != Moment::NONE {
             state.timers.set(id, None);
         }
         if slot.every_round {
@@ -292,7 +292,7 @@ impl<T: Clone, W: Wake> Ready<T, W> {
         }
         while let Some(id) = state.timers.pop_due(now) {
             if let Some(slot) = state.slots.get_mut(id) {
-                slot.deadline = None;
+                slot.deadline = Moment::NONE;
                 state.list_in(batch, id);
             }
         }
@@ -311,8 +311,8 @@ impl<T: Clone, W: Wake> Ready<T, W> {
         let mut state = self.state.lock();
         let state = &mut *state;
         if let Some(slot) = state.slots.get_mut(id) {
-            if slot.deadline != deadline {
-                slot.deadline = deadline;
+            if slot.deadline.get() != deadline {
+                slot.deadline = deadline.into();
                 state.timers.set(id, deadline);
             }
             if again {
@@ -327,7 +327,7 @@ impl<T: Clone, W: Wake> Ready<T, W> {
         let mut state = self.state.lock();
         let slot = state.slots.get_mut(id).filter(|slot| slot.every_round)?;
         let (value, deadline) = (slot.value.clone(), slot.deadline);
-        Some(Begun { value, ready: Readiness::default(), deadline })
+        Some(Begun { value, ready: Readiness::default(), deadline: deadline.get() })
     }
 
     /// Puts back what is left of a batch whose round was cut short; the last comes first.
@@ -369,7 +369,10 @@ impl<T: Clone> State<T> {
             if let Some(slot) = self.slots.get_mut(id) {
                 slot.pending = false;
                 let (value, ready) = (slot.value.clone(), std::mem::take(&mut slot.ready));
-                return Next { turn: Some((id, Begun { value, ready, deadline: slot.deadline })), ticks };
+                return Next {
+                    turn: Some((id, Begun { value, ready, deadline: slot.deadline.get() })),
+                    ticks,
+                };
             }
         }
         Next { turn: None, ticks }

@@ -1,6 +1,6 @@
 //! The table of a loop's sources.
 
-use crate::time::Time;
+use crate::time::Moment;
 
 /// Names a source of one loop; a copy that outlives its source is harmless.
 ///
@@ -68,7 +68,7 @@ pub(crate) struct Slot<T> {
     /// It also wants to know the end of each round.
     pub(crate) every_round: bool,
     /// Its entry in the timers.
-    pub(crate) deadline: Option<Time>,
+    pub(crate) deadline: Moment,
 }
 
 #[derive(Debug)]
@@ -111,7 +111,7 @@ impl<T> Slots<T> {
             pending: false,
             ready: Readiness::default(),
             every_round: false,
-            deadline: None,
+            deadline: Moment::NONE,
         });
         Ok(entry.id)
     }

@@ -53,7 +53,7 @@ pub struct Counts {
     pub rx_oversize: u64,
     /// PINGREQ packets sent.
     pub pings: u64,
-    /// Publishes accepted. Those are counted for the tokens anyway; filled in when it is read.
+    /// Publishes accepted.
     pub accepted: u64,
     /// Publishes not accepted.
     pub refused: u64,
@@ -75,7 +75,42 @@ pub struct Counts {
     pub lost: u64,
 }
 
-impl Counts {
+/// What every session counts.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Flow {
+    pub(super) tx_bytes: u64,
+    pub(super) tx_messages: u64,
+    pub(super) rx_messages: u64,
+    pub(super) pings: u64,
+}
+
+/// How publishes ended, by the names that they have in [`Counts`].
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Outcomes {
+    pub(super) refused: u64,
+    acked: u64,
+    sent: u64,
+    rejected: u64,
+    expired: u64,
+    dropped: u64,
+    dropped_qos0: u64,
+    cancelled: u64,
+    lost: u64,
+}
+
+impl Outcomes {
+    pub(super) const NONE: Outcomes = Outcomes {
+        refused: 0,
+        acked: 0,
+        sent: 0,
+        rejected: 0,
+        expired: 0,
+        dropped: 0,
+        dropped_qos0: 0,
+        cancelled: 0,
+        lost: 0,
+    };
+
     #[inline]
     pub(super) fn ended(&mut self, outcome: Outcome, n: u64) {
         let count = match outcome {
@@ -112,15 +147,6 @@ pub struct Levels {
 }
 
 impl Session {
-    /// So many messages that were accepted at this time were acknowledged. Without memory for the table they are not
-    /// counted there.
-    #[inline]
-    pub(super) fn count_latency(&mut self, n: u64, accepted_at: Time) {
-        if let Ok(latency) = self.ack_latency.try_make() {
-            latency.add(n, self.now.since(accepted_at));
-        }
-    }
-
     /// Tells the time, for what is accepted from now on. Input, output and time-outs bring their own.
     pub fn clock(&mut self, now: Time) {
         self.now = now;
@@ -128,23 +154,46 @@ impl Session {
 
     /// What was counted.
     pub fn counts(&self) -> Counts {
-        Counts { accepted: self.accepted(), ..self.counts }
+        let Flow { tx_bytes, tx_messages, rx_messages, pings } = self.flow;
+        let Outcomes { refused, acked, sent, rejected, expired, dropped, dropped_qos0, cancelled, lost } =
+            self.sending.outcomes;
+        let (rx_duplicates, rx_oversize) = self.inbound.counts();
+        Counts {
+            tx_bytes,
+            tx_messages,
+            rx_messages,
+            rx_duplicates,
+            rx_oversize,
+            pings,
+            accepted: self.accepted(),
+            refused,
+            acked,
+            sent,
+            rejected,
+            expired,
+            dropped,
+            dropped_qos0,
+            cancelled,
+            lost,
+        }
     }
 
     /// From accepting a publish to its PUBACK or PUBCOMP.
     pub fn ack_latency(&self) -> Latency {
-        *self.ack_latency
+        *self.sending.ack_latency
     }
 
     /// How full it is.
     pub fn levels(&self) -> Levels {
         // Both lists are in the order of acceptance.
-        let first = |queue| self.outbox.iter(queue).next().map(|slot| self.outbox.get(slot).accepted_at);
+        let first = |queue| {
+            self.sending.outbox.iter(queue).next().map(|slot| self.sending.outbox.get(slot).accepted_at)
+        };
         let oldest = [first(Queue::Flight), first(Queue::Waiting)].into_iter().flatten().min();
         Levels {
-            waiting: self.outbox.waiting(),
-            in_flight: self.outbox.in_flight(),
-            queued_bytes: self.outbox.bytes(),
+            waiting: self.sending.outbox.waiting(),
+            in_flight: self.sending.outbox.in_flight(),
+            queued_bytes: self.sending.outbox.bytes(),
             oldest,
             unsent_bytes: self.unsent_bytes(),
             pending_subscriptions: self.pending_subscriptions(),

@@ -55,7 +55,7 @@ pub struct Acknowledged {
 
 /// A message that was acknowledged, and is the session's no more: who tells of it has its topic without the session,
 /// which is behind a lock.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Ended {
     pub(super) token: u64,
     pub(super) accepted_at: Time,

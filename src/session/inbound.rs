@@ -106,16 +106,16 @@ pub(crate) struct Inbound {
     lists: Rare<Lists>,
     /// The number of the last hold.
     last: u64,
-    /// The hold of the message that is being handled.
-    pub(crate) current: Option<Hold>,
-    /// Bytes of an oversize packet still to come, and what to acknowledge after them.
-    pub(crate) skip: usize,
-    pub(crate) skipped: Option<Skipped>,
 }
 
-/// Which messages are held, and which of QoS 2 came.
+/// Which messages are held, which of QoS 2 came, and what is being skipped.
 #[derive(Clone, Debug)]
 struct Lists {
+    /// The hold of the message that is being handled.
+    current: Option<Hold>,
+    /// Bytes of an oversize packet still to come, and what to acknowledge after them.
+    skip: usize,
+    skipped: Option<Skipped>,
     /// QoS 2 packet ids that were delivered and not yet released by the server. A PUBLISH with one
     /// of them is a repetition (MQTT 3.1.1 §4.3.3, method B).
     received: IdMap<Doubtful>,
@@ -128,18 +128,26 @@ struct Lists {
     /// Holds up to here are over: of QoS 1 since the link closed, of QoS 2 since the session ended.
     over1: u64,
     over2: u64,
+    /// For the statistics.
+    duplicates: u64,
+    oversize: u64,
 }
 
 impl Lists {
     /// Without any hold after the one of this number.
     const fn new(last: u64) -> Self {
         Lists {
+            current: None,
+            skip: 0,
+            skipped: None,
             received: IdMap::new(),
             held: IdMap::new(),
             line1: VecDeque::new(),
             line2: VecDeque::new(),
             over1: last,
             over2: last,
+            duplicates: 0,
+            oversize: 0,
         }
     }
 }
@@ -150,7 +158,7 @@ impl Empty for Lists {
 
 impl Inbound {
     pub(crate) const fn new() -> Self {
-        Inbound { lists: Rare::new(), last: 0, current: None, skip: 0, skipped: None }
+        Inbound { lists: Rare::new(), last: 0 }
     }
 
     fn lists(&mut self) -> Result<&mut Lists, Code> {
@@ -165,20 +173,22 @@ impl Inbound {
 
     /// A new connection starts at a packet boundary.
     pub(crate) fn opened(&mut self) {
-        self.skip = 0;
-        self.skipped = None;
-        self.current = None;
+        if let Some(lists) = self.lists.get_mut() {
+            lists.skip = 0;
+            lists.skipped = None;
+            lists.current = None;
+        }
     }
 
     /// The connection is gone. What was held on it will come again.
     pub(crate) fn closed(&mut self) {
-        if let Some(Skipped { hold: Some(hold), .. }) = self.skipped.take() {
+        if let Some(Skipped { hold: Some(hold), .. }) = self.take_skipped() {
             // Its handlers have returned; there is nothing more to wait for.
             let _ = self.change(hold, 0, |held| held - 1);
         }
-        // The rest of the packet will not come: what does is not asked for.
-        self.skip = 0;
         let Some(lists) = self.lists.get_mut() else { return };
+        // The rest of the packet will not come: what does is not asked for.
+        lists.skip = 0;
         lists.line1.clear();
         lists.over1 = self.last;
         while let Some(id) = lists.line2.pop_front() {
@@ -235,8 +245,50 @@ impl Inbound {
 
     /// Whether no message is held, waits behind one that is, or is being skipped.
     pub(crate) fn is_steady(&self) -> bool {
-        let Lists { line1, line2, .. } = &*self.lists;
-        self.current.is_none() && line1.is_empty() && line2.is_empty() && self.skip == 0
+        let Lists { current, line1, line2, skip, .. } = &*self.lists;
+        current.is_none() && line1.is_empty() && line2.is_empty() && *skip == 0
+    }
+
+    /// Bytes of an oversize packet that are still to come.
+    #[inline]
+    pub(crate) fn to_skip(&self) -> usize {
+        self.lists.skip
+    }
+
+    /// So many bytes come that are to be skipped, and `skipped` is to be acknowledged after them.
+    pub(crate) fn begin_skip(&mut self, n: usize, skipped: Option<Skipped>) -> Result<(), Failure> {
+        let lists = self.lists()?;
+        lists.skip = n;
+        lists.skipped = skipped;
+        Ok(())
+    }
+
+    fn take_skipped(&mut self) -> Option<Skipped> {
+        self.lists.get_mut()?.skipped.take()
+    }
+
+    /// The hold of the message that is being handled ends as that.
+    fn take_current(&mut self) -> Option<Hold> {
+        self.lists.get_mut()?.current.take()
+    }
+
+    /// A message of QoS 2 came again.
+    pub(crate) fn count_duplicate(&mut self) {
+        if let Some(lists) = self.lists.get_mut() {
+            lists.duplicates += 1;
+        }
+    }
+
+    /// A message over the limit came.
+    pub(crate) fn count_oversize(&mut self) {
+        if let Some(lists) = self.lists.get_mut() {
+            lists.oversize += 1;
+        }
+    }
+
+    /// How many came again, and how many over the limit.
+    pub(crate) fn counts(&self) -> (u64, u64) {
+        (self.lists.duplicates, self.lists.oversize)
     }
 
     pub(crate) fn released(&mut self, id: u16) {
@@ -260,7 +312,7 @@ impl Inbound {
         }
     }
 
-    /// Holds a message that has just come, for its handlers and for one more.
+    /// Holds the message that is being handled, for its handlers and for one more.
     fn hold(&mut self, qos: QoS, id: u16) -> Result<Hold, Code> {
         let number = self.last + 1;
         let lists = self.lists()?;
@@ -276,8 +328,10 @@ impl Inbound {
             lists.line1.try_reserve(1).map_err(|_| Code::NoMemory)?;
             lists.line1.push_back(Waiting { number, id, held: 2 });
         }
+        let hold = Hold::new(number, qos, id);
+        lists.current = Some(hold);
         self.last = number;
-        Ok(Hold::new(number, qos, id))
+        Ok(hold)
     }
 
     /// Changes how many hold it. An error if those are not more than `others`, who are not to be touched.
@@ -333,12 +387,10 @@ impl Session {
         if qos == QoS::AtMostOnce {
             return Ok(None);
         }
-        if let Some(hold) = self.inbound.current {
+        if let Some(hold) = self.inbound.lists.current {
             return self.hold_again(hold).map(|()| Some(hold));
         }
-        let hold = self.inbound.hold(qos, id)?;
-        self.inbound.current = Some(hold);
-        Ok(Some(hold))
+        self.inbound.hold(qos, id).map(Some)
     }
 
     /// Holds once more what is held already.
@@ -356,7 +408,8 @@ impl Session {
             return Err(Failure::new(Code::Stale, ""));
         }
         // The handlers' own hold ends when they have returned, and the message is there, not before.
-        let handlers = [self.inbound.current, self.inbound.skipped.and_then(|skipped| skipped.hold)];
+        let Lists { current, skipped, .. } = &*self.inbound.lists;
+        let handlers = [*current, skipped.and_then(|skipped| skipped.hold)];
         let others = u32::from(handlers.contains(&Some(hold)));
         self.inbound.change(hold, others, |held| held - 1).map_err(|code| Failure::new(code, ""))?;
         self.answer_line()
@@ -387,7 +440,7 @@ impl Session {
             Verdict::ConnectionGone => false,
             Verdict::NotDelivered => return self.undo_hold(),
         };
-        if let Some(hold) = self.inbound.current.take() {
+        if let Some(hold) = self.inbound.take_current() {
             return self.handlers_let_go(hold);
         }
         match qos {
@@ -415,20 +468,19 @@ impl Session {
     /// The handlers of the beginning of a message have returned, and the rest is still to be skipped.
     pub(super) fn cut_handled(&mut self, qos: QoS, id: u16, verdict: Verdict) -> Result<(), Failure> {
         if verdict != Verdict::Ack {
-            self.inbound.skipped = None;
             return self.acknowledge(qos, id, verdict);
         }
         if qos == QoS::ExactlyOnce {
             self.inbound.remember(id)?;
         }
-        let hold = self.inbound.current.take();
-        self.inbound.skipped = Some(Skipped { qos, id, known: false, hold });
+        let hold = self.inbound.take_current();
+        self.inbound.lists()?.skipped = Some(Skipped { qos, id, known: false, hold });
         Ok(())
     }
 
     /// The message counts as not delivered, whoever holds it: it will come again.
     fn undo_hold(&mut self) -> Result<(), Failure> {
-        match self.inbound.current.take() {
+        match self.inbound.take_current() {
             Some(hold) if hold.outlives_link() => self.inbound.released(hold.id()),
             Some(_) => drop(self.inbound.lists()?.line1.pop_back()),
             None => {}
@@ -465,11 +517,12 @@ impl Session {
 
     /// Skips bytes of a message over the receive limit, and acknowledges it with the last one.
     pub(super) fn skip(&mut self, n: usize) -> Result<(), Failure> {
-        self.inbound.skip -= n;
-        if self.inbound.skip > 0 {
+        let lists = self.inbound.lists()?;
+        lists.skip -= n;
+        if lists.skip > 0 {
             return Ok(());
         }
-        match self.inbound.skipped.take() {
+        match lists.skipped.take() {
             None => Ok(()),
             Some(Skipped { hold: Some(hold), .. }) => self.handlers_let_go(hold),
             Some(Skipped { known: true, id, .. }) => self.repeated(id),

@@ -5,11 +5,12 @@ use core::ops::Range;
 use super::ids::{RawUse, Use};
 use super::inbound::Skipped;
 use super::outbox::Stage;
+use super::sending::Terms;
 use super::subscriptions::encode_code;
 use super::{Acknowledged, Event, Failure, Incoming, Outcome, Session, State, Step, Told, Verdict};
 use crate::bugs::{Bug, bug};
 use crate::error::Code;
-use crate::time::Time;
+use crate::time::{Moment, Time};
 use crate::wire::{self, Header, Packet, PacketType, QoS};
 
 /// What every packet but PUBLISH may have. The longest is a SUBACK, with a byte for each filter.
@@ -41,8 +42,9 @@ impl Session {
 
     fn step(&mut self, now: Time, bytes: &[u8]) -> Result<Step, Failure> {
         debug_assert_eq!(self.told, Told::Nothing);
-        if self.inbound.skip > 0 {
-            let consumed = self.inbound.skip.min(bytes.len());
+        let to_skip = self.inbound.to_skip();
+        if to_skip > 0 {
+            let consumed = to_skip.min(bytes.len());
             self.skip(consumed)?;
             return Ok(Step { consumed, event: None });
         }
@@ -106,7 +108,7 @@ impl Session {
                 handled
             }
             Told::Acknowledged(slot) => {
-                self.outbox.discard(slot);
+                self.sending.outbox.discard(slot);
                 Ok(())
             }
         }
@@ -126,7 +128,7 @@ impl Session {
     }
 
     fn connack(&mut self, now: Time, session_present: bool, code: u8) -> Result<Option<Event>, Failure> {
-        self.connack_by = None;
+        self.connack_by = Moment::NONE;
         self.unanswered = false;
         if code != 0 {
             self.state = State::Closing;
@@ -167,7 +169,7 @@ impl Session {
 
     fn publish_in(&mut self, publish: &wire::Received<'_>, bytes: &[u8]) -> Result<Option<Event>, Failure> {
         if publish.qos == QoS::ExactlyOnce && self.inbound.is_known(publish.packet_id, publish.dup) {
-            self.counts.rx_duplicates += 1;
+            self.inbound.count_duplicate();
             self.repeated(publish.packet_id)?;
             return Ok(None);
         }
@@ -175,7 +177,7 @@ impl Session {
             // Before it is delivered: a delivery that cannot be remembered would be repeated.
             self.inbound.reserve().map_err(|code| Failure::new(code, ""))?;
         }
-        self.counts.rx_messages += 1;
+        self.flow.rx_messages += 1;
         self.told = Told::Publish(publish.qos, publish.packet_id);
         Ok(Some(Event::Publish(Incoming {
             topic: range_in(bytes, publish.topic),
@@ -197,9 +199,9 @@ impl Session {
     }
 
     fn puback(&mut self, id: u16, reason: u8) -> Result<Option<Event>, Failure> {
-        match self.ids.get(id) {
+        match self.sending.ids.get(id) {
             Some(Use::Publish(slot)) if self.is_sent(slot) => {
-                let entry = self.outbox.get(slot);
+                let entry = self.sending.outbox.get(slot);
                 if entry.stage == Stage::Release {
                     return self.stray(id, reason);
                 }
@@ -208,7 +210,7 @@ impl Session {
                 Ok(Some(Event::PubAck(self.complete(slot, reason, early))))
             }
             Some(Use::Raw(RawUse::Publish1 | RawUse::Publish2)) => {
-                self.ids.release(id);
+                self.sending.ids.release(id);
                 self.stray(id, reason)
             }
             _ => self.stray(id, reason),
@@ -219,7 +221,7 @@ impl Session {
     /// acknowledged by anything, or it would never be sent.
     #[inline]
     pub(super) fn is_sent(&self, slot: u32) -> bool {
-        self.outbox.get(slot).is_sent(self.out.taken())
+        self.sending.outbox.get(slot).is_sent(self.out.taken())
     }
 
     /// An acknowledgement that ends nothing of ours is only told.
@@ -229,9 +231,9 @@ impl Session {
 
     fn pubrec(&mut self, id: u16, reason: u8) -> Result<Option<Event>, Failure> {
         let mut told = Acknowledged { packet_id: id, token: None, reason, early: false };
-        match self.ids.get(id) {
+        match self.sending.ids.get(id) {
             Some(Use::Publish(slot)) if self.is_sent(slot) => {
-                let entry = self.outbox.get_mut(slot);
+                let entry = self.sending.outbox.get_mut(slot);
                 if entry.qos != QoS::ExactlyOnce {
                     return Err(Failure::protocol("the server answered a QoS 1 PUBLISH with PUBREC"));
                 }
@@ -241,7 +243,7 @@ impl Session {
                 }
                 entry.stage = Stage::Release;
             }
-            Some(Use::Raw(RawUse::Publish2)) => self.ids.change(id, Use::Raw(RawUse::Released)),
+            Some(Use::Raw(RawUse::Publish2)) => self.sending.ids.change(id, Use::Raw(RawUse::Released)),
             // Not known, or released already: PUBREL lets the server finish.
             _ => {}
         }
@@ -257,12 +259,12 @@ impl Session {
 
     fn pubcomp(&mut self, id: u16, reason: u8) -> Result<Option<Event>, Failure> {
         let stray = Acknowledged { packet_id: id, token: None, reason, early: false };
-        match self.ids.get(id) {
-            Some(Use::Publish(slot)) if self.outbox.get(slot).stage == Stage::Release => {
+        match self.sending.ids.get(id) {
+            Some(Use::Publish(slot)) if self.sending.outbox.get(slot).stage == Stage::Release => {
                 Ok(Some(Event::PubComp(self.complete(slot, reason, false))))
             }
             Some(Use::Raw(RawUse::Released)) => {
-                self.ids.release(id);
+                self.sending.ids.release(id);
                 Ok(Some(Event::PubComp(stray)))
             }
             _ => Ok(Some(Event::PubComp(stray))),
@@ -271,23 +273,23 @@ impl Session {
 
     /// The exchange of an outbox entry ended. Its slot stays until the event was handled.
     pub(super) fn complete(&mut self, slot: u32, reason: u8, early: bool) -> Acknowledged {
-        let (token, packet_id, cookie, accepted_at) = {
-            let entry = self.outbox.get(slot);
-            (entry.token, entry.packet_id(), entry.cookie, entry.accepted_at)
-        };
-        self.outbox.retire(slot);
+        let terms = Terms::of(&self.limits, self.tell_all);
+        let sending = &mut *self.sending;
+        let entry = sending.outbox.retire(slot);
+        let (token, packet_id) = (entry.token, entry.packet_id());
+        let (cookie, accepted_at) = (entry.cookie, entry.accepted_at);
         let outcome = if reason >= 0x80 { Outcome::Rejected(reason) } else { Outcome::Acked };
         if outcome == Outcome::Acked {
-            self.count_latency(1, accepted_at);
+            sending.count_latency(1, self.now.since(accepted_at));
         }
-        self.finish(token, packet_id, cookie, outcome);
+        sending.finish(token, packet_id, cookie, outcome, terms);
         self.told = Told::Acknowledged(slot);
         self.pump();
         Acknowledged { packet_id, token: Some(token), reason, early }
     }
 
     fn suback(&mut self, id: u16, codes: &[u8], bytes: &[u8]) -> Result<Option<Event>, Failure> {
-        let raw = match self.ids.get(id) {
+        let raw = match self.sending.ids.get(id) {
             Some(Use::Subscribe) => {
                 if let Some(subscriptions) = self.subscriptions.get_mut() {
                     subscriptions.acknowledged(id, codes)?;
@@ -297,14 +299,14 @@ impl Session {
             Some(Use::Raw(RawUse::Subscribe)) => Some(range_in(bytes, codes)),
             _ => return Err(Failure::protocol("SUBACK for a SUBSCRIBE that was not sent")),
         };
-        self.ids.release(id);
+        self.sending.ids.release(id);
         self.told = Told::SubAck;
         self.pump_subscriptions();
         Ok(Some(Event::SubAck { packet_id: id, raw }))
     }
 
     fn unsuback(&mut self, id: u16) -> Result<Option<Event>, Failure> {
-        match self.ids.get(id) {
+        match self.sending.ids.get(id) {
             Some(Use::Unsubscribe) => {
                 if let Some(subscriptions) = self.subscriptions.get_mut() {
                     subscriptions.removed(id);
@@ -313,7 +315,7 @@ impl Session {
             Some(Use::Raw(RawUse::Unsubscribe)) => {}
             _ => return Err(Failure::protocol("UNSUBACK for an UNSUBSCRIBE that was not sent")),
         }
-        self.ids.release(id);
+        self.sending.ids.release(id);
         self.pump_subscriptions();
         Ok(Some(Event::UnsubAck(id)))
     }
@@ -342,7 +344,9 @@ impl Session {
             if qos == QoS::ExactlyOnce {
                 self.inbound.reserve().map_err(|code| Failure::new(code, ""))?;
             }
-            self.inbound.skip = size - keep;
+            if size > keep {
+                self.inbound.begin_skip(size - keep, None)?;
+            }
             self.told = match size - keep {
                 0 => Told::Publish(qos, packet_id),
                 _ => Told::Cut(qos, packet_id),
@@ -352,13 +356,14 @@ impl Session {
             let cut = Incoming { topic, payload, qos, retain, dup, packet_id, size };
             return Ok(Step { consumed, event: Some(Event::Publish(cut)) });
         }
-        self.inbound.skip = size;
-        self.inbound.skipped = Some(Skipped { qos, id: packet_id, known, hold: None });
+        self.inbound.begin_skip(size, Some(Skipped { qos, id: packet_id, known, hold: None }))?;
+        if !known {
+            self.inbound.count_oversize();
+        }
         if size == 0 {
             // The topic was all of it: there is nothing to be skipped first.
             self.skip(0)?;
         }
-        self.counts.rx_oversize += u64::from(!known);
         let event = (!known).then_some(Event::Oversize { topic, size, qos, packet_id });
         Ok(Step { consumed: head.len, event })
     }

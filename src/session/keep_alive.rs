@@ -5,7 +5,7 @@
 //! interval. Traffic only moves two time stamps; the timer itself is looked at when it is due.
 
 use crate::bugs::{Bug, bug};
-use crate::time::{Span, Time};
+use crate::time::{Moment, Span, Time};
 
 /// What is to be done now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,65 +15,73 @@ pub(crate) enum Due {
     PeerIsGone,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Ping {
-    /// When the PINGREQ left; until then, when bytes ahead of it last moved.
-    at: Time,
-    /// Where the PINGREQ ends in the output stream.
-    end: u64,
-    left: bool,
-    answer_by: Time,
+/// How far a PINGREQ has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ping {
+    /// There is none.
+    No,
+    /// It stands in the output.
+    Waits,
+    /// It left; its answer did not come yet.
+    Left,
 }
 
 #[derive(Clone, Debug)]
 pub(crate) struct KeepAlive {
-    interval: Span,
     reply: Span,
     last_in: Time,
     last_out: Time,
-    check_at: Option<Time>,
-    ping: Option<Ping>,
+    /// When to look at the clock: for a PINGREQ that will be due, or for the answer to the one there is.
+    look_at: Moment,
+    /// When the PINGREQ left; until then, when bytes ahead of it last moved.
+    pinged_at: Time,
+    /// Where the PINGREQ ends in the output stream.
+    ping_end: u64,
+    /// In seconds, as in CONNECT.
+    interval: u16,
+    ping: Ping,
 }
 
 impl KeepAlive {
     pub(crate) const fn new() -> Self {
         KeepAlive {
-            interval: Span::ZERO,
             reply: Span::ZERO,
             last_in: Time::ZERO,
             last_out: Time::ZERO,
-            check_at: None,
-            ping: None,
+            look_at: Moment::NONE,
+            pinged_at: Time::ZERO,
+            ping_end: 0,
+            interval: 0,
+            ping: Ping::No,
         }
     }
 
-    /// What the next connection wants. An interval of zero switches the mechanism off; a reply time of zero lets
-    /// the answer take as long as it will.
-    pub(crate) fn set(&mut self, interval: Span, reply: Span) {
-        self.interval = if bug(Bug::KeepAliveNever) { Span::ZERO } else { interval };
+    /// What the next connection wants. An interval of zero seconds switches the mechanism off; a reply time of zero
+    /// lets the answer take as long as it will.
+    pub(crate) fn set(&mut self, interval: u16, reply: Span) {
+        self.interval = if bug(Bug::KeepAliveNever) { 0 } else { interval };
         self.reply = reply;
     }
 
     /// The connection is up.
     pub(crate) fn start(&mut self, now: Time) {
-        let KeepAlive { interval, reply, .. } = *self;
-        *self = KeepAlive { interval, reply, last_in: now, last_out: now, check_at: None, ping: None };
+        (self.last_in, self.last_out) = (now, now);
         self.rearm();
     }
 
     pub(crate) fn stop(&mut self) {
-        self.check_at = None;
-        self.ping = None;
+        self.look_at = Moment::NONE;
+        self.ping = Ping::No;
     }
 
     /// Bytes were handed to the kernel, up to the output position `taken`.
     pub(crate) fn wrote(&mut self, now: Time, taken: u64) {
         self.last_out = now;
-        if let Some(ping) = &mut self.ping
-            && !ping.left
-        {
-            ping.at = now;
-            ping.left = ping.end <= taken;
+        if self.ping == Ping::Waits {
+            self.pinged_at = now;
+            if self.ping_end <= taken {
+                self.ping = Ping::Left;
+            }
         }
     }
 
@@ -83,49 +91,51 @@ impl KeepAlive {
 
     /// A PINGREQ was appended and ends at `end`.
     pub(crate) fn pinged(&mut self, now: Time, end: u64) {
-        if self.interval > Span::ZERO {
-            self.ping = Some(Ping { at: now, end, left: false, answer_by: now + self.reply });
+        if self.interval > 0 {
+            (self.ping, self.pinged_at, self.ping_end) = (Ping::Waits, now, end);
+            self.look_at = (now + self.reply).into();
         }
     }
 
     /// PINGRESP came. One that nobody waits for changes nothing; after the end of the connection nobody does.
     pub(crate) fn ponged(&mut self) {
-        if self.ping.take().is_some() {
+        if self.ping != Ping::No {
             self.rearm();
         }
     }
 
     pub(crate) fn deadline(&self) -> Option<Time> {
         match self.ping {
-            Some(ping) => (self.reply > Span::ZERO && !bug(Bug::SilenceIgnored)).then_some(ping.answer_by),
-            None => self.check_at,
+            Ping::No => self.look_at.get(),
+            _ if self.reply == Span::ZERO || bug(Bug::SilenceIgnored) => None,
+            _ => self.look_at.get(),
         }
     }
 
     /// Looks at the clock.
     pub(crate) fn check(&mut self, now: Time) -> Due {
-        if let Some(ping) = &mut self.ping {
-            if self.reply == Span::ZERO || now < ping.answer_by {
+        if self.ping != Ping::No {
+            if self.reply == Span::ZERO || now < self.look_at.or_never() {
                 return Due::Nothing;
             }
             // A PINGREQ behind a megabyte that is still leaving, or a PINGRESP behind one that is
             // still arriving, says nothing about the peer as long as bytes move.
-            ping.answer_by = ping.at.max(self.last_in) + self.reply;
-            return if ping.answer_by <= now { Due::PeerIsGone } else { Due::Nothing };
+            let answer_by = self.pinged_at.max(self.last_in) + self.reply;
+            self.look_at = answer_by.into();
+            return if answer_by <= now { Due::PeerIsGone } else { Due::Nothing };
         }
-        match self.check_at {
-            Some(at) if at <= now => {
-                self.rearm();
-                match self.check_at {
-                    Some(due) if due <= now => Due::Ping,
-                    _ => Due::Nothing,
-                }
-            }
-            _ => Due::Nothing,
+        if self.look_at.or_never() > now {
+            return Due::Nothing;
         }
+        self.rearm();
+        if self.look_at.or_never() <= now { Due::Ping } else { Due::Nothing }
     }
 
+    /// There is no PINGREQ: when one is due.
     fn rearm(&mut self) {
-        self.check_at = (self.interval > Span::ZERO).then(|| self.last_in.min(self.last_out) + self.interval);
+        self.ping = Ping::No;
+        let interval = Span::secs(u64::from(self.interval));
+        let due = self.last_in.min(self.last_out) + interval;
+        self.look_at = (self.interval > 0).then_some(due).into();
     }
 }

@@ -31,6 +31,7 @@ mod output;
 mod plain;
 mod publish;
 mod raw;
+mod sending;
 mod steady;
 mod subscriptions;
 #[cfg(test)]
@@ -39,10 +40,8 @@ mod tickets;
 mod token;
 mod unsent;
 
-use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::ops::Range;
 
 pub use counts::{Counts, LATENCY_BUCKETS, Latency, Levels};
 pub use event::{Acknowledged, Completion, Dropped, Ended, Event, Failure, Incoming, Outcome, Step};
@@ -56,15 +55,14 @@ pub use tickets::{Answer, Ticket};
 use crate::bugs::{Bug, bug};
 use crate::error::Code;
 use crate::rare::Rare;
-use crate::time::{Span, Time};
+use crate::time::{Moment, Span, Time};
 use crate::wire::{self, PacketType, QoS, Version};
-use history::History;
-use ids::{PacketIds, Use};
+use counts::Flow;
+use ids::Use;
 use inbound::Inbound;
 use keep_alive::{Due, KeepAlive};
-use outbox::Outbox;
+use sending::{Sending, Terms};
 use subscriptions::{Subscriptions, encode_code};
-use unsent::Run;
 
 /// What happens when the queue is full.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -186,12 +184,12 @@ pub struct Session {
     state: State,
     clean: bool,
     out: Output,
-    ids: PacketIds,
-    outbox: Outbox,
+    /// There is none before something was published or subscribed to.
+    sending: Rare<Sending>,
     inbound: Inbound,
     subscriptions: Rare<Subscriptions>,
     keep_alive: KeepAlive,
-    connack_by: Option<Time>,
+    connack_by: Moment,
     /// No CONNACK came yet.
     unanswered: bool,
     /// An earlier one never came. It may have said that the session is lost, and the next will find the new one
@@ -200,20 +198,11 @@ pub struct Session {
     told: Told,
     /// DISCONNECT follows the acknowledgement of the message that is being handled.
     good_bye_due: bool,
-    /// The first moment at which some waiting message may be over its time.
-    next_expiry: Option<Time>,
-    /// Messages accepted so far.
-    accepted: u64,
-    completions: VecDeque<Completion>,
     /// Those without a cookie are told as well.
     tell_all: bool,
-    /// As long as no more messages than this are outstanding, there is room for all their outcomes.
-    outcomes_fit: usize,
-    history: History,
     /// The time of the last step, to the caller's precision.
     now: Time,
-    counts: Counts,
-    ack_latency: Rare<Latency>,
+    flow: Flow,
 }
 
 impl Session {
@@ -227,25 +216,18 @@ impl Session {
             state: State::Closed,
             clean: true,
             out: Output::new(),
-            ids: PacketIds::new(),
-            outbox: Outbox::new(),
+            sending: Rare::new(),
             inbound: Inbound::new(),
             subscriptions: Rare::new(),
             keep_alive: KeepAlive::new(),
-            connack_by: None,
+            connack_by: Moment::NONE,
             unanswered: false,
             in_doubt: false,
             told: Told::Nothing,
             good_bye_due: false,
-            next_expiry: None,
-            accepted: 0,
-            completions: VecDeque::new(),
             tell_all: true,
-            outcomes_fit: 0,
-            history: History::new(),
             now: Time::ZERO,
-            counts: Counts::default(),
-            ack_latency: Rare::new(),
+            flow: Flow::default(),
         }
     }
 
@@ -263,8 +245,10 @@ impl Session {
     pub fn set_limits(&mut self, limits: impl Into<Arc<Limits>>) {
         self.limits = limits.into();
         self.flight_limit = self.limits.in_flight();
-        self.outcomes_fit = 0;
-        self.history.forget(self.limits.outcome_history);
+        if let Some(sending) = self.sending.get_mut() {
+            sending.outcomes_fit = 0;
+            sending.history.forget(self.limits.outcome_history);
+        }
     }
 
     // -- the connection -------------------------------------------------------------------------
@@ -276,8 +260,8 @@ impl Session {
         self.told = Told::Nothing;
         self.good_bye_due = false;
         self.state = State::Open;
-        self.connack_by =
-            (connack_within > Span::ZERO && !bug(Bug::ConnackAwaitedForever)).then(|| now + connack_within);
+        let limited = connack_within > Span::ZERO && !bug(Bug::ConnackAwaitedForever);
+        self.connack_by = limited.then(|| now + connack_within).into();
     }
 
     /// Appends CONNECT. The session obeys what is in it: version, clean session, keep-alive. `ping_reply`
@@ -292,7 +276,7 @@ impl Session {
         self.in_doubt |= self.unanswered && !self.clean && !bug(Bug::LostConnackIgnored);
         self.clean = connect.clean_session;
         self.unanswered = true;
-        self.keep_alive.set(Span::secs(u64::from(connect.keep_alive)), ping_reply);
+        self.keep_alive.set(connect.keep_alive, ping_reply);
         self.state = State::Connecting;
         Ok(())
     }
@@ -311,7 +295,7 @@ impl Session {
             self.state = State::Closing;
         }
         self.keep_alive.stop();
-        self.connack_by = None;
+        self.connack_by = Moment::NONE;
     }
 
     fn good_bye(&mut self) {
@@ -323,33 +307,41 @@ impl Session {
 
     /// The transport is gone. What was in flight will be sent again on the next connection.
     pub fn closed(&mut self) {
-        let taken = self.out.taken();
-        let mut unsent = 0;
-        let mut at = self.outbox.iter(outbox::Queue::Flight).next();
-        while let Some(slot) = at {
-            let entry = self.outbox.get_mut(slot);
-            if entry.stage == outbox::Stage::Publish {
-                unsent += u64::from(entry.sent_end > taken);
-                entry.dup |= (entry.is_sent(taken) || bug(Bug::DupTooEarly)) && !bug(Bug::DupForgotten);
-            }
-            at = self.outbox.next(slot);
+        if self.sending.get().is_some() {
+            self.ground();
         }
-        self.outbox.ground();
-        self.counts.tx_messages -= unsent;
-        while let Some(run) = self.ids.unsent.take_first() {
-            self.counts.tx_messages -= run.len() as u64;
-            self.end_unsent(run, Outcome::Dropped(Dropped::Link));
-        }
-        self.ids.retain(|purpose| matches!(purpose, Use::Publish(_)));
         self.inbound.closed();
         if let Some(subscriptions) = self.subscriptions.get_mut() {
             subscriptions.disconnected();
         }
         self.keep_alive.stop();
-        self.connack_by = None;
+        self.connack_by = Moment::NONE;
         self.good_bye_due = false;
         self.out.reset();
         self.state = State::Closed;
+    }
+
+    /// What was in flight waits, and what was only in the output is lost.
+    fn ground(&mut self) {
+        let taken = self.out.taken();
+        let mut unsent = 0;
+        let mut at = self.sending.outbox.iter(outbox::Queue::Flight).next();
+        while let Some(slot) = at {
+            let entry = self.sending.outbox.get_mut(slot);
+            if entry.stage == outbox::Stage::Publish {
+                unsent += u64::from(entry.sent_end > taken);
+                entry.dup |= (entry.is_sent(taken) || bug(Bug::DupTooEarly)) && !bug(Bug::DupForgotten);
+            }
+            at = self.sending.outbox.next(slot);
+        }
+        self.sending.outbox.ground();
+        self.flow.tx_messages -= unsent;
+        while let Some(run) = self.sending.ids.unsent.take_first() {
+            self.flow.tx_messages -= run.len() as u64;
+            let terms = Terms::of(&self.limits, self.tell_all);
+            self.sending.end_unsent(run, Outcome::Dropped(Dropped::Link), terms);
+        }
+        self.sending.ids.retain(|purpose| matches!(purpose, Use::Publish(_)));
     }
 
     /// The next connection belongs to another server or another client: the inbound QoS 2 ids of
@@ -374,14 +366,14 @@ impl Session {
 
     /// When [`timeout`](Session::timeout) has to be called.
     pub fn deadline(&self) -> Option<Time> {
-        self.connack_by.or_else(|| self.keep_alive.deadline())
+        self.connack_by.get().or_else(|| self.keep_alive.deadline())
     }
 
     /// Does what is due: sends PINGREQ, or finds that the server is too late.
     pub fn timeout(&mut self, now: Time) -> Result<(), Failure> {
-        if let Some(by) = self.connack_by {
+        if let Some(by) = self.connack_by.get() {
             if by <= now {
-                self.connack_by = None;
+                self.connack_by = Moment::NONE;
                 return Err(Failure::new(Code::ConnackTimeout, ""));
             }
             return Ok(());
@@ -400,19 +392,17 @@ impl Session {
     fn ping(&mut self, now: Time) -> Result<(), Code> {
         self.out.append(|out| wire::encode_empty(PacketType::PingReq, out)).map_err(encode_code)?;
         self.keep_alive.pinged(now, self.out.end());
-        self.counts.pings += 1;
+        self.flow.pings += 1;
         Ok(())
     }
 
     /// A whole keep-alive interval without traffic: memory that bursts needed goes back.
     fn quiet(&mut self) {
         if self.told == Told::Nothing && self.outstanding() == 0 {
-            self.outbox.shrink();
-            self.ids.shrink();
             self.inbound.shrink();
-            self.completions.shrink_to_fit();
-            self.history.shrink();
-            self.outcomes_fit = 0;
+            if let Some(sending) = self.sending.get_mut() {
+                sending.shrink();
+            }
         }
     }
 
@@ -431,34 +421,23 @@ impl Session {
     /// `n` bytes of the output were handed to the kernel.
     pub fn wrote(&mut self, now: Time, n: usize) {
         self.now = now;
-        self.counts.tx_bytes += n as u64;
+        self.flow.tx_bytes += n as u64;
         let taken = self.out.taken() + n as u64;
-        while let Some(run) = self.ids.unsent.take_sent(taken, |at| self.out.from(at)) {
-            self.end_unsent(run, Outcome::Sent);
+        while let Some(sending) = self.sending.get_mut()
+            && let Some(run) = sending.ids.unsent.take_sent(taken, |at| self.out.from(at))
+        {
+            sending.end_unsent(run, Outcome::Sent, Terms::of(&self.limits, self.tell_all));
         }
         self.out.take(n);
         self.keep_alive.wrote(now, taken);
-        if self.outbox.waiting() > 0 {
+        if self.sending.outbox.waiting() > 0 {
             self.pump();
         }
     }
 
     /// The completion that [`take_completion`](Session::take_completion) would return after `n` others.
     pub fn completion(&self, n: usize) -> Option<Completion> {
-        self.completions.get(n).copied()
-    }
-
-    /// Ends QoS 0 messages that follow one another.
-    fn end_unsent(&mut self, run: Run, outcome: Outcome) {
-        if run.is_held() {
-            run.packet_ids().for_each(|id| self.ids.release(id));
-        }
-        if run.cookie != 0 || self.tell_all {
-            for (number, id) in run.messages() {
-                self.tell(token::of(number, token::NO_SLOT), id, run.cookie, outcome);
-            }
-        }
-        self.remember(run.numbers, outcome);
+        self.sending.completions.get(n).copied()
     }
 
     /// Says whether publishes without a cookie come by [`take_completion`](Session::take_completion) as well; at first
@@ -470,42 +449,7 @@ impl Session {
     /// How the next publish ended. Each accepted publish that is [told](Session::tell_all_completions) comes by here
     /// exactly once.
     pub fn take_completion(&mut self) -> Option<Completion> {
-        self.completions.pop_front()
-    }
-
-    #[inline]
-    fn finish(&mut self, token: u64, packet_id: u16, cookie: u32, outcome: Outcome) {
-        if packet_id != 0 {
-            self.ids.release(packet_id);
-        }
-        self.tell(token, packet_id, cookie, outcome);
-        let number = token::number(token);
-        self.remember(number..number + 1, outcome);
-    }
-
-    /// The messages with these numbers ended alike.
-    #[inline]
-    fn remember(&mut self, numbers: Range<u64>, outcome: Outcome) {
-        if !numbers.is_empty() {
-            self.counts.ended(outcome, numbers.end - numbers.start);
-            let place = self.history.record(numbers, outcome, self.limits.outcome_history);
-            self.outcomes_fit = self.outcomes_fit.saturating_sub(usize::from(place));
-        }
-    }
-
-    /// Whether there is anybody to be told.
-    #[inline]
-    fn tell(&mut self, token: u64, packet_id: u16, cookie: u32, outcome: Outcome) -> bool {
-        let told = cookie != 0 || self.tell_all;
-        if told {
-            let completion = Completion { token, packet_id, cookie, outcome };
-            if bug(Bug::OutcomeTwice) {
-                self.completions.push_back(completion);
-            }
-            self.completions.push_back(completion);
-            self.outcomes_fit = self.outcomes_fit.saturating_sub(1);
-        }
-        told
+        self.sending.get_mut()?.completions.pop_front()
     }
 
     // -- subscriptions --------------------------------------------------------------------------
@@ -581,7 +525,8 @@ impl Session {
         {
             // What could not be appended for want of memory or ids stays due; the next
             // acknowledgement tries again.
-            let _ = self.out.append(|out| subscriptions.pump(self.version, &mut self.ids, out));
+            let Ok(Sending { ids, .. }) = self.sending.try_make() else { return };
+            let _ = self.out.append(|out| subscriptions.pump(self.version, ids, out));
         }
     }
 
@@ -589,14 +534,14 @@ impl Session {
 
     /// Counts the packet id on and returns the next free one, without holding it.
     pub fn next_packet_id(&mut self) -> Result<u16, Code> {
-        self.ids.next()
+        self.sending()?.ids.next()
     }
 
     /// The token of an outstanding publish by its packet id.
     pub fn token_of(&self, packet_id: u16) -> Option<u64> {
-        match self.ids.get(packet_id)? {
-            Use::Publish(slot) => Some(self.outbox.get(slot).token),
-            Use::Unsent => Some(token::of(self.ids.unsent.find(packet_id)?, token::NO_SLOT)),
+        match self.sending.ids.get(packet_id)? {
+            Use::Publish(slot) => Some(self.sending.outbox.get(slot).token),
+            Use::Unsent => Some(token::of(self.sending.ids.unsent.find(packet_id)?, token::NO_SLOT)),
             _ => None,
         }
     }
@@ -604,7 +549,7 @@ impl Session {
     /// The topic of the message whose acknowledgement is being handled, in UTF-8.
     pub fn acknowledged_topic(&self) -> Option<&[u8]> {
         match self.told {
-            Told::Acknowledged(slot) => Some(self.outbox.get(slot).topic()),
+            Told::Acknowledged(slot) => Some(self.sending.outbox.get(slot).topic()),
             _ => None,
         }
     }
@@ -613,29 +558,31 @@ impl Session {
     /// He [gives it back](Session::give_back) before he says that it is handled.
     pub fn lend_acknowledged(&mut self) -> Option<Ended> {
         match self.told {
-            Told::Acknowledged(slot) => Some(self.outbox.get_mut(slot).lend()),
+            Told::Acknowledged(slot) => Some(self.sending.outbox.get_mut(slot).lend()),
             _ => None,
         }
     }
 
     /// Takes back what [`lend_acknowledged`](Session::lend_acknowledged) gave, for its memory.
     pub fn give_back(&mut self, ended: Ended) {
-        self.outbox.put_back(ended.token, ended.body);
+        if let Some(sending) = self.sending.get_mut() {
+            sending.outbox.put_back(ended.token, ended.body);
+        }
     }
 
     /// Payload bytes of QoS 1 and 2 messages that are not acknowledged, plus the bytes not yet
     /// written.
     pub fn unsent_bytes(&self) -> usize {
-        self.outbox.payload_bytes() + self.out.len()
+        self.sending.outbox.payload_bytes() + self.out.len()
     }
 
     /// QoS 1 and 2 messages waiting or in flight.
     pub fn queue_len(&self) -> usize {
-        self.outbox.len()
+        self.sending.outbox.len()
     }
 
     /// QoS 1 and 2 messages in flight.
     pub fn in_flight(&self) -> usize {
-        self.outbox.in_flight()
+        self.sending.outbox.in_flight()
     }
 }

@@ -6,6 +6,7 @@
 
 use super::ids::Use;
 use super::outbox::Queue;
+use super::publish::has_room;
 use super::unsent::Unsent;
 use super::{Session, State};
 use crate::bugs::{Bug, bug};
@@ -16,8 +17,9 @@ impl Session {
     /// id that it has until it is written.
     #[inline(always)]
     pub fn publish_plainly(&mut self, topic: &[u8], payload: &[u8], retain: bool) -> Option<u16> {
-        let packet_id = self.ids.free()?;
-        if !self.ids.unsent.continues(self.accepted + 1, packet_id, self.out.end()) {
+        let sending = self.sending.get()?;
+        let packet_id = sending.ids.free()?;
+        if !sending.ids.unsent.continues(sending.accepted + 1, packet_id, self.out.end()) {
             return self.begin_plainly(topic, payload, retain, packet_id);
         }
         self.append_plainly(topic, payload, retain, packet_id, |unsent, _, end| unsent.extend(end))
@@ -26,7 +28,7 @@ impl Session {
     /// [`publish_plainly`](Self::publish_plainly) with nothing of QoS 0 that waits to be written.
     #[inline(never)]
     fn begin_plainly(&mut self, topic: &[u8], payload: &[u8], retain: bool, packet_id: u16) -> Option<u16> {
-        if self.ids.unsent.len() > 0 {
+        if self.sending.ids.unsent.len() > 0 {
             return None;
         }
         self.append_plainly(topic, payload, retain, packet_id, |unsent, number, end| {
@@ -44,21 +46,22 @@ impl Session {
         packet_id: u16,
         enter: impl FnOnce(&mut Unsent, u64, u64),
     ) -> Option<u16> {
+        let sending = self.sending.get_mut()?;
         let packet = Outgoing { dup: false, qos: QoS::AtMostOnce, retain, topic, packet_id: 0, payload };
         let len = packet.plain_len(self.version)?;
         if self.state != State::Up
-            || self.outstanding() >= self.outcomes_fit
-            || !self.has_room_for(len)
+            || sending.outstanding() >= sending.outcomes_fit
+            || !has_room(&self.limits, sending, &self.out, len)
             || bug(Bug::IdReuse)
         {
             return None;
         }
         packet.write_plain(self.out.spare(len)?);
         self.out.add(len);
-        self.accepted += 1;
-        self.counts.tx_messages += 1;
-        self.ids.lend_free(packet_id);
-        enter(&mut self.ids.unsent, self.accepted, self.out.end());
+        sending.accepted += 1;
+        self.flow.tx_messages += 1;
+        sending.ids.lend_free(packet_id);
+        enter(&mut sending.ids.unsent, sending.accepted, self.out.end());
         Some(packet_id)
     }
 
@@ -73,27 +76,29 @@ impl Session {
         retain: bool,
     ) -> Option<u16> {
         let size = topic.len() + payload.len();
-        if !self.may_send_plainly()
-            || self.outstanding() >= self.outcomes_fit
-            || !self.has_room_for(size)
+        let may_send = self.may_send_plainly();
+        let sending = self.sending.get_mut()?;
+        if !may_send
+            || sending.outstanding() >= sending.outcomes_fit
+            || !has_room(&self.limits, sending, &self.out, size)
             || bug(Bug::IdReuse)
         {
             return None;
         }
-        let packet_id = self.ids.next_in_line()?;
+        let packet_id = sending.ids.next_in_line()?;
         let packet = Outgoing { dup: false, qos, retain, topic, packet_id, payload };
         let len = packet.plain_len(self.version)?;
         // What is written to a free slot and behind the output is nothing yet.
-        let (slot, tail) = self.outbox.next_slot(size)?;
+        let (slot, tail) = sending.outbox.next_slot(size)?;
         packet.write_tail(tail);
         packet.write_plain(self.out.spare(len)?);
-        if !self.ids.take_next(packet_id, Use::Publish(slot)) {
+        if !sending.ids.take_next(packet_id, Use::Publish(slot)) {
             return None;
         }
         self.out.add(len);
-        self.accepted += 1;
-        self.counts.tx_messages += 1;
-        let entry = self.outbox.push(Queue::Flight, self.accepted, &packet, packet_id);
+        sending.accepted += 1;
+        self.flow.tx_messages += 1;
+        let entry = sending.outbox.push(Queue::Flight, sending.accepted, &packet, packet_id);
         entry.accepted_at = self.now;
         entry.sent_end = self.out.end();
         Some(packet_id)

@@ -2,8 +2,9 @@
 
 use super::ids::Use;
 use super::outbox::{Queue, Stage};
+use super::sending::{Sending, Terms};
 use super::subscriptions::encode_code;
-use super::{Dropped, OnSessionLoss, Outcome, Output, Overflow, Session, State, token};
+use super::{Dropped, Limits, OnSessionLoss, Outcome, Output, Overflow, Session, State, token};
 use crate::bugs::{Bug, bug};
 use crate::error::Code;
 use crate::time::Time;
@@ -69,6 +70,20 @@ fn packet<'a>(message: &Publication<'a>, packet_id: u16) -> Outgoing<'a> {
     Outgoing { dup: false, qos, retain, topic: topic.as_bytes(), packet_id, payload }
 }
 
+/// Whether so many bytes more are within the limit.
+#[inline(always)]
+pub(super) fn has_room(limits: &Limits, sending: &Sending, out: &Output, size: usize) -> bool {
+    let limit = limits.max_outgoing_bytes;
+    size <= limit && sending.outbox.bytes() + out.len() <= limit - size
+}
+
+/// Whether there are as many messages in the queue as there may be.
+#[inline(always)]
+pub(super) fn is_full(limits: &Limits, sending: &Sending) -> bool {
+    let max = limits.max_queue;
+    max != 0 && sending.outbox.len() >= max
+}
+
 /// What the session knows of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Known {
@@ -93,8 +108,10 @@ impl Session {
     /// Accepts a message: it is sent now, or as soon as it may be. On an error nothing was accepted.
     #[inline(always)]
     pub fn publish(&mut self, message: &Publication<'_>) -> Result<Accepted, Code> {
+        // What it needs is there from the first one on.
+        self.sending()?;
         let accepted = self.accept(message);
-        self.counts.refused += u64::from(accepted.is_err());
+        self.sending.outcomes.refused += u64::from(accepted.is_err());
         accepted
     }
 
@@ -102,7 +119,7 @@ impl Session {
     fn accept(&mut self, message: &Publication<'_>) -> Result<Accepted, Code> {
         // Room for its outcome is made now, so that reporting it later cannot fail.
         let more = self.outstanding() + 1;
-        if more > self.outcomes_fit {
+        if more > self.sending.outcomes_fit {
             self.make_outcomes_fit(more)?;
         }
         match message.qos {
@@ -113,10 +130,10 @@ impl Session {
 
     #[cold]
     fn make_outcomes_fit(&mut self, n: usize) -> Result<(), Code> {
-        self.history.reserve(n, self.limits.outcome_history)?;
-        self.completions.try_reserve(n).map_err(|_| Code::NoMemory)?;
-        let completions = self.completions.capacity() - self.completions.len();
-        self.outcomes_fit = self.history.room(self.limits.outcome_history).min(completions);
+        self.sending.history.reserve(n, self.limits.outcome_history)?;
+        self.sending.completions.try_reserve(n).map_err(|_| Code::NoMemory)?;
+        let completions = self.sending.completions.capacity() - self.sending.completions.len();
+        self.sending.outcomes_fit = self.sending.history.room(self.limits.outcome_history).min(completions);
         Ok(())
     }
 
@@ -128,14 +145,15 @@ impl Session {
         let packet = packet(message, 0);
         let plain = packet.plain_len(self.version);
         self.check_bytes(plain.map_or_else(|| self.packet_size(message), Ok)?)?;
-        self.ids.reserve_unsent()?;
-        let packet_id = if message.reserve_id { self.ids.lend()? } else { 0 };
+        self.sending.ids.reserve_unsent()?;
+        let packet_id = if message.reserve_id { self.sending.ids.lend()? } else { 0 };
         let start = self.out.end();
         put_publish(&mut self.out, self.version, &packet, plain)?;
-        self.counts.tx_messages += 1;
-        self.accepted += 1;
-        self.ids.unsent.push(self.accepted, packet_id, message.cookie, start, self.out.end());
-        Ok(Accepted { token: token::of(self.accepted, token::NO_SLOT), packet_id })
+        self.flow.tx_messages += 1;
+        self.sending.accepted += 1;
+        let number = self.sending.accepted;
+        self.sending.ids.unsent.push(number, packet_id, message.cookie, start, self.out.end());
+        Ok(Accepted { token: token::of(number, token::NO_SLOT), packet_id })
     }
 
     #[inline(never)]
@@ -151,16 +169,17 @@ impl Session {
         self.make_room(size, now)?;
 
         let queue = if now { Queue::Flight } else { Queue::Waiting };
-        self.outbox.make_slot(size)?;
-        let (slot, tail) = self.outbox.next_slot(size).ok_or(Code::NoMemory)?;
+        let Sending { outbox, ids, accepted, .. } = &mut *self.sending;
+        outbox.make_slot(size)?;
+        let (slot, tail) = outbox.next_slot(size).ok_or(Code::NoMemory)?;
         let mut packet = packet(message, 0);
         packet.write_tail(tail);
-        let entry = self.outbox.push(queue, self.accepted + 1, &packet, 0);
+        let entry = outbox.push(queue, *accepted + 1, &packet, 0);
         entry.cookie = message.cookie;
         entry.expires = message.expires;
         entry.accepted_at = self.now;
         if message.reserve_id || now {
-            match self.ids.take(Use::Publish(slot)) {
+            match ids.take(Use::Publish(slot)) {
                 Ok(id) => entry.identify(id),
                 Err(code) => return Err(self.take_back(slot, code)),
             }
@@ -172,9 +191,9 @@ impl Session {
                 return Err(self.take_back(slot, code));
             }
             entry.sent_end = self.out.end();
-            self.counts.tx_messages += 1;
+            self.flow.tx_messages += 1;
         }
-        self.accepted += 1;
+        self.sending.accepted += 1;
         if !now {
             if let Some(at) = message.expires {
                 self.expire_at(at);
@@ -189,8 +208,8 @@ impl Session {
     #[inline(always)]
     pub(super) fn may_send_now(&self) -> bool {
         self.state == State::Up
-            && self.outbox.waiting() == 0
-            && self.outbox.in_flight() < usize::from(self.limits.window)
+            && self.sending.outbox.waiting() == 0
+            && self.sending.outbox.in_flight() < usize::from(self.limits.window)
             && self.out.len() < PUMP_UP_TO
     }
 
@@ -198,8 +217,8 @@ impl Session {
     #[inline(always)]
     pub(super) fn may_send_plainly(&self) -> bool {
         let may = self.state == State::Up
-            && self.outbox.waiting() == 0
-            && self.outbox.in_flight() < usize::from(self.flight_limit)
+            && self.sending.outbox.waiting() == 0
+            && self.sending.outbox.in_flight() < usize::from(self.flight_limit)
             && self.out.len() < PUMP_UP_TO;
         debug_assert_eq!(may, self.may_send_now() && !self.is_full());
         may
@@ -207,25 +226,25 @@ impl Session {
 
     /// Whether there are as many messages in the queue as there may be.
     #[inline(always)]
-    pub(super) fn is_full(&self) -> bool {
-        let max = self.limits.max_queue;
-        max != 0 && self.outbox.len() >= max
+    fn is_full(&self) -> bool {
+        is_full(&self.limits, &self.sending)
     }
 
     /// Undoes an acceptance that could not be completed.
     #[cold]
     fn take_back(&mut self, slot: u32, code: Code) -> Code {
-        self.ids.release(self.outbox.get(slot).packet_id());
-        self.outbox.retire(slot);
-        self.outbox.discard(slot);
+        let Sending { ids, outbox, .. } = &mut *self.sending;
+        ids.release(outbox.get(slot).packet_id());
+        outbox.retire(slot);
+        outbox.discard(slot);
         code
     }
 
     #[inline]
     fn assign_id(&mut self, slot: u32) -> Result<(), Code> {
-        if self.outbox.get(slot).packet_id() == 0 {
-            let id = self.ids.take(Use::Publish(slot))?;
-            self.outbox.get_mut(slot).identify(id);
+        if self.sending.outbox.get(slot).packet_id() == 0 {
+            let id = self.sending.ids.take(Use::Publish(slot))?;
+            self.sending.outbox.get_mut(slot).identify(id);
         }
         Ok(())
     }
@@ -238,9 +257,8 @@ impl Session {
 
     /// Whether so many bytes more are within the limit.
     #[inline(always)]
-    pub(super) fn has_room_for(&self, size: usize) -> bool {
-        let limit = self.limits.max_outgoing_bytes;
-        size <= limit && self.outbox.bytes() + self.out.len() <= limit - size
+    fn has_room_for(&self, size: usize) -> bool {
+        has_room(&self.limits, &self.sending, &self.out, size)
     }
 
     /// Refuses what would go over the limit in bytes.
@@ -272,15 +290,15 @@ impl Session {
         }
         // How much has to go. If that much may not go, nothing does: a message that is refused must not
         // take others with it.
-        let held = self.outbox.bytes() + self.out.len();
+        let held = self.sending.outbox.bytes() + self.out.len();
         let mut over_bytes = held.saturating_sub(self.limits.max_outgoing_bytes - size);
-        let mut over = if full { self.outbox.len() + 1 - max } else { 0 };
+        let mut over = if full { self.sending.outbox.len() + 1 - max } else { 0 };
         let mut victims = 0;
-        for slot in self.outbox.iter(Queue::Waiting) {
+        for slot in self.sending.outbox.iter(Queue::Waiting) {
             if over == 0 && over_bytes == 0 {
                 break;
             }
-            let entry = self.outbox.get(slot);
+            let entry = self.sending.outbox.get(slot);
             if entry.never_left() {
                 victims += 1;
                 over = over.saturating_sub(1);
@@ -290,10 +308,10 @@ impl Session {
         if over > 0 || over_bytes > 0 {
             return Err(Code::QueueFull);
         }
-        let mut next = self.outbox.first_waiting();
+        let mut next = self.sending.outbox.first_waiting();
         while let Some(slot) = next.filter(|_| victims > 0) {
-            next = self.outbox.next(slot);
-            if self.outbox.get(slot).never_left() {
+            next = self.sending.outbox.next(slot);
+            if self.sending.outbox.get(slot).never_left() {
                 victims -= 1;
                 self.end(slot, Outcome::Dropped(Dropped::Overflow));
             }
@@ -303,19 +321,18 @@ impl Session {
 
     /// Ends a message that is in a list.
     fn end(&mut self, slot: u32, outcome: Outcome) {
-        let (token, packet_id, cookie) = {
-            let entry = self.outbox.get(slot);
-            (entry.token, entry.packet_id(), entry.cookie)
-        };
-        self.outbox.retire(slot);
-        self.outbox.discard(slot);
-        self.finish(token, packet_id, cookie, outcome);
+        let terms = Terms::of(&self.limits, self.tell_all);
+        let Sending { outbox, .. } = &mut *self.sending;
+        let entry = outbox.retire(slot);
+        let (token, packet_id, cookie) = (entry.token, entry.packet_id(), entry.cookie);
+        outbox.discard(slot);
+        self.sending.finish(token, packet_id, cookie, outcome, terms);
     }
 
     /// Sends what waits, as far as the window and the output buffer allow.
     #[inline(always)]
     pub fn pump(&mut self) {
-        if self.state == State::Up && (self.outbox.waiting() > 0 || self.subscriptions.are_due()) {
+        if self.state == State::Up && (self.sending.outbox.waiting() > 0 || self.subscriptions.are_due()) {
             self.send_waiting();
         }
     }
@@ -324,19 +341,19 @@ impl Session {
         // An id that came free may be what a subscription waits for.
         self.pump_subscriptions();
         let window = if bug(Bug::WindowIgnored) { u16::MAX } else { self.limits.window };
-        while self.outbox.in_flight() < usize::from(window) && self.out.len() < PUMP_UP_TO {
-            let Some(slot) = self.outbox.first_waiting() else { return };
+        while self.sending.outbox.in_flight() < usize::from(window) && self.out.len() < PUMP_UP_TO {
+            let Some(slot) = self.sending.outbox.first_waiting() else { return };
             // Without an id or memory it stays where it is; the next acknowledgement tries again.
             if self.assign_id(slot).is_err() || self.send(slot).is_err() {
                 return;
             }
-            self.outbox.launch(slot);
+            self.sending.outbox.launch(slot);
         }
     }
 
     /// Appends the packet that an entry is due to send.
     fn send(&mut self, slot: u32) -> Result<(), Code> {
-        let entry = self.outbox.get(slot);
+        let entry = self.sending.outbox.get(slot);
         match entry.stage {
             Stage::Release if bug(Bug::PubrelLost) => {}
             Stage::Release if !bug(Bug::PublishAfterPubrec) => {
@@ -361,9 +378,9 @@ impl Session {
             }
         }
         let end = self.out.end();
-        let entry = self.outbox.get_mut(slot);
+        let entry = self.sending.outbox.get_mut(slot);
         entry.sent_end = end;
-        self.counts.tx_messages += u64::from(entry.stage == Stage::Publish);
+        self.flow.tx_messages += u64::from(entry.stage == Stage::Publish);
         Ok(())
     }
 
@@ -372,10 +389,10 @@ impl Session {
         if self.limits.on_session_loss == OnSessionLoss::Resend {
             return;
         }
-        let mut next = self.outbox.first_waiting();
+        let mut next = self.sending.outbox.first_waiting();
         while let Some(slot) = next {
-            next = self.outbox.next(slot);
-            let entry = self.outbox.get(slot);
+            next = self.sending.outbox.next(slot);
+            let entry = self.sending.outbox.get(slot);
             if entry.dup || entry.stage == Stage::Release {
                 self.end(slot, Outcome::Lost);
             }
@@ -386,7 +403,7 @@ impl Session {
     /// ticket its answer.
     pub fn abandon(&mut self) {
         self.closed();
-        while let Some(slot) = self.outbox.first_waiting() {
+        while let Some(slot) = self.sending.outbox.first_waiting() {
             self.end(slot, Outcome::Abandoned);
         }
         if let Some(subscriptions) = self.subscriptions.get_mut() {
@@ -399,29 +416,31 @@ impl Session {
     /// What is known of a message by its token alone.
     pub fn look_up(&self, token: u64) -> Known {
         let number = token::number(token);
-        if number == 0 || number > self.accepted {
+        if number == 0 || number > self.sending.accepted {
             return Known::Never;
         }
-        let unsent = || token::slot(token) == token::NO_SLOT && self.ids.unsent.has(number);
-        if self.outbox.find(token).is_some() || unsent() { Known::Outstanding } else { Known::Ended }
+        let unsent = || token::slot(token) == token::NO_SLOT && self.sending.ids.unsent.has(number);
+        if self.sending.outbox.find(token).is_some() || unsent() { Known::Outstanding } else { Known::Ended }
     }
 
     /// How a message ended; `None` if that is too long ago, or did not happen.
     pub fn remembered(&self, token: u64) -> Option<Outcome> {
-        self.history.find(token::number(token), self.limits.outcome_history)
+        self.sending.history.find(token::number(token), self.limits.outcome_history)
     }
 
     /// How many messages have ended.
     #[inline]
     pub fn ended(&self) -> u64 {
-        self.accepted - self.outstanding() as u64
+        self.sending.accepted - self.outstanding() as u64
     }
 
     /// Gives up a message that is not on its way yet. [`Code::AlreadySent`] for one that is: only its outcome
     /// ends it.
     pub fn cancel(&mut self, token: u64) -> Result<(), Code> {
-        match (self.look_up(token), self.outbox.find(token)) {
-            (Known::Outstanding, Some(slot)) if self.outbox.is_unsent(slot) || bug(Bug::CancelTooLate) => {
+        match (self.look_up(token), self.sending.outbox.find(token)) {
+            (Known::Outstanding, Some(slot))
+                if self.sending.outbox.is_unsent(slot) || bug(Bug::CancelTooLate) =>
+            {
                 self.end(slot, Outcome::Cancelled);
                 Ok(())
             }
@@ -431,40 +450,40 @@ impl Session {
     }
 
     /// How many messages were accepted so far.
-    pub const fn accepted(&self) -> u64 {
-        self.accepted
+    pub fn accepted(&self) -> u64 {
+        self.sending.accepted
     }
 
     /// Whether the first `n` accepted messages have their outcomes.
     pub fn all_ended(&self, n: u64) -> bool {
         let ended = |oldest: Option<u64>| oldest.is_none_or(|number| number > n);
-        ended(self.outbox.oldest().map(token::number)) && ended(self.ids.unsent.oldest())
+        ended(self.sending.outbox.oldest().map(token::number)) && ended(self.sending.ids.unsent.oldest())
     }
 
     /// Messages without an outcome.
     #[inline]
     pub fn outstanding(&self) -> usize {
-        self.outbox.len() + self.ids.unsent.len()
+        self.sending.outstanding()
     }
 
     /// When [`expire`](Session::expire) has something to do.
-    pub const fn expiry(&self) -> Option<Time> {
-        self.next_expiry
+    pub fn expiry(&self) -> Option<Time> {
+        self.sending.next_expiry
     }
 
     /// Gives up what waits longer than it may.
     pub fn expire(&mut self, now: Time) {
-        if self.next_expiry.is_none_or(|at| at > now) {
+        if self.sending.next_expiry.is_none_or(|at| at > now) {
             return;
         }
-        self.next_expiry = None;
-        let mut next = self.outbox.first_waiting();
+        self.sending.next_expiry = None;
+        let mut next = self.sending.outbox.first_waiting();
         while let Some(slot) = next {
-            next = self.outbox.next(slot);
-            if !self.outbox.is_unsent(slot) {
+            next = self.sending.outbox.next(slot);
+            if !self.sending.outbox.is_unsent(slot) {
                 continue;
             }
-            match self.outbox.get(slot).expires {
+            match self.sending.outbox.get(slot).expires {
                 Some(at) if at <= now => self.end(slot, Outcome::Expired),
                 Some(at) => self.expire_at(at),
                 None => {}
@@ -473,6 +492,6 @@ impl Session {
     }
 
     fn expire_at(&mut self, at: Time) {
-        self.next_expiry = Some(self.next_expiry.map_or(at, |next| next.min(at)));
+        self.sending.next_expiry = Some(self.sending.next_expiry.map_or(at, |next| next.min(at)));
     }
 }

@@ -40,23 +40,23 @@ impl Session {
         let purpose = match packet.qos {
             QoS::AtMostOnce => {
                 put_publish(&mut self.out, self.version, &outgoing, plain)?;
-                self.counts.tx_messages += 1;
+                self.flow.tx_messages += 1;
                 return Ok(());
             }
             QoS::AtLeastOnce => Use::Raw(RawUse::Publish1),
             QoS::ExactlyOnce => Use::Raw(RawUse::Publish2),
         };
         // An application that retransmits by itself uses its own id again.
-        let again = packet.dup && self.ids.get(packet.packet_id) == Some(purpose);
+        let again = packet.dup && self.sending.ids.get(packet.packet_id) == Some(purpose);
         if !again {
-            self.ids.hold(packet.packet_id, purpose)?;
+            self.sending()?.ids.hold(packet.packet_id, purpose)?;
         }
         put_publish(&mut self.out, self.version, &outgoing, plain).inspect_err(|_| {
             if !again {
-                self.ids.release(packet.packet_id);
+                self.sending.ids.release(packet.packet_id);
             }
         })?;
-        self.counts.tx_messages += 1;
+        self.flow.tx_messages += 1;
         Ok(())
     }
 
@@ -67,12 +67,12 @@ impl Session {
         filters: impl Iterator<Item = (&'a str, QoS)> + Clone,
     ) -> Result<(), Code> {
         self.up()?;
-        self.ids.hold(packet_id, Use::Raw(RawUse::Subscribe))?;
+        self.sending()?.ids.hold(packet_id, Use::Raw(RawUse::Subscribe))?;
         let requests = filters.map(|(filter, qos)| (filter, SubscribeOptions::from(qos)));
         let (version, none) = (self.version, Properties::default());
         let encoded = self.out.append(|out| wire::Subscribe::encode(out, version, packet_id, none, requests));
         encoded.map_err(|error| {
-            self.ids.release(packet_id);
+            self.sending.ids.release(packet_id);
             encode_code(error)
         })
     }
@@ -84,12 +84,12 @@ impl Session {
         filters: impl Iterator<Item = &'a str> + Clone,
     ) -> Result<(), Code> {
         self.up()?;
-        self.ids.hold(packet_id, Use::Raw(RawUse::Unsubscribe))?;
+        self.sending()?.ids.hold(packet_id, Use::Raw(RawUse::Unsubscribe))?;
         let (version, none) = (self.version, Properties::default());
         let encoded =
             self.out.append(|out| wire::Unsubscribe::encode(out, version, packet_id, none, filters));
         encoded.map_err(|error| {
-            self.ids.release(packet_id);
+            self.sending.ids.release(packet_id);
             encode_code(error)
         })
     }

@@ -4,12 +4,11 @@
 //! have to ask for. Whatever is not of the plainest kind is left to those.
 
 use alloc::vec::Vec;
-use core::ops::Range;
 
 use super::ids::Use;
 use super::outbox::Stage;
-use super::{Ended, Failure, Outcome, Session, State, Told, token};
-use crate::time::Time;
+use super::sending::{Sending, Terms};
+use super::{Ended, Failure, Outcome, Session, State, Told};
 use crate::wire::{self, PacketType, PlainPublish, QoS, Received, Version};
 
 impl Session {
@@ -42,7 +41,7 @@ impl Session {
         if packet.len() > self.limits.max_incoming || exactly_once && !self.inbound.has_place_for(packet_id) {
             return None;
         }
-        self.counts.rx_messages += 1;
+        self.flow.rx_messages += 1;
         self.told = Told::Publish(qos, packet_id);
         Some(found)
     }
@@ -80,12 +79,12 @@ impl Session {
     pub fn steady_receipt(&mut self, bytes: &[u8]) -> Option<usize> {
         let id = wire::Ack::plain(PacketType::PubRec, bytes)?;
         let slot = self.steady_slot(id, QoS::ExactlyOnce)?;
-        if self.outbox.get(slot).stage != Stage::Publish {
+        if self.sending.outbox.get(slot).stage != Stage::Publish {
             return None;
         }
         // As above.
         self.answer(PacketType::PubRel, id).ok()?;
-        self.outbox.get_mut(slot).stage = Stage::Release;
+        self.sending.outbox.get_mut(slot).stage = Stage::Release;
         Some(wire::PLAIN_ACK)
     }
 
@@ -113,68 +112,61 @@ impl Session {
             PacketType::PubAck => (QoS::AtLeastOnce, Stage::Publish),
             _ => (QoS::ExactlyOnce, Stage::Release),
         };
+        let terms = Terms::of(&self.limits, self.tell_all);
+        let Some(sending) = self.sending.get_mut() else { return };
         let taken = self.out.taken();
         let most = bytes.len().min(ended.capacity() * wire::PLAIN_ACK);
         for bytes in bytes[..most].chunks_exact(wire::PLAIN_ACK) {
             let Some(id) = wire::Ack::plain(packet, bytes) else { break };
-            let Some(slot) = self.ids.slot_at_home(id) else { break };
-            let entry = self.outbox.get(slot);
+            let Some(slot) = sending.ids.slot_at_home(id) else { break };
+            let entry = sending.outbox.get(slot);
             if entry.qos != qos || entry.stage != stage || !entry.is_sent(taken) {
                 break;
             }
             let cookie = entry.cookie;
-            self.ids.release(id);
-            let message = self.outbox.retire(slot).lend();
+            sending.ids.release(id);
+            let message = sending.outbox.retire(slot).lend();
             let token = message.token;
             ended.push(message);
-            if self.tell(token, id, cookie, Outcome::Acked) {
+            if sending.tell(token, id, cookie, Outcome::Acked, terms) {
                 break;
             }
         }
-        self.acked(ended);
+        sending.acked(ended, self.now, terms);
         self.pump();
-    }
-
-    /// These messages were acknowledged. Those that follow one another, and were accepted at the same time, as what is
-    /// published in one go, are counted together.
-    #[inline]
-    fn acked(&mut self, ended: &[Ended]) {
-        let mut run = 0..0;
-        let mut accepted_at = self.now;
-        for message in ended {
-            let number = token::number(message.token);
-            if number != run.end || message.accepted_at != accepted_at {
-                self.acked_alike(run, accepted_at);
-                run = number..number;
-                accepted_at = message.accepted_at;
-            }
-            run.end += 1;
-        }
-        self.acked_alike(run, accepted_at);
-    }
-
-    #[inline(never)]
-    fn acked_alike(&mut self, numbers: Range<u64>, accepted_at: Time) {
-        if !numbers.is_empty() {
-            self.count_latency(numbers.end - numbers.start, accepted_at);
-            self.remember(numbers, Outcome::Acked);
-        }
     }
 
     /// The message of `qos` with this id, if the server can have an opinion on it.
     #[inline]
     fn steady_slot(&self, id: u16, qos: QoS) -> Option<u32> {
-        match self.ids.get(id)? {
-            Use::Publish(slot) if self.outbox.get(slot).qos == qos && self.is_sent(slot) => Some(slot),
+        match self.sending.ids.get(id)? {
+            Use::Publish(slot) if self.sending.outbox.get(slot).qos == qos && self.is_sent(slot) => {
+                Some(slot)
+            }
             _ => None,
+        }
+    }
+
+    /// A list for [these steps](Session::steady_acknowledgements), empty, to be [returned](Session::return_list).
+    #[inline]
+    pub fn lend_list(&mut self) -> Vec<Ended> {
+        self.sending.get_mut().map(|sending| core::mem::take(&mut sending.list)).unwrap_or_default()
+    }
+
+    /// What was [lent](Session::lend_list), empty again.
+    #[inline]
+    pub fn return_list(&mut self, list: Vec<Ended>) {
+        if let Some(sending) = self.sending.get_mut() {
+            sending.list = list;
         }
     }
 
     /// The application was told of these.
     #[inline]
     pub fn steady_ended(&mut self, ended: &mut Vec<Ended>) {
+        let Some(Sending { outbox, .. }) = self.sending.get_mut() else { return };
         for Ended { token, body, .. } in ended.drain(..) {
-            self.outbox.discard_lent(token, body);
+            outbox.discard_lent(token, body);
         }
     }
 }

@@ -18,6 +18,7 @@ pub use tcp::Tcp;
 
 use std::io;
 use std::net::SocketAddr;
+use std::ops::{Deref, DerefMut};
 use std::os::fd::RawFd;
 
 use mio::{Registry, Token};
@@ -69,7 +70,47 @@ pub struct Expiry {
     pub server: Option<f64>,
 }
 /// Begins to open a stream to an address.
-pub type Dial = dyn Fn(SocketAddr) -> io::Result<Box<dyn Transport>> + Send + Sync;
+pub type Dial = dyn Fn(SocketAddr) -> io::Result<Stream> + Send + Sync;
+
+/// A transport in its owner's memory, if it is small; most are nothing but a socket.
+pub enum Stream {
+    /// A socket.
+    Tcp(Tcp),
+    /// Anything else.
+    Other(Box<dyn Transport>),
+}
+
+impl Deref for Stream {
+    type Target = dyn Transport;
+
+    fn deref(&self) -> &Self::Target {
+        match self {
+            Stream::Tcp(tcp) => tcp,
+            Stream::Other(transport) => &**transport,
+        }
+    }
+}
+
+impl DerefMut for Stream {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        match self {
+            Stream::Tcp(tcp) => tcp,
+            Stream::Other(transport) => &mut **transport,
+        }
+    }
+}
+
+impl From<Tcp> for Stream {
+    fn from(tcp: Tcp) -> Stream {
+        Stream::Tcp(tcp)
+    }
+}
+
+impl From<Box<dyn Transport>> for Stream {
+    fn from(transport: Box<dyn Transport>) -> Stream {
+        Stream::Other(transport)
+    }
+}
 
 /// A non-blocking byte stream, driven by readiness.
 ///

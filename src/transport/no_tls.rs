@@ -4,7 +4,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use super::tls_settings::TlsSettings;
-use super::{LayerError, Transport};
+use super::{LayerError, Stream};
 use crate::error::{Code, Phase};
 
 /// There is none.
@@ -22,7 +22,7 @@ impl Configs {
 }
 
 /// Is never called: there is no backend to call it with.
-pub fn wrap(_: Box<dyn Transport>, _: &Arc<dyn Backend>, _: &str) -> Result<Box<dyn Transport>, LayerError> {
+pub fn wrap(_: Stream, _: &Arc<dyn Backend>, _: &str) -> Result<Stream, LayerError> {
     Err(not_built())
 }
 

@@ -24,8 +24,8 @@
 #define FIRST 10
 #define AT_ONCE 50
 /* KiB */
-#define LIMIT 14.0
-#define PLAIN_LIMIT 2.6
+#define LIMIT 12.0
+#define PLAIN_LIMIT 1.3
 
 static struct mgos_mqtt_loop *loop;
 static struct broker broker;

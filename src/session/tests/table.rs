@@ -50,15 +50,19 @@ impl Case {
             State::Closing => "closing",
         }]);
         for id in [self.id, OTHER] {
-            doing.extend(s.ids.get(id).map(|purpose| match purpose {
+            doing.extend(s.sending.ids.get(id).map(|purpose| match purpose {
                 Use::Unsent => "sending 0",
-                Use::Publish(slot) => match (s.outbox.get(slot).stage, s.outbox.get(slot).qos) {
-                    (Stage::Publish, _) if !s.outbox.get(slot).is_sent(s.out.taken()) => "unwritten",
-                    (Stage::Publish, QoS::ExactlyOnce) => "sent 2",
-                    (Stage::Publish, _) => "sent 1",
-                    (Stage::Release, _) => "released",
-                    (Stage::Done, _) => unreachable!("its handler has returned"),
-                },
+                Use::Publish(slot) => {
+                    match (s.sending.outbox.get(slot).stage, s.sending.outbox.get(slot).qos) {
+                        (Stage::Publish, _) if !s.sending.outbox.get(slot).is_sent(s.out.taken()) => {
+                            "unwritten"
+                        }
+                        (Stage::Publish, QoS::ExactlyOnce) => "sent 2",
+                        (Stage::Publish, _) => "sent 1",
+                        (Stage::Release, _) => "released",
+                        (Stage::Done, _) => unreachable!("its handler has returned"),
+                    }
+                }
                 Use::Subscribe => "subscribing",
                 Use::Unsubscribe => "unsubscribing",
                 Use::Raw(RawUse::Publish1) => "raw 1",

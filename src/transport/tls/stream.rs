@@ -11,7 +11,7 @@ use mio::{Registry, Token};
 use super::{Backend, Engine};
 use crate::error::{Code, Phase};
 use crate::time::Time;
-use crate::transport::{Expiry, LayerError, Transport};
+use crate::transport::{Expiry, LayerError, Stream, Transport};
 
 /// With this much ciphertext waiting for the socket nothing more is taken.
 const HIGH: usize = 64 * 1024;
@@ -22,13 +22,9 @@ pub(super) const KEEP: usize = 2 * 1024;
 
 /// Puts TLS on top of a connected transport. `host` is the name, or the IP literal, that the server must
 /// prove to be.
-pub fn wrap(
-    inner: Box<dyn Transport>,
-    backend: &Arc<dyn Backend>,
-    host: &str,
-) -> Result<Box<dyn Transport>, LayerError> {
+pub fn wrap(inner: Stream, backend: &Arc<dyn Backend>, host: &str) -> Result<Stream, LayerError> {
     let engine = backend.clone().engine(host)?;
-    Ok(Box::new(Tls {
+    Ok(Stream::Other(Box::new(Tls {
         below: Below { inner, out: Vec::new(), head: 0, made: 0, sent: 0, refused: None },
         engine,
         marks: VecDeque::new(),
@@ -38,7 +34,7 @@ pub fn wrap(
         ended: false,
         heard: false,
         broken: None,
-    }))
+    })))
 }
 
 /// Where a piece of plaintext ends, in both streams.
@@ -51,7 +47,7 @@ struct Mark {
 /// takes it, so that it is not copied again. Nothing of it stays in the engine, so that what is known about it is
 /// exact; and rustls would write by `writev`, which can raise SIGPIPE.
 struct Below {
-    inner: Box<dyn Transport>,
+    inner: Stream,
     /// Ciphertext on its way to the socket, from `head` on.
     out: Vec<u8>,
     head: usize,

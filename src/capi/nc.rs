@@ -1,0 +1,174 @@
+//! The `nc` that handlers of Mongoose see. A connection has one from the first handler on that gets it.
+
+use core::cell::UnsafeCell;
+use core::ffi::{c_int, c_ulong, c_void};
+use core::ptr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::mgos_mongoose::{
+    MG_F_CLOSE_IMMEDIATELY, MG_F_CONNECTING, MG_F_RESOLVING, MG_F_SEND_AND_CLOSE, mbuf, mg_connection, mg_mgr,
+};
+use crate::client::{Conn, ConnectParams};
+use crate::error::Code;
+
+/// What an attempt to connect does to the fields of `nc`.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Attempt(c_int);
+
+impl Attempt {
+    /// One is under way. No error has this number.
+    pub(super) const BEGUN: Attempt = Attempt(c_int::MIN);
+
+    /// The last one ended with this error number.
+    pub(super) fn ended(os: c_int) -> Attempt {
+        Attempt(os)
+    }
+}
+
+const BEGUN: c_ulong = MG_F_RESOLVING | MG_F_CONNECTING;
+
+/// It lives exactly as long as its connection.
+pub(super) struct Nc {
+    /// Only the thread that drives the loop, and the handlers it runs, touch the fields of this.
+    shown: UnsafeCell<mg_connection>,
+    /// The receive limit that was applied last, to see when a handler changes it.
+    applied_limit: UnsafeCell<usize>,
+    hooked: Mutex<Hooked>,
+}
+
+/// What few of them ever have.
+struct Hooked {
+    /// What CONNECT would say, while a connect hook may still answer.
+    prepared: Option<Box<ConnectParams>>,
+    /// The time of day for which mg_set_timer() was called.
+    timer: f64,
+}
+
+// SAFETY: `shown` and `applied_limit` are touched by the thread that drives the loop only; the driver hands its
+// role over with the synchronisation that this needs. Everything else is `Sync` by itself.
+unsafe impl Sync for Nc {}
+// SAFETY: nothing in it belongs to a thread; the pointers in `shown` are never followed by Rust.
+unsafe impl Send for Nc {}
+
+impl Nc {
+    /// `handle` is what the application knows the connection by.
+    pub(super) fn new(conn: &Conn, mgr: *mut mg_mgr, handle: *mut c_void, attempt: Attempt) -> Nc {
+        let limit = conn.receive_limit();
+        let empty = || mbuf { buf: ptr::null_mut(), len: 0, size: 0 };
+        let shown = mg_connection {
+            mgr,
+            priv_1: handle,
+            err: if attempt == Attempt::BEGUN { 0 } else { attempt.0 },
+            recv_mbuf_limit: limit,
+            recv_mbuf: empty(),
+            send_mbuf: empty(),
+            ev_timer_time: 0.0,
+            proto_data: ptr::null_mut(),
+            user_data: ptr::null_mut(),
+            flags: if attempt == Attempt::BEGUN { BEGUN } else { 0 },
+        };
+        Nc {
+            shown: UnsafeCell::new(shown),
+            applied_limit: UnsafeCell::new(limit),
+            hooked: Mutex::new(Hooked { prepared: None, timer: 0.0 }),
+        }
+    }
+
+    /// What handlers get.
+    #[inline]
+    pub(super) fn as_ptr(&self) -> *mut mg_connection {
+        self.shown.get()
+    }
+
+    /// Brings the fields up to date before a handler sees them.
+    ///
+    /// # Safety
+    /// The caller is the thread that drives the loop, inside a callback.
+    #[inline]
+    pub(super) unsafe fn before_handler(&self, conn: &Conn) {
+        // SAFETY: no other thread touches it, as the caller promises.
+        unsafe { (*self.shown.get()).send_mbuf.len = conn.output_level() };
+    }
+
+    /// Obeys what a handler did to the fields.
+    ///
+    /// # Safety
+    /// As [`before_handler`](Self::before_handler).
+    #[inline]
+    pub(super) unsafe fn after_handler(&self, conn: &Conn) {
+        // SAFETY: no other thread touches it, as the caller promises.
+        let nc = unsafe { &*self.shown.get() };
+        // SAFETY: as above.
+        let limit = unsafe { *self.applied_limit.get() };
+        if nc.flags & (MG_F_SEND_AND_CLOSE | MG_F_CLOSE_IMMEDIATELY) != 0 || nc.recv_mbuf_limit != limit {
+            // SAFETY: as above.
+            unsafe { self.obey(conn) };
+        }
+    }
+
+    /// # Safety
+    /// As [`before_handler`](Self::before_handler).
+    #[cold]
+    unsafe fn obey(&self, conn: &Conn) {
+        // SAFETY: no other thread touches it, as the caller promises.
+        let nc = unsafe { &mut *self.shown.get() };
+        if nc.flags & (MG_F_SEND_AND_CLOSE | MG_F_CLOSE_IMMEDIATELY) != 0 {
+            let graceful = nc.flags & MG_F_CLOSE_IMMEDIATELY == 0;
+            nc.flags &= !(MG_F_SEND_AND_CLOSE | MG_F_CLOSE_IMMEDIATELY);
+            let code = if conn.awaits_connect() { Code::HookAborted } else { Code::ClosedByClient };
+            // A connection that is being freed needs no closing.
+            let _ = conn.drop_link(code, graceful);
+        }
+        // SAFETY: as above.
+        let applied = unsafe { &mut *self.applied_limit.get() };
+        if nc.recv_mbuf_limit != *applied {
+            *applied = nc.recv_mbuf_limit;
+            let _ = conn.set_receive_limit(nc.recv_mbuf_limit);
+        }
+    }
+
+    /// A new attempt begins: what is shown starts anew.
+    ///
+    /// # Safety
+    /// As [`before_handler`](Self::before_handler).
+    pub(super) unsafe fn attempt_begins(&self, conn: &Conn) {
+        let limit = conn.receive_limit();
+        // SAFETY: no other thread touches it, as the caller promises.
+        let nc = unsafe { &mut *self.shown.get() };
+        nc.flags &= !(MG_F_SEND_AND_CLOSE | MG_F_CLOSE_IMMEDIATELY);
+        nc.flags |= BEGUN;
+        nc.err = 0;
+        nc.recv_mbuf_limit = limit;
+        // SAFETY: as above.
+        unsafe { *self.applied_limit.get() = limit };
+    }
+
+    /// An attempt ended, or a connection.
+    ///
+    /// # Safety
+    /// As [`before_handler`](Self::before_handler).
+    pub(super) unsafe fn attempt_ended(&self, os: c_int) {
+        // SAFETY: no other thread touches it, as the caller promises.
+        let nc = unsafe { &mut *self.shown.get() };
+        nc.flags &= !BEGUN;
+        nc.err = os;
+        self.hooked().prepared = None;
+    }
+
+    fn hooked(&self) -> MutexGuard<'_, Hooked> {
+        self.hooked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn prepare(&self, params: &ConnectParams) {
+        self.hooked().prepared = Some(Box::new(params.clone()));
+    }
+
+    pub(super) fn prepared(&self) -> Option<ConnectParams> {
+        self.hooked().prepared.as_deref().cloned()
+    }
+
+    /// mg_set_timer() was called for `timestamp`; the time it was set for before.
+    pub(super) fn set_timer(&self, timestamp: f64) -> f64 {
+        core::mem::replace(&mut self.hooked().timer, timestamp)
+    }
+}

@@ -1,0 +1,193 @@
+//! What a session has for the messages it sends. It is made for the first one: most connections of a fleet receive, or
+//! are only there.
+
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+use core::ops::Range;
+
+use super::counts::{Latency, Outcomes};
+use super::history::History;
+use super::ids::PacketIds;
+use super::outbox::Outbox;
+use super::unsent::Run;
+use super::{Completion, Ended, Limits, Outcome, Session, token};
+use crate::bugs::{Bug, bug};
+use crate::error::Code;
+use crate::rare::{Empty, Rare};
+use crate::time::{Span, Time};
+
+/// Messages that were accepted, packet ids, and how messages ended.
+#[derive(Clone, Debug)]
+pub(super) struct Sending {
+    pub(super) ids: PacketIds,
+    pub(super) outbox: Outbox,
+    /// The first moment at which some waiting message may be over its time.
+    pub(super) next_expiry: Option<Time>,
+    /// Messages accepted so far.
+    pub(super) accepted: u64,
+    pub(super) completions: VecDeque<Completion>,
+    /// As long as no more messages than this are outstanding, there is room for all their outcomes.
+    pub(super) outcomes_fit: usize,
+    pub(super) history: History,
+    pub(super) outcomes: Outcomes,
+    pub(super) ack_latency: Rare<Latency>,
+    /// For messages that are acknowledged together, empty in between.
+    pub(super) list: Vec<Ended>,
+}
+
+/// What of the session's settings the end of a message needs.
+#[derive(Clone, Copy)]
+pub(super) struct Terms {
+    /// Those without a cookie are told as well.
+    tell_all: bool,
+    /// So many outcomes are remembered.
+    history: usize,
+}
+
+impl Terms {
+    #[inline]
+    pub(super) fn of(limits: &Limits, tell_all: bool) -> Terms {
+        Terms { tell_all, history: limits.outcome_history }
+    }
+}
+
+impl Sending {
+    const fn new() -> Self {
+        Sending {
+            ids: PacketIds::new(),
+            outbox: Outbox::new(),
+            next_expiry: None,
+            accepted: 0,
+            completions: VecDeque::new(),
+            outcomes_fit: 0,
+            history: History::new(),
+            outcomes: Outcomes::NONE,
+            ack_latency: Rare::new(),
+            list: Vec::new(),
+        }
+    }
+
+    /// Messages without an outcome.
+    #[inline]
+    pub(super) fn outstanding(&self) -> usize {
+        self.outbox.len() + self.ids.unsent.len()
+    }
+
+    /// Ends QoS 0 messages that follow one another.
+    pub(super) fn end_unsent(&mut self, run: Run, outcome: Outcome, terms: Terms) {
+        if run.is_held() {
+            run.packet_ids().for_each(|id| self.ids.release(id));
+        }
+        if run.cookie != 0 || terms.tell_all {
+            for (number, id) in run.messages() {
+                self.tell(token::of(number, token::NO_SLOT), id, run.cookie, outcome, terms);
+            }
+        }
+        self.remember(run.numbers, outcome, terms);
+    }
+
+    /// These messages were acknowledged. Those that follow one another, and were accepted at the same time, as what is
+    /// published in one go, are counted together.
+    #[inline]
+    pub(super) fn acked(&mut self, ended: &[Ended], now: Time, terms: Terms) {
+        let mut run = 0..0;
+        let mut accepted_at = now;
+        for message in ended {
+            let number = token::number(message.token);
+            if number != run.end || message.accepted_at != accepted_at {
+                self.acked_alike(run, now.since(accepted_at), terms);
+                run = number..number;
+                accepted_at = message.accepted_at;
+            }
+            run.end += 1;
+        }
+        self.acked_alike(run, now.since(accepted_at), terms);
+    }
+
+    #[inline(never)]
+    fn acked_alike(&mut self, numbers: Range<u64>, took: Span, terms: Terms) {
+        if !numbers.is_empty() {
+            self.count_latency(numbers.end - numbers.start, took);
+            self.remember(numbers, Outcome::Acked, terms);
+        }
+    }
+
+    #[inline]
+    pub(super) fn finish(&mut self, token: u64, packet_id: u16, cookie: u32, outcome: Outcome, terms: Terms) {
+        if packet_id != 0 {
+            self.ids.release(packet_id);
+        }
+        self.tell(token, packet_id, cookie, outcome, terms);
+        let number = token::number(token);
+        self.remember(number..number + 1, outcome, terms);
+    }
+
+    /// The messages with these numbers ended alike.
+    #[inline]
+    pub(super) fn remember(&mut self, numbers: Range<u64>, outcome: Outcome, terms: Terms) {
+        if !numbers.is_empty() {
+            self.outcomes.ended(outcome, numbers.end - numbers.start);
+            let place = self.history.record(numbers, outcome, terms.history);
+            self.outcomes_fit = self.outcomes_fit.saturating_sub(usize::from(place));
+        }
+    }
+
+    /// Whether there is anybody to be told.
+    #[inline]
+    pub(super) fn tell(
+        &mut self,
+        token: u64,
+        packet_id: u16,
+        cookie: u32,
+        outcome: Outcome,
+        terms: Terms,
+    ) -> bool {
+        let told = cookie != 0 || terms.tell_all;
+        if told {
+            let completion = Completion { token, packet_id, cookie, outcome };
+            if bug(Bug::OutcomeTwice) {
+                self.completions.push_back(completion);
+            }
+            self.completions.push_back(completion);
+            self.outcomes_fit = self.outcomes_fit.saturating_sub(1);
+        }
+        told
+    }
+
+    /// So many messages were acknowledged after this time. Without memory for the table they are not counted there.
+    #[inline]
+    pub(super) fn count_latency(&mut self, n: u64, span: Span) {
+        if let Ok(latency) = self.ack_latency.try_make() {
+            latency.add(n, span);
+        }
+    }
+
+    /// A whole keep-alive interval without traffic: memory that bursts needed goes back.
+    pub(super) fn shrink(&mut self) {
+        self.outbox.shrink();
+        self.ids.shrink();
+        self.completions.shrink_to_fit();
+        self.history.shrink();
+        self.list = Vec::new();
+        self.outcomes_fit = 0;
+    }
+}
+
+impl Default for Sending {
+    fn default() -> Self {
+        Sending::new()
+    }
+}
+
+impl Empty for Sending {
+    const EMPTY: &'static Self = &Sending::new();
+}
+
+impl Session {
+    /// Makes sure that something can be sent under a packet id. Whatever changes what is in there comes after this, or is
+    /// about something that is there already.
+    #[inline]
+    pub(super) fn sending(&mut self) -> Result<&mut Sending, Code> {
+        self.sending.try_make()
+    }
+}
