@@ -153,7 +153,7 @@ proptest! {
     ) {
         let socket = Socket::default();
         let backend: Arc<dyn Backend> = Arc::new(NoBackend);
-        let mut tls = wrap(Box::new(socket.clone()), &backend, "").unwrap();
+        let mut tls = wrap(Stream::Other(Box::new(socket.clone())), &backend, "").unwrap();
         socket.with(|taken| taken.next.extend(takes));
         let mut given = Vec::new();
         for (first, second) in writes {
