@@ -19,7 +19,7 @@ struct Run {
 pub(crate) struct History {
     runs: VecDeque<Run>,
     /// Messages in all runs. They may be more than are to be remembered, until the next run is put in.
-    len: usize,
+    len: u64,
 }
 
 impl History {
@@ -71,11 +71,12 @@ impl History {
 
     /// Forgets all but the last `limit`.
     pub(crate) fn forget(&mut self, limit: usize) {
+        let limit = limit as u64;
         while let Some(Run { numbers, .. }) = self.runs.front_mut()
             && self.len > limit
         {
             let n = length(numbers).min(self.len - limit);
-            numbers.start += n as u64;
+            numbers.start += n;
             self.len -= n;
             if numbers.is_empty() {
                 self.runs.pop_front();
@@ -102,8 +103,8 @@ impl History {
     }
 }
 
-fn length(numbers: &Range<u64>) -> usize {
-    (numbers.end - numbers.start) as usize
+fn length(numbers: &Range<u64>) -> u64 {
+    numbers.end - numbers.start
 }
 
 #[cfg(test)]

@@ -216,9 +216,10 @@ impl Session {
     /// [`may_send_now`](Self::may_send_now), and the queue is not full.
     #[inline(always)]
     pub(super) fn may_send_plainly(&self) -> bool {
+        let Some(Sending { outbox, .. }) = self.sending.get() else { return false };
         let may = self.state == State::Up
-            && self.sending.outbox.waiting() == 0
-            && self.sending.outbox.in_flight() < usize::from(self.flight_limit)
+            && outbox.waiting() == 0
+            && outbox.in_flight() < usize::from(self.flight_limit)
             && self.out.len() < PUMP_UP_TO;
         debug_assert_eq!(may, self.may_send_now() && !self.is_full());
         may

@@ -102,7 +102,7 @@ impl Write for Below {
             n = bytes.len();
         }
         self.made += n as u64;
-        if n == 0 { Err(ErrorKind::OutOfMemory.into()) } else { Ok(n) }
+        if n == 0 && !bytes.is_empty() { Err(ErrorKind::OutOfMemory.into()) } else { Ok(n) }
     }
 
     fn flush(&mut self) -> io::Result<()> {
