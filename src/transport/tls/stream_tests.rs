@@ -143,6 +143,35 @@ impl Transport for Socket {
     }
 }
 
+/// A socket that always takes something and never all of it must not make us keep what it took.
+#[test]
+fn what_the_socket_took_is_not_kept() {
+    let socket = Socket::default();
+    let inner = Stream::Other(Box::new(socket.clone()));
+    let mut below = Below { inner, out: Vec::new(), head: 0, made: 0, sent: 0, refused: None };
+    let record = [0x17; RECORD];
+    let mut made = 0;
+    for _ in 0..300 {
+        while below.waiting() < HIGH {
+            below.write_all(&record).unwrap();
+            made += record.len();
+        }
+        // Less than waits, and then nothing more.
+        socket.with(|taken| taken.next = [RECORD + 1, 0].into());
+        assert_eq!(below.push().unwrap_err().kind(), ErrorKind::WouldBlock);
+    }
+    assert!(made > 64 * HIGH);
+    assert!(
+        below.out.capacity() <= 8 * HIGH,
+        "{} bytes of memory for {}",
+        below.out.capacity(),
+        below.waiting()
+    );
+    socket.with(|taken| taken.next = [usize::MAX].into());
+    below.push().unwrap();
+    assert_eq!(socket.with(|taken| taken.bytes.len()), made);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 80, failure_persistence: None, ..ProptestConfig::default() })]
 
