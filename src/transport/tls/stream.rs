@@ -184,9 +184,10 @@ impl Tls {
         }
         let outcome = self.engine.process();
         // An alert that says what we do not like, or an answer to a change of keys. If the socket is
-        // broken, the next read or write says so.
+        // broken, the next read or write says so. What goes out here of what was written is known to be out when
+        // the writer goes on: he has counted what is not, see `unsent`.
         self.collect()?;
-        let _ = self.push();
+        let _ = self.below.push();
         Ok(outcome?)
     }
 

@@ -20,7 +20,7 @@ impl Engine for Plain {
     }
 
     fn receive(&mut self, socket: &mut dyn Transport) -> io::Result<usize> {
-        socket.read(&mut [])
+        socket.read(&mut [0])
     }
 
     fn process(&mut self) -> Result<(), LayerError> {
@@ -73,6 +73,8 @@ impl Backend for NoBackend {
 struct Taken {
     next: VecDeque<usize>,
     bytes: Vec<u8>,
+    /// So many bytes have come that are not read yet.
+    came: usize,
 }
 
 impl Taken {
@@ -110,8 +112,14 @@ impl Transport for Socket {
         Ok(true)
     }
 
-    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
-        Err(ErrorKind::WouldBlock.into())
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.with(|taken| match taken.came.min(buf.len()) {
+            0 => Err(ErrorKind::WouldBlock.into()),
+            n => {
+                taken.came -= n;
+                Ok(n)
+            }
+        })
     }
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -141,6 +149,27 @@ impl Transport for Socket {
     fn raw_fd(&self) -> RawFd {
         -1
     }
+}
+
+/// Who writes keeps what is not out, and counts on that being the same when he goes on: what is sent while something is
+/// read is told then.
+#[test]
+fn reading_does_not_change_what_is_known_to_be_out() {
+    let socket = Socket::default();
+    let backend: Arc<dyn Backend> = Arc::new(NoBackend);
+    let mut tls = wrap(Stream::Other(Box::new(socket.clone())), &backend, "").unwrap();
+    assert_eq!(tls.write(&[7; 1_000]).unwrap(), 1_000);
+    assert_eq!(tls.unsent(), 1_000);
+    socket.with(|taken| {
+        taken.next = [usize::MAX; 8].into();
+        taken.came = 1;
+    });
+    assert_eq!(tls.read(&mut [0; 8]).unwrap_err().kind(), ErrorKind::WouldBlock);
+    assert_eq!(socket.with(|taken| taken.plaintext()), [7; 1_000]);
+    assert_eq!(tls.unsent(), 1_000);
+    tls.flush().unwrap();
+    assert_eq!(tls.unsent(), 0);
+    assert_eq!(socket.with(|taken| taken.plaintext()), [7; 1_000]);
 }
 
 /// A socket that always takes something and never all of it must not make us keep what it took.
