@@ -7,13 +7,18 @@ mod tls_support;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::process::Command;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
+use mgos_mqtt::client::Context;
 use mgos_mqtt::config::{Profile, Secret};
+use mgos_mqtt::driver::{Clock, Loop};
 use mgos_mqtt::error::Code;
 use mgos_mqtt::session::Publication;
 use mgos_mqtt::time::Span;
+use mgos_mqtt::transport::{Stream, Tcp};
 use mgos_mqtt::wire::QoS;
+use tls_support::gate::Gated;
 use tls_support::{Broker, Ca, Client, Folder, Peer, profile, self_signed};
 
 const HERE: &[&str] = &["localhost", "127.0.0.1"];
@@ -388,4 +393,40 @@ fn a_server_that_goes_away_while_much_is_written() {
         let code = client.conn.report().code;
         assert!(matches!(code, Code::ConnectionReset | Code::ClosedByServer), "{:?}", client.conn.report());
     }
+}
+
+/// What the socket did not take goes out when something is read, before the client goes on with what it wrote. It must
+/// not go out once more then.
+#[test]
+fn what_waits_for_a_full_socket_is_sent_once() {
+    let (_broker, profile) = broker();
+    let full = Arc::new(AtomicBool::new(false));
+    let mut context = Context::new(Loop::new(Clock::monotonic()).unwrap());
+    let gate = full.clone();
+    context.dial = Arc::new(move |address| {
+        Ok(Stream::Other(Box::new(Gated { socket: Tcp::connect(address)?, full: gate.clone() })))
+    });
+    let client = Client::on(Arc::new(context), profile.clone());
+    client.up();
+    client.subscribe("a/#");
+    let other = Client::new(Profile { client_id: Some("other".into()), ..profile });
+    other.up();
+
+    full.store(true, SeqCst);
+    for payload in [b"one", b"two"] {
+        client.conn.publish(message("a/b", payload, QoS::AtMostOnce)).unwrap();
+        client.context.driver.poll(Some(Span::ZERO)).unwrap();
+    }
+    assert!(client.conn.output_level() > 0);
+    full.store(false, SeqCst);
+    other.conn.publish(message("a/other", b"", QoS::AtLeastOnce)).unwrap();
+    other.until(|seen| seen.acknowledged == 1);
+    client.until(|seen| !seen.messages.is_empty());
+    client.conn.publish(message("a/last", b"", QoS::AtMostOnce)).unwrap();
+    client.until(|seen| seen.messages.iter().any(|(topic, _)| topic == "a/last"));
+    let seen = client.seen.lock().unwrap();
+    let own: Vec<_> =
+        seen.messages.iter().filter(|(topic, _)| topic == "a/b").map(|(_, text)| &text[..]).collect();
+    assert_eq!(own, [b"one", b"two"]);
+    assert_eq!(seen.closed, 0);
 }

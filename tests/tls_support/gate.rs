@@ -1,0 +1,61 @@
+//! A socket that is full when the test says so.
+
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
+use std::os::fd::RawFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+
+use mgos_mqtt::transport::{Tcp, Transport};
+use mio::{Registry, Token};
+
+pub(crate) struct Gated {
+    pub(crate) socket: Tcp,
+    pub(crate) full: Arc<AtomicBool>,
+}
+
+impl Transport for Gated {
+    fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        self.socket.register(registry, token)
+    }
+
+    fn deregister(&mut self, registry: &Registry) {
+        self.socket.deregister(registry);
+    }
+
+    fn connected(&mut self) -> io::Result<bool> {
+        self.socket.connected()
+    }
+
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.socket.read(buf)
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.full.load(SeqCst) { Err(ErrorKind::WouldBlock.into()) } else { self.socket.write(bytes) }
+    }
+
+    fn write_two(&mut self, first: &[u8], second: &[u8]) -> io::Result<usize> {
+        if self.full.load(SeqCst) {
+            Err(ErrorKind::WouldBlock.into())
+        } else {
+            self.socket.write_two(first, second)
+        }
+    }
+
+    fn shutdown(&mut self) {
+        self.socket.shutdown();
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+
+    fn peer_addr(&self) -> io::Result<SocketAddr> {
+        self.socket.peer_addr()
+    }
+
+    fn raw_fd(&self) -> RawFd {
+        self.socket.raw_fd()
+    }
+}
