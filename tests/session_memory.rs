@@ -499,3 +499,23 @@ fn refused_while_holding() {
         }
     }
 }
+
+/// There was room for the outcomes of those that are outstanding as long as no outcome was remembered.
+#[test]
+fn remembering_more_from_now_on_needs_no_memory_for_what_is_outstanding() {
+    let mut link = Link::new(0);
+    link.session.set_limits(Limits { outcome_history: 0, window: 100, ..Limits::default() });
+    link.session.tell_all_completions(false);
+    let tokens: Vec<u64> = (0..40)
+        .map(|_| link.session.publish(&Publication::new("t", b"x", QoS::AtLeastOnce)).unwrap().token)
+        .collect();
+    let all = link.session.output().len();
+    link.session.wrote(link.now, all);
+    link.session.set_limits(Limits { outcome_history: 1_000, window: 100, ..Limits::default() });
+    // In this order, none of them can share a place with another.
+    with_memory_for(0, || (1..=40).rev().all(|id| link.feed(&[0x40, 2, 0, id]).is_ok()));
+    assert_eq!(link.session.counts().acked, 40);
+    // The last ones are known as far as there was memory for them.
+    assert_eq!(link.session.remembered(tokens[0]), Some(Outcome::Acked));
+    assert_eq!(link.session.remembered(tokens[39]), None);
+}

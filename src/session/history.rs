@@ -65,6 +65,15 @@ impl History {
 
     #[cold]
     fn push(&mut self, run: Run, limit: usize) {
+        // There is room, unless the limit was raised while the message was on its way. Without memory for more, no more
+        // are remembered.
+        if self.runs.try_reserve(1).is_err() {
+            let Some(oldest) = self.runs.pop_front() else {
+                self.len -= length(&run.numbers);
+                return;
+            };
+            self.len -= length(&oldest.numbers);
+        }
         self.runs.push_back(run);
         self.forget(limit);
     }
