@@ -422,6 +422,40 @@ fn a_subscriber_added_in_the_middle_is_told_of_the_next_acknowledgement() {
     assert_eq!(log[..5], ["A 1 t/1", "A 2 t/2", "A 3 t/3", "B 4 t/4", "A 4 t/4"]);
 }
 
+#[test]
+fn an_acknowledgement_goes_to_who_subscribed_to_its_topic() {
+    let kinds = Kind::PubAck.bit();
+    for alone in [false, true] {
+        let rig = rig(|_, _| {});
+        let shared = rig.shared.clone();
+        let log = acknowledge(5, Q1, rig, move |conn, id| {
+            if id != 1 {
+                return;
+            }
+            let exact = Acks("exact", shared.clone(), Box::new(|_, _| {}));
+            conn.subscribe("t/2", Q0, Identity(2, 2), kinds, Box::new(exact)).unwrap();
+            let wild = Acks(
+                "wild",
+                shared.clone(),
+                Box::new(|conn, id| {
+                    assert_eq!(conn.unsubscribe("+/3", Some(Identity(3, 3))), Ok(true), "{id}");
+                }),
+            );
+            conn.subscribe("+/3", Q0, Identity(3, 3), kinds, Box::new(wild)).unwrap();
+            if alone {
+                assert!(conn.remove_handler(Identity(1, 1)));
+            }
+        });
+        let expected: &[&str] = if alone {
+            &["A 1 t/1", "A ends", "exact 2 t/2", "wild 3 t/3", "wild ends"]
+        } else {
+            &["A 1 t/1", "exact 2 t/2", "A 2 t/2", "wild 3 t/3", "A 3 t/3", "wild ends", "A 4 t/4", "A 5 t/5"]
+        };
+        assert_eq!(log[..expected.len()], *expected);
+        assert_eq!(log.len(), expected.len());
+    }
+}
+
 /// What is published in a handler finds the messages that are acknowledged at the same time out of its way.
 #[test]
 fn handlers_of_acknowledgements_publish_and_look_about() {

@@ -121,6 +121,25 @@ struct Subscription {
     entries: Vec<(QoS, Arc<Entry>)>,
 }
 
+/// Who is told of something: nearly always one, or nobody.
+pub(crate) enum Audience<'a> {
+    Nobody,
+    One(&'a Arc<Entry>),
+    Several,
+}
+
+impl<'a> Audience<'a> {
+    #[inline]
+    fn admit(&mut self, entry: &'a Arc<Entry>, kind: Kind) {
+        if entry.kinds & kind.bit() != 0 {
+            *self = match self {
+                Audience::Nobody => Audience::One(entry),
+                _ => Audience::Several,
+            };
+        }
+    }
+}
+
 /// Entries that were removed. Dropping them runs destructors, so the caller does it without a lock.
 pub(crate) type Removed = Vec<Arc<Entry>>;
 
@@ -407,6 +426,23 @@ impl Handlers {
             (Some(entry), None) if self.subscriber_kinds & kind.bit() == 0 => Some(entry),
             _ => None,
         }
+    }
+
+    /// Who is told of the acknowledgement of a message on `topic`: the subscribers whose filter matches it, and the
+    /// handlers of the connection.
+    #[inline]
+    pub(crate) fn acknowledged(&self, topic: &[u8], kind: Kind) -> Audience<'_> {
+        let mut audience = Audience::Nobody;
+        if self.subscriber_kinds & kind.bit() != 0 {
+            self.others.subscriptions.matching(topic, |all| {
+                let entries = all.iter().flat_map(|subscription| &subscription.entries);
+                entries.for_each(|(_, entry)| audience.admit(entry, kind));
+            });
+        }
+        if self.wants(kind) {
+            self.of_connection().for_each(|entry| audience.admit(entry, kind));
+        }
+        audience
     }
 
     /// Collects the subscribers whose filter matches `topic` and who want events of this kind.

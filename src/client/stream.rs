@@ -11,7 +11,7 @@ use std::sync::{Arc, MutexGuard};
 
 use super::called::Called;
 use super::event::{Message, TopicName};
-use super::handlers::Entry;
+use super::handlers::{Audience, Entry};
 use super::incoming::acknowledgement;
 use super::receive::is_queue;
 use super::verdict::{Handling, Wish};
@@ -204,7 +204,19 @@ impl Conn {
             st = self.lock_unseen();
         }
         for ended in rest {
-            st = self.acknowledged(st, kind, ended.accepted(), Some(TopicName(ended.topic())));
+            let topic = TopicName(ended.topic());
+            match st.handlers.acknowledged(ended.topic(), kind) {
+                Audience::Nobody => {}
+                Audience::One(entry) => {
+                    let entry = entry.clone();
+                    drop(st);
+                    entry.call(self, &acknowledgement(kind, ended.accepted(), Some(topic)));
+                    // As above.
+                    drop(entry);
+                    st = self.lock_unseen();
+                }
+                Audience::Several => st = self.acknowledged(st, kind, ended.accepted(), Some(topic)),
+            }
         }
         st
     }

@@ -166,7 +166,7 @@ impl<T> Topics<T> {
     }
 
     /// Calls `found` for each value whose filter matches `topic` (MQTT 3.1.1 §4.7).
-    pub(crate) fn matching(&self, topic: &[u8], mut found: impl FnMut(&T)) {
+    pub(crate) fn matching<'a>(&'a self, topic: &[u8], mut found: impl FnMut(&'a T)) {
         if !self.exact.is_empty()
             && let Some(entry) = self.exact.find(topic::hash(topic), |there| there.is_of(topic))
         {
@@ -179,7 +179,7 @@ impl<T> Topics<T> {
     }
 
     /// `rest` is what is left of the topic, `None` when it is used up.
-    fn walk(node: &Node<T>, rest: Option<&[u8]>, reserved: bool, found: &mut impl FnMut(&T)) {
+    fn walk<'a>(node: &'a Node<T>, rest: Option<&[u8]>, reserved: bool, found: &mut impl FnMut(&'a T)) {
         if !reserved && let Some(value) = &node.rest {
             found(value);
         }

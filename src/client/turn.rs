@@ -102,7 +102,9 @@ impl Conn {
             // A handler may have asked for the end there: then the attempt that is under way does not go on.
             st = self.close_if_asked(st, turn);
         }
-        st = self.attempt(st, turn);
+        if !matches!(st.link, Link::Open(_)) {
+            st = self.attempt(st, turn);
+        }
         if matches!(st.link, Link::Open(_)) {
             st.unread |= turn.readable;
             if st.unread {
