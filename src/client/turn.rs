@@ -95,8 +95,10 @@ impl Conn {
     /// Everything there is to do, in the order in which it may depend on each other.
     fn progress<'a>(&'a self, mut st: MutexGuard<'a, State>, turn: &mut Turn<'_>) -> MutexGuard<'a, State> {
         st = self.close_if_asked(st, turn);
-        // As long as the deadline is there, none of the timers has come.
-        let due = turn.deadline().is_none();
+        // As long as the deadline has not come, none of the timers has. But a message may have been accepted since it was
+        // set, and its time be over before what waits is sent.
+        let over = |at: Time| at <= turn.now;
+        let due = turn.deadline().is_none_or(over) || st.session.expiry().is_some_and(over);
         if due {
             st = self.timers(st, turn);
             // A handler may have asked for the end there: then the attempt that is under way does not go on.
