@@ -25,7 +25,7 @@ pub(super) const KEEP: usize = 2 * 1024;
 pub fn wrap(inner: Stream, backend: &Arc<dyn Backend>, host: &str) -> Result<Stream, LayerError> {
     let engine = backend.clone().engine(host)?;
     Ok(Stream::Other(Box::new(Tls {
-        below: Below { inner, out: Vec::new(), head: 0, made: 0, sent: 0, refused: None },
+        below: Below::new(inner),
         engine,
         marks: VecDeque::new(),
         taken: 0,
@@ -56,9 +56,15 @@ struct Below {
     sent: u64,
     /// Why the socket took nothing when it was asked last; the next [`push`](Self::push) says so.
     refused: Option<io::Error>,
+    /// Nothing goes out before the next [`push`](Self::push).
+    gathers: bool,
 }
 
 impl Below {
+    fn new(inner: Stream) -> Below {
+        Below { inner, out: Vec::new(), head: 0, made: 0, sent: 0, refused: None, gathers: false }
+    }
+
     /// How much waits for the socket.
     fn waiting(&self) -> usize {
         self.out.len() - self.head
@@ -89,7 +95,7 @@ impl Below {
 impl Write for Below {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let mut n = 0;
-        if self.waiting() == 0 && self.refused.is_none() {
+        if self.waiting() == 0 && self.refused.is_none() && !self.gathers {
             match self.inner.write(bytes) {
                 Ok(taken) => n = taken,
                 Err(error) => self.refused = Some(error),
@@ -134,9 +140,13 @@ struct Tls {
 }
 
 impl Tls {
-    /// Sends what the engine has to say, or keeps it for [`push`](Self::push), which follows.
+    /// Keeps what the engine has to say by itself for [`push`](Self::push), which follows: a flight of the handshake is
+    /// several small records, and goes out as one piece.
     fn collect(&mut self) -> io::Result<()> {
-        self.engine.collect(&mut self.below)
+        self.below.gathers = true;
+        let outcome = self.engine.collect(&mut self.below);
+        self.below.gathers = false;
+        outcome
     }
 
     /// Gives the socket what waits for it, and looks what has gone out.
@@ -228,7 +238,7 @@ impl Tls {
             };
             done += n;
             self.taken += n as u64;
-            if let Err(error) = self.collect() {
+            if let Err(error) = self.engine.collect(&mut self.below) {
                 // Taken, but never to arrive.
                 self.broken = Some(error);
                 return Ok(done);

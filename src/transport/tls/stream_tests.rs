@@ -9,9 +9,10 @@ use super::*;
 /// What a record has beside its plaintext.
 const HEADER: usize = 3;
 
-/// Puts a length before each record, and encrypts nothing.
+/// Puts a length before each record, and encrypts nothing. Whatever comes is answered with this many empty records.
 struct Plain {
-    made: Vec<u8>,
+    answers: usize,
+    made: VecDeque<Vec<u8>>,
 }
 
 impl Engine for Plain {
@@ -24,13 +25,13 @@ impl Engine for Plain {
     }
 
     fn process(&mut self) -> Result<(), LayerError> {
+        self.made.extend((0..self.answers).map(|_| vec![0x17, 0, 0]));
         Ok(())
     }
 
     fn collect(&mut self, out: &mut dyn Write) -> io::Result<()> {
-        while !self.made.is_empty() {
-            let n = out.write(&self.made)?;
-            self.made.drain(..n);
+        while let Some(record) = self.made.pop_front() {
+            out.write_all(&record)?;
         }
         Ok(())
     }
@@ -42,9 +43,7 @@ impl Engine for Plain {
     fn write(&mut self, first: &[u8], second: &[u8]) -> io::Result<usize> {
         let n = first.len() + second.len();
         assert!(n <= RECORD);
-        self.made.extend([0x17, (n >> 8) as u8, n as u8]);
-        self.made.extend(first);
-        self.made.extend(second);
+        self.made.push_back([&[0x17, (n >> 8) as u8, n as u8], first, second].concat());
         Ok(n)
     }
 
@@ -60,11 +59,11 @@ impl Engine for Plain {
 }
 
 #[derive(Debug)]
-struct NoBackend;
+struct Answering(usize);
 
-impl Backend for NoBackend {
+impl Backend for Answering {
     fn engine(self: Arc<Self>, _: &str) -> Result<Box<dyn Engine>, LayerError> {
-        Ok(Box::new(Plain { made: Vec::new() }))
+        Ok(Box::new(Plain { answers: self.0, made: VecDeque::new() }))
     }
 }
 
@@ -156,7 +155,7 @@ impl Transport for Socket {
 #[test]
 fn reading_does_not_change_what_is_known_to_be_out() {
     let socket = Socket::default();
-    let backend: Arc<dyn Backend> = Arc::new(NoBackend);
+    let backend: Arc<dyn Backend> = Arc::new(Answering(0));
     let mut tls = wrap(Stream::Other(Box::new(socket.clone())), &backend, "").unwrap();
     assert_eq!(tls.write(&[7; 1_000]).unwrap(), 1_000);
     assert_eq!(tls.unsent(), 1_000);
@@ -172,12 +171,27 @@ fn reading_does_not_change_what_is_known_to_be_out() {
     assert_eq!(socket.with(|taken| taken.plaintext()), [7; 1_000]);
 }
 
+#[test]
+fn what_the_engine_answers_goes_out_as_one_piece() {
+    let socket = Socket::default();
+    let backend: Arc<dyn Backend> = Arc::new(Answering(3));
+    let mut tls = wrap(Stream::Other(Box::new(socket.clone())), &backend, "").unwrap();
+    socket.with(|taken| {
+        taken.next = [usize::MAX; 4].into();
+        taken.came = 1;
+    });
+    assert_eq!(tls.read(&mut [0; 8]).unwrap_err().kind(), ErrorKind::WouldBlock);
+    socket.with(|taken| assert_eq!((taken.bytes.len(), taken.next.len()), (3 * HEADER, 3)));
+    assert_eq!(tls.write(b"data").unwrap(), 4);
+    socket.with(|taken| assert_eq!((taken.bytes.len(), taken.next.len()), (4 * HEADER + 4, 2)));
+}
+
 /// A socket that always takes something and never all of it must not make us keep what it took.
 #[test]
 fn what_the_socket_took_is_not_kept() {
     let socket = Socket::default();
     let inner = Stream::Other(Box::new(socket.clone()));
-    let mut below = Below { inner, out: Vec::new(), head: 0, made: 0, sent: 0, refused: None };
+    let mut below = Below::new(inner);
     let record = [0x17; RECORD];
     let mut made = 0;
     for _ in 0..300 {
@@ -210,7 +224,7 @@ proptest! {
         takes in prop::collection::vec(prop_oneof![Just(0), 1..40_usize, 1..20_000_usize, Just(usize::MAX)], 0..60),
     ) {
         let socket = Socket::default();
-        let backend: Arc<dyn Backend> = Arc::new(NoBackend);
+        let backend: Arc<dyn Backend> = Arc::new(Answering(0));
         let mut tls = wrap(Stream::Other(Box::new(socket.clone())), &backend, "").unwrap();
         socket.with(|taken| taken.next.extend(takes));
         let mut given = Vec::new();
