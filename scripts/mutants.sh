@@ -79,7 +79,7 @@ skip=(--skip config:: --skip capi:: --skip transport:: --skip driver::)
 layer wire --test=wire_vectors --test=wire_round_trip --test=wire_malformed --test=wire_topic --test=wire_memory
 layer session --lib --test=session_closing --test=virtual_time
 skip+=(--skip session::)
-layer client --lib --test=virtual_time --test=client_large
+layer client --lib --test=virtual_time --test=virtual_expiry --test=client_large
 finished
 
 missed=("$out"/{wire,session,client}/mutants.out/missed.txt)
