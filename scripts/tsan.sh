@@ -55,7 +55,7 @@ build() {
 
 # shellcheck disable=SC2046
 compile() {
-  "$CC" -std=gnu11 -g -O1 -fsanitize=thread -D_GNU_SOURCE -Iinclude $(pkg-config --cflags cmocka) -c "$1" -o "$2"
+  "$CC" -std=gnu11 -g -O1 -fsanitize=thread -DTHREAD_SANITIZER -D_GNU_SOURCE -Iinclude $(pkg-config --cflags cmocka) -c "$1" -o "$2"
 }
 
 # First a program with a data race: a sanitizer that finds nothing there finds nothing anywhere.

@@ -50,11 +50,14 @@ bool net_wait_threads(int n) {
   return true;
 }
 
-/* The thread that asks the name service belongs to nobody once its connection is gone. Valgrind takes what the
- * system holds for a thread that is alive at the end for lost. */
+/* The thread that asks the name service belongs to nobody once its connection is gone. Valgrind takes what
+ * the system holds for a thread that is alive at the end for lost. ThreadSanitizer does not, and has a thread
+ * of its own that never ends. */
+#ifndef THREAD_SANITIZER
 static void __attribute__((destructor)) wait_for_threads(void) {
   if (net_slow()) net_wait_threads(1);
 }
+#endif
 
 static struct sockaddr_in loopback(uint16_t port) {
   struct sockaddr_in address;
