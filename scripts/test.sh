@@ -110,6 +110,9 @@ stage_miri() {
 
 stage_features() {
   check features cargo check --locked --no-default-features
+  if cargo clippy --version >/dev/null 2>&1; then
+    check features cargo clippy --locked --no-default-features -- -D warnings
+  fi
   check features cargo test --locked --no-default-features --features capi --test no_tls
 }
 

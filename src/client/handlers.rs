@@ -76,6 +76,7 @@ impl Entry {
     }
 
     /// A handler of every connection of a loop.
+    #[cfg(feature = "capi")]
     pub(crate) fn shared(kinds: u32, callback: Box<dyn Callback>) -> Arc<Entry> {
         let (identity, alive) = (Identity(0, 0), AtomicBool::new(true));
         Arc::new(Entry { seq: 0, identity, kinds, shared: true, alive, callback })

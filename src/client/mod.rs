@@ -8,6 +8,7 @@
 //! | file           | what                                                         |
 //! |----------------|--------------------------------------------------------------|
 //! | `mod.rs`       | the connection and the calls that change its course          |
+//! | `state.rs`     | what a connection knows, behind its lock                     |
 //! | `messages.rs`  | the calls that send: publish, subscribe, raw packets         |
 //! | `outcomes.rs`  | how publishes ended: who is told, who waits, what is remembered |
 //! | `turn.rs`      | a turn of the loop, from start to end                        |
@@ -45,6 +46,7 @@ mod profiles;
 mod receive;
 pub mod reconnect;
 mod secure;
+mod state;
 mod stats;
 mod stream;
 mod subscribe;
@@ -62,6 +64,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 pub use context::Context;
 use event::KeptReport;
 pub use event::{Event, Kind, Message, Owner, Report, TopicName};
+#[cfg(feature = "capi")]
 pub(crate) use handlers::Entry;
 pub use handlers::{Callback, Identity, Slot};
 pub use log::{Level, Sink};
@@ -75,23 +78,18 @@ pub use subscribe::{FilterResult, FilterResults, Subscriber};
 
 use crate::bugs::{Bug, bug};
 use crate::config::{self, Profile, Resubscribe, Secret, Settings};
-use crate::driver::{Lookup, SourceId};
-use crate::error::{Code, Phase};
-use crate::rare::{Empty, Rare};
+use crate::driver::SourceId;
+use crate::error::Code;
+use crate::rare::Rare;
 use crate::session::{Limits, OnSessionLoss, Overflow, Session};
 use crate::time::{Moment, Time};
-use crate::transport::{Stream, tls};
-use attempt::Tries;
-use expiry::Ends;
 use handlers::Handlers;
-use once::Once;
 use outcomes::Outcomes;
-use profiles::{Now, Server, Servers, Who};
-use receive::Pull;
+use profiles::{Server, Servers};
 use reconnect::Reconnect;
+use state::{Closing, Link, Seldom, State};
 use stats::Stats;
-use subscribe::Calls;
-use verdict::{Handling, Refusals, Wish};
+use verdict::{Handling, Wish};
 
 /// A certificate in memory, PEM or DER, and its key; without one it is in the PEM of the certificate.
 #[derive(Clone)]
@@ -144,161 +142,6 @@ pub struct Conn {
     /// Counts the handlers that were registered, for who calls some of them without a look into the state.
     registrations: AtomicU32,
     state: Mutex<State>,
-}
-
-/// The course of the connection.
-enum Link {
-    /// Nothing happens until the application says so.
-    Idle,
-    /// The next attempt comes at this time.
-    Waiting(Time),
-    /// The server's name is being looked up.
-    Resolving { lookup: Lookup, by: Moment },
-    /// A transport is being opened; further addresses are left.
-    Opening { transport: Stream, by: Moment },
-    /// The TCP connection is there, and a layer above it greets its peer.
-    Handshaking { transport: Stream, by: Moment },
-    /// Bytes flow: CONNECT, CONNACK, and the time while it is up.
-    Open(Stream),
-    /// DISCONNECT was written and our side shut; the server's side is read until it ends.
-    Draining { transport: Stream, by: Time },
-}
-
-impl Link {
-    /// The transport, if there is something to be read from it.
-    fn stream(&mut self) -> Option<&mut Stream> {
-        match self {
-            Link::Open(transport) | Link::Draining { transport, .. } => Some(transport),
-            _ => None,
-        }
-    }
-}
-
-/// Why the present connection is to be closed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Closing {
-    code: Code,
-    /// Flush and send DISCONNECT first, so that the server does not publish the will.
-    graceful: bool,
-    by: Moment,
-}
-
-/// The way back to the main server.
-#[derive(Default)]
-struct FailBack {
-    /// When it is tried again.
-    at: Option<Time>,
-    /// The server that works, while it is tried.
-    from: Option<usize>,
-}
-
-impl Empty for FailBack {
-    const EMPTY: &'static Self = &FailBack { at: None, from: None };
-}
-
-struct State {
-    /// Counts those who had a look: as long as it stands still, nothing here has changed.
-    visits: u32,
-    session: Session,
-    outcomes: Outcomes,
-    handlers: Handlers,
-    profiles: Servers,
-    settings: Arc<Settings>,
-    /// The profile of the present attempt or connection, but for who we are there.
-    profile: Arc<Profile>,
-    who: Arc<Who>,
-    reconnect: Reconnect,
-    /// The client id and the server for which the session's inbound state holds.
-    session_of: Option<(Arc<Who>, Arc<Profile>)>,
-    max_qos: Option<i8>,
-    link: Link,
-    /// The application wants the connection to be up.
-    wanted: bool,
-    /// It was up since the application wanted that.
-    established: bool,
-    /// What the last CONNACK said.
-    session_present: bool,
-    /// Do not wait before the next attempt.
-    at_once: bool,
-    closing: Option<Closing>,
-    /// The link failed outside a turn, as reported; the next turn takes it down.
-    link_broke: bool,
-    /// Counts links: what belongs to an earlier one is dropped.
-    generation: u64,
-    tries: Rare<Tries>,
-    /// How to secure the connection of the present attempt. It is kept for the next one, so that a session
-    /// can be resumed.
-    tls: Option<Arc<dyn tls::Backend>>,
-    expiry: Rare<Ends>,
-    /// The beginning of a packet that has not come whole.
-    partial: Vec<u8>,
-    /// The socket was not read to its end since it became readable.
-    unread: bool,
-    /// The server sends no more: what is left is to be read to its end.
-    ended: bool,
-    report: KeptReport,
-    tick_at: Moment,
-
-    stats: Stats,
-    /// The session knows the time near enough: in a turn, or since somebody looked after one was asked for.
-    now_holds: bool,
-    /// The call that goes on has read the clock.
-    clock_was_read: Moment,
-
-    /// A turn was asked for and has not begun.
-    scheduled: bool,
-    /// A turn is going on; what is appended to the output will be written at its end.
-    in_turn: bool,
-    /// A call wrote to the socket itself since the last turn, at this time.
-    wrote_early: Moment,
-    handling: Handling,
-    wish: Wish,
-    log: Rare<log::Waiting>,
-    random: u64,
-    /// A panic was caught: this connection is closed for good.
-    broken: bool,
-    freed: bool,
-    seldom: Rare<Seldom>,
-}
-
-/// What few connections have.
-#[derive(Default)]
-struct Seldom {
-    hook: Option<Arc<dyn ConnectHook>>,
-    /// Who waits for the result of an attempt.
-    once: Vec<Once>,
-    /// Calls that wait for the server's answers about filters.
-    calls: Rare<Calls>,
-    /// The will instead of the profile's: `Some(None)` is none.
-    will: Option<Box<Option<config::Will>>>,
-    /// The client's certificate and key, instead of those of the profiles; and whether they came since they were
-    /// used last.
-    own: Option<Box<OwnCertificate>>,
-    own_is_new: bool,
-    fail_back: Rare<FailBack>,
-    timer_at: Option<Time>,
-    log_topics: Option<Box<log_topic::LogState>>,
-    refusals: Rare<Refusals>,
-    pull: Rare<Pull>,
-    /// Dropped when the connection is gone.
-    owner: Option<Box<dyn Any + Send>>,
-}
-
-impl Empty for Seldom {
-    const EMPTY: &'static Self = &Seldom {
-        hook: None,
-        once: Vec::new(),
-        calls: Rare::new(),
-        will: None,
-        own: None,
-        own_is_new: false,
-        fail_back: Rare::new(),
-        timer_at: None,
-        log_topics: None,
-        refusals: Rare::new(),
-        pull: Rare::new(),
-        owner: None,
-    };
 }
 
 impl Conn {
@@ -389,6 +232,7 @@ impl Conn {
     }
 
     /// What was [set](Self::set_face); NULL if it is to end.
+    #[cfg(feature = "capi")]
     pub(crate) fn face(&self) -> *mut () {
         self.face.load(Ordering::Relaxed)
     }
@@ -730,58 +574,6 @@ impl Conn {
             st.scheduled = true;
             self.context.driver.schedule(*id);
         }
-    }
-}
-
-impl State {
-    /// The profile for the next attempt: the active one, or if that is disabled the next that is not.
-    fn next_profile(&self) -> Option<(usize, Result<Now, String>)> {
-        let n = self.profiles.len();
-        let active = self.reconnect.active();
-        (0..n).map(|step| (active + step) % n).find_map(|at| match self.profiles[at].now() {
-            Ok((profile, _)) if !profile.enable || profile.server.is_none() => None,
-            snapshot => Some((at, snapshot)),
-        })
-    }
-
-    fn report(&mut self, code: Code, phase: Phase, os: i32, text: String) -> Report {
-        Report {
-            code,
-            phase,
-            os,
-            connack: None,
-            alert: None,
-            server: text::copy(self.profile.server.as_deref().unwrap_or_default()),
-            tried: self.take_tried(),
-            text,
-        }
-    }
-
-    /// What is published from now on has this QoS at most.
-    fn limit_qos(&mut self, max_qos: Option<u8>) {
-        let common = self.tries.get_mut().and_then(|tries| tries.common.as_mut());
-        for profile in [Some(&mut self.profile), common].into_iter().flatten() {
-            if profile.max_qos != max_qos {
-                Arc::make_mut(profile).max_qos = max_qos;
-            }
-        }
-    }
-
-    /// Whatever server is tried next, it is not to return to another.
-    fn forget_fail_back(&mut self) {
-        if let Some(back) = self.seldom.get_mut().and_then(|seldom| seldom.fail_back.get_mut()) {
-            back.from = None;
-        }
-    }
-
-    fn random(&mut self) -> u64 {
-        // xorshift64*: spreads reconnects of a fleet; nothing secret hangs on it.
-        let mut x = self.random;
-        x ^= x >> 12;
-        x ^= x << 25;
-        x ^= x >> 27;
-        self.random = x;
-        x.wrapping_mul(0x2545_F491_4F6C_DD1D)
     }
 }
 
