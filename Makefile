@@ -1,7 +1,7 @@
 # The front door. Everything behind it can be called directly: cargo, cmake --preset, scripts/.
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help demo test test-tsan test-brokers soak sim fuzz bench bench-check bench-record headers coverage-doc mutants abi-update sbom clean
+.PHONY: help demo test test-tsan test-brokers soak sim fuzz bench bench-check bench-record headers coverage-doc field-doc mutants abi-update sbom clean
 
 help: ## what there is
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -57,7 +57,10 @@ headers: ## write include/*.h anew from src/capi/
 	@MGOS_MQTT_UPDATE_HEADERS=1 cargo test --locked --quiet --test headers checked_in
 
 coverage-doc: ## write docs/coverage.md anew from the marks at the tests
-	@MGOS_MQTT_UPDATE_COVERAGE=1 cargo test --locked --quiet --test coverage
+	@MGOS_MQTT_UPDATE_COVERAGE=1 cargo test --locked --quiet --test coverage every_promise
+
+field-doc: ## write docs/field.md anew from the marks at the tests
+	@MGOS_MQTT_UPDATE_FIELD=1 cargo test --locked --quiet --test coverage every_case
 
 abi-update: headers ## record exported names and types under abi/, after a meant change
 	@scripts/setup.sh build test
