@@ -35,6 +35,9 @@ extern "C" {
  * or another argument leaves that as it is; an empty client id, user or password is none. All of it is copied. If
  * the system configuration was read live, it is not any more.
  *
+ * The options of the connection stay and go over the new server as over the old one. With a password there,
+ * `password` must be NULL here.
+ *
  * Returns 0; MGOS_MQTT_BAD_ADDRESS, MGOS_MQTT_BAD_CONFIG and others, and nothing changed.
  *
  * The caller's part: `c` is NULL or a living connection, as for all functions below; the others are NULL or C strings.

@@ -28,6 +28,10 @@ struct mgos_mqtt_conn;
  * may grow: a program that was compiled with an older header works with a newer library, and one that
  * uses a field which the library does not know is refused with MGOS_MQTT_BAD_STRUCTURE.
  *
+ * They go over whatever configuration the connection has when it connects, also one that it is given later; see
+ * mgos_mqtt_conn_set_options(). A value that is not allowed is refused with MGOS_MQTT_BAD_ARGUMENT, and
+ * mgos_mqtt_last_error_text() names field, value and what is allowed.
+ *
  * Everything is copied before a call returns.
  */
 struct mgos_mqtt_options {
@@ -49,7 +53,7 @@ struct mgos_mqtt_options {
    */
   int protocol_version;
   /**
-   * A binary password, instead of the text `pass`; NULL for none.
+   * A binary password, instead of the text `pass` of each configuration; NULL for none.
    */
   const void *password;
   /**
@@ -57,7 +61,8 @@ struct mgos_mqtt_options {
    */
   size_t password_len;
   /**
-   * A binary will payload, instead of the text `will_message`; NULL for none.
+   * A binary will payload, instead of the text `will_message` of each configuration, which must have a `will_topic`;
+   * NULL for none.
    */
   const void *will_payload;
   /**
@@ -272,9 +277,17 @@ struct mgos_mqtt_conn *mgos_mqtt_conn_create_on(struct mgos_mqtt_loop *loop_,
                                                 const struct mgos_mqtt_options *options);
 
 /**
- * Changes a connection's options. Limits and policies hold at once; profiles, if there are any, replace
- * all that the connection had and are used from the next attempt on. Returns 0 or a negative error; then nothing
- * changed.
+ * Replaces all options of a connection: what is 0 or NULL here has its default again. Limits and policies hold at once,
+ * the rest from the next attempt to connect on.
+ *
+ * Options belong to the connection and not to its servers: they go over whatever configuration it has at an attempt,
+ * and no other call changes them (mgos_mqtt_conn_set_config(), mgos_mqtt_conn_set_server() and the like). Without
+ * `profiles` here the servers stay as they are; with them they replace all that the connection had.
+ *
+ * Returns 0 or a negative error; then nothing changed, and mgos_mqtt_last_error_text() names the field.
+ * MGOS_MQTT_BAD_CONFIG also if a server of the connection could not be connected with under these options, or would
+ * no longer be talked to under TLS because the option is missing that had switched it on. Other options that protect
+ * the link and are missing are named by a warning in the log.
  *
  * The caller's part: `c` is NULL or a living connection; `options` as for mgos_mqtt_conn_create_on().
  */

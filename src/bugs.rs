@@ -70,6 +70,8 @@ bugs! {
     AckOutOfLine,
     /// A QoS 2 message that is held is acknowledged when the server repeats it.
     RepeatedNotHeld,
+    /// Another configuration of the server drops the options of the connection.
+    OptionDropped,
 }
 
 #[cfg(mgos_mqtt_bug)]

@@ -9,14 +9,18 @@
 mod tls_support;
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::io::Read;
 use std::mem::{MaybeUninit, offset_of, size_of};
-use std::ptr::null_mut;
+use std::net::TcpListener;
+use std::ptr::{null, null_mut};
 use std::sync::Mutex;
 
 use mgos_mqtt::capi::mgos_config::{mgos_config_mqtt, mgos_config_mqtt_set_defaults};
 use mgos_mqtt::capi::mgos_mqtt_conn::{
     mgos_mqtt_conn, mgos_mqtt_conn_connect, mgos_mqtt_conn_free, mgos_mqtt_conn_is_connected,
+    mgos_mqtt_conn_set_config,
 };
+use mgos_mqtt::capi::mgos_mqtt_connect::mgos_mqtt_conn_set_server;
 use mgos_mqtt::capi::mgos_mqtt_error::{
     mgos_mqtt_conn_last_error, mgos_mqtt_conn_last_error_text, mgos_mqtt_error_info, mgos_mqtt_last_error,
 };
@@ -101,6 +105,58 @@ fn values_that_are_refused() {
     );
     let star = mgos_config_mqtt { ssl_ca_cert: c"*".as_ptr(), ..server(c"localhost") };
     assert_eq!(refused(&|o| o.profiles = &star), Code::BadConfig.number());
+}
+
+/// What a server gets from a connection that is created with these options and is told afterwards where to connect to,
+/// and as whom: the first bytes.
+fn first_bytes(o: &mgos_mqtt_options) -> Vec<u8> {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = CString::new(listener.local_addr().unwrap().to_string()).unwrap();
+    let accepted = std::thread::spawn(move || {
+        let mut bytes = vec![0; 400];
+        let n = listener.accept().unwrap().0.read(&mut bytes).unwrap();
+        bytes.truncate(n);
+        bytes
+    });
+    let home = mgos_mqtt_loop_create();
+    // SAFETY: as the header says.
+    unsafe {
+        let conn = mgos_mqtt_conn_create_on(home, 1, o);
+        let cfg =
+            mgos_config_mqtt { user: c"first".as_ptr(), will_topic: c"will".as_ptr(), ..server(c"unused") };
+        assert!(mgos_mqtt_conn_set_config(conn, &cfg));
+        let password = if o.password.is_null() { c"hunter2".as_ptr() } else { null() };
+        assert_eq!(
+            mgos_mqtt_conn_set_server(conn, address.as_ptr(), c"id".as_ptr(), c"user".as_ptr(), password),
+            0
+        );
+        assert!(mgos_mqtt_conn_connect(conn));
+        while !accepted.is_finished() {
+            mgos_mqtt_loop_poll(home, 10);
+        }
+        mgos_mqtt_conn_free(conn);
+        assert_eq!(mgos_mqtt_loop_free(home), 0);
+    }
+    accepted.join().unwrap()
+}
+
+// field: F-40
+#[test]
+fn options_hold_for_a_server_that_is_named_later() {
+    const HANDSHAKE: u8 = 22;
+    let mut o = options();
+    (o.tls_insecure_skip_verification, o.protocol_version) = (1, 3);
+    let bytes = first_bytes(&o);
+    assert_eq!(bytes[0], HANDSHAKE, "{bytes:?}");
+    assert!(!bytes.windows(7).any(|part| part == b"hunter2"));
+
+    let mut o = options();
+    o.protocol_version = 3;
+    o.will_qos = 2;
+    (o.password, o.password_len) = (b"\0\xff".as_ptr().cast(), 2);
+    (o.will_payload, o.will_payload_len) = (b"\0gone".as_ptr().cast(), 5);
+    let connect = b"\x10\x27\0\x06MQIsdp\x03\xd6\0\x3c\0\x02id\0\x04will\0\x05\0gone\0\x04user\0\x02\0\xff";
+    assert_eq!(first_bytes(&o), connect);
 }
 
 /// What the handler of an expiry saw: whose certificate, and days.

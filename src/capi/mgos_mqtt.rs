@@ -13,7 +13,7 @@
 
 use core::ffi::{c_char, c_int, c_void};
 
-use super::boundary::{status, text, value};
+use super::boundary::{config_code, status, text, value};
 use super::callbacks::{CONNECTION_KINDS, SUBSCRIPTION_KINDS, UserData, event_handler, message_handler};
 use super::handle::{end_global, global};
 use super::mgos_config::mgos_config_mqtt;
@@ -263,7 +263,7 @@ pub unsafe extern "C" fn mgos_mqtt_set_config(cfg: *const mgos_config_mqtt) -> b
         }
         let conn = handle.conn()?;
         // SAFETY: not NULL, and promised by the caller.
-        conn.set_profile(unsafe { profile_source(cfg) }?)?;
+        conn.set_profile(unsafe { profile_source(cfg) }?).map_err(config_code)?;
         if !handle.closed_by_hand.load(Ordering::Relaxed) && !conn.is_busy() {
             conn.connect_by_itself();
         }

@@ -30,7 +30,7 @@
 
 use core::ffi::{c_char, c_int, c_void};
 
-use super::boundary::{self, status, text, timeout, value};
+use super::boundary::{self, config_code, status, text, timeout, value};
 use super::callbacks::{
     CONNECTION_KINDS, MgosHook, OwnNc, SUBSCRIPTION_KINDS, UserData, event_handler, identity,
 };
@@ -104,17 +104,22 @@ pub unsafe extern "C" fn mgos_mqtt_conn_create2(
     cfg2: *const mgos_config_mqtt,
 ) -> *mut mgos_mqtt_conn {
     value(core::ptr::null_mut(), || {
+        let settings = Settings::default();
         let mut profiles = Vec::new();
         let mut all_zero = false;
         for cfg in [cfg, cfg2] {
             if !cfg.is_null() {
                 // SAFETY: promised by the caller.
-                profiles.push(unsafe { profile_source(cfg) }?);
+                let profile = unsafe { profile_source(cfg) }?;
+                if let ProfileSource::Fixed(profile) = &profile {
+                    settings.check(profile).map_err(config_code)?;
+                }
+                profiles.push(profile);
                 // SAFETY: as above.
                 all_zero |= is_all_zero(unsafe { &*cfg });
             }
         }
-        let handle = create(default_loop()?.clone(), conn_id, profiles, Settings::default())?;
+        let handle = create(default_loop()?.clone(), conn_id, profiles, settings)?;
         if all_zero {
             handle.conn()?.warn(ALL_ZERO);
         }
@@ -617,6 +622,7 @@ pub unsafe extern "C" fn mgos_mqtt_conn_set_config(
             handle.conn()?.warn(ALL_ZERO);
         }
         // SAFETY: as above.
-        handle.conn()?.set_profile(unsafe { profile_source(cfg) }?).map(|()| true)
+        let profile = unsafe { profile_source(cfg) }?;
+        handle.conn()?.set_profile(profile).map(|()| true).map_err(config_code)
     })
 }

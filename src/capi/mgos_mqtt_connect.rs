@@ -9,13 +9,12 @@
 use core::ffi::{c_char, c_int, c_void};
 use std::sync::Arc;
 
-use super::boundary::{self, bytes, optional, status, text, timeout};
+use super::boundary::{self, bytes, config_code, explain, optional, status, text, timeout};
 use super::callbacks::{ConnectPair, Owner, UserData, new_event_handler};
 use super::handle::Handle;
 use super::mgos_mqtt_conn::mgos_mqtt_conn;
 use super::mgos_mqtt_event::mgos_mqtt_event_fn_t;
 use super::mgos_mqtt_loop::mgos_mqtt_ud_free_fn_t;
-use super::profiles::check;
 use crate::client::{ProfileSource, Slot};
 use crate::config::{Profile, Secret, Will};
 use crate::error::Code;
@@ -28,6 +27,9 @@ use crate::wire::topic;
 /// `server` is an address with or without a scheme: "host", "host:1883", "tcp://host:1883", "mqtts://host". NULL for it
 /// or another argument leaves that as it is; an empty client id, user or password is none. All of it is copied. If
 /// the system configuration was read live, it is not any more.
+///
+/// The options of the connection stay and go over the new server as over the old one. With a password there,
+/// `password` must be NULL here.
 ///
 /// Returns 0; MGOS_MQTT_BAD_ADDRESS, MGOS_MQTT_BAD_CONFIG and others, and nothing changed.
 ///
@@ -47,6 +49,13 @@ pub unsafe extern "C" fn mgos_mqtt_conn_set_server(
         // SAFETY: promised by the caller.
         let [server, client_id, user, password] =
             [server, client_id, user, password].map(|argument| unsafe { optional(argument) });
+        if password?.is_some() && conn.has_password_option()? {
+            explain(format_args!(
+                "the options of this connection have a password, which goes over that of every server: give the new \
+                 one to mgos_mqtt_conn_set_options()"
+            ));
+            return Err(Code::BadConfig);
+        }
         let mut profile = conn.main_profile()?.map_or_else(Profile::default, |main| Profile::clone(&main));
         profile.enable = true;
         let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
@@ -62,8 +71,7 @@ pub unsafe extern "C" fn mgos_mqtt_conn_set_server(
         if let Some(password) = password? {
             profile.pass = some(password).map(|password| Secret(password.into_bytes()));
         }
-        check(&profile)?;
-        conn.set_profile(ProfileSource::Fixed(Arc::new(profile)))
+        conn.set_profile(ProfileSource::Fixed(Arc::new(profile))).map_err(config_code)
     })
 }
 

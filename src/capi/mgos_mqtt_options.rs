@@ -1,24 +1,20 @@
 //! Everything about a connection that `struct mgos_config_mqtt` has no field for: binary wills and passwords,
 //! time-outs, limits in bytes, policies, more than two servers, TLS from memory.
 
-use core::ffi::{CStr, c_char, c_int, c_void};
+use core::ffi::{c_char, c_int, c_void};
 use core::mem::offset_of;
 
-use super::boundary::{bytes, explain, optional, qos, status, value};
+use super::boundary::{config_code, status, value};
+use super::field::memory;
 use super::handle::{Handle, LoopHandle};
 use super::mgos_config::mgos_config_mqtt;
 use super::mgos_mqtt_conn::{create, mgos_mqtt_conn};
 use super::mgos_mqtt_loop::mgos_mqtt_loop;
-use super::profiles::{check, fixed};
-use super::sized::{self, Growing};
-use crate::client::{OwnCertificate, ProfileSource};
-use crate::config::{
-    Backoff, ExpiryNotice, OnSessionLoss, Overflow, Profile, Protocol, ReceiveOverflow, Resubscribe, Retry,
-    Secret, Settings, TlsOptions, Will,
-};
+use super::options::read;
+use super::sized::Growing;
+use crate::client::OwnCertificate;
+use crate::config::Secret;
 use crate::error::Code;
-use crate::time::Span;
-use std::sync::Arc;
 
 /// Options of a connection.
 ///
@@ -29,6 +25,10 @@ use std::sync::Arc;
 /// In every field 0 or NULL means the default; where something can be switched off, -1 does it. The structure
 /// may grow: a program that was compiled with an older header works with a newer library, and one that
 /// uses a field which the library does not know is refused with MGOS_MQTT_BAD_STRUCTURE.
+///
+/// They go over whatever configuration the connection has when it connects, also one that it is given later; see
+/// mgos_mqtt_conn_set_options(). A value that is not allowed is refused with MGOS_MQTT_BAD_ARGUMENT, and
+/// mgos_mqtt_last_error_text() names field, value and what is allowed.
 ///
 /// Everything is copied before a call returns.
 #[repr(C)]
@@ -43,11 +43,12 @@ pub struct mgos_mqtt_options {
 
     /// CONNECT. The version of MQTT: 3 for 3.1, 4 for 3.1.1, which is the default. Never another one silently.
     pub protocol_version: c_int,
-    /// A binary password, instead of the text `pass`; NULL for none.
+    /// A binary password, instead of the text `pass` of each configuration; NULL for none.
     pub password: *const c_void,
     /// Its length.
     pub password_len: usize,
-    /// A binary will payload, instead of the text `will_message`; NULL for none.
+    /// A binary will payload, instead of the text `will_message` of each configuration, which must have a `will_topic`;
+    /// NULL for none.
     pub will_payload: *const c_void,
     /// Its length.
     pub will_payload_len: usize,
@@ -196,9 +197,17 @@ pub unsafe extern "C" fn mgos_mqtt_conn_create_on(
     })
 }
 
-/// Changes a connection's options. Limits and policies hold at once; profiles, if there are any, replace
-/// all that the connection had and are used from the next attempt on. Returns 0 or a negative error; then nothing
-/// changed.
+/// Replaces all options of a connection: what is 0 or NULL here has its default again. Limits and policies hold at once,
+/// the rest from the next attempt to connect on.
+///
+/// Options belong to the connection and not to its servers: they go over whatever configuration it has at an attempt,
+/// and no other call changes them (mgos_mqtt_conn_set_config(), mgos_mqtt_conn_set_server() and the like). Without
+/// `profiles` here the servers stay as they are; with them they replace all that the connection had.
+///
+/// Returns 0 or a negative error; then nothing changed, and mgos_mqtt_last_error_text() names the field.
+/// MGOS_MQTT_BAD_CONFIG also if a server of the connection could not be connected with under these options, or would
+/// no longer be talked to under TLS because the option is missing that had switched it on. Other options that protect
+/// the link and are missing are named by a warning in the log.
 ///
 /// # Safety
 /// `c` is NULL or a living connection; `options` as for mgos_mqtt_conn_create_on().
@@ -214,11 +223,7 @@ pub unsafe extern "C" fn mgos_mqtt_conn_set_options(
         }
         // SAFETY: promised by the caller.
         let (profiles, settings) = unsafe { read(options) }?;
-        let conn = handle.conn()?;
-        if !profiles.is_empty() {
-            conn.set_profiles(profiles)?;
-        }
-        conn.set_settings(settings)
+        handle.conn()?.set_options(settings, profiles).map_err(config_code)
     })
 }
 
@@ -243,9 +248,9 @@ pub unsafe extern "C" fn mgos_mqtt_conn_set_certificate(
     status(|| {
         let handle = Handle::of(c)?;
         // SAFETY: promised by the caller.
-        let certificate = unsafe { memory(cert, cert_len) }?;
+        let certificate = unsafe { memory!(cert, cert_len).copy() }?;
         // SAFETY: promised by the caller.
-        let key = unsafe { memory(key, key_len) }?.map(Secret);
+        let key = unsafe { memory!(key, key_len).copy() }?.map(Secret);
         let own = match (certificate, key) {
             (Some(certificate), key) => Some(OwnCertificate { certificate, key }),
             (None, None) => None,
@@ -253,222 +258,4 @@ pub unsafe extern "C" fn mgos_mqtt_conn_set_certificate(
         };
         handle.conn()?.set_certificate(own)
     })
-}
-
-/// # Safety
-/// `options` is NULL or valid, as for mgos_mqtt_conn_create_on().
-unsafe fn read(options: *const mgos_mqtt_options) -> Result<(Vec<ProfileSource>, Settings), Code> {
-    if options.is_null() {
-        return Ok((Vec::new(), Settings::default()));
-    }
-    // SAFETY: not NULL, and promised by the caller.
-    let options = unsafe { sized::read(options) }?;
-    let settings = settings(&options)?;
-    let mut profiles = Vec::new();
-    if options.num_profiles > 0 && options.profiles.is_null() {
-        return Err(Code::NullArgument);
-    }
-    for i in 0..options.num_profiles {
-        // SAFETY: the caller promises that many.
-        let cfg = unsafe { options.profiles.add(i) };
-        // SAFETY: as above.
-        let mut profile = unsafe { fixed(cfg) }?;
-        // SAFETY: the caller promises what the options point to.
-        unsafe { extend(&mut profile, &*cfg, &options) }?;
-        check(&profile)?;
-        profiles.push(ProfileSource::Fixed(Arc::new(profile)));
-    }
-    Ok((profiles, settings))
-}
-
-/// Adds to a profile what the options say for all of them.
-///
-/// # Safety
-/// What the options point to is valid, and `cfg` is what the profile was made from.
-unsafe fn extend(
-    profile: &mut Profile,
-    cfg: &mgos_config_mqtt,
-    options: &mgos_mqtt_options,
-) -> Result<(), Code> {
-    profile.protocol = match options.protocol_version {
-        0 | 4 => Protocol::V311,
-        3 => Protocol::V31,
-        5 => return Err(Code::NotBuilt),
-        _ => return Err(Code::BadArgument),
-    };
-    let qos = qos(options.will_qos)? as u8;
-    // SAFETY: promised by the caller.
-    let payload = unsafe { bytes(options.will_payload.cast(), options.will_payload_len) }?;
-    if !options.will_payload.is_null() && profile.will.is_none() {
-        // A topic without a text makes no will of its own; with this payload it does.
-        // SAFETY: the strings of a configuration are NULL or C strings.
-        let topic = unsafe { optional(cfg.will_topic) }?.filter(|topic| !topic.is_empty());
-        let Some(topic) = topic else {
-            explain(format_args!("will_payload: there is no will_topic"));
-            return Err(Code::BadConfig);
-        };
-        let retain = cfg.will_retain != 0;
-        profile.will = Some(Will { topic: topic.into(), payload: Vec::new(), qos, retain });
-    }
-    if let Some(will) = &mut profile.will {
-        will.qos = qos;
-        if !options.will_payload.is_null() {
-            will.payload = payload.to_vec();
-        }
-    }
-    if !options.password.is_null() {
-        // SAFETY: promised by the caller.
-        let password = unsafe { bytes(options.password.cast(), options.password_len) }?;
-        profile.pass = Some(Secret(password.to_vec()));
-    }
-    let timeouts = &mut profile.timeouts;
-    timeouts.dns = span(options.dns_timeout_ms, timeouts.dns)?;
-    timeouts.tcp = span(options.tcp_timeout_ms, timeouts.tcp)?;
-    timeouts.tls = span(options.tls_timeout_ms, timeouts.tls)?;
-    timeouts.connack = span(options.connack_timeout_ms, timeouts.connack)?;
-    timeouts.pingresp = match options.pingresp_timeout_ms {
-        0 => None,
-        ms => Some(Span::millis(u64::try_from(ms).map_err(|_| Code::BadArgument)?)),
-    };
-    // SAFETY: promised by the caller.
-    profile.tls = unsafe { tls(options) }?;
-    Ok(())
-}
-
-/// # Safety
-/// What the options point to is valid.
-unsafe fn tls(options: &mgos_mqtt_options) -> Result<TlsOptions, Code> {
-    // SAFETY: promised by the caller.
-    let server_name = unsafe { text(options.tls_server_name) }?;
-    // SAFETY: promised by the caller.
-    let alpn = unsafe { text(options.tls_alpn) }?;
-    // SAFETY: promised by the caller.
-    let ca = unsafe { memory(options.tls_ca, options.tls_ca_len) }?;
-    // SAFETY: promised by the caller.
-    let certificate = unsafe { memory(options.tls_cert, options.tls_cert_len) }?;
-    // SAFETY: promised by the caller.
-    let key = unsafe { memory(options.tls_key, options.tls_key_len) }?;
-    // SAFETY: promised by the caller.
-    let pins = unsafe { text(options.tls_pins) }?;
-    // SAFETY: promised by the caller.
-    let crl = unsafe { memory(options.tls_crl, options.tls_crl_len) }?;
-    // SAFETY: promised by the caller.
-    let crl_file = unsafe { text(options.tls_crl_file) }?;
-    Ok(TlsOptions {
-        server_name,
-        pins,
-        crl,
-        crl_file,
-        expiry_notice: match options.tls_expiry_days {
-            0 => ExpiryNotice::default(),
-            -1 => ExpiryNotice(None),
-            days => ExpiryNotice(Some(u32::try_from(days).map_err(|_| Code::BadArgument)?)),
-        },
-        alpn: alpn.map(|names| names.split(',').map(str::to_owned).collect()).unwrap_or_default(),
-        only_tls13: match options.tls_min_version {
-            0 | 12 => false,
-            13 => true,
-            _ => return Err(Code::BadArgument),
-        },
-        ca,
-        certificate,
-        key: key.map(Secret),
-        system_roots: either(options.tls_system_roots, false, true)?,
-        insecure_skip_verification: either(options.tls_insecure_skip_verification, false, true)?,
-    })
-}
-
-/// A string that may be NULL; an empty one is none, as everywhere in configurations.
-///
-/// # Safety
-/// `text` is NULL or a C string.
-unsafe fn text(text: *const c_char) -> Result<Option<String>, Code> {
-    if text.is_null() {
-        return Ok(None);
-    }
-    // SAFETY: not NULL, and promised by the caller.
-    let text = unsafe { CStr::from_ptr(text) }.to_str().map_err(|_| Code::BadUtf8)?;
-    Ok((!text.is_empty()).then(|| text.to_owned()))
-}
-
-/// Bytes that may be NULL. A PEM text's length may count its NUL.
-///
-/// # Safety
-/// `start` is NULL or has `len` bytes.
-unsafe fn memory(start: *const c_void, len: usize) -> Result<Option<Vec<u8>>, Code> {
-    // SAFETY: promised by the caller.
-    let bytes = unsafe { bytes(start.cast(), len) }?;
-    Ok((!start.is_null()).then(|| bytes.to_vec()))
-}
-
-fn settings(options: &mgos_mqtt_options) -> Result<Settings, Code> {
-    let default = Settings::default();
-    Ok(Settings {
-        max_outgoing_bytes: match options.max_outgoing_bytes {
-            0 => default.max_outgoing_bytes,
-            bytes => bytes,
-        },
-        in_flight_window: match options.in_flight_window {
-            0 => default.in_flight_window,
-            n => u16::try_from(n).map_err(|_| Code::BadArgument)?,
-        },
-        overflow: either(options.overflow, Overflow::Refuse, Overflow::DropOldest)?,
-        resubscribe: either(options.resubscribe, Resubscribe::Always, Resubscribe::WhenSessionLost)?,
-        on_session_loss: either(options.on_session_loss, OnSessionLoss::Resend, OnSessionLoss::Report)?,
-        retry: match options.retry {
-            0 => Retry::Always,
-            1 => Retry::OnceUp,
-            2 => Retry::Never,
-            _ => return Err(Code::BadArgument),
-        },
-        backoff: either(options.fixed_delay, Backoff::Doubling, Backoff::Fixed)?,
-        jitter_percent: match options.jitter_percent {
-            0 => default.jitter_percent,
-            -1 => 0,
-            n => u8::try_from(n).ok().filter(|n| *n <= 100).ok_or(Code::BadArgument)?,
-        },
-        outcome_history: match options.outcome_history {
-            0 => default.outcome_history,
-            -1 => 0,
-            n => usize::try_from(n).map_err(|_| Code::BadArgument)?,
-        },
-        fail_back: span(options.fail_back_ms, default.fail_back)?,
-        poll_tick: span(options.poll_tick_ms, default.poll_tick)?,
-        keep_oversize: options.oversize_keep,
-        refuse_retries: match options.refuse_retries {
-            0 => default.refuse_retries,
-            -1 => 0,
-            n => u32::try_from(n).map_err(|_| Code::BadArgument)?,
-        },
-        refuse_delay: span(options.refuse_delay_ms, default.refuse_delay)?,
-        receive_queue_length: or_default(options.receive_queue_length, default.receive_queue_length),
-        receive_queue_bytes: or_default(options.receive_queue_bytes, default.receive_queue_bytes),
-        receive_overflow: either(
-            options.receive_overflow,
-            ReceiveOverflow::DropNew,
-            ReceiveOverflow::DropOldest,
-        )?,
-    })
-}
-
-/// A limit: 0 is the default.
-fn or_default(limit: usize, default: usize) -> usize {
-    if limit == 0 { default } else { limit }
-}
-
-/// A time-out: 0 is the default, -1 off.
-fn span(ms: c_int, default: Span) -> Result<Span, Code> {
-    match ms {
-        0 => Ok(default),
-        -1 => Ok(Span::ZERO),
-        ms => Ok(Span::millis(u64::try_from(ms).map_err(|_| Code::BadArgument)?)),
-    }
-}
-
-fn either<T>(choice: c_int, zero: T, one: T) -> Result<T, Code> {
-    match choice {
-        0 => Ok(zero),
-        1 => Ok(one),
-        _ => Err(Code::BadArgument),
-    }
 }

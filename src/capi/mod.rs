@@ -6,6 +6,8 @@
 //! | `boundary.rs`   | what every call passes: panics, pointers, the call's error          |
 //! | `handle.rs`     | what stands behind the handles, and the default loop and connection |
 //! | `nc.rs`         | the `nc` of Mongoose                                                |
+//! | `field.rs`      | fields of structures, and the errors that name them                 |
+//! | `options.rs`    | `struct mgos_mqtt_options` as the client's settings                 |
 //! | `sized.rs`      | structures that begin with their size, and may grow                 |
 //! | `registry.rs`   | which handles are alive                                             |
 //! | `fork.rs`       | what a fork means for them                                          |
@@ -23,10 +25,14 @@ mod config;
 mod event_bus;
 #[cfg(test)]
 mod fed_tests;
+mod field;
 mod fork;
 mod handle;
 mod json;
 mod nc;
+mod options;
+#[cfg(test)]
+mod options_tests;
 mod poll_callback;
 mod profiles;
 mod registry;

@@ -91,7 +91,7 @@ impl Conn {
     /// Starts an attempt with the active profile.
     fn begin<'a>(&'a self, mut st: MutexGuard<'a, State>, turn: &mut Turn<'_>) -> MutexGuard<'a, State> {
         st.tries = Rare::new();
-        let Some((at, snapshot)) = st.next_profile() else { return self.stay_down(st) };
+        let Some((at, snapshot)) = st.next_profile(&self.context.common) else { return self.stay_down(st) };
         st.stats.attempts += 1;
         if at != st.reconnect.active() {
             st.reconnect.select(at);
@@ -112,7 +112,7 @@ impl Conn {
             Arc::make_mut(&mut profile).will.clone_from(will);
         }
         st.put_own_certificate(&mut profile);
-        let problem = who.with(&profile).validate().err();
+        let problem = st.whole(&profile, &who).validate().err();
         (st.profile, st.who) = (profile.clone(), who);
         if !Arc::ptr_eq(&profile, &common) {
             st.tries.make().common = Some(common);
@@ -332,7 +332,7 @@ impl Conn {
     fn connect_params(&self, st: &mut State) -> ConnectParams {
         let profile = st.profile.clone();
         let version = if profile.protocol == Protocol::V31 { Version::V31 } else { Version::V311 };
-        let Login { user, pass } = st.who.login();
+        let Login { user, pass } = st.login(&st.who);
         let client_id = match st.who.client_id.clone() {
             Some(id) => id.into(),
             // 3.1.1 lets the server choose an id for a clean session, and for no other; 3.1 never does.

@@ -21,6 +21,7 @@
 //! | `verdict.rs`   | acknowledging later, refusing, delivering again                 |
 //! | `receive.rs`   | the queue of messages that are fetched                          |
 //! | `profiles.rs`  | server profiles, and what connections have in common of them  |
+//! | `options.rs`   | what goes over the profiles at each attempt                   |
 //! | `reconnect.rs` | when to try again, and where                                 |
 //! | `log.rs`, `log_topic.rs` | log records, and publishing them                   |
 //! | `stats.rs`, `metrics.rs` | what is counted, as numbers and as text            |
@@ -41,6 +42,7 @@ mod log_topic;
 mod messages;
 mod metrics;
 mod once;
+mod options;
 mod outcomes;
 mod profiles;
 mod receive;
@@ -77,13 +79,14 @@ pub use stats::{End, Snapshot};
 pub use subscribe::{FilterResult, FilterResults, Subscriber};
 
 use crate::bugs::{Bug, bug};
-use crate::config::{self, Profile, Resubscribe, Secret, Settings};
+use crate::config::{self, ConfigError, Profile, Resubscribe, Secret, Settings};
 use crate::driver::SourceId;
 use crate::error::Code;
 use crate::rare::Rare;
 use crate::session::{Limits, OnSessionLoss, Overflow, Session};
 use crate::time::{Moment, Time};
 use handlers::Handlers;
+use options::Own;
 use outcomes::Outcomes;
 use profiles::{Server, Servers};
 use reconnect::Reconnect;
@@ -155,7 +158,9 @@ impl Conn {
     ) -> Result<Arc<Conn>, Code> {
         let profiles = Servers::new(profiles, &context.common);
         let (profile, who) = profiles.first().and_then(|p| p.now().ok()).unwrap_or_default();
-        let settings = context.common.settings.share(settings);
+        let Own { settings, password } = Own::new(settings, &context.common);
+        // What is wrong is told by the attempt.
+        let profile = context.common.merged(&settings, &profile).unwrap_or(profile);
         let mut session = Session::new(context.common.limits.share(session_limits(&settings, &profile)));
         session.number_holds_from((context.random_seed)());
         let conn = Arc::new(Conn {
@@ -211,6 +216,9 @@ impl Conn {
                 seldom: Rare::new(),
             }),
         });
+        if password.is_some() {
+            conn.lock().seldom.try_make()?.password = password;
+        }
         if let Some(keeper) = &context.common.keeper {
             let mut st = conn.lock();
             st.handlers.add(keeper.clone());
@@ -252,7 +260,7 @@ impl Conn {
     }
 
     fn begin_connect(&self, st: &mut State) -> Result<(), Code> {
-        let profile = match st.next_profile() {
+        let profile = match st.next_profile(&self.context.common) {
             Some((_, Ok((profile, _)))) => profile,
             Some((_, Err(_))) => return Err(Code::BadConfig),
             None => return Err(Code::Disabled),
@@ -326,15 +334,24 @@ impl Conn {
         Ok(())
     }
 
-    /// Replaces the main profile. A connection that is up or on its way is closed and opened again with the
-    /// new one; with a disabled profile it is closed and stays down.
-    pub fn set_profile(&self, profile: ProfileSource) -> Result<(), Code> {
+    /// Replaces the main profile, over which the options go as over the old one. A connection that is up or on its way is
+    /// closed and opened again with the new one; with a disabled profile it is closed and stays down. Fails, and nothing
+    /// changes, if it cannot be connected with.
+    pub fn set_profile(&self, profile: ProfileSource) -> Result<(), ConfigError> {
         let profile = Server::new(profile, &self.context.common);
-        let (snapshot, _) = profile.now().map_err(|_| Code::BadConfig)?;
-        if snapshot.enable {
-            snapshot.address().map_err(|e| e.code)?;
-        }
         let mut st = self.usable()?;
+        if bug(Bug::OptionDropped) {
+            st.settings = Arc::default();
+        }
+        let (snapshot, who) = profile.now().map_err(|text| ConfigError::new("", text))?;
+        if let Server::Fixed(..) = profile {
+            st.settings.check(&st.whole(&snapshot, &who))?;
+        }
+        let merged = self.context.common.merged(&st.settings, &snapshot);
+        if snapshot.enable {
+            merged.clone()?.address()?;
+        }
+        let snapshot = merged.unwrap_or(snapshot);
         match st.profiles.first_mut() {
             Some(first) => *first = profile,
             None => st.profiles = Servers::One([profile]),
@@ -361,16 +378,6 @@ impl Conn {
         Ok(())
     }
 
-    /// Replaces all profiles; they are used from the next attempt on.
-    pub fn set_profiles(&self, profiles: Vec<ProfileSource>) -> Result<(), Code> {
-        let profiles = Servers::new(profiles, &self.context.common);
-        let mut st = self.usable()?;
-        st.profiles = profiles;
-        st.reconnect.select(0);
-        st.forget_fail_back();
-        Ok(())
-    }
-
     /// Replaces the client's certificate and key from the next attempt on, whichever server that is for; in a handler
     /// of [`Event::Connecting`] from the present one on. `None`: those of the profiles again.
     pub fn set_certificate(&self, own: Option<OwnCertificate>) -> Result<(), Code> {
@@ -381,25 +388,12 @@ impl Conn {
         Ok(())
     }
 
-    /// Replaces queue limits and policies at once.
-    pub fn set_settings(&self, settings: Settings) -> Result<(), Code> {
-        let mut st = self.usable()?;
-        let limits = session_limits(&settings, &st.profile);
-        st.session.set_limits(self.context.common.limits.share(limits));
-        st.settings = self.context.common.settings.share(settings);
-        // What waited for the window may go now.
-        st.session.pump();
-        self.output_grew(&mut st);
-        self.schedule(&mut st);
-        Ok(())
-    }
-
     /// The index of the profile in use.
     pub fn active_profile(&self) -> usize {
         self.lock().reconnect.active()
     }
 
-    /// The main profile as it is now, if there is one.
+    /// The main profile as it is now, if there is one; without the options.
     pub fn main_profile(&self) -> Result<Option<Arc<Profile>>, Code> {
         let Some(main) = self.usable()?.profiles.first().cloned() else { return Ok(None) };
         let (profile, who) = main.now().map_err(|_| Code::BadConfig)?;

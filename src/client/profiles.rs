@@ -7,6 +7,7 @@ use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use super::handlers::Entry;
+use super::options::Merged;
 use crate::config::{Profile, Secret, Settings};
 use crate::session::Limits;
 
@@ -133,6 +134,7 @@ pub struct Common {
     profiles: Shared<Profile>,
     pub(super) settings: Shared<Settings>,
     pub(super) limits: Shared<Limits>,
+    pub(super) merged: Merged,
     /// A handler that each of them has before all others, so that it runs last.
     pub(crate) keeper: Option<Arc<Entry>>,
 }

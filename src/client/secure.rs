@@ -167,7 +167,7 @@ impl Conn {
         st.profile = profile;
         st.tries.make().common.get_or_insert(before);
         // A certificate turns TLS on, which has a port of its own.
-        let report = match (st.who.with(&st.profile).validate(), st.profile.address()) {
+        let report = match (st.whole(&st.profile, &st.who).validate(), st.profile.address()) {
             (Ok(()), Ok(address)) => match self.prepare_tls(&mut st, &address) {
                 Ok(()) => return self.look_up(st, turn, &address),
                 Err(report) => report,

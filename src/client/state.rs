@@ -9,7 +9,7 @@ use super::expiry::Ends;
 use super::handlers::Handlers;
 use super::once::Once;
 use super::outcomes::Outcomes;
-use super::profiles::{Now, Servers, Who};
+use super::profiles::{Common, Now, Servers, Who};
 use super::receive::Pull;
 use super::reconnect::Reconnect;
 use super::stats::Stats;
@@ -81,8 +81,9 @@ pub(super) struct State {
     pub(super) outcomes: Outcomes,
     pub(super) handlers: Handlers,
     pub(super) profiles: Servers,
+    /// The options, but for the password.
     pub(super) settings: Arc<Settings>,
-    /// The profile of the present attempt or connection, but for who we are there.
+    /// The profile of the present attempt or connection under the options, but for who we are there.
     pub(super) profile: Arc<Profile>,
     pub(super) who: Arc<Who>,
     pub(super) reconnect: Reconnect,
@@ -147,6 +148,8 @@ pub(super) struct Seldom {
     pub(super) once: Vec<Once>,
     /// Calls that wait for the server's answers about filters.
     pub(super) calls: Rare<Calls>,
+    /// The password of the options.
+    pub(super) password: Option<Box<config::Secret<Vec<u8>>>>,
     /// The will instead of the profile's: `Some(None)` is none.
     pub(super) will: Option<Box<Option<config::Will>>>,
     /// The client's certificate and key, instead of those of the profiles; and whether they came since they were
@@ -167,6 +170,7 @@ impl Empty for Seldom {
         hook: None,
         once: Vec::new(),
         calls: Rare::new(),
+        password: None,
         will: None,
         own: None,
         own_is_new: false,
@@ -180,13 +184,18 @@ impl Empty for Seldom {
 }
 
 impl State {
-    /// The profile for the next attempt: the active one, or if that is disabled the next that is not.
-    pub(super) fn next_profile(&self) -> Option<(usize, Result<Now, String>)> {
+    /// The profile for the next attempt, merged with the options: the active one, or if that is disabled the next that is
+    /// not.
+    pub(super) fn next_profile(&self, common: &Common) -> Option<(usize, Result<Now, String>)> {
         let n = self.profiles.len();
         let active = self.reconnect.active();
         (0..n).map(|step| (active + step) % n).find_map(|at| match self.profiles[at].now() {
             Ok((profile, _)) if !profile.enable || profile.server.is_none() => None,
-            snapshot => Some((at, snapshot)),
+            Ok((profile, who)) => {
+                let merged = common.merged(&self.settings, &profile);
+                Some((at, merged.map(|merged| (merged, who)).map_err(|error| error.to_string())))
+            }
+            Err(text) => Some((at, Err(text))),
         })
     }
 

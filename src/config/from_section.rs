@@ -20,7 +20,14 @@ impl Profile {
             field.info().check_number(number).map_err(|problem| ConfigError::new(field.key(), problem))?;
         }
         // Two fields make the will, and as in Mongoose OS half of one is none.
-        let will = section.will_topic.clone().zip(section.will_message.clone());
+        let will = section.will_topic.clone().map(|topic| Will {
+            topic,
+            payload: section.will_message.clone().unwrap_or_default().into_bytes(),
+            qos: 0,
+            retain: section.will_retain,
+        });
+        let (will, will_without_message) =
+            if section.will_message.is_some() { (will, None) } else { (None, will) };
         let s = section.clone();
         Ok(Profile {
             enable: s.enable,
@@ -38,12 +45,8 @@ impl Profile {
             ssl_psk_key: s.ssl_psk_key.map(Secret),
             clean_session: s.clean_session,
             keep_alive: u16::try_from(s.keep_alive).unwrap_or(u16::MAX),
-            will: will.map(|(topic, message)| Will {
-                topic,
-                payload: message.into_bytes(),
-                qos: 0,
-                retain: s.will_retain,
-            }),
+            will,
+            will_without_message,
             max_qos: u8::try_from(s.max_qos).ok(),
             recv_limit: usize::try_from(s.recv_mbuf_limit).unwrap_or(0),
             require_time: s.require_time,
@@ -125,7 +128,8 @@ mod tests {
         let profile = Profile::from_section(&section).unwrap();
         assert_eq!((profile.max_qos, profile.max_queue_length, profile.recv_limit), (None, 0, 0));
         let half = Section { will_topic: Some("t".into()), ..Section::default() };
-        assert_eq!(Profile::from_section(&half).unwrap().will, None);
+        let profile = Profile::from_section(&half).unwrap();
+        assert_eq!((profile.will, profile.will_without_message.unwrap().topic), (None, "t".into()));
     }
 
     #[test]

@@ -163,6 +163,8 @@ pub struct Profile {
     pub keep_alive: u16,
     /// The will. The C struct makes one only if both its topic and its message are set.
     pub will: Option<Will>,
+    /// The will of a topic without a message: none, unless the connection's options have its payload.
+    pub will_without_message: Option<Will>,
     /// The highest QoS that is used for publish and subscribe; `None` is no limit.
     pub max_qos: Option<u8>,
     /// The largest packet that is received, in bytes; 0 leaves only the limit of the protocol.
@@ -208,6 +210,7 @@ impl Default for Profile {
             clean_session: true,
             keep_alive: 60,
             will: None,
+            will_without_message: None,
             max_qos: Some(2),
             recv_limit: 4 << 20,
             require_time: false,

@@ -1,6 +1,6 @@
-//! How a connection behaves, whichever server it talks to.
+//! How a connection behaves, whichever server it talks to: its options.
 
-use super::error::ConfigError;
+use super::options::ProfileOptions;
 use crate::time::Span;
 
 /// What happens to a message for which the queue has no room.
@@ -66,7 +66,9 @@ pub enum Retry {
     Never,
 }
 
-/// What belongs to a connection and not to one of its servers.
+/// What belongs to a connection and not to one of its servers: its options. A new option is a field here or in one of the
+/// structures of [`ProfileOptions`], with its default; reading it from C is a line in `src/capi/options.rs`, and
+/// the compiler and the tests there tell where it is forgotten.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// How many bytes may wait to be sent, over all messages; 0 is without limit.
@@ -103,6 +105,8 @@ pub struct Settings {
     pub receive_queue_bytes: usize,
     /// Which QoS 0 message is dropped when the queue is full.
     pub receive_overflow: ReceiveOverflow,
+    /// What goes over each profile.
+    pub profile: ProfileOptions,
 }
 
 impl Default for Settings {
@@ -125,21 +129,8 @@ impl Default for Settings {
             receive_queue_length: 1024,
             receive_queue_bytes: 4 << 20,
             receive_overflow: ReceiveOverflow::DropNew,
+            profile: ProfileOptions::default(),
         }
-    }
-}
-
-impl Settings {
-    /// The first thing that is wrong.
-    pub fn validate(&self) -> Result<(), ConfigError> {
-        if self.in_flight_window == 0 {
-            return Err(ConfigError::new("in_flight_window", "0 would never send anything: use 1 to 65535"));
-        }
-        if self.jitter_percent > 100 {
-            let problem = format!("{} is not between 0 and 100 percent", self.jitter_percent);
-            return Err(ConfigError::new("jitter_percent", problem));
-        }
-        Ok(())
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 
 use mgos_mqtt::client::{Conn, Context};
-use mgos_mqtt::config::{Backoff, OnSessionLoss, Overflow, Profile, Protocol, Resubscribe, Settings};
+use mgos_mqtt::config::{Backoff, OnSessionLoss, Overflow, Profile, ProfileOptions, Protocol, Resubscribe, Settings};
 use mgos_mqtt::driver::{Clock, Loop};
 use mgos_mqtt::time::{Span, Time};
 
@@ -80,7 +80,6 @@ pub fn run(seed: u64, trace: bool) -> Outcome {
         clean_session: !kept,
         max_queue_length: rng.pick(&[4, 1_024]),
         keep_alive: keep_alive as u16,
-        protocol: if world.v31 { Protocol::V31 } else { Protocol::V311 },
         ..Profile::default()
     };
     let mut profiles = vec![profile];
@@ -115,6 +114,7 @@ pub fn run(seed: u64, trace: bool) -> Outcome {
         refuse_delay: Span::millis(rng.pick(&[1, 200, 3_000])),
         receive_queue_length: if world.pulls { 1_024 } else { rng.pick(&[1, 1_024]) },
         fail_back: Span::secs(if backup { rng.pick(&[0, 20, 200]) } else { 0 }),
+        profile: ProfileOptions { protocol: world.v31.then_some(Protocol::V31), ..ProfileOptions::default() },
         ..Settings::default()
     };
     world.max_bytes = settings.max_outgoing_bytes;

@@ -1,0 +1,174 @@
+//! From `struct mgos_mqtt_options` to the settings of a connection. One line here for each field.
+
+use std::sync::Arc;
+
+use core::ffi::c_int;
+
+use super::boundary::{config_code, explain};
+use super::field::{field, memory, text};
+use super::mgos_mqtt_options::mgos_mqtt_options;
+use super::profiles::fixed;
+use super::sized;
+use crate::client::ProfileSource;
+use crate::config::{
+    Backoff, ExpiryNotice, OnSessionLoss, Overflow, ProfileOptions, Protocol, ReceiveOverflow, Resubscribe,
+    Retry, Secret, Settings, Timeouts, TlsOptions,
+};
+use crate::error::Code;
+
+/// The profiles and everything else that options say.
+///
+/// # Safety
+/// `options` is NULL or valid, as for mgos_mqtt_conn_create_on().
+pub(super) unsafe fn read(options: *const mgos_mqtt_options) -> Result<(Vec<ProfileSource>, Settings), Code> {
+    if options.is_null() {
+        return Ok((Vec::new(), Settings::default()));
+    }
+    // SAFETY: not NULL, and promised by the caller.
+    let options = unsafe { sized::read(options) }?;
+    // SAFETY: the caller promises what the options point to.
+    let settings = unsafe { settings(&options) }?;
+    settings.validate().map_err(config_code)?;
+    let mut profiles = Vec::new();
+    if options.num_profiles > 0 && options.profiles.is_null() {
+        explain(format_args!("profiles is NULL, and num_profiles is {}", options.num_profiles));
+        return Err(Code::NullArgument);
+    }
+    for i in 0..options.num_profiles {
+        // SAFETY: the caller promises that many.
+        let cfg = unsafe { options.profiles.add(i) };
+        // SAFETY: as above.
+        let profile = unsafe { fixed(cfg) }.and_then(|profile| settings.check(&profile).map(|()| profile));
+        let profile = profile.map_err(|error| match options.num_profiles {
+            1 => config_code(error),
+            _ => config_code(error.in_section(&format!("profiles[{i}]"))),
+        })?;
+        profiles.push(ProfileSource::Fixed(Arc::new(profile)));
+    }
+    Ok((profiles, settings))
+}
+
+/// # Safety
+/// What the options point to is valid.
+unsafe fn settings(options: &mgos_mqtt_options) -> Result<Settings, Code> {
+    let default = Settings::default();
+    Ok(Settings {
+        max_outgoing_bytes: or_default(options.max_outgoing_bytes, default.max_outgoing_bytes),
+        in_flight_window: field!(options.in_flight_window)
+            .count(default.in_flight_window, u16::MAX.into())?,
+        overflow: field!(options.overflow).choice([Overflow::Refuse, Overflow::DropOldest])?,
+        resubscribe: field!(options.resubscribe)
+            .choice([Resubscribe::Always, Resubscribe::WhenSessionLost])?,
+        on_session_loss: field!(options.on_session_loss)
+            .choice([OnSessionLoss::Resend, OnSessionLoss::Report])?,
+        retry: field!(options.retry).choice([Retry::Always, Retry::OnceUp, Retry::Never])?,
+        backoff: field!(options.fixed_delay).choice([Backoff::Doubling, Backoff::Fixed])?,
+        jitter_percent: field!(options.jitter_percent).count_or_off(default.jitter_percent, 0, 100)?,
+        outcome_history: field!(options.outcome_history).count_or_off(
+            default.outcome_history,
+            0,
+            c_int::MAX,
+        )?,
+        fail_back: field!(options.fail_back_ms).ms(default.fail_back)?,
+        poll_tick: field!(options.poll_tick_ms).ms(default.poll_tick)?,
+        keep_oversize: options.oversize_keep,
+        refuse_retries: field!(options.refuse_retries).count_or_off(default.refuse_retries, 0, c_int::MAX)?,
+        refuse_delay: field!(options.refuse_delay_ms).ms(default.refuse_delay)?,
+        receive_queue_length: or_default(options.receive_queue_length, default.receive_queue_length),
+        receive_queue_bytes: or_default(options.receive_queue_bytes, default.receive_queue_bytes),
+        receive_overflow: field!(options.receive_overflow)
+            .choice([ReceiveOverflow::DropNew, ReceiveOverflow::DropOldest])?,
+        // SAFETY: promised by the caller.
+        profile: unsafe { profile(options) }?,
+    })
+}
+
+/// What goes over each profile. What is not set leaves the profiles as they are, so that they can be shared.
+///
+/// # Safety
+/// What the options point to is valid.
+unsafe fn profile(options: &mgos_mqtt_options) -> Result<ProfileOptions, Code> {
+    if options.protocol_version == 5 {
+        explain(format_args!(
+            "protocol_version is 5, for which this library was not built; allowed are {PROTOCOLS}"
+        ));
+        return Err(Code::NotBuilt);
+    }
+    let protocols = [(0, None), (3, Some(Protocol::V31)), (4, Some(Protocol::V311))];
+    let timeouts = timeouts(options)?;
+    // SAFETY: promised by the caller.
+    let tls = unsafe { tls(options) }?;
+    Ok(ProfileOptions {
+        protocol: field!(options.protocol_version).one_of(&protocols, PROTOCOLS)?,
+        // SAFETY: promised by the caller.
+        password: unsafe { memory!(options.password, password_len).copy() }?.map(Secret),
+        // SAFETY: promised by the caller.
+        will_payload: unsafe { memory!(options.will_payload, will_payload_len).copy() }?,
+        will_qos: Some(field!(options.will_qos).qos()? as u8).filter(|qos| *qos > 0),
+        timeouts: Some(timeouts).filter(|timeouts| *timeouts != Timeouts::default()),
+        tls: Some(tls).filter(|tls| *tls != TlsOptions::default()),
+    })
+}
+
+const PROTOCOLS: &str = "0 (the default), 3 (MQTT 3.1) and 4 (MQTT 3.1.1)";
+
+fn timeouts(options: &mgos_mqtt_options) -> Result<Timeouts, Code> {
+    let default = Timeouts::default();
+    Ok(Timeouts {
+        dns: field!(options.dns_timeout_ms).ms(default.dns)?,
+        tcp: field!(options.tcp_timeout_ms).ms(default.tcp)?,
+        tls: field!(options.tls_timeout_ms).ms(default.tls)?,
+        connack: field!(options.connack_timeout_ms).ms(default.connack)?,
+        pingresp: field!(options.pingresp_timeout_ms).ms_or_default()?,
+    })
+}
+
+/// # Safety
+/// What the options point to is valid.
+unsafe fn tls(options: &mgos_mqtt_options) -> Result<TlsOptions, Code> {
+    // SAFETY: promised by the caller.
+    let [server_name, alpn, pins, crl_file] = [
+        text!(options.tls_server_name),
+        text!(options.tls_alpn),
+        text!(options.tls_pins),
+        text!(options.tls_crl_file),
+    ]
+    .map(|text| unsafe { text.copy() });
+    // SAFETY: promised by the caller.
+    let [ca, certificate, key, crl] = [
+        memory!(options.tls_ca, tls_ca_len),
+        memory!(options.tls_cert, tls_cert_len),
+        memory!(options.tls_key, tls_key_len),
+        memory!(options.tls_crl, tls_crl_len),
+    ]
+    .map(|memory| unsafe { memory.copy() });
+    Ok(TlsOptions {
+        server_name: server_name?,
+        pins: pins?,
+        crl: crl?,
+        crl_file: crl_file?,
+        expiry_notice: {
+            let default = ExpiryNotice::default().0.map_or(NEVER, i64::from);
+            let days = field!(options.tls_expiry_days).count_or_off(default, NEVER, c_int::MAX)?;
+            ExpiryNotice(u32::try_from(days).ok())
+        },
+        alpn: alpn?.map(|names| names.split(',').map(str::to_owned).collect()).unwrap_or_default(),
+        only_tls13: field!(options.tls_min_version).one_of(
+            &[(0, false), (12, false), (13, true)],
+            "0 (the default), 12 (TLS 1.2) and 13 (TLS 1.3)",
+        )?,
+        ca: ca?,
+        certificate: certificate?,
+        key: key?.map(Secret),
+        system_roots: field!(options.tls_system_roots).choice([false, true])?,
+        insecure_skip_verification: field!(options.tls_insecure_skip_verification).choice([false, true])?,
+    })
+}
+
+/// A number of days that never come.
+const NEVER: i64 = -1;
+
+/// A limit: 0 is the default.
+fn or_default(limit: usize, default: usize) -> usize {
+    if limit == 0 { default } else { limit }
+}
