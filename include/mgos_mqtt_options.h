@@ -95,7 +95,8 @@ struct mgos_mqtt_options {
    */
   int fail_back_ms;
   /**
-   * TIME-OUTS. How long the name service may take: default 10,000 ms, -1 is without limit.
+   * TIME-OUTS. Where the system tells (Linux), the time for an answer begins when the server has acknowledged what is
+   * to be answered: on a slow link that may be long after it was sent. How long the name service may take: default 10,000 ms, -1 is without limit.
    */
   int dns_timeout_ms;
   /**

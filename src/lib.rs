@@ -11,6 +11,7 @@
 //! | [`client`]    | one connection: session + transport + reconnect policy + handlers       |
 //! | [`config`]    | server profiles, addresses, the JSON configuration text                 |
 //! | [`error`]     | every error: number, name, text and the phase it belongs to             |
+//! | [`patience`]  | how long to wait for the other end of a link that may be slow            |
 //! | [`vocabulary`] | the same errors in the numbers of other systems                        |
 //! | `capi`        | the C face, and the only room with `unsafe`                             |
 
@@ -29,6 +30,7 @@ pub mod client;
 pub mod config;
 pub mod driver;
 pub mod error;
+pub mod patience;
 mod rare;
 pub mod session;
 pub mod time;

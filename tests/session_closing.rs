@@ -8,7 +8,7 @@ const DISCONNECT: [u8; 2] = [0xe0, 0];
 
 fn session_that_is_up(now: Time) -> Session {
     let mut session = Session::new(Limits::default());
-    session.opened(now, Span::secs(10));
+    session.opened(now, Span::secs(10), None);
     let connect = Connect {
         version: Version::V311,
         clean_session: false,
@@ -59,6 +59,6 @@ fn nothing_is_left_of_a_good_bye_when_the_link_is_lost_first() {
     session.disconnect();
     session.closed();
     session.handled(Verdict::ConnectionGone).unwrap();
-    session.opened(now, Span::secs(10));
+    session.opened(now, Span::secs(10), None);
     assert!(session.output().is_empty());
 }

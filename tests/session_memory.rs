@@ -96,7 +96,7 @@ impl Link {
     }
 
     fn open(&mut self, keep_alive: u16) {
-        self.session.opened(self.now, Span::secs(10));
+        self.session.opened(self.now, Span::secs(10), None);
         let connect = Connect {
             version: Version::V311,
             clean_session: false,
@@ -191,7 +191,7 @@ fn a_steady_stream_asks_for_no_memory() {
         assert_eq!(ended, 90);
         // Never a whole interval of silence: that is when memory is given back.
         link.now = link.now + Span::secs(1);
-        link.session.timeout(link.now).unwrap();
+        link.session.timeout(link.now, None).unwrap();
     };
     for _ in 0..100 {
         round(&mut link);
@@ -245,7 +245,7 @@ fn a_quiet_moment_gives_memory_back() {
     while link.session.take_completion().is_some() {}
     link.session.shrink_output();
     link.now = link.now + Span::secs(60);
-    link.session.timeout(link.now).unwrap();
+    link.session.timeout(link.now, None).unwrap();
     link.serve().unwrap();
     link.session.shrink_output();
     // Of a queue of completions a few places may stay.

@@ -229,7 +229,7 @@ impl World {
         if input.below(8) == 7 {
             self.session.forget_inbound();
         }
-        self.session.opened(self.now, Span::secs(input.byte().into()));
+        self.session.opened(self.now, Span::secs(input.byte().into()), None);
         self.version = if input.flag() { Version::V31 } else { Version::V311 };
         let connect = Connect {
             version: self.version,
@@ -271,7 +271,7 @@ impl World {
     fn pass(&mut self, input: &mut Input<'_>) {
         self.now = self.now + Span::secs(input.byte().into());
         let due = self.session.deadline().is_some_and(|at| at <= self.now);
-        let result = self.session.timeout(self.now);
+        let result = self.session.timeout(self.now, None);
         assert!(due || result.is_ok(), "{result:?} before it was due");
         if result.is_err() {
             self.close();

@@ -2,6 +2,7 @@
 
 use core::ffi::{c_int, c_void};
 use core::ptr;
+use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -79,6 +80,20 @@ fn boot_clock() -> Time {
     Time(now.tv_sec as u64 * 1_000_000 + now.tv_nsec as u64 / 1_000)
 }
 
+/// How many bytes of a TCP socket the other end has not acknowledged, where the system tells.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn send_queue(socket: RawFd) -> Option<u64> {
+    let mut left: c_int = 0;
+    // SAFETY: this request writes one `int`, and `left` is one. Of what is no TCP socket it is an error.
+    let asked = unsafe { libc::ioctl(socket, libc::TIOCOUTQ, &mut left) };
+    if asked == 0 { u64::try_from(left).ok() } else { None }
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn send_queue(_: RawFd) -> Option<u64> {
+    None
+}
+
 impl LoopHandle {
     pub(super) fn create() -> Result<Arc<LoopHandle>, Code> {
         watch_forks();
@@ -86,6 +101,7 @@ impl LoopHandle {
         let mut context = Context::new(driver);
         // Before all others, so that it runs last.
         context.common.keeper = Some(Entry::shared(NcKeeper::KINDS, Box::new(NcKeeper)));
+        context.send_queue = send_queue;
         context.default_client_id = || system::device_id().ok().flatten();
         let context = Arc::new(context);
         Ok(Arc::new(LoopHandle { context, runs: Mutex::default(), forks: forks() }))

@@ -69,7 +69,8 @@ pub struct mgos_mqtt_options {
     /// that; if the main server does not answer, the backup is used again at once.
     pub fail_back_ms: c_int,
 
-    /// TIME-OUTS. How long the name service may take: default 10,000 ms, -1 is without limit.
+    /// TIME-OUTS. Where the system tells (Linux), the time for an answer begins when the server has acknowledged what is
+    /// to be answered: on a slow link that may be long after it was sent. How long the name service may take: default 10,000 ms, -1 is without limit.
     pub dns_timeout_ms: c_int,
     /// How long opening the TCP connection may take: default 10,000 ms, -1 is without limit.
     pub tcp_timeout_ms: c_int,

@@ -16,6 +16,7 @@ use crate::bugs::{Bug, bug};
 use crate::config::{Address, Backoff, Profile, Protocol, Retry, Scheme};
 use crate::driver::{LookupError, Turn};
 use crate::error::{Code, Phase};
+use crate::patience::Patience;
 use crate::rare::{Empty, Rare};
 use crate::session::Failure;
 use crate::time::{Moment, Span};
@@ -36,10 +37,13 @@ pub(super) struct Tries {
     pub(super) insecure: Option<Box<Report>>,
     /// The profile as it is configured, if that of the attempt is not.
     pub(super) common: Option<Arc<Profile>>,
+    /// How long the handshake may take.
+    pub(super) handshake: Patience,
 }
 
 impl Empty for Tries {
-    const EMPTY: &'static Self = &Tries { target: None, others: Rare::new(), insecure: None, common: None };
+    const EMPTY: &'static Self =
+        &Tries { target: None, others: Rare::new(), insecure: None, common: None, handshake: Patience::NONE };
 }
 
 /// Addresses still to be tried, and those that failed.
@@ -296,9 +300,10 @@ impl Conn {
             st.tries = Rare::new();
         }
         st.unread = transport.has_unread();
+        let delivery = transport.delivery(0, self.context.send_queue);
         st.link = Link::Open(transport);
         let within = st.profile.timeouts.connack;
-        st.session.opened(turn.now, within);
+        st.session.opened(turn.now, within, delivery);
         let params = self.connect_params(&mut st);
         // A client of MQTT 3.1 without a name has another one each time.
         let unnamed = st.who.client_id.is_none() && params.version == Version::V31;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::log::Log;
 use super::profiles::Common;
 use crate::driver::Loop;
-use crate::transport::{Dial, Tcp, tls};
+use crate::transport::{Dial, SendQueue, Tcp, tls};
 
 /// A loop, its log, and what connections ask of the world.
 pub struct Context {
@@ -15,6 +15,9 @@ pub struct Context {
     pub log: Log,
     /// Opens the stream to an address. It runs under the connection's lock: it must not call the connection.
     pub dial: Arc<Dial>,
+    /// What is not acknowledged of the bytes that a socket was given. Without an answer, what the kernel has taken counts
+    /// as delivered.
+    pub send_queue: SendQueue,
     /// The TLS configurations that its connections share.
     pub tls: tls::Configs,
     /// Seconds since 1970 as the device believes, for `require_time` and the validity of certificates.
@@ -35,6 +38,7 @@ impl Context {
             driver,
             log: Log::new(),
             dial: Arc::new(|address| Ok(Tcp::connect(address)?.into())),
+            send_queue: |_| None,
             tls: tls::Configs::default(),
             wall_clock: system_clock,
             default_client_id: || None,

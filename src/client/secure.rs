@@ -2,14 +2,15 @@
 
 use std::sync::{Arc, MutexGuard};
 
-use super::attempt::after;
 use super::event::Report;
 use super::{Conn, Level, Link, State};
 use crate::config::{Address, Profile};
 use crate::driver::Turn;
 use crate::error::{Code, Phase};
+use crate::patience::Patience;
+use crate::time::Time;
 use crate::transport::tls_settings::{Psk, Source, TlsSettings};
-use crate::transport::{LayerError, tls};
+use crate::transport::{LayerError, SendQueue, tls};
 
 /// What TLS a profile asks for.
 fn settings(profile: &Profile, clock: fn() -> f64) -> TlsSettings<'_> {
@@ -87,8 +88,10 @@ impl Conn {
         };
         match tls::wrap(transport, &config, &host) {
             Ok(transport) => {
-                let by = after(turn, st.profile.timeouts.tls);
-                st.link = Link::Handshaking { transport, by };
+                let delivery = transport.delivery(0, self.context.send_queue);
+                let within = st.profile.timeouts.tls;
+                st.tries.make().handshake = Patience::of_stream(turn.now, within, delivery);
+                st.link = Link::Handshaking { transport };
                 st
             }
             Err(error) => {
@@ -104,11 +107,11 @@ impl Conn {
         mut st: MutexGuard<'a, State>,
         turn: &mut Turn<'_>,
     ) -> MutexGuard<'a, State> {
-        let Link::Handshaking { transport, by } = &mut st.link else { return st };
-        let late = by.is_over(turn.now);
+        let state = &mut *st;
+        let Link::Handshaking { transport } = &mut state.link else { return st };
         let report = match transport.handshake(turn.now) {
             Ok(true) => {
-                let Link::Handshaking { transport, .. } = std::mem::replace(&mut st.link, Link::Idle) else {
+                let Link::Handshaking { transport } = std::mem::replace(&mut st.link, Link::Idle) else {
                     return st;
                 };
                 st.expiry.make().ends = transport.expiry();
@@ -119,7 +122,7 @@ impl Conn {
                 }
                 return self.opened(st, turn, transport);
             }
-            Ok(false) if !late => return st,
+            Ok(false) if !state.handshake_is_late(turn.now, self.context.send_queue) => return st,
             Ok(false) => {
                 let target = st.tries.target.map(|address| format!(" by {address}")).unwrap_or_default();
                 let text = format!("{}{target}", Code::TlsTimeout.text());
@@ -140,7 +143,7 @@ impl Conn {
         let Some(target) = st.tries.target.filter(|_| !st.tries.others.addresses.is_empty()) else {
             return self.link_down(st, turn, report);
         };
-        if let Link::Handshaking { mut transport, .. } = std::mem::replace(&mut st.link, Link::Idle) {
+        if let Link::Handshaking { mut transport } = std::mem::replace(&mut st.link, Link::Idle) {
             transport.deregister(turn.registry());
         }
         self.note(&mut st, Level::Warn, format_args!("{target}: {}; trying the next address", report.text));
@@ -188,6 +191,19 @@ pub(super) enum Foreign {
 }
 
 impl State {
+    /// Whether the handshake takes too long. Certificates that are still on their way to the server are no reason to give
+    /// it up.
+    fn handshake_is_late(&mut self, now: Time, queue: SendQueue) -> bool {
+        let (Link::Handshaking { transport }, Some(tries)) = (&self.link, self.tries.get_mut()) else {
+            return false;
+        };
+        if tries.handshake.look_at().is_none_or(|at| now < at) {
+            return false;
+        }
+        let delivery = transport.delivery(0, queue);
+        tries.handshake.is_over(now, Time::ZERO, 0, delivery)
+    }
+
     /// Instead of what the profile has.
     pub(super) fn put_own_certificate(&mut self, profile: &mut Arc<Profile>) {
         if let Some(seldom) = self.seldom.get_mut() {

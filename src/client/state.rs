@@ -35,7 +35,7 @@ pub(super) enum Link {
     /// A transport is being opened; further addresses are left.
     Opening { transport: Stream, by: Moment },
     /// The TCP connection is there, and a layer above it greets its peer.
-    Handshaking { transport: Stream, by: Moment },
+    Handshaking { transport: Stream },
     /// Bytes flow: CONNECT, CONNACK, and the time while it is up.
     Open(Stream),
     /// DISCONNECT was written and our side shut; the server's side is read until it ends.

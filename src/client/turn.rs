@@ -15,8 +15,10 @@ use super::{Conn, DRAIN_MS, Level, Link, Seldom, State, text};
 use crate::bugs::{Bug, bug};
 use crate::driver::{Source, Turn};
 use crate::error::{Code, Phase};
+use crate::patience::Delivery;
 use crate::session::Session;
 use crate::time::{Moment, Span, Time};
+use crate::transport::SendQueue;
 
 /// How an attempt to write the output ended.
 pub(super) enum Flush {
@@ -180,7 +182,8 @@ impl Conn {
             && st.closing.is_none()
             && st.session.deadline().is_some_and(|at| at <= turn.now)
         {
-            match st.session.timeout(turn.now) {
+            let delivery = st.delivery(self.context.send_queue);
+            match st.session.timeout(turn.now, delivery) {
                 Ok(()) => st.give_memory_back(),
                 Err(failure) => {
                     let report = st.failure_report(&failure);
@@ -380,6 +383,12 @@ impl State {
         self.session.shrink_output();
     }
 
+    /// What the system knows of what it was given. A call of the system: for when a deadline is due.
+    pub(super) fn delivery(&mut self, queue: SendQueue) -> Option<Delivery> {
+        let given = self.session.output().taken();
+        self.link.stream()?.delivery(given, queue)
+    }
+
     /// Writes as much as the kernel takes.
     pub(super) fn flush(&mut self, now: Time) -> Flush {
         let Link::Open(transport) = &mut self.link else { return Flush::Done };
@@ -411,7 +420,8 @@ impl State {
         let link = match &self.link {
             Link::Idle => None,
             Link::Waiting(at) => Some(*at),
-            Link::Resolving { by, .. } | Link::Opening { by, .. } | Link::Handshaking { by, .. } => by.get(),
+            Link::Resolving { by, .. } | Link::Opening { by, .. } => by.get(),
+            Link::Handshaking { .. } => self.tries.handshake.look_at(),
             Link::Open(_) => self.closing.and_then(|c| c.by.get()).or(self.session.deadline()),
             Link::Draining { by, .. } => Some(*by),
         };

@@ -10,7 +10,8 @@ use super::subscriptions::encode_code;
 use super::{Acknowledged, Event, Failure, Incoming, Outcome, Session, State, Step, Told, Verdict};
 use crate::bugs::{Bug, bug};
 use crate::error::Code;
-use crate::time::{Moment, Time};
+use crate::patience::Patience;
+use crate::time::Time;
 use crate::wire::{self, Header, Packet, PacketType, QoS};
 
 /// What every packet but PUBLISH may have. The longest is a SUBACK, with a byte for each filter.
@@ -81,7 +82,9 @@ impl Session {
             Packet::SubAck(ack) => self.suback(ack.packet_id, ack.codes, bytes)?,
             Packet::UnsubAck(ack) => self.unsuback(ack.packet_id)?,
             Packet::PingResp => {
-                self.keep_alive.ponged();
+                if self.keep_alive.ponged() {
+                    self.patience = Patience::NONE;
+                }
                 Some(Event::PingResp)
             }
             _ => return Err(Failure::protocol("the server sent a packet that only clients send")),
@@ -128,7 +131,7 @@ impl Session {
     }
 
     fn connack(&mut self, now: Time, session_present: bool, code: u8) -> Result<Option<Event>, Failure> {
-        self.connack_by = Moment::NONE;
+        self.patience = Patience::NONE;
         self.unanswered = false;
         if code != 0 {
             self.state = State::Closing;

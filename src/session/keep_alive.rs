@@ -12,18 +12,6 @@ use crate::time::{Moment, Span, Time};
 pub(crate) enum Due {
     Nothing,
     Ping,
-    PeerIsGone,
-}
-
-/// How far a PINGREQ has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Ping {
-    /// There is none.
-    No,
-    /// It stands in the output.
-    Waits,
-    /// It left; its answer did not come yet.
-    Left,
 }
 
 #[derive(Clone, Debug)]
@@ -31,15 +19,12 @@ pub(crate) struct KeepAlive {
     reply: Span,
     last_in: Time,
     last_out: Time,
-    /// When to look at the clock: for a PINGREQ that will be due, or for the answer to the one there is.
+    /// When to look whether a PINGREQ is due.
     look_at: Moment,
-    /// When the PINGREQ left; until then, when bytes ahead of it last moved.
-    pinged_at: Time,
-    /// Where the PINGREQ ends in the output stream.
-    ping_end: u64,
     /// In seconds, as in CONNECT.
     interval: u16,
-    ping: Ping,
+    /// There is a PINGREQ without an answer. How long that may take is the session's matter.
+    pinged: bool,
 }
 
 impl KeepAlive {
@@ -49,10 +34,8 @@ impl KeepAlive {
             last_in: Time::ZERO,
             last_out: Time::ZERO,
             look_at: Moment::NONE,
-            pinged_at: Time::ZERO,
-            ping_end: 0,
             interval: 0,
-            ping: Ping::No,
+            pinged: false,
         }
     }
 
@@ -71,60 +54,46 @@ impl KeepAlive {
 
     pub(crate) fn stop(&mut self) {
         self.look_at = Moment::NONE;
-        self.ping = Ping::No;
+        self.pinged = false;
     }
 
-    /// Bytes were handed to the kernel, up to the output position `taken`.
-    pub(crate) fn wrote(&mut self, now: Time, taken: u64) {
+    /// Bytes were handed to the kernel.
+    pub(crate) fn wrote(&mut self, now: Time) {
         self.last_out = now;
-        if self.ping == Ping::Waits {
-            self.pinged_at = now;
-            if self.ping_end <= taken {
-                self.ping = Ping::Left;
-            }
-        }
     }
 
     pub(crate) fn read(&mut self, now: Time) {
         self.last_in = now;
     }
 
-    /// A PINGREQ was appended and ends at `end`.
-    pub(crate) fn pinged(&mut self, now: Time, end: u64) {
-        if self.interval > 0 {
-            (self.ping, self.pinged_at, self.ping_end) = (Ping::Waits, now, end);
-            self.look_at = (now + self.reply).into();
-        }
+    /// When something came from the server last.
+    pub(crate) fn heard(&self) -> Time {
+        self.last_in
     }
 
-    /// PINGRESP came. One that nobody waits for changes nothing; after the end of the connection nobody does.
-    pub(crate) fn ponged(&mut self) {
-        if self.ping != Ping::No {
+    /// A PINGREQ was appended. How long its answer may take; zero is without limit, `None` if nobody is to wait.
+    pub(crate) fn pinged(&mut self) -> Option<Span> {
+        self.pinged = self.interval > 0;
+        self.pinged.then_some(if bug(Bug::SilenceIgnored) { Span::ZERO } else { self.reply })
+    }
+
+    /// PINGRESP came, and whether somebody waited for it. One that nobody waits for changes nothing; after the end of
+    /// the connection nobody does.
+    pub(crate) fn ponged(&mut self) -> bool {
+        let pinged = self.pinged;
+        if pinged {
             self.rearm();
         }
+        pinged
     }
 
     pub(crate) fn deadline(&self) -> Option<Time> {
-        match self.ping {
-            Ping::No => self.look_at.get(),
-            _ if self.reply == Span::ZERO || bug(Bug::SilenceIgnored) => None,
-            _ => self.look_at.get(),
-        }
+        self.look_at.get().filter(|_| !self.pinged)
     }
 
     /// Looks at the clock.
     pub(crate) fn check(&mut self, now: Time) -> Due {
-        if self.ping != Ping::No {
-            if self.reply == Span::ZERO || now < self.look_at.or_never() {
-                return Due::Nothing;
-            }
-            // A PINGREQ behind a megabyte that is still leaving, or a PINGRESP behind one that is
-            // still arriving, says nothing about the peer as long as bytes move.
-            let answer_by = self.pinged_at.max(self.last_in) + self.reply;
-            self.look_at = answer_by.into();
-            return if answer_by <= now { Due::PeerIsGone } else { Due::Nothing };
-        }
-        if self.look_at.or_never() > now {
+        if self.pinged || self.look_at.or_never() > now {
             return Due::Nothing;
         }
         self.rearm();
@@ -133,7 +102,7 @@ impl KeepAlive {
 
     /// There is no PINGREQ: when one is due.
     fn rearm(&mut self) {
-        self.ping = Ping::No;
+        self.pinged = false;
         let interval = Span::secs(u64::from(self.interval));
         let due = self.last_in.min(self.last_out) + interval;
         self.look_at = (self.interval > 0).then_some(due).into();

@@ -54,8 +54,9 @@ pub use tickets::{Answer, Ticket};
 
 use crate::bugs::{Bug, bug};
 use crate::error::Code;
+use crate::patience::{Delivery, Patience};
 use crate::rare::Rare;
-use crate::time::{Moment, Span, Time};
+use crate::time::{Span, Time};
 use crate::wire::{self, PacketType, QoS, Version};
 use counts::{Aside, Flow};
 use ids::Use;
@@ -189,7 +190,8 @@ pub struct Session {
     inbound: Inbound,
     subscriptions: Rare<Subscriptions>,
     keep_alive: KeepAlive,
-    connack_by: Moment,
+    /// How long CONNACK or PINGRESP may take.
+    patience: Patience,
     /// No CONNACK came yet.
     unanswered: bool,
     /// An earlier one never came. It may have said that the session is lost, and the next will find the new one
@@ -220,7 +222,7 @@ impl Session {
             inbound: Inbound::new(),
             subscriptions: Rare::new(),
             keep_alive: KeepAlive::new(),
-            connack_by: Moment::NONE,
+            patience: Patience::NONE,
             unanswered: false,
             in_doubt: false,
             told: Told::Nothing,
@@ -253,15 +255,16 @@ impl Session {
 
     // -- the connection -------------------------------------------------------------------------
 
-    /// A transport is open. CONNACK has to come before `now + connack_within`, whoever sends CONNECT.
-    pub fn opened(&mut self, now: Time, connack_within: Span) {
+    /// A transport is open. CONNACK has to come before `now + connack_within`, whoever sends CONNECT, or so long after the
+    /// server got that. `delivery` is what the system knows of the transport.
+    pub fn opened(&mut self, now: Time, connack_within: Span, delivery: Option<Delivery>) {
         self.out.reset();
         self.inbound.opened();
         self.told = Told::Nothing;
         self.good_bye_due = false;
         self.state = State::Open;
-        let limited = connack_within > Span::ZERO && !bug(Bug::ConnackAwaitedForever);
-        self.connack_by = limited.then(|| now + connack_within).into();
+        let within = if bug(Bug::ConnackAwaitedForever) { Span::ZERO } else { connack_within };
+        self.patience = Patience::before_question(now, within, delivery);
     }
 
     /// Appends CONNECT. The session obeys what is in it: version, clean session, keep-alive. `ping_reply`
@@ -272,6 +275,7 @@ impl Session {
         }
         self.out.append(|out| connect.encode(connect.version, out)).map_err(encode_code)?;
         self.out.mark_secret();
+        self.patience.asked(self.out.end());
         self.version = connect.version;
         self.in_doubt |= self.unanswered && !self.clean && !bug(Bug::LostConnackIgnored);
         self.clean = connect.clean_session;
@@ -295,7 +299,7 @@ impl Session {
             self.state = State::Closing;
         }
         self.keep_alive.stop();
-        self.connack_by = Moment::NONE;
+        self.patience = Patience::NONE;
     }
 
     fn good_bye(&mut self) {
@@ -315,7 +319,7 @@ impl Session {
             subscriptions.disconnected();
         }
         self.keep_alive.stop();
-        self.connack_by = Moment::NONE;
+        self.patience = Patience::NONE;
         self.good_bye_due = false;
         self.out.reset();
         self.state = State::Closed;
@@ -366,32 +370,35 @@ impl Session {
 
     /// When [`timeout`](Session::timeout) has to be called.
     pub fn deadline(&self) -> Option<Time> {
-        self.connack_by.get().or_else(|| self.keep_alive.deadline())
+        self.patience.look_at().or_else(|| self.keep_alive.deadline())
     }
 
-    /// Does what is due: sends PINGREQ, or finds that the server is too late.
-    pub fn timeout(&mut self, now: Time) -> Result<(), Failure> {
-        if let Some(by) = self.connack_by.get() {
-            if by <= now {
-                self.connack_by = Moment::NONE;
-                return Err(Failure::new(Code::ConnackTimeout, ""));
-            }
-            return Ok(());
+    /// Does what is due: sends PINGREQ, or finds that the server is too late. `delivery` is what the system knows of
+    /// the transport: a PINGREQ behind a megabyte that is still leaving, or a PINGRESP behind one that is still
+    /// arriving, says nothing about the server as long as bytes move.
+    pub fn timeout(&mut self, now: Time, delivery: Option<Delivery>) -> Result<(), Failure> {
+        let (heard, code) = match self.state {
+            State::Up => (self.keep_alive.heard(), Code::KeepAliveTimeout),
+            _ => (Time::ZERO, Code::ConnackTimeout),
+        };
+        if self.patience.is_over(now, heard, self.out.taken(), delivery) {
+            self.patience = Patience::NONE;
+            return Err(Failure::new(code, ""));
         }
-        match self.keep_alive.check(now) {
-            Due::Nothing => Ok(()),
-            Due::Ping => {
-                self.ping(now).map_err(|code| Failure::new(code, ""))?;
-                self.quiet();
-                Ok(())
-            }
-            Due::PeerIsGone => Err(Failure::new(Code::KeepAliveTimeout, "")),
+        if self.keep_alive.check(now) == Due::Ping {
+            self.ping(now, delivery).map_err(|code| Failure::new(code, ""))?;
+            self.quiet();
         }
+        Ok(())
     }
 
-    fn ping(&mut self, now: Time) -> Result<(), Code> {
+    fn ping(&mut self, now: Time, delivery: Option<Delivery>) -> Result<(), Code> {
+        let before = self.out.end();
         self.out.append(|out| wire::encode_empty(PacketType::PingReq, out)).map_err(encode_code)?;
-        self.keep_alive.pinged(now, self.out.end());
+        if let Some(within) = self.keep_alive.pinged() {
+            let ends = (before, self.out.end());
+            self.patience = Patience::of_question(now, within, ends, self.out.taken(), delivery);
+        }
         self.flow.pings += 1;
         Ok(())
     }
@@ -429,7 +436,8 @@ impl Session {
             sending.end_unsent(run, Outcome::Sent, Terms::of(&self.limits, self.tell_all));
         }
         self.out.take(n);
-        self.keep_alive.wrote(now, taken);
+        self.keep_alive.wrote(now);
+        self.patience.wrote(now, taken);
         if self.sending.outbox.waiting() > 0 {
             self.pump();
         }

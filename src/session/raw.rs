@@ -97,7 +97,7 @@ impl Session {
     /// Sends PINGREQ; its answer is watched like that of the keep-alive.
     pub fn raw_ping(&mut self, now: Time) -> Result<(), Code> {
         self.up()?;
-        self.ping(now)
+        self.ping(now, None)
     }
 
     /// The application acknowledges by itself. The session answers every exchange that is open, once

@@ -24,6 +24,7 @@ use std::os::fd::RawFd;
 use mio::{Registry, Token};
 
 use crate::error::{Code, Phase};
+use crate::patience::Delivery;
 use crate::time::Time;
 
 /// What went wrong in a layer above the socket, where an errno says nothing. It travels inside an
@@ -71,6 +72,10 @@ pub struct Expiry {
 }
 /// Begins to open a stream to an address.
 pub type Dial = dyn Fn(SocketAddr) -> io::Result<Stream> + Send + Sync;
+
+/// Asks the system how many bytes that a socket was given the other end has not acknowledged; `None` where it does not
+/// tell.
+pub type SendQueue = fn(RawFd) -> Option<u64>;
 
 /// A transport in its owner's memory, if it is small; most are nothing but a socket.
 pub enum Stream {
@@ -192,6 +197,12 @@ pub trait Transport: Send {
     /// Gives them to the system, as far as it takes them; `WouldBlock` if some are left.
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+
+    /// What the system knows of the bytes that it was given, `given` of them so far: a call of the system, for when a
+    /// deadline is due. `queue` asks for a socket's.
+    fn delivery(&self, given: u64, queue: SendQueue) -> Option<Delivery> {
+        queue(self.raw_fd()).map(|left| Delivery { left, moved: given.saturating_sub(left) })
     }
 
     /// Ends the sending half in order, after the last byte. Errors do not matter any more. Dropping

@@ -18,10 +18,10 @@ fn due(rig: &mut Rig) -> Result<Vec<String>, Code> {
     let at = rig.s.deadline().expect("a deadline");
     assert!(at > rig.now, "a deadline in the past would be spun on");
     let early = Time(at.0 - 1);
-    assert_eq!(rig.s.timeout(early), Ok(()), "nothing is due early");
+    assert_eq!(rig.s.timeout(early, None), Ok(()), "nothing is due early");
     assert!(rig.s.output().is_empty());
     rig.now = at;
-    rig.s.timeout(at).map_err(|f| f.code)?;
+    rig.s.timeout(at, None).map_err(|f| f.code)?;
     Ok(rig.sent())
 }
 
@@ -33,7 +33,7 @@ fn one_ping_for_each_quiet_interval() {
         assert_eq!(due(&mut rig), Ok(vec!["PINGREQ".into()]));
         assert_eq!(rig.now, start + Span::secs(60 * n));
         // Looking again changes nothing.
-        assert_eq!(rig.s.timeout(rig.now), Ok(()));
+        assert_eq!(rig.s.timeout(rig.now, None), Ok(()));
         assert_eq!(rig.sent(), Vec::<String>::new());
         rig.feed(&pingresp());
     }
@@ -48,7 +48,7 @@ fn either_direction_that_is_quiet_needs_a_ping() {
         rig.pass(Span::secs(1));
         rig.must(Q0, "t");
         rig.sent();
-        assert_eq!(rig.s.timeout(rig.now), Ok(()));
+        assert_eq!(rig.s.timeout(rig.now, None), Ok(()));
     }
     assert_eq!(due(&mut rig), Ok(vec!["PINGREQ".into()]));
     assert_eq!(rig.now, start + Span::secs(60));
@@ -59,7 +59,7 @@ fn either_direction_that_is_quiet_needs_a_ping() {
     for _ in 0..59 {
         rig.pass(Span::secs(1));
         rig.feed(&publish(Q0, 0, false, "t", b""));
-        assert_eq!(rig.s.timeout(rig.now), Ok(()));
+        assert_eq!(rig.s.timeout(rig.now, None), Ok(()));
     }
     assert_eq!(due(&mut rig), Ok(vec!["PINGREQ".into()]));
     assert_eq!(rig.now, start + Span::secs(60));
@@ -75,7 +75,7 @@ fn traffic_both_ways_makes_pings_needless() {
         let id = rig.s.next_packet_id().unwrap().wrapping_sub(1);
         rig.feed(&puback(id));
         while rig.s.deadline().unwrap() <= rig.now {
-            rig.s.timeout(rig.now).unwrap();
+            rig.s.timeout(rig.now, None).unwrap();
         }
         assert_eq!(rig.sent(), Vec::<String>::new());
     }
@@ -117,7 +117,7 @@ fn a_large_message_on_its_way_out() {
         rig.take(2_000);
         while rig.s.deadline().unwrap() <= rig.now {
             let before = rig.s.output().end();
-            rig.s.timeout(rig.now).unwrap();
+            rig.s.timeout(rig.now, None).unwrap();
             pings += usize::from(rig.s.output().end() > before);
         }
     }
@@ -126,8 +126,8 @@ fn a_large_message_on_its_way_out() {
     let left = rig.now;
     rig.pass(Span::secs(10));
     assert!(rig.s.deadline().unwrap() <= rig.now);
-    assert_eq!(rig.s.timeout(Time(left.0 + 9_999_999)), Ok(()));
-    assert_eq!(rig.s.timeout(rig.now).unwrap_err().code, Code::KeepAliveTimeout);
+    assert_eq!(rig.s.timeout(Time(left.0 + 9_999_999), None), Ok(()));
+    assert_eq!(rig.s.timeout(rig.now, None).unwrap_err().code, Code::KeepAliveTimeout);
 }
 
 /// A socket that takes nothing any more is dead, even though the PINGREQ never left.
@@ -137,9 +137,9 @@ fn a_stuck_socket() {
     rig.publish(Q0, "t", &[b'x'; 5_000]).unwrap();
     rig.take(1_000);
     rig.pass(Span::secs(60));
-    rig.s.timeout(rig.now).unwrap();
+    rig.s.timeout(rig.now, None).unwrap();
     rig.pass(Span::secs(10));
-    assert_eq!(rig.s.timeout(rig.now).unwrap_err().code, Code::KeepAliveTimeout);
+    assert_eq!(rig.s.timeout(rig.now, None).unwrap_err().code, Code::KeepAliveTimeout);
 }
 
 /// PINGRESP behind a message that takes minutes to arrive.
@@ -151,12 +151,12 @@ fn a_large_message_on_its_way_in() {
         rig.pass(Span::secs(9));
         rig.s.received(rig.now);
         if rig.s.deadline().unwrap() <= rig.now {
-            rig.s.timeout(rig.now).unwrap();
+            rig.s.timeout(rig.now, None).unwrap();
         }
     }
     rig.feed(&pingresp());
     // Only our own silence counts now, and it is overdue.
-    rig.s.timeout(rig.now).unwrap();
+    rig.s.timeout(rig.now, None).unwrap();
     assert_eq!(rig.sent(), ["PINGREQ"]);
 }
 
@@ -165,7 +165,7 @@ fn zero_is_off() {
     let mut rig = kept_alive(0);
     assert_eq!(rig.s.deadline(), None);
     rig.pass(Span::secs(1_000_000));
-    assert_eq!(rig.s.timeout(rig.now), Ok(()));
+    assert_eq!(rig.s.timeout(rig.now, None), Ok(()));
     assert_eq!(rig.sent(), Vec::<String>::new());
     // A ping of the application goes out, and nothing hangs on its answer.
     rig.s.raw_ping(rig.now).unwrap();
@@ -204,21 +204,21 @@ fn an_answer_after_the_good_bye() {
     // Nothing may follow DISCONNECT (MQTT 3.1.1 §3.14.4), so nothing is due.
     assert_eq!(rig.s.deadline(), None);
     rig.pass(Span::secs(600));
-    assert_eq!(rig.s.timeout(rig.now), Ok(()));
+    assert_eq!(rig.s.timeout(rig.now, None), Ok(()));
     assert_eq!(rig.sent(), Vec::<String>::new());
 }
 
 #[test]
 fn without_a_limit_for_the_answer() {
     let mut rig = Rig::new(Limits::default());
-    rig.s.opened(rig.now, Span::secs(10));
+    rig.s.opened(rig.now, Span::secs(10), None);
     rig.s.connect(&CONNECT, Span::ZERO).unwrap();
     rig.sent();
     rig.feed(&connack(false, 0));
     assert_eq!(due(&mut rig), Ok(vec!["PINGREQ".into()]));
     rig.pass(Span::secs(100_000));
     assert_eq!(rig.s.deadline(), None);
-    assert_eq!(rig.s.timeout(rig.now), Ok(()));
+    assert_eq!(rig.s.timeout(rig.now, None), Ok(()));
     rig.feed(&pingresp());
     assert!(rig.s.deadline().is_some());
 }
@@ -244,7 +244,7 @@ fn each_connection_counts_anew() {
 fn after_a_long_sleep_one_ping() {
     let mut rig = kept_alive(60);
     rig.pass(Span::secs(100_000));
-    rig.s.timeout(rig.now).unwrap();
+    rig.s.timeout(rig.now, None).unwrap();
     assert_eq!(rig.sent(), ["PINGREQ"]);
     assert_eq!(rig.s.deadline(), Some(rig.now + Span::secs(10)));
 }

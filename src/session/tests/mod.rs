@@ -68,7 +68,7 @@ impl Rig {
     /// A transport is there and CONNECT was written.
     pub(super) fn open(&mut self) {
         self.stream.clear();
-        self.s.opened(self.now, Span::secs(10));
+        self.s.opened(self.now, Span::secs(10), None);
         let connect = self.connect;
         self.s.connect(&connect, Span::secs(10)).unwrap();
         assert_eq!(self.sent(), ["CONNECT"]);

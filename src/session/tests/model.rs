@@ -126,7 +126,7 @@ impl World {
             self.lost_session |= !self.accepted.is_empty();
         }
         self.wire.clear();
-        self.rig.s.opened(self.rig.now, Span::secs(10));
+        self.rig.s.opened(self.rig.now, Span::secs(10), None);
         self.rig.s.connect(&CONNECT, Span::secs(10)).unwrap();
         self.rig.feed(&connack(kept, 0));
         self.collect();

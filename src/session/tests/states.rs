@@ -53,7 +53,7 @@ fn without_a_transport_nothing_is_taken() {
 fn before_connect_nothing_is_taken() {
     let make = || {
         let mut rig = Rig::new(Limits::default());
-        rig.s.opened(rig.now, Span::secs(10));
+        rig.s.opened(rig.now, Span::secs(10), None);
         assert!(rig.s.awaits_connect());
         rig
     };
@@ -157,7 +157,7 @@ fn connect_goes_out_once() {
 #[test]
 fn connect_that_cannot_be_encoded_may_be_mended() {
     let mut rig = Rig::new(Limits::default());
-    rig.s.opened(rig.now, Span::secs(10));
+    rig.s.opened(rig.now, Span::secs(10), None);
     let long = "x".repeat(70_000);
     let bad = Connect { user_name: Some(&long), ..CONNECT };
     assert_eq!(rig.s.connect(&bad, Span::ZERO), Err(Code::BadArgument));
@@ -204,19 +204,19 @@ fn disconnect_before_connack_sends_nothing() {
 fn connack_time_out() {
     let mut rig = Rig::new(Limits::default());
     // Nobody sends CONNECT: a connect hook that never answers.
-    rig.s.opened(rig.now, Span::secs(10));
+    rig.s.opened(rig.now, Span::secs(10), None);
     let by = rig.now + Span::secs(10);
     assert_eq!(rig.s.deadline(), Some(by));
-    assert_eq!(rig.s.timeout(Time(by.0 - 1)), Ok(()));
-    assert_eq!(rig.s.timeout(by).unwrap_err().code, Code::ConnackTimeout);
+    assert_eq!(rig.s.timeout(Time(by.0 - 1), None), Ok(()));
+    assert_eq!(rig.s.timeout(by, None).unwrap_err().code, Code::ConnackTimeout);
     // A hook that answers late does not win time.
     rig.down();
-    rig.s.opened(rig.now, Span::secs(10));
+    rig.s.opened(rig.now, Span::secs(10), None);
     rig.pass(Span::secs(9));
     rig.s.connect(&CONNECT, Span::secs(10)).unwrap();
     assert_eq!(rig.s.deadline(), Some(by));
     rig.pass(Span::secs(1));
-    assert_eq!(rig.s.timeout(rig.now).unwrap_err().code, Code::ConnackTimeout);
+    assert_eq!(rig.s.timeout(rig.now, None).unwrap_err().code, Code::ConnackTimeout);
     // CONNACK ends it; so does switching it off.
     rig.down();
     assert_eq!(rig.s.deadline(), None);
@@ -224,6 +224,6 @@ fn connack_time_out() {
     rig.feed(&connack(false, 0));
     assert!(rig.s.deadline() > Some(rig.now + Span::secs(10)));
     rig.down();
-    rig.s.opened(rig.now, Span::ZERO);
+    rig.s.opened(rig.now, Span::ZERO, None);
     assert_eq!(rig.s.deadline(), None);
 }

@@ -93,7 +93,7 @@ proptest! {
         rig.s.subscribe("f".into(), Q1);
         match state {
             0 => {}
-            1 => rig.s.opened(rig.now, Span::secs(10)),
+            1 => rig.s.opened(rig.now, Span::secs(10), None),
             2 => rig.open(),
             _ => drop(rig.up(false)),
         }

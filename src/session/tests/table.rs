@@ -124,7 +124,7 @@ const STATES: &[NamedState] = &[
     ("closed", Case::new),
     ("open", |version| {
         let mut case = Case::new(version);
-        case.rig.s.opened(case.rig.now, Span::secs(10));
+        case.rig.s.opened(case.rig.now, Span::secs(10), None);
         case
     }),
     ("connecting", |version| {

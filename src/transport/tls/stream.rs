@@ -10,8 +10,9 @@ use mio::{Registry, Token};
 
 use super::{Backend, Engine};
 use crate::error::{Code, Phase};
+use crate::patience::Delivery;
 use crate::time::Time;
-use crate::transport::{Expiry, LayerError, Stream, Transport};
+use crate::transport::{Expiry, LayerError, SendQueue, Stream, Transport};
 
 /// With this much ciphertext waiting for the socket nothing more is taken.
 const HIGH: usize = 64 * 1024;
@@ -345,6 +346,12 @@ impl Transport for Tls {
             Some(error) => Err(error),
             None => self.push_or_explain(),
         }
+    }
+
+    /// Counted in ciphertext, which has more bytes than what it carries.
+    fn delivery(&self, _: u64, queue: SendQueue) -> Option<Delivery> {
+        let below = self.below.inner.delivery(self.below.sent, queue)?;
+        Some(Delivery { left: below.left + self.below.waiting() as u64, ..below })
     }
 
     fn shutdown(&mut self) {

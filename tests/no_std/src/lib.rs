@@ -9,6 +9,8 @@ extern crate alloc;
 mod bugs;
 #[path = "../../../src/error.rs"]
 pub mod error;
+#[path = "../../../src/patience.rs"]
+mod patience;
 #[path = "../../../src/rare.rs"]
 mod rare;
 #[path = "../../../src/session/mod.rs"]

@@ -260,7 +260,7 @@ impl World {
     }
 
     fn connect(&mut self) -> Checked {
-        self.session.opened(NOW, Span::ZERO);
+        self.session.opened(NOW, Span::ZERO, None);
         let connect = Connect {
             version: Version::V311,
             clean_session: false,
