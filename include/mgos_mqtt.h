@@ -58,7 +58,8 @@ bool mgos_mqtt_init(void);
 /**
  * Ends the global connection with everything that was registered on it, as mgos_mqtt_conn_free_wait() does,
  * and waits at most `timeout_ms` milliseconds for that (negative: without limit). For the end of a program
- * that wants all memory back; the next use of the global connection makes another one.
+ * that wants all memory back; the next use of the global connection makes another one, also if it is a user-data
+ * destructor or a `done` that uses it meanwhile.
  *
  * Returns 0, MGOS_MQTT_TIMED_OUT, or MGOS_MQTT_BUSY inside a callback (it ends all the same). No other call on
  * the global connection may run at the same time.

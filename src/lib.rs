@@ -33,6 +33,7 @@ pub mod error;
 pub mod patience;
 mod rare;
 pub mod session;
+mod sync;
 pub mod time;
 pub mod transport;
 pub mod vocabulary;

@@ -19,6 +19,7 @@ use crate::client::{
 use crate::config::Secret;
 use crate::error::Code;
 use crate::session::Acknowledged;
+use crate::sync::entering_user_code;
 use crate::wire::QoS;
 
 /// The handle of the connection that a callback belongs to. Valid whenever the callback runs: a connection drops
@@ -94,6 +95,7 @@ impl Drop for UserData {
         if let Some(free) = self.free
             && *self.armed.get_mut()
         {
+            entering_user_code();
             // SAFETY: the application gave the function for this pointer, and this is the one time.
             unsafe { free(self.ud) }
         }
@@ -135,6 +137,7 @@ impl EventHandler {
         let nc = self.own.nc();
         // SAFETY: callbacks run on the thread that drives the loop.
         unsafe { nc.before_handler(conn) };
+        entering_user_code();
         // SAFETY: the application's function with its own argument; `ev_data` is what the header says
         // for this event and lives until the call returns.
         unsafe { (self.function)(nc.as_ptr(), ev, ev_data, self.data.ud) };
@@ -271,6 +274,7 @@ impl Callback for MessageHandler {
         // SAFETY: callbacks run on the thread that drives the loop.
         unsafe { nc.before_handler(conn) };
         // MQTT packets are at most 256 MiB, so the lengths fit an int.
+        entering_user_code();
         // SAFETY: the application's function with its own argument; topic and payload live until the
         // call returns.
         unsafe {
@@ -298,6 +302,7 @@ type EventFunction =
 
 fn tell(owner: &Owner, function: EventFunction, event: &Event<'_>, data: &UserData) {
     let handle = owner.handle();
+    entering_user_code();
     // SAFETY: the application's function with its own argument; the event, opaque to it, lives until the
     // call returns.
     unsafe { function(handle.as_ptr(), ptr::from_ref(event).cast(), data.ud) };
@@ -424,6 +429,7 @@ impl ConnectHook for MgosHook {
         };
         // SAFETY: callbacks run on the thread that drives the loop.
         unsafe { nc.before_handler(conn) };
+        entering_user_code();
         // SAFETY: the application's function with its own argument; the strings live until it returns.
         unsafe { function(nc.as_ptr(), client_id.as_ptr().cast(), &mut opts, self.data.ud) };
         // SAFETY: as above.
@@ -448,6 +454,7 @@ impl Sink for LogFunction {
         }
         text.extend_from_slice(visible);
         text.push(0);
+        entering_user_code();
         // SAFETY: the application's function with its own argument; the text lives until it returns.
         unsafe { function(level as c_int, connection, text.as_ptr().cast(), self.data.ud) };
     }

@@ -2,7 +2,7 @@
 
 use core::ffi::{c_int, c_void};
 use core::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::Arc;
 
 use super::mgos_event::{
     MGOS_CLOUD_MQTT, MGOS_EVENT_CLOUD_CONNECTED, MGOS_EVENT_CLOUD_CONNECTERROR, MGOS_EVENT_CLOUD_CONNECTING,
@@ -10,13 +10,14 @@ use super::mgos_event::{
 };
 use crate::client::{Conn, Event, Kind};
 use crate::error::Code;
+use crate::sync::{ReadGuard, RwLock, WriteGuard, entering_user_code};
 
 pub(super) type Function = unsafe extern "C" fn(ev: c_int, ev_data: *mut c_void, userdata: *mut c_void);
 
 /// The events of a group differ in these bits.
 const IN_GROUP: c_int = 0xff;
 
-struct Entry {
+pub(super) struct Entry {
     ev: c_int,
     /// Every event of the group of `ev`.
     group: bool,
@@ -45,21 +46,21 @@ impl Entry {
 }
 
 /// The handlers, oldest first.
-static ENTRIES: RwLock<Vec<Arc<Entry>>> = RwLock::new(Vec::new());
+pub(super) static ENTRIES: RwLock<Vec<Arc<Entry>>> = RwLock::new(Vec::new());
 /// Groups that somebody registered.
-static BASES: RwLock<Vec<c_int>> = RwLock::new(Vec::new());
+pub(super) static BASES: RwLock<Vec<c_int>> = RwLock::new(Vec::new());
 
-fn read() -> RwLockReadGuard<'static, Vec<Arc<Entry>>> {
-    ENTRIES.read().unwrap_or_else(PoisonError::into_inner)
+fn read() -> ReadGuard<'static, Vec<Arc<Entry>>> {
+    ENTRIES.read()
 }
 
-fn write() -> RwLockWriteGuard<'static, Vec<Arc<Entry>>> {
-    ENTRIES.write().unwrap_or_else(PoisonError::into_inner)
+fn write() -> WriteGuard<'static, Vec<Arc<Entry>>> {
+    ENTRIES.write()
 }
 
 pub(super) fn register_base(base: c_int) -> Result<(), Code> {
     let base = base & !IN_GROUP;
-    let mut bases = BASES.write().unwrap_or_else(PoisonError::into_inner);
+    let mut bases = BASES.write();
     if bases.contains(&base) {
         return Err(Code::BadArgument);
     }
@@ -91,6 +92,7 @@ pub(super) unsafe fn trigger(ev: c_int, ev_data: *mut c_void) -> c_int {
     let called: Vec<Arc<Entry>> = read().iter().rev().filter(|entry| entry.wants(ev)).cloned().collect();
     let mut n = 0;
     for entry in called.iter().filter(|entry| !entry.removed.load(Ordering::Relaxed)) {
+        entering_user_code();
         // SAFETY: the application's function with its own argument; the rest is promised by the caller.
         unsafe { (entry.function)(ev, ev_data, entry.ud) };
         n += 1;

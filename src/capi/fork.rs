@@ -1,56 +1,102 @@
-//! Fork: the child shares the parent's sockets, so it must not touch its connections; it may make its own.
+//! Fork: the child shares the parent's sockets, so it must not touch its loops and connections; it makes its own.
+//!
+//! The child has one thread, and what another thread of the parent was doing at that moment is left half done in its
+//! copy of the memory, for good. So two things hold:
+//!
+//! - An object remembers in which process it was made. A call for one of the parent's returns FORKED before it takes any
+//!   lock of that object; its memory is given up, not released.
+//! - The locks that belong to no object are held by the thread that forks while it forks. [`LOCKS`] has all of them.
 
+use core::any::Any;
 use core::cell::UnsafeCell;
-use std::sync::Once;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::handle::{HANDLES, Handle, LOOPS, LoopHandle};
-use super::registry::Held;
+use super::config::system;
+use super::handle::{HANDLES, LOOPS};
+use super::{defaults, event_bus, poll_callback};
+use crate::client::forget_callbacks_after_fork;
+use crate::driver::Loop;
+use crate::sync::ProcessWide;
+
+/// Every lock that is a `static`, in the order in which a thread may take them. `tests/locks.rs` compares this list with the
+/// source.
+static LOCKS: [&(dyn ProcessWide + Sync); 7] = [
+    &defaults::CHANGES,
+    &system::LOCK,
+    &event_bus::ENTRIES,
+    &event_bus::BASES,
+    &poll_callback::ALL,
+    &HANDLES,
+    &LOOPS,
+];
 
 static FORKS: AtomicU32 = AtomicU32::new(0);
 
-/// The lists of handles, held while a thread forks.
-struct Guards(UnsafeCell<Option<(Held<'static, Handle>, Held<'static, LoopHandle>)>>);
+/// What a thread holds while it forks.
+struct Held {
+    /// What the child's global connection will have from the parent's.
+    inheritance: defaults::Inheritance,
+    locks: Vec<Box<dyn Any>>,
+}
 
-// SAFETY: only a thread that holds both lists for writing touches it, and there is one such thread at a time.
+struct Guards(UnsafeCell<Option<Held>>);
+
+// SAFETY: only a thread that holds all the locks touches it, and there is one such thread at a time.
 unsafe impl Sync for Guards {}
 
 static GUARDS: Guards = Guards(UnsafeCell::new(None));
 
 /// Before a fork: no other thread may hold a lock of ours that the child would inherit without it.
 extern "C" fn prepare() {
-    let guards = (HANDLES.hold(), LOOPS.hold());
-    // SAFETY: both lists are held.
-    unsafe { *GUARDS.0.get() = Some(guards) };
+    // The first one also keeps other threads that fork away.
+    let first = LOCKS[0].hold();
+    let (inheritance, log) = defaults::before_fork();
+    let mut locks = vec![first];
+    locks.extend(log.map(|log| Box::new(log) as Box<dyn Any>));
+    locks.extend(LOCKS[1..].iter().map(|lock| lock.hold()));
+    // SAFETY: all the locks are held.
+    unsafe { *GUARDS.0.get() = Some(Held { inheritance, locks }) };
 }
 
-/// After a fork, in the parent.
+/// After a fork, in the parent: it was nothing.
 extern "C" fn parent() {
-    // SAFETY: both lists are held by this thread, since `prepare`.
+    // SAFETY: all the locks are held by this thread, since `prepare`.
     drop(unsafe { (*GUARDS.0.get()).take() });
 }
 
 /// After a fork, in the child.
 extern "C" fn child() {
     FORKS.fetch_add(1, Ordering::Relaxed);
-    parent();
+    // SAFETY: as in `parent`: the thread that forked is the one that lives on.
+    let Some(Held { inheritance, locks }) = (unsafe { (*GUARDS.0.get()).take() }) else { return };
+    // If it was forked inside a callback: the callback belongs to a loop of the parent, and no loop of the child's is
+    // inside one.
+    Loop::forget_dispatch_after_fork();
+    forget_callbacks_after_fork();
+    drop(locks);
+    defaults::in_child(inheritance);
 }
 
 /// How many forks lie between the first process that used the library and this one. Counted by the C
 /// library in the child, so that no call has to ask for its process id.
+#[inline(always)]
 pub(super) fn forks() -> u32 {
     FORKS.load(Ordering::Relaxed)
 }
 
-/// Begins to count forks; before the first loop is made.
-pub(super) fn watch_forks() {
-    static ONCE: Once = Once::new();
+/// Begins to count forks: when the library is loaded, so that there is no lock that a fork does not know of, and so that
+/// a fork handler of the application, which comes later, runs while none is held.
+extern "C" fn watch_forks() {
     if cfg!(miri) {
         return; // it knows of no forks
     }
-    ONCE.call_once(|| {
-        // SAFETY: the functions stay mapped, since the library is linked nodelete. Without memory for them
-        // forks go unseen, which only takes an error message away.
-        let _ = unsafe { libc::pthread_atfork(Some(prepare), Some(parent), Some(child)) };
-    });
+    // SAFETY: the functions stay mapped, since the library is linked nodelete. Without memory for them forks go
+    // unseen.
+    let _ = unsafe { libc::pthread_atfork(Some(prepare), Some(parent), Some(child)) };
 }
+
+// SAFETY: this section is a list of such functions, which the system calls in order.
+#[cfg_attr(not(target_vendor = "apple"), unsafe(link_section = ".init_array"))]
+#[cfg_attr(target_vendor = "apple", unsafe(link_section = "__DATA,__mod_init_func"))]
+#[used]
+static AT_LOAD: extern "C" fn() = watch_forks;

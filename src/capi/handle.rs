@@ -1,28 +1,29 @@
-//! What stands behind the opaque handles: loops, connections, and the process's default ones.
+//! What stands behind the opaque handles: loops and connections.
 
 use core::ffi::{c_int, c_void};
 use core::ptr;
 use std::os::fd::RawFd;
-use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use once_cell::race::OnceBox;
-use once_cell::sync::OnceCell;
 
 use super::boundary::timeout;
 use super::callbacks::NcKeeper;
-use super::fork::{forks, watch_forks};
+use super::config::system;
+use super::defaults::default_loop;
+use super::fork::forks;
 use super::mgos_mongoose::{mg_connection, mg_mgr};
-use super::mgos_mqtt_conn::{create, mgos_mqtt_conn};
+use super::mgos_mqtt_conn::mgos_mqtt_conn;
 use super::mgos_mqtt_loop::mgos_mqtt_loop;
 use super::nc::{Attempt, Nc};
 use super::registry::Registry;
-use super::{config::system, profiles};
 use crate::client::{Conn, Context, Entry, ProfileSource};
-use crate::config::{SectionId, Settings};
+use crate::config::Settings;
 use crate::driver::{Clock, DriveError, Loop};
 use crate::error::Code;
 use crate::rare::try_box;
+use crate::sync::Mutex;
 use crate::time::{Span, Time};
 
 /// A loop and the connections made on it.
@@ -55,11 +56,6 @@ pub(super) struct Handle {
 pub(super) static HANDLES: Registry<Handle> = Registry::new();
 /// The loops that were created and not freed; not the default loop.
 pub(super) static LOOPS: Registry<LoopHandle> = Registry::new();
-
-static DEFAULT_LOOP: OnceCell<Arc<LoopHandle>> = OnceCell::new();
-/// The global connection; NULL before its first use. Written under `GLOBAL_CHANGES`.
-static GLOBAL: AtomicPtr<Handle> = AtomicPtr::new(ptr::null_mut());
-static GLOBAL_CHANGES: Mutex<()> = Mutex::new(());
 
 /// Seconds since 1970.
 pub(super) fn wall_clock() -> f64 {
@@ -96,7 +92,6 @@ fn send_queue(_: RawFd) -> Option<u64> {
 
 impl LoopHandle {
     pub(super) fn create() -> Result<Arc<LoopHandle>, Code> {
-        watch_forks();
         let driver = Loop::new(Clock::from_fn(boot_clock)).map_err(|_| Code::NoResources)?;
         let mut context = Context::new(driver);
         // Before all others, so that it runs last.
@@ -114,7 +109,13 @@ impl LoopHandle {
         } else {
             LOOPS.get(handle).ok_or(Code::BadArgument)?
         };
-        if found.forks == forks() { Ok(found) } else { Err(Code::Forked) }
+        if found.is_ours() { Ok(found) } else { Err(Code::Forked) }
+    }
+
+    /// Whether it was made in this process, and not in one that this was forked from.
+    #[inline(always)]
+    pub(super) fn is_ours(&self) -> bool {
+        self.forks == forks()
     }
 
     pub(super) fn driver(&self) -> &Loop {
@@ -136,9 +137,9 @@ impl LoopHandle {
             Err(DriveError::Busy) if !Loop::in_dispatch() => {}
             other => other.map_err(drive_code)?,
         }
-        lock(&self.runs).inside += 1;
-        let outcome = self.driver().wait(None, &mut || lock(&self.runs).over);
-        let mut runs = lock(&self.runs);
+        self.runs.lock().inside += 1;
+        let outcome = self.driver().wait(None, &mut || self.runs.lock().over);
+        let mut runs = self.runs.lock();
         runs.inside -= 1;
         // The last one leaves nothing behind for the next.
         runs.over &= runs.inside > 0;
@@ -146,8 +147,15 @@ impl LoopHandle {
     }
 
     pub(super) fn break_runs(&self) {
-        lock(&self.runs).over = true;
+        self.runs.lock().over = true;
         self.driver().notify();
+    }
+
+    /// In the child of a fork, for a loop of the parent: as [`Handle::close_after_fork`], for all its connections.
+    pub(super) fn close_after_fork(handle: *mut mgos_mqtt_loop) {
+        if let Some(home) = LOOPS.get(handle).filter(|home| !home.is_ours()) {
+            HANDLES.all(|handle| handle.is_on(&home)).iter().for_each(|handle| handle.close_after_fork());
+        }
     }
 
     /// Frees every connection of this loop and ends it.
@@ -165,50 +173,6 @@ pub(super) fn drive_code(error: DriveError) -> Code {
         DriveError::Closed => Code::Incomplete,
         DriveError::Io(_) | DriveError::NoResources => Code::NoResources,
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// The default loop, made on first use.
-pub(super) fn default_loop() -> Result<&'static Arc<LoopHandle>, Code> {
-    let found = DEFAULT_LOOP.get_or_try_init(LoopHandle::create)?;
-    // After a fork it is the parent's.
-    if found.forks == forks() { Ok(found) } else { Err(Code::Forked) }
-}
-
-/// Whether this is the global connection.
-pub(super) fn is_global(handle: *mut mgos_mqtt_conn) -> bool {
-    GLOBAL.load(Ordering::Acquire) == handle.cast()
-}
-
-/// The global connection, made on first use. It has the system configuration's profiles, and connects by
-/// itself in the loop's first round if they are enabled.
-pub(super) fn global() -> Result<Arc<Handle>, Code> {
-    let handle = HANDLES.get(GLOBAL.load(Ordering::Acquire)).map_or_else(make_global, Ok)?;
-    handle.conn()?;
-    Ok(handle)
-}
-
-fn make_global() -> Result<Arc<Handle>, Code> {
-    let _changes = lock(&GLOBAL_CHANGES);
-    if let Some(made) = HANDLES.get(GLOBAL.load(Ordering::Acquire)) {
-        return Ok(made);
-    }
-    let profiles = [SectionId::Mqtt, SectionId::Mqtt1].map(profiles::live);
-    let home = default_loop()?.clone();
-    let handle = create(home, 0, profiles.into(), Settings::default())?;
-    handle.conn.connect_by_itself();
-    GLOBAL.store(handle.as_ptr().cast(), Ordering::Release);
-    Ok(handle)
-}
-
-/// Ends the global connection, if there is one; the next use makes another.
-pub(super) fn end_global() -> Option<Arc<Conn>> {
-    let _changes = lock(&GLOBAL_CHANGES);
-    let handle = HANDLES.remove(GLOBAL.swap(ptr::null_mut(), Ordering::AcqRel))?;
-    Some(handle.give_up())
 }
 
 impl Handle {
@@ -256,7 +220,19 @@ impl Handle {
 
     /// The connection, unless it came here by a fork.
     pub(super) fn conn(&self) -> Result<&Arc<Conn>, Code> {
-        if self.home.forks == forks() { Ok(&self.conn) } else { Err(Code::Forked) }
+        if self.is_ours() { Ok(&self.conn) } else { Err(Code::Forked) }
+    }
+
+    /// Whether it was made in this process, and not in one that this was forked from.
+    #[inline(always)]
+    pub(super) fn is_ours(&self) -> bool {
+        self.home.is_ours()
+    }
+
+    /// In the child of a fork: closes this process's copy of the socket. All else is the parent's, and the handle stays
+    /// known, so that every later call is told why it is refused.
+    pub(super) fn close_after_fork(&self) {
+        self.conn.close_after_fork();
     }
 
     /// Whether it belongs to this loop.
@@ -277,7 +253,7 @@ impl Handle {
     /// The `nc` of this connection, made if there is none.
     pub(super) fn make_nc(&self) -> Result<&Nc, Code> {
         // No attempt begins or ends meanwhile.
-        let attempt = lock(&self.attempt);
+        let attempt = self.attempt.lock();
         if self.nc().is_none() {
             let (mgr, handle) = (self.home.as_mgr(), self.as_ptr().cast());
             // It stays empty: this is the only place that sets it, and the lock is held.
@@ -290,13 +266,7 @@ impl Handle {
     /// begun have let go of it. Returns the connection, to wait for the loop.
     pub(super) fn give_up(self: Arc<Self>) -> Arc<Conn> {
         let conn = self.conn.clone();
-        if self.home.forks == forks() {
-            conn.free(Some(Box::new(self)));
-        } else {
-            // The loop is the parent's: nothing may be sent, and no set of sockets touched.
-            conn.close_after_fork();
-            core::mem::forget(self);
-        }
+        conn.free(Some(Box::new(self)));
         conn
     }
 
@@ -317,7 +287,7 @@ impl Handle {
     /// # Safety
     /// As [`after_handler`](Self::after_handler).
     pub(super) unsafe fn attempt_begins(&self) {
-        let mut attempt = lock(&self.attempt);
+        let mut attempt = self.attempt.lock();
         *attempt = Attempt::BEGUN;
         if let Some(nc) = self.nc() {
             // SAFETY: as the caller promises.
@@ -330,7 +300,7 @@ impl Handle {
     /// # Safety
     /// As [`after_handler`](Self::after_handler).
     pub(super) unsafe fn attempt_ended(&self, os: c_int) {
-        let mut attempt = lock(&self.attempt);
+        let mut attempt = self.attempt.lock();
         *attempt = Attempt::ended(os);
         if let Some(nc) = self.nc() {
             // SAFETY: as the caller promises.

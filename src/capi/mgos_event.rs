@@ -10,6 +10,8 @@
 //! `ev_data`. Those of a connection whose configuration has `cloud_events` off are left out, but for
 //! MGOS_EVENT_CLOUD_CONNECTING. Handlers may call everything but what polls or waits.
 //!
+//! The handlers are those of the process, and the child of a fork has them, too.
+//!
 //! An application may trigger events of its own, numbered from a base of its own.
 
 use core::ffi::{c_char, c_int, c_void};

@@ -15,7 +15,8 @@ use core::ffi::{CStr, c_char, c_int, c_long, c_uchar, c_ulong, c_void};
 use core::slice;
 
 use super::boundary::{bytes, status, text, value};
-use super::handle::{self, conn_of};
+use super::defaults::default_loop;
+use super::handle::{Handle, conn_of, wall_clock};
 use super::mgos_mg_str::{mg_str, mgos_mg_mk_str};
 use super::nc::Nc;
 use super::poll_callback;
@@ -287,7 +288,7 @@ pub const MG_F_USER_6: c_ulong = 1 << 25;
 /// The time of day: seconds since 1970, with fractions.
 #[unsafe(no_mangle)]
 pub extern "C" fn mgos_mg_time() -> f64 {
-    handle::wall_clock()
+    wall_clock()
 }
 
 /// Asks for one MG_EV_TIMER at the time of day `timestamp` (see mg_time()), to the connection's handlers;
@@ -323,14 +324,14 @@ pub unsafe extern "C" fn mgos_disconnect(nc: *mut mg_connection) {
 /// The default loop as Mongoose's manager; NULL only without memory or file descriptors.
 #[unsafe(no_mangle)]
 pub extern "C" fn mgos_get_mgr() -> *mut mg_mgr {
-    value(core::ptr::null_mut(), || Ok(handle::default_loop()?.as_mgr()))
+    value(core::ptr::null_mut(), || Ok(default_loop()?.as_mgr()))
 }
 
 /// One round of the default loop that waits at most `ms` milliseconds. Returns 0, or a negative error:
 /// MGOS_MQTT_BUSY inside a handler.
 #[unsafe(no_mangle)]
 pub extern "C" fn mgos_mongoose_poll(ms: c_int) -> c_int {
-    status(|| handle::default_loop()?.poll(ms))
+    status(|| default_loop()?.poll(ms))
 }
 
 /// Is called at the end of each round of the default loop, on the thread that drives it, with no lock held.
@@ -406,7 +407,7 @@ pub unsafe extern "C" fn mgos_mg_send_mqtt_handshake_opt(
 /// # Safety
 /// The strings are NULL or C strings.
 unsafe fn handshake(
-    handle: &handle::Handle,
+    handle: &Handle,
     client_id: *const c_char,
     opts: &mg_send_mqtt_handshake_opts,
 ) -> Result<ConnectParams, Code> {

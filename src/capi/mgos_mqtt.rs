@@ -15,7 +15,7 @@ use core::ffi::{c_char, c_int, c_void};
 
 use super::boundary::{config_code, status, text, value};
 use super::callbacks::{CONNECTION_KINDS, SUBSCRIPTION_KINDS, UserData, event_handler, message_handler};
-use super::handle::{end_global, global};
+use super::defaults::{end_global, global};
 use super::mgos_config::mgos_config_mqtt;
 use super::mgos_mongoose::{mg_connection, mg_event_handler_t};
 use super::mgos_mqtt_conn::{mgos_mqtt_conn, mgos_mqtt_connect_fn_t, publish, unsubscribe, wait_until_gone};
@@ -56,7 +56,8 @@ pub extern "C" fn mgos_mqtt_init() -> bool {
 
 /// Ends the global connection with everything that was registered on it, as mgos_mqtt_conn_free_wait() does,
 /// and waits at most `timeout_ms` milliseconds for that (negative: without limit). For the end of a program
-/// that wants all memory back; the next use of the global connection makes another one.
+/// that wants all memory back; the next use of the global connection makes another one, also if it is a user-data
+/// destructor or a `done` that uses it meanwhile.
 ///
 /// Returns 0, MGOS_MQTT_TIMED_OUT, or MGOS_MQTT_BUSY inside a callback (it ends all the same). No other call on
 /// the global connection may run at the same time.

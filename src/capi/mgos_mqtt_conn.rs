@@ -35,7 +35,8 @@ use super::callbacks::{
     CONNECTION_KINDS, MgosHook, OwnNc, SUBSCRIPTION_KINDS, UserData, event_handler, identity,
 };
 use super::config::c_struct::is_all_zero;
-use super::handle::{HANDLES, Handle, conn_of, default_loop};
+use super::defaults::{default_loop, is_global};
+use super::handle::{HANDLES, Handle, conn_of};
 use super::mgos_config::mgos_config_mqtt;
 use super::mgos_mg_str::mg_str;
 use super::mgos_mongoose::{mg_connection, mg_event_handler_t, mg_send_mqtt_handshake_opts};
@@ -172,7 +173,11 @@ pub unsafe extern "C" fn mgos_mqtt_conn_free_wait(c: *mut mgos_mqtt_conn, timeou
         if c.is_null() {
             return Ok(());
         }
-        if super::handle::is_global(c) {
+        if let Some(handle) = HANDLES.get(c).filter(|handle| !handle.is_ours()) {
+            handle.close_after_fork();
+            return Err(Code::Forked);
+        }
+        if is_global(c) {
             return Err(Code::BadArgument);
         }
         let handle = HANDLES.remove(c).ok_or(Code::BadArgument)?;

@@ -21,7 +21,8 @@ use std::sync::Arc;
 
 use super::boundary::{bytes, optional, status};
 use super::config::system;
-use super::handle::{Handle, is_global};
+use super::defaults::is_global;
+use super::handle::Handle;
 use super::mgos_mqtt_conn::mgos_mqtt_conn;
 use crate::client::{Conn, DEFAULT_THRESHOLD, Level, LogLine, LogTopics};
 use crate::error::Code;

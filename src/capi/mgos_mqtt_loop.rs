@@ -37,8 +37,15 @@
 //! 4. Also on the thread that calls mgos_event_trigger(), inside that call.
 //! 5. On the calling thread, inside the call; may poll and wait.
 //!
-//! A callback must return: no longjmp() and no C++ exception out of it. After fork() the child's calls fail
-//! with MGOS_MQTT_FORKED and touch nothing of the parent's.
+//! A callback must return: no longjmp() and no C++ exception out of it.
+//!
+//! FORK. After fork() the child's calls on loops and connections of the parent, and on what belongs to them, fail at once
+//! with MGOS_MQTT_FORKED and touch nothing that the two share. Those that free close this process's copies of the sockets;
+//! the memory is given up. The default loop and the global connection are new in the child, made at their first use
+//! there, and have to be driven there, also if the parent's has a thread: servers, options, will, certificate and log
+//! function are those of the parent; handlers, subscriptions, poll callbacks and queued messages are not, and the first call
+//! logs a warning that says so, on the calling thread. Both have one client id then, unless the child changes its. A child
+//! that was forked inside a callback may use the library so, too, but must not return from the callback.
 
 use core::ffi::{c_char, c_int, c_void};
 use std::sync::Arc;
@@ -94,7 +101,7 @@ pub unsafe extern "C" fn mgos_mqtt_loop_free(loop_: *mut mgos_mqtt_loop) -> c_in
         if loop_.is_null() {
             return Ok(());
         }
-        let handle = LoopHandle::of(loop_)?;
+        let handle = LoopHandle::of(loop_).inspect_err(|_| LoopHandle::close_after_fork(loop_))?;
         if Loop::in_dispatch() {
             return Err(Code::Busy);
         }

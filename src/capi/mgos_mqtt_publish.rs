@@ -26,6 +26,7 @@ use super::sized::{self, Growing};
 use crate::client::{Conn, Event, Listener, OnTimeout, Words};
 use crate::error::Code;
 use crate::session::{Dropped, Outcome, Publication};
+use crate::sync::entering_user_code;
 use crate::time::Span;
 
 /// It waits, or is on its way: there is no outcome yet.
@@ -302,6 +303,7 @@ fn tell(_: &Conn, event: &Event<'_>, [done, ud, owner]: Words) {
     let done = unsafe { core::mem::transmute::<*mut (), Done>(done) };
     // SAFETY: a connection tells all outcomes before its handle goes.
     let handle = unsafe { &*owner.cast_const().cast::<Handle>() };
+    entering_user_code();
     // SAFETY: the application's function with its own argument; the event, opaque to it, lives until the call returns.
     unsafe { done(handle.as_ptr(), core::ptr::from_ref(event).cast(), ud.cast()) };
     // SAFETY: callbacks run on the thread that drives the loop.

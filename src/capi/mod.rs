@@ -4,7 +4,8 @@
 //! |-----------------|---------------------------------------------------------------------|
 //! | `mgos_*.rs`     | the exported functions, and nothing else; each is a header          |
 //! | `boundary.rs`   | what every call passes: panics, pointers, the call's error          |
-//! | `handle.rs`     | what stands behind the handles, and the default loop and connection |
+//! | `handle.rs`     | what stands behind the handles                                      |
+//! | `defaults.rs`   | the default loop and the global connection                          |
 //! | `nc.rs`         | the `nc` of Mongoose                                                |
 //! | `field.rs`      | fields of structures, and the errors that name them                 |
 //! | `options.rs`    | `struct mgos_mqtt_options` as the client's settings                 |
@@ -22,6 +23,7 @@
 mod boundary;
 mod callbacks;
 mod config;
+mod defaults;
 mod event_bus;
 #[cfg(test)]
 mod fed_tests;

@@ -3,13 +3,13 @@
 use core::cell::UnsafeCell;
 use core::ffi::{c_int, c_ulong, c_void};
 use core::ptr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::mgos_mongoose::{
     MG_F_CLOSE_IMMEDIATELY, MG_F_CONNECTING, MG_F_RESOLVING, MG_F_SEND_AND_CLOSE, mbuf, mg_connection, mg_mgr,
 };
 use crate::client::{Conn, ConnectParams};
 use crate::error::Code;
+use crate::sync::{Mutex, MutexGuard};
 
 /// What an attempt to connect does to the fields of `nc`.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
@@ -156,7 +156,7 @@ impl Nc {
     }
 
     fn hooked(&self) -> MutexGuard<'_, Hooked> {
-        self.hooked.lock().unwrap_or_else(PoisonError::into_inner)
+        self.hooked.lock()
     }
 
     pub(super) fn prepare(&self, params: &ConnectParams) {

@@ -1,11 +1,13 @@
 //! `mgos_add_poll_cb()`: functions that the default loop calls at the end of each round.
 
 use core::ffi::c_void;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use super::handle::default_loop;
+use super::defaults::default_loop;
+use super::fork::forks;
 use crate::driver::{Source, SourceId, Turn};
 use crate::error::Code;
+use crate::sync::{Mutex, entering_user_code};
 
 type Function = unsafe extern "C" fn(cb_arg: *mut c_void);
 
@@ -23,28 +25,43 @@ impl Source for PollCallback {
     fn drive(&self, _: &mut Turn<'_>) {}
 
     fn round_end(&self, _: &mut Turn<'_>) {
+        entering_user_code();
         // SAFETY: the application's function with its own argument.
         unsafe { (self.function)(self.arg) }
     }
 }
 
-/// What is registered, newest last: function and argument as numbers, and the source in the loop.
-static ALL: Mutex<Vec<(usize, usize, SourceId)>> = Mutex::new(Vec::new());
+/// One that is registered: function and argument as numbers, and the source in the default loop of a process.
+pub(super) struct Registered {
+    identity: (usize, usize),
+    id: SourceId,
+    forks: u32,
+}
+
+/// What is registered, newest last.
+pub(super) static ALL: Mutex<Vec<Registered>> = Mutex::new(Vec::new());
+
+fn identity(function: Function, arg: *mut c_void) -> (usize, usize) {
+    (function as usize, arg as usize)
+}
 
 pub(super) fn add(function: Function, arg: *mut c_void) -> Result<(), Code> {
     let driver = default_loop()?.driver();
     let id = driver.add(Arc::new(PollCallback { function, arg })).map_err(|_| Code::NoResources)?;
     driver.set_every_round(id, true);
-    ALL.lock().unwrap_or_else(PoisonError::into_inner).push((function as usize, arg as usize, id));
+    let mut all = ALL.lock();
+    // Those of a process that this was forked from are about its default loop.
+    all.retain(|other| other.forks == forks());
+    all.push(Registered { identity: identity(function, arg), id, forks: forks() });
     Ok(())
 }
 
 pub(super) fn remove(function: Function, arg: *mut c_void) -> Result<(), Code> {
-    let mut all = ALL.lock().unwrap_or_else(PoisonError::into_inner);
-    let wanted = (function as usize, arg as usize);
-    let at = all.iter().rposition(|(f, a, _)| (*f, *a) == wanted).ok_or(Code::NotFound)?;
-    let (_, _, id) = all.remove(at);
+    let wanted = identity(function, arg);
+    let mut all = ALL.lock();
+    let found = all.iter().rposition(|one| one.identity == wanted && one.forks == forks());
+    let removed = all.remove(found.ok_or(Code::NotFound)?);
     drop(all);
-    default_loop()?.driver().remove(id);
+    default_loop()?.driver().remove(removed.id);
     Ok(())
 }

@@ -4,7 +4,10 @@
 //! reference, so that a handle which another thread frees meanwhile lives until the call is done. A handle
 //! that was freed, or never was one, is an error and nothing worse.
 
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use core::any::Any;
+use std::sync::Arc;
+
+use crate::sync::{ProcessWide, ReadGuard, RwLock, WriteGuard};
 
 /// The living handles of one kind, in the order of their addresses: they are looked for with each call, and made and freed
 /// seldom. The lock is held for a look-up or a change of the table only.
@@ -16,12 +19,12 @@ impl<T> Registry<T> {
     }
 
     #[inline(always)]
-    fn read(&self) -> RwLockReadGuard<'_, Vec<Arc<T>>> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    fn read(&self) -> ReadGuard<'_, Vec<Arc<T>>> {
+        self.0.read()
     }
 
     fn write(&self) -> Table<'_, T> {
-        self.0.write().unwrap_or_else(PoisonError::into_inner)
+        self.0.write()
     }
 
     /// Makes a handle known; its address is what C gets.
@@ -55,18 +58,15 @@ impl<T> Registry<T> {
     pub(super) fn remove_all(&self, which: impl Fn(&T) -> bool) -> Vec<Arc<T>> {
         self.write().extract_if(.., |handle| which(handle)).collect()
     }
+}
 
-    /// Holds the table still over a fork, so that the child does not inherit a lock whose holder does not exist
-    /// there. To be dropped in both processes, by the thread that forked.
-    pub(super) fn hold(&self) -> Held<'_, T> {
-        Held(self.write())
+impl<T> ProcessWide for Registry<T> {
+    fn hold(&'static self) -> Box<dyn Any> {
+        self.0.hold()
     }
 }
 
-/// A table that is held still until this is dropped.
-pub(super) struct Held<'a, T>(#[expect(dead_code, reason = "held, not used")] Table<'a, T>);
-
-type Table<'a, T> = RwLockWriteGuard<'a, Vec<Arc<T>>>;
+type Table<'a, T> = WriteGuard<'a, Vec<Arc<T>>>;
 
 /// Where the handle at this address stands, or would.
 #[inline(always)]

@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, MutexGuard};
 
 use super::called::Called;
 use super::event::{Event, KeptReport, Kind, Report};
@@ -19,6 +19,7 @@ use crate::error::{Code, Phase};
 use crate::patience::Patience;
 use crate::rare::{Empty, Rare};
 use crate::session::Failure;
+use crate::sync::MutexGuard;
 use crate::time::{Moment, Span};
 use crate::transport::{LayerError, Stream};
 use crate::wire::{QoS, Version};

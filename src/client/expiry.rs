@@ -1,13 +1,13 @@
 //! Certificates that end: told when the connection is up, and once a day while it stays so.
 
 use std::fmt;
-use std::sync::MutexGuard;
 
 use super::attempt::PLAUSIBLE_TIME;
 use super::event::{Event, Kind, Owner};
 use super::{Conn, Level, State};
 use crate::driver::Turn;
 use crate::rare::Empty;
+use crate::sync::MutexGuard;
 use crate::time::{Span, Time};
 use crate::transport::Expiry;
 

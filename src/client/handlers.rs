@@ -537,6 +537,7 @@ impl Conn {
             }
         };
         if let Err(code) = st.handlers.reserve(1) {
+            drop(st);
             if let Some(entry) = entry {
                 entry.disarm();
             }

@@ -1,7 +1,6 @@
 //! From the socket to the handlers, packet by packet.
 
 use std::io;
-use std::sync::MutexGuard;
 
 use super::called::Called;
 use super::event::{Event, Kind, Message, TopicName};
@@ -15,6 +14,7 @@ use crate::bugs::{Bug, bug};
 use crate::driver::Turn;
 use crate::error::Code;
 use crate::session::{self, Acknowledged, Failure, Verdict};
+use crate::sync::MutexGuard;
 use crate::wire::{Header, PublishHead};
 
 /// Bytes read in one turn before other connections get theirs.

@@ -2,10 +2,13 @@
 
 use crate::rare::Empty;
 use std::cell::Cell;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use super::State;
+use crate::sync::Mutex;
+#[cfg(feature = "capi")]
+use crate::sync::MutexGuard;
 
 /// How important a record is. The numbers are those of Mongoose OS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -82,7 +85,7 @@ impl Log {
     }
 
     fn put(&self, at: usize, sink: Slot) -> Option<Arc<dyn Sink>> {
-        let mut sinks = self.sinks.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sinks = self.sinks.lock();
         let old = std::mem::replace(&mut sinks[at], sink);
         let levels = sinks.iter().flatten().map(|(level, _)| *level as i32);
         self.level.store(levels.max().unwrap_or(-1), Ordering::Relaxed);
@@ -95,8 +98,29 @@ impl Log {
         level as i32 <= self.level.load(Ordering::Relaxed) && !DELIVERING.get()
     }
 
+    /// Delivers one record that is about no connection; no lock may be held.
+    #[cfg(feature = "capi")]
+    pub(crate) fn now(&self, level: Level, text: &str) {
+        if self.wants(level) {
+            self.deliver(0, &mut vec![(level, text.to_owned())]);
+        }
+    }
+
+    /// Takes over the application's sink of another log.
+    #[cfg(feature = "capi")]
+    pub(crate) fn inherit(&self, from: &Log) {
+        let sink = from.sinks.lock()[0].clone();
+        drop(self.put(0, sink));
+    }
+
+    /// Holds the sinks still over a fork, until this is dropped.
+    #[cfg(feature = "capi")]
+    pub(crate) fn hold(&self) -> LogHeld<'_> {
+        LogHeld(self.sinks.lock())
+    }
+
     pub(crate) fn deliver(&self, connection: i32, records: &mut Vec<(Level, String)>) {
-        let sinks = self.sinks.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let sinks = self.sinks.lock().clone();
         let _delivering = Delivering::begin();
         for (level, text) in records.drain(..) {
             for (_, sink) in sinks.iter().flatten().filter(|(wanted, _)| level <= *wanted) {
@@ -115,6 +139,16 @@ impl State {
         }
         records
     }
+}
+
+/// A log whose sinks are held still.
+#[cfg(feature = "capi")]
+pub(crate) struct LogHeld<'a>(#[expect(dead_code, reason = "held, not used")] MutexGuard<'a, [Slot; 2]>);
+
+/// In the child of a fork: this thread runs no log function of a loop of this process.
+#[cfg(feature = "capi")]
+pub(crate) fn forget_callbacks_after_fork() {
+    DELIVERING.set(false);
 }
 
 /// This thread runs log functions until this is dropped, also if one of them panics.

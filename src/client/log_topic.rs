@@ -48,6 +48,13 @@ pub struct LogLine<'a> {
     pub data: &'a [u8],
 }
 
+#[cfg(feature = "capi")]
+impl LogState {
+    pub(super) fn topics(&self) -> &LogTopics {
+        &self.topics
+    }
+}
+
 impl Conn {
     /// Sets or clears the topics of log lines.
     pub fn set_log_topics(&self, topics: Option<LogTopics>) -> Result<(), Code> {

@@ -22,6 +22,7 @@
 //! | `receive.rs`   | the queue of messages that are fetched                          |
 //! | `profiles.rs`  | server profiles, and what connections have in common of them  |
 //! | `options.rs`   | what goes over the profiles at each attempt                   |
+//! | `inherit.rs`   | a connection configured as another one                        |
 //! | `reconnect.rs` | when to try again, and where                                 |
 //! | `log.rs`, `log_topic.rs` | log records, and publishing them                   |
 //! | `stats.rs`, `metrics.rs` | what is counted, as numbers and as text            |
@@ -37,6 +38,8 @@ mod event;
 mod expiry;
 mod handlers;
 mod incoming;
+#[cfg(feature = "capi")]
+mod inherit;
 mod log;
 mod log_topic;
 mod messages;
@@ -61,7 +64,7 @@ mod wait;
 use std::any::Any;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::sync::{Arc, OnceLock};
 
 pub use context::Context;
 use event::KeptReport;
@@ -69,7 +72,11 @@ pub use event::{Event, Kind, Message, Owner, Report, TopicName};
 #[cfg(feature = "capi")]
 pub(crate) use handlers::Entry;
 pub use handlers::{Callback, Identity, Slot};
+#[cfg(feature = "capi")]
+pub(crate) use inherit::Configured;
 pub use log::{Level, Sink};
+#[cfg(feature = "capi")]
+pub(crate) use log::{LogHeld, forget_callbacks_after_fork};
 pub use log_topic::{DEFAULT_THRESHOLD, LogLine, LogTopics};
 pub use metrics::openmetrics;
 pub use outcomes::{Listener, OnTimeout, Words};
@@ -84,6 +91,7 @@ use crate::driver::SourceId;
 use crate::error::Code;
 use crate::rare::Rare;
 use crate::session::{Limits, OnSessionLoss, Overflow, Session};
+use crate::sync::{Mutex, MutexGuard};
 use crate::time::{Moment, Time};
 use handlers::Handlers;
 use options::Own;
@@ -506,7 +514,7 @@ impl Conn {
     /// In the child of a fork: closes this process's copy of the socket and touches nothing that the parent
     /// shares. The memory is given up: a lock may be held by a thread that does not exist here.
     pub fn close_after_fork(&self) {
-        if let Ok(mut st) = self.state.try_lock() {
+        if let Some(mut st) = self.state.try_lock() {
             st.link = Link::Idle;
         }
     }
@@ -529,7 +537,7 @@ impl Conn {
     /// As [`lock`](Self::lock), for one who wants to know whether anybody else was there.
     #[inline(never)]
     fn lock_unseen(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(|poisoned| self.unpoison(poisoned.into_inner()))
+        self.state.lock_or(|st| self.unpoison(st))
     }
 
     #[cold]
@@ -549,7 +557,7 @@ impl Conn {
     /// [`usable`](Self::usable), as a part of its caller: for the calls that are made for each message.
     #[inline(always)]
     fn usable_here(&self) -> Result<MutexGuard<'_, State>, Code> {
-        let mut st = self.state.lock().unwrap_or_else(|poisoned| self.unpoison(poisoned.into_inner()));
+        let mut st = self.state.lock_or(|st| self.unpoison(st));
         st.visits = st.visits.wrapping_add(1);
         if st.broken {
             Err(Code::Panic)

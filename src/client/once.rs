@@ -1,11 +1,12 @@
 //! Who wants to know how one attempt to connect ends, and is told once.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
-use std::sync::{Arc, MutexGuard};
 
 use super::handlers::Callback;
 use super::{Conn, Event, Link, State};
 use crate::error::Code;
+use crate::sync::MutexGuard;
 use crate::time::Span;
 
 /// No [`Code`] has this number.

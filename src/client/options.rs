@@ -1,11 +1,12 @@
 //! The options of a connection: kept beside its profiles, and merged with one of them at each attempt to connect.
 
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 
 use super::profiles::{Common, Login, Now, Server, Servers, Who};
 use super::{Conn, Level, ProfileSource, State, session_limits};
 use crate::config::{ConfigError, Profile, Secret, Settings};
 use crate::error::Code;
+use crate::sync::Mutex;
 
 /// The profile that was merged last. The connections of a fleet have the same profile and the same options.
 #[derive(Default)]
@@ -28,7 +29,7 @@ impl Common {
         if settings.profile.is_empty() {
             return Ok(profile.clone());
         }
-        let mut last = self.merged.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = self.merged.0.lock();
         let same = |last: &&Last| {
             last.profile.as_ptr() == Arc::as_ptr(profile) && last.settings.as_ptr() == Arc::as_ptr(settings)
         };

@@ -5,7 +5,6 @@
 //! of [`Event::Outcome`], in the next turn of the loop and without the lock.
 
 use std::cell::Cell;
-use std::sync::MutexGuard;
 use std::sync::atomic::AtomicPtr;
 
 use super::event::{Event, Kind};
@@ -13,6 +12,7 @@ use super::{Conn, State};
 use crate::error::Code;
 use crate::rare::{Empty, Rare};
 use crate::session::{Known, Outcome, Publication};
+use crate::sync::MutexGuard;
 use crate::time::Span;
 
 /// What a listener has for itself: pointers that are only passed on.

@@ -4,12 +4,13 @@
 //! nothing else. So that is kept apart, and the rest is shared with the connection that was made before, if it is equal.
 
 use std::ops::{Deref, DerefMut};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 
 use super::handlers::Entry;
 use super::options::Merged;
 use crate::config::{Profile, Secret, Settings};
 use crate::session::Limits;
+use crate::sync::Mutex;
 
 /// A server profile: either fixed, or read anew for each attempt to connect.
 #[derive(Clone)]
@@ -93,6 +94,7 @@ impl Server {
 }
 
 /// The profiles of a connection, the main one first. Most have one.
+#[derive(Clone)]
 pub(super) enum Servers {
     One([Server; 1]),
     Several(Box<[Server]>),
@@ -151,7 +153,7 @@ impl<T> Default for Shared<T> {
 impl<T: PartialEq> Shared<T> {
     /// This value; the one that was here last, if it is equal and still in use.
     pub(super) fn share(&self, value: T) -> Arc<T> {
-        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = self.0.lock();
         if let Some(last) = last.upgrade().filter(|last| **last == value) {
             return last;
         }

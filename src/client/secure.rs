@@ -1,6 +1,6 @@
 //! The TLS part of connecting: the configuration before, the handshake after TCP is there.
 
-use std::sync::{Arc, MutexGuard};
+use std::sync::Arc;
 
 use super::event::Report;
 use super::{Conn, Level, Link, State};
@@ -8,6 +8,7 @@ use crate::config::{Address, Profile};
 use crate::driver::Turn;
 use crate::error::{Code, Phase};
 use crate::patience::Patience;
+use crate::sync::MutexGuard;
 use crate::time::Time;
 use crate::transport::tls_settings::{Psk, Source, TlsSettings};
 use crate::transport::{LayerError, SendQueue, tls};

@@ -6,8 +6,8 @@
 //! did, all of it is asked for. At the first that is not that simple, and at every other kind of packet, the way leads
 //! on in `incoming.rs`, which knows everything.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, MutexGuard};
 
 use super::called::Called;
 use super::event::{Message, TopicName};
@@ -18,6 +18,7 @@ use super::verdict::{Handling, Wish};
 use super::{Conn, Kind, Link, State};
 use crate::bugs::{Bug, bug};
 use crate::session::{Ended, Failure};
+use crate::sync::MutexGuard;
 use crate::wire::{PLAIN_ACK, PacketType, PlainPublish};
 
 /// So many acknowledgements at most are taken in before the handlers are told of them.

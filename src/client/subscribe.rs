@@ -5,13 +5,14 @@
 //! call ends then.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, MutexGuard};
+use std::sync::Arc;
 
 use super::handlers::{Callback, Entry, Identity};
 use super::{Conn, Event, State};
 use crate::error::Code;
 use crate::rare::Empty;
 use crate::session::{Answer, Ticket};
+use crate::sync::MutexGuard;
 use crate::time::Span;
 use crate::wire::{QoS, topic};
 

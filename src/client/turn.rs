@@ -2,7 +2,6 @@
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::MutexGuard;
 use std::sync::atomic::Ordering;
 
 use super::called::Called;
@@ -17,6 +16,7 @@ use crate::driver::{Source, Turn};
 use crate::error::{Code, Phase};
 use crate::patience::Delivery;
 use crate::session::Session;
+use crate::sync::MutexGuard;
 use crate::time::{Moment, Span, Time};
 use crate::transport::SendQueue;
 

@@ -5,7 +5,6 @@
 //! then it is held like any message whose acknowledgement was deferred.
 
 use std::collections::VecDeque;
-use std::sync::MutexGuard;
 
 use super::event::{Event, KeptReport, Kind, Message};
 use super::receive::{Kept, comes_again};
@@ -14,6 +13,7 @@ use crate::driver::Loop;
 use crate::error::Code;
 use crate::rare::Empty;
 use crate::session::Hold;
+use crate::sync::MutexGuard;
 use crate::time::Time;
 
 /// Which message the handlers are being told of.

@@ -36,8 +36,15 @@ impl Dispatch {
     }
 }
 
+/// In the child of a fork: a dispatch that this thread is inside of is of the parent's loop.
+#[cfg(feature = "capi")]
+pub(crate) fn forget_after_fork() {
+    DEPTH.set(0);
+}
+
 impl Drop for Dispatch {
     fn drop(&mut self) {
-        DEPTH.with(|depth| depth.set(depth.get() - 1));
+        // Saturating, for a child that was forked inside.
+        DEPTH.with(|depth| depth.set(depth.get().saturating_sub(1)));
     }
 }

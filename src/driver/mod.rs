@@ -282,6 +282,12 @@ impl Loop {
         dispatch::in_dispatch()
     }
 
+    /// In the child of a fork: the calling thread is inside no handler of a loop of this process.
+    #[cfg(feature = "capi")]
+    pub(crate) fn forget_dispatch_after_fork() {
+        dispatch::forget_after_fork();
+    }
+
     /// Whether the calling thread drives this loop at this moment.
     pub fn is_driver_thread(&self) -> bool {
         self.0.protocol.seat.is_driver(thread_number())

@@ -11,7 +11,9 @@ use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
+
+use crate::sync::Mutex;
 
 /// How many names one loop asks for at the same time; a system with a dead name server must not
 /// end up with a thread for each connection.
@@ -52,7 +54,7 @@ pub struct Lookup(Arc<Mutex<Option<Answer>>>);
 impl Lookup {
     /// The answer, once: the addresses in the order the system prefers, never an empty list.
     pub fn take(&self) -> Option<Result<Vec<SocketAddr>, LookupError>> {
-        lock(&self.0).take()
+        self.0.lock().take()
     }
 }
 
@@ -117,7 +119,7 @@ impl Resolver {
                 return Lookup(slot);
             }
         };
-        let mut work = lock(&self.work);
+        let mut work = self.work.lock();
         work.queue.push_back(question);
         if work.threads >= MAX_THREADS {
             return Lookup(slot);
@@ -128,7 +130,7 @@ impl Resolver {
         let shared = self.work.clone();
         let thread = std::thread::Builder::new().name("mgos-mqtt-dns".into());
         if thread.spawn(move || serve(&shared, &*resolve)).is_err() {
-            let mut work = lock(&self.work);
+            let mut work = self.work.lock();
             work.threads -= 1;
             // Another thread may come to it; with none left, nobody would.
             let stranded = if work.threads == 0 { std::mem::take(&mut work.queue) } else { VecDeque::new() };
@@ -142,7 +144,7 @@ impl Resolver {
 
     /// Forgets the questions that no thread has begun with.
     pub(crate) fn clear(&self) {
-        let forgotten = std::mem::take(&mut lock(&self.work).queue);
+        let forgotten = std::mem::take(&mut self.work.lock().queue);
         drop(forgotten);
     }
 
@@ -176,7 +178,7 @@ impl Question {
 
     fn finish(self, answer: Answer) {
         if let Some(slot) = self.answer.upgrade() {
-            *lock(&slot) = Some(answer);
+            *slot.lock() = Some(answer);
             (self.announce)();
         }
     }
@@ -186,7 +188,7 @@ impl Question {
 fn serve(work: &Mutex<Work>, resolve: &Resolve) {
     loop {
         let question = {
-            let mut work = lock(work);
+            let mut work = work.lock();
             match work.queue.pop_front() {
                 Some(question) => question,
                 None => {
@@ -229,10 +231,6 @@ fn literal(host: &str, port: u16) -> Option<Answer> {
     Some(system(bare, port).map_err(LookupError::Failed))
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 #[cfg(test)]
 mod tests {
     use std::net::Ipv4Addr;
@@ -267,12 +265,12 @@ mod tests {
     fn at_most_eight_at_once_and_the_threads_end() {
         let (begun, wait_begun) = mpsc::channel();
         let gate = Arc::new(Mutex::new(()));
-        let closed = lock(&gate);
+        let closed = gate.lock();
         let resolver = Resolver::new({
             let gate = gate.clone();
             Arc::new(move |_: &str, port| {
                 begun.send(()).unwrap();
-                drop(lock(&gate));
+                drop(gate.lock());
                 Ok(vec![SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port)])
             })
         });
@@ -287,8 +285,8 @@ mod tests {
             wait_begun.recv().unwrap();
         }
         // All eight are inside, twelve wait, and no ninth thread exists.
-        assert_eq!(lock(&resolver.work).threads, MAX_THREADS);
-        assert_eq!(lock(&resolver.work).queue.len(), 20 - MAX_THREADS);
+        assert_eq!(resolver.work.lock().threads, MAX_THREADS);
+        assert_eq!(resolver.work.lock().queue.len(), 20 - MAX_THREADS);
         assert!(wait_begun.try_recv().is_err());
         // An unwanted question is not asked; an unwanted answer is not announced.
         let mut lookups = lookups;

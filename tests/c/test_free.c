@@ -15,6 +15,11 @@
 
 #include <cmocka.h>
 
+#include <mgos_mqtt.h>
+#include <mgos_mqtt_connect.h>
+#include <mgos_mqtt_publish.h>
+#include <mgos_mqtt_subscribe.h>
+
 #include "client.h"
 #include "names.h"
 #include "net.h"
@@ -515,6 +520,84 @@ static void again_and_again(void **state) {
   assert_true(net_entries("/proc/self/fd") <= fds);
 }
 
+/* -- a callback that is the last one -- */
+
+/* What it may call: everything, of the global connection, too. It deadlocks if a lock is held while it runs. */
+static void use_the_library(int *calls) {
+  char *text = mgos_sys_config_to_json(false, false);
+  free(text);
+  assert_non_null(mgos_mqtt_global());
+  mgos_mqtt_pub("t", "x", 1, 0, false);
+  mgos_mqtt_conn_free(mgos_mqtt_conn_create(2, NULL));
+  assert_int_equal(mgos_mqtt_loop_set_log(NULL, 0, NULL, NULL, NULL), 0);
+  assert_true(mgos_mqtt_loop_timeout(loop) >= -1);
+  ++*calls;
+}
+
+static void using_destructor(void *ud) {
+  use_the_library(ud);
+}
+
+static void using_done(struct mgos_mqtt_conn *conn, const struct mgos_mqtt_event *ev, void *ud) {
+  (void) conn;
+  (void) ev;
+  use_the_library(ud);
+}
+
+static void other_log(int level, int conn_id, const char *text, void *ud) {
+  (void) level, (void) conn_id, (void) text, (void) ud;
+}
+
+/* Registers one of everything that has an end of its own; returns how many that are. */
+static int register_all(struct mgos_mqtt_conn *conn, int *calls) {
+  struct mgos_mqtt_publication message;
+  struct mgos_mqtt_filter filter = {"b", 1};
+  memset(&message, 0, sizeof(message));
+  message.size = sizeof(message);
+  message.topic = "t";
+  message.qos = 1;
+  message.done = using_done;
+  message.ud = calls;
+  assert_int_equal(mgos_mqtt_conn_on(conn, MGOS_MQTT_EV_CLOSE, ignore, calls, using_destructor), 0);
+  assert_int_equal(mgos_mqtt_conn_subscribe(conn, "a", 1, ignore, calls, using_destructor), 0);
+  assert_int_equal(mgos_mqtt_conn_on_offline(conn, ignore, calls, using_destructor), 0);
+  assert_int_equal(
+      mgos_mqtt_conn_subscribe_all(conn, &filter, 1, ignore, calls, using_destructor, using_done, calls), 0);
+  assert_int_equal(mgos_mqtt_conn_publish(conn, &message, NULL), 0);
+  return 6;
+}
+
+/* field: F-30 */
+static void callbacks_at_the_end_may_call_everything(void **state) {
+  int calls = 0, n;
+  struct mgos_mqtt_conn *conn;
+  (void) state;
+  /* Who waits for its own lock waits for ever. */
+  alarm((unsigned) LONG_MS / 1000);
+  n = register_all(mgos_mqtt_global(), &calls);
+  assert_int_equal(mgos_mqtt_deinit(LONG_MS), 0);
+  assert_int_equal(calls, n);
+  conn = mgos_mqtt_conn_create_on(loop, 1, NULL);
+  n += register_all(conn, &calls);
+  assert_int_equal(mgos_mqtt_conn_off(conn, ignore, &calls), 0);
+  assert_int_equal(mgos_mqtt_conn_unsubscribe(conn, "a", ignore, &calls), 0);
+  assert_int_equal(mgos_mqtt_conn_on_offline(conn, NULL, NULL, NULL), 0);
+  assert_int_equal(calls, n - 3);
+  mgos_mqtt_conn_free(conn);
+  assert_int_equal(calls, n);
+  n += register_all(mgos_mqtt_conn_create_on(loop, 1, NULL), &calls);
+  assert_int_equal(mgos_mqtt_loop_set_log(loop, 0, other_log, &calls, using_destructor), 0);
+  assert_int_equal(mgos_mqtt_loop_set_log(loop, 0, other_log, &calls, using_destructor), 0);
+  assert_int_equal(calls, n - 6 + 1);
+  assert_int_equal(mgos_mqtt_loop_free(loop), 0);
+  loop = NULL;
+  assert_int_equal(calls, n + 2);
+  /* Each made another global connection. */
+  assert_int_equal(mgos_mqtt_deinit(LONG_MS), 0);
+  assert_int_equal(calls, n + 2);
+  alarm(0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void) {
@@ -528,6 +611,7 @@ int main(void) {
       TEST(in_every_state),
       TEST(a_loop_with_many_connections),
       TEST(again_and_again),
+      TEST(callbacks_at_the_end_may_call_everything),
   };
   return cmocka_run_group_tests_name("free", tests, NULL, NULL);
 }

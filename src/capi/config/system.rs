@@ -3,7 +3,6 @@
 use core::cell::UnsafeCell;
 use core::ffi::{c_char, c_int};
 use core::ptr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::c_struct::{self, Slot};
 use super::c_text;
@@ -12,6 +11,7 @@ use crate::config::schema::{Field, Value};
 use crate::config::text::{parse_document, parse_value};
 use crate::config::{Change, ConfigError, Document, Key, Profile, SectionId};
 use crate::error::Code;
+use crate::sync::{Mutex, MutexGuard};
 
 /// The structs. They stand beside the lock and not in it, because C is given their addresses.
 struct Shared([UnsafeCell<mgos_config_mqtt>; 2]);
@@ -21,7 +21,7 @@ unsafe impl Sync for Shared {}
 
 static SECTIONS: Shared = Shared([UnsafeCell::new(c_struct::zero()), UnsafeCell::new(c_struct::zero())]);
 
-static LOCK: Mutex<State> = Mutex::new(State {
+pub(in crate::capi) static LOCK: Mutex<State> = Mutex::new(State {
     ready: false,
     stdout_topic: ptr::null(),
     stderr_topic: ptr::null(),
@@ -29,7 +29,7 @@ static LOCK: Mutex<State> = Mutex::new(State {
 });
 
 /// What C does not see in place. The strings are C's, as those of the structs.
-struct State {
+pub(in crate::capi) struct State {
     /// Whether the structs have their defaults: a `static` cannot hold them, because a default
     /// string is known by its address.
     ready: bool,
@@ -47,7 +47,7 @@ pub(in crate::capi) struct System(MutexGuard<'static, State>);
 
 impl System {
     pub(in crate::capi) fn lock() -> System {
-        let mut state = LOCK.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = LOCK.lock();
         if !state.ready {
             for section in &SECTIONS.0 {
                 // SAFETY: the lock is held, and no address was given out before this.

@@ -7,6 +7,7 @@ use core::slice;
 use super::format::{Args, Sink, length};
 use crate::capi::mgos_json::json_out;
 use crate::error::Code;
+use crate::sync::entering_user_code;
 
 /// One argument on its way; `union mgos__arg` of varargs.c.
 #[repr(C)]
@@ -119,6 +120,7 @@ impl Args for CallArgs {
         // The formatter's sink and the C function print into the same `json_out`.
         let mut value = Value { pointer: ptr::null() };
         value.pointer = self.out.cast_const().cast();
+        entering_user_code();
         // SAFETY: `new` was promised a matching pair and a valid `out`, and that the next argument
         // is a function for `%M`. No reference into `out` lives here while it runs.
         if unsafe { (self.fetch)(self.ctx, PRINTER, &raw mut value) } != 0 {

@@ -6,6 +6,7 @@ use core::ptr;
 use super::format::{MAX_OUTPUT, Sink};
 use crate::capi::mgos_json::{json_out, json_out_buf, json_out_u};
 use crate::error::Code;
+use crate::sync::entering_user_code;
 
 /// Writes through the printer of a `struct json_out`.
 pub(in crate::capi) struct OutSink {
@@ -28,6 +29,7 @@ impl Sink for OutSink {
         let printer = unsafe { (*self.out).printer }.ok_or(Code::NullArgument)?;
         // A slice without bytes may point anywhere; a printer in C gets a real address.
         let start = if text.is_empty() { c"".as_ptr() } else { text.as_ptr().cast() };
+        entering_user_code();
         // SAFETY: `new` was promised a printer that keeps to its contract; `start` is the address
         // of `text.len()` readable bytes for the time of the call.
         let counted = unsafe { printer(self.out, start, text.len()) };

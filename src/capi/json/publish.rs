@@ -20,7 +20,8 @@ pub(super) unsafe fn publish_bytes(
     retain: bool,
 ) -> u16 {
     use crate::capi::boundary::value;
-    use crate::capi::handle::{Handle, global};
+    use crate::capi::defaults::global;
+    use crate::capi::handle::Handle;
     use crate::capi::mgos_mqtt_conn::publish;
     value(0, || {
         let handle = if conn.is_null() {

@@ -1,6 +1,6 @@
 //! What connections with the same settings share.
 
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use rustls::client::danger::ServerCertVerifier;
@@ -17,6 +17,7 @@ use super::suites;
 use super::verify::{self, Anyone, Refused, Verifier};
 use super::{Backend, config_error};
 use crate::error::Code;
+use crate::sync::Mutex;
 use crate::transport::LayerError;
 use crate::transport::tls_settings::{Source, TlsSettings};
 
@@ -61,7 +62,7 @@ impl Configs {
     /// files.
     pub(crate) fn get(&self, settings: &TlsSettings<'_>) -> Result<Arc<dyn Backend>, LayerError> {
         let inputs = Inputs::read(settings)?;
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.0.lock();
         known.retain(|config| config.strong_count() > 0);
         let fingerprint = inputs.fingerprint(settings);
         let found = known.iter().filter_map(Weak::upgrade).find(|config| config.fingerprint == fingerprint);

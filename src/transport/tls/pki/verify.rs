@@ -1,6 +1,6 @@
 //! The judgement of the server's certificate.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::verify_server_name;
@@ -12,6 +12,7 @@ use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, DigitallySignedStruct, Error, SignatureScheme, SupportedCipherSuite};
 
 use super::certificate::{Certificate, digits};
+use crate::sync::Mutex;
 
 /// The certificate that was refused last. rustls gives its error only, and a person wants to know whose
 /// certificate it was. One loop drives all connections of a configuration, one after the other: what
@@ -21,11 +22,11 @@ pub(super) struct Refused(Mutex<Option<Vec<u8>>>);
 
 impl Refused {
     fn put(&self, certificate: &[u8]) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(certificate.to_vec());
+        *self.0.lock() = Some(certificate.to_vec());
     }
 
     pub(super) fn take(&self) -> Option<Certificate> {
-        let der = self.0.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+        let der = self.0.lock().take()?;
         Certificate::look(&der)
     }
 }

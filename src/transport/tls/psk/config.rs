@@ -1,7 +1,7 @@
 //! What connections with the same key share.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 
 use openssl::error::ErrorStack;
 use openssl::ssl::{
@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 use super::suites::{self, Suites};
 use super::{Backend, config_error};
 use crate::error::Code;
+use crate::sync::Mutex;
 use crate::transport::LayerError;
 use crate::transport::tls_settings::{Psk, TlsSettings};
 
@@ -51,7 +52,7 @@ impl Configs {
         let key = key(psk)?;
         let suites = suites::parse(settings.cipher_suites, settings.only_tls13)?;
         let alpn = alpn(&settings.alpn)?;
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.0.lock();
         known.retain(|config| config.strong_count() > 0);
         let same = |config: &Arc<Config>| {
             config.identity == psk.identity

@@ -1,0 +1,147 @@
+//! The default loop and the global connection: one of each in a process, made on first use.
+//!
+//! The child of a fork makes its own. Its global connection is configured as the parent's was; subscriptions, handlers
+//! and the queue stay with the parent.
+
+use core::ptr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicPtr, Ordering};
+
+use super::handle::{HANDLES, Handle, LoopHandle};
+use super::mgos_mqtt_conn::{create, mgos_mqtt_conn};
+use super::profiles;
+use crate::client::{Configured, Conn, Level, LogHeld};
+use crate::config::{SectionId, Settings};
+use crate::error::Code;
+use crate::sync::{Mutex, MutexGuard};
+
+/// The default loop, which is never freed; NULL before its first use. Written under [`CHANGES`].
+static DEFAULT_LOOP: AtomicPtr<Arc<LoopHandle>> = AtomicPtr::new(ptr::null_mut());
+/// The global connection; NULL before its first use. Written under [`CHANGES`].
+static GLOBAL: AtomicPtr<Handle> = AtomicPtr::new(ptr::null_mut());
+/// Held while either is made or ended, and never while user code runs.
+pub(super) static CHANGES: Mutex<Inheritance> = Mutex::new(Inheritance { global: None });
+
+/// What the child of a fork has from its parent.
+pub(super) struct Inheritance {
+    /// How the parent's global connection was configured, if it had one.
+    global: Option<Configured>,
+}
+
+/// What is logged in the child at its first use of either.
+const NEW_AFTER_FORK: &str = "this process was forked: its default loop and global connection are new and have to be \
+    driven here; the configuration carries over, subscriptions, handlers and queued messages do not";
+
+/// The default loop of this process or, in the child of a fork that has not used it yet, of its parent.
+fn known_loop() -> Option<&'static Arc<LoopHandle>> {
+    // SAFETY: NULL, or a box that is never released.
+    unsafe { DEFAULT_LOOP.load(Ordering::Acquire).as_ref() }
+}
+
+/// The default loop, made on first use.
+pub(super) fn default_loop() -> Result<&'static Arc<LoopHandle>, Code> {
+    match known_loop().filter(|home| home.is_ours()) {
+        Some(home) => Ok(home),
+        None => {
+            let changes = CHANGES.lock();
+            let made = make_default_loop(&changes)?;
+            drop(changes);
+            Ok(made.announce())
+        }
+    }
+}
+
+/// A default loop that may be new to this process.
+struct Made {
+    home: &'static Arc<LoopHandle>,
+    after_fork: bool,
+}
+
+impl Made {
+    /// Says in the log that a fork's child does not have what it may rely on. Calls the log function: no lock may be held.
+    fn announce(self) -> &'static Arc<LoopHandle> {
+        if self.after_fork {
+            self.home.context.log.now(Level::Warn, NEW_AFTER_FORK);
+        }
+        self.home
+    }
+}
+
+fn make_default_loop(_: &MutexGuard<'_, Inheritance>) -> Result<Made, Code> {
+    let former = known_loop();
+    if let Some(home) = former.filter(|home| home.is_ours()) {
+        return Ok(Made { home, after_fork: false });
+    }
+    let home = LoopHandle::create()?;
+    if let Some(former) = former {
+        home.context.log.inherit(&former.context.log);
+    }
+    let home: &'static Arc<LoopHandle> = Box::leak(Box::new(home));
+    DEFAULT_LOOP.store(ptr::from_ref(home).cast_mut(), Ordering::Release);
+    Ok(Made { home, after_fork: former.is_some() })
+}
+
+/// Whether this is the global connection.
+pub(super) fn is_global(handle: *mut mgos_mqtt_conn) -> bool {
+    GLOBAL.load(Ordering::Acquire) == handle.cast()
+}
+
+/// The global connection of this process, if there is one.
+#[inline]
+fn known_global() -> Option<Arc<Handle>> {
+    HANDLES.get(GLOBAL.load(Ordering::Acquire)).filter(|handle| handle.is_ours())
+}
+
+/// The global connection, made on first use. It has the system configuration's profiles, and connects by
+/// itself in the loop's first round if they are enabled.
+pub(super) fn global() -> Result<Arc<Handle>, Code> {
+    known_global().map_or_else(make_global, Ok)
+}
+
+fn make_global() -> Result<Arc<Handle>, Code> {
+    let mut changes = CHANGES.lock();
+    if let Some(made) = known_global() {
+        return Ok(made);
+    }
+    let made = make_default_loop(&changes)?;
+    let profiles = [SectionId::Mqtt, SectionId::Mqtt1].map(profiles::live);
+    let handle = create(made.home.clone(), 0, profiles.into(), Settings::default())?;
+    if let Some(configured) = changes.global.take() {
+        handle.conn()?.configure(configured);
+    }
+    handle.conn()?.connect_by_itself();
+    GLOBAL.store(handle.as_ptr().cast(), Ordering::Release);
+    drop(changes);
+    made.announce();
+    Ok(handle)
+}
+
+/// Ends the global connection, if there is one; the next use makes another.
+pub(super) fn end_global() -> Option<Arc<Conn>> {
+    let mut changes = CHANGES.lock();
+    // The next one begins with the system configuration, in a child as anywhere.
+    changes.global = None;
+    let handle = HANDLES.get(GLOBAL.swap(ptr::null_mut(), Ordering::AcqRel))?;
+    // What runs now may be the application's, and may use the global connection.
+    drop(changes);
+    if !handle.is_ours() {
+        handle.close_after_fork();
+        return None;
+    }
+    HANDLES.remove(Arc::as_ptr(&handle)).map(Handle::give_up)
+}
+
+/// Before a fork: what the child will have, and what it shall not find locked. [`CHANGES`] is held.
+pub(super) fn before_fork() -> (Inheritance, Option<LogHeld<'static>>) {
+    let global = known_global().and_then(|handle| handle.conn().ok().map(|conn| conn.configured()));
+    // Of a parent's loop that this process never used for itself, too: the child's takes its log from there.
+    (Inheritance { global }, known_loop().map(|home| home.context.log.hold()))
+}
+
+/// After a fork, in the child, with no lock held.
+pub(super) fn in_child(inheritance: Inheritance) {
+    if inheritance.global.is_some() {
+        // Otherwise what this process itself inherited, and did not use, is the child's.
+        *CHANGES.lock() = inheritance;
+    }
+}

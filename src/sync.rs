@@ -1,0 +1,299 @@
+//! The locks of the library. Every one of them is of these types, never of the standard library's own, for two reasons:
+//!
+//! - **No lock is held while user code runs**, and no rule is kept that nothing checks. A debug build counts the locks
+//!   that each thread holds, and [`entering_user_code`], called at every call of an application's function, panics if
+//!   there are any. A release build counts nothing.
+//! - A thread that panicked under a lock leaves it as usable as before. Only a connection wants to know: see
+//!   [`Mutex::lock_or`].
+//!
+//! A lock that is a `static` also has to be known to the fork handler (`capi/fork.rs`), since the child of a fork inherits
+//! it locked if another thread of the parent holds it at that moment. `tests/locks.rs` reads the source for all of this.
+
+use std::ops::{Deref, DerefMut};
+use std::sync::PoisonError;
+use std::time::Duration;
+
+#[cfg(debug_assertions)]
+mod held {
+    use std::cell::Cell;
+
+    thread_local! {
+        // Without a destructor, so that it can be used at any moment of a thread's life.
+        static LOCKS: Cell<usize> = const { Cell::new(0) };
+    }
+
+    /// One lock that this thread holds.
+    #[derive(Debug)]
+    pub(super) struct Held(());
+
+    impl Held {
+        pub(super) fn new() -> Held {
+            LOCKS.set(LOCKS.get() + 1);
+            Held(())
+        }
+    }
+
+    impl Drop for Held {
+        fn drop(&mut self) {
+            LOCKS.set(LOCKS.get() - 1);
+        }
+    }
+
+    pub(super) fn count() -> usize {
+        LOCKS.get()
+    }
+}
+
+#[cfg(not(debug_assertions))]
+mod held {
+    #[derive(Debug)]
+    pub(super) struct Held;
+
+    impl Held {
+        #[inline(always)]
+        pub(super) fn new() -> Held {
+            Held
+        }
+    }
+}
+
+use held::Held;
+
+/// To be called right before a function of the application is: a debug build panics if this thread holds a lock of the
+/// library. The function may call the library, and would wait for its own thread.
+#[inline(always)]
+pub(crate) fn entering_user_code() {
+    #[cfg(debug_assertions)]
+    assert!(held::count() == 0, "user code is called while this thread holds {} lock(s)", held::count());
+}
+
+/// A mutex.
+#[derive(Debug, Default)]
+pub(crate) struct Mutex<T>(std::sync::Mutex<T>);
+
+/// Holds a [`Mutex`].
+#[derive(Debug)]
+pub(crate) struct MutexGuard<'a, T> {
+    guard: std::sync::MutexGuard<'a, T>,
+    held: Held,
+}
+
+impl<'a, T> MutexGuard<'a, T> {
+    #[inline(always)]
+    fn new(guard: std::sync::MutexGuard<'a, T>) -> Self {
+        MutexGuard { guard, held: Held::new() }
+    }
+}
+
+impl<T> Mutex<T> {
+    /// A mutex around `value`.
+    pub(crate) const fn new(value: T) -> Mutex<T> {
+        Mutex(std::sync::Mutex::new(value))
+    }
+
+    /// Waits for the lock.
+    #[inline(always)]
+    pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+        MutexGuard::new(self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Waits for the lock; `repair` is called if a thread panicked while it held it.
+    #[inline(always)]
+    pub(crate) fn lock_or<'a>(
+        &'a self,
+        repair: impl FnOnce(MutexGuard<'a, T>) -> MutexGuard<'a, T>,
+    ) -> MutexGuard<'a, T> {
+        match self.0.lock() {
+            Ok(guard) => MutexGuard::new(guard),
+            Err(poisoned) => repair(MutexGuard::new(poisoned.into_inner())),
+        }
+    }
+
+    /// The lock, if nobody holds it and nobody ever panicked under it.
+    pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
+        self.0.try_lock().ok().map(MutexGuard::new)
+    }
+
+    /// The panic of a thread that held it is dealt with.
+    pub(crate) fn clear_poison(&self) {
+        self.0.clear_poison();
+    }
+}
+
+impl<T> Deref for MutexGuard<'_, T> {
+    type Target = T;
+
+    #[inline(always)]
+    fn deref(&self) -> &T {
+        &self.guard
+    }
+}
+
+impl<T> DerefMut for MutexGuard<'_, T> {
+    #[inline(always)]
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.guard
+    }
+}
+
+/// A lock for many readers or one writer.
+#[cfg(feature = "capi")]
+#[derive(Debug, Default)]
+pub(crate) struct RwLock<T>(std::sync::RwLock<T>);
+
+/// Holds a [`RwLock`] for reading.
+#[cfg(feature = "capi")]
+#[derive(Debug)]
+pub(crate) struct ReadGuard<'a, T> {
+    guard: std::sync::RwLockReadGuard<'a, T>,
+    #[expect(dead_code, reason = "counted until it is dropped")]
+    held: Held,
+}
+
+/// Holds a [`RwLock`] for writing.
+#[cfg(feature = "capi")]
+#[derive(Debug)]
+pub(crate) struct WriteGuard<'a, T> {
+    guard: std::sync::RwLockWriteGuard<'a, T>,
+    #[expect(dead_code, reason = "counted until it is dropped")]
+    held: Held,
+}
+
+#[cfg(feature = "capi")]
+impl<T> RwLock<T> {
+    pub(crate) const fn new(value: T) -> RwLock<T> {
+        RwLock(std::sync::RwLock::new(value))
+    }
+
+    #[inline(always)]
+    pub(crate) fn read(&self) -> ReadGuard<'_, T> {
+        ReadGuard { guard: self.0.read().unwrap_or_else(PoisonError::into_inner), held: Held::new() }
+    }
+
+    pub(crate) fn write(&self) -> WriteGuard<'_, T> {
+        WriteGuard { guard: self.0.write().unwrap_or_else(PoisonError::into_inner), held: Held::new() }
+    }
+}
+
+#[cfg(feature = "capi")]
+impl<T> Deref for ReadGuard<'_, T> {
+    type Target = T;
+
+    #[inline(always)]
+    fn deref(&self) -> &T {
+        &self.guard
+    }
+}
+
+#[cfg(feature = "capi")]
+impl<T> Deref for WriteGuard<'_, T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.guard
+    }
+}
+
+#[cfg(feature = "capi")]
+impl<T> DerefMut for WriteGuard<'_, T> {
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.guard
+    }
+}
+
+/// A lock that is a `static`. The child of a fork inherits it as it is, so the thread that forks holds it meanwhile.
+#[cfg(feature = "capi")]
+pub(crate) trait ProcessWide {
+    /// Waits for the lock. What this returns lets go of it when it is dropped, by the same thread, in whichever process.
+    fn hold(&'static self) -> Box<dyn std::any::Any>;
+}
+
+#[cfg(feature = "capi")]
+impl<T> ProcessWide for Mutex<T> {
+    fn hold(&'static self) -> Box<dyn std::any::Any> {
+        Box::new(self.lock())
+    }
+}
+
+#[cfg(feature = "capi")]
+impl<T> ProcessWide for RwLock<T> {
+    fn hold(&'static self) -> Box<dyn std::any::Any> {
+        Box::new(self.write())
+    }
+}
+
+/// A condition variable for [`Mutex`].
+#[derive(Debug, Default)]
+pub(crate) struct Condvar(std::sync::Condvar);
+
+impl Condvar {
+    /// A condition nobody waits for.
+    pub(crate) fn new() -> Condvar {
+        Condvar(std::sync::Condvar::new())
+    }
+
+    /// Sleeps until notified, or until `limit` is over; may wake without reason.
+    pub(crate) fn wait<'a, T>(&self, guard: MutexGuard<'a, T>, limit: Option<Duration>) -> MutexGuard<'a, T> {
+        let MutexGuard { guard, held } = guard;
+        let guard = match limit {
+            None => self.0.wait(guard).unwrap_or_else(PoisonError::into_inner),
+            Some(limit) => self.0.wait_timeout(guard, limit).unwrap_or_else(PoisonError::into_inner).0,
+        };
+        MutexGuard { guard, held }
+    }
+
+    /// Wakes one sleeper.
+    pub(crate) fn notify_one(&self) {
+        self.0.notify_one();
+    }
+
+    /// Wakes every sleeper.
+    pub(crate) fn notify_all(&self) {
+        self.0.notify_all();
+    }
+}
+
+#[cfg(all(test, debug_assertions))]
+mod tests {
+    use super::*;
+
+    // field: F-30
+    #[test]
+    #[should_panic(expected = "while this thread holds 2 lock(s)")]
+    fn user_code_under_a_lock_is_a_panic() {
+        let (one, other) = (Mutex::new(()), RwLock::new(()));
+        drop(one.lock());
+        entering_user_code();
+        let _held = (one.lock(), other.read());
+        // Another thread's business is not this one's.
+        std::thread::spawn(entering_user_code).join().unwrap();
+        entering_user_code();
+    }
+
+    #[test]
+    fn every_way_to_let_go_is_counted() {
+        let mutex = Mutex::new(0);
+        let never = Condvar::new();
+        let guard = never.wait(mutex.lock(), Some(Duration::ZERO));
+        drop(guard);
+        drop(mutex.lock_or(|_| unreachable!()));
+        drop(mutex.try_lock());
+        drop(RwLock::new(()).write());
+        let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            let _held = mutex.lock();
+            std::panic::resume_unwind(Box::new(()));
+        }));
+        assert!(panicked.is_err());
+        assert_eq!(held::count(), 0);
+        // Usable all the same, and who wants to know is told.
+        *mutex.lock() += 1;
+        let mut told = false;
+        drop(mutex.lock_or(|guard| {
+            told = true;
+            mutex.clear_poison();
+            guard
+        }));
+        assert!(told);
+        assert_eq!(*mutex.lock_or(|_| unreachable!()), 1);
+    }
+}
