@@ -140,7 +140,8 @@ extern uint16_t mgos_mqtt_pubv(const char *topic, int qos, bool retain, const ch
 /**
  * Subscribes to a topic with QoS 1 (MGOS_MQTT_SUBSCRIBE_QOS). `handler` gets every message that matches, and
  * nothing else; messages are acknowledged after it returned. Stays until mgos_mqtt_unsub(), over all
- * reconnects; may be called before there is a connection. Errors are in mgos_mqtt_last_error().
+ * reconnects; may be called before there is a connection. With NULL for `handler` the messages go to the connection's
+ * handlers (mgos_mqtt_add_global_handler()). Errors are in mgos_mqtt_last_error().
  *
  * The caller's part: `topic` is NULL or a C string; `handler` can be called with `ud` until the subscription ends.
  */

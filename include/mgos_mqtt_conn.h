@@ -232,7 +232,8 @@ bool mgos_mqtt_conn_is_connected(struct mgos_mqtt_conn *c);
 /**
  * Publishes `msg` to `topic`. Topic and payload are copied; a payload of `{NULL, 0}` is an empty one.
  *
- * `qos` is lowered to the connection's maximum. QoS 1 and 2 are queued while there is no connection or the
+ * `qos` is 0, 1 or 2; others are refused. One above the connection's maximum, see mgos_mqtt_conn_set_max_qos(), is lowered
+ * to that. QoS 1 and 2 are queued while there is no connection or the
  * in-flight window is full, and sent again after a reconnect until they are acknowledged; QoS 0 is sent
  * once.
  *
@@ -243,7 +244,11 @@ bool mgos_mqtt_conn_is_connected(struct mgos_mqtt_conn *c);
  *
  * The caller's part: `topic` is NULL or a C string, `msg` has `msg.len` bytes.
  */
-uint16_t mgos_mqtt_conn_pub(struct mgos_mqtt_conn *c, const char *topic, struct mg_str msg, int qos, bool retain);
+uint16_t mgos_mqtt_conn_pub(struct mgos_mqtt_conn *c,
+                            const char *topic,
+                            struct mg_str msg,
+                            int qos,
+                            bool retain);
 
 /**
  * Publishes JSON that is made from a format string; see json_printf() in mgos_json.h for the format.
@@ -274,8 +279,8 @@ extern uint16_t mgos_mqtt_conn_pubv(struct mgos_mqtt_conn *c,
  * whose topic matches, and MG_EV_CLOSE.
  *
  * A message goes to every handler whose filter matches, newest first, and is acknowledged after the
- * last one returned. The same topic, handler and user data twice is one subscription. `qos` is lowered to the
- * connection's maximum. Errors are in mgos_mqtt_last_error(): MGOS_MQTT_BAD_FILTER, MGOS_MQTT_BAD_QOS, ...
+ * last one returned. The same topic, handler and user data twice is one subscription. With NULL for `handler` there is
+ * nobody of its own: the messages go to the connection's handlers. `qos` as for mgos_mqtt_conn_pub(). Errors are in mgos_mqtt_last_error(): MGOS_MQTT_BAD_FILTER, MGOS_MQTT_BAD_QOS, ...
  *
  * The caller's part: `topic` is NULL or a C string; `handler` can be called with `user_data` until the subscription ends.
  */
@@ -310,9 +315,13 @@ void mgos_mqtt_conn_sub_s(struct mgos_mqtt_conn *c, struct mg_str topic, int qos
  * told when it was the filter's last one. The user data is not freed (unless it was given with a function for
  * that). True if there was one.
  *
+ * A filter that nobody subscribed to since the connection was made may be the server's from an earlier process: where it
+ * kept the session, or while there is no connection may have kept it (`clean_session` 0), it is told, and true is returned.
+ *
  * The caller's part: `topic` is NULL or a C string.
  */
-bool mgos_mqtt_conn_unsub(struct mgos_mqtt_conn *c, const char *topic);
+bool mgos_mqtt_conn_unsub(struct mgos_mqtt_conn *c,
+                          const char *topic);
 
 /**
  * Payload bytes of QoS 1 and 2 messages that are not acknowledged, plus all bytes that wait to be written.

@@ -104,6 +104,10 @@ enum mgos_mqtt_error {
   MGOS_MQTT_CONNACK_TIMEOUT = -1141,
   /* the first packet of the server was not a CONNACK */
   MGOS_MQTT_NOT_CONNACK = -1142,
+  /* the server's CONNACK is malformed */
+  MGOS_MQTT_MALFORMED_CONNACK = -1144,
+  /* the server says that it kept a session, and a clean one was asked for */
+  MGOS_MQTT_UNEXPECTED_SESSION = -1145,
   /* the connect hook gave the attempt up */
   MGOS_MQTT_HOOK_ABORTED = -1143,
   /* the server does not support this version of MQTT */

@@ -144,6 +144,9 @@ int mgos_mqtt_conn_off(struct mgos_mqtt_conn *c, mgos_mqtt_event_fn_t fn, void *
  * Subscribes: now if the connection is up, and after every CONNACK until mgos_mqtt_conn_unsubscribe(). The
  * handler gets MESSAGE, SUBACK, CLOSE, and PUBACK and PUBCOMP of own messages whose topic matches.
  *
+ * For messages alone there is mgos_mqtt_conn_subscribe_messages(). With NULL for `fn` there is nobody of its own: the
+ * messages go to the connection's handlers and to mgos_mqtt_conn_on_message().
+ *
  * `filter` and `qos` as MQTT says; the filter is copied. The same filter with the same function and
  * argument twice is one subscription. Returns 0; on an error `ud` stays yours.
  *
@@ -157,8 +160,22 @@ int mgos_mqtt_conn_subscribe(struct mgos_mqtt_conn *c,
                              mgos_mqtt_ud_free_fn_t ud_free);
 
 /**
+ * As mgos_mqtt_conn_subscribe(), for a handler that gets MESSAGE and nothing else: what it is given always has a topic and
+ * a payload.
+ *
+ * The caller's part: As mgos_mqtt_conn_subscribe().
+ */
+int mgos_mqtt_conn_subscribe_messages(struct mgos_mqtt_conn *c,
+                                      const char *filter,
+                                      int qos,
+                                      mgos_mqtt_event_fn_t fn,
+                                      void *ud,
+                                      mgos_mqtt_ud_free_fn_t ud_free);
+
+/**
  * Takes back a subscription made with this filter, function and argument. The server is told when it was the
- * filter's last one. Returns 0, or MGOS_MQTT_NOT_FOUND. Works with and without a connection.
+ * filter's last one. Returns 0, or MGOS_MQTT_NOT_FOUND. Works with and without a connection. A filter that nobody
+ * subscribed to since the connection was made: see mgos_mqtt_conn_unsub().
  *
  * The caller's part: `c` is NULL or a living connection, `filter` NULL or a C string.
  */
@@ -180,9 +197,9 @@ uint32_t mgos_mqtt_event_kind(const struct mgos_mqtt_event *ev);
 const char *mgos_mqtt_event_topic(const struct mgos_mqtt_event *ev, size_t *len);
 
 /**
- * The payload of a message: never NULL for a message, also when it is empty; one NUL byte follows it, which is
- * not counted. Its length goes to `*len`, if `len` is not NULL. For OVERSIZE: NULL, with the length that it
- * had.
+ * The payload of a message; one NUL byte follows it, which is not counted. Its length goes to `*len`, if `len` is not
+ * NULL. Never NULL: an event that has no payload has an empty one. So has OVERSIZE; how large it was says
+ * mgos_mqtt_event_size().
  *
  * The caller's part: See mgos_mqtt_event_kind(); `len` is NULL or valid.
  */

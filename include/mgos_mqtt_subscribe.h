@@ -114,7 +114,9 @@ int mgos_mqtt_conn_subscribe_wait(struct mgos_mqtt_conn *c,
 
 /**
  * Takes back the subscriptions to `n` filters that were made with `fn` and `ud`, both NULL for those without a function.
- * The server is told of the filters that nobody else subscribes to.
+ * The server is told of the filters that nobody else subscribes to. A filter that nobody subscribed to since the
+ * connection was made may be taken back as well, if the server may have it from an earlier process: in a session that it
+ * kept, or while there is no connection one that it may have kept (`clean_session` 0).
  *
  * `done`, which may be NULL, is called exactly once, with MGOS_MQTT_EV_UNSUBSCRIBED, as that of
  * mgos_mqtt_conn_subscribe_all() is: when the server has acknowledged the last of them (the code of a filter is then 0),

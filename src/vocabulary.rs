@@ -117,7 +117,8 @@ pub fn as_nodemcu(code: Code) -> Option<i32> {
         Code::ConnectTimeout | Code::TlsTimeout => Some(-1),
         Code::ConnackTimeout => Some(-2),
         Code::DnsFailed | Code::DnsTimeout => Some(-3),
-        Code::NotConnack | Code::RefusedOther | Code::Protocol => Some(-4),
+        Code::NotConnack | Code::MalformedConnack | Code::UnexpectedSession => Some(-4),
+        Code::RefusedOther | Code::Protocol => Some(-4),
         // What an attempt can end with otherwise: there is no server with which it would work.
         Code::ConnectRefused | Code::ConnectUnreachable | Code::ConnectFailed => Some(-5),
         Code::ClosedByServer | Code::ConnectionReset | Code::IoFailed => Some(-5),

@@ -9,6 +9,7 @@ use mgos_mqtt::client::{Callback, Conn, Context, Event, Identity, Kind, ProfileS
 use mgos_mqtt::config::{Profile, Settings};
 use mgos_mqtt::driver::{Clock, Loop};
 use mgos_mqtt::time::Span;
+use mgos_mqtt::wire::QoS;
 
 /// Calls a closure with each event.
 struct Tell<F>(F);
@@ -152,4 +153,48 @@ fn a_round_reads_only_so_much() {
     assert!(most <= 512 << 10, "{most} bytes in one round");
     drop(sender.join().unwrap());
     conn.free(None);
+}
+
+/// A small stack is enough for topics and filters of as many levels as there can be: what is subscribed, told, taken back and
+/// dropped at the end.
+///
+/// field: F-16
+#[test]
+fn a_small_stack_is_enough_for_filters_of_any_depth() {
+    let work = || {
+        let told = Arc::new(AtomicUsize::new(0));
+        let (driver, conn, mut link) = connected(4 << 20, |_, _| {});
+        let deepest = vec!["+"; 0x8000].join("/");
+        let filters =
+            [deepest.clone(), vec!["a"; 0x7fff].join("/") + "/+", vec!["+"; 0x4000].join("/") + "/#"];
+        for filter in &filters {
+            let told = told.clone();
+            let count = Tell(move |_: &Conn, _: &Event<'_>| {
+                told.fetch_add(1, SeqCst);
+            });
+            let kinds = Kind::Message.bit();
+            conn.subscribe(filter, QoS::AtMostOnce, Identity(2, 2), kinds, Box::new(count)).unwrap();
+        }
+        for (levels, expected) in [(0x8000, 3), (0x7fff, 4), (0x4000, 5), (1, 5), (0x8000, 8)] {
+            let topic = vec!["a"; levels].join("/");
+            let mut packet = vec![0x30];
+            let mut remaining = 2 + topic.len();
+            while remaining >= 0x80 {
+                packet.push((remaining & 0x7f) as u8 | 0x80);
+                remaining >>= 7;
+            }
+            packet.push(remaining as u8);
+            packet.extend_from_slice(&(topic.len() as u16).to_be_bytes());
+            packet.extend_from_slice(topic.as_bytes());
+            link.write_all(&packet).unwrap();
+            link.write_all(&publish(1)).unwrap();
+            let before = conn.stats().counts.rx_messages;
+            until(&driver, || conn.stats().counts.rx_messages == before + 2);
+            assert_eq!(told.load(SeqCst), expected, "{levels} levels");
+        }
+        assert_eq!(conn.unsubscribe(&deepest, None), Ok(true));
+        conn.free(None);
+        driver.close().unwrap();
+    };
+    std::thread::Builder::new().stack_size(256 << 10).spawn(work).unwrap().join().unwrap();
 }

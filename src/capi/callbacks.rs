@@ -14,7 +14,7 @@ use super::mgos_mqtt_event::{mgos_mqtt_event, mgos_mqtt_event_fn_t};
 use super::mgos_mqtt_loop::{mgos_mqtt_log_fn_t, mgos_mqtt_ud_free_fn_t};
 use super::nc::Nc;
 use crate::client::{
-    Callback, Conn, ConnectHook, ConnectParams, Event, Identity, Kind, Level, Message, Sink,
+    Callback, Conn, ConnectHook, ConnectParams, Event, Identity, Kind, Level, Message, Sink, Subscriber,
 };
 use crate::config::Secret;
 use crate::error::Code;
@@ -79,10 +79,6 @@ unsafe impl Sync for UserData {}
 impl UserData {
     pub(super) fn new(ud: *mut c_void, free: mgos_mqtt_ud_free_fn_t) -> UserData {
         UserData { ud, free, armed: AtomicBool::new(true) }
-    }
-
-    pub(super) fn argument(&self) -> *mut c_void {
-        self.ud
     }
 
     pub(super) fn disarm(&self) {
@@ -155,19 +151,19 @@ const NO_MESSAGE: mg_mqtt_message = mg_mqtt_message {
     cmd: 0,
     qos: 0,
     len: 0,
-    topic: mg_str::EMPTY,
-    payload: mg_str::EMPTY,
+    topic: mg_str::BLANK,
+    payload: mg_str::BLANK,
     connack_ret_code: 0,
     message_id: 0,
     protocol_version: 0,
     connect_flags: 0,
     keep_alive_timer: 0,
-    protocol_name: mg_str::EMPTY,
-    client_id: mg_str::EMPTY,
-    will_topic: mg_str::EMPTY,
-    will_message: mg_str::EMPTY,
-    user_name: mg_str::EMPTY,
-    password: mg_str::EMPTY,
+    protocol_name: mg_str::BLANK,
+    client_id: mg_str::BLANK,
+    will_topic: mg_str::BLANK,
+    will_message: mg_str::BLANK,
+    user_name: mg_str::BLANK,
+    password: mg_str::BLANK,
 };
 
 /// The size of packets that are nothing but a packet id.
@@ -502,6 +498,21 @@ pub(super) fn new_event_handler(
     };
     let identity = identity(function as *const (), data.ud);
     Ok((identity, Box::new(NewEventHandler { owner: Owner::of(owner), function, data })))
+}
+
+/// Who gets what comes for a subscription: `handler`, as `make` makes it one; without one, the handlers of the connection.
+pub(super) fn subscriber<H>(
+    handler: Option<H>,
+    kinds: u32,
+    data: UserData,
+    make: impl FnOnce(Option<H>, UserData) -> Result<(Identity, Box<dyn Callback>), Code>,
+) -> Result<Subscriber, Code> {
+    if handler.is_none() {
+        let identity = identity(ptr::null(), data.ud);
+        return Ok(Subscriber { identity, kinds: 0, callback: Box::new(NoMessages { data }) });
+    }
+    let (identity, callback) = make(handler, data)?;
+    Ok(Subscriber { identity, kinds, callback })
 }
 
 /// A function that is told once how a call ended.

@@ -23,7 +23,8 @@ pub struct mg_str {
 const NOTHING: mg_str = mg_str { p: core::ptr::null(), len: 0 };
 
 impl mg_str {
-    pub(super) const EMPTY: mg_str = NOTHING;
+    /// Empty as a C string is: a text, which may be read up to its NUL.
+    pub(super) const BLANK: mg_str = mg_str { p: c"".as_ptr(), len: 0 };
 
     pub(super) fn of(bytes: &[u8]) -> mg_str {
         mg_str { p: bytes.as_ptr().cast(), len: bytes.len() }

@@ -14,13 +14,15 @@
 use core::ffi::{c_char, c_int, c_void};
 
 use super::boundary::{config_code, status, text, value};
-use super::callbacks::{CONNECTION_KINDS, SUBSCRIPTION_KINDS, UserData, event_handler, message_handler};
+use super::callbacks::{
+    CONNECTION_KINDS, SUBSCRIPTION_KINDS, UserData, event_handler, message_handler, subscriber,
+};
 use super::defaults::{end_global, global};
 use super::mgos_config::mgos_config_mqtt;
 use super::mgos_mongoose::{mg_connection, mg_event_handler_t};
 use super::mgos_mqtt_conn::{mgos_mqtt_conn, mgos_mqtt_connect_fn_t, publish, unsubscribe, wait_until_gone};
 use super::profiles::source as profile_source;
-use crate::client::Kind;
+use crate::client::{Kind, Subscriber};
 use crate::error::Code;
 use crate::wire::QoS;
 use std::sync::atomic::Ordering;
@@ -93,8 +95,11 @@ pub unsafe extern "C" fn mgos_mqtt_global_subscribe(
         // SAFETY: promised by the caller.
         let filter = unsafe { super::boundary::bytes(topic.p.cast(), topic.len) }?;
         let filter = core::str::from_utf8(filter).map_err(|_| Code::BadUtf8)?;
-        let (identity, callback) = event_handler(&owner, handler, UserData::new(ud, None))?;
-        owner.conn()?.subscribe(filter, QoS::AtLeastOnce, identity, SUBSCRIPTION_KINDS, callback)
+        let Subscriber { identity, kinds, callback } =
+            subscriber(handler, SUBSCRIPTION_KINDS, UserData::new(ud, None), |f, data| {
+                event_handler(&owner, f, data)
+            })?;
+        owner.conn()?.subscribe(filter, QoS::AtLeastOnce, identity, kinds, callback)
     });
 }
 
@@ -203,7 +208,8 @@ unsafe extern "C" {
 
 /// Subscribes to a topic with QoS 1 (MGOS_MQTT_SUBSCRIBE_QOS). `handler` gets every message that matches, and
 /// nothing else; messages are acknowledged after it returned. Stays until mgos_mqtt_unsub(), over all
-/// reconnects; may be called before there is a connection. Errors are in mgos_mqtt_last_error().
+/// reconnects; may be called before there is a connection. With NULL for `handler` the messages go to the connection's
+/// handlers (mgos_mqtt_add_global_handler()). Errors are in mgos_mqtt_last_error().
 ///
 /// # Safety
 /// `topic` is NULL or a C string; `handler` can be called with `ud` until the subscription ends.
@@ -213,8 +219,11 @@ pub unsafe extern "C" fn mgos_mqtt_sub(topic: *const c_char, handler: sub_handle
         let owner = global()?;
         // SAFETY: promised by the caller.
         let filter = unsafe { text(topic) }?;
-        let (identity, callback) = message_handler(&owner, handler, UserData::new(ud, None))?;
-        owner.conn()?.subscribe(filter, QoS::AtLeastOnce, identity, Kind::Message.bit(), callback)
+        let Subscriber { identity, kinds, callback } =
+            subscriber(handler, Kind::Message.bit(), UserData::new(ud, None), |f, data| {
+                message_handler(&owner, f, data)
+            })?;
+        owner.conn()?.subscribe(filter, QoS::AtLeastOnce, identity, kinds, callback)
     });
 }
 

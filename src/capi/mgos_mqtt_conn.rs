@@ -32,7 +32,7 @@ use core::ffi::{c_char, c_int, c_void};
 
 use super::boundary::{self, config_code, status, text, timeout, value};
 use super::callbacks::{
-    CONNECTION_KINDS, MgosHook, OwnNc, SUBSCRIPTION_KINDS, UserData, event_handler, identity,
+    CONNECTION_KINDS, MgosHook, OwnNc, SUBSCRIPTION_KINDS, UserData, event_handler, identity, subscriber,
 };
 use super::config::c_struct::is_all_zero;
 use super::defaults::{default_loop, is_global};
@@ -42,7 +42,7 @@ use super::mgos_mg_str::mg_str;
 use super::mgos_mongoose::{mg_connection, mg_event_handler_t, mg_send_mqtt_handshake_opts};
 use super::mgos_mqtt_loop::mgos_mqtt_ud_free_fn_t;
 use super::profiles::source as profile_source;
-use crate::client::{Conn, ConnectHook, ProfileSource};
+use crate::client::{Conn, ConnectHook, ProfileSource, Subscriber};
 use crate::config::Settings;
 use crate::error::Code;
 use crate::wire::{QoS, topic};
@@ -376,7 +376,8 @@ pub unsafe extern "C" fn mgos_mqtt_conn_is_connected(c: *mut mgos_mqtt_conn) -> 
 
 /// Publishes `msg` to `topic`. Topic and payload are copied; a payload of `{NULL, 0}` is an empty one.
 ///
-/// `qos` is lowered to the connection's maximum. QoS 1 and 2 are queued while there is no connection or the
+/// `qos` is 0, 1 or 2; others are refused. One above the connection's maximum, see mgos_mqtt_conn_set_max_qos(), is lowered
+/// to that. QoS 1 and 2 are queued while there is no connection or the
 /// in-flight window is full, and sent again after a reconnect until they are acknowledged; QoS 0 is sent
 /// once.
 ///
@@ -473,8 +474,8 @@ unsafe extern "C" {
 /// whose topic matches, and MG_EV_CLOSE.
 ///
 /// A message goes to every handler whose filter matches, newest first, and is acknowledged after the
-/// last one returned. The same topic, handler and user data twice is one subscription. `qos` is lowered to the
-/// connection's maximum. Errors are in mgos_mqtt_last_error(): MGOS_MQTT_BAD_FILTER, MGOS_MQTT_BAD_QOS, ...
+/// last one returned. The same topic, handler and user data twice is one subscription. With NULL for `handler` there is
+/// nobody of its own: the messages go to the connection's handlers. `qos` as for mgos_mqtt_conn_pub(). Errors are in mgos_mqtt_last_error(): MGOS_MQTT_BAD_FILTER, MGOS_MQTT_BAD_QOS, ...
 ///
 /// # Safety
 /// `topic` is NULL or a C string; `handler` can be called with `user_data` until the subscription ends.
@@ -520,8 +521,9 @@ fn subscribe(
     data: UserData,
 ) -> Result<(), Code> {
     let qos = boundary::qos(qos).inspect_err(|_| data.disarm())?;
-    let (identity, callback) = event_handler(owner, handler, data)?;
-    owner.conn()?.subscribe(filter, qos, identity, SUBSCRIPTION_KINDS, callback)
+    let Subscriber { identity, kinds, callback } =
+        subscriber(handler, SUBSCRIPTION_KINDS, data, |f, data| event_handler(owner, f, data))?;
+    owner.conn()?.subscribe(filter, qos, identity, kinds, callback)
 }
 
 /// mgos_mqtt_conn_sub() with the topic as pointer and length.
@@ -548,6 +550,9 @@ pub unsafe extern "C" fn mgos_mqtt_conn_sub_s(
 /// Takes back the newest subscription to exactly this filter, also while there is no connection. The server is
 /// told when it was the filter's last one. The user data is not freed (unless it was given with a function for
 /// that). True if there was one.
+///
+/// A filter that nobody subscribed to since the connection was made may be the server's from an earlier process: where it
+/// kept the session, or while there is no connection may have kept it (`clean_session` 0), it is told, and true is returned.
 ///
 /// # Safety
 /// `topic` is NULL or a C string.

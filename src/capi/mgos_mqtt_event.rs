@@ -8,12 +8,13 @@
 use core::ffi::{c_char, c_int, c_void};
 
 use super::boundary::{self, status, text, value};
-use super::callbacks::{UserData, identity, new_event_handler};
+use super::callbacks::{UserData, identity, new_event_handler, subscriber};
 use super::handle::Handle;
 use super::mgos_mqtt_conn::mgos_mqtt_conn;
 use super::mgos_mqtt_loop::mgos_mqtt_ud_free_fn_t;
 use super::mgos_mqtt_publish::{outcome_code, outcome_number};
-use crate::client::{Event, Kind, Message, Owner};
+use super::mgos_mqtt_subscribe::subscription_of;
+use crate::client::{Event, Kind, Message, Owner, Subscriber};
 use crate::error::Code;
 use crate::session::{Completion, Outcome};
 
@@ -150,6 +151,9 @@ pub unsafe extern "C" fn mgos_mqtt_conn_off(
 /// Subscribes: now if the connection is up, and after every CONNACK until mgos_mqtt_conn_unsubscribe(). The
 /// handler gets MESSAGE, SUBACK, CLOSE, and PUBACK and PUBCOMP of own messages whose topic matches.
 ///
+/// For messages alone there is mgos_mqtt_conn_subscribe_messages(). With NULL for `fn` there is nobody of its own: the
+/// messages go to the connection's handlers and to mgos_mqtt_conn_on_message().
+///
 /// `filter` and `qos` as MQTT says; the filter is copied. The same filter with the same function and
 /// argument twice is one subscription. Returns 0; on an error `ud` stays yours.
 ///
@@ -164,19 +168,53 @@ pub unsafe extern "C" fn mgos_mqtt_conn_subscribe(
     ud: *mut c_void,
     ud_free: mgos_mqtt_ud_free_fn_t,
 ) -> c_int {
-    status(|| {
-        let handle = Handle::of(c)?;
-        // SAFETY: promised by the caller.
-        let filter = unsafe { text(filter) }?;
-        crate::wire::topic::valid_filter(filter).map_err(|_| Code::BadFilter)?;
-        let qos = boundary::qos(qos)?;
-        let (identity, callback) = new_event_handler(&handle, r#fn, UserData::new(ud, ud_free))?;
-        handle.conn()?.subscribe(filter, qos, identity, SUBSCRIPTION_KINDS, callback)
-    })
+    // SAFETY: promised by the caller.
+    status(|| unsafe { subscribe(c, filter, qos, SUBSCRIPTION_KINDS, r#fn, (ud, ud_free)) })
+}
+
+/// As mgos_mqtt_conn_subscribe(), for a handler that gets MESSAGE and nothing else: what it is given always has a topic and
+/// a payload.
+///
+/// # Safety
+/// As mgos_mqtt_conn_subscribe().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_conn_subscribe_messages(
+    c: *mut mgos_mqtt_conn,
+    filter: *const c_char,
+    qos: c_int,
+    r#fn: mgos_mqtt_event_fn_t,
+    ud: *mut c_void,
+    ud_free: mgos_mqtt_ud_free_fn_t,
+) -> c_int {
+    // SAFETY: promised by the caller.
+    status(|| unsafe { subscribe(c, filter, qos, MGOS_MQTT_EV_MESSAGE, r#fn, (ud, ud_free)) })
+}
+
+/// # Safety
+/// As mgos_mqtt_conn_subscribe().
+unsafe fn subscribe(
+    c: *mut mgos_mqtt_conn,
+    filter: *const c_char,
+    qos: c_int,
+    kinds: u32,
+    function: mgos_mqtt_event_fn_t,
+    (ud, ud_free): (*mut c_void, mgos_mqtt_ud_free_fn_t),
+) -> Result<(), Code> {
+    let handle = Handle::of(c)?;
+    // SAFETY: promised by the caller.
+    let filter = unsafe { text(filter) }?;
+    crate::wire::topic::valid_filter(filter).map_err(|_| Code::BadFilter)?;
+    let qos = boundary::qos(qos)?;
+    let Subscriber { identity, kinds, callback } =
+        subscriber(function, kinds, UserData::new(ud, ud_free), |f, data| {
+            new_event_handler(&handle, f, data)
+        })?;
+    handle.conn()?.subscribe(filter, qos, identity, kinds, callback)
 }
 
 /// Takes back a subscription made with this filter, function and argument. The server is told when it was the
-/// filter's last one. Returns 0, or MGOS_MQTT_NOT_FOUND. Works with and without a connection.
+/// filter's last one. Returns 0, or MGOS_MQTT_NOT_FOUND. Works with and without a connection. A filter that nobody
+/// subscribed to since the connection was made: see mgos_mqtt_conn_unsub().
 ///
 /// # Safety
 /// `c` is NULL or a living connection, `filter` NULL or a C string.
@@ -191,8 +229,7 @@ pub unsafe extern "C" fn mgos_mqtt_conn_unsubscribe(
         let handle = Handle::of(c)?;
         // SAFETY: promised by the caller.
         let filter = unsafe { text(filter) }?;
-        let function = r#fn.ok_or(Code::NullArgument)?;
-        let found = handle.conn()?.unsubscribe(filter, Some(identity(function as *const (), ud)))?;
+        let found = handle.conn()?.unsubscribe(filter, Some(subscription_of(r#fn, ud)))?;
         if found { Ok(()) } else { Err(Code::NotFound) }
     })
 }
@@ -253,9 +290,9 @@ pub unsafe extern "C" fn mgos_mqtt_event_topic(ev: *const mgos_mqtt_event, len: 
     start.cast()
 }
 
-/// The payload of a message: never NULL for a message, also when it is empty; one NUL byte follows it, which is
-/// not counted. Its length goes to `*len`, if `len` is not NULL. For OVERSIZE: NULL, with the length that it
-/// had.
+/// The payload of a message; one NUL byte follows it, which is not counted. Its length goes to `*len`, if `len` is not
+/// NULL. Never NULL: an event that has no payload has an empty one. So has OVERSIZE; how large it was says
+/// mgos_mqtt_event_size().
 ///
 /// # Safety
 /// See mgos_mqtt_event_kind(); `len` is NULL or valid.
@@ -268,11 +305,10 @@ pub unsafe extern "C" fn mgos_mqtt_event_payload(
         Event::Message(message) | Event::SetAside(message, _) => {
             Some((message.payload.as_ptr(), message.payload.len()))
         }
-        Event::Oversize { size, .. } => Some((core::ptr::null(), *size)),
         _ => None,
     };
     // SAFETY: promised by the caller.
-    let (start, n) = unsafe { read(ev, (core::ptr::null(), 0), get) };
+    let (start, n) = unsafe { read(ev, (c"".as_ptr().cast(), 0), get) };
     // SAFETY: NULL or valid, as the caller promises.
     if let Some(len) = unsafe { len.as_mut() } {
         *len = n;

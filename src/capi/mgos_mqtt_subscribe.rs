@@ -18,7 +18,7 @@
 use core::ffi::{c_char, c_int, c_void};
 
 use super::boundary::{qos, status, text, timeout, value};
-use super::callbacks::{NoMessages, UserData, completion, identity, new_event_handler};
+use super::callbacks::{self, UserData, completion, identity, new_event_handler};
 use super::handle::Handle;
 use super::mgos_mqtt_conn::mgos_mqtt_conn;
 use super::mgos_mqtt_event::{SUBSCRIPTION_KINDS, mgos_mqtt_event, mgos_mqtt_event_fn_t, read};
@@ -129,7 +129,9 @@ pub unsafe extern "C" fn mgos_mqtt_conn_subscribe_wait(
 }
 
 /// Takes back the subscriptions to `n` filters that were made with `fn` and `ud`, both NULL for those without a function.
-/// The server is told of the filters that nobody else subscribes to.
+/// The server is told of the filters that nobody else subscribes to. A filter that nobody subscribed to since the
+/// connection was made may be taken back as well, if the server may have it from an earlier process: in a session that it
+/// kept, or while there is no connection one that it may have kept (`clean_session` 0).
 ///
 /// `done`, which may be NULL, is called exactly once, with MGOS_MQTT_EV_UNSUBSCRIBED, as that of
 /// mgos_mqtt_conn_subscribe_all() is: when the server has acknowledged the last of them (the code of a filter is then 0),
@@ -298,15 +300,10 @@ unsafe fn array<'a, T>(start: *const T, n: usize) -> Result<&'a [T], Code> {
 }
 
 /// What names the subscriptions of a function and its argument.
-fn subscription_of(function: mgos_mqtt_event_fn_t, ud: *mut c_void) -> Identity {
+pub(super) fn subscription_of(function: mgos_mqtt_event_fn_t, ud: *mut c_void) -> Identity {
     identity(function.map_or(core::ptr::null(), |function| function as *const ()), ud)
 }
 
 fn subscriber(handle: &Handle, function: mgos_mqtt_event_fn_t, data: UserData) -> Result<Subscriber, Code> {
-    if function.is_some() {
-        let (identity, callback) = new_event_handler(handle, function, data)?;
-        return Ok(Subscriber { identity, kinds: SUBSCRIPTION_KINDS, callback });
-    }
-    let identity = identity(core::ptr::null(), data.argument());
-    Ok(Subscriber { identity, kinds: 0, callback: Box::new(NoMessages { data }) })
+    callbacks::subscriber(function, SUBSCRIPTION_KINDS, data, |f, data| new_event_handler(handle, f, data))
 }

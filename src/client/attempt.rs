@@ -339,6 +339,9 @@ impl Conn {
         let profile = st.profile.clone();
         let version = if profile.protocol == Protocol::V31 { Version::V31 } else { Version::V311 };
         let Login { user, pass } = st.login(&st.who);
+        let password = pass.filter(|pass| user.is_some() || !pass.is_empty());
+        // A password goes with a user name, and if that is empty (MQTT 3.1.1 §3.1.2.8, §3.1.3.4).
+        let user = user.or_else(|| password.is_some().then(String::new));
         let client_id = match st.who.client_id.clone() {
             Some(id) => id.into(),
             // 3.1.1 lets the server choose an id for a clean session, and for no other; 3.1 never does.
@@ -351,7 +354,7 @@ impl Conn {
             clean_session: profile.clean_session,
             keep_alive: profile.keep_alive,
             user,
-            password: pass,
+            password,
             will: profile.will.as_ref().map(|will| {
                 let qos = QoS::try_from(will.qos).unwrap_or(QoS::AtMostOnce);
                 (will.topic.clone(), will.payload.clone(), qos, will.retain)
@@ -646,7 +649,8 @@ impl State {
         let separator = if detail.is_empty() { "" } else { ": " };
         let text =
             text::format(format_args!("{}{separator}{detail}", failure.code.text())).unwrap_or_default();
-        self.report(failure.code, phase, 0, text)
+        let report = self.report(failure.code, phase, 0, text);
+        Report { connack: failure.connack, ..report }
     }
 
     /// CONNACK with another code than 0.

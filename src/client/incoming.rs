@@ -324,11 +324,17 @@ impl Conn {
                 self.tell_ended(st)
             }
             session::Event::Oversize { topic, size, qos, .. } => {
-                let Ok(topic) = std::str::from_utf8(&packet[topic.clone()]) else { return st };
+                let Ok(topic) = std::str::from_utf8(topic) else { return st };
                 let text = format_args!("{}: {size} bytes on {topic:?}", Code::Oversize.text());
                 self.note(&mut st, Level::Warn, text);
                 let event = Event::Oversize { topic, size: *size, qos: *qos };
                 self.tell(st, |h, called| h.connection(Kind::Oversize, called), &event)
+            }
+            session::Event::Unasked(packet, id) => {
+                let text =
+                    format_args!("{} with packet id {id}, for which nothing waits: ignored", packet.name());
+                self.note(&mut st, Level::Warn, text);
+                st
             }
             session::Event::PingResp => st,
         }

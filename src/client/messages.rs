@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::event::KeptReport;
-use super::handlers::{Callback, Entry, Identity};
+use super::handlers::{Callback, Entry, Identity, Removed};
 use super::log;
 use super::turn::Flush;
 use super::{Conn, ConnectParams, Level, Link, State, text};
@@ -140,18 +140,27 @@ impl Conn {
     }
 
     /// Takes back the newest subscription to `filter`, or the newest with this identity. The server is told
-    /// with the filter's last one. False if there is none.
+    /// with the filter's last one; and of a filter that nobody here subscribed to, if it may have that from an earlier
+    /// process, in a session that it kept. False if there is none.
     pub fn unsubscribe(&self, filter: &str, identity: Option<Identity>) -> Result<bool, Code> {
         let mut st = self.usable()?;
-        let Some((removed, last)) = st.handlers.unsubscribe(filter, identity) else { return Ok(false) };
-        if last {
-            st.session.unsubscribe(filter);
+        let (removed, last) = match st.handlers.unsubscribe(filter, identity) {
+            Some(found) => found,
+            None if st.handlers.qos_of(filter).is_some() => return Ok(false),
+            None => (Removed::new(), true),
+        };
+        let found = !removed.is_empty();
+        if !found {
+            topic::valid_filter(filter).map_err(|_| Code::BadFilter)?;
+        }
+        let asked = last && st.session.unsubscribe(filter);
+        if asked {
             self.output_grew(&mut st);
             self.take_answers(&mut st);
         }
         drop(st);
         drop(removed);
-        Ok(true)
+        Ok(found || asked)
     }
 
     /// Filters asked for and not acknowledged.

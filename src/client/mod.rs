@@ -597,6 +597,7 @@ fn session_limits(settings: &Settings, profile: &Profile) -> Limits {
         },
         outcome_history: settings.outcome_history,
         always_subscribe: settings.resubscribe == Resubscribe::Always,
+        keep_session: !profile.clean_session,
     }
 }
 

@@ -168,6 +168,7 @@ impl Conn {
 
     /// Takes back the subscriptions of `identity` to these filters; the server is told of those that nobody else
     /// has. All of them, or none and [`Code::NotFound`]. `done` is told once, by [`Event::Unsubscribed`].
+    /// A filter that nobody here subscribed to counts, if the server may have it from an earlier process.
     pub fn unsubscribe_all(
         &self,
         filters: &[&str],
@@ -229,7 +230,12 @@ impl Conn {
         check(filters.iter().copied())?;
         let mut st = self.usable()?;
         let state = &mut *st;
-        if !filters.iter().all(|filter| state.handlers.has(filter, identity)) {
+        // What nobody here subscribed to may be the server's from an earlier process.
+        let kept = state.session.may_have_filters();
+        let handlers = &mut state.handlers;
+        let mut is_there =
+            |filter: &&str| handlers.has(filter, identity) || kept && handlers.qos_of(filter).is_none();
+        if !filters.iter().all(&mut is_there) {
             return Err(Code::NotFound);
         }
         let (call, names) = state.seldom.make().calls.make().begin(true, filters.iter().copied(), asker);
@@ -242,7 +248,7 @@ impl Conn {
                     removed.extend(entry);
                     last
                 }
-                None => false,
+                None => state.handlers.qos_of(&filter).is_none(),
             };
             if !last || !state.session.unwant(&filter, Some(ticket)) {
                 // There is nothing that the server has to be told.

@@ -4,6 +4,9 @@
 //! look-up, with a hash that was made while the topic was checked. Filters with wildcards stand in a trie
 //! over topic levels. Either way the cost follows the topic's depth and the number of matches, not the number
 //! of filters.
+//!
+//! The trie's nodes lie in one vector and name each other by their places in it. A filter may have 65,535 levels, and so may
+//! a topic that the server sends: so nothing here goes down the trie on the call stack, dropping it included.
 
 use std::collections::HashMap;
 
@@ -17,8 +20,7 @@ use crate::wire::topic;
 pub(crate) struct Topics<T> {
     /// Under filters in UTF-8, as bytes: topics are looked up as they come from the wire.
     exact: HashTable<Exact<T>>,
-    wild: Option<Box<Node<T>>>,
-    wild_len: usize,
+    wild: Trie<T>,
 }
 
 #[derive(Debug)]
@@ -37,27 +39,6 @@ impl<T> Exact<T> {
     }
 }
 
-#[derive(Debug)]
-struct Node<T> {
-    children: HashMap<Box<[u8]>, Node<T>, FxBuildHasher>,
-    /// The child for `+`.
-    any: Option<Box<Node<T>>>,
-    /// The filter that ends here.
-    here: Option<T>,
-    /// The filter that ends with `#` here.
-    rest: Option<T>,
-}
-
-impl<T> Node<T> {
-    fn new() -> Self {
-        Node { children: HashMap::default(), any: None, here: None, rest: None }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.children.is_empty() && self.any.is_none() && self.here.is_none() && self.rest.is_none()
-    }
-}
-
 /// The part of a filter that topics are compared with: without `$share/group/`.
 fn inner(filter: &str) -> &str {
     filter.strip_prefix("$share/").and_then(|rest| rest.split_once('/')).map_or(filter, |(_, inner)| inner)
@@ -69,97 +50,48 @@ fn is_wild(filter: &str) -> bool {
 
 impl<T> Topics<T> {
     pub(crate) const fn new() -> Self {
-        Topics { exact: HashTable::new(), wild: None, wild_len: 0 }
+        Topics { exact: HashTable::new(), wild: Trie::new() }
     }
 
     /// The value of the filters that match like `filter`, made if there is none. Two filters that match
     /// the same topics (`a/b` and `$share/g/a/b`) share one value.
     pub(crate) fn entry(&mut self, filter: &str, make: impl FnOnce() -> T) -> &mut T {
         let filter = inner(filter);
-        if !is_wild(filter) {
-            let filter = filter.as_bytes();
-            let entry = self.exact.entry(topic::hash(filter), |there| there.is_of(filter), Exact::hash);
-            let entry = entry.or_insert_with(|| Exact { filter: filter.into(), value: make() });
-            return &mut entry.into_mut().value;
+        if is_wild(filter) {
+            return self.wild.entry(filter, make);
         }
-        let mut node = &mut **self.wild.get_or_insert_with(|| Box::new(Node::new()));
-        let mut slot = None;
-        for level in topic::levels(filter) {
-            match level {
-                "#" => {
-                    slot = Some(());
-                    break;
-                }
-                "+" => node = node.any.get_or_insert_with(|| Box::new(Node::new())),
-                name => node = node.children.entry(name.as_bytes().into()).or_insert_with(Node::new),
-            }
-        }
-        let place = if slot.is_some() { &mut node.rest } else { &mut node.here };
-        if place.is_none() {
-            self.wild_len += 1;
-        }
-        place.get_or_insert_with(make)
+        let filter = filter.as_bytes();
+        let entry = self.exact.entry(topic::hash(filter), |there| there.is_of(filter), Exact::hash);
+        let entry = entry.or_insert_with(|| Exact { filter: filter.into(), value: make() });
+        &mut entry.into_mut().value
     }
 
     /// The value that [`entry`](Self::entry) would give, if there is one.
     pub(crate) fn get_mut(&mut self, filter: &str) -> Option<&mut T> {
         let filter = inner(filter);
-        if !is_wild(filter) {
-            let filter = filter.as_bytes();
-            let entry = self.exact.find_mut(topic::hash(filter), |there| there.is_of(filter))?;
-            return Some(&mut entry.value);
+        if is_wild(filter) {
+            return self.wild.get_mut(filter);
         }
-        let mut node = self.wild.as_deref_mut()?;
-        for level in topic::levels(filter) {
-            match level {
-                "#" => return node.rest.as_mut(),
-                "+" => node = node.any.as_deref_mut()?,
-                name => node = node.children.get_mut(name.as_bytes())?,
-            }
-        }
-        node.here.as_mut()
+        let filter = filter.as_bytes();
+        let entry = self.exact.find_mut(topic::hash(filter), |there| there.is_of(filter))?;
+        Some(&mut entry.value)
     }
 
     /// Takes the value of a filter out, with the branches that held nothing else.
     pub(crate) fn remove(&mut self, filter: &str) -> Option<T> {
         let filter = inner(filter);
-        if !is_wild(filter) {
-            let filter = filter.as_bytes();
-            let entry = self.exact.find_entry(topic::hash(filter), |there| there.is_of(filter)).ok()?;
-            return Some(entry.remove().0.value);
+        if is_wild(filter) {
+            return self.wild.remove(filter);
         }
-        let removed = Self::remove_below(self.wild.as_deref_mut()?, &mut topic::levels(filter));
-        self.wild_len -= usize::from(removed.is_some());
-        removed
-    }
-
-    fn remove_below<'a>(node: &mut Node<T>, levels: &mut impl Iterator<Item = &'a str>) -> Option<T> {
-        match levels.next() {
-            None => node.here.take(),
-            Some("#") => node.rest.take(),
-            Some("+") => {
-                let child = node.any.as_deref_mut()?;
-                let removed = Self::remove_below(child, levels);
-                if child.is_empty() {
-                    node.any = None;
-                }
-                removed
-            }
-            Some(name) => {
-                let child = node.children.get_mut(name.as_bytes())?;
-                let removed = Self::remove_below(child, levels);
-                if child.is_empty() {
-                    node.children.remove(name.as_bytes());
-                }
-                removed
-            }
-        }
+        let filter = filter.as_bytes();
+        let entry = self.exact.find_entry(topic::hash(filter), |there| there.is_of(filter)).ok()?;
+        Some(entry.remove().0.value)
     }
 
     /// The value of the one filter that matches `topic`, if there are no wildcards that might match it as well.
     #[inline]
     pub(crate) fn only(&self, topic: &[u8], hash: u64) -> Option<&T> {
-        if self.wild_len > 0 {
+        if self.wild.len > 0 {
             return None;
         }
         self.exact.find(hash, |there| there.is_of(topic)).map(|entry| &entry.value)
@@ -172,48 +104,233 @@ impl<T> Topics<T> {
         {
             found(&entry.value);
         }
-        if let Some(wild) = self.wild.as_deref().filter(|_| self.wild_len > 0) {
-            // Wildcards at the first level do not match topics that begin with `$` (§4.7.2).
-            Self::walk(wild, Some(topic), topic.first() == Some(&b'$'), &mut found);
-        }
-    }
-
-    /// `rest` is what is left of the topic, `None` when it is used up.
-    fn walk<'a>(node: &'a Node<T>, rest: Option<&[u8]>, reserved: bool, found: &mut impl FnMut(&'a T)) {
-        if !reserved && let Some(value) = &node.rest {
-            found(value);
-        }
-        let Some(rest) = rest else {
-            if let Some(value) = &node.here {
-                found(value);
-            }
-            return;
-        };
-        let (level, below) = match rest.iter().position(|&byte| byte == b'/') {
-            Some(at) => (&rest[..at], Some(&rest[at + 1..])),
-            None => (rest, None),
-        };
-        if let Some(child) = node.children.get(level) {
-            Self::walk(child, below, false, found);
-        }
-        if !reserved && let Some(child) = &node.any {
-            Self::walk(child, below, false, found);
+        if self.wild.len > 0 {
+            self.wild.matching(topic, &mut found);
         }
     }
 
     /// Every value.
     pub(crate) fn for_each(&self, mut found: impl FnMut(&T)) {
-        fn below<T>(node: &Node<T>, found: &mut impl FnMut(&T)) {
-            node.here.iter().chain(&node.rest).for_each(&mut *found);
-            for child in node.children.values().chain(node.any.as_deref()) {
-                below(child, found);
-            }
-        }
         self.exact.iter().for_each(|entry| found(&entry.value));
-        if let Some(wild) = &self.wild {
-            below(wild, &mut found);
+        self.wild.values().for_each(found);
+    }
+}
+
+/// Filters with wildcards, by their levels.
+#[derive(Debug)]
+struct Trie<T> {
+    /// The first is the root; free ones are in a list.
+    nodes: Vec<Node<T>>,
+    /// The first free node, and how many there are.
+    free: u32,
+    num_free: usize,
+    /// How many filters there are.
+    len: usize,
+}
+
+#[derive(Debug)]
+struct Node<T> {
+    children: HashMap<Box<[u8]>, u32, FxBuildHasher>,
+    /// The child for `+`, or [`NONE`].
+    any: u32,
+    /// Of a free node: the next one.
+    parent: u32,
+    /// The filter that ends here.
+    here: Option<T>,
+    /// The filter that ends with `#` here.
+    rest: Option<T>,
+}
+
+const ROOT: u32 = 0;
+/// No node.
+const NONE: u32 = u32::MAX;
+/// So many free nodes are kept, and as many as there are others.
+const KEEP_FREE: usize = 64;
+
+impl<T> Node<T> {
+    fn new(parent: u32) -> Self {
+        Node { children: HashMap::default(), any: NONE, parent, here: None, rest: None }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.children.is_empty() && self.any == NONE && self.here.is_none() && self.rest.is_none()
+    }
+
+    /// The child for a level of a filter.
+    fn child(&self, level: &str) -> Option<u32> {
+        match level {
+            "+" => (self.any != NONE).then_some(self.any),
+            name => self.children.get(name.as_bytes()).copied(),
         }
     }
+}
+
+impl<T> Trie<T> {
+    const fn new() -> Self {
+        Trie { nodes: Vec::new(), free: NONE, num_free: 0, len: 0 }
+    }
+
+    fn node(&self, at: u32) -> &Node<T> {
+        &self.nodes[at as usize]
+    }
+
+    fn node_mut(&mut self, at: u32) -> &mut Node<T> {
+        &mut self.nodes[at as usize]
+    }
+
+    /// Adds a node below `parent`.
+    fn add(&mut self, parent: u32) -> u32 {
+        let at = self.free;
+        if at == NONE {
+            self.nodes.push(Node::new(parent));
+            return self.nodes.len() as u32 - 1;
+        }
+        self.free = self.node(at).parent;
+        self.num_free -= 1;
+        self.node_mut(at).parent = parent;
+        at
+    }
+
+    fn entry(&mut self, filter: &str, make: impl FnOnce() -> T) -> &mut T {
+        if self.nodes.is_empty() {
+            self.nodes.push(Node::new(NONE));
+        }
+        let mut at = ROOT;
+        for level in topic::levels(filter).take_while(|level| *level != "#") {
+            at = self.node(at).child(level).unwrap_or_else(|| {
+                let child = self.add(at);
+                match level {
+                    "+" => self.node_mut(at).any = child,
+                    name => drop(self.node_mut(at).children.insert(name.as_bytes().into(), child)),
+                }
+                child
+            });
+        }
+        let node = &mut self.nodes[at as usize];
+        let value = if ends_open(filter) { &mut node.rest } else { &mut node.here };
+        self.len += usize::from(value.is_none());
+        value.get_or_insert_with(make)
+    }
+
+    /// The node at which `filter` ends.
+    fn find(&self, filter: &str) -> Option<u32> {
+        self.nodes.first()?;
+        let mut levels = topic::levels(filter).take_while(|level| *level != "#");
+        levels.try_fold(ROOT, |at, level| self.node(at).child(level))
+    }
+
+    fn get_mut(&mut self, filter: &str) -> Option<&mut T> {
+        let at = self.find(filter)?;
+        let node = self.node_mut(at);
+        if ends_open(filter) { node.rest.as_mut() } else { node.here.as_mut() }
+    }
+
+    fn remove(&mut self, filter: &str) -> Option<T> {
+        let mut at = self.find(filter)?;
+        let node = self.node_mut(at);
+        let removed = if ends_open(filter) { node.rest.take() } else { node.here.take() }?;
+        self.len -= 1;
+        // The branch from its end back, as far as it holds nothing else.
+        let mut levels = topic::levels(filter).rev();
+        if ends_open(filter) {
+            levels.next();
+        }
+        while at != ROOT && self.node(at).is_empty() {
+            let parent = self.node(at).parent;
+            match levels.next() {
+                Some("+") => self.node_mut(parent).any = NONE,
+                level => drop(self.node_mut(parent).children.remove(level.unwrap_or_default().as_bytes())),
+            }
+            // With the table that it may have had.
+            *self.node_mut(at) = Node::new(self.free);
+            self.free = at;
+            self.num_free += 1;
+            at = parent;
+        }
+        if self.num_free > KEEP_FREE && self.num_free * 2 > self.nodes.len() {
+            self.compact();
+        }
+        Some(removed)
+    }
+
+    /// Gives the memory of free nodes back.
+    fn compact(&mut self) {
+        let mut is_free = vec![false; self.nodes.len()];
+        while self.free != NONE {
+            is_free[self.free as usize] = true;
+            self.free = self.node(self.free).parent;
+        }
+        let mut places = Vec::with_capacity(is_free.len());
+        let mut used = 0;
+        for free in &is_free {
+            places.push(if *free { NONE } else { used });
+            used += u32::from(!free);
+        }
+        let moved = |at: u32| places.get(at as usize).copied().unwrap_or(NONE);
+        let mut free = is_free.iter();
+        self.nodes.retain(|_| free.next() == Some(&false));
+        for node in &mut self.nodes {
+            (node.parent, node.any) = (moved(node.parent), moved(node.any));
+            node.children.values_mut().for_each(|child| *child = moved(*child));
+        }
+        self.nodes.shrink_to_fit();
+        self.num_free = 0;
+    }
+
+    /// Goes through all branches that match, each down to its end and back to where another one leaves it: by name first,
+    /// then by `+`. Each node knows its parent, and a level of the topic is found backwards as well as forwards, so the
+    /// way back needs no memory.
+    fn matching<'a>(&'a self, topic: &[u8], found: &mut impl FnMut(&'a T)) {
+        // Wildcards at the first level do not match topics that begin with `$` (§4.7.2).
+        let reserved = topic.first() == Some(&b'$');
+        let open = |at: u32| !(reserved && at == ROOT);
+        let mut at = ROOT;
+        // Where the level begins that is looked for below `at`; behind the topic if that is used up.
+        let mut begin = 0;
+        loop {
+            let node = self.node(at);
+            if let Some(value) = &node.rest
+                && open(at)
+            {
+                found(value);
+            }
+            let mut next = None;
+            if begin > topic.len() {
+                node.here.iter().for_each(&mut *found);
+            } else {
+                let level = topic[begin..].split(|byte| *byte == b'/').next().unwrap_or_default();
+                let any = (node.any != NONE && open(at)).then_some(node.any);
+                next = node.children.get(level).copied().or(any);
+                if next.is_some() {
+                    begin += level.len() + 1;
+                }
+            }
+            // Back to the first node that was left by name and can be left by `+` as well.
+            while next.is_none() {
+                let parent = self.node(at).parent;
+                if parent == NONE {
+                    return;
+                }
+                let any = self.node(parent).any;
+                next = (any != NONE && any != at && open(parent)).then_some(any);
+                if next.is_none() {
+                    let level = topic[..begin - 1].rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+                    begin -= level.len() + 1;
+                }
+                at = parent;
+            }
+            at = next.unwrap_or(ROOT);
+        }
+    }
+
+    fn values(&self) -> impl Iterator<Item = &T> {
+        self.nodes.iter().flat_map(|node| node.here.iter().chain(&node.rest))
+    }
+}
+
+/// Whether the last level of a filter is `#`.
+fn ends_open(filter: &str) -> bool {
+    topic::levels(filter).next_back() == Some("#")
 }
 
 #[cfg(test)]
@@ -261,8 +378,50 @@ mod tests {
             assert_eq!(topics.remove(filter), Some(filter.to_string()));
             assert_eq!(topics.remove(filter), None);
         }
-        assert!(
-            topics.exact.is_empty() && topics.wild.is_none_or(|wild| wild.is_empty()) && topics.wild_len == 0
-        );
+        assert!(topics.exact.is_empty() && topics.wild.len == 0 && topics.wild.nodes[0].is_empty());
+        assert_eq!(topics.wild.num_free, topics.wild.nodes.len() - 1);
+    }
+
+    #[test]
+    fn what_many_filters_needed_is_given_back_and_the_rest_keeps_its_place() {
+        let mut topics = Topics::new();
+        let filter = |n: usize| format!("{n}/+/b{}/#", n % 7);
+        for n in 0..1_000 {
+            topics.entry(&filter(n), || n);
+        }
+        let most = topics.wild.nodes.len();
+        for n in (0..1_000).filter(|n| n % 100 != 7) {
+            assert_eq!(topics.remove(&filter(n)), Some(n));
+        }
+        assert!(topics.wild.nodes.len() < most / 10, "{} of {most}", topics.wild.nodes.len());
+        for n in 0..1_000 {
+            let mut seen = Vec::new();
+            topics.matching(format!("{n}/x/b{}/c", n % 7).as_bytes(), |value| seen.push(*value));
+            assert_eq!(seen, if n % 100 == 7 { vec![n] } else { vec![] });
+            assert_eq!(topics.get_mut(&filter(n)).is_some(), n % 100 == 7);
+        }
+    }
+
+    /// A mixture of filters, as a plain list and as the trie have it.
+    #[test]
+    fn agrees_with_the_plain_matcher_on_all_short_filters_and_topics() {
+        let levels = |names: &[&str], depth: usize| {
+            let mut all: Vec<String> = names.iter().map(|name| (*name).to_string()).collect();
+            let mut last = all.clone();
+            for _ in 1..depth {
+                last = last.iter().flat_map(|a| names.iter().map(move |b| format!("{a}/{b}"))).collect();
+                all.extend(last.iter().cloned());
+            }
+            all
+        };
+        let filters = levels(&["a", "$b", "+", "", "#"], 3);
+        let filters: Vec<&str> =
+            filters.iter().map(String::as_str).filter(|f| topic::valid_filter(f).is_ok()).collect();
+        for topic in levels(&["a", "$b", "c", ""], 4).iter().filter(|topic| !topic.is_empty()) {
+            let mut expected: Vec<&str> =
+                filters.iter().copied().filter(|f| topic::matches(f, topic)).collect();
+            expected.sort_unstable();
+            assert_eq!(matches(&filters, topic), expected, "topic {topic:?}");
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! What a profile must satisfy before it can be connected with.
 
 use super::error::ConfigError;
-use super::profile::{Profile, Protocol, Will};
+use super::profile::{Profile, Will};
 use crate::error::Code;
 use crate::wire::topic;
 
@@ -39,24 +39,14 @@ impl Profile {
         if !id.is_empty() {
             return check_string("client_id", id);
         }
-        let problem = match self.protocol {
-            Protocol::V31 => "MQTT 3.1 needs a client id",
-            Protocol::V311 if self.clean_session => return None,
-            Protocol::V311 => {
-                "an empty client id needs clean_session: the server could not find the session again"
-            }
-        };
-        Some(ConfigError::new("client_id", problem))
+        // MQTT 3.1.1 lets the server choose one, 3.1 gets one that is made for the connection: either way a new one each time.
+        let problem = "an empty client id needs clean_session: the server could not find the session again";
+        (!self.clean_session).then(|| ConfigError::new("client_id", problem))
     }
 
     fn check_pass(&self) -> Option<ConfigError> {
         let pass = self.pass.as_ref()?;
-        if pass.len() > MAX_CONNECT_FIELD {
-            return Some(too_long("pass", pass.len()));
-        }
-        // [MQTT-3.1.2-22]
-        let problem = "a password without user is not allowed in MQTT 3.1 and 3.1.1: set user as well";
-        self.user.is_none().then(|| ConfigError::new("pass", problem))
+        (pass.len() > MAX_CONNECT_FIELD).then(|| too_long("pass", pass.len()))
     }
 
     fn check_certificates(&self) -> Option<ConfigError> {
@@ -150,6 +140,7 @@ fn too_long(key: &str, len: usize) -> ConfigError {
 
 #[cfg(test)]
 mod tests {
+    use super::super::profile::Protocol;
     use super::*;
     use crate::config::profile::Secret;
     use crate::time::Span;
@@ -188,8 +179,9 @@ mod tests {
     fn client_id() {
         let e = only(|p| p.clean_session = false);
         assert!(e.1.starts_with("client_id: an empty client id needs clean_session"), "{e:?}");
-        let e = only(|p| p.protocol = Protocol::V31);
-        assert_eq!(e, bad("client_id: MQTT 3.1 needs a client id"));
+        let e = only(|p| (p.protocol, p.clean_session) = (Protocol::V31, false));
+        assert!(e.1.starts_with("client_id: an empty client id needs clean_session"), "{e:?}");
+        assert_eq!(Profile { protocol: Protocol::V31, ..Profile::default() }.validate(), Ok(()));
         let e = only(|p| p.client_id = Some("a\0b".into()));
         assert_eq!(e, (Code::BadUtf8, "client_id: a string of MQTT cannot contain U+0000".into()));
         let mut p = Profile { clean_session: false, ..Profile::default() };
@@ -203,12 +195,12 @@ mod tests {
     fn credentials() {
         let e = only(|p| p.user = Some("u".repeat(65_536)));
         assert_eq!(e, bad("user: 65536 bytes are too long: CONNECT carries at most 65535"));
-        let e = only(|p| p.pass = Some(Secret(b"x".to_vec())));
-        assert!(e.1.contains("pass: a password without user is not allowed"), "{e:?}");
         let e = only(|p| p.pass = Some(Secret(vec![0; 65_536])));
         assert!(e.1.starts_with("pass: 65536 bytes"), "{e:?}");
-        let ok = Profile { user: Some("u".into()), pass: Some(Secret(vec![0, 255])), ..Profile::default() };
-        assert_eq!(ok.validate(), Ok(()));
+        for user in [None, Some("u".into())] {
+            let ok = Profile { user, pass: Some(Secret(vec![0, 255])), ..Profile::default() };
+            assert_eq!(ok.validate(), Ok(()));
+        }
     }
 
     #[test]
@@ -269,7 +261,7 @@ mod tests {
     fn all_problems_come_in_the_order_of_the_fields() {
         let p = Profile {
             server: Some(":".into()),
-            pass: Some(Secret(Vec::new())),
+            pass: Some(Secret(vec![0; 65_536])),
             max_qos: Some(9),
             ..Profile::default()
         };

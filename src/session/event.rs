@@ -1,11 +1,12 @@
 //! What a step of the session can tell its caller.
 
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 use core::ops::Range;
 
 use crate::error::Code;
 use crate::time::Time;
-use crate::wire::{Malformed, QoS};
+use crate::wire::{Malformed, PacketType, QoS};
 
 /// The result of one step: how many bytes were consumed, and at most one event.
 ///
@@ -91,10 +92,11 @@ pub enum Event {
     },
     /// A message to be delivered.
     Publish(Incoming),
-    /// A message over the receive limit: the topic is there, the payload is being skipped.
+    /// A message over the receive limit was skipped to its end. If it is not of QoS 0, it has its acknowledgement, in the
+    /// order of the messages.
     Oversize {
-        /// The topic in the bytes given to the step.
-        topic: Range<usize>,
+        /// The topic name, in UTF-8.
+        topic: Vec<u8>,
         /// The payload's size in bytes.
         size: usize,
         /// Quality of service.
@@ -121,6 +123,8 @@ pub enum Event {
     UnsubAck(u16),
     /// PINGRESP.
     PingResp,
+    /// SUBACK or UNSUBACK with a packet id that nothing waits for under that name: ignored.
+    Unasked(PacketType, u16),
 }
 
 impl Event {
@@ -135,15 +139,18 @@ impl Event {
 pub struct Failure {
     /// The error.
     pub code: Code,
-    /// For [`Code::Protocol`] and [`Code::NotConnack`]: what was wrong with the bytes, if it was that.
+    /// For [`Code::Protocol`], [`Code::NotConnack`] and [`Code::MalformedConnack`]: what was wrong with the bytes, if it was
+    /// that.
     pub malformed: Option<Malformed>,
-    /// For [`Code::Protocol`]: what the server did that it must not do.
+    /// The return code of a CONNACK that is wrong in another respect.
+    pub connack: Option<u8>,
+    /// What the server did that it must not do, or what helps.
     pub what: &'static str,
 }
 
 impl Failure {
     pub(crate) const fn new(code: Code, what: &'static str) -> Self {
-        Failure { code, malformed: None, what }
+        Failure { code, malformed: None, connack: None, what }
     }
 
     /// An allocation failed.
@@ -164,7 +171,7 @@ impl From<Code> for Failure {
 
 impl From<Malformed> for Failure {
     fn from(malformed: Malformed) -> Self {
-        Failure { code: Code::Protocol, malformed: Some(malformed), what: "" }
+        Failure { malformed: Some(malformed), ..Failure::new(Code::Protocol, "") }
     }
 }
 

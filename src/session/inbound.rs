@@ -14,11 +14,12 @@
 //!   still held when the server repeats it. It is not delivered again, and answered when it is let go.
 
 use alloc::collections::VecDeque;
+use alloc::vec::Vec;
 use core::num::NonZeroU64;
 
 use super::counts::Aside;
 use super::ids::IdMap;
-use super::{Failure, Session, State, Told, Verdict};
+use super::{Event, Failure, Session, State, Told, Verdict};
 use crate::bugs::{Bug, bug};
 use crate::error::Code;
 use crate::rare::{Empty, Rare};
@@ -87,14 +88,21 @@ struct Held {
 }
 
 /// A message over the receive limit, while the rest of it is being skipped.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Skipped {
     pub(crate) qos: QoS,
     pub(crate) id: u16,
-    /// QoS 2: it came before.
-    pub(crate) known: bool,
+    /// What is to be told of it at its end: nothing if its beginning was delivered, or if it came before.
+    pub(crate) told: Option<Unread>,
     /// Its beginning was delivered and is held.
     pub(crate) hold: Option<Hold>,
+}
+
+/// A message that nobody is to read.
+#[derive(Clone, Debug)]
+pub(crate) struct Unread {
+    pub(crate) topic: Vec<u8>,
+    pub(crate) size: usize,
 }
 
 /// The server may have lost the session in which a message came, without our knowledge.
@@ -409,7 +417,7 @@ impl Session {
         }
         // The handlers' own hold ends when they have returned, and the message is there, not before.
         let Lists { current, skipped, .. } = &*self.inbound.lists;
-        let handlers = [*current, skipped.and_then(|skipped| skipped.hold)];
+        let handlers = [*current, skipped.as_ref().and_then(|skipped| skipped.hold)];
         let others = u32::from(handlers.contains(&Some(hold)));
         self.inbound.change(hold, others, |held| held - 1).map_err(|code| Failure::new(code, ""))?;
         self.answer_line()
@@ -474,7 +482,7 @@ impl Session {
             self.inbound.remember(id)?;
         }
         let hold = self.inbound.take_current();
-        self.inbound.lists()?.skipped = Some(Skipped { qos, id, known: false, hold });
+        self.inbound.lists()?.skipped = Some(Skipped { qos, id, told: None, hold });
         Ok(())
     }
 
@@ -515,18 +523,24 @@ impl Session {
         }
     }
 
-    /// Skips bytes of a message over the receive limit, and acknowledges it with the last one.
-    pub(super) fn skip(&mut self, n: usize) -> Result<(), Failure> {
+    /// Skips bytes of a message over the receive limit. With the last one it is acknowledged, and told of: a link that ends
+    /// before will bring it again.
+    pub(super) fn skip(&mut self, n: usize) -> Result<Option<Event>, Failure> {
         let lists = self.inbound.lists()?;
         lists.skip -= n;
         if lists.skip > 0 {
-            return Ok(());
+            return Ok(None);
         }
-        match lists.skipped.take() {
-            None => Ok(()),
-            Some(Skipped { hold: Some(hold), .. }) => self.handlers_let_go(hold),
-            Some(Skipped { known: true, id, .. }) => self.repeated(id),
-            Some(Skipped { qos, id, .. }) => self.acknowledge(qos, id, Verdict::Ack),
+        let Some(Skipped { qos, id, told, hold }) = lists.skipped.take() else { return Ok(None) };
+        match hold {
+            Some(hold) => self.handlers_let_go(hold)?,
+            // What is not told of has been remembered before.
+            None if qos == QoS::ExactlyOnce && told.is_none() => self.repeated(id)?,
+            None => self.acknowledge(qos, id, Verdict::Ack)?,
         }
+        Ok(told.map(|Unread { topic, size }| {
+            self.inbound.count_oversize();
+            Event::Oversize { topic, size, qos, packet_id: id }
+        }))
     }
 }

@@ -1,9 +1,10 @@
 //! From the server's bytes to events, one packet a step.
 
+use alloc::vec::Vec;
 use core::ops::Range;
 
 use super::ids::{RawUse, Use};
-use super::inbound::Skipped;
+use super::inbound::{Skipped, Unread};
 use super::outbox::Stage;
 use super::sending::Terms;
 use super::subscriptions::encode_code;
@@ -33,10 +34,7 @@ impl Session {
     /// closed.
     pub fn input(&mut self, now: Time, bytes: &[u8]) -> Result<Step, Failure> {
         self.step(now, bytes).map_err(|failure| match self.state {
-            // Whatever a server of another protocol says, it is not a CONNACK.
-            State::Connecting if failure.code == Code::Protocol => {
-                Failure { code: Code::NotConnack, ..failure }
-            }
+            State::Connecting if failure.code == Code::Protocol => no_connack(failure, bytes),
             _ => failure,
         })
     }
@@ -46,8 +44,7 @@ impl Session {
         let to_skip = self.inbound.to_skip();
         if to_skip > 0 {
             let consumed = to_skip.min(bytes.len());
-            self.skip(consumed)?;
-            return Ok(Step { consumed, event: None });
+            return Ok(Step { consumed, event: self.skip(consumed)? });
         }
         let Some(header) = Header::parse_as(self.version, bytes)? else { return Ok(MORE) };
         self.expect(header.packet)?;
@@ -137,10 +134,16 @@ impl Session {
             self.state = State::Closing;
             return Ok(Some(Event::ConnAck { session_present, code }));
         }
-        // MQTT 3.1 cannot say it: there a session is kept unless it was asked to be clean. And who asked
-        // for a clean one has one, whatever the server says (MQTT 3.1.1 §3.1.2.4).
+        if session_present && self.clean {
+            // MQTT-3.2.2-1. What that server takes for ours may be another client's.
+            let remedy =
+                "the connection would work with clean_session 0, or as MQTT 3.1 if the server speaks that";
+            return Err(Failure::new(Code::UnexpectedSession, remedy));
+        }
+        // MQTT 3.1 cannot say it: there a session is kept unless it was asked to be clean.
         let session_present = !self.clean && (session_present || self.version == wire::Version::V31);
         self.state = State::Up;
+        self.resumed = session_present;
         self.keep_alive.start(now);
         if !session_present && !bug(Bug::InboundNotCleared) || bug(Bug::InboundClearedEarly) {
             self.inbound.forget();
@@ -300,7 +303,8 @@ impl Session {
                 None
             }
             Some(Use::Raw(RawUse::Subscribe)) => Some(range_in(bytes, codes)),
-            _ => return Err(Failure::protocol("SUBACK for a SUBSCRIBE that was not sent")),
+            // As any acknowledgement of nothing. To close would help nobody: a server that does this does it again.
+            _ => return Ok(Some(Event::Unasked(PacketType::SubAck, id))),
         };
         self.sending.ids.release(id);
         self.told = Told::SubAck;
@@ -316,7 +320,7 @@ impl Session {
                 }
             }
             Some(Use::Raw(RawUse::Unsubscribe)) => {}
-            _ => return Err(Failure::protocol("UNSUBACK for an UNSUBSCRIBE that was not sent")),
+            _ => return Ok(Some(Event::Unasked(PacketType::UnsubAck, id))),
         }
         self.sending.ids.release(id);
         self.pump_subscriptions();
@@ -359,16 +363,29 @@ impl Session {
             let cut = Incoming { topic, payload, qos, retain, dup, packet_id, size };
             return Ok(Step { consumed, event: Some(Event::Publish(cut)) });
         }
-        self.inbound.begin_skip(size, Some(Skipped { qos, id: packet_id, known, hold: None }))?;
+        let mut told = None;
         if !known {
-            self.inbound.count_oversize();
+            let mut topic = Vec::new();
+            topic.try_reserve_exact(head.topic.len()).map_err(|_| Failure::out_of_memory())?;
+            topic.extend_from_slice(head.topic.as_bytes());
+            told = Some(Unread { topic, size });
         }
-        if size == 0 {
-            // The topic was all of it: there is nothing to be skipped first.
-            self.skip(0)?;
-        }
-        let event = (!known).then_some(Event::Oversize { topic, size, qos, packet_id });
+        self.inbound.begin_skip(size, Some(Skipped { qos, id: packet_id, told, hold: None }))?;
+        // If the topic was all of it, there is nothing to be skipped first.
+        let event = if size == 0 { self.skip(0)? } else { None };
         Ok(Step { consumed: head.len, event })
+    }
+}
+
+/// A server said something that is not allowed instead of a CONNACK, or as one. What another protocol says is mostly text:
+/// then the second byte is not so small.
+fn no_connack(failure: Failure, bytes: &[u8]) -> Failure {
+    match *bytes {
+        [0x20, length, ..] if length < b' ' => {
+            let code = bytes.get(3).copied().filter(|_| length == 2);
+            Failure { code: Code::MalformedConnack, connack: code, ..failure }
+        }
+        _ => Failure { code: Code::NotConnack, ..failure },
     }
 }
 

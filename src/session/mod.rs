@@ -63,7 +63,7 @@ use ids::Use;
 use inbound::Inbound;
 use keep_alive::{Due, KeepAlive};
 use sending::{Sending, Terms};
-use subscriptions::{Subscriptions, encode_code};
+use subscriptions::{Server, Subscriptions, encode_code};
 
 /// What happens when the queue is full.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -107,6 +107,9 @@ pub struct Limits {
     pub outcome_history: usize,
     /// Subscribe to every filter after each CONNACK, or only to those that the session lacks.
     pub always_subscribe: bool,
+    /// The next CONNECT is to ask for a session that the server kept, as far as that is known: it may have filters that an
+    /// earlier process asked for.
+    pub keep_session: bool,
 }
 
 impl Default for Limits {
@@ -121,6 +124,7 @@ impl Default for Limits {
             on_session_loss: OnSessionLoss::Resend,
             outcome_history: 1024,
             always_subscribe: true,
+            keep_session: true,
         }
     }
 }
@@ -198,6 +202,8 @@ pub struct Session {
     /// and call it present. Or it was another server's, and what this one has of us may be older than what we know.
     in_doubt: bool,
     told: Told,
+    /// The server had the session when the present connection came up.
+    resumed: bool,
     /// DISCONNECT follows the acknowledgement of the message that is being handled.
     good_bye_due: bool,
     /// Those without a cookie are told as well.
@@ -226,6 +232,7 @@ impl Session {
             unanswered: false,
             in_doubt: false,
             told: Told::Nothing,
+            resumed: false,
             good_bye_due: false,
             tell_all: true,
             now: Time::ZERO,
@@ -468,7 +475,8 @@ impl Session {
         self.ask();
     }
 
-    /// Does not want a filter any more; false if it was not wanted.
+    /// Does not want a filter any more. False if it was not wanted, and the server cannot have it from an earlier process
+    /// either.
     pub fn unsubscribe(&mut self, filter: &str) -> bool {
         let wanted = self.unwant(filter, None);
         self.ask();
@@ -483,7 +491,16 @@ impl Session {
 
     /// As [`unsubscribe`](Session::unsubscribe), until [`ask`](Session::ask).
     pub fn unwant(&mut self, filter: &str, ticket: Option<Ticket>) -> bool {
-        self.subscriptions.get_mut().is_some_and(|subscriptions| subscriptions.unwant(filter, ticket))
+        let server = Server { up: self.is_up(), kept: self.may_have_filters() };
+        if !server.kept && self.subscriptions.get().is_none() {
+            return false;
+        }
+        self.subscriptions.make().unwant(filter, ticket, server)
+    }
+
+    /// Whether the server may have filters that this process did not ask for: those of a session that it kept.
+    pub fn may_have_filters(&self) -> bool {
+        if self.is_up() { self.resumed } else { self.limits.keep_session }
     }
 
     /// Asks the server for what [`want`](Session::want) and [`unwant`](Session::unwant) left to be asked.

@@ -31,6 +31,8 @@ struct Wanted {
     asked: u16,
     /// It stands in the list of what is to be asked for.
     queued: bool,
+    /// The server was asked for it in the present session.
+    told: bool,
 }
 
 /// What one filter of a SUBACK was answered (MQTT 3.1.1 §3.9.3).
@@ -49,6 +51,51 @@ struct Packet {
     tickets: Asked,
 }
 
+/// The server, as it matters to a filter that is taken back.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Server {
+    /// The connection is up.
+    pub(crate) up: bool,
+    /// Its session, or without a connection the next one, may be one that it kept: with filters in it that this process did
+    /// not ask for.
+    pub(crate) kept: bool,
+}
+
+/// A set of filters that keeps the order in which they came.
+#[derive(Clone, Debug, Default)]
+struct InOrder {
+    last: u64,
+    places: BTreeMap<Arc<str>, u64>,
+    filters: BTreeMap<u64, Arc<str>>,
+}
+
+impl InOrder {
+    const fn new() -> Self {
+        InOrder { last: 0, places: BTreeMap::new(), filters: BTreeMap::new() }
+    }
+
+    fn insert(&mut self, filter: Arc<str>) {
+        if !self.places.contains_key(&filter) {
+            self.last += 1;
+            self.filters.insert(self.last, filter.clone());
+            self.places.insert(filter, self.last);
+        }
+    }
+
+    fn remove(&mut self, filter: &str) -> bool {
+        let place = self.places.remove(filter);
+        place.is_some_and(|place| self.filters.remove(&place).is_some())
+    }
+
+    fn is_empty(&self) -> bool {
+        self.places.is_empty()
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.filters.values()
+    }
+}
+
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Subscriptions {
     wanted: BTreeMap<Arc<str>, Wanted>,
@@ -57,8 +104,8 @@ pub(crate) struct Subscriptions {
     ask: VecDeque<Arc<str>>,
     /// How many of them count.
     queued: usize,
-    /// To be unsubscribed, in order.
-    drop: VecDeque<Arc<str>>,
+    /// To be unsubscribed.
+    drop: InOrder,
     /// Unacknowledged packets, by packet id.
     asked: BTreeMap<u16, Packet>,
     dropping: BTreeMap<u16, Packet>,
@@ -80,7 +127,7 @@ impl Subscriptions {
             wanted: BTreeMap::new(),
             ask: VecDeque::new(),
             queued: 0,
-            drop: VecDeque::new(),
+            drop: InOrder::new(),
             asked: BTreeMap::new(),
             dropping: BTreeMap::new(),
             ask_tickets: Queued::new(),
@@ -93,36 +140,65 @@ impl Subscriptions {
     /// Wants `filter` with `qos` from now on; a filter already wanted is asked for again, so that the
     /// server answers and sends its retained messages. `ticket` waits for that answer.
     pub(crate) fn want(&mut self, filter: Arc<str>, qos: QoS, ticket: Option<Ticket>) {
-        if !self.drop.is_empty() {
-            self.drop.retain(|f| *f != filter);
+        if self.drop.remove(&filter) {
             tickets::end(&mut self.drop_tickets, &filter, Answer::Superseded, &mut self.answers);
         }
         if let Some(ticket) = ticket {
             self.ask_tickets.entry(filter.clone()).or_default().push(ticket);
         }
-        let queued = self.wanted.get(&filter).is_some_and(|w| w.queued);
+        let before = self.wanted.get(&filter);
+        let (queued, told) = before.map_or((false, false), |before| (before.queued, before.told));
         if !queued {
             self.ask.push_back(filter.clone());
             self.queued += 1;
         }
-        self.wanted.insert(filter, Wanted { qos, granted: false, asked: 0, queued: true });
+        self.wanted.insert(filter, Wanted { qos, granted: false, asked: 0, queued: true, told });
     }
 
-    /// Does not want `filter` any more; `ticket` waits until the server knows. False if it was not wanted.
-    pub(crate) fn unwant(&mut self, filter: &str, ticket: Option<Ticket>) -> bool {
-        let Some((filter, wanted)) = self.wanted.remove_entry(filter) else { return false };
+    /// Does not want `filter` any more; `ticket` waits until the server knows. Nothing is left of a filter that no server
+    /// has. False if it was not wanted, and the server cannot have it from an earlier process either.
+    pub(crate) fn unwant(&mut self, filter: &str, ticket: Option<Ticket>, server: Server) -> bool {
+        let (filter, told) = match self.wanted.remove_entry(filter) {
+            Some((filter, wanted)) => {
+                self.forget_queued(&wanted);
+                (filter, wanted.told)
+            }
+            None if server.kept => (Arc::from(filter), true),
+            None => return false,
+        };
+        tickets::end(&mut self.ask_tickets, &filter, Answer::Superseded, &mut self.answers);
+        // Without a link it hangs on the next session alone.
+        if !(server.kept || told && server.up) {
+            self.answers.extend(ticket.map(|ticket| (ticket, Answer::Code(0))));
+            return true;
+        }
+        if let Some(ticket) = ticket {
+            self.drop_tickets.entry(filter.clone()).or_default().push(ticket);
+        }
+        self.drop.insert(filter);
+        true
+    }
+
+    /// A filter is not wanted any more that may stand in the list.
+    fn forget_queued(&mut self, wanted: &Wanted) {
         self.queued -= usize::from(wanted.queued);
-        if self.ask.len() > 2 * self.queued + COMPACT_FROM {
+        if self.queued == 0 {
+            self.ask.clear();
+        } else if self.ask.len() > 2 * self.queued + COMPACT_FROM {
             // Filters that come and go while there is no connection leave nothing behind.
             let wanted = &self.wanted;
             self.ask.retain(|f| wanted.get(f).is_some_and(|w| w.queued));
         }
-        tickets::end(&mut self.ask_tickets, &filter, Answer::Superseded, &mut self.answers);
-        if let Some(ticket) = ticket {
-            self.drop_tickets.entry(filter.clone()).or_default().push(ticket);
-        }
-        self.drop.push_back(filter);
-        true
+    }
+
+    /// How many filters are kept, in whatever list.
+    #[cfg(test)]
+    pub(crate) fn left(&self) -> usize {
+        self.wanted.len()
+            + self.ask.len()
+            + self.drop.filters.len()
+            + self.ask_tickets.len()
+            + self.drop_tickets.len()
     }
 
     /// How the wait of the next ticket ended.
@@ -153,11 +229,12 @@ impl Subscriptions {
     /// this session does not have yet.
     pub(crate) fn connected(&mut self, session_present: bool, all: bool) {
         if !session_present {
-            self.drop.clear();
+            self.drop = InOrder::new();
             tickets::end_all(&mut self.drop_tickets, Answer::Code(0), &mut self.answers);
         }
         self.ask.clear();
         for (filter, wanted) in &mut self.wanted {
+            wanted.told &= session_present;
             wanted.granted &= session_present;
             wanted.asked = 0;
             wanted.queued = all || !wanted.granted;
@@ -191,8 +268,8 @@ impl Subscriptions {
                 }
             }
             for filter in packet.filters {
-                if !self.wanted.contains_key(&filter) && !self.drop.contains(&filter) {
-                    self.drop.push_back(filter);
+                if !self.wanted.contains_key(&filter) {
+                    self.drop.insert(filter);
                 }
             }
         }
@@ -214,8 +291,7 @@ impl Subscriptions {
     ) -> Result<(), Code> {
         while !self.drop.is_empty() && self.asked.len() + self.dropping.len() < PACKETS_IN_FLIGHT {
             let id = ids.take(Use::Unsubscribe)?;
-            let n = self.drop.len().min(FILTERS_A_PACKET);
-            let filters: Vec<Arc<str>> = self.drop.iter().take(n).cloned().collect();
+            let filters: Vec<Arc<str>> = self.drop.iter().take(FILTERS_A_PACKET).cloned().collect();
             let names = filters.iter().map(|f| &**f);
             if let Err(error) =
                 wire::Unsubscribe::encode(out, version, id, wire::Properties::default(), names)
@@ -223,7 +299,9 @@ impl Subscriptions {
                 ids.release(id);
                 return Err(encode_code(error));
             }
-            self.drop.drain(..n);
+            for filter in &filters {
+                self.drop.remove(filter);
+            }
             let tickets = tickets::take(&mut self.drop_tickets, &filters);
             self.dropping.insert(id, Packet { filters, tickets });
         }
@@ -249,6 +327,7 @@ impl Subscriptions {
             for filter in &filters {
                 if let Some(wanted) = self.wanted.get_mut(filter) {
                     wanted.queued = false;
+                    wanted.told = true;
                     wanted.asked = id;
                 }
             }

@@ -40,7 +40,7 @@ static void on_event(struct mgos_mqtt_conn *conn, const struct mgos_mqtt_event *
       happened(client, MESSAGE);
       break;
     case MGOS_MQTT_EV_OVERSIZE:
-      mgos_mqtt_event_payload(ev, &client->size);
+      client->size = mgos_mqtt_event_size(ev);
       happened(client, OVERSIZE);
       break;
     case MGOS_MQTT_EV_PUBACK:

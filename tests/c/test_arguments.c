@@ -123,13 +123,10 @@ static void null_for_connections(struct client *client) {
         conn_pubv(c, "t", null_text) == 0 && mgos_mqtt_last_error() == MGOS_MQTT_NULL_ARGUMENT);
   NULLS(mgos_mqtt_conn_sub, NULL, "t", 0, on_event, NULL);
   NULLS(mgos_mqtt_conn_sub, c, NULL, 0, on_event, NULL);
-  NULLS(mgos_mqtt_conn_sub, c, "t", 0, NULL, NULL);
   NULLS(mgos_mqtt_conn_sub_ex, NULL, "t", 0, on_event, NULL, NULL);
   NULLS(mgos_mqtt_conn_sub_ex, c, NULL, 0, on_event, NULL, NULL);
-  NULLS(mgos_mqtt_conn_sub_ex, c, "t", 0, NULL, NULL, NULL);
   NULLS(mgos_mqtt_conn_sub_s, NULL, nothing, 0, on_event, NULL);
   NULLS(mgos_mqtt_conn_sub_s, c, dangling, 0, on_event, NULL);
-  NULLS(mgos_mqtt_conn_sub_s, c, mg_mk_str("t"), 0, NULL, NULL);
   REFUSED(mgos_mqtt_conn_sub_s, MGOS_MQTT_BAD_FILTER, c, nothing, 0, on_event, NULL);
   NULLS(mgos_mqtt_conn_unsub, NULL, "t");
   NULLS(mgos_mqtt_conn_unsub, c, NULL);
@@ -180,10 +177,10 @@ static void null_for_connections(struct client *client) {
   NULLS(mgos_mqtt_conn_on_message, NULL, on_library_event, NULL, NULL);
   NULLS(mgos_mqtt_conn_subscribe, NULL, "t", 0, on_library_event, NULL, NULL);
   NULLS(mgos_mqtt_conn_subscribe, c, NULL, 0, on_library_event, NULL, NULL);
-  NULLS(mgos_mqtt_conn_subscribe, c, "t", 0, NULL, NULL, NULL);
+  NULLS(mgos_mqtt_conn_subscribe_messages, NULL, "t", 0, on_library_event, NULL, NULL);
+  NULLS(mgos_mqtt_conn_subscribe_messages, c, NULL, 0, on_library_event, NULL, NULL);
   NULLS(mgos_mqtt_conn_unsubscribe, NULL, "t", on_library_event, NULL);
   NULLS(mgos_mqtt_conn_unsubscribe, c, NULL, on_library_event, NULL);
-  NULLS(mgos_mqtt_conn_unsubscribe, c, "t", NULL, NULL);
 }
 
 static void null_for_publishing(struct mgos_mqtt_conn *c) {
@@ -217,7 +214,6 @@ static void null_for_the_global_connection(void) {
   NO_POINTERS(mgos_mqtt_get_packet_id);
   NO_POINTERS(mgos_mqtt_set_max_qos);
   NULLS(mgos_mqtt_global_subscribe, dangling, on_event, NULL);
-  NULLS(mgos_mqtt_global_subscribe, mg_mk_str("t"), NULL, NULL);
   NULLS(mgos_mqtt_add_global_handler, NULL, NULL);
   REFUSED(mgos_mqtt_set_connect_fn, MGOS_MQTT_OK, NULL, NULL); /* takes the hook away */
   NULLS(mgos_mqtt_pub, NULL, "x", 1, 0, false);
@@ -227,7 +223,6 @@ static void null_for_the_global_connection(void) {
   HOLDS(mgos_mqtt_pubv, pubv(NULL, "x") == 0 && mgos_mqtt_last_error() == MGOS_MQTT_NULL_ARGUMENT);
   HOLDS(mgos_mqtt_pubv, pubv("t", null_text) == 0 && mgos_mqtt_last_error() == MGOS_MQTT_NULL_ARGUMENT);
   NULLS(mgos_mqtt_sub, NULL, on_message, NULL);
-  NULLS(mgos_mqtt_sub, "t", NULL, NULL);
   NULLS(mgos_mqtt_unsub, NULL);
   NULLS(mgos_mqtt_set_config, NULL);
 }
@@ -349,7 +344,7 @@ static void null_for_loops_and_events(void) {
   HOLDS(mgos_mqtt_event_kind, mgos_mqtt_event_kind(NULL) == 0);
   HOLDS(mgos_mqtt_event_topic, mgos_mqtt_event_topic(NULL, &len) == NULL && len == 0);
   HOLDS(mgos_mqtt_event_topic, mgos_mqtt_event_topic(NULL, NULL) == NULL);
-  HOLDS(mgos_mqtt_event_payload, mgos_mqtt_event_payload(NULL, NULL) == NULL);
+  HOLDS(mgos_mqtt_event_payload, mgos_mqtt_event_payload(NULL, NULL) != NULL);
   HOLDS(mgos_mqtt_event_qos, mgos_mqtt_event_qos(NULL) == -1);
   HOLDS(mgos_mqtt_event_retain, !mgos_mqtt_event_retain(NULL));
   HOLDS(mgos_mqtt_event_dup, !mgos_mqtt_event_dup(NULL));

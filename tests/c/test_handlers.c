@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -164,6 +165,131 @@ static void message_handlers_get_messages_only(void **state) {
   peer_done(client->peer, NULL);
   assert_int_equal(mgos_mqtt_deinit(TEST_DEADLINE_MS), 0);
   assert_string_equal(client->trace, "");
+}
+
+static void on_global_event(struct mg_connection *nc, int ev, void *ev_data, void *ud) {
+  const struct mg_mqtt_message *message = ev_data;
+  (void) nc;
+  if (ev == MG_EV_MQTT_PUBLISH || ev == MG_EV_MQTT_SUBACK) {
+    trace(ud, "%s%.*s", event_name(ev), (int) message->topic.len, message->topic.p);
+  }
+}
+
+/* field: F-77
+ *
+ * Without a handler of its own: the messages of a subscription go to the handlers of the connection. */
+static void a_subscription_without_a_handler(void **state) {
+  struct client *client = *state;
+  struct reg conn = REG(client, "conn");
+  mgos_mqtt_add_global_handler(on_global_event, client);
+  mgos_mqtt_sub("g", NULL, NULL);
+  assert_int_equal(mgos_mqtt_last_error(), MGOS_MQTT_OK);
+  mgos_mqtt_global_subscribe(mg_mk_str("h"), NULL, NULL);
+  assert_int_equal(mgos_mqtt_last_error(), MGOS_MQTT_OK);
+  peer_greet(client->peer);
+  peer_expect(client->peer, "82 @ 0001 ='g' 01 ='h' 01");
+  peer_send(client->peer, "90 04 0001 01 01; 30 @ ='g' 'x'; 32 @ ='h' 0007 'x'");
+  peer_expect(client->peer, "40 02 0007");
+  assert_true(mgos_mqtt_set_config(&client->cfg));
+  peer_done(client->peer, NULL);
+  assert_string_equal(client->trace, "SUBACK SUBACK PUBLISHg PUBLISHh ");
+  assert_true(mgos_mqtt_unsub("g"));
+  assert_false(mgos_mqtt_unsub("g"));
+  peer_expect(client->peer, "a2 @ 0002 ='g'");
+  peer_done(client->peer, NULL);
+  assert_int_equal(mgos_mqtt_deinit(TEST_DEADLINE_MS), 0);
+  peer_expect(client->peer, "e0 00");
+  peer_expect_end(client->peer);
+  peer_done(client->peer, NULL);
+  client->trace[0] = '\0';
+  /* By handle. */
+  mgos_mqtt_conn_add_handler(client->c, on_event, &conn);
+  mgos_mqtt_conn_sub(client->c, "a", 0, NULL, NULL);
+  assert_int_equal(mgos_mqtt_last_error(), MGOS_MQTT_OK);
+  mgos_mqtt_conn_sub_s(client->c, mg_mk_str("b"), 0, NULL, NULL);
+  assert_int_equal(mgos_mqtt_last_error(), MGOS_MQTT_OK);
+  assert_int_equal(mgos_mqtt_conn_subscribe(client->c, "c", 0, NULL, NULL, NULL), 0);
+  assert_int_equal(mgos_mqtt_conn_subscribe_messages(client->c, "d", 0, NULL, NULL, NULL), 0);
+  peer_greet(client->peer);
+  peer_expect(client->peer, "82 @ 0001 ='a' 00 ='b' 00 ='c' 00 ='d' 00");
+  assert_true(mgos_mqtt_conn_connect(client->c));
+  peer_done(client->peer, client->loop);
+  expect_trace(client, "conn:CONNACK ");
+  peer_send(client->peer, "30 @ ='a'; 30 @ ='b'; 30 @ ='c'; 30 @ ='d'");
+  expect_trace(client, "conn:PUBLISH conn:PUBLISH conn:PUBLISH conn:PUBLISH ");
+  assert_int_equal(mgos_mqtt_conn_unsubscribe(client->c, "c", NULL, NULL), 0);
+  assert_int_equal(mgos_mqtt_conn_unsubscribe(client->c, "c", NULL, NULL), MGOS_MQTT_NOT_FOUND);
+  peer_expect(client->peer, "a2 @ 0002 ='c'");
+  peer_done(client->peer, client->loop);
+}
+
+/* What an event has for a payload is a text, as a careless handler takes it to be. */
+static void on_text(struct mgos_mqtt_conn *c, const struct mgos_mqtt_event *ev, void *ud) {
+  struct reg *reg = ud;
+  (void) c;
+  trace(reg->client, "%s:%d", reg->name, atoi(mgos_mqtt_event_payload(ev, NULL)));
+}
+
+static void on_any_text(struct mg_connection *nc, int ev, void *ev_data, void *ud) {
+  const struct mg_mqtt_message *message = ev_data;
+  struct reg *reg = ud;
+  (void) nc;
+  if (ev < MG_MQTT_EVENT_BASE || message == NULL || ev == MG_EV_MQTT_SUBACK) return;
+  trace(reg->client, "%s:%d", reg->name, message->topic.p != NULL ? atoi(message->payload.p) : -1);
+}
+
+/* field: F-76 */
+static void a_payload_is_a_text_in_every_event(void **state) {
+  struct client *client = *state;
+  struct reg all = REG(client, "all"), messages = REG(client, "messages"), conn = REG(client, "conn");
+  size_t len = 1;
+  assert_int_equal(mgos_mqtt_conn_subscribe(client->c, "t", 1, on_text, &all, NULL), 0);
+  assert_int_equal(mgos_mqtt_conn_subscribe_messages(client->c, "t", 1, on_text, &messages, NULL), 0);
+  mgos_mqtt_conn_add_handler(client->c, on_any_text, &conn);
+  peer_greet(client->peer);
+  peer_expect(client->peer, "82 @ 0001 ='t' 01");
+  peer_send(client->peer, "90 03 0001 01");
+  assert_true(mgos_mqtt_conn_connect(client->c));
+  peer_done(client->peer, client->loop);
+  /* CONNACK and SUBACK have none. */
+  expect_trace(client, "conn:0 all:0 ");
+  peer_send(client->peer, "30 @ ='t' '17'; 30 @ ='t'");
+  expect_trace(client, "messages:17 all:17 messages:0 all:0 ");
+  assert_int_equal(mgos_mqtt_conn_pub(client->c, "t", mg_mk_str("x"), 1, false), 2);
+  peer_expect(client->peer, "32 @ ='t' 0002 'x'");
+  peer_send(client->peer, "40 02 0002");
+  peer_done(client->peer, client->loop);
+  expect_trace(client, "all:0 conn:0 ");
+  /* Nor has what is no event. */
+  assert_string_equal(mgos_mqtt_event_payload(NULL, &len), "");
+  assert_int_equal(len, 0);
+  peer_close(client->peer);
+  expect_trace(client, "conn:0 all:0 ");
+}
+
+/* field: F-75
+ *
+ * There are three of them; what the maximum of a connection lowers is one of those. */
+static void another_qos_is_refused(void **state) {
+  static const int bad[] = {-1, 3, 4, 0x80, 257};
+  struct client *client = *state;
+  size_t i;
+  client_up(client);
+  for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+    assert_int_equal(mgos_mqtt_pub("t", "x", 1, bad[i], false), 0);
+    assert_int_equal(mgos_mqtt_last_error(), MGOS_MQTT_BAD_QOS);
+    assert_int_equal(mgos_mqtt_pubf("t", bad[i], false, "{a: %d}", 1), 0);
+    assert_int_equal(mgos_mqtt_last_error(), MGOS_MQTT_BAD_QOS);
+    assert_int_equal(mgos_mqtt_conn_pub(client->c, "t", mg_mk_str("x"), bad[i], false), 0);
+    assert_int_equal(mgos_mqtt_last_error(), MGOS_MQTT_BAD_QOS);
+    mgos_mqtt_conn_sub(client->c, "t", bad[i], on_event, NULL);
+    assert_int_equal(mgos_mqtt_last_error(), MGOS_MQTT_BAD_QOS);
+  }
+  assert_int_equal(mgos_mqtt_deinit(TEST_DEADLINE_MS), 0);
+  mgos_mqtt_conn_set_max_qos(client->c, 1);
+  assert_int_equal(mgos_mqtt_conn_pub(client->c, "t", mg_mk_str("x"), 2, false), 1);
+  peer_expect(client->peer, "32 @ ='t' 0001 'x'");
+  peer_done(client->peer, client->loop);
 }
 
 static void add_other(struct reg *reg, int ev) {
@@ -482,12 +608,11 @@ static void user_data_comes_back_once(void **state) {
   assert_int_equal(mgos_mqtt_conn_sub_ex(c, "t", 3, on_event, &bad, give_back), MGOS_MQTT_BAD_QOS);
   assert_int_equal(mgos_mqtt_conn_sub_ex(c, "t#", 0, on_event, &bad, give_back), MGOS_MQTT_BAD_FILTER);
   assert_int_equal(mgos_mqtt_conn_sub_ex(c, NULL, 0, on_event, &bad, give_back), MGOS_MQTT_NULL_ARGUMENT);
-  assert_int_equal(mgos_mqtt_conn_sub_ex(c, "t", 0, NULL, &bad, give_back), MGOS_MQTT_NULL_ARGUMENT);
+  assert_int_equal(mgos_mqtt_conn_subscribe_messages(c, "t", 3, NULL, &bad, give_back), MGOS_MQTT_BAD_QOS);
   assert_int_equal(mgos_mqtt_conn_subscribe(c, "", 0, on_library_event, &bad, give_back),
                    MGOS_MQTT_BAD_FILTER);
   assert_int_equal(mgos_mqtt_conn_subscribe(c, "t", -1, on_library_event, &bad, give_back),
                    MGOS_MQTT_BAD_QOS);
-  assert_int_equal(mgos_mqtt_conn_subscribe(c, "t", 0, NULL, &bad, give_back), MGOS_MQTT_NULL_ARGUMENT);
   assert_int_equal(mgos_mqtt_loop_set_log(loop, 99, NULL, &bad, give_back), MGOS_MQTT_BAD_ARGUMENT);
   /* Everything else with the connection, also when it was given twice. */
   assert_int_equal(mgos_mqtt_conn_add_handler_ex(c, on_event, &rest[0], give_back), 0);
@@ -573,6 +698,9 @@ int main(void) {
       WITH_CLIENT(newest_first_over_all_filters),
       WITH_CLIENT(unmatched_messages_go_to_connection_handlers),
       WITH_CLIENT(message_handlers_get_messages_only),
+      WITH_CLIENT(a_subscription_without_a_handler),
+      WITH_CLIENT(a_payload_is_a_text_in_every_event),
+      WITH_CLIENT(another_qos_is_refused),
       WITH_CLIENT(handlers_added_during_a_dispatch_come_next_time),
       WITH_CLIENT(handlers_removed_during_a_dispatch_are_not_called),
       WITH_CLIENT(identical_subscriptions_are_one),

@@ -98,6 +98,49 @@ static void empty_is_not_sent(void **state) {
   peer_done(client->peer, client->loop);
 }
 
+/* field: F-54
+ *
+ * The user name that goes with a password may be empty (MQTT 3.1.1, 3.1.3.4). Without a password it is not sent. */
+static void a_password_without_a_user_name(void **state) {
+  struct client *client = *state;
+  int version;
+  client->cfg.pass = "token";
+  for (version = 3; version <= 4; version++) {
+    client->options.protocol_version = version;
+    client->cfg.user = version == 3 ? "" : NULL;
+    client_renew(client);
+    if (version == 4) {
+      peer_expect_end(client->peer);
+    }
+    peer_accept(client->peer);
+    peer_expect(client->peer, version == 3 ? "10 @ ='MQIsdp' 03 c2 003c ='c' ='' ='token'"
+                                           : "10 @ ='MQTT' 04 c2 003c ='c' ='' ='token'");
+    assert_true(mgos_mqtt_conn_connect(client->c));
+    peer_done(client->peer, client->loop);
+  }
+}
+
+static bool connect_with_a_name(struct peer *p, void *arg) {
+  struct peer_packet connect;
+  (void) arg;
+  return peer_packet(p, &connect) && connect.type == MG_MQTT_CMD_CONNECT && connect.body_len == 35 &&
+         memcmp(connect.body, "\0\6MQIsdp\3\2\0\x3c\0\x15mgos-", 19) == 0;
+}
+
+/* field: F-54
+ *
+ * MQTT 3.1 wants a client id of 1 to 23 characters: without one in the configuration one is made. */
+static void the_client_id_that_mqtt_3_1_needs(void **state) {
+  struct client *client = *state;
+  client->cfg.client_id = NULL;
+  client->options.protocol_version = 3;
+  client_renew(client);
+  peer_accept(client->peer);
+  peer_run(client->peer, connect_with_a_name, NULL);
+  assert_true(mgos_mqtt_conn_connect(client->c));
+  peer_done(client->peer, client->loop);
+}
+
 /* proves: NM-01 */
 static void both_versions_at_a_real_server(void **state) {
   struct client *client = *state;
@@ -461,6 +504,8 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       WITH_CLIENT(the_five_arguments_of_a_client),
       WITH_CLIENT(empty_is_not_sent),
+      WITH_CLIENT(a_password_without_a_user_name),
+      WITH_CLIENT(the_client_id_that_mqtt_3_1_needs),
       WITH_CLIENT(both_versions_at_a_real_server),
       WITH_CLIENT(the_host_is_a_name_or_an_address),
       WITH_CLIENT(the_default_ports),

@@ -282,9 +282,9 @@ static void calls_that_a_later_one_takes_back(void **state) {
   /* Not asked yet: the second call makes the first one pointless. */
   subscribe(&first, "t", 1);
   unsubscribe(&first, "t");
-  expect_trace(client, "1:SUB:CANCELLED,t=-1 ");
+  /* And there is nothing to be taken back from a server whose session will be a clean one. */
+  expect_trace(client, "1:SUB:CANCELLED,t=-1 1:UNSUB:OK,t=0 ");
   subscribe(&second, "t", 1);
-  expect_trace(client, "1:UNSUB:CANCELLED,t=-1 ");
   client_up(client);
   peer_expect(client->peer, "82 @ 0001 ='t' 01");
   peer_done(client->peer, client->loop);
@@ -301,6 +301,8 @@ static void calls_that_a_later_one_takes_back(void **state) {
 static void the_simple_calls_end_the_others_too(void **state) {
   struct client *client = *state;
   struct call call = CALL(client, "x");
+  client->cfg.clean_session = 0;
+  client_renew(client);
   subscribe(&call, "t", 1);
   assert_int_equal(mgos_mqtt_conn_unsubscribe(client->c, "t", on_message, &call), 0);
   expect_trace(client, "x:SUB:CANCELLED,t=-1 ");
@@ -308,6 +310,44 @@ static void the_simple_calls_end_the_others_too(void **state) {
   unsubscribe(&call, "t");
   assert_int_equal(mgos_mqtt_conn_subscribe(client->c, "t", 1, on_message, &call, NULL), 0);
   expect_trace(client, "x:SUB:CANCELLED,t=-1 x:UNSUB:CANCELLED,t=-1 ");
+}
+
+/* Filters that an earlier process subscribed to, in a session that the server kept: the calls that take one back, before
+ * there is a connection and while there is one. */
+static void filters_of_an_earlier_process(void **state) {
+  static const char *const names[] = {"many/1", "many/2"};
+  struct client *client = *state;
+  struct call call = CALL(client, "x");
+  client->cfg.clean_session = 0;
+  client_renew(client);
+  assert_true(mgos_mqtt_conn_unsub(client->c, "first"));
+  peer_accept(client->peer);
+  peer_take(client->peer, MG_MQTT_CMD_CONNECT, NULL);
+  peer_send(client->peer, "20 02 01 00");
+  peer_expect(client->peer, "a2 @ 0001 ='first'");
+  peer_send(client->peer, "b0 02 0001");
+  assert_true(mgos_mqtt_conn_connect(client->c));
+  peer_done(client->peer, client->loop);
+  assert_true(mgos_mqtt_conn_unsub(client->c, "second"));
+  assert_int_equal(mgos_mqtt_conn_unsubscribe(client->c, "third", on_message, &call), 0);
+  assert_int_equal(mgos_mqtt_conn_unsubscribe_all(client->c, names, 2, on_message, &call, on_done, &call), 0);
+  peer_expect(client->peer, "a2 @ 0002 ='second'; a2 @ 0003 ='third'; a2 @ 0004 ='many/1' ='many/2'");
+  peer_send(client->peer, "b0 02 0004; b0 02 0002; b0 02 0003");
+  expect_trace(client, "x:UNSUB:OK,many/1=0,many/2=0 ");
+  assert_false(mgos_mqtt_conn_unsub(client->c, "not/#/one"));
+  assert_int_equal(mgos_mqtt_last_error(), MGOS_MQTT_BAD_FILTER);
+  /* Somebody else's is not taken back. */
+  mgos_mqtt_conn_sub(client->c, "mine", 0, NULL, NULL);
+  assert_int_equal(mgos_mqtt_conn_unsubscribe(client->c, "mine", on_message, &call), MGOS_MQTT_NOT_FOUND);
+  peer_expect(client->peer, "82 @ 0005 ='mine' 00");
+  peer_done(client->peer, client->loop);
+  /* A new session has none of them. */
+  peer_close(client->peer);
+  peer_greet(client->peer);
+  peer_expect(client->peer, "82 @ 0006 ='mine' 00");
+  peer_done(client->peer, client->loop);
+  assert_false(mgos_mqtt_conn_unsub(client->c, "first"));
+  assert_int_equal(mgos_mqtt_last_error(), MGOS_MQTT_NOT_FOUND);
 }
 
 static void the_connection_is_freed(void **state) {
@@ -465,6 +505,7 @@ int main(void) {
       TEST(unsubscribing_while_the_session_is_lost),
       TEST(calls_that_a_later_one_takes_back),
       TEST(the_simple_calls_end_the_others_too),
+      TEST(filters_of_an_earlier_process),
       TEST(the_connection_is_freed),
       TEST(freed_by_the_end_of_a_call),
       TEST(the_same_subscription_twice),

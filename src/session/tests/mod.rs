@@ -137,7 +137,7 @@ impl Rig {
                 message("MESSAGE", m.qos, m.dup, m.retain, m.packet_id, &text(&m.topic), &text(&m.payload))
             }
             Event::Oversize { topic, size, qos, packet_id } => {
-                format!("OVERSIZE{} #{packet_id} {} {size}", qos.bits(), text(topic))
+                format!("OVERSIZE{} #{packet_id} {} {size}", qos.bits(), str::from_utf8(topic).unwrap())
             }
             Event::PubAck(a) => ack("PUBACK", a),
             Event::PubRec(a) => ack("PUBREC", a),
@@ -153,6 +153,7 @@ impl Rig {
             }
             Event::UnsubAck(id) => format!("UNSUBACK #{id}"),
             Event::PingResp => "PINGRESP".into(),
+            Event::Unasked(packet, id) => format!("UNASKED {} #{id}", packet.name()),
         }
     }
 

@@ -79,8 +79,8 @@ fn before_connack_only_connack_is_taken() {
 
 #[test]
 fn while_up() {
-    // Ids that are not in use: acknowledgements are told and change nothing; a PUBREC is answered, so
-    // that the server can finish; what must match a request of ours is an error.
+    // Ids that are not in use: acknowledgements are told, or logged, and change nothing; a PUBREC is answered, so that the
+    // server can finish.
     let expected = [
         "CONNECT: PROTOCOL",
         "CONNACK: PROTOCOL",
@@ -93,9 +93,9 @@ fn while_up() {
         "PUBREL: PUBREL #1 > PUBCOMP #1",
         "PUBCOMP: PUBCOMP #1 > ",
         "SUBSCRIBE: PROTOCOL",
-        "SUBACK: PROTOCOL",
+        "SUBACK: UNASKED SUBACK #1 > ",
         "UNSUBSCRIBE: PROTOCOL",
-        "UNSUBACK: PROTOCOL",
+        "UNSUBACK: UNASKED UNSUBACK #1 > ",
         "PINGREQ: PROTOCOL",
         "PINGRESP: PINGRESP > ",
         "DISCONNECT: PROTOCOL",
@@ -114,6 +114,54 @@ fn while_closing() {
     };
     for line in table(make) {
         assert!(line.ends_with(" > ") || line.ends_with(": PROTOCOL"), "{line}");
+    }
+}
+
+/// field: F-22
+///
+/// Who asked for a clean session may not be told of one that was kept (MQTT-3.2.2-1). In MQTT 3.1 the byte is reserved.
+#[test]
+fn a_kept_session_after_a_clean_connect_is_an_error_of_its_own() {
+    for (version, clean, expected) in [
+        (Version::V311, true, Err(Code::UnexpectedSession)),
+        (Version::V311, false, Ok("CONNACK true 0")),
+        (Version::V31, true, Ok("CONNACK false 0")),
+        (Version::V31, false, Ok("CONNACK true 0")),
+    ] {
+        let mut rig = Rig::new(Limits::default());
+        rig.connect = Connect { version, clean_session: clean, ..CONNECT };
+        rig.open();
+        let told = rig.try_feed(b"\x20\x02\x01\0").map_err(|failure| failure.code);
+        let told = told.as_ref().map(|events| events[0].as_str()).map_err(|code| *code);
+        assert_eq!(told, expected, "{version:?} {clean}");
+        assert_eq!(rig.s.is_up(), expected.is_ok());
+    }
+}
+
+/// field: F-21
+///
+/// What is wrong with a CONNACK does not make it another packet, and its return code is known all the same.
+#[test]
+fn a_malformed_connack_is_called_so_and_keeps_its_code() {
+    for (bytes, connack) in [
+        (&b"\x20\x02\x01\x05"[..], Some(5)),
+        (b"\x20\x02\x02\0", Some(0)),
+        (b"\x20\x02\xff\x04", Some(4)),
+        (b"\x20\0", None),
+        (b"\x20\x01\0", None),
+        (b"\x20\x03\0\x05\0", None),
+    ] {
+        for at_once in [true, false] {
+            let mut rig = Rig::new(Limits::default());
+            rig.open();
+            let failure = if at_once {
+                rig.try_feed(bytes).unwrap_err()
+            } else {
+                (1..=bytes.len()).find_map(|n| rig.s.input(rig.now, &bytes[..n]).err()).unwrap()
+            };
+            assert_eq!((failure.code, failure.connack), (Code::MalformedConnack, connack), "{bytes:?}");
+            assert!(failure.malformed.is_some());
+        }
     }
 }
 

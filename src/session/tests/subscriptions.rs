@@ -1,7 +1,7 @@
 //! The filters that the application wants, and what the server is told of them.
 
 use super::*;
-use crate::session::Ticket;
+use crate::session::{Answer, Ticket};
 
 fn subscribe(rig: &mut Rig, names: &[&str]) {
     for name in names {
@@ -197,7 +197,7 @@ fn a_connack_after_the_end_is_skipped() {
     assert_eq!(rig.again(true), ["SUBSCRIBE #2 f:1"]);
 }
 
-/// A clean session has no filters, whatever CONNACK says of it.
+/// A clean session has no filters.
 #[test]
 fn a_clean_session_has_lost_them() {
     let mut rig = Rig::new(only_when_lost());
@@ -205,7 +205,7 @@ fn a_clean_session_has_lost_them() {
     subscribe(&mut rig, &["f"]);
     assert_eq!(rig.up(false), ["SUBSCRIBE #1 f:1"]);
     rig.feed(&suback(1, &[1]));
-    assert_eq!(rig.again(true), ["SUBSCRIBE #2 f:1"]);
+    assert_eq!(rig.again(false), ["SUBSCRIBE #2 f:1"]);
 }
 
 #[test]
@@ -291,13 +291,105 @@ fn a_suback_that_does_not_match_is_an_error() {
         // It is asked for again afterwards.
         assert_eq!(rig.again(true), ["SUBSCRIBE #2 a:1 b:1"]);
     }
-    // Nor may it come twice, or answer something else.
+}
+
+/// field: F-20
+///
+/// One that answers nothing changes nothing, and the link lives: a server that sends it would send it again after each
+/// reconnect.
+#[test]
+fn an_answer_that_nobody_waits_for_is_ignored() {
     let mut rig = Rig::connected();
     subscribe(&mut rig, &["a"]);
     rig.must(Q1, "m");
     rig.sent();
-    assert_eq!(rig.try_feed(&suback(2, &[0])).unwrap_err().code, Code::Protocol);
-    assert_eq!(rig.try_feed(&unsuback(1)).unwrap_err().code, Code::Protocol);
+    assert_eq!(rig.feed(&suback(2, &[0])), ["UNASKED SUBACK #2"]);
+    assert_eq!(rig.feed(&suback(7, &[0])), ["UNASKED SUBACK #7"]);
+    assert_eq!(rig.feed(&unsuback(1)), ["UNASKED UNSUBACK #1"]);
+    // What is under way goes on: each still gets its answer.
+    assert_eq!(rig.feed(&suback(1, &[1])), ["SUBACK #1 a=1"]);
+    assert_eq!(rig.feed(&suback(1, &[1])), ["UNASKED SUBACK #1"]);
+    assert_eq!(rig.feed(&puback(2)), ["PUBACK #2 token 16777216 m"]);
+    rig.s.unsubscribe("a");
+    assert_eq!(rig.sent(), ["UNSUBSCRIBE #3 a"]);
+    assert_eq!(rig.feed(&suback(3, &[0])), ["UNASKED SUBACK #3"]);
+    assert_eq!(rig.feed(&unsuback(3)), ["UNSUBACK #3"]);
+    assert_eq!(rig.feed(&unsuback(3)), ["UNASKED UNSUBACK #3"]);
+}
+
+/// field: F-17
+///
+/// Filters that came and went while there was no connection: a server that kept the session may have each from an earlier
+/// process, and is told once; one whose session is clean has none, and nothing is left of them.
+#[test]
+fn what_is_left_of_filters_that_came_and_went_offline() {
+    for keep_session in [false, true] {
+        let mut rig = Rig::new(Limits { keep_session, ..Limits::default() });
+        for _ in 0..3 {
+            for n in 0..1_000 {
+                rig.s.subscribe(format!("{n}").into(), Q0);
+                assert!(rig.s.unsubscribe(&format!("{n}")));
+            }
+        }
+        rig.connect = Connect { clean_session: !keep_session, ..CONNECT };
+        let left = rig.s.subscriptions.left();
+        // Without a connection between the last one and the end there is nothing to be told, either.
+        let told: Vec<String> = rig.up(keep_session);
+        if keep_session {
+            assert_eq!(left, 1_000);
+            let filters = told.iter().flat_map(|packet| packet.split(' ').skip(2)).count();
+            assert_eq!(filters, 64 * 8, "the first of them");
+        } else {
+            assert_eq!((left, told), (0, vec![]));
+        }
+    }
+}
+
+/// The same while there is a connection: what the server was never asked for, it need not be told of.
+#[test]
+fn a_filter_that_did_not_leave_is_forgotten() {
+    let mut rig = Rig::connected();
+    for n in 0..64 {
+        rig.s.subscribe(format!("{n}").into(), Q0);
+    }
+    rig.sent();
+    // There are as many in flight as may be.
+    subscribe(&mut rig, &["f"]);
+    rig.s.want("f".into(), Q1, ticket(1, 0));
+    assert!(rig.s.unwant("f", ticket(2, 0)));
+    let answers: Vec<_> = core::iter::from_fn(|| rig.s.take_answer()).collect();
+    let expected = [(ticket(1, 0).unwrap(), Answer::Superseded), (ticket(2, 0).unwrap(), Answer::Code(0))];
+    assert_eq!(answers, expected);
+    for n in 0..64 {
+        rig.feed(&suback(n + 1, &[0]));
+    }
+    assert_eq!(rig.sent(), Vec::<String>::new());
+    // What was asked for is taken back, even if it was asked for anew meanwhile.
+    subscribe(&mut rig, &["0"]);
+    rig.sent();
+    assert!(rig.s.unsubscribe("0"));
+    assert_eq!(rig.sent(), ["UNSUBSCRIBE #66 0"]);
+}
+
+/// A filter of an earlier process, in a session that the server kept.
+#[test]
+fn a_filter_that_was_never_wanted_here_is_taken_back_from_a_kept_session() {
+    // While there is no connection.
+    let mut rig = Rig::new(Limits::default());
+    assert!(rig.s.unwant("old", ticket(1, 0)) && rig.s.unsubscribe("old"));
+    assert_eq!(rig.up(true), ["UNSUBSCRIBE #1 old"]);
+    rig.feed(&unsuback(1));
+    assert_eq!(rig.s.take_answer(), Some((ticket(1, 0).unwrap(), Answer::Code(0))));
+    // While there is one.
+    assert!(rig.s.unsubscribe("older"));
+    assert_eq!(rig.sent(), ["UNSUBSCRIBE #2 older"]);
+    // A new session has none, and neither has the next one, if it is to be clean.
+    rig.again(false);
+    assert!(!rig.s.unsubscribe("old"));
+    rig.down();
+    rig.s.set_limits(Limits { keep_session: false, ..Limits::default() });
+    assert!(!rig.s.unsubscribe("old") && !rig.s.unwant("old", ticket(2, 0)));
+    assert_eq!(rig.s.take_answer(), None);
 }
 
 /// Coming and going while there is no connection leaves nothing behind.

@@ -323,6 +323,7 @@ fn told(event: &Event) -> &'static str {
         Event::PubAck(a) | Event::PubRec(a) | Event::PubComp(a) if a.token.is_some() => "told of its message",
         Event::PubAck(_) | Event::PubRec(_) | Event::PubComp(_) => "told",
         Event::PubRel(_) | Event::SubAck { .. } | Event::UnsubAck(_) | Event::PingResp => "told",
+        Event::Unasked(..) => "logged",
         Event::Oversize { .. } => unreachable!("they are small"),
     }
 }
