@@ -219,8 +219,8 @@ struct mgos_mqtt_options {
    */
   size_t tls_cert_len;
   /**
-   * The private key in memory, instead of `ssl_key`: PKCS#8, PKCS#1 or SEC1, PEM or DER, not encrypted. NULL: it is
-   * in the PEM of the certificate.
+   * The private key in memory, instead of `ssl_key`: PKCS#8, PKCS#1 or SEC1, PEM or DER, encrypted or not (see
+   * `tls_key_password`). NULL: it is in the PEM of the certificate.
    */
   const void *tls_key;
   /**
@@ -257,6 +257,16 @@ struct mgos_mqtt_options {
    * and change everything, passwords included. A warning is logged at each connect. Turns TLS on. Default 0.
    */
   int tls_insecure_skip_verification;
+  /**
+   * The password of the private key, wherever that comes from, if it is encrypted: PKCS#8 (PBES2) or the traditional
+   * form of OpenSSL, with AES-128, AES-256 or Triple DES. NULL for none. To ask for it when it is needed, see
+   * mgos_mqtt_conn_set_key_password().
+   */
+  const void *tls_key_password;
+  /**
+   * Its length.
+   */
+  size_t tls_key_password_len;
 };
 
 #ifdef __cplusplus
@@ -310,6 +320,20 @@ int mgos_mqtt_conn_set_certificate(struct mgos_mqtt_conn *c,
                                    size_t cert_len,
                                    const void *key,
                                    size_t key_len);
+
+/**
+ * Sets the password of an encrypted private key, instead of `tls_key_password` of the options: from the next attempt to
+ * connect on, and in a handler of MGOS_MQTT_EV_CONNECTING, which can ask somebody for it, from this one on.
+ *
+ * It is copied, kept until another is set or the connection is freed, and wiped then; NULL lets that of the options count
+ * again. A wrong one is the error of the attempt. Callable from every thread and in handlers. Returns 0 or a negative
+ * error.
+ *
+ * The caller's part: `c` is NULL or a living connection; `password` is NULL or has that many bytes.
+ */
+int mgos_mqtt_conn_set_key_password(struct mgos_mqtt_conn *c,
+                                    const void *password,
+                                    size_t password_len);
 
 #ifdef __cplusplus
 }  // extern "C"

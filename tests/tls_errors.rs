@@ -203,7 +203,7 @@ fn files_that_cannot_be_used() {
     check(
         Code::TlsBadFile,
         &|p| p.ssl_key = Some(Secret("/no/such.key".into())),
-        "ssl_key: \"/no/such.key\"",
+        "ssl_key: \"/no/such.key\" cannot be read",
     );
     check(Code::TlsBadKey, &|p| p.ssl_key = None, "ssl_key is not set, and ssl_cert");
     check(
@@ -264,7 +264,7 @@ fn no_common_version() {
     assert!(Client::new(with(&peer)).secured().starts_with("TLS 1.2, "));
     let mut p = with(&peer);
     p.tls.only_tls13 = true;
-    let parts = ["supports no TLS version that is offered, TLS 1.3", "TLS alert 70 ProtocolVersion"];
+    let parts = ["supports no TLS version that is offered, TLS 1.3", "TLS alert 70, protocol_version"];
     let report = fails(p, Code::TlsVersion, Phase::Tls, &parts);
     assert_eq!(report.alert, Some(70));
     let peer = Peer::new(&ca.issue(HERE), &["-tls1_1", "-cipher", "ALL:@SECLEVEL=0"]);

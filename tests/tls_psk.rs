@@ -195,7 +195,7 @@ fn an_unknown_identity() {
     let p = with_key(broker.port, "stranger", KEY);
     fails(p.clone(), Code::TlsPskIdentity, Phase::Tls, &[text, ", or supports no cipher suite"]);
     let p = Profile { ssl_cipher_suites: Some(SUITE.into()), ..p };
-    let report = fails(p, Code::TlsPskIdentity, Phase::Tls, &[text, "(TLS alert 115 UnknownPSKIdentity)"]);
+    let report = fails(p, Code::TlsPskIdentity, Phase::Tls, &[text, "(TLS alert 115, unknown_psk_identity)"]);
     assert_eq!(report.alert, Some(115));
 }
 
@@ -217,7 +217,7 @@ fn no_common_suite() {
         Peer::bare(&["-psk", KEY, "-psk_identity", "device", "-cipher", "PSK-AES256-GCM-SHA384", "-tls1_2"]);
     let mut p = with_key(server.port, "device", KEY);
     p.ssl_cipher_suites = Some(SUITE.into());
-    let text = "the server supports none of ssl_cipher_suites, or no pre-shared keys (TLS alert 40 HandshakeFailure)";
+    let text = "the server supports none of ssl_cipher_suites, or no pre-shared keys (TLS alert 40, handshake_failure)";
     fails(p, Code::TlsCipher, Phase::Tls, &[text]);
 }
 

@@ -145,8 +145,8 @@ pub struct mgos_mqtt_options {
     pub tls_cert: *const c_void,
     /// Its length.
     pub tls_cert_len: usize,
-    /// The private key in memory, instead of `ssl_key`: PKCS#8, PKCS#1 or SEC1, PEM or DER, not encrypted. NULL: it is
-    /// in the PEM of the certificate.
+    /// The private key in memory, instead of `ssl_key`: PKCS#8, PKCS#1 or SEC1, PEM or DER, encrypted or not (see
+    /// `tls_key_password`). NULL: it is in the PEM of the certificate.
     pub tls_key: *const c_void,
     /// Its length.
     pub tls_key_len: usize,
@@ -168,6 +168,12 @@ pub struct mgos_mqtt_options {
     /// 1: talk to whoever answers, without looking at the certificate. For tests only: somebody in between can read
     /// and change everything, passwords included. A warning is logged at each connect. Turns TLS on. Default 0.
     pub tls_insecure_skip_verification: c_int,
+    /// The password of the private key, wherever that comes from, if it is encrypted: PKCS#8 (PBES2) or the traditional
+    /// form of OpenSSL, with AES-128, AES-256 or Triple DES. NULL for none. To ask for it when it is needed, see
+    /// mgos_mqtt_conn_set_key_password().
+    pub tls_key_password: *const c_void,
+    /// Its length.
+    pub tls_key_password_len: usize,
 }
 
 // SAFETY: plain numbers and pointers, and no header ever had less than everything before TLS.
@@ -258,5 +264,28 @@ pub unsafe extern "C" fn mgos_mqtt_conn_set_certificate(
             (None, Some(_)) => return Err(Code::NullArgument),
         };
         handle.conn()?.set_certificate(own)
+    })
+}
+
+/// Sets the password of an encrypted private key, instead of `tls_key_password` of the options: from the next attempt to
+/// connect on, and in a handler of MGOS_MQTT_EV_CONNECTING, which can ask somebody for it, from this one on.
+///
+/// It is copied, kept until another is set or the connection is freed, and wiped then; NULL lets that of the options count
+/// again. A wrong one is the error of the attempt. Callable from every thread and in handlers. Returns 0 or a negative
+/// error.
+///
+/// # Safety
+/// `c` is NULL or a living connection; `password` is NULL or has that many bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_conn_set_key_password(
+    c: *mut mgos_mqtt_conn,
+    password: *const c_void,
+    password_len: usize,
+) -> c_int {
+    status(|| {
+        let handle = Handle::of(c)?;
+        // SAFETY: promised by the caller.
+        let password = unsafe { memory!(password, password_len).copy() }?.map(Secret);
+        handle.conn()?.set_key_password(password)
     })
 }

@@ -135,11 +135,12 @@ unsafe fn tls(options: &mgos_mqtt_options) -> Result<TlsOptions, Code> {
     ]
     .map(|text| unsafe { text.copy() });
     // SAFETY: promised by the caller.
-    let [ca, certificate, key, crl] = [
+    let [ca, certificate, key, crl, key_password] = [
         memory!(options.tls_ca, tls_ca_len),
         memory!(options.tls_cert, tls_cert_len),
         memory!(options.tls_key, tls_key_len),
         memory!(options.tls_crl, tls_crl_len),
+        memory!(options.tls_key_password, tls_key_password_len),
     ]
     .map(|memory| unsafe { memory.copy() });
     Ok(TlsOptions {
@@ -160,6 +161,7 @@ unsafe fn tls(options: &mgos_mqtt_options) -> Result<TlsOptions, Code> {
         ca: ca?,
         certificate: certificate?,
         key: key?.map(Secret),
+        key_password: key_password?.map(Secret),
         system_roots: field!(options.tls_system_roots).choice([false, true])?,
         insecure_skip_verification: field!(options.tls_insecure_skip_verification).choice([false, true])?,
     })

@@ -87,6 +87,7 @@ fn choices() -> Vec<Choice> {
         tls_crl_file = c"crl.pem".as_ptr();
         tls_expiry_days = -1;
         tls_insecure_skip_verification = 1;
+        tls_key_password with tls_key_password_len = b"password";
     }
 }
 
@@ -96,7 +97,7 @@ struct Setter {
     call: fn(*mut mgos_mqtt_conn) -> c_int,
 }
 
-const SETTERS: [Setter; 12] = [
+const SETTERS: [Setter; 13] = [
     Setter {
         name: "set_server",
         call: |c| unsafe { mgos_mqtt_conn_set_server(c, c"two".as_ptr(), null(), c"u2".as_ptr(), null()) },
@@ -128,6 +129,10 @@ const SETTERS: [Setter; 12] = [
     Setter {
         name: "set_certificate",
         call: |c| unsafe { mgos_mqtt_conn_set_certificate(c, c"own".as_ptr().cast(), 3, null(), 0) },
+    },
+    Setter {
+        name: "set_key_password",
+        call: |c| unsafe { mgos_mqtt_conn_set_key_password(c, c"own".as_ptr().cast(), 3) },
     },
     Setter {
         name: "set_connect_fn",

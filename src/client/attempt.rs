@@ -138,9 +138,6 @@ impl Conn {
         if let Some(missing) = missing_transport(&address) {
             return self.cannot_begin(st, turn, Code::NotBuilt, missing.into());
         }
-        if let Err(report) = self.prepare_tls(&mut st, &address) {
-            return self.link_down(st, turn, report);
-        }
         if self.context.log.wants(Level::Info) {
             let text = format_args!("connecting to {}:{}", address.host, address.port);
             self.note(&mut st, Level::Info, text);
@@ -152,7 +149,7 @@ impl Conn {
         if st.freed || st.closing.is_some() || st.generation != generation {
             return st;
         }
-        self.take_new_certificate(st, turn)
+        self.prepare_tls(st, turn, address)
     }
 
     /// Asks for the addresses of the server.

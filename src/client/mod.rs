@@ -396,6 +396,16 @@ impl Conn {
         Ok(())
     }
 
+    /// Sets the password of an encrypted key, instead of the configured one: for the next attempt, and in a handler that is
+    /// told of one, for that.
+    pub fn set_key_password(&self, password: Option<Secret<Vec<u8>>>) -> Result<(), Code> {
+        let mut st = self.usable()?;
+        let seldom = st.seldom.try_make()?;
+        seldom.key_password = password;
+        seldom.own_is_new = true;
+        Ok(())
+    }
+
     /// The index of the profile in use.
     pub fn active_profile(&self) -> usize {
         self.lock().reconnect.active()

@@ -37,6 +37,7 @@ fn settings(profile: &Profile, clock: fn() -> f64) -> TlsSettings<'_> {
             Some(bytes) => Some(Source::Memory(bytes, "the key in memory")),
             None => profile.ssl_key.as_ref().map(|path| Source::File(path)),
         },
+        key_password: options.key_password.as_ref().map(|password| &password[..]),
         psk: match (&profile.ssl_psk_identity, &profile.ssl_psk_key) {
             (Some(identity), Some(key)) => Some(Psk { identity, key }),
             // Half of it is refused before.
@@ -51,26 +52,57 @@ fn settings(profile: &Profile, clock: fn() -> f64) -> TlsSettings<'_> {
 }
 
 impl Conn {
-    /// Reads certificates and keys. What is wrong with them is known before anything is sent.
-    pub(super) fn prepare_tls(&self, st: &mut State, address: &Address) -> Result<(), Report> {
+    /// Reads certificates and keys, while the name is looked up. What is wrong with them is known before anything is sent.
+    pub(super) fn prepare_tls<'a>(
+        &'a self,
+        mut st: MutexGuard<'a, State>,
+        turn: &mut Turn<'_>,
+        mut address: Address,
+    ) -> MutexGuard<'a, State> {
+        if st.seldom.own_is_new && matches!(st.link, Link::Resolving { .. }) {
+            // Set in a handler that was told of this attempt. A certificate turns TLS on, which has a port of its own.
+            match st.take_new_certificate() {
+                Ok(other) if other == address => {}
+                Ok(other) => {
+                    st = self.look_up(st, turn, &other);
+                    address = other;
+                }
+                Err(report) => return self.link_down(st, turn, report),
+            }
+        }
         if !address.scheme.is_tls() {
             st.tls = None;
-            return Ok(());
+            return st;
         }
         let profile = st.profile.clone();
         if profile.tls.insecure_skip_verification {
             let text = "tls_insecure_skip_verification is set: whoever answers is taken for the server";
-            self.note(st, Level::Warn, format_args!("{text}"));
+            self.note(&mut st, Level::Warn, format_args!("{text}"));
         }
         let settings = settings(&profile, self.context.wall_clock);
         if settings.psk.is_some() && settings.names_certificates() {
             let text = "a pre-shared key is set, so the certificates that are set too are not used: the key proves who \
                         is who";
-            self.note(st, Level::Warn, format_args!("{text}"));
+            self.note(&mut st, Level::Warn, format_args!("{text}"));
         }
-        let config = self.context.tls.get(&settings).map_err(|error| st.layer_report(&error))?;
-        st.tls = Some(config);
-        Ok(())
+        // Nobody waits for a slow flash who only wants to publish.
+        let generation = st.generation;
+        drop(st);
+        let config = self.context.tls.get(&settings);
+        let mut st = self.lock();
+        if st.freed || st.closing.is_some() || st.generation != generation {
+            return st;
+        }
+        match config {
+            Ok(config) => {
+                st.tls = Some(config);
+                st
+            }
+            Err(error) => {
+                let report = st.layer_report(&error);
+                self.link_down(st, turn, report)
+            }
+        }
     }
 
     /// TCP is there. With TLS, the handshake begins.
@@ -155,31 +187,6 @@ impl Conn {
         tries.insecure = Some(Box::new(report));
         self.next_address(st, turn)
     }
-
-    /// The application has set another certificate in a handler that was told of this attempt.
-    pub(super) fn take_new_certificate<'a>(
-        &'a self,
-        mut st: MutexGuard<'a, State>,
-        turn: &mut Turn<'_>,
-    ) -> MutexGuard<'a, State> {
-        if !st.seldom.own_is_new || !matches!(st.link, Link::Resolving { .. }) {
-            return st;
-        }
-        let before = st.profile.clone();
-        let mut profile = before.clone();
-        st.put_own_certificate(&mut profile);
-        st.profile = profile;
-        st.tries.make().common.get_or_insert(before);
-        // A certificate turns TLS on, which has a port of its own.
-        let report = match (st.whole(&st.profile, &st.who).validate(), st.profile.address()) {
-            (Ok(()), Ok(address)) => match self.prepare_tls(&mut st, &address) {
-                Ok(()) => return self.look_up(st, turn, &address),
-                Err(report) => report,
-            },
-            (Err(error), _) | (_, Err(error)) => st.report(error.code, Phase::Usage, 0, error.to_string()),
-        };
-        self.link_down(st, turn, report)
-    }
 }
 
 /// Bytes that are not MQTT.
@@ -205,6 +212,21 @@ impl State {
         tries.handshake.is_over(now, Time::ZERO, 0, delivery)
     }
 
+    /// Makes the profile of this attempt anew, with what the application has set meanwhile.
+    fn take_new_certificate(&mut self) -> Result<Address, Report> {
+        let before = self.profile.clone();
+        let mut profile = before.clone();
+        self.put_own_certificate(&mut profile);
+        self.profile = profile;
+        self.tries.make().common.get_or_insert(before);
+        match (self.whole(&self.profile, &self.who).validate(), self.profile.address()) {
+            (Ok(()), Ok(address)) => Ok(address),
+            (Err(error), _) | (_, Err(error)) => {
+                Err(self.report(error.code, Phase::Usage, 0, error.to_string()))
+            }
+        }
+    }
+
     /// Instead of what the profile has.
     pub(super) fn put_own_certificate(&mut self, profile: &mut Arc<Profile>) {
         if let Some(seldom) = self.seldom.get_mut() {
@@ -215,6 +237,9 @@ impl State {
             profile.tls.certificate = Some(own.certificate.clone());
             profile.tls.key = own.key.clone();
             profile.ssl_key = None;
+        }
+        if let Some(password) = &self.seldom.key_password {
+            Arc::make_mut(profile).tls.key_password = Some(password.clone());
         }
     }
 

@@ -16,7 +16,7 @@ use super::stats::Stats;
 use super::subscribe::Calls;
 use super::verdict::{Handling, Refusals, Wish};
 use super::{ConnectHook, OwnCertificate, log, log_topic, text};
-use crate::config::{self, Profile, Settings};
+use crate::config::{self, Profile, Secret, Settings};
 use crate::driver::Lookup;
 use crate::error::{Code, Phase};
 use crate::rare::{Empty, Rare};
@@ -156,6 +156,8 @@ pub(super) struct Seldom {
     /// used last.
     pub(super) own: Option<Box<OwnCertificate>>,
     pub(super) own_is_new: bool,
+    /// The password of the key, instead of the profile's.
+    pub(super) key_password: Option<Secret<Vec<u8>>>,
     pub(super) fail_back: Rare<FailBack>,
     pub(super) timer_at: Option<Time>,
     pub(super) log_topics: Option<Box<log_topic::LogState>>,
@@ -174,6 +176,7 @@ impl Empty for Seldom {
         will: None,
         own: None,
         own_is_new: false,
+        key_password: None,
         fail_back: Rare::new(),
         timer_at: None,
         log_topics: None,

@@ -105,6 +105,8 @@ pub struct TlsOptions {
     pub certificate: Option<Vec<u8>>,
     /// The private key in memory, instead of `ssl_key`.
     pub key: Option<Secret<Vec<u8>>>,
+    /// The password of the private key, if it is encrypted: any bytes.
+    pub key_password: Option<Secret<Vec<u8>>>,
     /// Public keys of which the server must have one, as text: see [`pin`](super::pin). Turns TLS on. Without
     /// trusted certificates they alone tell who the server is, and its certificate may be any.
     pub pins: Option<String>,

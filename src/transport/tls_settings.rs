@@ -3,12 +3,22 @@
 use std::fmt;
 
 /// A certificate, a bundle of them, or a key.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub enum Source<'a> {
     /// The name of a file, PEM or DER.
     File(&'a str),
     /// PEM or DER; the text names it in errors.
     Memory(&'a [u8], &'static str),
+}
+
+/// Never what is in memory, which may be a key.
+impl fmt::Debug for Source<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Source::File(_) => f.write_str("a file"),
+            Source::Memory(_, name) => f.write_str(name),
+        }
+    }
 }
 
 /// A pre-shared key.
@@ -28,7 +38,7 @@ impl fmt::Debug for Psk<'_> {
 
 /// What one TLS configuration is made of. Files are read each time it is asked for, so that certificates can
 /// be replaced while the program runs.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct TlsSettings<'a> {
     /// The trusted certificates. Without any, and without pins, those of the system are trusted.
     pub trusted: Vec<Source<'a>>,
@@ -43,6 +53,8 @@ pub struct TlsSettings<'a> {
     pub certificate: Option<Source<'a>>,
     /// Its key; `None` looks for it beside the certificate.
     pub key: Option<Source<'a>>,
+    /// The password of the key, if it is encrypted.
+    pub key_password: Option<&'a [u8]>,
     /// A key that this side and the server share, instead of certificates.
     pub psk: Option<Psk<'a>>,
     /// The names of the cipher suites, between colons or commas; `None` is all.

@@ -81,7 +81,7 @@ static void test_text(void) {
   mgos_config_mqtt_free(&copy);
 
   CHECK(!mgos_config_mqtt_parse_ex(wrong, strlen(wrong), &cfg, err, sizeof(err)));
-  CHECK(same(err, "keepalive: unknown key; the nearest is keep_alive (line 2, column 12)"));
+  CHECK(same(err, "unknown key; the nearest is keep_alive (line 2, column 12)"));
   CHECK(!mgos_config_mqtt_parse_ex(wrong, strlen(wrong), &cfg, err, 10));
   CHECK(same(err, "keepalive"));
   CHECK(!mgos_config_mqtt_parse_ex(wrong, strlen(wrong), &cfg, NULL, 0));

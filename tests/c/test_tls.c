@@ -539,7 +539,7 @@ static void a_handshake_that_does_not_end_well(void **state) {
   options_for(SERVER);
   fails_at("\x16\x03\x03", 3, true, MGOS_MQTT_TLS_CLOSED, TLS, -1, "it may want a client certificate");
   fails_at("\x15\x03\x03\x00\x02\x02\x50", 7, true, MGOS_MQTT_TLS_FAILED, TLS, 80,
-           "the server ended the handshake (TLS alert 80 InternalError)");
+           "the server ended the handshake (TLS alert 80, internal_error)");
   options.tls_timeout_ms = 100;
   fails_at("\x16\x03\x03", 3, false, MGOS_MQTT_TLS_TIMEOUT, TLS, -1, "127.0.0.1:");
   fails_at("", 0, false, MGOS_MQTT_TLS_TIMEOUT, TLS, -1, "127.0.0.1:");

@@ -7,10 +7,12 @@
 //! | file        | what                                                                   |
 //! |-------------|------------------------------------------------------------------------|
 //! | `mod.rs`    | the choice between the two                                             |
+//! | `alert.rs`  | names of alerts                                                        |
 //! | `stream.rs` | the stream: what is on its way, what has gone out, how a handshake ends |
 //! | `pki/`      | certificates, by rustls (feature `tls`)                                |
 //! | `psk/`      | pre-shared keys, by OpenSSL (feature `psk`)                            |
 
+mod alert;
 #[cfg(feature = "tls")]
 mod pki;
 #[cfg(feature = "psk")]

@@ -3,6 +3,9 @@
 //! Only for the texts of errors, and for a certificate that is itself in the list of trusted ones. What cannot be
 //! read is left out; whether a certificate is valid is for rustls to judge.
 
+use super::algorithm::KeyKind;
+use super::der::{GENERALIZED_TIME, INTEGER, OID, SEQUENCE, SET, UTC_TIME, element, tagged};
+
 /// What of a certificate can be shown.
 #[derive(Debug, Default)]
 pub(super) struct Certificate {
@@ -18,46 +21,32 @@ pub(super) struct Certificate {
     pub(super) not_after: String,
     /// Its public key, as it stands in it: the whole subjectPublicKeyInfo.
     pub(super) key: Vec<u8>,
+    /// Who it is of, as it stands in it.
+    pub(super) subject_der: Vec<u8>,
+    /// How it is signed: an AlgorithmIdentifier's content.
+    pub(super) signature: Vec<u8>,
+    /// Who signed it, and its number there: what a list of revoked certificates knows it by.
+    pub(super) record: Record,
 }
 
-const SEQUENCE: u8 = 0x30;
-const SET: u8 = 0x31;
-const OID: u8 = 0x06;
-const UTC_TIME: u8 = 0x17;
-const GENERALIZED_TIME: u8 = 0x18;
-
-/// One element: its tag, its content, and what follows it.
-fn element(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
-    let (&[tag, first], rest) = der.split_first_chunk()?;
-    let (len, rest) = match first {
-        0..=0x7f => (usize::from(first), rest),
-        0x81..=0x83 => {
-            let (bytes, rest) = rest.split_at_checked(usize::from(first - 0x80))?;
-            (bytes.iter().fold(0, |len, byte| len << 8 | usize::from(*byte)), rest)
-        }
-        // 0x80 is of no fixed length, which DER does not have; more is larger than any certificate.
-        0x80 | 0x84.. => return None,
-    };
-    let (content, rest) = rest.split_at_checked(len)?;
-    Some((tag, content, rest))
-}
-
-/// The element's content, if it has this tag.
-fn tagged(der: &[u8], wanted: u8) -> Option<(&[u8], &[u8])> {
-    let (tag, content, rest) = element(der)?;
-    (tag == wanted).then_some((content, rest))
+/// The name of an issuer, as it stands in a certificate, and a serial number of it.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Record {
+    pub(super) issuer: Vec<u8>,
+    pub(super) serial: Vec<u8>,
 }
 
 impl Certificate {
     /// Looks into a certificate.
     pub(super) fn look(der: &[u8]) -> Option<Certificate> {
         let (certificate, _) = tagged(der, SEQUENCE)?;
-        let (mut tbs, _) = tagged(certificate, SEQUENCE)?;
+        let (mut tbs, after_tbs) = tagged(certificate, SEQUENCE)?;
+        let (signature, _) = tagged(after_tbs, SEQUENCE)?;
         // The version, which version 1 does not write.
         if let Some((_, rest)) = tagged(tbs, 0xa0) {
             tbs = rest;
         }
-        let (_, _serial, rest) = element(tbs)?;
+        let (serial, rest) = tagged(tbs, INTEGER)?;
         let (_, rest) = tagged(rest, SEQUENCE)?;
         let (issuer, rest) = tagged(rest, SEQUENCE)?;
         let (validity, rest) = tagged(rest, SEQUENCE)?;
@@ -74,7 +63,16 @@ impl Certificate {
             not_before,
             not_after: time(tag, not_after)?,
             key,
+            subject_der: subject.to_vec(),
+            signature: signature.to_vec(),
+            record: Record { issuer: issuer.to_vec(), serial: serial.to_vec() },
         })
+    }
+}
+
+impl Certificate {
+    pub(super) fn key_kind(&self) -> Option<KeyKind> {
+        KeyKind::of_public(&self.key)
     }
 }
 

@@ -11,11 +11,11 @@ use rustls::sign::CertifiedKey;
 use rustls::time_provider::TimeProvider;
 use rustls::{ClientConfig, RootCertStore, version};
 
-use super::certificate;
+use super::certificate::{self, Certificate};
 use super::files::{self, Bytes};
-use super::suites;
-use super::verify::{self, Anyone, Refused, Verifier};
-use super::{Backend, config_error};
+use super::key::{self, Refused};
+use super::verify::{self, Anyone, Verifier};
+use super::{Backend, chain_faults, config_error, suites};
 use crate::error::Code;
 use crate::sync::Mutex;
 use crate::transport::LayerError;
@@ -41,7 +41,7 @@ const SESSIONS: usize = 32;
 #[derive(Debug)]
 pub(super) struct Config {
     pub(super) client: Arc<ClientConfig>,
-    pub(super) refused: Arc<Refused>,
+    pub(super) refused: Arc<verify::Refused>,
     /// What is trusted, as it stands in errors.
     pub(super) trust: String,
     pub(super) has_certificate: bool,
@@ -160,7 +160,7 @@ fn build(settings: &TlsSettings<'_>, inputs: Inputs, fingerprint: Fingerprint) -
         provider.cipher_suites = suites::parse(list)?;
     }
     let provider = Arc::new(provider);
-    let refused = Arc::new(Refused::default());
+    let refused = Arc::new(verify::Refused::default());
     let versions: &[_] =
         if settings.only_tls13 { &[&version::TLS13] } else { &[&version::TLS13, &version::TLS12] };
     let builder = ClientConfig::builder_with_details(provider.clone(), Arc::new(Clock(settings.clock)))
@@ -172,13 +172,14 @@ fn build(settings: &TlsSettings<'_>, inputs: Inputs, fingerprint: Fingerprint) -
         })?
         .dangerous();
     let (builder, trust) = if settings.insecure_skip_verification {
-        let anyone = Anyone(provider.signature_verification_algorithms);
+        let algorithms = provider.signature_verification_algorithms;
+        let anyone = Anyone { algorithms, refused: refused.clone() };
         (builder.with_custom_certificate_verifier(Arc::new(anyone)), String::new())
     } else {
         let (verifier, trust) = verifier(settings, &inputs, &provider, refused.clone())?;
         (builder.with_custom_certificate_verifier(Arc::new(verifier)), trust)
     };
-    let own = own_certificate(&inputs, &provider)?;
+    let own = own_certificate(&inputs, settings.key_password)?;
     let has_certificate = own.is_some();
     let own_end = own.as_ref().and_then(|own| own.cert.first()).and_then(|own| certificate::end(own));
     let mut client = match own {
@@ -204,7 +205,7 @@ fn verifier(
     settings: &TlsSettings<'_>,
     inputs: &Inputs,
     provider: &Arc<CryptoProvider>,
-    refused: Arc<Refused>,
+    refused: Arc<verify::Refused>,
 ) -> Result<(Verifier, String), LayerError> {
     let mut roots = RootCertStore::empty();
     let mut trusted: Vec<CertificateDer<'static>> = Vec::new();
@@ -219,7 +220,7 @@ fn verifier(
     }
     if let Some(system) = &inputs.system {
         // Old entries that cannot be used must not make the others useless.
-        roots.add_parsable_certificates(files::certificates("system", system)?);
+        roots.add_parsable_certificates(files::system_certificates(system)?);
         names.push(format!("the system's trusted certificates ({})", system.name));
     }
     let trust = names.join(" and ");
@@ -245,38 +246,40 @@ fn chain(
     builder.build().map_err(|error| match error {
         VerifierBuilderError::InvalidCrl(why) => {
             let names: Vec<_> = inputs.revoked.iter().map(|from| format!("{:?}", from.name)).collect();
-            let text = format!("tls_crl: {} cannot be used: {why:?}", names.join(" or "));
+            let why = chain_faults::list(&why);
+            let text = format!("tls_crl: {} cannot be used: {why}", names.join(" or "));
             config_error(Code::TlsBadFile, text)
         }
         _ => config_error(Code::TlsBadFile, format!("no usable certificate is among {trust}")),
     })
 }
 
-fn own_certificate(inputs: &Inputs, provider: &CryptoProvider) -> Result<Option<CertifiedKey>, LayerError> {
+fn own_certificate(inputs: &Inputs, password: Option<&[u8]>) -> Result<Option<CertifiedKey>, LayerError> {
     let Some(certificate) = &inputs.certificate else { return Ok(None) };
     let chain = files::certificates("ssl_cert", certificate)?;
     let (field, from) = match &inputs.key {
         Some(key) => ("ssl_key", key),
         None => ("ssl_cert", certificate),
     };
-    let Some(key) = files::key(field, from)? else {
+    let Some(section) = files::key(field, from)? else {
         let text = match inputs.key {
             Some(_) => format!("ssl_key: {:?} has no private key in it", from.name),
             None => format!("ssl_key is not set, and ssl_cert {:?} has no private key in it", from.name),
         };
         return Err(config_error(Code::TlsBadKey, text));
     };
-    let owned = CertifiedKey::from_der(chain, key, provider).map_err(|error| {
-        let text = match error {
-            rustls::Error::InconsistentKeys(_) => {
-                format!(
-                    "the key of {:?} does not belong to the certificate of {:?}",
-                    from.name, certificate.name
-                )
-            }
-            error => format!("{field}: the key of {:?} cannot be used: {error}", from.name),
-        };
-        config_error(Code::TlsBadKey, text)
-    })?;
-    Ok(Some(owned))
+    // All in it were looked into when they were read.
+    let leaf = chain.first().and_then(|leaf| Certificate::look(leaf)).unwrap_or_default();
+    match key::load(field, from, section, &leaf, password) {
+        // What the certificate is like is the server's business: rustls would refuse some, as those of version 1.
+        Ok(key) => Ok(Some(CertifiedKey::new(chain, key))),
+        Err(Refused::Because(error)) => Err(error),
+        Err(Refused::Stranger) => {
+            let text = format!(
+                "the key of {:?} does not belong to the certificate of {:?}",
+                from.name, certificate.name
+            );
+            Err(config_error(Code::TlsBadKey, text))
+        }
+    }
 }

@@ -5,15 +5,28 @@
 //! | `mod.rs`         | the engine                                             |
 //! | `config.rs`      | what connections share: trust, own certificate, suites |
 //! | `files.rs`       | certificates and keys from files and memory            |
+//! | `pem.rs`         | the sections of a PEM text                             |
+//! | `key.rs`         | the client's own key, in the form that ring wants      |
+//! | `encrypted.rs`   | keys with a password                                   |
 //! | `suites.rs`      | names of cipher suites                                 |
 //! | `verify.rs`      | the judgement of the server's certificate              |
 //! | `certificate.rs` | a look into a certificate, for errors                  |
-//! | `error.rs`       | sentences                                              |
+//! | `algorithm.rs`   | kinds of keys and signatures                           |
+//! | `der.rs`         | the little of DER that these need                      |
+//! | `error.rs`       | sentences: what is told of which error                 |
+//! | `peer_faults.rs`, `chain_faults.rs` | their long lists                    |
 
+mod algorithm;
 mod certificate;
+mod chain_faults;
 mod config;
+mod der;
+mod encrypted;
 mod error;
 mod files;
+mod key;
+mod peer_faults;
+mod pem;
 mod suites;
 mod verify;
 
@@ -26,6 +39,7 @@ use rustls::pki_types::ServerName;
 
 pub(super) use config::Configs;
 
+use super::alert::describe;
 use super::{Backend, Engine, config_error};
 use crate::error::Code;
 use crate::transport::{Expiry, LayerError, Transport};
@@ -34,9 +48,8 @@ use config::Config;
 impl Backend for Config {
     fn engine(self: Arc<Self>, host: &str) -> Result<Box<dyn Engine>, LayerError> {
         let name = server_name(host)?;
-        let mut tls = ClientConnection::new(self.client.clone(), name).map_err(|error| {
-            config_error(Code::TlsFailed, format!("the handshake could not begin: {error}"))
-        })?;
+        let mut tls =
+            ClientConnection::new(self.client.clone(), name).map_err(|error| error::not_begun(&error))?;
         // What leaves rustls is collected at once, and bounded by the stream.
         tls.set_buffer_limit(None);
         Ok(Box::new(Rustls { tls, config: self, host: host.to_owned() }))

@@ -11,23 +11,64 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, DigitallySignedStruct, Error, SignatureScheme, SupportedCipherSuite};
 
+use super::algorithm::KeyKind;
 use super::certificate::{Certificate, digits};
 use crate::sync::Mutex;
 
-/// The certificate that was refused last. rustls gives its error only, and a person wants to know whose
+/// The certificates of a server that was refused.
+#[derive(Debug, Default)]
+pub(super) struct Chain {
+    /// The server's own, those that it sent with it, and those trusted ones that are an issuer of these.
+    certificates: Vec<Certificate>,
+    /// They were accepted, and what the server signed with its key was not.
+    pub(super) of_handshake: bool,
+}
+
+impl Chain {
+    /// The server's own certificate.
+    pub(super) fn leaf(&self) -> &Certificate {
+        &self.certificates[0]
+    }
+
+    /// Whose certificate has this kind of signature.
+    pub(super) fn signed_by(&self, algorithm: &[u8]) -> Option<&str> {
+        let signed = |seen: &&Certificate| seen.signature == algorithm;
+        self.certificates.iter().find(signed).map(|seen| &*seen.subject)
+    }
+
+    /// An issuer of one of them, with a key whose signatures cannot be verified.
+    pub(super) fn weak_issuer(&self) -> Option<(&str, KeyKind)> {
+        let is_issuer =
+            |one: &Certificate| self.certificates.iter().any(|other| other.record.issuer == one.subject_der);
+        self.certificates.iter().find_map(|one| {
+            let kind = one.key_kind().filter(|kind| !kind.is_verifiable() && is_issuer(one))?;
+            Some((&*one.subject, kind))
+        })
+    }
+}
+
+/// The certificates that were refused last. rustls gives its error only, and a person wants to know whose
 /// certificate it was. One loop drives all connections of a configuration, one after the other: what
 /// the refusal left here belongs to the error that comes out of the same call.
 #[derive(Debug, Default)]
-pub(super) struct Refused(Mutex<Option<Vec<u8>>>);
+pub(super) struct Refused(Mutex<Option<Chain>>);
 
 impl Refused {
-    fn put(&self, certificate: &[u8]) {
-        *self.0.lock() = Some(certificate.to_vec());
+    fn put(&self, chain: Chain) {
+        let chain = Some(chain).filter(|chain| !chain.certificates.is_empty());
+        *self.0.lock() = chain;
     }
 
-    pub(super) fn take(&self) -> Option<Certificate> {
-        let der = self.0.lock().take()?;
-        Certificate::look(&der)
+    pub(super) fn take(&self) -> Option<Chain> {
+        self.0.lock().take()
+    }
+
+    /// What the server signed with the key of its certificate, judged by `verdict`.
+    fn of_handshake<T>(&self, certificate: &[u8], verdict: Result<T, Error>) -> Result<T, Error> {
+        verdict.inspect_err(|_| {
+            let certificates = Certificate::look(certificate).into_iter().collect();
+            self.put(Chain { certificates, of_handshake: true });
+        })
     }
 }
 
@@ -116,7 +157,16 @@ impl ServerCertVerifier for Verifier {
             (None, None) => Ok(ServerCertVerified::assertion()),
         };
         let verdict = verdict.and_then(|_| self.is_pinned(end_entity));
-        verdict.inspect_err(|_| self.refused.put(end_entity))
+        verdict.inspect_err(|_| {
+            let sent = [end_entity].into_iter().chain(intermediates);
+            let mut certificates: Vec<_> = sent.filter_map(|der| Certificate::look(der)).collect();
+            let trusted = self.trusted.iter().filter_map(|der| Certificate::look(der));
+            let above =
+                trusted.filter(|one| certificates.iter().any(|sent| sent.record.issuer == one.subject_der));
+            let above: Vec<_> = above.collect();
+            certificates.extend(above);
+            self.refused.put(Chain { certificates, of_handshake: false });
+        })
     }
 
     fn verify_tls12_signature(
@@ -125,7 +175,8 @@ impl ServerCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, certificate, signature, &self.algorithms)
+        let verdict = verify_tls12_signature(message, certificate, signature, &self.algorithms);
+        self.refused.of_handshake(certificate, verdict)
     }
 
     fn verify_tls13_signature(
@@ -134,7 +185,8 @@ impl ServerCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, certificate, signature, &self.algorithms)
+        let verdict = verify_tls13_signature(message, certificate, signature, &self.algorithms);
+        self.refused.of_handshake(certificate, verdict)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -145,7 +197,10 @@ impl ServerCertVerifier for Verifier {
 /// For `tls_insecure_skip_verification`: any certificate will do. That the server has its key is still
 /// checked.
 #[derive(Debug)]
-pub(super) struct Anyone(pub(super) WebPkiSupportedAlgorithms);
+pub(super) struct Anyone {
+    pub(super) algorithms: WebPkiSupportedAlgorithms,
+    pub(super) refused: Arc<Refused>,
+}
 
 impl ServerCertVerifier for Anyone {
     fn verify_server_cert(
@@ -165,7 +220,8 @@ impl ServerCertVerifier for Anyone {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, certificate, signature, &self.0)
+        let verdict = verify_tls12_signature(message, certificate, signature, &self.algorithms);
+        self.refused.of_handshake(certificate, verdict)
     }
 
     fn verify_tls13_signature(
@@ -174,10 +230,11 @@ impl ServerCertVerifier for Anyone {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, certificate, signature, &self.0)
+        let verdict = verify_tls13_signature(message, certificate, signature, &self.algorithms);
+        self.refused.of_handshake(certificate, verdict)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_schemes()
+        self.algorithms.supported_schemes()
     }
 }

@@ -1,6 +1,7 @@
 //! Sentences for what OpenSSL reports.
 
 use super::config::Config;
+use super::describe;
 use crate::error::{Code, Phase};
 use crate::transport::LayerError;
 
@@ -62,21 +63,7 @@ fn own(reason: i32, config: &Config) -> Option<(Code, String)> {
 /// The server ended it, with a number as the reason (RFC 8446, section 6.2; RFC 4279, section 2).
 fn alerted(alert: u8, config: &Config, handshaking: bool) -> (Code, String) {
     let identity = &config.identity;
-    let name = match alert {
-        20 => "BadRecordMac",
-        40 => "HandshakeFailure",
-        47 => "IllegalParameter",
-        51 => "DecryptError",
-        70 => "ProtocolVersion",
-        71 => "InsufficientSecurity",
-        80 => "InternalError",
-        112 => "UnrecognisedName",
-        115 => "UnknownPSKIdentity",
-        120 => "NoApplicationProtocol",
-        _ => "",
-    };
-    let name = format!("TLS alert {alert} {name}");
-    let name = name.trim_end();
+    let name = describe(alert);
     match alert {
         _ if !handshaking => (Code::ClosedByServer, format!("the server ended the connection ({name})")),
         115 => (

@@ -21,6 +21,7 @@ use openssl::ssl::{ErrorCode, Ssl, SslStream};
 
 pub(super) use config::Configs;
 
+use super::alert::describe;
 use super::stream::KEEP;
 use super::{Backend, Engine, config_error};
 use crate::error::Code;
