@@ -330,7 +330,7 @@ impl State {
         self.session.tell_all_completions(self.outcomes.want_all());
     }
 
-    fn outcome(&self, token: u64) -> Result<Option<Outcome>, Code> {
+    fn outcome(&mut self, token: u64) -> Result<Option<Outcome>, Code> {
         match self.session.look_up(token) {
             Known::Outstanding => Ok(None),
             Known::Ended => self.session.remembered(token).map(Some).ok_or(Code::Forgotten),

@@ -59,6 +59,8 @@ pub struct Acknowledged {
 #[derive(Clone, Debug)]
 pub struct Ended {
     pub(super) token: u64,
+    /// Where its memory belongs.
+    pub(super) slot: u32,
     pub(super) accepted_at: Time,
     pub(super) packet_id: u16,
     pub(super) topic_len: u16,
@@ -208,7 +210,7 @@ pub enum Outcome {
 /// An outcome and whose it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Completion {
-    /// The publish.
+    /// The publish: its number, counted from 1 for the life of the session.
     pub token: u64,
     /// Its packet id; 0 if it never had one.
     pub packet_id: u16,

@@ -24,6 +24,7 @@ mod event;
 mod history;
 mod ids;
 mod inbound;
+mod index;
 mod input;
 mod keep_alive;
 mod outbox;
@@ -37,7 +38,6 @@ mod subscriptions;
 #[cfg(test)]
 mod tests;
 mod tickets;
-mod token;
 mod unsent;
 
 use alloc::sync::Arc;
@@ -566,7 +566,7 @@ impl Session {
     pub fn token_of(&self, packet_id: u16) -> Option<u64> {
         match self.sending.ids.get(packet_id)? {
             Use::Publish(slot) => Some(self.sending.outbox.get(slot).token),
-            Use::Unsent => Some(token::of(self.sending.ids.unsent.find(packet_id)?, token::NO_SLOT)),
+            Use::Unsent => self.sending.ids.unsent.find(packet_id),
             _ => None,
         }
     }
@@ -583,7 +583,7 @@ impl Session {
     /// He [gives it back](Session::give_back) before he says that it is handled.
     pub fn lend_acknowledged(&mut self) -> Option<Ended> {
         match self.told {
-            Told::Acknowledged(slot) => Some(self.sending.outbox.get_mut(slot).lend()),
+            Told::Acknowledged(slot) => Some(self.sending.outbox.get_mut(slot).lend(slot)),
             _ => None,
         }
     }
@@ -591,7 +591,7 @@ impl Session {
     /// Takes back what [`lend_acknowledged`](Session::lend_acknowledged) gave, for its memory.
     pub fn give_back(&mut self, ended: Ended) {
         if let Some(sending) = self.sending.get_mut() {
-            sending.outbox.put_back(ended.token, ended.body);
+            sending.outbox.put_back(ended);
         }
     }
 

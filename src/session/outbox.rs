@@ -8,7 +8,9 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use super::{Ended, token};
+use super::Ended;
+use super::counts::Aside;
+use super::index::Index;
 use crate::bugs::{Bug, bug};
 use crate::error::Code;
 use crate::time::Time;
@@ -41,7 +43,7 @@ pub(crate) enum Stage {
 /// One message.
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
-    /// 0 in a slot that is free.
+    /// Its number; 0 in a slot that is free.
     pub(crate) token: u64,
     pub(crate) accepted_at: Time,
     /// What the caller gave with it.
@@ -103,6 +105,11 @@ impl Entry {
         grown
     }
 
+    /// Whether it is the message with this token, which has no outcome yet.
+    fn is(&self, token: u64) -> bool {
+        self.token == token && self.stage != Stage::Done
+    }
+
     /// The topic name, in UTF-8.
     pub(crate) fn topic(&self) -> &[u8] {
         &self.body[..usize::from(self.topic_len)]
@@ -139,10 +146,11 @@ impl Entry {
 
     /// A message that was retired, for somebody to have while the outbox is behind a lock. It has no topic here then.
     #[inline(always)]
-    pub(crate) fn lend(&mut self) -> Ended {
+    pub(crate) fn lend(&mut self, slot: u32) -> Ended {
         let body = core::mem::take(&mut self.body);
         let topic_len = core::mem::take(&mut self.topic_len);
-        Ended { token: self.token, accepted_at: self.accepted_at, packet_id: self.packet_id, topic_len, body }
+        let &mut Entry { token, accepted_at, packet_id, .. } = self;
+        Ended { token, slot, accepted_at, packet_id, topic_len, body }
     }
 
     /// Gives it its packet id.
@@ -185,6 +193,8 @@ pub(crate) struct Outbox {
     bytes: usize,
     /// Payloads held, in bytes.
     payload_bytes: usize,
+    /// Follows from the rest.
+    index: Aside<Index>,
 }
 
 impl Outbox {
@@ -197,6 +207,7 @@ impl Outbox {
             buffers: 0,
             bytes: 0,
             payload_bytes: 0,
+            index: Aside(Index::new()),
         }
     }
 
@@ -230,10 +241,30 @@ impl Outbox {
     }
 
     /// The slot of a message that is waiting or in flight.
-    pub(crate) fn find(&self, token: u64) -> Option<u32> {
-        let slot = token::slot(token);
-        let entry = self.slots.get(slot as usize)?;
-        (entry.token == token && entry.stage != Stage::Done).then_some(slot)
+    pub(crate) fn find(&mut self, token: u64) -> Option<u32> {
+        let mut index = core::mem::take(&mut *self.index);
+        let has = |token: u64, slot: u32| self.slots.get(slot as usize).is_some_and(|entry| entry.is(token));
+        let found = if index.catch_up(self.newest_first(), self.len(), has) {
+            index.find(token).filter(|slot| has(token, *slot))
+        } else {
+            // Without memory for it.
+            self.newest_first().find(|(there, _)| *there == token).map(|(_, slot)| slot)
+        };
+        *self.index = index;
+        found
+    }
+
+    /// The messages of both lists with their slots, from the one that was accepted last back.
+    fn newest_first(&self) -> impl Iterator<Item = (u64, u32)> {
+        let back = |mut at: u32| {
+            core::iter::from_fn(move || {
+                let slot = (at != NIL).then_some(at)?;
+                let entry = self.get(slot);
+                at = entry.prev;
+                Some((entry.token, slot))
+            })
+        };
+        back(self.waiting.tail).chain(back(self.flight.tail))
     }
 
     /// Whether the message waits, and nothing of it was handed to the connection since the server could have
@@ -278,12 +309,12 @@ impl Outbox {
         Ok(())
     }
 
-    /// Puts the message that was written into the next slot at the end of `queue`. `number` counts the accepted messages.
+    /// Puts the message that was written into the next slot at the end of `queue`. Its token is higher than all before.
     #[inline(always)]
     pub(crate) fn push(
         &mut self,
         queue: Queue,
-        number: u64,
+        token: u64,
         packet: &Outgoing<'_>,
         packet_id: u16,
     ) -> &mut Entry {
@@ -295,7 +326,7 @@ impl Outbox {
         // A topic name is at most 65,535 bytes long, and a packet 256 MiB; both were checked on acceptance.
         entry.topic_len = packet.topic.len() as u16;
         entry.payload_len = packet.payload.len() as u32;
-        entry.token = token::of(number, slot);
+        entry.token = token;
         entry.cookie = 0;
         entry.expires = None;
         entry.packet_id = packet_id;
@@ -311,7 +342,7 @@ impl Outbox {
     #[cold]
     fn add_slot(&mut self) -> Result<(), Code> {
         let slot = self.slots.len();
-        if slot >= token::NO_SLOT as usize {
+        if slot >= NIL as usize {
             return Err(Code::QueueFull);
         }
         self.slots.try_reserve(1).map_err(|_| Code::NoMemory)?;
@@ -357,9 +388,9 @@ impl Outbox {
         self.append(Queue::Flight, slot);
     }
 
-    /// Puts back what was lent of the message with this token, if its slot is still there.
-    pub(crate) fn put_back(&mut self, token: u64, body: Box<[u8]>) {
-        if let Some(entry) = self.slots.get_mut(token::slot(token) as usize)
+    /// Puts back what was lent of a message, if its slot is still there.
+    pub(crate) fn put_back(&mut self, Ended { token, slot, body, .. }: Ended) {
+        if let Some(entry) = self.slots.get_mut(slot as usize)
             && entry.token == token
         {
             entry.body = body;
@@ -368,8 +399,7 @@ impl Outbox {
 
     /// [Puts back](Self::put_back), and [discards](Self::discard).
     #[inline]
-    pub(crate) fn discard_lent(&mut self, token: u64, body: Box<[u8]>) {
-        let slot = token::slot(token);
+    pub(crate) fn discard_lent(&mut self, Ended { token, slot, body, .. }: Ended) {
         if let Some(entry) = self.slots.get_mut(slot as usize)
             && entry.token == token
         {
@@ -440,6 +470,7 @@ impl Outbox {
     pub(crate) fn shrink(&mut self) {
         if self.len() == 0 {
             self.slots = Vec::new();
+            self.index = Aside(Index::new());
             self.free = NIL;
             self.buffers = 0;
         }

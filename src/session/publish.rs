@@ -4,7 +4,7 @@ use super::ids::Use;
 use super::outbox::{Queue, Stage};
 use super::sending::{Sending, Terms};
 use super::subscriptions::encode_code;
-use super::{Dropped, Limits, OnSessionLoss, Outcome, Output, Overflow, Session, State, token};
+use super::{Dropped, Limits, OnSessionLoss, Outcome, Output, Overflow, Session, State};
 use crate::bugs::{Bug, bug};
 use crate::error::Code;
 use crate::time::Time;
@@ -98,7 +98,7 @@ pub enum Known {
 /// A publish that was accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Accepted {
-    /// Names it for the life of the session.
+    /// Names it for the life of the session: its number, counted from 1.
     pub token: u64,
     /// 0 if it has none yet.
     pub packet_id: u16,
@@ -151,9 +151,9 @@ impl Session {
         put_publish(&mut self.out, self.version, &packet, plain)?;
         self.flow.tx_messages += 1;
         self.sending.accepted += 1;
-        let number = self.sending.accepted;
-        self.sending.ids.unsent.push(number, packet_id, message.cookie, start, self.out.end());
-        Ok(Accepted { token: token::of(number, token::NO_SLOT), packet_id })
+        let token = self.sending.accepted;
+        self.sending.ids.unsent.push(token, packet_id, message.cookie, start, self.out.end());
+        Ok(Accepted { token, packet_id })
     }
 
     #[inline(never)]
@@ -415,18 +415,25 @@ impl Session {
     // -- one message, and all of them -----------------------------------------------------------
 
     /// What is known of a message by its token alone.
-    pub fn look_up(&self, token: u64) -> Known {
-        let number = token::number(token);
-        if number == 0 || number > self.sending.accepted {
+    pub fn look_up(&mut self, token: u64) -> Known {
+        if token == 0 || token > self.sending.accepted {
             return Known::Never;
         }
-        let unsent = || token::slot(token) == token::NO_SLOT && self.sending.ids.unsent.has(number);
-        if self.sending.outbox.find(token).is_some() || unsent() { Known::Outstanding } else { Known::Ended }
+        if self.slot_of(token).is_some() || self.sending.ids.unsent.has(token) {
+            Known::Outstanding
+        } else {
+            Known::Ended
+        }
+    }
+
+    /// The slot of a message of QoS 1 or 2 that has no outcome yet.
+    fn slot_of(&mut self, token: u64) -> Option<u32> {
+        self.sending.get_mut()?.outbox.find(token)
     }
 
     /// How a message ended; `None` if that is too long ago, or did not happen.
     pub fn remembered(&self, token: u64) -> Option<Outcome> {
-        self.sending.history.find(token::number(token), self.limits.outcome_history)
+        self.sending.history.find(token, self.limits.outcome_history)
     }
 
     /// How many messages have ended.
@@ -438,7 +445,7 @@ impl Session {
     /// Gives up a message that is not on its way yet. [`Code::AlreadySent`] for one that is: only its outcome
     /// ends it.
     pub fn cancel(&mut self, token: u64) -> Result<(), Code> {
-        match (self.look_up(token), self.sending.outbox.find(token)) {
+        match (self.look_up(token), self.slot_of(token)) {
             (Known::Outstanding, Some(slot))
                 if self.sending.outbox.is_unsent(slot) || bug(Bug::CancelTooLate) =>
             {
@@ -458,7 +465,7 @@ impl Session {
     /// Whether the first `n` accepted messages have their outcomes.
     pub fn all_ended(&self, n: u64) -> bool {
         let ended = |oldest: Option<u64>| oldest.is_none_or(|number| number > n);
-        ended(self.sending.outbox.oldest().map(token::number)) && ended(self.sending.ids.unsent.oldest())
+        ended(self.sending.outbox.oldest()) && ended(self.sending.ids.unsent.oldest())
     }
 
     /// Messages without an outcome.

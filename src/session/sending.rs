@@ -10,7 +10,7 @@ use super::history::History;
 use super::ids::PacketIds;
 use super::outbox::Outbox;
 use super::unsent::Run;
-use super::{Completion, Ended, Limits, Outcome, Session, token};
+use super::{Completion, Ended, Limits, Outcome, Session};
 use crate::bugs::{Bug, bug};
 use crate::error::Code;
 use crate::rare::{Empty, Rare};
@@ -80,7 +80,7 @@ impl Sending {
         }
         if run.cookie != 0 || terms.tell_all {
             for (number, id) in run.messages() {
-                self.tell(token::of(number, token::NO_SLOT), id, run.cookie, outcome, terms);
+                self.tell(number, id, run.cookie, outcome, terms);
             }
         }
         self.remember(run.numbers, outcome, terms);
@@ -93,7 +93,7 @@ impl Sending {
         let mut run = 0..0;
         let mut accepted_at = now;
         for message in ended {
-            let number = token::number(message.token);
+            let number = message.token;
             if number != run.end || message.accepted_at != accepted_at {
                 self.acked_alike(run, now.since(accepted_at), terms);
                 run = number..number;
@@ -118,8 +118,7 @@ impl Sending {
             self.ids.release(packet_id);
         }
         self.tell(token, packet_id, cookie, outcome, terms);
-        let number = token::number(token);
-        self.remember(number..number + 1, outcome, terms);
+        self.remember(token..token + 1, outcome, terms);
     }
 
     /// The messages with these numbers ended alike.

@@ -125,7 +125,7 @@ impl Session {
             }
             let cookie = entry.cookie;
             sending.ids.release(id);
-            let message = sending.outbox.retire(slot).lend();
+            let message = sending.outbox.retire(slot).lend(slot);
             let token = message.token;
             ended.push(message);
             if sending.tell(token, id, cookie, Outcome::Acked, terms) {
@@ -165,8 +165,6 @@ impl Session {
     #[inline]
     pub fn steady_ended(&mut self, ended: &mut Vec<Ended>) {
         let Some(Sending { outbox, .. }) = self.sending.get_mut() else { return };
-        for Ended { token, body, .. } in ended.drain(..) {
-            outbox.discard_lent(token, body);
-        }
+        ended.drain(..).for_each(|message| outbox.discard_lent(message));
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use proptest::prelude::*;
 
-use super::super::{Dropped, Known, OnSessionLoss, Overflow, token};
+use super::super::{Dropped, Known, OnSessionLoss, Overflow};
 use super::*;
 
 #[derive(Clone, Debug)]
@@ -164,7 +164,7 @@ impl World {
 
     fn collect(&mut self) {
         while let Some(completion) = self.rig.s.take_completion() {
-            let n = token::number(completion.token);
+            let n = completion.token;
             let (qos, token) = self.open.remove(&n).expect("an outcome for something open, once");
             assert_eq!((token, completion.cookie), (completion.token, n as u32));
             assert_eq!(self.rig.s.look_up(token), Known::Ended);
@@ -213,7 +213,7 @@ fn run(program: &[Do], limits: Limits) {
                 let accepted = world.rig.s.publish(&message);
                 // Its number is the payload: both count what was accepted.
                 if let Ok(accepted) = accepted {
-                    assert_eq!(token::number(accepted.token), world.next);
+                    assert_eq!(accepted.token, world.next);
                     world.open.insert(world.next, (qos, accepted.token));
                     if qos != Q0 {
                         world.accepted.push(world.next);

@@ -3,7 +3,6 @@
 
 use proptest::prelude::*;
 
-use super::super::token;
 use super::*;
 
 #[derive(Clone, Debug)]
@@ -174,7 +173,7 @@ impl Walker {
     fn seen(&mut self) -> String {
         let s = &self.rig.s;
         let known: Vec<_> = (1..=s.accepted())
-            .map(|number| s.remembered(token::of(number, 0)).map(|outcome| format!("{outcome:?}")))
+            .map(|number| s.remembered(number).map(|outcome| format!("{outcome:?}")))
             .collect();
         let ids: Vec<_> = (1..80).map(|id| s.token_of(id)).collect();
         let (counts, latency) = (s.counts(), s.ack_latency());

@@ -188,9 +188,73 @@ fn what_is_not_on_its_way_can_be_cancelled() {
     // The slot is used again; the old name does not name the new message.
     let next = rig.must(Q1, "next");
     assert_eq!((rig.s.look_up(flying), rig.s.look_up(next)), (Known::Ended, Known::Outstanding));
-    for token in [0, 1, next + (1 << 24), u64::MAX] {
+    for token in [0, next + 1, u64::MAX] {
         assert_eq!((rig.s.look_up(token), rig.s.cancel(token)), (Known::Never, Err(Code::NotFound)));
     }
+}
+
+/// field: F-18
+///
+/// A token is 64 bits of counter and nothing else: neither how many messages there were before nor where one is kept shows in
+/// it, and outcomes, cancelling and waiting work to the last.
+#[test]
+fn tokens_count_on_wherever_they_are() {
+    for before in [0, (1 << 24) - 2, (1 << 32) - 3, (1 << 40) - 4, (1 << 63) - 2, u64::MAX - 12] {
+        let mut rig = Rig::connected_with(Limits { window: 2, ..Limits::default() });
+        rig.s.sending().unwrap().accepted = before;
+        let token = |n: u64| before + n;
+        // Neighbours of QoS 0 share an entry.
+        for (n, qos) in [(1, Q0), (2, Q1), (3, Q0), (4, Q0), (5, Q2), (6, Q1), (7, Q1), (8, Q0)] {
+            assert_eq!(rig.must(qos, "t"), token(n));
+        }
+        assert_eq!(rig.s.accepted(), token(8));
+        for n in 1..=8 {
+            assert_eq!(rig.s.look_up(token(n)), Known::Outstanding, "{n} after {before}");
+        }
+        assert_eq!(rig.s.look_up(token(9)), Known::Never);
+        assert_eq!((rig.s.cancel(token(5)), rig.s.cancel(token(6))), (Err(Code::AlreadySent), Ok(())));
+        rig.sent();
+        assert_eq!((rig.s.all_ended(token(1)), rig.s.all_ended(token(2))), (true, false));
+        // One that was accepted after somebody asked.
+        assert_eq!(rig.must(Q1, "late"), token(9));
+        assert_eq!((rig.s.look_up(token(9)), rig.s.look_up(token(6))), (Known::Outstanding, Known::Ended));
+        assert_eq!(rig.s.token_of(1), Some(token(2)));
+        for id in 1..=6 {
+            rig.feed(&puback(id));
+            rig.sent();
+        }
+        assert!(rig.s.all_ended(token(9)));
+        assert_eq!(rig.s.ended(), token(9));
+        let outcomes: Vec<_> = (1..=9).map(|n| rig.s.remembered(token(n)).unwrap()).collect();
+        use Outcome::{Acked, Cancelled, Sent};
+        assert_eq!(outcomes, [Sent, Acked, Sent, Sent, Acked, Cancelled, Acked, Sent, Acked]);
+        let mut told: Vec<u64> = rig.outcomes().iter().map(|(token, _)| token - before).collect();
+        told.sort_unstable();
+        assert_eq!(told, [1, 2, 3, 4, 5, 6, 7, 8, 9], "each once");
+    }
+}
+
+/// Who asks about one message of many does not pay for all of them, and is not told of one that ended and whose slot has
+/// another.
+#[test]
+fn one_of_many_is_found() {
+    let mut rig = Rig::new(Limits { max_queue: 20_000, ..Limits::default() });
+    let mut waiting: Vec<u64> = Vec::new();
+    for round in 0..20 {
+        waiting.extend((0..500).map(|_| rig.must(Q1, "t")));
+        for (n, token) in waiting.iter().enumerate() {
+            let known = rig.s.look_up(*token);
+            assert_eq!(known, Known::Outstanding, "{n} in round {round}");
+        }
+        // Two thirds go, from all over.
+        let (gone, left): (Vec<u64>, Vec<u64>) = waiting.iter().partition(|token| *token % 3 != 0);
+        for token in gone {
+            assert_eq!(rig.s.cancel(token), Ok(()));
+            assert_eq!(rig.s.look_up(token), Known::Ended);
+        }
+        waiting = left;
+    }
+    assert_eq!(rig.s.queue_len(), waiting.len());
 }
 
 #[test]
