@@ -3,8 +3,9 @@
  *
  * The global connection has the system configuration (mgos_sys_config.h, sections `mqtt` and `mqtt1`). It is
  * made on first use, on the default loop; if `mqtt.enable` is set it connects by itself in the loop's first
- * round, comes back after every loss, and uses the server of `mqtt1` as its backup. Handlers and
- * subscriptions may be registered before there is a configuration.
+ * round, or as soon as a server is set and enabled later; comes back after every loss, and uses the server of `mqtt1`
+ * as its backup. Handlers and subscriptions may be registered before there is a configuration. As the next round may
+ * take it, set `mqtt.enable` last.
  *
  * Something has to drive the loop: call mongoose_poll(ms) or mgos_mqtt_loop_poll(NULL, ms) again and
  * again, or mgos_mqtt_loop_start(NULL) once. The other functions of the library, for the same connection, take
@@ -171,7 +172,8 @@ void mgos_mqtt_set_max_qos(int qos);
 
 /**
  * Replaces the configuration of the main server; as mgos_mqtt_conn_set_config(). A connection that is down is
- * opened, unless mgos_mqtt_global_disconnect() closed it or the configuration is not enabled.
+ * opened, unless mgos_mqtt_global_disconnect() closed it (and mgos_mqtt_global_connect() did not ask for it since)
+ * or the configuration is not enabled.
  *
  * The caller's part: `cfg` is NULL or valid; its strings are NULL or C strings.
  */

@@ -266,7 +266,7 @@ int mgos_mqtt_subscribe_qos_of(int system);
  * | system       | otherwise                                                                                   |
  * |--------------|---------------------------------------------------------------------------------------------|
  * | Electric Imp | MQTT 3.1.1 and no other; does not connect again by itself; enabled                           |
- * | Mongoose OS  | a queue of 5 messages, of which the oldest makes room for a new one                          |
+ * | Mongoose OS  | a queue of 5 messages, of which the oldest makes room for a new one; after each CONNACK the waits start anew |
  * | NodeMCU      | keep-alive 120 s; does not connect again by itself; enabled                                  |
  * | Zerynth      | 5 s between attempts, always and exactly; 6 s for each step of connecting and for PINGRESP; enabled |
  *

@@ -189,6 +189,11 @@ void mgos_mqtt_conn_set_connect_fn(struct mgos_mqtt_conn *c, mgos_mqtt_connect_f
  * there is one. While it is closing, it comes back as soon as that is done; while it is up or on its way, nothing
  * happens.
  *
+ * In a handler that is told that a connection was closed or that an attempt failed, the next attempt begins at once if
+ * the connection was up for `stable_after_ms` of the options (and as long as the shortest wait), or if the
+ * application closed it; otherwise after the wait that the schedule has reached, whatever `retry` of the options says.
+ * So a handler may always call this, and a server that closes at once is not called without a pause.
+ *
  * False if there is nothing to try: no server (MGOS_MQTT_DISABLED), a configuration that is not enabled
  * (likewise) or has a bad address (MGOS_MQTT_BAD_ADDRESS), `require_time` and a clock that is not set
  * (MGOS_MQTT_TIME_NOT_SET; it tries again by itself). True means that the attempt begins, not more: see
@@ -209,14 +214,17 @@ bool mgos_mqtt_conn_connect(struct mgos_mqtt_conn *c);
 void mgos_mqtt_conn_disconnect(struct mgos_mqtt_conn *c);
 
 /**
- * As mgos_mqtt_conn_disconnect(), but at once and without DISCONNECT: the server publishes the will.
+ * As mgos_mqtt_conn_disconnect(), but at once and without DISCONNECT: the server publishes the will. A connection that
+ * is being closed in order, and whose DISCONNECT was not written yet, is closed this way, too; no later call makes
+ * that softer.
  *
  * The caller's part: See mgos_mqtt_conn_nc().
  */
 void mgos_mqtt_conn_abort(struct mgos_mqtt_conn *c);
 
 /**
- * Closes the connection as mgos_mqtt_conn_disconnect() does and opens it again.
+ * Closes the connection as mgos_mqtt_conn_disconnect() does and opens it again, if there is a server to be tried: if
+ * not, nothing happens, and mgos_mqtt_last_error() says why, as after mgos_mqtt_conn_connect().
  *
  * The caller's part: See mgos_mqtt_conn_nc().
  */
@@ -348,8 +356,9 @@ void mgos_mqtt_conn_set_max_qos(struct mgos_mqtt_conn *c, int qos);
 
 /**
  * Replaces the configuration of the main server. A connection that is up or on its way is closed in order
- * (handlers get MG_EV_CLOSE) and opened again with the new one; one that is down stays down. With `enable`
- * off it is closed and does not come back. Subscriptions, handlers and queued messages are kept.
+ * (handlers get MG_EV_CLOSE) and opened again with the new one; one that is down or being closed stays down. With
+ * `enable` off it is closed and does not come back. Subscriptions, handlers and queued messages are kept. The global
+ * connection is opened as mgos_mqtt_set_config() says.
  *
  * The configuration is copied as by mgos_mqtt_conn_create(). False if it is not valid; then nothing changed.
  *

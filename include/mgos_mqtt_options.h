@@ -267,6 +267,13 @@ struct mgos_mqtt_options {
    * Its length.
    */
   size_t tls_key_password_len;
+  /**
+   * RECONNECTING, again. How long a connection has to be up for the waits between attempts to start anew: default
+   * 30,000 ms, -1 is not at all. One that is lost sooner is followed by the next longer wait, so that a server
+   * that accepts and closes is not called all the time; it is no reason to go to another server. After five of
+   * them in a row a warning is logged.
+   */
+  int stable_after_ms;
 };
 
 #ifdef __cplusplus

@@ -16,7 +16,7 @@
  * MGOS_SYS_CONFIG_HAVE_S_X (in upper case) and the functions mgos_sys_config_get_S_X(),
  * mgos_sys_config_get_default_S_X() and mgos_sys_config_set_S_X(), which stand at the end.
  *
- * A change does not touch a connection that is up. A connection that was made from
+ * A change does not touch a connection that is up; it may open the global connection, see mgos_mqtt.h. A connection that was made from
  * mgos_sys_config_get_mqtt() or mgos_sys_config_get_mqtt1(), as the global connection is, reads the
  * configuration again at each connect. Numbers out of their range are found there, too, if they
  * were set by a setter and not by a text.

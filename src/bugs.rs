@@ -72,6 +72,8 @@ bugs! {
     RepeatedNotHeld,
     /// Another configuration of the server drops the options of the connection.
     OptionDropped,
+    /// Closing a link that is not there takes back the attempt that was asked for.
+    StuckAfterDisconnect,
 }
 
 #[cfg(mgos_mqtt_bug)]

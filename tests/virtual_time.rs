@@ -8,8 +8,8 @@ use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 
-use mgos_mqtt::client::{Callback, Conn, Context, Event, Identity, Kind, ProfileSource};
-use mgos_mqtt::config::{Backoff, Profile, Settings, Timeouts};
+use mgos_mqtt::client::{Callback, Conn, Context, Event, Identity, Kind, Level, ProfileSource, Sink};
+use mgos_mqtt::config::{Backoff, Profile, Retry, Settings, Timeouts};
 use mgos_mqtt::driver::{Clock, Loop};
 use mgos_mqtt::error::Code;
 use mgos_mqtt::session::{Publication, RawAck};
@@ -794,4 +794,166 @@ fn never_stops_by_itself() {
     let log = world.log.lock().unwrap();
     assert_eq!(log.iter().filter(|(_, note)| note.starts_with("try ")).count(), 10_001);
     assert_eq!(log.iter().filter(|(_, note)| note == "CONNECT_REFUSED").count(), 10_001);
+}
+
+/// What was logged as a warning.
+#[derive(Default)]
+struct Warnings(Mutex<Vec<String>>);
+
+impl Sink for Warnings {
+    fn log(&self, _: Level, _: i32, text: &str) {
+        self.0.lock().unwrap().push(text.into());
+    }
+}
+
+/// Asks for the next attempt whenever it is told that the connection was closed.
+struct ConnectsAgain;
+
+impl Callback for ConnectsAgain {
+    fn call(&self, conn: &Conn, _: &Event<'_>) {
+        assert_eq!(conn.connect(), Ok(()));
+    }
+}
+
+impl World {
+    /// Connects, is accepted, and loses the connection `after` that.
+    #[track_caller]
+    fn come_and_go(&self, server: &mut Server, after: Span) {
+        server.welcome(self);
+        self.pass(after);
+        server.drop_link(self);
+    }
+}
+
+/// A server that accepts and closes at once: the wait goes on where it was, and the server stays the same. What was up for
+/// long enough begins anew.
+/// field: F-11
+#[test]
+fn a_connection_that_does_not_last_keeps_the_wait_and_the_server() {
+    let mut server = Server::new();
+    let backup = Refusing::new();
+    let world = World::fixed(&[profile(server.address()), profile(backup.0)], settings());
+    let warnings = Arc::new(Warnings::default());
+    world.conn.context().log.set(Level::Warn, Some(warnings.clone()));
+    let told = || warnings.0.lock().unwrap().iter().filter(|text| text.contains("same client id")).count();
+    world.conn.connect().unwrap();
+    let mut waits = Vec::new();
+    for n in 0..9 {
+        assert_eq!(told(), usize::from(n >= 5), "after {n}");
+        world.come_and_go(&mut server, Span::secs(n));
+        waits.push(world.wait());
+        world.pass(world.wait());
+    }
+    assert_eq!(waits, [2, 4, 8, 16, 32, 60, 60, 60, 60].map(Span::secs));
+    // Just as long as it has to be.
+    world.come_and_go(&mut server, Span::secs(30));
+    assert_eq!(world.wait(), Span::secs(2));
+    world.pass(world.wait());
+    world.come_and_go(&mut server, Span::millis(29_999));
+    assert_eq!(world.wait(), Span::secs(4));
+    assert!(world.tries().iter().all(|(profile, _)| *profile == 0));
+    assert_eq!(told(), 1);
+}
+
+/// The longest wait was reached by connections that did not last: the next failure does not change the server for that,
+/// those after it do.
+/// field: F-11
+#[test]
+fn a_connection_that_does_not_last_is_no_step_towards_the_backup() {
+    let mut server = Server::new();
+    let refusing = Refusing::new();
+    let short = |address| Profile { reconnect_max: Span::secs(4), ..profile(address) };
+    let (main, main_source) = live(short(server.address()));
+    let (_backup, backup_source) = live(short(refusing.0));
+    let world = World::new(vec![main_source, backup_source], settings());
+    world.conn.connect().unwrap();
+    for _ in 0..4 {
+        world.come_and_go(&mut server, Span::ZERO);
+        world.pass(world.wait());
+    }
+    server.welcome(&world);
+    main.lock().unwrap().server = Some(refusing.0.to_string());
+    server.drop_link(&world);
+    world.tries();
+    let profiles: Vec<usize> = world.try_times(4).iter().map(|(profile, _)| *profile).collect();
+    assert_eq!(profiles, [0, 0, 1, 1]);
+}
+
+/// Where each connection counts, as in Mongoose OS, the waits begin anew with each.
+/// field: F-11
+#[test]
+fn stable_at_once_is_the_original_s_schedule() {
+    let mut server = Server::new();
+    let settings = Settings { stable_after: Span::ZERO, ..settings() };
+    let world = World::fixed(&[profile(server.address())], settings);
+    world.conn.connect().unwrap();
+    for _ in 0..4 {
+        world.come_and_go(&mut server, Span::ZERO);
+        assert_eq!(world.wait(), Span::secs(2));
+        world.pass(world.wait());
+    }
+}
+
+/// Whoever connects in a handler of CLOSE is heard, and does not call a server that closes at once without a pause;
+/// with any policy.
+/// field: F-10
+#[test]
+fn connecting_in_a_handler_of_close_is_paced() {
+    for retry in [Retry::Always, Retry::OnceUp, Retry::Never] {
+        for stable_after in [Span::secs(30), Span::ZERO] {
+            let mut server = Server::new();
+            let settings = Settings { retry, stable_after, ..settings() };
+            let world = World::fixed(&[profile(server.address())], settings);
+            world.conn.add_handler(Identity(2, 2), Kind::Close.bit(), Box::new(ConnectsAgain)).unwrap();
+            world.conn.connect().unwrap();
+            let mut waits = Vec::new();
+            for _ in 0..4 {
+                world.come_and_go(&mut server, Span::millis(1));
+                waits.push(world.wait());
+                world.pass(world.wait());
+            }
+            let expected = if stable_after == Span::ZERO { [2; 4] } else { [2, 4, 8, 16] };
+            assert_eq!(waits, expected.map(Span::secs), "{retry:?}");
+            // After one that lasted there is nothing to be waited for.
+            server.welcome(&world);
+            world.pass(Span::secs(30));
+            let now = world.seconds();
+            server.link = None;
+            world.until(|| !world.conn.is_connected());
+            server.welcome(&world);
+            assert_eq!(world.seconds(), now);
+        }
+    }
+}
+
+/// So in a handler that is told that an attempt failed.
+/// field: F-10
+#[test]
+fn connecting_in_a_handler_of_a_failure_is_paced() {
+    let refusing = Refusing::new();
+    for retry in [Retry::Always, Retry::Never] {
+        let world = World::fixed(&[profile(refusing.0)], Settings { retry, ..settings() });
+        let again = Box::new(ConnectsAgain);
+        world.conn.add_handler(Identity(2, 2), Kind::ConnectResult.bit(), again).unwrap();
+        world.conn.connect().unwrap();
+        world.settle();
+        assert_eq!(world.try_times(5), at_seconds(0, [0, 2, 6, 14, 30]), "{retry:?}");
+    }
+}
+
+/// The application closed it itself, and changes its mind when that is done: that says nothing about the server.
+/// field: F-10
+#[test]
+fn connecting_again_after_an_own_disconnect_does_not_wait() {
+    let mut server = Server::new();
+    let world = World::fixed(&[profile(server.address())], settings());
+    world.conn.add_handler(Identity(2, 2), Kind::Close.bit(), Box::new(ConnectsAgain)).unwrap();
+    world.conn.connect().unwrap();
+    server.welcome(&world);
+    world.conn.disconnect().unwrap();
+    world.round_now();
+    server.link = None;
+    world.until(|| !world.conn.is_connected());
+    server.welcome(&world);
+    assert_eq!(world.seconds(), 0.0);
 }

@@ -116,6 +116,16 @@ fn make_global() -> Result<Arc<Handle>, Code> {
     Ok(handle)
 }
 
+/// The system configuration has changed: the global connection, if there is one, may be opened by that. No lock of the
+/// configuration may be held.
+pub(super) fn configuration_changed() {
+    if let Some(handle) = known_global()
+        && let Ok(conn) = handle.conn()
+    {
+        conn.follow_configuration();
+    }
+}
+
 /// Ends the global connection, if there is one; the next use makes another.
 pub(super) fn end_global() -> Option<Arc<Conn>> {
     let mut changes = CHANGES.lock();

@@ -4,7 +4,6 @@ use core::ffi::{c_int, c_void};
 use core::ptr;
 use std::os::fd::RawFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use once_cell::race::OnceBox;
 
@@ -48,8 +47,6 @@ pub(super) struct Handle {
     home: Arc<LoopHandle>,
     nc: OnceBox<[Nc; 1]>,
     attempt: Mutex<Attempt>,
-    /// The application closed the global connection by hand, so a new configuration does not open it.
-    pub(super) closed_by_hand: AtomicBool,
 }
 
 /// The connections that were created and not freed.
@@ -184,13 +181,7 @@ impl Handle {
         settings: Settings,
     ) -> Result<Arc<Handle>, Code> {
         let conn = Conn::new(home.context.clone(), number, profiles, settings)?;
-        let handle = Arc::new(Handle {
-            conn,
-            home,
-            nc: OnceBox::new(),
-            attempt: Mutex::default(),
-            closed_by_hand: AtomicBool::new(false),
-        });
+        let handle = Arc::new(Handle { conn, home, nc: OnceBox::new(), attempt: Mutex::default() });
         handle.conn.set_face(handle.as_ptr().cast());
         HANDLES.insert(handle.clone());
         Ok(handle)
@@ -321,10 +312,6 @@ impl Handle {
         });
         conn.set_timer(at)?;
         Ok(before)
-    }
-
-    pub(super) fn by_hand(&self, closed: bool) {
-        self.closed_by_hand.store(closed, Ordering::Relaxed);
     }
 }
 

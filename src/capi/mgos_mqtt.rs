@@ -2,8 +2,9 @@
 //!
 //! The global connection has the system configuration (mgos_sys_config.h, sections `mqtt` and `mqtt1`). It is
 //! made on first use, on the default loop; if `mqtt.enable` is set it connects by itself in the loop's first
-//! round, comes back after every loss, and uses the server of `mqtt1` as its backup. Handlers and
-//! subscriptions may be registered before there is a configuration.
+//! round, or as soon as a server is set and enabled later; comes back after every loss, and uses the server of `mqtt1`
+//! as its backup. Handlers and subscriptions may be registered before there is a configuration. As the next round may
+//! take it, set `mqtt.enable` last.
 //!
 //! Something has to drive the loop: call mongoose_poll(ms) or mgos_mqtt_loop_poll(NULL, ms) again and
 //! again, or mgos_mqtt_loop_start(NULL) once. The other functions of the library, for the same connection, take
@@ -25,7 +26,6 @@ use super::profiles::source as profile_source;
 use crate::client::{Kind, Subscriber};
 use crate::error::Code;
 use crate::wire::QoS;
-use std::sync::atomic::Ordering;
 
 /// The QoS of mgos_mqtt_sub() and mgos_mqtt_global_subscribe().
 pub const MGOS_MQTT_SUBSCRIBE_QOS: c_int = 1;
@@ -260,7 +260,8 @@ pub extern "C" fn mgos_mqtt_set_max_qos(qos: c_int) {
 }
 
 /// Replaces the configuration of the main server; as mgos_mqtt_conn_set_config(). A connection that is down is
-/// opened, unless mgos_mqtt_global_disconnect() closed it or the configuration is not enabled.
+/// opened, unless mgos_mqtt_global_disconnect() closed it (and mgos_mqtt_global_connect() did not ask for it since)
+/// or the configuration is not enabled.
 ///
 /// # Safety
 /// `cfg` is NULL or valid; its strings are NULL or C strings.
@@ -271,12 +272,8 @@ pub unsafe extern "C" fn mgos_mqtt_set_config(cfg: *const mgos_config_mqtt) -> b
         if cfg.is_null() {
             return Err(Code::NullArgument);
         }
-        let conn = handle.conn()?;
         // SAFETY: not NULL, and promised by the caller.
-        conn.set_profile(unsafe { profile_source(cfg) }?).map_err(config_code)?;
-        if !handle.closed_by_hand.load(Ordering::Relaxed) && !conn.is_busy() {
-            conn.connect_by_itself();
-        }
+        handle.conn()?.set_profile(unsafe { profile_source(cfg) }?).map_err(config_code)?;
         Ok(true)
     })
 }

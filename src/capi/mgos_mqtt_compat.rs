@@ -162,7 +162,7 @@ pub extern "C" fn mgos_mqtt_subscribe_qos_of(system: c_int) -> c_int {
 /// | system       | otherwise                                                                                   |
 /// |--------------|---------------------------------------------------------------------------------------------|
 /// | Electric Imp | MQTT 3.1.1 and no other; does not connect again by itself; enabled                           |
-/// | Mongoose OS  | a queue of 5 messages, of which the oldest makes room for a new one                          |
+/// | Mongoose OS  | a queue of 5 messages, of which the oldest makes room for a new one; after each CONNACK the waits start anew |
 /// | NodeMCU      | keep-alive 120 s; does not connect again by itself; enabled                                  |
 /// | Zerynth      | 5 s between attempts, always and exactly; 6 s for each step of connecting and for PINGRESP; enabled |
 ///
@@ -197,6 +197,7 @@ pub unsafe extern "C" fn mgos_mqtt_options_set_defaults_of(
             MGOS_MQTT_AS_MONGOOSE_OS => {
                 config.max_queue_length = 5;
                 settings.overflow = 1;
+                settings.stable_after_ms = -1;
             }
             MGOS_MQTT_AS_NODEMCU => {
                 config.keep_alive = 120;

@@ -148,7 +148,6 @@ pub unsafe extern "C" fn mgos_mqtt_conn_connect_once(
 ) -> c_int {
     status(|| {
         let handle = Handle::of(c)?;
-        handle.by_hand(false);
         let pair = ConnectPair { owner: Owner::of(&handle), ok, fail, data: UserData::new(ud, None) };
         handle.conn()?.connect_once(Box::new(pair))
     })
@@ -172,7 +171,6 @@ pub unsafe extern "C" fn mgos_mqtt_conn_connect_wait(c: *mut mgos_mqtt_conn, tim
         let handle = Handle::of(c)?;
         let conn = handle.conn()?;
         conn.may_wait()?;
-        handle.by_hand(false);
         conn.connect_wait(timeout(timeout_ms))
     })
 }
@@ -190,7 +188,6 @@ pub unsafe extern "C" fn mgos_mqtt_conn_disconnect_wait(c: *mut mgos_mqtt_conn, 
         let handle = Handle::of(c)?;
         let conn = handle.conn()?;
         conn.may_wait()?;
-        handle.by_hand(true);
         conn.disconnect_wait(timeout(timeout_ms))
     })
 }

@@ -174,6 +174,12 @@ pub struct mgos_mqtt_options {
     pub tls_key_password: *const c_void,
     /// Its length.
     pub tls_key_password_len: usize,
+
+    /// RECONNECTING, again. How long a connection has to be up for the waits between attempts to start anew: default
+    /// 30,000 ms, -1 is not at all. One that is lost sooner is followed by the next longer wait, so that a server
+    /// that accepts and closes is not called all the time; it is no reason to go to another server. After five of
+    /// them in a row a warning is logged.
+    pub stable_after_ms: c_int,
 }
 
 // SAFETY: plain numbers and pointers, and no header ever had less than everything before TLS.

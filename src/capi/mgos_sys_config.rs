@@ -15,7 +15,7 @@
 //! MGOS_SYS_CONFIG_HAVE_S_X (in upper case) and the functions mgos_sys_config_get_S_X(),
 //! mgos_sys_config_get_default_S_X() and mgos_sys_config_set_S_X(), which stand at the end.
 //!
-//! A change does not touch a connection that is up. A connection that was made from
+//! A change does not touch a connection that is up; it may open the global connection, see mgos_mqtt.h. A connection that was made from
 //! mgos_sys_config_get_mqtt() or mgos_sys_config_get_mqtt1(), as the global connection is, reads the
 //! configuration again at each connect. Numbers out of their range are found there, too, if they
 //! were set by a setter and not by a text.
@@ -35,6 +35,7 @@ use core::ptr;
 use super::boundary::{bytes, value};
 use super::config::c_text;
 use super::config::system::{self, System};
+use super::defaults::configuration_changed;
 use super::mgos_config::{mgos_config_mqtt, report};
 use super::mgos_mg_str::mg_str;
 use crate::config::schema::{Fallback, Field};
@@ -110,6 +111,7 @@ pub unsafe extern "C" fn mgos_sys_config_set(key: mg_str, val: mg_str, free_stri
         // SAFETY: promised by the caller.
         let text = unsafe { utf8(val) }?;
         system::set_value(key, text, free_strings).map_err(|e| e.code)?;
+        configuration_changed();
         Ok(true)
     })
 }
@@ -143,6 +145,7 @@ pub unsafe extern "C" fn mgos_sys_config_load_json(
         // SAFETY: promised by the caller.
         unsafe { report(&loaded, err, err_len) };
         loaded.map_err(|e| e.code)?;
+        configuration_changed();
         Ok(true)
     })
 }
@@ -300,14 +303,20 @@ pub unsafe extern "C" fn mgos_sys_config_write_string(section: c_int, field: c_i
     value((), || {
         let key = system::key(section, field)?;
         // SAFETY: promised by the caller.
-        unsafe { System::lock().set_string(key, v, true) }
+        unsafe { System::lock().set_string(key, v, true) }?;
+        configuration_changed();
+        Ok(())
     });
 }
 
 /// Sets an int field of a section.
 #[unsafe(no_mangle)]
 pub extern "C" fn mgos_sys_config_write_int(section: c_int, field: c_int, v: c_int) {
-    value((), || System::lock().set_int(system::key(section, field)?, v));
+    value((), || {
+        System::lock().set_int(system::key(section, field)?, v)?;
+        configuration_changed();
+        Ok(())
+    });
 }
 
 /// Sets a double field of a section.

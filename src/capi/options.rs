@@ -69,6 +69,7 @@ unsafe fn settings(options: &mgos_mqtt_options) -> Result<Settings, Code> {
             0,
             c_int::MAX,
         )?,
+        stable_after: field!(options.stable_after_ms).ms(default.stable_after)?,
         fail_back: field!(options.fail_back_ms).ms(default.fail_back)?,
         poll_tick: field!(options.poll_tick_ms).ms(default.poll_tick)?,
         keep_oversize: options.oversize_keep,

@@ -56,6 +56,7 @@ fn choices() -> Vec<Choice> {
         retry = 2;
         fixed_delay = 1;
         jitter_percent = -1;
+        stable_after_ms = -1;
         fail_back_ms = 1;
         dns_timeout_ms = 1;
         tcp_timeout_ms = -1;

@@ -10,10 +10,9 @@ use super::event::{Event, KeptReport, Kind, Report};
 use super::handlers::{Handlers, Slot};
 use super::once::Attempt;
 use super::profiles::{Login, Who};
-use super::reconnect::{Growth, Waits, jitter};
 use super::{Conn, ConnectParams, Level, Link, State, text};
 use crate::bugs::{Bug, bug};
-use crate::config::{Address, Backoff, Profile, Protocol, Retry, Scheme};
+use crate::config::{Address, Profile, Protocol, Scheme};
 use crate::driver::{LookupError, Turn};
 use crate::error::{Code, Phase};
 use crate::patience::Patience;
@@ -69,12 +68,12 @@ impl Conn {
             return st;
         }
         let due = match st.link {
-            Link::Idle => st.at_once && st.wanted,
-            Link::Waiting(at) => st.wanted && (st.at_once || at <= turn.now),
+            Link::Idle => st.course.is_due(),
+            Link::Waiting(at) => st.course.is_due() || at <= turn.now,
             _ => false,
         };
         if due {
-            st.at_once = false;
+            st.course.begins();
             st = self.begin(st, turn);
             // A handler may have ended it again: then the turn that this asked for goes on.
             if st.freed || st.closing.is_some() {
@@ -168,7 +167,7 @@ impl Conn {
 
     /// Every profile is disabled: there is nothing to try.
     fn stay_down<'a>(&'a self, mut st: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
-        st.wanted = false;
+        st.course.give_up(Code::Disabled);
         st.link = Link::Idle;
         let text = "no server profile is enabled and has a server".into();
         st.report = KeptReport::of(st.report(Code::Disabled, Phase::Usage, 0, text));
@@ -369,10 +368,9 @@ impl Conn {
         session_present: bool,
     ) -> MutexGuard<'a, State> {
         st.stats.came_up(turn.now);
-        st.reconnect.succeeded();
         st.session_is(session_present);
         st.attempt_over();
-        st.established = true;
+        st.course.came_up();
         st.session_present = session_present;
         let fail_back = st.settings.fail_back;
         if let Some(seldom) = st.seldom.get_mut() {
@@ -413,6 +411,8 @@ impl Conn {
             transport.deregister(turn.registry());
         }
         let was_up = self.connected.swap(false, Ordering::AcqRel);
+        let up_since = if was_up { st.stats.up_since() } else { Moment::NONE };
+        let how = self.note_end(&mut st, turn, up_since);
         let ended = st.generation;
         st.generation += 1;
         st.stats.went_down(turn.now, was_up, report.code, report.phase);
@@ -449,7 +449,7 @@ impl Conn {
             let (error, connack) = (report.code, report.connack);
             st = self.tell_result(st, ended, Attempt { error, connack, session_present: false });
         }
-        self.plan(&mut st, turn);
+        self.plan(&mut st, turn, how);
         st
     }
 
@@ -467,63 +467,6 @@ impl Conn {
         };
         let st = self.tell(st, collect, &event);
         self.tell_once(st, generation, attempt)
-    }
-
-    /// When the next attempt comes.
-    fn plan(&self, st: &mut State, turn: &mut Turn<'_>) {
-        if !st.wanted || st.freed || st.broken {
-            return;
-        }
-        // With `at_once` the attempt at the main server is still to come.
-        if !st.at_once
-            && let Some(back) = st
-                .seldom
-                .get_mut()
-                .and_then(|seldom| seldom.fail_back.get_mut())
-                .and_then(|back| back.from.take())
-        {
-            // The main server is still not there: return to the one that worked.
-            st.reconnect.select(back);
-            st.at_once = true;
-        }
-        if st.at_once {
-            turn.again();
-            return;
-        }
-        let goes_on = match st.settings.retry {
-            Retry::Always => true,
-            Retry::OnceUp => st.established,
-            Retry::Never => false,
-        };
-        if !goes_on {
-            st.wanted = false;
-            return;
-        }
-        let mut waits = Vec::new();
-        if waits.try_reserve_exact(st.profiles.len()).is_err() {
-            // Without memory even for this, an attempt would come to nothing.
-            st.link = Link::Waiting(turn.now + st.profile.reconnect_bounds().1);
-            return;
-        }
-        waits.extend(st.profiles.iter().map(|source| match source.now() {
-            Ok((p, _)) if p.enable => {
-                let (min, max) = p.reconnect_bounds();
-                Some(Waits { min, max })
-            }
-            _ => None,
-        }));
-        let growth = match st.settings.backoff {
-            Backoff::Fixed => Growth::Fixed(st.profile.reconnect_bounds().0),
-            Backoff::Doubling => Growth::Doubling,
-        };
-        let wait = st.reconnect.failed(&waits, growth);
-        let percent = u32::from(st.settings.jitter_percent);
-        let random = st.random();
-        let wait = jitter(wait, percent, random);
-        if self.context.log.wants(Level::Debug) {
-            self.note(st, Level::Debug, format_args!("next attempt in {} ms", wait.as_millis_ceil()));
-        }
-        st.link = Link::Waiting(turn.now + wait);
     }
 }
 

@@ -271,6 +271,10 @@ impl KeptReport {
         KeptReport { code, phase, os: 0, connack: None, alert: None, texts: Rare::new() }
     }
 
+    pub(super) fn code(&self) -> Code {
+        self.code
+    }
+
     /// Without memory the texts are missing.
     pub(super) fn of(report: Report) -> Self {
         let Report { code, phase, os, connack, alert, server, tried, text } = report;

@@ -255,7 +255,9 @@ impl Conn {
 
     #[inline(never)]
     fn write_early(&self, st: &mut State, clock: Option<Time>, waiting: usize) {
-        if waiting == 0 || !matches!(st.link, Link::Open(_)) {
+        // A link that is to end without DISCONNECT takes nothing any more.
+        let ends = st.closing.is_some_and(|closing| !closing.graceful);
+        if waiting == 0 || ends || !matches!(st.link, Link::Open(_)) {
             return;
         }
         let now = clock.unwrap_or_else(|| self.context.driver.now());

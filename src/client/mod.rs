@@ -7,7 +7,8 @@
 //!
 //! | file           | what                                                         |
 //! |----------------|--------------------------------------------------------------|
-//! | `mod.rs`       | the connection and the calls that change its course          |
+//! | `mod.rs`       | the connection, and what it is given                         |
+//! | `course.rs`    | whether it is to be up, and when the next attempt comes      |
 //! | `state.rs`     | what a connection knows, behind its lock                     |
 //! | `messages.rs`  | the calls that send: publish, subscribe, raw packets         |
 //! | `outcomes.rs`  | how publishes ended: who is told, who waits, what is remembered |
@@ -34,6 +35,7 @@
 mod attempt;
 mod called;
 mod context;
+mod course;
 mod event;
 mod expiry;
 mod handlers;
@@ -93,12 +95,13 @@ use crate::rare::Rare;
 use crate::session::{Limits, OnSessionLoss, Overflow, Session};
 use crate::sync::{Mutex, MutexGuard};
 use crate::time::{Moment, Time};
+use course::Course;
 use handlers::Handlers;
 use options::Own;
 use outcomes::Outcomes;
 use profiles::{Server, Servers};
 use reconnect::Reconnect;
-use state::{Closing, Link, Seldom, State};
+use state::{Link, Seldom, State};
 use stats::Stats;
 use verdict::{Handling, Wish};
 
@@ -193,10 +196,8 @@ impl Conn {
                 session_of: None,
                 max_qos: None,
                 link: Link::Idle,
-                wanted: false,
-                established: false,
+                course: Course::NEW,
                 session_present: false,
-                at_once: false,
                 closing: None,
                 link_broke: false,
                 generation: 0,
@@ -258,89 +259,7 @@ impl Conn {
         self.number
     }
 
-    // -- the course -----------------------------------------------------------------------------
-
-    /// Wants the connection up. If it waits for its next attempt, that begins at once; if it is closing, it
-    /// comes back as soon as that is done. Says why when it cannot even try.
-    pub fn connect(&self) -> Result<(), Code> {
-        let mut st = self.usable()?;
-        self.begin_connect(&mut st)
-    }
-
-    fn begin_connect(&self, st: &mut State) -> Result<(), Code> {
-        let profile = match st.next_profile(&self.context.common) {
-            Some((_, Ok((profile, _)))) => profile,
-            Some((_, Err(_))) => return Err(Code::BadConfig),
-            None => return Err(Code::Disabled),
-        };
-        profile.address().map_err(|e| e.code)?;
-        st.established &= st.wanted;
-        st.wanted = true;
-        match st.link {
-            Link::Idle | Link::Waiting(_) => {
-                st.at_once = true;
-                self.schedule(st);
-                if profile.require_time && (self.context.wall_clock)() < attempt::PLAUSIBLE_TIME {
-                    return Err(Code::TimeNotSet);
-                }
-            }
-            Link::Draining { .. } => st.at_once = true,
-            _ if st.closing.is_some() => st.at_once = true,
-            _ => {}
-        }
-        Ok(())
-    }
-
-    /// Closes the connection, if there is one, after DISCONNECT, and does not try again until
-    /// [`connect`](Conn::connect). What was published before is written first.
-    pub fn disconnect(&self) -> Result<(), Code> {
-        self.close(Code::ClosedByClient, true, false)
-    }
-
-    /// Closes without DISCONNECT, so that the server publishes the will, and does not try again.
-    pub fn abort(&self) -> Result<(), Code> {
-        self.close(Code::ClosedByClient, false, false)
-    }
-
-    /// Closes the present connection only; the reconnect policy goes on as after any other loss.
-    pub fn drop_link(&self, code: Code, graceful: bool) -> Result<(), Code> {
-        self.close(code, graceful, true)
-    }
-
-    /// Connects in the loop's next round if the main profile is enabled by then, and does nothing
-    /// otherwise.
-    pub fn connect_by_itself(&self) {
-        let mut st = self.lock();
-        st.wanted = true;
-        st.at_once = true;
-        self.schedule(&mut st);
-    }
-
-    fn close(&self, code: Code, graceful: bool, come_back: bool) -> Result<(), Code> {
-        let mut st = self.usable()?;
-        st.wanted &= come_back;
-        st.at_once = false;
-        match st.link {
-            Link::Idle => {}
-            Link::Waiting(_) if come_back => {}
-            Link::Waiting(_) => {
-                // There is nothing to close: only the next attempt is taken back.
-                st.link = Link::Idle;
-                self.schedule(&mut st);
-            }
-            _ => {
-                if graceful {
-                    st.session.disconnect();
-                }
-                // A second call may make it harder, not softer.
-                let graceful = graceful && st.closing.is_none_or(|c| c.graceful);
-                let by = st.closing.map_or(Moment::NONE, |c| c.by);
-                st.closing = Some(Closing { code, graceful, by });
-                self.schedule(&mut st);
-            }
-        }
-        Ok(())
-    }
+    // -- what it is to do ---------------------------------------------------------------------------
 
     /// Replaces the main profile, over which the options go as over the old one. A connection that is up or on its way is
     /// closed and opened again with the new one; with a disabled profile it is closed and stays down. Fails, and nothing
@@ -372,17 +291,7 @@ impl Conn {
         // What is published from now on goes out under the new profile; the rest of it comes with the next
         // attempt.
         st.limit_qos(snapshot.max_qos);
-        if let Link::Waiting(_) = st.link {
-            // The next attempt takes the new profile, at once.
-            st.at_once = true;
-            self.schedule(&mut st);
-        } else if !matches!(st.link, Link::Idle) {
-            st.session.disconnect();
-            st.closing = Some(Closing { code: Code::Reconfigured, graceful: true, by: Moment::NONE });
-            st.at_once = st.wanted && snapshot.enable;
-            st.wanted &= snapshot.enable;
-            self.schedule(&mut st);
-        }
+        self.apply_profile(&mut st, snapshot.enable);
         Ok(())
     }
 
@@ -509,7 +418,7 @@ impl Conn {
             return;
         }
         st.freed = true;
-        st.wanted = false;
+        st.course.give_up(Code::Incomplete);
         // The rest of a dispatch that goes on would see a handle that is gone.
         if !bug(Bug::HandlerAfterFree) {
             st.handlers.silence();

@@ -152,8 +152,8 @@ impl State {
         } else if self.is_up() {
             let session_present = self.session_present;
             Some(Attempt { error: Code::Ok, connack: Some(0), session_present })
-        } else if matches!(self.link, Link::Idle) && !self.wanted {
-            Some(Attempt::failed(Code::ClosedByClient))
+        } else if matches!(self.link, Link::Idle) && !self.course.is_wanted() {
+            Some(Attempt::failed(self.course.why_not()))
         } else {
             None
         }

@@ -16,13 +16,13 @@ use std::collections::VecDeque;
 
 use super::event::{Event, Kind, Message, TopicName};
 use super::handlers::{Callback, Entry, Identity};
-use super::{Closing, Conn, Level, Link, State};
+use super::{Conn, Level, Link, State};
 use crate::config::ReceiveOverflow;
 use crate::driver::Loop;
 use crate::error::Code;
 use crate::rare::Empty;
 use crate::session::Hold;
-use crate::time::{Moment, Span};
+use crate::time::Span;
 use crate::wire::{QoS, Version};
 
 /// The identity of the queue as a subscriber: no function has this address.
@@ -274,9 +274,8 @@ impl Conn {
         if !st.seldom.pull.overrun || !few || st.seldom.pull.fetched > 0 || !quiet {
             return;
         }
-        st.session.disconnect();
-        st.at_once = st.wanted;
-        st.closing = Some(Closing { code: Code::ReceiveFull, graceful: true, by: Moment::NONE });
+        st.end_link(Code::ReceiveFull, true);
+        st.course.hurry();
         self.schedule(st);
     }
 }

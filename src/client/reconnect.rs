@@ -4,6 +4,9 @@
 //! microsecond. The schedule is that of Mongoose OS: the wait doubles from the minimum to the maximum of
 //! the active profile; when an attempt failed after the maximum wait, the next enabled profile takes over
 //! and the wait starts again at its minimum.
+//!
+//! A connection that was accepted and lost before it was stable changes the server as little as one that was stable, but the
+//! wait goes on where it was: a server that closes at once is called as rarely as one that is not there.
 
 use crate::time::Span;
 
@@ -26,6 +29,20 @@ pub enum Growth {
     Fixed(Span),
 }
 
+/// What a wait follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lost {
+    /// An attempt that failed.
+    Attempt,
+    /// A connection that was up, and not for long.
+    Early,
+    /// A connection that was up for long enough: [`Reconnect::succeeded`] was called.
+    Stable,
+}
+
+/// After this many connections in a row that were lost early, something must be wrong that is not the network.
+pub const SUSPICIOUS: u8 = 5;
+
 /// Where a series of failed attempts stands.
 #[derive(Clone, Debug)]
 pub struct Reconnect {
@@ -33,6 +50,10 @@ pub struct Reconnect {
     last: Span,
     /// The profile in use, by index.
     active: u32,
+    /// How many connections were lost early since one was stable.
+    early: u8,
+    /// The last one was: the next failure does not change the server, however long the wait was.
+    spared: bool,
 }
 
 /// Longer than any wait.
@@ -40,7 +61,7 @@ const FIRST: Span = Span(u64::MAX);
 
 impl Default for Reconnect {
     fn default() -> Self {
-        Reconnect { last: FIRST, active: 0 }
+        Reconnect { last: FIRST, active: 0, early: 0, spared: false }
     }
 }
 
@@ -56,25 +77,33 @@ impl Reconnect {
 
     /// Uses another profile from the next attempt on, as if it had been the first.
     pub fn select(&mut self, profile: usize) {
-        self.active = profile as u32;
-        self.last = FIRST;
+        *self = Reconnect { active: profile as u32, ..Reconnect::default() };
     }
 
-    /// The server accepted the connection: the next series starts anew, on the same profile.
+    /// The connection was stable: the next series starts anew, on the same profile.
     pub fn succeeded(&mut self) {
-        self.last = FIRST;
+        self.select(self.active());
+    }
+
+    /// The server accepted the connection, and it was lost before it was stable. True if that happens too often now.
+    pub fn lost_early(&mut self) -> bool {
+        self.early = self.early.saturating_add(1);
+        self.early == SUSPICIOUS
     }
 
     /// An attempt failed, or a connection was lost. Returns the wait before the next attempt, counted
     /// from now, and moves on to the next profile when it is time to.
     ///
     /// `profiles` holds the waits of each profile; `None` for one that is disabled.
-    pub fn failed(&mut self, profiles: &[Option<Waits>], growth: Growth) -> Span {
+    pub fn failed(&mut self, profiles: &[Option<Waits>], growth: Growth, lost: Lost) -> Span {
         if let Growth::Fixed(wait) = growth {
             return wait;
         }
         let mut waits = self.waits(profiles);
-        if self.last().is_some_and(|last| last >= waits.max)
+        let spared = std::mem::replace(&mut self.spared, lost == Lost::Early);
+        if lost == Lost::Attempt
+            && !spared
+            && self.last().is_some_and(|last| last >= waits.max)
             && let Some(next) = self.next_enabled(profiles)
         {
             self.select(next);
@@ -126,7 +155,7 @@ mod tests {
         let mut seen = Vec::new();
         for _ in 0..attempts {
             seen.push((reconnect.active(), now));
-            let wait = reconnect.failed(profiles, growth);
+            let wait = reconnect.failed(profiles, growth, Lost::Attempt);
             assert_eq!(wait.0 % 1_000_000, 0);
             now += wait.0 / 1_000_000;
         }
@@ -182,12 +211,30 @@ mod tests {
         let profiles = [DEFAULT, DEFAULT];
         let mut reconnect = Reconnect::default();
         for _ in 0..8 {
-            reconnect.failed(&profiles, Growth::Doubling);
+            reconnect.failed(&profiles, Growth::Doubling, Lost::Attempt);
         }
         assert_eq!(reconnect.active(), 1);
         reconnect.succeeded();
-        assert_eq!(reconnect.failed(&profiles, Growth::Doubling), Span::secs(2));
+        assert_eq!(reconnect.failed(&profiles, Growth::Doubling, Lost::Stable), Span::secs(2));
         assert_eq!(reconnect.active(), 1);
+    }
+
+    /// A connection that was lost early: the wait goes on, and neither that loss nor the failure after it changes the
+    /// server.
+    #[test]
+    fn a_short_success_keeps_the_wait_and_the_profile() {
+        let profiles = [DEFAULT, DEFAULT];
+        let mut reconnect = Reconnect::default();
+        let mut lost = |how| {
+            let wait = reconnect.failed(&profiles, Growth::Doubling, how).0 / 1_000_000;
+            (reconnect.active(), wait)
+        };
+        assert_eq!([2, 4, 8, 16, 32, 60, 60, 60].map(|wait| (0, wait)), [Lost::Early; 8].map(&mut lost));
+        assert_eq!(lost(Lost::Attempt), (0, 60));
+        assert_eq!(lost(Lost::Early), (0, 60));
+        assert_eq!([Lost::Attempt; 2].map(&mut lost), [(0, 60), (1, 2)]);
+        let told = (0..20).filter(|_| reconnect.lost_early()).count();
+        assert_eq!(told, 1);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::any::Any;
 use std::sync::Arc;
 
 use super::attempt::Tries;
+use super::course::Course;
 use super::event::{KeptReport, Report};
 use super::expiry::Ends;
 use super::handlers::Handlers;
@@ -91,14 +92,10 @@ pub(super) struct State {
     pub(super) session_of: Option<(Arc<Who>, Arc<Profile>)>,
     pub(super) max_qos: Option<i8>,
     pub(super) link: Link,
-    /// The application wants the connection to be up.
-    pub(super) wanted: bool,
-    /// It was up since the application wanted that.
-    pub(super) established: bool,
+    /// What is wanted of it, and when the next attempt begins.
+    pub(super) course: Course,
     /// What the last CONNACK said.
     pub(super) session_present: bool,
-    /// Do not wait before the next attempt.
-    pub(super) at_once: bool,
     pub(super) closing: Option<Closing>,
     /// The link failed outside a turn, as reported; the next turn takes it down.
     pub(super) link_broke: bool,

@@ -86,6 +86,11 @@ pub struct Snapshot {
 }
 
 impl Stats {
+    /// When the connection that is up came up.
+    pub(super) fn up_since(&self) -> Moment {
+        self.last_connect
+    }
+
     pub(super) fn came_up(&mut self, now: Time) {
         self.connects += 1;
         self.last_connect = now.into();

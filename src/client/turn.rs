@@ -9,6 +9,7 @@ use super::event::{Event, Kind, Report};
 use super::handlers::Handlers;
 use super::once::Attempt;
 use super::profiles::Server;
+use super::state::Closing;
 use super::subscribe::Calls;
 use super::{Conn, DRAIN_MS, Level, Link, Seldom, State, text};
 use crate::bugs::{Bug, bug};
@@ -89,6 +90,7 @@ impl Conn {
             drop(st);
             return self.tear_down();
         }
+        debug_assert!(st.has_a_future(), "a connection that is wanted has no next attempt");
         turn.set_deadline(st.next_deadline());
         self.deliver_log(st);
         self.context.driver.notify();
@@ -127,7 +129,7 @@ impl Conn {
         if matches!(st.link, Link::Draining { .. }) {
             st = self.drain(st, turn);
         }
-        if st.at_once && st.wanted && matches!(st.link, Link::Idle | Link::Waiting(_)) {
+        if st.course.is_due() && matches!(st.link, Link::Idle | Link::Waiting(_)) {
             turn.again();
         }
         st
@@ -163,9 +165,8 @@ impl Conn {
             st.seldom.make().fail_back.make().from = Some(active);
             st.reconnect.select(0);
             self.note(&mut st, Level::Info, format_args!("trying the main server again"));
-            st.session.disconnect();
-            st.at_once = true;
-            st.closing = Some(super::Closing { code: Code::Reconfigured, graceful: true, by: Moment::NONE });
+            st.end_link(Code::Reconfigured, true);
+            st.course.hurry();
             st = self.close_if_asked(st, turn);
         }
         st
@@ -231,17 +232,17 @@ impl Conn {
         &'a self,
         mut st: MutexGuard<'a, State>,
         turn: &mut Turn<'_>,
-        closing: super::Closing,
+        closing: Closing,
     ) -> MutexGuard<'a, State> {
         if !matches!(st.link, Link::Open(_)) {
-            if matches!(st.link, Link::Draining { .. }) {
+            if matches!(st.link, Link::Draining { .. }) && closing.graceful {
                 return st;
             }
             let report = st.closing_report(closing.code);
             return self.link_down(st, turn, report);
         }
         let by = closing.by.get().unwrap_or(turn.now + Span::millis(DRAIN_MS));
-        st.closing = Some(super::Closing { by: by.into(), ..closing });
+        st.closing = Some(Closing { by: by.into(), ..closing });
         if !closing.graceful {
             let report = st.closing_report(closing.code);
             return self.link_down(st, turn, report);
@@ -313,8 +314,7 @@ impl Conn {
 
     /// After a panic: no link, no further attempt.
     fn give_up<'a>(&'a self, mut st: MutexGuard<'a, State>, turn: &mut Turn<'_>) -> MutexGuard<'a, State> {
-        st.wanted = false;
-        st.at_once = false;
+        st.course.give_up(Code::Panic);
         if let Some(seldom) = st.seldom.get_mut() {
             seldom.timer_at = None;
         }

@@ -87,6 +87,8 @@ pub struct Settings {
     pub backoff: Backoff,
     /// By how many percent a delay is randomly shorter or longer, 0 to 100; 0 is off.
     pub jitter_percent: u8,
+    /// How long a connection has to be up for the delays to start anew.
+    pub stable_after: Span,
     /// After how long on the backup server the primary one is tried again; zero is never.
     pub fail_back: Span,
     /// How many outcomes of publishes can still be asked for.
@@ -120,6 +122,7 @@ impl Default for Settings {
             retry: Retry::Always,
             backoff: Backoff::Doubling,
             jitter_percent: 10,
+            stable_after: Span::secs(30),
             fail_back: Span::ZERO,
             outcome_history: 1024,
             poll_tick: Span::secs(1),

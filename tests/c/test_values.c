@@ -76,6 +76,7 @@ static void options_out_of_range(void **state) {
   BAD_OPTION(tls_timeout_ms, -2, MGOS_MQTT_BAD_ARGUMENT);
   BAD_OPTION(connack_timeout_ms, -2, MGOS_MQTT_BAD_ARGUMENT);
   BAD_OPTION(pingresp_timeout_ms, -2, MGOS_MQTT_BAD_ARGUMENT);
+  BAD_OPTION(stable_after_ms, -2, MGOS_MQTT_BAD_ARGUMENT);
   BAD_OPTION(in_flight_window, 65536, MGOS_MQTT_BAD_ARGUMENT);
   BAD_OPTION(in_flight_window, -1, MGOS_MQTT_BAD_ARGUMENT);
   BAD_OPTION(overflow, 2, MGOS_MQTT_BAD_ARGUMENT);

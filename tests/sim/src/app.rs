@@ -53,6 +53,7 @@ impl App {
         let (instance, client, pulls) = {
             let mut world = lock(&self.world);
             world.freeing = false;
+            (world.intends, world.ending) = (true, false);
             world.client = format!("c{}", world.instance);
             world.server = 0;
             world.ids.clear();
@@ -81,7 +82,7 @@ impl App {
             }
             conn.subscribe(&filter, qos(2), Identity(2, topic), kinds, self.handler(instance)).unwrap();
         }
-        self.pace.lock().unwrap().started();
+        self.pace.lock().unwrap().born();
         conn.connect().unwrap();
         conn
     }
@@ -154,10 +155,7 @@ impl App {
                 }
             }
             Act::Reconfigure => {
-                {
-                    let mut world = lock(&self.world);
-                    world.left = world.cur;
-                }
+                self.ends(conn, false);
                 let mut profiles = self.profiles.lock().unwrap();
                 let profile = &mut profiles[0];
                 {
@@ -172,14 +170,30 @@ impl App {
                 let _ = conn.set_profile(ProfileSource::Fixed(Arc::new(profile.clone())));
             }
             Act::Reconnect => {
-                {
-                    let mut world = lock(&self.world);
-                    world.left = world.cur;
-                }
-                self.pace.lock().unwrap().asked(false);
-                let _ = conn.disconnect();
+                self.stops(conn, false);
+                self.wants(conn);
+                let _ = conn.reconnect();
+            }
+            Act::Connect => {
+                self.wants(conn);
                 let _ = conn.connect();
             }
+            Act::Disconnect => {
+                self.stops(conn, false);
+                let _ = conn.disconnect();
+            }
+            Act::Abort => {
+                self.stops(conn, true);
+                let _ = conn.abort();
+            }
+            Act::Drop(graceful) => {
+                self.ends(conn, !graceful);
+                let _ = conn.drop_link(Code::ClosedByClient, graceful);
+            }
+            Act::Options => {
+                let _ = conn.set_options(self.settings.clone(), Vec::new());
+            }
+            Act::Calls => self.calls(conn),
             Act::Free => {
                 {
                     let mut world = lock(&self.world);
@@ -189,6 +203,58 @@ impl App {
                 }
                 conn.free(None);
             }
+        }
+    }
+
+    /// Three calls, one after the other; and one that connects, some time, if they leave the connection closed.
+    fn calls(self: &Arc<App>, conn: &Conn) {
+        for _ in 0..3 {
+            let act = lock(&self.world).rng.pick(&[
+                Act::Connect,
+                Act::Connect,
+                Act::Disconnect,
+                Act::Abort,
+                Act::Reconnect,
+                Act::Drop(true),
+                Act::Drop(false),
+                Act::Reconfigure,
+                Act::Options,
+            ]);
+            self.act(conn, act);
+        }
+        let mut world = lock(&self.world);
+        if !world.intends {
+            let at = world.now + world.rng.range(0, 5_000_000);
+            world.at(at, Ev::Act(Act::Connect));
+        }
+    }
+
+    /// The application asks for a connection.
+    fn wants(&self, conn: &Conn) {
+        let mut world = lock(&self.world);
+        let mut pace = self.pace.lock().unwrap();
+        world.intends = true;
+        pace.wants(true);
+        // What is there and is to stay needs no attempt.
+        if world.ending || !conn.is_busy() {
+            pace.asked(false);
+        }
+    }
+
+    /// It does not want any more.
+    fn stops(&self, conn: &Conn, hard: bool) {
+        self.ends(conn, hard);
+        lock(&self.world).intends = false;
+        self.pace.lock().unwrap().wants(false);
+    }
+
+    /// What there is is to end.
+    fn ends(&self, conn: &Conn, hard: bool) {
+        let mut world = lock(&self.world);
+        world.left = world.cur;
+        world.ending |= conn.is_busy();
+        if hard && let Some(l) = world.linked() {
+            world.aborted = Some(l);
         }
     }
 
@@ -329,6 +395,20 @@ impl Handler {
     }
 }
 
+impl Handler {
+    /// A handler that is told of an end asks for a connection, sometimes. `own` if the application asked for the end.
+    fn may_connect_at_the_end(&self, conn: &Conn, world: &mut World, own: bool) {
+        if world.rng.one_in(8) {
+            world.note(|| "application: connects in the handler".into());
+            world.intends = true;
+            self.app.pace.lock().unwrap().asked_at_the_end(own);
+            if let Err(code) = conn.connect() {
+                world.fail(format!("connecting in a handler of an end: {code:?}"));
+            }
+        }
+    }
+}
+
 impl Callback for Handler {
     fn call(&self, conn: &Conn, event: &Event<'_>) {
         let app = &self.app;
@@ -348,6 +428,7 @@ impl Callback for Handler {
                 if let Err(text) = pace.begins(now, late) {
                     world.fail(text);
                 }
+                (world.ending, world.left) = (false, None);
                 if world.asked_server != pace.active {
                     let text = format!("server {} is tried, {} is due", world.asked_server, pace.active);
                     world.fail(text);
@@ -364,16 +445,19 @@ impl Callback for Handler {
             Event::ConnectResult { error, .. } => {
                 world.asking = None;
                 world.note(|| format!("attempt failed: {}", error.name()));
+                let own = std::mem::take(&mut world.ending);
+                self.may_connect_at_the_end(conn, &mut world, own);
                 app.pace.lock().unwrap().failed();
             }
             Event::Close(report) => {
                 let text = report.text.clone();
                 world.note(|| format!("closed: {text}"));
-                let mut pace = app.pace.lock().unwrap();
+                let own = std::mem::take(&mut world.ending) || report.code == Code::Reconfigured;
                 if report.code == Code::Reconfigured {
-                    pace.fails_back();
+                    app.pace.lock().unwrap().fails_back();
                 }
-                pace.failed();
+                self.may_connect_at_the_end(conn, &mut world, own);
+                app.pace.lock().unwrap().failed();
             }
             Event::Outcome(ended) => match world.tokens.get(&ended.token).copied() {
                 Some(n) => world.ended(n, ended.outcome),

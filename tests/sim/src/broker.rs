@@ -19,6 +19,8 @@ pub enum Refusal {
     Code(u8),
     /// The end of the stream instead of CONNACK.
     Closes,
+    /// The broker accepts, and the link is cut before the client hears of it.
+    Unheard,
     Silent,
 }
 
@@ -139,7 +141,8 @@ impl World {
     }
 
     fn broker_connects(&mut self, l: usize, client: &str, clean: bool, keep_alive: u16) {
-        match self.attempt.take() {
+        let how = self.attempt.take();
+        match how {
             Some(Refusal::Code(code)) => {
                 self.send_in(l, &[0x20, 2, 0, code], End::Fin);
                 self.links[l].closed = true;
@@ -200,6 +203,9 @@ impl World {
             }
         }
         self.broker_pumps(s);
+        if how == Some(Refusal::Unheard) {
+            self.cut(l);
+        }
     }
 
     /// The session of the client at the server that it uses.

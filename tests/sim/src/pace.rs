@@ -19,8 +19,15 @@ pub struct Pace {
     /// When the present round of the loop began.
     pub round: u64,
     last: Option<u64>,
+    /// When the server accepted the connection that is up, and how long that has to last.
+    up: Option<u64>,
+    stable: u64,
+    /// The last connection was lost too soon: the next failure changes nothing.
+    spared: bool,
     /// The application asked for the next attempt: it comes at once.
     at_once: bool,
+    /// It does not want any.
+    stopped: bool,
     /// The earliest and the latest time of the next attempt.
     due: Option<(u64, u64)>,
 }
@@ -33,6 +40,7 @@ impl Pace {
             jitter: settings.jitter_percent.into(),
             bounds,
             stay: settings.fail_back.0,
+            stable: settings.stable_after.0,
             ..Pace::default()
         }
     }
@@ -43,6 +51,13 @@ impl Pace {
     }
 
     /// Another client begins.
+    pub fn born(&mut self) {
+        self.up = None;
+        self.started();
+        self.wants(true);
+    }
+
+    /// The series of attempts begins anew, at the main server.
     pub fn started(&mut self) {
         self.failing_back = false;
         self.since = None;
@@ -55,7 +70,27 @@ impl Pace {
         self.due = None;
         if anew {
             self.last = None;
+            self.spared = false;
             self.active = 0;
+        }
+    }
+
+    /// The application wants a connection, or none.
+    pub fn wants(&mut self, wants: bool) {
+        self.stopped = !wants;
+        if !wants {
+            self.at_once = false;
+            self.due = None;
+        }
+    }
+
+    /// It asks for one in a handler that is told of an end, before [`failed`](Pace::failed); `own` if it asked for that.
+    pub fn asked_at_the_end(&mut self, own: bool) {
+        self.stopped = false;
+        let lived = self.up.map(|up| self.round - up);
+        let shortest = self.bounds[self.active].0;
+        if own || lived.is_some_and(|lived| lived >= self.stable && lived >= shortest) {
+            self.asked(false);
         }
     }
 
@@ -70,8 +105,14 @@ impl Pace {
         self.active > 0 && self.stay > 0 && self.since.is_some_and(|since| now - since >= self.stay)
     }
 
+    /// The attempt failed, or the connection that was up was lost.
     pub fn failed(&mut self) {
-        if self.at_once {
+        let lived = self.up.take().map(|up| self.round - up);
+        if lived.is_some_and(|lived| lived >= self.stable) {
+            self.last = None;
+            self.spared = false;
+        }
+        if self.at_once || self.stopped {
             return;
         }
         if std::mem::take(&mut self.failing_back) {
@@ -79,12 +120,17 @@ impl Pace {
             self.active = 1;
             return;
         }
+        let early = lived.is_some_and(|lived| lived < self.stable);
+        let spared = !self.fixed && std::mem::replace(&mut self.spared, early);
         if !self.fixed
+            && lived.is_none()
+            && !spared
             && self.bounds.len() > 1
             && self.last.is_some_and(|last| last >= self.bounds[self.active].1)
         {
             self.active = 1 - self.active;
             self.last = None;
+            self.spared = false;
         }
         let (min, max) = self.bounds[self.active];
         let wait = match self.last {
@@ -99,13 +145,16 @@ impl Pace {
 
     pub fn succeeded(&mut self, now: u64) {
         self.since = Some(now);
+        self.up = Some(now);
         self.failing_back = false;
-        self.last = None;
         self.due = None;
     }
 
     /// An attempt begins; `late` if it may be later than it should.
     pub fn begins(&mut self, now: u64, late: bool) -> Result<(), String> {
+        if self.stopped {
+            return Err("an attempt, although the application closed the connection".into());
+        }
         self.at_once = false;
         self.since = None;
         match self.due.take() {

@@ -49,6 +49,9 @@ named! {
     Reconnect "reconnect",
     /// The application frees the connection and makes another.
     Free "free",
+    /// It makes three calls that open, close or change the connection, in any order, and connects some time later if
+    /// that was not among them.
+    Calls "calls",
 }
 
 named! {
@@ -98,7 +101,7 @@ pub fn possible(fault: Fault, phase: Phase) -> bool {
         // There is no link.
         Phase::Waiting => matches!(
             fault,
-            RestartKept | RestartLost | Refused | ClockStep | Busy | Reconfigure | Reconnect | Free
+            RestartKept | RestartLost | Refused | ClockStep | Busy | Reconfigure | Reconnect | Free | Calls
         ),
         Phase::Resolving => !matches!(fault, Fin | Rst | HalfOpen | Split | Late),
         // No byte passes yet.

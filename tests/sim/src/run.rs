@@ -110,6 +110,7 @@ pub fn run(seed: u64, trace: bool) -> Outcome {
         },
         overflow: rng.pick(&[Overflow::Refuse, Overflow::DropOldest]),
         max_outgoing_bytes: rng.pick(&[1_000, 1 << 20]),
+        stable_after: Span::millis(rng.pick(&[0, 500, 5_000, 30_000])),
         refuse_retries: 2,
         refuse_delay: Span::millis(rng.pick(&[1, 200, 3_000])),
         receive_queue_length: if world.pulls { 1_024 } else { rng.pick(&[1, 1_024]) },
@@ -185,6 +186,7 @@ impl Run {
                 Some(Span::ZERO) => self.round(),
                 _ if std::mem::take(&mut lock(&self.world).fetches) => self.app.fetch(&self.conn),
                 next => {
+                    let has_a_future = next.is_some() || self.conn.is_busy();
                     let (unwritten, held) = (self.conn.output_level(), self.conn.unsent_bytes());
                     let mut world = lock(&self.world);
                     // Acknowledgements and subscriptions come on top of the application's messages.
@@ -192,6 +194,9 @@ impl Run {
                         world.fail(format!("{held} bytes are held"));
                     }
                     if !world.freeing {
+                        if world.intends && !has_a_future {
+                            world.fail("a connection that is wanted has no next attempt".into());
+                        }
                         world.at_rest(unwritten);
                         // While it says goodbye, what is left may take a moment.
                         let link = world.linked().filter(|l| !world.links[*l].blocked);

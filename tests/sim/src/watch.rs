@@ -230,6 +230,9 @@ impl World {
                 }
                 self.links[l].tap.ping = true;
             }
+            Packet::Disconnect if self.aborted == Some(l) => {
+                self.fail("DISCONNECT, although the application wants its will to be published".into());
+            }
             Packet::Disconnect => self.links[l].tap.bye = true,
             _ => self.fail("a packet that only servers send".into()),
         }

@@ -45,6 +45,15 @@ pub enum Act {
     Reconfigure,
     Reconnect,
     Free,
+    /// Three calls in any order.
+    Calls,
+    Connect,
+    Disconnect,
+    Abort,
+    /// Closes the present link only, with DISCONNECT or without.
+    Drop(bool),
+    /// Sets the options that it has.
+    Options,
 }
 
 /// See the module.
@@ -109,8 +118,13 @@ pub struct World {
     pub asked_server: usize,
     pub instance: usize,
     pub freeing: bool,
-    /// The link that the application gave up.
+    /// The link that the application gave up, and the one that it gave up without DISCONNECT.
     pub left: Option<usize>,
+    pub aborted: Option<usize>,
+    /// The application wants the connection to be up.
+    pub intends: bool,
+    /// It asked for the end of the link or attempt that there is.
+    pub ending: bool,
     /// The filters that the client wants.
     pub wanted: Vec<(String, u8)>,
 
@@ -180,6 +194,9 @@ impl World {
             instance: 0,
             freeing: false,
             left: None,
+            aborted: None,
+            intends: false,
+            ending: false,
             wanted: Vec::new(),
             target: None,
             acts: Vec::new(),
@@ -521,6 +538,9 @@ impl World {
                 let most = if self.down_until.len() > 1 { 60_000_000 } else { 15_000_000 };
                 let down = if self.rng.one_in(2) { 0 } else { self.rng.range(1_000, most) };
                 self.restart(target.fault == Fault::RestartLost, down);
+                if self.rng.one_in(4) {
+                    self.refusals.push_back(Refusal::Unheard);
+                }
             }
             (Fault::Refused, _) => {
                 // With a backup, often until it takes over.
@@ -535,6 +555,7 @@ impl World {
                         Refusal::Code(code),
                         Refusal::Code(code),
                         Refusal::Closes,
+                        Refusal::Unheard,
                         Refusal::Silent,
                     ];
                     let way = self.rng.pick(&ways);
@@ -560,6 +581,7 @@ impl World {
             (Fault::Reconfigure, _) => self.acts.push(Act::Reconfigure),
             (Fault::Reconnect, _) => self.acts.push(Act::Reconnect),
             (Fault::Free, _) => self.acts.push(Act::Free),
+            (Fault::Calls, _) => self.acts.push(Act::Calls),
             (_, None) => {}
         }
     }
