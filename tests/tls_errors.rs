@@ -71,16 +71,29 @@ fn another_name() {
     Client::new(profile).up();
 }
 
+/// A certificate with only a CN, as manuals teach to make them: what the error says to do works.
+///
+/// field: F-48
 #[test]
 fn no_name_at_all() {
     let ca = Ca::new("CA");
-    let (_broker, profile, _folder) = broker_and_profile(&ca.issue(&[]), &ca.pem, "");
-    fails(
-        profile,
+    let (_broker, mut profile, _folder) = broker_and_profile(&ca.issue(&[]), &ca.pem, "");
+    let report = fails(
+        profile.clone(),
         Code::TlsWrongName,
         Phase::Tls,
-        &["CN=nobody names no host (subjectAltName)", "127.0.0.1"],
+        &[
+            "CN=nobody names no host (subjectAltName)",
+            "127.0.0.1: have it issued again with one",
+            "pin it by tls_pins = ",
+        ],
     );
+    let pin = report.text.rsplit(' ').next().unwrap();
+    assert!(pin.len() == 64 && pin.bytes().all(|b| b.is_ascii_hexdigit()), "{report:?}");
+    // The pin instead of the CA: which certificate the key is in does not matter any more.
+    profile.ssl_ca_cert = None;
+    profile.tls.pins = Some(pin.to_owned());
+    Client::new(profile).up();
 }
 
 #[test]

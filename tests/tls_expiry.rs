@@ -122,6 +122,34 @@ fn certificates_that_end_soon_are_told_of() {
     }
 }
 
+/// A server that resumes a session does not show its certificate: what it was the first time may be replaced by now.
+///
+/// field: F-51
+#[test]
+fn a_resumed_handshake_says_nothing_about_the_certificate() {
+    let (ca, ten_days) = (Ca::new("CA"), std::time::Duration::from_secs(10 * DAY + DAY / 2));
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    let pair = ca.issue_with(HERE, |params| params.not_after = date_time_ymd(1970, 1, 1) + now + ten_days);
+    let broker = Broker::tls(&pair, "");
+    let mut p = profile(broker.port);
+    p.tls.ca = Some(ca.pem.clone().into_bytes());
+    let client = Client::new(p);
+    let told = Told::default();
+    client.conn.add_handler(Identity(7, 0), Kind::Expiry.bit(), Box::new(told.clone())).unwrap();
+    client.up();
+    client.subscribe("a");
+    assert_eq!(*told.0.lock().unwrap(), [(Owner::Server, 10)]);
+    for n in 1..=2 {
+        client.conn.disconnect().unwrap();
+        client.until(|seen| seen.closed == n);
+        client.up();
+        client.subscribe("a");
+    }
+    let resumed = client.log.lock().unwrap().iter().filter(|line| line.ends_with(", resumed")).count();
+    assert_eq!(resumed, 2);
+    assert_eq!(*told.0.lock().unwrap(), [(Owner::Server, 10)]);
+}
+
 // -- replaced while it runs ---------------------------------------------------------------------
 
 fn own(pair: &Pair) -> Option<OwnCertificate> {

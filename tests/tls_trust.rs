@@ -244,6 +244,47 @@ fn a_revoked_certificate() {
     fails(&p, Code::TlsRevoked, Phase::Tls, &[]);
 }
 
+/// Trusted or not: who is on a list is out.
+///
+/// field: F-49
+#[test]
+fn a_list_counts_whoever_trusts_the_certificate() {
+    let (ca, folder) = (Ca::new("CA"), Folder::new());
+    let pair = ca.issue_with(HERE, |params| params.serial_number = Some(SerialNumber::from(42_u64)));
+    let broker = Broker::tls(&pair, "");
+    let text = "the certificate of CN=localhost was revoked by CN=CA";
+    // The server's own certificate is among the trusted ones, beside its CA, and without it.
+    for trusted in [format!("{}{}", pair.certificate, ca.pem), format!("{}{}", ca.pem, pair.certificate)] {
+        let mut p = profile(broker.port);
+        p.ssl_ca_cert = Some(folder.put("ca.pem", trusted));
+        p.tls.crl = Some(list(&ca, &[41]).1);
+        Client::new(p.clone()).up();
+        p.tls.crl = Some(list(&ca, &[42]).1);
+        fails(&p, Code::TlsRevoked, Phase::Tls, &[text]);
+    }
+    let mut p = profile(broker.port);
+    p.ssl_ca_cert = Some(folder.put("own.pem", &pair.certificate));
+    Client::new(p.clone()).up();
+    p.tls.crl = Some(list(&ca, &[42]).1);
+    fails(
+        &p,
+        Code::TlsRevoked,
+        Phase::Tls,
+        &["all of the trusted certificates of", "were revoked by tls_crl"],
+    );
+    // So is a CA between the server and the root, trusted like that: nothing below it counts any more.
+    let middle = Ca::below(&ca, "Middle CA", 43);
+    let below = Broker::tls(&middle.issue(HERE), "");
+    let mut p = profile(below.port);
+    p.ssl_ca_cert = Some(folder.put("chain.pem", format!("{}{}", ca.pem, middle.pem)));
+    let lists = |serial| format!("{}{}", list(&ca, &[serial]).0, list(&middle, &[1]).0).into_bytes();
+    p.tls.crl = Some(lists(41));
+    Client::new(p.clone()).up();
+    p.tls.crl = Some(lists(43));
+    let text = "the certificate of CN=Middle CA, an issuer of that of CN=localhost, was revoked";
+    fails(&p, Code::TlsRevoked, Phase::Tls, &[text]);
+}
+
 #[test]
 fn lists_that_cannot_be_used() {
     let (ca, other, folder) = (Ca::new("CA"), Ca::new("Other CA"), Folder::new());

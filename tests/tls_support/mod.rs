@@ -19,7 +19,7 @@ use mgos_mqtt::time::Span;
 use mgos_mqtt::wire::QoS;
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    date_time_ymd,
+    SerialNumber, date_time_ymd,
 };
 
 /// A directory that is gone when the test is over.
@@ -67,6 +67,16 @@ impl Ca {
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().unwrap();
         let certificate = params.self_signed(&key).unwrap();
+        Ca { pem: certificate.pem(), der: certificate.der().to_vec(), issuer: Issuer::new(params, key) }
+    }
+
+    /// One whose certificate another one signed, with this number.
+    pub(crate) fn below(above: &Ca, name: &str, serial: u64) -> Ca {
+        let mut params = named(name, &[]);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.serial_number = Some(SerialNumber::from(serial));
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &above.issuer).unwrap();
         Ca { pem: certificate.pem(), der: certificate.der().to_vec(), issuer: Issuer::new(params, key) }
     }
 

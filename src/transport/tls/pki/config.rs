@@ -13,26 +13,15 @@ use rustls::{ClientConfig, RootCertStore, version};
 
 use super::certificate::{self, Certificate};
 use super::files::{self, Bytes};
+use super::inputs::{self, Fingerprint, Parts, Remembered};
 use super::key::{self, Refused};
+use super::revocation::Lists;
 use super::verify::{self, Anyone, Verifier};
 use super::{Backend, chain_faults, config_error, suites};
 use crate::error::Code;
 use crate::sync::Mutex;
 use crate::transport::LayerError;
-use crate::transport::tls_settings::{Source, TlsSettings};
-
-/// Where systems keep the certificates that they trust, all in one file: Debian, Red Hat (two), SUSE, Alpine and the
-/// BSDs, Android's Termux, macOS. The environment can name other places for other programs; a library
-/// does not read it.
-const SYSTEM_BUNDLES: [&str; 7] = [
-    "/etc/ssl/certs/ca-certificates.crt",
-    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
-    "/etc/pki/tls/certs/ca-bundle.crt",
-    "/etc/ssl/ca-bundle.pem",
-    "/etc/ssl/cert.pem",
-    "/data/data/com.termux/files/usr/etc/tls/cert.pem",
-    "/usr/local/share/certs/ca-root-nss.crt",
-];
+use crate::transport::tls_settings::TlsSettings;
 
 /// Servers whose sessions are kept for resumption.
 const SESSIONS: usize = 32;
@@ -55,92 +44,36 @@ pub(super) struct Config {
 
 /// The configurations that are in use.
 #[derive(Debug, Default)]
-pub(crate) struct Configs(Mutex<Vec<Weak<Config>>>);
+pub(crate) struct Configs {
+    known: Mutex<Vec<Weak<Config>>>,
+    files: Remembered,
+}
 
 impl Configs {
     /// The configuration for these settings: one that exists, if nothing changed in them and in their
     /// files.
     pub(crate) fn get(&self, settings: &TlsSettings<'_>) -> Result<Arc<dyn Backend>, LayerError> {
-        let inputs = Inputs::read(settings)?;
-        let mut known = self.0.lock();
-        known.retain(|config| config.strong_count() > 0);
-        let fingerprint = inputs.fingerprint(settings);
-        let found = known.iter().filter_map(Weak::upgrade).find(|config| config.fingerprint == fingerprint);
-        if let Some(config) = found {
+        let sources = inputs::sources(settings)?;
+        if let Some(sums) = self.files.sums(&sources)
+            && let Some(config) = self.find(&inputs::fingerprint(settings, &sums))
+        {
             return Ok(config);
         }
-        let config = Arc::new(build(settings, inputs, fingerprint)?);
-        known.push(Arc::downgrade(&config));
+        let (contents, sums) = self.files.read(&sources)?;
+        let fingerprint = inputs::fingerprint(settings, &sums);
+        if let Some(config) = self.find(&fingerprint) {
+            return Ok(config);
+        }
+        let config = Arc::new(build(settings, contents, fingerprint)?);
+        self.known.lock().push(Arc::downgrade(&config));
         Ok(config)
     }
-}
 
-type Fingerprint = [u8; 32];
-
-/// The contents of all files.
-struct Inputs {
-    trusted: Vec<Bytes>,
-    revoked: Vec<Bytes>,
-    system: Option<Bytes>,
-    certificate: Option<Bytes>,
-    key: Option<Bytes>,
-}
-
-impl Inputs {
-    fn read(settings: &TlsSettings<'_>) -> Result<Inputs, LayerError> {
-        let verifies = !settings.insecure_skip_verification;
-        let trusted: Result<Vec<_>, _> =
-            settings.trusted.iter().map(|source| files::read("ssl_ca_cert", *source)).collect();
-        let revoked: Result<Vec<_>, _> =
-            settings.revoked.iter().map(|source| files::read("tls_crl", *source)).collect();
-        let unnamed = settings.trusted.is_empty() && settings.pins.is_empty();
-        let wants_system = verifies && (settings.system_roots || unnamed);
-        let read = |field, source: Option<Source<'_>>| source.map(|s| files::read(field, s)).transpose();
-        Ok(Inputs {
-            trusted: trusted?,
-            revoked: revoked?,
-            system: if wants_system { Some(system_roots()?) } else { None },
-            certificate: read("ssl_cert", settings.certificate)?,
-            key: read("ssl_key", settings.key)?,
-        })
+    fn find(&self, fingerprint: &Fingerprint) -> Option<Arc<Config>> {
+        let mut known = self.known.lock();
+        known.retain(|config| config.strong_count() > 0);
+        known.iter().filter_map(Weak::upgrade).find(|config| config.fingerprint == *fingerprint)
     }
-
-    /// Tells settings apart without keeping keys in memory.
-    fn fingerprint(&self, settings: &TlsSettings<'_>) -> Fingerprint {
-        let mut digest = verify::hash().start();
-        let mut add = |bytes: &[u8]| {
-            digest.update(&(bytes.len() as u64).to_le_bytes());
-            digest.update(bytes);
-        };
-        let lists = [&self.trusted, &self.revoked].map(|list| list.iter().collect::<Vec<_>>());
-        for list in lists.into_iter().chain([self.system.iter().collect()]) {
-            add(&[list.len() as u8]);
-            list.iter().for_each(|from| add(&from.bytes));
-        }
-        for one in [&self.certificate, &self.key] {
-            add(one.as_ref().map_or(&[][..], |from| &from.bytes));
-        }
-        add(settings.cipher_suites.unwrap_or_default().as_bytes());
-        add(&settings.pins.concat());
-        add(&[settings.alpn.len() as u8]);
-        settings.alpn.iter().for_each(|name| add(name));
-        add(&[u8::from(settings.only_tls13), u8::from(settings.insecure_skip_verification)]);
-        // The names of files stand in the texts of errors.
-        self.trusted.iter().for_each(|from| add(from.name.as_bytes()));
-        let mut fingerprint = Fingerprint::default();
-        fingerprint.copy_from_slice(digest.finish().as_ref());
-        fingerprint
-    }
-}
-
-fn system_roots() -> Result<Bytes, LayerError> {
-    for path in SYSTEM_BUNDLES {
-        if let Ok(bytes) = files::read_file(path) {
-            return Ok(Bytes { name: path.to_owned(), bytes });
-        }
-    }
-    let text = "no list of trusted certificates was found on this system; set ssl_ca_cert".into();
-    Err(config_error(Code::TlsBadFile, text))
 }
 
 /// The application's clock, for rustls.
@@ -154,7 +87,11 @@ impl TimeProvider for Clock {
     }
 }
 
-fn build(settings: &TlsSettings<'_>, inputs: Inputs, fingerprint: Fingerprint) -> Result<Config, LayerError> {
+fn build(
+    settings: &TlsSettings<'_>,
+    inputs: Parts<Bytes>,
+    fingerprint: Fingerprint,
+) -> Result<Config, LayerError> {
     let mut provider = ring::default_provider();
     if let Some(list) = settings.cipher_suites {
         provider.cipher_suites = suites::parse(list)?;
@@ -203,15 +140,21 @@ fn build(settings: &TlsSettings<'_>, inputs: Inputs, fingerprint: Fingerprint) -
 
 fn verifier(
     settings: &TlsSettings<'_>,
-    inputs: &Inputs,
+    inputs: &Parts<Bytes>,
     provider: &Arc<CryptoProvider>,
     refused: Arc<verify::Refused>,
 ) -> Result<(Verifier, String), LayerError> {
     let mut roots = RootCertStore::empty();
     let mut trusted: Vec<CertificateDer<'static>> = Vec::new();
     let mut names: Vec<String> = Vec::new();
+    let (lists, mut withdrawn) = (Lists::of(&inputs.revoked)?, Vec::new());
     for from in &inputs.trusted {
         for certificate in files::certificates("ssl_ca_cert", from)? {
+            // It counts, whoever trusts the certificate.
+            if lists.have(&certificate) {
+                withdrawn.push(certificate);
+                continue;
+            }
             // One that cannot be a root (version 1, an odd key) may still be the server's own.
             let _ = roots.add(certificate.clone());
             trusted.push(certificate);
@@ -220,30 +163,35 @@ fn verifier(
     }
     if let Some(system) = &inputs.system {
         // Old entries that cannot be used must not make the others useless.
-        roots.add_parsable_certificates(files::system_certificates(system)?);
+        let (gone, good): (Vec<_>, Vec<_>) =
+            files::system_certificates(system)?.into_iter().partition(|one| lists.have(one));
+        withdrawn.extend(gone);
+        roots.add_parsable_certificates(good);
         names.push(format!("the system's trusted certificates ({})", system.name));
     }
     let trust = names.join(" and ");
     let chain: Option<Arc<dyn ServerCertVerifier>> = match names.is_empty() {
         true => None,
-        false => Some(chain(roots, inputs, provider, &trust)?),
+        false if roots.is_empty() && !withdrawn.is_empty() => {
+            let text = format!("all of {trust} were revoked by tls_crl");
+            return Err(config_error(Code::TlsRevoked, text));
+        }
+        false => Some(chain(roots, inputs, lists, provider, &trust)?),
     };
     let algorithms = provider.signature_verification_algorithms;
-    Ok((Verifier { chain, pins: settings.pins.clone(), algorithms, trusted, refused }, trust))
+    Ok((Verifier { chain, pins: settings.pins.clone(), algorithms, trusted, withdrawn, refused }, trust))
 }
 
 fn chain(
     roots: RootCertStore,
-    inputs: &Inputs,
+    inputs: &Parts<Bytes>,
+    lists: Lists,
     provider: &Arc<CryptoProvider>,
     trust: &str,
 ) -> Result<Arc<WebPkiServerVerifier>, LayerError> {
-    let mut builder = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone());
-    for from in &inputs.revoked {
-        // Every certificate below a trusted one must then be on record with its issuer, as not revoked.
-        builder = builder.with_crls(files::revocation_lists("tls_crl", from)?);
-    }
-    builder.build().map_err(|error| match error {
+    // Where there are lists, every certificate below a trusted one must be on record with its issuer, as not revoked.
+    let builder = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone());
+    builder.with_crls(lists.der).build().map_err(|error| match error {
         VerifierBuilderError::InvalidCrl(why) => {
             let names: Vec<_> = inputs.revoked.iter().map(|from| format!("{:?}", from.name)).collect();
             let why = chain_faults::list(&why);
@@ -254,7 +202,10 @@ fn chain(
     })
 }
 
-fn own_certificate(inputs: &Inputs, password: Option<&[u8]>) -> Result<Option<CertifiedKey>, LayerError> {
+fn own_certificate(
+    inputs: &Parts<Bytes>,
+    password: Option<&[u8]>,
+) -> Result<Option<CertifiedKey>, LayerError> {
     let Some(certificate) = &inputs.certificate else { return Ok(None) };
     let chain = files::certificates("ssl_cert", certificate)?;
     let (field, from) = match &inputs.key {
@@ -283,3 +234,7 @@ fn own_certificate(inputs: &Inputs, password: Option<&[u8]>) -> Result<Option<Ce
         }
     }
 }
+
+#[cfg(test)]
+#[path = "config_tests.rs"]
+mod tests;

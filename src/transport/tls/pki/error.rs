@@ -185,7 +185,13 @@ fn judged(verdict: &CertificateError, at: &At<'_>) -> (Code, String) {
             ),
         },
         CertificateError::Revoked => {
-            (Code::TlsRevoked, format!("the certificate of {subject} was revoked by {issuer}"))
+            let text = match &refused.revoked {
+                None => format!("the certificate of {subject} was revoked by {issuer}"),
+                Some(above) => format!(
+                    "the certificate of {above}, an issuer of that of {subject}, was revoked: it is on a list of tls_crl"
+                ),
+            };
+            (Code::TlsRevoked, text)
         }
         CertificateError::UnknownRevocationStatus => {
             let text = format!(

@@ -4,11 +4,13 @@
 //! |------------------|--------------------------------------------------------|
 //! | `mod.rs`         | the engine                                             |
 //! | `config.rs`      | what connections share: trust, own certificate, suites |
+//! | `inputs.rs`      | whether files and settings are still the same          |
 //! | `files.rs`       | certificates and keys from files and memory            |
 //! | `pem.rs`         | the sections of a PEM text                             |
 //! | `key.rs`         | the client's own key, in the form that ring wants      |
 //! | `encrypted.rs`   | keys with a password                                   |
 //! | `suites.rs`      | names of cipher suites                                 |
+//! | `revocation.rs`  | lists of revoked certificates                          |
 //! | `verify.rs`      | the judgement of the server's certificate              |
 //! | `certificate.rs` | a look into a certificate, for errors                  |
 //! | `algorithm.rs`   | kinds of keys and signatures                           |
@@ -24,9 +26,11 @@ mod der;
 mod encrypted;
 mod error;
 mod files;
+mod inputs;
 mod key;
 mod peer_faults;
 mod pem;
+mod revocation;
 mod suites;
 mod verify;
 
@@ -148,7 +152,9 @@ impl Engine for Rustls {
     }
 
     fn expiry(&self) -> Expiry {
-        let first = self.tls.peer_certificates().and_then(|chain| chain.first());
+        // A server that resumes a session does not show its certificate; what rustls has is that of the first time.
+        let is_shown = self.tls.handshake_kind() != Some(rustls::HandshakeKind::Resumed);
+        let first = self.tls.peer_certificates().and_then(|chain| chain.first()).filter(|_| is_shown);
         Expiry { client: self.config.own_end, server: first.and_then(|first| certificate::end(first)) }
     }
 }

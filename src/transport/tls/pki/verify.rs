@@ -20,6 +20,8 @@ use crate::sync::Mutex;
 pub(super) struct Chain {
     /// The server's own, those that it sent with it, and those trusted ones that are an issuer of these.
     certificates: Vec<Certificate>,
+    /// Whose certificate was revoked, if it is not the server's own.
+    pub(super) revoked: Option<String>,
     /// They were accepted, and what the server signed with its key was not.
     pub(super) of_handshake: bool,
 }
@@ -67,7 +69,7 @@ impl Refused {
     fn of_handshake<T>(&self, certificate: &[u8], verdict: Result<T, Error>) -> Result<T, Error> {
         verdict.inspect_err(|_| {
             let certificates = Certificate::look(certificate).into_iter().collect();
-            self.put(Chain { certificates, of_handshake: true });
+            self.put(Chain { certificates, revoked: None, of_handshake: true });
         })
     }
 }
@@ -82,6 +84,8 @@ pub(super) struct Verifier {
     pub(super) algorithms: WebPkiSupportedAlgorithms,
     /// What the application named as trusted.
     pub(super) trusted: Vec<CertificateDer<'static>>,
+    /// The same, of which a list says that they were revoked: not trusted any more.
+    pub(super) withdrawn: Vec<CertificateDer<'static>>,
     pub(super) refused: Arc<Refused>,
 }
 
@@ -112,6 +116,15 @@ impl Verifier {
 }
 
 impl Verifier {
+    /// An issuer of these that was trusted and was revoked.
+    fn withdrawn_issuer<'a>(&self, sent: impl Iterator<Item = &'a CertificateDer<'a>>) -> Option<String> {
+        let gone: Vec<_> = self.withdrawn.iter().filter_map(|der| Certificate::look(der)).collect();
+        let issuers = sent.filter_map(|der| Certificate::look(der)).map(|seen| seen.record.issuer);
+        issuers.into_iter().find_map(|issuer| {
+            gone.iter().find(|gone| gone.subject_der == issuer).map(|gone| gone.subject.clone())
+        })
+    }
+
     fn is_pinned(&self, certificate: &CertificateDer<'_>) -> Result<ServerCertVerified, Error> {
         let pinned = self.pins.is_empty()
             || Certificate::look(certificate).is_some_and(|seen| self.pins.contains(&sha256(&seen.key)));
@@ -147,10 +160,26 @@ impl ServerCertVerifier for Verifier {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
+        let mut revoked = None;
         let verdict = match (self.is_trusted_itself(end_entity, server_name, now), &self.chain) {
+            _ if self.withdrawn.iter().any(|gone| gone == end_entity) => {
+                Err(CertificateError::Revoked.into())
+            }
             (Some(verdict), _) => verdict,
             (None, Some(chain)) => {
-                chain.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+                let verdict =
+                    chain.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
+                // An issuer that is not trusted any more is no unknown one.
+                match verdict {
+                    Err(Error::InvalidCertificate(CertificateError::UnknownIssuer)) => {
+                        revoked = self.withdrawn_issuer([end_entity].into_iter().chain(intermediates));
+                        Err(match revoked {
+                            Some(_) => CertificateError::Revoked.into(),
+                            None => CertificateError::UnknownIssuer.into(),
+                        })
+                    }
+                    other => other,
+                }
             }
             // As for the keys of DANE (RFC 7671, section 5.1): who has the key is the server, whatever name and
             // dates the certificate around it has.
@@ -165,7 +194,7 @@ impl ServerCertVerifier for Verifier {
                 trusted.filter(|one| certificates.iter().any(|sent| sent.record.issuer == one.subject_der));
             let above: Vec<_> = above.collect();
             certificates.extend(above);
-            self.refused.put(Chain { certificates, of_handshake: false });
+            self.refused.put(Chain { certificates, revoked, of_handshake: false });
         })
     }
 

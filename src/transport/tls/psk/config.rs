@@ -60,6 +60,7 @@ impl Configs {
                 && config.suites == suites
                 && config.alpn == alpn
                 && config.only_tls13 == settings.only_tls13
+                && config.chose_suites == settings.cipher_suites.is_some()
         };
         if let Some(config) = known.iter().filter_map(Weak::upgrade).find(same) {
             return Ok(config);
