@@ -1,5 +1,15 @@
 /*
- * Log lines, published to a topic: those of the application, and those of the library.
+ * The log: to standard error in one call, and log lines that are published to a topic: those of the application, and those
+ * of the library.
+ *
+ *     mgos_mqtt_log_to_stderr(NULL, MGOS_MQTT_LOG_DEBUG);
+ *     // 2026-01-31T12:00:00.123Z mgos_mqtt 0 D sent SUBSCRIBE 1: "a/b" QoS 1, 10 bytes in all
+ *
+ * At MGOS_MQTT_LOG_DEBUG there is a line for each packet, with its kind, id, flags, topic and sizes, never with a payload, a
+ * user name or a password; and for each step of connecting. Packets on the topics to which log lines are published are left
+ * out, and so are all packets of a connection on which a log function publishes by itself.
+ *
+ * PUBLISHED LINES.
  *
  *     mgos_mqtt_conn_set_log_topics(c, "dev/7/out", "dev/7/err", 0);
  *     mgos_mqtt_conn_log_library(c, MGOS_MQTT_LOG_WARN);       // optional
@@ -37,6 +47,32 @@
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
+
+/**
+ * Writes the log of a loop and its connections to standard error: all that is at least as important as `level`
+ * (MGOS_MQTT_LOG_*), one line a record, with the time in UTC, the number of the connection and the first letter of the
+ * level. Takes the place of the function of mgos_mqtt_loop_set_log(). -1 ends it.
+ *
+ * Returns 0, or MGOS_MQTT_BAD_ARGUMENT for another level.
+ *
+ * The caller's part: `loop` is NULL (the default loop) or a living loop.
+ */
+int mgos_mqtt_log_to_stderr(struct mgos_mqtt_loop *loop, int level);
+
+/**
+ * As mgos_mqtt_log_to_stderr(), at the level that an environment variable has: "error", "warn", "info", "debug", "off", or
+ * a number. If it is not set, nothing changes. The library reads no variable by itself: a program that calls this lets
+ * whoever starts it have the log.
+ *
+ *     mgos_mqtt_log_from_env(NULL, "MY_PROGRAM_MQTT_LOG");
+ *
+ * Returns 0, also without the variable; MGOS_MQTT_BAD_ARGUMENT for another value, see mgos_mqtt_last_error_text();
+ * MGOS_MQTT_NULL_ARGUMENT, MGOS_MQTT_BAD_UTF8.
+ *
+ * The caller's part: As mgos_mqtt_log_to_stderr(); `variable` is NULL or a C string; no other thread changes the environment meanwhile.
+ */
+int mgos_mqtt_log_from_env(struct mgos_mqtt_loop *loop,
+                           const char *variable);
 
 /**
  * Sets the topics of a connection's log lines: of those with file descriptor 1, and of those with 2. NULL or

@@ -74,7 +74,7 @@
 #define MGOS_MQTT_LOG_INFO 2
 
 /**
- * Details.
+ * Each packet, each step of connecting; see mgos_mqtt_log.h.
  */
 #define MGOS_MQTT_LOG_DEBUG 3
 
@@ -196,7 +196,7 @@ int mgos_mqtt_loop_stop(struct mgos_mqtt_loop *loop_);
 /**
  * Sets where log records of a loop and its connections go: all that are at least as important as `level`
  * (MGOS_MQTT_LOG_*). NULL switches the log off, which is the default: nothing is ever printed by
- * itself.
+ * itself. mgos_mqtt_log_to_stderr() is the function that most programs want.
  *
  * `fn` runs on the thread that drives the loop, with no lock held. `ud` is passed to it; `ud_free`, if
  * not NULL, takes it back when the function is replaced or the loop freed. An unknown level is refused

@@ -1,4 +1,14 @@
-//! Log lines, published to a topic: those of the application, and those of the library.
+//! The log: to standard error in one call, and log lines that are published to a topic: those of the application, and those
+//! of the library.
+//!
+//!     mgos_mqtt_log_to_stderr(NULL, MGOS_MQTT_LOG_DEBUG);
+//!     // 2026-01-31T12:00:00.123Z mgos_mqtt 0 D sent SUBSCRIBE 1: "a/b" QoS 1, 10 bytes in all
+//!
+//! At MGOS_MQTT_LOG_DEBUG there is a line for each packet, with its kind, id, flags, topic and sizes, never with a payload, a
+//! user name or a password; and for each step of connecting. Packets on the topics to which log lines are published are left
+//! out, and so are all packets of a connection on which a log function publishes by itself.
+//!
+//! PUBLISHED LINES.
 //!
 //!     mgos_mqtt_conn_set_log_topics(c, "dev/7/out", "dev/7/err", 0);
 //!     mgos_mqtt_conn_log_library(c, MGOS_MQTT_LOG_WARN);       // optional
@@ -22,14 +32,71 @@ use std::sync::Arc;
 use super::boundary::{bytes, optional, status};
 use super::config::system;
 use super::defaults::is_global;
-use super::handle::Handle;
+use super::handle::{Handle, LoopHandle};
 use super::mgos_mqtt_conn::mgos_mqtt_conn;
+use super::mgos_mqtt_loop::mgos_mqtt_loop;
+use super::stderr_log::{self, Stderr};
 use crate::client::{Conn, DEFAULT_THRESHOLD, Level, LogLine, LogTopics};
 use crate::error::Code;
 
 /// With this many unsent bytes, lines are left out, unless mgos_mqtt_conn_set_log_topics() says otherwise.
 pub const MGOS_MQTT_LOG_PUSHBACK_THRESHOLD: usize = 2048;
 const _: () = assert!(MGOS_MQTT_LOG_PUSHBACK_THRESHOLD == DEFAULT_THRESHOLD);
+
+/// Writes the log of a loop and its connections to standard error: all that is at least as important as `level`
+/// (MGOS_MQTT_LOG_*), one line a record, with the time in UTC, the number of the connection and the first letter of the
+/// level. Takes the place of the function of mgos_mqtt_loop_set_log(). -1 ends it.
+///
+/// Returns 0, or MGOS_MQTT_BAD_ARGUMENT for another level.
+///
+/// # Safety
+/// `loop` is NULL (the default loop) or a living loop.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_log_to_stderr(r#loop: *mut mgos_mqtt_loop, level: c_int) -> c_int {
+    status(|| {
+        let handle = LoopHandle::of(r#loop)?;
+        let level = match level {
+            -1 => None,
+            level => Some(Level::from_number(level).ok_or(Code::BadArgument)?),
+        };
+        log_to_stderr(&handle, level);
+        Ok(())
+    })
+}
+
+/// As mgos_mqtt_log_to_stderr(), at the level that an environment variable has: "error", "warn", "info", "debug", "off", or
+/// a number. If it is not set, nothing changes. The library reads no variable by itself: a program that calls this lets
+/// whoever starts it have the log.
+///
+///     mgos_mqtt_log_from_env(NULL, "MY_PROGRAM_MQTT_LOG");
+///
+/// Returns 0, also without the variable; MGOS_MQTT_BAD_ARGUMENT for another value, see mgos_mqtt_last_error_text();
+/// MGOS_MQTT_NULL_ARGUMENT, MGOS_MQTT_BAD_UTF8.
+///
+/// # Safety
+/// As mgos_mqtt_log_to_stderr(); `variable` is NULL or a C string; no other thread changes the environment meanwhile.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_log_from_env(
+    r#loop: *mut mgos_mqtt_loop,
+    variable: *const c_char,
+) -> c_int {
+    status(|| {
+        let handle = LoopHandle::of(r#loop)?;
+        if variable.is_null() {
+            return Err(Code::NullArgument);
+        }
+        // SAFETY: not NULL, and promised by the caller.
+        if let Some(value) = unsafe { stderr_log::variable(variable) }? {
+            log_to_stderr(&handle, stderr_log::level_of(value)?);
+        }
+        Ok(())
+    })
+}
+
+fn log_to_stderr(handle: &LoopHandle, level: Option<Level>) {
+    let sink = level.map(|_| Stderr::sink());
+    drop(handle.context.log.set(level.unwrap_or(Level::Error), sink));
+}
 
 /// Sets the topics of a connection's log lines: of those with file descriptor 1, and of those with 2. NULL or
 /// empty is none; without both, publishing of lines ends. Lines are left out while mgos_mqtt_conn_num_unsent_bytes() is

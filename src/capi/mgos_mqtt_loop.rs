@@ -76,7 +76,7 @@ pub const MGOS_MQTT_LOG_ERROR: c_int = 0;
 pub const MGOS_MQTT_LOG_WARN: c_int = 1;
 /// Connections come and go.
 pub const MGOS_MQTT_LOG_INFO: c_int = 2;
-/// Details.
+/// Each packet, each step of connecting; see mgos_mqtt_log.h.
 pub const MGOS_MQTT_LOG_DEBUG: c_int = 3;
 
 /// Makes a loop. NULL without memory or file descriptors. To be ended with mgos_mqtt_loop_free().
@@ -216,7 +216,7 @@ pub unsafe extern "C" fn mgos_mqtt_loop_stop(loop_: *mut mgos_mqtt_loop) -> c_in
 
 /// Sets where log records of a loop and its connections go: all that are at least as important as `level`
 /// (MGOS_MQTT_LOG_*). NULL switches the log off, which is the default: nothing is ever printed by
-/// itself.
+/// itself. mgos_mqtt_log_to_stderr() is the function that most programs want.
 ///
 /// `fn` runs on the thread that drives the loop, with no lock held. `ud` is passed to it; `ud_free`, if
 /// not NULL, takes it back when the function is replaced or the loop freed. An unknown level is refused

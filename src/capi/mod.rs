@@ -15,6 +15,7 @@
 //! | `callbacks.rs`  | C functions as handlers of the client                               |
 //! | `event_bus.rs`  | who listens to the events of the system                             |
 //! | `profiles.rs`   | C configurations as the client's server profiles                    |
+//! | `stderr_log.rs` | the log function that comes with the library                       |
 //! | `poll_callback.rs` | functions that the loop calls at the end of each round            |
 //! | `config/`       | the configuration structure and the system configuration            |
 //! | `json/`         | the variadic functions and their formatter                          |
@@ -39,6 +40,7 @@ mod poll_callback;
 mod profiles;
 mod registry;
 mod sized;
+mod stderr_log;
 
 pub mod mgos_config;
 pub mod mgos_event;

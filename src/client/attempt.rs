@@ -159,6 +159,7 @@ impl Conn {
         address: &Address,
     ) -> MutexGuard<'a, State> {
         let Some(source) = self.source.get() else { return st };
+        self.note(&mut st, Level::Debug, format_args!("resolving {:?}", address.host));
         let lookup = self.context.driver.lookup(&address.host, address.port, *source);
         let by = after(turn, st.profile.timeouts.dns);
         st.link = Link::Resolving { lookup, by };
@@ -190,6 +191,11 @@ impl Conn {
         let host = st.profile.server.clone().unwrap_or_default();
         let (code, text) = match lookup.take() {
             Some(Ok(addresses)) if !addresses.is_empty() => {
+                if self.context.log.wants(Level::Debug) {
+                    let list: Vec<String> =
+                        addresses.iter().map(|address| address.ip().to_string()).collect();
+                    self.note(&mut st, Level::Debug, format_args!("resolved {host:?}: {}", list.join(", ")));
+                }
                 let mut addresses = VecDeque::from(addresses);
                 let first = addresses.pop_front();
                 if !addresses.is_empty() {
@@ -232,6 +238,7 @@ impl Conn {
     ) -> MutexGuard<'a, State> {
         while let Some(address) = next {
             st.tries.make().target = Some(address);
+            self.note(&mut st, Level::Debug, format_args!("opening a TCP connection to {address}"));
             let opened = (self.context.dial)(address).and_then(|mut transport| {
                 transport.register(turn.registry(), turn.token())?;
                 Ok(transport)
@@ -266,7 +273,10 @@ impl Conn {
         let Link::Opening { transport, by } = &mut st.link else { return st };
         let late = by.is_over(turn.now);
         match transport.connected() {
-            Ok(true) => self.secure(st, turn),
+            Ok(true) => {
+                self.note(&mut st, Level::Debug, format_args!("the TCP connection is open"));
+                self.secure(st, turn)
+            }
             Ok(false) if !late => st,
             outcome => {
                 let os = match outcome {
@@ -314,6 +324,11 @@ impl Conn {
         let common = st.tries.common.as_ref().unwrap_or(&st.profile);
         st.session_of = Some((st.who.clone(), common.clone()));
         if let Some(hook) = st.seldom.hook.clone() {
+            self.note(
+                &mut st,
+                Level::Debug,
+                format_args!("the connect hook is called, which is to send CONNECT"),
+            );
             drop(st);
             hook.about_to_connect(self, &params);
             drop(hook);
@@ -384,6 +399,11 @@ impl Conn {
         if self.context.log.wants(Level::Info) {
             let text = if session_present { "connected, session resumed" } else { "connected, session new" };
             self.note(&mut st, Level::Info, format_args!("{text}"));
+        }
+        let queued = st.session.queue_len();
+        if queued > 0 {
+            let text = format_args!("QoS 1 and 2 messages that are sent now, or again: {queued}");
+            self.note(&mut st, Level::Debug, text);
         }
         self.connected.store(true, Ordering::Release);
         self.context.driver.notify();

@@ -7,6 +7,7 @@ use super::event::{Event, Kind, Message, TopicName};
 use super::handlers::Handlers;
 use super::secure::Foreign;
 use super::stream::Ending;
+use super::trace::DELIVER_AT;
 use super::turn::Flush;
 use super::verdict::Wish;
 use super::{Conn, Level, State};
@@ -46,7 +47,7 @@ impl Conn {
         let room = turn.buffer.len() - 1;
         loop {
             if st.session.output().len() > OUTPUT_HIGH
-                && let Flush::Blocked = st.flush(turn.now)
+                && let Flush::Blocked = self.flush(&mut st, turn.now)
             {
                 return st;
             }
@@ -190,7 +191,12 @@ impl Conn {
                 Ending::Told => true,
                 Ending::Other if at == len => break,
                 Ending::Other => {
+                    let begins = st.traced && !st.session.skips();
                     let step = match st.session.input(turn.now, &buffer[at..len]) {
+                        Ok(step) if begins && step.consumed > 0 => {
+                            self.trace_received(&mut st, &buffer[at..at + step.consumed]);
+                            step
+                        }
                         Ok(step) => step,
                         Err(failure) => {
                             let report = match st.foreign(&buffer[at..len]) {
@@ -217,7 +223,7 @@ impl Conn {
                     }
                     if bug(Bug::AckBeforeHandler) && matches!(event, session::Event::Publish(_)) {
                         let _ = st.session.handled(Verdict::Ack);
-                        let _ = st.flush(turn.now);
+                        let _ = self.flush(&mut st, turn.now);
                     }
                     // After the application ended the connection, only its own messages concern it.
                     let told = st.closing.is_none() || event.is_acknowledgement();
@@ -228,8 +234,12 @@ impl Conn {
                     told
                 }
             };
-            let alive;
+            let mut alive;
             (st, alive) = self.conclude(st, turn, generation, told);
+            if alive && st.traced && st.log.records.len() >= DELIVER_AT {
+                st = self.deliver_waiting(st);
+                alive = st.is_on(generation) && !st.freed && !st.broken;
+            }
             if !alive {
                 // Whatever follows belongs to a connection that is no more.
                 return Consumed { st, bytes: len, alive: false };

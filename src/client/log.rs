@@ -20,7 +20,7 @@ pub enum Level {
     Warn = 1,
     /// Connections come and go.
     Info = 2,
-    /// Every packet's kind.
+    /// Each packet, each step of connecting.
     Debug = 3,
 }
 
@@ -46,6 +46,8 @@ thread_local! {
 
 /// Records that a connection keeps for its next turn. More come only if nobody drives the loop.
 pub(super) const MOST_WAITING: usize = 256;
+/// The same for those about packets, of which a burst has many.
+pub(super) const MOST_TRACED: usize = 4096;
 
 /// Records that wait for it.
 #[derive(Default)]
@@ -66,11 +68,13 @@ pub struct Log {
     /// The least important level that somebody wants; -1 if nobody does.
     level: AtomicI32,
     sinks: Mutex<[Slot; 2]>,
+    /// Topics on which log lines are published: packets with these are not logged.
+    quiet: Mutex<Vec<String>>,
 }
 
 impl Log {
     pub(crate) fn new() -> Self {
-        Log { level: AtomicI32::new(-1), sinks: Mutex::new([None, None]) }
+        Log { level: AtomicI32::new(-1), sinks: Mutex::new([None, None]), quiet: Mutex::default() }
     }
 
     /// Sets the sink and the least important level it wants; returns the old sink, for the caller to drop
@@ -90,6 +94,19 @@ impl Log {
         let levels = sinks.iter().flatten().map(|(level, _)| *level as i32);
         self.level.store(levels.max().unwrap_or(-1), Ordering::Relaxed);
         old.map(|(_, sink)| sink)
+    }
+
+    /// Log lines are published on this topic.
+    pub(super) fn add_quiet(&self, topic: &str) {
+        let mut quiet = self.quiet.lock();
+        if !quiet.iter().any(|known| known == topic) {
+            quiet.push(topic.to_owned());
+        }
+    }
+
+    /// Whether log lines are, or were, published on this topic.
+    pub(super) fn is_quiet(&self, topic: &str) -> bool {
+        self.quiet.lock().iter().any(|quiet| quiet == topic)
     }
 
     /// Whether somebody wants records of this level. Nobody wants those that a log function itself is the
@@ -149,6 +166,11 @@ pub(crate) struct LogHeld<'a>(#[expect(dead_code, reason = "held, not used")] Mu
 #[cfg(feature = "capi")]
 pub(crate) fn forget_callbacks_after_fork() {
     DELIVERING.set(false);
+}
+
+/// Whether this thread runs a log function.
+pub(super) fn is_delivering() -> bool {
+    DELIVERING.get()
 }
 
 /// This thread runs log functions until this is dropped, also if one of them panics.

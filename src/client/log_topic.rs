@@ -62,6 +62,9 @@ impl Conn {
         for name in names {
             topic::valid_name(name).map_err(|_| Code::BadTopic)?;
         }
+        for name in topics.iter().flat_map(|topics| [&topics.stdout, &topics.stderr]).flatten() {
+            self.context.log.add_quiet(name);
+        }
         let mut st = self.usable()?;
         let lines = st.seldom.log_topics.as_ref().map_or(0, |log| log.lines);
         st.seldom.try_make()?.log_topics = topics.map(|topics| Box::new(LogState { topics, lines }));

@@ -6,9 +6,8 @@ use std::sync::atomic::Ordering;
 
 use super::event::KeptReport;
 use super::handlers::{Callback, Entry, Identity, Removed};
-use super::log;
 use super::turn::Flush;
-use super::{Conn, ConnectParams, Level, Link, State, text};
+use super::{Conn, ConnectParams, Level, Link, State};
 use crate::bugs::{Bug, bug};
 use crate::error::Code;
 use crate::session::{Accepted, Publication, RawAck, Session};
@@ -80,6 +79,9 @@ impl Conn {
         message.qos = st.cap_qos(message.qos);
         if message.qos != QoS::AtMostOnce {
             self.clock(st);
+        }
+        if st.traced {
+            self.published_while_traced(st);
         }
         let accepted = st.session.publish(&message);
         match accepted {
@@ -179,6 +181,7 @@ impl Conn {
         if !st.session.awaits_connect() {
             return Err(Code::NotConnected);
         }
+        self.note(&mut st, Level::Debug, format_args!("the connect hook sends CONNECT"));
         st.append_connect(params)?;
         self.output_grew(&mut st);
         Ok(())
@@ -234,6 +237,9 @@ impl Conn {
 
     fn raw(&self, send: impl FnOnce(&mut Session) -> Result<(), Code>) -> Result<(), Code> {
         let mut st = self.usable()?;
+        if st.traced {
+            self.published_while_traced(&mut st);
+        }
         let sent = send(&mut st.session);
         self.output_grew(&mut st);
         sent
@@ -269,7 +275,7 @@ impl Conn {
             return self.schedule(st);
         }
         st.wrote_early = now.into();
-        match st.flush(now) {
+        match self.flush(st, now) {
             // If the socket is full, the loop hears when it is not any more.
             Flush::Done | Flush::Blocked => {
                 self.output_level.store(st.session.output().len(), Ordering::Relaxed);
@@ -314,15 +320,7 @@ impl Conn {
         if !self.context.log.wants(level) {
             return;
         }
-        let Ok(waiting) = st.log.try_make() else { return };
-        if waiting.records.try_reserve(1).is_err() {
-            return;
-        }
-        if waiting.records.len() >= log::MOST_WAITING {
-            waiting.lost += 1;
-        } else if let Some(text) = text::format(text) {
-            waiting.records.push((level, text));
-        }
+        st.record(level, text);
         if !st.in_turn {
             self.schedule(st);
         }

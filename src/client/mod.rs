@@ -26,6 +26,7 @@
 //! | `inherit.rs`   | a connection configured as another one                        |
 //! | `reconnect.rs` | when to try again, and where                                 |
 //! | `log.rs`, `log_topic.rs` | log records, and publishing them                   |
+//! | `trace.rs`     | log records about packets                                    |
 //! | `stats.rs`, `metrics.rs` | what is counted, as numbers and as text            |
 //! | `subscribe.rs` | calls for several filters, each with one end                 |
 //! | `once.rs`      | who is told of the result of one attempt                     |
@@ -59,6 +60,7 @@ mod stream;
 mod subscribe;
 mod text;
 mod topics;
+mod trace;
 mod turn;
 mod verdict;
 mod wait;
@@ -218,6 +220,8 @@ impl Conn {
                 handling: Handling::Nothing,
                 wish: Wish::default(),
                 log: Rare::new(),
+                traced: false,
+                carries_log: false,
                 // The generator's state must never be zero.
                 random: (context.random_seed)() | 1,
                 broken: false,

@@ -130,6 +130,10 @@ pub(super) struct State {
     pub(super) handling: Handling,
     pub(super) wish: Wish,
     pub(super) log: Rare<log::Waiting>,
+    /// Each packet is written to the log.
+    pub(super) traced: bool,
+    /// A log function publishes here, so that no packet is.
+    pub(super) carries_log: bool,
     pub(super) random: u64,
     /// A panic was caught: this connection is closed for good.
     pub(super) broken: bool,

@@ -46,7 +46,7 @@ impl Conn {
         buffer: &mut [u8],
         len: usize,
     ) -> (MutexGuard<'a, State>, usize, Ending) {
-        if bug(Bug::AckBeforeHandler) || !st.is_calm(generation) || !st.session.is_steady() {
+        if bug(Bug::AckBeforeHandler) || st.traced || !st.is_calm(generation) || !st.session.is_steady() {
             return (st, 0, Ending::Other);
         }
         st.wish = Wish::default();

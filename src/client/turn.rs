@@ -60,6 +60,7 @@ impl Conn {
         st.session.clock(turn.now);
         st.ended |= turn.ended;
         st.wrote_early = Moment::NONE;
+        self.trace_if_wanted(&mut st);
         if st.freed {
             drop(st);
             return self.tear_down();
@@ -138,10 +139,16 @@ impl Conn {
     /// Timers of the application and of the policy.
     fn timers<'a>(&'a self, mut st: MutexGuard<'a, State>, turn: &mut Turn<'_>) -> MutexGuard<'a, State> {
         let now = turn.now;
+        let before = st.session.ended();
         st.session.expire(now);
+        let expired = st.session.ended() - before;
+        if expired > 0 {
+            self.note(&mut st, Level::Debug, format_args!("{expired} messages have expired"));
+        }
         self.settle(&mut st);
         if st.seldom.timer_at.is_some_and(|at| at <= now) {
             st.seldom.timer_at = None;
+            self.note(&mut st, Level::Debug, format_args!("the application's timer has run out"));
             st = self.tell(st, |h, called| h.connection(Kind::Timer, called), &Event::Timer);
         }
         if st.expiry.get().and_then(|ends| ends.look_at).is_some_and(|at| at <= now) {
@@ -183,6 +190,8 @@ impl Conn {
             && st.closing.is_none()
             && st.session.deadline().is_some_and(|at| at <= turn.now)
         {
+            let text = format_args!("a timer has run out: keep-alive, or the time of an answer");
+            self.note(&mut st, Level::Debug, text);
             let delivery = st.delivery(self.context.send_queue);
             match st.session.timeout(turn.now, delivery) {
                 Ok(()) => st.give_memory_back(),
@@ -204,7 +213,7 @@ impl Conn {
         if !matches!(st.link, Link::Open(_)) {
             return st;
         }
-        let report = match st.flush(turn.now) {
+        let report = match self.flush(&mut st, turn.now) {
             Flush::Failed(report) => report,
             Flush::Done | Flush::Blocked => match std::mem::take(&mut st.link_broke) {
                 true => st.report.copy(),
@@ -216,6 +225,15 @@ impl Conn {
             },
         };
         self.link_down(st, turn, report)
+    }
+
+    /// Writes as much as the kernel takes.
+    #[inline]
+    pub(super) fn flush(&self, st: &mut State, now: Time) -> Flush {
+        if st.traced {
+            self.trace_sent(st);
+        }
+        st.flush(now)
     }
 
     /// What the application may have asked for at any time.
@@ -247,7 +265,7 @@ impl Conn {
             let report = st.closing_report(closing.code);
             return self.link_down(st, turn, report);
         }
-        match st.flush(turn.now) {
+        match self.flush(&mut st, turn.now) {
             Flush::Done => {
                 if let Link::Open(mut transport) = std::mem::replace(&mut st.link, Link::Idle) {
                     transport.shutdown();
@@ -304,6 +322,14 @@ impl Conn {
         st
     }
 
+    /// Delivers the log records that there are.
+    pub(super) fn deliver_waiting<'a>(&'a self, mut st: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        let mut records = st.take_log();
+        drop(st);
+        self.context.log.deliver(self.number, &mut records);
+        self.lock()
+    }
+
     fn deliver_log(&self, mut st: MutexGuard<'_, State>) {
         if !st.log.records.is_empty() {
             let mut records = st.take_log();
@@ -337,7 +363,7 @@ impl Conn {
         if matches!(st.link, Link::Open(_)) && st.closing.is_none_or(|c| c.graceful) {
             st.session.disconnect();
             let now = self.context.driver.now();
-            let _ = st.flush(now);
+            let _ = self.flush(&mut st, now);
         }
         let link = std::mem::replace(&mut st.link, Link::Idle);
         if let Link::Open(mut transport) | Link::Draining { mut transport, .. } = link {
@@ -389,8 +415,8 @@ impl State {
         self.link.stream()?.delivery(given, queue)
     }
 
-    /// Writes as much as the kernel takes.
-    pub(super) fn flush(&mut self, now: Time) -> Flush {
+    /// See [`Conn::flush`].
+    fn flush(&mut self, now: Time) -> Flush {
         let Link::Open(transport) = &mut self.link else { return Flush::Done };
         let session: &mut Session = &mut self.session;
         loop {

@@ -208,6 +208,8 @@ pub struct Session {
     good_bye_due: bool,
     /// Those without a cookie are told as well.
     tell_all: bool,
+    /// No message is to take the short way.
+    each_publish: bool,
     /// The time of the last step, to the caller's precision.
     now: Time,
     flow: Aside<Flow>,
@@ -235,6 +237,7 @@ impl Session {
             resumed: false,
             good_bye_due: false,
             tell_all: true,
+            each_publish: false,
             now: Time::ZERO,
             flow: Aside::default(),
         }
@@ -599,6 +602,25 @@ impl Session {
     /// written.
     pub fn unsent_bytes(&self) -> usize {
         self.sending.outbox.payload_bytes() + self.out.len()
+    }
+
+    /// Packets that wait to be written and were not looked at yet; for a log.
+    pub fn untraced_output(&mut self) -> &[u8] {
+        self.out.untraced()
+    }
+
+    /// Whether what comes next belongs to a packet that is skipped.
+    pub fn skips(&self) -> bool {
+        self.inbound.to_skip() > 0
+    }
+
+    /// Whether each message is to go through [`publish`](Session::publish), whose caller then sees it.
+    pub fn look_at_each_publish(&mut self, on: bool) {
+        self.each_publish = on;
+        if let Some(sending) = self.sending.get_mut() {
+            // The short way asks for it, and finds out by it.
+            sending.outcomes_fit = 0;
+        }
     }
 
     /// QoS 1 and 2 messages waiting or in flight.

@@ -23,6 +23,8 @@ pub struct Output {
     taken: u64,
     /// Up to this position there may be a password in it.
     secret: u64,
+    /// A packet begins here, and those before are [not looked at](Self::untraced) any more.
+    boundary: u64,
 }
 
 impl Drop for Output {
@@ -33,7 +35,7 @@ impl Drop for Output {
 
 impl Output {
     pub(crate) const fn new() -> Self {
-        Output { bytes: Vec::new(), head: 0, end: 0, taken: 0, secret: 0 }
+        Output { bytes: Vec::new(), head: 0, end: 0, taken: 0, secret: 0, boundary: 0 }
     }
 
     /// Appends `n` bytes, to be written by the caller. `None` without memory for them.
@@ -95,6 +97,14 @@ impl Output {
         self.pending().get((position - self.taken) as usize..).unwrap_or_default()
     }
 
+    /// The packets that were appended since this was called last, or since everything was taken. Nothing if a part of one
+    /// of them was taken meanwhile: it is not known then where the next one begins.
+    pub(crate) fn untraced(&mut self) -> &[u8] {
+        let from = if self.boundary < self.taken { self.end() } else { self.boundary };
+        self.boundary = self.end();
+        self.from(from)
+    }
+
     /// How many bytes are not yet taken.
     #[inline]
     pub fn len(&self) -> usize {
@@ -138,6 +148,7 @@ impl Output {
         if self.head == self.end {
             self.head = 0;
             self.end = 0;
+            self.boundary = self.taken;
         } else if self.head >= COMPACT_FROM && self.head * 2 >= self.end {
             self.bytes.copy_within(self.head..self.end, 0);
             self.end -= self.head;
@@ -152,6 +163,7 @@ impl Output {
         self.head = 0;
         self.end = 0;
         self.taken = 0;
+        self.boundary = 0;
     }
 
     /// Gives memory back; called in a quiet moment.

@@ -133,7 +133,8 @@ impl Session {
         self.sending.history.reserve(n, self.limits.outcome_history)?;
         self.sending.completions.try_reserve(n).map_err(|_| Code::NoMemory)?;
         let completions = self.sending.completions.capacity() - self.sending.completions.len();
-        self.sending.outcomes_fit = self.sending.history.room(self.limits.outcome_history).min(completions);
+        let fit = self.sending.history.room(self.limits.outcome_history).min(completions);
+        self.sending.outcomes_fit = if self.each_publish { 0 } else { fit };
         Ok(())
     }
 

@@ -386,6 +386,9 @@ static void null_for_statistics_logs_and_ports(struct client *client) {
   NULLS(mgos_mqtt_conn_log, c, 1, 0, NULL, 1);
   REFUSED(mgos_mqtt_conn_log, MGOS_MQTT_BAD_ARGUMENT, c, 1, 0, NULL, 0);
   NULLS(mgos_mqtt_conn_log_library, NULL, 0);
+  /* NULL is the default loop. */
+  HOLDS(mgos_mqtt_log_to_stderr, mgos_mqtt_log_to_stderr(NULL, -1) == 0);
+  NULLS(mgos_mqtt_log_from_env, NULL, NULL);
   HOLDS(mgos_mqtt_options_set_defaults_of, mgos_mqtt_options_set_defaults_of(NULL, NULL, 1) == 0);
   NO_POINTERS(mgos_mqtt_connect_error_as_electric_imp);
   NO_POINTERS(mgos_mqtt_error_as_electric_imp);

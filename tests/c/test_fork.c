@@ -251,6 +251,8 @@ static void forked_loop(void) {
   FORKED(mgos_mqtt_loop_stop, loop);
   FORKED(mgos_mqtt_loop_set_log, loop, 0, NULL, NULL, NULL);
   FORKED(mgos_mqtt_loop_metrics, loop, NULL, 0);
+  FORKED(mgos_mqtt_log_to_stderr, loop, 0);
+  FORKED(mgos_mqtt_log_from_env, loop, "TEST_LOG");
 }
 
 static void poll_cb(void *ud) {
