@@ -207,8 +207,8 @@ static void a_log_function_may_publish(void **state) {
   for (publishes_qos = 0; publishes_qos < 3; publishes_qos++) {
     log_begin(client);
     client_renew(client);
-    publishes = client->c;
     client_up(client);
+    publishes = client->c;
     peer_serve(client->peer);
     mgos_mqtt_conn_pub(client->c, "t", mg_mk_str("x"), 1, false);
     UNTIL(client->loop, strstr(all, "not logged any more") != NULL);
