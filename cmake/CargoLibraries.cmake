@@ -3,9 +3,11 @@
 #   MGOS_MQTT_LIB_DIR                      where they lie in the build tree (may hold $<CONFIG>)
 #   MGOS_MQTT_NATIVE_LIBS                  what a program with the static library links besides
 #   MGOS_MQTT_FEATURES_ON                  the Cargo features that were chosen
+#   MGOS_MQTT_DEFINITIONS                  what programs are compiled with, as the build tool of Mongoose OS does
 
-# Compared with rustc's own list by the test package.native_libs.
-set(MGOS_MQTT_NATIVE_LIBS -lgcc_s -lutil -lrt -lpthread -lm -ldl -lc)
+# Compared with rustc's own list by the test package.native_libs. That also names the library that unwinds, as the shared
+# one; the C compiler links it by itself, and knows which one fits (-static, -static-libgcc, another runtime).
+set(MGOS_MQTT_NATIVE_LIBS -lutil -lrt -lpthread -lm -ldl -lc)
 if(MGOS_MQTT_PSK)
   list(PREPEND MGOS_MQTT_NATIVE_LIBS -lssl -lcrypto)
 endif()
@@ -22,6 +24,7 @@ if(PROJECT_VERSION_MAJOR EQUAL 0)
   string(APPEND MGOS_MQTT_SO_NAME ".${PROJECT_VERSION_MINOR}")
 endif()
 
+set(MGOS_MQTT_DEFINITIONS MGOS_HAVE_MQTT=1)
 set(MGOS_MQTT_FEATURES_ON capi)
 foreach(feature IN LISTS MGOS_MQTT_CARGO_FEATURES)
   mgos_feature_option(option ${feature})
@@ -31,25 +34,7 @@ foreach(feature IN LISTS MGOS_MQTT_CARGO_FEATURES)
 endforeach()
 list(JOIN MGOS_MQTT_FEATURES_ON "," cargo_features)
 
-# C compilers for build scripts. Named only where Cargo would not find the same one by itself: a
-# changed CC makes Cargo compile all C code again, in each of the builds that share its directory.
-set(cargo_env "")
-if(MGOS_MQTT_RUST_TARGET)
-  string(REPLACE "-" "_" triple "${MGOS_MQTT_RUST_TARGET}")
-  string(TOUPPER "${triple}" triple_upper)
-  list(APPEND cargo_env "CC_${triple}=${CMAKE_C_COMPILER}" "AR_${triple}=${CMAKE_AR}"
-    "CARGO_TARGET_${triple_upper}_LINKER=${CMAKE_C_COMPILER}")
-else()
-  find_program(default_cc cc NO_CACHE)
-  file(REAL_PATH "${CMAKE_C_COMPILER}" real_cc)
-  if(default_cc)
-    file(REAL_PATH "${default_cc}" default_cc)
-  endif()
-  if(NOT real_cc STREQUAL default_cc)
-    list(APPEND cargo_env "CC=${CMAKE_C_COMPILER}")
-  endif()
-endif()
-
+include(CargoCompiler) # cargo_env
 list(TRANSFORM cargo_env PREPEND "\"")
 list(TRANSFORM cargo_env APPEND "\"")
 list(JOIN cargo_env " " cargo_env)
@@ -87,7 +72,8 @@ foreach(config IN LISTS CMAKE_CONFIGURATION_TYPES ITEMS "")
 endforeach()
 set_target_properties(mgos_mqtt_static PROPERTIES INTERFACE_LINK_LIBRARIES "${MGOS_MQTT_NATIVE_LIBS}")
 foreach(kind IN ITEMS shared static)
-  set_target_properties(mgos_mqtt_${kind} PROPERTIES INTERFACE_INCLUDE_DIRECTORIES "${PROJECT_SOURCE_DIR}/include")
+  set_target_properties(mgos_mqtt_${kind} PROPERTIES INTERFACE_INCLUDE_DIRECTORIES "${PROJECT_SOURCE_DIR}/include"
+    INTERFACE_COMPILE_DEFINITIONS "${MGOS_MQTT_DEFINITIONS}")
   add_dependencies(mgos_mqtt_${kind} mgos_mqtt_cargo)
   add_library(mgos_mqtt::${kind} ALIAS mgos_mqtt_${kind})
 endforeach()

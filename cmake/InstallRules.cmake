@@ -15,6 +15,11 @@ if(MGOS_MQTT_BUILD_PROGRAMS)
 endif()
 install(DIRECTORY include/ DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}" COMPONENT dev FILES_MATCHING PATTERN "*.h")
 
+# valgrind's complaints about ring's assembly.
+if(MGOS_MQTT_TLS)
+  install(FILES cmake/valgrind.supp DESTINATION "${CMAKE_INSTALL_DATADIR}/mgos_mqtt" COMPONENT dev)
+endif()
+
 configure_package_config_file(cmake/mgos_mqttConfig.cmake.in "${PROJECT_BINARY_DIR}/mgos_mqttConfig.cmake"
   INSTALL_DESTINATION "${cmake_dir}" PATH_VARS CMAKE_INSTALL_INCLUDEDIR CMAKE_INSTALL_LIBDIR)
 set(compatibility SameMajorVersion)
@@ -39,5 +44,7 @@ else()
   string(REGEX REPLACE "/$" "" PC_PREFIX "\${pcfiledir}/${PC_PREFIX}")
 endif()
 list(JOIN MGOS_MQTT_NATIVE_LIBS " " PC_LIBS_PRIVATE)
+list(TRANSFORM MGOS_MQTT_DEFINITIONS PREPEND -D OUTPUT_VARIABLE PC_DEFINITIONS)
+list(JOIN PC_DEFINITIONS " " PC_DEFINITIONS)
 configure_file(cmake/mgos_mqtt.pc.in "${PROJECT_BINARY_DIR}/mgos_mqtt.pc" @ONLY)
 install(FILES "${PROJECT_BINARY_DIR}/mgos_mqtt.pc" DESTINATION "${pc_dir}" COMPONENT dev)

@@ -108,11 +108,21 @@ stage_miri() {
     capi::fed_tests capi::config capi::mgos_mqtt_version
 }
 
+# Each combination of features compiles with all its tests; the one of all but psk is what the other stages run. Without
+# TLS and the C face the unit tests run, too: everything else that runs there also runs with them.
+# field: F-86
 stage_features() {
-  check features cargo check --locked --no-default-features
+  local combination
+  for combination in "" capi tls psk capi,psk tls,psk capi,tls,psk; do
+    case $combination in
+      *psk*) if ! pkg-config --exists openssl 2>/dev/null; then continue; fi ;;
+    esac
+    check features cargo check --locked --all-targets --no-default-features --features "$combination"
+  done
   if cargo clippy --version >/dev/null 2>&1; then
     check features cargo clippy --locked --no-default-features -- -D warnings
   fi
+  check features cargo test --locked --no-default-features --lib --test no_tls
   check features cargo test --locked --no-default-features --features capi --test no_tls
 }
 
@@ -122,7 +132,6 @@ stage_psk() {
     skip psk "OpenSSL's headers are not installed"
     return
   fi
-  check psk cargo check --locked --no-default-features --features psk
   check psk cargo test --locked --features psk --test tls_psk
   if cargo clippy --version >/dev/null 2>&1; then
     # The code that the feature adds, and the tests that know of it.
@@ -130,7 +139,7 @@ stage_psk() {
   fi
   # What these tests run, and what is installed.
   targets=(mgos_mqtt_cargo mgos_mqtt_pub mgos_mqtt_sub test_version_shared test_version_static example_tls_psk)
-  tests psk psk --tests-regex 'psk|^c\.version|^package\.(native_libs|openssl|pkg_config)$'
+  tests psk psk --tests-regex 'psk|^c\.version|^package\.(native_libs|openssl|pkg_config|wholly_static)$'
   targets=()
 }
 

@@ -5,6 +5,8 @@
 //! [`HEADERS`]. The `//!` lines of the file become the header's opening comment, `///` lines the
 //! comments of the items; a heading `# Safety`, which is for the Rust reader, becomes a sentence.
 
+#![cfg(feature = "capi")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# One way to use the library, from the outside: tests/package.sh <part>. ctest runs the parts and
+# One way to build or use the library, from the outside: tests/package.sh <part>. ctest runs the parts and
 # sets what they are told through the environment; see tests/CMakeLists.txt.
 set -euo pipefail
 : "${SOURCE:?}" "${BUILD:?}" "${WORK:?}" "${CMAKE:?}" "${CC:?}" "${RUSTC:?}" "${LIBDIR:?}" "${VERSION:?}" \
@@ -48,13 +48,48 @@ run() {
   echo "package: $program ($loads) runs"
 }
 
+# Configures something that has to fail, and say why in these words.
+refused() { # refused TEXT CMAKE-ARGUMENT...
+  local text=$1
+  shift
+  rm -rf refused
+  if "$CMAKE" -B refused -DCMAKE_C_COMPILER="$CC" "$@" >refused.log 2>&1; then fail "accepted: $*"; fi
+  tr -s ' \n' ' ' <refused.log | grep -qF -- "$text" || fail "'$*' does not say '$text': $(cat refused.log)"
+}
+
+# Fails where a file or directory names one of the places where things were built.
+hides_paths() { # hides_paths FILE...
+  local place
+  for place in "$SOURCE" "$BUILD" "$CARGO_DIR" "${CARGO_HOME:-$HOME/.cargo}" "$("$RUSTC" --print sysroot)"; do
+    if grep -rlaF -e "$place" "$@"; then fail "these files name $place"; fi
+  done
+}
+
+# Builds a copy of the source in a directory of its own, as quickly as it goes, with a CARGO_HOME in there, too.
+build_copy() { # build_copy DIRECTORY CMAKE-ARGUMENT...
+  local dir=$1
+  shift
+  mkdir -p "$dir/source" "$dir/home"
+  (cd "$SOURCE" && cp -r CMakeLists.txt Cargo.toml Cargo.lock build.rs cmake include src "$dir/source")
+  ln -s "${CARGO_HOME:-$HOME/.cargo}/registry" "$dir/home/registry"
+  "$CMAKE" -S "$dir/source" -B "$dir/build" -DCMAKE_BUILD_TYPE=Release -DMGOS_MQTT_TLS=OFF -DMGOS_MQTT_BUILD_TESTS=OFF \
+    -DMGOS_MQTT_BUILD_EXAMPLES=OFF -DMGOS_MQTT_BUILD_PROGRAMS=OFF "$@"
+  CARGO_HOME=$dir/home CARGO_PROFILE_RELEASE_OPT_LEVEL=0 CARGO_PROFILE_RELEASE_LTO=off \
+    CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 "$CMAKE" --build "$dir/build"
+}
+
 case ${1:?} in
+  # field: F-83
   files)
     install_moved
+    # A debugger finds the sources of a Debug build where they are. Everything else hides where they were, in the debug
+    # information that is stripped later, too.
+    if [ "$CONFIG" != Debug ]; then hides_paths "$PREFIX" "$CARGO_DIR/release/libmgos_mqtt.so"; fi
     {
       (cd "$SOURCE/include" && find . -name '*.h' -printf 'include/%f\n')
       printf '%s\n' "$LIBDIR"/{libmgos_mqtt.a,libmgos_mqtt.so,"$SO_NAME","$SO_FILE",pkgconfig/mgos_mqtt.pc} \
         "$LIBDIR"/cmake/mgos_mqtt/mgos_mqttConfig{,Version}.cmake bin/mgos_mqtt_{pub,sub}
+      case ,$FEATURES, in *,tls,*) echo share/mgos_mqtt/valgrind.supp ;; esac
     } | sort >expected
     (cd "$PREFIX" && find . ! -type d -printf '%P\n') | sort >found
     diff -u expected found || fail "the installed files are not the expected ones"
@@ -78,6 +113,7 @@ case ${1:?} in
         ;;
     esac
     ;;
+  # field: F-71
   find_package)
     install_moved
     consume find_package -DCMAKE_PREFIX_PATH="$PREFIX" -DVERSION="${VERSION%.*}" -DFEATURES="${FEATURES//,/;}"
@@ -87,6 +123,93 @@ case ${1:?} in
       consume find_package -DCMAKE_PREFIX_PATH="$PREFIX" -DBUILD_SHARED_LIBS=${choice%:*}
       run app/app_mgos_mqtt ${choice#*:}
     done
+    ;;
+  # field: F-82
+  components) # a component that is missing is named, and so is a type of build that is none
+    install_moved
+    app=(-S "$SOURCE/tests/consumer" -DWAY=find_package -DCMAKE_PREFIX_PATH="$PREFIX")
+    "$CMAKE" "${app[@]}" -B app -DCMAKE_C_COMPILER="$CC" -DFEATURES="shared;static;${FEATURES//,/;}"
+    refused "has no 'no_such_thing'; what it has is: ${FEATURES//,/, }, static, shared." "${app[@]}" -DFEATURES="capi;no_such_thing"
+    for kind in static:shared shared:static; do # kind that is not installed, kind that is taken instead
+      mkdir aside
+      if [ "${kind%:*}" = static ]; then gone=libmgos_mqtt.a; else gone=$SO_FILE; fi
+      mv "$PREFIX/$LIBDIR/$gone" aside/
+      refused "has no '${kind%:*}'; what it has is: ${FEATURES//,/, }, ${kind#*:}." "${app[@]}" -DFEATURES="capi;${kind%:*}"
+      rm -rf app
+      choice=$([ "${kind%:*}" = shared ] && echo ON || echo OFF)
+      "$CMAKE" "${app[@]}" -B app -DCMAKE_C_COMPILER="$CC" -DBUILD_SHARED_LIBS="$choice" -DFEATURES="${kind#*:}"
+      "$CMAKE" --build app
+      run app/app_mgos_mqtt "${kind#*:}"
+      mv "aside/$gone" "$PREFIX/$LIBDIR/"
+      rmdir aside
+    done
+    library=(-S "$SOURCE" -DMGOS_MQTT_BUILD_TESTS=OFF)
+    refused "CMAKE_BUILD_TYPE is 'Relase', which is none of Debug, Release," "${library[@]}" -DCMAKE_BUILD_TYPE=Relase
+    for type in -DCMAKE_BUILD_TYPE={none,Mine}; do
+      rm -rf typed
+      "$CMAKE" -B typed "${library[@]}" "$type" -DCMAKE_C_FLAGS_MINE=-O1 >typed.log 2>&1 || fail "$type is refused: $(cat typed.log)"
+    done
+    ;;
+  # Two builds in different places are the same, also where the compiler is two words.
+  # field: F-81 F-83
+  reproducible)
+    printf '#!/bin/sh\necho "$@" >>"%s/launched"\nexec "$@"\n' "$WORK" >launcher
+    chmod +x launcher
+    build_copy "$WORK/one" -DCMAKE_C_COMPILER="$CC"
+    CC="$WORK/launcher $CC" build_copy "$WORK/another/place"
+    grep -q "varargs.c" launched || fail "the build did not use the launcher"
+    for file in "$SO_FILE" libmgos_mqtt.a; do
+      cmp "one/build/lib/$file" "another/place/build/lib/$file" || fail "two builds of $file differ"
+    done
+    # The other way to name a launcher, one with an argument; with a space, as paths have it.
+    mv launcher "a launcher"
+    "$CMAKE" -S one/source -B other -DMGOS_MQTT_TLS=OFF -DMGOS_MQTT_BUILD_TESTS=OFF -DMGOS_MQTT_BUILD_EXAMPLES=OFF \
+      -DMGOS_MQTT_BUILD_PROGRAMS=OFF -DCMAKE_C_COMPILER_LAUNCHER="$WORK/a launcher;env" -DCMAKE_C_COMPILER="$CC" -DCMAKE_BUILD_TYPE=Release
+    grep -q 'CC=.*/other/cc"' other/cargo_build.cmake || fail "Cargo is not told of the launcher"
+    rm launched
+    other/cc -c "$SOURCE/tests/package/dlopen.c" -o launched.o
+    grep -q "^env .* -c " launched || fail "the launcher is not called as it should be: $(cat launched)"
+    ;;
+  # field: F-80
+  wholly_static)
+    install_moved
+    for word in $(pkg-config --static --libs-only-l "$PREFIX/$LIBDIR/pkgconfig/mgos_mqtt.pc"); do
+      case $word in -lmgos_mqtt) continue ;; esac
+      case $("$CC" -print-file-name="lib${word#-l}.a") in
+        /*) ;;
+        *) echo "package: there is no static $word"; exit 77 ;;
+      esac
+    done
+    # The linker takes the shared library where it finds both.
+    rm "$PREFIX/$LIBDIR"/libmgos_mqtt.so
+    for how in -static -static-pie -static-libgcc; do
+      # shellcheck disable=SC2046 # the words are the flags
+      "$CC" $how "$SOURCE/tests/consumer/main.c" \
+        $(PKG_CONFIG_PATH=$PREFIX/$LIBDIR/pkgconfig pkg-config --static --cflags --libs mgos_mqtt) -o "app$how"
+      run "app$how" static
+      if readelf -d "app$how" | grep 'NEEDED.*libgcc' || { [ $how != -static-libgcc ] && readelf -d "app$how" | grep NEEDED; }; then
+        fail "app$how is not wholly static"
+      fi
+    done
+    "$CMAKE" -S "$SOURCE/tests/consumer" -B app -DWAY=find_package -DCMAKE_PREFIX_PATH="$PREFIX" -DCMAKE_C_COMPILER="$CC" \
+      -DCMAKE_BUILD_TYPE="$CONFIG" -DCMAKE_EXE_LINKER_FLAGS=-static
+    "$CMAKE" --build app --target app_static
+    if readelf -d app/app_static | grep NEEDED; then fail "app_static is not wholly static"; fi
+    run app/app_static static
+    ;;
+  # field: F-85
+  valgrind)
+    case ,$FEATURES, in *,tls,*) ;; *) exit 77 ;; esac
+    command -v valgrind >/dev/null || exit 77
+    install_moved
+    suppressions=share/mgos_mqtt/valgrind.supp
+    grep -qF "$suppressions" "$SOURCE/docs/tls.md" || fail "docs/tls.md does not name $suppressions"
+    "$CC" -I"$PREFIX/include" "$SOURCE/tests/package/tls.c" "$PREFIX/$LIBDIR/libmgos_mqtt.so" -Wl,-rpath,"$PREFIX/$LIBDIR" -o program
+    output=$("$SOURCE/scripts/with_certificates.sh" "$SOURCE/scripts/with_mosquitto.sh" \
+      -c "cafile @CERTS@/ca.pem" -c "certfile @CERTS@/server.pem" -c "keyfile @CERTS@/server.key" \
+      valgrind --quiet --error-exitcode=99 --suppressions="$PREFIX/$suppressions" \
+      ./program @SERVER@ @CERTS@/ca.pem 2>&1) || fail "valgrind complains ($?): $output"
+    [ "$output" = acked ] || fail "valgrind complains: $output"
     ;;
   examples) # c_examples/ alone, as somebody would build a copy of it
     install_moved
@@ -98,6 +221,7 @@ case ${1:?} in
     features=(capi) # the others are the default ones there
     consume "$1" -DSOURCE="$SOURCE" -DMGOS_MQTT_CARGO_TARGET_DIR="$CARGO_DIR"
     ;;
+  # field: F-71
   pkg_config)
     install_moved
     export PKG_CONFIG_PATH=$PREFIX/$LIBDIR/pkgconfig
@@ -120,7 +244,7 @@ case ${1:?} in
     sh "$SOURCE/cmake/localise.sh" third_ libthird_all.a libthird.a
     ours=$PREFIX/$LIBDIR/libmgos_mqtt.a
     link_and_run() {
-      "$CC" -I"$PREFIX/include" "$SOURCE/tests/package/two_libraries.c" "$@" -lgcc_s -lpthread -lm -ldl -lc -o program
+      "$CC" -I"$PREFIX/include" "$SOURCE/tests/package/two_libraries.c" "$@" -lpthread -lm -ldl -lc -o program
       ./program || fail "the program fails with: $*"
       echo "package: runs with: $*"
     }

@@ -69,6 +69,7 @@ fn subscribers_of_several_filters_are_called_newest_first() {
     }
 }
 
+#[cfg(feature = "capi")]
 #[test]
 fn a_handler_of_all_connections_stays() {
     let mut handlers = Handlers::new();

@@ -1,5 +1,9 @@
 /* What an application does first; one program per way to find and link the library. Its arguments
  * are features that the library must have. */
+#ifndef MGOS_HAVE_MQTT
+#error "what finds the library should define MGOS_HAVE_MQTT, as the build tool of Mongoose OS does"
+#endif
+#include <mgos_mqtt.h>
 #include <mgos_mqtt_version.h>
 #include <stdio.h>
 #include <string.h>
