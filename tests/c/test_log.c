@@ -52,6 +52,17 @@ static void ignore(struct mgos_mqtt_conn *c, const struct mgos_mqtt_event *ev, v
   if (ud != NULL && mgos_mqtt_event_kind(ev) == MGOS_MQTT_EV_MESSAGE) ++*(int *) ud;
 }
 
+/* Waits until nothing more is logged, which is never if each line is the cause of the next. */
+static void expect_an_end(struct client *client) {
+  long long until = test_now_ms() + TEST_DEADLINE_MS;
+  int before;
+  do {
+    before = lines;
+    for (int i = 0; i < 20; i++) mgos_mqtt_loop_poll(client->loop, 5);
+  } while (lines != before && test_now_ms() < until);
+  assert_int_equal(lines, before);
+}
+
 /* field: F-62 */
 static void each_packet_has_a_line(void **state) {
   struct client *client = *state;
@@ -180,7 +191,7 @@ static void a_burst_has_all_its_lines(void **state) {
 /* A line that is published is no cause of another, not even if it comes back. */
 static void published_lines_cause_none(void **state) {
   struct client *client = *state;
-  int messages = 0, before;
+  int messages = 0;
   log_begin(client);
   client_up(client);
   assert_int_equal(mgos_mqtt_conn_set_log_topics(client->c, NULL, "dev/log", 100000), 0);
@@ -190,11 +201,9 @@ static void published_lines_cause_none(void **state) {
   peer_serve(client->peer);
   mgos_mqtt_conn_pub(client->c, "t", mg_mk_str("x"), 0, false);
   UNTIL(client->loop, strstr(packets, "received PUBLISH: QoS 0, topic \"t\"") != NULL);
-  UNTIL(client->loop, messages >= lines);
+  expect_an_end(client);
   /* SUBSCRIBE and SUBACK, the message there and back: each line came back, and that was it. */
-  before = messages;
-  for (int i = 0; i < 20; i++) mgos_mqtt_loop_poll(client->loop, 5);
-  assert_int_equal(messages, before);
+  assert_true(messages > lines);
   assert_null(strstr(packets, "dev/log"));
   peer_serve_end(client->peer);
   assert_int_equal(mgos_mqtt_conn_log_library(client->c, -1), 0);
@@ -203,7 +212,6 @@ static void published_lines_cause_none(void **state) {
 /* Nor one that a log function publishes by itself, whose acknowledgement comes back. */
 static void a_log_function_may_publish(void **state) {
   struct client *client = *state;
-  int before;
   for (publishes_qos = 0; publishes_qos < 3; publishes_qos++) {
     log_begin(client);
     client_renew(client);
@@ -213,9 +221,7 @@ static void a_log_function_may_publish(void **state) {
     mgos_mqtt_conn_pub(client->c, "t", mg_mk_str("x"), 1, false);
     UNTIL(client->loop, strstr(all, "not logged any more") != NULL);
     UNTIL(client->loop, mgos_mqtt_conn_num_unsent_bytes(client->c) == 0);
-    before = lines;
-    for (int i = 0; i < 20; i++) mgos_mqtt_loop_poll(client->loop, 5);
-    assert_int_equal(lines, before);
+    expect_an_end(client);
     peer_serve_end(client->peer);
     mgos_mqtt_loop_set_log(client->loop, 0, NULL, NULL, NULL);
     mgos_mqtt_conn_abort(client->c);
