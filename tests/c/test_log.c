@@ -82,6 +82,7 @@ static void each_packet_has_a_line(void **state) {
   peer_take(client->peer, MG_MQTT_CMD_SUBSCRIBE, NULL);
   peer_send(client->peer, "90 03 0001 01");
   peer_done(client->peer, client->loop);
+  UNTIL(client->loop, strstr(packets, "SUBACK") != NULL);
   mgos_mqtt_conn_pub(c, "out/0", mg_mk_str("the-payload"), 0, true);
   mgos_mqtt_conn_pub(c, "out/1", mg_mk_str("the-payload"), 1, false);
   mgos_mqtt_conn_pub(c, "out/2", mg_mk_str("the-payload"), 2, false);
