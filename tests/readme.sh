@@ -16,10 +16,23 @@ block() {
     { text = text $0 "\n"; if (index($0, mark)) found = 1 }' "$SOURCE/README.md"
 }
 
+# Without a server, a program says what is wrong: the first line on its standard error has this text.
+explains() { # explains PROGRAM TEXT
+  local line="" program
+  mkfifo "$1.said"
+  MQTT_SERVER=127.0.0.1:1 "$1" >/dev/null 2>"$1.said" &
+  program=$!
+  read -r -t 20 line <"$1.said" || true
+  kill "$program" 2>/dev/null || true
+  wait "$program" 2>/dev/null || true
+  rm "$1.said"
+  case $line in *"$2"*) ;; *) fail "without a server $1 says '$line', not '$2'" ;; esac
+}
+
 case ${1:?} in
   program) # the first program: built as it stands, with its server's address replaced by a free one
     block c "int main" >"$WORK/hello.c"
-    [ "$(wc -l <"$WORK/hello.c")" -eq 15 ] || fail "the first program has not 15 lines"
+    [ "$(wc -l <"$WORK/hello.c")" -le 16 ] || fail "the first program has more than 16 lines"
     grep -q '127.0.0.1:1883' "$WORK/hello.c" || fail "the first program has no address to replace"
     sed -i 's/"127.0.0.1:1883"/getenv("MQTT_SERVER")/; 1i #include <stdlib.h>' "$WORK/hello.c"
     # shellcheck disable=SC2086 # flags
@@ -29,6 +42,7 @@ case ${1:?} in
     wanted=$(block "" "greeting/world" | sed -n '/greeting\/world/p')
     [ -n "$wanted" ] || fail "the program's output is not shown"
     [ "$output" = "$wanted" ] || fail "expected '$wanted', found '$output'"
+    explains "$WORK/hello" "port: 127.0.0.1:1"
     ;;
   arrived) # the program that asks whether its message arrived
     block c "mgos_mqtt_conn_publish_wait" >"$WORK/arrived.c"
@@ -39,6 +53,7 @@ case ${1:?} in
       "$LIB/libmgos_mqtt.a" -lutil -lrt -lpthread -lm -ldl -lc -o "$WORK/arrived"
     output=$("$SOURCE/scripts/with_mosquitto.sh" timeout 20 "$WORK/arrived")
     [ "$output" = acked ] || fail "expected 'acked', found '$output'"
+    explains "$WORK/arrived" "port: 127.0.0.1:1"
     ;;
   output) # what `make demo` is shown to print: its headings, and its last line
     block "" "== Publish and subscribe" >"$WORK/demo"
