@@ -144,6 +144,8 @@ enum mgos_mqtt_error {
   MGOS_MQTT_SESSION_LOST = -1174,
   /* the server refused the message */
   MGOS_MQTT_PUBLISH_REFUSED = -1175,
+  /* the server did not acknowledge in the time given by ack_timeout_ms */
+  MGOS_MQTT_ACK_TIMEOUT = -1176,
   /* the message store failed */
   MGOS_MQTT_STORE_FAILED = -1181,
   /* the TLS handshake failed */

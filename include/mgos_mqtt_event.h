@@ -53,6 +53,15 @@ struct mgos_mqtt_conn;
 #define MGOS_MQTT_EV_SET_ASIDE (1 << 17)
 
 /**
+ * The server closed the connection three times in a row after this message of ours, of which all was sent, and before it
+ * acknowledged anything behind it: it may be the reason. mgos_mqtt_event_topic(), mgos_mqtt_event_token() and
+ * mgos_mqtt_event_packet_id() name the message, mgos_mqtt_event_attempt() is how many times. It is sent again, unless
+ * `poison_after` of the options sets it aside: then this comes again, with MGOS_MQTT_PUBLISH_REFUSED in
+ * mgos_mqtt_event_error(). For connection handlers.
+ */
+#define MGOS_MQTT_EV_POISON (1 << 20)
+
+/**
  * The server answered a subscription: mgos_mqtt_event_code() is the granted QoS, or 0x80 and above.
  */
 #define MGOS_MQTT_EV_SUBACK (1 << 11)
@@ -237,7 +246,7 @@ size_t mgos_mqtt_event_size(const struct mgos_mqtt_event *ev);
 
 /**
  * 1 for a message that was not refused before, and one more each time it is delivered again for that; see
- * mgos_mqtt_msg_refuse(). 0 without one.
+ * mgos_mqtt_msg_refuse(). For POISON how often the server closed the connection. 0 without one.
  *
  * The caller's part: See mgos_mqtt_event_kind().
  */

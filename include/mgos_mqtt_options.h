@@ -274,6 +274,18 @@ struct mgos_mqtt_options {
    * them in a row a warning is logged.
    */
   int stable_after_ms;
+  /**
+   * ANSWERS. How long the server may take to answer a SUBSCRIBE or an UNSUBSCRIBE: default without limit. Some servers
+   * never answer for a filter that they do not like. A call that waits for the answer ends with MGOS_MQTT_ACK_TIMEOUT; the
+   * connection stays, what was asked for stays asked for, and a late answer still counts.
+   */
+  int ack_timeout_ms;
+  /**
+   * A message of QoS 1 or 2 after which the server closed the connection so many times in a row, with nothing acknowledged
+   * in between, is set aside: its outcome is MGOS_MQTT_OUTCOME_REJECTED with reason 0. Default 0: never, it is sent again
+   * and again. See MGOS_MQTT_EV_POISON.
+   */
+  int poison_after;
 };
 
 #ifdef __cplusplus

@@ -12,6 +12,7 @@
  *
  * - with MGOS_MQTT_CANCELLED, if a later call takes one of its filters back (or subscribes to it again, for a call that
  *   unsubscribes) before the server was asked, or while the answer is lost with the connection;
+ * - with MGOS_MQTT_ACK_TIMEOUT, if the server takes longer than `ack_timeout_ms` of the options;
  * - with MGOS_MQTT_INCOMPLETE, if the connection is freed.
  *
  * Filters without an answer then have the code -1.

@@ -122,6 +122,8 @@ codes! {
     SessionLost = -1174, "SESSION_LOST", "the server no longer knew the session";
     PublishRefused = -1175, "PUBLISH_REFUSED", "the server refused the message";
 
+    AckTimeout = -1176, "ACK_TIMEOUT", "the server did not acknowledge in the time given by ack_timeout_ms";
+
     // What later layers report.
     StoreFailed = -1181, "STORE_FAILED", "the message store failed";
     TlsFailed = -1191, "TLS_FAILED", "the TLS handshake failed";

@@ -45,6 +45,8 @@ fn limits(input: &mut Input<'_>) -> Limits {
         // Not from the input, whose bytes the corpus has meanings for already.
         outcome_history: 3,
         keep_session: true,
+        ack_timeout: mgos_mqtt::time::Span::ZERO,
+        poison_after: 0,
     }
 }
 

@@ -232,6 +232,7 @@ impl Callback for EventHandler {
             | Event::ConnectResult { .. }
             | Event::Oversize { .. }
             | Event::SetAside(..)
+            | Event::Poison { .. }
             | Event::Subscribed(_)
             | Event::Unsubscribed(_)
             | Event::Outcome(_)

@@ -40,6 +40,12 @@ pub const MGOS_MQTT_EV_OVERSIZE: u32 = 1 << 6;
 /// A message was refused too often (see mgos_mqtt_msg_refuse()) and is acknowledged now: mgos_mqtt_event_code() is the
 /// last reason, everything else is as for MESSAGE. For connection handlers.
 pub const MGOS_MQTT_EV_SET_ASIDE: u32 = 1 << 17;
+/// The server closed the connection three times in a row after this message of ours, of which all was sent, and before it
+/// acknowledged anything behind it: it may be the reason. mgos_mqtt_event_topic(), mgos_mqtt_event_token() and
+/// mgos_mqtt_event_packet_id() name the message, mgos_mqtt_event_attempt() is how many times. It is sent again, unless
+/// `poison_after` of the options sets it aside: then this comes again, with MGOS_MQTT_PUBLISH_REFUSED in
+/// mgos_mqtt_event_error(). For connection handlers.
+pub const MGOS_MQTT_EV_POISON: u32 = 1 << 20;
 /// The server answered a subscription: mgos_mqtt_event_code() is the granted QoS, or 0x80 and above.
 pub const MGOS_MQTT_EV_SUBACK: u32 = 1 << 11;
 /// The server answered an UNSUBSCRIBE.
@@ -77,6 +83,7 @@ const _: () = {
     assert!(MGOS_MQTT_EV_PUBCOMP == Kind::PubComp.bit());
     assert!(MGOS_MQTT_EV_OUTCOME == Kind::Outcome.bit());
     assert!(MGOS_MQTT_EV_TLS_EXPIRY == Kind::Expiry.bit());
+    assert!(MGOS_MQTT_EV_POISON == Kind::Poison.bit());
     assert!(MGOS_MQTT_EV_POLL == Kind::Poll.bit());
 };
 
@@ -92,6 +99,7 @@ const ALL_KINDS: u32 = MGOS_MQTT_EV_CONNECTING
     | MGOS_MQTT_EV_PUBCOMP
     | MGOS_MQTT_EV_OUTCOME
     | MGOS_MQTT_EV_TLS_EXPIRY
+    | MGOS_MQTT_EV_POISON
     | MGOS_MQTT_EV_POLL;
 
 /// What a subscription can be told.
@@ -274,7 +282,7 @@ pub unsafe extern "C" fn mgos_mqtt_event_topic(ev: *const mgos_mqtt_event, len: 
         Event::Message(message) | Event::SetAside(message, _) => {
             Some((message.topic.as_bytes().as_ptr(), message.topic.as_bytes().len()))
         }
-        Event::Oversize { topic, .. } => Some((topic.as_ptr(), topic.len())),
+        Event::Oversize { topic, .. } | Event::Poison { topic, .. } => Some((topic.as_ptr(), topic.len())),
         Event::SubAck { filter: Some(filter), .. } => Some((filter.as_ptr(), filter.len())),
         Event::PubAck(_, Some(topic)) | Event::PubComp(_, Some(topic)) => {
             Some((topic.as_bytes().as_ptr(), topic.as_bytes().len()))
@@ -368,13 +376,16 @@ pub unsafe extern "C" fn mgos_mqtt_event_size(ev: *const mgos_mqtt_event) -> usi
 }
 
 /// 1 for a message that was not refused before, and one more each time it is delivered again for that; see
-/// mgos_mqtt_msg_refuse(). 0 without one.
+/// mgos_mqtt_msg_refuse(). For POISON how often the server closed the connection. 0 without one.
 ///
 /// # Safety
 /// See mgos_mqtt_event_kind().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgos_mqtt_event_attempt(ev: *const mgos_mqtt_event) -> c_int {
-    let get = |event: &Event<'_>| message(event).and_then(|message| c_int::try_from(message.attempt).ok());
+    let get = |event: &Event<'_>| match event {
+        Event::Poison { closes, .. } => c_int::try_from(*closes).ok(),
+        event => message(event).and_then(|message| c_int::try_from(message.attempt).ok()),
+    };
     // SAFETY: promised by the caller.
     unsafe { read(ev, 0, get) }
 }
@@ -390,6 +401,7 @@ pub unsafe extern "C" fn mgos_mqtt_event_packet_id(ev: *const mgos_mqtt_event) -
         Event::PubAck(ack, _) | Event::PubComp(ack, _) => Some(ack.packet_id),
         Event::SubAck { packet_id, .. } | Event::UnsubAck(packet_id) => Some(*packet_id),
         Event::Outcome(ended) => Some(ended.packet_id),
+        Event::Poison { packet_id, .. } => Some(*packet_id),
         _ => None,
     };
     // SAFETY: promised by the caller.
@@ -426,6 +438,7 @@ pub unsafe extern "C" fn mgos_mqtt_event_error(ev: *const mgos_mqtt_event) -> c_
         Event::Close(report) => Some(report.code.number()),
         Event::Subscribed(results) | Event::Unsubscribed(results) => Some(results.error.number()),
         Event::Outcome(ended) => Some(outcome_code(ended.outcome).number()),
+        Event::Poison { set_aside: true, .. } => Some(Code::PublishRefused.number()),
         _ => None,
     };
     // SAFETY: promised by the caller.
@@ -440,6 +453,7 @@ pub unsafe extern "C" fn mgos_mqtt_event_error(ev: *const mgos_mqtt_event) -> c_
 pub unsafe extern "C" fn mgos_mqtt_event_token(ev: *const mgos_mqtt_event) -> u64 {
     let get = |event: &Event<'_>| match event {
         Event::Outcome(ended) => Some(ended.token),
+        Event::Poison { token, .. } => Some(*token),
         Event::PubAck(ack, _) | Event::PubComp(ack, _) => ack.token,
         _ => None,
     };

@@ -180,6 +180,15 @@ pub struct mgos_mqtt_options {
     /// that accepts and closes is not called all the time; it is no reason to go to another server. After five of
     /// them in a row a warning is logged.
     pub stable_after_ms: c_int,
+
+    /// ANSWERS. How long the server may take to answer a SUBSCRIBE or an UNSUBSCRIBE: default without limit. Some servers
+    /// never answer for a filter that they do not like. A call that waits for the answer ends with MGOS_MQTT_ACK_TIMEOUT; the
+    /// connection stays, what was asked for stays asked for, and a late answer still counts.
+    pub ack_timeout_ms: c_int,
+    /// A message of QoS 1 or 2 after which the server closed the connection so many times in a row, with nothing acknowledged
+    /// in between, is set aside: its outcome is MGOS_MQTT_OUTCOME_REJECTED with reason 0. Default 0: never, it is sent again
+    /// and again. See MGOS_MQTT_EV_POISON.
+    pub poison_after: c_int,
 }
 
 // SAFETY: plain numbers and pointers, and no header ever had less than everything before TLS.

@@ -79,6 +79,8 @@ unsafe fn settings(options: &mgos_mqtt_options) -> Result<Settings, Code> {
         receive_queue_bytes: or_default(options.receive_queue_bytes, default.receive_queue_bytes),
         receive_overflow: field!(options.receive_overflow)
             .choice([ReceiveOverflow::DropNew, ReceiveOverflow::DropOldest])?,
+        ack_timeout: field!(options.ack_timeout_ms).ms(default.ack_timeout)?,
+        poison_after: field!(options.poison_after).count_or_off(default.poison_after, 0, c_int::MAX)?,
         // SAFETY: promised by the caller.
         profile: unsafe { profile(options) }?,
     })

@@ -89,6 +89,8 @@ fn choices() -> Vec<Choice> {
         tls_expiry_days = -1;
         tls_insecure_skip_verification = 1;
         tls_key_password with tls_key_password_len = b"password";
+        ack_timeout_ms = 1;
+        poison_after = 1;
     }
 }
 

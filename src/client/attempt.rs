@@ -436,7 +436,7 @@ impl Conn {
         let ended = st.generation;
         st.generation += 1;
         st.stats.went_down(turn.now, was_up, report.code, report.phase);
-        st.session.closed();
+        let poison = st.close_session(was_up, report.code);
         if let Some(pull) = st.seldom.get_mut().and_then(|seldom| seldom.pull.get_mut()) {
             pull.closed();
         }
@@ -465,6 +465,7 @@ impl Conn {
             st = self.tell(st, |h, called| h.connection(Kind::Close, called), &event);
             st = self.tell(st, |h, called| h.slot(Slot::Offline, called), &event);
             st = self.tell(st, |h, called| h.all_subscribers(Kind::Close, called), &event);
+            st = self.tell_poison(st, poison);
         } else {
             let (error, connack) = (report.code, report.connack);
             st = self.tell_result(st, ended, Attempt { error, connack, session_present: false });

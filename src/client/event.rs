@@ -129,6 +129,19 @@ pub enum Event<'a> {
     Unsubscribed(&'a FilterResults),
     /// A message was refused too often and is acknowledged now; with the last reason.
     SetAside(Message<'a>, u8),
+    /// The server closed the connection several times in a row after this message of ours.
+    Poison {
+        /// The topic name.
+        topic: &'a str,
+        /// The message.
+        token: u64,
+        /// Its packet id.
+        packet_id: u16,
+        /// How many times.
+        closes: u32,
+        /// It is not sent any more.
+        set_aside: bool,
+    },
     /// A certificate ends soon.
     Expiry {
         /// Whose it is.
@@ -172,6 +185,7 @@ pub enum Kind {
     SetAside,
     Subscribed,
     Unsubscribed,
+    Poison,
 }
 
 impl Kind {
@@ -205,6 +219,7 @@ impl Event<'_> {
             Event::Subscribed(_) => Kind::Subscribed,
             Event::Unsubscribed(_) => Kind::Unsubscribed,
             Event::SetAside(..) => Kind::SetAside,
+            Event::Poison { .. } => Kind::Poison,
         }
     }
 }

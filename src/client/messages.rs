@@ -151,6 +151,7 @@ impl Conn {
             None if st.handlers.qos_of(filter).is_some() => return Ok(false),
             None => (Removed::new(), true),
         };
+        self.clock(&mut st);
         let found = !removed.is_empty();
         if !found {
             topic::valid_filter(filter).map_err(|_| Code::BadFilter)?;
@@ -293,7 +294,7 @@ impl Conn {
     /// the call that asked for a turn and the turn that of the first that wanted to know: a burst reads the clock
     /// once.
     #[inline(always)]
-    fn clock(&self, st: &mut State) {
+    pub(super) fn clock(&self, st: &mut State) {
         if !st.now_holds {
             self.read_clock(st);
         }

@@ -29,6 +29,7 @@
 //! | `trace.rs`     | log records about packets                                    |
 //! | `stats.rs`, `metrics.rs` | what is counted, as numbers and as text            |
 //! | `subscribe.rs` | calls for several filters, each with one end                 |
+//! | `poison.rs`  | messages that make the server close each time              |
 //! | `once.rs`      | who is told of the result of one attempt                     |
 //! | `wait.rs`      | waiting for something to become true                         |
 //! | `text.rs`      | texts that are made without relying on memory                |
@@ -50,6 +51,7 @@ mod metrics;
 mod once;
 mod options;
 mod outcomes;
+mod poison;
 mod profiles;
 mod receive;
 pub mod reconnect;
@@ -521,6 +523,8 @@ fn session_limits(settings: &Settings, profile: &Profile) -> Limits {
         outcome_history: settings.outcome_history,
         always_subscribe: settings.resubscribe == Resubscribe::Always,
         keep_session: !profile.clean_session,
+        ack_timeout: settings.ack_timeout,
+        poison_after: settings.poison_after,
     }
 }
 

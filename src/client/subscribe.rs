@@ -29,8 +29,8 @@ pub struct FilterResult {
 /// How a call ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FilterResults {
-    /// [`Code::Ok`] if every filter was answered, also if the answer was a refusal; [`Code::Cancelled`] if a
-    /// later call took one back before; [`Code::Incomplete`] if the connection was freed.
+    /// [`Code::Ok`] if every filter was answered, also if the answer was a refusal; [`Code::AckTimeout`] if one was not in
+    /// time; [`Code::Cancelled`] if a later call took one back before; [`Code::Incomplete`] if the connection was freed.
     pub error: Code,
     /// The filters in the order of the call.
     pub filters: Vec<FilterResult>,
@@ -113,6 +113,7 @@ impl Calls {
                 }
             }
             Answer::Superseded => call.results.error = Code::Cancelled,
+            Answer::TimedOut => call.results.error = Code::AckTimeout,
             Answer::Abandoned => call.results.error = Code::Incomplete,
         }
         call.open = call.open.saturating_sub(1);
@@ -202,6 +203,7 @@ impl Conn {
             .inspect_err(|_| callback.disarm())?;
         st.handlers.reserve(filters.len()).inspect_err(|_| callback.disarm())?;
         let callback: Arc<dyn Callback> = Arc::from(callback);
+        self.clock(&mut st);
         let state = &mut *st;
         let (call, names) =
             state.seldom.make().calls.make().begin(false, filters.iter().map(|(filter, _)| *filter), asker);
@@ -220,6 +222,7 @@ impl Conn {
         }
         state.session.ask();
         self.output_grew(&mut st);
+        self.watch_answers(&mut st);
         self.take_answers(&mut st);
         drop(st);
         drop(doubles);
@@ -229,6 +232,7 @@ impl Conn {
     fn begin_unsubscribe(&self, filters: &[&str], identity: Identity, asker: Asker) -> Result<u64, Code> {
         check(filters.iter().copied())?;
         let mut st = self.usable()?;
+        self.clock(&mut st);
         let state = &mut *st;
         // What nobody here subscribed to may be the server's from an earlier process.
         let kept = state.session.may_have_filters();
@@ -257,6 +261,7 @@ impl Conn {
         }
         state.session.ask();
         self.output_grew(&mut st);
+        self.watch_answers(&mut st);
         self.take_answers(&mut st);
         drop(st);
         drop(removed);
@@ -274,6 +279,13 @@ impl Conn {
             st.session.forget_call(call);
         }
         waited
+    }
+
+    /// The loop sleeps no longer than an answer may take.
+    fn watch_answers(&self, st: &mut State) {
+        if st.settings.ack_timeout > Span::ZERO && !st.in_turn {
+            self.schedule(st);
+        }
     }
 
     /// Takes what the session has to tell of filters.

@@ -107,6 +107,10 @@ pub struct Settings {
     pub receive_queue_bytes: usize,
     /// Which QoS 0 message is dropped when the queue is full.
     pub receive_overflow: ReceiveOverflow,
+    /// How long the server may take to answer SUBSCRIBE and UNSUBSCRIBE; zero is without limit.
+    pub ack_timeout: Span,
+    /// A message after which the server closed the connection so many times in a row is set aside; 0 is never.
+    pub poison_after: u32,
     /// What goes over each profile.
     pub profile: ProfileOptions,
 }
@@ -132,6 +136,8 @@ impl Default for Settings {
             receive_queue_length: 1024,
             receive_queue_bytes: 4 << 20,
             receive_overflow: ReceiveOverflow::DropNew,
+            ack_timeout: Span::ZERO,
+            poison_after: 0,
             profile: ProfileOptions::default(),
         }
     }

@@ -248,6 +248,7 @@ impl Session {
                     return Ok(Some(Event::PubRec(self.complete(slot, reason, false))));
                 }
                 entry.stage = Stage::Release;
+                self.sending.suspect.acknowledged_at = self.sending.accepted;
             }
             Some(Use::Raw(RawUse::Publish2)) => self.sending.ids.change(id, Use::Raw(RawUse::Released)),
             // Not known, or released already: PUBREL lets the server finish.
@@ -289,6 +290,7 @@ impl Session {
             sending.count_latency(1, self.now.since(accepted_at));
         }
         sending.finish(token, packet_id, cookie, outcome, terms);
+        sending.suspect.acknowledged_at = sending.accepted;
         self.told = Told::Acknowledged(slot);
         self.pump();
         Acknowledged { packet_id, token: Some(token), reason, early }

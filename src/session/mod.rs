@@ -35,6 +35,7 @@ mod raw;
 mod sending;
 mod steady;
 mod subscriptions;
+mod suspect;
 #[cfg(test)]
 mod tests;
 mod tickets;
@@ -50,6 +51,7 @@ pub use output::Output;
 pub use publish::{Accepted, Known, Publication};
 pub use raw::RawAck;
 pub use subscriptions::SubscribeResult;
+pub use suspect::Poison;
 pub use tickets::{Answer, Ticket};
 
 use crate::bugs::{Bug, bug};
@@ -110,6 +112,11 @@ pub struct Limits {
     /// The next CONNECT is to ask for a session that the server kept, as far as that is known: it may have filters that an
     /// earlier process asked for.
     pub keep_session: bool,
+    /// How long the server may take to answer SUBSCRIBE and UNSUBSCRIBE; zero is without limit. Who waits for it has an
+    /// answer then, and the connection stays.
+    pub ack_timeout: Span,
+    /// A message after which the server closed the connection so many times in a row is set aside; 0 is never.
+    pub poison_after: u32,
 }
 
 impl Default for Limits {
@@ -125,6 +132,8 @@ impl Default for Limits {
             outcome_history: 1024,
             always_subscribe: true,
             keep_session: true,
+            ack_timeout: Span::ZERO,
+            poison_after: 0,
         }
     }
 }
@@ -323,6 +332,7 @@ impl Session {
     pub fn closed(&mut self) {
         if self.sending.get().is_some() {
             self.ground();
+            self.sending.suspect.acknowledged_at = 0;
         }
         self.inbound.closed();
         if let Some(subscriptions) = self.subscriptions.get_mut() {
@@ -554,7 +564,9 @@ impl Session {
             // What could not be appended for want of memory or ids stays due; the next
             // acknowledgement tries again.
             let Ok(Sending { ids, .. }) = self.sending.try_make() else { return };
-            let _ = self.out.append(|out| subscriptions.pump(self.version, ids, out));
+            let (version, now) = (self.version, self.now);
+            let _ = self.out.append(|out| subscriptions.pump(version, ids, now, out));
+            self.watch_answers();
         }
     }
 

@@ -7,7 +7,7 @@ use super::subscriptions::encode_code;
 use super::{Dropped, Limits, OnSessionLoss, Outcome, Output, Overflow, Session, State};
 use crate::bugs::{Bug, bug};
 use crate::error::Code;
-use crate::time::Time;
+use crate::time::{Span, Time};
 use crate::wire::topic::Topic;
 use crate::wire::{self, Outgoing, PacketType, QoS};
 
@@ -322,7 +322,7 @@ impl Session {
     }
 
     /// Ends a message that is in a list.
-    fn end(&mut self, slot: u32, outcome: Outcome) {
+    pub(super) fn end(&mut self, slot: u32, outcome: Outcome) {
         let terms = Terms::of(&self.limits, self.tell_all);
         let Sending { outbox, .. } = &mut *self.sending;
         let entry = outbox.retire(slot);
@@ -342,7 +342,9 @@ impl Session {
     fn send_waiting(&mut self) {
         // An id that came free may be what a subscription waits for.
         self.pump_subscriptions();
-        let window = if bug(Bug::WindowIgnored) { u16::MAX } else { self.limits.window };
+        let alone = self.sending.suspect.is_sent_alone();
+        let window = if alone { 1 } else { self.limits.window };
+        let window = if bug(Bug::WindowIgnored) { u16::MAX } else { window };
         while self.sending.outbox.in_flight() < usize::from(window) && self.out.len() < PUMP_UP_TO {
             let Some(slot) = self.sending.outbox.first_waiting() else { return };
             // Without an id or memory it stays where it is; the next acknowledgement tries again.
@@ -428,7 +430,7 @@ impl Session {
     }
 
     /// The slot of a message of QoS 1 or 2 that has no outcome yet.
-    fn slot_of(&mut self, token: u64) -> Option<u32> {
+    pub(super) fn slot_of(&mut self, token: u64) -> Option<u32> {
         self.sending.get_mut()?.outbox.find(token)
     }
 
@@ -480,12 +482,13 @@ impl Session {
         self.sending.next_expiry
     }
 
-    /// Gives up what waits longer than it may.
+    /// Gives up what waits longer than it may: messages that were not sent, and who waits for an answer about filters.
     pub fn expire(&mut self, now: Time) {
         if self.sending.next_expiry.is_none_or(|at| at > now) {
             return;
         }
         self.sending.next_expiry = None;
+        self.expire_answers(now);
         let mut next = self.sending.outbox.first_waiting();
         while let Some(slot) = next {
             next = self.sending.outbox.next(slot);
@@ -497,6 +500,28 @@ impl Session {
                 Some(at) => self.expire_at(at),
                 None => {}
             }
+        }
+    }
+
+    /// Makes sure that answers about filters are looked for in time.
+    pub(super) fn watch_answers(&mut self) {
+        let within = self.limits.ack_timeout;
+        if within > Span::ZERO
+            && let Some(asked_at) = self.subscriptions.waits_since()
+        {
+            self.expire_at(asked_at + within);
+        }
+    }
+
+    fn expire_answers(&mut self, now: Time) {
+        let within = self.limits.ack_timeout;
+        if within > Span::ZERO
+            && let Some(subscriptions) = self.subscriptions.get_mut()
+        {
+            subscriptions.expire(now, within);
+            self.now = now;
+            self.pump_subscriptions();
+            self.watch_answers();
         }
     }
 

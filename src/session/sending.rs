@@ -9,6 +9,7 @@ use super::counts::{Aside, Latency, Outcomes};
 use super::history::History;
 use super::ids::PacketIds;
 use super::outbox::Outbox;
+use super::suspect::Suspect;
 use super::unsent::Run;
 use super::{Completion, Ended, Limits, Outcome, Session};
 use crate::bugs::{Bug, bug};
@@ -31,6 +32,7 @@ pub(super) struct Sending {
     pub(super) history: History,
     pub(super) outcomes: Aside<Outcomes>,
     pub(super) ack_latency: Aside<Rare<Latency>>,
+    pub(super) suspect: Aside<Suspect>,
     /// For messages that are acknowledged together, empty in between.
     pub(super) list: Vec<Ended>,
 }
@@ -63,6 +65,7 @@ impl Sending {
             history: History::new(),
             outcomes: Aside(Outcomes::NONE),
             ack_latency: Aside(Rare::new()),
+            suspect: Aside(Suspect::NONE),
             list: Vec::new(),
         }
     }
@@ -109,6 +112,7 @@ impl Sending {
         if !numbers.is_empty() {
             self.count_latency(numbers.end - numbers.start, took);
             self.remember(numbers, Outcome::Acked, terms);
+            self.suspect.acknowledged_at = self.accepted;
         }
     }
 

@@ -85,6 +85,7 @@ impl Session {
         // As above.
         self.answer(PacketType::PubRel, id).ok()?;
         self.sending.outbox.get_mut(slot).stage = Stage::Release;
+        self.sending.suspect.acknowledged_at = self.sending.accepted;
         Some(wire::PLAIN_ACK)
     }
 

@@ -12,6 +12,7 @@ use super::ids::{PacketIds, Use};
 use super::tickets::{self, Answer, Answers, Asked, Queued, Ticket};
 use crate::error::Code;
 use crate::rare::Empty;
+use crate::time::{Span, Time};
 use crate::wire::{self, EncodeError, QoS, Version};
 
 /// Filters in one SUBSCRIBE or UNSUBSCRIBE. AWS IoT Core refuses more than eight; nobody else minds.
@@ -49,6 +50,9 @@ pub struct SubscribeResult {
 struct Packet {
     filters: Vec<Arc<str>>,
     tickets: Asked,
+    asked_at: Time,
+    /// It was not answered in time, and nobody waits for it any more; it still may be.
+    late: bool,
 }
 
 /// The server, as it matters to a filter that is taken back.
@@ -109,6 +113,10 @@ pub(crate) struct Subscriptions {
     /// Unacknowledged packets, by packet id.
     asked: BTreeMap<u16, Packet>,
     dropping: BTreeMap<u16, Packet>,
+    /// The ids of both in the order in which they were sent, from the first that is answered neither yet nor too late.
+    in_order: VecDeque<u16>,
+    /// How many of them are late.
+    late: usize,
     /// Who waits for filters that are to be subscribed, and to be unsubscribed.
     ask_tickets: Queued,
     drop_tickets: Queued,
@@ -130,6 +138,8 @@ impl Subscriptions {
             drop: InOrder::new(),
             asked: BTreeMap::new(),
             dropping: BTreeMap::new(),
+            in_order: VecDeque::new(),
+            late: 0,
             ask_tickets: Queued::new(),
             drop_tickets: Queued::new(),
             answers: Answers::new(),
@@ -225,6 +235,50 @@ impl Subscriptions {
         self.queued + self.asked.values().map(|packet| packet.filters.len()).sum::<usize>()
     }
 
+    /// How many packets wait for an answer that is not late.
+    fn in_flight(&self) -> usize {
+        self.asked.len() + self.dropping.len() - self.late
+    }
+
+    fn packet(&mut self, id: u16) -> Option<&mut Packet> {
+        self.asked.get_mut(&id).or_else(|| self.dropping.get_mut(&id))
+    }
+
+    /// A packet was sent.
+    fn sent(&mut self, id: u16) {
+        self.skip_answered();
+        self.in_order.push_back(id);
+    }
+
+    fn skip_answered(&mut self) {
+        while let Some(id) = self.in_order.front().copied()
+            && self.packet(id).is_none_or(|packet| packet.late)
+        {
+            self.in_order.pop_front();
+        }
+    }
+
+    /// Since when the oldest packet waits that is not late.
+    pub(crate) fn waits_since(&self) -> Option<Time> {
+        let id = self.in_order.front()?;
+        self.asked.get(id).or_else(|| self.dropping.get(id)).map(|packet| packet.asked_at)
+    }
+
+    /// Who waits longer than `within` for an answer waits no more. What was asked for stays: if the answer comes, it counts.
+    pub(crate) fn expire(&mut self, now: Time, within: Span) {
+        loop {
+            self.skip_answered();
+            let Some(id) = self.in_order.front().copied() else { return };
+            let Some(packet) = self.packet(id).filter(|packet| packet.asked_at + within <= now) else {
+                return;
+            };
+            packet.late = true;
+            let tickets = core::mem::take(&mut packet.tickets);
+            self.late += 1;
+            self.answers.extend(tickets.into_iter().map(|(_, ticket)| (ticket, Answer::TimedOut)));
+        }
+    }
+
     /// CONNACK came: what has to be asked for again. With `all`, every filter; otherwise those that
     /// this session does not have yet.
     pub(crate) fn connected(&mut self, session_present: bool, all: bool) {
@@ -250,6 +304,8 @@ impl Subscriptions {
     /// The connection is lost: nothing is pending any more, and what the server may not have heard is
     /// to be said again.
     pub(crate) fn disconnected(&mut self) {
+        self.in_order.clear();
+        self.late = 0;
         for packet in core::mem::take(&mut self.asked).into_values() {
             for (filter, ticket) in packet.waiting() {
                 if self.wanted.contains_key(&filter) {
@@ -287,9 +343,10 @@ impl Subscriptions {
         &mut self,
         version: Version,
         ids: &mut PacketIds,
+        asked_at: Time,
         out: &mut Vec<u8>,
     ) -> Result<(), Code> {
-        while !self.drop.is_empty() && self.asked.len() + self.dropping.len() < PACKETS_IN_FLIGHT {
+        while !self.drop.is_empty() && self.in_flight() < PACKETS_IN_FLIGHT {
             let id = ids.take(Use::Unsubscribe)?;
             let filters: Vec<Arc<str>> = self.drop.iter().take(FILTERS_A_PACKET).cloned().collect();
             let names = filters.iter().map(|f| &**f);
@@ -303,9 +360,10 @@ impl Subscriptions {
                 self.drop.remove(filter);
             }
             let tickets = tickets::take(&mut self.drop_tickets, &filters);
-            self.dropping.insert(id, Packet { filters, tickets });
+            self.dropping.insert(id, Packet { filters, tickets, asked_at, late: false });
+            self.sent(id);
         }
-        while !self.ask.is_empty() && self.asked.len() + self.dropping.len() < PACKETS_IN_FLIGHT {
+        while !self.ask.is_empty() && self.in_flight() < PACKETS_IN_FLIGHT {
             let (filters, scanned) = self.next_batch();
             if filters.is_empty() {
                 self.ask.clear();
@@ -333,7 +391,8 @@ impl Subscriptions {
             }
             self.queued -= filters.len();
             let tickets = tickets::take(&mut self.ask_tickets, &filters);
-            self.asked.insert(id, Packet { filters, tickets });
+            self.asked.insert(id, Packet { filters, tickets, asked_at, late: false });
+            self.sent(id);
         }
         Ok(())
     }
@@ -369,7 +428,10 @@ impl Subscriptions {
         self.answers.extend(packet.tickets.iter().filter_map(|(place, ticket)| {
             codes.get(usize::from(*place)).map(|code| (*ticket, Answer::Code(*code)))
         }));
-        let filters = self.asked.remove(&id).map(|packet| packet.filters).unwrap_or_default();
+        let packet = self.asked.remove(&id);
+        self.late -= usize::from(packet.as_ref().is_some_and(|packet| packet.late));
+        let filters = packet.map(|packet| packet.filters).unwrap_or_default();
+        self.skip_answered();
         for (filter, &code) in filters.into_iter().zip(codes) {
             if let Some(wanted) = self.wanted.get_mut(&filter)
                 && wanted.asked == id
@@ -384,7 +446,10 @@ impl Subscriptions {
 
     /// UNSUBACK for one of our packets.
     pub(crate) fn removed(&mut self, id: u16) {
-        let tickets = self.dropping.remove(&id).map(|packet| packet.tickets).unwrap_or_default();
+        let packet = self.dropping.remove(&id);
+        self.late -= usize::from(packet.as_ref().is_some_and(|packet| packet.late));
+        let tickets = packet.map(|packet| packet.tickets).unwrap_or_default();
+        self.skip_answered();
         self.answers.extend(tickets.into_iter().map(|(_, ticket)| (ticket, Answer::Code(0))));
     }
 

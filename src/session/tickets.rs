@@ -25,6 +25,8 @@ pub enum Answer {
     Code(u8),
     /// A later call took it back before the server was asked, or before it answered and the link was lost.
     Superseded,
+    /// The server did not answer in time.
+    TimedOut,
     /// The connection was freed.
     Abandoned,
 }

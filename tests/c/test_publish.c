@@ -537,9 +537,48 @@ static void mistakes_are_named_and_nothing_is_accepted(void **state) {
 
 #define WITH_CLIENT(test) cmocka_unit_test_setup_teardown(test, client_setup, client_teardown)
 
+static void on_poison(struct mgos_mqtt_conn *c, const struct mgos_mqtt_event *ev, void *ud) {
+  size_t len;
+  const char *topic = mgos_mqtt_event_topic(ev, &len);
+  (void) c;
+  trace(ud, "poison:%.*s:%u:%d:%s", (int) len, topic, mgos_mqtt_event_packet_id(ev), mgos_mqtt_event_attempt(ev),
+        mgos_mqtt_event_error(ev) == 0 ? "sent again" : "set aside");
+}
+
+/* field: F-65
+ *
+ * A message for which the server closes the connection each time is named after three, and set aside if that is wanted:
+ * the one behind it arrives. */
+static void a_message_that_the_server_closes_for(void **state) {
+  struct client *client = *state;
+  struct job bad = JOB(client, "bad"), good = JOB(client, "good");
+  int closes;
+  client->cfg.clean_session = 0;
+  client->options.poison_after = 4;
+  client_renew(client);
+  assert_int_equal(mgos_mqtt_conn_on(client->c, MGOS_MQTT_EV_POISON, on_poison, client, NULL), 0);
+  client_up(client);
+  assert_int_equal(publish(&bad, 1), 0);
+  assert_int_equal(publish(&good, 1), 0);
+  peer_expect(client->peer, "32 @ ='bad' 0001 'x'; 32 @ ='good' 0002 'x'");
+  for (closes = 1; closes <= 4; closes++) {
+    peer_close(client->peer);
+    peer_accept(client->peer);
+    peer_take(client->peer, MG_MQTT_CMD_CONNECT, NULL);
+    peer_send(client->peer, "20 02 01 00");
+    if (closes < 4) peer_expect(client->peer, "3a @ ='bad' 0001 'x'");
+    if (closes < 2) peer_expect(client->peer, "3a @ ='good' 0002 'x'");
+    peer_done(client->peer, client->loop);
+  }
+  peer_expect(client->peer, "3a @ ='good' 0002 'x'");
+  peer_send(client->peer, "40 02 0002");
+  expect_trace(client, "poison:bad:1:3:sent again poison:bad:1:4:set aside bad:rejected:PUBLISH_REFUSED good:acked ");
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       WITH_CLIENT(each_message_has_a_callback_of_its_own),
+      WITH_CLIENT(a_message_that_the_server_closes_for),
       WITH_CLIENT(free_ends_what_is_outstanding),
       WITH_CLIENT(a_handler_of_the_connection_hears_of_all),
       WITH_CLIENT(everything_is_allowed_in_a_callback),

@@ -350,6 +350,36 @@ static void filters_of_an_earlier_process(void **state) {
   assert_int_equal(mgos_mqtt_last_error(), MGOS_MQTT_NOT_FOUND);
 }
 
+/* Some servers never answer a SUBSCRIBE to what they do not like: the call ends, and the connection stays. */
+static void a_server_that_never_answers(void **state) {
+  static const struct mgos_mqtt_filter other = {"other", 1};
+  static const char *const name = "$SYS/#";
+  struct client *client = *state;
+  struct call call = CALL(client, "x");
+  int code = 0;
+  client->options.ack_timeout_ms = 50;
+  client_renew(client);
+  client_up(client);
+  subscribe(&call, "$SYS/#", 0);
+  peer_expect(client->peer, "82 @ 0001 ='$SYS/#' 00");
+  expect_trace(client, "x:SUB:ACK_TIMEOUT,$SYS/#=-1 ");
+  assert_int_equal(mgos_mqtt_conn_subscribe_wait(client->c, &other, 1, NULL, NULL, NULL, &code, TEST_DEADLINE_MS),
+                   MGOS_MQTT_ACK_TIMEOUT);
+  assert_int_equal(code, -1);
+  peer_expect(client->peer, "82 @ 0002 ='other' 01");
+  /* A late answer still counts, and ends nothing twice. */
+  assert_int_equal(mgos_mqtt_conn_pending_subscriptions(client->c), 2);
+  peer_send(client->peer, "90 03 0001 00; 90 03 0002 01; 30 @ ='$SYS/a' '1'");
+  expect_trace(client, "x:$SYS/a:1 ");
+  assert_int_equal(mgos_mqtt_conn_pending_subscriptions(client->c), 0);
+  assert_int_equal(
+      mgos_mqtt_conn_unsubscribe_wait(client->c, &name, 1, on_message, &call, TEST_DEADLINE_MS),
+      MGOS_MQTT_ACK_TIMEOUT);
+  peer_expect(client->peer, "a2 @ 0003 ='$SYS/#'");
+  peer_done(client->peer, client->loop);
+  assert_true(mgos_mqtt_conn_is_connected(client->c));
+}
+
 static void the_connection_is_freed(void **state) {
   static const struct mgos_mqtt_filter two[] = {{"a", 1}, {"b", 1}};
   struct client *client = *state;
@@ -506,6 +536,7 @@ int main(void) {
       TEST(calls_that_a_later_one_takes_back),
       TEST(the_simple_calls_end_the_others_too),
       TEST(filters_of_an_earlier_process),
+      TEST(a_server_that_never_answers),
       TEST(the_connection_is_freed),
       TEST(freed_by_the_end_of_a_call),
       TEST(the_same_subscription_twice),

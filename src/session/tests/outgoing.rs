@@ -1,7 +1,76 @@
 //! Publishing: QoS 0, 1 and 2, the window, and what happens to it all when the link breaks.
 
-use super::super::{Dropped, OnSessionLoss};
+use super::super::{Dropped, OnSessionLoss, Poison};
 use super::*;
+
+/// What a server does that closes for one message: it acknowledges nothing from there on.
+fn closes(rig: &mut Rig) -> Option<Poison> {
+    rig.sent();
+    let poison = rig.s.closed_by_server();
+    rig.down();
+    poison
+}
+
+/// field: F-65
+///
+/// The message for which the server closes each time is named, and set aside only if that is wanted.
+#[test]
+fn a_message_that_makes_the_server_close_each_time() {
+    for poison_after in [0, 3, 5] {
+        let mut rig = Rig::connected_with(Limits { poison_after, ..Limits::default() });
+        // One before is acknowledged in the meantime: then it is not yet clear who it was.
+        rig.must(Q1, "good");
+        let bad = rig.must(Q1, "bad");
+        rig.must(Q1, "behind");
+        rig.sent();
+        rig.feed(&puback(1));
+        assert_eq!(closes(&mut rig), None);
+        assert_eq!(rig.up(true), ["PUBLISH1 DUP #2 bad=bad", "PUBLISH1 DUP #3 behind=behind"]);
+        assert_eq!(closes(&mut rig), None);
+        assert_eq!(rig.up(true), ["PUBLISH1 DUP #2 bad=bad", "PUBLISH1 DUP #3 behind=behind"]);
+        assert_eq!(closes(&mut rig), None);
+        for n in 3..=6 {
+            // Alone, so that nobody else is blamed.
+            assert_eq!(rig.up(true), ["PUBLISH1 DUP #2 bad=bad"], "{n}");
+            let set_aside = n == poison_after;
+            let poison = closes(&mut rig);
+            let expected = Poison { token: bad, packet_id: 2, topic: (*b"bad").into(), closes: n, set_aside };
+            assert_eq!(poison, (n == 3 || set_aside).then_some(expected), "{n} of {poison_after}");
+            if set_aside {
+                break;
+            }
+        }
+        let outcomes = rig.outcomes();
+        assert_eq!(outcomes.contains(&(bad, Outcome::Rejected(0))), poison_after > 0, "{outcomes:?}");
+        let expected =
+            if poison_after > 0 { "PUBLISH1 DUP #3 behind=behind" } else { "PUBLISH1 DUP #2 bad=bad" };
+        assert_eq!(rig.up(true), [expected]);
+        // With an acknowledgement all goes on as ever.
+        rig.must(Q1, "more");
+        rig.feed(&puback(if poison_after > 0 { 3 } else { 2 }));
+        assert_eq!(rig.s.queue_len(), if poison_after > 0 { 1 } else { 2 });
+        assert_eq!(rig.sent().last().unwrap(), "PUBLISH1 #4 more=more");
+    }
+}
+
+/// It is not the message's fault: it did not leave, somebody else closed, or its PUBREC came.
+#[test]
+fn who_is_not_blamed_for_a_close() {
+    let mut rig = Rig::connected_with(Limits { poison_after: 1, ..Limits::default() });
+    rig.must(Q1, "unwritten");
+    assert_eq!(rig.s.closed_by_server(), None);
+    rig.down();
+    rig.up(true);
+    rig.again(true);
+    rig.feed(&puback(1));
+    rig.must(Q2, "received");
+    rig.sent();
+    rig.feed(&pubrec(2));
+    assert_eq!(closes(&mut rig), None);
+    assert_eq!(rig.s.queue_len(), 1);
+    assert_eq!(rig.up(true), ["PUBREL #2"]);
+    assert_eq!(closes(&mut rig), None);
+}
 
 #[test]
 fn each_qos_ends_in_its_own_way() {
