@@ -216,9 +216,20 @@ stage_tsan() {
     *) count tsan 0 1 0 ;;
   esac
 }
+
+# What errors and logs of all stages before it said; the tests write it there.
+texts=$PWD/$logs/texts
+stage_secrets() {
+  if [[ " $stages " = *" rust "* ]] && ! find "$texts" -type f -size +20k 2>/dev/null | grep -q .; then
+    echo "the tests have left no texts in $texts" | tee -a "$logs/secrets.log"
+    count secrets 0 1 0
+    return
+  fi
+  check secrets scripts/find_secrets.sh "$logs"
+}
 stage_package() { tests package release --label-regex package; }
 
-all=(fmt clippy deny features psk rust miri c asan valgrind package)
+all=(fmt clippy deny features psk rust miri c asan valgrind package secrets)
 [ $# -gt 0 ] || set -- "${all[@]}"
 all+=(tsan)
 for stage in "$@"; do
@@ -230,6 +241,11 @@ for stage in "$@"; do
       ;;
   esac
 done
+
+stages=$*
+rm -rf "$texts"
+mkdir -p "$texts"
+export MGOS_MQTT_TEST_TEXTS=$texts
 
 # Sets $busy: the seconds of processor time that the commands of this shell took so far.
 look_at_times() {

@@ -13,7 +13,7 @@ if [ -z "${MQTT_PORT-}" ]; then # beside a server of its own
   if [ "$part" = credentials ]; then
     passwords=$(mktemp)
     trap 'rm -f "$passwords"' EXIT
-    PATH=$PATH:/usr/sbin mosquitto_passwd -b -c "$passwords" alice secret
+    PATH=$PATH:/usr/sbin mosquitto_passwd -b -c "$passwords" alice al1ce-s-pa55
     conf=(-c "allow_anonymous false" -c "password_file $passwords")
   fi
   status=0
@@ -148,8 +148,8 @@ case $part in
   credentials)
     fails 1 "CONNACK 5" pub -t a -m x
     fails 1 "CONNACK 5" sub -t a -u alice -P wrong
-    pub -u alice -P secret -t a -r -m "for alice"
-    same "as alice" "for alice" "$(sub -L "mqtt://alice:secret@127.0.0.1:$MQTT_PORT/a" -C 1)"
+    pub -u alice -P al1ce-s-pa55 -t a -r -m "for alice"
+    same "as alice" "for alice" "$(sub -L "mqtt://alice:al1ce-s-pa55@127.0.0.1:$MQTT_PORT/a" -C 1)"
     ;;
   usage)
     fails 2 "a topic (-t) is needed" sub

@@ -106,6 +106,7 @@ fn said(profile: Profile) -> String {
     let mut all = text.lock().unwrap().clone();
     all.push_str(&report.text);
     assert!(!all.is_empty());
+    client.log.lock().unwrap().push(all.clone());
     all
 }
 

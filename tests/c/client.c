@@ -5,8 +5,10 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -155,7 +157,21 @@ bool client_poll_until(struct client *client, struct mgos_mqtt_loop *loop, enum 
   return true;
 }
 
+/* What errors said is searched for secrets: see scripts/find_secrets.sh. */
+static void keep_text(struct client *client) {
+  const char *folder = getenv("MGOS_MQTT_TEST_TEXTS");
+  char path[512], text[1024];
+  FILE *file;
+  if (folder == NULL || mgos_mqtt_conn_last_error_text(client->conn, text, sizeof(text)) == 0) return;
+  snprintf(path, sizeof(path), "%s/c-%ld.txt", folder, (long) getpid());
+  file = fopen(path, "a");
+  if (file == NULL) return;
+  fprintf(file, "%s\n", text);
+  fclose(file);
+}
+
 void client_free(struct client *client) {
+  keep_text(client);
   assert_int_equal(mgos_mqtt_conn_free_wait(client->conn, LONG_MS), 0);
   client_ended(client);
 }

@@ -312,7 +312,7 @@ static void address_identity_and_credentials_of_a_connect(void **state) {
   char url[64];
   client->cfg.server = "127.0.0.1:1";
   client->cfg.user = "old";
-  client->cfg.pass = "secret";
+  client->cfg.pass = "c0nnect-pa55";
   client_renew(client);
   snprintf(url, sizeof(url), "tcp://%s", peer_address(client->peer));
   assert_int_equal(mgos_mqtt_conn_set_server(client->c, url, "imp.mqtt.test.1", "me", "word"), 0);
