@@ -165,9 +165,11 @@ fn bill_of_materials() {
     let manifest = &graph.packages[&graph.root];
     for dependency in manifest["dependencies"].as_array().unwrap() {
         let name = text(dependency, "name");
+        let switch = format!("dep:{}", dependency["rename"].as_str().unwrap_or(name));
+        let of_tls = manifest["features"]["tls"].as_array().unwrap().iter().any(|one| *one == *switch);
         let wanted = match dependency["kind"].as_str() {
-            None if dependency["optional"] == true && name != "rustls" => None,
-            None if name == "rustls" && !cfg!(feature = "tls") => continue,
+            None if of_tls && !cfg!(feature = "tls") => continue,
+            None if dependency["optional"] == true && !of_tls => None,
             None => Some("required"),
             Some("build") => Some("excluded"),
             _ => continue,
