@@ -56,6 +56,8 @@ fn damage_has_its_line() {
     ] {
         let (at, what) = damage(&format!("{good}{bad}"));
         assert!(at == line && what.contains(part), "{at}: {what}: {bad}");
+        // Before a good one it is seen as well.
+        assert_eq!(damage(&format!("{bad}{good}")).0, line - 3, "{bad}");
     }
 }
 
