@@ -240,7 +240,7 @@ struct mgos_mqtt_conn;
 #define MGOS_MQTT_PHASE_KEEP_ALIVE 8
 
 /**
- * The connection was up.
+ * The connection was up, and what the server said was wrong.
  */
 #define MGOS_MQTT_PHASE_PROTOCOL 9
 
@@ -248,6 +248,11 @@ struct mgos_mqtt_conn;
  * The message store.
  */
 #define MGOS_MQTT_PHASE_STORE 10
+
+/**
+ * The connection was up, and was lost.
+ */
+#define MGOS_MQTT_PHASE_UP 11
 
 /**
  * The last error of a connection's link.

@@ -191,10 +191,12 @@ pub enum Phase {
     Connect = 7,
     /// The connection was up and the peer went silent.
     KeepAlive = 8,
-    /// The connection was up.
+    /// The connection was up, and what the peer said was wrong.
     Protocol = 9,
     /// The message store.
     Store = 10,
+    /// The connection was up, and was lost.
+    Up = 11,
 }
 
 impl Phase {
@@ -212,6 +214,7 @@ impl Phase {
             Phase::KeepAlive => "keep-alive",
             Phase::Protocol => "protocol",
             Phase::Store => "store",
+            Phase::Up => "up",
         }
     }
 }

@@ -62,8 +62,14 @@ pub(super) fn set_call_error(code: Code) {
     LAST.with(|last| {
         last.fails();
         last.code.set(code.number());
+        let why = crate::client::take_over_limit().filter(|_| code == Code::TooLarge);
         if !last.explained.replace(false) {
-            last.text.borrow_mut().len = 0;
+            let mut text = last.text.borrow_mut();
+            text.len = 0;
+            if let Some(why) = why {
+                // What does not fit is cut off, which is no error.
+                let _ = write!(text, "{why}");
+            }
         }
     });
 }

@@ -4,6 +4,7 @@ use core::ffi::{c_int, c_void};
 use core::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 
+use super::boundary::explain;
 use super::mgos_event::{
     MGOS_CLOUD_MQTT, MGOS_EVENT_CLOUD_CONNECTED, MGOS_EVENT_CLOUD_CONNECTERROR, MGOS_EVENT_CLOUD_CONNECTING,
     MGOS_EVENT_CLOUD_DISCONNECTED, mgos_cloud_arg,
@@ -62,6 +63,7 @@ pub(super) fn register_base(base: c_int) -> Result<(), Code> {
     let base = base & !IN_GROUP;
     let mut bases = BASES.write();
     if bases.contains(&base) {
+        explain(format_args!("the event base {base:#x} is registered already"));
         return Err(Code::BadArgument);
     }
     bases.try_reserve(1).map_err(|_| Code::NoMemory)?;

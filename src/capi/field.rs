@@ -63,10 +63,35 @@ macro_rules! text {
 
 pub(super) use {field, memory, text};
 
+/// Keeps the sentence about a string that is not there or not UTF-8.
+#[cold]
+pub(super) fn wrong_text(name: &str, code: Code) -> Code {
+    match code {
+        Code::NullArgument => explain(format_args!("{name} is NULL")),
+        Code::BadUtf8 => explain(format_args!("{name} is not UTF-8")),
+        _ => {}
+    }
+    code
+}
+
 /// Keeps the sentence about a value that is not allowed.
+#[cold]
 pub(super) fn refuse(code: Code, name: &str, value: impl Display, allowed: impl Display) -> Code {
     explain(format_args!("{name} is {value}; allowed are {allowed}"));
     code
+}
+
+/// The error about the level of a log.
+#[cold]
+pub(super) fn wrong_level(level: c_int) -> Code {
+    refuse(Code::BadArgument, "level", level, "0 (MGOS_MQTT_LOG_ERROR) to 3 (MGOS_MQTT_LOG_DEBUG)")
+}
+
+/// The error about a handle behind which there is nothing.
+#[cold]
+pub(super) fn no_such(what: &str) -> Code {
+    explain(format_args!("the {what} was freed, or never was one"));
+    Code::BadArgument
 }
 
 impl Number {
@@ -148,11 +173,18 @@ impl Memory {
         // SAFETY: promised by the caller.
         match unsafe { bytes(self.start.cast(), self.len) } {
             Ok(bytes) => Ok((!self.start.is_null()).then_some(bytes)),
-            Err(Code::NullArgument) => {
+            Err(code) => Err(self.refused(code)),
+        }
+    }
+
+    #[cold]
+    fn refused(self, code: Code) -> Code {
+        match code {
+            Code::NullArgument => {
                 explain(format_args!("{} is NULL, and {} is {}", self.name, self.len_name, self.len));
-                Err(Code::NullArgument)
+                code
             }
-            Err(code) => Err(refuse(code, self.len_name, self.len, format_args!("0 to {}", isize::MAX))),
+            _ => refuse(code, self.len_name, self.len, format_args!("0 to {}", isize::MAX)),
         }
     }
 
@@ -176,10 +208,9 @@ impl Text {
             return Ok(None);
         }
         // SAFETY: not NULL, and promised by the caller.
-        let text = unsafe { CStr::from_ptr(self.start) }.to_str().map_err(|_| {
-            explain(format_args!("{} is not UTF-8", self.name));
-            Code::BadUtf8
-        })?;
+        let text = unsafe { CStr::from_ptr(self.start) }
+            .to_str()
+            .map_err(|_| wrong_text(self.name, Code::BadUtf8))?;
         Ok((!text.is_empty()).then(|| text.to_owned()))
     }
 }

@@ -11,6 +11,7 @@ use super::boundary::timeout;
 use super::callbacks::NcKeeper;
 use super::config::system;
 use super::defaults::default_loop;
+use super::field::{no_such, refuse};
 use super::fork::forks;
 use super::mgos_mongoose::{mg_connection, mg_mgr};
 use super::mgos_mqtt_conn::mgos_mqtt_conn;
@@ -104,7 +105,7 @@ impl LoopHandle {
         let found = if handle.is_null() {
             default_loop()?.clone()
         } else {
-            LOOPS.get(handle).ok_or(Code::BadArgument)?
+            LOOPS.get(handle).ok_or_else(|| no_such("loop"))?
         };
         if found.is_ours() { Ok(found) } else { Err(Code::Forked) }
     }
@@ -198,7 +199,7 @@ impl Handle {
         if handle.is_null() {
             return Err(Code::NullArgument);
         }
-        let handle = HANDLES.get(handle).ok_or(Code::BadArgument)?;
+        let handle = HANDLES.get(handle).ok_or_else(|| no_such("connection"))?;
         handle.conn()?;
         Ok(handle)
     }
@@ -302,7 +303,7 @@ impl Handle {
     /// mg_set_timer().
     pub(super) fn set_timer(&self, timestamp: f64) -> Result<f64, Code> {
         if !timestamp.is_finite() {
-            return Err(Code::BadArgument);
+            return Err(refuse(Code::BadArgument, "timestamp", timestamp, "finite numbers"));
         }
         let conn = self.conn()?;
         let before = self.make_nc()?.set_timer(timestamp);
@@ -330,7 +331,7 @@ pub(super) unsafe fn conn_of(nc: *mut mg_connection) -> Result<Arc<Handle>, Code
     let handle = HANDLES
         .get(handle)
         .filter(|handle| handle.nc().is_some_and(|own| own.as_ptr() == nc))
-        .ok_or(Code::BadArgument)?;
+        .ok_or_else(|| no_such("connection of this nc"))?;
     handle.conn()?;
     Ok(handle)
 }

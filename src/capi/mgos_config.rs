@@ -32,7 +32,7 @@
 use core::ffi::{c_char, c_int};
 use core::ptr;
 
-use super::boundary::{bytes, copy_out, value};
+use super::boundary::{bytes, config_code, copy_out, value};
 use super::config::{c_struct, c_text, file};
 use super::mgos_mg_str::mg_str;
 use crate::config::{Section, Style};
@@ -185,7 +185,7 @@ pub unsafe extern "C" fn mgos_config_mqtt_parse_ex(
         if cfg.is_null() {
             return Err(Code::NullArgument);
         }
-        let section = parsed.map_err(|e| e.code)?;
+        let section = parsed.map_err(config_code)?;
         let filled = c_struct::from_section(&section)?;
         // SAFETY: not NULL, and the caller promises that it can be written.
         unsafe { cfg.write(filled) };
@@ -210,7 +210,7 @@ pub unsafe extern "C" fn mgos_config_mqtt_parse_f(fname: *const c_char, cfg: *mu
         if cfg.is_null() {
             return Err(Code::NullArgument);
         }
-        let section = c_struct::parse(&file::read(&path)?).map_err(|e| e.code)?;
+        let section = c_struct::parse(&file::read(&path)?).map_err(config_code)?;
         let filled = c_struct::from_section(&section)?;
         // SAFETY: not NULL, and the caller promises that it can be written.
         unsafe { cfg.write(filled) };
@@ -241,7 +241,7 @@ pub unsafe extern "C" fn mgos_config_mqtt_emit_f(
         let path = unsafe { file::path(fname) }?;
         // SAFETY: promised by the caller.
         let section = unsafe { section_of(cfg) }?;
-        let text = section.to_json(Style { pretty, secrets: true }).map_err(|e| e.code)?;
+        let text = section.to_json(Style { pretty, secrets: true }).map_err(config_code)?;
         file::write(&path, text.as_bytes())?;
         Ok(true)
     })
@@ -264,7 +264,7 @@ pub unsafe extern "C" fn mgos_config_mqtt_to_json(
     value(ptr::null_mut(), || {
         // SAFETY: promised by the caller.
         let section = unsafe { section_of(cfg) }?;
-        let text = section.to_json(Style { pretty, secrets: with_secrets }).map_err(|e| e.code)?;
+        let text = section.to_json(Style { pretty, secrets: with_secrets }).map_err(config_code)?;
         c_text::allocate(text.as_bytes())
     })
 }
@@ -333,7 +333,7 @@ unsafe fn section_of(cfg: *const mgos_config_mqtt) -> Result<Section, Code> {
     // SAFETY: NULL or valid, as promised by the caller.
     let cfg = unsafe { cfg.as_ref() }.ok_or(Code::NullArgument)?;
     // SAFETY: its strings are C strings, as promised by the caller.
-    unsafe { c_struct::to_section(cfg) }.map_err(|e| e.code)
+    unsafe { c_struct::to_section(cfg) }.map_err(config_code)
 }
 
 /// Writes the sentence of an error, or nothing, to a buffer given by C.

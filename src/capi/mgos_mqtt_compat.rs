@@ -7,6 +7,7 @@ use core::ffi::{CStr, c_char, c_int};
 
 use super::boundary::status;
 use super::config::c_struct;
+use super::field::refuse;
 use super::mgos_config::mgos_config_mqtt;
 use super::mgos_mqtt_options::mgos_mqtt_options;
 use super::sized::{self, Growing};
@@ -214,7 +215,7 @@ pub unsafe extern "C" fn mgos_mqtt_options_set_defaults_of(
                 settings.connack_timeout_ms = ZERYNTH_TIMEOUT_MS;
                 settings.pingresp_timeout_ms = ZERYNTH_TIMEOUT_MS;
             }
-            _ => return Err(Code::BadArgument),
+            _ => return Err(refuse(Code::BadArgument, "system", system, "MGOS_MQTT_AS_*")),
         }
         if !options.is_null() {
             if !cfg.is_null() {

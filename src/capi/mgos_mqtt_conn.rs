@@ -30,12 +30,13 @@
 
 use core::ffi::{c_char, c_int, c_void};
 
-use super::boundary::{self, config_code, status, text, timeout, value};
+use super::boundary::{self, config_code, explain, status, text, timeout, value};
 use super::callbacks::{
     CONNECTION_KINDS, MgosHook, OwnNc, SUBSCRIPTION_KINDS, UserData, event_handler, identity, subscriber,
 };
 use super::config::c_struct::is_all_zero;
 use super::defaults::{default_loop, is_global};
+use super::field::no_such;
 use super::handle::{HANDLES, Handle, conn_of};
 use super::mgos_config::mgos_config_mqtt;
 use super::mgos_mg_str::mg_str;
@@ -178,9 +179,10 @@ pub unsafe extern "C" fn mgos_mqtt_conn_free_wait(c: *mut mgos_mqtt_conn, timeou
             return Err(Code::Forked);
         }
         if is_global(c) {
+            explain(format_args!("the global connection is ended by mgos_mqtt_deinit()"));
             return Err(Code::BadArgument);
         }
-        let handle = HANDLES.remove(c).ok_or(Code::BadArgument)?;
+        let handle = HANDLES.remove(c).ok_or_else(|| no_such("connection"))?;
         wait_until_gone(&handle.give_up(), timeout_ms)
     })
 }

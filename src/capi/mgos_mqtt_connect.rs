@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use super::boundary::{self, bytes, config_code, explain, optional, status, text, timeout};
 use super::callbacks::{ConnectPair, Owner, UserData, new_event_handler};
+use super::field::refuse;
 use super::handle::Handle;
 use super::mgos_mqtt_conn::mgos_mqtt_conn;
 use super::mgos_mqtt_event::mgos_mqtt_event_fn_t;
@@ -115,9 +116,13 @@ unsafe fn will(
 ) -> Result<Will, Code> {
     // SAFETY: promised by the caller.
     let topic = unsafe { text(topic) }?;
-    topic::valid_name(topic).map_err(|_| Code::BadTopic)?;
-    let qos = boundary::qos(qos)? as u8;
+    topic::valid_name(topic).map_err(|problem| {
+        explain(format_args!("the will's topic is {topic:?}: {}", problem.text()));
+        Code::BadTopic
+    })?;
+    let qos = boundary::qos(qos).map_err(|code| refuse(code, "qos", qos, "0, 1 and 2"))? as u8;
     if len > usize::from(u16::MAX) {
+        explain(format_args!("the will has {len} bytes, and the limit of MQTT is {}", u16::MAX));
         return Err(Code::TooLarge);
     }
     // SAFETY: promised by the caller.

@@ -33,10 +33,12 @@ pub const MGOS_MQTT_PHASE_WEBSOCKET: c_int = 6;
 pub const MGOS_MQTT_PHASE_CONNECT: c_int = 7;
 /// The connection was up and the server went silent.
 pub const MGOS_MQTT_PHASE_KEEP_ALIVE: c_int = 8;
-/// The connection was up.
+/// The connection was up, and what the server said was wrong.
 pub const MGOS_MQTT_PHASE_PROTOCOL: c_int = 9;
 /// The message store.
 pub const MGOS_MQTT_PHASE_STORE: c_int = 10;
+/// The connection was up, and was lost.
+pub const MGOS_MQTT_PHASE_UP: c_int = 11;
 
 /// The last error of a connection's link.
 #[repr(C)]
@@ -94,6 +96,7 @@ const UNKNOWN: &CStr = c"unknown error number";
 
 // SAFETY: plain numbers; code and phase were there from the beginning.
 unsafe impl Growing for mgos_mqtt_error_info {
+    const NAME: &'static str = "mgos_mqtt_error_info";
     const FIRST: usize = core::mem::offset_of!(mgos_mqtt_error_info, os_errno);
 }
 

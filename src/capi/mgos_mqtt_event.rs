@@ -9,6 +9,7 @@ use core::ffi::{c_char, c_int, c_void};
 
 use super::boundary::{self, status, text, value};
 use super::callbacks::{UserData, identity, new_event_handler, subscriber};
+use super::field::refuse;
 use super::handle::Handle;
 use super::mgos_mqtt_conn::mgos_mqtt_conn;
 use super::mgos_mqtt_loop::mgos_mqtt_ud_free_fn_t;
@@ -128,7 +129,8 @@ pub unsafe extern "C" fn mgos_mqtt_conn_on(
     status(|| {
         let handle = Handle::of(c)?;
         if kinds == 0 || kinds & !ALL_KINDS != 0 {
-            return Err(Code::BadArgument);
+            let allowed = format_args!("one or more of MGOS_MQTT_EV_*, {ALL_KINDS:#x} in all");
+            return Err(refuse(Code::BadArgument, "kinds", format_args!("{kinds:#x}"), allowed));
         }
         let (identity, callback) = new_event_handler(&handle, r#fn, UserData::new(ud, ud_free))?;
         handle.conn()?.add_handler(identity, kinds, callback)

@@ -32,6 +32,7 @@ use std::sync::Arc;
 use super::boundary::{bytes, optional, status};
 use super::config::system;
 use super::defaults::is_global;
+use super::field::{refuse, wrong_level};
 use super::handle::{Handle, LoopHandle};
 use super::mgos_mqtt_conn::mgos_mqtt_conn;
 use super::mgos_mqtt_loop::mgos_mqtt_loop;
@@ -151,11 +152,14 @@ pub unsafe extern "C" fn mgos_mqtt_conn_log(
         // SAFETY: promised by the caller.
         let data = unsafe { bytes(data.cast(), len) }?;
         if data.is_empty() {
-            return Err(Code::BadArgument);
+            return Err(refuse(Code::BadArgument, "len", len, format_args!("1 to {}", isize::MAX)));
         }
         let conn = handle.conn()?;
         take_system_topics(c, conn)?;
-        conn.log_line(&LogLine { fd, level, data })
+        conn.log_line(&LogLine { fd, level, data }).map_err(|code| match code {
+            Code::BadArgument => refuse(code, "fd", fd, "1 (standard output) and 2 (standard error)"),
+            _ => code,
+        })
     })
 }
 
@@ -173,7 +177,7 @@ pub unsafe extern "C" fn mgos_mqtt_conn_log_library(c: *mut mgos_mqtt_conn, leve
         let handle = Handle::of(c)?;
         let level = match level {
             -1 => None,
-            level => Some(Level::from_number(level).ok_or(Code::BadArgument)?),
+            level => Some(Level::from_number(level).ok_or_else(|| wrong_level(level))?),
         };
         let conn = handle.conn()?;
         take_system_topics(c, conn)?;

@@ -52,6 +52,7 @@ use std::sync::Arc;
 
 use super::boundary::{status, value};
 use super::callbacks::{LogFunction, UserData};
+use super::field::{no_such, wrong_level};
 use super::handle::{LOOPS, LoopHandle, drive_code};
 use crate::client::{Level, Sink};
 use crate::driver::DriveError;
@@ -106,7 +107,7 @@ pub unsafe extern "C" fn mgos_mqtt_loop_free(loop_: *mut mgos_mqtt_loop) -> c_in
             return Err(Code::Busy);
         }
         // The default loop is not in the list.
-        LOOPS.remove(loop_).ok_or(Code::BadArgument)?;
+        LOOPS.remove(loop_).ok_or_else(|| no_such("loop"))?;
         handle.close()
     })
 }
@@ -234,7 +235,7 @@ pub unsafe extern "C" fn mgos_mqtt_loop_set_log(
 ) -> c_int {
     status(|| {
         let handle = LoopHandle::of(loop_)?;
-        let level = Level::from_number(level).ok_or(Code::BadArgument)?;
+        let level = Level::from_number(level).ok_or_else(|| wrong_level(level))?;
         let sink = r#fn.map(|function| {
             let data = UserData::new(ud, ud_free);
             Arc::new(LogFunction { function: Some(function), data }) as Arc<dyn Sink>

@@ -193,6 +193,7 @@ pub struct mgos_mqtt_options {
 
 // SAFETY: plain numbers and pointers, and no header ever had less than everything before TLS.
 unsafe impl Growing for mgos_mqtt_options {
+    const NAME: &'static str = "mgos_mqtt_options";
     const FIRST: usize = offset_of!(mgos_mqtt_options, tls_server_name);
 }
 

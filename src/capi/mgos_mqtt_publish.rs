@@ -18,7 +18,8 @@
 use core::cell::Cell;
 use core::ffi::{c_char, c_int, c_void};
 
-use super::boundary::{bytes, qos, status, timeout, topic, value};
+use super::boundary::{status, timeout, topic, value};
+use super::field::{field, memory, refuse, wrong_text};
 use super::handle::Handle;
 use super::mgos_mqtt_conn::mgos_mqtt_conn;
 use super::mgos_mqtt_event::mgos_mqtt_event_fn_t;
@@ -139,7 +140,14 @@ pub unsafe extern "C" fn mgos_mqtt_conn_publish_wait(
         let on_timeout = match on_timeout {
             MGOS_MQTT_KEEP => OnTimeout::Keep,
             MGOS_MQTT_CANCEL => OnTimeout::Cancel,
-            _ => return Err(Code::BadArgument),
+            other => {
+                return Err(refuse(
+                    Code::BadArgument,
+                    "on_timeout",
+                    other,
+                    "MGOS_MQTT_KEEP and MGOS_MQTT_CANCEL",
+                ));
+            }
         };
         let conn = handle.conn()?;
         conn.publish_wait(message, listener, timeout(timeout_ms), on_timeout, token).map(Some)
@@ -263,6 +271,7 @@ fn outcome(body: impl FnOnce() -> Result<Option<Outcome>, Code>) -> c_int {
 
 // SAFETY: numbers, pointers and a truth value. All of it is the first version.
 unsafe impl Growing for mgos_mqtt_publication {
+    const NAME: &'static str = "mgos_mqtt_publication";
     const FIRST: usize = size_of::<mgos_mqtt_publication>();
 }
 
@@ -277,9 +286,10 @@ unsafe fn read<'a>(
     // SAFETY: promised by the caller.
     let message = unsafe { sized::read(message) }?;
     // SAFETY: promised by the caller.
-    let (topic, payload) =
-        unsafe { (topic(message.topic)?, bytes(message.payload.cast(), message.payload_len)?) };
-    let qos = qos(message.qos)?;
+    let topic = unsafe { topic(message.topic) }.map_err(|code| wrong_text("topic", code))?;
+    // SAFETY: promised by the caller.
+    let payload = unsafe { memory!(message.payload, payload_len).get() }?.unwrap_or_default();
+    let qos = field!(message.qos).qos()?;
     let now = || Ok(handle.conn()?.context().driver.now());
     let expires = match message.expires_ms {
         0 => None,

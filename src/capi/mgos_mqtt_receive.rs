@@ -20,6 +20,7 @@ use core::ptr;
 use std::sync::{Arc, Weak};
 
 use super::boundary::{self, status, text, timeout, value};
+use super::field::refuse;
 use super::fork::forks;
 use super::handle::Handle;
 use super::mgos_mqtt_conn::mgos_mqtt_conn;
@@ -99,7 +100,9 @@ pub unsafe extern "C" fn mgos_mqtt_msg_ack(c: *mut mgos_mqtt_conn, number: u64) 
 pub unsafe extern "C" fn mgos_mqtt_msg_refuse(c: *mut mgos_mqtt_conn, reason: c_int) -> c_int {
     status(|| {
         let handle = Handle::of(c)?;
-        handle.conn()?.refuse(u8::try_from(reason).map_err(|_| Code::BadArgument)?)
+        let byte =
+            u8::try_from(reason).map_err(|_| refuse(Code::BadArgument, "reason", reason, "0 to 255"))?;
+        handle.conn()?.refuse(byte)
     })
 }
 

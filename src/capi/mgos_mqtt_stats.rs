@@ -133,6 +133,7 @@ pub struct mgos_mqtt_stats {
 
 // SAFETY: plain numbers; the smallest structure there is goes up to `tx_messages`.
 unsafe impl Growing for mgos_mqtt_stats {
+    const NAME: &'static str = "mgos_mqtt_stats";
     const FIRST: usize = core::mem::offset_of!(mgos_mqtt_stats, now_ms);
 }
 
@@ -183,7 +184,7 @@ fn fill(s: &Snapshot) -> mgos_mqtt_stats {
         failed_dns: failed(&[Phase::Dns]),
         failed_tcp: failed(&[Phase::None, Phase::Tcp, Phase::Proxy, Phase::WebSocket, Phase::Store]),
         failed_tls: failed(&[Phase::Tls]),
-        failed_connect: failed(&[Phase::Connect, Phase::KeepAlive, Phase::Protocol]),
+        failed_connect: failed(&[Phase::Connect, Phase::KeepAlive, Phase::Protocol, Phase::Up]),
         failed_by_client: count(s, false, |code, _| by_client(code)),
         disconnects_by_client,
         disconnects_by_server,

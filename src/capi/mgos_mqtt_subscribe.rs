@@ -17,16 +17,18 @@
 //! Filters without an answer then have the code -1.
 
 use core::ffi::{c_char, c_int, c_void};
+use core::fmt;
 
-use super::boundary::{qos, status, text, timeout, value};
+use super::boundary::{explain, qos, status, text, timeout, value};
 use super::callbacks::{self, UserData, completion, identity, new_event_handler};
+use super::field::{refuse, wrong_text};
 use super::handle::Handle;
 use super::mgos_mqtt_conn::mgos_mqtt_conn;
 use super::mgos_mqtt_event::{SUBSCRIPTION_KINDS, mgos_mqtt_event, mgos_mqtt_event_fn_t, read};
 use super::mgos_mqtt_loop::mgos_mqtt_ud_free_fn_t;
 use crate::client::{Event, FilterResult, FilterResults, Identity, Subscriber};
 use crate::error::Code;
-use crate::wire::QoS;
+use crate::wire::{QoS, topic};
 
 /// A topic filter, and the quality of service that is asked for.
 #[repr(C)]
@@ -269,13 +271,14 @@ unsafe fn no_codes(codes: *mut c_int, n: usize) {
 unsafe fn wanted<'a>(filters: *const mgos_mqtt_filter, n: usize) -> Result<Vec<(&'a str, QoS)>, Code> {
     // SAFETY: promised by the caller.
     let filters = unsafe { array(filters, n) }?;
-    let one = |entry: &mgos_mqtt_filter| {
+    let one = |(i, entry): (usize, &mgos_mqtt_filter)| {
         // SAFETY: promised by the caller.
-        let filter = unsafe { text(entry.filter) }?;
-        let qos = qos(entry.qos)?;
+        let filter = unsafe { filter(entry.filter, format_args!("filters[{i}].filter")) }?;
+        let qos = qos(entry.qos)
+            .map_err(|code| refuse(code, &format!("filters[{i}].qos"), entry.qos, "0, 1 and 2"))?;
         Ok((filter, qos))
     };
-    filters.iter().map(one).collect()
+    filters.iter().enumerate().map(one).collect()
 }
 
 /// # Safety
@@ -283,8 +286,25 @@ unsafe fn wanted<'a>(filters: *const mgos_mqtt_filter, n: usize) -> Result<Vec<(
 unsafe fn names<'a>(filters: *const *const c_char, n: usize) -> Result<Vec<&'a str>, Code> {
     // SAFETY: promised by the caller.
     let filters = unsafe { array(filters, n) }?;
+    let one = |(i, name): (usize, &*const c_char)| {
+        // SAFETY: promised by the caller.
+        unsafe { filter(*name, format_args!("filters[{i}]")) }
+    };
+    filters.iter().enumerate().map(one).collect()
+}
+
+/// A topic filter; what is wrong with it is told under its name.
+///
+/// # Safety
+/// `start` is NULL or a C string that stays for `'a`.
+unsafe fn filter<'a>(start: *const c_char, name: fmt::Arguments<'_>) -> Result<&'a str, Code> {
     // SAFETY: promised by the caller.
-    filters.iter().map(|filter| unsafe { text(*filter) }).collect()
+    let filter = unsafe { text(start) }.map_err(|code| wrong_text(&name.to_string(), code))?;
+    topic::valid_filter(filter).map_err(|problem| {
+        explain(format_args!("{name} is {filter:?}: {}", problem.text()));
+        Code::BadFilter
+    })?;
+    Ok(filter)
 }
 
 /// # Safety
@@ -293,8 +313,9 @@ unsafe fn array<'a, T>(start: *const T, n: usize) -> Result<&'a [T], Code> {
     if start.is_null() {
         return Err(Code::NullArgument);
     }
-    if n == 0 || n > isize::MAX as usize / size_of::<T>() {
-        return Err(Code::BadArgument);
+    let most = isize::MAX as usize / size_of::<T>();
+    if n == 0 || n > most {
+        return Err(refuse(Code::BadArgument, "n", n, format_args!("1 to {most}")));
     }
     // SAFETY: not NULL, and the caller promises the entries.
     Ok(unsafe { core::slice::from_raw_parts(start, n) })

@@ -32,7 +32,7 @@
 use core::ffi::{c_char, c_int};
 use core::ptr;
 
-use super::boundary::{bytes, value};
+use super::boundary::{bytes, config_code, value};
 use super::config::c_text;
 use super::config::system::{self, System};
 use super::defaults::configuration_changed;
@@ -84,7 +84,7 @@ pub unsafe extern "C" fn mgos_sys_config_get(key: mg_str, val: *mut mg_str) -> b
         unsafe { val.write(mg_str { p: ptr::null(), len: 0 }) };
         // SAFETY: promised by the caller.
         let key = unsafe { utf8(key) }?;
-        let text = system::value_of(key).map_err(|e| e.code)?;
+        let text = system::value_of(key).map_err(config_code)?;
         let copy = mg_str { p: c_text::allocate(&text)?, len: text.len() };
         // SAFETY: as above.
         unsafe { val.write(copy) };
@@ -110,7 +110,7 @@ pub unsafe extern "C" fn mgos_sys_config_set(key: mg_str, val: mg_str, free_stri
         let key = unsafe { utf8(key) }?;
         // SAFETY: promised by the caller.
         let text = unsafe { utf8(val) }?;
-        system::set_value(key, text, free_strings).map_err(|e| e.code)?;
+        system::set_value(key, text, free_strings).map_err(config_code)?;
         configuration_changed();
         Ok(true)
     })
@@ -144,7 +144,7 @@ pub unsafe extern "C" fn mgos_sys_config_load_json(
         let loaded = text.map_err(Into::into).and_then(system::load);
         // SAFETY: promised by the caller.
         unsafe { report(&loaded, err, err_len) };
-        loaded.map_err(|e| e.code)?;
+        loaded.map_err(config_code)?;
         configuration_changed();
         Ok(true)
     })
@@ -190,7 +190,7 @@ pub extern "C" fn mgos_sys_config_to_json(pretty: bool, with_secrets: bool) -> *
     value(ptr::null_mut(), || {
         let document = System::lock().document();
         let style = Style { pretty, secrets: with_secrets };
-        let text = document.and_then(|d| d.to_json(style)).map_err(|e| e.code)?;
+        let text = document.and_then(|d| d.to_json(style)).map_err(config_code)?;
         c_text::allocate(text.as_bytes())
     })
 }

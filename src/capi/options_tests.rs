@@ -26,6 +26,39 @@ type Set = fn(&mut mgos_mqtt_options);
 struct Choice {
     name: &'static str,
     set: Set,
+    /// Gives it a value that is not allowed; false if there is none.
+    spoil: fn(&mut mgos_mqtt_options) -> bool,
+}
+
+trait Spoil {
+    fn spoil(&mut self) -> bool;
+}
+
+impl Spoil for c_int {
+    fn spoil(&mut self) -> bool {
+        *self = c_int::MIN;
+        true
+    }
+}
+
+impl Spoil for usize {
+    fn spoil(&mut self) -> bool {
+        false
+    }
+}
+
+impl Spoil for *const c_char {
+    fn spoil(&mut self) -> bool {
+        *self = c"\xff".as_ptr();
+        true
+    }
+}
+
+impl Spoil for *const c_void {
+    /// NULL is spoiled by its length.
+    fn spoil(&mut self) -> bool {
+        true
+    }
 }
 
 macro_rules! choices {
@@ -36,6 +69,10 @@ macro_rules! choices {
                 let value = $value;
                 $(options.$len = value.len();)?
                 options.$name = choices!(@put value $($len)?);
+            },
+            spoil: |options| {
+                $(options.$len = 1;)?
+                options.$name.spoil()
             },
         }),*];
         // The compiler tells of a field that is not here.
@@ -236,7 +273,7 @@ impl Drop for Made {
 // field: F-40
 #[test]
 fn no_setter_drops_an_option() {
-    for Choice { name, set } in choices() {
+    for Choice { name, set, .. } in choices() {
         let plain = Made::new(None).effective();
         let with = Made::new(Some(set)).effective();
         assert_ne!(plain, with, "{name} can be seen");
@@ -333,4 +370,19 @@ fn a_password_of_the_options_is_not_changed_beside_them() {
         assert!(text.contains("mgos_mqtt_conn_set_options()") && !text.contains("secret"), "{text}");
     });
     assert_eq!(made.effective(), before);
+}
+
+// field: F-63
+#[test]
+fn a_value_that_is_not_allowed_is_named() {
+    for Choice { name, spoil, .. } in choices() {
+        let mut options = options(None);
+        if !spoil(&mut options) {
+            continue;
+        }
+        assert!(unsafe { mgos_mqtt_conn_create_on(null_mut(), 1, &options) }.is_null(), "{name}");
+        super::boundary::with_error_text(|text| {
+            assert!(text.strip_prefix(name).is_some_and(|rest| rest.starts_with(" is ")), "{name}: {text}");
+        });
+    }
 }

@@ -4,7 +4,7 @@
 use core::mem::MaybeUninit;
 use core::ptr;
 
-use super::boundary::bytes;
+use super::boundary::{bytes, explain};
 use crate::error::Code;
 
 /// No structure is longer: what is, has no size in its first field.
@@ -15,6 +15,8 @@ const LONGEST: usize = 4096;
 /// # Safety
 /// It is `repr(C)`, its first field is `size: usize`, and zeros are valid for every field.
 pub(super) unsafe trait Growing: Sized {
+    /// What C calls it.
+    const NAME: &'static str;
     /// The size of its first version; nothing shorter is taken.
     const FIRST: usize;
 
@@ -30,7 +32,16 @@ pub(super) unsafe trait Growing: Sized {
 unsafe fn size_of_callers<T: Growing>(start: *const T) -> Result<usize, Code> {
     // SAFETY: promised by the caller; the first field is there in every version.
     let size = unsafe { start.cast::<usize>().read() };
-    if (T::FIRST..=LONGEST).contains(&size) { Ok(size) } else { Err(Code::BadStructure) }
+    if (T::FIRST..=LONGEST).contains(&size) {
+        return Ok(size);
+    }
+    let remedy = if size == 0 { "; set it to the sizeof of the structure" } else { "" };
+    explain(format_args!(
+        "size of struct {} is {size}; allowed are {} to {LONGEST}{remedy}",
+        T::NAME,
+        T::FIRST
+    ));
+    Err(Code::BadStructure)
 }
 
 /// What a caller says, with zeros for what its header did not have. [`Code::BadStructure`] if it says more than this
@@ -47,7 +58,13 @@ pub(super) unsafe fn read<T: Growing>(start: *const T) -> Result<T, Code> {
     let known = size_of::<T>().min(size);
     // SAFETY: the caller has `size` bytes.
     let more = unsafe { bytes(start.cast::<u8>().add(known), size - known) }?;
-    if more.iter().any(|byte| *byte != 0) {
+    if let Some(at) = more.iter().position(|byte| *byte != 0) {
+        explain(format_args!(
+            "struct {} has a value at byte {}, in a field that this library does not know: it knows {known} bytes, and \
+             size is {size}",
+            T::NAME,
+            known + at
+        ));
         return Err(Code::BadStructure);
     }
     let mut copy = T::zeros();

@@ -10,17 +10,17 @@ use super::event::{Event, KeptReport, Kind, Report};
 use super::handlers::{Handlers, Slot};
 use super::once::Attempt;
 use super::profiles::{Login, Who};
-use super::{Conn, ConnectParams, Level, Link, State, text};
+use super::report::TIMED_OUT;
+use super::{Conn, ConnectParams, Level, Link, State};
 use crate::bugs::{Bug, bug};
 use crate::config::{Address, Profile, Protocol, Scheme};
 use crate::driver::{LookupError, Turn};
 use crate::error::{Code, Phase};
 use crate::patience::Patience;
 use crate::rare::{Empty, Rare};
-use crate::session::Failure;
 use crate::sync::MutexGuard;
 use crate::time::{Moment, Span};
-use crate::transport::{LayerError, Stream};
+use crate::transport::Stream;
 use crate::wire::{QoS, Version};
 
 /// A wall clock before this (July 2017) was not set yet; as in Mongoose OS.
@@ -302,6 +302,7 @@ impl Conn {
             st.reconnect.succeeded();
         }
         st.partial = Vec::new();
+        st.keep_peer();
         if st.tries.others.get().is_none() && st.tries.common.is_none() {
             // Thousands may connect at the same time. Nothing failed that is to be told of.
             st.tries = Rare::new();
@@ -422,6 +423,8 @@ impl Conn {
         turn: &mut Turn<'_>,
         report: Report,
     ) -> MutexGuard<'a, State> {
+        let report = st.with_address(report);
+        st.peer = Rare::new();
         let link = std::mem::replace(&mut st.link, Link::Idle);
         if let Link::Opening { mut transport, .. }
         | Link::Handshaking { mut transport, .. }
@@ -501,9 +504,6 @@ fn missing_transport(address: &Address) -> Option<&'static str> {
     }
 }
 
-/// ETIMEDOUT, as the report of an address that did not answer in our own time.
-const TIMED_OUT: i32 = if cfg!(target_os = "linux") { 110 } else { 60 };
-
 pub(super) fn after(turn: &Turn<'_>, limit: Span) -> Moment {
     (limit > Span::ZERO).then(|| turn.now + limit).into()
 }
@@ -527,130 +527,4 @@ impl State {
         let others = self.tries.get_mut().and_then(|tries| tries.others.get_mut());
         others.map(|others| std::mem::take(&mut others.tried)).unwrap_or_default()
     }
-
-    /// Every address failed.
-    fn unreachable_report(&mut self) -> Report {
-        use std::io::ErrorKind as Kind;
-        let os = self.tries.others.tried.last().map_or(0, |(_, os)| *os);
-        let code = match std::io::Error::from_raw_os_error(os).kind() {
-            Kind::ConnectionRefused => Code::ConnectRefused,
-            Kind::TimedOut => Code::ConnectTimeout,
-            Kind::HostUnreachable | Kind::NetworkUnreachable | Kind::NetworkDown => Code::ConnectUnreachable,
-            _ if os == 0 => Code::ConnectFailed,
-            // EMFILE, ENFILE, ENOBUFS: the system's limits, not the server.
-            _ if is_resource_error(os) => Code::NoResources,
-            _ => Code::ConnectFailed,
-        };
-        let list: Vec<String> = self.tries.others.tried.iter().map(|(a, os)| tried_text(*a, *os)).collect();
-        let text = format!("{}: {}", code.text(), list.join(", "));
-        self.report(code, Phase::Tcp, os, text)
-    }
-
-    /// An I/O error of an open link.
-    pub(super) fn io_report(&mut self, error: &std::io::Error) -> Report {
-        use std::io::ErrorKind as Kind;
-        if let Some(error) = LayerError::of(error) {
-            return self.layer_report(error);
-        }
-        let code = match error.kind() {
-            Kind::ConnectionReset | Kind::BrokenPipe | Kind::ConnectionAborted => Code::ConnectionReset,
-            Kind::TimedOut => Code::KeepAliveTimeout,
-            Kind::OutOfMemory => Code::NoMemory,
-            _ => Code::IoFailed,
-        };
-        let phase = self.open_phase();
-        let hint = match (code, phase) {
-            (Code::ConnectionReset, Phase::Connect) => self.why_no_connack(),
-            _ => "",
-        };
-        let text = text::format(format_args!("{}: {error}{hint}", code.text())).unwrap_or_default();
-        self.report(code, phase, error.raw_os_error().unwrap_or(0), text)
-    }
-
-    /// The server closed its side.
-    pub(super) fn end_report(&mut self) -> Report {
-        let phase = self.open_phase();
-        let text = match phase {
-            Phase::Connect => {
-                format!(
-                    "the server closed the connection instead of answering CONNECT{}",
-                    self.why_no_connack()
-                )
-            }
-            _ => text::copy(Code::ClosedByServer.text()),
-        };
-        self.report(Code::ClosedByServer, phase, 0, text)
-    }
-
-    /// What a server may mean that ends the connection where CONNACK should come.
-    fn why_no_connack(&self) -> &'static str {
-        if self.tls.is_some() {
-            "; it may want another client certificate, or refuse the protocol version, the client id or the \
-             credentials"
-        } else {
-            "; it may refuse the protocol version, the client id or the credentials, or speak only TLS on this port"
-        }
-    }
-
-    pub(super) fn closing_report(&mut self, code: Code) -> Report {
-        let phase = if code == Code::HookAborted { Phase::Connect } else { Phase::None };
-        self.report(code, phase, 0, text::copy(code.text()))
-    }
-
-    /// The session cannot go on.
-    pub(super) fn failure_report(&mut self, failure: &Failure) -> Report {
-        let phase = match failure.code {
-            Code::KeepAliveTimeout => Phase::KeepAlive,
-            _ => self.open_phase(),
-        };
-        let detail = match failure.malformed {
-            Some(malformed) => malformed.text(),
-            None => failure.what,
-        };
-        let separator = if detail.is_empty() { "" } else { ": " };
-        let text =
-            text::format(format_args!("{}{separator}{detail}", failure.code.text())).unwrap_or_default();
-        let report = self.report(failure.code, phase, 0, text);
-        Report { connack: failure.connack, ..report }
-    }
-
-    /// CONNACK with another code than 0.
-    pub(super) fn refused_report(&mut self, connack: u8) -> Report {
-        let code = match connack {
-            1 => Code::RefusedVersion,
-            2 => Code::RefusedIdentifier,
-            3 => Code::RefusedUnavailable,
-            4 => Code::RefusedCredentials,
-            5 => Code::RefusedNotAuthorized,
-            _ => Code::RefusedOther,
-        };
-        let text = format!("{} (CONNACK {connack})", code.text());
-        let report = self.report(code, Phase::Connect, 0, text);
-        Report { connack: Some(connack), ..report }
-    }
-
-    fn open_phase(&self) -> Phase {
-        match &self.link {
-            Link::Idle | Link::Waiting(_) => Phase::None,
-            Link::Resolving { .. } => Phase::Dns,
-            Link::Opening { .. } => Phase::Tcp,
-            Link::Handshaking { transport, .. } => transport.phase(),
-            Link::Open(_) if self.session.is_up() => Phase::Protocol,
-            Link::Open(_) => Phase::Connect,
-            Link::Draining { .. } => Phase::Protocol,
-        }
-    }
-}
-
-fn tried_text(address: SocketAddr, os: i32) -> String {
-    if os == TIMED_OUT {
-        format!("{address} (no answer in time)")
-    } else {
-        format!("{address} ({})", std::io::Error::from_raw_os_error(os))
-    }
-}
-
-fn is_resource_error(os: i32) -> bool {
-    // ENFILE 23 and EMFILE 24 are the same everywhere; ENOBUFS is 105 on Linux, 55 on BSD; ENOMEM 12.
-    matches!(os, 12 | 23 | 24) || os == if cfg!(target_os = "linux") { 105 } else { 55 }
 }

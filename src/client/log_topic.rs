@@ -8,6 +8,7 @@ use std::io::Write;
 use std::sync::{Arc, Weak};
 
 use super::log::{Level, Sink};
+use super::messages::over_limit;
 use super::{Conn, MutexGuard, State};
 use crate::error::Code;
 use crate::session::Publication;
@@ -118,7 +119,11 @@ impl Conn {
         payload.extend_from_slice(line.data);
         let message = Publication::new(topic, &payload, QoS::AtMostOnce);
         // Not Conn::publish(), which logs a refusal.
-        state.session.publish(&message)?;
+        state.session.publish(&message).inspect_err(|code| {
+            if *code == Code::TooLarge {
+                over_limit(&state.session, &message);
+            }
+        })?;
         self.settle(&mut st);
         self.output_grew(&mut st);
         Ok(())

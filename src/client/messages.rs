@@ -1,5 +1,6 @@
 //! The calls that send: publish, subscribe, and the packets an application makes itself.
 
+use std::cell::Cell;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -10,7 +11,7 @@ use super::turn::Flush;
 use super::{Conn, ConnectParams, Level, Link, State};
 use crate::bugs::{Bug, bug};
 use crate::error::Code;
-use crate::session::{Accepted, Publication, RawAck, Session};
+use crate::session::{Accepted, OverLimit, Publication, RawAck, Session};
 use crate::time::{Moment, Span, Time};
 use crate::wire::topic::{self, Topic};
 use crate::wire::{self, Properties, QoS};
@@ -20,6 +21,24 @@ const WRITE_AT: usize = 64 * 1024;
 /// A call may write to the socket itself if the last one that did is this long ago; what follows closer
 /// than that is collected and written together.
 const QUIET: Span = Span::millis(1);
+
+thread_local! {
+    /// Which limit the call that goes on has found a message to be over. Without a destructor.
+    static OVER_LIMIT: Cell<Option<OverLimit>> = const { Cell::new(None) };
+}
+
+/// Keeps which limit a message is over, for the call that goes on.
+pub(super) fn over_limit(session: &Session, message: &Publication<'_>) -> OverLimit {
+    let why = session.over_limit(message.topic.as_bytes(), message.payload, message.qos);
+    OVER_LIMIT.set(Some(why));
+    why
+}
+
+/// Why the last message of this thread was too large, once.
+#[cfg(feature = "capi")]
+pub(crate) fn take_over_limit() -> Option<OverLimit> {
+    OVER_LIMIT.take()
+}
 
 impl Conn {
     /// Publishes. The QoS is lowered to the connection's maximum. What is accepted is sent, or will be as soon
@@ -85,7 +104,7 @@ impl Conn {
         }
         let accepted = st.session.publish(&message);
         match accepted {
-            Err(code) => self.refused_to_publish(st, message.topic, code),
+            Err(code) => self.refused_to_publish(st, &message, code),
             // The loop may be asleep until later.
             Ok(_) if message.expires.is_some() => self.schedule(st),
             Ok(_) => {}
@@ -94,11 +113,15 @@ impl Conn {
     }
 
     #[cold]
-    fn refused_to_publish(&self, st: &mut State, topic: Topic<'_>, code: Code) {
+    fn refused_to_publish(&self, st: &mut State, message: &Publication<'_>, code: Code) {
         // Nothing follows that could use it.
         st.clock_was_read = Moment::NONE;
-        if self.context.log.wants(Level::Warn) {
-            self.note(st, Level::Warn, format_args!("publish to {:?} refused: {code}", topic.as_str()));
+        let topic = message.topic.as_str();
+        if code == Code::TooLarge {
+            let why = over_limit(&st.session, message);
+            self.note(st, Level::Warn, format_args!("publish to {topic:?} refused: {why}"));
+        } else {
+            self.note(st, Level::Warn, format_args!("publish to {topic:?} refused: {code}"));
         }
     }
 
@@ -202,7 +225,13 @@ impl Conn {
         let dup = dup && qos != QoS::AtMostOnce;
         let packet =
             wire::Publish { dup, qos, retain, topic, packet_id, properties: Properties::default(), payload };
-        self.raw(|session| session.raw_publish(&packet))
+        self.raw(|session| {
+            session.raw_publish(&packet).inspect_err(|code| {
+                if *code == Code::TooLarge {
+                    over_limit(session, &Publication::new(topic, payload, qos));
+                }
+            })
+        })
     }
 
     /// Sends a SUBSCRIBE that the application numbers itself; it is not remembered.

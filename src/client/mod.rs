@@ -24,6 +24,7 @@
 //! | `profiles.rs`  | server profiles, and what connections have in common of them  |
 //! | `options.rs`   | what goes over the profiles at each attempt                   |
 //! | `inherit.rs`   | a connection configured as another one                        |
+//! | `report.rs`    | what is told of a failed attempt and of a lost link          |
 //! | `reconnect.rs` | when to try again, and where                                 |
 //! | `log.rs`, `log_topic.rs` | log records, and publishing them                   |
 //! | `trace.rs`     | log records about packets                                    |
@@ -55,6 +56,7 @@ mod poison;
 mod profiles;
 mod receive;
 pub mod reconnect;
+mod report;
 mod secure;
 mod state;
 mod stats;
@@ -84,6 +86,8 @@ pub use log::{Level, Sink};
 #[cfg(feature = "capi")]
 pub(crate) use log::{LogHeld, forget_callbacks_after_fork};
 pub use log_topic::{DEFAULT_THRESHOLD, LogLine, LogTopics};
+#[cfg(feature = "capi")]
+pub(crate) use messages::take_over_limit;
 pub use metrics::openmetrics;
 pub use outcomes::{Listener, OnTimeout, Words};
 pub use profiles::{Common, ProfileSource};
@@ -206,6 +210,7 @@ impl Conn {
                 link_broke: false,
                 generation: 0,
                 tries: Rare::new(),
+                peer: Rare::new(),
                 tls: None,
                 expiry: Rare::new(),
                 partial: Vec::new(),

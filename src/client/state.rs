@@ -1,6 +1,7 @@
 //! What a connection knows, behind its lock.
 
 use std::any::Any;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::attempt::Tries;
@@ -102,6 +103,8 @@ pub(super) struct State {
     /// Counts links: what belongs to an earlier one is dropped.
     pub(super) generation: u64,
     pub(super) tries: Rare<Tries>,
+    /// The address of the link, if it is not in the configuration.
+    pub(super) peer: Rare<SocketAddr>,
     /// How to secure the connection of the present attempt. It is kept for the next one, so that a session
     /// can be resumed.
     pub(super) tls: Option<Arc<dyn tls::Backend>>,

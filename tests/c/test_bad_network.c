@@ -271,7 +271,7 @@ static void the_server_closes_at_every_byte_of_what_follows(void **state) {
     net_write(fd, suback, cut);
     close(fd);
     assert_true(client_wait(&client, CLOSED, ++closed));
-    client_expect_error(&client, MGOS_MQTT_CLOSED_BY_SERVER, MGOS_MQTT_PHASE_PROTOCOL, "closed");
+    client_expect_error(&client, MGOS_MQTT_CLOSED_BY_SERVER, MGOS_MQTT_PHASE_UP, "closed");
   }
   assert_int_equal(client_count(&client, SUBACK), 0);
   for (size_t cut = 0; cut <= sizeof(message); cut++) {
@@ -280,7 +280,7 @@ static void the_server_closes_at_every_byte_of_what_follows(void **state) {
     net_write(fd, message, cut);
     close(fd);
     assert_true(client_wait(&client, CLOSED, ++closed));
-    client_expect_error(&client, MGOS_MQTT_CLOSED_BY_SERVER, MGOS_MQTT_PHASE_PROTOCOL, "closed");
+    client_expect_error(&client, MGOS_MQTT_CLOSED_BY_SERVER, MGOS_MQTT_PHASE_UP, "closed");
   }
   /* Only the whole one is a message. */
   assert_int_equal(client_count(&client, MESSAGE), 1);
@@ -288,7 +288,10 @@ static void the_server_closes_at_every_byte_of_what_follows(void **state) {
   comes_back(closed + 1);
 }
 
+/* A report about a lost link has its phase and its address: as it is configured, or the one that its name led to.
+ * field: F-64 */
 static void the_server_resets(void **state) {
+  char text[300], address[40], by_name[32];
   int fd;
   (void) state;
   create_and_connect();
@@ -301,8 +304,28 @@ static void the_server_resets(void **state) {
   assert_true(client_wait(&client, UP, 1));
   net_reset(fd);
   assert_true(client_wait(&client, CLOSED, 1));
-  client_expect_error(&client, MGOS_MQTT_CONNECTION_RESET, MGOS_MQTT_PHASE_PROTOCOL, "reset");
-  comes_back(2);
+  client_expect_error(&client, MGOS_MQTT_CONNECTION_RESET, MGOS_MQTT_PHASE_UP, "reset");
+  snprintf(address, sizeof(address), "(%s)", server);
+  mgos_mqtt_conn_last_error_text(client.conn, text, sizeof(text));
+  assert_int_equal(strncmp(text, "up: ", 4), 0);
+  assert_non_null(strstr(text, address));
+  if (relay == 0) {
+    snprintf(by_name, sizeof(by_name), "localhost%s", strchr(server, ':'));
+    config.server = by_name;
+    assert_true(mgos_mqtt_conn_set_config(client.conn, &config));
+    fd = mqtt_accept(listener);
+    assert_true(client_wait(&client, UP, 2));
+    close(fd);
+    assert_true(client_wait(&client, CLOSED, 2));
+    client_expect_error(&client, MGOS_MQTT_CLOSED_BY_SERVER, MGOS_MQTT_PHASE_UP, address);
+    fd = mqtt_accept(listener);
+    assert_true(client_wait(&client, UP, 3));
+    net_write(fd, "\xd0\x01\x00", 3);
+    assert_true(client_wait(&client, CLOSED, 3));
+    client_expect_error(&client, MGOS_MQTT_PROTOCOL, MGOS_MQTT_PHASE_PROTOCOL, address);
+    close(fd);
+  }
+  comes_back(relay == 0 ? 4 : 2);
 }
 
 /* Malformed or out of place on a connection that is up: closed at once, with the reason. */
@@ -380,7 +403,7 @@ static void an_oversize_message_that_is_cut(void **state) {
   assert_true(client_wait(&client, OVERSIZE, 1));
   close(fd);
   assert_true(client_wait(&client, CLOSED, 1));
-  client_expect_error(&client, MGOS_MQTT_CLOSED_BY_SERVER, MGOS_MQTT_PHASE_PROTOCOL, "closed");
+  client_expect_error(&client, MGOS_MQTT_CLOSED_BY_SERVER, MGOS_MQTT_PHASE_UP, "closed");
   comes_back(2);
 }
 

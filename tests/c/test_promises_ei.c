@@ -106,7 +106,7 @@ static void sockets_fail_with_their_own_errors(void **state) {
   expect_trace(client, "CONNECTION_RESET:-1 ");
   assert_int_equal(mgos_mqtt_conn_last_error(client->c, &info), 0);
   assert_int_equal(info.os_errno, ECONNRESET);
-  assert_int_equal(info.phase, MGOS_MQTT_PHASE_PROTOCOL);
+  assert_int_equal(info.phase, MGOS_MQTT_PHASE_UP);
   peer_done(client->peer, client->loop);
 }
 

@@ -412,7 +412,7 @@ static void the_text_is_valid_and_says_the_same(void **state) {
   VALUE(text, "mgos_mqtt_publishes_total{conn=\"1\",client_id=\"c\",outcome=\"acked\"}", 1);
   VALUE(
       text,
-      "mgos_mqtt_disconnects_total{conn=\"1\",client_id=\"c\",code=\"CLOSED_BY_SERVER\",phase=\"protocol\"}",
+      "mgos_mqtt_disconnects_total{conn=\"1\",client_id=\"c\",code=\"CLOSED_BY_SERVER\",phase=\"up\"}",
       1);
   VALUE(text, "mgos_mqtt_ack_latency_seconds_count{conn=\"1\",client_id=\"c\"}", 1);
   VALUE(text, "mgos_mqtt_ack_latency_seconds_bucket{conn=\"1\",client_id=\"c\",le=\"+Inf\"}", 1);

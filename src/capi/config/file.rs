@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::c_text;
+use crate::capi::boundary::explain;
 use crate::config::text::MAX_TEXT;
 use crate::error::Code;
 
@@ -31,9 +32,15 @@ pub(in crate::capi) unsafe fn path(name: *const c_char) -> Result<PathBuf, Code>
 /// The content of a file, which is refused if it is longer than a configuration can be.
 pub(in crate::capi) fn read(path: &Path) -> Result<Vec<u8>, Code> {
     let mut content = Vec::new();
-    let file = File::open(path).map_err(|_| Code::IoFailed)?;
-    file.take(MAX_TEXT as u64 + 1).read_to_end(&mut content).map_err(|_| Code::IoFailed)?;
-    if content.len() > MAX_TEXT { Err(Code::TooLarge) } else { Ok(content) }
+    let file = File::open(path).map_err(|error| failed(path, "read", &error))?;
+    let most = MAX_TEXT as u64 + 1;
+    file.take(most).read_to_end(&mut content).map_err(|error| failed(path, "read", &error))?;
+    if content.len() > MAX_TEXT {
+        let len = fs::metadata(path).map_or(content.len() as u64, |about| about.len());
+        explain(format_args!("the file has {len} bytes, and the limit of a configuration is {MAX_TEXT}"));
+        return Err(Code::TooLarge);
+    }
+    Ok(content)
 }
 
 /// Writes a file, of which at every moment the old or the new content is on the disk.
@@ -44,7 +51,13 @@ pub(in crate::capi) fn write(path: &Path, content: &[u8]) -> Result<(), Code> {
         Err(e) => e.kind() == io::ErrorKind::NotFound,
     };
     let done = if plain { replace(path, content) } else { fs::write(path, content) };
-    done.map_err(|_| Code::IoFailed)
+    done.map_err(|error| failed(path, "written", &error))
+}
+
+/// Says which file, and what the system says about it.
+fn failed(path: &Path, what: &str, error: &io::Error) -> Code {
+    explain(format_args!("{} cannot be {what}: {error}", path.display()));
+    Code::IoFailed
 }
 
 fn replace(path: &Path, content: &[u8]) -> io::Result<()> {

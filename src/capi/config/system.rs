@@ -224,7 +224,7 @@ pub(in crate::capi) fn value_of(name: &str) -> Result<Vec<u8>, ConfigError> {
         let text = section.and_then(|section| section.to_json(style));
         return text.map(String::into_bytes).map_err(|e| e.in_section(name));
     }
-    let key = Key::of_dotted(name).ok_or(Code::NotFound)?;
+    let key = Key::of_dotted(name).ok_or_else(|| unknown(name))?;
     let is_flag = matches!(key, Key::Profile(_, field) if field.info().is_flag());
     Ok(match system.slot(key) {
         Slot::Int(flag) if is_flag => if *flag != 0 { "true" } else { "false" }.into(),
@@ -245,11 +245,15 @@ pub(in crate::capi) fn set_value(name: &str, value: &str, release_old: bool) -> 
             fields.map_err(|e| e.in_section(name))?.into_iter().map(change).collect()
         }
         None => {
-            let key = Key::of_dotted(name).ok_or(Code::NotFound)?;
+            let key = Key::of_dotted(name).ok_or_else(|| unknown(name))?;
             vec![Change { key, value: parse_value(key, value)? }]
         }
     };
     Ok(System::lock().apply(&changes, release_old)?)
+}
+
+fn unknown(name: &str) -> ConfigError {
+    ConfigError::new(name, "there is no such field").with_code(Code::NotFound)
 }
 
 /// Applies a text with sections; all of it, or nothing.

@@ -2,9 +2,10 @@
 
 use core::ffi::{c_char, c_int};
 
-use super::format::FormatError;
+use super::format::{FormatError, MAX_OUTPUT};
 use crate::capi::boundary::{explain, set_call_error};
 pub(super) use crate::capi::mgos_mqtt_conn::mgos_mqtt_conn;
+use crate::error::Code;
 
 /// Publishes `payload`, as `mgos_mqtt_conn_pub` does; `conn` NULL is the global connection. Checks
 /// topic and QoS. Called with no lock held. Returns the packet id, or 0 if nothing was accepted.
@@ -39,7 +40,12 @@ pub(super) unsafe fn publish_bytes(
 pub(super) fn report(error: &FormatError, fmt: &[u8]) {
     set_call_error(error.code);
     let text = error.text(fmt);
-    if !text.is_empty() {
+    if error.code == Code::TooLarge {
+        let at = error.offset;
+        explain(format_args!(
+            "the text takes more than the limit of MQTT, which is {MAX_OUTPUT} bytes, at offset {at}"
+        ));
+    } else if !text.is_empty() {
         let at = error.offset;
         // By hand, since a lossy conversion to a string may need memory, and that may be what is missing.
         match core::str::from_utf8(text) {
