@@ -99,10 +99,16 @@ int client_number(const struct client *client, const char *option, const char *v
   return (int) number;
 }
 
+/* An address as it may be shown: what comes behind user name and password. */
+static const char *shown(const char *address) {
+  const char *at = strrchr(address, '@');
+  return at != NULL ? at + 1 : address;
+}
+
 /* mqtt://[user[:password]@]host[:port][/topic], cut into its parts in a copy. */
 static void take_url(struct client *client, const char *url) {
   char *at, *colon, *rest, *slash;
-  if (strncmp(url, "mqtt://", 7) != 0) client_usage(client, "-L: '%s' does not begin with mqtt://", url);
+  if (strncmp(url, "mqtt://", 7) != 0) client_usage(client, "-L: '%s' does not begin with mqtt://", shown(url));
   if (strlen(url) >= sizeof(client->url)) client_usage(client, "-L: the URL is too long");
   strcpy(client->url, url);
   rest = client->url + 7;
@@ -239,7 +245,7 @@ void client_open(struct client *client, uint32_t kinds, mgos_mqtt_event_fn_t on_
   if (client->conn == NULL || mgos_mqtt_conn_on(client->conn, kinds, on_event, ud, NULL) != 0 ||
       !mgos_mqtt_conn_connect(client->conn)) {
     mgos_mqtt_last_error_text(why, sizeof(why));
-    client_usage(client, "%s: %s", client->server, why);
+    client_usage(client, "%s: %s", shown(client->server), why);
   }
 }
 

@@ -28,41 +28,83 @@
 /* The base of 256 events, from three letters. */
 #define MGOS_EVENT_BASE(a, b, c) ((a) << 24 | (b) << 16 | (c) << 8)
 
-/* Clouds, for struct mgos_cloud_arg. This library raises events of the first only. */
-enum mgos_cloud_type {
-  MGOS_CLOUD_MQTT,
-  MGOS_CLOUD_DASH,
-  MGOS_CLOUD_AWS,
-  MGOS_CLOUD_AZURE,
-  MGOS_CLOUD_GCP,
-  MGOS_CLOUD_WATSON
-};
-
 /**
  * The group of the system's events.
  */
 #define MGOS_EVENT_SYS 1297044224
 
 /**
- * A connection is up: CONNACK came, and its handlers are told next. `ev_data` is a `struct mgos_cloud_arg *`, as for
- * the next three.
+ * The system's events. This library raises those of the cloud; an application may raise the others.
  */
-#define MGOS_EVENT_CLOUD_CONNECTED 1297044228
+enum mgos_event_sys {
+  /**
+   * The system is set up. No data, as for the next but where it says so.
+   */
+  MGOS_EVENT_INIT_DONE = 1297044224,
+  /**
+   * A line of the log.
+   */
+  MGOS_EVENT_LOG,
+  /**
+   * The system is about to restart.
+   */
+  MGOS_EVENT_REBOOT,
+  /**
+   * The wall clock was set.
+   */
+  MGOS_EVENT_TIME_CHANGED,
+  /**
+   * A connection is up: CONNACK came, and its handlers are told next. `ev_data` is a `struct mgos_cloud_arg *`, as for
+   * the next three.
+   */
+  MGOS_EVENT_CLOUD_CONNECTED,
+  /**
+   * A connection that was up has ended; its handlers get MG_EV_CLOSE next.
+   */
+  MGOS_EVENT_CLOUD_DISCONNECTED,
+  /**
+   * An attempt to connect begins.
+   */
+  MGOS_EVENT_CLOUD_CONNECTING,
+  /**
+   * It failed: in the name service, in TCP or TLS, or by a refusal of the server.
+   */
+  MGOS_EVENT_CLOUD_CONNECTERROR,
+  /**
+   * The system will restart at a later time.
+   */
+  MGOS_EVENT_REBOOT_AFTER,
+};
 
 /**
- * A connection that was up has ended; its handlers get MG_EV_CLOSE next.
+ * Clouds, for `struct mgos_cloud_arg`. This library raises events of the first only.
  */
-#define MGOS_EVENT_CLOUD_DISCONNECTED 1297044229
-
-/**
- * An attempt to connect begins.
- */
-#define MGOS_EVENT_CLOUD_CONNECTING 1297044230
-
-/**
- * It failed: in the name service, in TCP or TLS, or by a refusal of the server.
- */
-#define MGOS_EVENT_CLOUD_CONNECTERROR 1297044231
+enum mgos_cloud_type {
+  /**
+   * An MQTT server.
+   */
+  MGOS_CLOUD_MQTT,
+  /**
+   * mDash.
+   */
+  MGOS_CLOUD_DASH,
+  /**
+   * Amazon's.
+   */
+  MGOS_CLOUD_AWS,
+  /**
+   * Microsoft's.
+   */
+  MGOS_CLOUD_AZURE,
+  /**
+   * Google's.
+   */
+  MGOS_CLOUD_GCP,
+  /**
+   * IBM's.
+   */
+  MGOS_CLOUD_WATSON,
+};
 
 /**
  * Is told of an event.
@@ -76,7 +118,7 @@ struct mgos_cloud_arg {
   /**
    * MGOS_CLOUD_MQTT.
    */
-  int type;
+  enum mgos_cloud_type type;
 };
 
 #ifdef __cplusplus

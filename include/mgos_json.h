@@ -13,6 +13,17 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+/* The original declares the same. Where it is on the include path it is used, and both can be included. */
+#ifdef __has_include
+#if __has_include("frozen.h")
+#include "frozen.h"
+#endif
+#endif
+#if defined(JSON_OUT_BUF)
+#define MGOS_JSON_ORIGINAL 1
+#endif
+
+#ifndef MGOS_JSON_ORIGINAL
 /**
  * The buffer of JSON_OUT_BUF.
  */
@@ -85,6 +96,7 @@ struct json_out {
  * whole output: nothing is published.
  */
 typedef int (*json_printf_callback_t)(struct json_out *out, va_list *ap);
+#endif
 
 #ifdef __cplusplus
 extern "C" {
@@ -116,14 +128,18 @@ extern "C" {
  * | %lld %llu %llx       | long long, int64_t            | also PRId64 and PRIu64                |
  * | %zu                  | size_t                        | without width or flags                |
  * | %c                   | int                           | 'x' gives x, without quotes           |
- * | %f %lf               | double                        | 1.5 gives 1.500000; %.2f gives 1.50   |
- * | %g %lg               | double                        | 0.1 gives 0.1                         |
+ * | %f %lf %F            | double                        | 1.5 gives 1.500000; %.2f gives 1.50   |
+ * | %e %le %E            | double                        | 1.5 gives 1.500000e+00                |
+ * | %g %lg %G            | double                        | 0.1 gives 0.1                         |
  * | %s                   | const char *                  | as it is: no quotes, no escapes; NULL gives (null) |
  * | %.*s                 | int, const char *             | 3, "abcdef" gives abc                 |
+ * | %ls                  | const wchar_t *               | as UTF-8; U+FFFD for what is none       |
+ * | %lc                  | wint_t                        | as UTF-8                              |
  * | %%                   | none                          | %                                     |
  *
- * `%d %u %x %f %g` take the flags `-` and `0`, a width and a precision in digits (`%05d`,
- * `%-8.2f`), `%s` and `%c` the flag `-` and a width, and `%s` a precision. Numbers are printed
+ * `%d %u %x %f %e %g` take the flags `-` and `0`, a width and a precision in digits (`%05d`,
+ * `%-8.2f`), `%s` and `%c` the flag `-` and a width, and `%s` a precision, in bytes also with `%ls`, which
+ * cuts no character. Numbers are printed
  * as C's printf() does in the "C" locale, whatever the locale of the process is: the decimal
  * point is a point. Infinity and NaN give inf and nan, which JSON does not know. Letters of the
  * set `sdfFeEgGlhuIcx` and digits directly behind one of these printf conversions belong to it
@@ -132,7 +148,7 @@ extern "C" {
  * `%Q` escapes `"` and `\`, writes control characters and 0x7f as `\b \f \n \r \t` or `\u00XX`,
  * copies UTF-8, and writes U+FFFD for each byte that is not valid UTF-8.
  *
- * Everything else is refused, among it `%i %X %o %p %n %e %+d %#x %*d %.*f %5Q`: the format string is
+ * Everything else is refused, among it `%i %X %o %p %n %a %Lf %+d %#x %*d %.*f %5Q`: the format string is
  * checked first, so nothing is printed and no argument is read. A negative length, and NULL with
  * a length that is not 0, are refused too (`%.*Q` with NULL is null), but when they are reached.
  *
@@ -183,7 +199,7 @@ extern char *mgos_json_vasprintf(const char *fmt, va_list ap);
  * conversion.
  *
  * Elements may be integers of 1, 2, 4 or 8 bytes (`%d %u %x` with any length, `%B`), `float` or
- * `double` (`%f %g`), or pointers to text (`%Q %s`). An element that is larger than 8 bytes is a
+ * `double` (`%f %e %g`), or pointers to text (`%Q %s %ls`). An element that is larger than 8 bytes is a
  * structure whose first member is printed, 8 bytes long. `%H %V %M`, and lengths with `*`, are refused.
  *
  * @return The number of bytes printed, or -1; NULL as the array prints `[]`.
@@ -242,6 +258,7 @@ int mgos_json_escape(struct json_out *out, const char *p, size_t len);
 }  // extern "C"
 #endif  // __cplusplus
 
+#ifndef MGOS_JSON_ORIGINAL
 /*
  * The names of the frozen library. The exported symbols are mgos_json_*, so that this library links
  * beside another copy of frozen; one source file includes the header of one of the two.
@@ -271,5 +288,6 @@ int mgos_json_escape(struct json_out *out, const char *p, size_t len);
       { (char *) fp, 0, 0 } \
     }                       \
   }
+#endif
 
 #endif  /* MGOS_JSON_H */

@@ -15,14 +15,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Initialisers of struct mg_str: of a literal, of a pointer and a length, of nothing. */
-#define MG_MK_STR(str_literal) \
-  { str_literal, sizeof(str_literal) - 1 }
-#define MG_MK_STR_N(str_literal, len) \
-  { str_literal, len }
-#define MG_NULL_STR \
-  { NULL, 0 }
+/* The original declares the same. Where it is on the include path it is used, and both can be included. */
+#ifdef __has_include
+#if __has_include("common/mg_str.h")
+#include "common/mg_str.h"
+#endif
+#endif
+#if defined(MG_MK_STR)
+#define MGOS_MG_STR_ORIGINAL 1
+#endif
 
+#ifndef MGOS_MG_STR_ORIGINAL
 /**
  * A piece of text or data: a pointer and a length, in general without a NUL behind it. Whoever made
  * it says who owns the bytes.
@@ -37,6 +40,7 @@ struct mg_str {
    */
   size_t len;
 };
+#endif
 
 #ifdef __cplusplus
 extern "C" {
@@ -144,6 +148,15 @@ int mgos_mg_str_starts_with(struct mg_str s, struct mg_str prefix);
 }  // extern "C"
 #endif  // __cplusplus
 
+#ifndef MGOS_MG_STR_ORIGINAL
+/* Initialisers of struct mg_str: of a literal, of a pointer and a length, of nothing. */
+#define MG_MK_STR(str_literal) \
+  { str_literal, sizeof(str_literal) - 1 }
+#define MG_MK_STR_N(str_literal, len) \
+  { str_literal, len }
+#define MG_NULL_STR \
+  { NULL, 0 }
+
 /*
  * The names of Mongoose. The exported symbols are mgos_mg_*, so that this library links beside
  * Mongoose 7; one source file includes the header of one of the two.
@@ -162,5 +175,6 @@ int mgos_mg_str_starts_with(struct mg_str s, struct mg_str prefix);
 #define mg_strstr mgos_mg_strstr
 #define mg_strstrip mgos_mg_strstrip
 #define mg_str_starts_with mgos_mg_str_starts_with
+#endif
 
 #endif  /* MGOS_MG_STR_H */

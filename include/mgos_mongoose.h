@@ -23,6 +23,16 @@
 #include <stdint.h>
 #include "mgos_mg_str.h"
 
+/* The original declares the same. Where it is on the include path it is used, and both can be included. */
+#ifdef __has_include
+#if __has_include("common/mbuf.h")
+#include "common/mbuf.h"
+#endif
+#endif
+#if defined(CS_COMMON_MBUF_H_) || defined(MBUF_SIZE_MULTIPLIER)
+#define MGOS_MONGOOSE_ORIGINAL 1
+#endif
+
 /* The last parameter of a handler, for code that writes it with Mongoose's macro. */
 #ifndef MG_UD_ARG
 #define MG_UD_ARG(ud) , ud
@@ -267,6 +277,7 @@
  */
 struct mg_mgr;
 
+#ifndef MGOS_MONGOOSE_ORIGINAL
 /**
  * A growing buffer of Mongoose; here only its sizes are of interest.
  */
@@ -284,6 +295,7 @@ struct mbuf {
    */
   size_t size;
 };
+#endif
 
 /**
  * A connection as handlers see it. One lives in each mgos_mqtt_conn, from its creation until it is

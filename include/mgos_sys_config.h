@@ -51,6 +51,12 @@
  */
 #define MGOS_SYS_CONFIG_MQTT1 1
 
+/**
+ * Is told of something in a configuration that this library does not know: its dotted name, e.g. `mqtt.pub`, and its
+ * value as JSON text. Both are valid until it returns. It may call everything.
+ */
+typedef void (*mgos_sys_config_unknown_fn_t)(const char *name, const char *value, void *ud);
+
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
@@ -105,7 +111,9 @@ bool mgos_sys_config_set(struct mg_str key, struct mg_str val, bool free_strings
  * Sections other than `mqtt`, `mqtt1`, `debug` and `device` are the application's own and skipped;
  * so are the keys of `debug` and `device` that are not ours. In `mqtt` and `mqtt1` an unknown key is
  * an error; in all of them a key that comes twice, a value of the wrong type, and a number out of its
- * range.
+ * range. So is a section that is `mqtt` or `mqtt1` but for case or one letter (`mqtt2` is the application's), and a
+ * dotted name such as `mqtt.server` in place of a section. See mgos_sys_config_load_json_with() for a text with keys of the
+ * application's among ours.
  *
  * Returns true, or false and changes nothing; `err` then gets a sentence that names field, line and
  * column, cut to fit into `err_len` bytes and ended with a NUL. After a success it is empty. `err`
@@ -113,7 +121,28 @@ bool mgos_sys_config_set(struct mg_str key, struct mg_str val, bool free_strings
  *
  * The caller's part: `text` is readable for `len` bytes; `err` is NULL or has room for `err_len` bytes.
  */
-bool mgos_sys_config_load_json(const char *text, size_t len, char *err, size_t err_len);
+bool mgos_sys_config_load_json(const char *text,
+                               size_t len,
+                               char *err,
+                               size_t err_len);
+
+/**
+ * As mgos_sys_config_load_json(), for texts that were written for Mongoose OS, where an application may add keys to any
+ * section: what is an unknown key there, or a name that is all but one of ours, is handed to `fn` after the text was
+ * loaded, one after the other on this thread, with no lock held; NULL for nobody.
+ *
+ * Returns true also then, and `err` has one warning that says how many there were; so has the log of the global
+ * connection, if there is one. Returns false and changes nothing as mgos_sys_config_load_json() does, and `fn` is not
+ * called.
+ *
+ * The caller's part: As mgos_sys_config_load_json(); `fn` can be called with `ud` until this returns.
+ */
+bool mgos_sys_config_load_json_with(const char *text,
+                                    size_t len,
+                                    mgos_sys_config_unknown_fn_t fn,
+                                    void *ud,
+                                    char *err,
+                                    size_t err_len);
 
 /**
  * Loads a text with sections, as mgos_sys_config_load_json().
@@ -136,7 +165,7 @@ bool mgos_config_apply_s(struct mg_str json, bool save);
 /**
  * The whole system configuration as JSON, as mgos_sys_config_load_json() reads it; `pretty` writes
  * one field in each line. With `with_secrets` false, `pass`, `ssl_key` and `ssl_psk_key` are written
- * as "***": such a text is for a log, not to be loaded again.
+ * as "***", and so are credentials in `server`: such a text is for a log, not to be loaded again.
  *
  * Returns a string that the caller releases with free(); NULL if a string is not UTF-8, a number
  * cannot be written in JSON, or there is no memory.

@@ -23,10 +23,21 @@ struct Header {
     before: fn() -> String,
     /// C text at the end, outside `extern "C"`: `static inline` functions, mapping macros.
     after: fn() -> String,
+    /// The header of Mongoose OS that declares the same types.
+    original: Option<Original>,
+}
+
+/// A header whose declarations take the place of ours where it is on the include path.
+struct Original {
+    include: &'static str,
+    /// A condition that holds when it was included.
+    known_by: &'static str,
+    /// The one structure that is its; `None` for all types and all text at the end.
+    only: Option<&'static str>,
 }
 
 const NONE: Header =
-    Header { name: "", includes: &[], exclude: &[], before: String::new, after: String::new };
+    Header { name: "", includes: &[], exclude: &[], before: String::new, after: String::new, original: None };
 
 const HEADERS: &[Header] = &[
     Header { name: "mgos_mqtt_version", before: version_macros, ..NONE },
@@ -67,15 +78,31 @@ const HEADERS: &[Header] = &[
         before: || "struct mgos_mqtt_conn;".into(),
         ..NONE
     },
-    Header { name: "mgos_mg_str", before: string_macros, after: || names("mgos_mg_str"), ..NONE },
+    Header {
+        name: "mgos_mg_str",
+        after: || format!("{}\n\n{}", string_macros(), names("mgos_mg_str")),
+        original: Some(Original { include: "common/mg_str.h", known_by: "defined(MG_MK_STR)", only: None }),
+        ..NONE
+    },
     Header {
         name: "mgos_mongoose",
         includes: &["mgos_mg_str.h"],
         before: mongoose_macros,
         after: mongoose_names,
+        original: Some(Original {
+            include: "common/mbuf.h",
+            known_by: "defined(CS_COMMON_MBUF_H_) || defined(MBUF_SIZE_MULTIPLIER)",
+            only: Some("mbuf"),
+        }),
         ..NONE
     },
-    Header { name: "mgos_json", includes: &["<stdarg.h>", "<stdio.h>"], after: json_names, ..NONE },
+    Header {
+        name: "mgos_json",
+        includes: &["<stdarg.h>", "<stdio.h>"],
+        after: json_names,
+        original: Some(Original { include: "frozen.h", known_by: "defined(JSON_OUT_BUF)", only: None }),
+        ..NONE
+    },
     Header {
         name: "mgos_config",
         includes: &["<stdlib.h>", "<string.h>", "mgos_json.h", "mgos_mongoose.h"],
@@ -112,10 +139,7 @@ fn error_enum() -> String {
 /// A macro with arguments, which Rust does not have.
 fn event_base() -> String {
     "/* The base of 256 events, from three letters. */\n\
-     #define MGOS_EVENT_BASE(a, b, c) ((a) << 24 | (b) << 16 | (c) << 8)\n\n\
-     /* Clouds, for struct mgos_cloud_arg. This library raises events of the first only. */\n\
-     enum mgos_cloud_type {\n  MGOS_CLOUD_MQTT,\n  MGOS_CLOUD_DASH,\n  MGOS_CLOUD_AWS,\n  MGOS_CLOUD_AZURE,\n  \
-     MGOS_CLOUD_GCP,\n  MGOS_CLOUD_WATSON\n};"
+     #define MGOS_EVENT_BASE(a, b, c) ((a) << 24 | (b) << 16 | (c) << 8)"
         .into()
 }
 
@@ -317,7 +341,11 @@ fn generate(header: &Header, rust_file: &Path, foreign: BTreeMap<String, String>
             None => config.includes.push(include.to_string()),
         }
     }
-    let before = (header.before)();
+    let mut before = (header.before)();
+    if let Some(original) = &header.original {
+        let gap = if before.is_empty() { "" } else { "\n\n" };
+        before = original.looked_for(header) + gap + &before;
+    }
     config.after_includes = (!before.is_empty()).then(|| format!("\n{before}"));
     config.export.exclude.extend(header.exclude.iter().map(|item| item.to_string()));
     config.export.rename.extend(foreign);
@@ -332,13 +360,55 @@ fn generate(header: &Header, rust_file: &Path, foreign: BTreeMap<String, String>
         .unwrap_or_else(|e| panic!("{}: {e}", rust_file.display()))
         .write(&mut text);
     let mut text = plain_comments(&String::from_utf8(text).unwrap());
-    let after = (header.after)();
+    let mut after = (header.after)();
+    if let Some(original) = &header.original {
+        (text, after) = original.steps_in(header, &text, after);
+    }
     if !after.is_empty() {
         // cbindgen's own trailer would stand behind the include guard.
         let end = text.rfind(&format!("#endif  /* {guard}")).expect("no end of the include guard");
         text.insert_str(end, &format!("{}\n\n", after.trim_end()));
     }
     text
+}
+
+impl Original {
+    /// What tells later that it is there.
+    fn mark(&self, header: &Header) -> String {
+        format!("{}_ORIGINAL", header.name.to_uppercase())
+    }
+
+    /// The text that includes it.
+    fn looked_for(&self, header: &Header) -> String {
+        let Original { include, known_by, .. } = self;
+        format!(
+            "/* The original declares the same. Where it is on the include path it is used, and both can be included. */\n\
+             #ifdef __has_include\n#if __has_include(\"{include}\")\n#include \"{include}\"\n#endif\n#endif\n\
+             #if {known_by}\n#define {} 1\n#endif",
+            self.mark(header)
+        )
+    }
+
+    /// The header, and the text at its end, without what the original has where it is there.
+    fn steps_in(&self, header: &Header, text: &str, after: String) -> (String, String) {
+        let (guard, end) = (format!("#ifndef {}\n", self.mark(header)), "#endif\n");
+        let (start, stop) = match self.only {
+            Some(name) => {
+                let at = text.find(&format!("\nstruct {name} {{")).expect("the structure");
+                (text[..at].rfind("/**").expect("its comment"), at + text[at..].find("\n};\n").unwrap() + 4)
+            }
+            None => {
+                let mark = format!("#define {} 1\n#endif\n", self.mark(header));
+                let start = text.find(&mark).expect("what looks for the original") + mark.len() + 1;
+                (start, text.find("\n#ifdef __cplusplus\nextern").expect("functions"))
+            }
+        };
+        let text = format!("{}{guard}{}{end}{}", &text[..start], &text[start..stop], &text[stop..]);
+        match self.only {
+            Some(_) => (text, after),
+            None => (text, format!("{guard}{}\n{end}", after.trim_end())),
+        }
+    }
 }
 
 /// Rust's conventions in comments, for the C reader: no link brackets, no `# Safety` heading.

@@ -151,6 +151,16 @@ case $part in
     pub -u alice -P al1ce-s-pa55 -t a -r -m "for alice"
     same "as alice" "for alice" "$(sub -L "mqtt://alice:al1ce-s-pa55@127.0.0.1:$MQTT_PORT/a" -C 1)"
     ;;
+  # A password in an address is not shown, wherever it stands. field: F-42
+  hidden)
+    for program in pub sub; do
+      for arguments in "-h mqtt://alice:hunter2@127.0.0.1" "-h alice:hunter2@127.0.0.1" "-L mqtts://alice:hunter2@127.0.0.1/a"; do
+        # shellcheck disable=SC2086
+        fails 2 "127.0.0.1" $program $arguments -t a -d $([ $program = sub ] || echo -m x)
+        ! grep -q hunter2 err || fail "the password is shown"
+      done
+    done
+    ;;
   usage)
     fails 2 "a topic (-t) is needed" sub
     fails 2 "a topic (-t) is needed" pub -m x

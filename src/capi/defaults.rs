@@ -92,6 +92,15 @@ fn known_global() -> Option<Arc<Handle>> {
     HANDLES.get(GLOBAL.load(Ordering::Acquire)).filter(|handle| handle.is_ours())
 }
 
+/// Warns in the log of the global connection, if there is one.
+pub(super) fn warn_global(text: &str) {
+    if let Some(handle) = known_global()
+        && let Ok(conn) = handle.conn()
+    {
+        conn.warn(text);
+    }
+}
+
 /// The global connection, made on first use. It has the system configuration's profiles, and connects by
 /// itself in the loop's first round if they are enabled.
 pub(super) fn global() -> Result<Arc<Handle>, Code> {

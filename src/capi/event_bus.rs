@@ -5,10 +5,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 
 use super::boundary::explain;
-use super::mgos_event::{
-    MGOS_CLOUD_MQTT, MGOS_EVENT_CLOUD_CONNECTED, MGOS_EVENT_CLOUD_CONNECTERROR, MGOS_EVENT_CLOUD_CONNECTING,
-    MGOS_EVENT_CLOUD_DISCONNECTED, mgos_cloud_arg,
-};
+use super::mgos_event::{mgos_cloud_arg, mgos_cloud_type, mgos_event_sys};
 use crate::client::{Conn, Event, Kind};
 use crate::error::Code;
 use crate::sync::{ReadGuard, RwLock, WriteGuard, entering_user_code};
@@ -109,16 +106,16 @@ pub(super) const KINDS: u32 = Kind::Connecting.bit() | Kind::ConnectResult.bit()
 pub(super) fn raise(conn: &Conn, event: &Event<'_>) {
     let ev = match event {
         // Whatever the configuration says, as in Mongoose OS.
-        Event::Connecting => MGOS_EVENT_CLOUD_CONNECTING,
+        Event::Connecting => mgos_event_sys::MGOS_EVENT_CLOUD_CONNECTING,
         _ if !conn.cloud_events() => return,
-        Event::ConnectResult { error: Code::Ok, .. } => MGOS_EVENT_CLOUD_CONNECTED,
+        Event::ConnectResult { error: Code::Ok, .. } => mgos_event_sys::MGOS_EVENT_CLOUD_CONNECTED,
         // The application knows what it did.
         Event::ConnectResult { error: Code::ClosedByClient | Code::Reconfigured, .. } => return,
-        Event::ConnectResult { .. } => MGOS_EVENT_CLOUD_CONNECTERROR,
-        Event::Disconnect(_) => MGOS_EVENT_CLOUD_DISCONNECTED,
+        Event::ConnectResult { .. } => mgos_event_sys::MGOS_EVENT_CLOUD_CONNECTERROR,
+        Event::Disconnect(_) => mgos_event_sys::MGOS_EVENT_CLOUD_DISCONNECTED,
         _ => return,
     };
-    let mut arg = mgos_cloud_arg { r#type: MGOS_CLOUD_MQTT };
+    let mut arg = mgos_cloud_arg { r#type: mgos_cloud_type::MGOS_CLOUD_MQTT };
     // SAFETY: what the header says for these events; it lives until the call returns.
-    unsafe { trigger(ev, (&raw mut arg).cast()) };
+    unsafe { trigger(ev as c_int, (&raw mut arg).cast()) };
 }

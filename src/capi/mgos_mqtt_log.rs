@@ -58,7 +58,7 @@ pub unsafe extern "C" fn mgos_mqtt_log_to_stderr(r#loop: *mut mgos_mqtt_loop, le
         let handle = LoopHandle::of(r#loop)?;
         let level = match level {
             -1 => None,
-            level => Some(Level::from_number(level).ok_or(Code::BadArgument)?),
+            level => Some(Level::from_number(level).ok_or_else(|| wrong_level(level))?),
         };
         log_to_stderr(&handle, level);
         Ok(())

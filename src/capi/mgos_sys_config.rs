@@ -29,16 +29,18 @@
 //!
 //! Errors. A function that fails changes nothing; mgos_mqtt_last_error() tells why.
 
-use core::ffi::{c_char, c_int};
+use core::ffi::{c_char, c_int, c_void};
 use core::ptr;
+use std::ffi::CString;
 
-use super::boundary::{bytes, config_code, value};
+use super::boundary::{bytes, config_code, copy_out, value};
 use super::config::c_text;
 use super::config::system::{self, System};
-use super::defaults::configuration_changed;
+use super::defaults::{configuration_changed, warn_global};
 use super::mgos_config::{mgos_config_mqtt, report};
 use super::mgos_mg_str::mg_str;
 use crate::config::schema::{Fallback, Field};
+use crate::config::text::Unknown;
 use crate::config::{Key, SectionId, Style};
 use crate::error::Code;
 
@@ -123,7 +125,9 @@ pub unsafe extern "C" fn mgos_sys_config_set(key: mg_str, val: mg_str, free_stri
 /// Sections other than `mqtt`, `mqtt1`, `debug` and `device` are the application's own and skipped;
 /// so are the keys of `debug` and `device` that are not ours. In `mqtt` and `mqtt1` an unknown key is
 /// an error; in all of them a key that comes twice, a value of the wrong type, and a number out of its
-/// range.
+/// range. So is a section that is `mqtt` or `mqtt1` but for case or one letter (`mqtt2` is the application's), and a
+/// dotted name such as `mqtt.server` in place of a section. See mgos_sys_config_load_json_with() for a text with keys of the
+/// application's among ours.
 ///
 /// Returns true, or false and changes nothing; `err` then gets a sentence that names field, line and
 /// column, cut to fit into `err_len` bytes and ended with a NUL. After a success it is empty. `err`
@@ -146,6 +150,62 @@ pub unsafe extern "C" fn mgos_sys_config_load_json(
         unsafe { report(&loaded, err, err_len) };
         loaded.map_err(config_code)?;
         configuration_changed();
+        Ok(true)
+    })
+}
+
+/// Is told of something in a configuration that this library does not know: its dotted name, e.g. `mqtt.pub`, and its
+/// value as JSON text. Both are valid until it returns. It may call everything.
+pub type mgos_sys_config_unknown_fn_t =
+    Option<unsafe extern "C" fn(name: *const c_char, value: *const c_char, ud: *mut c_void)>;
+
+/// As mgos_sys_config_load_json(), for texts that were written for Mongoose OS, where an application may add keys to any
+/// section: what is an unknown key there, or a name that is all but one of ours, is handed to `fn` after the text was
+/// loaded, one after the other on this thread, with no lock held; NULL for nobody.
+///
+/// Returns true also then, and `err` has one warning that says how many there were; so has the log of the global
+/// connection, if there is one. Returns false and changes nothing as mgos_sys_config_load_json() does, and `fn` is not
+/// called.
+///
+/// # Safety
+/// As mgos_sys_config_load_json(); `fn` can be called with `ud` until this returns.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_sys_config_load_json_with(
+    text: *const c_char,
+    len: usize,
+    r#fn: mgos_sys_config_unknown_fn_t,
+    ud: *mut c_void,
+    err: *mut c_char,
+    err_len: usize,
+) -> bool {
+    value(false, || {
+        // SAFETY: promised by the caller.
+        let text = unsafe { bytes(text.cast(), len) };
+        let loaded = text.map_err(Into::into).and_then(system::load_with_unknown);
+        // SAFETY: promised by the caller.
+        unsafe { report(&loaded, err, err_len) };
+        let unknown = loaded.map_err(config_code)?;
+        configuration_changed();
+        if unknown.is_empty() {
+            return Ok(true);
+        }
+        let warning = format!(
+            "names of the configuration that this library does not know, and leaves to the application: {}",
+            unknown.len()
+        );
+        // SAFETY: promised by the caller.
+        unsafe { copy_out(&warning, err, err_len) };
+        warn_global(&warning);
+        for Unknown { name, value } in &unknown {
+            // No text of JSON has a NUL; a name may.
+            let (Ok(name), Ok(value)) = (CString::new(name.as_str()), CString::new(value.as_str())) else {
+                continue;
+            };
+            if let Some(function) = r#fn {
+                // SAFETY: promised by the caller; both strings live until it returns.
+                unsafe { function(name.as_ptr(), value.as_ptr(), ud) };
+            }
+        }
         Ok(true)
     })
 }
@@ -181,7 +241,7 @@ pub unsafe extern "C" fn mgos_config_apply_s(json: mg_str, save: bool) -> bool {
 
 /// The whole system configuration as JSON, as mgos_sys_config_load_json() reads it; `pretty` writes
 /// one field in each line. With `with_secrets` false, `pass`, `ssl_key` and `ssl_psk_key` are written
-/// as "***": such a text is for a log, not to be loaded again.
+/// as "***", and so are credentials in `server`: such a text is for a log, not to be loaded again.
 ///
 /// Returns a string that the caller releases with free(); NULL if a string is not UTF-8, a number
 /// cannot be written in JSON, or there is no memory.

@@ -171,7 +171,8 @@ int mgos__json_printf_array(struct json_out *out, va_list *ap) {
   const void *start;
   size_t total, size;
   const char *fmt;
-  if (ap == NULL) return -1;
+  /* Refused there, where the text that is printed so far gets its NUL. */
+  if (ap == NULL) return mgos__json_array(out, "", 1, 1, NULL);
   start = va_arg(*ap, const void *);
   total = va_arg(*ap, size_t);
   size = va_arg(*ap, size_t);

@@ -188,7 +188,7 @@ impl Conn {
 
     fn resolving<'a>(&'a self, mut st: MutexGuard<'a, State>, turn: &mut Turn<'_>) -> MutexGuard<'a, State> {
         let Link::Resolving { lookup, by } = &st.link else { return st };
-        let host = st.profile.server.clone().unwrap_or_default();
+        let host = st.shown_server();
         let (code, text) = match lookup.take() {
             Some(Ok(addresses)) if !addresses.is_empty() => {
                 if self.context.log.wants(Level::Debug) {

@@ -131,9 +131,7 @@ impl State {
             (Link::Open(_) | Link::Draining { .. }, Some(peer)) => {
                 text::format(format_args!("{peer}")).unwrap_or_default()
             }
-            (Link::Open(_) | Link::Draining { .. }, None) => {
-                text::copy(self.profile.server.as_deref().unwrap_or_default())
-            }
+            (Link::Open(_) | Link::Draining { .. }, None) => self.shown_server(),
             _ => String::new(),
         }
     }

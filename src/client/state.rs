@@ -213,10 +213,16 @@ impl State {
             os,
             connack: None,
             alert: None,
-            server: text::copy(self.profile.server.as_deref().unwrap_or_default()),
+            server: self.shown_server(),
             tried: self.take_tried(),
             text,
         }
+    }
+
+    /// The server as it may be shown; nothing without memory for it.
+    pub(super) fn shown_server(&self) -> String {
+        let server = self.profile.server.as_deref().unwrap_or_default();
+        text::format(format_args!("{}", config::Shown(server))).unwrap_or_default()
     }
 
     /// What is published from now on has this QoS at most.

@@ -5,13 +5,14 @@ use serde_core::ser::{Serialize, SerializeMap, Serializer};
 use super::document::Document;
 use super::error::ConfigError;
 use super::schema::{Field, Section, SectionId, Value};
+use super::shown::Shown;
 
 /// How a text is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Style {
     /// One field in each line, indented by two blanks.
     pub pretty: bool,
-    /// Passwords and keys as they are. Without it they are written as `***`, and the text is for
+    /// Passwords and keys as they are. Without it they are written as `***`, also in an address, and the text is for
     /// people: read back, it would set the password to three asterisks.
     pub secrets: bool,
 }
@@ -102,6 +103,9 @@ impl Serialize for Fields<'_> {
                 Value::Text(None) => out.serialize_entry(key, "")?,
                 Value::Text(Some(_)) if field.info().secret && !self.style.secrets => {
                     out.serialize_entry(key, "***")?;
+                }
+                Value::Text(Some(text)) if field == Field::Server && !self.style.secrets => {
+                    out.serialize_entry(key, &Shown(&text).to_string())?;
                 }
                 Value::Text(Some(text)) => out.serialize_entry(key, &text)?,
             }

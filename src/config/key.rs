@@ -104,6 +104,39 @@ impl fmt::Display for Key {
     }
 }
 
+/// The section that was meant by a name at the top of a text that is none: one that differs from it in case or by one
+/// letter, or that stands before a point. A number behind `mqtt` makes a section of the application's.
+pub(super) fn section_meant(name: &str) -> Option<&'static str> {
+    if let Some((section, _)) = name.split_once('.') {
+        let ours =
+            Group::of_name(section).filter(|group| group.is_ours_alone() || Key::of_dotted(name).is_some());
+        return ours.map(Group::name);
+    }
+    if name
+        .strip_prefix("mqtt")
+        .is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_digit()))
+    {
+        return None;
+    }
+    let sections = SectionId::ALL.map(SectionId::name);
+    sections.into_iter().find(|ours| name.eq_ignore_ascii_case(ours) || is_one_edit(name, ours))
+}
+
+/// Whether one letter more, less, replaced, or exchanged with the next makes one of the other.
+fn is_one_edit(a: &str, b: &str) -> bool {
+    let (a, b) = (a.as_bytes(), b.as_bytes());
+    let same = a.iter().zip(b).take_while(|(x, y)| x == y).count();
+    let (a, b) = (&a[same..], &b[same..]);
+    match (a, b) {
+        ([x, a @ ..], [y, b @ ..]) if a.len() == b.len() => {
+            a == b || (a.first() == Some(y) && b.first() == Some(x) && a[1..] == b[1..])
+        }
+        ([_, rest @ ..], other) if rest.len() == other.len() => rest == other,
+        (other, [_, rest @ ..]) if rest.len() == other.len() => rest == other,
+        _ => false,
+    }
+}
+
 /// The field of a profile whose name is most like `name`.
 pub(super) fn nearest(name: &str) -> &'static str {
     FIELDS.iter().map(|f| f.key).min_by_key(|key| distance(key, name)).unwrap_or_default()
@@ -147,6 +180,35 @@ mod tests {
         for unknown in ["", "mqtt", "mqtt.", ".server", "mqtt.server.x", "mqtt2.server", "device.mac"] {
             assert_eq!(Key::of_dotted(unknown), None, "{unknown}");
         }
+    }
+
+    #[test]
+    fn a_section_that_was_meant() {
+        for (typed, meant) in [
+            ("MQTT", Some("mqtt")),
+            ("Mqtt1", Some("mqtt1")),
+            ("mqt", Some("mqtt")),
+            ("mqttt", Some("mqtt")),
+            ("mqt1", Some("mqtt")),
+            ("mqttl", Some("mqtt")),
+            ("mtqt", Some("mqtt")),
+            ("qmtt1", Some("mqtt1")),
+            ("nqtt1", Some("mqtt1")),
+            ("mqtt.server", Some("mqtt")),
+            ("mqtt1.sever", Some("mqtt1")),
+            ("device.id", Some("device")),
+            ("device.mac", None),
+            ("mqtt2", None),
+            ("mqtt10", None),
+            ("app.server", None),
+            ("wifi", None),
+            ("http", None),
+            ("mq", None),
+            ("", None),
+        ] {
+            assert_eq!(section_meant(typed), meant, "{typed}");
+        }
+        assert!(!is_one_edit("mqtt", "mqtt") && !is_one_edit("mttq", "mqtt") && is_one_edit("", "x"));
     }
 
     #[test]

@@ -20,6 +20,7 @@ pub mod pin;
 mod profile;
 pub mod schema;
 mod settings;
+mod shown;
 pub mod text;
 #[cfg(test)]
 mod text_tests;
@@ -35,3 +36,4 @@ pub use pin::Pin;
 pub use profile::{ExpiryNotice, Profile, Protocol, Secret, Timeouts, TlsOptions, Will};
 pub use schema::{Section, SectionId};
 pub use settings::{Backoff, OnSessionLoss, Overflow, ReceiveOverflow, Resubscribe, Retry, Settings};
+pub use shown::Shown;

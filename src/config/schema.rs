@@ -290,6 +290,9 @@ impl fmt::Debug for Section {
         for field in Field::ALL {
             match self.get(field) {
                 Value::Text(Some(_)) if field.info().secret => out.entry(&field.key(), &"***"),
+                Value::Text(Some(text)) if field == Field::Server => {
+                    out.entry(&field.key(), &super::Shown(&text).to_string())
+                }
                 value => out.entry(&field.key(), &value),
             };
         }
@@ -378,6 +381,7 @@ mod tests {
     #[test]
     fn debug_hides_secrets() {
         let section = Section {
+            server: Some("mqtt://u:hunter2@h".into()),
             pass: Some("hunter2".into()),
             ssl_key: Some("hunter2".into()),
             ssl_psk_key: Some("hunter2".into()),

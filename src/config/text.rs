@@ -12,7 +12,7 @@ use core::fmt;
 use serde_core::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 
 use super::error::{ConfigError, Position};
-use super::key::{Change, Group, Key, nearest};
+use super::key::{Change, Group, Key, nearest, section_meant};
 use super::schema::{Fallback, Field, SectionId, Value};
 
 /// The longest text that is read: far more than any configuration, far less than any memory.
@@ -21,11 +21,30 @@ pub const MAX_TEXT: usize = 1 << 20;
 /// Reads a text with sections: `{"mqtt": {…}, "mqtt1": {…}, "debug": {…}, "device": {…}}`.
 ///
 /// Other sections belong to the application and are skipped, and so are other keys of `debug` and
-/// `device`. In `mqtt` and `mqtt1` an unknown key is an error, and so is a key that comes twice.
+/// `device`. In `mqtt` and `mqtt1` an unknown key is an error, and so is a key that comes twice, and a section whose name
+/// is all but one of theirs.
 pub fn parse_document(text: &[u8]) -> Result<Vec<Change>, ConfigError> {
     let mut run = Run::default();
     let found = run_on(text, Object { run: &mut run, group: None });
     run.end(found)
+}
+
+/// As [`parse_document`], but what is not known is the application's, wherever it stands: the dotted names of keys and
+/// sections that may have been meant for this library, with their values as JSON text.
+pub fn parse_with_unknown(text: &[u8]) -> Result<(Vec<Change>, Vec<Unknown>), ConfigError> {
+    let mut run = Run { unknown: Some(Vec::new()), ..Run::default() };
+    let found = run_on(text, Object { run: &mut run, group: None });
+    let unknown = run.unknown.take().unwrap_or_default();
+    Ok((run.end(found)?, unknown))
+}
+
+/// Something in a text that is not known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unknown {
+    /// Its dotted name.
+    pub name: String,
+    /// Its value, as JSON text.
+    pub value: String,
 }
 
 /// Reads the object of one section without its name: `{"server": "broker:1883", …}`. Errors then
@@ -72,9 +91,28 @@ struct Run {
     changes: Vec<Change>,
     /// The problem behind the error that serde carries: it can carry only a text.
     problem: Option<ConfigError>,
+    /// What is not known; `None` if that is an error.
+    unknown: Option<Vec<Unknown>>,
 }
 
 impl Run {
+    /// Takes the value of a name that is not known; without a place for it, that is an error.
+    fn unknown<'de, A: MapAccess<'de>>(
+        &mut self,
+        name: String,
+        (key, problem): (String, String),
+        map: &mut A,
+    ) -> Result<(), A::Error> {
+        match &mut self.unknown {
+            None => Err(self.fail(key, problem)),
+            Some(unknown) => {
+                let value = map.next_value::<serde_json::Value>()?.to_string();
+                unknown.push(Unknown { name, value });
+                Ok(())
+            }
+        }
+    }
+
     fn fail<E: serde_core::de::Error>(&mut self, key: String, problem: impl Into<String>) -> E {
         self.problem = Some(ConfigError::new(key, problem));
         E::custom("")
@@ -136,7 +174,18 @@ fn read_document<'de, A: MapAccess<'de>>(run: &mut Run, mut map: A) -> Result<()
     let mut seen: Vec<Group> = Vec::new();
     while let Some(name) = map.next_key::<String>()? {
         let Some(group) = Group::of_name(&name) else {
-            map.next_value::<IgnoredAny>()?;
+            match section_meant(&name) {
+                None => drop(map.next_value::<IgnoredAny>()?),
+                Some(meant) => {
+                    let problem = match name.contains('.') {
+                        true => format!(
+                            "a key stands in its section, as in {{\"{meant}\": {{\"key\": \"value\"}}}}"
+                        ),
+                        false => "unknown section; this is the nearest".to_owned(),
+                    };
+                    run.unknown(name, (meant.to_owned(), problem), &mut map)?;
+                }
+            }
             continue;
         };
         if seen.contains(&group) {
@@ -154,9 +203,11 @@ fn read_section<'de, A: MapAccess<'de>>(run: &mut Run, group: Group, mut map: A)
             if group.is_ours_alone() {
                 let problem = format!("unknown key; the nearest is {}", nearest(&name));
                 // Not which one: in a damaged text the value of `pass` can stand where a key belongs.
-                return Err(run.fail(group.name().to_owned(), problem));
+                let error = (group.name().to_owned(), problem);
+                run.unknown(format!("{}.{name}", group.name()), error, &mut map)?;
+            } else {
+                map.next_value::<IgnoredAny>()?;
             }
-            map.next_value::<IgnoredAny>()?;
             continue;
         };
         if run.changes.iter().any(|change| change.key == key) {

@@ -433,6 +433,7 @@ static void null_for_configurations(struct client *client) {
   HOLDS(mgos_sys_config_set, !mgos_sys_config_set(nothing, nothing, true));
   HOLDS(mgos_sys_config_set, !mgos_sys_config_set(mg_mk_str("mqtt.server"), dangling, true));
   HOLDS(mgos_sys_config_load_json, !mgos_sys_config_load_json(NULL, 3, NULL, 0));
+  HOLDS(mgos_sys_config_load_json_with, !mgos_sys_config_load_json_with(NULL, 3, NULL, NULL, NULL, 0));
   HOLDS(mgos_config_apply, !mgos_config_apply(NULL, false));
   HOLDS(mgos_config_apply_s, !mgos_config_apply_s(dangling, false));
   /* NULL unsets. */

@@ -202,6 +202,82 @@ static void test_load(void) {
   mgos_config_mqtt_free(&copy);
 }
 
+/* A text for people has no password, wherever somebody wrote it.
+ * field: F-42 */
+static void test_hidden(void) {
+  const char *text =
+      "{\"mqtt\": {\"server\": \"mqtt://u:hunter2@h\", \"pass\": \"hunter2\", \"ssl_psk_key\": \"hunter2\","
+      " \"ssl_key\": \"hunter2\"}, \"mqtt1\": {\"server\": \"wss://h/p?token=hunter2\"}}";
+  struct mgos_config_mqtt cfg;
+  char *json;
+  CHECK(mgos_config_apply(text, false));
+  json = mgos_sys_config_to_json(true, false);
+  CHECK(json != NULL && strstr(json, "hunter2") == NULL);
+  CHECK(json != NULL && strstr(json, "mqtt://***@h") != NULL && strstr(json, "wss://h/p?***") != NULL);
+  free(json);
+  mgos_config_mqtt_set_defaults(&cfg);
+  cfg.server = "u:hunter2@h";
+  json = mgos_config_mqtt_to_json(&cfg, false, false);
+  CHECK(json != NULL && strstr(json, "hunter2") == NULL && strstr(json, "***@h") != NULL);
+  free(json);
+  /* And one for a file has all of it. */
+  json = mgos_config_mqtt_to_json(&cfg, false, true);
+  CHECK(json != NULL && strstr(json, "u:hunter2@h") != NULL);
+  free(json);
+}
+
+/* What mgos_sys_config_load_json_with() handed over. */
+static char handed[300];
+
+static void on_unknown(const char *name, const char *value, void *ud) {
+  CHECK(ud == handed);
+  snprintf(handed + strlen(handed), sizeof(handed) - strlen(handed), "%s=%s ", name, value);
+}
+
+/* Names that this library does not know: refused, or the application's.
+ * field: F-53 */
+static void test_unknown(void) {
+  static const char *const refused[][2] = {
+      {"{\"mqtt\": {\"pub\": \"x\"}}", "mqtt: unknown key; the nearest is"},
+      {"{\"MQTT\": {\"server\": \"x\"}}", "mqtt: unknown section; this is the nearest"},
+      {"{\"Mqtt1\": {}}", "mqtt1: unknown section"},
+      {"{\"mqt\": {\"server\": \"x\"}}", "mqtt: unknown section"},
+      {"{\"mtqt\": {}}", "mqtt: unknown section"},
+      {"{\"nqtt1\": {}}", "mqtt1: unknown section"},
+      {"{\"mqtt.server\": \"x\"}", "mqtt: a key stands in its section, as in {\"mqtt\": {"},
+      {"{\"device.id\": \"x\"}", "device: a key stands in its section"},
+  };
+  const char *fine = "{\"mqtt2\": {\"pub\": 1}, \"http\": {}, \"device\": {\"mac\": 1}, \"debug\": {\"level\": 3}}";
+  const char *mixed =
+      "{\"mqtt\": {\"pub\": \"a/b\", \"server\": \"known\", \"list\": [1, true, null]}, \"mqt\": {\"x\": -1.5},"
+      " \"mqtt.server\": \"dotted\", \"mqtt2\": 7}";
+  const char *wrong = "{\"mqtt\": {\"pub\": 1, \"server\": \"other\", \"keep_alive\": -1}}";
+  char err[200];
+  size_t i;
+  for (i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
+    const char *text = refused[i][0];
+    CHECK(!mgos_sys_config_load_json(text, strlen(text), err, sizeof(err)));
+    if (strncmp(err, refused[i][1], strlen(refused[i][1])) != 0) {
+      fprintf(stderr, "%s: %s\n", text, err);
+      failures++;
+    }
+  }
+  CHECK(mgos_sys_config_load_json(fine, strlen(fine), err, sizeof(err)) && same(err, ""));
+
+  handed[0] = 0;
+  CHECK(mgos_sys_config_load_json_with(mixed, strlen(mixed), on_unknown, handed, err, sizeof(err)));
+  CHECK(same(handed, "mqtt.pub=\"a/b\" mqtt.list=[1,true,null] mqt={\"x\":-1.5} mqtt.server=\"dotted\" "));
+  CHECK(strncmp(err, "names of the configuration that this library does not know", 58) == 0 && strstr(err, ": 4") != NULL);
+  CHECK(same(mgos_sys_config_get_mqtt_server(), "known"));
+  CHECK(mgos_sys_config_load_json_with(mixed, strlen(mixed), NULL, NULL, NULL, 0));
+  CHECK(mgos_sys_config_load_json_with(fine, strlen(fine), on_unknown, handed, err, sizeof(err)) && same(err, ""));
+  /* What is known must be right, and then nothing is handed over. */
+  handed[0] = 0;
+  CHECK(!mgos_sys_config_load_json_with(wrong, strlen(wrong), on_unknown, handed, err, sizeof(err)));
+  CHECK(strncmp(err, "mqtt.keep_alive: -1 is not between", 34) == 0 && same(handed, ""));
+  CHECK(same(mgos_sys_config_get_mqtt_server(), "known"));
+}
+
 int main(void) {
   test_struct();
   test_text();
@@ -209,6 +285,8 @@ int main(void) {
   test_accessors();
   test_dotted();
   test_load();
+  test_hidden();
+  test_unknown();
   if (failures == 0) puts("test_config: all passed");
   return failures != 0;
 }

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <wchar.h>
 
 #include "mgos_json.h"
 
@@ -271,12 +272,67 @@ static void test_outputs(void) {
   }
 }
 
+/* Whatever ends the call, there is a NUL behind what was printed.
+ * field: F-70 */
+static void test_terminated(void) {
+  static const char *const refused[] = {"{a: %y}", "%i", "%", "{a: 1} %.*d"};
+  char buf[100];
+  size_t i;
+#define TERMINATED(call, text)                            \
+  {                                                       \
+    struct json_out out = JSON_OUT_BUF(buf, sizeof(buf)); \
+    memset(buf, 'Z', sizeof(buf));                        \
+    INT(call, -1);                                        \
+    TEXT(buf, text);                                      \
+  }
+  for (i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
+    const char *fmt = refused[i];
+    TERMINATED(json_printf(&out, fmt, 1), "");
+  }
+  {
+    const char *null = NULL;
+    TERMINATED(json_printf(&out, null), "");
+  }
+  TERMINATED(json_printf(&out, "{a: %H}", -1, "x"), "{\"a\": ");
+  TERMINATED(json_printf(&out, "a%M", print_failing), "\"a\"");
+  TERMINATED(json_printf(&out, "%M", json_printf_array, "abc", (size_t) 3, (size_t) 0, "%d"), "");
+  TERMINATED(json_printf(&out, "%M", json_printf_array, "abc", (size_t) 3, (size_t) 1, "%y"), "[");
+  TERMINATED(json_printf(&out, "%2147483647d", 1), "");
+  TERMINATED(json_escape(&out, NULL, 1), "");
+  TERMINATED(json_printf_array(&out, NULL), "");
+  {
+    /* Cut off, and refused behind that. */
+    struct json_out out = JSON_OUT_BUF(buf, 4);
+    memset(buf, 'Z', sizeof(buf));
+    INT(json_printf(&out, "12345678%H", -1, "x"), -1);
+    TEXT(buf, "123");
+  }
+  {
+    /* No room for a NUL either. */
+    struct json_out out = JSON_OUT_BUF(buf, 0);
+    const char *fmt = "%y";
+    memset(buf, 'Z', sizeof(buf));
+    INT(json_printf(&out, fmt, 1), -1);
+    INT(buf[0], 'Z');
+  }
+}
+
+/* field: F-74 */
+static void test_wide(void) {
+  char buf[40];
+  struct json_out out = JSON_OUT_BUF(buf, sizeof(buf));
+  PRINTS("{\"a\":1.500000e+00,\"b\":7,\"c\":1.5E-07}", "{a:%e,b:%d,c:%G}", 1.5, 7, 1.5e-7);
+  PRINTS("\xc3\xa4\xe2\x82\xac|   \xc3\xa4|7", "%ls|%5lc|%d", L"\u00e4\u20ac", (wint_t) 0xe4, 7);
+  INT(json_printf(&out, "%.3ls", L"a\u20ac"), 1);
+  TEXT(buf, "a");
+}
+
 static void test_refused(void) {
   char buf[100] = "untouched";
   struct json_out out = JSON_OUT_BUF(buf, sizeof(buf));
-  const char *empty = "", *bad = "{a: %d, b: %i}", *worse = "{a: %e, b: %d, c: %s}";
+  const char *empty = "", *bad = "{a: %d, b: %i}", *worse = "{a: %a, b: %d, c: %s}";
   INT(json_printf(&out, bad, 1, 2), -1);
-  TEXT(buf, "untouched");
+  TEXT(buf, "");
   PRINTS(NULL, bad, 1, 2);
   PRINTS(NULL, worse, 1.5, 7, "x");
   PRINTS(NULL, empty, 0);
@@ -318,6 +374,8 @@ int main(void) {
   test_arguments();
   test_arrays();
   test_outputs();
+  test_terminated();
+  test_wide();
   test_refused();
   test_locale();
   printf("%d checks, %d failures\n", checks, failures);

@@ -8,7 +8,7 @@ use super::c_struct::{self, Slot};
 use super::c_text;
 use crate::capi::mgos_config::mgos_config_mqtt;
 use crate::config::schema::{Field, Value};
-use crate::config::text::{parse_document, parse_value};
+use crate::config::text::{Unknown, parse_document, parse_value, parse_with_unknown};
 use crate::config::{Change, ConfigError, Document, Key, Profile, SectionId};
 use crate::error::Code;
 use crate::sync::{Mutex, MutexGuard};
@@ -261,6 +261,13 @@ pub(in crate::capi) fn load(json: &[u8]) -> Result<(), ConfigError> {
     // Parsed before locking: it takes the longest.
     let changes = parse_document(json)?;
     Ok(System::lock().apply(&changes, true)?)
+}
+
+/// As [`load`]; what is not known is given back.
+pub(in crate::capi) fn load_with_unknown(json: &[u8]) -> Result<Vec<Unknown>, ConfigError> {
+    let (changes, unknown) = parse_with_unknown(json)?;
+    System::lock().apply(&changes, true)?;
+    Ok(unknown)
 }
 
 /// The profile of a section as it is now: what a connection with a live reference takes at each

@@ -4,10 +4,11 @@ use core::ffi::{CStr, c_char, c_int, c_long, c_void};
 use core::ptr;
 use core::slice;
 
-use super::format::{Args, Sink, length};
+use super::format::{Args, MAX_OUTPUT, Sink, character, length};
 use crate::capi::mgos_json::json_out;
 use crate::error::Code;
 use crate::sync::entering_user_code;
+use libc::wchar_t;
 
 /// One argument on its way; `union mgos__arg` of varargs.c.
 #[repr(C)]
@@ -98,6 +99,12 @@ impl Args for CallArgs {
         Ok(unsafe { text(start, limit) })
     }
 
+    fn wide_text(&mut self, limit: Option<usize>) -> Result<Option<Vec<u8>>, Code> {
+        let start = self.pointer().cast::<wchar_t>();
+        // SAFETY: `new` was promised that this argument is NULL or a text as `%ls` wants it.
+        unsafe { wide_text(start, limit) }
+    }
+
     fn bytes(&mut self, len: usize) -> Result<Option<&[u8]>, Code> {
         let start = self.pointer();
         // SAFETY: `new` was promised that this argument is NULL or has the bytes that the length
@@ -148,6 +155,35 @@ pub(super) unsafe fn text<'a>(start: *const c_char, limit: Option<usize>) -> Opt
     let len = unsafe { libc::strnlen(start, limit) };
     // SAFETY: `strnlen` has just read these bytes.
     Some(unsafe { slice::from_raw_parts(start.cast(), len) })
+}
+
+/// The wide characters before a NUL, as UTF-8; as many as fit whole into `limit` bytes. No more of them are read.
+///
+/// # Safety
+/// `start` must be NULL, or lead to such a text that stays unchanged.
+pub(super) unsafe fn wide_text(start: *const wchar_t, limit: Option<usize>) -> Result<Option<Vec<u8>>, Code> {
+    if start.is_null() {
+        return Ok(None);
+    }
+    let limit = limit.unwrap_or(MAX_OUTPUT + 1);
+    let mut text = Vec::new();
+    let mut at = 0;
+    while text.len() < limit {
+        // SAFETY: no NUL came before it, and the limit is not reached.
+        let unit = unsafe { start.add(at).read() };
+        if unit == 0 {
+            break;
+        }
+        at += 1;
+        #[allow(clippy::unnecessary_cast, reason = "wchar_t has 16 or 32 bits, with a sign or without")]
+        let character = character(unit as u32);
+        if text.len() + character.len_utf8() > limit {
+            break;
+        }
+        text.try_reserve(4).map_err(|_| Code::NoMemory)?;
+        text.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
+    }
+    Ok(Some(text))
 }
 
 /// `len` bytes at `start`; `None` if it is NULL.

@@ -18,7 +18,7 @@ pub(super) struct Element<'a> {
 
 impl<'a> Element<'a> {
     /// # Safety
-    /// If `fmt` has a `%s` or `%Q`, `bytes` must hold a pointer to a text, or NULL.
+    /// If `fmt` has a `%s`, `%ls` or `%Q`, `bytes` must hold a pointer to such a text, or NULL.
     pub(super) unsafe fn new(bytes: &'a [u8], fmt: &[u8]) -> Element<'a> {
         Element { bytes: Some(bytes), signed: is_signed(fmt) }
     }
@@ -26,6 +26,17 @@ impl<'a> Element<'a> {
     /// A format string with two conversions would need two arguments: refused.
     fn take(&mut self) -> Result<&'a [u8], Code> {
         self.bytes.take().ok_or(Code::BadFormat)
+    }
+
+    fn pointer(&mut self) -> Result<*const c_void, Code> {
+        const SIZE: usize = size_of::<*const c_void>();
+        let bytes = self.take()?;
+        if bytes.len() < SIZE {
+            return Err(Code::BadArgument);
+        }
+        // SAFETY: there are SIZE bytes, and `new` was promised that they hold a pointer. It is read
+        // as a pointer, not put together from an integer, so it keeps its provenance.
+        Ok(unsafe { bytes.as_ptr().cast::<*const c_void>().read_unaligned() })
     }
 
     fn integer(&mut self) -> Result<i64, Code> {
@@ -78,16 +89,15 @@ impl Args for Element<'_> {
     }
 
     fn text(&mut self, limit: Option<usize>) -> Result<Option<&[u8]>, Code> {
-        const SIZE: usize = size_of::<*const c_char>();
-        let bytes = self.take()?;
-        if bytes.len() < SIZE {
-            return Err(Code::BadArgument);
-        }
-        // SAFETY: there are SIZE bytes, and `new` was promised that they hold a pointer. It is read
-        // as a pointer, not put together from an integer, so it keeps its provenance.
-        let start = unsafe { bytes.as_ptr().cast::<*const c_char>().read_unaligned() };
+        let start = self.pointer()?.cast::<c_char>();
         // SAFETY: `new` was promised a text, or NULL.
         Ok(unsafe { args::text(start, limit) })
+    }
+
+    fn wide_text(&mut self, limit: Option<usize>) -> Result<Option<Vec<u8>>, Code> {
+        let start = self.pointer()?.cast::<libc::wchar_t>();
+        // SAFETY: `new` was promised a text as the format says, or NULL.
+        unsafe { args::wide_text(start, limit) }
     }
 
     fn bytes(&mut self, _len: usize) -> Result<Option<&[u8]>, Code> {

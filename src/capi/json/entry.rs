@@ -110,8 +110,12 @@ unsafe extern "C" fn mgos__json_formatted(
     ctx: *mut c_void,
 ) -> c_int {
     guarded(-1, || {
-        if out.is_null() || fmt.is_null() {
+        if out.is_null() {
             return refuse(Code::NullArgument);
+        }
+        if fmt.is_null() {
+            // SAFETY: not NULL, so it is valid.
+            return unsafe { counted(Err(whole(Code::NullArgument)), &[], out) };
         }
         // SAFETY: not NULL, so it is a text that the caller leaves alone during the call.
         let fmt = unsafe { CStr::from_ptr(fmt) }.to_bytes();
@@ -223,6 +227,12 @@ pub(in crate::capi) unsafe fn counted(
 ) -> c_int {
     let result = result.and_then(|count| c_int::try_from(count).map_err(|_| whole(Code::TooLarge)));
     result.unwrap_or_else(|error| {
+        // A printer that ends its text with a NUL has to hear of a text that ends before its beginning, too. One that has
+        // failed itself has been asked already.
+        if error.code != Code::IoFailed {
+            // SAFETY: promised by the caller.
+            let _ = unsafe { OutSink::new(out) }.write(b"");
+        }
         report(&error, fmt);
         // SAFETY: promised by the caller.
         unsafe { poison(out, error.code) };

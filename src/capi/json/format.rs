@@ -8,7 +8,7 @@
 //!    double quotes, keys and bare words alike, also `true` and `null`.
 //! 3. Every other byte is copied.
 //!
-//! The conversions that C's `printf` knows (`%d %u %x %c %s %f %g` with flags, width, precision
+//! The conversions that C's `printf` knows (`%d %u %x %c %s %f %e %g` with flags, width, precision
 //! and length, and `%.*s`) take a *tail* with them, as in the original, which handed all of it to
 //! `printf`: the run of [`TAIL`] characters directly behind the conversion is copied without the
 //! quotes of rule 2. `\"%ds\"` gives `"5s"`, and `%dx%d` gives `640x480`.
@@ -42,6 +42,9 @@ pub(crate) trait Args {
     /// `const char *`: the text before its NUL, or before `limit` bytes if no NUL comes earlier.
     /// `None` is a NULL pointer.
     fn text(&mut self, limit: Option<usize>) -> Result<Option<&[u8]>, Code>;
+    /// `const wchar_t *`, as UTF-8: the characters before its NUL, or as many as fit whole into `limit` bytes. `None` is
+    /// a NULL pointer.
+    fn wide_text(&mut self, limit: Option<usize>) -> Result<Option<Vec<u8>>, Code>;
     /// `const void *`: exactly `len` bytes. `None` is a NULL pointer.
     fn bytes(&mut self, len: usize) -> Result<Option<&[u8]>, Code>;
     /// `const void *`, then an `int` with the number of its bytes.
@@ -139,8 +142,23 @@ enum Conversion {
     UnsignedHex(Length, Shape),
     Char(Shape),
     Text(Shape),
-    Fixed(Shape),
-    Shortest(Shape),
+    /// `%lc`
+    WideChar(Shape),
+    /// `%ls`
+    WideText(Shape),
+    /// A double; whether in capital letters.
+    Real(Style, bool, Shape),
+}
+
+/// How a double is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Style {
+    /// `%f`
+    Fixed,
+    /// `%e`
+    Scientific,
+    /// `%g`
+    Shortest,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -237,10 +255,17 @@ impl<'f> Pieces<'f> {
             (b'd', _) => Some(Conversion::Signed(int, shape)),
             (b'u', _) => Some(Conversion::Unsigned(int, shape)),
             (b'x', _) => Some(Conversion::UnsignedHex(int, shape)),
-            (b'f', None | Some(Length::Long)) => Some(Conversion::Fixed(shape)),
-            (b'g', None | Some(Length::Long)) => Some(Conversion::Shortest(shape)),
-            (b's', None) => Some(Conversion::Text(shape)),
-            (b'c', None) if shape.precision.is_none() => Some(Conversion::Char(shape)),
+            // A `long double` would be taken from elsewhere. To everything else a length says nothing.
+            (b'f' | b'F' | b'e' | b'E' | b'g' | b'G', Some(Length::LongLong)) => None,
+            (b'f' | b'F', _) => Some(Conversion::Real(Style::Fixed, letter == b'F', shape)),
+            (b'e' | b'E', _) => Some(Conversion::Real(Style::Scientific, letter == b'E', shape)),
+            (b'g' | b'G', _) => Some(Conversion::Real(Style::Shortest, letter == b'G', shape)),
+            (b's' | b'c', Some(Length::LongLong)) => None,
+            (b's', Some(Length::Long)) => Some(Conversion::WideText(shape)),
+            (b's', _) => Some(Conversion::Text(shape)),
+            (b'c', _) if shape.precision.is_some() => None,
+            (b'c', Some(Length::Long)) => Some(Conversion::WideChar(shape)),
+            (b'c', _) => Some(Conversion::Char(shape)),
             _ => None,
         }
     }
@@ -360,7 +385,7 @@ impl Out<'_> {
     fn number<const N: usize>(&mut self, n: &Number<N>, shape: Shape) -> Result<(), Code> {
         let sign: &[u8] = if n.negative { b"-" } else { b"" };
         let zeros = n.leading_zeros.saturating_add(n.trailing_zeros);
-        let len = (sign.len() + n.body().len()).saturating_add(zeros);
+        let len = (sign.len() + n.body().len() + n.exponent().len()).saturating_add(zeros);
         let padding = shape.width.saturating_sub(len);
         let (before, zero, after) = match shape {
             Shape { left: true, .. } => (0, 0, padding),
@@ -375,6 +400,9 @@ impl Out<'_> {
         self.fill(b'0', n.leading_zeros)?;
         self.write(n.body())?;
         self.fill(b'0', n.trailing_zeros)?;
+        if !n.exponent().is_empty() {
+            self.write(n.exponent())?;
+        }
         self.fill(b' ', after)
     }
 }
@@ -424,14 +452,14 @@ fn convert(conversion: Conversion, args: &mut dyn Args, out: &mut Out<'_>) -> Re
         }
         Conversion::Text(shape) => text(args.text(shape.precision)?, shape, out),
         Conversion::Char(shape) => match args.int()? as u8 {
-            // The original copied up to the first NUL of what `printf` had made.
-            0 => {
-                let before = if shape.left { 0 } else { shape.width.saturating_sub(1) };
-                out.fill(b' ', before)?;
-                out.write(b"")
-            }
+            0 => nul(shape, out),
             byte => out.padded(&[byte], shape),
         },
+        Conversion::WideChar(shape) => match args.int()? as u32 {
+            0 => nul(shape, out),
+            wide => out.padded(character(wide).encode_utf8(&mut [0; 4]).as_bytes(), shape),
+        },
+        Conversion::WideText(shape) => text(args.wide_text(shape.precision)?.as_deref(), shape, out),
         Conversion::Signed(length, shape) => {
             let value = match length {
                 Length::Char => i64::from(args.int()? as i8),
@@ -451,9 +479,28 @@ fn convert(conversion: Conversion, args: &mut dyn Args, out: &mut Out<'_>) -> Re
             let value = unsigned(length, args)?;
             out.number(&Number::hex(value, shape.precision), shape)
         }
-        Conversion::Fixed(shape) => out.number(&Number::fixed(args.double()?, shape.precision), shape),
-        Conversion::Shortest(shape) => out.number(&Number::shortest(args.double()?, shape.precision), shape),
+        Conversion::Real(style, upper, shape) => {
+            let (value, precision) = (args.double()?, shape.precision);
+            let number = match style {
+                Style::Fixed => Number::fixed(value, precision),
+                Style::Scientific => Number::scientific(value, precision),
+                Style::Shortest => Number::shortest(value, precision),
+            };
+            out.number(&if upper { number.upper() } else { number }, shape)
+        }
     }
+}
+
+/// A character that is NUL: the original copied up to the first NUL of what `printf` had made.
+fn nul(shape: Shape, out: &mut Out<'_>) -> Result<(), Code> {
+    let before = if shape.left { 0 } else { shape.width.saturating_sub(1) };
+    out.fill(b' ', before)?;
+    out.write(b"")
+}
+
+/// A wide character; U+FFFD for what is none.
+pub(super) fn character(wide: u32) -> char {
+    char::from_u32(wide).unwrap_or(char::REPLACEMENT_CHARACTER)
 }
 
 /// A length given as C's `int`.

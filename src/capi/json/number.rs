@@ -11,6 +11,8 @@ const LONGEST_INTEGER: usize = 20;
 const MAX_FRACTION: usize = 1074;
 /// A double has at most 767 significant digits.
 const MAX_SIGNIFICANT: usize = 800;
+/// `e-324`.
+const LONGEST_EXPONENT: usize = 5;
 
 /// The text of one number, in the parts that padding needs to tell apart.
 pub(super) struct Number<const N: usize> {
@@ -22,16 +24,31 @@ pub(super) struct Number<const N: usize> {
     /// The `0` flag applies (not to an integer with a precision, not to `inf`).
     pub(super) zero_pad: bool,
     body: Buffer<N>,
+    /// Behind all zeros: the exponent of `%e`.
+    exponent: Buffer<LONGEST_EXPONENT>,
 }
 
 impl<const N: usize> Number<N> {
     fn new(negative: bool) -> Number<N> {
-        Number { negative, leading_zeros: 0, trailing_zeros: 0, zero_pad: true, body: Buffer::new() }
+        let (body, exponent) = (Buffer::new(), Buffer::new());
+        Number { negative, leading_zeros: 0, trailing_zeros: 0, zero_pad: true, body, exponent }
     }
 
     /// The text without sign, padding and extra zeros.
     pub(super) fn body(&self) -> &[u8] {
         self.body.bytes()
+    }
+
+    /// What comes after the extra zeros.
+    pub(super) fn exponent(&self) -> &[u8] {
+        self.exponent.bytes()
+    }
+
+    /// In capital letters, for `%E`, `%F` and `%G`.
+    pub(super) fn upper(mut self) -> Number<N> {
+        self.body.bytes.make_ascii_uppercase();
+        self.exponent.bytes.make_ascii_uppercase();
+        self
     }
 }
 
@@ -83,6 +100,28 @@ impl Number<LONGEST> {
         n
     }
 
+    /// `%e`.
+    pub(super) fn scientific(value: f64, precision: Option<usize>) -> Number<LONGEST> {
+        let mut n = Number::new(value.is_sign_negative());
+        if n.put_not_finite(value) {
+            return n;
+        }
+        let wanted = precision.unwrap_or(6);
+        let exact = wanted.min(MAX_SIGNIFICANT - 1);
+        let mut text = Buffer::<LONGEST>::new();
+        text.put(format_args!("{:.*e}", exact, value.abs()));
+        let (digits, exponent) = scientific_parts(&text);
+        let (first, rest) = digits.bytes().split_at(1);
+        n.body.push(first);
+        if wanted > 0 {
+            n.body.push(b".");
+            n.body.push(rest);
+        }
+        n.trailing_zeros = wanted - exact;
+        n.exponent.put(Exponent(exponent));
+        n
+    }
+
     /// `%g`.
     pub(super) fn shortest(value: f64, precision: Option<usize>) -> Number<LONGEST> {
         let mut n = Number::new(value.is_sign_negative());
@@ -105,8 +144,7 @@ impl Number<LONGEST> {
             }
             _ => {
                 n.body.put_with_point(digits, 1);
-                let sign = if exponent < 0 { '-' } else { '+' };
-                n.body.put(format_args!("e{sign}{:02}", exponent.unsigned_abs()));
+                n.body.put(Exponent(exponent));
             }
         }
         n
@@ -119,6 +157,15 @@ impl Number<LONGEST> {
         self.zero_pad = false;
         self.body.push(if value.is_nan() { b"nan" } else { b"inf" });
         true
+    }
+}
+
+/// As C writes it: with a sign, and at least two digits.
+struct Exponent(i32);
+
+impl fmt::Display for Exponent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "e{}{:02}", if self.0 < 0 { '-' } else { '+' }, self.0.unsigned_abs())
     }
 }
 
@@ -168,9 +215,9 @@ impl<const N: usize> Buffer<N> {
         }
     }
 
-    fn put(&mut self, text: fmt::Arguments<'_>) {
+    fn put(&mut self, text: impl fmt::Display) {
         // Cannot fail: `write_str` below never does.
-        let _ = self.write_fmt(text);
+        let _ = write!(self, "{text}");
     }
 
     /// `digits` with `before` of them in front of the point; no point if none are left behind it.
@@ -220,6 +267,7 @@ mod tests {
         text.resize(text.len() + n.leading_zeros, b'0');
         text.extend_from_slice(n.body());
         text.resize(text.len() + n.trailing_zeros, b'0');
+        text.extend_from_slice(n.exponent());
         text
     }
 
@@ -231,6 +279,10 @@ mod tests {
         };
         check(flat(&Number::fixed(value, Some(precision))), c_printf(c"%.*f", p, value), "f");
         check(flat(&Number::shortest(value, Some(precision))), c_printf(c"%.*g", p, value), "g");
+        check(flat(&Number::scientific(value, Some(precision))), c_printf(c"%.*e", p, value), "e");
+        check(flat(&Number::fixed(value, Some(precision)).upper()), c_printf(c"%.*F", p, value), "F");
+        check(flat(&Number::shortest(value, Some(precision)).upper()), c_printf(c"%.*G", p, value), "G");
+        check(flat(&Number::scientific(value, Some(precision)).upper()), c_printf(c"%.*E", p, value), "E");
     }
 
     #[test]

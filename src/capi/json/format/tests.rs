@@ -12,6 +12,8 @@ enum Arg {
     /// A pointer to these bytes, with a NUL behind them.
     Bytes(&'static [u8]),
     Null,
+    /// Wide characters, with a 0 at their end.
+    Wide(Option<&'static [libc::wchar_t]>),
     /// A `%M` function that prints this and claims that count.
     Printer(&'static [u8], Result<usize, Code>),
 }
@@ -62,6 +64,11 @@ impl Args for Script {
             }
             other => panic!("the formatter asks for a text, and the call gave {other:?}"),
         })
+    }
+    fn wide_text(&mut self, limit: Option<usize>) -> Result<Option<Vec<u8>>, Code> {
+        let Wide(text) = self.next() else { panic!("the formatter asks for wide characters") };
+        // SAFETY: NULL, or the caller's text, which ends with 0.
+        unsafe { crate::capi::json::args::wide_text(text.map_or(core::ptr::null(), <[_]>::as_ptr), limit) }
     }
     fn bytes(&mut self, len: usize) -> Result<Option<&[u8]>, Code> {
         Ok(match self.next() {
@@ -277,10 +284,10 @@ fn bytes_that_are_not_utf8_are_replaced_one_by_one() {
 #[test]
 fn what_is_not_supported_is_refused_before_anything_happens() {
     for conversion in [
-        "%i", "%X", "%o", "%p", "%n", "%zd", "%zx", "%+d", "% d", "%#x", "%'d", "%e", "%E", "%G", "%F", "%a",
-        "%.*f", "%*d", "%-.*s", "%5.*s", "%10Q", "%.5Q", "%-Q", "%5B", "%lQ", "%ls", "%lc", "%hf", "%hs",
-        "%Lf", "%jd", "%td", "%5zu", "%.3c", "%5%", "%hhhd", "%llld", "%hld", "%lhd", "%I", "%", "%-", "%5",
-        "%5.", "%l", "%ll", "%.*", "%z", "%.-5d", "%5-d", "%T", "%k", "%\u{1}",
+        "%i", "%X", "%o", "%p", "%n", "%zd", "%zx", "%+d", "% d", "%#x", "%'d", "%a", "%.*f", "%*d", "%-.*s",
+        "%5.*s", "%10Q", "%.5Q", "%-Q", "%5B", "%lQ", "%llf", "%lls", "%llc", "%Lf", "%jd", "%td", "%5zu",
+        "%.3c", "%5%", "%hhhd", "%llld", "%hld", "%lhd", "%I", "%", "%-", "%5", "%5.", "%l", "%ll", "%.*",
+        "%z", "%.-5d", "%5-d", "%T", "%k", "%\u{1}",
     ] {
         refuses(conversion, 0, conversion);
         refuses(&std::format!("{{a: %d, b: {conversion}"), 11, conversion);
@@ -358,6 +365,9 @@ impl Args for Anything {
     fn text(&mut self, _: Option<usize>) -> Result<Option<&[u8]>, Code> {
         Ok(Some(self.data()))
     }
+    fn wide_text(&mut self, _: Option<usize>) -> Result<Option<Vec<u8>>, Code> {
+        Ok(Some(self.data().to_vec()))
+    }
     fn bytes(&mut self, _: usize) -> Result<Option<&[u8]>, Code> {
         Ok(Some(self.data()))
     }
@@ -415,5 +425,98 @@ proptest! {
             let before = text[..at].bytes().rev().take_while(|&b| b == b'\\').count();
             prop_assert!(before % 2 == 1);
         }
+    }
+}
+
+// field: F-74
+#[test]
+fn doubles_with_an_exponent_in_capital_letters_and_with_a_length() {
+    gives("%e %.2e %.0e", &[Double(1.5), Double(31415.9), Double(2.5)], "1.500000e+00 3.14e+04 2e+00");
+    gives("%E %G %F", &[Double(1e-300), Double(1e-300), Double(f64::INFINITY)], "1.000000E-300 1E-300 INF");
+    gives("{a:%e,b:%d}", &[Double(1.5), Int(7)], r#"{"a":1.500000e+00,"b":7}"#);
+    gives(
+        "%hf %he %hhg %lE",
+        &[Double(1.5), Double(1.5), Double(1.5), Double(1.5)],
+        "1.500000 1.500000e+00 1.5 1.500000E+00",
+    );
+    gives("%hs%hc", &[Bytes(b"a"), Int(98)], "ab");
+    gives(r#"{t: "%es"}"#, &[Double(0.0)], r#"{"t": "0.000000e+00s"}"#);
+}
+
+/// Wide characters, and how they are formatted.
+fn wide(text: &str) -> &'static [libc::wchar_t] {
+    text.chars().map(|c| c as libc::wchar_t).chain([0]).collect::<Vec<_>>().leak()
+}
+
+// field: F-74
+#[test]
+fn wide_characters_are_utf_8() {
+    let text = || Wide(Some(wide("aä€😀")));
+    gives("%ls", &[text()], "aä€😀");
+    // Bytes count, and no character is cut.
+    gives("%.2ls|%.3ls|%.9ls|%.10ls", &[text(), text(), text(), text()], "a|aä|aä€|aä€😀");
+    gives("%12ls|%-12ls|%8.3ls|", &[text(), text(), text()], "  aä€😀|aä€😀  |     aä|");
+    gives("%ls|%.5ls|%.6ls", &[Wide(None), Wide(None), Wide(None)], "(null)||(null)");
+    gives("%lc%lc%5lc|%-5lc|", &[Int(97), Int(0x20ac), Int(0xe4), Int(0xe4)], "a€   ä|ä   |");
+    gives("%ls%lc", &[Wide(Some(&[0xd800, 0x11_0000, 0])), Int(-1)], "\u{fffd}\u{fffd}\u{fffd}");
+    // Nothing behind the limit is read, not even a NUL.
+    gives("%.2ls", &[Wide(Some(&[97, 98]))], "ab");
+}
+
+/// What C's `snprintf` makes of it, in a UTF-8 locale of this thread.
+fn c_prints(print: impl Fn(*mut core::ffi::c_char, usize) -> c_int) -> Vec<u8> {
+    let mut text = vec![0u8; 4000];
+    // SAFETY: a locale by its name; this thread alone uses it.
+    let (locale, old) = unsafe {
+        let locale = libc::newlocale(libc::LC_ALL_MASK, c"C.UTF-8".as_ptr(), core::ptr::null_mut());
+        assert!(!locale.is_null());
+        (locale, libc::uselocale(locale))
+    };
+    let len = print(text.as_mut_ptr().cast(), text.len());
+    // SAFETY: as it was before.
+    unsafe {
+        libc::uselocale(old);
+        libc::freelocale(locale);
+    }
+    text.truncate(usize::try_from(len).unwrap());
+    text
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(3_000))]
+
+    // field: F-74
+    #[test]
+    fn doubles_are_byte_for_byte_as_c_prints_them(
+        fmt in "%[-0]{0,2}[0-9]{0,2}(\\.[0-9]{0,2})?(|h|l)[eEfFgG]",
+        bits: u64,
+    ) {
+        let value = f64::from_bits(bits);
+        let c_fmt = std::ffi::CString::new(fmt.replace('h', "")).unwrap();
+        // SAFETY: the buffer has the size given, and the format takes a double.
+        let c = c_prints(|buf, len| unsafe { libc::snprintf(buf, len, c_fmt.as_ptr(), value) });
+        let (result, ours, _) = run(fmt.as_bytes(), &[Double(value)]);
+        prop_assert_eq!(result, Ok(c.len()));
+        prop_assert_eq!(String::from_utf8(ours.text), String::from_utf8(c));
+    }
+
+    // field: F-74
+    #[test]
+    fn wide_characters_are_byte_for_byte_as_c_prints_them(
+        fmt in "%-?[0-9]{0,2}(\\.[0-9]{0,2})?ls",
+        text in "[^\\x00]{0,12}",
+        one: char,
+    ) {
+        let text = wide(&text);
+        let c_fmt = std::ffi::CString::new(fmt.as_str()).unwrap();
+        // SAFETY: the buffer has the size given, and the format takes a wide text.
+        let c = c_prints(|buf, len| unsafe { libc::snprintf(buf, len, c_fmt.as_ptr(), text.as_ptr()) });
+        let (_, ours, _) = run(fmt.as_bytes(), &[Wide(Some(text))]);
+        prop_assert_eq!(String::from_utf8(ours.text), String::from_utf8(c));
+        prop_assume!(one != '\0');
+        // SAFETY: as above, with a wide character.
+        let c = c_prints(|buf, len| unsafe { libc::snprintf(buf, len, c"%5lc".as_ptr(), one as libc::wchar_t) });
+        let (_, ours, _) = run(b"%5lc", &[Int(one as c_int)]);
+        prop_assert_eq!(String::from_utf8(ours.text), String::from_utf8(c));
     }
 }

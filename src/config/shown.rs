@@ -1,0 +1,55 @@
+//! Server addresses where people may read along.
+
+use core::fmt;
+
+/// An address as it may be shown: without user name and password, which do not belong there and may stand there all the
+/// same, and without the query of a WebSocket's address, in which clouds have signatures.
+pub struct Shown<'a>(pub &'a str);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rest = match self.0.split_once("://") {
+            Some((scheme, rest)) => {
+                write!(f, "{scheme}://")?;
+                rest
+            }
+            None => self.0,
+        };
+        // The last one: a password may have others, and a path that has one is not worth the risk.
+        let rest = match rest.rsplit_once('@') {
+            Some((_, rest)) => {
+                f.write_str("***@")?;
+                rest
+            }
+            None => rest,
+        };
+        match rest.split_once('?') {
+            Some((rest, _)) => write!(f, "{rest}?***"),
+            None => f.write_str(rest),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_and_queries_are_left_out_and_nothing_else() {
+        for (address, shown) in [
+            ("mqtt://u:pw@h:1883", "mqtt://***@h:1883"),
+            ("u:pw@h", "***@h"),
+            ("pw@h", "***@h"),
+            ("mqtts://u:p@w/x@h", "mqtts://***@h"),
+            ("mqtt://u:p://w@h", "mqtt://***@h"),
+            ("wss://h/mqtt?X-Amz-Signature=abc", "wss://h/mqtt?***"),
+            ("wss://u:p?w@h/mqtt?a@b", "wss://***@b"),
+            ("h:1883", "h:1883"),
+            ("[fe80::1%eth0]:1883", "[fe80::1%eth0]:1883"),
+            ("unix:/run/mqtt.sock", "unix:/run/mqtt.sock"),
+            ("", ""),
+        ] {
+            assert_eq!(Shown(address).to_string(), shown, "{address}");
+        }
+    }
+}
