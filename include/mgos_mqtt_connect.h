@@ -100,13 +100,18 @@ int mgos_mqtt_conn_connect_wait(struct mgos_mqtt_conn *c,
 
 /**
  * As mgos_mqtt_conn_disconnect(), and waits, at most `timeout_ms` milliseconds (negative: without limit), until the
- * connection is closed and its handlers were told. That takes as long as the server does to close its side,
- * at most a second. Returns 0, also if there was none; MGOS_MQTT_TIMED_OUT (it is closed all the same);
- * MGOS_MQTT_BUSY inside a callback, and nothing was done.
+ * connection is closed and its handlers were told. That takes as long as the server takes to get what was sent to it,
+ * see `close_timeout_ms` of the options, and then to close its side, at most a second.
+ *
+ * Returns 0, also if there was none; MGOS_MQTT_UNDELIVERED if the connection is closed and the server has not acknowledged
+ * everything (where the system tells; else, if the system did not take it): mgos_mqtt_last_error_text() says how much;
+ * MGOS_MQTT_TIMED_OUT if it is still closing, which goes on, and mgos_mqtt_conn_abort() cuts short; MGOS_MQTT_BUSY
+ * inside a callback, and nothing was done.
  *
  * The caller's part: See mgos_mqtt_conn_set_server().
  */
-int mgos_mqtt_conn_disconnect_wait(struct mgos_mqtt_conn *c, int timeout_ms);
+int mgos_mqtt_conn_disconnect_wait(struct mgos_mqtt_conn *c,
+                                   int timeout_ms);
 
 /**
  * The one function that is told how each attempt ends, automatic ones too: MGOS_MQTT_EV_CONNECT_RESULT, also when it

@@ -134,6 +134,8 @@ enum mgos_mqtt_error {
   MGOS_MQTT_CLOSED_BY_CLIENT = -1165,
   /* the connection was closed to apply a new configuration */
   MGOS_MQTT_RECONFIGURED = -1166,
+  /* closed before the server acknowledged all that it was sent */
+  MGOS_MQTT_UNDELIVERED = -1167,
   /* the server violated the protocol */
   MGOS_MQTT_PROTOCOL = -1171,
   /* a message larger than the receive limit was skipped */

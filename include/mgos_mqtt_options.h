@@ -100,7 +100,8 @@ struct mgos_mqtt_options {
    */
   int dns_timeout_ms;
   /**
-   * How long opening the TCP connection may take: default 10,000 ms, -1 is without limit.
+   * How long opening the TCP connection may take, for all addresses of the name together; an address that does not answer
+   * leaves the others their share. Default 10,000 ms, -1 is without limit.
    */
   int tcp_timeout_ms;
   /**
@@ -286,6 +287,13 @@ struct mgos_mqtt_options {
    * and again. See MGOS_MQTT_EV_POISON.
    */
   int poison_after;
+  /**
+   * How long closing in order may go on without the server acknowledging anything (where the system does not tell
+   * that: without the system taking anything): default 10,000 ms, -1 is without limit. In all it takes six times that
+   * at most, or as long as mgos_mqtt_conn_disconnect_wait() waits. For every way to close or reopen a connection
+   * that sends DISCONNECT, but not for freeing it.
+   */
+  int close_timeout_ms;
 };
 
 #ifdef __cplusplus

@@ -70,6 +70,8 @@ bugs! {
     AckOutOfLine,
     /// A QoS 2 message that is held is acknowledged when the server repeats it.
     RepeatedNotHeld,
+    /// Closing does not wait for what is still on its way to the server.
+    DrainCut,
     /// Another configuration of the server drops the options of the connection.
     OptionDropped,
     /// Closing a link that is not there takes back the attempt that was asked for.

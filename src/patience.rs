@@ -24,12 +24,12 @@ pub struct Delivery {
 enum Stage {
     /// It stands in the output: each byte that leaves shows life.
     Waits,
+    /// It is whatever the stream is given, and there may always come more.
+    Stream,
     /// The kernel has it, as far as anybody knows.
     Left,
     /// The other end has it.
     Arrived,
-    /// It is whatever the stream is given, and there may always come more.
-    Stream,
 }
 
 /// Waiting for an answer, or for bytes to be acknowledged.
@@ -117,9 +117,9 @@ impl Patience {
     /// Bytes of the output were handed to the kernel, up to the position `taken`.
     #[inline]
     pub fn wrote(&mut self, now: Time, taken: u64) {
-        if self.stage == Stage::Waits {
+        if matches!(self.stage, Stage::Waits | Stage::Stream) {
             self.since = now;
-            if self.end <= taken {
+            if self.end <= taken && self.stage == Stage::Waits {
                 self.stage = Stage::Left;
             }
         }

@@ -327,7 +327,9 @@ pub unsafe extern "C" fn mgos_mqtt_conn_connect(c: *mut mgos_mqtt_conn) -> bool 
 
 /// Closes the connection, if there is one, and stops trying until mgos_mqtt_conn_connect(). What was published
 /// before is written first, then DISCONNECT, so that the server does not publish the will (MQTT 3.1.1,
-/// section 3.14). Handlers get MG_EV_CLOSE when it is done; until then the connection counts as up.
+/// section 3.14). Handlers get MG_EV_CLOSE when it is done; until then the connection counts as up. That is when the server
+/// has everything, and has closed its side or had a second for that; how long it may take on a slow link is
+/// `close_timeout_ms` of the options. If the server did not get everything, the error is MGOS_MQTT_UNDELIVERED.
 /// Messages and subscriptions are kept for the next connection.
 ///
 /// # Safety

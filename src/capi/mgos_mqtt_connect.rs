@@ -181,9 +181,13 @@ pub unsafe extern "C" fn mgos_mqtt_conn_connect_wait(c: *mut mgos_mqtt_conn, tim
 }
 
 /// As mgos_mqtt_conn_disconnect(), and waits, at most `timeout_ms` milliseconds (negative: without limit), until the
-/// connection is closed and its handlers were told. That takes as long as the server does to close its side,
-/// at most a second. Returns 0, also if there was none; MGOS_MQTT_TIMED_OUT (it is closed all the same);
-/// MGOS_MQTT_BUSY inside a callback, and nothing was done.
+/// connection is closed and its handlers were told. That takes as long as the server takes to get what was sent to it,
+/// see `close_timeout_ms` of the options, and then to close its side, at most a second.
+///
+/// Returns 0, also if there was none; MGOS_MQTT_UNDELIVERED if the connection is closed and the server has not acknowledged
+/// everything (where the system tells; else, if the system did not take it): mgos_mqtt_last_error_text() says how much;
+/// MGOS_MQTT_TIMED_OUT if it is still closing, which goes on, and mgos_mqtt_conn_abort() cuts short; MGOS_MQTT_BUSY
+/// inside a callback, and nothing was done.
 ///
 /// # Safety
 /// See mgos_mqtt_conn_set_server().
@@ -193,7 +197,16 @@ pub unsafe extern "C" fn mgos_mqtt_conn_disconnect_wait(c: *mut mgos_mqtt_conn, 
         let handle = Handle::of(c)?;
         let conn = handle.conn()?;
         conn.may_wait()?;
-        conn.disconnect_wait(timeout(timeout_ms))
+        conn.disconnect_wait(timeout(timeout_ms)).inspect_err(|code| match code {
+            Code::Undelivered => explain(format_args!("{}", conn.report().text)),
+            Code::TimedOut => match conn.undelivered() {
+                0 => {}
+                left => {
+                    explain(format_args!("{}: the server has not acknowledged {left} bytes", code.text()))
+                }
+            },
+            _ => {}
+        })
     })
 }
 

@@ -72,7 +72,8 @@ pub struct mgos_mqtt_options {
     /// TIME-OUTS. Where the system tells (Linux), the time for an answer begins when the server has acknowledged what is
     /// to be answered: on a slow link that may be long after it was sent. How long the name service may take: default 10,000 ms, -1 is without limit.
     pub dns_timeout_ms: c_int,
-    /// How long opening the TCP connection may take: default 10,000 ms, -1 is without limit.
+    /// How long opening the TCP connection may take, for all addresses of the name together; an address that does not answer
+    /// leaves the others their share. Default 10,000 ms, -1 is without limit.
     pub tcp_timeout_ms: c_int,
     /// How long the TLS handshake may take: default 10,000 ms, -1 is without limit.
     pub tls_timeout_ms: c_int,
@@ -189,6 +190,11 @@ pub struct mgos_mqtt_options {
     /// in between, is set aside: its outcome is MGOS_MQTT_OUTCOME_REJECTED with reason 0. Default 0: never, it is sent again
     /// and again. See MGOS_MQTT_EV_POISON.
     pub poison_after: c_int,
+    /// How long closing in order may go on without the server acknowledging anything (where the system does not tell
+    /// that: without the system taking anything): default 10,000 ms, -1 is without limit. In all it takes six times that
+    /// at most, or as long as mgos_mqtt_conn_disconnect_wait() waits. For every way to close or reopen a connection
+    /// that sends DISCONNECT, but not for freeing it.
+    pub close_timeout_ms: c_int,
 }
 
 // SAFETY: plain numbers and pointers, and no header ever had less than everything before TLS.

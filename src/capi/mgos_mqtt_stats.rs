@@ -147,7 +147,7 @@ fn count(s: &Snapshot, was_up: bool, which: impl Fn(Code, Phase) -> bool) -> u64
 }
 
 fn by_client(code: Code) -> bool {
-    matches!(code, Code::ClosedByClient | Code::Reconfigured | Code::HookAborted)
+    matches!(code, Code::ClosedByClient | Code::Undelivered | Code::Reconfigured | Code::HookAborted)
 }
 
 fn fill(s: &Snapshot) -> mgos_mqtt_stats {

@@ -71,6 +71,7 @@ unsafe fn settings(options: &mgos_mqtt_options) -> Result<Settings, Code> {
         )?,
         stable_after: field!(options.stable_after_ms).ms(default.stable_after)?,
         fail_back: field!(options.fail_back_ms).ms(default.fail_back)?,
+        close: field!(options.close_timeout_ms).ms(default.close)?,
         poll_tick: field!(options.poll_tick_ms).ms(default.poll_tick)?,
         keep_oversize: options.oversize_keep,
         refuse_retries: field!(options.refuse_retries).count_or_off(default.refuse_retries, 0, c_int::MAX)?,

@@ -128,6 +128,7 @@ fn choices() -> Vec<Choice> {
         tls_key_password with tls_key_password_len = b"password";
         ack_timeout_ms = 1;
         poison_after = 1;
+        close_timeout_ms = 1;
     }
 }
 

@@ -19,7 +19,7 @@ use crate::error::{Code, Phase};
 use crate::patience::Patience;
 use crate::rare::{Empty, Rare};
 use crate::sync::MutexGuard;
-use crate::time::{Moment, Span};
+use crate::time::{Moment, Span, Time};
 use crate::transport::Stream;
 use crate::wire::{QoS, Version};
 
@@ -51,10 +51,19 @@ impl Empty for Tries {
 pub(super) struct Others {
     pub(super) addresses: VecDeque<SocketAddr>,
     pub(super) tried: Vec<(SocketAddr, i32)>,
+    /// Of the time for opening that all addresses have together, so much is used up.
+    used: Span,
+    /// When the present one began, and its share.
+    present: (Time, Span),
 }
 
 impl Empty for Others {
-    const EMPTY: &'static Self = &Others { addresses: VecDeque::new(), tried: Vec::new() };
+    const EMPTY: &'static Self = &Others {
+        addresses: VecDeque::new(),
+        tried: Vec::new(),
+        used: Span::ZERO,
+        present: (Time::ZERO, Span::ZERO),
+    };
 }
 
 impl Conn {
@@ -207,6 +216,9 @@ impl Conn {
             Some(Err(LookupError::NoResources)) => {
                 (Code::NoResources, "no thread could be started for the name service".into())
             }
+            Some(Err(error @ LookupError::AllHang)) => {
+                (Code::NoResources, format!("the name in {host:?} cannot be resolved: {error}"))
+            }
             Some(Err(error)) => {
                 (Code::DnsFailed, format!("the name in {host:?} cannot be resolved: {error}"))
             }
@@ -245,11 +257,7 @@ impl Conn {
             });
             match opened {
                 Ok(transport) => {
-                    // With more addresses to come, one that does not answer must not use up all the
-                    // time.
-                    let share = st.tries.others.addresses.len() as u64 + 1;
-                    let limit = st.profile.timeouts.tcp;
-                    let by = after(turn, Span(limit.0 / share).max(limit.min(Span::secs(2))));
+                    let by = st.begin_opening(turn.now);
                     st.ended = false;
                     st.link = Link::Opening { transport, by };
                     return st;
@@ -275,6 +283,7 @@ impl Conn {
         match transport.connected() {
             Ok(true) => {
                 self.note(&mut st, Level::Debug, format_args!("the TCP connection is open"));
+                st.end_opening(turn.now);
                 self.secure(st, turn)
             }
             Ok(false) if !late => st,
@@ -284,6 +293,7 @@ impl Conn {
                     Ok(_) => TIMED_OUT,
                 };
                 transport.deregister(turn.registry());
+                st.end_opening(turn.now);
                 let tries = st.tries.make();
                 tries.others.make().tried.extend(tries.target.map(|target| (target, os)));
                 self.next_address(st, turn)
@@ -446,6 +456,9 @@ impl Conn {
         self.settle(&mut st);
         st.partial = Vec::new();
         st.closing = None;
+        if let Some(seldom) = st.seldom.get_mut() {
+            seldom.close_until = None;
+        }
         st.link_broke = false;
         if let Some(back) = st.seldom.get_mut().and_then(|seldom| seldom.fail_back.get_mut()) {
             back.at = None;
@@ -516,6 +529,26 @@ impl State {
         }
         if self.tries.others.tried.is_empty() {
             self.tries = Rare::new();
+        }
+    }
+
+    /// An address is being opened; until when. With more of them to come, one that does not answer must not use up all the
+    /// time that they have together.
+    fn begin_opening(&mut self, now: Time) -> Moment {
+        let limit = self.profile.timeouts.tcp;
+        let left = Span(limit.0.saturating_sub(self.tries.others.used.0));
+        let share = Span(left.0 / (self.tries.others.addresses.len() as u64 + 1));
+        if let Some(others) = self.tries.get_mut().and_then(|tries| tries.others.get_mut()) {
+            others.present = (now, share);
+        }
+        (limit > Span::ZERO).then(|| now + share).into()
+    }
+
+    /// It is open, or will not be. That the loop was late is not its fault.
+    fn end_opening(&mut self, now: Time) {
+        if let Some(others) = self.tries.get_mut().and_then(|tries| tries.others.get_mut()) {
+            let (since, share) = others.present;
+            others.used = Span(others.used.0 + now.since(since).min(share).0);
         }
     }
 

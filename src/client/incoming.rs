@@ -161,7 +161,11 @@ impl Conn {
         error: Option<io::Error>,
     ) -> MutexGuard<'a, State> {
         let report = match (st.closing, error) {
-            (Some(closing), _) => st.closing_report(closing.code),
+            (Some(closing), error) => {
+                let how =
+                    error.map_or("before it closed".into(), |error| format!("before an error: {error}"));
+                self.closed_report(&mut st, closing.code, &how)
+            }
             (None, None) => st.end_report(),
             (None, Some(error)) => st.io_report(&error),
         };

@@ -13,7 +13,8 @@
 //! | `messages.rs`  | the calls that send: publish, subscribe, raw packets         |
 //! | `outcomes.rs`  | how publishes ended: who is told, who waits, what is remembered |
 //! | `turn.rs`      | a turn of the loop, from start to end                        |
-//! | `attempt.rs`   | connecting: name, address, transport, CONNECT; and closing   |
+//! | `attempt.rs`   | connecting: name, address, transport, CONNECT; and the end   |
+//! | `closing.rs`   | closing in order                                             |
 //! | `secure.rs`    | the TLS part of connecting                                   |
 //! | `expiry.rs`    | certificates that end                                        |
 //! | `incoming.rs`  | reading, and telling the handlers                            |
@@ -37,6 +38,7 @@
 
 mod attempt;
 mod called;
+mod closing;
 mod context;
 mod course;
 mod event;
@@ -121,9 +123,6 @@ pub struct OwnCertificate {
     /// Its private key.
     pub key: Option<Secret<Vec<u8>>>,
 }
-
-/// How long a closing connection waits for the server to close its side.
-const DRAIN_MS: u64 = 1_000;
 
 /// What CONNECT is made of; a connect hook may change all of it.
 #[derive(Clone, Debug)]

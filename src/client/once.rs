@@ -86,17 +86,6 @@ impl Conn {
         }
     }
 
-    /// As [`disconnect`](Conn::disconnect), and waits until the connection is closed and its handlers were told.
-    pub fn disconnect_wait(&self, timeout: Option<Span>) -> Result<(), Code> {
-        self.may_wait()?;
-        let generation = self.usable()?.generation;
-        self.disconnect()?;
-        self.wait_for(timeout, |st| {
-            let closed = matches!(st.link, Link::Idle) || st.generation != generation;
-            (closed && !st.in_turn).then_some(())
-        })
-    }
-
     /// The attempt of the link with this generation ended: tells who waits for that.
     pub(super) fn tell_once<'a>(
         &'a self,

@@ -41,7 +41,8 @@ pub(super) enum Link {
     /// Bytes flow: CONNECT, CONNACK, and the time while it is up.
     Open(Stream),
     /// DISCONNECT was written and our side shut; the server's side is read until it ends.
-    Draining { transport: Stream, by: Time },
+    /// `left` bytes were not acknowledged when it was looked last, and it is looked again at `by`.
+    Draining { transport: Stream, by: Time, left: u64 },
 }
 
 impl Link {
@@ -164,6 +165,8 @@ pub(super) struct Seldom {
     pub(super) key_password: Option<Secret<Vec<u8>>>,
     pub(super) fail_back: Rare<FailBack>,
     pub(super) timer_at: Option<Time>,
+    /// Somebody waits until then for the end of a connection that is to be closed.
+    pub(super) close_until: Option<Time>,
     pub(super) log_topics: Option<Box<log_topic::LogState>>,
     pub(super) refusals: Rare<Refusals>,
     pub(super) pull: Rare<Pull>,
@@ -183,6 +186,7 @@ impl Empty for Seldom {
         key_password: None,
         fail_back: Rare::new(),
         timer_at: None,
+        close_until: None,
         log_topics: None,
         refusals: Rare::new(),
         pull: Rare::new(),

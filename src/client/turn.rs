@@ -5,14 +5,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 
 use super::called::Called;
+use super::closing::discard;
 use super::event::{Event, Kind, Report};
 use super::handlers::Handlers;
 use super::once::Attempt;
 use super::profiles::Server;
-use super::state::Closing;
 use super::subscribe::Calls;
-use super::{Conn, DRAIN_MS, Level, Link, Seldom, State, text};
-use crate::bugs::{Bug, bug};
+use super::{Conn, Level, Link, Seldom, State, text};
 use crate::driver::{Source, Turn};
 use crate::error::{Code, Phase};
 use crate::patience::Delivery;
@@ -245,61 +244,6 @@ impl Conn {
         }
     }
 
-    /// The application wants this connection closed: flush, shut, drain.
-    fn wind_up<'a>(
-        &'a self,
-        mut st: MutexGuard<'a, State>,
-        turn: &mut Turn<'_>,
-        closing: Closing,
-    ) -> MutexGuard<'a, State> {
-        if !matches!(st.link, Link::Open(_)) {
-            if matches!(st.link, Link::Draining { .. }) && closing.graceful {
-                return st;
-            }
-            let report = st.closing_report(closing.code);
-            return self.link_down(st, turn, report);
-        }
-        let by = closing.by.get().unwrap_or(turn.now + Span::millis(DRAIN_MS));
-        st.closing = Some(Closing { by: by.into(), ..closing });
-        if !closing.graceful {
-            let report = st.closing_report(closing.code);
-            return self.link_down(st, turn, report);
-        }
-        match self.flush(&mut st, turn.now) {
-            Flush::Done => {
-                if let Link::Open(mut transport) = std::mem::replace(&mut st.link, Link::Idle) {
-                    transport.shutdown();
-                    st.link = Link::Draining { transport, by };
-                }
-                st
-            }
-            Flush::Blocked if turn.now < by => st,
-            Flush::Blocked => {
-                let report = st.closing_report(closing.code);
-                self.link_down(st, turn, report)
-            }
-            Flush::Failed(report) => self.link_down(st, turn, report),
-        }
-    }
-
-    /// Reads what the server still sends, until it closes too: acknowledgements of what was published before.
-    /// Closing a socket with unread bytes would reset the connection, and the DISCONNECT might be lost with it.
-    fn drain<'a>(&'a self, mut st: MutexGuard<'a, State>, turn: &mut Turn<'_>) -> MutexGuard<'a, State> {
-        // The first look comes right after the other side was shut, when nothing told of readiness yet.
-        st = self.read(st, turn);
-        if bug(Bug::Spins) {
-            turn.again();
-        }
-        if let Link::Draining { by, .. } = st.link
-            && by <= turn.now
-        {
-            let code = st.closing.map_or(Code::ClosedByClient, |c| c.code);
-            let report = st.closing_report(code);
-            st = self.link_down(st, turn, report);
-        }
-        st
-    }
-
     /// Calls the handlers that `collect` finds, without the lock.
     pub(super) fn tell<'a>(
         &'a self,
@@ -368,6 +312,7 @@ impl Conn {
         let link = std::mem::replace(&mut st.link, Link::Idle);
         if let Link::Open(mut transport) | Link::Draining { mut transport, .. } = link {
             transport.shutdown();
+            discard(&mut transport);
         }
         self.connected.store(false, Ordering::Release);
         st.session.abandon();
@@ -448,7 +393,10 @@ impl State {
             Link::Waiting(at) => Some(*at),
             Link::Resolving { by, .. } | Link::Opening { by, .. } => by.get(),
             Link::Handshaking { .. } => self.tries.handshake.look_at(),
-            Link::Open(_) => self.closing.and_then(|c| c.by.get()).or(self.session.deadline()),
+            Link::Open(_) => match self.closing {
+                None => self.session.deadline(),
+                Some(closing) => closing.look_at(self.session.deadline()),
+            },
             Link::Draining { by, .. } => Some(*by),
         };
         let tick = self.tick_at.get().filter(|_| !matches!(self.link, Link::Idle | Link::Waiting(_)));

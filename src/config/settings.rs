@@ -93,6 +93,8 @@ pub struct Settings {
     pub fail_back: Span,
     /// How many outcomes of publishes can still be asked for.
     pub outcome_history: usize,
+    /// How long closing in order goes on without progress, and in all six times that; zero is without limit.
+    pub close: Span,
     /// How often a connection with handlers gets a POLL event; zero is never.
     pub poll_tick: Span,
     /// Of the payload of a message over the receive limit, this much is delivered; 0: it is only reported.
@@ -129,6 +131,7 @@ impl Default for Settings {
             stable_after: Span::secs(30),
             fail_back: Span::ZERO,
             outcome_history: 1024,
+            close: Span::secs(10),
             poll_tick: Span::secs(1),
             keep_oversize: 0,
             refuse_retries: 3,

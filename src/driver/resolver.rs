@@ -9,15 +9,18 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Weak};
 
-use crate::sync::Mutex;
+use crate::sync::{Mutex, MutexGuard};
 
 /// How many names one loop asks for at the same time; a system with a dead name server must not
 /// end up with a thread for each connection.
-const MAX_THREADS: usize = 8;
+const MAX_ACTIVE: usize = 8;
+/// How many threads there are in all: those whose askers have given up do not count among the active ones, so that names
+/// that are never resolved do not stand in the way of others.
+const MAX_THREADS: usize = 64;
 
 /// Resolves a name; may block.
 pub type Resolve = dyn Fn(&str, u16) -> io::Result<Vec<SocketAddr>> + Send + Sync;
@@ -32,6 +35,8 @@ pub enum LookupError {
     Failed(io::Error),
     /// No thread could be started to ask it.
     NoResources,
+    /// All threads that there may be wait for names of which it told nothing.
+    AllHang,
 }
 
 impl fmt::Display for LookupError {
@@ -39,6 +44,11 @@ impl fmt::Display for LookupError {
         match self {
             LookupError::Failed(error) => error.fmt(f),
             LookupError::NoResources => f.write_str("no thread could be started to resolve the name"),
+            LookupError::AllHang => write!(
+                f,
+                "{MAX_THREADS} threads wait for a name service that does not answer, and more are not started: see \
+                 the system's name servers, or configure addresses"
+            ),
         }
     }
 }
@@ -47,14 +57,60 @@ impl std::error::Error for LookupError {}
 
 type Answer = Result<Vec<SocketAddr>, LookupError>;
 
+/// Where the asker looks for the answer.
+type Slot = Mutex<Option<Answer>>;
+
 /// A question to the name service. Dropping it means that the answer is of no interest any more.
-#[derive(Debug)]
-pub struct Lookup(Arc<Mutex<Option<Answer>>>);
+pub struct Lookup {
+    slot: Option<Arc<Slot>>,
+    /// Where a thread may have become free for others by that.
+    threads: Weak<Threads>,
+}
+
+impl fmt::Debug for Lookup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lookup").finish_non_exhaustive()
+    }
+}
 
 impl Lookup {
+    fn answered(answer: Answer) -> Lookup {
+        Lookup { slot: Some(Arc::new(Mutex::new(Some(answer)))), threads: Weak::new() }
+    }
+
     /// The answer, once: the addresses in the order the system prefers, never an empty list.
     pub fn take(&self) -> Option<Result<Vec<SocketAddr>, LookupError>> {
-        self.0.lock().take()
+        self.slot.as_ref()?.lock().take()
+    }
+}
+
+impl Drop for Lookup {
+    fn drop(&mut self) {
+        self.slot = None;
+        if let Some(threads) = self.threads.upgrade() {
+            threads.asker_left();
+        }
+    }
+}
+
+/// Who waits for an answer.
+struct Asker {
+    /// Dead when the asker dropped its [`Lookup`].
+    answer: Weak<Slot>,
+    /// Tells the asker that the answer is there.
+    announce: Box<dyn FnOnce() + Send>,
+}
+
+impl Asker {
+    fn is_there(&self) -> bool {
+        self.answer.strong_count() > 0
+    }
+
+    fn tell(self, answer: Answer) {
+        if let Some(slot) = self.answer.upgrade() {
+            *slot.lock() = Some(answer);
+            (self.announce)();
+        }
     }
 }
 
@@ -63,95 +119,12 @@ impl Lookup {
 pub struct Question {
     host: String,
     port: u16,
-    /// Dead when the asker dropped its [`Lookup`].
-    answer: Weak<Mutex<Option<Answer>>>,
-    /// Tells the asker that the answer is there.
-    announce: Box<dyn FnOnce() + Send>,
+    asker: Asker,
 }
 
 impl fmt::Debug for Question {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Question").field("host", &self.host).field("port", &self.port).finish_non_exhaustive()
-    }
-}
-
-#[derive(Default)]
-struct Work {
-    queue: VecDeque<Question>,
-    threads: usize,
-}
-
-/// Who answers.
-enum Service {
-    Threads(Arc<Resolve>),
-    Host(Arc<Ask>),
-}
-
-/// The name service of one loop, with its helper threads.
-pub(crate) struct Resolver {
-    service: Service,
-    work: Arc<Mutex<Work>>,
-}
-
-impl Resolver {
-    /// A resolver that asks `resolve`.
-    pub(crate) fn new(resolve: Arc<Resolve>) -> Resolver {
-        Resolver { service: Service::Threads(resolve), work: Arc::default() }
-    }
-
-    /// A resolver that gives every question to `ask`.
-    pub(crate) fn asking(ask: Arc<Ask>) -> Resolver {
-        Resolver { service: Service::Host(ask), work: Arc::default() }
-    }
-
-    /// Asks for the addresses of `host`. `announce` runs once when the answer is there, unless
-    /// nobody wants it any more; at once for an address in text form.
-    pub(crate) fn lookup(&self, host: &str, port: u16, announce: Box<dyn FnOnce() + Send>) -> Lookup {
-        if let Some(answer) = literal(host, port) {
-            return Resolver::at_once(answer, announce);
-        }
-        let slot = Arc::new(Mutex::new(None));
-        let question = Question { host: host.to_owned(), port, answer: Arc::downgrade(&slot), announce };
-        let resolve = match &self.service {
-            Service::Threads(resolve) => resolve.clone(),
-            Service::Host(ask) => {
-                ask(question);
-                return Lookup(slot);
-            }
-        };
-        let mut work = self.work.lock();
-        work.queue.push_back(question);
-        if work.threads >= MAX_THREADS {
-            return Lookup(slot);
-        }
-        work.threads += 1;
-        drop(work);
-
-        let shared = self.work.clone();
-        let thread = std::thread::Builder::new().name("mgos-mqtt-dns".into());
-        if thread.spawn(move || serve(&shared, &*resolve)).is_err() {
-            let mut work = self.work.lock();
-            work.threads -= 1;
-            // Another thread may come to it; with none left, nobody would.
-            let stranded = if work.threads == 0 { std::mem::take(&mut work.queue) } else { VecDeque::new() };
-            drop(work);
-            for question in stranded {
-                question.finish(Err(LookupError::NoResources));
-            }
-        }
-        Lookup(slot)
-    }
-
-    /// Forgets the questions that no thread has begun with.
-    pub(crate) fn clear(&self) {
-        let forgotten = std::mem::take(&mut self.work.lock().queue);
-        drop(forgotten);
-    }
-
-    fn at_once(answer: Answer, announce: Box<dyn FnOnce() + Send>) -> Lookup {
-        let lookup = Lookup(Arc::new(Mutex::new(Some(answer))));
-        announce();
-        lookup
     }
 }
 
@@ -168,43 +141,214 @@ impl Question {
 
     /// Answers it. Without effect if nobody waits any more.
     pub fn answer(self, result: io::Result<Vec<SocketAddr>>) {
-        self.finish(match result {
-            Ok(addresses) if addresses.is_empty() => {
-                Err(LookupError::Failed(io::Error::new(io::ErrorKind::NotFound, "the name has no address")))
-            }
-            result => result.map_err(LookupError::Failed),
-        });
+        self.asker.tell(not_empty(result));
+    }
+}
+
+fn not_empty(result: io::Result<Vec<SocketAddr>>) -> Answer {
+    match result {
+        Ok(addresses) if addresses.is_empty() => {
+            Err(LookupError::Failed(io::Error::new(io::ErrorKind::NotFound, "the name has no address")))
+        }
+        result => result.map_err(LookupError::Failed),
+    }
+}
+
+/// The answer once more, for another asker.
+fn copy(answer: &Answer) -> Answer {
+    match answer {
+        Ok(addresses) => Ok(addresses.clone()),
+        Err(LookupError::Failed(error)) => {
+            Err(LookupError::Failed(io::Error::new(error.kind(), error.to_string())))
+        }
+        Err(LookupError::NoResources) => Err(LookupError::NoResources),
+        Err(LookupError::AllHang) => Err(LookupError::AllHang),
+    }
+}
+
+/// A name that is asked for, and everybody who wants to know it.
+struct Job {
+    host: String,
+    port: u16,
+    askers: Vec<Asker>,
+    /// There was a moment at which nobody waited for it any more.
+    given_up: bool,
+}
+
+impl Job {
+    fn is_wanted(&self) -> bool {
+        self.askers.iter().any(Asker::is_there)
     }
 
     fn finish(self, answer: Answer) {
-        if let Some(slot) = self.answer.upgrade() {
-            *slot.lock() = Some(answer);
-            (self.announce)();
+        for asker in self.askers {
+            asker.tell(copy(&answer));
         }
     }
 }
 
-/// What a helper thread does until there is no more work.
-fn serve(work: &Mutex<Work>, resolve: &Resolve) {
-    loop {
-        let question = {
-            let mut work = work.lock();
-            match work.queue.pop_front() {
-                Some(question) => question,
-                None => {
-                    // Under the same lock as the look at the queue: whoever adds a job later sees
-                    // that this thread is gone.
-                    work.threads -= 1;
-                    return;
-                }
-            }
-        };
-        if question.answer.strong_count() == 0 {
-            continue;
+#[derive(Default)]
+struct Work {
+    queue: VecDeque<Job>,
+    /// What threads are asking, each with a number.
+    asked: Vec<(u64, Job)>,
+    numbers: u64,
+    threads: usize,
+}
+
+impl Work {
+    /// The job for this name, if there is one.
+    fn find(&mut self, host: &str, port: u16) -> Option<&mut Job> {
+        let asked = self.asked.iter_mut().map(|(_, job)| job);
+        asked.chain(&mut self.queue).find(|job| job.host == host && job.port == port)
+    }
+
+    /// The names that are asked for and that somebody has waited for all the time.
+    fn active(&self) -> usize {
+        self.asked.iter().filter(|(_, job)| !job.given_up).count()
+    }
+}
+
+/// The helper threads of one loop, and what they have to do.
+struct Threads {
+    resolve: Arc<Resolve>,
+    work: Mutex<Work>,
+}
+
+impl Threads {
+    fn lookup(self: &Arc<Self>, host: &str, port: u16, announce: Box<dyn FnOnce() + Send>) -> Lookup {
+        let slot = Arc::new(Mutex::new(None));
+        let asker = Asker { answer: Arc::downgrade(&slot), announce };
+        let lookup = Lookup { slot: Some(slot), threads: Arc::downgrade(self) };
+        let mut work = self.work.lock();
+        if let Some(job) = work.find(host, port) {
+            job.askers.retain(Asker::is_there);
+            job.askers.push(asker);
+            return lookup;
         }
-        // An injected resolver may panic; the thread's place must not be lost.
-        let result = catch_unwind(AssertUnwindSafe(|| resolve(&question.host, question.port)));
-        question.answer(result.unwrap_or_else(|_| Err(io::Error::other("the resolver panicked"))));
+        work.queue.push_back(Job { host: host.to_owned(), port, askers: vec![asker], given_up: false });
+        self.staff(work);
+        lookup
+    }
+
+    /// An asker has what it wanted, or wants it no more: perhaps others may ask now.
+    fn asker_left(self: &Arc<Self>) {
+        let mut work = self.work.lock();
+        for (_, job) in &mut work.asked {
+            job.given_up |= !job.is_wanted();
+        }
+        work.queue.retain(Job::is_wanted);
+        self.staff(work);
+    }
+
+    /// Starts threads for what waits, as far as there may be more.
+    fn staff(self: &Arc<Self>, mut work: MutexGuard<'_, Work>) {
+        // A thread that was started takes a job as soon as it runs.
+        let mut idle = work.threads - work.asked.len();
+        let mut failed = None;
+        while failed.is_none() && idle < work.queue.len() && work.active() + idle < MAX_ACTIVE {
+            if work.threads >= MAX_THREADS {
+                failed = Some(LookupError::AllHang);
+                break;
+            }
+            let shared = self.clone();
+            let thread = std::thread::Builder::new().name("mgos-mqtt-dns".into());
+            match thread.spawn(move || shared.serve()) {
+                Ok(_) => {
+                    work.threads += 1;
+                    idle += 1;
+                }
+                // Another thread may come to it; with none that will, nobody would.
+                Err(_) if work.active() + idle > 0 => return,
+                Err(_) => failed = Some(LookupError::NoResources),
+            }
+        }
+        if let Some(error) = failed {
+            let stranded = work.queue.split_off(idle);
+            drop(work);
+            let answer = Err(error);
+            stranded.into_iter().for_each(|job| job.finish(copy(&answer)));
+        }
+    }
+
+    /// What a helper thread does until there is no more work.
+    fn serve(&self) {
+        loop {
+            let mut work = self.work.lock();
+            let Some(mut job) = work.queue.pop_front() else {
+                // Under the same lock as the look at the queue: whoever adds a job later sees
+                // that this thread is gone.
+                work.threads -= 1;
+                return;
+            };
+            job.askers.retain(Asker::is_there);
+            if job.askers.is_empty() {
+                continue;
+            }
+            let (host, port) = (job.host.clone(), job.port);
+            work.numbers += 1;
+            let number = work.numbers;
+            work.asked.push((number, job));
+            drop(work);
+            // An injected resolver may panic; the thread's place must not be lost.
+            let result = catch_unwind(AssertUnwindSafe(|| (self.resolve)(&host, port)));
+            let result = result.unwrap_or_else(|_| Err(io::Error::other("the resolver panicked")));
+            let mut work = self.work.lock();
+            let at = work.asked.iter().position(|(asked, _)| *asked == number);
+            let job = at.map(|at| work.asked.swap_remove(at).1);
+            drop(work);
+            if let Some(job) = job {
+                job.finish(not_empty(result));
+            }
+        }
+    }
+}
+
+/// Who answers.
+enum Service {
+    Threads(Arc<Threads>),
+    Host(Arc<Ask>),
+}
+
+/// The name service of one loop.
+pub(crate) struct Resolver(Service);
+
+impl Resolver {
+    /// A resolver that asks `resolve`, on helper threads.
+    pub(crate) fn new(resolve: Arc<Resolve>) -> Resolver {
+        Resolver(Service::Threads(Arc::new(Threads { resolve, work: Mutex::default() })))
+    }
+
+    /// A resolver that gives every question to `ask`.
+    pub(crate) fn asking(ask: Arc<Ask>) -> Resolver {
+        Resolver(Service::Host(ask))
+    }
+
+    /// Asks for the addresses of `host`. `announce` runs once when the answer is there, unless
+    /// nobody wants it any more; at once for an address in text form, and for this host's own name.
+    pub(crate) fn lookup(&self, host: &str, port: u16, announce: Box<dyn FnOnce() + Send>) -> Lookup {
+        if let Some(answer) = literal(host, port) {
+            let lookup = Lookup::answered(answer);
+            announce();
+            return lookup;
+        }
+        match &self.0 {
+            Service::Threads(threads) => threads.lookup(host, port, announce),
+            Service::Host(ask) => {
+                let slot = Arc::new(Mutex::new(None));
+                let asker = Asker { answer: Arc::downgrade(&slot), announce };
+                ask(Question { host: host.to_owned(), port, asker });
+                Lookup { slot: Some(slot), threads: Weak::new() }
+            }
+        }
+    }
+
+    /// Forgets the questions that no thread has begun with.
+    pub(crate) fn clear(&self) {
+        if let Service::Threads(threads) = &self.0 {
+            let forgotten = std::mem::take(&mut threads.work.lock().queue);
+            drop(forgotten);
+        }
     }
 }
 
@@ -214,10 +358,15 @@ pub(crate) fn system(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
 }
 
 /// The answer for an address in text form: `192.0.2.1`, `2001:db8::1`, `[2001:db8::1]`,
-/// `fe80::1%2`, `fe80::1%eth0`. `None` for a name.
+/// `fe80::1%2`, `fe80::1%eth0`; and for `localhost`, which is never anybody else (RFC 6761, section 6.3). `None` for
+/// another name.
 fn literal(host: &str, port: u16) -> Option<Answer> {
     let inner = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
     let bare = inner.unwrap_or(host);
+    if host.strip_suffix('.').unwrap_or(host).eq_ignore_ascii_case("localhost") {
+        let addresses = [IpAddr::from(Ipv4Addr::LOCALHOST), IpAddr::from(Ipv6Addr::LOCALHOST)];
+        return Some(Ok(addresses.map(|address| SocketAddr::new(address, port)).into()));
+    }
     if let Ok(address) = bare.parse::<IpAddr>() {
         return match address {
             IpAddr::V4(_) if inner.is_some() => None,
@@ -233,7 +382,6 @@ fn literal(host: &str, port: u16) -> Option<Answer> {
 
 #[cfg(test)]
 mod tests {
-    use std::net::Ipv4Addr;
     use std::sync::mpsc;
 
     use super::*;
@@ -249,7 +397,10 @@ mod tests {
         assert_eq!(addresses("[::1]").unwrap(), ["[::1]:1883"]);
         assert_eq!(addresses("fe80::1%7").unwrap(), ["[fe80::1%7]:1883"]);
         assert_eq!(addresses("[fe80::1%7]").unwrap(), ["[fe80::1%7]:1883"]);
-        for name in ["localhost", "192.0.2", "[192.0.2.7]", "a%b", "", "[", "%1"] {
+        for name in ["localhost", "LocalHost."] {
+            assert_eq!(addresses(name).unwrap(), ["127.0.0.1:1883", "[::1]:1883"]);
+        }
+        for name in ["localhost.example", "[localhost]", "192.0.2", "[192.0.2.7]", "a%b", "", "[", "%1"] {
             assert!(addresses(name).is_none(), "{name}");
         }
     }
@@ -261,35 +412,52 @@ mod tests {
         assert!(literal("fe80::1%no-such-interface", 1883).unwrap().is_err());
     }
 
+    /// A resolver whose names starting with "dead" are never answered before the gate opens; what was asked for, and
+    /// the gate, closed.
+    struct Gated {
+        resolver: Resolver,
+        begun: mpsc::Receiver<String>,
+        gate: Arc<Mutex<()>>,
+    }
+
+    fn gated() -> Gated {
+        let (tell, begun) = mpsc::channel();
+        let gate = Arc::new(Mutex::new(()));
+        let closed = gate.clone();
+        let resolver = Resolver::new(Arc::new(move |host: &str, port| {
+            tell.send(host.to_owned()).unwrap();
+            if host.starts_with("dead") {
+                drop(closed.lock());
+            }
+            Ok(vec![SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port)])
+        }));
+        Gated { resolver, begun, gate }
+    }
+
+    fn counts(resolver: &Resolver) -> (usize, usize) {
+        let Service::Threads(threads) = &resolver.0 else { panic!("there are threads") };
+        let work = threads.work.lock();
+        (work.threads, work.queue.len())
+    }
+
     #[test]
     fn at_most_eight_at_once_and_the_threads_end() {
-        let (begun, wait_begun) = mpsc::channel();
-        let gate = Arc::new(Mutex::new(()));
+        let Gated { resolver, begun, gate } = gated();
         let closed = gate.lock();
-        let resolver = Resolver::new({
-            let gate = gate.clone();
-            Arc::new(move |_: &str, port| {
-                begun.send(()).unwrap();
-                drop(gate.lock());
-                Ok(vec![SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port)])
-            })
-        });
         let (done, wait_done) = mpsc::channel();
-        let lookups: Vec<Lookup> = (0..20)
+        let mut lookups: Vec<Lookup> = (0..20)
             .map(|port| {
                 let done = done.clone();
-                resolver.lookup("name", port, Box::new(move || done.send(port).unwrap()))
+                resolver.lookup("dead", port, Box::new(move || done.send(port).unwrap()))
             })
             .collect();
-        for _ in 0..MAX_THREADS {
-            wait_begun.recv().unwrap();
+        for _ in 0..MAX_ACTIVE {
+            begun.recv().unwrap();
         }
         // All eight are inside, twelve wait, and no ninth thread exists.
-        assert_eq!(resolver.work.lock().threads, MAX_THREADS);
-        assert_eq!(resolver.work.lock().queue.len(), 20 - MAX_THREADS);
-        assert!(wait_begun.try_recv().is_err());
+        assert_eq!(counts(&resolver), (MAX_ACTIVE, 20 - MAX_ACTIVE));
+        assert!(begun.try_recv().is_err());
         // An unwanted question is not asked; an unwanted answer is not announced.
-        let mut lookups = lookups;
         lookups.truncate(10);
         drop(closed);
         let mut ports: Vec<u16> = (0..10).map(|_| wait_done.recv().unwrap()).collect();
@@ -302,6 +470,73 @@ mod tests {
         // The announcers of the forgotten ten go with their jobs; then nobody can send any more.
         drop(done);
         assert!(wait_done.recv().is_err());
+    }
+
+    /// Eight names that are never resolved, given up and asked for again, do not keep others from being asked for; and they
+    /// keep eight threads, not one for each time.
+    ///
+    /// field: F-07
+    #[test]
+    fn names_that_hang_stand_in_nobody_s_way() {
+        let Gated { resolver, begun, gate } = gated();
+        let closed = gate.lock();
+        let hang = || -> Vec<Lookup> {
+            (0..MAX_ACTIVE).map(|n| resolver.lookup(&format!("dead{n}"), 1, Box::new(|| {}))).collect()
+        };
+        let first = hang();
+        for _ in 0..MAX_ACTIVE {
+            begun.recv().unwrap();
+        }
+        let (done, wait_done) = mpsc::channel();
+        let told = done.clone();
+        let waiting = resolver.lookup("alive", 2, Box::new(move || told.send(()).unwrap()));
+        assert_eq!(counts(&resolver), (MAX_ACTIVE, 1));
+        // They are given up: the next one has its turn at once.
+        drop(first);
+        wait_done.recv().unwrap();
+        assert_eq!(begun.recv().unwrap(), "alive");
+        assert!(waiting.take().unwrap().is_ok());
+        for _ in 0..20 {
+            let again = hang();
+            let told = done.clone();
+            let alive = resolver.lookup("alive", 2, Box::new(move || told.send(()).unwrap()));
+            wait_done.recv().unwrap();
+            assert!(alive.take().unwrap().is_ok());
+            assert_eq!(begun.recv().unwrap(), "alive", "the others are being asked for already");
+            drop(again);
+            assert!(counts(&resolver).0 <= MAX_ACTIVE + 1);
+        }
+        // Who asks for one of them gets the answer of the one thread that has asked for it.
+        let late = resolver.lookup("dead0", 1, Box::new(move || done.send(()).unwrap()));
+        drop(closed);
+        wait_done.recv().unwrap();
+        assert!(late.take().unwrap().is_ok());
+    }
+
+    /// field: F-07
+    #[test]
+    fn there_is_an_end_to_threads_that_hang() {
+        let Gated { resolver, begun, gate } = gated();
+        let closed = gate.lock();
+        for n in 0..MAX_THREADS {
+            let lookup = resolver.lookup(&format!("dead{n}"), 1, Box::new(|| {}));
+            begun.recv().unwrap();
+            assert!(lookup.take().is_none());
+        }
+        let lookup = resolver.lookup("alive", 1, Box::new(|| {}));
+        let Some(Err(error @ LookupError::AllHang)) = lookup.take() else { panic!("it is not asked for") };
+        assert!(error.to_string().contains("64 threads"), "{error}");
+        drop(closed);
+        // One that ends makes room.
+        for _ in 0..10_000 {
+            let (done, wait_done) = mpsc::channel();
+            let lookup = resolver.lookup("alive", 1, Box::new(move || done.send(()).unwrap()));
+            let _ = wait_done.recv();
+            if lookup.take().is_some_and(|answer| answer.is_ok()) {
+                return;
+            }
+        }
+        panic!("none ends");
     }
 
     #[test]

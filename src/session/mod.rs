@@ -316,11 +316,12 @@ impl Session {
                 self.good_bye();
             }
         }
-        if self.state != State::Closed {
+        // Who asks again does not wait longer for that.
+        if !matches!(self.state, State::Closed | State::Closing) {
             self.state = State::Closing;
+            self.patience = Patience::NONE;
         }
         self.keep_alive.stop();
-        self.patience = Patience::NONE;
     }
 
     fn good_bye(&mut self) {
@@ -412,6 +413,18 @@ impl Session {
             self.quiet();
         }
         Ok(())
+    }
+
+    /// Nothing more is to be sent. From now on [`is_stuck`](Session::is_stuck) tells whether the server has acknowledged
+    /// nothing for so long; zero is for ever.
+    pub fn await_delivery(&mut self, now: Time, within: Span, delivery: Option<Delivery>) {
+        self.patience = Patience::of_stream(now, within, delivery);
+        self.patience.asked(self.out.end());
+    }
+
+    /// As [`await_delivery`](Session::await_delivery) says, to be asked at the [`deadline`](Session::deadline).
+    pub fn is_stuck(&mut self, now: Time, delivery: Option<Delivery>) -> bool {
+        self.patience.is_over(now, Time::ZERO, self.out.taken(), delivery)
     }
 
     fn ping(&mut self, now: Time, delivery: Option<Delivery>) -> Result<(), Code> {

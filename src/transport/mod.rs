@@ -199,8 +199,8 @@ pub trait Transport: Send {
         Ok(())
     }
 
-    /// What the system knows of the bytes that it was given, `given` of them so far: a call of the system, for when a
-    /// deadline is due. `queue` asks for a socket's.
+    /// What the system knows of the bytes that it was given, `given` of them so far, but for those of its own that end
+    /// the stream: a call of the system, for when a deadline is due. `queue` asks for a socket's.
     fn delivery(&self, given: u64, queue: SendQueue) -> Option<Delivery> {
         queue(self.raw_fd()).map(|left| Delivery { left, moved: given.saturating_sub(left) })
     }

@@ -9,7 +9,8 @@ use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 use socket2::SockRef;
 
-use super::Transport;
+use super::{SendQueue, Transport};
+use crate::patience::Delivery;
 
 /// Flags for every send: a peer that went away is an error, not a signal.
 ///
@@ -34,12 +35,13 @@ const NO_SIGNAL: c_int = if cfg!(any(target_os = "linux", target_os = "android",
 pub struct Tcp {
     stream: TcpStream,
     open: bool,
+    shut: bool,
 }
 
 impl Tcp {
     /// Begins to connect to `address`. The socket is non-blocking and not inherited by children.
     pub fn connect(address: SocketAddr) -> io::Result<Tcp> {
-        Ok(Tcp { stream: TcpStream::connect(address)?, open: false })
+        Ok(Tcp { stream: TcpStream::connect(address)?, open: false, shut: false })
     }
 
     /// Sends `parts`, whose total is not empty, without a signal.
@@ -105,7 +107,14 @@ impl Transport for Tcp {
         }
     }
 
+    /// The end of the stream counts as a byte of it, for the system.
+    fn delivery(&self, given: u64, queue: SendQueue) -> Option<Delivery> {
+        let left = queue(self.raw_fd())?.saturating_sub(u64::from(self.shut));
+        Some(Delivery { left, moved: given.saturating_sub(left) })
+    }
+
     fn shutdown(&mut self) {
+        self.shut = true;
         // Fails if the peer was faster.
         let _ = self.stream.shutdown(Shutdown::Write);
     }

@@ -21,6 +21,7 @@ int getaddrinfo(const char *restrict node, const char *restrict service,
     pthread_mutex_unlock(&lock);
     return EAI_NONAME;
   }
+  if (node != NULL && strcmp(node, NAME_OF_THIS_HOST) == 0) node = "127.0.0.1";
   *(void **) &next = dlsym(RTLD_NEXT, "getaddrinfo");
   return next != NULL ? next(node, service, hints, result) : EAI_SYSTEM;
 }

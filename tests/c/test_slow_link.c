@@ -4,6 +4,7 @@
  * of its own. How slow is chosen so that each test takes a few times what the client's time-outs allow.
  */
 #include <poll.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -17,6 +18,8 @@
 
 #include <cmocka.h>
 
+#include "mgos_mqtt_connect.h"
+#include "mgos_mqtt_error.h"
 #include "mgos_mqtt_publish.h"
 
 #include "client.h"
@@ -174,6 +177,130 @@ static void connect_got_there_and_is_not_answered(void **state) {
   }
 }
 
+/* What is left of a burst of messages is read slowly. The last byte is that of DISCONNECT; how many messages came. */
+static int read_messages(void) {
+  static uint8_t body[16];
+  size_t len;
+  int first, n = 0;
+  while ((first = mqtt_read(fd, body, sizeof(body), &len)) == 0x30) {
+    n++;
+    poll(NULL, 0, (int) (len / (PORTION / PAUSE_MS)));
+  }
+  return first == 0xe0 ? n : -1;
+}
+
+static void *reader(void *messages) {
+  *(int *) messages = read_messages();
+  net_read_to_end(fd);
+  shutdown(fd, SHUT_RDWR);
+  return NULL;
+}
+
+/* Connects, publishes 20 messages of 10 kB, two seconds on this link, and begins to read them. */
+static pthread_t burst(int *messages) {
+  pthread_t thread;
+  options.max_outgoing_bytes = 1 << 20;
+  create_and_connect();
+  fd = mqtt_accept(listener);
+  assert_true(client_wait(&client, UP, 1));
+  for (int i = 0; i < 20; i++) publish(10000, 0);
+  assert_int_equal(pthread_create(&thread, NULL, reader, messages), 0);
+  return thread;
+}
+
+/* field: F-05 */
+static void disconnecting_takes_as_long_as_the_link_does(void **state) {
+  int messages = 0;
+  pthread_t thread;
+  (void) state;
+  options.close_timeout_ms = 400; /* without progress; there is some */
+  thread = burst(&messages);
+  assert_int_equal(mgos_mqtt_conn_disconnect_wait(client.conn, LONG_MS), 0);
+  pthread_join(thread, NULL);
+  assert_int_equal(messages, 20);
+  client_expect_error(&client, MGOS_MQTT_CLOSED_BY_CLIENT, MGOS_MQTT_PHASE_NONE, "application");
+}
+
+/* The same for the other calls that close a connection that is up, with what the server gets to say meanwhile: if that
+ * were not read, the end would destroy what is on its way.
+ * field: F-06 */
+static void reopening_takes_as_long_as_the_link_does(void **state) {
+  int messages = 0;
+  pthread_t thread;
+  (void) state;
+  thread = burst(&messages);
+  config.client_id = (char *) "another";
+  assert_true(mgos_mqtt_conn_set_config(client.conn, &config));
+  for (int i = 0; i < 10; i++) {
+    poll(NULL, 0, 100);
+    mqtt_publish(fd, "to/you", 0, 0, 100);
+  }
+  pthread_join(thread, NULL);
+  assert_int_equal(messages, 20);
+  close(fd);
+  messages = 0;
+  fd = mqtt_accept(listener);
+  assert_true(client_wait(&client, UP, 2));
+  for (int i = 0; i < 5; i++) publish(10000, 0);
+  assert_int_equal(pthread_create(&thread, NULL, reader, &messages), 0);
+  mgos_mqtt_conn_reconnect(client.conn);
+  poll(NULL, 0, 100);
+  mqtt_publish(fd, "to/you", 0, 0, 100);
+  pthread_join(thread, NULL);
+  assert_int_equal(messages, 5);
+  close(fd);
+  fd = mqtt_accept(listener);
+  assert_true(client_wait(&client, UP, 3));
+}
+
+/* Nothing moves any more: the wait says so, and how much is missing.
+ * field: F-05 */
+static void what_was_not_acknowledged_is_an_error_of_the_wait(void **state) {
+  const char *text;
+  char said[512];
+  unsigned long left = 0;
+  (void) state;
+  options.close_timeout_ms = 200;
+  options.max_outgoing_bytes = 1 << 20;
+  create_and_connect();
+  fd = mqtt_accept(listener);
+  assert_true(client_wait(&client, UP, 1));
+  for (int i = 0; i < 20; i++) publish(10000, 0);
+  /* The time is over before it is known that nothing moves. */
+  assert_int_equal(mgos_mqtt_conn_disconnect_wait(client.conn, 1), MGOS_MQTT_TIMED_OUT);
+  mgos_mqtt_last_error_text(said, sizeof(said));
+  assert_non_null(strstr(said, "has not acknowledged "));
+  assert_int_equal(mgos_mqtt_conn_disconnect_wait(client.conn, LONG_MS), MGOS_MQTT_UNDELIVERED);
+  mgos_mqtt_last_error_text(said, sizeof(said));
+  text = strstr(said, "sent: ");
+  assert_non_null(text);
+  assert_int_equal(sscanf(text, "sent: %lu bytes", &left), 1);
+  assert_in_range(left, 200000 - 3 * RECEIVE_BUFFER, 200300);
+  assert_non_null(strstr(text, server + strlen("127.0.0.1:")));
+  client_expect_error(&client, MGOS_MQTT_UNDELIVERED, MGOS_MQTT_PHASE_PROTOCOL, "acknowledged by 127.0.0.1:");
+  /* With everything there, it is none: the server never closes its side. */
+  close(fd);
+  assert_true(mgos_mqtt_conn_connect(client.conn));
+  fd = mqtt_accept(listener);
+  assert_true(client_wait(&client, UP, 2));
+  assert_int_equal(mgos_mqtt_conn_disconnect_wait(client.conn, LONG_MS), 0);
+}
+
+/* The server goes away before it has it all: the end of the connection is known at once, and it is an error.
+ * field: F-05 */
+static void a_server_that_does_not_wait_for_all(void **state) {
+  (void) state;
+  create_and_connect();
+  fd = mqtt_accept(listener);
+  assert_true(client_wait(&client, UP, 1));
+  for (int i = 0; i < 20; i++) publish(10000, 0);
+  assert_int_equal(mgos_mqtt_conn_disconnect_wait(client.conn, 1), MGOS_MQTT_TIMED_OUT);
+  net_reset(fd);
+  fd = -1;
+  assert_true(client_wait(&client, CLOSED, 1));
+  client_expect_error(&client, MGOS_MQTT_UNDELIVERED, MGOS_MQTT_PHASE_PROTOCOL, "before");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void) {
@@ -182,6 +309,10 @@ int main(void) {
       TEST(a_queue_that_does_not_move),
       TEST(connect_takes_long_to_get_there),
       TEST(connect_got_there_and_is_not_answered),
+      TEST(disconnecting_takes_as_long_as_the_link_does),
+      TEST(reopening_takes_as_long_as_the_link_does),
+      TEST(what_was_not_acknowledged_is_an_error_of_the_wait),
+      TEST(a_server_that_does_not_wait_for_all),
   };
   return cmocka_run_group_tests_name("slow_link", tests, NULL, NULL);
 }

@@ -84,6 +84,7 @@ static void options_out_of_range(void **state) {
   BAD_OPTION(on_session_loss, 2, MGOS_MQTT_BAD_ARGUMENT);
   BAD_OPTION(fail_back_ms, -2, MGOS_MQTT_BAD_ARGUMENT);
   BAD_OPTION(poll_tick_ms, -2, MGOS_MQTT_BAD_ARGUMENT);
+  BAD_OPTION(close_timeout_ms, -2, MGOS_MQTT_BAD_ARGUMENT);
 #undef BAD_OPTION
   assert_int_equal(wrong, 0);
 }

@@ -31,6 +31,7 @@ pub fn wrap(inner: Stream, backend: &Arc<dyn Backend>, host: &str) -> Result<Str
         marks: VecDeque::new(),
         taken: 0,
         gone: 0,
+        farewell: 0,
         drained: true,
         ended: false,
         heard: false,
@@ -130,6 +131,8 @@ struct Tls {
     /// Plaintext that was ever taken, and that has gone out completely.
     taken: u64,
     gone: u64,
+    /// Ciphertext that only says that nothing follows.
+    farewell: u64,
     /// The last read of the socket found nothing more: everything that came is with the application.
     drained: bool,
     /// The server's side has ended.
@@ -351,12 +354,15 @@ impl Transport for Tls {
     /// Counted in ciphertext, which has more bytes than what it carries.
     fn delivery(&self, _: u64, queue: SendQueue) -> Option<Delivery> {
         let below = self.below.inner.delivery(self.below.sent, queue)?;
-        Some(Delivery { left: below.left + self.below.waiting() as u64, ..below })
+        let left = (below.left + self.below.waiting() as u64).saturating_sub(self.farewell);
+        Some(Delivery { left, ..below })
     }
 
     fn shutdown(&mut self) {
+        let before = self.below.made;
         self.engine.close_notify();
         let _ = self.collect();
+        self.farewell += self.below.made - before;
         // What the socket does not take now is lost, and only a courtesy is.
         let _ = self.push();
         self.below.inner.shutdown();
