@@ -251,8 +251,12 @@ impl App {
     /// What there is is to end.
     fn ends(&self, conn: &Conn, hard: bool) {
         let mut world = lock(&self.world);
-        world.left = world.cur;
+        world.leaves();
         world.ending |= conn.is_busy();
+        if hard && let Some(l) = world.cur {
+            // Nobody promises anything of what is on its way.
+            world.links[l].harmed = true;
+        }
         if hard && let Some(l) = world.linked() {
             world.aborted = Some(l);
         }

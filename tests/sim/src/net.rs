@@ -6,7 +6,8 @@ use std::net::SocketAddr;
 use std::os::fd::RawFd;
 use std::sync::{Arc, Mutex};
 
-use mgos_mqtt::transport::Transport;
+use mgos_mqtt::patience::Delivery;
+use mgos_mqtt::transport::{SendQueue, Transport};
 use mio::{Registry, Token};
 
 use crate::watch::Tap;
@@ -16,6 +17,10 @@ use crate::world::{Ev, World, lock};
 const ECONNREFUSED: i32 = 111;
 const ECONNRESET: i32 = 104;
 pub const ETIMEDOUT: i32 = 110;
+
+/// What a slow line's kernel takes before it is full, and what goes out at a time.
+const KERNEL: u64 = 1_000;
+const SEGMENT: usize = 50;
 
 /// What follows a piece of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +78,16 @@ pub struct Link {
     /// The most bytes that pass at a time, 0 without limit.
     pub split: u64,
     pub latency: [u64; 2],
+    /// What the line to the broker carries in a second, 0 without limit, and when it is free again.
+    pub rate: u64,
+    pub line_free: u64,
+    /// What the client's kernel was given, and what the broker's has acknowledged; when that was more last, on the
+    /// client's clock.
+    pub given: u64,
+    pub acknowledged: u64,
+    pub moved_at: u64,
+    /// A fault struck while it was there.
+    pub harmed: bool,
     /// The broker's end.
     pub input: Vec<u8>,
     pub session: Option<usize>,
@@ -105,6 +120,12 @@ impl World {
             blocked: false,
             split: if self.rng.one_in(self.split_odds) { self.rng.range(1, 9) } else { 0 },
             latency,
+            rate: if self.rng.one_in(self.slow_odds) { self.rng.pick(&[200, 500, 2_000]) } else { 0 },
+            line_free: 0,
+            given: 0,
+            acknowledged: 0,
+            moved_at: 0,
+            harmed: false,
             input: Vec::new(),
             session: None,
             closed: false,
@@ -166,13 +187,27 @@ impl World {
     /// The client's kernel sends.
     fn send_out(&mut self, l: usize, bytes: Vec<u8>, end: Option<End>) {
         let link = &mut self.links[l];
+        link.given += bytes.len() as u64;
         if link.dead {
             return;
         }
-        let at = link.to_broker.last.max(self.now + link.latency[0]);
-        link.to_broker.last = at;
-        link.to_broker.pieces.push_back((at, bytes, end));
-        self.at(at, Ev::Out(l));
+        // What a slow line carries arrives, and is acknowledged, bit by bit.
+        let step = if link.rate > 0 { SEGMENT } else { usize::MAX };
+        let mut rest = &bytes[..];
+        loop {
+            let (piece, more) = rest.split_at(rest.len().min(step));
+            rest = more;
+            let link = &mut self.links[l];
+            let carried = (piece.len() as u64 * 1_000_000).checked_div(link.rate).unwrap_or(0);
+            link.line_free = link.line_free.max(self.now) + carried;
+            let at = link.to_broker.last.max(link.line_free + link.latency[0]);
+            link.to_broker.last = at;
+            link.to_broker.pieces.push_back((at, piece.to_vec(), end.filter(|_| rest.is_empty())));
+            self.at(at, Ev::Out(l));
+            if rest.is_empty() {
+                return;
+            }
+        }
     }
 
     pub fn in_event(&mut self, l: usize) {
@@ -202,6 +237,13 @@ impl World {
         let now = self.now;
         while self.links[l].to_broker.pieces.front().is_some_and(|(at, ..)| *at <= now) {
             let (_, bytes, end) = self.links[l].to_broker.pieces.pop_front().unwrap();
+            let moved_at = self.client_now();
+            let link = &mut self.links[l];
+            link.acknowledged += bytes.len() as u64;
+            link.moved_at = moved_at;
+            if link.blocked && link.rate > 0 && link.given - link.acknowledged <= KERNEL / 2 {
+                self.at(now, Ev::Writable(l));
+            }
             if self.links[l].closed {
                 continue;
             }
@@ -224,6 +266,7 @@ impl World {
     /// The link is reset at once at the client's end.
     pub fn reset(&mut self, l: usize, error: i32) {
         let link = &mut self.links[l];
+        link.harmed = true;
         if link.course == Course::Pending {
             link.course = Course::Failed(ECONNREFUSED);
             return self.announce(l, false, true);
@@ -236,6 +279,7 @@ impl World {
 
     /// Both directions lose what is under way, and both ends learn it.
     pub fn cut(&mut self, l: usize) {
+        self.links[l].harmed = true;
         self.links[l].to_broker.pieces.clear();
         self.broker_closes(l, End::None);
         if self.rng.one_in(2) || self.links[l].course == Course::Pending {
@@ -258,6 +302,7 @@ impl World {
     pub fn half_open(&mut self, l: usize) {
         let link = &mut self.links[l];
         link.dead = true;
+        link.harmed = true;
         link.to_broker.pieces.clear();
         link.to_client.pieces.clear();
         // Some time or other the kernel gives up.
@@ -268,6 +313,7 @@ impl World {
     pub fn hold(&mut self, l: usize, directions: [bool; 2], by: u64) {
         let until = self.now + by;
         let link = &mut self.links[l];
+        link.harmed = true;
         if link.course == Course::Pending {
             link.opens = until;
             return self.at(until, Ev::Connect(l));
@@ -342,7 +388,16 @@ impl Transport for Wire {
             return Err(ErrorKind::WouldBlock.into());
         }
         let mut n = bytes.len();
-        if link.split > 0 {
+        if link.rate > 0 {
+            n = n.min(KERNEL.saturating_sub(link.given - link.acknowledged) as usize);
+            if n < bytes.len() {
+                link.blocked = true;
+                link.tap.was_blocked = true;
+            }
+            if n == 0 {
+                return Err(ErrorKind::WouldBlock.into());
+            }
+        } else if link.split > 0 {
             n = n.min(world.rng.range(1, link.split) as usize + n / 6);
             link.blocked = true;
             link.tap.was_blocked = true;
@@ -356,6 +411,13 @@ impl Transport for Wire {
 
     fn write_two(&mut self, first: &[u8], second: &[u8]) -> io::Result<usize> {
         self.write(&[first, second].concat())
+    }
+
+    fn delivery(&self, _: u64, _: SendQueue) -> Option<Delivery> {
+        let mut world = lock(&self.world);
+        world.looks += 1;
+        let link = &world.links[self.link];
+        Some(Delivery { left: link.given - link.acknowledged, moved: link.acknowledged })
     }
 
     fn shutdown(&mut self) {
@@ -378,6 +440,7 @@ impl Transport for Wire {
 impl Drop for Wire {
     fn drop(&mut self) {
         let mut world = lock(&self.world);
+        world.closed_by_the_client(self.link);
         let link = &mut world.links[self.link];
         link.gone = true;
         link.arrived.clear();

@@ -63,6 +63,7 @@ pub fn run(seed: u64, trace: bool) -> Outcome {
         _ => (20_000, 200_000),
     };
     world.split_odds = rng.pick(&[1, 3, 1_000]);
+    world.slow_odds = rng.pick(&[2, 1_000_000, 1_000_000]);
     world.broker_ids = rng.pick(&[14, 65_535]);
     world.window = rng.pick(&[1, 2, 5, 20]);
     let keep_alive = rng.pick(&[0, 5, 5, 20, 20, 60, 600, 20_000]);
@@ -439,6 +440,7 @@ impl Run {
             0 => 0,
             interval => 3 * (passed / interval),
         } + 4 * world.links.len() as u64
+            + world.looks
             + 4;
         if self.idle_wakes > allowed {
             let text = format!("{} wake-ups for nothing, in {passed} us", self.idle_wakes);

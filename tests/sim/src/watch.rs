@@ -429,6 +429,25 @@ impl World {
         }
     }
 
+    /// The application gives up the present link, in order.
+    pub fn leaves(&mut self) {
+        if self.left != self.cur {
+            (self.left, self.left_at) = (self.cur, self.now);
+        }
+    }
+
+    /// The client gives up a link. If the application wanted that, and nothing else was wrong, the broker has
+    /// everything by then, DISCONNECT too: it has taken as long as that takes on a slow line, but for one on which
+    /// that is a minute.
+    pub fn closed_by_the_client(&mut self, l: usize) {
+        let link = &self.links[l];
+        let in_order = self.left == Some(l) && link.tap.up && !link.harmed && !self.freeing;
+        if in_order && !link.closed && self.now - self.left_at < 50_000_000 {
+            let left = link.given - link.acknowledged;
+            self.fail(format!("closed with {left} bytes under way, DISCONNECT written: {}", link.tap.bye));
+        }
+    }
+
     pub fn link_ended(&mut self, l: usize) {
         let tap = &mut self.links[l].tap;
         tap.flight = Vec::new();
@@ -640,7 +659,11 @@ impl World {
         // While the answer to a PINGREQ is late, anything else that comes is a sign of life, too.
         let (tap, now) = (&link.tap, self.client_now());
         let (quiet, most) = match tap.ping {
-            true => (now - tap.last_in.max(tap.last_out), self.keep_alive.min(10_000_000)),
+            // As long as anything is acknowledged, too, which is looked after four times in that time.
+            true => {
+                let most = self.keep_alive.min(10_000_000);
+                (now - tap.last_in.max(tap.last_out).max(link.moved_at), most + most / 4)
+            }
             false => (now - tap.last_in.min(tap.last_out), self.keep_alive),
         };
         if quiet > most + 1 {

@@ -89,6 +89,9 @@ pub struct World {
     pub v31: bool,
     pub latency: (u64, u64),
     pub split_odds: u64,
+    pub slow_odds: u64,
+    /// How often the client asked what was acknowledged.
+    pub looks: u64,
     pub window: u16,
     pub keep_alive: u64,
     /// One message in so many is held by the application, for a while: deferred, or refused.
@@ -120,6 +123,7 @@ pub struct World {
     pub freeing: bool,
     /// The link that the application gave up, and the one that it gave up without DISCONNECT.
     pub left: Option<usize>,
+    pub left_at: u64,
     pub aborted: Option<usize>,
     /// The application wants the connection to be up.
     pub intends: bool,
@@ -173,6 +177,8 @@ impl World {
             v31: false,
             latency: (1_000, 1_000),
             split_odds: 4,
+            slow_odds: 1_000,
+            looks: 0,
             window: 20,
             keep_alive: 0,
             hold_odds: 0,
@@ -194,6 +200,7 @@ impl World {
             instance: 0,
             freeing: false,
             left: None,
+            left_at: 0,
             aborted: None,
             intends: false,
             ending: false,
@@ -272,6 +279,12 @@ impl World {
             Ev::Traffic => self.traffic(),
             Ev::Act(act) => self.acts.push(act),
         }
+    }
+
+    /// What was acknowledged before, the client sees now.
+    fn seen_late(&mut self) {
+        let now = self.client_now();
+        self.links.iter_mut().for_each(|link| link.moved_at = now);
     }
 
     /// A name was asked for: a new attempt begins.
@@ -512,6 +525,9 @@ impl World {
         self.faults += 1;
         self.calm = false;
         let cur = self.cur;
+        if !matches!(target.fault, Fault::Reconfigure | Fault::Reconnect) {
+            self.links.iter_mut().for_each(|link| link.harmed = true);
+        }
         match (target.fault, cur) {
             (Fault::Fin, Some(l)) => self.broker_closes(l, End::Fin),
             (Fault::Rst, Some(l)) => self.cut(l),
@@ -571,12 +587,14 @@ impl World {
                 self.late = true;
                 let now = self.now;
                 self.set_now(now);
+                self.seen_late();
             }
             (Fault::Busy, _) => {
                 self.late = true;
                 let most = self.rng.pick(&[50_000, 1_000_000, 30_000_000]);
                 let until = self.now + self.rng.range(1_000, most);
                 self.pass_until(until);
+                self.seen_late();
             }
             (Fault::Reconfigure, _) => self.acts.push(Act::Reconfigure),
             (Fault::Reconnect, _) => self.acts.push(Act::Reconnect),
