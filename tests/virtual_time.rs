@@ -719,7 +719,7 @@ fn disconnect_does_not_wait_for_ever() {
     assert!(world.conn.unsent_bytes() > 0 && world.conn.is_busy());
     world.pass(Span(1));
     world.round_now();
-    assert_eq!(world.notes().last().unwrap(), &format!("{} down CLOSED_BY_CLIENT", world.seconds()));
+    assert_eq!(world.notes().last().unwrap(), &format!("{} down UNDELIVERED", world.seconds()));
     assert_eq!(world.driver.next_timeout(), None);
 }
 
