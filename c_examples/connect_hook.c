@@ -1,5 +1,6 @@
-/* Puts a fresh token into each CONNECT. The hook must not block the loop, so a thread gets the token and
- * sends CONNECT when it has it; the CONNACK time-out (10 s) bounds how long that may take.
+/* Puts a fresh token into each CONNECT. The library asks for it, with the number of the attempt, and must not be made to
+ * wait: so a thread gets the token and answers when it has it. The CONNACK time-out (10 s) bounds how long that may
+ * take. An answer for an attempt that is over changes nothing: it is MGOS_MQTT_STALE, and the next attempt asks anew.
  *
  *   cc connect_hook.c $(pkg-config --cflags --libs mgos_mqtt) -lpthread -o connect_hook
  *   ./connect_hook 127.0.0.1:1883
@@ -12,13 +13,15 @@
  *   closed
  */
 #include <mgos_mqtt.h>
+#include <mgos_mqtt_connect.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct request {
-  struct mg_connection *nc; /* lives as long as its connection, over all reconnects */
-  struct mg_send_mqtt_handshake_opts opts;
+  struct mgos_mqtt_conn *c;
+  uint64_t attempt;
 };
 
 static pthread_t thread;
@@ -32,36 +35,34 @@ static void get_token(char *token, size_t len) {
   snprintf(token, len, "token-%d", ++last);
 }
 
-static void *send_connect(void *arg) {
+static void *answer(void *arg) {
   struct request *request = arg;
   char token[32];
+  struct mgos_mqtt_credentials credentials = {sizeof(credentials), "device-7", token, 0, 0};
   get_token(token, sizeof(token));
-  request->opts.user_name = "device-7";
-  request->opts.password = token;
+  credentials.password_len = strlen(token);
   printf("CONNECT with %s\n", token);
-  mg_send_mqtt_handshake_opt(request->nc, "example-hook", request->opts);
+  if (mgos_mqtt_conn_answer(request->c, request->attempt, &credentials) == MGOS_MQTT_STALE) {
+    printf("too late\n"); /* nothing is lost: the next attempt asks for its own */
+  }
   free(request);
   return NULL;
 }
 
-/* Before each CONNECT, on the thread that drives the loop. What it is given is valid until it returns: this
- * configuration has no strings, so the structure alone is copied. */
-static void on_connect(struct mg_connection *nc, const char *client_id,
-                       struct mg_send_mqtt_handshake_opts *opts, void *ud) {
+/* Before each CONNECT, on the thread that drives the loop. */
+static void need_credentials(struct mgos_mqtt_conn *c, uint64_t attempt, void *ud) {
   struct request *request = malloc(sizeof(*request));
-  (void) client_id, (void) ud;
+  (void) ud;
   if (thread_runs) pthread_join(thread, NULL); /* that of the last attempt, which is over */
   thread_runs = false;
-  if (request == NULL) {
-    nc->flags |= MG_F_CLOSE_IMMEDIATELY; /* gives this attempt up; there will be another */
-    return;
+  if (request != NULL) {
+    request->c = c;
+    request->attempt = attempt;
+    thread_runs = pthread_create(&thread, NULL, answer, request) == 0;
   }
-  request->nc = nc;
-  request->opts = *opts;
-  thread_runs = pthread_create(&thread, NULL, send_connect, request) == 0;
   if (!thread_runs) {
     free(request);
-    nc->flags |= MG_F_CLOSE_IMMEDIATELY;
+    mgos_mqtt_conn_answer(c, attempt, NULL); /* gives this attempt up; there will be another */
   }
 }
 
@@ -85,8 +86,9 @@ int main(int argc, char **argv) {
   double deadline = mg_time() + 10;
 
   mgos_sys_config_set_mqtt_server(argc > 1 ? argv[1] : "127.0.0.1:1883");
+  mgos_sys_config_set_mqtt_client_id("example-hook");
   mgos_sys_config_set_mqtt_enable(1);
-  mgos_mqtt_set_connect_fn(on_connect, NULL);
+  mgos_mqtt_conn_set_credentials_fn(mgos_mqtt_global(), need_credentials, NULL, NULL);
   mgos_mqtt_conn_on(mgos_mqtt_global(), MGOS_MQTT_EV_CONNECT_RESULT, on_result, NULL, NULL);
 
   while (!done && mg_time() < deadline) mgos_mqtt_loop_poll(NULL, 100);

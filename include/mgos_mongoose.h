@@ -537,10 +537,12 @@ void mgos_mg_set_protocol_mqtt(struct mg_connection *nc);
 void mgos_mg_send_mqtt_handshake(struct mg_connection *nc, const char *client_id);
 
 /**
- * Sends CONNECT. For connect hooks: inside the hook or later, from any thread, until the CONNACK time-out.
+ * Sends CONNECT. For connect hooks: inside the hook for its attempt; outside, from any thread, for the attempt under way,
+ * whichever that is (answers that name their attempt: mgos_mqtt_conn_set_credentials_fn()). Until the CONNACK time-out.
  * Everything is copied before it returns; a NULL client id is an empty one.
  *
- * Fails with MGOS_MQTT_NOT_CONNECTED if CONNECT was sent already or there is nothing to send it on.
+ * Fails with MGOS_MQTT_NOT_CONNECTED if CONNECT was sent already or there is nothing to send it on. Any other error
+ * ends the attempt at once: nothing better would come.
  *
  * The caller's part: `nc` is NULL or a connection of this library; the strings are NULL or C strings.
  */

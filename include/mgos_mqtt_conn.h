@@ -69,9 +69,13 @@ struct mgos_mqtt_conn;
  * Is called when CONNECT is about to be sent, before every CONNECT, and has to send it itself with
  * mg_send_mqtt_handshake_opt(nc, client_id, *opts): at once, or later from any thread until the CONNACK
  * time-out. It may change `*opts` and pass another client id; or give the attempt up with
- * `nc->flags |= MG_F_CLOSE_IMMEDIATELY`.
+ * `nc->flags |= MG_F_CLOSE_IMMEDIATELY`. If it does neither in time, the attempt fails with MGOS_MQTT_HOOK_TIMEOUT; if what
+ * it sends is refused, the attempt ends at once.
  *
- * `client_id` and `opts` are what the configuration says; valid until it returns.
+ * `client_id` and `opts` are what the configuration says. `*opts` is valid until it returns, its strings and
+ * `client_id` until the attempt is over. An answer that comes later than that cannot be told from one for the next
+ * attempt: to answer from another thread, use mgos_mqtt_conn_set_credentials_fn() of mgos_mqtt_connect.h, whose answers
+ * name their attempt.
  */
 typedef void (*mgos_mqtt_connect_fn_t)(struct mg_connection *nc,
                                        const char *client_id,

@@ -6,6 +6,9 @@
  * and, if the server answered, its code in mgos_mqtt_event_code(). It goes to the handlers of mgos_mqtt_conn_on(), then
  * to mgos_mqtt_conn_on_connect(), then to those who asked for one result by mgos_mqtt_conn_connect_once() or
  * mgos_mqtt_conn_connect_wait(). Whether a connection tries again by itself is `retry` of the options.
+ *
+ * What a connection is doing right now, and what it waits for: mgos_mqtt_conn_state(). Credentials that are made for each
+ * attempt, and may take their time: mgos_mqtt_conn_set_credentials_fn().
  */
 
 #ifndef MGOS_MQTT_CONNECT_H
@@ -21,6 +24,134 @@
 #include "mgos_mqtt_loop.h"
 
 struct mgos_mqtt_conn;
+
+/**
+ * mgos_mqtt_conn_state(): nothing, and nothing is planned; `text` says why.
+ */
+#define MGOS_MQTT_STATE_IDLE 0
+
+/**
+ * It waits `wait_ms` for the next attempt.
+ */
+#define MGOS_MQTT_STATE_WAITING 1
+
+/**
+ * It waits for the name service.
+ */
+#define MGOS_MQTT_STATE_RESOLVING 2
+
+/**
+ * It opens the TCP connection to `address`.
+ */
+#define MGOS_MQTT_STATE_OPENING 3
+
+/**
+ * It is in the TLS handshake.
+ */
+#define MGOS_MQTT_STATE_HANDSHAKING 4
+
+/**
+ * A connect hook has to send CONNECT, or a credentials function to answer.
+ */
+#define MGOS_MQTT_STATE_AWAITING_HOOK 5
+
+/**
+ * CONNECT was sent, and the server has not answered.
+ */
+#define MGOS_MQTT_STATE_AWAITING_CONNACK 6
+
+/**
+ * It is up.
+ */
+#define MGOS_MQTT_STATE_UP 7
+
+/**
+ * It is being closed in order.
+ */
+#define MGOS_MQTT_STATE_CLOSING 8
+
+/**
+ * Is asked for the credentials of an attempt to connect, when the server has accepted the TCP connection (and TLS is
+ * up), on the thread that drives the loop. It must not block: it answers by mgos_mqtt_conn_answer() with the same
+ * `attempt`, at once or later from any thread, within the CONNACK time-out (`connack_timeout_ms` of the options).
+ * An attempt that is not answered by then fails with MGOS_MQTT_HOOK_TIMEOUT.
+ */
+typedef void (*mgos_mqtt_credentials_fn_t)(struct mgos_mqtt_conn *c, uint64_t attempt, void *ud);
+
+/**
+ * What goes into CONNECT instead of the user name and the password of the configuration.
+ *
+ *     struct mgos_mqtt_credentials credentials = {.size = sizeof(credentials), .user = "device-7"};
+ */
+struct mgos_mqtt_credentials {
+  /**
+   * `sizeof(struct mgos_mqtt_credentials)`.
+   */
+  size_t size;
+  /**
+   * The user name; NULL for none.
+   */
+  const char *user;
+  /**
+   * The password, any bytes; NULL for none.
+   */
+  const void *password;
+  /**
+   * Its length, at most 65,535.
+   */
+  size_t password_len;
+  /**
+   * Until when they hold, in seconds since 1970: later attempts at the same server use them until then without asking
+   * again, unless the server refuses them. 0: they are for this attempt only.
+   */
+  double valid_until;
+};
+
+/**
+ * What a connection is doing. All texts are copies, ended with a NUL and cut where they do not fit.
+ */
+struct mgos_mqtt_state {
+  /**
+   * To be set by the caller to `sizeof(struct mgos_mqtt_state)`.
+   */
+  size_t size;
+  /**
+   * MGOS_MQTT_STATE_*.
+   */
+  int state;
+  /**
+   * WAITING: how many milliseconds are left; otherwise 0.
+   */
+  uint32_t wait_ms;
+  /**
+   * The number of the attempt under way or of the last one, from 1 on; 0 before the first.
+   */
+  uint64_t attempt;
+  /**
+   * The last error of the link, MGOS_MQTT_*; 0 if there was none. More is in mgos_mqtt_conn_last_error().
+   */
+  int error;
+  /**
+   * Whether the application wants the connection to be up, as it said last.
+   */
+  bool wanted;
+  /**
+   * What it is doing and what it waits for, as a sentence.
+   */
+  char text[256];
+  /**
+   * The address of the server, "192.0.2.1:1883", as far as it is known; else empty.
+   */
+  char address[64];
+  /**
+   * The server as configured.
+   */
+  char server[256];
+  /**
+   * The sentence of the last error.
+   */
+  char reason[512];
+};
 
 #ifdef __cplusplus
 extern "C" {
@@ -150,6 +281,44 @@ int mgos_mqtt_conn_on_message(struct mgos_mqtt_conn *c,
                               mgos_mqtt_event_fn_t fn,
                               void *ud,
                               mgos_mqtt_ud_free_fn_t ud_free);
+
+/**
+ * Sets the function that is asked for credentials before each CONNECT; NULL takes it away. It has one place, the last
+ * one set wins, and what an earlier one answered is forgotten. `ud_free`, if not NULL, takes `ud` back after its last
+ * call. If there is a connect hook (mgos_mqtt_conn_set_connect_fn()) too, that is called with the answer in its `opts`.
+ *
+ * Returns 0; on an error `ud` stays yours.
+ *
+ * The caller's part: `fn` can be called with `ud` until another is set or the connection has ended.
+ */
+int mgos_mqtt_conn_set_credentials_fn(struct mgos_mqtt_conn *c,
+                                      mgos_mqtt_credentials_fn_t fn,
+                                      void *ud,
+                                      mgos_mqtt_ud_free_fn_t ud_free);
+
+/**
+ * Answers the credentials function for the attempt with this number; NULL gives the attempt up, and the reconnect policy
+ * goes on. From any thread, inside the function or later. All of it is copied.
+ *
+ * Returns 0; MGOS_MQTT_STALE if the attempt is over or was answered: nothing happens then, and the next attempt asks
+ * anew. An answer that cannot be used (MGOS_MQTT_BAD_UTF8, MGOS_MQTT_TOO_LARGE, MGOS_MQTT_NULL_ARGUMENT, MGOS_MQTT_BAD_STRUCTURE)
+ * ends its attempt at once.
+ *
+ * The caller's part: `credentials` is NULL or has `credentials->size` bytes, and what it points to is valid.
+ */
+int mgos_mqtt_conn_answer(struct mgos_mqtt_conn *c,
+                          uint64_t attempt,
+                          const struct mgos_mqtt_credentials *credentials);
+
+/**
+ * What a connection is doing at this moment, what it waits for, and its last error. `state->size` must be set; a
+ * smaller structure of an older header is filled as far as it goes. From any thread, and inside every handler.
+ *
+ * Returns 0, or MGOS_MQTT_NULL_ARGUMENT, MGOS_MQTT_BAD_STRUCTURE.
+ *
+ * The caller's part: `state` is NULL or has `state->size` bytes.
+ */
+int mgos_mqtt_conn_state(struct mgos_mqtt_conn *c, struct mgos_mqtt_state *state);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -108,6 +108,8 @@ enum mgos_mqtt_error {
   MGOS_MQTT_MALFORMED_CONNACK = -1144,
   /* the server says that it kept a session, and a clean one was asked for */
   MGOS_MQTT_UNEXPECTED_SESSION = -1145,
+  /* the hook that was to send or answer for CONNECT did not do so in time */
+  MGOS_MQTT_HOOK_TIMEOUT = -1146,
   /* the connect hook gave the attempt up */
   MGOS_MQTT_HOOK_ABORTED = -1143,
   /* the server does not support this version of MQTT */

@@ -253,6 +253,14 @@ size_t mgos_mqtt_event_size(const struct mgos_mqtt_event *ev);
 int mgos_mqtt_event_attempt(const struct mgos_mqtt_event *ev);
 
 /**
+ * The number of the attempt that a CONNECT_RESULT is about, as the credentials function was given it (see
+ * mgos_mqtt_conn_set_credentials_fn() in mgos_mqtt_connect.h); 0 for other events.
+ *
+ * The caller's part: See mgos_mqtt_event_kind().
+ */
+uint64_t mgos_mqtt_event_attempt_number(const struct mgos_mqtt_event *ev);
+
+/**
  * The packet id of a message, SUBACK, UNSUBACK, PUBACK, PUBCOMP or OUTCOME; 0 without one.
  *
  * The caller's part: See mgos_mqtt_event_kind().

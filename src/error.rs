@@ -101,6 +101,7 @@ codes! {
     NotConnack = -1142, "NOT_CONNACK", "the first packet of the server was not a CONNACK";
     MalformedConnack = -1144, "MALFORMED_CONNACK", "the server's CONNACK is malformed";
     UnexpectedSession = -1145, "UNEXPECTED_SESSION", "the server says that it kept a session, and a clean one was asked for";
+    HookTimeout = -1146, "HOOK_TIMEOUT", "the hook that was to send or answer for CONNECT did not do so in time";
     HookAborted = -1143, "HOOK_ABORTED", "the connect hook gave the attempt up";
     RefusedVersion = -1151, "REFUSED_VERSION", "the server does not support this version of MQTT";
     RefusedIdentifier = -1152, "REFUSED_IDENTIFIER", "the server does not accept the client id";

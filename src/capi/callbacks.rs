@@ -14,7 +14,7 @@ use super::mgos_mqtt_event::{mgos_mqtt_event, mgos_mqtt_event_fn_t};
 use super::mgos_mqtt_loop::{mgos_mqtt_log_fn_t, mgos_mqtt_ud_free_fn_t};
 use super::nc::Nc;
 use crate::client::{
-    Callback, Conn, ConnectHook, ConnectParams, Event, Identity, Kind, Level, Message, Sink, Subscriber,
+    Callback, Conn, ConnectHook, ConnectParams, CredentialsHook, Event, Identity, Kind, Level, Message, Sink, Subscriber,
 };
 use crate::config::Secret;
 use crate::error::Code;
@@ -402,35 +402,73 @@ fn c_string(bytes: &[u8]) -> Vec<u8> {
     text
 }
 
+/// What a connect hook is given, as C sees it. It lives until the attempt is over: a hook may keep the pointers until then.
+pub(super) struct HookStrings {
+    client_id: Vec<u8>,
+    user: Option<Vec<u8>>,
+    password: Option<Secret<Vec<u8>>>,
+    will: Option<(Vec<u8>, Vec<u8>)>,
+}
+
+impl HookStrings {
+    fn of(params: &ConnectParams) -> HookStrings {
+        HookStrings {
+            client_id: c_string(params.client_id.as_bytes()),
+            user: params.user.as_ref().map(|s| c_string(s.as_bytes())),
+            password: params.password.as_ref().map(|password| Secret(c_string(password))),
+            will: params
+                .will
+                .as_ref()
+                .map(|(topic, payload, ..)| (c_string(topic.as_bytes()), c_string(payload))),
+        }
+    }
+}
+
 impl ConnectHook for MgosHook {
     fn about_to_connect(&self, conn: &Conn, params: &ConnectParams) {
         let Some(function) = self.function else { return };
         let nc = self.own.nc();
-        nc.prepare(params);
-        let client_id = c_string(params.client_id.as_bytes());
-        let user = params.user.as_ref().map(|s| c_string(s.as_bytes()));
-        let password = params.password.as_ref().map(|password| Secret(c_string(password)));
-        let will =
-            params.will.as_ref().map(|(topic, payload, ..)| (c_string(topic.as_bytes()), c_string(payload)));
+        let strings = HookStrings::of(params);
         let (qos, retain) = params.will.as_ref().map_or((QoS::AtMostOnce, false), |w| (w.2, w.3));
         let pointer = |s: Option<&Vec<u8>>| s.map_or(ptr::null(), |s| s.as_ptr().cast::<c_char>());
         let clean = if params.clean_session { MG_MQTT_CLEAN_SESSION } else { 0 };
         let retain = if retain { MG_MQTT_WILL_RETAIN } else { 0 };
+        let client_id = pointer(Some(&strings.client_id));
         let mut opts = mg_send_mqtt_handshake_opts {
             flags: (clean | retain | ((qos as c_int) << 3)) as u8,
             keep_alive: params.keep_alive,
-            will_topic: pointer(will.as_ref().map(|w| &w.0)),
-            will_message: pointer(will.as_ref().map(|w| &w.1)),
-            user_name: pointer(user.as_ref()),
-            password: pointer(password.as_deref()),
+            will_topic: pointer(strings.will.as_ref().map(|w| &w.0)),
+            will_message: pointer(strings.will.as_ref().map(|w| &w.1)),
+            user_name: pointer(strings.user.as_ref()),
+            password: pointer(strings.password.as_deref()),
         };
+        // The texts stay where they are when their owner moves.
+        nc.prepare(params, strings);
         // SAFETY: callbacks run on the thread that drives the loop.
         unsafe { nc.before_handler(conn) };
         entering_user_code();
-        // SAFETY: the application's function with its own argument; the strings live until it returns.
-        unsafe { function(nc.as_ptr(), client_id.as_ptr().cast(), &mut opts, self.data.ud) };
+        // SAFETY: the application's function with its own argument; the strings live until the attempt is over.
+        unsafe { function(nc.as_ptr(), client_id, &mut opts, self.data.ud) };
         // SAFETY: as above.
         unsafe { nc.after_handler(conn) };
+    }
+}
+
+/// The function that is asked for credentials.
+pub(super) struct CredentialsFunction {
+    pub(super) owner: Owner,
+    pub(super) function: unsafe extern "C" fn(c: *mut mgos_mqtt_conn, attempt: u64, ud: *mut c_void),
+    pub(super) data: UserData,
+}
+
+impl CredentialsHook for CredentialsFunction {
+    fn ask(&self, _: &Conn, attempt: u64) {
+        let handle = self.owner.handle();
+        entering_user_code();
+        // SAFETY: the application's function with its own argument.
+        unsafe { (self.function)(handle.as_ptr(), attempt, self.data.ud) };
+        // SAFETY: callbacks run on the thread that drives the loop.
+        unsafe { handle.after_handler() };
     }
 }
 

@@ -382,10 +382,12 @@ pub unsafe extern "C" fn mgos_mg_send_mqtt_handshake(nc: *mut mg_connection, cli
     unsafe { mgos_mg_send_mqtt_handshake_opt(nc, client_id, opts) }
 }
 
-/// Sends CONNECT. For connect hooks: inside the hook or later, from any thread, until the CONNACK time-out.
+/// Sends CONNECT. For connect hooks: inside the hook for its attempt; outside, from any thread, for the attempt under way,
+/// whichever that is (answers that name their attempt: mgos_mqtt_conn_set_credentials_fn()). Until the CONNACK time-out.
 /// Everything is copied before it returns; a NULL client id is an empty one.
 ///
-/// Fails with MGOS_MQTT_NOT_CONNECTED if CONNECT was sent already or there is nothing to send it on.
+/// Fails with MGOS_MQTT_NOT_CONNECTED if CONNECT was sent already or there is nothing to send it on. Any other error
+/// ends the attempt at once: nothing better would come.
 ///
 /// # Safety
 /// `nc` is NULL or a connection of this library; the strings are NULL or C strings.
@@ -399,7 +401,8 @@ pub unsafe extern "C" fn mgos_mg_send_mqtt_handshake_opt(
         // SAFETY: promised by the caller.
         let handle = unsafe { conn_of(nc) }?;
         // SAFETY: promised by the caller.
-        let params = unsafe { handshake(&handle, client_id, &opts) }?;
+        let params = unsafe { handshake(&handle, client_id, &opts) };
+        let params = params.inspect_err(|code| handle.found_conn().refuse_connect(*code))?;
         handle.conn()?.send_connect(&params)
     });
 }

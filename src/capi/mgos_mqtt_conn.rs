@@ -41,6 +41,7 @@ use super::handle::{HANDLES, Handle, conn_of};
 use super::mgos_config::mgos_config_mqtt;
 use super::mgos_mg_str::mg_str;
 use super::mgos_mongoose::{mg_connection, mg_event_handler_t, mg_send_mqtt_handshake_opts};
+use super::mgos_mqtt_connect::say_why_disabled;
 use super::mgos_mqtt_loop::mgos_mqtt_ud_free_fn_t;
 use super::profiles::source as profile_source;
 use crate::client::{Conn, ConnectHook, ProfileSource, Subscriber};
@@ -62,9 +63,13 @@ pub const MGOS_MQTT_EXACTLY_ONCE: c_int = 2;
 /// Is called when CONNECT is about to be sent, before every CONNECT, and has to send it itself with
 /// mg_send_mqtt_handshake_opt(nc, client_id, *opts): at once, or later from any thread until the CONNACK
 /// time-out. It may change `*opts` and pass another client id; or give the attempt up with
-/// `nc->flags |= MG_F_CLOSE_IMMEDIATELY`.
+/// `nc->flags |= MG_F_CLOSE_IMMEDIATELY`. If it does neither in time, the attempt fails with MGOS_MQTT_HOOK_TIMEOUT; if what
+/// it sends is refused, the attempt ends at once.
 ///
-/// `client_id` and `opts` are what the configuration says; valid until it returns.
+/// `client_id` and `opts` are what the configuration says. `*opts` is valid until it returns, its strings and
+/// `client_id` until the attempt is over. An answer that comes later than that cannot be told from one for the next
+/// attempt: to answer from another thread, use mgos_mqtt_conn_set_credentials_fn() of mgos_mqtt_connect.h, whose answers
+/// name their attempt.
 pub type mgos_mqtt_connect_fn_t = Option<
     unsafe extern "C" fn(
         nc: *mut mg_connection,
@@ -322,7 +327,11 @@ pub unsafe extern "C" fn mgos_mqtt_conn_set_connect_fn(
 /// See mgos_mqtt_conn_nc().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgos_mqtt_conn_connect(c: *mut mgos_mqtt_conn) -> bool {
-    value(false, || Handle::of(c)?.conn()?.connect().map(|()| true))
+    value(false, || {
+        let handle = Handle::of(c)?;
+        let conn = handle.conn()?;
+        say_why_disabled(conn, conn.connect()).map(|()| true)
+    })
 }
 
 /// Closes the connection, if there is one, and stops trying until mgos_mqtt_conn_connect(). What was published
@@ -357,7 +366,11 @@ pub unsafe extern "C" fn mgos_mqtt_conn_abort(c: *mut mgos_mqtt_conn) {
 /// See mgos_mqtt_conn_nc().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgos_mqtt_conn_reconnect(c: *mut mgos_mqtt_conn) {
-    status(|| Handle::of(c)?.conn()?.reconnect());
+    status(|| {
+        let handle = Handle::of(c)?;
+        let conn = handle.conn()?;
+        say_why_disabled(conn, conn.reconnect())
+    });
 }
 
 /// Whether the connection is up: from CONNACK until it is closed. Takes no lock.

@@ -392,6 +392,21 @@ pub unsafe extern "C" fn mgos_mqtt_event_attempt(ev: *const mgos_mqtt_event) -> 
     unsafe { read(ev, 0, get) }
 }
 
+/// The number of the attempt that a CONNECT_RESULT is about, as the credentials function was given it (see
+/// mgos_mqtt_conn_set_credentials_fn() in mgos_mqtt_connect.h); 0 for other events.
+///
+/// # Safety
+/// See mgos_mqtt_event_kind().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_event_attempt_number(ev: *const mgos_mqtt_event) -> u64 {
+    let get = |event: &Event<'_>| match event {
+        Event::ConnectResult { attempt, .. } => Some(*attempt),
+        _ => None,
+    };
+    // SAFETY: promised by the caller.
+    unsafe { read(ev, 0, get) }
+}
+
 /// The packet id of a message, SUBACK, UNSUBACK, PUBACK, PUBCOMP or OUTCOME; 0 without one.
 ///
 /// # Safety

@@ -4,6 +4,7 @@ use core::cell::UnsafeCell;
 use core::ffi::{c_int, c_ulong, c_void};
 use core::ptr;
 
+use super::callbacks::HookStrings;
 use super::mgos_mongoose::{
     MG_F_CLOSE_IMMEDIATELY, MG_F_CONNECTING, MG_F_RESOLVING, MG_F_SEND_AND_CLOSE, mbuf, mg_connection, mg_mgr,
 };
@@ -39,7 +40,7 @@ pub(super) struct Nc {
 /// What few of them ever have.
 struct Hooked {
     /// What CONNECT would say, while a connect hook may still answer.
-    prepared: Option<Box<ConnectParams>>,
+    prepared: Option<Box<(ConnectParams, HookStrings)>>,
     /// The time of day for which mg_set_timer() was called.
     timer: f64,
 }
@@ -159,12 +160,13 @@ impl Nc {
         self.hooked.lock()
     }
 
-    pub(super) fn prepare(&self, params: &ConnectParams) {
-        self.hooked().prepared = Some(Box::new(params.clone()));
+    /// A hook is about to be given `strings`, made from `params`.
+    pub(super) fn prepare(&self, params: &ConnectParams, strings: HookStrings) {
+        self.hooked().prepared = Some(Box::new((params.clone(), strings)));
     }
 
     pub(super) fn prepared(&self) -> Option<ConnectParams> {
-        self.hooked().prepared.as_deref().cloned()
+        self.hooked().prepared.as_deref().map(|(params, _)| params.clone())
     }
 
     /// mg_set_timer() was called for `timestamp`; the time it was set for before.

@@ -179,9 +179,15 @@ impl Conn {
     fn stay_down<'a>(&'a self, mut st: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
         st.course.give_up(Code::Disabled);
         st.link = Link::Idle;
-        let text = "no server profile is enabled and has a server".into();
+        let text = format!("the connection is disabled: {}", st.why_disabled().unwrap_or_default());
+        if st.session.unsent_bytes() > 0 {
+            self.warn_if_nobody_opens(&mut st, "a published message");
+        } else if st.session.pending_subscriptions() > 0 {
+            self.warn_if_nobody_opens(&mut st, "a subscription");
+        }
         st.report = KeptReport::of(st.report(Code::Disabled, Phase::Usage, 0, text));
-        self.tell_once(st, u64::MAX, Attempt::failed(Code::Disabled))
+        let number = st.attempt_number();
+        self.tell_once(st, u64::MAX, Attempt::failed(Code::Disabled, number))
     }
 
     fn cannot_begin<'a>(
@@ -334,26 +340,7 @@ impl Conn {
         }
         let common = st.tries.common.as_ref().unwrap_or(&st.profile);
         st.session_of = Some((st.who.clone(), common.clone()));
-        if let Some(hook) = st.seldom.hook.clone() {
-            self.note(
-                &mut st,
-                Level::Debug,
-                format_args!("the connect hook is called, which is to send CONNECT"),
-            );
-            drop(st);
-            hook.about_to_connect(self, &params);
-            drop(hook);
-            return self.lock();
-        }
-        if let Err(code) = st.append_connect(&params) {
-            return self.cannot_begin(
-                st,
-                turn,
-                code,
-                "CONNECT could not be made from the configuration".into(),
-            );
-        }
-        st
+        self.make_connect(st, turn, params)
     }
 
     /// What CONNECT says without a hook.
@@ -419,7 +406,7 @@ impl Conn {
         self.connected.store(true, Ordering::Release);
         self.context.driver.notify();
         let generation = st.generation;
-        let attempt = Attempt { error: Code::Ok, connack: Some(0), session_present };
+        let attempt = Attempt { error: Code::Ok, connack: Some(0), session_present, number: st.attempt_number() };
         let st = self.tell_result(st, generation, attempt);
         let event = Event::ConnAck { session_present };
         let st = self.tell(st, |h, called| h.connection(Kind::ConnAck, called), &event);
@@ -464,6 +451,7 @@ impl Conn {
             back.at = None;
         }
         st.attempt_over();
+        st.forget_question(&report);
         st.expiry = Rare::new();
         st.report = KeptReport::of(report.copy());
         if self.context.log.wants(Level::Warn) {
@@ -484,7 +472,8 @@ impl Conn {
             st = self.tell_poison(st, poison);
         } else {
             let (error, connack) = (report.code, report.connack);
-            st = self.tell_result(st, ended, Attempt { error, connack, session_present: false });
+            let number = st.attempt_number();
+            st = self.tell_result(st, ended, Attempt { error, connack, session_present: false, number });
         }
         self.plan(&mut st, turn, how);
         st

@@ -58,6 +58,8 @@ pub(super) struct Course {
     next: Next,
     /// Why it is not wanted.
     why: Code,
+    /// It was logged that something waits for what nobody will open.
+    warned: bool,
 }
 
 /// What a connection has that a call can meet.
@@ -86,6 +88,7 @@ impl Course {
         ending: false,
         next: Next::Policy,
         why: Code::NotConnected,
+        warned: false,
     };
 
     /// Whether the application wants it to be up.
@@ -101,6 +104,14 @@ impl Course {
     /// Whether the next attempt does not wait for its time.
     pub(super) fn is_due(&self) -> bool {
         self.wanted && self.next == Next::AtOnce
+    }
+
+    pub(super) fn was_warned(&self) -> bool {
+        self.warned
+    }
+
+    pub(super) fn warned(&mut self) {
+        self.warned = true;
     }
 
     /// An attempt begins.
@@ -122,7 +133,7 @@ impl Course {
 
     fn want(&mut self, has: Has) {
         self.established &= self.wanted;
-        (self.wanted, self.closed) = (true, false);
+        (self.wanted, self.closed, self.warned) = (true, false, false);
         let next = match has {
             Has::Nothing if self.ending && Loop::in_dispatch() => Next::Asked,
             Has::Link => return,

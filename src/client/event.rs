@@ -80,6 +80,8 @@ pub enum Event<'a> {
         connack: Option<u8>,
         /// The server kept the session.
         session_present: bool,
+        /// The number of the attempt, from 1 on; what a [credentials hook](super::CredentialsHook) was asked with.
+        attempt: u64,
     },
     /// CONNACK with code 0.
     ConnAck {

@@ -109,6 +109,9 @@ impl Conn {
             Ok(_) if message.expires.is_some() => self.schedule(st),
             Ok(_) => {}
         }
+        if accepted.is_ok() && matches!(st.link, Link::Idle) {
+            self.warn_if_nobody_opens(st, "a published message");
+        }
         accepted
     }
 
@@ -159,6 +162,7 @@ impl Conn {
         st.session.subscribe(filter, qos);
         self.output_grew(&mut st);
         self.take_answers(&mut st);
+        self.warn_if_nobody_opens(&mut st, "a subscription");
         drop(st);
         drop(same);
         Ok(())
@@ -206,7 +210,11 @@ impl Conn {
             return Err(Code::NotConnected);
         }
         self.note(&mut st, Level::Debug, format_args!("the connect hook sends CONNECT"));
-        st.append_connect(params)?;
+        if let Err(code) = st.append_connect(params) {
+            drop(st);
+            self.refuse_connect(code);
+            return Err(code);
+        }
         self.output_grew(&mut st);
         Ok(())
     }

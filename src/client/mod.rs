@@ -16,6 +16,7 @@
 //! | `attempt.rs`   | connecting: name, address, transport, CONNECT; and the end   |
 //! | `closing.rs`   | closing in order                                             |
 //! | `secure.rs`    | the TLS part of connecting                                   |
+//! | `credentials.rs` | hooks that make CONNECT, or a part of it                   |
 //! | `expiry.rs`    | certificates that end                                        |
 //! | `incoming.rs`  | reading, and telling the handlers                            |
 //! | `stream.rs`    | messages, one after the other                                |
@@ -32,6 +33,7 @@
 //! | `stats.rs`, `metrics.rs` | what is counted, as numbers and as text            |
 //! | `subscribe.rs` | calls for several filters, each with one end                 |
 //! | `poison.rs`  | messages that make the server close each time              |
+//! | `stage.rs`     | what a connection is doing right now                         |
 //! | `once.rs`      | who is told of the result of one attempt                     |
 //! | `wait.rs`      | waiting for something to become true                         |
 //! | `text.rs`      | texts that are made without relying on memory                |
@@ -41,6 +43,7 @@ mod called;
 mod closing;
 mod context;
 mod course;
+mod credentials;
 mod event;
 mod expiry;
 mod handlers;
@@ -60,6 +63,7 @@ mod receive;
 pub mod reconnect;
 mod report;
 mod secure;
+mod stage;
 mod state;
 mod stats;
 mod stream;
@@ -77,6 +81,7 @@ use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, Ordering}
 use std::sync::{Arc, OnceLock};
 
 pub use context::Context;
+pub use credentials::{Credentials, CredentialsHook};
 use event::KeptReport;
 pub use event::{Event, Kind, Message, Owner, Report, TopicName};
 #[cfg(feature = "capi")]
@@ -94,6 +99,7 @@ pub use metrics::openmetrics;
 pub use outcomes::{Listener, OnTimeout, Words};
 pub use profiles::{Common, ProfileSource};
 pub use receive::Kept;
+pub use stage::{Stage, Status};
 pub use stats::{End, Snapshot};
 pub use subscribe::{FilterResult, FilterResults, Subscriber};
 

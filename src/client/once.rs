@@ -33,16 +33,18 @@ pub(super) struct Attempt {
     pub(super) error: Code,
     pub(super) connack: Option<u8>,
     pub(super) session_present: bool,
+    /// Its number; that of an earlier one if none was begun.
+    pub(super) number: u64,
 }
 
 impl Attempt {
-    pub(super) const fn failed(error: Code) -> Attempt {
-        Attempt { error, connack: None, session_present: false }
+    pub(super) const fn failed(error: Code, number: u64) -> Attempt {
+        Attempt { error, connack: None, session_present: false, number }
     }
 
     pub(super) const fn event(self) -> Event<'static> {
-        let Attempt { error, connack, session_present } = self;
-        Event::ConnectResult { error, connack, session_present }
+        let Attempt { error, connack, session_present, number: attempt } = self;
+        Event::ConnectResult { error, connack, session_present, attempt }
     }
 }
 
@@ -80,6 +82,9 @@ impl Conn {
                     |once: &Once| matches!(&once.who, Who::Waiter(other) if Arc::ptr_eq(other, &result));
                 if let Some(seldom) = self.lock().seldom.get_mut() {
                     seldom.once.retain(|once| !is_mine(once));
+                }
+                if code == Code::TimedOut {
+                    self.waited_in_vain();
                 }
                 Err(code)
             }
@@ -124,6 +129,11 @@ impl Conn {
 }
 
 impl State {
+    /// The number of the attempt under way, or of the last one.
+    pub(super) fn attempt_number(&self) -> u64 {
+        self.stats.attempts.into()
+    }
+
     fn ask_once(&mut self, who: Who) {
         let since = self.generation + u64::from(self.closing.is_some());
         self.seldom.make().once.push(Once { since, who });
@@ -136,13 +146,14 @@ impl State {
 
     /// The result of an attempt that is over, or will not be, although somebody waits for one.
     pub(super) fn late_result(&self) -> Option<Attempt> {
+        let number = self.attempt_number();
         if self.seldom.once.is_empty() {
             None
         } else if self.is_up() {
             let session_present = self.session_present;
-            Some(Attempt { error: Code::Ok, connack: Some(0), session_present })
+            Some(Attempt { error: Code::Ok, connack: Some(0), session_present, number })
         } else if matches!(self.link, Link::Idle) && !self.course.is_wanted() {
-            Some(Attempt::failed(self.course.why_not()))
+            Some(Attempt::failed(self.course.why_not(), number))
         } else {
             None
         }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::attempt::Tries;
 use super::course::Course;
+use super::credentials::Asking;
 use super::event::{KeptReport, Report};
 use super::expiry::Ends;
 use super::handlers::Handlers;
@@ -149,6 +150,7 @@ pub(super) struct State {
 #[derive(Default)]
 pub(super) struct Seldom {
     pub(super) hook: Option<Arc<dyn ConnectHook>>,
+    pub(super) asking: Option<Box<Asking>>,
     /// Who waits for the result of an attempt.
     pub(super) once: Vec<Once>,
     /// Calls that wait for the server's answers about filters.
@@ -177,6 +179,7 @@ pub(super) struct Seldom {
 impl Empty for Seldom {
     const EMPTY: &'static Self = &Seldom {
         hook: None,
+        asking: None,
         once: Vec::new(),
         calls: Rare::new(),
         password: None,

@@ -110,6 +110,8 @@ impl Conn {
         }
         if !matches!(st.link, Link::Open(_)) {
             st = self.attempt(st, turn);
+        } else if st.seldom.asking.is_some() {
+            st = self.take_answer(st, turn);
         }
         if matches!(st.link, Link::Open(_)) {
             st.unread |= turn.readable;
@@ -192,10 +194,14 @@ impl Conn {
             let text = format_args!("a timer has run out: keep-alive, or the time of an answer");
             self.note(&mut st, Level::Debug, text);
             let delivery = st.delivery(self.context.send_queue);
+            let silent = st.silent_hook();
             match st.session.timeout(turn.now, delivery) {
                 Ok(()) => st.give_memory_back(),
                 Err(failure) => {
-                    let report = st.failure_report(&failure);
+                    let report = match silent {
+                        Some(text) => st.report(Code::HookTimeout, Phase::Connect, 0, text.into()),
+                        None => st.failure_report(&failure),
+                    };
                     st = self.link_down(st, turn, report);
                 }
             }
@@ -321,15 +327,16 @@ impl Conn {
             st = self.tell_outcomes(st);
         }
         let calls = self.end_calls(&mut st);
-        let Seldom { once, pull, refusals, hook, owner, .. } = st.seldom.take().unwrap_or_default();
+        let number = st.attempt_number();
+        let Seldom { once, pull, refusals, hook, asking, owner, .. } = st.seldom.take().unwrap_or_default();
         let removed = st.handlers.clear();
         let mut records = st.take_log();
         drop(st);
-        self.tell_each(once, Attempt::failed(Code::Incomplete));
+        self.tell_each(once, Attempt::failed(Code::Incomplete, number));
         calls.tell(self);
         drop((pull, refusals));
         drop(removed);
-        drop(hook);
+        drop((hook, asking));
         self.context.log.deliver(self.number, &mut records);
         if let Some(id) = self.source.get() {
             self.context.driver.remove(*id);

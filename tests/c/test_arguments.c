@@ -81,6 +81,7 @@ static bool inert(struct mgos_mqtt_conn *c) {
 }
 
 static void null_for_connections(struct client *client) {
+  struct mgos_mqtt_state now = {0};
   struct mgos_mqtt_conn *c = client->c;
   struct mg_str nothing = MG_NULL_STR, dangling = MG_MK_STR_N(NULL, 3);
   struct mgos_mqtt_error_info info;
@@ -175,6 +176,13 @@ static void null_for_connections(struct client *client) {
   NULLS(mgos_mqtt_conn_connect_wait, NULL, 0);
   NULLS(mgos_mqtt_conn_disconnect_wait, NULL, 0);
   NULLS(mgos_mqtt_conn_on_connect, NULL, on_library_event, NULL, NULL);
+  NULLS(mgos_mqtt_conn_set_credentials_fn, NULL, NULL, NULL, NULL);
+  HOLDS(mgos_mqtt_conn_set_credentials_fn, mgos_mqtt_conn_set_credentials_fn(c, NULL, NULL, NULL) == 0);
+  NULLS(mgos_mqtt_conn_answer, NULL, 1, NULL);
+  HOLDS(mgos_mqtt_conn_answer, mgos_mqtt_conn_answer(c, 1, NULL) == MGOS_MQTT_STALE);
+  NULLS(mgos_mqtt_conn_state, NULL, &now);
+  NULLS(mgos_mqtt_conn_state, c, NULL);
+  HOLDS(mgos_mqtt_conn_state, mgos_mqtt_conn_state(c, &now) == MGOS_MQTT_BAD_STRUCTURE);
   NULLS(mgos_mqtt_conn_on_offline, NULL, on_library_event, NULL, NULL);
   NULLS(mgos_mqtt_conn_on_message, NULL, on_library_event, NULL, NULL);
   NULLS(mgos_mqtt_conn_subscribe, NULL, "t", 0, on_library_event, NULL, NULL);
@@ -359,6 +367,7 @@ static void null_for_loops_and_events(void) {
   HOLDS(mgos_mqtt_event_token, mgos_mqtt_event_token(NULL) == 0);
   HOLDS(mgos_mqtt_event_outcome, mgos_mqtt_event_outcome(NULL) == 0);
   HOLDS(mgos_mqtt_event_certificate, mgos_mqtt_event_certificate(NULL) == 0);
+  HOLDS(mgos_mqtt_event_attempt_number, mgos_mqtt_event_attempt_number(NULL) == 0);
   HOLDS(mgos_mqtt_event_days, mgos_mqtt_event_days(NULL) == 0);
   NO_POINTERS(mgos_mqtt_last_error);
   HOLDS(mgos_mqtt_last_error_text, mgos_mqtt_last_error_text(NULL, 10) == 0 || mgos_mqtt_last_error() != 0);

@@ -1,0 +1,184 @@
+//! What a connection is doing right now, for whoever asks; and what nobody will do for it.
+
+use std::net::SocketAddr;
+
+use super::event::{KeptReport, Report};
+use super::{Conn, Level, Link, State};
+use crate::error::{Code, Phase};
+use crate::time::{Span, Time};
+
+/// What a connection is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(i32)]
+pub enum Stage {
+    /// Nothing, and nothing is planned.
+    Idle = 0,
+    /// It waits for its next attempt.
+    Waiting = 1,
+    /// It asks the name service.
+    Resolving = 2,
+    /// It opens the connection to an address.
+    Opening = 3,
+    /// A layer above the socket greets its peer: TLS.
+    Handshaking = 4,
+    /// A hook is to send CONNECT, or to give what belongs into it.
+    AwaitingHook = 5,
+    /// CONNECT is on its way, and the answer has not come.
+    AwaitingConnack = 6,
+    /// CONNACK accepted us.
+    Up = 7,
+    /// It is being closed in order.
+    Closing = 8,
+}
+
+/// What there is to know about that.
+#[derive(Clone, Debug)]
+pub struct Status {
+    /// What it is doing.
+    pub stage: Stage,
+    /// While it waits: until the next attempt begins.
+    pub wait: Option<Span>,
+    /// The number of the attempt under way, or of the last one.
+    pub attempt: u64,
+    /// The server as configured.
+    pub server: String,
+    /// The address that is being talked to.
+    pub address: Option<SocketAddr>,
+    /// Whether the application wants the connection to be up.
+    pub wanted: bool,
+    /// Why it is idle.
+    pub why_idle: Code,
+    /// The last error.
+    pub report: Report,
+}
+
+impl Status {
+    /// What it is doing, as a sentence.
+    pub fn text(&self) -> String {
+        let server = if self.server.is_empty() { "no server" } else { &self.server };
+        let at = self.address.map(|address| format!(" {address}")).unwrap_or_default();
+        match self.stage {
+            Stage::Idle if self.wanted => "an attempt begins in the next round of the loop".into(),
+            Stage::Idle => match self.why_idle {
+                Code::NotConnected => "nobody has asked for the connection: mgos_mqtt_conn_connect() does".into(),
+                code => format!("nothing is planned: {}", code.text()),
+            },
+            Stage::Waiting => {
+                let wait = self.wait.unwrap_or(Span::ZERO).as_millis_ceil();
+                format!("waiting {wait} ms for the next attempt at {server}")
+            }
+            Stage::Resolving => format!("waiting for the name service to resolve the name in {server:?}"),
+            Stage::Opening => format!("waiting for{at} ({server}) to accept the TCP connection"),
+            Stage::Handshaking => format!("waiting for{at} ({server}) in the TLS handshake"),
+            Stage::AwaitingHook => "waiting for the hook that is to send CONNECT, or to answer for it".into(),
+            Stage::AwaitingConnack => {
+                format!("waiting for{at} ({server}) to answer CONNECT: is it an MQTT server, on this port?")
+            }
+            Stage::Up => format!("connected to {server}"),
+            Stage::Closing => format!("closing the connection to {server}"),
+        }
+    }
+}
+
+impl Conn {
+    /// What the connection is doing, and its last error.
+    pub fn status(&self) -> Status {
+        let now = self.context.driver.now();
+        self.lock().status(now)
+    }
+
+    /// A wait for the connection was in vain: the last error says what it was waiting for.
+    pub(super) fn waited_in_vain(&self) {
+        let now = self.context.driver.now();
+        let mut st = self.lock();
+        let status = st.status(now);
+        if !matches!(status.stage, Stage::Up | Stage::Waiting | Stage::Idle) {
+            let phase = st.phase();
+            let report = st.report(Code::TimedOut, phase, 0, format!("the wait is over, still {}", status.text()));
+            st.report = KeptReport::of(report);
+        }
+    }
+
+    /// Something is to wait for a connection that nobody will open: says so once, as long as that is so.
+    pub(super) fn warn_if_nobody_opens(&self, st: &mut State, what: &str) {
+        if st.course.is_wanted() || !matches!(st.link, Link::Idle) || st.freed || st.course.was_warned() {
+            return;
+        }
+        // Who makes a connection without a server will give it one.
+        let Some(why) = st.why_disabled().filter(|_| !st.profiles.is_empty()) else { return };
+        st.course.warned();
+        self.note(
+            st,
+            Level::Warn,
+            format_args!("{what} waits for a connection that nobody will open: {why}"),
+        );
+    }
+
+    /// Which of the reasons for [`Code::Disabled`] it is, as a sentence.
+    pub fn why_disabled(&self) -> Option<&'static str> {
+        self.lock().why_disabled()
+    }
+}
+
+impl State {
+    fn status(&mut self, now: Time) -> Status {
+        let stage = match &self.link {
+            Link::Idle => Stage::Idle,
+            Link::Waiting(_) => Stage::Waiting,
+            _ if self.closing.is_some() => Stage::Closing,
+            Link::Resolving { .. } => Stage::Resolving,
+            Link::Opening { .. } => Stage::Opening,
+            Link::Handshaking { .. } => Stage::Handshaking,
+            Link::Open(_) if self.session.awaits_connect() => Stage::AwaitingHook,
+            Link::Open(_) if !self.session.is_up() => Stage::AwaitingConnack,
+            Link::Open(_) => Stage::Up,
+            Link::Draining { .. } => Stage::Closing,
+        };
+        let wait = match self.link {
+            Link::Waiting(at) => Some(at.since(now)),
+            _ => None,
+        };
+        let address = match &mut self.link {
+            Link::Opening { transport, .. } | Link::Handshaking { transport, .. } => transport.peer_addr().ok(),
+            Link::Open(transport) | Link::Draining { transport, .. } => transport.peer_addr().ok(),
+            _ => None,
+        };
+        Status {
+            stage,
+            wait,
+            attempt: self.attempt_number(),
+            server: self.profile.server.clone().unwrap_or_default(),
+            address: address.or(if stage == Stage::Opening { self.target() } else { None }),
+            wanted: self.course.is_wanted(),
+            why_idle: self.course.why_not(),
+            report: self.report.copy(),
+        }
+    }
+
+    fn phase(&self) -> Phase {
+        match self.link {
+            Link::Resolving { .. } => Phase::Dns,
+            Link::Opening { .. } => Phase::Tcp,
+            Link::Handshaking { .. } => Phase::Tls,
+            Link::Open(_) => Phase::Connect,
+            _ => Phase::None,
+        }
+    }
+
+    /// Why no server can be tried, if none can.
+    pub(super) fn why_disabled(&self) -> Option<&'static str> {
+        let mut why = "no server is configured";
+        for source in self.profiles.iter() {
+            match source.now() {
+                Ok((profile, _)) if !profile.enable => why = "enable of its configuration is 0",
+                Ok((profile, _)) if profile.server.is_none() => {
+                    if why != "enable of its configuration is 0" {
+                        why = "its configuration is enabled and has no server";
+                    }
+                }
+                _ => return None,
+            }
+        }
+        Some(why)
+    }
+}
