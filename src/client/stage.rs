@@ -167,18 +167,18 @@ impl State {
 
     /// Why no server can be tried, if none can.
     pub(super) fn why_disabled(&self) -> Option<&'static str> {
-        let mut why = "no server is configured";
+        let mut why = None;
         for source in self.profiles.iter() {
-            match source.now() {
-                Ok((profile, _)) if !profile.enable => why = "enable of its configuration is 0",
+            let problem = match source.now() {
+                Ok((profile, _)) if !profile.enable => "enable of its configuration is 0",
                 Ok((profile, _)) if profile.server.is_none() => {
-                    if why != "enable of its configuration is 0" {
-                        why = "its configuration is enabled and has no server";
-                    }
+                    "its configuration is enabled and has no server"
                 }
                 _ => return None,
-            }
+            };
+            // That of the main server is the one to be mended.
+            why.get_or_insert(problem);
         }
-        Some(why)
+        why.or(Some("it has no server"))
     }
 }

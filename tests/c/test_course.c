@@ -144,6 +144,8 @@ static void reconnect_takes_a_disconnect_back(void **state) {
   peer_done(client->peer, client->loop);
 }
 
+static int state_of(struct client *client);
+
 /* -- every order --------------------------------------------------------------------------------- */
 
 enum { CONNECT, DISCONNECT, ABORT, RECONNECT, SET_CONFIG, SET_OPTIONS, SET_SERVER, DROP, FREE, CALLS };
@@ -213,10 +215,7 @@ static void every_order_of_three_calls(void **state) {
           }
           for (i = 0; i < 3; i++) make(client, calls[i], &wanted);
           if (wanted) {
-            /* What is being closed counts as up until it is. */
-            UNTIL(client->loop, mgos_mqtt_loop_timeout(client->loop) != 0);
-            UNTIL(client->loop, mgos_mqtt_conn_is_connected(client->c) &&
-                                    mgos_mqtt_loop_timeout(client->loop) > 20000);
+            UNTIL(client->loop, state_of(client) == MGOS_MQTT_STATE_UP);
           } else {
             UNTIL(client->loop, !mgos_mqtt_conn_is_connected(client->c) &&
                                     mgos_mqtt_loop_timeout(client->loop) == -1);
@@ -230,13 +229,331 @@ static void every_order_of_three_calls(void **state) {
   peer_serve_end(client->peer);
 }
 
+/* -- hooks --------------------------------------------------------------------------------------- */
+
+/* What the credentials function was asked with. */
+static uint64_t asked[8];
+static int questions;
+
+static void ask(struct mgos_mqtt_conn *c, uint64_t attempt, void *ud) {
+  (void) c, (void) ud;
+  asked[questions++ % 8] = attempt;
+}
+
+static int freed;
+
+static void count_free(void *ud) {
+  (void) ud;
+  freed++;
+}
+
+static uint64_t told_attempt;
+
+static void on_result(struct mgos_mqtt_conn *c, const struct mgos_mqtt_event *ev, void *ud) {
+  (void) c;
+  trace(ud, "%s", mgos_mqtt_error_name(mgos_mqtt_event_error(ev)) + strlen("MGOS_MQTT_"));
+  told_attempt = mgos_mqtt_event_attempt_number(ev);
+}
+
+static int answer(struct client *client, uint64_t attempt, const char *password, double valid_until) {
+  struct mgos_mqtt_credentials credentials = {sizeof(credentials), "u", password, strlen(password), valid_until};
+  return mgos_mqtt_conn_answer(client->c, attempt, &credentials);
+}
+
+static void expect_connect_with(struct client *client, const char *password) {
+  peer_expect(client->peer, "10 @ ='MQTT' 04 c2 003c ='c' ='u' ='%s'", password);
+}
+
+static const char *error_text(struct client *client) {
+  static char text[512];
+  mgos_mqtt_conn_last_error_text(client->c, text, sizeof(text));
+  return text;
+}
+
+static int state_of(struct client *client) {
+  struct mgos_mqtt_state now = {.size = sizeof(now)};
+  assert_int_equal(mgos_mqtt_conn_state(client->c, &now), 0);
+  return now.state;
+}
+
+/* An answer is for the attempt that asked: what comes later is refused, and goes into no other CONNECT.
+ * field: F-34 */
+static void a_late_answer_is_stale(void **state) {
+  struct client *client = *state;
+  struct mgos_mqtt_conn *gone;
+  questions = freed = 0;
+  mgos_mqtt_conn_on(client->c, MGOS_MQTT_EV_CONNECT_RESULT, on_result, client, NULL);
+  assert_int_equal(mgos_mqtt_conn_set_credentials_fn(client->c, ask, NULL, count_free), 0);
+  assert_true(mgos_mqtt_conn_connect(client->c));
+  peer_accept(client->peer);
+  UNTIL(client->loop, questions == 1);
+  assert_int_equal(state_of(client), MGOS_MQTT_STATE_AWAITING_HOOK);
+  /* The attempt ends before it is answered, and another asks. */
+  peer_close(client->peer);
+  peer_accept(client->peer);
+  UNTIL(client->loop, questions == 2);
+  expect_trace(client, "CLOSED_BY_SERVER ");
+  assert_true(told_attempt == asked[0] && asked[1] == asked[0] + 1);
+  assert_int_equal(answer(client, asked[0], "old", 0), MGOS_MQTT_STALE);
+  assert_int_equal(answer(client, asked[1] + 1, "early", 0), MGOS_MQTT_STALE);
+  assert_int_equal(answer(client, asked[1], "new", 0), 0);
+  assert_int_equal(answer(client, asked[1], "twice", 0), MGOS_MQTT_STALE);
+  expect_connect_with(client, "new");
+  peer_send(client->peer, "20 02 00 00");
+  expect_trace(client, "OK ");
+  assert_true(told_attempt == asked[1]);
+  assert_int_equal(answer(client, asked[1], "again", 0), MGOS_MQTT_STALE);
+  /* NULL gives one up, and the next asks anew. */
+  peer_close(client->peer);
+  peer_accept(client->peer);
+  UNTIL(client->loop, questions == 3);
+  assert_int_equal(mgos_mqtt_conn_answer(client->c, asked[2], NULL), 0);
+  peer_expect_end(client->peer);
+  expect_trace(client, "HOOK_ABORTED ");
+  peer_accept(client->peer);
+  UNTIL(client->loop, questions == 4);
+  /* After the end there is nothing that an answer could reach. */
+  gone = client->c;
+  mgos_mqtt_conn_free(client->c);
+  client->c = NULL;
+  peer_expect_end(client->peer);
+  peer_done(client->peer, client->loop);
+  assert_int_equal(mgos_mqtt_conn_answer(gone, asked[3], NULL), MGOS_MQTT_BAD_ARGUMENT);
+  assert_int_equal(freed, 1);
+}
+
+/* What holds for a time is not asked for again, until the server refuses it.
+ * field: F-34 */
+static void credentials_hold_as_long_as_they_say(void **state) {
+  struct client *client = *state;
+  int i;
+  questions = 0;
+  assert_int_equal(mgos_mqtt_conn_set_credentials_fn(client->c, ask, NULL, NULL), 0);
+  assert_true(mgos_mqtt_conn_connect(client->c));
+  peer_accept(client->peer);
+  UNTIL(client->loop, questions == 1);
+  assert_int_equal(answer(client, asked[0], "day", mg_time() + 86400), 0);
+  for (i = 0; i < 3; i++) {
+    expect_connect_with(client, "day");
+    peer_send(client->peer, i < 2 ? "20 02 00 00" : "20 02 00 04");
+    if (i < 2) peer_close(client->peer);
+    if (i < 2) peer_accept(client->peer);
+  }
+  peer_expect_end(client->peer);
+  peer_accept(client->peer);
+  UNTIL(client->loop, questions == 2);
+  assert_int_equal(answer(client, asked[1], "past", mg_time() - 1), 0);
+  expect_connect_with(client, "past");
+  peer_close(client->peer);
+  peer_accept(client->peer);
+  UNTIL(client->loop, questions == 3);
+  peer_done(client->peer, client->loop);
+}
+
+static struct mg_connection *hooked_nc;
+static struct mg_send_mqtt_handshake_opts kept_opts;
+static const char *kept_id;
+
+static void keep_opts(struct mg_connection *nc, const char *client_id, struct mg_send_mqtt_handshake_opts *opts,
+                      void *ud) {
+  (void) ud;
+  hooked_nc = nc;
+  kept_id = client_id;
+  kept_opts = *opts;
+}
+
+/* The strings that a hook was given live until its attempt is over. Under valgrind this reads freed memory if they do not.
+ * field: F-35 */
+static void a_hook_may_keep_its_strings(void **state) {
+  struct client *client = *state;
+  client->cfg.will_topic = "will";
+  client->cfg.will_message = "gone";
+  client->cfg.user = "user";
+  client->cfg.pass = "pass";
+  client_renew(client);
+  mgos_mqtt_conn_set_connect_fn(client->c, keep_opts, NULL);
+  hooked_nc = NULL;
+  assert_true(mgos_mqtt_conn_connect(client->c));
+  peer_accept(client->peer);
+  UNTIL(client->loop, hooked_nc != NULL);
+  assert_int_equal(state_of(client), MGOS_MQTT_STATE_AWAITING_HOOK);
+  assert_string_equal(kept_opts.will_message, "gone");
+  mg_send_mqtt_handshake_opt(hooked_nc, kept_id, kept_opts);
+  assert_int_equal(mgos_mqtt_last_error(), 0);
+  peer_expect(client->peer, "10 @ ='MQTT' 04 c6 003c ='c' ='will' ='gone' ='user' ='pass'");
+  peer_send(client->peer, "20 02 00 00");
+  peer_done(client->peer, client->loop);
+  UNTIL(client->loop, mgos_mqtt_conn_is_connected(client->c));
+}
+
+static void send_rubbish(struct mg_connection *nc, const char *client_id,
+                         struct mg_send_mqtt_handshake_opts *opts, void *ud) {
+  (void) ud, (void) client_id;
+  opts->will_topic = "no/#/topic";
+  opts->will_message = "x";
+  mg_send_mqtt_handshake_opt(nc, "c", *opts);
+  assert_int_equal(mgos_mqtt_last_error(), MGOS_MQTT_BAD_TOPIC);
+}
+
+static void do_nothing(struct mg_connection *nc, const char *client_id, struct mg_send_mqtt_handshake_opts *opts,
+                       void *ud) {
+  (void) nc, (void) client_id, (void) opts, (void) ud;
+}
+
+/* It is not the server that is silent; and what was refused will not get better.
+ * field: F-36 */
+static void a_hook_that_fails_is_named(void **state) {
+  struct client *client = *state;
+  struct mgos_mqtt_credentials bad = {sizeof(bad), "\xff", NULL, 0, 0};
+  client->options.retry = 2;
+  client->options.connack_timeout_ms = 30;
+  client_renew(client);
+  mgos_mqtt_conn_set_connect_fn(client->c, do_nothing, NULL);
+  peer_accept(client->peer);
+  peer_expect_end(client->peer);
+  assert_int_equal(mgos_mqtt_conn_connect_wait(client->c, -1), MGOS_MQTT_HOOK_TIMEOUT);
+  assert_non_null(strstr(error_text(client), "the connect hook did not answer"));
+
+  mgos_mqtt_conn_set_connect_fn(client->c, NULL, NULL);
+  questions = 0;
+  assert_int_equal(mgos_mqtt_conn_set_credentials_fn(client->c, ask, NULL, NULL), 0);
+  peer_accept(client->peer);
+  peer_expect_end(client->peer);
+  assert_int_equal(mgos_mqtt_conn_connect_wait(client->c, -1), MGOS_MQTT_HOOK_TIMEOUT);
+  assert_non_null(strstr(error_text(client), "the credentials hook did not answer"));
+
+  /* Without a time-out: a refused call is the end. */
+  client->options.connack_timeout_ms = -1;
+  client_renew(client);
+  mgos_mqtt_conn_set_connect_fn(client->c, send_rubbish, NULL);
+  peer_accept(client->peer);
+  peer_expect_end(client->peer);
+  assert_int_equal(mgos_mqtt_conn_connect_wait(client->c, -1), MGOS_MQTT_BAD_TOPIC);
+  assert_non_null(strstr(error_text(client), "connect hook"));
+  mgos_mqtt_conn_set_connect_fn(client->c, NULL, NULL);
+  questions = 0;
+  assert_int_equal(mgos_mqtt_conn_set_credentials_fn(client->c, ask, NULL, NULL), 0);
+  assert_true(mgos_mqtt_conn_connect(client->c));
+  peer_accept(client->peer);
+  UNTIL(client->loop, questions == 1);
+  assert_int_equal(mgos_mqtt_conn_answer(client->c, asked[0], &bad), MGOS_MQTT_BAD_UTF8);
+  peer_expect_end(client->peer);
+  UNTIL(client->loop, state_of(client) == MGOS_MQTT_STATE_IDLE);
+  assert_non_null(strstr(error_text(client), "credentials hook"));
+  peer_done(client->peer, client->loop);
+}
+
+/* -- what can be seen ---------------------------------------------------------------------------- */
+
+static char warnings[4096];
+
+static void on_log(int level, int conn_id, const char *text, void *ud) {
+  size_t n = strlen(warnings);
+  (void) conn_id, (void) ud;
+  if (level <= 1) snprintf(warnings + n, sizeof(warnings) - n, "%s\n", text);
+}
+
+/* A message and a subscription that wait for a connection which nobody will open: said once, and which of the two reasons it
+ * is; and what is enabled later is opened.
+ * field: F-60 */
+static void what_nobody_opens_is_said(void **state) {
+  struct client *client = *state;
+  struct client global = *client;
+  char text[256];
+  mgos_mqtt_deinit(-1);
+  warnings[0] = '\0';
+  assert_int_equal(mgos_mqtt_loop_set_log(NULL, 1, on_log, NULL, NULL), 0);
+  global.loop = NULL;
+  mgos_sys_config_set_mqtt_enable(0);
+  mgos_sys_config_set_mqtt_server(client->cfg.server);
+  mgos_sys_config_set_mqtt_client_id("late");
+  mgos_mqtt_sub("a/#", NULL, NULL);
+  mgos_mqtt_init();
+  global.c = mgos_mqtt_global();
+  assert_true(mgos_mqtt_pub("a", "x", 1, 1, false) > 0);
+  UNTIL(NULL, strstr(warnings, "nobody will open") != NULL);
+  assert_non_null(strstr(warnings, "enable of its configuration is 0"));
+  warnings[0] = '\0';
+  assert_true(mgos_mqtt_pub("a", "x", 1, 1, false) > 0);
+  stays_down(&global);
+  assert_null(strstr(warnings, "nobody will open")); /* once is enough */
+  assert_false(mgos_mqtt_global_connect());
+  assert_int_equal(mgos_mqtt_last_error(), MGOS_MQTT_DISABLED);
+  mgos_mqtt_last_error_text(text, sizeof(text));
+  assert_non_null(strstr(text, "enable"));
+  mgos_sys_config_set_mqtt_server(NULL);
+  mgos_sys_config_set_mqtt_enable(1);
+  assert_false(mgos_mqtt_global_connect());
+  mgos_mqtt_last_error_text(text, sizeof(text));
+  assert_non_null(strstr(text, "no server"));
+  /* After the first poll, and without another call. */
+  peer_accept(client->peer);
+  peer_take(client->peer, MG_MQTT_CMD_CONNECT, NULL);
+  mgos_sys_config_set_mqtt_server(client->cfg.server);
+  peer_done(client->peer, NULL);
+  assert_int_equal(mgos_mqtt_deinit(-1), 0);
+  mgos_mqtt_loop_set_log(NULL, -1, NULL, NULL, NULL);
+  mgos_sys_config_set_mqtt_enable(0);
+  peer_expect_end(client->peer);
+  peer_done(client->peer, client->loop);
+}
+
+/* A silent server: what the wait was for is said, and can be asked for in every state.
+ * field: F-61 */
+static void what_it_waits_for_can_be_asked(void **state) {
+  struct client *client = *state;
+  struct mgos_mqtt_state now = {.size = sizeof(now)};
+  char text[256];
+  client->cfg.reconnect_timeout_min = client->cfg.reconnect_timeout_max = 3600;
+  client_renew(client);
+  assert_int_equal(mgos_mqtt_conn_state(client->c, &now), 0);
+  assert_int_equal(now.state, MGOS_MQTT_STATE_IDLE);
+  assert_true(now.attempt == 0 && !now.wanted && now.error == 0);
+  assert_non_null(strstr(now.text, "mgos_mqtt_conn_connect()"));
+
+  peer_accept(client->peer);
+  peer_take(client->peer, MG_MQTT_CMD_CONNECT, NULL);
+  assert_int_equal(mgos_mqtt_conn_connect_wait(client->c, 50), MGOS_MQTT_TIMED_OUT);
+  mgos_mqtt_last_error_text(text, sizeof(text));
+  assert_non_null(strstr(text, "to answer CONNECT"));
+  assert_non_null(strstr(error_text(client), "to answer CONNECT"));
+  assert_non_null(strstr(error_text(client), client->cfg.server));
+  peer_done(client->peer, client->loop);
+  assert_int_equal(mgos_mqtt_conn_state(client->c, &now), 0);
+  assert_int_equal(now.state, MGOS_MQTT_STATE_AWAITING_CONNACK);
+  assert_true(now.attempt == 1 && now.wanted);
+  assert_string_equal(now.address, client->cfg.server);
+
+  peer_send(client->peer, "20 02 00 00");
+  UNTIL(client->loop, state_of(client) == MGOS_MQTT_STATE_UP);
+  peer_close(client->peer);
+  UNTIL(client->loop, state_of(client) == MGOS_MQTT_STATE_WAITING);
+  assert_int_equal(mgos_mqtt_conn_state(client->c, &now), 0);
+  assert_in_range(now.wait_ms, 3500000, 3600000);
+  assert_int_equal(now.error, MGOS_MQTT_CLOSED_BY_SERVER);
+  assert_non_null(strstr(now.reason, "closed"));
+  assert_non_null(strstr(now.text, "next attempt"));
+  mgos_mqtt_conn_disconnect(client->c);
+  assert_int_equal(state_of(client), MGOS_MQTT_STATE_IDLE);
+  client_up(client);
+  mgos_mqtt_conn_disconnect(client->c);
+  assert_int_equal(state_of(client), MGOS_MQTT_STATE_CLOSING);
+  peer_expect(client->peer, "e0 00");
+  peer_expect_end(client->peer);
+  peer_done(client->peer, client->loop);
+  UNTIL(client->loop, state_of(client) == MGOS_MQTT_STATE_IDLE);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, client_setup, client_teardown)
 
 int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(closing_nothing_takes_no_attempt_back), TEST(an_abort_stays_one),
       TEST(an_abort_overtakes_a_disconnect),       TEST(reconnect_takes_a_disconnect_back),
-      TEST(every_order_of_three_calls),
+      TEST(every_order_of_three_calls),            TEST(a_late_answer_is_stale),
+      TEST(credentials_hold_as_long_as_they_say),  TEST(a_hook_may_keep_its_strings),
+      TEST(a_hook_that_fails_is_named),            TEST(what_nobody_opens_is_said),
+      TEST(what_it_waits_for_can_be_asked),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -270,10 +270,10 @@ static void hook_that_never_answers_times_out(void **state) {
   peer_accept(client->peer);
   peer_expect_end(client->peer);
   mgos_mqtt_conn_connect(client->c);
-  expect_trace(client, "MGOS_MQTT_CONNACK_TIMEOUT ");
+  expect_trace(client, "MGOS_MQTT_HOOK_TIMEOUT ");
   info.size = sizeof(info);
   assert_int_equal(mgos_mqtt_conn_last_error(client->c, &info), 0);
-  assert_int_equal(info.code, MGOS_MQTT_CONNACK_TIMEOUT);
+  assert_int_equal(info.code, MGOS_MQTT_HOOK_TIMEOUT);
   assert_int_equal(info.phase, MGOS_MQTT_PHASE_CONNECT);
   mgos_mqtt_conn_disconnect(client->c);
   peer_done(client->peer, client->loop);
