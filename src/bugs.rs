@@ -76,8 +76,6 @@ bugs! {
     OptionDropped,
     /// Closing a link that is not there takes back the attempt that was asked for.
     StuckAfterDisconnect,
-    /// The answer of a hook is taken for the attempt under way, whichever it is for.
-    LateAnswerTaken,
 }
 
 #[cfg(mgos_mqtt_bug)]

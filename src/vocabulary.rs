@@ -126,7 +126,9 @@ pub fn as_nodemcu(code: Code) -> Option<i32> {
         Code::BadAddress | Code::BadConfig | Code::Disabled | Code::TimeNotSet | Code::NotBuilt => Some(-5),
         Code::HookAborted
         | Code::HookTimeout
-        | Code::ClosedByClient | Code::Reconfigured | Code::NoResources => Some(-5),
+        | Code::ClosedByClient
+        | Code::Reconfigured
+        | Code::NoResources => Some(-5),
         code if is_tls(code) => Some(-5),
         _ => None,
     }

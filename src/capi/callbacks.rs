@@ -14,7 +14,8 @@ use super::mgos_mqtt_event::{mgos_mqtt_event, mgos_mqtt_event_fn_t};
 use super::mgos_mqtt_loop::{mgos_mqtt_log_fn_t, mgos_mqtt_ud_free_fn_t};
 use super::nc::Nc;
 use crate::client::{
-    Callback, Conn, ConnectHook, ConnectParams, CredentialsHook, Event, Identity, Kind, Level, Message, Sink, Subscriber,
+    Callback, Conn, ConnectHook, ConnectParams, CredentialsHook, Event, Identity, Kind, Level, Message, Sink,
+    Subscriber,
 };
 use crate::config::Secret;
 use crate::error::Code;

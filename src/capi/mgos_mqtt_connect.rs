@@ -388,8 +388,7 @@ unsafe fn read_credentials(credentials: *const mgos_mqtt_credentials) -> Result<
     // SAFETY: promised by the caller.
     let user = unsafe { optional(read.user) }?.map(str::to_owned);
     const LONGEST: usize = u16::MAX as usize;
-    for (field, len) in
-        [("user", user.as_ref().map_or(0, String::len)), ("password_len", read.password_len)]
+    for (field, len) in [("user", user.as_ref().map_or(0, String::len)), ("password_len", read.password_len)]
     {
         if len > LONGEST {
             explain(format_args!("{field}: {len} bytes are more than the {LONGEST} that CONNECT can carry"));

@@ -406,7 +406,8 @@ impl Conn {
         self.connected.store(true, Ordering::Release);
         self.context.driver.notify();
         let generation = st.generation;
-        let attempt = Attempt { error: Code::Ok, connack: Some(0), session_present, number: st.attempt_number() };
+        let attempt =
+            Attempt { error: Code::Ok, connack: Some(0), session_present, number: st.attempt_number() };
         let st = self.tell_result(st, generation, attempt);
         let event = Event::ConnAck { session_present };
         let st = self.tell(st, |h, called| h.connection(Kind::ConnAck, called), &event);

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use super::attempt::Tries;
 use super::event::{KeptReport, Report};
 use super::{Conn, ConnectParams, Level, Link, State};
-use crate::bugs::{Bug, bug};
 use crate::config::Secret;
 use crate::driver::Turn;
 use crate::error::{Code, Phase};
@@ -58,7 +57,11 @@ impl Conn {
         // Nobody is left to answer for the attempt under way.
         let unanswered = old.as_ref().is_some_and(|old| old.pending.is_some());
         if unanswered {
-            self.end_attempt(&mut st, Code::HookAborted, "the credentials hook was replaced before it answered");
+            self.end_attempt(
+                &mut st,
+                Code::HookAborted,
+                "the credentials hook was replaced before it answered",
+            );
         }
         drop(st);
         drop(old);
@@ -71,11 +74,7 @@ impl Conn {
         let waits = matches!(st.link, Link::Open(_)) && st.session.awaits_connect() && st.closing.is_none();
         let pending = st.seldom.get_mut().and_then(|seldom| seldom.asking.as_mut()?.pending.as_mut());
         match pending {
-            Some(pending)
-                if waits
-                    && pending.answer.is_none()
-                    && (pending.attempt == attempt || bug(Bug::LateAnswerTaken)) =>
-            {
+            Some(pending) if waits && pending.answer.is_none() && pending.attempt == attempt => {
                 pending.answer = Some(credentials);
             }
             _ => return Err(Code::Stale),

@@ -60,7 +60,9 @@ impl Status {
         match self.stage {
             Stage::Idle if self.wanted => "an attempt begins in the next round of the loop".into(),
             Stage::Idle => match self.why_idle {
-                Code::NotConnected => "nobody has asked for the connection: mgos_mqtt_conn_connect() does".into(),
+                Code::NotConnected => {
+                    "nobody has asked for the connection: mgos_mqtt_conn_connect() does".into()
+                }
                 code => format!("nothing is planned: {}", code.text()),
             },
             Stage::Waiting => {
@@ -94,7 +96,8 @@ impl Conn {
         let status = st.status(now);
         if !matches!(status.stage, Stage::Up | Stage::Waiting | Stage::Idle) {
             let phase = st.phase();
-            let report = st.report(Code::TimedOut, phase, 0, format!("the wait is over, still {}", status.text()));
+            let report =
+                st.report(Code::TimedOut, phase, 0, format!("the wait is over, still {}", status.text()));
             st.report = KeptReport::of(report);
         }
     }
@@ -139,7 +142,9 @@ impl State {
             _ => None,
         };
         let address = match &mut self.link {
-            Link::Opening { transport, .. } | Link::Handshaking { transport, .. } => transport.peer_addr().ok(),
+            Link::Opening { transport, .. } | Link::Handshaking { transport, .. } => {
+                transport.peer_addr().ok()
+            }
             Link::Open(transport) | Link::Draining { transport, .. } => transport.peer_addr().ok(),
             _ => None,
         };
