@@ -314,6 +314,7 @@ pub struct mgos_mqtt_credentials {
 
 // SAFETY: plain numbers and pointers; all of them were there from the beginning.
 unsafe impl Growing for mgos_mqtt_credentials {
+    const NAME: &'static str = "mgos_mqtt_credentials";
     const FIRST: usize = size_of::<mgos_mqtt_credentials>();
 }
 
@@ -462,6 +463,7 @@ pub struct mgos_mqtt_state {
 
 // SAFETY: plain numbers; all of them were there from the beginning.
 unsafe impl Growing for mgos_mqtt_state {
+    const NAME: &'static str = "mgos_mqtt_state";
     const FIRST: usize = offset_of!(mgos_mqtt_state, text);
 }
 
