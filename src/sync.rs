@@ -39,6 +39,7 @@ mod held {
         }
     }
 
+    #[cfg(feature = "capi")]
     pub(super) fn count() -> usize {
         LOCKS.get()
     }
@@ -61,6 +62,7 @@ use held::Held;
 
 /// To be called right before a function of the application is: a debug build panics if this thread holds a lock of the
 /// library. The function may call the library, and would wait for its own thread.
+#[cfg(feature = "capi")]
 #[inline(always)]
 pub(crate) fn entering_user_code() {
     #[cfg(debug_assertions)]
@@ -253,7 +255,8 @@ impl Condvar {
     }
 }
 
-#[cfg(all(test, debug_assertions))]
+// Only the C face has locks for reading, and calls user code.
+#[cfg(all(test, debug_assertions, feature = "capi"))]
 mod tests {
     use super::*;
 
