@@ -97,7 +97,7 @@ void mgos_mqtt_add_global_handler(mg_event_handler_t handler, void *ud);
 void mgos_mqtt_set_connect_fn(mgos_mqtt_connect_fn_t cb, void *fn_arg);
 
 /**
- * The `nc` of the global connection while it is up; NULL otherwise.
+ * The `nc` of the global connection while it is up; NULL otherwise. As mgos_mqtt_conn_nc().
  */
 struct mg_connection *mgos_mqtt_get_global_conn(void);
 

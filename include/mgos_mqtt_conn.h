@@ -143,7 +143,10 @@ int mgos_mqtt_conn_free_wait(struct mgos_mqtt_conn *c, int timeout_ms);
 struct mgos_mqtt_conn *mgos_mqtt_conn_from_nc(struct mg_connection *nc);
 
 /**
- * The `nc` of a connection while it is up; NULL otherwise.
+ * The `nc` of a connection while it is up; NULL otherwise. It may be kept: it lives as long as the connection.
+ *
+ * Its fields are for the thread that drives the loop, also outside of callbacks, in a timer of yours for instance: what is
+ * done to `flags` and `recv_mbuf_limit` there is obeyed in the next round of the loop.
  *
  * The caller's part: `c` is NULL or a living connection, as for all functions below.
  */
@@ -154,8 +157,9 @@ struct mg_connection *mgos_mqtt_conn_nc(struct mgos_mqtt_conn *c);
  * that no subscription matched; PUBACK, PUBREC, PUBREL, PUBCOMP; SUBACK that no subscription handler took;
  * UNSUBACK; MG_EV_MQTT_DISCONNECT and MG_EV_CLOSE when a connection that was up is closed.
  *
- * Handlers are called newest first and stay until mgos_mqtt_conn_remove_handler(). A connection with such a
- * handler wakes up once a second for its POLL event (`poll_tick_ms` of the options).
+ * Handlers are called newest first and stay until mgos_mqtt_conn_remove_handler(). MG_EV_POLL comes whenever the
+ * connection had something to do, for the global connection in each round of the loop; and once a second, for which an
+ * idle connection with such a handler wakes up (`poll_tick_ms` of the options).
  *
  * The caller's part: `handler` can be called with `user_data` until it is removed or the connection has ended.
  */

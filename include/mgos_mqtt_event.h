@@ -94,8 +94,8 @@ struct mgos_mqtt_conn;
 #define MGOS_MQTT_EV_TLS_EXPIRY (1 << 16)
 
 /**
- * A loop round, or the tick of an idle connection. Handlers that do not ask for it cost an idle device
- * no wake-ups.
+ * The connection had something to do, or its tick came while it was idle (`poll_tick_ms` of the options); for the global
+ * connection, each round of the loop. Handlers that do not ask for it cost an idle device no wake-ups.
  */
 #define MGOS_MQTT_EV_POLL (1 << 0)
 

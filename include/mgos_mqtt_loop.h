@@ -119,14 +119,16 @@ int mgos_mqtt_loop_free(struct mgos_mqtt_loop *loop_);
 
 /**
  * One round: waits until there is something to do, at most `timeout_ms` milliseconds (0: not at all,
- * negative: without limit), and does it. Returns early and often; call it in a loop.
+ * negative: without limit), and does it. Returns early and often, at once when a signal comes; call it in a loop. However
+ * many callbacks there are to be run and however slow they are, it ends soon after its time, and the next one goes on.
  *
  * Returns 0, or MGOS_MQTT_BUSY inside a callback or while the loop has a thread of its own. If another
  * thread polls already, it waits for its turn, at most `timeout_ms`.
  *
  * The caller's part: `loop_` is NULL (the default loop) or a living loop.
  */
-int mgos_mqtt_loop_poll(struct mgos_mqtt_loop *loop_, int timeout_ms);
+int mgos_mqtt_loop_poll(struct mgos_mqtt_loop *loop_,
+                        int timeout_ms);
 
 /**
  * Drives the loop until mgos_mqtt_loop_break(): all that a program has to do whose work is done in handlers. If the
@@ -141,7 +143,8 @@ int mgos_mqtt_loop_run(struct mgos_mqtt_loop *loop_);
 
 /**
  * Lets every mgos_mqtt_loop_run() of a loop return, after the present handler. If there is none, the next returns at
- * once. From any thread, and from inside handlers; not from a signal handler. Returns 0.
+ * once. A mgos_mqtt_loop_poll() that sleeps returns, too, as does the next one. From any thread, from inside handlers, and
+ * from signal handlers: it takes no lock and no memory, and leaves `errno` alone. Returns 0.
  *
  * The caller's part: `loop_` is NULL (the default loop) or a living loop.
  */

@@ -76,6 +76,8 @@ bugs! {
     OptionDropped,
     /// Closing a link that is not there takes back the attempt that was asked for.
     StuckAfterDisconnect,
+    /// However slow callbacks are, a turn runs all that there are.
+    Starvation,
 }
 
 #[cfg(mgos_mqtt_bug)]

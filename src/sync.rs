@@ -11,6 +11,8 @@
 
 use std::ops::{Deref, DerefMut};
 use std::sync::PoisonError;
+#[cfg(feature = "capi")]
+use std::sync::TryLockError;
 use std::time::Duration;
 
 #[cfg(debug_assertions)]
@@ -170,6 +172,16 @@ impl<T> RwLock<T> {
     #[inline(always)]
     pub(crate) fn read(&self) -> ReadGuard<'_, T> {
         ReadGuard { guard: self.0.read().unwrap_or_else(PoisonError::into_inner), held: Held::new() }
+    }
+
+    /// The lock, if nobody has it for writing at this moment. Never waits.
+    pub(crate) fn try_read(&self) -> Option<ReadGuard<'_, T>> {
+        let guard = match self.0.try_read() {
+            Ok(guard) => guard,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return None,
+        };
+        Some(ReadGuard { guard, held: Held::new() })
     }
 
     pub(crate) fn write(&self) -> WriteGuard<'_, T> {

@@ -383,6 +383,16 @@ impl Callback for NcKeeper {
             Event::Close(report) => unsafe { handle.attempt_ended(report.os) },
             _ => {}
         }
+        // A handler of the event bus may have got `nc`, too.
+        // SAFETY: as above.
+        unsafe { handle.after_handler() };
+    }
+
+    fn round_begin(&self, conn: &Conn) {
+        // SAFETY: as in `call`: a connection has its handle as long as it gets turns.
+        let Some(handle) = (unsafe { conn.face().cast::<Handle>().as_ref() }) else { return };
+        // SAFETY: this is the thread that drives the loop.
+        unsafe { handle.after_handler() };
     }
 }
 

@@ -5,7 +5,7 @@
 
 use core::ptr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
 use super::handle::{HANDLES, Handle, LoopHandle};
 use super::mgos_mqtt_conn::{create, mgos_mqtt_conn};
@@ -21,6 +21,17 @@ static DEFAULT_LOOP: AtomicPtr<Arc<LoopHandle>> = AtomicPtr::new(ptr::null_mut()
 static GLOBAL: AtomicPtr<Handle> = AtomicPtr::new(ptr::null_mut());
 /// Held while either is made or ended, and never while user code runs.
 pub(super) static CHANGES: Mutex<Inheritance> = Mutex::new(Inheritance { global: None });
+
+/// mgos_mqtt_loop_break() was called before there was a default loop.
+static BROKEN: AtomicBool = AtomicBool::new(false);
+
+/// As [`LoopHandle::break_runs`], for the default loop. Takes no lock and no memory.
+pub(super) fn break_runs_of_default() {
+    match known_loop().filter(|home| home.is_ours()) {
+        Some(home) => home.break_runs(),
+        None => BROKEN.store(true, Ordering::SeqCst),
+    }
+}
 
 /// What the child of a fork has from its parent.
 pub(super) struct Inheritance {
@@ -73,6 +84,9 @@ fn make_default_loop(_: &MutexGuard<'_, Inheritance>) -> Result<Made, Code> {
         return Ok(Made { home, after_fork: false });
     }
     let home = LoopHandle::create()?;
+    if BROKEN.swap(false, Ordering::SeqCst) {
+        home.break_runs();
+    }
     if let Some(former) = former {
         home.context.log.inherit(&former.context.log);
     }
@@ -88,7 +102,7 @@ pub(super) fn is_global(handle: *mut mgos_mqtt_conn) -> bool {
 
 /// The global connection of this process, if there is one.
 #[inline]
-fn known_global() -> Option<Arc<Handle>> {
+pub(super) fn known_global() -> Option<Arc<Handle>> {
     HANDLES.get(GLOBAL.load(Ordering::Acquire)).filter(|handle| handle.is_ours())
 }
 
@@ -119,6 +133,7 @@ fn make_global() -> Result<Arc<Handle>, Code> {
         handle.conn()?.configure(configured);
     }
     handle.conn()?.connect_by_itself();
+    handle.conn()?.poll_each_round();
     GLOBAL.store(handle.as_ptr().cast(), Ordering::Release);
     drop(changes);
     made.announce();

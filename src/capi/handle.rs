@@ -4,6 +4,7 @@ use core::ffi::{c_int, c_void};
 use core::ptr;
 use std::os::fd::RawFd;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use once_cell::race::OnceBox;
 
@@ -18,6 +19,7 @@ use super::mgos_mqtt_conn::mgos_mqtt_conn;
 use super::mgos_mqtt_loop::mgos_mqtt_loop;
 use super::nc::{Attempt, Nc};
 use super::registry::Registry;
+use super::signals;
 use crate::client::{Conn, Context, Entry, ProfileSource};
 use crate::config::Settings;
 use crate::driver::{Clock, DriveError, Loop};
@@ -29,16 +31,11 @@ use crate::time::{Span, Time};
 /// A loop and the connections made on it.
 pub(super) struct LoopHandle {
     pub(super) context: Arc<Context>,
-    runs: Mutex<Runs>,
-    forks: u32,
-}
-
-/// Who is inside mgos_mqtt_loop_run().
-#[derive(Default)]
-struct Runs {
-    inside: usize,
+    /// How many are inside mgos_mqtt_loop_run().
+    runs: Mutex<usize>,
     /// They shall leave. Stays until one has seen it.
-    over: bool,
+    over: AtomicBool,
+    forks: u32,
 }
 
 /// A connection.
@@ -90,14 +87,20 @@ fn send_queue(_: RawFd) -> Option<u64> {
 
 impl LoopHandle {
     pub(super) fn create() -> Result<Arc<LoopHandle>, Code> {
-        let driver = Loop::new(Clock::from_fn(boot_clock)).map_err(|_| Code::NoResources)?;
+        let clock = Clock::from_fn(boot_clock);
+        let driver = Loop::with_threads_inside(clock, signals::blocked).map_err(|_| Code::NoResources)?;
         let mut context = Context::new(driver);
         // Before all others, so that it runs last.
         context.common.keeper = Some(Entry::shared(NcKeeper::KINDS, Box::new(NcKeeper)));
         context.send_queue = send_queue;
         context.default_client_id = || system::device_id().ok().flatten();
         let context = Arc::new(context);
-        Ok(Arc::new(LoopHandle { context, runs: Mutex::default(), forks: forks() }))
+        Ok(Arc::new(LoopHandle {
+            context,
+            runs: Mutex::default(),
+            over: AtomicBool::new(false),
+            forks: forks(),
+        }))
     }
 
     /// The loop behind a handle; NULL is the default loop.
@@ -135,18 +138,43 @@ impl LoopHandle {
             Err(DriveError::Busy) if !Loop::in_dispatch() => {}
             other => other.map_err(drive_code)?,
         }
-        self.runs.lock().inside += 1;
-        let outcome = self.driver().wait(None, &mut || self.runs.lock().over);
+        *self.runs.lock() += 1;
+        let outcome = self.driver().wait(None, &mut || self.over.load(Ordering::SeqCst));
         let mut runs = self.runs.lock();
-        runs.inside -= 1;
-        // The last one leaves nothing behind for the next.
-        runs.over &= runs.inside > 0;
+        *runs -= 1;
+        if *runs == 0 {
+            // The last one leaves nothing behind for the next.
+            self.over.store(false, Ordering::SeqCst);
+        }
         outcome.map(drop).map_err(drive_code)
     }
 
+    /// Ends every [`run`](Self::run), or the next one. Takes no lock and no memory.
     pub(super) fn break_runs(&self) {
-        self.runs.lock().over = true;
-        self.driver().notify();
+        self.over.store(true, Ordering::SeqCst);
+        self.driver().interrupt();
+    }
+
+    /// [`break_runs`](Self::break_runs) for the loop behind a handle, also inside a signal handler.
+    ///
+    /// # Safety
+    /// `handle` is NULL or was a living loop when the call began.
+    pub(super) unsafe fn break_runs_of(handle: *mut mgos_mqtt_loop) -> Result<(), Code> {
+        if handle.is_null() {
+            super::defaults::break_runs_of_default();
+            return Ok(());
+        }
+        // What interrupted a change of the table has to rely on the caller's word alone.
+        if LOOPS.has_now(handle) == Some(false) {
+            return Err(Code::BadArgument);
+        }
+        // SAFETY: it is the address of a loop, which lives as the caller promises.
+        let home = unsafe { &*handle.cast::<LoopHandle>() };
+        if !home.is_ours() {
+            return Err(Code::Forked);
+        }
+        home.break_runs();
+        Ok(())
     }
 
     /// In the child of a fork, for a loop of the parent: as [`Handle::close_after_fork`], for all its connections.
@@ -252,6 +280,15 @@ impl Handle {
             let _ = self.nc.set(try_box(|| Nc::new(&self.conn, mgr, handle, *attempt))?);
         }
         self.nc().ok_or(Code::NoMemory)
+    }
+
+    /// The `nc` for somebody who is not being told of anything: what he does to its fields is read in each round.
+    pub(super) fn watched_nc(&self) -> Result<&Nc, Code> {
+        let nc = self.make_nc()?;
+        if !Loop::in_dispatch() {
+            self.conn.watch()?;
+        }
+        Ok(nc)
     }
 
     /// Ends a handle that no later call finds any more: its memory goes when its loop and the calls that have

@@ -127,7 +127,7 @@ pub unsafe extern "C" fn mgos_mqtt_set_connect_fn(cb: mgos_mqtt_connect_fn_t, fn
     unsafe { super::mgos_mqtt_conn::mgos_mqtt_conn_set_connect_fn(global, cb, fn_arg) };
 }
 
-/// The `nc` of the global connection while it is up; NULL otherwise.
+/// The `nc` of the global connection while it is up; NULL otherwise. As mgos_mqtt_conn_nc().
 #[unsafe(no_mangle)]
 pub extern "C" fn mgos_mqtt_get_global_conn() -> *mut mg_connection {
     // SAFETY: a living connection.

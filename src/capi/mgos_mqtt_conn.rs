@@ -213,7 +213,10 @@ pub unsafe extern "C" fn mgos_mqtt_conn_from_nc(nc: *mut mg_connection) -> *mut 
     value(core::ptr::null_mut(), || Ok(unsafe { conn_of(nc) }?.as_ptr()))
 }
 
-/// The `nc` of a connection while it is up; NULL otherwise.
+/// The `nc` of a connection while it is up; NULL otherwise. It may be kept: it lives as long as the connection.
+///
+/// Its fields are for the thread that drives the loop, also outside of callbacks, in a timer of yours for instance: what is
+/// done to `flags` and `recv_mbuf_limit` there is obeyed in the next round of the loop.
 ///
 /// # Safety
 /// `c` is NULL or a living connection, as for all functions below.
@@ -224,7 +227,7 @@ pub unsafe extern "C" fn mgos_mqtt_conn_nc(c: *mut mgos_mqtt_conn) -> *mut mg_co
         if !handle.conn()?.is_connected() {
             return Err(Code::NotConnected);
         }
-        Ok(handle.make_nc()?.as_ptr())
+        Ok(handle.watched_nc()?.as_ptr())
     })
 }
 
@@ -232,8 +235,9 @@ pub unsafe extern "C" fn mgos_mqtt_conn_nc(c: *mut mgos_mqtt_conn) -> *mut mg_co
 /// that no subscription matched; PUBACK, PUBREC, PUBREL, PUBCOMP; SUBACK that no subscription handler took;
 /// UNSUBACK; MG_EV_MQTT_DISCONNECT and MG_EV_CLOSE when a connection that was up is closed.
 ///
-/// Handlers are called newest first and stay until mgos_mqtt_conn_remove_handler(). A connection with such a
-/// handler wakes up once a second for its POLL event (`poll_tick_ms` of the options).
+/// Handlers are called newest first and stay until mgos_mqtt_conn_remove_handler(). MG_EV_POLL comes whenever the
+/// connection had something to do, for the global connection in each round of the loop; and once a second, for which an
+/// idle connection with such a handler wakes up (`poll_tick_ms` of the options).
 ///
 /// # Safety
 /// `handler` can be called with `user_data` until it is removed or the connection has ended.

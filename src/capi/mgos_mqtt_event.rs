@@ -61,8 +61,8 @@ pub const MGOS_MQTT_EV_OUTCOME: u32 = 1 << 15;
 /// A certificate ends within `tls_expiry_days` of the options: mgos_mqtt_event_days() tells in how many days,
 /// mgos_mqtt_event_certificate() whose it is. Comes when the connection is up, and once a day while it stays so.
 pub const MGOS_MQTT_EV_TLS_EXPIRY: u32 = 1 << 16;
-/// A loop round, or the tick of an idle connection. Handlers that do not ask for it cost an idle device
-/// no wake-ups.
+/// The connection had something to do, or its tick came while it was idle (`poll_tick_ms` of the options); for the global
+/// connection, each round of the loop. Handlers that do not ask for it cost an idle device no wake-ups.
 pub const MGOS_MQTT_EV_POLL: u32 = 1 << 0;
 
 /// mgos_mqtt_event_certificate(): it is this client's.

@@ -54,6 +54,7 @@ use super::boundary::{status, value};
 use super::callbacks::{LogFunction, UserData};
 use super::field::{no_such, wrong_level};
 use super::handle::{LOOPS, LoopHandle, drive_code};
+use super::signals::keeping_errno;
 use crate::client::{Level, Sink};
 use crate::driver::DriveError;
 use crate::driver::Loop;
@@ -113,7 +114,8 @@ pub unsafe extern "C" fn mgos_mqtt_loop_free(loop_: *mut mgos_mqtt_loop) -> c_in
 }
 
 /// One round: waits until there is something to do, at most `timeout_ms` milliseconds (0: not at all,
-/// negative: without limit), and does it. Returns early and often; call it in a loop.
+/// negative: without limit), and does it. Returns early and often, at once when a signal comes; call it in a loop. However
+/// many callbacks there are to be run and however slow they are, it ends soon after its time, and the next one goes on.
 ///
 /// Returns 0, or MGOS_MQTT_BUSY inside a callback or while the loop has a thread of its own. If another
 /// thread polls already, it waits for its turn, at most `timeout_ms`.
@@ -139,16 +141,19 @@ pub unsafe extern "C" fn mgos_mqtt_loop_run(loop_: *mut mgos_mqtt_loop) -> c_int
 }
 
 /// Lets every mgos_mqtt_loop_run() of a loop return, after the present handler. If there is none, the next returns at
-/// once. From any thread, and from inside handlers; not from a signal handler. Returns 0.
+/// once. A mgos_mqtt_loop_poll() that sleeps returns, too, as does the next one. From any thread, from inside handlers, and
+/// from signal handlers: it takes no lock and no memory, and leaves `errno` alone. Returns 0.
 ///
 /// # Safety
 /// `loop_` is NULL (the default loop) or a living loop.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgos_mqtt_loop_break(loop_: *mut mgos_mqtt_loop) -> c_int {
-    status(|| {
-        LoopHandle::of(loop_)?.break_runs();
-        Ok(())
-    })
+    // Not as other calls, which note for their thread how they ended: this one may be in the middle of one of those.
+    // SAFETY: promised by the caller.
+    match keeping_errno(|| unsafe { LoopHandle::break_runs_of(loop_) }) {
+        Ok(()) => 0,
+        Err(code) => status(|| Err(code)),
+    }
 }
 
 /// A file descriptor for a foreign event loop. It becomes readable when mgos_mqtt_loop_process() has something

@@ -12,6 +12,7 @@
 //! | `sized.rs`      | structures that begin with their size, and may grow                 |
 //! | `registry.rs`   | which handles are alive                                             |
 //! | `fork.rs`       | what a fork means for them                                          |
+//! | `signals.rs`    | signals, and the threads of the library                             |
 //! | `callbacks.rs`  | C functions as handlers of the client                               |
 //! | `event_bus.rs`  | who listens to the events of the system                             |
 //! | `profiles.rs`   | C configurations as the client's server profiles                    |
@@ -39,6 +40,7 @@ mod options_tests;
 mod poll_callback;
 mod profiles;
 mod registry;
+mod signals;
 mod sized;
 mod stderr_log;
 

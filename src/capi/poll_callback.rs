@@ -3,7 +3,7 @@
 use core::ffi::c_void;
 use std::sync::Arc;
 
-use super::defaults::default_loop;
+use super::defaults::{default_loop, known_global};
 use super::fork::forks;
 use crate::driver::{Source, SourceId, Turn};
 use crate::error::Code;
@@ -27,7 +27,12 @@ impl Source for PollCallback {
     fn round_end(&self, _: &mut Turn<'_>) {
         entering_user_code();
         // SAFETY: the application's function with its own argument.
-        unsafe { (self.function)(self.arg) }
+        unsafe { (self.function)(self.arg) };
+        if let Some(global) = known_global() {
+            // It may have been given the `nc` by mgos_mqtt_get_global_conn().
+            // SAFETY: this is the thread that drives the default loop, which is that of the global connection.
+            unsafe { global.after_handler() };
+        }
     }
 }
 

@@ -43,6 +43,12 @@ impl<T> Registry<T> {
         place(&all, address).ok().map(|at| all[at].clone())
     }
 
+    /// Whether there is a handle at this address; `None` if that cannot be told at this moment. Takes no reference, and
+    /// waits for nothing.
+    pub(super) fn has_now<P>(&self, address: *const P) -> Option<bool> {
+        self.0.try_read().map(|all| place(&all, address).is_ok())
+    }
+
     /// Takes the handle at this address out: no later call finds it.
     pub(super) fn remove<P>(&self, address: *const P) -> Option<Arc<T>> {
         let mut all = self.write();

@@ -319,6 +319,7 @@ impl Conn {
         }
         st.partial = Vec::new();
         st.keep_peer();
+        st.backlog = None;
         if st.tries.others.get().is_none() && st.tries.common.is_none() {
             // Thousands may connect at the same time. Nothing failed that is to be told of.
             st.tries = Rare::new();
@@ -443,6 +444,7 @@ impl Conn {
         }
         self.settle(&mut st);
         st.partial = Vec::new();
+        st.backlog = None;
         st.closing = None;
         if let Some(seldom) = st.seldom.get_mut() {
             seldom.close_until = None;

@@ -38,6 +38,11 @@ impl Called {
     }
 
     #[inline]
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    #[inline]
     pub(super) fn is_empty(&self) -> bool {
         self.len == 0
     }

@@ -111,7 +111,8 @@ impl Conn {
         let queue = self.context.send_queue;
         let state = &mut *st;
         let Link::Draining { by, left: before, .. } = state.link else { return st };
-        if turn.now < by {
+        // What is still to be told is told.
+        if turn.now < by || state.backlog.is_some() {
             return st;
         }
         let (code, limit) =

@@ -26,6 +26,12 @@ pub trait Callback: Send + Sync {
         self.call(conn, &Event::Message(*message));
     }
 
+    /// The beginning of a round of the loop, for the [keeper](super::Context) of a [watched](Conn::watch) connection. It
+    /// must not call the application.
+    fn round_begin(&self, conn: &Conn) {
+        let _ = conn;
+    }
+
     /// The registration is given up, because it failed or because an identical one owns the same user
     /// data: drop without releasing that.
     fn disarm(&self) {}
@@ -106,6 +112,11 @@ impl Entry {
         if self.alive.load(Ordering::Acquire) {
             self.callback.call(conn, event);
         }
+    }
+
+    /// See [`Callback::round_begin`].
+    pub(super) fn round_begin(&self, conn: &Conn) {
+        self.callback.round_begin(conn);
     }
 
     #[inline]
@@ -554,13 +565,30 @@ impl Conn {
         self.registrations.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Handlers of [`Event::Poll`] are called in each round of the loop from now on, not only after a turn of this
+    /// connection.
+    pub fn poll_each_round(&self) {
+        let mut st = self.lock();
+        st.seldom.make().each_round = true;
+        self.handlers_changed(&mut st);
+    }
+
+    /// The [keeper](super::Context) has a look at the beginning of each round of the loop from now on.
+    pub fn watch(&self) -> Result<(), Code> {
+        drop(self.usable()?);
+        match self.source.get() {
+            Some(id) if self.context.driver.set_every_begin(*id) => Ok(()),
+            _ => Err(Code::NoMemory),
+        }
+    }
+
     fn handlers_changed(&self, st: &mut State) {
         self.registered();
         let wants_outcomes = st.handlers.wants(Kind::Outcome);
         st.want_outcomes(wants_outcomes);
         let wanted = st.handlers.wants(Kind::Poll) && !st.freed;
         if let Some(id) = self.source.get() {
-            self.context.driver.set_every_round(*id, wanted);
+            self.context.driver.set_every_round(*id, wanted && st.seldom.each_round);
         }
         if !wanted {
             st.tick_at = Moment::NONE;

@@ -2,9 +2,11 @@
 
 use std::io;
 
+use super::backlog::Backlog;
 use super::called::Called;
 use super::event::{Event, Kind, Message, TopicName};
 use super::handlers::Handlers;
+use super::pace::Stage;
 use super::secure::Foreign;
 use super::stream::Ending;
 use super::trace::DELIVER_AT;
@@ -35,12 +37,16 @@ struct Consumed<'a> {
 }
 
 impl Conn {
-    /// Reads what is there, within bounds, and tells the handlers.
+    /// Reads what is there, within bounds of bytes and of time, and tells the handlers.
     pub(super) fn read<'a>(
         &'a self,
         mut st: MutexGuard<'a, State>,
         turn: &mut Turn<'_>,
     ) -> MutexGuard<'a, State> {
+        // What came with the last SUBACK is told first.
+        if !st.pace.may(Stage::Read) || st.session.has_subscribe_result() {
+            return st;
+        }
         let mut budget = READ_A_TURN;
         // The buffer has one byte more than is ever read into it: the place of the NUL behind a
         // payload.
@@ -51,7 +57,13 @@ impl Conn {
             {
                 return st;
             }
-            if budget == 0 {
+            if let Some(backlog) = st.backlog.take() {
+                match self.work_off(st, turn, backlog) {
+                    (back, true) => st = back,
+                    (back, false) => return back,
+                }
+            }
+            if budget == 0 || st.pace.is_over() {
                 turn.again();
                 return st;
             }
@@ -83,19 +95,15 @@ impl Conn {
             let mut buffer = std::mem::take(turn.buffer);
             let consumed = self.consume(st, turn, &mut buffer, have + n);
             st = consumed.st;
-            if consumed.alive {
-                let rest = &buffer[consumed.bytes..have + n];
-                if !rest.is_empty() && st.partial.try_reserve(rest.len()).is_err() {
-                    *turn.buffer = buffer;
-                    let report = st.failure_report(&Failure::out_of_memory());
-                    return self.link_down(st, turn, report);
-                }
-                st.partial.extend_from_slice(rest);
-                if rest.is_empty() && st.partial.capacity() > KEEP_PARTIAL {
-                    st.partial = Vec::new();
-                }
-            }
+            let kept = match consumed.alive {
+                true => st.keep_rest(&buffer[consumed.bytes..have + n]),
+                false => Ok(()),
+            };
             *turn.buffer = buffer;
+            if let Err(failure) = kept {
+                let report = st.failure_report(&failure);
+                return self.link_down(st, turn, report);
+            }
             if !consumed.alive {
                 return st;
             }
@@ -106,6 +114,31 @@ impl Conn {
             }
             budget = budget.saturating_sub(n);
         }
+    }
+
+    /// Goes on with what an earlier turn had no time for. False when there is nothing more to be done in this one.
+    fn work_off<'a>(
+        &'a self,
+        st: MutexGuard<'a, State>,
+        turn: &mut Turn<'_>,
+        backlog: Box<[Backlog; 1]>,
+    ) -> (MutexGuard<'a, State>, bool) {
+        let mut backlog = backlog;
+        let len = backlog[0].len();
+        let consumed = self.consume(st, turn, backlog[0].rest(), len);
+        let mut st = consumed.st;
+        if !consumed.alive {
+            return (st, false);
+        }
+        backlog[0].consume(consumed.bytes);
+        if st.pace.is_over() && backlog[0].len() > 0 {
+            st.backlog = Some(backlog);
+            return (st, false);
+        }
+        // The beginning of a packet.
+        let [backlog] = *backlog;
+        st.partial = backlog.into_rest();
+        (st, true)
     }
 
     /// Reads more of a packet that is larger than the loop's buffer, straight to where it is collected.
@@ -183,7 +216,7 @@ impl Conn {
     ) -> Consumed<'a> {
         let generation = st.generation;
         let mut at = 0;
-        while at < len {
+        while at < len && !st.pace.is_over() {
             let (back, bytes, ending) = self.stream(st, generation, &mut buffer[at..], len - at);
             st = back;
             at += bytes;
@@ -241,7 +274,7 @@ impl Conn {
             let mut alive;
             (st, alive) = self.conclude(st, turn, generation, told);
             if alive && st.traced && st.log.records.len() >= DELIVER_AT {
-                st = self.deliver_waiting(st);
+                st = self.tell_log(st);
                 alive = st.is_on(generation) && !st.freed && !st.broken;
             }
             if !alive {
@@ -327,9 +360,11 @@ impl Conn {
                 self.tell(st, |h, called| h.connection(Kind::PubRel, called), &event)
             }
             session::Event::SubAck { packet_id, raw } => {
-                st = self.subscribed(st, *packet_id, raw.clone().map(|range| &packet[range]));
-                self.take_answers(&mut st);
-                self.tell_ended(st)
+                if let Some(codes) = raw.clone().map(|range| &packet[range]) {
+                    let event = Event::SubAck { packet_id: *packet_id, filter: None, codes };
+                    return self.tell(st, |h, called| h.connection(Kind::SubAck, called), &event);
+                }
+                self.tell_subscribed(st)
             }
             session::Event::UnsubAck(id) => {
                 let event = Event::UnsubAck(*id);
@@ -388,20 +423,12 @@ impl Conn {
         self.tell(st, collect, &acknowledgement(kind, ack, topic))
     }
 
-    /// SUBACK: each filter's code to its subscribers; what nobody claimed, to the handlers of the
-    /// connection.
-    fn subscribed<'a>(
-        &'a self,
-        mut st: MutexGuard<'a, State>,
-        packet_id: u16,
-        raw: Option<&[u8]>,
-    ) -> MutexGuard<'a, State> {
-        if let Some(codes) = raw {
-            let event = Event::SubAck { packet_id, filter: None, codes };
-            return self.tell(st, |h, called| h.connection(Kind::SubAck, called), &event);
-        }
-        let mut results = st.session.take_subscribe_results();
-        for result in &results {
+    /// SUBACK: each filter's code to its subscribers; what nobody claimed, to the handlers of the connection. Then the
+    /// calls that have their answers now.
+    pub(super) fn tell_subscribed<'a>(&'a self, mut st: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        while !st.pace.is_over()
+            && let Some((packet_id, result)) = st.session.take_subscribe_result()
+        {
             if result.code >= 0x80 {
                 let text = format_args!("{}: {:?}", Code::SubscribeRefused.text(), result.filter);
                 self.note(&mut st, Level::Warn, text);
@@ -418,9 +445,11 @@ impl Conn {
                 &event,
             );
         }
-        results.clear();
-        st.session.return_subscribe_results(results);
-        st
+        if st.session.has_subscribe_result() {
+            return st;
+        }
+        self.take_answers(&mut st);
+        self.tell_ended(st)
     }
 }
 
@@ -433,6 +462,25 @@ pub(super) fn acknowledgement<'a>(kind: Kind, ack: Acknowledged, topic: Option<T
 }
 
 impl State {
+    /// Keeps what was read and not told: the beginning of a packet, or all that the turn had no time for.
+    fn keep_rest(&mut self, rest: &[u8]) -> Result<(), Failure> {
+        if self.pace.is_over() && !rest.is_empty() {
+            self.backlog = Some(Backlog::of(rest).map_err(|code| Failure::new(code, ""))?);
+            return Ok(());
+        }
+        self.partial.try_reserve(rest.len()).map_err(|_| Failure::out_of_memory())?;
+        self.partial.extend_from_slice(rest);
+        if rest.is_empty() && self.partial.capacity() > KEEP_PARTIAL {
+            self.partial = Vec::new();
+        }
+        Ok(())
+    }
+
+    /// Whether something came, or may have come, that was not told yet.
+    pub(super) fn is_behind(&self) -> bool {
+        self.unread || self.backlog.is_some()
+    }
+
     /// Whether the link is still that of `generation`, and there is something to be read from it.
     fn is_on(&mut self, generation: u64) -> bool {
         self.generation == generation && self.link.stream().is_some()

@@ -2,6 +2,7 @@
 
 use crate::rare::Empty;
 use std::cell::Cell;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 
@@ -119,7 +120,7 @@ impl Log {
     #[cfg(feature = "capi")]
     pub(crate) fn now(&self, level: Level, text: &str) {
         if self.wants(level) {
-            self.deliver(0, &mut vec![(level, text.to_owned())]);
+            self.deliver(0, std::iter::once((level, text.to_owned())));
         }
     }
 
@@ -136,10 +137,10 @@ impl Log {
         LogHeld(self.sinks.lock())
     }
 
-    pub(crate) fn deliver(&self, connection: i32, records: &mut Vec<(Level, String)>) {
+    pub(crate) fn deliver(&self, connection: i32, records: impl Iterator<Item = (Level, String)>) {
         let sinks = self.sinks.lock().clone();
         let _delivering = Delivering::begin();
-        for (level, text) in records.drain(..) {
+        for (level, text) in records {
             for (_, sink) in sinks.iter().flatten().filter(|(wanted, _)| level <= *wanted) {
                 sink.log(level, connection, &text);
             }
@@ -155,6 +156,16 @@ impl State {
             records.push((Level::Warn, format!("{lost} more log records were left out")));
         }
         records
+    }
+
+    /// Those of the [taken](State::take_log) records for which there was no time come before those since.
+    pub(super) fn put_log_back(&mut self, mut rest: VecDeque<(Level, String)>) {
+        // Without memory for it they are lost, as all records are then.
+        let Ok(waiting) = self.log.try_make() else { return };
+        if rest.try_reserve(waiting.records.len()).is_ok() {
+            rest.extend(waiting.records.drain(..));
+            waiting.records = rest.into();
+        }
     }
 }
 

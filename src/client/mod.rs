@@ -20,6 +20,8 @@
 //! | `expiry.rs`    | certificates that end                                        |
 //! | `incoming.rs`  | reading, and telling the handlers                            |
 //! | `stream.rs`    | messages, one after the other                                |
+//! | `pace.rs`      | how long the callbacks of a turn may take                    |
+//! | `backlog.rs`   | what was read and has to wait for the next turn              |
 //! | `handlers.rs`, `called.rs`, `topics.rs` | who is told of what                 |
 //! | `verdict.rs`   | acknowledging later, refusing, delivering again                 |
 //! | `receive.rs`   | the queue of messages that are fetched                          |
@@ -39,6 +41,7 @@
 //! | `text.rs`      | texts that are made without relying on memory                |
 
 mod attempt;
+mod backlog;
 mod called;
 mod closing;
 mod context;
@@ -57,6 +60,7 @@ mod metrics;
 mod once;
 mod options;
 mod outcomes;
+mod pace;
 mod poison;
 mod profiles;
 mod receive;
@@ -115,6 +119,7 @@ use course::Course;
 use handlers::Handlers;
 use options::Own;
 use outcomes::Outcomes;
+use pace::Pace;
 use profiles::{Server, Servers};
 use reconnect::Reconnect;
 use state::{Link, Seldom, State};
@@ -219,15 +224,18 @@ impl Conn {
                 tls: None,
                 expiry: Rare::new(),
                 partial: Vec::new(),
+                backlog: None,
                 unread: false,
                 ended: false,
                 report: KeptReport::none(),
                 tick_at: Moment::NONE,
+                quieted: Time::ZERO,
                 stats: Stats::default(),
                 now_holds: false,
                 clock_was_read: Moment::NONE,
                 scheduled: false,
                 in_turn: false,
+                pace: Pace::new(),
                 wrote_early: Moment::NONE,
                 handling: Handling::Nothing,
                 wish: Wish::default(),
@@ -443,7 +451,7 @@ impl Conn {
         st.seldom.make().owner = owner;
         self.schedule(&mut st);
         drop(st);
-        self.context.driver.try_drive(|| self.tear_down());
+        self.context.driver.try_drive(|| self.tear_down(None));
     }
 
     /// In the child of a fork: closes this process's copy of the socket and touches nothing that the parent

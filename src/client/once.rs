@@ -27,6 +27,12 @@ enum Who {
     Waiter(Arc<AtomicI32>),
 }
 
+/// A function that is to be told of a result.
+pub(super) struct Told {
+    callback: Box<dyn Callback>,
+    attempt: Attempt,
+}
+
 /// The result of an attempt, as an event without borrows.
 #[derive(Clone, Copy)]
 pub(super) struct Attempt {
@@ -98,37 +104,49 @@ impl Conn {
         generation: u64,
         attempt: Attempt,
     ) -> MutexGuard<'a, State> {
-        if st.seldom.once.iter().all(|once| once.since > generation) {
-            return st;
-        }
-        let (told, later) =
-            std::mem::take(&mut st.seldom.once).into_iter().partition(|o| o.since <= generation);
-        st.seldom.once = later;
-        drop(st);
-        self.tell_each(told, attempt);
-        self.lock()
+        st.end_once(generation, attempt);
+        self.tell_results(st)
     }
 
-    pub(super) fn tell_each(&self, told: Vec<Once>, attempt: Attempt) {
-        for once in told {
+    /// Tells those who are to be told of a result, as many as this turn has time for.
+    pub(super) fn tell_results<'a>(&'a self, mut st: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        while !st.pace.is_over()
+            && let Some(Told { callback, attempt }) =
+                st.seldom.get_mut().and_then(|seldom| seldom.results.pop_front())
+        {
+            drop(st);
+            callback.call(self, &attempt.event());
+            // What ends with it must not end under the lock.
+            drop(callback);
+            st = self.lock();
+            self.ran(&mut st, 1);
+        }
+        st
+    }
+}
+
+impl State {
+    /// The attempt of the link with this generation ended: threads that wait for that learn it now, functions are to be
+    /// told.
+    pub(super) fn end_once(&mut self, generation: u64, attempt: Attempt) {
+        let Some(seldom) = self.seldom.get_mut() else { return };
+        for once in seldom.once.extract_if(.., |once| once.since <= generation) {
             match once.who {
-                Who::Callback(callback) => callback.call(self, &attempt.event()),
+                Who::Callback(callback) => seldom.results.push_back(Told { callback, attempt }),
                 Who::Waiter(result) => result.store(attempt.error.number(), Ordering::SeqCst),
             }
         }
     }
 
-    /// Tells who came when the connection was up already, or whose attempt was taken back before it began.
-    pub(super) fn tell_late<'a>(&'a self, st: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
-        match st.late_result() {
-            // There is no other attempt that anybody could mean.
-            Some(attempt) => self.tell_once(st, u64::MAX, attempt),
-            None => st,
+    /// The connection is gone, and nobody is told anything else.
+    pub(super) fn end_results(&mut self) {
+        let incomplete = Attempt::failed(Code::Incomplete, self.attempt_number());
+        self.end_once(u64::MAX, incomplete);
+        if let Some(seldom) = self.seldom.get_mut() {
+            seldom.results.iter_mut().for_each(|told| told.attempt = incomplete);
         }
     }
-}
 
-impl State {
     /// The number of the attempt under way, or of the last one.
     pub(super) fn attempt_number(&self) -> u64 {
         self.stats.attempts.into()

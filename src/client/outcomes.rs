@@ -132,6 +132,18 @@ impl Outcomes {
         }
     }
 
+    /// Gives back the places of listeners and waiters if there are none.
+    pub(super) fn shrink(&mut self) {
+        let Some(asked) = self.asked.get_mut() else { return };
+        if asked.listeners.iter().all(|place| matches!(place, Place::Free(_))) {
+            asked.listeners = Vec::new();
+            asked.free = NO_PLACE;
+        }
+        if asked.waiters.is_empty() {
+            asked.waiters = Vec::new();
+        }
+    }
+
     /// Whether the session has to tell of every message that ended, not only of those with a listener.
     fn want_all(&self) -> bool {
         self.wanted || !self.asked.waiters.is_empty()
@@ -305,6 +317,9 @@ impl Conn {
     pub(super) fn tell_outcomes<'a>(&'a self, mut st: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
         // Those that the callbacks bring about come in the next turn.
         for _ in 0..st.outcomes.to_be_told {
+            if st.pace.is_over() {
+                break;
+            }
             let Some(ended) = st.session.take_completion() else { break };
             st.outcomes.to_be_told -= 1;
             let event = Event::Outcome(ended);
@@ -312,6 +327,7 @@ impl Conn {
                 drop(st);
                 listener.call(self, &event);
                 st = self.lock();
+                self.ran(&mut st, 1);
             }
             st = self.tell(st, |h, called| h.connection(Kind::Outcome, called), &event);
         }

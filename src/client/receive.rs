@@ -141,6 +141,13 @@ impl Pull {
         Some(kept)
     }
 
+    /// Gives back the room of the queue if that is empty.
+    pub(super) fn shrink(&mut self) {
+        if self.queue.is_empty() {
+            self.queue = VecDeque::new();
+        }
+    }
+
     /// The link is gone, and what the server has to send again with it.
     pub(super) fn closed(&mut self) {
         self.overrun = false;

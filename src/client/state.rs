@@ -1,17 +1,20 @@
 //! What a connection knows, behind its lock.
 
 use std::any::Any;
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::attempt::Tries;
+use super::backlog::Backlog;
 use super::course::Course;
 use super::credentials::Asking;
 use super::event::{KeptReport, Report};
 use super::expiry::Ends;
 use super::handlers::Handlers;
-use super::once::Once;
+use super::once::{Once, Told};
 use super::outcomes::Outcomes;
+use super::pace::Pace;
 use super::profiles::{Common, Now, Servers, Who};
 use super::receive::Pull;
 use super::reconnect::Reconnect;
@@ -113,12 +116,16 @@ pub(super) struct State {
     pub(super) expiry: Rare<Ends>,
     /// The beginning of a packet that has not come whole.
     pub(super) partial: Vec<u8>,
+    /// What was read and has to wait for the next turn.
+    pub(super) backlog: Option<Box<[Backlog; 1]>>,
     /// The socket was not read to its end since it became readable.
     pub(super) unread: bool,
     /// The server sends no more: what is left is to be read to its end.
     pub(super) ended: bool,
     pub(super) report: KeptReport,
     pub(super) tick_at: Moment,
+    /// Memory was given back since traffic before this time.
+    pub(super) quieted: Time,
 
     pub(super) stats: Stats,
     /// The session knows the time near enough: in a turn, or since somebody looked after one was asked for.
@@ -130,6 +137,7 @@ pub(super) struct State {
     pub(super) scheduled: bool,
     /// A turn is going on; what is appended to the output will be written at its end.
     pub(super) in_turn: bool,
+    pub(super) pace: Pace,
     /// A call wrote to the socket itself since the last turn, at this time.
     pub(super) wrote_early: Moment,
     pub(super) handling: Handling,
@@ -153,6 +161,8 @@ pub(super) struct Seldom {
     pub(super) asking: Option<Box<Asking>>,
     /// Who waits for the result of an attempt.
     pub(super) once: Vec<Once>,
+    /// Who is to be told of one.
+    pub(super) results: VecDeque<Told>,
     /// Calls that wait for the server's answers about filters.
     pub(super) calls: Rare<Calls>,
     /// The password of the options.
@@ -169,6 +179,8 @@ pub(super) struct Seldom {
     pub(super) timer_at: Option<Time>,
     /// Somebody waits until then for the end of a connection that is to be closed.
     pub(super) close_until: Option<Time>,
+    /// It gets POLL in each round.
+    pub(super) each_round: bool,
     pub(super) log_topics: Option<Box<log_topic::LogState>>,
     pub(super) refusals: Rare<Refusals>,
     pub(super) pull: Rare<Pull>,
@@ -181,6 +193,7 @@ impl Empty for Seldom {
         hook: None,
         asking: None,
         once: Vec::new(),
+        results: VecDeque::new(),
         calls: Rare::new(),
         password: None,
         will: None,
@@ -190,11 +203,30 @@ impl Empty for Seldom {
         fail_back: Rare::new(),
         timer_at: None,
         close_until: None,
+        each_round: false,
         log_topics: None,
         refusals: Rare::new(),
         pull: Rare::new(),
         owner: None,
     };
+}
+
+impl Seldom {
+    /// Gives back the room of lists that are empty.
+    pub(super) fn shrink(&mut self) {
+        if self.results.is_empty() {
+            self.results = VecDeque::new();
+        }
+        if let Some(pull) = self.pull.get_mut() {
+            pull.shrink();
+        }
+        if let Some(refusals) = self.refusals.get_mut() {
+            refusals.shrink();
+        }
+        if let Some(calls) = self.calls.get_mut() {
+            calls.shrink();
+        }
+    }
 }
 
 impl State {

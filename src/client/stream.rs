@@ -28,7 +28,8 @@ const TOGETHER: usize = 32;
 pub(super) enum Ending {
     /// At something else, or at the end of the bytes.
     Other,
-    /// Behind a message that was delivered. Something happened meanwhile, and it is not acknowledged yet.
+    /// Behind a message that was delivered. Something happened meanwhile, or the turn has to end, and it is not
+    /// acknowledged yet.
     Told,
     /// Behind a message that could not be acknowledged.
     Failed(Failure),
@@ -95,7 +96,7 @@ impl Conn {
             match &only {
                 // Nobody else gets it.
                 Some(entry) => {
-                    st = self.tell_message(st, &message, behind, |message| {
+                    st = self.tell_message(st, &message, behind, 1, |message| {
                         entry.message(self, message);
                         None
                     });
@@ -111,7 +112,7 @@ impl Conn {
                     changes = st.handlers.changes();
                     known = &[];
                 }
-                if !st.is_calm(generation) || !st.session.is_steady() {
+                if !st.is_calm(generation) || !st.session.is_steady() || st.pace.is_over() {
                     return (st, len - left, Ending::Told);
                 }
                 st.wish = Wish::default();
@@ -149,7 +150,10 @@ impl Conn {
             let mut acked = st.session.lend_list();
             let packet = match acked.capacity() {
                 0 if acked.try_reserve_exact(TOGETHER).is_err() => None,
-                _ => st.session.steady_acknowledgements(&bytes[at..], &mut acked),
+                _ => {
+                    let most = st.most_acknowledged();
+                    st.session.steady_acknowledgements(&bytes[at..], &mut acked, most)
+                }
             };
             let Some(packet) = packet else {
                 st.session.return_list(acked);
@@ -165,7 +169,7 @@ impl Conn {
                 if st.handlers.changes() != changes {
                     st = self.drop_unlocked(st, known);
                 }
-                if !st.is_calm(generation) || !st.session.is_steady() {
+                if !st.is_calm(generation) || !st.session.is_steady() || st.pace.is_over() {
                     return (st, at, Ending::Told);
                 }
             }
@@ -203,6 +207,7 @@ impl Conn {
             // What ends with it must not end under the lock.
             drop(only);
             st = self.lock_unseen();
+            self.ran(&mut st, acked.len() - rest.len());
         }
         for ended in rest {
             let topic = TopicName(ended.topic());
@@ -215,6 +220,7 @@ impl Conn {
                     // As above.
                     drop(entry);
                     st = self.lock_unseen();
+                    self.ran(&mut st, 1);
                 }
                 Audience::Several => st = self.acknowledged(st, kind, ended.accepted(), Some(topic)),
             }
@@ -252,7 +258,7 @@ impl Conn {
             return st;
         }
         st.wish = Wish { shared: called.iter().any(|entry| !is_queue(entry)), ..Wish::default() };
-        self.tell_message(st, message, behind, |message| {
+        self.tell_message(st, message, behind, called.len(), |message| {
             for entry in called.iter() {
                 entry.message(self, message);
             }
@@ -262,13 +268,14 @@ impl Conn {
         })
     }
 
-    /// Runs `tell` without the lock. It returns the list of who is called, if it had taken that.
+    /// Runs `tell`, which has `n` to call, without the lock. It returns the list of who is called, if it had taken that.
     #[inline(always)]
     fn tell_message<'a>(
         &'a self,
         mut st: MutexGuard<'a, State>,
         message: &Message<'_>,
         behind: &mut [u8],
+        n: usize,
         tell: impl FnOnce(&Message<'_>) -> Option<Called>,
     ) -> MutexGuard<'a, State> {
         st.handling = Handling::Fresh;
@@ -287,11 +294,19 @@ impl Conn {
         }
         st.handling = Handling::Nothing;
         behind[0] = covered;
+        self.ran(&mut st, n);
         st
     }
 }
 
 impl State {
+    /// How many acknowledgements may be taken in before their handlers run: no more than may be told in this turn.
+    #[inline]
+    fn most_acknowledged(&self) -> usize {
+        let wanted = self.handlers.anybody_wants(Kind::PubAck) || self.handlers.anybody_wants(Kind::PubComp);
+        if wanted { self.pace.most() } else { TOGETHER }
+    }
+
     /// A step that only answers, for the packet of this type that `bytes` begin with; how many of them it took.
     #[inline]
     fn steady_answer(&mut self, packet: u8, bytes: &[u8]) -> Option<usize> {

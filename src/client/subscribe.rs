@@ -139,6 +139,13 @@ impl Calls {
     pub(super) fn has_ended(&self) -> bool {
         !self.ended.is_empty()
     }
+
+    /// Gives back the room of the list if that is empty.
+    pub(super) fn shrink(&mut self) {
+        if self.ended.is_empty() {
+            self.ended = VecDeque::new();
+        }
+    }
 }
 
 impl Conn {
@@ -304,39 +311,29 @@ impl Conn {
         }
     }
 
-    /// Tells of the calls that ended.
+    /// Tells of the calls that ended, as many as this turn has time for.
     pub(super) fn tell_ended<'a>(&'a self, mut st: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
-        while let Some(call) = st
-            .seldom
-            .get_mut()
-            .and_then(|seldom| seldom.calls.get_mut())
-            .and_then(|calls| calls.ended.pop_front())
+        while !st.pace.is_over()
+            && let Some(call) = st
+                .seldom
+                .get_mut()
+                .and_then(|seldom| seldom.calls.get_mut())
+                .and_then(|calls| calls.ended.pop_front())
         {
             drop(st);
             call.tell(self);
             st = self.lock();
+            self.ran(&mut st, 1);
         }
         st
     }
 
-    /// Takes all calls, to be told by [`Farewell::tell`] without the lock: the connection ends.
-    pub(super) fn end_calls(&self, st: &mut State) -> Farewell {
+    /// Ends all calls: the connection is gone.
+    pub(super) fn end_calls(&self, st: &mut State) {
         self.take_answers(st);
-        let Calls { mut ended, open, .. } =
-            st.seldom.get_mut().and_then(|seldom| seldom.calls.take()).unwrap_or_default();
-        // The session answered for every filter; who waits inside a call learns it there.
-        ended.extend(open.into_values());
-        Farewell(ended)
-    }
-}
-
-/// Calls whose connection has ended.
-pub(super) struct Farewell(VecDeque<Call>);
-
-impl Farewell {
-    pub(super) fn tell(self, conn: &Conn) {
-        for call in self.0 {
-            call.tell(conn);
+        if let Some(calls) = st.seldom.get_mut().and_then(|seldom| seldom.calls.get_mut()) {
+            // The session answered for every filter; who waits inside a call learns it there.
+            calls.ended.extend(std::mem::take(&mut calls.open).into_values());
         }
     }
 }

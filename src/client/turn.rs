@@ -1,5 +1,6 @@
 //! A turn of the loop for one connection.
 
+use std::collections::VecDeque;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
@@ -8,9 +9,8 @@ use super::called::Called;
 use super::closing::discard;
 use super::event::{Event, Kind, Report};
 use super::handlers::Handlers;
-use super::once::Attempt;
+use super::pace::Stage;
 use super::profiles::Server;
-use super::subscribe::Calls;
 use super::{Conn, Level, Link, Seldom, State, text};
 use crate::driver::{Source, Turn};
 use crate::error::{Code, Phase};
@@ -19,6 +19,9 @@ use crate::session::Session;
 use crate::sync::MutexGuard;
 use crate::time::{Moment, Span, Time};
 use crate::transport::SendQueue;
+
+/// Without a keep-alive, a connection is quiet when nothing came or went for so long.
+const QUIET: Span = Span::secs(10);
 
 /// How an attempt to write the output ended.
 pub(super) enum Flush {
@@ -36,16 +39,20 @@ impl Source for Conn {
         }
     }
 
+    fn round_begin(&self) {
+        if let Some(keeper) = &self.context.common.keeper {
+            keeper.round_begin(self);
+        }
+    }
+
     fn round_end(&self, turn: &mut Turn<'_>) {
         let _ = catch_unwind(AssertUnwindSafe(|| {
             let mut st = self.lock();
-            if st.freed || matches!(st.link, Link::Idle | Link::Waiting(_)) {
-                return;
+            st.pace.begin(turn.now, turn.is_bounded());
+            if st.gets_polls() {
+                let st = self.tell_poll(st, turn);
+                turn.set_deadline(st.next_deadline());
             }
-            let tick = st.settings.poll_tick;
-            st.tick_at = (tick > Span::ZERO).then(|| turn.now + tick).into();
-            let st = self.tell(st, |h, called| h.connection(Kind::Poll, called), &Event::Poll);
-            turn.set_deadline(st.next_deadline());
         }));
     }
 }
@@ -60,40 +67,74 @@ impl Conn {
         st.ended |= turn.ended;
         st.wrote_early = Moment::NONE;
         self.trace_if_wanted(&mut st);
+        st.pace.begin(turn.now, turn.is_bounded());
         if st.freed {
             drop(st);
-            return self.tear_down();
+            return self.tear_down(Some(turn));
         }
         st = self.tell_late(st);
-        st = self.tell_ended(st);
         if st.broken {
             st = self.give_up(st, turn);
         } else {
             st = self.progress(st, turn);
         }
-        if st.outcomes.are_waiting() {
+        if st.seldom.each_round || !st.handlers.wants(Kind::Poll) || !st.gets_polls() {
+            st.pace.nothing(Stage::Poll);
+        } else if st.pace.may(Stage::Poll) {
+            st = self.tell_poll(st, turn);
+            if st.closing.is_none_or(|c| c.graceful) {
+                st = self.write(st, turn);
+            }
+        }
+        if st.outcomes.are_waiting() && st.pace.may(Stage::Outcomes) {
             st = self.tell_outcomes(st);
             // What was published there goes out now; what that ends is told in the next round.
             if st.closing.is_none_or(|c| c.graceful) {
                 st = self.write(st, turn);
             }
-            if st.outcomes.are_waiting() {
-                turn.again();
-            }
         }
-        if st.seldom.calls.get().is_some_and(Calls::has_ended) || st.late_result().is_some() {
+        if st.pace.is_unfinished() || st.outcomes.are_waiting() || st.has_results() {
             turn.again();
         }
         st.in_turn = false;
         st.now_holds = false;
         if st.freed {
             drop(st);
-            return self.tear_down();
+            return self.tear_down(Some(turn));
         }
         debug_assert!(st.has_a_future(), "a connection that is wanted has no next attempt");
         turn.set_deadline(st.next_deadline());
-        self.deliver_log(st);
+        self.deliver_log(st, turn);
         self.context.driver.notify();
+    }
+
+    /// Tells that a round or a turn is over, and when the next one will come for that alone.
+    fn tell_poll<'a>(&'a self, mut st: MutexGuard<'a, State>, turn: &Turn<'_>) -> MutexGuard<'a, State> {
+        let tick = st.settings.poll_tick;
+        st.tick_at = (tick > Span::ZERO).then(|| turn.now + tick).into();
+        self.tell(st, |h, called| h.connection(Kind::Poll, called), &Event::Poll)
+    }
+
+    /// Tells what happened between the turns, and what earlier ones had no time for.
+    fn tell_late<'a>(&'a self, mut st: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        if let Some(attempt) = st.late_result() {
+            // There is no other attempt that anybody could mean.
+            st.end_once(u64::MAX, attempt);
+        }
+        if st.seldom.results.is_empty() {
+            st.pace.nothing(Stage::Results);
+        } else if st.pace.may(Stage::Results) {
+            st = self.tell_results(st);
+        }
+        if !st.session.has_subscribe_result() && !st.seldom.calls.has_ended() {
+            st.pace.nothing(Stage::Calls);
+        } else if st.pace.may(Stage::Calls) {
+            st = self.tell_subscribed(st);
+        }
+        if !st.outcomes.are_waiting() {
+            st.pace.nothing(Stage::Outcomes);
+        }
+        st
     }
 
     /// Everything there is to do, in the order in which it may depend on each other.
@@ -115,10 +156,16 @@ impl Conn {
         }
         if matches!(st.link, Link::Open(_)) {
             st.unread |= turn.readable;
-            if st.unread {
+            if st.is_behind() {
                 st = self.read(st, turn);
+            } else {
+                st.pace.nothing(Stage::Read);
             }
-            if due {
+            if st.pace.is_over() {
+                // It took long, and more is due by now.
+                turn.now = self.context.driver.now();
+            }
+            if due || st.pace.is_over() {
                 st = self.session_timer(st, turn);
             }
             // "At once" is before what a handler published, and before the acknowledgement of its message.
@@ -155,7 +202,14 @@ impl Conn {
         if st.expiry.get().and_then(|ends| ends.look_at).is_some_and(|at| at <= now) {
             st = self.tell_expiry(st, turn);
         }
-        if st.seldom.refusals.get().is_some() {
+        if st.quiet_at().is_some_and(|at| at <= now) {
+            st.quieted = now + Span::micros(1);
+            st.give_memory_back();
+            st.session.quiet();
+        }
+        if st.seldom.refusals.due().is_none_or(|due| due > now) {
+            st.pace.nothing(Stage::Refused);
+        } else if st.pace.may(Stage::Refused) {
             st = self.redeliver(st, now);
         }
         if st.seldom.fail_back.get().and_then(|back| back.at).is_some_and(|at| at <= now) {
@@ -193,17 +247,20 @@ impl Conn {
         {
             let text = format_args!("a timer has run out: keep-alive, or the time of an answer");
             self.note(&mut st, Level::Debug, text);
+            if st.pace.is_unfinished() && st.is_behind() {
+                // The answer may be among what is still to be told. A server that has sent so much is there.
+                st.session.received(turn.now);
+            }
+            // Little is going on. Before a PINGREQ stands in the output.
+            st.give_memory_back();
             let delivery = st.delivery(self.context.send_queue);
             let silent = st.silent_hook();
-            match st.session.timeout(turn.now, delivery) {
-                Ok(()) => st.give_memory_back(),
-                Err(failure) => {
-                    let report = match silent {
-                        Some(text) => st.report(Code::HookTimeout, Phase::Connect, 0, text.into()),
-                        None => st.failure_report(&failure),
-                    };
-                    st = self.link_down(st, turn, report);
-                }
+            if let Err(failure) = st.session.timeout(turn.now, delivery) {
+                let report = match silent {
+                    Some(text) => st.report(Code::HookTimeout, Phase::Connect, 0, text.into()),
+                    None => st.failure_report(&failure),
+                };
+                st = self.link_down(st, turn, report);
             }
         }
         st
@@ -219,6 +276,9 @@ impl Conn {
             return st;
         }
         let report = match self.flush(&mut st, turn.now) {
+            // What the server sent before is told first.
+            _ if st.backlog.is_some() && st.link_broke => return st,
+            Flush::Failed(_) if st.backlog.is_some() => return st,
             Flush::Failed(report) => report,
             Flush::Done | Flush::Blocked => match std::mem::take(&mut st.link_broke) {
                 true => st.report.copy(),
@@ -264,28 +324,43 @@ impl Conn {
             for entry in called.iter() {
                 entry.call(self, event);
             }
+            let n = called.len();
             // Entries removed meanwhile end here, and with them their user data.
             called.clear();
             st = self.lock_unseen();
+            self.ran(&mut st, n);
         }
         st.handlers.told(called);
         st
     }
 
-    /// Delivers the log records that there are.
-    pub(super) fn deliver_waiting<'a>(&'a self, mut st: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
-        let mut records = st.take_log();
-        drop(st);
-        self.context.log.deliver(self.number, &mut records);
-        self.lock()
+    /// Delivers the log records that there are at the end of a turn.
+    fn deliver_log<'a>(&'a self, mut st: MutexGuard<'a, State>, turn: &mut Turn<'_>) {
+        if st.log.records.is_empty() {
+            return st.pace.nothing(Stage::Log);
+        }
+        if st.pace.may(Stage::Log) {
+            st = self.tell_log(st);
+        }
+        if !st.log.records.is_empty() {
+            turn.again();
+        }
     }
 
-    fn deliver_log(&self, mut st: MutexGuard<'_, State>) {
-        if !st.log.records.is_empty() {
-            let mut records = st.take_log();
+    /// Delivers log records, as many as this turn has time for.
+    pub(super) fn tell_log<'a>(&'a self, mut st: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        let mut records = VecDeque::from(st.take_log());
+        while !records.is_empty() && !st.pace.is_over() {
+            let n = records.len().min(st.pace.most());
             drop(st);
-            self.context.log.deliver(self.number, &mut records);
+            self.context.log.deliver(self.number, records.drain(..n));
+            st = self.lock_unseen();
+            self.ran(&mut st, n);
         }
+        if !records.is_empty() {
+            st.put_log_back(records);
+        }
+        st
     }
 
     /// After a panic: no link, no further attempt.
@@ -301,18 +376,25 @@ impl Conn {
         self.link_down(st, turn, report)
     }
 
-    /// The end: runs with the driver's role, after the last handler returned.
-    pub(super) fn tear_down(&self) {
+    /// The end: runs with the driver's role, after the last handler returned. In a turn that may be more than one step;
+    /// outside of one it is all done at once.
+    pub(super) fn tear_down(&self, turn: Option<&mut Turn<'_>>) {
         if self.is_gone() {
             return;
         }
         let mut st = self.lock();
         st.in_turn = true;
+        let now = match &turn {
+            Some(turn) => turn.now,
+            None => self.context.driver.now(),
+        };
+        if turn.is_none() {
+            st.pace.begin(now, false);
+        }
         // A connection that is freed while it is up ends like one that is closed, as far as that goes
         // without waiting.
         if matches!(st.link, Link::Open(_)) && st.closing.is_none_or(|c| c.graceful) {
             st.session.disconnect();
-            let now = self.context.driver.now();
             let _ = self.flush(&mut st, now);
         }
         let link = std::mem::replace(&mut st.link, Link::Idle);
@@ -323,21 +405,27 @@ impl Conn {
         self.connected.store(false, Ordering::Release);
         st.session.abandon();
         self.settle(&mut st);
-        while st.outcomes.are_waiting() {
+        st.end_results();
+        self.end_calls(&mut st);
+        while st.outcomes.are_waiting() && !st.pace.is_over() {
             st = self.tell_outcomes(st);
         }
-        let calls = self.end_calls(&mut st);
-        let number = st.attempt_number();
-        let Seldom { once, pull, refusals, hook, asking, owner, .. } = st.seldom.take().unwrap_or_default();
+        st = self.tell_results(st);
+        st = self.tell_ended(st);
+        st = self.tell_log(st);
+        if let Some(turn) = turn
+            && st.pace.is_over()
+        {
+            return turn.again();
+        }
+        let Seldom { pull, refusals, hook, asking, owner, .. } = st.seldom.take().unwrap_or_default();
         let removed = st.handlers.clear();
-        let mut records = st.take_log();
+        let records = st.take_log();
         drop(st);
-        self.tell_each(once, Attempt::failed(Code::Incomplete, number));
-        calls.tell(self);
         drop((pull, refusals));
         drop(removed);
         drop((hook, asking));
-        self.context.log.deliver(self.number, &mut records);
+        self.context.log.deliver(self.number, records.into_iter());
         if let Some(id) = self.source.get() {
             self.context.driver.remove(*id);
         }
@@ -349,16 +437,37 @@ impl Conn {
 }
 
 impl State {
+    /// Whether handlers of POLL are called: there is a connection, or an attempt.
+    fn gets_polls(&self) -> bool {
+        !self.freed && !matches!(self.link, Link::Idle | Link::Waiting(_))
+    }
+
+    /// Whether functions wait to be told how an attempt or a call ended.
+    fn has_results(&self) -> bool {
+        !self.seldom.results.is_empty() || self.seldom.calls.has_ended() || self.late_result().is_some()
+    }
+
     fn main_is_enabled(&self) -> bool {
         matches!(self.profiles.first().map(Server::now), Some(Ok((main, _))) if main.enable)
     }
 
-    /// The keep-alive timer came, so little is going on: buffers that bursts needed are not needed now.
+    /// Buffers and lists that bursts needed are not needed in a quiet moment.
     fn give_memory_back(&mut self) {
         if self.partial.is_empty() {
             self.partial = Vec::new();
         }
         self.session.shrink_output();
+        self.outcomes.shrink();
+        if let Some(seldom) = self.seldom.get_mut() {
+            seldom.shrink();
+        }
+    }
+
+    /// When it is to be looked for such a moment, without a keep-alive that would do so.
+    fn quiet_at(&self) -> Option<Time> {
+        let last = self.session.last_traffic();
+        (self.session.hoards() && last >= self.quieted && matches!(self.link, Link::Open(_)))
+            .then(|| last + QUIET)
     }
 
     /// What the system knows of what it was given. A call of the system: for when a deadline is due.
@@ -413,7 +522,7 @@ impl State {
             .min(at(self.expiry.look_at))
             .min(at(self.seldom.refusals.due()))
             .min(at(self.session.expiry()));
-        let next = at(link).min(at(tick)).min(own);
+        let next = at(link).min(at(tick)).min(at(self.quiet_at())).min(own);
         (next != Time::NEVER).then_some(next)
     }
 }

@@ -76,6 +76,13 @@ impl Refusals {
         Some(refused)
     }
 
+    /// Gives back the room of the list if that is empty.
+    pub(super) fn shrink(&mut self) {
+        if self.waiting.is_empty() {
+            self.waiting = VecDeque::new();
+        }
+    }
+
     /// The server kept the session: it sends again what was not acknowledged.
     pub(super) fn resumed(&mut self) {
         let bytes = &mut self.bytes;
@@ -165,7 +172,7 @@ impl Conn {
     pub(super) fn redeliver<'a>(&'a self, mut st: MutexGuard<'a, State>, now: Time) -> MutexGuard<'a, State> {
         // What is refused again waits behind these.
         for _ in 0..st.seldom.refusals.waiting.len() {
-            if st.freed || st.seldom.refusals.due().is_none_or(|due| due > now) {
+            if st.freed || st.pace.is_over() || st.seldom.refusals.due().is_none_or(|due| due > now) {
                 break;
             }
             let Some(mut refused) =

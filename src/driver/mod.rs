@@ -20,6 +20,7 @@
 //! | `thread`          | the loop's own thread                                          |
 //! | `resolver`        | host names on helper threads                                   |
 //! | `dispatch`        | what a thread knows about itself                               |
+//! | `spawn`           | starting threads                                               |
 //! | `sync`            | the primitives of `role` and `ready`, replaced in their models |
 
 #![forbid(unsafe_code)]
@@ -32,6 +33,7 @@ mod resolver;
 mod role;
 mod round;
 mod slots;
+mod spawn;
 mod sync;
 mod thread;
 mod timers;
@@ -42,15 +44,19 @@ pub use role::Mode;
 pub use round::{Source, Turn};
 use slots::Readiness;
 pub use slots::SourceId;
+pub use spawn::Around;
+use spawn::NOTHING_AROUND;
 
 use std::fmt;
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use dispatch::{Dispatch, thread_number};
 use protocol::{Driving, Protocol, WaitError};
 use ready::Wake;
+pub(crate) use ready::{LONG_SLICE, SHORT_SLICE};
 use resolver::Resolver;
 use role::{Claim, Entry};
 use round::{Engine, WAKER, round};
@@ -118,6 +124,12 @@ struct Inner {
     own: OwnThread,
     resolver: Resolver,
     fd: RawFd,
+    /// What its threads are started inside.
+    around: Around,
+    /// There was a source that wants to know the beginning of each round.
+    begins: AtomicBool,
+    /// The driver was interrupted, and has not seen it.
+    interrupted: AtomicBool,
 }
 
 struct Waker(mio::Waker);
@@ -136,18 +148,25 @@ impl Loop {
         Loop::with_resolver(clock, Arc::new(resolver::system))
     }
 
+    /// As [`new`](Self::new), and every thread of the loop is started inside `around`: with all signals blocked, where
+    /// there are signals, so that they reach the threads of the application.
+    pub fn with_threads_inside(clock: Clock, around: Around) -> io::Result<Loop> {
+        let resolver = Resolver::inside(Arc::new(resolver::system), around);
+        Loop::with(clock, resolver, around)
+    }
+
     /// As [`new`](Self::new), but names are resolved by `resolve`, on helper threads.
     pub fn with_resolver(clock: Clock, resolve: Arc<Resolve>) -> io::Result<Loop> {
-        Loop::with(clock, Resolver::new(resolve))
+        Loop::with(clock, Resolver::new(resolve), NOTHING_AROUND)
     }
 
     /// As [`new`](Self::new), but names are given to `ask`, which answers when it can, from any thread. It is
     /// called on the thread that drives, possibly under a source's lock, must not block, and may answer at once.
     pub fn with_name_service(clock: Clock, ask: Arc<Ask>) -> io::Result<Loop> {
-        Loop::with(clock, Resolver::asking(ask))
+        Loop::with(clock, Resolver::asking(ask), NOTHING_AROUND)
     }
 
-    fn with(clock: Clock, resolver: Resolver) -> io::Result<Loop> {
+    fn with(clock: Clock, resolver: Resolver, around: Around) -> io::Result<Loop> {
         let poll = mio::Poll::new()?;
         let waker = Waker(mio::Waker::new(poll.registry(), WAKER)?);
         let fd = poll.as_raw_fd();
@@ -157,6 +176,9 @@ impl Loop {
             own: OwnThread::default(),
             resolver,
             fd,
+            around,
+            begins: AtomicBool::new(false),
+            interrupted: AtomicBool::new(false),
         })))
     }
 
@@ -197,8 +219,16 @@ impl Loop {
         self.0.protocol.ready.set_every_round(id, on);
     }
 
+    /// Gives the source [`Source::round_begin`] in each round from now on. False without memory for that.
+    pub fn set_every_begin(&self, id: SourceId) -> bool {
+        self.0.protocol.ready.set_every_begin(id) && {
+            self.0.begins.store(true, Ordering::Relaxed);
+            true
+        }
+    }
+
     /// Drives one round, and enters poll mode if a foreign loop drove before. Sleeps at most
-    /// `timeout` (`None`: no limit; zero: not at all), and may return earlier.
+    /// `timeout` (`None`: no limit; zero: not at all), and may return earlier: a signal ends the sleep.
     ///
     /// If another thread polls or waits, this one waits for its turn, then returns `Ok` when the
     /// time is over. [`DriveError::Busy`] inside a handler of any loop, and in thread mode.
@@ -254,7 +284,7 @@ impl Loop {
         }
         let until = deadline.unwrap_or(Time::NEVER);
         let left = || self.left(until);
-        let mut one = |engine: &mut Box<Engine>| round(self, engine, until);
+        let mut one = |engine: &mut Box<Engine>| round(self, engine, until, true);
         match self.0.protocol.wait(thread_number(), &left, done, &mut one) {
             Ok(done) => Ok(done),
             Err(WaitError::Closed) => Err(DriveError::Closed),
@@ -267,6 +297,13 @@ impl Loop {
         if self.0.protocol.seat.is_waited_for() {
             self.0.protocol.notify(thread_number());
         }
+    }
+
+    /// As [`notify`](Self::notify), and ends the present or the next sleep of whoever drives. It stores a byte and writes to a
+    /// descriptor, and nothing else: it may be called where neither locks nor memory can be had, in a signal handler.
+    pub fn interrupt(&self) {
+        self.0.interrupted.store(true, Ordering::SeqCst);
+        self.0.protocol.ready.wake_fd();
     }
 
     /// Runs `f` as the driver, if nobody drives at this moment; `None` otherwise, and once the loop
@@ -345,7 +382,7 @@ impl Loop {
             if result.is_err() || !ready.has_work() {
                 break;
             }
-            result = driving.round(&mut |engine| round(self, engine, Time::ZERO));
+            result = driving.round(&mut |engine| round(self, engine, Time::ZERO, false));
         }
         self.0.resolver.clear();
         let remaining = ready.close();
@@ -372,7 +409,7 @@ impl Loop {
         until: Time,
     ) -> Result<(), DriveError> {
         match entry {
-            Entry::Role(mut driving) => Ok(driving.round(&mut |engine| round(self, engine, until))?),
+            Entry::Role(mut driving) => Ok(driving.round(&mut |engine| round(self, engine, until, true))?),
             Entry::Changed | Entry::TimedOut => Ok(()),
             Entry::Busy => Err(DriveError::Busy),
             Entry::Closed => Err(DriveError::Closed),

@@ -11,14 +11,27 @@
 //! - A *kick* asks the driver to end its round and look around. It stays until a round consumed it,
 //!   because it may come just before the driver falls asleep.
 //!
+//! A source that needs more than one turn for what it has to do ([`Turn::again`](super::Turn::again)) is *later*: in each
+//! round it comes after all those that have just become ready or due, so that somebody busy keeps nobody waiting for
+//! longer than one turn of his. And a round is bounded by time: those that it does not come to are the first of the
+//! next one.
+//!
 //! When the file descriptor was handed out (`watched`), the loop counts as asleep whenever nobody
 //! drives it: what then sleeps is somebody else's event loop, and the waker makes the descriptor
 //! readable.
 
-use super::slots::{Readiness, Slots, SourceId};
+use std::collections::VecDeque;
+
+use super::slots::{Pending, Readiness, Slots, SourceId};
 use super::sync::{Mutex, MutexGuard};
 use super::timers::Timers;
 use crate::time::{Moment, Span, Time};
+
+/// So long a round gives turns to those that became ready or due, unless one turn takes longer.
+pub(crate) const LONG_SLICE: Span = Span::millis(8);
+
+/// And so long to those that asked for another turn; one of them gets it in any case.
+pub(crate) const SHORT_SLICE: Span = Span::micros(500);
 
 /// Ends the driver's sleep; what [`mio::Waker`] does, or a model of it.
 pub(crate) trait Wake {
@@ -37,9 +50,14 @@ pub(crate) struct Ready<T, W> {
 struct State<T> {
     slots: Slots<T>,
     timers: Timers,
-    /// Sources that want a turn; exactly those with `pending` set that are in no batch.
-    list: Vec<SourceId>,
+    /// Sources that became ready or due, or were scheduled; exactly those that are `Pending::Soon`.
+    soon: VecDeque<SourceId>,
+    /// Sources that asked for another turn; exactly those that are `Pending::Later`.
+    later: VecDeque<SourceId>,
+    /// What is left of the present round.
+    round: Round,
     every_round: Vec<SourceId>,
+    every_begin: Vec<SourceId>,
     /// A write to the waker is needed to be noticed.
     asleep: bool,
     kicked: bool,
@@ -55,6 +73,18 @@ struct State<T> {
     told: Option<Time>,
 }
 
+/// Who gets a turn in the present round: that many of the first ones of each list.
+#[derive(Debug)]
+struct Round {
+    soon: usize,
+    later: usize,
+    /// When it is over for those of the list that it is at.
+    until: Time,
+    /// It has come to the later ones.
+    is_late: bool,
+    bounded: bool,
+}
+
 /// What a source gets its turn with.
 #[derive(Debug)]
 pub(crate) struct Begun<T> {
@@ -64,12 +94,14 @@ pub(crate) struct Begun<T> {
     pub(crate) ready: Readiness,
     /// Its deadline, which has not come yet.
     pub(crate) deadline: Option<Time>,
+    /// The time at which it begins.
+    pub(crate) now: Time,
 }
 
 /// Where a round goes on.
 #[derive(Debug)]
 pub(crate) struct Next<T> {
-    /// The next turn of the batch, begun.
+    /// The next turn of the round, begun.
     pub(crate) turn: Option<(SourceId, Begun<T>)>,
     /// Whether any source wants to know the end of the round.
     pub(crate) ticks: bool,
@@ -84,8 +116,11 @@ impl<T: Clone, W: Wake> Ready<T, W> {
         let state = State {
             slots: Slots::new(),
             timers: Timers::default(),
-            list: Vec::new(),
+            soon: VecDeque::new(),
+            later: VecDeque::new(),
+            round: Round { soon: 0, later: 0, until: Time::NEVER, is_late: false, bounded: true },
             every_round: Vec::new(),
+            every_begin: Vec::new(),
             asleep: false,
             kicked: false,
             watched: false,
@@ -106,9 +141,10 @@ impl<T: Clone, W: Wake> Ready<T, W> {
         let state = &mut *state;
         // The room that scheduling and timers will need, so that they cannot fail later.
         let places = state.slots.places() + 1;
-        let missing = places.saturating_sub(state.list.len());
-        let every = places.saturating_sub(state.every_round.len());
-        let room = (state.list.try_reserve(missing))
+        let missing = |len: usize| places.saturating_sub(len);
+        let every = missing(state.every_round.len());
+        let room = (state.soon.try_reserve(missing(state.soon.len())))
+            .and_then(|()| state.later.try_reserve(missing(state.later.len())))
             .and_then(|()| state.every_round.try_reserve(every))
             .and_then(|()| state.timers.reserve(places));
         if state.closed || room.is_err() {
@@ -127,16 +163,17 @@ impl<T: Clone, W: Wake> Ready<T, W> {
         if slot.every_round {
             state.every_round.retain(|&other| other != id);
         }
-        if slot.pending {
-            state.list.retain(|&other| other != id);
+        if slot.every_begin {
+            state.every_begin.retain(|&other| other != id);
         }
+        state.unlist(id, slot.pending);
         Some(slot.value)
     }
 
     /// The source gets a turn soon.
     pub(crate) fn schedule(&self, id: SourceId) {
         let mut state = self.state.lock();
-        if state.make_pending(id) {
+        if state.list(id) {
             self.rouse(state);
         }
     }
@@ -146,7 +183,7 @@ impl<T: Clone, W: Wake> Ready<T, W> {
         let mut state = self.state.lock();
         let Some(slot) = state.slots.get_mut(id) else { return };
         slot.ready.add(what);
-        if state.make_pending(id) {
+        if state.list(id) {
             self.rouse(state);
         }
     }
@@ -164,6 +201,20 @@ impl<T: Clone, W: Wake> Ready<T, W> {
         } else {
             state.every_round.retain(|&other| other != id);
         }
+    }
+
+    /// The source wants to know the beginning of each round, as long as it is there. Without memory for that it does
+    /// not, and the answer is false.
+    pub(crate) fn set_every_begin(&self, id: SourceId) -> bool {
+        let mut state = self.state.lock();
+        if state.every_begin.try_reserve(1).is_err() {
+            return false;
+        }
+        let Some(slot) = state.slots.get_mut(id) else { return false };
+        if !std::mem::replace(&mut slot.every_begin, true) {
+            state.every_begin.push(id);
+        }
+        true
     }
 
     /// Makes the present or the next round end without sleeping.
@@ -200,7 +251,7 @@ impl<T: Clone, W: Wake> Ready<T, W> {
 
     /// Whether a source waits for a turn.
     pub(crate) fn has_work(&self) -> bool {
-        !self.state.lock().list.is_empty()
+        self.state.lock().has_work()
     }
 
     /// Whether [`close`](Self::close) was called.
@@ -215,8 +266,10 @@ impl<T: Clone, W: Wake> Ready<T, W> {
         state.watched = false;
         state.asleep = false;
         state.timers.clear();
-        state.list.clear();
+        state.soon.clear();
+        state.later.clear();
         state.every_round.clear();
+        state.every_begin.clear();
         state.slots.drain()
     }
 
@@ -249,6 +302,13 @@ impl<T: Clone, W: Wake> Ready<T, W> {
         wrong
     }
 
+    /// The sources that want to know the beginning of each round: the one at this place of their list.
+    pub(crate) fn every_begin(&self, at: usize) -> Option<T> {
+        let mut state = self.state.lock();
+        let id = *state.every_begin.get(at)?;
+        state.slots.get_mut(id).map(|slot| slot.value.clone())
+    }
+
     /// How long the driver may sleep, at most `limit`. It must then sleep, and call
     /// [`after_sleep`](Self::after_sleep).
     pub(crate) fn before_sleep(&self, now: Time, limit: Option<Span>) -> Option<Span> {
@@ -256,7 +316,7 @@ impl<T: Clone, W: Wake> Ready<T, W> {
         state.driven = true;
         let until_due = state.timers.next().map(|at| at.since(now));
         let kicked = std::mem::take(&mut state.kicked);
-        let timeout = if kicked || !state.list.is_empty() {
+        let timeout = if kicked || state.has_work() {
             Some(Span::ZERO)
         } else {
             [until_due, limit].into_iter().flatten().min()
@@ -265,48 +325,50 @@ impl<T: Clone, W: Wake> Ready<T, W> {
         timeout
     }
 
-    /// Collects who gets a turn in this round: the ready list, `events`, and what is due. The first turn is begun, the
-    /// others go to the batch, the next one last. `more`: there may be further events.
+    /// Collects who gets a turn in this round, and begins the first one: who was left over by the last round or
+    /// scheduled since, what is due, `events`, and at last those that asked for another turn. `more`: there may be
+    /// further events. A round that is not `bounded` goes through all of them, however long that takes.
     pub(crate) fn after_sleep(
         &self,
         now: Time,
         more: bool,
         events: impl Iterator<Item = Event>,
-        batch: &mut Vec<SourceId>,
+        bounded: bool,
     ) -> Next<T> {
         let mut state = self.state.lock();
         let state = &mut *state;
         state.asleep = false;
         state.more = more;
-        if !state.list.is_empty() {
-            // Without memory for all of them, some wait for the next round.
-            let _ = batch.try_reserve(state.list.len());
-            let room = state.list.len().min(batch.capacity() - batch.len());
-            batch.extend(state.list.drain(..room));
+        while let Some(id) = state.timers.pop_due(now) {
+            if let Some(slot) = state.slots.get_mut(id) {
+                slot.deadline = Moment::NONE;
+                // What is due does not wait for others who are busy.
+                if slot.pending == Pending::Later {
+                    slot.pending = Pending::No;
+                    state.unlist(id, Pending::Later);
+                }
+                state.list(id);
+            }
         }
         for (id, what) in events {
             if let Some(slot) = state.slots.get_mut(id) {
                 slot.ready.add(what);
-                state.list_in(batch, id);
+                state.list(id);
             }
         }
-        while let Some(id) = state.timers.pop_due(now) {
-            if let Some(slot) = state.slots.get_mut(id) {
-                slot.deadline = Moment::NONE;
-                state.list_in(batch, id);
-            }
-        }
-        batch.reverse();
-        state.next(batch)
+        let until = if bounded { now + LONG_SLICE } else { Time::NEVER };
+        let (soon, later) = (state.soon.len(), state.later.len());
+        state.round = Round { soon, later, until, is_late: false, bounded };
+        state.next(&|| now)
     }
 
-    /// Ends a source's turn, and begins the next one of the batch.
+    /// Ends a source's turn, and begins the next one of the round. `now` is asked if there may be one.
     pub(crate) fn end(
         &self,
         id: SourceId,
         deadline: Option<Time>,
         again: bool,
-        batch: &mut Vec<SourceId>,
+        now: &dyn Fn() -> Time,
     ) -> Next<T> {
         let mut state = self.state.lock();
         let state = &mut *state;
@@ -316,29 +378,18 @@ impl<T: Clone, W: Wake> Ready<T, W> {
                 state.timers.set(id, deadline);
             }
             if again {
-                state.make_pending(id);
+                state.list_later(id);
             }
         }
-        state.next(batch)
+        state.next(now)
     }
 
     /// Begins the call for the end of a round: readiness is left for the next turn.
-    pub(crate) fn begin_round_end(&self, id: SourceId) -> Option<Begun<T>> {
+    pub(crate) fn begin_round_end(&self, id: SourceId, now: Time) -> Option<Begun<T>> {
         let mut state = self.state.lock();
         let slot = state.slots.get_mut(id).filter(|slot| slot.every_round)?;
         let (value, deadline) = (slot.value.clone(), slot.deadline);
-        Some(Begun { value, ready: Readiness::default(), deadline: deadline.get() })
-    }
-
-    /// Puts back what is left of a batch whose round was cut short; the last comes first.
-    pub(crate) fn put_back(&self, batch: &mut Vec<SourceId>) {
-        let mut state = self.state.lock();
-        while let Some(id) = batch.pop() {
-            // Still pending, unless it was removed since.
-            if state.slots.get_mut(id).is_some_and(|slot| slot.pending) {
-                state.list.push(id);
-            }
-        }
+        Some(Begun { value, ready: Readiness::default(), deadline: deadline.get(), now })
     }
 
     /// The sources that want to know the end of each round.
@@ -362,49 +413,93 @@ impl<T: Clone, W: Wake> Ready<T, W> {
 }
 
 impl<T: Clone> State<T> {
-    /// Begins the turn of the next source of the batch that is still there.
-    fn next(&mut self, batch: &mut Vec<SourceId>) -> Next<T> {
+    /// Begins the turn of the next source of the round that is still there.
+    fn next(&mut self, now: &dyn Fn() -> Time) -> Next<T> {
         let ticks = !self.every_round.is_empty();
-        while let Some(id) = batch.pop() {
+        let none = Next { turn: None, ticks };
+        if self.round.soon == 0 && self.round.later == 0 {
+            return none;
+        }
+        let now = now();
+        loop {
+            let Some(id) = self.pop(now) else {
+                // It is over: what follows belongs to none.
+                (self.round.soon, self.round.later) = (0, 0);
+                return none;
+            };
             if let Some(slot) = self.slots.get_mut(id) {
-                slot.pending = false;
+                slot.pending = Pending::No;
                 let (value, ready) = (slot.value.clone(), std::mem::take(&mut slot.ready));
-                return Next {
-                    turn: Some((id, Begun { value, ready, deadline: slot.deadline.get() })),
-                    ticks,
-                };
+                let begun = Begun { value, ready, deadline: slot.deadline.get(), now };
+                return Next { turn: Some((id, begun)), ticks };
             }
         }
-        Next { turn: None, ticks }
     }
 }
 
 impl<T> State<T> {
-    /// Puts a source in the batch of this round, unless it is there already; in that of the next one if there is no room.
-    fn list_in(&mut self, batch: &mut Vec<SourceId>, id: SourceId) {
-        match self.slots.get_mut(id) {
-            Some(slot) if !slot.pending => {
-                slot.pending = true;
-                let list = if batch.len() < batch.capacity() { batch } else { &mut self.list };
-                list.push(id);
-            }
-            _ => {}
+    /// Who is next, unless the round is over.
+    fn pop(&mut self, now: Time) -> Option<SourceId> {
+        let round = &mut self.round;
+        if round.soon > 0 && !round.is_late && now < round.until {
+            round.soon -= 1;
+            return self.soon.pop_front();
         }
+        if round.later == 0 {
+            return None;
+        }
+        if !round.is_late {
+            round.is_late = true;
+            if round.bounded {
+                round.until = now + SHORT_SLICE;
+            }
+        } else if now >= round.until {
+            return None;
+        }
+        round.later -= 1;
+        self.later.pop_front()
     }
 
-    /// Puts a source on the ready list; false if it already was there, or is no more.
-    fn make_pending(&mut self, id: SourceId) -> bool {
+    /// The source gets a turn among the first; false if it was to have one already, or is no more.
+    fn list(&mut self, id: SourceId) -> bool {
         match self.slots.get_mut(id) {
-            Some(slot) if !slot.pending => {
-                slot.pending = true;
-                self.list.push(id);
+            Some(slot) if slot.pending == Pending::No => {
+                slot.pending = Pending::Soon;
+                self.soon.push_back(id);
                 true
             }
             _ => false,
         }
     }
 
+    /// The source gets a turn after the others.
+    fn list_later(&mut self, id: SourceId) {
+        if let Some(slot) = self.slots.get_mut(id)
+            && slot.pending == Pending::No
+        {
+            slot.pending = Pending::Later;
+            self.later.push_back(id);
+        }
+    }
+
+    /// The source is in this list no more.
+    fn unlist(&mut self, id: SourceId, pending: Pending) {
+        let (list, left) = match pending {
+            Pending::No => return,
+            Pending::Soon => (&mut self.soon, &mut self.round.soon),
+            Pending::Later => (&mut self.later, &mut self.round.later),
+        };
+        if let Some(at) = list.iter().position(|&other| other == id) {
+            list.remove(at);
+            *left -= usize::from(at < *left);
+        }
+    }
+
+    fn has_work(&self) -> bool {
+        !self.soon.is_empty() || !self.later.is_empty()
+    }
+
     fn unfinished(&self) -> bool {
-        self.more || !self.list.is_empty()
+        self.more || self.has_work()
     }
 }

@@ -13,6 +13,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Weak};
 
+use super::spawn::{Around, NOTHING_AROUND, spawn};
 use crate::sync::{Mutex, MutexGuard};
 
 /// How many names one loop asks for at the same time; a system with a dead name server must not
@@ -213,6 +214,8 @@ impl Work {
 struct Threads {
     resolve: Arc<Resolve>,
     work: Mutex<Work>,
+    /// What threads are started inside.
+    around: Around,
 }
 
 impl Threads {
@@ -252,8 +255,7 @@ impl Threads {
                 break;
             }
             let shared = self.clone();
-            let thread = std::thread::Builder::new().name("mgos-mqtt-dns".into());
-            match thread.spawn(move || shared.serve()) {
+            match spawn(self.around, "mgos-mqtt-dns", move || shared.serve()) {
                 Ok(_) => {
                     work.threads += 1;
                     idle += 1;
@@ -316,7 +318,12 @@ pub(crate) struct Resolver(Service);
 impl Resolver {
     /// A resolver that asks `resolve`, on helper threads.
     pub(crate) fn new(resolve: Arc<Resolve>) -> Resolver {
-        Resolver(Service::Threads(Arc::new(Threads { resolve, work: Mutex::default() })))
+        Resolver::inside(resolve, NOTHING_AROUND)
+    }
+
+    /// As [`new`](Self::new); the threads are started inside `around`.
+    pub(crate) fn inside(resolve: Arc<Resolve>, around: Around) -> Resolver {
+        Resolver(Service::Threads(Arc::new(Threads { resolve, work: Mutex::default(), around })))
     }
 
     /// A resolver that gives every question to `ask`.

@@ -1,11 +1,12 @@
 //! One round of a loop: sleep, collect, give turns.
 
 use std::io;
+use std::sync::atomic::Ordering;
 
 use mio::{Events, Poll, Registry, Token};
 
 use super::dispatch::Dispatch;
-use super::ready::{Begun, Next};
+use super::ready::{Begun, Next, SHORT_SLICE};
 use super::slots::{Readiness, SourceId};
 use super::{AnySource, Loop};
 use crate::time::{Span, Time};
@@ -27,8 +28,7 @@ pub(super) struct Engine {
     poll: Poll,
     events: Events,
     buffer: Vec<u8>,
-    /// Who still has a turn in this round, last first; empty between rounds.
-    batch: Vec<SourceId>,
+    /// Who is still to be told the end of a round.
     every_round: Vec<SourceId>,
 }
 
@@ -38,7 +38,6 @@ impl Engine {
             poll,
             events: Events::with_capacity(EVENTS),
             buffer: vec![0; BUFFER],
-            batch: Vec::with_capacity(EVENTS),
             every_round: Vec::new(),
         }
     }
@@ -50,8 +49,13 @@ impl Engine {
 /// the driver is held meanwhile. A turn without reason is possible and must do no harm.
 pub trait Source: Send + Sync {
     /// One turn: the socket is ready, the deadline came, [`Loop::schedule`] was called, or
-    /// [`Turn::again`] in the turn before. Must do a bounded amount of work.
+    /// [`Turn::again`] in the turn before. Must do a bounded amount of work: one that takes long is to stop where it
+    /// can, and ask for another, if [it may](Turn::is_bounded).
     fn drive(&self, turn: &mut Turn<'_>);
+
+    /// The beginning of a round, before it sleeps, for sources with [`Loop::set_every_begin`]: for a look at what cannot
+    /// announce itself. No user code.
+    fn round_begin(&self) {}
 
     /// The end of a round, for sources with [`Loop::set_every_round`].
     fn round_end(&self, turn: &mut Turn<'_>) {
@@ -79,6 +83,7 @@ pub struct Turn<'a> {
     handle: &'a Loop,
     deadline: Option<Time>,
     again: bool,
+    bounded: bool,
 }
 
 impl Turn<'_> {
@@ -102,9 +107,16 @@ impl Turn<'_> {
         self.deadline = deadline;
     }
 
-    /// There is work left: the source gets a turn in the next round, which does not sleep.
+    /// There is work left: the source gets a turn in the next round, which does not sleep, after those that wait for
+    /// their first one.
     pub fn again(&mut self) {
         self.again = true;
+    }
+
+    /// Others wait for their turns. Otherwise the loop is being closed, and there may be no further turn: all
+    /// that is left is to be done in this one.
+    pub fn is_bounded(&self) -> bool {
+        self.bounded
     }
 
     /// The loop.
@@ -114,9 +126,19 @@ impl Turn<'_> {
 }
 
 /// One round that sleeps `until` then at most. Only who has the engine can call it.
-pub(super) fn round(handle: &Loop, engine: &mut Engine, until: Time) -> io::Result<()> {
-    let ready = &handle.0.protocol.ready;
+///
+/// It is soon over, so that whoever drives can look at what he waits for, and at his own time: what is left is the
+/// first of the next round. Unless it is not `bounded`, for a loop that has no further rounds.
+pub(super) fn round(handle: &Loop, engine: &mut Engine, until: Time, bounded: bool) -> io::Result<()> {
+    let inner = &*handle.0;
+    let ready = &inner.protocol.ready;
+    if inner.begins.load(Ordering::Relaxed) {
+        (0..).map_while(|at| ready.every_begin(at)).for_each(|source| source.round_begin());
+    }
     sleep(handle, engine, until)?;
+    if inner.interrupted.load(Ordering::Relaxed) && inner.interrupted.swap(false, Ordering::SeqCst) {
+        handle.notify();
+    }
 
     let more = engine.events.iter().count() >= EVENTS;
     let events = engine.events.iter().filter(|event| event.token() != WAKER).filter_map(|event| {
@@ -126,38 +148,34 @@ pub(super) fn round(handle: &Loop, engine: &mut Engine, until: Time) -> io::Resu
         let writable = broken || event.is_writable() || event.is_write_closed();
         Some((SourceId::from_bits(event.token().0)?, Readiness { readable, ended, writable }))
     });
-    let now = handle.now();
-    let mut next = ready.after_sleep(now, more, events, &mut engine.batch);
-
-    let rest = Rest { handle, engine };
-    let engine = &mut *rest.engine;
-    // The first turn follows the sleep at once; how long the others had to wait for theirs, nobody knows.
-    let mut now = Some(now);
+    let mut next = ready.after_sleep(handle.now(), more, events, bounded);
     while let Some((id, begun)) = next.turn {
-        let now = now.take().unwrap_or_else(|| handle.now());
-        next = turn(handle, engine, id, begun, now, |source, turn| source.drive(turn));
+        next = turn(handle, engine, id, begun, bounded, |source, turn| source.drive(turn));
     }
     if next.ticks {
-        ready.every_round(&mut engine.every_round);
-        while let Some(id) = engine.every_round.pop() {
-            if let Some(begun) = ready.begin_round_end(id) {
-                turn(handle, engine, id, begun, handle.now(), |source, turn| source.round_end(turn));
-            }
-        }
+        end_of_round(handle, engine, bounded);
     }
     Ok(())
 }
 
-/// The sources that had no turn yet. If user code panics, they keep their claim to one.
-struct Rest<'a> {
-    handle: &'a Loop,
-    engine: &'a mut Engine,
-}
-
-impl Drop for Rest<'_> {
-    fn drop(&mut self) {
-        if !self.engine.batch.is_empty() {
-            self.handle.0.protocol.ready.put_back(&mut self.engine.batch);
+/// Tells those that want to know it. Who does not come to it for the others is the first at the end of the next round.
+fn end_of_round(handle: &Loop, engine: &mut Engine, bounded: bool) {
+    let ready = &handle.0.protocol.ready;
+    if engine.every_round.is_empty() {
+        ready.every_round(&mut engine.every_round);
+    }
+    let mut now = handle.now();
+    let until = now + SHORT_SLICE;
+    while let Some(id) = engine.every_round.pop() {
+        if let Some(begun) = ready.begin_round_end(id, now) {
+            turn(handle, engine, id, begun, bounded, |source, turn| source.round_end(turn));
+            if engine.every_round.is_empty() {
+                return;
+            }
+            now = handle.now();
+            if bounded && now >= until {
+                return;
+            }
         }
     }
 }
@@ -165,16 +183,17 @@ impl Drop for Rest<'_> {
 /// Sleeps until something is ready or due, or it is `until`.
 fn sleep(handle: &Loop, engine: &mut Engine, until: Time) -> io::Result<()> {
     let inner = &*handle.0;
-    loop {
-        let now = inner.clock.now();
-        let limit = (until != Time::NEVER).then(|| until.since(now));
-        // mio rounds up to the milliseconds of epoll, so a deadline a moment away is not spun for.
-        let timeout = inner.protocol.ready.before_sleep(now, limit).map(Span::to_duration);
-        match engine.poll.poll(&mut engine.events, timeout) {
-            // A signal: sleep for what is left.
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            other => return other,
+    let now = inner.clock.now();
+    let limit = (until != Time::NEVER).then(|| until.since(now));
+    // mio rounds up to the milliseconds of epoll, so a deadline a moment away is not spun for.
+    let timeout = inner.protocol.ready.before_sleep(now, limit).map(Span::to_duration);
+    match engine.poll.poll(&mut engine.events, timeout) {
+        // A signal. Whoever drives may have something to look at, now that its handler has returned.
+        Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+            engine.events.clear();
+            Ok(())
         }
+        other => other,
     }
 }
 
@@ -184,13 +203,13 @@ fn turn(
     engine: &mut Engine,
     id: SourceId,
     begun: Begun<AnySource>,
-    now: Time,
+    bounded: bool,
     run: impl FnOnce(&dyn Source, &mut Turn<'_>),
 ) -> Next<AnySource> {
     let inside = Dispatch::enter();
     // Bound after `inside`, so that it is dropped before: this may be the last reference, and a
     // destructor is user code, too.
-    let Begun { value: source, ready: Readiness { readable, ended, writable }, deadline } = begun;
+    let Begun { value: source, ready: Readiness { readable, ended, writable }, deadline, now } = begun;
     // A source may have taken the buffer apart.
     if engine.buffer.len() != BUFFER {
         engine.buffer.resize(BUFFER, 0);
@@ -206,11 +225,12 @@ fn turn(
         handle,
         deadline,
         again: false,
+        bounded,
     };
     run(&*source, &mut turn);
     let Turn { deadline, again, .. } = turn;
     // Before another turn begins: what the destructor may do must not concern that one.
     drop(source);
     drop(inside);
-    handle.0.protocol.ready.end(id, deadline, again, &mut engine.batch)
+    handle.0.protocol.ready.end(id, deadline, again, &|| handle.now())
 }

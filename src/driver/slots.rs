@@ -56,16 +56,28 @@ impl Readiness {
     }
 }
 
+/// Whether a source wants a turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pending {
+    /// It does not.
+    No,
+    /// As soon as possible.
+    Soon,
+    /// It had one, which was not enough; others come first.
+    Later,
+}
+
 /// A source and what the loop knows about it.
 #[derive(Debug)]
 pub(crate) struct Slot<T> {
     /// The source itself.
     pub(crate) value: T,
-    /// It is on the ready list, or in the part of the current batch that had no turn yet.
-    pub(crate) pending: bool,
+    /// In which list of those that want a turn it is.
+    pub(crate) pending: Pending,
     /// What its socket became since the last turn.
     pub(crate) ready: Readiness,
-    /// It also wants to know the end of each round.
+    /// It also wants to know the beginning, and the end, of each round.
+    pub(crate) every_begin: bool,
     pub(crate) every_round: bool,
     /// Its entry in the timers.
     pub(crate) deadline: Moment,
@@ -108,8 +120,9 @@ impl<T> Slots<T> {
         let entry = &mut self.places[place];
         entry.slot = Some(Slot {
             value,
-            pending: false,
+            pending: Pending::No,
             ready: Readiness::default(),
+            every_begin: false,
             every_round: false,
             deadline: Moment::NONE,
         });

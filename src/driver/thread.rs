@@ -1,10 +1,11 @@
 //! A loop's own thread.
 
-use std::thread::{Builder, JoinHandle};
+use std::thread::JoinHandle;
 
 use super::dispatch::{in_dispatch, thread_number};
 use super::role::{Claim, Entry};
 use super::round::round;
+use super::spawn::spawn;
 use super::sync::{Condvar, Mutex};
 use super::{DriveError, Loop};
 use crate::time::Time;
@@ -51,7 +52,7 @@ impl Loop {
             }
             handle.run(generation);
         };
-        match Builder::new().name(name.to_owned()).spawn(body) {
+        match spawn(inner.around, name, body) {
             Ok(thread) => {
                 state.youngest = Some(thread);
                 state.started = generation;
@@ -110,7 +111,7 @@ impl Loop {
         let me = thread_number();
         let Entry::Role(mut driving) = self.0.protocol.claim(claim, me, &|| None) else { return };
         while driving.may_go_on(claim, me) {
-            if driving.round(&mut |engine| round(self, engine, Time::NEVER)).is_err() {
+            if driving.round(&mut |engine| round(self, engine, Time::NEVER, true)).is_err() {
                 // The poller is broken, which no later round would mend; waiters learn it as they
                 // take the role.
                 return;

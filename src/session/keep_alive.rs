@@ -66,6 +66,16 @@ impl KeepAlive {
         self.last_in = now;
     }
 
+    /// When something came or went last.
+    pub(crate) fn last_traffic(&self) -> Time {
+        self.last_in.max(self.last_out)
+    }
+
+    /// Whether no PINGREQ will ever be due.
+    pub(crate) fn is_off(&self) -> bool {
+        self.interval == 0
+    }
+
     /// When something came from the server last.
     pub(crate) fn heard(&self) -> Time {
         self.last_in

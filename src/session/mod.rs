@@ -43,7 +43,6 @@ mod tickets;
 mod unsent;
 
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 
 pub use counts::{Counts, LATENCY_BUCKETS, Latency, Levels};
 pub use event::{Acknowledged, Completion, Dropped, Ended, Event, Failure, Incoming, Outcome, Step};
@@ -438,8 +437,21 @@ impl Session {
         Ok(())
     }
 
-    /// A whole keep-alive interval without traffic: memory that bursts needed goes back.
-    fn quiet(&mut self) {
+    /// When bytes came or went last.
+    #[inline]
+    pub fn last_traffic(&self) -> Time {
+        self.keep_alive.last_traffic()
+    }
+
+    /// Whether nothing but the application tells of a quiet moment, as there is no keep-alive, although there is memory to
+    /// [give back](Session::quiet) then.
+    #[inline]
+    pub fn hoards(&self) -> bool {
+        self.keep_alive.is_off() && (self.out.has_spare() || self.sending.outbox.has_spare())
+    }
+
+    /// A whole keep-alive interval without traffic, or some time if there is none: memory that bursts needed goes back.
+    pub fn quiet(&mut self) {
         if self.told == Told::Nothing && self.outstanding() == 0 {
             self.inbound.shrink();
             if let Some(sending) = self.sending.get_mut() {
@@ -448,7 +460,7 @@ impl Session {
         }
     }
 
-    /// Gives the output buffer back if it is empty; for a moment when nothing is going on.
+    /// Gives back what the output buffer does not need; for a moment when nothing is going on.
     pub fn shrink_output(&mut self) {
         self.out.shrink();
     }
@@ -558,17 +570,15 @@ impl Session {
         self.subscriptions.results()
     }
 
-    /// As [`subscribe_results`](Session::subscribe_results), for a caller who lets go of the session meanwhile, and
-    /// gives the list back for the next SUBACK.
-    pub fn take_subscribe_results(&mut self) -> Vec<SubscribeResult> {
-        self.subscriptions.get_mut().map(Subscriptions::take_results).unwrap_or_default()
+    /// The next of these codes, and the SUBACK's packet id, for a caller who lets go of the session to tell of it. All of
+    /// them have to be taken before the next SUBACK.
+    pub fn take_subscribe_result(&mut self) -> Option<(u16, SubscribeResult)> {
+        self.subscriptions.get_mut()?.take_result()
     }
 
-    /// What [`take_subscribe_results`](Session::take_subscribe_results) has taken; its contents are not looked at.
-    pub fn return_subscribe_results(&mut self, results: Vec<SubscribeResult>) {
-        if let Some(subscriptions) = self.subscriptions.get_mut() {
-            subscriptions.return_results(results);
-        }
+    /// Whether there are codes that were not [taken](Session::take_subscribe_result).
+    pub fn has_subscribe_result(&self) -> bool {
+        self.subscriptions.has_result()
     }
 
     #[inline]

@@ -25,6 +25,9 @@ pub(crate) const NIL: u32 = u32::MAX;
 const KEEP_BYTES: usize = 1024 * 1024;
 const KEEP_BUFFER: usize = 64 * 1024;
 
+/// So many free slots are not worth giving back.
+const SPARE: usize = 32;
+
 /// Bytes of a packet id.
 const PACKET_ID: usize = 2;
 
@@ -467,6 +470,11 @@ impl Outbox {
     }
 
     /// Gives memory back that an empty outbox does not need.
+    /// Whether [`shrink`](Self::shrink) has much to give back.
+    pub(crate) fn has_spare(&self) -> bool {
+        self.slots.capacity() > SPARE && self.len() == 0
+    }
+
     pub(crate) fn shrink(&mut self) {
         if self.len() == 0 {
             self.slots = Vec::new();

@@ -7,6 +7,9 @@ use crate::error::Code;
 /// Below this, written bytes are not moved out of the way before the buffer is empty.
 const COMPACT_FROM: usize = 32 * 1024;
 
+/// As much memory is not worth giving back.
+const KEEP: usize = 4 * 1024;
+
 /// A queue of bytes: packets are appended, the transport takes from the front.
 ///
 /// Positions count every byte since the connection was opened. A packet is *sent* when the bytes
@@ -166,13 +169,26 @@ impl Output {
         self.boundary = 0;
     }
 
-    /// Gives memory back; called in a quiet moment.
+    /// Whether it keeps more memory than a connection without much to say needs.
+    #[inline]
+    pub(crate) fn has_spare(&self) -> bool {
+        self.bytes.capacity() > KEEP
+    }
+
+    /// Gives back the memory that what is queued does not need; called in a quiet moment.
     pub(crate) fn shrink(&mut self) {
-        if self.is_empty() && self.bytes.capacity() > 0 {
-            self.bytes = Vec::new();
-            self.head = 0;
-            self.end = 0;
+        if !self.is_empty() && self.bytes.capacity() <= self.len().max(KEEP) {
+            return;
         }
+        let mut kept = Vec::new();
+        if kept.try_reserve_exact(self.len()).is_err() {
+            return;
+        }
+        kept.extend_from_slice(self.pending());
+        self.wipe_all();
+        self.end -= self.head;
+        self.head = 0;
+        self.bytes = kept;
     }
 }
 

@@ -90,25 +90,36 @@ impl Session {
     }
 
     /// Steps for the PUBACKs or PUBCOMPs in front of `bytes`, of [`PLAIN_ACK`](wire::PLAIN_ACK) bytes each, as long as
-    /// each ends a message of the session's own. Those go to `ended`, as far as that has room. The application is told of
+    /// each ends a message of the session's own. Those go to `ended`, `most` of them, as far as that has room. The application is told of
     /// them, and [`steady_ended`](Session::steady_ended) follows.
     ///
     /// They are of one type; and a message whose outcome is told beside its acknowledgement is the last one, so
     /// that the two come one after the other.
     #[inline]
-    pub fn steady_acknowledgements(&mut self, bytes: &[u8], ended: &mut Vec<Ended>) -> Option<PacketType> {
+    pub fn steady_acknowledgements(
+        &mut self,
+        bytes: &[u8],
+        ended: &mut Vec<Ended>,
+        most: usize,
+    ) -> Option<PacketType> {
         debug_assert!(self.is_steady() && self.told == Told::Nothing && ended.is_empty());
         let packet = match bytes.first()? >> 4 {
             4 => PacketType::PubAck,
             7 => PacketType::PubComp,
             _ => return None,
         };
-        self.take_acknowledgements(packet, bytes, ended);
+        self.take_acknowledgements(packet, bytes, ended, most);
         (!ended.is_empty()).then_some(packet)
     }
 
     #[inline(never)]
-    fn take_acknowledgements(&mut self, packet: PacketType, bytes: &[u8], ended: &mut Vec<Ended>) {
+    fn take_acknowledgements(
+        &mut self,
+        packet: PacketType,
+        bytes: &[u8],
+        ended: &mut Vec<Ended>,
+        most: usize,
+    ) {
         let (qos, stage) = match packet {
             PacketType::PubAck => (QoS::AtLeastOnce, Stage::Publish),
             _ => (QoS::ExactlyOnce, Stage::Release),
@@ -116,7 +127,7 @@ impl Session {
         let terms = Terms::of(&self.limits, self.tell_all);
         let Some(sending) = self.sending.get_mut() else { return };
         let taken = self.out.taken();
-        let most = bytes.len().min(ended.capacity() * wire::PLAIN_ACK);
+        let most = bytes.len().min(ended.capacity().min(most) * wire::PLAIN_ACK);
         for bytes in bytes[..most].chunks_exact(wire::PLAIN_ACK) {
             let Some(id) = wire::Ack::plain(packet, bytes) else { break };
             let Some(slot) = sending.ids.slot_at_home(id) else { break };

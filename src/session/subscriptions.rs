@@ -121,8 +121,10 @@ pub(crate) struct Subscriptions {
     ask_tickets: Queued,
     drop_tickets: Queued,
     answers: Answers,
-    /// The results of the last SUBACK.
+    /// The results of the last SUBACK, its packet id, and how many of them were taken.
     results: Vec<SubscribeResult>,
+    results_of: u16,
+    results_taken: usize,
 }
 
 impl Empty for Subscriptions {
@@ -144,6 +146,8 @@ impl Subscriptions {
             drop_tickets: Queued::new(),
             answers: Answers::new(),
             results: Vec::new(),
+            results_of: 0,
+            results_taken: 0,
         }
     }
 
@@ -417,6 +421,7 @@ impl Subscriptions {
     /// there is no memory for them.
     pub(crate) fn acknowledged(&mut self, id: u16, codes: &[u8]) -> Result<&[SubscribeResult], Failure> {
         self.results.clear();
+        (self.results_of, self.results_taken) = (id, 0);
         // A packet that the server answered wrongly stays, as one that it did not answer: the link ends now,
         // and who waits for it goes on waiting.
         let Some(packet) = self.asked.get(&id).filter(|packet| packet.filters.len() == codes.len()) else {
@@ -458,14 +463,16 @@ impl Subscriptions {
         &self.results
     }
 
-    pub(crate) fn take_results(&mut self) -> Vec<SubscribeResult> {
-        core::mem::take(&mut self.results)
+    /// The next of them that was not taken, with the packet id of the SUBACK.
+    pub(crate) fn take_result(&mut self) -> Option<(u16, SubscribeResult)> {
+        let result = self.results.get(self.results_taken)?.clone();
+        self.results_taken += 1;
+        Some((self.results_of, result))
     }
 
-    pub(crate) fn return_results(&mut self, results: Vec<SubscribeResult>) {
-        if self.results.capacity() < results.capacity() {
-            self.results = results;
-        }
+    /// Whether there is one.
+    pub(crate) fn has_result(&self) -> bool {
+        self.results_taken < self.results.len()
     }
 }
 

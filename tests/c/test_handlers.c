@@ -543,7 +543,7 @@ static void on_poll(struct mg_connection *nc, int ev, void *ev_data, void *ud) {
 }
 
 /* proves: MG-50 */
-static void poll_comes_in_each_round_and_from_a_tick(void **state) {
+static void poll_comes_after_each_turn_and_from_a_tick(void **state) {
   struct client *client = *state;
   struct reg conn = REG(client, "conn"), lib = REG(client, "lib");
   int before, i;
@@ -554,8 +554,10 @@ static void poll_comes_in_each_round_and_from_a_tick(void **state) {
   for (i = 0; i < 5; i++) mgos_mqtt_loop_poll(client->loop, 0);
   assert_int_equal(conn.calls, 0);
   client_up(client);
-  for (i = 0, before = conn.calls; i < 5; i++) mgos_mqtt_loop_poll(client->loop, 0);
-  assert_int_equal(conn.calls, before + 5);
+  for (i = 0, before = conn.calls; i < 5; i++) {
+    peer_send(client->peer, "d0 00");
+    UNTIL(client->loop, conn.calls > before + i);
+  }
   /* A wait without an end, on an idle connection, ends by the tick. */
   for (i = 0, before = conn.calls; i < 5; i++) mgos_mqtt_loop_poll(client->loop, -1);
   assert_int_equal(conn.calls, before + 5);
@@ -709,7 +711,7 @@ int main(void) {
       WITH_CLIENT(connack_then_disconnect_and_close),
       WITH_CLIENT(a_refused_connection_is_told_to_library_handlers_only),
       WITH_CLIENT(each_attempt_has_one_result),
-      WITH_CLIENT(poll_comes_in_each_round_and_from_a_tick),
+      WITH_CLIENT(poll_comes_after_each_turn_and_from_a_tick),
       WITH_CLIENT(user_data_comes_back_once),
       WITH_CLIENT(user_data_of_the_log_comes_back),
       WITH_CLIENT(the_log_waits_for_the_loop_within_bounds),

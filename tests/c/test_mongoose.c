@@ -647,6 +647,32 @@ static void on_limit(struct mg_connection *nc, int ev, void *ev_data, void *ud) 
   nc->recv_mbuf_limit = 100;
 }
 
+/*
+ * field: F-19
+ *
+ * An application's timer, on the loop's thread but in no callback, with no handler that ever gets `nc`.
+ */
+static void flags_set_outside_of_callbacks_are_obeyed(void **state) {
+  struct client *client = *state;
+  struct mg_connection *nc;
+  client_up(client);
+  settle(client);
+  nc = mgos_mqtt_conn_nc(client->c);
+  nc->flags |= MG_F_SEND_AND_CLOSE;
+  peer_expect(client->peer, "e0 00");
+  peer_expect_end(client->peer);
+  peer_greet(client->peer);
+  /* Seen before it sleeps. */
+  mgos_mqtt_loop_poll(client->loop, -1);
+  peer_done(client->peer, client->loop);
+  UNTIL(client->loop, mgos_mqtt_conn_is_connected(client->c));
+  assert_int_equal(nc->flags & (MG_F_SEND_AND_CLOSE | MG_F_CLOSE_IMMEDIATELY), 0);
+  nc->flags |= MG_F_CLOSE_IMMEDIATELY;
+  peer_expect_end(client->peer);
+  mgos_mqtt_loop_poll(client->loop, -1);
+  peer_done(client->peer, client->loop);
+}
+
 static void receive_limit_can_be_raised_in_a_handler(void **state) {
   struct client *client = *state;
   client->cfg.recv_mbuf_limit = 20;
@@ -782,6 +808,7 @@ int main(void) {
       CLOSES_AT(MG_EV_MQTT_PUBREL),
       CLOSES_AT(MG_EV_MQTT_PUBCOMP),
       WITH_CLIENT(close_in_message_handlers),
+      WITH_CLIENT(flags_set_outside_of_callbacks_are_obeyed),
       WITH_CLIENT(receive_limit_can_be_raised_in_a_handler),
       WITH_CLIENT(send_mbuf_tells_what_waits),
       WITH_CLIENT(fields_of_the_application_stay),

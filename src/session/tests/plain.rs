@@ -109,7 +109,7 @@ impl Walker {
             let mut ended = Vec::with_capacity(if self.short { 3 } else { 0 });
             if self.short
                 && self.rig.s.is_steady()
-                && let Some(packet) = self.rig.s.steady_acknowledgements(rest, &mut ended)
+                && let Some(packet) = self.rig.s.steady_acknowledgements(rest, &mut ended, usize::MAX)
             {
                 at += ended.len() * wire::PLAIN_ACK;
                 self.went += ended.len();

@@ -71,7 +71,6 @@ pub struct Counter {
 /// The engine: proves that nobody else has it.
 pub struct Engine {
     fd: Fd,
-    batch: Vec<SourceId>,
     sleeps: usize,
 }
 
@@ -84,7 +83,7 @@ pub struct Model {
 impl Model {
     pub fn new() -> Arc<Model> {
         let fd = Fd::new();
-        let engine = Engine { fd: fd.clone(), batch: Vec::with_capacity(4), sleeps: 0 };
+        let engine = Engine { fd: fd.clone(), sleeps: 0 };
         Arc::new(Model { protocol: Protocol::new(engine, fd.clone()), fd, driving: AtomicBool::new(false) })
     }
 
@@ -108,11 +107,11 @@ impl Model {
         engine.fd.sleep(timeout);
         let ready_to_read = Readiness { readable: true, ..Readiness::default() };
         let event = engine.fd.take_event().map(|id| (id, ready_to_read));
-        let mut next = ready.after_sleep(Time::ZERO, false, event.into_iter(), &mut engine.batch);
+        let mut next = ready.after_sleep(Time::ZERO, false, event.into_iter(), true);
         while let Some((id, begun)) = next.turn {
             begun.value.turns.fetch_add(1, SeqCst);
             turn(id, &begun.value);
-            next = ready.end(id, None, false, &mut engine.batch);
+            next = ready.end(id, None, false, &|| Time::ZERO);
         }
         // At most one write per sleep, and none without.
         assert!(self.fd.writes() <= engine.sleeps + self.outside_writes());

@@ -61,6 +61,7 @@ impl App {
             world.deferred.clear();
             world.refused.clear();
             world.released.clear();
+            world.slow_known = false;
             world.wanted = (0..3).map(|topic| (format!("i/{topic}/#"), 2)).collect();
             (world.instance, world.client.clone(), world.pulls)
         };
@@ -352,6 +353,7 @@ fn listen(_: &Conn, event: &Event<'_>, words: Words) {
     let Some(here) = here else { return };
     let mut world = lock(&here);
     world.effects += 1;
+    world.slow_callback();
     let n = words[0].addr();
     let out = &mut world.out[n];
     out.heard += 1;
@@ -420,6 +422,9 @@ impl Callback for Handler {
         world.effects += 1;
         if self.instance != world.instance || world.freeing {
             return world.fail("a handler of a freed connection was called".into());
+        }
+        if matches!(event, Event::Message(_) | Event::Outcome(_) | Event::SetAside(..)) {
+            world.slow_callback();
         }
         match event {
             Event::Connecting => {

@@ -72,6 +72,10 @@ pub fn run(seed: u64, trace: bool) -> Outcome {
     world.pulls = rng.one_in(4);
     world.hold_odds = rng.pick(&[0, 20, 6, 3]);
     world.v31 = rng.one_in(3);
+    if rng.one_in(6) {
+        world.slow = rng.pick(&[2_000, 10_000, 50_000]);
+        world.messages_left += 60;
+    }
     let backup = rng.one_in(4);
     let profile = Profile {
         enable: true,
@@ -166,18 +170,29 @@ impl Run {
         self.rounds += 1;
         let now = lock(&self.world).client_now();
         self.app.pace.lock().unwrap().round = now;
-        lock(&self.world).round = Some(now);
+        let due = {
+            let mut world = lock(&self.world);
+            world.round = Some(now);
+            world.slow_ran = 0;
+            world.ping_due()
+        };
         if self.foreign {
             self.driver.process().unwrap();
         } else {
             self.driver.poll(Some(Span::ZERO)).unwrap();
         }
-        lock(&self.world).round = None;
+        let mut world = lock(&self.world);
+        world.round = None;
+        world.after_round(due);
     }
 
     /// Everything that is to be done at this moment. Returns when the loop wants to be called again.
     fn settle(&mut self) -> Option<u64> {
-        for _ in 0..400 {
+        let (mut rounds, mut at) = (0, 0);
+        while rounds < 400 {
+            let now = lock(&self.world).now;
+            rounds = if at == now { rounds + 1 } else { 0 };
+            at = now;
             let acts = std::mem::take(&mut lock(&self.world).acts);
             acts.iter().for_each(|act| self.app.act(&self.conn, *act));
             if lock(&self.world).freeing && self.conn.is_gone() {

@@ -597,11 +597,24 @@ impl World {
 
     /// Whether an acknowledgement is due that does not stand in line behind a message that is held.
     fn owes_acknowledgement(&self, l: usize) -> bool {
+        self.links[l].tap.inbound.iter().any(|i| i.stage == Stage::RelRead)
+            || self.first_unacknowledged(l).any(|first| !first.held)
+    }
+
+    /// The handlers of a message have returned, nobody holds it, and its acknowledgement was not written.
+    fn told_and_owed(&self, l: usize) -> bool {
+        // One of QoS 2 that was told on an earlier link is only answered, when its turn comes.
+        let owed = |first: &Inbound| first.qos == 1 && !first.held && first.stage == Stage::Told;
+        self.first_unacknowledged(l).any(owed)
+    }
+
+    /// The message whose acknowledgement is the next, of each QoS.
+    fn first_unacknowledged(&self, l: usize) -> impl Iterator<Item = &Inbound> {
         let inbound = &self.links[l].tap.inbound;
-        let first =
-            |qos| inbound.iter().find(move |i| i.qos == qos && matches!(i.stage, Stage::Read | Stage::Told));
-        inbound.iter().any(|i| i.stage == Stage::RelRead)
-            || [1, 2].into_iter().filter_map(first).any(|first| !first.held)
+        let first = |qos| {
+            inbound.iter().find(move |i| i.qos == qos && matches!(i.stage, Stage::Read | Stage::Told))
+        };
+        [1, 2].into_iter().filter_map(first)
     }
 
     /// An accepted publish ended.
@@ -625,6 +638,33 @@ impl World {
         if !right {
             let text = format!("message {n} ended as {outcome:?}: {out:?}");
             self.fail(text);
+        }
+    }
+
+    /// The link on which PINGREQ is due by now for sure, whatever came in.
+    pub fn ping_due(&self) -> Option<usize> {
+        let l = self.cur?;
+        let link = &self.links[l];
+        let open = link.course == crate::net::Course::Open && link.tap.up && !link.tap.bye && !link.blocked;
+        let quiet = self.client_now().saturating_sub(link.tap.last_out);
+        (open && self.keep_alive > 0 && !link.tap.ping && quiet > self.keep_alive).then_some(l)
+    }
+
+    /// A round is over in which callbacks were slow: PINGREQ has left if it was due before on link `due`, and what they
+    /// brought about was written.
+    pub fn nothing_waits(&mut self, due: Option<usize>) {
+        let Some(l) = self.cur else { return };
+        let link = &self.links[l];
+        if link.course != crate::net::Course::Open || link.blocked || link.tap.bye || !link.tap.up {
+            return;
+        }
+        if link.fin || link.rst.is_some() {
+            return;
+        }
+        if due == Some(l) && self.ping_due().is_some() {
+            self.fail("PINGREQ waits for slow callbacks".into());
+        } else if self.told_and_owed(l) {
+            self.fail("an acknowledgement waits for slow callbacks".into());
         }
     }
 
@@ -654,6 +694,10 @@ impl World {
         }
         let link = &self.links[l];
         if self.keep_alive == 0 || !link.tap.up || link.blocked || link.tap.bye {
+            return;
+        }
+        if self.slow > 0 {
+            // When a turn that takes long looks at the clock, is its own business: see `nothing_waits`.
             return;
         }
         // While the answer to a PINGREQ is late, anything else that comes is a sign of life, too.

@@ -143,6 +143,12 @@ pub struct World {
     pub effects: u64,
     /// Time leapt or the host was busy since the last failure: the next attempt may be late.
     pub late: bool,
+    /// How long each callback takes that can come in numbers; 0 if they are quick.
+    pub slow: u64,
+    /// How many of those ran in the present round.
+    pub slow_ran: u32,
+    /// The client has seen that they are slow.
+    pub slow_known: bool,
     /// When the present round of the loop began, on the client's clock.
     pub round: Option<u64>,
     pub trace: Option<Vec<String>>,
@@ -213,6 +219,9 @@ impl World {
             faults: 0,
             effects: 0,
             late: false,
+            slow: 0,
+            slow_ran: 0,
+            slow_known: false,
             round: None,
             trace: trace.then(Vec::new),
             bad: None,
@@ -287,6 +296,30 @@ impl World {
         self.links.iter_mut().for_each(|link| link.moved_at = now);
     }
 
+    /// A callback takes its time.
+    pub fn slow_callback(&mut self) {
+        if self.slow > 0 {
+            self.late = true;
+            self.slow_ran += 1;
+            self.pass_until(self.now + self.slow);
+        }
+    }
+
+    /// After a round of the loop: no more than a few slow callbacks have run in it, and nothing that is due has waited for
+    /// more than those. PINGREQ was `due` on this link when it began.
+    pub fn after_round(&mut self, due: Option<usize>) {
+        // An outcome has two callbacks, its listener and the handler.
+        let most = if self.slow_known { 2 } else { 17 };
+        let ran = std::mem::take(&mut self.slow_ran);
+        if ran > most {
+            self.fail(format!("{ran} slow callbacks in one round, {most} may be"));
+        }
+        self.slow_known |= ran >= 16;
+        if self.slow > 0 {
+            self.nothing_waits(due);
+        }
+    }
+
     /// A name was asked for: a new attempt begins.
     pub fn ask(&mut self, question: Question) {
         self.attempt = self.refusals.pop_front();
@@ -321,7 +354,8 @@ impl World {
         if self.messages_left == 0 || self.calm {
             return;
         }
-        for _ in 0..self.rng.range(1, 5) {
+        let burst = self.slow > 0 && self.rng.one_in(4);
+        for _ in 0..if burst { 40 } else { self.rng.range(1, 5) } {
             if self.messages_left == 0 {
                 return;
             }

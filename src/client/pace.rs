@@ -1,0 +1,159 @@
+//! Keeps callbacks that take long from holding up everything else.
+//!
+//! A turn may have thousands of callbacks to run: for messages, acknowledgements, outcomes, answers, log records. None
+//! of them blocks for long, but all of them together may. So every callback is counted here, and now and then the clock is
+//! read. When the time of the turn is used up, the turn ends: what is due is written, the other sources of the loop have
+//! their turns, and the rest follows in the next one.
+//!
+//! Reading the clock for each message would cost more than the message. It is read after every [`WINDOW`] callbacks; only
+//! while they are known to be slow, after each of them.
+
+use super::{Conn, State};
+use crate::bugs::{Bug, bug};
+use crate::driver::{LONG_SLICE, SHORT_SLICE};
+use crate::time::Time;
+
+/// So many callbacks run at most between two looks at the clock.
+const WINDOW: u8 = 16;
+
+/// What callbacks can be waiting for, as a bit: each in its turn.
+#[derive(Clone, Copy, Debug)]
+#[repr(u8)]
+pub(super) enum Stage {
+    /// The result of an attempt to connect, to those who asked for it.
+    Results = 1,
+    /// Calls that cover several filters.
+    Calls = 1 << 1,
+    /// Messages that were refused before.
+    Refused = 1 << 2,
+    /// What the server sends.
+    Read = 1 << 3,
+    /// How publishes ended.
+    Outcomes = 1 << 4,
+    /// The event POLL.
+    Poll = 1 << 5,
+    /// Log records.
+    Log = 1 << 6,
+}
+
+/// See the module.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pace {
+    /// When the turn has to end.
+    until: Time,
+    /// Callbacks until the clock is read.
+    left: u8,
+    /// While callbacks are slow: how many in a row found the turn not over.
+    quick: u8,
+    slow: bool,
+    /// The turn has to end.
+    over: bool,
+    /// Stages that have waited for longest: they come before the others.
+    owed: u8,
+    /// Stages that had to wait in this turn.
+    denied: u8,
+}
+
+impl Pace {
+    pub(super) const fn new() -> Pace {
+        Pace { until: Time::NEVER, left: WINDOW, quick: 0, slow: false, over: false, owed: 0, denied: 0 }
+    }
+
+    /// A turn begins at `now`.
+    pub(super) fn begin(&mut self, now: Time, bounded: bool) {
+        self.over = false;
+        self.quick = 0;
+        if self.owed == 0 {
+            self.owed = self.denied;
+        }
+        self.denied = 0;
+        (self.left, self.until) = match self.slow {
+            _ if !bounded => (WINDOW, Time::NEVER),
+            true => (1, now + SHORT_SLICE),
+            false => (WINDOW, now + LONG_SLICE),
+        };
+        if !bounded {
+            self.owed = 0;
+        }
+    }
+
+    /// Whether the callbacks of this stage may run now. None of the stages can use up all turns, since those that had to
+    /// wait come first in the next.
+    pub(super) fn may(&mut self, stage: Stage) -> bool {
+        let stage = stage as u8;
+        if self.over || self.owed != 0 && self.owed & stage == 0 {
+            self.denied |= stage;
+            return false;
+        }
+        self.owed &= !stage;
+        true
+    }
+
+    /// Nothing of this stage waits.
+    pub(super) fn nothing(&mut self, stage: Stage) {
+        self.owed &= !(stage as u8);
+    }
+
+    /// The turn has to end: no further callback runs in it.
+    #[inline]
+    pub(super) fn is_over(&self) -> bool {
+        self.over
+    }
+
+    /// There is more to be done than this turn had time for.
+    pub(super) fn is_unfinished(&self) -> bool {
+        self.over || self.denied != 0
+    }
+
+    /// How many callbacks may run before it has to be [asked](Self::count) whether there is time for more.
+    #[inline]
+    pub(super) fn most(&self) -> usize {
+        usize::from(self.left)
+    }
+
+    /// So many callbacks have run. True if it is time for a [look](Self::look) at the clock.
+    #[inline(always)]
+    fn count(&mut self, n: usize) -> bool {
+        let left = usize::from(self.left).saturating_sub(n);
+        self.left = left as u8;
+        left == 0
+    }
+
+    fn look(&mut self, now: Time) {
+        self.left = 1;
+        if now >= self.until && !bug(Bug::Starvation) {
+            self.over = true;
+            self.slow = true;
+        } else if !self.slow {
+            self.left = WINDOW;
+        } else {
+            self.quick += 1;
+            if self.quick >= WINDOW {
+                self.slow = false;
+                self.left = WINDOW;
+                // The rest of a turn that is as long as any other.
+                if self.until != Time::NEVER {
+                    self.until = now + LONG_SLICE;
+                }
+            }
+        }
+    }
+}
+
+impl Conn {
+    /// So many callbacks have run.
+    #[inline(always)]
+    pub(super) fn ran(&self, st: &mut State, n: usize) {
+        if st.pace.count(n) {
+            self.look_at_clock(st);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn look_at_clock(&self, st: &mut State) {
+        st.pace.look(self.context.driver.now());
+        // So that whoever goes on without looking at anything sees that there is something to be looked at.
+        st.visits = st.visits.wrapping_add(1);
+    }
+}
