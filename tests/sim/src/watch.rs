@@ -109,6 +109,8 @@ pub struct Tap {
     pub was_blocked: bool,
     pub ping: bool,
     pub last_out: u64,
+    /// As [`last_out`](Tap::last_out), whatever time the client's turn believes it to be.
+    pub out_at: u64,
     pub last_in: u64,
     /// Messages handed over on this link and not finished.
     pub flight: Vec<u32>,
@@ -165,6 +167,7 @@ impl World {
         written.drain(..at);
         self.links[l].tap.written = written;
         self.links[l].tap.last_out = self.turn_now();
+        self.links[l].tap.out_at = self.client_now();
         self.effects += 1;
     }
 
@@ -362,6 +365,7 @@ impl World {
                 // The keep-alive begins, unless the application has given the link up.
                 tap.up = code == 0 && self.left != Some(l);
                 tap.last_out = now;
+                tap.out_at = now;
                 if code == 0
                     && !tap.present
                     && let Some(s) = session
@@ -646,7 +650,7 @@ impl World {
         let l = self.cur?;
         let link = &self.links[l];
         let open = link.course == crate::net::Course::Open && link.tap.up && !link.tap.bye && !link.blocked;
-        let quiet = self.client_now().saturating_sub(link.tap.last_out);
+        let quiet = self.client_now().saturating_sub(link.tap.out_at);
         (open && self.keep_alive > 0 && !link.tap.ping && quiet > self.keep_alive).then_some(l)
     }
 
