@@ -61,20 +61,27 @@ impl Pace {
 
     /// A turn begins at `now`.
     pub(super) fn begin(&mut self, now: Time, bounded: bool) {
-        self.over = false;
-        self.quick = 0;
+        // Whoever had nothing to do in the last turn is owed nothing.
+        self.owed &= self.denied;
         if self.owed == 0 {
             self.owed = self.denied;
         }
+        if !bounded {
+            self.owed = 0;
+        }
         self.denied = 0;
+        self.start(now, bounded);
+    }
+
+    /// Callbacks begin at `now`, in a turn or beside one.
+    pub(super) fn start(&mut self, now: Time, bounded: bool) {
+        self.over = false;
+        self.quick = 0;
         (self.left, self.until) = match self.slow {
             _ if !bounded => (WINDOW, Time::NEVER),
             true => (1, now + SHORT_SLICE),
             false => (WINDOW, now + LONG_SLICE),
         };
-        if !bounded {
-            self.owed = 0;
-        }
     }
 
     /// Whether the callbacks of this stage may run now. None of the stages can use up all turns, since those that had to
@@ -155,5 +162,51 @@ impl Conn {
         st.pace.look(self.context.driver.now());
         // So that whoever goes on without looking at anything sees that there is something to be looked at.
         st.visits = st.visits.wrapping_add(1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A turn in which the stages of `with_work`, in order, each run slow callbacks; which of them came to it.
+    fn turn(pace: &mut Pace, with_work: &[Stage]) -> Vec<u8> {
+        pace.begin(Time::ZERO, true);
+        let mut ran = Vec::new();
+        for stage in with_work {
+            if pace.may(*stage) {
+                ran.push(*stage as u8);
+                while !pace.is_over() {
+                    if pace.count(1) {
+                        pace.look(Time(1_000_000));
+                    }
+                }
+            }
+        }
+        ran
+    }
+
+    #[test]
+    fn each_stage_has_its_turn() {
+        use Stage::{Log, Outcomes, Read};
+        let mut pace = Pace::new();
+        let ran: Vec<Vec<u8>> = (0..6).map(|_| turn(&mut pace, &[Read, Outcomes, Log])).collect();
+        let each = [Read, Outcomes, Log].map(|stage| vec![stage as u8]);
+        assert_eq!(ran[..3], each);
+        assert_eq!(ran[3..], each);
+    }
+
+    /// A stage that was owed a turn, and has nothing to do when it comes, keeps no other waiting for ever.
+    #[test]
+    fn a_stage_without_work_blocks_nobody() {
+        use Stage::{Outcomes, Read};
+        let mut pace = Pace::new();
+        assert_eq!(turn(&mut pace, &[Outcomes, Read]), [Outcomes as u8]);
+        // The link is gone, and what was to be read with it.
+        assert_eq!(turn(&mut pace, &[Outcomes]), []);
+        assert!(pace.is_unfinished());
+        assert_eq!(turn(&mut pace, &[Outcomes]), [Outcomes as u8]);
+        assert_eq!(turn(&mut pace, &[]), []);
+        assert!(!pace.is_unfinished());
     }
 }

@@ -48,7 +48,7 @@ impl Source for Conn {
     fn round_end(&self, turn: &mut Turn<'_>) {
         let _ = catch_unwind(AssertUnwindSafe(|| {
             let mut st = self.lock();
-            st.pace.begin(turn.now, turn.is_bounded());
+            st.pace.start(turn.now, turn.is_bounded());
             if st.gets_polls() {
                 let st = self.tell_poll(st, turn);
                 turn.set_deadline(st.next_deadline());
