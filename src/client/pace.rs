@@ -190,10 +190,11 @@ mod tests {
     fn each_stage_has_its_turn() {
         use Stage::{Log, Outcomes, Read};
         let mut pace = Pace::new();
-        let ran: Vec<Vec<u8>> = (0..6).map(|_| turn(&mut pace, &[Read, Outcomes, Log])).collect();
-        let each = [Read, Outcomes, Log].map(|stage| vec![stage as u8]);
-        assert_eq!(ran[..3], each);
-        assert_eq!(ran[3..], each);
+        let ran: Vec<u8> = (0..30).flat_map(|_| turn(&mut pace, &[Read, Outcomes, Log])).collect();
+        assert_eq!(ran.len(), 30, "one of them in each turn");
+        for stage in [Read, Outcomes, Log] {
+            assert!(ran.windows(5).all(|turns| turns.contains(&(stage as u8))), "{stage:?} waits: {ran:?}");
+        }
     }
 
     /// A stage that was owed a turn, and has nothing to do when it comes, keeps no other waiting for ever.
@@ -203,10 +204,10 @@ mod tests {
         let mut pace = Pace::new();
         assert_eq!(turn(&mut pace, &[Outcomes, Read]), [Outcomes as u8]);
         // The link is gone, and what was to be read with it.
-        assert_eq!(turn(&mut pace, &[Outcomes]), []);
+        assert!(turn(&mut pace, &[Outcomes]).is_empty());
         assert!(pace.is_unfinished());
         assert_eq!(turn(&mut pace, &[Outcomes]), [Outcomes as u8]);
-        assert_eq!(turn(&mut pace, &[]), []);
+        assert!(turn(&mut pace, &[]).is_empty());
         assert!(!pace.is_unfinished());
     }
 }
