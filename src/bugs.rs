@@ -78,6 +78,8 @@ bugs! {
     StuckAfterDisconnect,
     /// However slow callbacks are, a turn runs all that there are.
     Starvation,
+    /// The answer of a hook is taken for the attempt under way, whichever it is for.
+    LateAnswerTaken,
 }
 
 #[cfg(mgos_mqtt_bug)]

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::attempt::Tries;
 use super::event::{KeptReport, Report};
 use super::{Conn, ConnectParams, Level, Link, State};
+use crate::bugs::{Bug, bug};
 use crate::config::Secret;
 use crate::driver::Turn;
 use crate::error::{Code, Phase};
@@ -74,7 +75,11 @@ impl Conn {
         let waits = matches!(st.link, Link::Open(_)) && st.session.awaits_connect() && st.closing.is_none();
         let pending = st.seldom.get_mut().and_then(|seldom| seldom.asking.as_mut()?.pending.as_mut());
         match pending {
-            Some(pending) if waits && pending.answer.is_none() && pending.attempt == attempt => {
+            Some(pending)
+                if waits
+                    && pending.answer.is_none()
+                    && (pending.attempt == attempt || bug(Bug::LateAnswerTaken)) =>
+            {
                 pending.answer = Some(credentials);
             }
             _ => return Err(Code::Stale),

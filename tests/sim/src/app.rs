@@ -6,7 +6,8 @@ use std::ptr;
 use std::sync::{Arc, Mutex};
 
 use mgos_mqtt::client::{
-    Callback, Conn, Context, Event, Identity, Kept, Kind, Listener, ProfileSource, Words,
+    Callback, Conn, Context, Credentials, CredentialsHook, Event, Identity, Kept, Kind, Listener,
+    ProfileSource, Words,
 };
 use mgos_mqtt::config::{Profile, Settings};
 use mgos_mqtt::error::Code;
@@ -42,6 +43,37 @@ struct Handler {
     instance: usize,
 }
 
+/// Is asked for credentials.
+struct Asker {
+    app: Arc<App>,
+    instance: usize,
+}
+
+impl CredentialsHook for Asker {
+    fn ask(&self, conn: &Conn, attempt: u64) {
+        let mut world = lock(&self.app.world);
+        world.effects += 1;
+        if self.instance != world.instance || world.freeing {
+            return world.fail("the credentials hook of a freed connection was called".into());
+        }
+        if world.asked.is_some_and(|last| last >= attempt) {
+            let text = format!("attempt {attempt} asks after {:?}", world.asked);
+            world.fail(text);
+        }
+        world.asked = Some(attempt);
+        let delay = match world.rng.below(6) {
+            0 => {
+                drop(world);
+                return self.app.act(conn, Act::Answer(attempt));
+            }
+            1 => world.rng.range(1_000_000, 12_000_000),
+            _ => world.rng.range(0, 100_000),
+        };
+        let at = world.now + delay;
+        world.at(at, Ev::Act(Act::Answer(attempt)));
+    }
+}
+
 fn qos(of: u8) -> QoS {
     QoS::try_from(of).unwrap_or(QoS::AtMostOnce)
 }
@@ -53,7 +85,7 @@ impl App {
         let (instance, client, pulls) = {
             let mut world = lock(&self.world);
             world.freeing = false;
-            (world.intends, world.ending) = (true, false);
+            (world.intends, world.ending, world.asked) = (true, false, None);
             world.client = format!("c{}", world.instance);
             world.server = 0;
             world.ids.clear();
@@ -82,6 +114,9 @@ impl App {
                 continue;
             }
             conn.subscribe(&filter, qos(2), Identity(2, topic), kinds, self.handler(instance)).unwrap();
+        }
+        if lock(&self.world).hooked {
+            conn.set_credentials_hook(Some(Arc::new(Asker { app: self.clone(), instance }))).unwrap();
         }
         self.pace.lock().unwrap().born();
         conn.connect().unwrap();
@@ -195,6 +230,11 @@ impl App {
                 let _ = conn.set_options(self.settings.clone(), Vec::new());
             }
             Act::Calls => self.calls(conn),
+            Act::Answer(attempt) => {
+                let user = Some(attempt.to_string());
+                let credentials = Credentials { user, password: None, valid_until: 0.0 };
+                let _ = conn.answer_credentials(attempt, Some(credentials));
+            }
             Act::Free => {
                 {
                     let mut world = lock(&self.world);

@@ -4,7 +4,7 @@
 /// A packet, in either direction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Packet<'a> {
-    Connect { level: u8, client: &'a str, clean: bool, keep_alive: u16 },
+    Connect { level: u8, client: &'a str, clean: bool, keep_alive: u16, user: Option<&'a str> },
     ConnAck { present: bool, code: u8 },
     Publish { dup: bool, qos: u8, retain: bool, topic: &'a str, id: u16, payload: &'a [u8] },
     PubAck(u16),
@@ -68,7 +68,9 @@ pub fn parse(bytes: &[u8], body: usize) -> Option<Packet<'_>> {
                 return None;
             }
             let flags = r.u8()?;
-            Packet::Connect { level, clean: flags & 2 != 0, keep_alive: r.u16()?, client: r.text()? }
+            let (keep_alive, client) = (r.u16()?, r.text()?);
+            let user = if flags & 0x80 != 0 { Some(r.text()?) } else { None };
+            Packet::Connect { level, clean: flags & 2 != 0, keep_alive, client, user }
         }
         2 => Packet::ConnAck { present: r.u8()? == 1, code: r.u8()? },
         3 => {

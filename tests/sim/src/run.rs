@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 
 use mgos_mqtt::client::{Conn, Context};
-use mgos_mqtt::config::{Backoff, OnSessionLoss, Overflow, Profile, ProfileOptions, Protocol, Resubscribe, Settings};
+use mgos_mqtt::config::{
+    Backoff, OnSessionLoss, Overflow, Profile, ProfileOptions, Protocol, Resubscribe, Settings,
+};
 use mgos_mqtt::driver::{Clock, Loop};
 use mgos_mqtt::time::{Span, Time};
 
@@ -76,6 +78,7 @@ pub fn run(seed: u64, trace: bool) -> Outcome {
         world.slow = rng.pick(&[2_000, 10_000, 50_000]);
         world.messages_left += 60;
     }
+    world.hooked = rng.one_in(5);
     let backup = rng.one_in(4);
     let profile = Profile {
         enable: true,

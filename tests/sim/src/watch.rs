@@ -183,7 +183,13 @@ impl World {
             _ => {}
         }
         match packet {
-            Packet::Connect { level, client, clean, keep_alive } => {
+            Packet::Connect { level, client, clean, keep_alive, user } => {
+                let answered = self.asked.map(|attempt| attempt.to_string());
+                if user != answered.as_deref() {
+                    let text =
+                        format!("CONNECT has the answer for attempt {user:?}, {answered:?} was asked for");
+                    return self.fail(text);
+                }
                 if client != self.client
                     || level != if self.v31 { 3 } else { 4 }
                     || clean == self.kept

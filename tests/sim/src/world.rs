@@ -54,6 +54,8 @@ pub enum Act {
     Drop(bool),
     /// Sets the options that it has.
     Options,
+    /// Gives the credentials for the attempt with this number, which may be over.
+    Answer(u64),
 }
 
 /// See the module.
@@ -129,6 +131,9 @@ pub struct World {
     pub intends: bool,
     /// It asked for the end of the link or attempt that there is.
     pub ending: bool,
+    /// It makes credentials for each attempt, sometimes later than that is over; and for which it was asked last.
+    pub hooked: bool,
+    pub asked: Option<u64>,
     /// The filters that the client wants.
     pub wanted: Vec<(String, u8)>,
 
@@ -210,6 +215,8 @@ impl World {
             aborted: None,
             intends: false,
             ending: false,
+            hooked: false,
+            asked: None,
             wanted: Vec::new(),
             target: None,
             acts: Vec::new(),
