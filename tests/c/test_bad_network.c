@@ -173,8 +173,8 @@ static void what_is_not_a_connack(void **state) {
       {"\0\0\0\0\0\0\0\0", 8, MGOS_MQTT_NOT_CONNACK, "CONNACK"},
       {"\xff\xff\xff\xff\xff\xff\xff\xff", 8, MGOS_MQTT_NOT_CONNACK, "CONNACK"},
       {"\x30\x05\x00\x01tab", 7, MGOS_MQTT_NOT_CONNACK, "CONNACK"},
-      {"\x20\x03\x00\x00\x00", 5, MGOS_MQTT_NOT_CONNACK, "CONNACK"},
-      {"\x20\x02\x02\x00", 4, MGOS_MQTT_NOT_CONNACK, "CONNACK"},
+      {"\x20\x03\x00\x00\x00", 5, MGOS_MQTT_MALFORMED_CONNACK, "CONNACK"},
+      {"\x20\x02\x02\x00", 4, MGOS_MQTT_MALFORMED_CONNACK, "CONNACK"},
       {"\x21\x02\x00\x00", 4, MGOS_MQTT_NOT_CONNACK, "CONNACK"},
       {"\x20\x02\x00\x01", 4, MGOS_MQTT_REFUSED_VERSION, "version"},
       {"\x20\x02\x00\x02", 4, MGOS_MQTT_REFUSED_IDENTIFIER, "client id"},
@@ -195,7 +195,9 @@ static void what_is_not_a_connack(void **state) {
     assert_true(client_wait(&client, FAILED, i + 1));
     client_expect_error(&client, sayings[i].code, MGOS_MQTT_PHASE_CONNECT, sayings[i].part);
     mgos_mqtt_conn_last_error(client.conn, &info);
-    assert_int_equal(info.connack, i < n - 6 ? -1 : (int) (i - (n - 6)) + 1);
+    /* A malformed one may have a code all the same. */
+    if (sayings[i].code != MGOS_MQTT_MALFORMED_CONNACK)
+      assert_int_equal(info.connack, i < n - 6 ? -1 : (int) (i - (n - 6)) + 1);
     close(fd);
   }
   assert_int_equal(client_count(&client, UP), 0);
@@ -337,7 +339,6 @@ static void the_server_violates_the_protocol(void **state) {
       {"\x30\x03\x00\x01#", 5, MGOS_MQTT_PROTOCOL, ""},          /* a wildcard in a topic name */
       {"\x30\x04\x00\x02\xc0\x80", 6, MGOS_MQTT_PROTOCOL, ""},   /* not UTF-8 */
       {"\x30\x02\x00\x05", 4, MGOS_MQTT_PROTOCOL, ""},           /* a topic longer than the packet */
-      {"\x90\x03\x12\x34\x00", 5, MGOS_MQTT_PROTOCOL, "SUBACK"}, /* for nothing */
       {"\x10\x00", 2, MGOS_MQTT_PROTOCOL, ""},                   /* what only clients send */
       {"\x30\xff\xff\xff\xff\x01", 6, MGOS_MQTT_PROTOCOL, ""},   /* a length of five bytes */
       {"\xd0\x01\x00", 3, MGOS_MQTT_PROTOCOL, ""},               /* PINGRESP with a body */
@@ -389,7 +390,8 @@ static void an_oversize_message(void **state) {
   comes_back(2);
 }
 
-/* A size that no memory is taken for: it is skipped while it comes, and a cut in it is just a loss. */
+/* A size that no memory is taken for: it is skipped while it comes, and a cut in it is just a loss, of which nothing
+   else is told. */
 static void an_oversize_message_that_is_cut(void **state) {
   int fd;
   (void) state;
@@ -400,9 +402,9 @@ static void an_oversize_message_that_is_cut(void **state) {
             "\x30\xff\xff\xff\x7f\x00\x03"
             "bigxxxxxxx",
             17);
-  assert_true(client_wait(&client, OVERSIZE, 1));
   close(fd);
   assert_true(client_wait(&client, CLOSED, 1));
+  assert_int_equal(client_count(&client, OVERSIZE), 0);
   client_expect_error(&client, MGOS_MQTT_CLOSED_BY_SERVER, MGOS_MQTT_PHASE_UP, "closed");
   comes_back(2);
 }

@@ -176,7 +176,7 @@ static void a_bad_one_changes_nothing(void **state) {
   bad.server = "a b";
   assert_false(mgos_mqtt_conn_set_config(client->c, &bad));
   bad = client->cfg;
-  bad.pass = "alone";
+  bad.keep_alive = 65536;
   assert_false(mgos_mqtt_conn_set_config(client->c, &bad));
   settle(client);
   assert_true(mgos_mqtt_conn_is_connected(client->c));
