@@ -20,7 +20,7 @@
 #endif
 #endif
 #if defined(JSON_OUT_BUF)
-#define MGOS_JSON_ORIGINAL 1
+#define MGOS_JSON_ORIGINAL
 #endif
 
 #ifndef MGOS_JSON_ORIGINAL

@@ -22,7 +22,7 @@
 #endif
 #endif
 #if defined(MG_MK_STR)
-#define MGOS_MG_STR_ORIGINAL 1
+#define MGOS_MG_STR_ORIGINAL
 #endif
 
 #ifndef MGOS_MG_STR_ORIGINAL

@@ -30,7 +30,7 @@
 #endif
 #endif
 #if defined(CS_COMMON_MBUF_H_) || defined(MBUF_SIZE_MULTIPLIER)
-#define MGOS_MONGOOSE_ORIGINAL 1
+#define MGOS_MONGOOSE_ORIGINAL
 #endif
 
 /* The last parameter of a handler, for code that writes it with Mongoose's macro. */

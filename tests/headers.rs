@@ -384,7 +384,7 @@ impl Original {
         format!(
             "/* The original declares the same. Where it is on the include path it is used, and both can be included. */\n\
              #ifdef __has_include\n#if __has_include(\"{include}\")\n#include \"{include}\"\n#endif\n#endif\n\
-             #if {known_by}\n#define {} 1\n#endif",
+             #if {known_by}\n#define {}\n#endif",
             self.mark(header)
         )
     }
@@ -398,7 +398,7 @@ impl Original {
                 (text[..at].rfind("/**").expect("its comment"), at + text[at..].find("\n};\n").unwrap() + 4)
             }
             None => {
-                let mark = format!("#define {} 1\n#endif\n", self.mark(header));
+                let mark = format!("#define {}\n#endif\n", self.mark(header));
                 let start = text.find(&mark).expect("what looks for the original") + mark.len() + 1;
                 (start, text.find("\n#ifdef __cplusplus\nextern").expect("functions"))
             }
