@@ -4,7 +4,7 @@
 //! server closes the connection after all of it was sent and before anything was acknowledged behind it: servers take messages in
 //! their order. After the second time it is sent alone until something is acknowledged, so that nobody else is blamed.
 
-use alloc::boxed::Box;
+use alloc::vec::Vec;
 
 use super::outbox::{Queue, Stage};
 use super::{Outcome, Session};
@@ -41,7 +41,7 @@ pub struct Poison {
     /// Its packet id.
     pub packet_id: u16,
     /// Its topic name, in UTF-8.
-    pub topic: Box<[u8]>,
+    pub topic: Vec<u8>,
     /// How many times in a row.
     pub closes: u32,
     /// It is not sent any more: its outcome is a rejection without a reason.
@@ -76,7 +76,11 @@ impl Session {
         let closes = suspect.closes;
         let set_aside = limit > 0 && closes >= limit;
         let told = closes == TOLD_AT || set_aside;
-        let (token, packet_id) = (entry.token, entry.packet_id());
-        told.then(|| Poison { token, packet_id, topic: entry.topic().into(), closes, set_aside })
+        let (token, packet_id, mut topic) = (entry.token, entry.packet_id(), Vec::new());
+        // Without memory for its name it is told of without.
+        if told && topic.try_reserve_exact(entry.topic().len()).is_ok() {
+            topic.extend_from_slice(entry.topic());
+        }
+        told.then_some(Poison { token, packet_id, topic, closes, set_aside })
     }
 }

@@ -547,6 +547,8 @@ static void close_at(void **state, int at, unsigned long flag) {
   struct client *client = *state;
   struct closer closer = {client, at, flag, false};
   bool softly = (flag & MG_F_CLOSE_IMMEDIATELY) == 0;
+  client->cfg.clean_session = 0; /* the server will say that it kept the session */
+  client_renew(client);
   if (at == MG_EV_MQTT_CONNACK) {
     mgos_mqtt_conn_add_handler(client->c, on_event_close, &closer);
     peer_greet(client->peer);

@@ -34,7 +34,7 @@ fn a_message_that_makes_the_server_close_each_time() {
             assert_eq!(rig.up(true), ["PUBLISH1 DUP #2 bad=bad"], "{n}");
             let set_aside = n == poison_after;
             let poison = closes(&mut rig);
-            let expected = Poison { token: bad, packet_id: 2, topic: (*b"bad").into(), closes: n, set_aside };
+            let expected = Poison { token: bad, packet_id: 2, topic: b"bad".to_vec(), closes: n, set_aside };
             assert_eq!(poison, (n == 3 || set_aside).then_some(expected), "{n} of {poison_after}");
             if set_aside {
                 break;
