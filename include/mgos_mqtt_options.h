@@ -294,6 +294,11 @@ struct mgos_mqtt_options {
    * that sends DISCONNECT, but not for freeing it.
    */
   int close_timeout_ms;
+  /**
+   * EVENTS, again. A warning is logged when the callbacks of one turn of the connection took so long, since the loop
+   * neither sends nor receives meanwhile: default 1,000 ms, -1 is never.
+   */
+  int slow_callback_ms;
 };
 
 #ifdef __cplusplus

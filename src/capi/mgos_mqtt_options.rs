@@ -195,6 +195,9 @@ pub struct mgos_mqtt_options {
     /// at most, or as long as mgos_mqtt_conn_disconnect_wait() waits. For every way to close or reopen a connection
     /// that sends DISCONNECT, but not for freeing it.
     pub close_timeout_ms: c_int,
+    /// EVENTS, again. A warning is logged when the callbacks of one turn of the connection took so long, since the loop
+    /// neither sends nor receives meanwhile: default 1,000 ms, -1 is never.
+    pub slow_callback_ms: c_int,
 }
 
 // SAFETY: plain numbers and pointers, and no header ever had less than everything before TLS.

@@ -73,6 +73,7 @@ unsafe fn settings(options: &mgos_mqtt_options) -> Result<Settings, Code> {
         fail_back: field!(options.fail_back_ms).ms(default.fail_back)?,
         close: field!(options.close_timeout_ms).ms(default.close)?,
         poll_tick: field!(options.poll_tick_ms).ms(default.poll_tick)?,
+        slow_callback: field!(options.slow_callback_ms).ms(default.slow_callback)?,
         keep_oversize: options.oversize_keep,
         refuse_retries: field!(options.refuse_retries).count_or_off(default.refuse_retries, 0, c_int::MAX)?,
         refuse_delay: field!(options.refuse_delay_ms).ms(default.refuse_delay)?,

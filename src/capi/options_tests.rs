@@ -129,6 +129,7 @@ fn choices() -> Vec<Choice> {
         ack_timeout_ms = 1;
         poison_after = 1;
         close_timeout_ms = 1;
+        slow_callback_ms = -1;
     }
 }
 

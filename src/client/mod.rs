@@ -32,6 +32,7 @@
 //! | `reconnect.rs` | when to try again, and where                                 |
 //! | `log.rs`, `log_topic.rs` | log records, and publishing them                   |
 //! | `trace.rs`     | log records about packets                                    |
+//! | `slow.rs`      | a warning about slow callbacks                               |
 //! | `stats.rs`, `metrics.rs` | what is counted, as numbers and as text            |
 //! | `subscribe.rs` | calls for several filters, each with one end                 |
 //! | `poison.rs`  | messages that make the server close each time              |
@@ -68,6 +69,7 @@ pub mod reconnect;
 mod report;
 mod secure;
 mod stage;
+mod slow;
 mod state;
 mod stats;
 mod stream;
@@ -240,6 +242,7 @@ impl Conn {
                 handling: Handling::Nothing,
                 wish: Wish::default(),
                 log: Rare::new(),
+                looks: slow::Looks::new(),
                 traced: false,
                 carries_log: false,
                 // The generator's state must never be zero.

@@ -18,6 +18,7 @@ use super::pace::Pace;
 use super::profiles::{Common, Now, Servers, Who};
 use super::receive::Pull;
 use super::reconnect::Reconnect;
+use super::slow::Looks;
 use super::stats::Stats;
 use super::subscribe::Calls;
 use super::verdict::{Handling, Refusals, Wish};
@@ -143,6 +144,8 @@ pub(super) struct State {
     pub(super) handling: Handling,
     pub(super) wish: Wish,
     pub(super) log: Rare<log::Waiting>,
+    /// When it is looked whether callbacks are slow.
+    pub(super) looks: Looks,
     /// Each packet is written to the log.
     pub(super) traced: bool,
     /// A log function publishes here, so that no packet is.

@@ -96,6 +96,7 @@ impl Conn {
         if st.pace.is_unfinished() || st.outcomes.are_waiting() || st.has_results() {
             turn.again();
         }
+        self.look_for_slow(&mut st, turn.now);
         st.in_turn = false;
         st.now_holds = false;
         if st.freed {

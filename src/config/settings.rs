@@ -97,6 +97,8 @@ pub struct Settings {
     pub close: Span,
     /// How often a connection with handlers gets a POLL event; zero is never.
     pub poll_tick: Span,
+    /// From which time on a warning is logged about the callbacks of a turn; zero is never.
+    pub slow_callback: Span,
     /// Of the payload of a message over the receive limit, this much is delivered; 0: it is only reported.
     pub keep_oversize: usize,
     /// How often a message that a handler refused is delivered again.
@@ -133,6 +135,7 @@ impl Default for Settings {
             outcome_history: 1024,
             close: Span::secs(10),
             poll_tick: Span::secs(1),
+            slow_callback: Span::secs(1),
             keep_oversize: 0,
             refuse_retries: 3,
             refuse_delay: Span::secs(1),

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+#include <mgos_mqtt_connect.h>
 #include <mgos_mqtt_log.h>
 #include <mgos_mqtt_subscribe.h>
 #include "peer.h"
@@ -168,6 +169,43 @@ static void each_packet_has_a_line(void **state) {
   assert_int_equal(lines, 0);
 }
 
+static void sleep_here(struct mgos_mqtt_conn *c, const struct mgos_mqtt_event *ev, void *ud) {
+  (void) c, (void) ud;
+  if (mgos_mqtt_event_kind(ev) == MGOS_MQTT_EV_MESSAGE) usleep(60000);
+}
+
+/* How often a handler that sleeps for 60 ms is warned of, of so many messages that come apart from each other. */
+static int warnings_of(struct client *client, int limit_ms, int messages) {
+  const char *found;
+  int n = 0;
+  client->options.slow_callback_ms = limit_ms;
+  client_renew(client);
+  log_begin(client);
+  assert_int_equal(mgos_mqtt_loop_set_log(client->loop, MGOS_MQTT_LOG_WARN, on_log, NULL, NULL), 0);
+  assert_int_equal(mgos_mqtt_conn_on_message(client->c, sleep_here, NULL, NULL), 0);
+  client_up(client);
+  for (int i = 0; i < messages; i++) {
+    usleep(20000);
+    settle(client);
+  }
+  for (found = all; (found = strstr(found, "slow_callback_ms is")) != NULL; found++) n++;
+  mgos_mqtt_conn_abort(client->c);
+  UNTIL(client->loop, !mgos_mqtt_conn_is_connected(client->c));
+  return n;
+}
+
+/* field: F-62 */
+static void slow_callbacks_are_warned_of(void **state) {
+  struct client *client = *state;
+  const char *took;
+  assert_true(warnings_of(client, 50, 5) > 0);
+  took = strstr(all, "the callbacks of one turn took ");
+  assert_non_null(took);
+  assert_true(atoi(took + strlen("the callbacks of one turn took ")) >= 60);
+  assert_int_equal(warnings_of(client, 600000, 2), 0);
+  assert_int_equal(warnings_of(client, -1, 2), 0);
+}
+
 /* Nothing is left out of a burst, in either direction. */
 static void a_burst_has_all_its_lines(void **state) {
   struct client *client = *state;
@@ -296,6 +334,7 @@ static void standard_error_in_one_call(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       WITH_CLIENT(each_packet_has_a_line),
+      WITH_CLIENT(slow_callbacks_are_warned_of),
       WITH_CLIENT(a_burst_has_all_its_lines),
       WITH_CLIENT(published_lines_cause_none),
       WITH_CLIENT(a_log_function_may_publish),

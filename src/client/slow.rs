@@ -1,0 +1,52 @@
+//! A warning about callbacks that take long: while one runs, its loop neither sends nor receives, for none of its
+//! connections.
+
+use super::{Conn, Level, State};
+use crate::time::{Span, Time};
+
+/// In so much time the clock is read for this at most [`LOOKS`] times, so that a burst does not pay for it with each
+/// message.
+const WINDOW: Span = Span::millis(10);
+const LOOKS: u8 = 16;
+
+/// When the present window began, and how many looks at the clock are left in it.
+pub(super) struct Looks {
+    window: Time,
+    left: u8,
+}
+
+impl Looks {
+    pub(super) const fn new() -> Looks {
+        Looks { window: Time::ZERO, left: 0 }
+    }
+}
+
+impl Conn {
+    /// The callbacks of a turn that began at this time have run.
+    #[inline]
+    pub(super) fn look_for_slow(&self, st: &mut State, began: Time) {
+        let looks = &mut st.looks;
+        if looks.left == 0 {
+            if began.since(looks.window) < WINDOW {
+                return;
+            }
+            *looks = Looks { window: began, left: LOOKS };
+        }
+        looks.left -= 1;
+        self.measure(st, began);
+    }
+
+    #[cold]
+    fn measure(&self, st: &mut State, began: Time) {
+        let now = self.context.driver.now();
+        let (took, limit) = (now.since(began), st.settings.slow_callback);
+        if limit > Span::ZERO && took >= limit {
+            let (took, limit) = (took.as_millis_ceil(), limit.as_millis_ceil());
+            let text = format_args!(
+                "the callbacks of one turn took {took} ms; meanwhile the loop neither sends nor receives, for none of \
+                 its connections (slow_callback_ms is {limit})"
+            );
+            self.note(st, Level::Warn, text);
+        }
+    }
+}
