@@ -61,7 +61,9 @@ impl Conn {
         while let Ok(Some(header)) = Header::parse_as(version, rest) {
             let Some((packet, behind)) = rest.split_at_checked(header.total()) else { break };
             let line = Line { way: "sent", version, header, bytes: packet };
-            if !line.topic().is_some_and(|topic| self.context.log.is_quiet(topic)) {
+            let quiet = line.topic().is_some_and(|topic| self.context.log.is_quiet(topic));
+            // Without memory for it, the line is left out.
+            if !quiet && lines.try_reserve(1).is_ok() {
                 lines.extend(text::format(format_args!("{line}")));
             }
             rest = behind;
