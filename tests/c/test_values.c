@@ -84,11 +84,8 @@ static void options_out_of_range(void **state) {
   BAD_OPTION(on_session_loss, 2, MGOS_MQTT_BAD_ARGUMENT);
   BAD_OPTION(fail_back_ms, -2, MGOS_MQTT_BAD_ARGUMENT);
   BAD_OPTION(poll_tick_ms, -2, MGOS_MQTT_BAD_ARGUMENT);
-<<<<<<< HEAD
   BAD_OPTION(close_timeout_ms, -2, MGOS_MQTT_BAD_ARGUMENT);
-=======
   BAD_OPTION(slow_callback_ms, -2, MGOS_MQTT_BAD_ARGUMENT);
->>>>>>> faca85a (A warning about callbacks that take long)
 #undef BAD_OPTION
   assert_int_equal(wrong, 0);
 }
