@@ -357,6 +357,8 @@ static int play(const struct scene *scene, int granted_first) {
   assert_non_null(loop);
   assert_int_equal(mgos_mqtt_loop_set_log(loop, MGOS_MQTT_LOG_DEBUG, on_record, NULL, NULL), 0);
   client_options(&options, &config, server);
+  config.client_id = "memory"; /* whose session the server will say that it kept */
+  config.clean_session = 0;
   /* The next attempt is asked for: connecting has allocations that must not fail. */
   config.reconnect_timeout_min = config.reconnect_timeout_max = 3600;
   options.refuse_delay_ms = 1;
