@@ -43,6 +43,7 @@ use crate::config::schema::{Fallback, Field};
 use crate::config::text::Unknown;
 use crate::config::{Key, SectionId, Style};
 use crate::error::Code;
+use crate::sync::entering_user_code;
 
 /// The section `mqtt`, the primary server, for the functions that take a section.
 pub const MGOS_SYS_CONFIG_MQTT: c_int = 0;
@@ -202,6 +203,7 @@ pub unsafe extern "C" fn mgos_sys_config_load_json_with(
                 continue;
             };
             if let Some(function) = r#fn {
+                entering_user_code();
                 // SAFETY: promised by the caller; both strings live until it returns.
                 unsafe { function(name.as_ptr(), value.as_ptr(), ud) };
             }
