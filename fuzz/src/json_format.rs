@@ -11,6 +11,10 @@ use mgos_mqtt::config::text::parse_document;
 
 use super::input::Input;
 
+/// As C has it on the systems that this runs on.
+#[allow(non_camel_case_types, reason = "the name that C has")]
+type wchar_t = i32;
+
 unsafe extern "C" {
     fn mgos_json_printf(out: *mut json_out, fmt: *const c_char, ...) -> c_int;
     fn mgos_json_asprintf(fmt: *const c_char, ...) -> *mut c_char;
@@ -34,6 +38,8 @@ enum Takes {
     Integer,
     Real,
     Text,
+    /// A text of `wchar_t`.
+    Wide,
     /// The length, then a text of at least that length.
     Cut,
     /// The length, then the bytes.
@@ -58,11 +64,12 @@ fn takes(fmt: &[u8]) -> Option<Vec<Takes>> {
         all.push(match conversion {
             b'%' if wide == 0 => continue,
             b'Q' | b's' if star => Takes::Cut,
+            b's' if options.contains(&b'l') => Takes::Wide,
             b'Q' | b's' => Takes::Text,
             b'H' => Takes::Hex,
             b'V' => Takes::Base64,
             b'M' => Takes::Function,
-            b'f' | b'g' => Takes::Real,
+            b'f' | b'F' | b'e' | b'E' | b'g' | b'G' => Takes::Real,
             b'B' | b'd' | b'u' | b'x' | b'c' => Takes::Integer,
             _ => return None,
         });
@@ -78,6 +85,7 @@ struct Arguments {
     reals: Vec<f64>,
     /// What the pointers point to.
     texts: Vec<CString>,
+    wide: Vec<Box<[wchar_t]>>,
     arrays: Vec<Box<[i64]>>,
 }
 
@@ -110,6 +118,14 @@ impl Arguments {
             Takes::Real => self.reals.push(f64::from_bits(number as u64)),
             Takes::Text => {
                 let text = self.text(input).0;
+                self.words.push(if number == 0 { 0 } else { text });
+            }
+            Takes::Wide => {
+                // Characters of every length in UTF-8, and numbers that are none.
+                let spread = |&byte: &u8| wchar_t::from(byte).wrapping_mul(0x1234);
+                let characters = input.bytes().iter().map(spread).filter(|&character| character != 0);
+                self.wide.push(characters.chain([0]).collect());
+                let text = self.wide[self.wide.len() - 1].as_ptr() as u64;
                 self.words.push(if number == 0 { 0 } else { text });
             }
             Takes::Cut | Takes::Hex => {
