@@ -122,12 +122,20 @@ static uint16_t pubv(struct mgos_mqtt_conn *c, const char *format, ...) {
   return id;
 }
 
+static void credentials(struct mgos_mqtt_conn *c, uint64_t attempt, void *ud) {
+  (void) c;
+  (void) attempt;
+  (void) ud;
+}
+
 static void forked_connection(struct mgos_mqtt_conn *c) {
   static int ud;
   struct mgos_mqtt_filter filter = {"t", 0};
   struct mgos_mqtt_error_info info;
   struct mgos_mqtt_options options;
   struct mgos_config_mqtt cfg;
+  struct mgos_mqtt_state connection_state;
+  connection_state.size = sizeof(connection_state);
   client_options(&options, &cfg, broker.server);
   info.size = sizeof(info);
   FORKED(mgos_mqtt_conn_nc, c);
@@ -153,11 +161,16 @@ static void forked_connection(struct mgos_mqtt_conn *c) {
   FORKED(mgos_mqtt_conn_set_config, c, &cfg);
   FORKED(mgos_mqtt_conn_set_options, c, &options);
   FORKED(mgos_mqtt_conn_set_certificate, c, "x", 1, NULL, 0);
+  FORKED(mgos_mqtt_conn_set_key_password, c, "x", 1);
+  FORKED(mgos_mqtt_conn_set_credentials_fn, c, credentials, &ud, freed);
+  FORKED(mgos_mqtt_conn_answer, c, 1, NULL);
+  FORKED(mgos_mqtt_conn_state, c, &connection_state);
   HOLDS(mgos_mqtt_conn_last_error, mgos_mqtt_conn_last_error(c, &info) == MGOS_MQTT_FORKED);
   FORKED(mgos_mqtt_conn_last_error_text, c, NULL, 0);
   FORKED(mgos_mqtt_conn_on, c, MGOS_MQTT_EV_CLOSE, on_library_event, &ud, freed);
   FORKED(mgos_mqtt_conn_off, c, on_library_event, NULL);
   FORKED(mgos_mqtt_conn_subscribe, c, "t", 1, on_library_event, &ud, freed);
+  FORKED(mgos_mqtt_conn_subscribe_messages, c, "t", 1, on_library_event, &ud, freed);
   FORKED(mgos_mqtt_conn_unsubscribe, c, "t", on_library_event, NULL);
   FORKED(mgos_mqtt_conn_subscribe_all, c, &filter, 1, on_library_event, &ud, freed, NULL, NULL);
   FORKED(mgos_mqtt_conn_subscribe_wait, c, &filter, 1, on_library_event, &ud, freed, NULL, 100);
