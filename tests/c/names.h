@@ -1,4 +1,4 @@
-/* A name service that can be made to hang: "hangs.invalid" is answered (with: no such name) when the test
+/* A name service that can be made to hang: every name that ends in "hangs.invalid" is answered (with: no such name) when the test
  * says so; "here.invalid" is this host. */
 #ifndef TESTS_C_NAMES_H
 #define TESTS_C_NAMES_H
