@@ -50,9 +50,17 @@ start_sub() {
   mkfifo said
   "$PROGRAMS/mgos_mqtt_sub" "${at[@]}" -d "$@" >found 2>said &
   ours=$!
-  exec 3<said # stays open: it goes on to write there
+  exec 3<said
   rm said
-  while read -r -t 20 line <&3; do case $line in *"subscribed to"*) return ;; esac done
+  while read -r -t 20 line <&3; do
+    case $line in
+      *"subscribed to"*)
+        cat <&3 >/dev/null & # it goes on to write there, a line for each packet
+        exec 3<&-
+        return
+        ;;
+    esac
+  done
   fail "not subscribed: $line"
 }
 
