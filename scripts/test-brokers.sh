@@ -6,7 +6,8 @@
 #
 # mosquitto, ejabberd, rabbitmq: the same test with each. chaos: a proxy cuts the link to a living mosquitto at
 # random, for CHAOS_SECONDS. kill: mosquitto is killed each second, for KILL_SECONDS. chaos-tls and kill-tls: the
-# same over TLS, for half as long. slow: a megabyte through an uplink of five kilobytes a second, beside the others. Every broker is started privately, on a free port of the loopback interface, and ended. The last line counts everything.
+# same over TLS, for half as long. slow: a megabyte through an uplink of five kilobytes a second; burst: twenty thousand
+# messages for a handler that takes five milliseconds; both beside the others. Every broker is started privately, on a free port of the loopback interface, and ended. The last line counts everything.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 exec </dev/null
@@ -17,7 +18,7 @@ programs=build/$PRESET/tests/brokers
 logs=build/log
 mkdir -p "$logs"
 
-all=(mosquitto ejabberd rabbitmq chaos chaos-tls kill kill-tls slow)
+all=(mosquitto ejabberd rabbitmq chaos chaos-tls kill kill-tls burst slow)
 [ $# -gt 0 ] || set -- "${all[@]}"
 for part in "$@"; do
   case " ${all[*]} " in
@@ -40,11 +41,14 @@ if ! build >"$logs/brokers-build.log" 2>&1; then
   exit 1
 fi
 
-# It takes minutes, and next to nothing of the processors.
-if [[ " $* " == *" slow "* ]]; then
-  timeout 700 "$programs/slow" >"$logs/brokers-slow-run.log" 2>&1 &
-  slow=$!
-fi
+# They take minutes, and next to nothing of the processors.
+declare -A beside=()
+for part in burst slow; do
+  if [[ " $* " == *" $part "* ]]; then
+    timeout 700 "$programs/$part" >"$logs/brokers-$part-run.log" 2>&1 &
+    beside[$part]=$!
+  fi
+done
 
 passed=0 failed=0 failures=()
 for part in "$@"; do
@@ -61,10 +65,10 @@ for part in "$@"; do
       seconds=$((KILL_SECONDS / 2))
       command=(timeout $((seconds + 240)) scripts/with_certificates.sh env CERTS=@CERTS@ DURATION="$seconds" "$programs/kill")
       ;;
-    slow)
+    burst | slow)
       ended=0
-      wait "$slow" || ended=$?
-      command=(sh -c 'cat "$1"; exit "$2"' sh "$logs/brokers-slow-run.log" "$ended")
+      wait "${beside[$part]}" || ended=$?
+      command=(sh -c 'cat "$1"; exit "$2"' sh "$logs/brokers-$part-run.log" "$ended")
       ;;
     *) command=(tests/brokers/with_broker.sh "$part" "$programs/free_port" timeout 600 "$programs/broker_test" "$part") ;;
   esac
