@@ -9,15 +9,15 @@ part=${1:?}
 export LC_ALL=C
 
 if [ -z "${MQTT_PORT-}" ]; then # beside a server of its own
-  conf=()
+  conf=(-c "max_queued_messages 0") # nothing is dropped for a subscriber that is slower than the publisher
   if [ "$part" = credentials ]; then
     passwords=$(mktemp)
     trap 'rm -f "$passwords"' EXIT
     PATH=$PATH:/usr/sbin mosquitto_passwd -b -c "$passwords" alice al1ce-s-pa55
-    conf=(-c "allow_anonymous false" -c "password_file $passwords")
+    conf+=(-c "allow_anonymous false" -c "password_file $passwords")
   fi
   status=0
-  "$here/../scripts/with_mosquitto.sh" ${conf[@]+"${conf[@]}"} "$here/programs.sh" "$part" || status=$?
+  "$here/../scripts/with_mosquitto.sh" "${conf[@]}" "$here/programs.sh" "$part" || status=$?
   exit $status
 fi
 
