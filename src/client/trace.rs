@@ -119,7 +119,7 @@ impl Line<'_> {
 impl Display for Line<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let Line { way, version, header, bytes } = self;
-        write!(f, "{way} {}", name(header.packet))?;
+        write!(f, "{way} {}", header.packet.name())?;
         let body = bytes.get(header.header_len.into()..).unwrap_or_default();
         if body.len() < header.remaining as usize {
             // Too large to be kept.
@@ -133,26 +133,6 @@ impl Display for Line<'_> {
             Err(malformed) => write!(f, ": {malformed}")?,
         }
         write!(f, ", {} bytes in all", header.total())
-    }
-}
-
-fn name(packet: PacketType) -> &'static str {
-    match packet {
-        PacketType::Connect => "CONNECT",
-        PacketType::ConnAck => "CONNACK",
-        PacketType::Publish => "PUBLISH",
-        PacketType::PubAck => "PUBACK",
-        PacketType::PubRec => "PUBREC",
-        PacketType::PubRel => "PUBREL",
-        PacketType::PubComp => "PUBCOMP",
-        PacketType::Subscribe => "SUBSCRIBE",
-        PacketType::SubAck => "SUBACK",
-        PacketType::Unsubscribe => "UNSUBSCRIBE",
-        PacketType::UnsubAck => "UNSUBACK",
-        PacketType::PingReq => "PINGREQ",
-        PacketType::PingResp => "PINGRESP",
-        PacketType::Disconnect => "DISCONNECT",
-        PacketType::Auth => "AUTH",
     }
 }
 
