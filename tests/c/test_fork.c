@@ -502,8 +502,14 @@ static int use_all(void) {
 
 /* field: F-32 */
 static void no_lock_is_inherited(void **state) {
-  pthread_t threads[USES];
+  pthread_t threads[2];
   (void) state;
+#ifdef __SANITIZE_ADDRESS__
+  /* Its allocator's own locks are inherited: a child hangs in realloc() when a thread of the parent allocated at the
+   * moment of the fork. */
+  print_message("skipped: AddressSanitizer's allocator does not survive the fork of a process with threads\n");
+  skip();
+#endif
   /* One after the other: with all of them at once, each would hardly ever run. */
   for (int i = 0; i < USES; i++) {
     __atomic_store_n(&enough, false, __ATOMIC_SEQ_CST);
