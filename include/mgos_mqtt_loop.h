@@ -113,9 +113,9 @@ struct mgos_mqtt_loop *mgos_mqtt_loop_create(void);
  * MGOS_MQTT_BAD_ARGUMENT for the default loop. Takes less than a second, beyond the callback that
  * runs if one does, whatever the name service, the network and the server are doing.
  *
- * The caller's part: `loop_` is NULL or came from mgos_mqtt_loop_create() and was not freed.
+ * The caller's part: `r#loop` is NULL or came from mgos_mqtt_loop_create() and was not freed.
  */
-int mgos_mqtt_loop_free(struct mgos_mqtt_loop *loop_);
+int mgos_mqtt_loop_free(struct mgos_mqtt_loop *loop);
 
 /**
  * One round: waits until there is something to do, at most `timeout_ms` milliseconds (0: not at all,
@@ -125,9 +125,9 @@ int mgos_mqtt_loop_free(struct mgos_mqtt_loop *loop_);
  * Returns 0, or MGOS_MQTT_BUSY inside a callback or while the loop has a thread of its own. If another
  * thread polls already, it waits for its turn, at most `timeout_ms`.
  *
- * The caller's part: `loop_` is NULL (the default loop) or a living loop.
+ * The caller's part: `r#loop` is NULL (the default loop) or a living loop.
  */
-int mgos_mqtt_loop_poll(struct mgos_mqtt_loop *loop_,
+int mgos_mqtt_loop_poll(struct mgos_mqtt_loop *loop,
                         int timeout_ms);
 
 /**
@@ -137,54 +137,54 @@ int mgos_mqtt_loop_poll(struct mgos_mqtt_loop *loop_,
  * Returns 0 after mgos_mqtt_loop_break(), MGOS_MQTT_BUSY inside a callback, MGOS_MQTT_INCOMPLETE if the loop is
  * freed meanwhile, MGOS_MQTT_NO_RESOURCES if the system refuses to wait.
  *
- * The caller's part: `loop_` is NULL (the default loop) or a living loop.
+ * The caller's part: `r#loop` is NULL (the default loop) or a living loop.
  */
-int mgos_mqtt_loop_run(struct mgos_mqtt_loop *loop_);
+int mgos_mqtt_loop_run(struct mgos_mqtt_loop *loop);
 
 /**
  * Lets every mgos_mqtt_loop_run() of a loop return, after the present handler. If there is none, the next returns at
  * once. A mgos_mqtt_loop_poll() that sleeps returns, too, as does the next one. From any thread, from inside handlers, and
  * from signal handlers: it takes no lock and no memory, and leaves `errno` alone. Returns 0.
  *
- * The caller's part: `loop_` is NULL (the default loop) or a living loop.
+ * The caller's part: `r#loop` is NULL (the default loop) or a living loop.
  */
-int mgos_mqtt_loop_break(struct mgos_mqtt_loop *loop_);
+int mgos_mqtt_loop_break(struct mgos_mqtt_loop *loop);
 
 /**
  * A file descriptor for a foreign event loop. It becomes readable when mgos_mqtt_loop_process() has something
  * to do; watch it for reading, level- or edge-triggered. It belongs to the loop: do not read, write
  * or close it. The same for the loop's whole life. Negative without one.
  *
- * The caller's part: `loop_` is NULL (the default loop) or a living loop.
+ * The caller's part: `r#loop` is NULL (the default loop) or a living loop.
  */
-int mgos_mqtt_loop_fd(struct mgos_mqtt_loop *loop_);
+int mgos_mqtt_loop_fd(struct mgos_mqtt_loop *loop);
 
 /**
  * After how many milliseconds mgos_mqtt_loop_process() has to be called even if the file descriptor does not
  * become readable; -1: not at all. Ask again after each mgos_mqtt_loop_process(). Calls from other
  * threads that make it shorter make the file descriptor readable.
  *
- * The caller's part: `loop_` is NULL (the default loop) or a living loop.
+ * The caller's part: `r#loop` is NULL (the default loop) or a living loop.
  */
-int mgos_mqtt_loop_timeout(struct mgos_mqtt_loop *loop_);
+int mgos_mqtt_loop_timeout(struct mgos_mqtt_loop *loop);
 
 /**
  * Does what there is to do, without waiting. The calling thread drives the loop meanwhile.
  *
  * Returns 0, or MGOS_MQTT_BUSY inside a callback or while the loop has a thread of its own.
  *
- * The caller's part: `loop_` is NULL (the default loop) or a living loop.
+ * The caller's part: `r#loop` is NULL (the default loop) or a living loop.
  */
-int mgos_mqtt_loop_process(struct mgos_mqtt_loop *loop_);
+int mgos_mqtt_loop_process(struct mgos_mqtt_loop *loop);
 
 /**
  * Gives the loop a thread of its own; callbacks run there. Does nothing if it has one.
  *
  * Returns 0, or MGOS_MQTT_NO_RESOURCES if no thread can be started.
  *
- * The caller's part: `loop_` is NULL (the default loop) or a living loop.
+ * The caller's part: `r#loop` is NULL (the default loop) or a living loop.
  */
-int mgos_mqtt_loop_start(struct mgos_mqtt_loop *loop_);
+int mgos_mqtt_loop_start(struct mgos_mqtt_loop *loop);
 
 /**
  * Ends the loop's own thread and waits for that; from inside one of its callbacks it ends after the present
@@ -192,9 +192,9 @@ int mgos_mqtt_loop_start(struct mgos_mqtt_loop *loop_);
  * Takes less than a second, beyond the callback that runs if one does. The process may also just end:
  * exit() does not wait for the thread.
  *
- * The caller's part: `loop_` is NULL (the default loop) or a living loop.
+ * The caller's part: `r#loop` is NULL (the default loop) or a living loop.
  */
-int mgos_mqtt_loop_stop(struct mgos_mqtt_loop *loop_);
+int mgos_mqtt_loop_stop(struct mgos_mqtt_loop *loop);
 
 /**
  * Sets where log records of a loop and its connections go: all that are at least as important as `level`
@@ -205,9 +205,9 @@ int mgos_mqtt_loop_stop(struct mgos_mqtt_loop *loop_);
  * not NULL, takes it back when the function is replaced or the loop freed. An unknown level is refused
  * with MGOS_MQTT_BAD_ARGUMENT, and `ud` stays yours.
  *
- * The caller's part: `loop_` is NULL (the default loop) or a living loop; the functions can be called with `ud`.
+ * The caller's part: `r#loop` is NULL (the default loop) or a living loop; the functions can be called with `ud`.
  */
-int mgos_mqtt_loop_set_log(struct mgos_mqtt_loop *loop_,
+int mgos_mqtt_loop_set_log(struct mgos_mqtt_loop *loop,
                            int level,
                            mgos_mqtt_log_fn_t fn,
                            void *ud,

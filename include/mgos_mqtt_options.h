@@ -312,10 +312,10 @@ extern "C" {
  * Returns NULL if something in the options is not valid: mgos_mqtt_last_error() has MGOS_MQTT_BAD_STRUCTURE,
  * MGOS_MQTT_BAD_ARGUMENT, MGOS_MQTT_BAD_CONFIG and others.
  *
- * The caller's part: `loop_` is NULL or a living loop; `options` is NULL or has `options->size` bytes, and what it points to is
+ * The caller's part: `r#loop` is NULL or a living loop; `options` is NULL or has `options->size` bytes, and what it points to is
  * valid.
  */
-struct mgos_mqtt_conn *mgos_mqtt_conn_create_on(struct mgos_mqtt_loop *loop_,
+struct mgos_mqtt_conn *mgos_mqtt_conn_create_on(struct mgos_mqtt_loop *loop,
                                                 int conn_id,
                                                 const struct mgos_mqtt_options *options);
 

@@ -248,9 +248,9 @@ size_t mgos_mqtt_conn_metrics(struct mgos_mqtt_conn *c, char *buf, size_t len);
  * As mgos_mqtt_conn_metrics(), for all connections of a loop (NULL: the default loop) in one text. Where two
  * have the same number and client id, the second is labelled `conn="<number>#2"`.
  *
- * The caller's part: `loop_` is NULL or a living loop; `buf` is NULL or has `len` bytes.
+ * The caller's part: `r#loop` is NULL or a living loop; `buf` is NULL or has `len` bytes.
  */
-size_t mgos_mqtt_loop_metrics(struct mgos_mqtt_loop *loop_, char *buf, size_t len);
+size_t mgos_mqtt_loop_metrics(struct mgos_mqtt_loop *loop, char *buf, size_t len);
 
 /**
  * How often attempts to connect, and connections that were up, ended with an error code of

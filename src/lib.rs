@@ -1,19 +1,23 @@
 //! An MQTT client for C firmware and applications, with a Rust core.
 //!
-//! The house, from the ground up; arrows run downwards only:
+//! The rooms, from the top down: each uses only what stands below it (tests/rooms.rs).
 //!
-//! | room          | what lives there                                                        |
-//! |---------------|-------------------------------------------------------------------------|
-//! | [`wire`]      | bytes to packets and back: no state, no time, no I/O                    |
-//! | [`session`]   | the MQTT client state machine, sans-I/O; time is a parameter            |
-//! | [`transport`] | non-blocking byte streams: TCP, TLS                                     |
-//! | [`driver`]    | the loop: sockets' readiness, timers, name resolution, threads          |
-//! | [`client`]    | one connection: session + transport + reconnect policy + handlers       |
-//! | [`config`]    | server profiles, addresses, the JSON configuration text                 |
-//! | [`error`]     | every error: number, name, text and the phase it belongs to             |
-//! | [`patience`]  | how long to wait for the other end of a link that may be slow            |
-//! | [`vocabulary`] | the same errors in the numbers of other systems                        |
-//! | `capi`        | the C face, and the only room with `unsafe`                             |
+//! | room           | what |
+//! |----------------|------|
+//! | `capi`         | the C face, and the only room with `unsafe` |
+//! | [`client`]     | one connection: session, transport, reconnect policy, handlers |
+//! | [`driver`]     | the loop: readiness of sockets, timers, name resolution, threads |
+//! | [`transport`]  | byte streams that do not block: TCP, TLS |
+//! | [`session`]    | the MQTT client state machine, without I/O; time is a parameter |
+//! | [`config`]     | server profiles, addresses, the JSON configuration text |
+//! | [`wire`]       | bytes to packets and back: no state, no time, no I/O |
+//! | [`vocabulary`] | the errors in the numbers of other systems |
+//! | [`patience`]   | how long to wait for the other end of a link that may be slow |
+//! | `rare`         | what few connections need |
+//! | `bugs`         | deliberate bugs, for the tests that have to find them |
+//! | `sync`         | the locks, counted in debug builds |
+//! | [`time`]       | moments and spans |
+//! | [`error`]      | every error: number, name, text and the phase it belongs to |
 
 #![deny(unsafe_code)]
 

@@ -6,7 +6,7 @@
 //! - A thread that panicked under a lock leaves it as usable as before. Only a connection wants to know: see
 //!   [`Mutex::lock_or`].
 //!
-//! A lock that is a `static` also has to be known to the fork handler (`capi/fork.rs`), since the child of a fork inherits
+//! A lock that is a `static` also has to be known to the fork handler (`capi/bridge/fork.rs`), since the child of a fork inherits
 //! it locked if another thread of the parent holds it at that moment. `tests/locks.rs` reads the source for all of this.
 
 use std::ops::{Deref, DerefMut};

@@ -1,9 +1,9 @@
 //! The headers of `include/` are generated from `src/capi/` and checked in; here they are
 //! generated again and compared byte for byte. `make headers` rewrites them.
 //!
-//! One public module `src/capi/mgos_*.rs` makes one header of the same name, and needs one row in
-//! [`HEADERS`]. The `//!` lines of the file become the header's opening comment, `///` lines the
-//! comments of the items; a heading `# Safety`, which is for the Rust reader, becomes a sentence.
+//! One public module `src/capi/mgos_*.rs`, with its functions, and the file of the same name in `src/capi/types/`, with its
+//! types and constants, make one header, which needs one row in [`HEADERS`]. The `//!` lines of the module become the
+//! header's opening comment, `///` lines the comments of the items; a heading `# Safety`, which is for the Rust reader, becomes a sentence.
 
 #![cfg(feature = "capi")]
 
@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 /// What a header has beyond the items that cbindgen finds in its Rust file.
 struct Header {
-    /// `src/capi/<name>.rs` and `include/<name>.h`.
+    /// `src/capi/<name>.rs`, `src/capi/types/<name>.rs` and `include/<name>.h`.
     name: &'static str,
     /// Headers it includes beside stdbool, stddef and stdint: `<stdarg.h>`, `mgos_mqtt.h`.
     includes: &'static [&'static str],
@@ -133,7 +133,7 @@ const HEADERS: &[Header] = &[
 /// The error enumeration, from the one table in src/error.rs.
 fn error_enum() -> String {
     let forward = "struct mgos_mqtt_conn;";
-    format!("{}\n\n{forward}", mgos_mqtt::capi::mgos_mqtt_error::error_enum_text())
+    format!("{}\n\n{forward}", mgos_mqtt::capi::types::mgos_mqtt_error::error_enum_text())
 }
 
 /// A macro with arguments, which Rust does not have.
@@ -193,7 +193,7 @@ fn mongoose_macros() -> String {
 
 /// The `mg_*` names of the functions that a Rust file exports as `mgos_mg_*`.
 fn names(file: &str) -> String {
-    let rust = fs::read_to_string(rust_file(file)).unwrap();
+    let rust = fs::read_to_string(functions_file(file)).unwrap();
     let mut text = String::from(
         "/*\n * The names of Mongoose. The exported symbols are mgos_mg_*, so that this library links beside\n \
          * Mongoose 7; one source file includes the header of one of the two.\n */",
@@ -211,7 +211,7 @@ fn mongoose_names() -> String {
 
 /// The names of frozen, and its initialisers.
 fn json_names() -> String {
-    let rust = fs::read_to_string(rust_file("mgos_json")).unwrap();
+    let rust = fs::read_to_string(functions_file("mgos_json")).unwrap();
     let mut text = String::from(
         "/*\n * The names of the frozen library. The exported symbols are mgos_json_*, so that this library links\n \
          * beside another copy of frozen; one source file includes the header of one of the two.\n */",
@@ -274,8 +274,23 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-fn rust_file(name: &str) -> PathBuf {
+/// The file with a header's functions.
+fn functions_file(name: &str) -> PathBuf {
     root().join("src/capi").join(format!("{name}.rs"))
+}
+
+/// The files that a header is made of, in its order: the types, if it has any, and the functions.
+fn rust_files(name: &str) -> Vec<PathBuf> {
+    let types = root().join("src/capi/types").join(format!("{name}.rs"));
+    types.exists().then_some(types).into_iter().chain([functions_file(name)]).collect()
+}
+
+/// The text of these files.
+fn rust_text(files: &[PathBuf]) -> String {
+    files
+        .iter()
+        .map(|file| fs::read_to_string(file).unwrap_or_else(|e| panic!("{}: {e}", file.display())))
+        .collect()
 }
 
 /// The modules that make a header: those that src/capi/mod.rs declares `pub` and names `mgos_*`.
@@ -328,12 +343,14 @@ fn config() -> cbindgen::Config {
     cbindgen::Config::from_file(root().join("cbindgen.toml")).unwrap()
 }
 
-/// The text of a header whose Rust source is `rust`, with the `foreign` types of other headers.
-fn generate(header: &Header, rust_file: &Path, foreign: BTreeMap<String, String>) -> String {
-    let rust = fs::read_to_string(rust_file).unwrap_or_else(|e| panic!("{}: {e}", rust_file.display()));
+/// The text of a header that is made of these files, of which the last has its opening comment, with the `foreign` types of
+/// other headers.
+fn generate(header: &Header, rust_files: &[PathBuf], foreign: BTreeMap<String, String>) -> String {
+    let rust = rust_text(rust_files);
+    let functions = fs::read_to_string(rust_files.last().unwrap()).unwrap();
     let mut config = config();
     let guard = format!("{}_H", header.name.to_uppercase());
-    config.header = Some(opening_comment(&rust));
+    config.header = Some(opening_comment(&functions));
     config.include_guard = Some(guard.clone());
     for include in header.includes {
         match include.strip_prefix('<').and_then(|name| name.strip_suffix('>')) {
@@ -353,11 +370,11 @@ fn generate(header: &Header, rust_file: &Path, foreign: BTreeMap<String, String>
     config.export.include.extend(types(&rust));
 
     let mut text = Vec::new();
-    cbindgen::Builder::new()
-        .with_config(config)
-        .with_src(rust_file)
+    rust_files
+        .iter()
+        .fold(cbindgen::Builder::new().with_config(config), |builder, file| builder.with_src(file))
         .generate()
-        .unwrap_or_else(|e| panic!("{}: {e}", rust_file.display()))
+        .unwrap_or_else(|e| panic!("{}: {e}", header.name))
         .write(&mut text);
     let mut text = plain_comments(&String::from_utf8(text).unwrap());
     let mut after = (header.after)();
@@ -433,9 +450,9 @@ fn generate_row(header: &Header) -> String {
     let foreign = modules()
         .iter()
         .filter(|stem| *stem != header.name)
-        .flat_map(|stem| tags(&fs::read_to_string(rust_file(stem)).unwrap()).collect::<Vec<_>>())
+        .flat_map(|stem| tags(&rust_text(&rust_files(stem))).collect::<Vec<_>>())
         .collect();
-    generate(header, &rust_file(header.name), foreign)
+    generate(header, &rust_files(header.name), foreign)
 }
 
 #[test]
@@ -478,7 +495,7 @@ fn every_module_has_a_row_and_a_header() {
 #[test]
 fn every_public_constant_is_in_its_header() {
     for header in HEADERS {
-        let rust = fs::read_to_string(rust_file(header.name)).unwrap();
+        let rust = rust_text(&rust_files(header.name));
         let text = generate_row(header);
         for line in rust.lines() {
             let Some(name) = line.strip_prefix("pub const ").and_then(|rest| rest.split(':').next()) else {
@@ -527,7 +544,7 @@ pub unsafe extern "C" fn mgos_example_free(c: *mut mgos_mqtt_conn, size: usize) 
         ..NONE
     };
     let foreign = tags("pub struct mgos_mqtt_conn {\n pub enum mgos_x{").collect();
-    let text = generate(&header, &file, foreign);
+    let text = generate(&header, &[file], foreign);
     for wanted in [
         "/*\n * What it is for.\n */",
         "#ifndef MGOS_EXAMPLE_H\n#define MGOS_EXAMPLE_H\n",

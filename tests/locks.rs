@@ -1,46 +1,12 @@
-//! What `src/sync.rs` and `src/capi/fork.rs` promise of the library's locks, read from the source: a new lock, or a new
+//! What `src/sync.rs` and `src/capi/bridge/fork.rs` promise of the library's locks, read from the source: a new lock, or a new
 //! kind of callback, cannot be forgotten.
 
+mod source_text;
+
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
-fn collect(directory: &Path, files: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(directory).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            collect(&path, files);
-        } else if path.extension().is_some_and(|ext| ext == "rs") {
-            files.push(path);
-        }
-    }
-}
-
-/// Every file of the library below `below`, without comments and without its unit tests, and its path.
-fn sources(below: &str) -> Vec<(String, String)> {
-    let mut files = Vec::new();
-    collect(&root().join(below), &mut files);
-    let is_test = |name: &str| name.contains("/tests/") || name.ends_with("tests.rs");
-    let mut all: Vec<(String, String)> = files
-        .iter()
-        .map(|path| (path.strip_prefix(root()).unwrap().to_str().unwrap().to_owned(), path))
-        .filter(|(name, _)| !is_test(name))
-        .map(|(name, path)| (name, code(&fs::read_to_string(path).unwrap())))
-        .collect();
-    all.sort();
-    assert!(all.len() > 20, "{below} has {} files", all.len());
-    all
-}
-
-/// A source text without its comments and its unit tests, which stand at its end.
-fn code(text: &str) -> String {
-    let tests = ["#[cfg(test)]\nmod ", "#[cfg(all(test"].iter().filter_map(|begin| text.find(begin)).min();
-    let lines = text[..tests.unwrap_or(text.len())].lines();
-    lines.map(|line| line.split("//").next().unwrap_or_default()).collect::<Vec<_>>().join("\n")
-}
+use source_text::{code, root, sources};
 
 /// What waits for another thread, or knows that one is at work.
 const LOCKS: [&str; 11] = [
@@ -90,7 +56,7 @@ fn closed(text: &str) -> bool {
 // field: F-32
 #[test]
 fn every_lock_of_the_process_is_known_to_the_fork_handler() {
-    let fork = code(&fs::read_to_string(root().join("src/capi/fork.rs")).unwrap());
+    let fork = code(&fs::read_to_string(root().join("src/capi/bridge/fork.rs")).unwrap());
     let list = fork.split_once("static LOCKS").unwrap().1.split_once("];").unwrap().0;
     let known: Vec<&str> = list.split('&').filter_map(|entry| entry.trim().strip_suffix(',')).collect();
     let mut missing = Vec::new();
@@ -109,7 +75,7 @@ fn every_lock_of_the_process_is_known_to_the_fork_handler() {
             }
         }
     }
-    assert!(missing.is_empty(), "not in LOCKS of src/capi/fork.rs: {missing:#?}");
+    assert!(missing.is_empty(), "not in LOCKS of src/capi/bridge/fork.rs: {missing:#?}");
     // What is in the list, and is found by nobody, would make this test blind.
     assert_eq!(held, known.len(), "{known:?}");
 }

@@ -15,24 +15,27 @@ use std::net::TcpListener;
 use std::ptr::{null, null_mut};
 use std::sync::Mutex;
 
-use mgos_mqtt::capi::mgos_config::{mgos_config_mqtt, mgos_config_mqtt_set_defaults};
+use mgos_mqtt::capi::mgos_config::mgos_config_mqtt_set_defaults;
 use mgos_mqtt::capi::mgos_mqtt_conn::{
-    mgos_mqtt_conn, mgos_mqtt_conn_connect, mgos_mqtt_conn_free, mgos_mqtt_conn_is_connected,
-    mgos_mqtt_conn_set_config,
+    mgos_mqtt_conn_connect, mgos_mqtt_conn_free, mgos_mqtt_conn_is_connected, mgos_mqtt_conn_set_config,
 };
 use mgos_mqtt::capi::mgos_mqtt_connect::mgos_mqtt_conn_set_server;
 use mgos_mqtt::capi::mgos_mqtt_error::{
-    mgos_mqtt_conn_last_error, mgos_mqtt_conn_last_error_text, mgos_mqtt_error_info, mgos_mqtt_last_error,
+    mgos_mqtt_conn_last_error, mgos_mqtt_conn_last_error_text, mgos_mqtt_last_error,
 };
 use mgos_mqtt::capi::mgos_mqtt_event::{
-    MGOS_MQTT_CERTIFICATE_CLIENT, MGOS_MQTT_CERTIFICATE_SERVER, MGOS_MQTT_EV_CONNECTING,
-    MGOS_MQTT_EV_TLS_EXPIRY, mgos_mqtt_conn_on, mgos_mqtt_event, mgos_mqtt_event_certificate,
-    mgos_mqtt_event_days, mgos_mqtt_event_kind,
+    mgos_mqtt_conn_on, mgos_mqtt_event_certificate, mgos_mqtt_event_days, mgos_mqtt_event_kind,
 };
 use mgos_mqtt::capi::mgos_mqtt_loop::{mgos_mqtt_loop_create, mgos_mqtt_loop_free, mgos_mqtt_loop_poll};
-use mgos_mqtt::capi::mgos_mqtt_options::{
-    mgos_mqtt_conn_create_on, mgos_mqtt_conn_set_certificate, mgos_mqtt_options,
+use mgos_mqtt::capi::mgos_mqtt_options::{mgos_mqtt_conn_create_on, mgos_mqtt_conn_set_certificate};
+use mgos_mqtt::capi::types::mgos_config::mgos_config_mqtt;
+use mgos_mqtt::capi::types::mgos_mqtt_conn::mgos_mqtt_conn;
+use mgos_mqtt::capi::types::mgos_mqtt_error::mgos_mqtt_error_info;
+use mgos_mqtt::capi::types::mgos_mqtt_event::{
+    MGOS_MQTT_CERTIFICATE_CLIENT, MGOS_MQTT_CERTIFICATE_SERVER, MGOS_MQTT_EV_CONNECTING,
+    MGOS_MQTT_EV_TLS_EXPIRY, mgos_mqtt_event,
 };
+use mgos_mqtt::capi::types::mgos_mqtt_options::mgos_mqtt_options;
 use mgos_mqtt::error::Code;
 use tls_support::{Broker, Ca};
 

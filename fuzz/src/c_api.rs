@@ -15,9 +15,7 @@ use std::cell::{Cell, RefCell};
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::ptr::{null, null_mut};
 
-use mgos_mqtt::capi::mgos_config::{mgos_config_mqtt, mgos_config_mqtt_set_defaults};
-use mgos_mqtt::capi::mgos_mg_str::mg_str;
-use mgos_mqtt::capi::mgos_mongoose::mg_connection;
+use mgos_mqtt::capi::mgos_config::mgos_config_mqtt_set_defaults;
 use mgos_mqtt::capi::mgos_mqtt_conn::*;
 use mgos_mqtt::capi::mgos_mqtt_connect::*;
 use mgos_mqtt::capi::mgos_mqtt_event::*;
@@ -27,6 +25,16 @@ use mgos_mqtt::capi::mgos_mqtt_publish::*;
 use mgos_mqtt::capi::mgos_mqtt_receive::*;
 use mgos_mqtt::capi::mgos_mqtt_stats::*;
 use mgos_mqtt::capi::mgos_mqtt_subscribe::*;
+use mgos_mqtt::capi::types::mgos_config::mgos_config_mqtt;
+use mgos_mqtt::capi::types::mgos_mg_str::mg_str;
+use mgos_mqtt::capi::types::mgos_mongoose::mg_connection;
+use mgos_mqtt::capi::types::mgos_mqtt_conn::*;
+use mgos_mqtt::capi::types::mgos_mqtt_event::*;
+use mgos_mqtt::capi::types::mgos_mqtt_loop::*;
+use mgos_mqtt::capi::types::mgos_mqtt_options::*;
+use mgos_mqtt::capi::types::mgos_mqtt_publish::*;
+use mgos_mqtt::capi::types::mgos_mqtt_receive::*;
+use mgos_mqtt::capi::types::mgos_mqtt_subscribe::*;
 
 use super::input::Input;
 use super::server::Server;

@@ -3,9 +3,8 @@
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 
-use mgos_mqtt::capi::mgos_json::{
-    json_out, json_out_buf, json_out_u, mgos_json_escape, mgos_json_printer_buf,
-};
+use mgos_mqtt::capi::mgos_json::{mgos_json_escape, mgos_json_printer_buf};
+use mgos_mqtt::capi::types::mgos_json::{json_out, json_out_buf, json_out_u};
 use mgos_mqtt::config::schema::Value;
 use mgos_mqtt::config::text::parse_document;
 

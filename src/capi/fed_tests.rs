@@ -12,17 +12,23 @@ use std::sync::{Arc, Mutex};
 use mio::{Registry, Token};
 
 use super::config::c_struct;
-use super::handle::{LOOPS, LoopHandle};
-use super::mgos_mg_str::mg_str;
-use super::mgos_mongoose::{MG_EV_MQTT_PUBLISH, mg_connection, mg_mqtt_message};
-use super::mgos_mqtt_conn::*;
 use super::mgos_mqtt_connect::mgos_mqtt_conn_set_will;
 use super::mgos_mqtt_error::mgos_mqtt_last_error;
-use super::mgos_mqtt_event::*;
-use super::mgos_mqtt_loop::{mgos_mqtt_loop, mgos_mqtt_loop_free, mgos_mqtt_loop_poll};
-use super::mgos_mqtt_options::{mgos_mqtt_conn_create_on, mgos_mqtt_options};
-use super::mgos_mqtt_publish::*;
-use super::sized::Growing;
+use crate::capi::base::sized::Growing;
+use crate::capi::bridge::create_loop::create_loop;
+use crate::capi::bridge::handle::LOOPS;
+use crate::capi::mgos_mqtt_conn::*;
+use crate::capi::mgos_mqtt_event::*;
+use crate::capi::mgos_mqtt_loop::{mgos_mqtt_loop_free, mgos_mqtt_loop_poll};
+use crate::capi::mgos_mqtt_options::mgos_mqtt_conn_create_on;
+use crate::capi::mgos_mqtt_publish::*;
+use crate::capi::types::mgos_mg_str::mg_str;
+use crate::capi::types::mgos_mongoose::{MG_EV_MQTT_PUBLISH, mg_connection, mg_mqtt_message};
+use crate::capi::types::mgos_mqtt_conn::*;
+use crate::capi::types::mgos_mqtt_event::*;
+use crate::capi::types::mgos_mqtt_loop::mgos_mqtt_loop;
+use crate::capi::types::mgos_mqtt_options::mgos_mqtt_options;
+use crate::capi::types::mgos_mqtt_publish::*;
 use crate::driver::Loop;
 use crate::error::Code;
 use crate::transport::{Stream, Transport};
@@ -87,7 +93,7 @@ struct Server {
 impl Server {
     fn new() -> Server {
         let ends = Arc::<Mutex<Ends>>::default();
-        let mut home = LoopHandle::create().unwrap();
+        let mut home = create_loop().unwrap();
         let dialled = ends.clone();
         let context = Arc::get_mut(&mut home).and_then(|home| Arc::get_mut(&mut home.context)).unwrap();
         context.dial = Arc::new(move |_| Ok(Stream::Other(Box::new(Wire(dialled.clone())))));

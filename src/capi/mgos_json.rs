@@ -1,72 +1,10 @@
 //! JSON text from a format string, in the style of the frozen library of Mongoose OS.
 
-// This file is what cbindgen reads; everything behind it is in `capi/json`. The variadic functions
-// appear here as declarations for cbindgen alone: the exported ones are naked Rust functions.
+use core::ffi::{c_char, c_int};
 
-#![allow(non_camel_case_types, reason = "the names in C")]
-
-use core::ffi::{c_char, c_int, c_void};
-
-use libc::FILE;
-
-use super::json::{OutSink, append_truncating, bytes, counted, escape, guarded, refuse};
+use crate::capi::json::{OutSink, append_truncating, bytes, counted, escape, guarded, refuse};
+use crate::capi::types::mgos_json::json_out;
 use crate::error::Code;
-
-/// Where JSON text goes: a function, and what it needs to know.
-///
-/// Filled in by JSON_OUT_BUF or JSON_OUT_FILE, or by hand with a printer of your own:
-///
-/// ```c
-/// static int to_uart(struct json_out *out, const char *str, size_t len) {
-///   return uart_write(out->u.data, str, len);
-/// }
-/// struct json_out out = { to_uart, { { (char *) uart0, 0, 0 } } };
-/// json_printf(&out, "{uptime: %d}", 42);
-/// ```
-///
-/// Ownership: yours; the library keeps no pointer to it. Threads: one `json_out` is used by one
-/// thread at a time; different ones are independent of each other.
-#[repr(C)]
-#[derive(Clone, Copy)]
-pub struct json_out {
-    /// Called with each piece of text, which may be empty and has no NUL behind it. Returns the
-    /// number of bytes to count in the result of json_printf(), normally `len`, or a negative number
-    /// to give up. It runs on the caller's thread, with no lock held, and may call every function of
-    /// this library; it must return (no longjmp, no C++ exception).
-    pub printer: Option<unsafe extern "C" fn(out: *mut json_out, str: *const c_char, len: usize) -> c_int>,
-    /// What the printer needs; which member is valid is between you and the printer.
-    pub u: json_out_u,
-}
-
-/// The buffer of JSON_OUT_BUF.
-#[repr(C)]
-#[derive(Clone, Copy)]
-pub struct json_out_buf {
-    /// Where the text goes.
-    pub buf: *mut c_char,
-    /// How many bytes `buf` has.
-    pub size: usize,
-    /// How many of them are used, without the NUL; `size` if the text was cut off.
-    pub len: usize,
-}
-
-/// What a printer needs.
-#[repr(C)]
-#[derive(Clone, Copy)]
-pub union json_out_u {
-    /// For json_printer_buf().
-    pub buf: json_out_buf,
-    /// For a printer of your own.
-    pub data: *mut c_void,
-    /// For json_printer_file().
-    pub fp: *mut FILE,
-}
-
-/// A function for `%M`. It prints into `out`, takes its own arguments from the list with
-/// `va_arg(*ap, type)`, and returns the number of bytes it printed. A negative number refuses the
-/// whole output: nothing is published.
-#[cfg(cbindgen)]
-pub type json_printf_callback_t = Option<unsafe extern "C" fn(out: *mut json_out, ap: *mut va_list) -> c_int>;
 
 #[cfg(cbindgen)]
 unsafe extern "C" {

@@ -4,42 +4,10 @@
 //! The functions are exported as `mgos_mg_*` and mapped to their Mongoose names by macros at the end, as those of
 //! mgos_mongoose.h, which includes this header.
 
-use core::ffi::{CStr, c_char, c_int};
+use core::ffi::{c_char, c_int};
 
-use super::boundary::{bytes, set_call_error};
-use crate::error::Code;
-
-/// A piece of text or data: a pointer and a length, in general without a NUL behind it. Whoever made
-/// it says who owns the bytes.
-#[repr(C)]
-#[derive(Clone, Copy)]
-pub struct mg_str {
-    /// The first byte; may be NULL if `len` is 0.
-    pub p: *const c_char,
-    /// How many bytes.
-    pub len: usize,
-}
-
-const NOTHING: mg_str = mg_str { p: core::ptr::null(), len: 0 };
-
-impl mg_str {
-    /// Empty as a C string is: a text, which may be read up to its NUL.
-    pub(super) const BLANK: mg_str = mg_str { p: c"".as_ptr(), len: 0 };
-
-    pub(super) fn of(bytes: &[u8]) -> mg_str {
-        mg_str { p: bytes.as_ptr().cast(), len: bytes.len() }
-    }
-
-    /// The bytes; NULL is empty.
-    ///
-    /// # Safety
-    /// As for [`bytes`].
-    pub(super) unsafe fn bytes<'a>(self) -> &'a [u8] {
-        // SAFETY: promised by the caller. NULL with a length is taken as empty here: there is nobody
-        // to tell.
-        unsafe { bytes(self.p.cast(), self.len) }.unwrap_or(&[])
-    }
-}
+use crate::capi::bridge::strings::{compare, duplicate, ignoring_case};
+use crate::capi::types::mgos_mg_str::{NOTHING, mg_str};
 
 /// The text of a C string, without a copy. NULL gives `{NULL, 0}`.
 ///
@@ -47,11 +15,8 @@ impl mg_str {
 /// `s` is NULL or a C string; it must outlive the result.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgos_mg_mk_str(s: *const c_char) -> mg_str {
-    if s.is_null() {
-        return NOTHING;
-    }
-    // SAFETY: not NULL, and the caller promises the terminating NUL.
-    mg_str { p: s, len: unsafe { CStr::from_ptr(s) }.count_bytes() }
+    // SAFETY: promised by the caller.
+    unsafe { mg_str::of_c(s) }
 }
 
 /// `len` bytes at `s`, without a copy.
@@ -81,26 +46,6 @@ pub unsafe extern "C" fn mgos_mg_vcasecmp(str2: *const mg_str, str1: *const c_ch
     unsafe { compare(str2, str1, ignoring_case) }
 }
 
-/// # Safety
-/// As mg_vcmp().
-unsafe fn compare(
-    a: *const mg_str,
-    b: *const c_char,
-    order: impl Fn(&[u8], &[u8]) -> core::cmp::Ordering,
-) -> c_int {
-    // SAFETY: NULL, or valid as the caller promises.
-    let a = unsafe { a.as_ref() }.copied().unwrap_or(NOTHING);
-    // SAFETY: NULL, or a C string as the caller promises.
-    let b = unsafe { mgos_mg_mk_str(b) };
-    // SAFETY: the caller promises the bytes of both.
-    let (a, b) = unsafe { (a.bytes(), b.bytes()) };
-    order(a, b) as c_int
-}
-
-fn ignoring_case(a: &[u8], b: &[u8]) -> core::cmp::Ordering {
-    a.iter().map(u8::to_ascii_lowercase).cmp(b.iter().map(u8::to_ascii_lowercase))
-}
-
 /// A copy made by malloc(), to be released by mg_strfree() or free(). `{NULL, 0}` for an empty string
 /// and without memory.
 ///
@@ -120,29 +65,6 @@ pub unsafe extern "C" fn mgos_mg_strdup(s: mg_str) -> mg_str {
 pub unsafe extern "C" fn mgos_mg_strdup_nul(s: mg_str) -> mg_str {
     // SAFETY: promised by the caller.
     unsafe { duplicate(s, 1) }
-}
-
-/// # Safety
-/// As mg_strdup().
-unsafe fn duplicate(s: mg_str, nul: usize) -> mg_str {
-    // SAFETY: promised by the caller.
-    let from = unsafe { s.bytes() };
-    if from.is_empty() {
-        return NOTHING;
-    }
-    // SAFETY: any size may be asked for.
-    let copy = unsafe { libc::malloc(from.len() + nul) }.cast::<u8>();
-    if copy.is_null() {
-        set_call_error(Code::NoMemory);
-        return NOTHING;
-    }
-    // SAFETY: the new block has at least that many bytes.
-    unsafe { copy.copy_from_nonoverlapping(from.as_ptr(), from.len()) };
-    if nul == 1 {
-        // SAFETY: and one more.
-        unsafe { copy.add(from.len()).write(0) };
-    }
-    mg_str { p: copy.cast(), len: from.len() }
 }
 
 /// Releases what mg_strdup() made and makes it empty. NULL is ignored.

@@ -14,40 +14,21 @@
 
 use core::ffi::{c_char, c_int, c_void};
 
-use super::boundary::{config_code, status, text, value};
-use super::callbacks::{
+use crate::capi::base::boundary::{self, config_code, status, text, value};
+use crate::capi::bridge::callbacks::{
     CONNECTION_KINDS, SUBSCRIPTION_KINDS, UserData, event_handler, message_handler, subscriber,
 };
-use super::defaults::{end_global, global};
-use super::mgos_config::mgos_config_mqtt;
-use super::mgos_mongoose::{mg_connection, mg_event_handler_t};
-use super::mgos_mqtt_conn::{mgos_mqtt_conn, mgos_mqtt_connect_fn_t, publish, unsubscribe, wait_until_gone};
-use super::profiles::source as profile_source;
+use crate::capi::bridge::connection::{publish, unsubscribe, wait_until_gone};
+use crate::capi::bridge::defaults::{end_global, global, with_global};
+use crate::capi::bridge::profiles::source as profile_source;
+use crate::capi::types::mgos_config::mgos_config_mqtt;
+use crate::capi::types::mgos_mg_str::mg_str;
+use crate::capi::types::mgos_mongoose::{mg_connection, mg_event_handler_t};
+use crate::capi::types::mgos_mqtt::sub_handler_t;
+use crate::capi::types::mgos_mqtt_conn::{mgos_mqtt_conn, mgos_mqtt_connect_fn_t};
 use crate::client::{Kind, Subscriber};
 use crate::error::Code;
 use crate::wire::QoS;
-
-/// The QoS of mgos_mqtt_sub() and mgos_mqtt_global_subscribe().
-pub const MGOS_MQTT_SUBSCRIBE_QOS: c_int = 1;
-
-/// Is given a message. Topic and message are not NUL-terminated texts but pointers and lengths, valid until it
-/// returns; `msg` is never NULL, and one NUL byte follows it, which `msg_len` does not count.
-pub type sub_handler_t = Option<
-    unsafe extern "C" fn(
-        nc: *mut mg_connection,
-        topic: *const c_char,
-        topic_len: c_int,
-        msg: *const c_char,
-        msg_len: c_int,
-        ud: *mut c_void,
-    ),
->;
-
-/// Runs `call` with the global connection. Without one, the reason why there is none stays the call's error.
-fn with_global<T>(refused: T, call: impl FnOnce(*mut mgos_mqtt_conn) -> T) -> T {
-    let c = mgos_mqtt_global();
-    if c.is_null() { refused } else { call(c) }
-}
 
 /// Makes the global connection. Not needed: every function here does it. May be called any number of times.
 /// False without memory or file descriptors.
@@ -86,14 +67,14 @@ pub extern "C" fn mgos_mqtt_global() -> *mut mgos_mqtt_conn {
 /// `topic` is NULL or a C string; `handler` can be called with `ud` until the subscription ends.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgos_mqtt_global_subscribe(
-    topic: super::mgos_mg_str::mg_str,
+    topic: mg_str,
     handler: mg_event_handler_t,
     ud: *mut c_void,
 ) {
     status(|| {
         let owner = global()?;
         // SAFETY: promised by the caller.
-        let filter = unsafe { super::boundary::bytes(topic.p.cast(), topic.len) }?;
+        let filter = unsafe { boundary::bytes(topic.p.cast(), topic.len) }?;
         let filter = core::str::from_utf8(filter).map_err(|_| Code::BadUtf8)?;
         let Subscriber { identity, kinds, callback } =
             subscriber(handler, SUBSCRIPTION_KINDS, UserData::new(ud, None), |f, data| {
@@ -171,7 +152,7 @@ pub unsafe extern "C" fn mgos_mqtt_pub(
 ) -> u16 {
     value(0, || {
         // SAFETY: promised by the caller.
-        let payload = unsafe { super::boundary::bytes(message.cast(), len) }?;
+        let payload = unsafe { boundary::bytes(message.cast(), len) }?;
         let handle = global()?;
         // SAFETY: promised by the caller.
         unsafe { publish(&handle, topic, payload, qos, retain) }

@@ -29,55 +29,25 @@
 //! a connection or another pointer is refused with MGOS_MQTT_NULL_ARGUMENT, never undefined.
 
 use core::ffi::{c_char, c_int, c_void};
-
-use super::boundary::{self, config_code, explain, status, text, timeout, value};
-use super::callbacks::{
-    CONNECTION_KINDS, MgosHook, OwnNc, SUBSCRIPTION_KINDS, UserData, event_handler, identity, subscriber,
-};
-use super::config::c_struct::is_all_zero;
-use super::defaults::{default_loop, is_global};
-use super::field::no_such;
-use super::handle::{HANDLES, Handle, conn_of};
-use super::mgos_config::mgos_config_mqtt;
-use super::mgos_mg_str::mg_str;
-use super::mgos_mongoose::{mg_connection, mg_event_handler_t, mg_send_mqtt_handshake_opts};
-use super::mgos_mqtt_connect::say_why_disabled;
-use super::mgos_mqtt_loop::mgos_mqtt_ud_free_fn_t;
-use super::profiles::source as profile_source;
-use crate::client::{Conn, ConnectHook, ProfileSource, Subscriber};
-use crate::config::Settings;
-use crate::error::Code;
-use crate::wire::{QoS, topic};
 use std::sync::Arc;
 
-/// A connection. Opaque.
-pub struct mgos_mqtt_conn(());
-
-/// QoS 0: sent once; may be lost.
-pub const MGOS_MQTT_AT_MOST_ONCE: c_int = 0;
-/// QoS 1: sent until the server has acknowledged it; may arrive twice.
-pub const MGOS_MQTT_AT_LEAST_ONCE: c_int = 1;
-/// QoS 2: arrives, and not twice.
-pub const MGOS_MQTT_EXACTLY_ONCE: c_int = 2;
-
-/// Is called when CONNECT is about to be sent, before every CONNECT, and has to send it itself with
-/// mg_send_mqtt_handshake_opt(nc, client_id, *opts): at once, or later from any thread until the CONNACK
-/// time-out. It may change `*opts` and pass another client id; or give the attempt up with
-/// `nc->flags |= MG_F_CLOSE_IMMEDIATELY`. If it does neither in time, the attempt fails with MGOS_MQTT_HOOK_TIMEOUT; if what
-/// it sends is refused, the attempt ends at once.
-///
-/// `client_id` and `opts` are what the configuration says. `*opts` is valid until it returns, its strings and
-/// `client_id` until the attempt is over. An answer that comes later than that cannot be told from one for the next
-/// attempt: to answer from another thread, use mgos_mqtt_conn_set_credentials_fn() of mgos_mqtt_connect.h, whose answers
-/// name their attempt.
-pub type mgos_mqtt_connect_fn_t = Option<
-    unsafe extern "C" fn(
-        nc: *mut mg_connection,
-        client_id: *const c_char,
-        opts: *mut mg_send_mqtt_handshake_opts,
-        fn_arg: *mut c_void,
-    ),
->;
+use crate::capi::base::boundary::{self, config_code, explain, status, text, value};
+use crate::capi::base::field::no_such;
+use crate::capi::bridge::callbacks::{CONNECTION_KINDS, MgosHook, OwnNc, UserData, event_handler, identity};
+use crate::capi::bridge::connecting::say_why_disabled;
+use crate::capi::bridge::connection::{ALL_ZERO, publish_here, subscribe, unsubscribe, wait_until_gone};
+use crate::capi::bridge::defaults::{default_loop, is_global};
+use crate::capi::bridge::handle::{HANDLES, Handle, conn_of};
+use crate::capi::bridge::profiles::source as profile_source;
+use crate::capi::config::c_struct::is_all_zero;
+use crate::capi::types::mgos_config::mgos_config_mqtt;
+use crate::capi::types::mgos_mg_str::mg_str;
+use crate::capi::types::mgos_mongoose::{mg_connection, mg_event_handler_t};
+use crate::capi::types::mgos_mqtt_conn::{mgos_mqtt_conn, mgos_mqtt_connect_fn_t};
+use crate::capi::types::mgos_mqtt_loop::mgos_mqtt_ud_free_fn_t;
+use crate::client::{ConnectHook, ProfileSource};
+use crate::config::Settings;
+use crate::error::Code;
 
 /// Creates a connection on the default loop. No network I/O happens before mgos_mqtt_conn_connect().
 ///
@@ -126,26 +96,12 @@ pub unsafe extern "C" fn mgos_mqtt_conn_create2(
                 all_zero |= is_all_zero(unsafe { &*cfg });
             }
         }
-        let handle = create(default_loop()?.clone(), conn_id, profiles, settings)?;
+        let handle = Handle::create(default_loop()?.clone(), conn_id, profiles, settings)?;
         if all_zero {
             handle.conn()?.warn(ALL_ZERO);
         }
         Ok(handle.as_ptr())
     })
-}
-
-/// What is logged about a configuration of zeros only, which is used as it is.
-const ALL_ZERO: &str = "the configuration is all zero, so the connection is disabled: \
-                        call mgos_config_mqtt_set_defaults() first";
-
-/// Makes a connection with everything that the C face adds to one.
-pub(super) fn create(
-    home: Arc<super::handle::LoopHandle>,
-    conn_id: c_int,
-    profiles: Vec<ProfileSource>,
-    settings: Settings,
-) -> Result<Arc<Handle>, Code> {
-    Handle::create(home, conn_id, profiles, settings)
 }
 
 /// Ends a connection. Returns at once; the handle may not be used afterwards.
@@ -190,17 +146,6 @@ pub unsafe extern "C" fn mgos_mqtt_conn_free_wait(c: *mut mgos_mqtt_conn, timeou
         let handle = HANDLES.remove(c).ok_or_else(|| no_such("connection"))?;
         wait_until_gone(&handle.give_up(), timeout_ms)
     })
-}
-
-/// Waits until everything that the end of a connection brings has happened.
-pub(super) fn wait_until_gone(conn: &Conn, timeout_ms: c_int) -> Result<(), Code> {
-    if conn.is_gone() || timeout_ms == 0 {
-        return Ok(());
-    }
-    let driver = &conn.context().driver;
-    let deadline = timeout(timeout_ms).map(|timeout| driver.now() + timeout);
-    let gone = driver.wait(deadline, &mut || conn.is_gone()).map_err(super::handle::drive_code)?;
-    if gone || conn.is_gone() { Ok(()) } else { Err(Code::TimedOut) }
 }
 
 /// The connection that an `nc` belongs to; NULL for NULL and for what is not an `nc` of this library.
@@ -411,44 +356,10 @@ pub unsafe extern "C" fn mgos_mqtt_conn_pub(
     value(0, || {
         let handle = Handle::find(c)?;
         // SAFETY: promised by the caller.
-        let payload = unsafe { super::boundary::bytes(msg.p.cast(), msg.len) }?;
+        let payload = unsafe { boundary::bytes(msg.p.cast(), msg.len) }?;
         // SAFETY: promised by the caller.
         unsafe { publish_here(&handle, topic, payload, qos, retain) }
     })
-}
-
-/// Publishes, for all faces.
-///
-/// # Safety
-/// `topic` is NULL or a C string.
-pub(super) unsafe fn publish(
-    handle: &Handle,
-    topic: *const c_char,
-    payload: &[u8],
-    qos: c_int,
-    retain: bool,
-) -> Result<u16, Code> {
-    // SAFETY: promised by the caller.
-    unsafe { publish_here(handle, topic, payload, qos, retain) }
-}
-
-/// [`publish`], as a part of its caller.
-///
-/// # Safety
-/// `topic` is NULL or a C string.
-#[inline(always)]
-unsafe fn publish_here(
-    handle: &Handle,
-    topic: *const c_char,
-    payload: &[u8],
-    qos: c_int,
-    retain: bool,
-) -> Result<u16, Code> {
-    // SAFETY: promised by the caller.
-    let topic = unsafe { boundary::topic(topic) }?;
-    // Most have this one, and then nothing more is asked about it.
-    let qos = if qos == 0 { QoS::AtMostOnce } else { boundary::qos(qos)? };
-    handle.found_conn().publish_numbered(topic, payload, qos, retain)
 }
 
 /// The C compiler's own type; the header has it from <stdarg.h>.
@@ -525,19 +436,6 @@ pub unsafe extern "C" fn mgos_mqtt_conn_sub_ex(
     })
 }
 
-fn subscribe(
-    owner: &Handle,
-    filter: &str,
-    qos: c_int,
-    handler: mg_event_handler_t,
-    data: UserData,
-) -> Result<(), Code> {
-    let qos = boundary::qos(qos).inspect_err(|_| data.disarm())?;
-    let Subscriber { identity, kinds, callback } =
-        subscriber(handler, SUBSCRIPTION_KINDS, data, |f, data| event_handler(owner, f, data))?;
-    owner.conn()?.subscribe(filter, qos, identity, kinds, callback)
-}
-
 /// mgos_mqtt_conn_sub() with the topic as pointer and length.
 ///
 /// # Safety
@@ -553,7 +451,7 @@ pub unsafe extern "C" fn mgos_mqtt_conn_sub_s(
     status(|| {
         let owner = Handle::of(c)?;
         // SAFETY: promised by the caller.
-        let filter = unsafe { super::boundary::bytes(topic.p.cast(), topic.len) }?;
+        let filter = unsafe { boundary::bytes(topic.p.cast(), topic.len) }?;
         let filter = core::str::from_utf8(filter).map_err(|_| Code::BadUtf8)?;
         subscribe(&owner, filter, qos, h, UserData::new(ud, None))
     });
@@ -575,15 +473,6 @@ pub unsafe extern "C" fn mgos_mqtt_conn_unsub(c: *mut mgos_mqtt_conn, topic: *co
         // SAFETY: promised by the caller.
         unsafe { unsubscribe(&handle, topic) }
     })
-}
-
-/// # Safety
-/// `topic` is NULL or a C string.
-pub(super) unsafe fn unsubscribe(handle: &Handle, topic: *const c_char) -> Result<bool, Code> {
-    // SAFETY: promised by the caller.
-    let filter = unsafe { text(topic) }?;
-    topic::valid_filter(filter).map_err(|_| Code::BadFilter)?;
-    if handle.conn()?.unsubscribe(filter, None)? { Ok(true) } else { Err(Code::NotFound) }
 }
 
 /// Payload bytes of QoS 1 and 2 messages that are not acknowledged, plus all bytes that wait to be written.

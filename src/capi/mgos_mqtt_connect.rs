@@ -10,21 +10,22 @@
 //! attempt, and may take their time: mgos_mqtt_conn_set_credentials_fn().
 
 use core::ffi::{c_char, c_int, c_void};
-use core::mem::offset_of;
 use std::sync::Arc;
 
-use super::boundary::{self, bytes, config_code, explain, optional, status, text, timeout};
-use super::callbacks::{ConnectPair, CredentialsFunction, Owner, UserData, new_event_handler};
-use super::field::refuse;
-use super::handle::Handle;
-use super::mgos_mqtt_conn::mgos_mqtt_conn;
-use super::mgos_mqtt_event::mgos_mqtt_event_fn_t;
-use super::mgos_mqtt_loop::mgos_mqtt_ud_free_fn_t;
-use super::sized::{self, Growing};
-use crate::client::{Conn, Credentials, CredentialsHook, ProfileSource, Slot, Stage};
-use crate::config::{Profile, Secret, Will};
+use crate::capi::base::boundary::{config_code, explain, optional, status, timeout};
+use crate::capi::base::sized;
+use crate::capi::bridge::callbacks::{ConnectPair, CredentialsFunction, Owner, UserData};
+use crate::capi::bridge::connecting::{fixed, read_credentials, say_why_disabled, set_slot, will};
+use crate::capi::bridge::handle::Handle;
+use crate::capi::types::mgos_mqtt_conn::mgos_mqtt_conn;
+use crate::capi::types::mgos_mqtt_connect::{
+    mgos_mqtt_credentials, mgos_mqtt_credentials_fn_t, mgos_mqtt_state,
+};
+use crate::capi::types::mgos_mqtt_event::mgos_mqtt_event_fn_t;
+use crate::capi::types::mgos_mqtt_loop::mgos_mqtt_ud_free_fn_t;
+use crate::client::{Conn, CredentialsHook, ProfileSource, Slot};
+use crate::config::{Profile, Secret};
 use crate::error::Code;
-use crate::wire::topic;
 
 /// Says where to connect to, and as whom: the connection's main server is replaced, the rest of its configuration and its
 /// backup servers are kept. To be followed by one of the calls that connect; a connection that is up or on its way is
@@ -108,31 +109,6 @@ pub unsafe extern "C" fn mgos_mqtt_conn_set_will(
         };
         handle.conn()?.set_will(will)
     })
-}
-
-/// # Safety
-/// As mgos_mqtt_conn_set_will().
-unsafe fn will(
-    topic: *const c_char,
-    payload: *const c_void,
-    len: usize,
-    qos: c_int,
-    retain: bool,
-) -> Result<Will, Code> {
-    // SAFETY: promised by the caller.
-    let topic = unsafe { text(topic) }?;
-    topic::valid_name(topic).map_err(|problem| {
-        explain(format_args!("the will's topic is {topic:?}: {}", problem.text()));
-        Code::BadTopic
-    })?;
-    let qos = boundary::qos(qos).map_err(|code| refuse(code, "qos", qos, "0, 1 and 2"))? as u8;
-    if len > usize::from(u16::MAX) {
-        explain(format_args!("the will has {len} bytes, and the limit of MQTT is {}", u16::MAX));
-        return Err(Code::TooLarge);
-    }
-    // SAFETY: promised by the caller.
-    let payload = unsafe { bytes(payload.cast(), len) }?;
-    Ok(Will { topic: topic.into(), payload: payload.into(), qos, retain })
 }
 
 /// As mgos_mqtt_conn_connect(), and tells once how the attempt ends that begins now or is under way: exactly one of the
@@ -270,54 +246,6 @@ pub unsafe extern "C" fn mgos_mqtt_conn_on_message(
     set_slot(c, Slot::Message, r#fn, UserData::new(ud, ud_free))
 }
 
-fn set_slot(c: *mut mgos_mqtt_conn, slot: Slot, function: mgos_mqtt_event_fn_t, data: UserData) -> c_int {
-    status(|| {
-        let handle = Handle::of(c).inspect_err(|_| data.disarm())?;
-        let callback = match function {
-            Some(_) => Some(new_event_handler(&handle, function, data)?.1),
-            // Nothing is kept that `ud` could belong to.
-            None => {
-                data.disarm();
-                None
-            }
-        };
-        handle.conn()?.set_slot(slot, callback)
-    })
-}
-
-// -- credentials --------------------------------------------------------------------------------
-
-/// Is asked for the credentials of an attempt to connect, when the server has accepted the TCP connection (and TLS is
-/// up), on the thread that drives the loop. It must not block: it answers by mgos_mqtt_conn_answer() with the same
-/// `attempt`, at once or later from any thread, within the CONNACK time-out (`connack_timeout_ms` of the options).
-/// An attempt that is not answered by then fails with MGOS_MQTT_HOOK_TIMEOUT.
-pub type mgos_mqtt_credentials_fn_t =
-    Option<unsafe extern "C" fn(c: *mut mgos_mqtt_conn, attempt: u64, ud: *mut c_void)>;
-
-/// What goes into CONNECT instead of the user name and the password of the configuration.
-///
-///     struct mgos_mqtt_credentials credentials = {.size = sizeof(credentials), .user = "device-7"};
-#[repr(C)]
-pub struct mgos_mqtt_credentials {
-    /// `sizeof(struct mgos_mqtt_credentials)`.
-    pub size: usize,
-    /// The user name; NULL for none.
-    pub user: *const c_char,
-    /// The password, any bytes; NULL for none.
-    pub password: *const c_void,
-    /// Its length, at most 65,535.
-    pub password_len: usize,
-    /// Until when they hold, in seconds since 1970: later attempts at the same server use them until then without asking
-    /// again, unless the server refuses them. 0: they are for this attempt only.
-    pub valid_until: f64,
-}
-
-// SAFETY: plain numbers and pointers; all of them were there from the beginning.
-unsafe impl Growing for mgos_mqtt_credentials {
-    const NAME: &'static str = "mgos_mqtt_credentials";
-    const FIRST: usize = size_of::<mgos_mqtt_credentials>();
-}
-
 /// Sets the function that is asked for credentials before each CONNECT; NULL takes it away. It has one place, the last
 /// one set wins, and what an earlier one answered is forgotten. `ud_free`, if not NULL, takes `ud` back after its last
 /// call. If there is a connect hook (mgos_mqtt_conn_set_connect_fn()) too, that is called with the answer in its `opts`.
@@ -381,102 +309,6 @@ pub unsafe extern "C" fn mgos_mqtt_conn_answer(
     })
 }
 
-/// # Safety
-/// As mgos_mqtt_conn_answer(), and not NULL.
-unsafe fn read_credentials(credentials: *const mgos_mqtt_credentials) -> Result<Credentials, Code> {
-    // SAFETY: promised by the caller.
-    let read = unsafe { sized::read(credentials) }?;
-    // SAFETY: promised by the caller.
-    let user = unsafe { optional(read.user) }?.map(str::to_owned);
-    const LONGEST: usize = u16::MAX as usize;
-    for (field, len) in [("user", user.as_ref().map_or(0, String::len)), ("password_len", read.password_len)]
-    {
-        if len > LONGEST {
-            explain(format_args!("{field}: {len} bytes are more than the {LONGEST} that CONNECT can carry"));
-            return Err(Code::TooLarge);
-        }
-    }
-    // SAFETY: promised by the caller.
-    let password = unsafe { bytes(read.password.cast(), read.password_len) }?;
-    let password = (!read.password.is_null()).then(|| Secret(password.to_vec()));
-    Ok(Credentials { user, password, valid_until: read.valid_until })
-}
-
-// -- what it is doing ---------------------------------------------------------------------------
-
-/// mgos_mqtt_conn_state(): nothing, and nothing is planned; `text` says why.
-pub const MGOS_MQTT_STATE_IDLE: c_int = 0;
-/// It waits `wait_ms` for the next attempt.
-pub const MGOS_MQTT_STATE_WAITING: c_int = 1;
-/// It waits for the name service.
-pub const MGOS_MQTT_STATE_RESOLVING: c_int = 2;
-/// It opens the TCP connection to `address`.
-pub const MGOS_MQTT_STATE_OPENING: c_int = 3;
-/// It is in the TLS handshake.
-pub const MGOS_MQTT_STATE_HANDSHAKING: c_int = 4;
-/// A connect hook has to send CONNECT, or a credentials function to answer.
-pub const MGOS_MQTT_STATE_AWAITING_HOOK: c_int = 5;
-/// CONNECT was sent, and the server has not answered.
-pub const MGOS_MQTT_STATE_AWAITING_CONNACK: c_int = 6;
-/// It is up.
-pub const MGOS_MQTT_STATE_UP: c_int = 7;
-/// It is being closed in order.
-pub const MGOS_MQTT_STATE_CLOSING: c_int = 8;
-
-// The header generation takes numbers only; that they are the client's is checked here.
-const _: () = {
-    assert!(MGOS_MQTT_STATE_IDLE == Stage::Idle as c_int);
-    assert!(MGOS_MQTT_STATE_WAITING == Stage::Waiting as c_int);
-    assert!(MGOS_MQTT_STATE_RESOLVING == Stage::Resolving as c_int);
-    assert!(MGOS_MQTT_STATE_OPENING == Stage::Opening as c_int);
-    assert!(MGOS_MQTT_STATE_HANDSHAKING == Stage::Handshaking as c_int);
-    assert!(MGOS_MQTT_STATE_AWAITING_HOOK == Stage::AwaitingHook as c_int);
-    assert!(MGOS_MQTT_STATE_AWAITING_CONNACK == Stage::AwaitingConnack as c_int);
-    assert!(MGOS_MQTT_STATE_UP == Stage::Up as c_int);
-    assert!(MGOS_MQTT_STATE_CLOSING == Stage::Closing as c_int);
-};
-
-/// What a connection is doing. All texts are copies, ended with a NUL and cut where they do not fit.
-#[repr(C)]
-pub struct mgos_mqtt_state {
-    /// To be set by the caller to `sizeof(struct mgos_mqtt_state)`.
-    pub size: usize,
-    /// MGOS_MQTT_STATE_*.
-    pub state: c_int,
-    /// WAITING: how many milliseconds are left; otherwise 0.
-    pub wait_ms: u32,
-    /// The number of the attempt under way or of the last one, from 1 on; 0 before the first.
-    pub attempt: u64,
-    /// The last error of the link, MGOS_MQTT_*; 0 if there was none. More is in mgos_mqtt_conn_last_error().
-    pub error: c_int,
-    /// Whether the application wants the connection to be up, as it said last.
-    pub wanted: bool,
-    /// What it is doing and what it waits for, as a sentence.
-    pub text: [c_char; 256],
-    /// The address of the server, "192.0.2.1:1883", as far as it is known; else empty.
-    pub address: [c_char; 64],
-    /// The server as configured.
-    pub server: [c_char; 256],
-    /// The sentence of the last error.
-    pub reason: [c_char; 512],
-}
-
-// SAFETY: plain numbers; all of them were there from the beginning.
-unsafe impl Growing for mgos_mqtt_state {
-    const NAME: &'static str = "mgos_mqtt_state";
-    const FIRST: usize = offset_of!(mgos_mqtt_state, text);
-}
-
-/// A C copy of `text`, cut between characters where it does not fit.
-fn fixed<const N: usize>(text: &str) -> [c_char; N] {
-    let mut copy = [0; N];
-    let fits = (0..N.min(text.len() + 1)).rev().find(|n| text.is_char_boundary(*n)).unwrap_or(0);
-    for (to, from) in copy.iter_mut().zip(&text.as_bytes()[..fits]) {
-        *to = *from as c_char;
-    }
-    copy
-}
-
 /// What a connection is doing at this moment, what it waits for, and its last error. `state->size` must be set; a
 /// smaller structure of an older header is filled as far as it goes. From any thread, and inside every handler.
 ///
@@ -505,14 +337,4 @@ pub unsafe extern "C" fn mgos_mqtt_conn_state(c: *mut mgos_mqtt_conn, state: *mu
         // SAFETY: promised by the caller.
         unsafe { sized::write(state, full) }
     })
-}
-
-/// Says which of the reasons for [`Code::Disabled`] it is.
-pub(super) fn say_why_disabled(conn: &Conn, result: Result<(), Code>) -> Result<(), Code> {
-    if result == Err(Code::Disabled)
-        && let Some(why) = conn.why_disabled()
-    {
-        explain(format_args!("the connection is disabled: {why}"));
-    }
-    result
 }

@@ -7,55 +7,14 @@
 //! Numbers are never reused and never renumbered. They lie below -1000, so none can be taken for an errno
 //! or for a return code of MQTT, which is kept beside them as the server sent it.
 
-use core::ffi::{CStr, c_char, c_int};
+use core::ffi::{c_char, c_int};
 
-use super::boundary::{call_error, copy_out, status};
-use super::handle::Handle;
-use super::mgos_mqtt_conn::mgos_mqtt_conn;
-use super::sized::{self, Growing};
+use crate::capi::base::boundary::{self, call_error, copy_out, status};
+use crate::capi::base::sized;
+use crate::capi::bridge::handle::Handle;
+use crate::capi::types::mgos_mqtt_conn::mgos_mqtt_conn;
+use crate::capi::types::mgos_mqtt_error::{UNKNOWN, mgos_mqtt_error_info};
 use crate::error::{Code, Phase};
-
-/// The phase of a connection in which an error happened.
-pub const MGOS_MQTT_PHASE_NONE: c_int = 0;
-/// A call's own arguments, or the configuration.
-pub const MGOS_MQTT_PHASE_USAGE: c_int = 1;
-/// Name resolution.
-pub const MGOS_MQTT_PHASE_DNS: c_int = 2;
-/// Opening the TCP connection.
-pub const MGOS_MQTT_PHASE_TCP: c_int = 3;
-/// An HTTP or SOCKS proxy.
-pub const MGOS_MQTT_PHASE_PROXY: c_int = 4;
-/// The TLS handshake.
-pub const MGOS_MQTT_PHASE_TLS: c_int = 5;
-/// The WebSocket upgrade.
-pub const MGOS_MQTT_PHASE_WEBSOCKET: c_int = 6;
-/// CONNECT was sent, CONNACK is awaited.
-pub const MGOS_MQTT_PHASE_CONNECT: c_int = 7;
-/// The connection was up and the server went silent.
-pub const MGOS_MQTT_PHASE_KEEP_ALIVE: c_int = 8;
-/// The connection was up, and what the server said was wrong.
-pub const MGOS_MQTT_PHASE_PROTOCOL: c_int = 9;
-/// The message store.
-pub const MGOS_MQTT_PHASE_STORE: c_int = 10;
-/// The connection was up, and was lost.
-pub const MGOS_MQTT_PHASE_UP: c_int = 11;
-
-/// The last error of a connection's link.
-#[repr(C)]
-pub struct mgos_mqtt_error_info {
-    /// To be set by the caller to `sizeof(struct mgos_mqtt_error_info)`.
-    pub size: usize,
-    /// MGOS_MQTT_OK, or a negative number.
-    pub code: c_int,
-    /// MGOS_MQTT_PHASE_*.
-    pub phase: c_int,
-    /// The errno of the operating system, or 0.
-    pub os_errno: c_int,
-    /// The CONNACK return code as the server sent it, or -1 if none came.
-    pub connack: c_int,
-    /// The number of the TLS alert that the server sent (RFC 8446, section 6), or -1 if none came.
-    pub tls_alert: c_int,
-}
 
 /// The error of the last call that this thread made into the library: MGOS_MQTT_OK (0) after success, otherwise
 /// negative. This function and mgos_mqtt_strerror() do not change it.
@@ -75,7 +34,7 @@ pub extern "C" fn mgos_mqtt_last_error() -> c_int {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgos_mqtt_last_error_text(buf: *mut c_char, len: usize) -> usize {
     // SAFETY: promised by the caller.
-    super::boundary::with_error_text(|text| unsafe { copy_out(text, buf, len) })
+    boundary::with_error_text(|text| unsafe { copy_out(text, buf, len) })
 }
 
 /// A sentence about an error number, e.g. "the outgoing queue is full". Never NULL; the text belongs to the
@@ -90,14 +49,6 @@ pub extern "C" fn mgos_mqtt_strerror(code: c_int) -> *const c_char {
 #[unsafe(no_mangle)]
 pub extern "C" fn mgos_mqtt_error_name(code: c_int) -> *const c_char {
     Code::from_number(code).map_or(UNKNOWN, Code::c_name).as_ptr()
-}
-
-const UNKNOWN: &CStr = c"unknown error number";
-
-// SAFETY: plain numbers; code and phase were there from the beginning.
-unsafe impl Growing for mgos_mqtt_error_info {
-    const NAME: &'static str = "mgos_mqtt_error_info";
-    const FIRST: usize = core::mem::offset_of!(mgos_mqtt_error_info, os_errno);
 }
 
 /// The last error of a connection's link, of a failed attempt as well as of a connection that was up.
@@ -142,7 +93,7 @@ pub unsafe extern "C" fn mgos_mqtt_conn_last_error_text(
     buf: *mut c_char,
     len: usize,
 ) -> usize {
-    super::boundary::value(0, || {
+    boundary::value(0, || {
         let handle = Handle::of(c)?;
         let report = handle.conn()?.report();
         // A report that was made without memory has no sentence of its own.
@@ -157,17 +108,4 @@ pub unsafe extern "C" fn mgos_mqtt_conn_last_error_text(
         // SAFETY: promised by the caller.
         Ok(unsafe { copy_out(&text, buf, len) })
     })
-}
-
-/// The text of the header's error enumeration, from the one table in `src/error.rs`.
-pub fn error_enum_text() -> String {
-    let mut text = String::from(
-        "/* What went wrong: 0 is success, everything else is negative. */\nenum mgos_mqtt_error {\n",
-    );
-    for code in Code::ALL {
-        text += &format!("  /* {} */\n  MGOS_MQTT_{} = {},\n", code.text(), code.name(), code.number());
-    }
-    // Without the comma, which C89 and pedantic compilers do not like.
-    text.truncate(text.trim_end().len() - 1);
-    text + "\n};"
 }

@@ -7,108 +7,22 @@
 
 use core::ffi::{c_char, c_int, c_void};
 
-use super::boundary::{self, status, text, value};
-use super::callbacks::{UserData, identity, new_event_handler, subscriber};
-use super::field::refuse;
-use super::handle::Handle;
-use super::mgos_mqtt_conn::mgos_mqtt_conn;
-use super::mgos_mqtt_loop::mgos_mqtt_ud_free_fn_t;
-use super::mgos_mqtt_publish::{outcome_code, outcome_number};
-use super::mgos_mqtt_subscribe::subscription_of;
-use crate::client::{Event, Kind, Message, Owner, Subscriber};
+use crate::capi::base::boundary::{status, text};
+use crate::capi::base::field::refuse;
+use crate::capi::bridge::callbacks::{UserData, identity, new_event_handler};
+use crate::capi::bridge::events::{ALL_KINDS, SUBSCRIPTION_KINDS, message, read, subscribe};
+use crate::capi::bridge::filters::subscription_of;
+use crate::capi::bridge::handle::Handle;
+use crate::capi::bridge::publication::{outcome_code, outcome_number};
+use crate::capi::types::mgos_mqtt_conn::mgos_mqtt_conn;
+use crate::capi::types::mgos_mqtt_event::{
+    MGOS_MQTT_CERTIFICATE_CLIENT, MGOS_MQTT_CERTIFICATE_SERVER, MGOS_MQTT_EV_MESSAGE, mgos_mqtt_event,
+    mgos_mqtt_event_fn_t,
+};
+use crate::capi::types::mgos_mqtt_loop::mgos_mqtt_ud_free_fn_t;
+use crate::client::{Event, Owner};
 use crate::error::Code;
 use crate::session::{Completion, Outcome};
-
-/// An event. Opaque.
-pub struct mgos_mqtt_event(());
-
-/// Is told of events. Runs on the thread that drives the loop, with no lock held; it may call every function
-/// of the library but those that poll or wait: see the table in mgos_mqtt_loop.h.
-pub type mgos_mqtt_event_fn_t =
-    Option<unsafe extern "C" fn(c: *mut mgos_mqtt_conn, ev: *const mgos_mqtt_event, ud: *mut c_void)>;
-
-/// An attempt to connect begins.
-pub const MGOS_MQTT_EV_CONNECTING: u32 = 1 << 2;
-/// An attempt ended, automatic ones too: mgos_mqtt_event_error() is 0 if the connection is up now.
-/// Comes exactly once for each attempt.
-pub const MGOS_MQTT_EV_CONNECT_RESULT: u32 = 1 << 3;
-/// The connection was up and is closed; mgos_mqtt_event_error() tells why.
-pub const MGOS_MQTT_EV_CLOSE: u32 = 1 << 14;
-/// A message. For connection handlers: one that no subscription matched.
-pub const MGOS_MQTT_EV_MESSAGE: u32 = 1 << 5;
-/// A message over the receive limit was skipped and acknowledged: topic and size are there, the payload is not.
-pub const MGOS_MQTT_EV_OVERSIZE: u32 = 1 << 6;
-/// A message was refused too often (see mgos_mqtt_msg_refuse()) and is acknowledged now: mgos_mqtt_event_code() is the
-/// last reason, everything else is as for MESSAGE. For connection handlers.
-pub const MGOS_MQTT_EV_SET_ASIDE: u32 = 1 << 17;
-/// The server closed the connection three times in a row after this message of ours, of which all was sent, and before it
-/// acknowledged anything behind it: it may be the reason. mgos_mqtt_event_topic(), mgos_mqtt_event_token() and
-/// mgos_mqtt_event_packet_id() name the message, mgos_mqtt_event_attempt() is how many times. It is sent again, unless
-/// `poison_after` of the options sets it aside: then this comes again, with MGOS_MQTT_PUBLISH_REFUSED in
-/// mgos_mqtt_event_error(). For connection handlers.
-pub const MGOS_MQTT_EV_POISON: u32 = 1 << 20;
-/// The server answered a subscription: mgos_mqtt_event_code() is the granted QoS, or 0x80 and above.
-pub const MGOS_MQTT_EV_SUBACK: u32 = 1 << 11;
-/// The server answered an UNSUBSCRIBE.
-pub const MGOS_MQTT_EV_UNSUBACK: u32 = 1 << 12;
-/// A QoS 1 message arrived at the server.
-pub const MGOS_MQTT_EV_PUBACK: u32 = 1 << 7;
-/// A QoS 2 message was delivered exactly once.
-pub const MGOS_MQTT_EV_PUBCOMP: u32 = 1 << 10;
-/// How a publish ended; see mgos_mqtt_publish.h. Comes exactly once for each message that ends while the handler is
-/// there, unless the connection is freed before: that silences handlers, but not the `done` of a message.
-pub const MGOS_MQTT_EV_OUTCOME: u32 = 1 << 15;
-/// A certificate ends within `tls_expiry_days` of the options: mgos_mqtt_event_days() tells in how many days,
-/// mgos_mqtt_event_certificate() whose it is. Comes when the connection is up, and once a day while it stays so.
-pub const MGOS_MQTT_EV_TLS_EXPIRY: u32 = 1 << 16;
-/// The connection had something to do, or its tick came while it was idle (`poll_tick_ms` of the options); for the global
-/// connection, each round of the loop. Handlers that do not ask for it cost an idle device no wake-ups.
-pub const MGOS_MQTT_EV_POLL: u32 = 1 << 0;
-
-/// mgos_mqtt_event_certificate(): it is this client's.
-pub const MGOS_MQTT_CERTIFICATE_CLIENT: c_int = 1;
-/// mgos_mqtt_event_certificate(): it is the server's.
-pub const MGOS_MQTT_CERTIFICATE_SERVER: c_int = 2;
-
-// The header generation takes numbers only; that they are the client's is checked here.
-const _: () = {
-    assert!(MGOS_MQTT_EV_CONNECTING == Kind::Connecting.bit());
-    assert!(MGOS_MQTT_EV_CONNECT_RESULT == Kind::ConnectResult.bit());
-    assert!(MGOS_MQTT_EV_CLOSE == Kind::Close.bit());
-    assert!(MGOS_MQTT_EV_MESSAGE == Kind::Message.bit());
-    assert!(MGOS_MQTT_EV_OVERSIZE == Kind::Oversize.bit());
-    assert!(MGOS_MQTT_EV_SET_ASIDE == Kind::SetAside.bit());
-    assert!(MGOS_MQTT_EV_SUBACK == Kind::SubAck.bit());
-    assert!(MGOS_MQTT_EV_UNSUBACK == Kind::UnsubAck.bit());
-    assert!(MGOS_MQTT_EV_PUBACK == Kind::PubAck.bit());
-    assert!(MGOS_MQTT_EV_PUBCOMP == Kind::PubComp.bit());
-    assert!(MGOS_MQTT_EV_OUTCOME == Kind::Outcome.bit());
-    assert!(MGOS_MQTT_EV_TLS_EXPIRY == Kind::Expiry.bit());
-    assert!(MGOS_MQTT_EV_POISON == Kind::Poison.bit());
-    assert!(MGOS_MQTT_EV_POLL == Kind::Poll.bit());
-};
-
-const ALL_KINDS: u32 = MGOS_MQTT_EV_CONNECTING
-    | MGOS_MQTT_EV_CONNECT_RESULT
-    | MGOS_MQTT_EV_CLOSE
-    | MGOS_MQTT_EV_MESSAGE
-    | MGOS_MQTT_EV_OVERSIZE
-    | MGOS_MQTT_EV_SET_ASIDE
-    | MGOS_MQTT_EV_SUBACK
-    | MGOS_MQTT_EV_UNSUBACK
-    | MGOS_MQTT_EV_PUBACK
-    | MGOS_MQTT_EV_PUBCOMP
-    | MGOS_MQTT_EV_OUTCOME
-    | MGOS_MQTT_EV_TLS_EXPIRY
-    | MGOS_MQTT_EV_POISON
-    | MGOS_MQTT_EV_POLL;
-
-/// What a subscription can be told.
-pub(super) const SUBSCRIPTION_KINDS: u32 = MGOS_MQTT_EV_MESSAGE
-    | MGOS_MQTT_EV_SUBACK
-    | MGOS_MQTT_EV_PUBACK
-    | MGOS_MQTT_EV_PUBCOMP
-    | MGOS_MQTT_EV_CLOSE;
 
 /// Adds a handler for events of a connection: those whose MGOS_MQTT_EV_* are in `kinds`.
 ///
@@ -200,28 +114,6 @@ pub unsafe extern "C" fn mgos_mqtt_conn_subscribe_messages(
     status(|| unsafe { subscribe(c, filter, qos, MGOS_MQTT_EV_MESSAGE, r#fn, (ud, ud_free)) })
 }
 
-/// # Safety
-/// As mgos_mqtt_conn_subscribe().
-unsafe fn subscribe(
-    c: *mut mgos_mqtt_conn,
-    filter: *const c_char,
-    qos: c_int,
-    kinds: u32,
-    function: mgos_mqtt_event_fn_t,
-    (ud, ud_free): (*mut c_void, mgos_mqtt_ud_free_fn_t),
-) -> Result<(), Code> {
-    let handle = Handle::of(c)?;
-    // SAFETY: promised by the caller.
-    let filter = unsafe { text(filter) }?;
-    crate::wire::topic::valid_filter(filter).map_err(|_| Code::BadFilter)?;
-    let qos = boundary::qos(qos)?;
-    let Subscriber { identity, kinds, callback } =
-        subscriber(function, kinds, UserData::new(ud, ud_free), |f, data| {
-            new_event_handler(&handle, f, data)
-        })?;
-    handle.conn()?.subscribe(filter, qos, identity, kinds, callback)
-}
-
 /// Takes back a subscription made with this filter, function and argument. The server is told when it was the
 /// filter's last one. Returns 0, or MGOS_MQTT_NOT_FOUND. Works with and without a connection. A filter that nobody
 /// subscribed to since the connection was made: see mgos_mqtt_conn_unsub().
@@ -242,25 +134,6 @@ pub unsafe extern "C" fn mgos_mqtt_conn_unsubscribe(
         let found = handle.conn()?.unsubscribe(filter, Some(subscription_of(r#fn, ud)))?;
         if found { Ok(()) } else { Err(Code::NotFound) }
     })
-}
-
-/// # Safety
-/// `ev` is NULL or the event of a handler that has not returned.
-pub(super) unsafe fn read<'a, T>(
-    ev: *const mgos_mqtt_event,
-    none: T,
-    get: impl FnOnce(&Event<'a>) -> Option<T>,
-) -> T {
-    // SAFETY: NULL, or a pointer to an Event as the handlers get it.
-    let event = unsafe { ev.cast::<Event<'a>>().as_ref() };
-    value(None, || Ok(event.and_then(get))).unwrap_or(none)
-}
-
-fn message<'e, 'a>(event: &'e Event<'a>) -> Option<&'e Message<'a>> {
-    match event {
-        Event::Message(message) | Event::SetAside(message, _) => Some(message),
-        _ => None,
-    }
 }
 
 /// Which event it is: one MGOS_MQTT_EV_*; 0 for NULL.

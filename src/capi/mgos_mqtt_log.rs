@@ -27,22 +27,17 @@
 //! the log and logs what it gets.)
 
 use core::ffi::{c_char, c_int};
-use std::sync::Arc;
 
-use super::boundary::{bytes, optional, status};
-use super::config::system;
-use super::defaults::is_global;
-use super::field::{refuse, wrong_level};
-use super::handle::{Handle, LoopHandle};
-use super::mgos_mqtt_conn::mgos_mqtt_conn;
-use super::mgos_mqtt_loop::mgos_mqtt_loop;
-use super::stderr_log::{self, Stderr};
-use crate::client::{Conn, DEFAULT_THRESHOLD, Level, LogLine, LogTopics};
+use crate::capi::base::boundary::{bytes, optional, status};
+use crate::capi::base::field::{refuse, wrong_level};
+use crate::capi::bridge::handle::Handle;
+use crate::capi::bridge::logging::{log_to_stderr, take_system_topics};
+use crate::capi::bridge::lookup::loop_of;
+use crate::capi::bridge::stderr_log;
+use crate::capi::types::mgos_mqtt_conn::mgos_mqtt_conn;
+use crate::capi::types::mgos_mqtt_loop::mgos_mqtt_loop;
+use crate::client::{DEFAULT_THRESHOLD, Level, LogLine, LogTopics};
 use crate::error::Code;
-
-/// With this many unsent bytes, lines are left out, unless mgos_mqtt_conn_set_log_topics() says otherwise.
-pub const MGOS_MQTT_LOG_PUSHBACK_THRESHOLD: usize = 2048;
-const _: () = assert!(MGOS_MQTT_LOG_PUSHBACK_THRESHOLD == DEFAULT_THRESHOLD);
 
 /// Writes the log of a loop and its connections to standard error: all that is at least as important as `level`
 /// (MGOS_MQTT_LOG_*), one line a record, with the time in UTC, the number of the connection and the first letter of the
@@ -55,7 +50,7 @@ const _: () = assert!(MGOS_MQTT_LOG_PUSHBACK_THRESHOLD == DEFAULT_THRESHOLD);
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgos_mqtt_log_to_stderr(r#loop: *mut mgos_mqtt_loop, level: c_int) -> c_int {
     status(|| {
-        let handle = LoopHandle::of(r#loop)?;
+        let handle = loop_of(r#loop)?;
         let level = match level {
             -1 => None,
             level => Some(Level::from_number(level).ok_or_else(|| wrong_level(level))?),
@@ -82,7 +77,7 @@ pub unsafe extern "C" fn mgos_mqtt_log_from_env(
     variable: *const c_char,
 ) -> c_int {
     status(|| {
-        let handle = LoopHandle::of(r#loop)?;
+        let handle = loop_of(r#loop)?;
         if variable.is_null() {
             return Err(Code::NullArgument);
         }
@@ -92,11 +87,6 @@ pub unsafe extern "C" fn mgos_mqtt_log_from_env(
         }
         Ok(())
     })
-}
-
-fn log_to_stderr(handle: &LoopHandle, level: Option<Level>) {
-    let sink = level.map(|_| Stderr::sink());
-    drop(handle.context.log.set(level.unwrap_or(Level::Error), sink));
 }
 
 /// Sets the topics of a connection's log lines: of those with file descriptor 1, and of those with 2. NULL or
@@ -183,16 +173,4 @@ pub unsafe extern "C" fn mgos_mqtt_conn_log_library(c: *mut mgos_mqtt_conn, leve
         take_system_topics(c, conn)?;
         conn.log_library(level)
     })
-}
-
-/// Gives the global connection the topics of the system configuration, if it has no others.
-fn take_system_topics(c: *mut mgos_mqtt_conn, conn: &Arc<Conn>) -> Result<(), Code> {
-    if !is_global(c) || conn.has_log_topics() {
-        return Ok(());
-    }
-    let (stdout, stderr) = system::log_topics().map_err(super::boundary::config_code)?;
-    if stdout.is_none() && stderr.is_none() {
-        return Ok(());
-    }
-    conn.set_log_topics(Some(LogTopics { stdout, stderr, threshold: DEFAULT_THRESHOLD }))
 }

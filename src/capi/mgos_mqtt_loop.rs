@@ -47,44 +47,25 @@
 //! logs a warning that says so, on the calling thread. Both have one client id then, unless the child changes its. A child
 //! that was forked inside a callback may use the library so, too, but must not return from the callback.
 
-use core::ffi::{c_char, c_int, c_void};
+use core::ffi::{c_int, c_void};
 use std::sync::Arc;
 
-use super::boundary::{status, value};
-use super::callbacks::{LogFunction, UserData};
-use super::field::{no_such, wrong_level};
-use super::handle::{LOOPS, LoopHandle, drive_code};
-use super::signals::keeping_errno;
+use crate::capi::base::boundary::{status, value};
+use crate::capi::base::field::{no_such, wrong_level};
+use crate::capi::base::signals::keeping_errno;
+use crate::capi::bridge::callbacks::{LogFunction, UserData};
+use crate::capi::bridge::create_loop::create_loop;
+use crate::capi::bridge::handle::{LOOPS, LoopHandle, drive_code};
+use crate::capi::bridge::lookup::{break_runs_of, loop_of};
+use crate::capi::types::mgos_mqtt_loop::{mgos_mqtt_log_fn_t, mgos_mqtt_loop, mgos_mqtt_ud_free_fn_t};
 use crate::client::{Level, Sink};
-use crate::driver::DriveError;
-use crate::driver::Loop;
+use crate::driver::{DriveError, Loop};
 use crate::error::Code;
-
-/// A loop. Opaque.
-pub struct mgos_mqtt_loop(());
-
-/// Takes a log record: how important it is (MGOS_MQTT_LOG_*), the number that the connection was created
-/// with, and a line without a line break. `text` is valid until it returns. Secrets are never in it.
-pub type mgos_mqtt_log_fn_t =
-    Option<unsafe extern "C" fn(level: c_int, conn_id: c_int, text: *const c_char, ud: *mut c_void)>;
-
-/// Takes user data back: called once, after the last call of the callback it was given for, and with no
-/// lock held. Usually free(). For the thread see above.
-pub type mgos_mqtt_ud_free_fn_t = Option<unsafe extern "C" fn(ud: *mut c_void)>;
-
-/// Something does not work.
-pub const MGOS_MQTT_LOG_ERROR: c_int = 0;
-/// Something works, but perhaps not as meant.
-pub const MGOS_MQTT_LOG_WARN: c_int = 1;
-/// Connections come and go.
-pub const MGOS_MQTT_LOG_INFO: c_int = 2;
-/// Each packet, each step of connecting; see mgos_mqtt_log.h.
-pub const MGOS_MQTT_LOG_DEBUG: c_int = 3;
 
 /// Makes a loop. NULL without memory or file descriptors. To be ended with mgos_mqtt_loop_free().
 #[unsafe(no_mangle)]
 pub extern "C" fn mgos_mqtt_loop_create() -> *mut mgos_mqtt_loop {
-    value(core::ptr::null_mut(), || Ok(LOOPS.insert(LoopHandle::create()?).cast()))
+    value(core::ptr::null_mut(), || Ok(LOOPS.insert(create_loop()?).cast()))
 }
 
 /// Ends a loop: its thread, if it has one, and every connection on it, as mgos_mqtt_conn_free() does. The
@@ -96,19 +77,19 @@ pub extern "C" fn mgos_mqtt_loop_create() -> *mut mgos_mqtt_loop {
 /// runs if one does, whatever the name service, the network and the server are doing.
 ///
 /// # Safety
-/// `loop_` is NULL or came from mgos_mqtt_loop_create() and was not freed.
+/// `r#loop` is NULL or came from mgos_mqtt_loop_create() and was not freed.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn mgos_mqtt_loop_free(loop_: *mut mgos_mqtt_loop) -> c_int {
+pub unsafe extern "C" fn mgos_mqtt_loop_free(r#loop: *mut mgos_mqtt_loop) -> c_int {
     status(|| {
-        if loop_.is_null() {
+        if r#loop.is_null() {
             return Ok(());
         }
-        let handle = LoopHandle::of(loop_).inspect_err(|_| LoopHandle::close_after_fork(loop_))?;
+        let handle = loop_of(r#loop).inspect_err(|_| LoopHandle::close_after_fork(r#loop))?;
         if Loop::in_dispatch() {
             return Err(Code::Busy);
         }
         // The default loop is not in the list.
-        LOOPS.remove(loop_).ok_or_else(|| no_such("loop"))?;
+        LOOPS.remove(r#loop).ok_or_else(|| no_such("loop"))?;
         handle.close()
     })
 }
@@ -121,10 +102,10 @@ pub unsafe extern "C" fn mgos_mqtt_loop_free(loop_: *mut mgos_mqtt_loop) -> c_in
 /// thread polls already, it waits for its turn, at most `timeout_ms`.
 ///
 /// # Safety
-/// `loop_` is NULL (the default loop) or a living loop.
+/// `r#loop` is NULL (the default loop) or a living loop.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn mgos_mqtt_loop_poll(loop_: *mut mgos_mqtt_loop, timeout_ms: c_int) -> c_int {
-    status(|| LoopHandle::of(loop_)?.poll(timeout_ms))
+pub unsafe extern "C" fn mgos_mqtt_loop_poll(r#loop: *mut mgos_mqtt_loop, timeout_ms: c_int) -> c_int {
+    status(|| loop_of(r#loop)?.poll(timeout_ms))
 }
 
 /// Drives the loop until mgos_mqtt_loop_break(): all that a program has to do whose work is done in handlers. If the
@@ -134,10 +115,10 @@ pub unsafe extern "C" fn mgos_mqtt_loop_poll(loop_: *mut mgos_mqtt_loop, timeout
 /// freed meanwhile, MGOS_MQTT_NO_RESOURCES if the system refuses to wait.
 ///
 /// # Safety
-/// `loop_` is NULL (the default loop) or a living loop.
+/// `r#loop` is NULL (the default loop) or a living loop.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn mgos_mqtt_loop_run(loop_: *mut mgos_mqtt_loop) -> c_int {
-    status(|| LoopHandle::of(loop_)?.run())
+pub unsafe extern "C" fn mgos_mqtt_loop_run(r#loop: *mut mgos_mqtt_loop) -> c_int {
+    status(|| loop_of(r#loop)?.run())
 }
 
 /// Lets every mgos_mqtt_loop_run() of a loop return, after the present handler. If there is none, the next returns at
@@ -145,12 +126,12 @@ pub unsafe extern "C" fn mgos_mqtt_loop_run(loop_: *mut mgos_mqtt_loop) -> c_int
 /// from signal handlers: it takes no lock and no memory, and leaves `errno` alone. Returns 0.
 ///
 /// # Safety
-/// `loop_` is NULL (the default loop) or a living loop.
+/// `r#loop` is NULL (the default loop) or a living loop.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn mgos_mqtt_loop_break(loop_: *mut mgos_mqtt_loop) -> c_int {
+pub unsafe extern "C" fn mgos_mqtt_loop_break(r#loop: *mut mgos_mqtt_loop) -> c_int {
     // Not as other calls, which note for their thread how they ended: this one may be in the middle of one of those.
     // SAFETY: promised by the caller.
-    match keeping_errno(|| unsafe { LoopHandle::break_runs_of(loop_) }) {
+    match keeping_errno(|| unsafe { break_runs_of(r#loop) }) {
         Ok(()) => 0,
         Err(code) => status(|| Err(code)),
     }
@@ -161,10 +142,10 @@ pub unsafe extern "C" fn mgos_mqtt_loop_break(loop_: *mut mgos_mqtt_loop) -> c_i
 /// or close it. The same for the loop's whole life. Negative without one.
 ///
 /// # Safety
-/// `loop_` is NULL (the default loop) or a living loop.
+/// `r#loop` is NULL (the default loop) or a living loop.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn mgos_mqtt_loop_fd(loop_: *mut mgos_mqtt_loop) -> c_int {
-    value(-1, || Ok(LoopHandle::of(loop_)?.driver().fd()))
+pub unsafe extern "C" fn mgos_mqtt_loop_fd(r#loop: *mut mgos_mqtt_loop) -> c_int {
+    value(-1, || Ok(loop_of(r#loop)?.driver().fd()))
 }
 
 /// After how many milliseconds mgos_mqtt_loop_process() has to be called even if the file descriptor does not
@@ -172,11 +153,11 @@ pub unsafe extern "C" fn mgos_mqtt_loop_fd(loop_: *mut mgos_mqtt_loop) -> c_int 
 /// threads that make it shorter make the file descriptor readable.
 ///
 /// # Safety
-/// `loop_` is NULL (the default loop) or a living loop.
+/// `r#loop` is NULL (the default loop) or a living loop.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn mgos_mqtt_loop_timeout(loop_: *mut mgos_mqtt_loop) -> c_int {
+pub unsafe extern "C" fn mgos_mqtt_loop_timeout(r#loop: *mut mgos_mqtt_loop) -> c_int {
     value(-1, || {
-        let handle = LoopHandle::of(loop_)?;
+        let handle = loop_of(r#loop)?;
         let timeout = handle.driver().next_timeout();
         Ok(timeout.map_or(-1, |t| c_int::try_from(t.as_millis_ceil()).unwrap_or(c_int::MAX)))
     })
@@ -187,10 +168,10 @@ pub unsafe extern "C" fn mgos_mqtt_loop_timeout(loop_: *mut mgos_mqtt_loop) -> c
 /// Returns 0, or MGOS_MQTT_BUSY inside a callback or while the loop has a thread of its own.
 ///
 /// # Safety
-/// `loop_` is NULL (the default loop) or a living loop.
+/// `r#loop` is NULL (the default loop) or a living loop.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn mgos_mqtt_loop_process(loop_: *mut mgos_mqtt_loop) -> c_int {
-    status(|| LoopHandle::of(loop_)?.driver().process().map_err(drive_code))
+pub unsafe extern "C" fn mgos_mqtt_loop_process(r#loop: *mut mgos_mqtt_loop) -> c_int {
+    status(|| loop_of(r#loop)?.driver().process().map_err(drive_code))
 }
 
 /// Gives the loop a thread of its own; callbacks run there. Does nothing if it has one.
@@ -198,10 +179,10 @@ pub unsafe extern "C" fn mgos_mqtt_loop_process(loop_: *mut mgos_mqtt_loop) -> c
 /// Returns 0, or MGOS_MQTT_NO_RESOURCES if no thread can be started.
 ///
 /// # Safety
-/// `loop_` is NULL (the default loop) or a living loop.
+/// `r#loop` is NULL (the default loop) or a living loop.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn mgos_mqtt_loop_start(loop_: *mut mgos_mqtt_loop) -> c_int {
-    status(|| match LoopHandle::of(loop_)?.driver().start("mgos_mqtt") {
+pub unsafe extern "C" fn mgos_mqtt_loop_start(r#loop: *mut mgos_mqtt_loop) -> c_int {
+    status(|| match loop_of(r#loop)?.driver().start("mgos_mqtt") {
         // It has a thread already.
         Ok(()) | Err(DriveError::Busy) => Ok(()),
         Err(error) => Err(drive_code(error)),
@@ -214,10 +195,10 @@ pub unsafe extern "C" fn mgos_mqtt_loop_start(loop_: *mut mgos_mqtt_loop) -> c_i
 /// exit() does not wait for the thread.
 ///
 /// # Safety
-/// `loop_` is NULL (the default loop) or a living loop.
+/// `r#loop` is NULL (the default loop) or a living loop.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn mgos_mqtt_loop_stop(loop_: *mut mgos_mqtt_loop) -> c_int {
-    status(|| LoopHandle::of(loop_)?.driver().stop().map_err(drive_code))
+pub unsafe extern "C" fn mgos_mqtt_loop_stop(r#loop: *mut mgos_mqtt_loop) -> c_int {
+    status(|| loop_of(r#loop)?.driver().stop().map_err(drive_code))
 }
 
 /// Sets where log records of a loop and its connections go: all that are at least as important as `level`
@@ -229,17 +210,17 @@ pub unsafe extern "C" fn mgos_mqtt_loop_stop(loop_: *mut mgos_mqtt_loop) -> c_in
 /// with MGOS_MQTT_BAD_ARGUMENT, and `ud` stays yours.
 ///
 /// # Safety
-/// `loop_` is NULL (the default loop) or a living loop; the functions can be called with `ud`.
+/// `r#loop` is NULL (the default loop) or a living loop; the functions can be called with `ud`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgos_mqtt_loop_set_log(
-    loop_: *mut mgos_mqtt_loop,
+    r#loop: *mut mgos_mqtt_loop,
     level: c_int,
     r#fn: mgos_mqtt_log_fn_t,
     ud: *mut c_void,
     ud_free: mgos_mqtt_ud_free_fn_t,
 ) -> c_int {
     status(|| {
-        let handle = LoopHandle::of(loop_)?;
+        let handle = loop_of(r#loop)?;
         let level = Level::from_number(level).ok_or_else(|| wrong_level(level))?;
         let sink = r#fn.map(|function| {
             let data = UserData::new(ud, ud_free);

@@ -16,70 +16,20 @@
 //! MGOS_MQTT_BUSY at once and have done nothing.
 
 use core::cell::Cell;
-use core::ffi::{c_char, c_int, c_void};
+use core::ffi::{c_char, c_int};
 
-use super::boundary::{status, timeout, topic, value};
-use super::field::{field, memory, refuse, wrong_text};
-use super::handle::Handle;
-use super::mgos_mqtt_conn::mgos_mqtt_conn;
-use super::mgos_mqtt_event::mgos_mqtt_event_fn_t;
-use super::sized::{self, Growing};
-use crate::client::{Conn, Event, Listener, OnTimeout, Words};
+use crate::capi::base::boundary::{status, timeout, value};
+use crate::capi::base::field::refuse;
+use crate::capi::bridge::handle::Handle;
+use crate::capi::bridge::publication::{cell, outcome, read};
+use crate::capi::types::mgos_mqtt_conn::mgos_mqtt_conn;
+use crate::capi::types::mgos_mqtt_publish::{
+    MGOS_MQTT_CANCEL, MGOS_MQTT_KEEP, MGOS_MQTT_OUTCOME_ACKED, MGOS_MQTT_OUTCOME_CANCELLED,
+    MGOS_MQTT_OUTCOME_DROPPED, MGOS_MQTT_OUTCOME_EXPIRED, MGOS_MQTT_OUTCOME_LOST, MGOS_MQTT_OUTCOME_PENDING,
+    MGOS_MQTT_OUTCOME_REJECTED, MGOS_MQTT_OUTCOME_SENT, mgos_mqtt_publication,
+};
+use crate::client::OnTimeout;
 use crate::error::Code;
-use crate::session::{Dropped, Outcome, Publication};
-use crate::sync::entering_user_code;
-use crate::time::Span;
-
-/// It waits, or is on its way: there is no outcome yet.
-pub const MGOS_MQTT_OUTCOME_PENDING: c_int = 0;
-/// QoS 1: the server acknowledged it (PUBACK). QoS 2: it was delivered exactly once (PUBCOMP).
-pub const MGOS_MQTT_OUTCOME_ACKED: c_int = 1;
-/// QoS 0: its last byte was handed to the system. More is never known of QoS 0.
-pub const MGOS_MQTT_OUTCOME_SENT: c_int = 2;
-/// The server refused it; mgos_mqtt_event_code() has the reason that it gave.
-pub const MGOS_MQTT_OUTCOME_REJECTED: c_int = 3;
-/// It was not sent in the time given by `expires_ms`.
-pub const MGOS_MQTT_OUTCOME_EXPIRED: c_int = 4;
-/// It made room for a newer one in a full queue; or, QoS 0, the connection was lost while it was being written.
-pub const MGOS_MQTT_OUTCOME_DROPPED: c_int = 5;
-/// mgos_mqtt_conn_cancel(), or the connection was freed first (mgos_mqtt_event_error() is MGOS_MQTT_INCOMPLETE
-/// then).
-pub const MGOS_MQTT_OUTCOME_CANCELLED: c_int = 6;
-/// The server lost the session in which it was sent, and `on_session_loss` says not to send it again.
-pub const MGOS_MQTT_OUTCOME_LOST: c_int = 7;
-
-/// On a time-out: the message stays accepted, and is sent when that is possible.
-pub const MGOS_MQTT_KEEP: c_int = 0;
-/// On a time-out: the message is cancelled if it is not on its way yet. One that is stays until its outcome: it
-/// cannot be called back.
-pub const MGOS_MQTT_CANCEL: c_int = 1;
-
-/// A message to be published. Set it to zeros, then `size` and what you need.
-#[repr(C)]
-#[derive(Clone, Copy)]
-pub struct mgos_mqtt_publication {
-    /// sizeof(struct mgos_mqtt_publication); tells the library which version you were compiled with.
-    pub size: usize,
-    /// The topic name. Copied.
-    pub topic: *const c_char,
-    /// The payload. Copied. NULL with length 0 is an empty one.
-    pub payload: *const c_void,
-    /// Its length in bytes.
-    pub payload_len: usize,
-    /// 0, 1 or 2; lowered to the connection's maximum.
-    pub qos: c_int,
-    /// The server shall retain it (MQTT 3.1.1, section 3.3.1.3).
-    pub retain: bool,
-    /// After how many milliseconds it is given up if it was not sent by then; 0 is never. What is on its way does not
-    /// expire.
-    pub expires_ms: u32,
-    /// Is called with the outcome, exactly once, on the thread that drives the loop, with no lock held; NULL for
-    /// nobody. The event's kind is MGOS_MQTT_EV_OUTCOME. It comes also when the connection is freed; then nothing may
-    /// be called with that connection any more.
-    pub done: mgos_mqtt_event_fn_t,
-    /// Passed to it.
-    pub ud: *mut c_void,
-}
 
 /// Publishes. Returns 0 when the message was accepted: it is sent now, or as soon as the connection and the in-flight
 /// window allow; its token is in `*token`, if that is not NULL, before `done` can be called. On an error nothing was accepted,
@@ -230,101 +180,4 @@ pub extern "C" fn mgos_mqtt_outcome_name(outcome: c_int) -> *const c_char {
         _ => c"unknown",
     };
     name.as_ptr()
-}
-
-/// The number that C has for an outcome.
-pub(super) fn outcome_number(outcome: Outcome) -> c_int {
-    match outcome {
-        Outcome::Acked => MGOS_MQTT_OUTCOME_ACKED,
-        Outcome::Sent => MGOS_MQTT_OUTCOME_SENT,
-        Outcome::Rejected(_) => MGOS_MQTT_OUTCOME_REJECTED,
-        Outcome::Expired => MGOS_MQTT_OUTCOME_EXPIRED,
-        Outcome::Dropped(_) => MGOS_MQTT_OUTCOME_DROPPED,
-        Outcome::Cancelled | Outcome::Abandoned => MGOS_MQTT_OUTCOME_CANCELLED,
-        Outcome::Lost => MGOS_MQTT_OUTCOME_LOST,
-    }
-}
-
-/// What an outcome is as an error.
-pub(super) fn outcome_code(outcome: Outcome) -> Code {
-    match outcome {
-        Outcome::Acked | Outcome::Sent => Code::Ok,
-        Outcome::Rejected(_) => Code::PublishRefused,
-        Outcome::Expired => Code::Expired,
-        Outcome::Dropped(Dropped::Overflow) => Code::QueueFull,
-        Outcome::Dropped(Dropped::Link) => Code::NotConnected,
-        Outcome::Cancelled => Code::Cancelled,
-        Outcome::Abandoned => Code::Incomplete,
-        Outcome::Lost => Code::SessionLost,
-    }
-}
-
-/// Runs the body of a function that returns an outcome, 0 for none yet, or an error.
-fn outcome(body: impl FnOnce() -> Result<Option<Outcome>, Code>) -> c_int {
-    let mut number = MGOS_MQTT_OUTCOME_PENDING;
-    let error = status(|| {
-        number = body()?.map_or(MGOS_MQTT_OUTCOME_PENDING, outcome_number);
-        Ok(())
-    });
-    if error != 0 { error } else { number }
-}
-
-// SAFETY: numbers, pointers and a truth value. All of it is the first version.
-unsafe impl Growing for mgos_mqtt_publication {
-    const NAME: &'static str = "mgos_mqtt_publication";
-    const FIRST: usize = size_of::<mgos_mqtt_publication>();
-}
-
-/// A message as C gave it.
-///
-/// # Safety
-/// As mgos_mqtt_conn_publish(), for as long as the result is used.
-unsafe fn read<'a>(
-    handle: &Handle,
-    message: *const mgos_mqtt_publication,
-) -> Result<(Publication<'a>, Option<Listener>), Code> {
-    // SAFETY: promised by the caller.
-    let message = unsafe { sized::read(message) }?;
-    // SAFETY: promised by the caller.
-    let topic = unsafe { topic(message.topic) }.map_err(|code| wrong_text("topic", code))?;
-    // SAFETY: promised by the caller.
-    let payload = unsafe { memory!(message.payload, payload_len).get() }?.unwrap_or_default();
-    let qos = field!(message.qos).qos()?;
-    let now = || Ok(handle.conn()?.context().driver.now());
-    let expires = match message.expires_ms {
-        0 => None,
-        ms => Some(now()? + Span::millis(u64::from(ms))),
-    };
-    let listener = message.done.map(|done| {
-        let owner = core::ptr::from_ref(handle).cast_mut().cast();
-        Listener::new(tell, [done as *const () as *mut (), message.ud.cast(), owner])
-    });
-    Ok((Publication { retain: message.retain, expires, ..Publication::of(topic, payload, qos) }, listener))
-}
-
-/// Calls the `done` of a message.
-fn tell(_: &Conn, event: &Event<'_>, [done, ud, owner]: Words) {
-    type Done = unsafe extern "C" fn(
-        *mut mgos_mqtt_conn,
-        *const super::mgos_mqtt_event::mgos_mqtt_event,
-        *mut c_void,
-    );
-    // SAFETY: `read` put the application's function there.
-    let done = unsafe { core::mem::transmute::<*mut (), Done>(done) };
-    // SAFETY: a connection tells all outcomes before its handle goes.
-    let handle = unsafe { &*owner.cast_const().cast::<Handle>() };
-    entering_user_code();
-    // SAFETY: the application's function with its own argument; the event, opaque to it, lives until the call returns.
-    unsafe { done(handle.as_ptr(), core::ptr::from_ref(event).cast(), ud.cast()) };
-    // SAFETY: callbacks run on the thread that drives the loop.
-    unsafe { handle.after_handler() };
-}
-
-/// Where a token is to be put. A cell, since a callback on another thread may look at it before the call returns.
-///
-/// # Safety
-/// `token` is NULL or valid for `'a`.
-unsafe fn cell<'a>(token: *mut u64) -> Option<&'a Cell<u64>> {
-    // SAFETY: promised by the caller; a cell is laid out as what is in it.
-    unsafe { token.cast::<Cell<u64>>().as_ref() }
 }

@@ -17,28 +17,19 @@
 
 use core::ffi::{c_char, c_int, c_void};
 use core::ptr;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
-use super::boundary::{self, status, text, timeout, value};
-use super::field::refuse;
-use super::fork::forks;
-use super::handle::Handle;
-use super::mgos_mqtt_conn::mgos_mqtt_conn;
-use crate::client::{Conn, Kept};
+use crate::capi::base::boundary::{self, status, text, timeout, value};
+use crate::capi::base::field::refuse;
+use crate::capi::base::process::forks;
+use crate::capi::bridge::fetched::{Fetched, read, read_bytes};
+use crate::capi::bridge::handle::Handle;
+use crate::capi::types::mgos_mqtt_conn::mgos_mqtt_conn;
+use crate::capi::types::mgos_mqtt_receive::mgos_mqtt_msg;
+use crate::client::Kept;
 use crate::error::Code;
 use crate::session::Hold;
 use crate::wire::topic;
-
-/// A message that was fetched. Opaque.
-pub struct mgos_mqtt_msg(());
-
-/// What stands behind it.
-struct Fetched {
-    kept: Kept,
-    /// The connection may end before the message is released.
-    conn: Weak<Conn>,
-    forks: u32,
-}
 
 /// Inside a handler of a message, of any kind of handler: the message is not acknowledged when the handlers have
 /// returned, but by mgos_mqtt_msg_ack() with the number that this returns. Topic and payload are valid until the
@@ -215,35 +206,6 @@ pub unsafe extern "C" fn mgos_mqtt_msg_release(msg: *mut mgos_mqtt_msg) -> c_int
         }
         Ok(())
     })
-}
-
-/// # Safety
-/// `msg` is NULL or was fetched and not released.
-unsafe fn read<T>(msg: *const mgos_mqtt_msg, none: T, get: impl FnOnce(&Kept) -> T) -> T {
-    // SAFETY: NULL, or a message that mgos_mqtt_conn_receive() made.
-    let fetched = unsafe { msg.cast::<Fetched>().as_ref() };
-    value(none, || fetched.map(|fetched| get(&fetched.kept)).ok_or(Code::NullArgument))
-}
-
-/// # Safety
-/// As [`read`]; `len` is NULL or valid.
-unsafe fn read_bytes(
-    msg: *const mgos_mqtt_msg,
-    len: *mut usize,
-    get: impl FnOnce(&Kept) -> &[u8],
-) -> *const u8 {
-    // SAFETY: promised by the caller.
-    let (start, n) = unsafe {
-        read(msg, (ptr::null(), 0), |kept| {
-            let bytes = get(kept);
-            (bytes.as_ptr(), bytes.len())
-        })
-    };
-    // SAFETY: NULL or valid, as the caller promises.
-    if let Some(len) = unsafe { len.as_mut() } {
-        *len = n;
-    }
-    start
 }
 
 /// The topic name of a fetched message; UTF-8 and not NUL-terminated: its length goes to `*len`, if `len` is not

@@ -17,38 +17,18 @@
 //! Filters without an answer then have the code -1.
 
 use core::ffi::{c_char, c_int, c_void};
-use core::fmt;
 
-use super::boundary::{explain, qos, status, text, timeout, value};
-use super::callbacks::{self, UserData, completion, identity, new_event_handler};
-use super::field::{refuse, wrong_text};
-use super::handle::Handle;
-use super::mgos_mqtt_conn::mgos_mqtt_conn;
-use super::mgos_mqtt_event::{SUBSCRIPTION_KINDS, mgos_mqtt_event, mgos_mqtt_event_fn_t, read};
-use super::mgos_mqtt_loop::mgos_mqtt_ud_free_fn_t;
-use crate::client::{Event, FilterResult, FilterResults, Identity, Subscriber};
+use crate::capi::base::boundary::{status, timeout, value};
+use crate::capi::bridge::callbacks::{UserData, completion};
+use crate::capi::bridge::events::read;
+use crate::capi::bridge::filters::{code, names, no_codes, results, subscriber, subscription_of, wanted};
+use crate::capi::bridge::handle::Handle;
+use crate::capi::types::mgos_mqtt_conn::mgos_mqtt_conn;
+use crate::capi::types::mgos_mqtt_event::{mgos_mqtt_event, mgos_mqtt_event_fn_t};
+use crate::capi::types::mgos_mqtt_loop::mgos_mqtt_ud_free_fn_t;
+use crate::capi::types::mgos_mqtt_subscribe::mgos_mqtt_filter;
+use crate::client::Event;
 use crate::error::Code;
-use crate::wire::{QoS, topic};
-
-/// A topic filter, and the quality of service that is asked for.
-#[repr(C)]
-pub struct mgos_mqtt_filter {
-    /// The filter (MQTT 3.1.1, section 4.7).
-    pub filter: *const c_char,
-    /// 0, 1 or 2; higher ones than the connection's maximum are lowered to it. Other bits are refused.
-    pub qos: c_int,
-}
-
-/// A call that subscribes has ended. Given to its own function only.
-pub const MGOS_MQTT_EV_SUBSCRIBED: u32 = 1 << 18;
-/// A call that unsubscribes has ended. Given to its own function only.
-pub const MGOS_MQTT_EV_UNSUBSCRIBED: u32 = 1 << 19;
-
-// The header generation takes numbers only; that they are the client's is checked here.
-const _: () = {
-    assert!(MGOS_MQTT_EV_SUBSCRIBED == crate::client::Kind::Subscribed.bit());
-    assert!(MGOS_MQTT_EV_UNSUBSCRIBED == crate::client::Kind::Unsubscribed.bit());
-};
 
 /// Subscribes to `n` filters. The server's answers to this call come together, to `done`.
 ///
@@ -240,92 +220,4 @@ pub unsafe extern "C" fn mgos_mqtt_event_filter(
 pub unsafe extern "C" fn mgos_mqtt_event_filter_code(ev: *const mgos_mqtt_event, i: usize) -> c_int {
     // SAFETY: promised by the caller.
     unsafe { read(ev, -1, |event| results(event)?.filters.get(i).map(code)) }
-}
-
-fn results<'e>(event: &Event<'e>) -> Option<&'e FilterResults> {
-    match *event {
-        Event::Subscribed(results) | Event::Unsubscribed(results) => Some(results),
-        _ => None,
-    }
-}
-
-fn code(result: &FilterResult) -> c_int {
-    result.code.map_or(-1, c_int::from)
-}
-
-/// Writes -1 for each filter.
-///
-/// # Safety
-/// `codes` is NULL or has `n` entries.
-unsafe fn no_codes(codes: *mut c_int, n: usize) {
-    if !codes.is_null() {
-        for i in 0..n {
-            // SAFETY: promised by the caller.
-            unsafe { codes.add(i).write(-1) };
-        }
-    }
-}
-
-/// # Safety
-/// `filters` is NULL or has `n` entries, whose strings are NULL or C strings that stay for `'a`.
-unsafe fn wanted<'a>(filters: *const mgos_mqtt_filter, n: usize) -> Result<Vec<(&'a str, QoS)>, Code> {
-    // SAFETY: promised by the caller.
-    let filters = unsafe { array(filters, n) }?;
-    let one = |(i, entry): (usize, &mgos_mqtt_filter)| {
-        // SAFETY: promised by the caller.
-        let filter = unsafe { filter(entry.filter, format_args!("filters[{i}].filter")) }?;
-        let qos = qos(entry.qos)
-            .map_err(|code| refuse(code, &format!("filters[{i}].qos"), entry.qos, "0, 1 and 2"))?;
-        Ok((filter, qos))
-    };
-    filters.iter().enumerate().map(one).collect()
-}
-
-/// # Safety
-/// `filters` is NULL or has `n` entries, which are NULL or C strings that stay for `'a`.
-unsafe fn names<'a>(filters: *const *const c_char, n: usize) -> Result<Vec<&'a str>, Code> {
-    // SAFETY: promised by the caller.
-    let filters = unsafe { array(filters, n) }?;
-    let one = |(i, name): (usize, &*const c_char)| {
-        // SAFETY: promised by the caller.
-        unsafe { filter(*name, format_args!("filters[{i}]")) }
-    };
-    filters.iter().enumerate().map(one).collect()
-}
-
-/// A topic filter; what is wrong with it is told under its name.
-///
-/// # Safety
-/// `start` is NULL or a C string that stays for `'a`.
-unsafe fn filter<'a>(start: *const c_char, name: fmt::Arguments<'_>) -> Result<&'a str, Code> {
-    // SAFETY: promised by the caller.
-    let filter = unsafe { text(start) }.map_err(|code| wrong_text(&name.to_string(), code))?;
-    topic::valid_filter(filter).map_err(|problem| {
-        explain(format_args!("{name} is {filter:?}: {}", problem.text()));
-        Code::BadFilter
-    })?;
-    Ok(filter)
-}
-
-/// # Safety
-/// `start` is NULL or has `n` entries that stay for `'a`.
-unsafe fn array<'a, T>(start: *const T, n: usize) -> Result<&'a [T], Code> {
-    if start.is_null() {
-        return Err(Code::NullArgument);
-    }
-    let most = isize::MAX as usize / size_of::<T>();
-    if n == 0 || n > most {
-        return Err(refuse(Code::BadArgument, "n", n, format_args!("1 to {most}")));
-    }
-    // SAFETY: not NULL, and the caller promises the entries.
-    Ok(unsafe { core::slice::from_raw_parts(start, n) })
-}
-
-/// What names the subscriptions of a function and its argument.
-pub(super) fn subscription_of(function: mgos_mqtt_event_fn_t, ud: *mut c_void) -> Identity {
-    identity(function.map_or(core::ptr::null(), |function| function as *const ()), ud)
-}
-
-fn subscriber(handle: &Handle, function: mgos_mqtt_event_fn_t, data: UserData) -> Result<Subscriber, Code> {
-    callbacks::subscriber(function, SUBSCRIPTION_KINDS, data, |f, data| new_event_handler(handle, f, data))
 }

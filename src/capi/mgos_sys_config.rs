@@ -33,22 +33,19 @@ use core::ffi::{c_char, c_int, c_void};
 use core::ptr;
 use std::ffi::CString;
 
-use super::boundary::{bytes, config_code, copy_out, value};
-use super::config::c_text;
-use super::config::system::{self, System};
-use super::defaults::{configuration_changed, warn_global};
-use super::mgos_config::{mgos_config_mqtt, report};
-use super::mgos_mg_str::mg_str;
-use crate::config::schema::{Fallback, Field};
+use crate::capi::base::boundary::{bytes, config_code, copy_out, value};
+use crate::capi::bridge::defaults::{configuration_changed, warn_global};
+use crate::capi::config::c_text;
+use crate::capi::config::sections::{default_of, report, utf8};
+use crate::capi::config::system::{self, System};
+use crate::capi::types::mgos_config::mgos_config_mqtt;
+use crate::capi::types::mgos_mg_str::mg_str;
+use crate::capi::types::mgos_sys_config::mgos_sys_config_unknown_fn_t;
+use crate::config::schema::Fallback;
 use crate::config::text::Unknown;
 use crate::config::{Key, SectionId, Style};
 use crate::error::Code;
 use crate::sync::entering_user_code;
-
-/// The section `mqtt`, the primary server, for the functions that take a section.
-pub const MGOS_SYS_CONFIG_MQTT: c_int = 0;
-/// The section `mqtt1`, the backup server, for the functions that take a section.
-pub const MGOS_SYS_CONFIG_MQTT1: c_int = 1;
 
 /// The section `mqtt` in place. Never NULL, and the same for the life of the process.
 ///
@@ -154,11 +151,6 @@ pub unsafe extern "C" fn mgos_sys_config_load_json(
         Ok(true)
     })
 }
-
-/// Is told of something in a configuration that this library does not know: its dotted name, e.g. `mqtt.pub`, and its
-/// value as JSON text. Both are valid until it returns. It may call everything.
-pub type mgos_sys_config_unknown_fn_t =
-    Option<unsafe extern "C" fn(name: *const c_char, value: *const c_char, ud: *mut c_void)>;
 
 /// As mgos_sys_config_load_json(), for texts that were written for Mongoose OS, where an application may add keys to any
 /// section: what is an unknown key there, or a name that is all but one of ours, is handed to `fn` after the text was
@@ -385,16 +377,4 @@ pub extern "C" fn mgos_sys_config_write_int(section: c_int, field: c_int, v: c_i
 #[unsafe(no_mangle)]
 pub extern "C" fn mgos_sys_config_write_double(section: c_int, field: c_int, v: f64) {
     value((), || System::lock().set_double(system::key(section, field)?, v));
-}
-
-fn default_of(field: c_int) -> Result<Fallback, Code> {
-    Ok(Field::of_number(field).ok_or(Code::BadArgument)?.info().default)
-}
-
-/// # Safety
-/// `text` is readable for its length and stays unchanged for `'a`.
-unsafe fn utf8<'a>(text: mg_str) -> Result<&'a str, Code> {
-    // SAFETY: promised by the caller.
-    let text = unsafe { bytes(text.p.cast(), text.len) }?;
-    core::str::from_utf8(text).map_err(|_| Code::BadUtf8)
 }

@@ -1,48 +1,27 @@
-//! The C face: one file per generated header (see tests/headers.rs), and the only `unsafe`.
+//! The C face, and the only `unsafe`: one exported file and one file of types per generated header (see tests/headers.rs).
 //!
-//! | file            | what                                                                |
-//! |-----------------|---------------------------------------------------------------------|
-//! | `mgos_*.rs`     | the exported functions, and nothing else; each is a header          |
-//! | `boundary.rs`   | what every call passes: panics, pointers, the call's error          |
-//! | `handle.rs`     | what stands behind the handles                                      |
-//! | `defaults.rs`   | the default loop and the global connection                          |
-//! | `nc.rs`         | the `nc` of Mongoose                                                |
-//! | `field.rs`      | fields of structures, and the errors that name them                 |
-//! | `options.rs`    | `struct mgos_mqtt_options` as the client's settings                 |
-//! | `sized.rs`      | structures that begin with their size, and may grow                 |
-//! | `registry.rs`   | which handles are alive                                             |
-//! | `fork.rs`       | what a fork means for them                                          |
-//! | `signals.rs`    | signals, and the threads of the library                             |
-//! | `callbacks.rs`  | C functions as handlers of the client                               |
-//! | `event_bus.rs`  | who listens to the events of the system                             |
-//! | `profiles.rs`   | C configurations as the client's server profiles                    |
-//! | `stderr_log.rs` | the log function that comes with the library                       |
-//! | `poll_callback.rs` | functions that the loop calls at the end of each round            |
-//! | `config/`       | the configuration structure and the system configuration            |
-//! | `json/`         | the variadic functions and their formatter                          |
+//! | file           | what |
+//! |----------------|------|
+//! | `mgos_mqtt.rs` | the same functions for the global connection, by those for any connection |
+//! | `mgos_*.rs`    | the exported functions, and nothing else; each file is a header |
+//! | `json/`        | the variadic functions and their formatter |
+//! | `bridge/`      | between C and the client: what stands behind handles, callbacks, values |
+//! | `config/`      | the configuration structure and the system configuration |
+//! | `types/`       | the types and constants of the headers |
+//! | `base/`        | what every call passes: panics, pointers, errors, sizes |
+//!
+//! In this table and those of the directories each file uses only what stands below it; tests/rooms.rs holds that.
 #![allow(non_camel_case_types)]
 
-mod boundary;
-mod callbacks;
+mod base;
+mod bridge;
 mod config;
-mod defaults;
-mod event_bus;
 #[cfg(test)]
 mod fed_tests;
-mod field;
-mod fork;
-mod handle;
 mod json;
-mod nc;
-mod options;
 #[cfg(test)]
 mod options_tests;
-mod poll_callback;
-mod profiles;
-mod registry;
-mod signals;
-mod sized;
-mod stderr_log;
+pub mod types;
 
 pub mod mgos_config;
 pub mod mgos_event;

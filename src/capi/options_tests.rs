@@ -9,13 +9,17 @@ use core::ptr::{null, null_mut};
 use std::sync::{Arc, Mutex};
 
 use super::config::c_struct;
-use super::handle::Handle;
-use super::mgos_config::mgos_config_mqtt;
-use super::mgos_mqtt_conn::*;
-use super::mgos_mqtt_connect::*;
-use super::mgos_mqtt_loop::*;
-use super::mgos_mqtt_options::*;
-use super::sized::Growing;
+use crate::capi::base::boundary::with_error_text;
+use crate::capi::base::sized::Growing;
+use crate::capi::bridge::handle::Handle;
+use crate::capi::mgos_mqtt_conn::*;
+use crate::capi::mgos_mqtt_connect::*;
+use crate::capi::mgos_mqtt_loop::*;
+use crate::capi::mgos_mqtt_options::*;
+use crate::capi::types::mgos_config::mgos_config_mqtt;
+use crate::capi::types::mgos_mqtt_conn::*;
+use crate::capi::types::mgos_mqtt_loop::*;
+use crate::capi::types::mgos_mqtt_options::*;
 use crate::client::ProfileSource;
 use crate::config::{Profile, Settings};
 use crate::error::Code;
@@ -251,7 +255,7 @@ impl Made {
     }
 
     fn good(self) -> Made {
-        super::boundary::with_error_text(|text| assert!(!self.0.is_null(), "{text}"));
+        with_error_text(|text| assert!(!self.0.is_null(), "{text}"));
         self
     }
 
@@ -341,7 +345,7 @@ fn options_that_protect_the_link_do_not_go_unnoticed() {
     let before = made.effective();
     // Nothing of it happens without the option that TLS hangs on.
     assert_eq!(set(options(Some(|o| o.in_flight_window = 9))), Code::BadConfig.number());
-    super::boundary::with_error_text(|text| {
+    with_error_text(|text| {
         assert!(text.starts_with("tls_min_version, tls_system_roots: is missing in these options"), "{text}");
         assert!(text.ends_with("write mqtt:// before the server"), "{text}");
     });
@@ -368,7 +372,7 @@ fn a_password_of_the_options_is_not_changed_beside_them() {
         mgos_mqtt_conn_set_server(made.0, c"two".as_ptr(), null(), c"user".as_ptr(), c"secret".as_ptr())
     };
     assert_eq!(code, Code::BadConfig.number());
-    super::boundary::with_error_text(|text| {
+    with_error_text(|text| {
         assert!(text.contains("mgos_mqtt_conn_set_options()") && !text.contains("secret"), "{text}");
     });
     assert_eq!(made.effective(), before);
@@ -383,7 +387,7 @@ fn a_value_that_is_not_allowed_is_named() {
             continue;
         }
         assert!(unsafe { mgos_mqtt_conn_create_on(null_mut(), 1, &options) }.is_null(), "{name}");
-        super::boundary::with_error_text(|text| {
+        with_error_text(|text| {
             assert!(text.strip_prefix(name).is_some_and(|rest| rest.starts_with(" is ")), "{name}: {text}");
         });
     }

@@ -67,7 +67,7 @@ pub enum Retry {
 }
 
 /// What belongs to a connection and not to one of its servers: its options. A new option is a field here or in one of the
-/// structures of [`ProfileOptions`], with its default; reading it from C is a line in `src/capi/options.rs`, and
+/// structures of [`ProfileOptions`], with its default; reading it from C is a line in `src/capi/bridge/options.rs`, and
 /// the compiler and the tests there tell where it is forgotten.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {

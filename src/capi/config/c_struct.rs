@@ -4,7 +4,7 @@ use core::ffi::{c_char, c_int};
 use core::ptr;
 
 use super::c_text;
-use crate::capi::mgos_config::mgos_config_mqtt;
+use crate::capi::types::mgos_config::mgos_config_mqtt;
 use crate::config::schema::{FIELD_COUNT, Fallback, Field, Value};
 use crate::config::text::parse_section;
 use crate::config::{ConfigError, Profile, Secret, Section};

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::c_text;
-use crate::capi::boundary::explain;
+use crate::capi::base::boundary::explain;
 use crate::config::text::MAX_TEXT;
 use crate::error::Code;
 

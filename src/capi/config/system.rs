@@ -4,9 +4,9 @@ use core::cell::UnsafeCell;
 use core::ffi::{c_char, c_int};
 use core::ptr;
 
-use super::c_struct::{self, Slot};
 use super::c_text;
-use crate::capi::mgos_config::mgos_config_mqtt;
+use crate::capi::config::c_struct::{self, Slot};
+use crate::capi::types::mgos_config::mgos_config_mqtt;
 use crate::config::schema::{Field, Value};
 use crate::config::text::{Unknown, parse_document, parse_value, parse_with_unknown};
 use crate::config::{Change, ConfigError, Document, Key, Profile, SectionId};

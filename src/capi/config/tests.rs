@@ -5,12 +5,14 @@ use core::mem::{MaybeUninit, offset_of};
 use core::ptr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::c_struct::{self, Slot, profile_from_c, slots};
 use super::system;
-use crate::capi::boundary::call_error;
+use crate::capi::base::boundary::call_error;
+use crate::capi::config::c_struct::{self, Slot, profile_from_c, slots};
 use crate::capi::mgos_config::*;
-use crate::capi::mgos_mg_str::mg_str;
 use crate::capi::mgos_sys_config::*;
+use crate::capi::types::mgos_config::*;
+use crate::capi::types::mgos_mg_str::mg_str;
+use crate::capi::types::mgos_sys_config::*;
 use crate::config::schema::{FIELDS, Fallback, Field};
 use crate::config::{ConfigError, Profile, Section, SectionId};
 use crate::error::Code;

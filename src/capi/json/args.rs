@@ -5,7 +5,7 @@ use core::ptr;
 use core::slice;
 
 use super::format::{Args, MAX_OUTPUT, Sink, character, length};
-use crate::capi::mgos_json::json_out;
+use crate::capi::types::mgos_json::json_out;
 use crate::error::Code;
 use crate::sync::entering_user_code;
 use libc::wchar_t;

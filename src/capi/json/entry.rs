@@ -12,7 +12,7 @@ use super::array::{Element, elements};
 use super::format::{FormatError, Sink, format};
 use super::out::{Growth, OutSink, poison};
 use super::publish::{mgos_mqtt_conn, publish_bytes, report};
-use crate::capi::mgos_json::json_out;
+use crate::capi::types::mgos_json::json_out;
 use crate::error::Code;
 
 /// Runs `body`; a panic becomes `refused`. No panic is known; one must not reach C.

@@ -1,14 +1,15 @@
 //! The formatted publish and the `json_printf` family.
 //!
-//! ```text
-//! forward.rs   exported naked functions, one jump each: C code linked into a cdylib is not exported
-//! varargs.c    owns the va_list, and asks it for one argument at a time
-//! entry.rs     what varargs.c calls: unsafe edges, panics stopped here
-//! args.rs      `Args` over varargs.c's callback        array.rs  `Args` over one element of an array
-//! out.rs       `Sink` over a `struct json_out`, and the buffer that grows
-//! format.rs    the formatter: safe, no C, no unsafe    number.rs numbers as C's printf writes them
-//! publish.rs   where the finished payload goes
-//! ```
+//! | file         | what |
+//! |--------------|------|
+//! | `forward.rs` | exported naked functions, one jump each: C code linked into a cdylib is not exported |
+//! | `entry.rs`   | what `varargs.c` calls: unsafe edges, panics stopped here |
+//! | `publish.rs` | where the finished payload goes |
+//! | `out.rs`     | `Sink` over a `struct json_out`, and the buffer that grows |
+//! | `array.rs`   | `Args` over one element of an array |
+//! | `args.rs`    | `Args` over the callback of `varargs.c`, which owns the va_list |
+//! | `format.rs`  | the formatter: safe, no C, no unsafe |
+//! | `number.rs`  | numbers as C's printf writes them |
 //!
 //! A format string is checked as a whole before the first argument is read. So an unsupported
 //! conversion has no effect at all: nothing is printed, no `%M` function runs, and no argument is

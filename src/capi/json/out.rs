@@ -4,7 +4,7 @@ use core::ffi::{c_char, c_int};
 use core::ptr;
 
 use super::format::{MAX_OUTPUT, Sink};
-use crate::capi::mgos_json::{json_out, json_out_buf, json_out_u};
+use crate::capi::types::mgos_json::{json_out, json_out_buf, json_out_u};
 use crate::error::Code;
 use crate::sync::entering_user_code;
 

@@ -3,8 +3,8 @@
 use core::ffi::{c_char, c_int};
 
 use super::format::{FormatError, MAX_OUTPUT};
-use crate::capi::boundary::{explain, set_call_error};
-pub(super) use crate::capi::mgos_mqtt_conn::mgos_mqtt_conn;
+use crate::capi::base::boundary::{explain, set_call_error};
+pub(super) use crate::capi::types::mgos_mqtt_conn::mgos_mqtt_conn;
 use crate::error::Code;
 
 /// Publishes `payload`, as `mgos_mqtt_conn_pub` does; `conn` NULL is the global connection. Checks
@@ -20,10 +20,10 @@ pub(super) unsafe fn publish_bytes(
     qos: c_int,
     retain: bool,
 ) -> u16 {
-    use crate::capi::boundary::value;
-    use crate::capi::defaults::global;
-    use crate::capi::handle::Handle;
-    use crate::capi::mgos_mqtt_conn::publish;
+    use crate::capi::base::boundary::value;
+    use crate::capi::bridge::connection::publish;
+    use crate::capi::bridge::defaults::global;
+    use crate::capi::bridge::handle::Handle;
     value(0, || {
         let handle = if conn.is_null() {
             global()?

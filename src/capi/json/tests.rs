@@ -6,7 +6,7 @@ use core::ptr;
 use super::format::FormatError;
 use super::publish::mgos_mqtt_conn;
 use super::publish::recorder::{Published, error, published};
-use crate::capi::mgos_json::json_out;
+use crate::capi::types::mgos_json::json_out;
 use crate::error::Code;
 
 #[allow(improper_ctypes, reason = "handles are opaque to C")]

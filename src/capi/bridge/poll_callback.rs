@@ -3,8 +3,8 @@
 use core::ffi::c_void;
 use std::sync::Arc;
 
-use super::defaults::{default_loop, known_global};
-use super::fork::forks;
+use crate::capi::base::process::forks;
+use crate::capi::bridge::defaults::{default_loop, known_global};
 use crate::driver::{Source, SourceId, Turn};
 use crate::error::Code;
 use crate::sync::{Mutex, entering_user_code};
@@ -37,20 +37,20 @@ impl Source for PollCallback {
 }
 
 /// One that is registered: function and argument as numbers, and the source in the default loop of a process.
-pub(super) struct Registered {
+pub(in crate::capi) struct Registered {
     identity: (usize, usize),
     id: SourceId,
     forks: u32,
 }
 
 /// What is registered, newest last.
-pub(super) static ALL: Mutex<Vec<Registered>> = Mutex::new(Vec::new());
+pub(in crate::capi) static ALL: Mutex<Vec<Registered>> = Mutex::new(Vec::new());
 
 fn identity(function: Function, arg: *mut c_void) -> (usize, usize) {
     (function as usize, arg as usize)
 }
 
-pub(super) fn add(function: Function, arg: *mut c_void) -> Result<(), Code> {
+pub(in crate::capi) fn add(function: Function, arg: *mut c_void) -> Result<(), Code> {
     let driver = default_loop()?.driver();
     let id = driver.add(Arc::new(PollCallback { function, arg })).map_err(|_| Code::NoResources)?;
     driver.set_every_round(id, true);
@@ -61,7 +61,7 @@ pub(super) fn add(function: Function, arg: *mut c_void) -> Result<(), Code> {
     Ok(())
 }
 
-pub(super) fn remove(function: Function, arg: *mut c_void) -> Result<(), Code> {
+pub(in crate::capi) fn remove(function: Function, arg: *mut c_void) -> Result<(), Code> {
     let wanted = identity(function, arg);
     let mut all = ALL.lock();
     let found = all.iter().rposition(|one| one.identity == wanted && one.forks == forks());

@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 
-use super::boundary::config_code;
-use super::config::c_struct::profile_from_c;
-use super::config::system;
-use super::mgos_config::mgos_config_mqtt;
+use crate::capi::base::boundary::config_code;
+use crate::capi::config::c_struct::profile_from_c;
+use crate::capi::config::system;
+use crate::capi::types::mgos_config::mgos_config_mqtt;
 use crate::client::ProfileSource;
 use crate::config::{ConfigError, Profile, SectionId};
 use crate::error::Code;
 
 /// A section of the system configuration, read anew at each attempt.
-pub(super) fn live(section: SectionId) -> ProfileSource {
+pub(in crate::capi) fn live(section: SectionId) -> ProfileSource {
     ProfileSource::Live(Arc::new(move || system::snapshot(section).map_err(|error| error.to_string())))
 }
 
@@ -20,7 +20,7 @@ pub(super) fn live(section: SectionId) -> ProfileSource {
 ///
 /// # Safety
 /// `cfg` is valid; its strings are NULL or C strings.
-pub(super) unsafe fn source(cfg: *const mgos_config_mqtt) -> Result<ProfileSource, Code> {
+pub(in crate::capi) unsafe fn source(cfg: *const mgos_config_mqtt) -> Result<ProfileSource, Code> {
     match system::is_sys_pointer(cfg) {
         Some(section) => Ok(live(section)),
         // SAFETY: promised by the caller.
@@ -35,7 +35,7 @@ pub(super) unsafe fn source(cfg: *const mgos_config_mqtt) -> Result<ProfileSourc
 ///
 /// # Safety
 /// As [`source`].
-pub(super) unsafe fn fixed(cfg: *const mgos_config_mqtt) -> Result<Profile, ConfigError> {
+pub(in crate::capi) unsafe fn fixed(cfg: *const mgos_config_mqtt) -> Result<Profile, ConfigError> {
     // SAFETY: promised by the caller.
     unsafe { profile_from_c(cfg) }
 }

@@ -2,35 +2,31 @@
 
 use core::ffi::{c_int, c_void};
 use core::ptr;
-use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use once_cell::race::OnceBox;
 
-use super::boundary::timeout;
-use super::callbacks::NcKeeper;
-use super::config::system;
-use super::defaults::default_loop;
-use super::field::{no_such, refuse};
-use super::fork::forks;
-use super::mgos_mongoose::{mg_connection, mg_mgr};
-use super::mgos_mqtt_conn::mgos_mqtt_conn;
-use super::mgos_mqtt_loop::mgos_mqtt_loop;
-use super::nc::{Attempt, Nc};
-use super::registry::Registry;
-use super::signals;
-use crate::client::{Conn, Context, Entry, ProfileSource};
+use crate::capi::base::boundary::timeout;
+use crate::capi::base::field::{no_such, refuse};
+use crate::capi::base::process::forks;
+use crate::capi::base::registry::Registry;
+use crate::capi::base::system::wall_clock;
+use crate::capi::bridge::nc::{Attempt, Nc};
+use crate::capi::types::mgos_mongoose::{mg_connection, mg_mgr};
+use crate::capi::types::mgos_mqtt_conn::mgos_mqtt_conn;
+use crate::capi::types::mgos_mqtt_loop::mgos_mqtt_loop;
+use crate::client::{Conn, Context, ProfileSource};
 use crate::config::Settings;
-use crate::driver::{Clock, DriveError, Loop};
+use crate::driver::{DriveError, Loop};
 use crate::error::Code;
 use crate::rare::try_box;
 use crate::sync::Mutex;
-use crate::time::{Span, Time};
+use crate::time::Span;
 
 /// A loop and the connections made on it.
-pub(super) struct LoopHandle {
-    pub(super) context: Arc<Context>,
+pub(in crate::capi) struct LoopHandle {
+    pub(in crate::capi) context: Arc<Context>,
     /// How many are inside mgos_mqtt_loop_run().
     runs: Mutex<usize>,
     /// They shall leave. Stays until one has seen it.
@@ -39,7 +35,7 @@ pub(super) struct LoopHandle {
 }
 
 /// A connection.
-pub(super) struct Handle {
+pub(in crate::capi) struct Handle {
     conn: Arc<Conn>,
     /// The loop is kept for its address, which `nc.mgr` shows.
     home: Arc<LoopHandle>,
@@ -48,91 +44,36 @@ pub(super) struct Handle {
 }
 
 /// The connections that were created and not freed.
-pub(super) static HANDLES: Registry<Handle> = Registry::new();
+pub(in crate::capi) static HANDLES: Registry<Handle> = Registry::new();
 /// The loops that were created and not freed; not the default loop.
-pub(super) static LOOPS: Registry<LoopHandle> = Registry::new();
-
-/// Seconds since 1970.
-pub(super) fn wall_clock() -> f64 {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    now.map_or(0.0, |since| since.as_secs_f64())
-}
-
-/// A clock that also counts the time a device sleeps, where the system has one.
-fn boot_clock() -> Time {
-    #[cfg(any(target_os = "linux", target_os = "android"))]
-    const CLOCK: libc::clockid_t = libc::CLOCK_BOOTTIME;
-    #[cfg(not(any(target_os = "linux", target_os = "android")))]
-    const CLOCK: libc::clockid_t = libc::CLOCK_MONOTONIC;
-    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: `now` is a valid place for the result. The clock exists on every system that this is
-    // built for; without it the time would stand still, which is safe.
-    unsafe { libc::clock_gettime(CLOCK, &mut now) };
-    Time(now.tv_sec as u64 * 1_000_000 + now.tv_nsec as u64 / 1_000)
-}
-
-/// How many bytes of a TCP socket the other end has not acknowledged, where the system tells.
-#[cfg(any(target_os = "linux", target_os = "android"))]
-fn send_queue(socket: RawFd) -> Option<u64> {
-    let mut left: c_int = 0;
-    // SAFETY: this request writes one `int`, and `left` is one. Of what is no TCP socket it is an error.
-    let asked = unsafe { libc::ioctl(socket, libc::TIOCOUTQ, &mut left) };
-    if asked == 0 { u64::try_from(left).ok() } else { None }
-}
-
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
-fn send_queue(_: RawFd) -> Option<u64> {
-    None
-}
+pub(in crate::capi) static LOOPS: Registry<LoopHandle> = Registry::new();
 
 impl LoopHandle {
-    pub(super) fn create() -> Result<Arc<LoopHandle>, Code> {
-        let clock = Clock::from_fn(boot_clock);
-        let driver = Loop::with_threads_inside(clock, signals::blocked).map_err(|_| Code::NoResources)?;
-        let mut context = Context::new(driver);
-        // Before all others, so that it runs last.
-        context.common.keeper = Some(Entry::shared(NcKeeper::KINDS, Box::new(NcKeeper)));
-        context.send_queue = send_queue;
-        context.default_client_id = || system::device_id().ok().flatten();
-        let context = Arc::new(context);
-        Ok(Arc::new(LoopHandle {
-            context,
-            runs: Mutex::default(),
-            over: AtomicBool::new(false),
-            forks: forks(),
-        }))
-    }
-
-    /// The loop behind a handle; NULL is the default loop.
-    pub(super) fn of(handle: *mut mgos_mqtt_loop) -> Result<Arc<LoopHandle>, Code> {
-        let found = if handle.is_null() {
-            default_loop()?.clone()
-        } else {
-            LOOPS.get(handle).ok_or_else(|| no_such("loop"))?
-        };
-        if found.is_ours() { Ok(found) } else { Err(Code::Forked) }
+    /// A loop of this process.
+    pub(in crate::capi) fn new(context: Arc<Context>) -> Arc<LoopHandle> {
+        Arc::new(LoopHandle { context, runs: Mutex::default(), over: AtomicBool::new(false), forks: forks() })
     }
 
     /// Whether it was made in this process, and not in one that this was forked from.
     #[inline(always)]
-    pub(super) fn is_ours(&self) -> bool {
+    pub(in crate::capi) fn is_ours(&self) -> bool {
         self.forks == forks()
     }
 
-    pub(super) fn driver(&self) -> &Loop {
+    pub(in crate::capi) fn driver(&self) -> &Loop {
         &self.context.driver
     }
 
-    pub(super) fn as_mgr(&self) -> *mut mg_mgr {
+    pub(in crate::capi) fn as_mgr(&self) -> *mut mg_mgr {
         ptr::from_ref(self).cast_mut().cast()
     }
 
-    pub(super) fn poll(&self, timeout_ms: c_int) -> Result<(), Code> {
+    pub(in crate::capi) fn poll(&self, timeout_ms: c_int) -> Result<(), Code> {
         self.driver().poll(timeout(timeout_ms)).map_err(drive_code)
     }
 
     /// Drives the loop, or lets others drive it, until [`break_runs`](Self::break_runs).
-    pub(super) fn run(&self) -> Result<(), Code> {
+    pub(in crate::capi) fn run(&self) -> Result<(), Code> {
         // Into poll mode, unless a thread drives it.
         match self.driver().poll(Some(Span::ZERO)) {
             Err(DriveError::Busy) if !Loop::in_dispatch() => {}
@@ -150,42 +91,20 @@ impl LoopHandle {
     }
 
     /// Ends every [`run`](Self::run), or the next one. Takes no lock and no memory.
-    pub(super) fn break_runs(&self) {
+    pub(in crate::capi) fn break_runs(&self) {
         self.over.store(true, Ordering::SeqCst);
         self.driver().interrupt();
     }
 
-    /// [`break_runs`](Self::break_runs) for the loop behind a handle, also inside a signal handler.
-    ///
-    /// # Safety
-    /// `handle` is NULL or was a living loop when the call began.
-    pub(super) unsafe fn break_runs_of(handle: *mut mgos_mqtt_loop) -> Result<(), Code> {
-        if handle.is_null() {
-            super::defaults::break_runs_of_default();
-            return Ok(());
-        }
-        // What interrupted a change of the table has to rely on the caller's word alone.
-        if LOOPS.has_now(handle) == Some(false) {
-            return Err(Code::BadArgument);
-        }
-        // SAFETY: it is the address of a loop, which lives as the caller promises.
-        let home = unsafe { &*handle.cast::<LoopHandle>() };
-        if !home.is_ours() {
-            return Err(Code::Forked);
-        }
-        home.break_runs();
-        Ok(())
-    }
-
     /// In the child of a fork, for a loop of the parent: as [`Handle::close_after_fork`], for all its connections.
-    pub(super) fn close_after_fork(handle: *mut mgos_mqtt_loop) {
+    pub(in crate::capi) fn close_after_fork(handle: *mut mgos_mqtt_loop) {
         if let Some(home) = LOOPS.get(handle).filter(|home| !home.is_ours()) {
             HANDLES.all(|handle| handle.is_on(&home)).iter().for_each(|handle| handle.close_after_fork());
         }
     }
 
     /// Frees every connection of this loop and ends it.
-    pub(super) fn close(&self) -> Result<(), Code> {
+    pub(in crate::capi) fn close(&self) -> Result<(), Code> {
         for handle in HANDLES.remove_all(|handle| ptr::eq(&*handle.home, self)) {
             handle.give_up();
         }
@@ -193,7 +112,7 @@ impl LoopHandle {
     }
 }
 
-pub(super) fn drive_code(error: DriveError) -> Code {
+pub(in crate::capi) fn drive_code(error: DriveError) -> Code {
     match error {
         DriveError::Busy => Code::Busy,
         DriveError::Closed => Code::Incomplete,
@@ -203,7 +122,7 @@ pub(super) fn drive_code(error: DriveError) -> Code {
 
 impl Handle {
     /// A connection, which lives until it is taken out of [`HANDLES`] and [given up](Handle::give_up).
-    pub(super) fn create(
+    pub(in crate::capi) fn create(
         home: Arc<LoopHandle>,
         number: c_int,
         profiles: Vec<ProfileSource>,
@@ -217,13 +136,13 @@ impl Handle {
     }
 
     /// The connection behind a handle.
-    pub(super) fn of(handle: *mut mgos_mqtt_conn) -> Result<Arc<Handle>, Code> {
+    pub(in crate::capi) fn of(handle: *mut mgos_mqtt_conn) -> Result<Arc<Handle>, Code> {
         Handle::find(handle)
     }
 
     /// [`of`](Handle::of), as a part of its caller: for the calls that are made for each message.
     #[inline(always)]
-    pub(super) fn find(handle: *mut mgos_mqtt_conn) -> Result<Arc<Handle>, Code> {
+    pub(in crate::capi) fn find(handle: *mut mgos_mqtt_conn) -> Result<Arc<Handle>, Code> {
         if handle.is_null() {
             return Err(Code::NullArgument);
         }
@@ -234,44 +153,44 @@ impl Handle {
 
     /// The connection of a handle that was [found](Handle::find) by the call that goes on.
     #[inline(always)]
-    pub(super) fn found_conn(&self) -> &Arc<Conn> {
+    pub(in crate::capi) fn found_conn(&self) -> &Arc<Conn> {
         &self.conn
     }
 
     /// The connection, unless it came here by a fork.
-    pub(super) fn conn(&self) -> Result<&Arc<Conn>, Code> {
+    pub(in crate::capi) fn conn(&self) -> Result<&Arc<Conn>, Code> {
         if self.is_ours() { Ok(&self.conn) } else { Err(Code::Forked) }
     }
 
     /// Whether it was made in this process, and not in one that this was forked from.
     #[inline(always)]
-    pub(super) fn is_ours(&self) -> bool {
+    pub(in crate::capi) fn is_ours(&self) -> bool {
         self.home.is_ours()
     }
 
     /// In the child of a fork: closes this process's copy of the socket. All else is the parent's, and the handle stays
     /// known, so that every later call is told why it is refused.
-    pub(super) fn close_after_fork(&self) {
+    pub(in crate::capi) fn close_after_fork(&self) {
         self.conn.close_after_fork();
     }
 
     /// Whether it belongs to this loop.
-    pub(super) fn is_on(&self, home: &LoopHandle) -> bool {
+    pub(in crate::capi) fn is_on(&self, home: &LoopHandle) -> bool {
         ptr::eq(&*self.home, home)
     }
 
-    pub(super) fn as_ptr(&self) -> *mut mgos_mqtt_conn {
+    pub(in crate::capi) fn as_ptr(&self) -> *mut mgos_mqtt_conn {
         ptr::from_ref(self).cast_mut().cast()
     }
 
     /// The `nc` of this connection, if there is one.
     #[inline]
-    pub(super) fn nc(&self) -> Option<&Nc> {
+    pub(in crate::capi) fn nc(&self) -> Option<&Nc> {
         self.nc.get().map(|nc| &nc[0])
     }
 
     /// The `nc` of this connection, made if there is none.
-    pub(super) fn make_nc(&self) -> Result<&Nc, Code> {
+    pub(in crate::capi) fn make_nc(&self) -> Result<&Nc, Code> {
         // No attempt begins or ends meanwhile.
         let attempt = self.attempt.lock();
         if self.nc().is_none() {
@@ -283,7 +202,7 @@ impl Handle {
     }
 
     /// The `nc` for somebody who is not being told of anything: what he does to its fields is read in each round.
-    pub(super) fn watched_nc(&self) -> Result<&Nc, Code> {
+    pub(in crate::capi) fn watched_nc(&self) -> Result<&Nc, Code> {
         let nc = self.make_nc()?;
         if !Loop::in_dispatch() {
             self.conn.watch()?;
@@ -293,7 +212,7 @@ impl Handle {
 
     /// Ends a handle that no later call finds any more: its memory goes when its loop and the calls that have
     /// begun have let go of it. Returns the connection, to wait for the loop.
-    pub(super) fn give_up(self: Arc<Self>) -> Arc<Conn> {
+    pub(in crate::capi) fn give_up(self: Arc<Self>) -> Arc<Conn> {
         let conn = self.conn.clone();
         conn.free(Some(Box::new(self)));
         conn
@@ -304,7 +223,7 @@ impl Handle {
     /// # Safety
     /// The caller is the thread that drives the loop, inside a callback.
     #[inline]
-    pub(super) unsafe fn after_handler(&self) {
+    pub(in crate::capi) unsafe fn after_handler(&self) {
         if let Some(nc) = self.nc() {
             // SAFETY: as the caller promises.
             unsafe { nc.after_handler(&self.conn) };
@@ -315,7 +234,7 @@ impl Handle {
     ///
     /// # Safety
     /// As [`after_handler`](Self::after_handler).
-    pub(super) unsafe fn attempt_begins(&self) {
+    pub(in crate::capi) unsafe fn attempt_begins(&self) {
         let mut attempt = self.attempt.lock();
         *attempt = Attempt::BEGUN;
         if let Some(nc) = self.nc() {
@@ -328,7 +247,7 @@ impl Handle {
     ///
     /// # Safety
     /// As [`after_handler`](Self::after_handler).
-    pub(super) unsafe fn attempt_ended(&self, os: c_int) {
+    pub(in crate::capi) unsafe fn attempt_ended(&self, os: c_int) {
         let mut attempt = self.attempt.lock();
         *attempt = Attempt::ended(os);
         if let Some(nc) = self.nc() {
@@ -338,7 +257,7 @@ impl Handle {
     }
 
     /// mg_set_timer().
-    pub(super) fn set_timer(&self, timestamp: f64) -> Result<f64, Code> {
+    pub(in crate::capi) fn set_timer(&self, timestamp: f64) -> Result<f64, Code> {
         if !timestamp.is_finite() {
             return Err(refuse(Code::BadArgument, "timestamp", timestamp, "finite numbers"));
         }
@@ -357,7 +276,7 @@ impl Handle {
 ///
 /// # Safety
 /// `nc` is NULL or points to a `struct mg_connection`.
-pub(super) unsafe fn conn_of(nc: *mut mg_connection) -> Result<Arc<Handle>, Code> {
+pub(in crate::capi) unsafe fn conn_of(nc: *mut mg_connection) -> Result<Arc<Handle>, Code> {
     if nc.is_null() {
         return Err(Code::NullArgument);
     }

@@ -4,7 +4,7 @@
 use core::mem::MaybeUninit;
 use core::ptr;
 
-use super::boundary::{bytes, explain};
+use crate::capi::base::boundary::{bytes, explain};
 use crate::error::Code;
 
 /// No structure is longer: what is, has no size in its first field.
@@ -14,7 +14,7 @@ const LONGEST: usize = 4096;
 ///
 /// # Safety
 /// It is `repr(C)`, its first field is `size: usize`, and zeros are valid for every field.
-pub(super) unsafe trait Growing: Sized {
+pub(in crate::capi) unsafe trait Growing: Sized {
     /// What C calls it.
     const NAME: &'static str;
     /// The size of its first version; nothing shorter is taken.
@@ -49,7 +49,7 @@ unsafe fn size_of_callers<T: Growing>(start: *const T) -> Result<usize, Code> {
 ///
 /// # Safety
 /// `start` is NULL or has as many bytes as its first field says, valid for `T`.
-pub(super) unsafe fn read<T: Growing>(start: *const T) -> Result<T, Code> {
+pub(in crate::capi) unsafe fn read<T: Growing>(start: *const T) -> Result<T, Code> {
     if start.is_null() {
         return Err(Code::NullArgument);
     }
@@ -77,7 +77,7 @@ pub(super) unsafe fn read<T: Growing>(start: *const T) -> Result<T, Code> {
 ///
 /// # Safety
 /// `start` is NULL or has as many bytes as its first field says.
-pub(super) unsafe fn write<T: Growing>(start: *mut T, content: T) -> Result<(), Code> {
+pub(in crate::capi) unsafe fn write<T: Growing>(start: *mut T, content: T) -> Result<(), Code> {
     if start.is_null() {
         return Err(Code::NullArgument);
     }

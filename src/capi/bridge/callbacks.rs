@@ -4,20 +4,20 @@ use core::ffi::{c_char, c_int, c_void};
 use core::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::event_bus;
-use super::handle::{Handle, wall_clock};
-use super::mgos_mg_str::mg_str;
-use super::mgos_mongoose::*;
-use super::mgos_mqtt::sub_handler_t;
-use super::mgos_mqtt_conn::{mgos_mqtt_conn, mgos_mqtt_connect_fn_t};
-use super::mgos_mqtt_event::{mgos_mqtt_event, mgos_mqtt_event_fn_t};
-use super::mgos_mqtt_loop::{mgos_mqtt_log_fn_t, mgos_mqtt_ud_free_fn_t};
-use super::nc::Nc;
+use crate::capi::base::system::wall_clock;
+use crate::capi::bridge::handle::Handle;
+use crate::capi::bridge::hook_strings::HookStrings;
+use crate::capi::bridge::nc::Nc;
+use crate::capi::types::mgos_mg_str::mg_str;
+use crate::capi::types::mgos_mongoose::*;
+use crate::capi::types::mgos_mqtt::sub_handler_t;
+use crate::capi::types::mgos_mqtt_conn::{mgos_mqtt_conn, mgos_mqtt_connect_fn_t};
+use crate::capi::types::mgos_mqtt_event::{mgos_mqtt_event, mgos_mqtt_event_fn_t};
+use crate::capi::types::mgos_mqtt_loop::{mgos_mqtt_log_fn_t, mgos_mqtt_ud_free_fn_t};
 use crate::client::{
     Callback, Conn, ConnectHook, ConnectParams, CredentialsHook, Event, Identity, Kind, Level, Message, Sink,
     Subscriber,
 };
-use crate::config::Secret;
 use crate::error::Code;
 use crate::session::Acknowledged;
 use crate::sync::entering_user_code;
@@ -26,7 +26,7 @@ use crate::wire::QoS;
 /// The handle of the connection that a callback belongs to. Valid whenever the callback runs: a connection drops
 /// its callbacks before its handle.
 #[derive(Clone, Copy)]
-pub(super) struct Owner(*const Handle);
+pub(in crate::capi) struct Owner(*const Handle);
 
 // SAFETY: Handle is Sync, and see above for its life.
 unsafe impl Send for Owner {}
@@ -35,7 +35,7 @@ unsafe impl Sync for Owner {}
 
 /// The `nc` of that connection, which lives as long.
 #[derive(Clone, Copy)]
-pub(super) struct OwnNc(*const Nc);
+pub(in crate::capi) struct OwnNc(*const Nc);
 
 // SAFETY: Nc is Sync, and see above for its life.
 unsafe impl Send for OwnNc {}
@@ -43,7 +43,7 @@ unsafe impl Send for OwnNc {}
 unsafe impl Sync for OwnNc {}
 
 impl OwnNc {
-    pub(super) fn of(handle: &Handle) -> Result<OwnNc, Code> {
+    pub(in crate::capi) fn of(handle: &Handle) -> Result<OwnNc, Code> {
         Ok(OwnNc(handle.make_nc()?))
     }
 
@@ -55,7 +55,7 @@ impl OwnNc {
 }
 
 impl Owner {
-    pub(super) fn of(handle: &Handle) -> Owner {
+    pub(in crate::capi) fn of(handle: &Handle) -> Owner {
         Owner(handle)
     }
 
@@ -66,7 +66,7 @@ impl Owner {
 }
 
 /// The application's argument, and the function that takes it back.
-pub(super) struct UserData {
+pub(in crate::capi) struct UserData {
     ud: *mut c_void,
     free: mgos_mqtt_ud_free_fn_t,
     armed: AtomicBool,
@@ -78,11 +78,11 @@ unsafe impl Send for UserData {}
 unsafe impl Sync for UserData {}
 
 impl UserData {
-    pub(super) fn new(ud: *mut c_void, free: mgos_mqtt_ud_free_fn_t) -> UserData {
+    pub(in crate::capi) fn new(ud: *mut c_void, free: mgos_mqtt_ud_free_fn_t) -> UserData {
         UserData { ud, free, armed: AtomicBool::new(true) }
     }
 
-    pub(super) fn disarm(&self) {
+    pub(in crate::capi) fn disarm(&self) {
         self.armed.store(false, Ordering::Relaxed);
     }
 }
@@ -99,12 +99,12 @@ impl Drop for UserData {
     }
 }
 
-pub(super) fn identity(function: *const (), ud: *mut c_void) -> Identity {
+pub(in crate::capi) fn identity(function: *const (), ud: *mut c_void) -> Identity {
     Identity(function as usize, ud as usize)
 }
 
 /// The kinds that a handler of mgos_mqtt_conn_add_handler() gets.
-pub(super) const CONNECTION_KINDS: u32 = Kind::Poll.bit()
+pub(in crate::capi) const CONNECTION_KINDS: u32 = Kind::Poll.bit()
     | Kind::Timer.bit()
     | Kind::ConnAck.bit()
     | Kind::Message.bit()
@@ -118,15 +118,15 @@ pub(super) const CONNECTION_KINDS: u32 = Kind::Poll.bit()
     | Kind::Close.bit();
 
 /// The kinds that a handler of mgos_mqtt_conn_sub() gets.
-pub(super) const SUBSCRIPTION_KINDS: u32 =
+pub(in crate::capi) const SUBSCRIPTION_KINDS: u32 =
     Kind::Message.bit() | Kind::SubAck.bit() | Kind::PubAck.bit() | Kind::PubComp.bit() | Kind::Close.bit();
 
 /// A handler of Mongoose events.
-pub(super) struct EventHandler {
-    pub(super) own: OwnNc,
-    pub(super) function:
+pub(in crate::capi) struct EventHandler {
+    pub(in crate::capi) own: OwnNc,
+    pub(in crate::capi) function:
         unsafe extern "C" fn(nc: *mut mg_connection, ev: c_int, ev_data: *mut c_void, ud: *mut c_void),
-    pub(super) data: UserData,
+    pub(in crate::capi) data: UserData,
 }
 
 impl EventHandler {
@@ -247,9 +247,9 @@ impl Callback for EventHandler {
 }
 
 /// A handler of mgos_mqtt_sub(): messages only.
-pub(super) struct MessageHandler {
-    pub(super) own: OwnNc,
-    pub(super) function: unsafe extern "C" fn(
+pub(in crate::capi) struct MessageHandler {
+    pub(in crate::capi) own: OwnNc,
+    pub(in crate::capi) function: unsafe extern "C" fn(
         nc: *mut mg_connection,
         topic: *const c_char,
         topic_len: c_int,
@@ -257,7 +257,7 @@ pub(super) struct MessageHandler {
         msg_len: c_int,
         ud: *mut c_void,
     ),
-    pub(super) data: UserData,
+    pub(in crate::capi) data: UserData,
 }
 
 impl Callback for MessageHandler {
@@ -309,10 +309,10 @@ fn tell(owner: &Owner, function: EventFunction, event: &Event<'_>, data: &UserDa
 }
 
 /// A handler of the library's own events.
-pub(super) struct NewEventHandler {
-    pub(super) owner: Owner,
-    pub(super) function: EventFunction,
-    pub(super) data: UserData,
+pub(in crate::capi) struct NewEventHandler {
+    pub(in crate::capi) owner: Owner,
+    pub(in crate::capi) function: EventFunction,
+    pub(in crate::capi) data: UserData,
 }
 
 impl Callback for NewEventHandler {
@@ -326,11 +326,11 @@ impl Callback for NewEventHandler {
 }
 
 /// The pair of functions of which one is told how an attempt ended.
-pub(super) struct ConnectPair {
-    pub(super) owner: Owner,
-    pub(super) ok: mgos_mqtt_event_fn_t,
-    pub(super) fail: mgos_mqtt_event_fn_t,
-    pub(super) data: UserData,
+pub(in crate::capi) struct ConnectPair {
+    pub(in crate::capi) owner: Owner,
+    pub(in crate::capi) ok: mgos_mqtt_event_fn_t,
+    pub(in crate::capi) fail: mgos_mqtt_event_fn_t,
+    pub(in crate::capi) data: UserData,
 }
 
 impl Callback for ConnectPair {
@@ -346,8 +346,8 @@ impl Callback for ConnectPair {
 }
 
 /// Holds the place of a subscription without a function of its own.
-pub(super) struct NoMessages {
-    pub(super) data: UserData,
+pub(in crate::capi) struct NoMessages {
+    pub(in crate::capi) data: UserData,
 }
 
 impl Callback for NoMessages {
@@ -358,81 +358,11 @@ impl Callback for NoMessages {
     }
 }
 
-/// Keeps the fields of `nc` up to date, after it raised the cloud events; for all connections of a loop.
-pub(super) struct NcKeeper;
-
-impl NcKeeper {
-    pub(super) const KINDS: u32 =
-        Kind::Connecting.bit() | Kind::ConnectResult.bit() | Kind::Close.bit() | event_bus::KINDS;
-}
-
-impl Callback for NcKeeper {
-    fn call(&self, conn: &Conn, event: &Event<'_>) {
-        // SAFETY: what a connection is known by is its handle, which is there whenever a callback runs, or NULL.
-        let Some(handle) = (unsafe { conn.face().cast::<Handle>().as_ref() }) else { return };
-        event_bus::raise(conn, event);
-        match event {
-            // SAFETY: callbacks run on the thread that drives the loop.
-            Event::Connecting => unsafe { handle.attempt_begins() },
-            Event::ConnectResult { error, .. } => {
-                let os = if *error == Code::Ok { 0 } else { conn.report().os };
-                // SAFETY: as above.
-                unsafe { handle.attempt_ended(os) };
-            }
-            // SAFETY: as above.
-            Event::Close(report) => unsafe { handle.attempt_ended(report.os) },
-            _ => {}
-        }
-        // A handler of the event bus may have got `nc`, too.
-        // SAFETY: as above.
-        unsafe { handle.after_handler() };
-    }
-
-    fn round_begin(&self, conn: &Conn) {
-        // SAFETY: as in `call`: a connection has its handle as long as it gets turns.
-        let Some(handle) = (unsafe { conn.face().cast::<Handle>().as_ref() }) else { return };
-        // SAFETY: this is the thread that drives the loop.
-        unsafe { handle.after_handler() };
-    }
-}
-
 /// The connect hook of Mongoose OS.
-pub(super) struct MgosHook {
-    pub(super) own: OwnNc,
-    pub(super) function: mgos_mqtt_connect_fn_t,
-    pub(super) data: UserData,
-}
-
-/// A C copy of what CONNECT would say. A NUL inside ends it: the visible part is what a hook can see.
-fn c_string(bytes: &[u8]) -> Vec<u8> {
-    let visible = bytes.split(|b| *b == 0).next().unwrap_or_default();
-    // Without growing: a vector that grows leaves copies behind, and this may be a password.
-    let mut text = Vec::with_capacity(visible.len() + 1);
-    text.extend_from_slice(visible);
-    text.push(0);
-    text
-}
-
-/// What a connect hook is given, as C sees it. It lives until the attempt is over: a hook may keep the pointers until then.
-pub(super) struct HookStrings {
-    client_id: Vec<u8>,
-    user: Option<Vec<u8>>,
-    password: Option<Secret<Vec<u8>>>,
-    will: Option<(Vec<u8>, Vec<u8>)>,
-}
-
-impl HookStrings {
-    fn of(params: &ConnectParams) -> HookStrings {
-        HookStrings {
-            client_id: c_string(params.client_id.as_bytes()),
-            user: params.user.as_ref().map(|s| c_string(s.as_bytes())),
-            password: params.password.as_ref().map(|password| Secret(c_string(password))),
-            will: params
-                .will
-                .as_ref()
-                .map(|(topic, payload, ..)| (c_string(topic.as_bytes()), c_string(payload))),
-        }
-    }
+pub(in crate::capi) struct MgosHook {
+    pub(in crate::capi) own: OwnNc,
+    pub(in crate::capi) function: mgos_mqtt_connect_fn_t,
+    pub(in crate::capi) data: UserData,
 }
 
 impl ConnectHook for MgosHook {
@@ -466,10 +396,10 @@ impl ConnectHook for MgosHook {
 }
 
 /// The function that is asked for credentials.
-pub(super) struct CredentialsFunction {
-    pub(super) owner: Owner,
-    pub(super) function: unsafe extern "C" fn(c: *mut mgos_mqtt_conn, attempt: u64, ud: *mut c_void),
-    pub(super) data: UserData,
+pub(in crate::capi) struct CredentialsFunction {
+    pub(in crate::capi) owner: Owner,
+    pub(in crate::capi) function: unsafe extern "C" fn(c: *mut mgos_mqtt_conn, attempt: u64, ud: *mut c_void),
+    pub(in crate::capi) data: UserData,
 }
 
 impl CredentialsHook for CredentialsFunction {
@@ -484,9 +414,9 @@ impl CredentialsHook for CredentialsFunction {
 }
 
 /// The log function of a loop.
-pub(super) struct LogFunction {
-    pub(super) function: mgos_mqtt_log_fn_t,
-    pub(super) data: UserData,
+pub(in crate::capi) struct LogFunction {
+    pub(in crate::capi) function: mgos_mqtt_log_fn_t,
+    pub(in crate::capi) data: UserData,
 }
 
 impl Sink for LogFunction {
@@ -507,7 +437,7 @@ impl Sink for LogFunction {
 }
 
 /// The function of `handler`, or an error for NULL.
-pub(super) fn event_handler(
+pub(in crate::capi) fn event_handler(
     owner: &Handle,
     handler: mg_event_handler_t,
     data: UserData,
@@ -522,7 +452,7 @@ pub(super) fn event_handler(
 }
 
 /// As [`event_handler`], for mgos_mqtt_sub().
-pub(super) fn message_handler(
+pub(in crate::capi) fn message_handler(
     owner: &Handle,
     handler: sub_handler_t,
     data: UserData,
@@ -537,7 +467,7 @@ pub(super) fn message_handler(
 }
 
 /// As [`event_handler`], for the library's own events.
-pub(super) fn new_event_handler(
+pub(in crate::capi) fn new_event_handler(
     owner: &Handle,
     handler: mgos_mqtt_event_fn_t,
     data: UserData,
@@ -551,7 +481,7 @@ pub(super) fn new_event_handler(
 }
 
 /// Who gets what comes for a subscription: `handler`, as `make` makes it one; without one, the handlers of the connection.
-pub(super) fn subscriber<H>(
+pub(in crate::capi) fn subscriber<H>(
     handler: Option<H>,
     kinds: u32,
     data: UserData,
@@ -566,6 +496,10 @@ pub(super) fn subscriber<H>(
 }
 
 /// A function that is told once how a call ended.
-pub(super) fn completion(owner: &Handle, function: EventFunction, ud: *mut c_void) -> Box<dyn Callback> {
+pub(in crate::capi) fn completion(
+    owner: &Handle,
+    function: EventFunction,
+    ud: *mut c_void,
+) -> Box<dyn Callback> {
     Box::new(NewEventHandler { owner: Owner::of(owner), function, data: UserData::new(ud, None) })
 }

@@ -4,18 +4,19 @@ use core::ffi::{c_int, c_void};
 use core::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 
-use super::boundary::explain;
-use super::mgos_event::{mgos_cloud_arg, mgos_cloud_type, mgos_event_sys};
+use crate::capi::base::boundary::explain;
+use crate::capi::types::mgos_event::{mgos_cloud_arg, mgos_cloud_type, mgos_event_sys};
 use crate::client::{Conn, Event, Kind};
 use crate::error::Code;
 use crate::sync::{ReadGuard, RwLock, WriteGuard, entering_user_code};
 
-pub(super) type Function = unsafe extern "C" fn(ev: c_int, ev_data: *mut c_void, userdata: *mut c_void);
+pub(in crate::capi) type Function =
+    unsafe extern "C" fn(ev: c_int, ev_data: *mut c_void, userdata: *mut c_void);
 
 /// The events of a group differ in these bits.
 const IN_GROUP: c_int = 0xff;
 
-pub(super) struct Entry {
+pub(in crate::capi) struct Entry {
     ev: c_int,
     /// Every event of the group of `ev`.
     group: bool,
@@ -44,9 +45,9 @@ impl Entry {
 }
 
 /// The handlers, oldest first.
-pub(super) static ENTRIES: RwLock<Vec<Arc<Entry>>> = RwLock::new(Vec::new());
+pub(in crate::capi) static ENTRIES: RwLock<Vec<Arc<Entry>>> = RwLock::new(Vec::new());
 /// Groups that somebody registered.
-pub(super) static BASES: RwLock<Vec<c_int>> = RwLock::new(Vec::new());
+pub(in crate::capi) static BASES: RwLock<Vec<c_int>> = RwLock::new(Vec::new());
 
 fn read() -> ReadGuard<'static, Vec<Arc<Entry>>> {
     ENTRIES.read()
@@ -56,7 +57,7 @@ fn write() -> WriteGuard<'static, Vec<Arc<Entry>>> {
     ENTRIES.write()
 }
 
-pub(super) fn register_base(base: c_int) -> Result<(), Code> {
+pub(in crate::capi) fn register_base(base: c_int) -> Result<(), Code> {
     let base = base & !IN_GROUP;
     let mut bases = BASES.write();
     if bases.contains(&base) {
@@ -68,7 +69,7 @@ pub(super) fn register_base(base: c_int) -> Result<(), Code> {
     Ok(())
 }
 
-pub(super) fn add(ev: c_int, group: bool, function: Function, ud: *mut c_void) -> Result<(), Code> {
+pub(in crate::capi) fn add(ev: c_int, group: bool, function: Function, ud: *mut c_void) -> Result<(), Code> {
     let mut entries = write();
     entries.try_reserve(1).map_err(|_| Code::NoMemory)?;
     entries.push(Arc::new(Entry { ev, group, function, ud, removed: AtomicBool::new(false) }));
@@ -76,7 +77,12 @@ pub(super) fn add(ev: c_int, group: bool, function: Function, ud: *mut c_void) -
 }
 
 /// Removes the newest that is exactly this.
-pub(super) fn remove(ev: c_int, group: bool, function: Function, ud: *mut c_void) -> Result<(), Code> {
+pub(in crate::capi) fn remove(
+    ev: c_int,
+    group: bool,
+    function: Function,
+    ud: *mut c_void,
+) -> Result<(), Code> {
     let mut entries = write();
     let at = entries.iter().rposition(|entry| entry.is(ev, group, function, ud)).ok_or(Code::NotFound)?;
     entries.remove(at).removed.store(true, Ordering::Relaxed);
@@ -87,7 +93,7 @@ pub(super) fn remove(ev: c_int, group: bool, function: Function, ud: *mut c_void
 ///
 /// # Safety
 /// `ev_data` is what handlers of this event expect.
-pub(super) unsafe fn trigger(ev: c_int, ev_data: *mut c_void) -> c_int {
+pub(in crate::capi) unsafe fn trigger(ev: c_int, ev_data: *mut c_void) -> c_int {
     let called: Vec<Arc<Entry>> = read().iter().rev().filter(|entry| entry.wants(ev)).cloned().collect();
     let mut n = 0;
     for entry in called.iter().filter(|entry| !entry.removed.load(Ordering::Relaxed)) {
@@ -100,10 +106,11 @@ pub(super) unsafe fn trigger(ev: c_int, ev_data: *mut c_void) -> c_int {
 }
 
 /// The events of a connection that raise cloud events.
-pub(super) const KINDS: u32 = Kind::Connecting.bit() | Kind::ConnectResult.bit() | Kind::Disconnect.bit();
+pub(in crate::capi) const KINDS: u32 =
+    Kind::Connecting.bit() | Kind::ConnectResult.bit() | Kind::Disconnect.bit();
 
 /// Raises the cloud event that an event of a connection is.
-pub(super) fn raise(conn: &Conn, event: &Event<'_>) {
+pub(in crate::capi) fn raise(conn: &Conn, event: &Event<'_>) {
     let ev = match event {
         // Whatever the configuration says, as in Mongoose OS.
         Event::Connecting => mgos_event_sys::MGOS_EVENT_CLOUD_CONNECTING,

@@ -11,10 +11,10 @@ use crate::sync::{ProcessWide, ReadGuard, RwLock, WriteGuard};
 
 /// The living handles of one kind, in the order of their addresses: they are looked for with each call, and made and freed
 /// seldom. The lock is held for a look-up or a change of the table only.
-pub(super) struct Registry<T>(RwLock<Vec<Arc<T>>>);
+pub(in crate::capi) struct Registry<T>(RwLock<Vec<Arc<T>>>);
 
 impl<T> Registry<T> {
-    pub(super) const fn new() -> Self {
+    pub(in crate::capi) const fn new() -> Self {
         Registry(RwLock::new(Vec::new()))
     }
 
@@ -28,7 +28,7 @@ impl<T> Registry<T> {
     }
 
     /// Makes a handle known; its address is what C gets.
-    pub(super) fn insert(&self, handle: Arc<T>) -> *mut T {
+    pub(in crate::capi) fn insert(&self, handle: Arc<T>) -> *mut T {
         let address = Arc::as_ptr(&handle);
         let mut all = self.write();
         let (Ok(at) | Err(at)) = place(&all, address);
@@ -38,30 +38,30 @@ impl<T> Registry<T> {
 
     /// The handle at this address.
     #[inline(always)]
-    pub(super) fn get<P>(&self, address: *const P) -> Option<Arc<T>> {
+    pub(in crate::capi) fn get<P>(&self, address: *const P) -> Option<Arc<T>> {
         let all = self.read();
         place(&all, address).ok().map(|at| all[at].clone())
     }
 
     /// Whether there is a handle at this address; `None` if that cannot be told at this moment. Takes no reference, and
     /// waits for nothing.
-    pub(super) fn has_now<P>(&self, address: *const P) -> Option<bool> {
+    pub(in crate::capi) fn has_now<P>(&self, address: *const P) -> Option<bool> {
         self.0.try_read().map(|all| place(&all, address).is_ok())
     }
 
     /// Takes the handle at this address out: no later call finds it.
-    pub(super) fn remove<P>(&self, address: *const P) -> Option<Arc<T>> {
+    pub(in crate::capi) fn remove<P>(&self, address: *const P) -> Option<Arc<T>> {
         let mut all = self.write();
         place(&all, address).ok().map(|at| all.remove(at))
     }
 
     /// All handles of which `which` says so.
-    pub(super) fn all(&self, which: impl Fn(&T) -> bool) -> Vec<Arc<T>> {
+    pub(in crate::capi) fn all(&self, which: impl Fn(&T) -> bool) -> Vec<Arc<T>> {
         self.read().iter().filter(|handle| which(handle)).cloned().collect()
     }
 
     /// Takes out all handles of which `which` says so.
-    pub(super) fn remove_all(&self, which: impl Fn(&T) -> bool) -> Vec<Arc<T>> {
+    pub(in crate::capi) fn remove_all(&self, which: impl Fn(&T) -> bool) -> Vec<Arc<T>> {
         self.write().extract_if(.., |handle| which(handle)).collect()
     }
 }

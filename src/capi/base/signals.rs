@@ -5,7 +5,7 @@ use core::mem::MaybeUninit;
 use core::ptr;
 
 /// Runs `f` with all signals blocked for this thread. A thread that it starts keeps them blocked.
-pub(super) fn blocked(f: &mut dyn FnMut()) {
+pub(in crate::capi) fn blocked(f: &mut dyn FnMut()) {
     let mut all = MaybeUninit::<libc::sigset_t>::uninit();
     let mut before = MaybeUninit::<libc::sigset_t>::uninit();
     // SAFETY: fills the set.
@@ -43,7 +43,7 @@ fn errno() -> *mut c_int {
 }
 
 /// Runs `f`, after which `errno` is what it was: for what a signal handler calls, in the middle of anything.
-pub(super) fn keeping_errno<R>(f: impl FnOnce() -> R) -> R {
+pub(in crate::capi) fn keeping_errno<R>(f: impl FnOnce() -> R) -> R {
     let place = errno();
     // SAFETY: NULL, or this thread's `errno`.
     let before = unsafe { place.as_ref() }.copied();

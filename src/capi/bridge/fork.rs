@@ -9,11 +9,11 @@
 
 use core::any::Any;
 use core::cell::UnsafeCell;
-use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::config::system;
-use super::handle::{HANDLES, LOOPS};
-use super::{defaults, event_bus, poll_callback};
+use crate::capi::base::process::forked;
+use crate::capi::bridge::handle::{HANDLES, LOOPS};
+use crate::capi::bridge::{defaults, event_bus, poll_callback};
+use crate::capi::config::system;
 use crate::client::forget_callbacks_after_fork;
 use crate::driver::Loop;
 use crate::sync::ProcessWide;
@@ -29,8 +29,6 @@ static LOCKS: [&(dyn ProcessWide + Sync); 7] = [
     &HANDLES,
     &LOOPS,
 ];
-
-static FORKS: AtomicU32 = AtomicU32::new(0);
 
 /// What a thread holds while it forks.
 struct Held {
@@ -66,7 +64,7 @@ extern "C" fn parent() {
 
 /// After a fork, in the child.
 extern "C" fn child() {
-    FORKS.fetch_add(1, Ordering::Relaxed);
+    forked();
     // SAFETY: as in `parent`: the thread that forked is the one that lives on.
     let Some(Held { inheritance, locks }) = (unsafe { (*GUARDS.0.get()).take() }) else { return };
     // If it was forked inside a callback: the callback belongs to a loop of the parent, and no loop of the child's is
@@ -75,13 +73,6 @@ extern "C" fn child() {
     forget_callbacks_after_fork();
     drop(locks);
     defaults::in_child(inheritance);
-}
-
-/// How many forks lie between the first process that used the library and this one. Counted by the C
-/// library in the child, so that no call has to ask for its process id.
-#[inline(always)]
-pub(super) fn forks() -> u32 {
-    FORKS.load(Ordering::Relaxed)
 }
 
 /// Begins to count forks: when the library is loaded, so that there is no lock that a fork does not know of, and so that

@@ -58,7 +58,7 @@ impl Last {
 
 /// Keeps a call's error for `mgos_mqtt_last_error`. A sentence that was not made by this call is not about it.
 #[cold]
-pub(super) fn set_call_error(code: Code) {
+pub(in crate::capi) fn set_call_error(code: Code) {
     LAST.with(|last| {
         last.fails();
         last.code.set(code.number());
@@ -94,13 +94,13 @@ fn clear_call_error() {
     });
 }
 
-pub(super) fn call_error() -> c_int {
+pub(in crate::capi) fn call_error() -> c_int {
     LAST.with(|last| last.code.get())
 }
 
 /// Keeps a sentence that says more than the code, for `mgos_mqtt_last_error_text`. Cut where it does not
 /// fit; kept until the thread's next call that fails.
-pub(super) fn explain(text: fmt::Arguments<'_>) {
+pub(in crate::capi) fn explain(text: fmt::Arguments<'_>) {
     LAST.with(|last| {
         last.fails();
         last.explained.set(true);
@@ -122,13 +122,13 @@ impl Write for Text {
 }
 
 /// The code of a configuration error, whose sentence is kept.
-pub(super) fn config_code(error: ConfigError) -> Code {
+pub(in crate::capi) fn config_code(error: ConfigError) -> Code {
     explain(format_args!("{error}"));
     error.code
 }
 
 /// The sentence about the last error of this thread: its own if there is one, else that of its code.
-pub(super) fn with_error_text<T>(read: impl FnOnce(&str) -> T) -> T {
+pub(in crate::capi) fn with_error_text<T>(read: impl FnOnce(&str) -> T) -> T {
     let code = Code::from_number(call_error()).unwrap_or(Code::Ok);
     LAST.with(|last| {
         let kept = last.text.borrow();
@@ -178,7 +178,7 @@ impl Drop for Errno {
 
 /// Runs the body of an exported function that returns an error code.
 #[inline(always)]
-pub(super) fn status(body: impl FnOnce() -> Result<(), Code>) -> c_int {
+pub(in crate::capi) fn status(body: impl FnOnce() -> Result<(), Code>) -> c_int {
     let _errno = Errno::keep();
     match catch_unwind(AssertUnwindSafe(body)).unwrap_or(Err(Code::Panic)) {
         Ok(()) => {
@@ -194,7 +194,7 @@ pub(super) fn status(body: impl FnOnce() -> Result<(), Code>) -> c_int {
 
 /// Runs the body of an exported function that returns something else; `refused` tells of an error.
 #[inline(always)]
-pub(super) fn value<T>(refused: T, body: impl FnOnce() -> Result<T, Code>) -> T {
+pub(in crate::capi) fn value<T>(refused: T, body: impl FnOnce() -> Result<T, Code>) -> T {
     let mut value = refused;
     status(|| {
         value = body()?;
@@ -204,12 +204,12 @@ pub(super) fn value<T>(refused: T, body: impl FnOnce() -> Result<T, Code>) -> T 
 }
 
 /// A time given by C in milliseconds; negative is without limit.
-pub(super) fn timeout(ms: c_int) -> Option<Span> {
+pub(in crate::capi) fn timeout(ms: c_int) -> Option<Span> {
     u64::try_from(ms).ok().map(Span::millis)
 }
 
 /// A quality of service given by C.
-pub(super) fn qos(number: c_int) -> Result<QoS, Code> {
+pub(in crate::capi) fn qos(number: c_int) -> Result<QoS, Code> {
     match number {
         0 => Ok(QoS::AtMostOnce),
         1 => Ok(QoS::AtLeastOnce),
@@ -222,7 +222,7 @@ pub(super) fn qos(number: c_int) -> Result<QoS, Code> {
 ///
 /// # Safety
 /// `start` is NULL, or `len` bytes there stay readable and unchanged for `'a`.
-pub(super) unsafe fn bytes<'a>(start: *const u8, len: usize) -> Result<&'a [u8], Code> {
+pub(in crate::capi) unsafe fn bytes<'a>(start: *const u8, len: usize) -> Result<&'a [u8], Code> {
     match (start.is_null(), len) {
         (_, 0) => Ok(&[]),
         (true, _) => Err(Code::NullArgument),
@@ -236,7 +236,7 @@ pub(super) unsafe fn bytes<'a>(start: *const u8, len: usize) -> Result<&'a [u8],
 ///
 /// # Safety
 /// `text` is NULL, or a C string that stays unchanged for `'a`.
-pub(super) unsafe fn text<'a>(text: *const c_char) -> Result<&'a str, Code> {
+pub(in crate::capi) unsafe fn text<'a>(text: *const c_char) -> Result<&'a str, Code> {
     // SAFETY: promised by the caller.
     unsafe { optional(text) }?.ok_or(Code::NullArgument)
 }
@@ -246,7 +246,7 @@ pub(super) unsafe fn text<'a>(text: *const c_char) -> Result<&'a str, Code> {
 /// # Safety
 /// As [`text`].
 #[inline(always)]
-pub(super) unsafe fn topic<'a>(text: *const c_char) -> Result<Topic<'a>, Code> {
+pub(in crate::capi) unsafe fn topic<'a>(text: *const c_char) -> Result<Topic<'a>, Code> {
     if text.is_null() {
         return Err(Code::NullArgument);
     }
@@ -262,7 +262,7 @@ pub(super) unsafe fn topic<'a>(text: *const c_char) -> Result<Topic<'a>, Code> {
 ///
 /// # Safety
 /// As [`text`].
-pub(super) unsafe fn optional<'a>(text: *const c_char) -> Result<Option<&'a str>, Code> {
+pub(in crate::capi) unsafe fn optional<'a>(text: *const c_char) -> Result<Option<&'a str>, Code> {
     if text.is_null() {
         return Ok(None);
     }
@@ -276,7 +276,7 @@ pub(super) unsafe fn optional<'a>(text: *const c_char) -> Result<Option<&'a str>
 ///
 /// # Safety
 /// `buffer` is NULL or has room for `len` bytes.
-pub(super) unsafe fn copy_out(text: &str, buffer: *mut c_char, len: usize) -> usize {
+pub(in crate::capi) unsafe fn copy_out(text: &str, buffer: *mut c_char, len: usize) -> usize {
     if !buffer.is_null() && len > 0 {
         let n = text.len().min(len - 1);
         // SAFETY: `n < len`, and a Rust string does not overlap the caller's buffer.

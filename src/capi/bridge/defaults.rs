@@ -7,9 +7,11 @@ use core::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
-use super::handle::{HANDLES, Handle, LoopHandle};
-use super::mgos_mqtt_conn::{create, mgos_mqtt_conn};
-use super::profiles;
+use crate::capi::base::boundary::value;
+use crate::capi::bridge::create_loop::create_loop;
+use crate::capi::bridge::handle::{HANDLES, Handle, LoopHandle};
+use crate::capi::bridge::profiles;
+use crate::capi::types::mgos_mqtt_conn::mgos_mqtt_conn;
 use crate::client::{Configured, Conn, Level, LogHeld};
 use crate::config::{SectionId, Settings};
 use crate::error::Code;
@@ -20,13 +22,13 @@ static DEFAULT_LOOP: AtomicPtr<Arc<LoopHandle>> = AtomicPtr::new(ptr::null_mut()
 /// The global connection; NULL before its first use. Written under [`CHANGES`].
 static GLOBAL: AtomicPtr<Handle> = AtomicPtr::new(ptr::null_mut());
 /// Held while either is made or ended, and never while user code runs.
-pub(super) static CHANGES: Mutex<Inheritance> = Mutex::new(Inheritance { global: None });
+pub(in crate::capi) static CHANGES: Mutex<Inheritance> = Mutex::new(Inheritance { global: None });
 
 /// mgos_mqtt_loop_break() was called before there was a default loop.
 static BROKEN: AtomicBool = AtomicBool::new(false);
 
 /// As [`LoopHandle::break_runs`], for the default loop. Takes no lock and no memory.
-pub(super) fn break_runs_of_default() {
+pub(in crate::capi) fn break_runs_of_default() {
     match known_loop().filter(|home| home.is_ours()) {
         Some(home) => home.break_runs(),
         None => BROKEN.store(true, Ordering::SeqCst),
@@ -34,7 +36,7 @@ pub(super) fn break_runs_of_default() {
 }
 
 /// What the child of a fork has from its parent.
-pub(super) struct Inheritance {
+pub(in crate::capi) struct Inheritance {
     /// How the parent's global connection was configured, if it had one.
     global: Option<Configured>,
 }
@@ -50,7 +52,7 @@ fn known_loop() -> Option<&'static Arc<LoopHandle>> {
 }
 
 /// The default loop, made on first use.
-pub(super) fn default_loop() -> Result<&'static Arc<LoopHandle>, Code> {
+pub(in crate::capi) fn default_loop() -> Result<&'static Arc<LoopHandle>, Code> {
     match known_loop().filter(|home| home.is_ours()) {
         Some(home) => Ok(home),
         None => {
@@ -83,7 +85,7 @@ fn make_default_loop(_: &MutexGuard<'_, Inheritance>) -> Result<Made, Code> {
     if let Some(home) = former.filter(|home| home.is_ours()) {
         return Ok(Made { home, after_fork: false });
     }
-    let home = LoopHandle::create()?;
+    let home = create_loop()?;
     if BROKEN.swap(false, Ordering::SeqCst) {
         home.break_runs();
     }
@@ -96,18 +98,18 @@ fn make_default_loop(_: &MutexGuard<'_, Inheritance>) -> Result<Made, Code> {
 }
 
 /// Whether this is the global connection.
-pub(super) fn is_global(handle: *mut mgos_mqtt_conn) -> bool {
+pub(in crate::capi) fn is_global(handle: *mut mgos_mqtt_conn) -> bool {
     GLOBAL.load(Ordering::Acquire) == handle.cast()
 }
 
 /// The global connection of this process, if there is one.
 #[inline]
-pub(super) fn known_global() -> Option<Arc<Handle>> {
+pub(in crate::capi) fn known_global() -> Option<Arc<Handle>> {
     HANDLES.get(GLOBAL.load(Ordering::Acquire)).filter(|handle| handle.is_ours())
 }
 
 /// Warns in the log of the global connection, if there is one.
-pub(super) fn warn_global(text: &str) {
+pub(in crate::capi) fn warn_global(text: &str) {
     if let Some(handle) = known_global()
         && let Ok(conn) = handle.conn()
     {
@@ -117,7 +119,7 @@ pub(super) fn warn_global(text: &str) {
 
 /// The global connection, made on first use. It has the system configuration's profiles, and connects by
 /// itself in the loop's first round if they are enabled.
-pub(super) fn global() -> Result<Arc<Handle>, Code> {
+pub(in crate::capi) fn global() -> Result<Arc<Handle>, Code> {
     known_global().map_or_else(make_global, Ok)
 }
 
@@ -128,7 +130,7 @@ fn make_global() -> Result<Arc<Handle>, Code> {
     }
     let made = make_default_loop(&changes)?;
     let profiles = [SectionId::Mqtt, SectionId::Mqtt1].map(profiles::live);
-    let handle = create(made.home.clone(), 0, profiles.into(), Settings::default())?;
+    let handle = Handle::create(made.home.clone(), 0, profiles.into(), Settings::default())?;
     if let Some(configured) = changes.global.take() {
         handle.conn()?.configure(configured);
     }
@@ -142,7 +144,7 @@ fn make_global() -> Result<Arc<Handle>, Code> {
 
 /// The system configuration has changed: the global connection, if there is one, may be opened by that. No lock of the
 /// configuration may be held.
-pub(super) fn configuration_changed() {
+pub(in crate::capi) fn configuration_changed() {
     if let Some(handle) = known_global()
         && let Ok(conn) = handle.conn()
     {
@@ -151,7 +153,7 @@ pub(super) fn configuration_changed() {
 }
 
 /// Ends the global connection, if there is one; the next use makes another.
-pub(super) fn end_global() -> Option<Arc<Conn>> {
+pub(in crate::capi) fn end_global() -> Option<Arc<Conn>> {
     let mut changes = CHANGES.lock();
     // The next one begins with the system configuration, in a child as anywhere.
     changes.global = None;
@@ -166,16 +168,22 @@ pub(super) fn end_global() -> Option<Arc<Conn>> {
 }
 
 /// Before a fork: what the child will have, and what it shall not find locked. [`CHANGES`] is held.
-pub(super) fn before_fork() -> (Inheritance, Option<LogHeld<'static>>) {
+pub(in crate::capi) fn before_fork() -> (Inheritance, Option<LogHeld<'static>>) {
     let global = known_global().and_then(|handle| handle.conn().ok().map(|conn| conn.configured()));
     // Of a parent's loop that this process never used for itself, too: the child's takes its log from there.
     (Inheritance { global }, known_loop().map(|home| home.context.log.hold()))
 }
 
 /// After a fork, in the child, with no lock held.
-pub(super) fn in_child(inheritance: Inheritance) {
+pub(in crate::capi) fn in_child(inheritance: Inheritance) {
     if inheritance.global.is_some() {
         // Otherwise what this process itself inherited, and did not use, is the child's.
         *CHANGES.lock() = inheritance;
     }
+}
+
+/// Runs `call` with the global connection. Without one, the reason why there is none stays the call's error.
+pub(in crate::capi) fn with_global<T>(refused: T, call: impl FnOnce(*mut mgos_mqtt_conn) -> T) -> T {
+    let c = value(ptr::null_mut(), || Ok(global()?.as_ptr()));
+    if c.is_null() { refused } else { call(c) }
 }

@@ -4,8 +4,8 @@ use core::cell::UnsafeCell;
 use core::ffi::{c_int, c_ulong, c_void};
 use core::ptr;
 
-use super::callbacks::HookStrings;
-use super::mgos_mongoose::{
+use crate::capi::bridge::hook_strings::HookStrings;
+use crate::capi::types::mgos_mongoose::{
     MG_F_CLOSE_IMMEDIATELY, MG_F_CONNECTING, MG_F_RESOLVING, MG_F_SEND_AND_CLOSE, mbuf, mg_connection, mg_mgr,
 };
 use crate::client::{Conn, ConnectParams};
@@ -14,14 +14,14 @@ use crate::sync::{Mutex, MutexGuard};
 
 /// What an attempt to connect does to the fields of `nc`.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Attempt(c_int);
+pub(in crate::capi) struct Attempt(c_int);
 
 impl Attempt {
     /// One is under way. No error has this number.
-    pub(super) const BEGUN: Attempt = Attempt(c_int::MIN);
+    pub(in crate::capi) const BEGUN: Attempt = Attempt(c_int::MIN);
 
     /// The last one ended with this error number.
-    pub(super) fn ended(os: c_int) -> Attempt {
+    pub(in crate::capi) fn ended(os: c_int) -> Attempt {
         Attempt(os)
     }
 }
@@ -29,7 +29,7 @@ impl Attempt {
 const BEGUN: c_ulong = MG_F_RESOLVING | MG_F_CONNECTING;
 
 /// It lives exactly as long as its connection.
-pub(super) struct Nc {
+pub(in crate::capi) struct Nc {
     /// Only the thread that drives the loop, and the handlers it runs, touch the fields of this.
     shown: UnsafeCell<mg_connection>,
     /// The receive limit that was applied last, to see when a handler changes it.
@@ -53,7 +53,7 @@ unsafe impl Send for Nc {}
 
 impl Nc {
     /// `handle` is what the application knows the connection by.
-    pub(super) fn new(conn: &Conn, mgr: *mut mg_mgr, handle: *mut c_void, attempt: Attempt) -> Nc {
+    pub(in crate::capi) fn new(conn: &Conn, mgr: *mut mg_mgr, handle: *mut c_void, attempt: Attempt) -> Nc {
         let limit = conn.receive_limit();
         let empty = || mbuf { buf: ptr::null_mut(), len: 0, size: 0 };
         let shown = mg_connection {
@@ -77,7 +77,7 @@ impl Nc {
 
     /// What handlers get.
     #[inline]
-    pub(super) fn as_ptr(&self) -> *mut mg_connection {
+    pub(in crate::capi) fn as_ptr(&self) -> *mut mg_connection {
         self.shown.get()
     }
 
@@ -86,7 +86,7 @@ impl Nc {
     /// # Safety
     /// The caller is the thread that drives the loop, inside a callback.
     #[inline]
-    pub(super) unsafe fn before_handler(&self, conn: &Conn) {
+    pub(in crate::capi) unsafe fn before_handler(&self, conn: &Conn) {
         // SAFETY: no other thread touches it, as the caller promises.
         unsafe { (*self.shown.get()).send_mbuf.len = conn.output_level() };
     }
@@ -96,7 +96,7 @@ impl Nc {
     /// # Safety
     /// As [`before_handler`](Self::before_handler).
     #[inline]
-    pub(super) unsafe fn after_handler(&self, conn: &Conn) {
+    pub(in crate::capi) unsafe fn after_handler(&self, conn: &Conn) {
         // SAFETY: no other thread touches it, as the caller promises.
         let nc = unsafe { &*self.shown.get() };
         // SAFETY: as above.
@@ -132,7 +132,7 @@ impl Nc {
     ///
     /// # Safety
     /// As [`before_handler`](Self::before_handler).
-    pub(super) unsafe fn attempt_begins(&self, conn: &Conn) {
+    pub(in crate::capi) unsafe fn attempt_begins(&self, conn: &Conn) {
         let limit = conn.receive_limit();
         // SAFETY: no other thread touches it, as the caller promises.
         let nc = unsafe { &mut *self.shown.get() };
@@ -148,7 +148,7 @@ impl Nc {
     ///
     /// # Safety
     /// As [`before_handler`](Self::before_handler).
-    pub(super) unsafe fn attempt_ended(&self, os: c_int) {
+    pub(in crate::capi) unsafe fn attempt_ended(&self, os: c_int) {
         // SAFETY: no other thread touches it, as the caller promises.
         let nc = unsafe { &mut *self.shown.get() };
         nc.flags &= !BEGUN;
@@ -161,16 +161,16 @@ impl Nc {
     }
 
     /// A hook is about to be given `strings`, made from `params`.
-    pub(super) fn prepare(&self, params: &ConnectParams, strings: HookStrings) {
+    pub(in crate::capi) fn prepare(&self, params: &ConnectParams, strings: HookStrings) {
         self.hooked().prepared = Some(Box::new((params.clone(), strings)));
     }
 
-    pub(super) fn prepared(&self) -> Option<ConnectParams> {
+    pub(in crate::capi) fn prepared(&self) -> Option<ConnectParams> {
         self.hooked().prepared.as_deref().map(|(params, _)| params.clone())
     }
 
     /// mg_set_timer() was called for `timestamp`; the time it was set for before.
-    pub(super) fn set_timer(&self, timestamp: f64) -> f64 {
+    pub(in crate::capi) fn set_timer(&self, timestamp: f64) -> f64 {
         core::mem::replace(&mut self.hooked().timer, timestamp)
     }
 }

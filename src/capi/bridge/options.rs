@@ -1,14 +1,13 @@
 //! From `struct mgos_mqtt_options` to the settings of a connection. One line here for each field.
 
+use core::ffi::c_int;
 use std::sync::Arc;
 
-use core::ffi::c_int;
-
-use super::boundary::{config_code, explain};
-use super::field::{field, memory, text};
-use super::mgos_mqtt_options::mgos_mqtt_options;
-use super::profiles::fixed;
-use super::sized;
+use crate::capi::base::boundary::{config_code, explain};
+use crate::capi::base::field::{field, memory, text};
+use crate::capi::base::sized;
+use crate::capi::bridge::profiles::fixed;
+use crate::capi::types::mgos_mqtt_options::mgos_mqtt_options;
 use crate::client::ProfileSource;
 use crate::config::{
     Backoff, ExpiryNotice, OnSessionLoss, Overflow, ProfileOptions, Protocol, ReceiveOverflow, Resubscribe,
@@ -20,7 +19,9 @@ use crate::error::Code;
 ///
 /// # Safety
 /// `options` is NULL or valid, as for mgos_mqtt_conn_create_on().
-pub(super) unsafe fn read(options: *const mgos_mqtt_options) -> Result<(Vec<ProfileSource>, Settings), Code> {
+pub(in crate::capi) unsafe fn read(
+    options: *const mgos_mqtt_options,
+) -> Result<(Vec<ProfileSource>, Settings), Code> {
     if options.is_null() {
         return Ok((Vec::new(), Settings::default()));
     }

@@ -4,7 +4,7 @@ use core::ffi::{CStr, c_char};
 use std::fmt::Write;
 use std::sync::Arc;
 
-use super::boundary::explain;
+use crate::capi::base::boundary::explain;
 use crate::client::{Level, Sink};
 use crate::error::Code;
 
@@ -12,7 +12,7 @@ use crate::error::Code;
 const NAMES: [&str; 4] = ["error", "warn", "info", "debug"];
 
 /// The level that a value of an environment variable names; `None` is off.
-pub(super) fn level_of(value: &str) -> Result<Option<Level>, Code> {
+pub(in crate::capi) fn level_of(value: &str) -> Result<Option<Level>, Code> {
     let value = value.trim();
     if value.is_empty() || value.eq_ignore_ascii_case("off") {
         return Ok(None);
@@ -36,7 +36,7 @@ pub(super) fn level_of(value: &str) -> Result<Option<Level>, Code> {
 ///
 /// # Safety
 /// `name` is a C string, and no other thread changes the environment meanwhile.
-pub(super) unsafe fn variable<'a>(name: *const c_char) -> Result<Option<&'a str>, Code> {
+pub(in crate::capi) unsafe fn variable<'a>(name: *const c_char) -> Result<Option<&'a str>, Code> {
     // SAFETY: promised by the caller.
     let value = unsafe { libc::getenv(name) };
     if value.is_null() {
@@ -47,10 +47,10 @@ pub(super) unsafe fn variable<'a>(name: *const c_char) -> Result<Option<&'a str>
 }
 
 /// Writes each record to standard error.
-pub(super) struct Stderr;
+pub(in crate::capi) struct Stderr;
 
 impl Stderr {
-    pub(super) fn sink() -> Arc<dyn Sink> {
+    pub(in crate::capi) fn sink() -> Arc<dyn Sink> {
         Arc::new(Stderr)
     }
 }

@@ -3,41 +3,41 @@
 use core::ffi::{CStr, c_char, c_int, c_void};
 use core::fmt::{self, Display};
 
-use super::boundary::{bytes, explain};
+use crate::capi::base::boundary::{bytes, explain};
 use crate::error::Code;
 use crate::time::Span;
 
 /// A number under the name of its field, made by [`field!`].
-pub(super) struct Number {
-    pub(super) name: &'static str,
-    pub(super) value: c_int,
+pub(in crate::capi) struct Number {
+    pub(in crate::capi) name: &'static str,
+    pub(in crate::capi) value: c_int,
 }
 
 /// A pointer under the names of the fields that have it and its length, made by [`memory!`].
-pub(super) struct Memory {
-    pub(super) name: &'static str,
-    pub(super) start: *const c_void,
-    pub(super) len_name: &'static str,
-    pub(super) len: usize,
+pub(in crate::capi) struct Memory {
+    pub(in crate::capi) name: &'static str,
+    pub(in crate::capi) start: *const c_void,
+    pub(in crate::capi) len_name: &'static str,
+    pub(in crate::capi) len: usize,
 }
 
 /// A C string under the name of its field, made by [`text!`].
-pub(super) struct Text {
-    pub(super) name: &'static str,
-    pub(super) start: *const c_char,
+pub(in crate::capi) struct Text {
+    pub(in crate::capi) name: &'static str,
+    pub(in crate::capi) start: *const c_char,
 }
 
 /// `field!(options.retry)`: a number and its name.
 macro_rules! field {
     ($from:ident.$name:ident) => {
-        $crate::capi::field::Number { name: stringify!($name), value: $from.$name }
+        $crate::capi::base::field::Number { name: stringify!($name), value: $from.$name }
     };
 }
 
 /// `memory!(options.tls_ca, tls_ca_len)`: a pointer, its length, and the names of both.
 macro_rules! memory {
     ($from:ident.$name:ident, $len:ident) => {
-        $crate::capi::field::Memory {
+        $crate::capi::base::field::Memory {
             name: stringify!($name),
             start: $from.$name.cast(),
             len_name: stringify!($len),
@@ -45,7 +45,7 @@ macro_rules! memory {
         }
     };
     ($start:ident, $len:ident) => {
-        $crate::capi::field::Memory {
+        $crate::capi::base::field::Memory {
             name: stringify!($start),
             start: $start.cast(),
             len_name: stringify!($len),
@@ -57,15 +57,15 @@ macro_rules! memory {
 /// `text!(options.tls_alpn)`: a C string and its name.
 macro_rules! text {
     ($from:ident.$name:ident) => {
-        $crate::capi::field::Text { name: stringify!($name), start: $from.$name }
+        $crate::capi::base::field::Text { name: stringify!($name), start: $from.$name }
     };
 }
 
-pub(super) use {field, memory, text};
+pub(in crate::capi) use {field, memory, text};
 
 /// Keeps the sentence about a string that is not there or not UTF-8.
 #[cold]
-pub(super) fn wrong_text(name: &str, code: Code) -> Code {
+pub(in crate::capi) fn wrong_text(name: &str, code: Code) -> Code {
     match code {
         Code::NullArgument => explain(format_args!("{name} is NULL")),
         Code::BadUtf8 => explain(format_args!("{name} is not UTF-8")),
@@ -76,20 +76,20 @@ pub(super) fn wrong_text(name: &str, code: Code) -> Code {
 
 /// Keeps the sentence about a value that is not allowed.
 #[cold]
-pub(super) fn refuse(code: Code, name: &str, value: impl Display, allowed: impl Display) -> Code {
+pub(in crate::capi) fn refuse(code: Code, name: &str, value: impl Display, allowed: impl Display) -> Code {
     explain(format_args!("{name} is {value}; allowed are {allowed}"));
     code
 }
 
 /// The error about the level of a log.
 #[cold]
-pub(super) fn wrong_level(level: c_int) -> Code {
+pub(in crate::capi) fn wrong_level(level: c_int) -> Code {
     refuse(Code::BadArgument, "level", level, "0 (MGOS_MQTT_LOG_ERROR) to 3 (MGOS_MQTT_LOG_DEBUG)")
 }
 
 /// The error about a handle behind which there is nothing.
 #[cold]
-pub(super) fn no_such(what: &str) -> Code {
+pub(in crate::capi) fn no_such(what: &str) -> Code {
     explain(format_args!("the {what} was freed, or never was one"));
     Code::BadArgument
 }
@@ -100,7 +100,7 @@ impl Number {
     }
 
     /// A time in milliseconds: 0 is the default, -1 is off.
-    pub(super) fn ms(self, default: Span) -> Result<Span, Code> {
+    pub(in crate::capi) fn ms(self, default: Span) -> Result<Span, Code> {
         match (self.value, u64::try_from(self.value)) {
             (0, _) => Ok(default),
             (-1, _) => Ok(Span::ZERO),
@@ -112,7 +112,7 @@ impl Number {
     }
 
     /// A time in milliseconds that cannot be switched off; `None` is the default.
-    pub(super) fn ms_or_default(self) -> Result<Option<Span>, Code> {
+    pub(in crate::capi) fn ms_or_default(self) -> Result<Option<Span>, Code> {
         match u64::try_from(self.value) {
             Ok(0) => Ok(None),
             Ok(ms) => Ok(Some(Span::millis(ms))),
@@ -121,7 +121,7 @@ impl Number {
     }
 
     /// A number from 1 to `most`; 0 is the default.
-    pub(super) fn count<T: Copy + TryFrom<c_int>>(self, default: T, most: c_int) -> Result<T, Code> {
+    pub(in crate::capi) fn count<T: Copy + TryFrom<c_int>>(self, default: T, most: c_int) -> Result<T, Code> {
         if self.value == 0 {
             return Ok(default);
         }
@@ -130,7 +130,7 @@ impl Number {
     }
 
     /// A number from 1 to `most`; 0 is the default, and -1 is `off`.
-    pub(super) fn count_or_off<T: Copy + TryFrom<c_int>>(
+    pub(in crate::capi) fn count_or_off<T: Copy + TryFrom<c_int>>(
         self,
         default: T,
         off: T,
@@ -147,19 +147,19 @@ impl Number {
     }
 
     /// One of several, by their numbers from 0, which is the default.
-    pub(super) fn choice<T: Copy, const N: usize>(self, of: [T; N]) -> Result<T, Code> {
+    pub(in crate::capi) fn choice<T: Copy, const N: usize>(self, of: [T; N]) -> Result<T, Code> {
         let found = usize::try_from(self.value).ok().and_then(|n| of.get(n).copied());
         found.ok_or_else(|| self.refused(format_args!("0 (the default) to {}", N - 1)))
     }
 
     /// One of several under numbers of their own, which `allowed` names.
-    pub(super) fn one_of<T: Copy>(self, of: &[(c_int, T)], allowed: &str) -> Result<T, Code> {
+    pub(in crate::capi) fn one_of<T: Copy>(self, of: &[(c_int, T)], allowed: &str) -> Result<T, Code> {
         let found = of.iter().find(|(number, _)| *number == self.value).map(|(_, meaning)| *meaning);
         found.ok_or_else(|| self.refused(format_args!("{allowed}")))
     }
 
     /// A quality of service.
-    pub(super) fn qos(self) -> Result<crate::wire::QoS, Code> {
+    pub(in crate::capi) fn qos(self) -> Result<crate::wire::QoS, Code> {
         super::boundary::qos(self.value).map_err(|code| refuse(code, self.name, self.value, "0, 1 and 2"))
     }
 }
@@ -169,7 +169,7 @@ impl Memory {
     ///
     /// # Safety
     /// The pointer is NULL, or has that many bytes, unchanged for `'a`.
-    pub(super) unsafe fn get<'a>(self) -> Result<Option<&'a [u8]>, Code> {
+    pub(in crate::capi) unsafe fn get<'a>(self) -> Result<Option<&'a [u8]>, Code> {
         // SAFETY: promised by the caller.
         match unsafe { bytes(self.start.cast(), self.len) } {
             Ok(bytes) => Ok((!self.start.is_null()).then_some(bytes)),
@@ -192,7 +192,7 @@ impl Memory {
     ///
     /// # Safety
     /// As [`Memory::get`].
-    pub(super) unsafe fn copy(self) -> Result<Option<Vec<u8>>, Code> {
+    pub(in crate::capi) unsafe fn copy(self) -> Result<Option<Vec<u8>>, Code> {
         // SAFETY: promised by the caller.
         Ok(unsafe { self.get() }?.map(<[u8]>::to_vec))
     }
@@ -203,7 +203,7 @@ impl Text {
     ///
     /// # Safety
     /// The pointer is NULL or a C string.
-    pub(super) unsafe fn copy(self) -> Result<Option<String>, Code> {
+    pub(in crate::capi) unsafe fn copy(self) -> Result<Option<String>, Code> {
         if self.start.is_null() {
             return Ok(None);
         }

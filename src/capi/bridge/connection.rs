@@ -1,0 +1,82 @@
+//! What the calls for one connection and those for the global connection have in common.
+
+use core::ffi::{c_char, c_int};
+
+use crate::capi::base::boundary::{self, text, timeout};
+use crate::capi::bridge::callbacks::{SUBSCRIPTION_KINDS, UserData, event_handler, subscriber};
+use crate::capi::bridge::handle::{Handle, drive_code};
+use crate::capi::types::mgos_mongoose::mg_event_handler_t;
+use crate::client::{Conn, Subscriber};
+use crate::error::Code;
+use crate::wire::{QoS, topic};
+
+/// What is logged about a configuration of zeros only, which is used as it is.
+pub(in crate::capi) const ALL_ZERO: &str = "the configuration is all zero, so the connection is disabled: \
+                        call mgos_config_mqtt_set_defaults() first";
+
+/// Waits until everything that the end of a connection brings has happened.
+pub(in crate::capi) fn wait_until_gone(conn: &Conn, timeout_ms: c_int) -> Result<(), Code> {
+    if conn.is_gone() || timeout_ms == 0 {
+        return Ok(());
+    }
+    let driver = &conn.context().driver;
+    let deadline = timeout(timeout_ms).map(|timeout| driver.now() + timeout);
+    let gone = driver.wait(deadline, &mut || conn.is_gone()).map_err(drive_code)?;
+    if gone || conn.is_gone() { Ok(()) } else { Err(Code::TimedOut) }
+}
+
+/// Publishes, for all faces.
+///
+/// # Safety
+/// `topic` is NULL or a C string.
+pub(in crate::capi) unsafe fn publish(
+    handle: &Handle,
+    topic: *const c_char,
+    payload: &[u8],
+    qos: c_int,
+    retain: bool,
+) -> Result<u16, Code> {
+    // SAFETY: promised by the caller.
+    unsafe { publish_here(handle, topic, payload, qos, retain) }
+}
+
+/// [`publish`], as a part of its caller.
+///
+/// # Safety
+/// `topic` is NULL or a C string.
+#[inline(always)]
+pub(in crate::capi) unsafe fn publish_here(
+    handle: &Handle,
+    topic: *const c_char,
+    payload: &[u8],
+    qos: c_int,
+    retain: bool,
+) -> Result<u16, Code> {
+    // SAFETY: promised by the caller.
+    let topic = unsafe { boundary::topic(topic) }?;
+    // Most have this one, and then nothing more is asked about it.
+    let qos = if qos == 0 { QoS::AtMostOnce } else { boundary::qos(qos)? };
+    handle.found_conn().publish_numbered(topic, payload, qos, retain)
+}
+
+pub(in crate::capi) fn subscribe(
+    owner: &Handle,
+    filter: &str,
+    qos: c_int,
+    handler: mg_event_handler_t,
+    data: UserData,
+) -> Result<(), Code> {
+    let qos = boundary::qos(qos).inspect_err(|_| data.disarm())?;
+    let Subscriber { identity, kinds, callback } =
+        subscriber(handler, SUBSCRIPTION_KINDS, data, |f, data| event_handler(owner, f, data))?;
+    owner.conn()?.subscribe(filter, qos, identity, kinds, callback)
+}
+
+/// # Safety
+/// `topic` is NULL or a C string.
+pub(in crate::capi) unsafe fn unsubscribe(handle: &Handle, topic: *const c_char) -> Result<bool, Code> {
+    // SAFETY: promised by the caller.
+    let filter = unsafe { text(topic) }?;
+    topic::valid_filter(filter).map_err(|_| Code::BadFilter)?;
+    if handle.conn()?.unsubscribe(filter, None)? { Ok(true) } else { Err(Code::NotFound) }
+}

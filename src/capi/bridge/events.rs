@@ -1,0 +1,80 @@
+//! Reading the events that handlers are given, and who gets which.
+
+use core::ffi::{c_char, c_int, c_void};
+
+use crate::capi::base::boundary::{self, text, value};
+use crate::capi::bridge::callbacks::{UserData, new_event_handler, subscriber};
+use crate::capi::bridge::handle::Handle;
+use crate::capi::types::mgos_mqtt_conn::mgos_mqtt_conn;
+use crate::capi::types::mgos_mqtt_event::{
+    MGOS_MQTT_EV_CLOSE, MGOS_MQTT_EV_CONNECT_RESULT, MGOS_MQTT_EV_CONNECTING, MGOS_MQTT_EV_MESSAGE,
+    MGOS_MQTT_EV_OUTCOME, MGOS_MQTT_EV_OVERSIZE, MGOS_MQTT_EV_POISON, MGOS_MQTT_EV_POLL, MGOS_MQTT_EV_PUBACK,
+    MGOS_MQTT_EV_PUBCOMP, MGOS_MQTT_EV_SET_ASIDE, MGOS_MQTT_EV_SUBACK, MGOS_MQTT_EV_TLS_EXPIRY,
+    MGOS_MQTT_EV_UNSUBACK, mgos_mqtt_event, mgos_mqtt_event_fn_t,
+};
+use crate::capi::types::mgos_mqtt_loop::mgos_mqtt_ud_free_fn_t;
+use crate::client::{Event, Message, Subscriber};
+use crate::error::Code;
+
+pub(in crate::capi) const ALL_KINDS: u32 = MGOS_MQTT_EV_CONNECTING
+    | MGOS_MQTT_EV_CONNECT_RESULT
+    | MGOS_MQTT_EV_CLOSE
+    | MGOS_MQTT_EV_MESSAGE
+    | MGOS_MQTT_EV_OVERSIZE
+    | MGOS_MQTT_EV_SET_ASIDE
+    | MGOS_MQTT_EV_SUBACK
+    | MGOS_MQTT_EV_UNSUBACK
+    | MGOS_MQTT_EV_PUBACK
+    | MGOS_MQTT_EV_PUBCOMP
+    | MGOS_MQTT_EV_OUTCOME
+    | MGOS_MQTT_EV_TLS_EXPIRY
+    | MGOS_MQTT_EV_POISON
+    | MGOS_MQTT_EV_POLL;
+
+/// What a subscription can be told.
+pub(in crate::capi) const SUBSCRIPTION_KINDS: u32 = MGOS_MQTT_EV_MESSAGE
+    | MGOS_MQTT_EV_SUBACK
+    | MGOS_MQTT_EV_PUBACK
+    | MGOS_MQTT_EV_PUBCOMP
+    | MGOS_MQTT_EV_CLOSE;
+
+/// # Safety
+/// As mgos_mqtt_conn_subscribe().
+pub(in crate::capi) unsafe fn subscribe(
+    c: *mut mgos_mqtt_conn,
+    filter: *const c_char,
+    qos: c_int,
+    kinds: u32,
+    function: mgos_mqtt_event_fn_t,
+    (ud, ud_free): (*mut c_void, mgos_mqtt_ud_free_fn_t),
+) -> Result<(), Code> {
+    let handle = Handle::of(c)?;
+    // SAFETY: promised by the caller.
+    let filter = unsafe { text(filter) }?;
+    crate::wire::topic::valid_filter(filter).map_err(|_| Code::BadFilter)?;
+    let qos = boundary::qos(qos)?;
+    let Subscriber { identity, kinds, callback } =
+        subscriber(function, kinds, UserData::new(ud, ud_free), |f, data| {
+            new_event_handler(&handle, f, data)
+        })?;
+    handle.conn()?.subscribe(filter, qos, identity, kinds, callback)
+}
+
+/// # Safety
+/// `ev` is NULL or the event of a handler that has not returned.
+pub(in crate::capi) unsafe fn read<'a, T>(
+    ev: *const mgos_mqtt_event,
+    none: T,
+    get: impl FnOnce(&Event<'a>) -> Option<T>,
+) -> T {
+    // SAFETY: NULL, or a pointer to an Event as the handlers get it.
+    let event = unsafe { ev.cast::<Event<'a>>().as_ref() };
+    value(None, || Ok(event.and_then(get))).unwrap_or(none)
+}
+
+pub(in crate::capi) fn message<'e, 'a>(event: &'e Event<'a>) -> Option<&'e Message<'a>> {
+    match event {
+        Event::Message(message) | Event::SetAside(message, _) => Some(message),
+        _ => None,
+    }
+}

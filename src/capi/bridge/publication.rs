@@ -1,0 +1,111 @@
+//! Publications and their outcomes, between C and the client.
+
+use core::cell::Cell;
+use core::ffi::{c_int, c_void};
+
+use crate::capi::base::boundary::{status, topic};
+use crate::capi::base::field::{field, memory, wrong_text};
+use crate::capi::base::sized;
+use crate::capi::bridge::handle::Handle;
+use crate::capi::types::mgos_mqtt_conn::mgos_mqtt_conn;
+use crate::capi::types::mgos_mqtt_publish::{
+    MGOS_MQTT_OUTCOME_ACKED, MGOS_MQTT_OUTCOME_CANCELLED, MGOS_MQTT_OUTCOME_DROPPED,
+    MGOS_MQTT_OUTCOME_EXPIRED, MGOS_MQTT_OUTCOME_LOST, MGOS_MQTT_OUTCOME_PENDING, MGOS_MQTT_OUTCOME_REJECTED,
+    MGOS_MQTT_OUTCOME_SENT, mgos_mqtt_publication,
+};
+use crate::client::{Conn, Event, Listener, Words};
+use crate::error::Code;
+use crate::session::{Dropped, Outcome, Publication};
+use crate::sync::entering_user_code;
+use crate::time::Span;
+
+/// The number that C has for an outcome.
+pub(in crate::capi) fn outcome_number(outcome: Outcome) -> c_int {
+    match outcome {
+        Outcome::Acked => MGOS_MQTT_OUTCOME_ACKED,
+        Outcome::Sent => MGOS_MQTT_OUTCOME_SENT,
+        Outcome::Rejected(_) => MGOS_MQTT_OUTCOME_REJECTED,
+        Outcome::Expired => MGOS_MQTT_OUTCOME_EXPIRED,
+        Outcome::Dropped(_) => MGOS_MQTT_OUTCOME_DROPPED,
+        Outcome::Cancelled | Outcome::Abandoned => MGOS_MQTT_OUTCOME_CANCELLED,
+        Outcome::Lost => MGOS_MQTT_OUTCOME_LOST,
+    }
+}
+
+/// What an outcome is as an error.
+pub(in crate::capi) fn outcome_code(outcome: Outcome) -> Code {
+    match outcome {
+        Outcome::Acked | Outcome::Sent => Code::Ok,
+        Outcome::Rejected(_) => Code::PublishRefused,
+        Outcome::Expired => Code::Expired,
+        Outcome::Dropped(Dropped::Overflow) => Code::QueueFull,
+        Outcome::Dropped(Dropped::Link) => Code::NotConnected,
+        Outcome::Cancelled => Code::Cancelled,
+        Outcome::Abandoned => Code::Incomplete,
+        Outcome::Lost => Code::SessionLost,
+    }
+}
+
+/// Runs the body of a function that returns an outcome, 0 for none yet, or an error.
+pub(in crate::capi) fn outcome(body: impl FnOnce() -> Result<Option<Outcome>, Code>) -> c_int {
+    let mut number = MGOS_MQTT_OUTCOME_PENDING;
+    let error = status(|| {
+        number = body()?.map_or(MGOS_MQTT_OUTCOME_PENDING, outcome_number);
+        Ok(())
+    });
+    if error != 0 { error } else { number }
+}
+
+/// A message as C gave it.
+///
+/// # Safety
+/// As mgos_mqtt_conn_publish(), for as long as the result is used.
+pub(in crate::capi) unsafe fn read<'a>(
+    handle: &Handle,
+    message: *const mgos_mqtt_publication,
+) -> Result<(Publication<'a>, Option<Listener>), Code> {
+    // SAFETY: promised by the caller.
+    let message = unsafe { sized::read(message) }?;
+    // SAFETY: promised by the caller.
+    let topic = unsafe { topic(message.topic) }.map_err(|code| wrong_text("topic", code))?;
+    // SAFETY: promised by the caller.
+    let payload = unsafe { memory!(message.payload, payload_len).get() }?.unwrap_or_default();
+    let qos = field!(message.qos).qos()?;
+    let now = || Ok(handle.conn()?.context().driver.now());
+    let expires = match message.expires_ms {
+        0 => None,
+        ms => Some(now()? + Span::millis(u64::from(ms))),
+    };
+    let listener = message.done.map(|done| {
+        let owner = core::ptr::from_ref(handle).cast_mut().cast();
+        Listener::new(tell, [done as *const () as *mut (), message.ud.cast(), owner])
+    });
+    Ok((Publication { retain: message.retain, expires, ..Publication::of(topic, payload, qos) }, listener))
+}
+
+/// Calls the `done` of a message.
+pub(in crate::capi) fn tell(_: &Conn, event: &Event<'_>, [done, ud, owner]: Words) {
+    type Done = unsafe extern "C" fn(
+        *mut mgos_mqtt_conn,
+        *const crate::capi::types::mgos_mqtt_event::mgos_mqtt_event,
+        *mut c_void,
+    );
+    // SAFETY: `read` put the application's function there.
+    let done = unsafe { core::mem::transmute::<*mut (), Done>(done) };
+    // SAFETY: a connection tells all outcomes before its handle goes.
+    let handle = unsafe { &*owner.cast_const().cast::<Handle>() };
+    entering_user_code();
+    // SAFETY: the application's function with its own argument; the event, opaque to it, lives until the call returns.
+    unsafe { done(handle.as_ptr(), core::ptr::from_ref(event).cast(), ud.cast()) };
+    // SAFETY: callbacks run on the thread that drives the loop.
+    unsafe { handle.after_handler() };
+}
+
+/// Where a token is to be put. A cell, since a callback on another thread may look at it before the call returns.
+///
+/// # Safety
+/// `token` is NULL or valid for `'a`.
+pub(in crate::capi) unsafe fn cell<'a>(token: *mut u64) -> Option<&'a Cell<u64>> {
+    // SAFETY: promised by the caller; a cell is laid out as what is in it.
+    unsafe { token.cast::<Cell<u64>>().as_ref() }
+}

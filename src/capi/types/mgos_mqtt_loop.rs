@@ -1,0 +1,27 @@
+//! The types of `mgos_mqtt_loop.h`.
+
+use core::ffi::{c_char, c_int, c_void};
+
+/// A loop. Opaque.
+pub struct mgos_mqtt_loop(());
+
+/// Takes a log record: how important it is (MGOS_MQTT_LOG_*), the number that the connection was created
+/// with, and a line without a line break. `text` is valid until it returns. Secrets are never in it.
+pub type mgos_mqtt_log_fn_t =
+    Option<unsafe extern "C" fn(level: c_int, conn_id: c_int, text: *const c_char, ud: *mut c_void)>;
+
+/// Takes user data back: called once, after the last call of the callback it was given for, and with no
+/// lock held. Usually free(). For the thread see above.
+pub type mgos_mqtt_ud_free_fn_t = Option<unsafe extern "C" fn(ud: *mut c_void)>;
+
+/// Something does not work.
+pub const MGOS_MQTT_LOG_ERROR: c_int = 0;
+
+/// Something works, but perhaps not as meant.
+pub const MGOS_MQTT_LOG_WARN: c_int = 1;
+
+/// Connections come and go.
+pub const MGOS_MQTT_LOG_INFO: c_int = 2;
+
+/// Each packet, each step of connecting; see mgos_mqtt_log.h.
+pub const MGOS_MQTT_LOG_DEBUG: c_int = 3;

@@ -1,0 +1,197 @@
+//! The types of `mgos_mqtt_options.h`.
+
+use core::ffi::{c_char, c_int, c_void};
+use core::mem::offset_of;
+
+use crate::capi::base::sized::Growing;
+use crate::capi::types::mgos_config::mgos_config_mqtt;
+
+/// Options of a connection.
+///
+/// Set `size` to `sizeof(struct mgos_mqtt_options)` and the rest to zero, then what matters:
+///
+///     struct mgos_mqtt_options options = {.size = sizeof(options), .profiles = cfg, .num_profiles = 3};
+///
+/// In every field 0 or NULL means the default; where something can be switched off, -1 does it. The structure
+/// may grow: a program that was compiled with an older header works with a newer library, and one that
+/// uses a field which the library does not know is refused with MGOS_MQTT_BAD_STRUCTURE.
+///
+/// They go over whatever configuration the connection has when it connects, also one that it is given later; see
+/// mgos_mqtt_conn_set_options(). A value that is not allowed is refused with MGOS_MQTT_BAD_ARGUMENT, and
+/// mgos_mqtt_last_error_text() names field, value and what is allowed.
+///
+/// Everything is copied before a call returns.
+#[repr(C)]
+pub struct mgos_mqtt_options {
+    /// `sizeof(struct mgos_mqtt_options)`.
+    pub size: usize,
+    /// Complete server profiles, the main server first. They are used in turn, as
+    /// mgos_mqtt_conn_create2() says. The system configuration is not read live through this field.
+    pub profiles: *const mgos_config_mqtt,
+    /// How many; default 0, a connection without a server.
+    pub num_profiles: usize,
+
+    /// CONNECT. The version of MQTT: 3 for 3.1, 4 for 3.1.1, which is the default. Never another one silently.
+    pub protocol_version: c_int,
+    /// A binary password, instead of the text `pass` of each configuration; NULL for none.
+    pub password: *const c_void,
+    /// Its length.
+    pub password_len: usize,
+    /// A binary will payload, instead of the text `will_message` of each configuration, which must have a `will_topic`;
+    /// NULL for none.
+    pub will_payload: *const c_void,
+    /// Its length.
+    pub will_payload_len: usize,
+    /// The QoS of the will, whichever of the two it is made of: 0, which is the default, 1 or 2 (MQTT 3.1.1, section
+    /// 3.1.2.6).
+    pub will_qos: c_int,
+
+    /// RECONNECTING. Whether the connection tries again by itself after a failed attempt or a loss: 0, the default,
+    /// always; 1 once it was up since mgos_mqtt_conn_connect(), so that a first attempt that fails is the last; 2 never.
+    /// Where it does not, it stays down until it is told to connect, and no other server is tried.
+    pub retry: c_int,
+    /// 1: always wait `reconnect_timeout_min` between attempts, and stay with the first server. Default 0: waits that
+    /// double, and backup servers.
+    pub fixed_delay: c_int,
+    /// By how many percent the wait before a reconnect varies: default 10, -1 is off.
+    pub jitter_percent: c_int,
+    /// After how long on a backup server the main one is tried again: default never. The connection is closed for
+    /// that; if the main server does not answer, the backup is used again at once.
+    pub fail_back_ms: c_int,
+
+    /// TIME-OUTS. Where the system tells (Linux), the time for an answer begins when the server has acknowledged what is
+    /// to be answered: on a slow link that may be long after it was sent. How long the name service may take: default 10,000 ms, -1 is without limit.
+    pub dns_timeout_ms: c_int,
+    /// How long opening the TCP connection may take, for all addresses of the name together; an address that does not answer
+    /// leaves the others their share. Default 10,000 ms, -1 is without limit.
+    pub tcp_timeout_ms: c_int,
+    /// How long the TLS handshake may take: default 10,000 ms, -1 is without limit.
+    pub tls_timeout_ms: c_int,
+    /// How long the server may take for CONNACK, a connect hook's time included: default 10,000 ms, -1 is
+    /// without limit.
+    pub connack_timeout_ms: c_int,
+    /// How long the server may take for PINGRESP: default the keep-alive, at most 10,000 ms.
+    pub pingresp_timeout_ms: c_int,
+
+    /// PUBLISHING. How many QoS 1 and 2 messages may be unacknowledged at a time: default 20, at most 65,535.
+    pub in_flight_window: c_int,
+    /// How many bytes of topics, payloads and unwritten packets may wait to be sent: default 1 MiB. A message that
+    /// does not fit is refused with MGOS_MQTT_QUEUE_FULL, or MGOS_MQTT_TOO_LARGE if it never would.
+    pub max_outgoing_bytes: usize,
+    /// What happens when the queue is full: 0, the default, refuses the new message, 1 drops the oldest that was not
+    /// sent.
+    pub overflow: c_int,
+    /// What happens to messages in flight when the server lost the session: 0, the default, sends them again (a message
+    /// may then arrive twice), 1 gives them up.
+    pub on_session_loss: c_int,
+    /// How many outcomes of publishes mgos_mqtt_conn_outcome() can still tell: default 1,024, -1 is none. Eight bytes
+    /// each, taken when there are so many.
+    pub outcome_history: c_int,
+
+    /// SUBSCRIBING AND RECEIVING. When the filters are subscribed again: 0, the default, after every CONNACK, 1 only if
+    /// the server lost the session, or if that cannot be known: with MQTT 3.1, and after another server.
+    pub resubscribe: c_int,
+    /// Of a message over the receive limit (`recv_mbuf_limit`), deliver this many bytes of the payload, at most
+    /// that limit, instead of MGOS_MQTT_EV_OVERSIZE; mgos_mqtt_event_size() tells how many there were, and in
+    /// struct mg_mqtt_message the length of the whole packet. It is acknowledged when all of it has come. Default 0:
+    /// nothing of it.
+    pub oversize_keep: usize,
+    /// How many messages may wait for mgos_mqtt_conn_receive(), default 1,024; as many refused ones may wait to be
+    /// delivered again.
+    pub receive_queue_length: usize,
+    /// How many bytes of topics and payloads these may have together: default 4 MiB; the same for refused ones. One
+    /// message is always taken, however large.
+    pub receive_queue_bytes: usize,
+    /// Which QoS 0 message is dropped when that queue is full: 0, the default, the new one, 1 the oldest. For QoS 1 and 2
+    /// the oldest QoS 0 messages make room in any case.
+    pub receive_overflow: c_int,
+    /// How often a message that a handler refused (mgos_mqtt_msg_refuse()) is delivered again: default 3, -1 is never.
+    pub refuse_retries: c_int,
+    /// How long after each refusal: default 1,000 ms, -1 is at once.
+    pub refuse_delay_ms: c_int,
+
+    /// EVENTS. How often an idle connection gets MG_EV_POLL, if it has a handler for that: default 1,000 ms, -1 is
+    /// never.
+    pub poll_tick_ms: c_int,
+
+    /// TLS; see docs/tls.md. The name that the server's certificate must be for, and that is sent to it (SNI): default the
+    /// host of `server`.
+    pub tls_server_name: *const c_char,
+    /// The application protocols to offer (ALPN), between commas, the favourite first; for brokers that share port
+    /// 443 with others. NULL for none.
+    pub tls_alpn: *const c_char,
+    /// The lowest version of TLS: 12 for TLS 1.2, which is the default, or 13 for TLS 1.3. Nothing below 1.2 is
+    /// ever spoken.
+    pub tls_min_version: c_int,
+    /// 1: trust the certificates that the system trusts, besides those that are named. It is the default for an
+    /// mqtts:// address when none are named. Turns TLS on.
+    pub tls_system_roots: c_int,
+    /// Trusted certificates in memory, PEM (any number) or DER (one), besides those of `ssl_ca_cert`; NULL for none.
+    /// Turns TLS on.
+    pub tls_ca: *const c_void,
+    /// Its length.
+    pub tls_ca_len: usize,
+    /// The client's certificate in memory, instead of `ssl_cert`: PEM, with those that lead to its issuer, or DER.
+    /// Turns TLS on.
+    pub tls_cert: *const c_void,
+    /// Its length.
+    pub tls_cert_len: usize,
+    /// The private key in memory, instead of `ssl_key`: PKCS#8, PKCS#1 or SEC1, PEM or DER, encrypted or not (see
+    /// `tls_key_password`). NULL: it is in the PEM of the certificate.
+    pub tls_key: *const c_void,
+    /// Its length.
+    pub tls_key_len: usize,
+    /// Public keys of which the server must have one, between commas; several, so that a key can be replaced. A
+    /// pin is the SHA-256 of the key as it stands in the certificate (subjectPublicKeyInfo): `sha256/` and Base64,
+    /// or 64 hexadecimal digits. With trusted certificates both must hold. Without any the pin alone does:
+    /// the certificate's issuer, names and dates do not matter. NULL for none. Turns TLS on.
+    pub tls_pins: *const c_char,
+    /// Lists of revoked certificates in memory, PEM (any number) or DER (one): of each issuer from the server's up
+    /// to the trusted one. A list that should have been renewed still counts. NULL for none.
+    pub tls_crl: *const c_void,
+    /// Its length.
+    pub tls_crl_len: usize,
+    /// A file with such lists, besides `tls_crl`; read at each attempt to connect.
+    pub tls_crl_file: *const c_char,
+    /// From how many days before its end on a certificate, the client's or the server's, is told of by
+    /// MGOS_MQTT_EV_TLS_EXPIRY: default 30, -1 is never.
+    pub tls_expiry_days: c_int,
+    /// 1: talk to whoever answers, without looking at the certificate. For tests only: somebody in between can read
+    /// and change everything, passwords included. A warning is logged at each connect. Turns TLS on. Default 0.
+    pub tls_insecure_skip_verification: c_int,
+    /// The password of the private key, wherever that comes from, if it is encrypted: PKCS#8 (PBES2) or the traditional
+    /// form of OpenSSL, with AES-128, AES-256 or Triple DES. NULL for none. To ask for it when it is needed, see
+    /// mgos_mqtt_conn_set_key_password().
+    pub tls_key_password: *const c_void,
+    /// Its length.
+    pub tls_key_password_len: usize,
+
+    /// RECONNECTING, again. How long a connection has to be up for the waits between attempts to start anew: default
+    /// 30,000 ms, -1 is not at all. One that is lost sooner is followed by the next longer wait, so that a server
+    /// that accepts and closes is not called all the time; it is no reason to go to another server. After five of
+    /// them in a row a warning is logged.
+    pub stable_after_ms: c_int,
+
+    /// ANSWERS. How long the server may take to answer a SUBSCRIBE or an UNSUBSCRIBE: default without limit. Some servers
+    /// never answer for a filter that they do not like. A call that waits for the answer ends with MGOS_MQTT_ACK_TIMEOUT; the
+    /// connection stays, what was asked for stays asked for, and a late answer still counts.
+    pub ack_timeout_ms: c_int,
+    /// A message of QoS 1 or 2 after which the server closed the connection so many times in a row, with nothing acknowledged
+    /// in between, is set aside: its outcome is MGOS_MQTT_OUTCOME_REJECTED with reason 0. Default 0: never, it is sent again
+    /// and again. See MGOS_MQTT_EV_POISON.
+    pub poison_after: c_int,
+    /// How long closing in order may go on without the server acknowledging anything (where the system does not tell
+    /// that: without the system taking anything): default 10,000 ms, -1 is without limit. In all it takes six times that
+    /// at most, or as long as mgos_mqtt_conn_disconnect_wait() waits. For every way to close or reopen a connection
+    /// that sends DISCONNECT, but not for freeing it.
+    pub close_timeout_ms: c_int,
+    /// EVENTS, again. A warning is logged when the callbacks of one turn of the connection took so long, since the loop
+    /// neither sends nor receives meanwhile: default 1,000 ms, -1 is never.
+    pub slow_callback_ms: c_int,
+}
+
+// SAFETY: plain numbers and pointers, and no header ever had less than everything before TLS.
+unsafe impl Growing for mgos_mqtt_options {
+    const NAME: &'static str = "mgos_mqtt_options";
+    const FIRST: usize = offset_of!(mgos_mqtt_options, tls_server_name);
+}

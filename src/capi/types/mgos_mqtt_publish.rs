@@ -1,0 +1,71 @@
+//! The types of `mgos_mqtt_publish.h`.
+
+use core::ffi::{c_char, c_int, c_void};
+
+use crate::capi::base::sized::Growing;
+use crate::capi::types::mgos_mqtt_event::mgos_mqtt_event_fn_t;
+
+/// It waits, or is on its way: there is no outcome yet.
+pub const MGOS_MQTT_OUTCOME_PENDING: c_int = 0;
+
+/// QoS 1: the server acknowledged it (PUBACK). QoS 2: it was delivered exactly once (PUBCOMP).
+pub const MGOS_MQTT_OUTCOME_ACKED: c_int = 1;
+
+/// QoS 0: its last byte was handed to the system. More is never known of QoS 0.
+pub const MGOS_MQTT_OUTCOME_SENT: c_int = 2;
+
+/// The server refused it; mgos_mqtt_event_code() has the reason that it gave.
+pub const MGOS_MQTT_OUTCOME_REJECTED: c_int = 3;
+
+/// It was not sent in the time given by `expires_ms`.
+pub const MGOS_MQTT_OUTCOME_EXPIRED: c_int = 4;
+
+/// It made room for a newer one in a full queue; or, QoS 0, the connection was lost while it was being written.
+pub const MGOS_MQTT_OUTCOME_DROPPED: c_int = 5;
+
+/// mgos_mqtt_conn_cancel(), or the connection was freed first (mgos_mqtt_event_error() is MGOS_MQTT_INCOMPLETE
+/// then).
+pub const MGOS_MQTT_OUTCOME_CANCELLED: c_int = 6;
+
+/// The server lost the session in which it was sent, and `on_session_loss` says not to send it again.
+pub const MGOS_MQTT_OUTCOME_LOST: c_int = 7;
+
+/// On a time-out: the message stays accepted, and is sent when that is possible.
+pub const MGOS_MQTT_KEEP: c_int = 0;
+
+/// On a time-out: the message is cancelled if it is not on its way yet. One that is stays until its outcome: it
+/// cannot be called back.
+pub const MGOS_MQTT_CANCEL: c_int = 1;
+
+/// A message to be published. Set it to zeros, then `size` and what you need.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct mgos_mqtt_publication {
+    /// sizeof(struct mgos_mqtt_publication); tells the library which version you were compiled with.
+    pub size: usize,
+    /// The topic name. Copied.
+    pub topic: *const c_char,
+    /// The payload. Copied. NULL with length 0 is an empty one.
+    pub payload: *const c_void,
+    /// Its length in bytes.
+    pub payload_len: usize,
+    /// 0, 1 or 2; lowered to the connection's maximum.
+    pub qos: c_int,
+    /// The server shall retain it (MQTT 3.1.1, section 3.3.1.3).
+    pub retain: bool,
+    /// After how many milliseconds it is given up if it was not sent by then; 0 is never. What is on its way does not
+    /// expire.
+    pub expires_ms: u32,
+    /// Is called with the outcome, exactly once, on the thread that drives the loop, with no lock held; NULL for
+    /// nobody. The event's kind is MGOS_MQTT_EV_OUTCOME. It comes also when the connection is freed; then nothing may
+    /// be called with that connection any more.
+    pub done: mgos_mqtt_event_fn_t,
+    /// Passed to it.
+    pub ud: *mut c_void,
+}
+
+// SAFETY: numbers, pointers and a truth value. All of it is the first version.
+unsafe impl Growing for mgos_mqtt_publication {
+    const NAME: &'static str = "mgos_mqtt_publication";
+    const FIRST: usize = size_of::<mgos_mqtt_publication>();
+}
