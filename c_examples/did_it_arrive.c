@@ -25,9 +25,7 @@ static void on_done(struct mgos_mqtt_conn *c, const struct mgos_mqtt_event *ev, 
 }
 
 static struct mgos_mqtt_publication reading(const char *text) {
-  struct mgos_mqtt_publication message;
-  memset(&message, 0, sizeof(message));
-  message.size = sizeof(message);
+  struct mgos_mqtt_publication message = mgos_mqtt_publication_init();
   message.topic = "examples/readings";
   message.payload = text;
   message.payload_len = strlen(text);

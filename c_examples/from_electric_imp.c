@@ -38,8 +38,9 @@ static bool acknowledged, received;
 static char message[64];
 
 static struct mgos_mqtt_publication create_message(const char *text, size_t len) {
-  struct mgos_mqtt_publication result = {
-      .size = sizeof(result), .topic = TOPIC, .qos = MGOS_MQTT_AT_LEAST_ONCE};
+  struct mgos_mqtt_publication result = mgos_mqtt_publication_init();
+  result.topic = TOPIC;
+  result.qos = MGOS_MQTT_AT_LEAST_ONCE;
   result.payload = text;
   result.payload_len = len;
   return result;
@@ -83,7 +84,7 @@ static void on_connected(struct mgos_mqtt_conn *c, const struct mgos_mqtt_event 
 }
 
 int main(int argc, char **argv) {
-  struct mgos_mqtt_options options = {.size = sizeof(options)};
+  struct mgos_mqtt_options options = mgos_mqtt_options_init();
   struct mgos_mqtt_publication last = create_message("Bye!", 4);
   struct mgos_config_mqtt cfg;
   struct mgos_mqtt_conn *client;

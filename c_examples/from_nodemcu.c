@@ -69,7 +69,10 @@ static void on_sent(struct mgos_mqtt_conn *c, const struct mgos_mqtt_event *ev, 
 }
 
 static void publish(struct mgos_mqtt_conn *c, const char *topic, const char *text, size_t len, char *which) {
-  struct mgos_mqtt_publication message = {.size = sizeof(message), .topic = topic, .qos = 1, .done = on_sent};
+  struct mgos_mqtt_publication message = mgos_mqtt_publication_init();
+  message.topic = topic;
+  message.qos = 1;
+  message.done = on_sent;
   message.payload = text;
   message.payload_len = len;
   message.ud = which;
@@ -100,7 +103,7 @@ static void until(const bool *done) {
 }
 
 int main(int argc, char **argv) {
-  struct mgos_mqtt_options options = {.size = sizeof(options)};
+  struct mgos_mqtt_options options = mgos_mqtt_options_init();
   struct mgos_config_mqtt cfg;
   struct mgos_mqtt_conn *m;
   double deadline = mg_time() + 10;

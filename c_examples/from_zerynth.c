@@ -47,8 +47,10 @@ static void print_sample(struct mgos_mqtt_conn *c, const struct mgos_mqtt_event 
 
 /* As publish(topic, text, qos=1, timeout=...): the exception, or MGOS_MQTT_ZY_NONE. */
 static int publish(struct mgos_mqtt_conn *client, const char *topic, const char *text, int timeout_ms) {
-  struct mgos_mqtt_publication message = {.size = sizeof(message), .topic = topic, .qos = 1};
+  struct mgos_mqtt_publication message = mgos_mqtt_publication_init();
   int outcome;
+  message.topic = topic;
+  message.qos = 1;
   message.payload = text;
   message.payload_len = strlen(text);
   if (timeout_ms == 0) {
@@ -61,8 +63,8 @@ static int publish(struct mgos_mqtt_conn *client, const char *topic, const char 
 }
 
 int main(int argc, char **argv) {
-  struct mgos_mqtt_options options = {.size = sizeof(options)};
-  struct mgos_mqtt_stats stats = {.size = sizeof(stats)};
+  struct mgos_mqtt_options options = mgos_mqtt_options_init();
+  struct mgos_mqtt_stats stats = mgos_mqtt_stats_init();
   struct mgos_config_mqtt cfg;
   struct mgos_mqtt_conn *client;
   struct mgos_mqtt_msg *msg;

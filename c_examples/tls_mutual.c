@@ -30,13 +30,15 @@ static void on_event(struct mg_connection *nc, int ev, void *ev_data, void *ud) 
 static struct mgos_mqtt_conn *attempt(const char *server, bool with_certificate, bool *done,
                                       struct mgos_mqtt_error_info *error) {
   struct mgos_config_mqtt cfg;
-  struct mgos_mqtt_options options = {.size = sizeof(options), .profiles = &cfg, .num_profiles = 1};
+  struct mgos_mqtt_options options = mgos_mqtt_options_init();
   struct mgos_mqtt_conn *conn;
   double deadline = mg_time() + 10;
 
   mgos_config_mqtt_set_defaults(&cfg);
   cfg.enable = 1;
   cfg.server = server;
+  options.profiles = &cfg;
+  options.num_profiles = 1;
   options.tls_ca = ca_pem; /* this turns TLS on */
   options.tls_ca_len = sizeof(ca_pem) - 1;
   if (with_certificate) {
@@ -49,7 +51,7 @@ static struct mgos_mqtt_conn *attempt(const char *server, bool with_certificate,
   if (conn == NULL) return NULL;
   mgos_mqtt_conn_add_handler(conn, on_event, done);
   mgos_mqtt_conn_connect(conn);
-  error->size = sizeof(*error);
+  *error = mgos_mqtt_error_info_init();
   do {
     mgos_mqtt_loop_poll(NULL, 100);
     mgos_mqtt_conn_last_error(conn, error);

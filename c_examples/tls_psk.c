@@ -33,14 +33,16 @@ static void on_event(struct mg_connection *nc, int ev, void *ev_data, void *ud) 
 static struct mgos_mqtt_conn *attempt(const char *server, const char *identity, const char *key, bool *done,
                                       int *code) {
   struct mgos_config_mqtt cfg;
-  struct mgos_mqtt_options options = {.size = sizeof(options), .profiles = &cfg, .num_profiles = 1};
-  struct mgos_mqtt_error_info error = {.size = sizeof(error)};
+  struct mgos_mqtt_options options = mgos_mqtt_options_init();
+  struct mgos_mqtt_error_info error = mgos_mqtt_error_info_init();
   struct mgos_mqtt_conn *conn;
   double deadline = mg_time() + 10;
 
   mgos_config_mqtt_set_defaults(&cfg);
   cfg.enable = 1;
   cfg.server = server;
+  options.profiles = &cfg;
+  options.num_profiles = 1;
   cfg.ssl_psk_identity = identity; /* this turns TLS on */
   cfg.ssl_psk_key = key;           /* two hexadecimal digits for each byte */
   conn = mgos_mqtt_conn_create_on(NULL, 1, &options);

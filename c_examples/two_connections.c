@@ -52,11 +52,13 @@ static void on_alices(struct mg_connection *nc, int ev, void *ev_data, void *ud)
 static struct mgos_mqtt_conn *open_connection(struct mgos_mqtt_loop *loop, int number, const char *server,
                                               const char *client_id) {
   struct mgos_config_mqtt cfg;
-  struct mgos_mqtt_options options = {.size = sizeof(options), .profiles = &cfg, .num_profiles = 1};
+  struct mgos_mqtt_options options = mgos_mqtt_options_init();
   mgos_config_mqtt_set_defaults(&cfg);
   cfg.enable = 1;
   cfg.server = server;
   cfg.client_id = client_id;
+  options.profiles = &cfg;
+  options.num_profiles = 1;
   return mgos_mqtt_conn_create_on(loop, number, &options);
 }
 

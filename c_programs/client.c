@@ -83,7 +83,7 @@ static void on_log(int level, int conn_id, const char *text, void *ud) {
 void client_init(struct client *client, const char *program) {
   memset(client, 0, sizeof(*client));
   client->program = program;
-  client->options.size = sizeof(client->options);
+  client->options = mgos_mqtt_options_init();
   mgos_config_mqtt_set_defaults(&client->cfg);
   client->cfg.enable = 1;
 }
@@ -161,9 +161,9 @@ void client_option(struct client *client, int option, const char *value, const c
       break;
     case 'V':
       if (strcmp(value, "31") == 0 || strcmp(value, "mqttv31") == 0) {
-        client->options.protocol_version = 3;
+        client->options.protocol_version = MGOS_MQTT_PROTOCOL_3_1;
       } else if (strcmp(value, "311") == 0 || strcmp(value, "mqttv311") == 0) {
-        client->options.protocol_version = 4;
+        client->options.protocol_version = MGOS_MQTT_PROTOCOL_3_1_1;
       } else {
         client_usage(client, "-V: '%s' is neither 31 nor 311", value);
       }

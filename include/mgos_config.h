@@ -185,7 +185,7 @@ extern "C" {
 /**
  * Fills `cfg` with the defaults. Whatever was there is overwritten and not released.
  *
- * The caller's part: `cfg` is NULL, which does nothing, or points to a structure to write, which need not be
+ * Preconditions: `cfg` is NULL, which does nothing, or points to a structure to write, which need not be
  * initialised.
  */
 void mgos_config_mqtt_set_defaults(struct mgos_config_mqtt *cfg);
@@ -200,7 +200,7 @@ void mgos_config_mqtt_set_defaults(struct mgos_config_mqtt *cfg);
  * Returns false for a text that is not valid; `cfg` then has the defaults.
  * mgos_config_mqtt_parse_ex() also tells what is wrong with it.
  *
- * The caller's part: `cfg` is NULL, which returns false, or points to a structure to write; `json` is readable for
+ * Preconditions: `cfg` is NULL, which returns false, or points to a structure to write; `json` is readable for
  * its length.
  */
 bool mgos_config_mqtt_parse(struct mg_str json, struct mgos_config_mqtt *cfg);
@@ -214,7 +214,7 @@ bool mgos_config_mqtt_parse(struct mg_str json, struct mgos_config_mqtt *cfg);
  * `err` may be NULL. A text has at most 1 MiB. An unknown key, a key that comes twice and a number
  * out of its range are errors.
  *
- * The caller's part: `json` is readable for `len` bytes; `cfg` is NULL, which returns false, or points to a structure
+ * Preconditions: `json` is readable for `len` bytes; `cfg` is NULL, which returns false, or points to a structure
  * to write; `err` is NULL or has room for `err_len` bytes.
  */
 bool mgos_config_mqtt_parse_ex(const char *json, size_t len, struct mgos_config_mqtt *cfg, char *err, size_t err_len);
@@ -224,7 +224,7 @@ bool mgos_config_mqtt_parse_ex(const char *json, size_t len, struct mgos_config_
  *
  * Returns false also if the file cannot be read or has more than 1 MiB.
  *
- * The caller's part: `fname` is NULL, which returns false, or ends with a NUL; `cfg` is NULL, which returns false, or
+ * Preconditions: `fname` is NULL, which returns false, or ends with a NUL; `cfg` is NULL, which returns false, or
  * points to a structure to write.
  */
 bool mgos_config_mqtt_parse_f(const char *fname, struct mgos_config_mqtt *cfg);
@@ -239,7 +239,7 @@ bool mgos_config_mqtt_parse_f(const char *fname, struct mgos_config_mqtt *cfg);
  * Returns false if a string is not UTF-8, a number cannot be written in JSON, or the file cannot be
  * written.
  *
- * The caller's part: `cfg` is NULL, which returns false, or a configuration; `fname` is NULL, which returns false, or
+ * Preconditions: `cfg` is NULL, which returns false, or a configuration; `fname` is NULL, which returns false, or
  * ends with a NUL.
  */
 bool mgos_config_mqtt_emit_f(const struct mgos_config_mqtt *cfg, bool pretty, const char *fname);
@@ -251,7 +251,7 @@ bool mgos_config_mqtt_emit_f(const struct mgos_config_mqtt *cfg, bool pretty, co
  * Returns a string that the caller releases with free(); NULL if a string is not UTF-8, a number
  * cannot be written in JSON, or there is no memory.
  *
- * The caller's part: `cfg` is NULL, which returns NULL, or a configuration.
+ * Preconditions: `cfg` is NULL, which returns NULL, or a configuration.
  */
 char *mgos_config_mqtt_to_json(const struct mgos_config_mqtt *cfg, bool pretty, bool with_secrets);
 
@@ -262,7 +262,7 @@ char *mgos_config_mqtt_to_json(const struct mgos_config_mqtt *cfg, bool pretty, 
  *
  * Returns false if there is no memory; `dst` is then unchanged.
  *
- * The caller's part: `src` is NULL, which returns false, or a configuration; `dst` is NULL, which returns false, or
+ * Preconditions: `src` is NULL, which returns false, or a configuration; `dst` is NULL, which returns false, or
  * points to a structure to write, which need not be initialised.
  */
 bool mgos_config_mqtt_copy(const struct mgos_config_mqtt *src, struct mgos_config_mqtt *dst);
@@ -272,7 +272,7 @@ bool mgos_config_mqtt_copy(const struct mgos_config_mqtt *src, struct mgos_confi
  * mgos_config_mqtt_copy() filled, and sets them to NULL. The structure itself stays the caller's, and
  * may be given here again. NULL does nothing.
  *
- * The caller's part: `cfg` is NULL, or every string in it is NULL, a compiled-in default, or was allocated with
+ * Preconditions: `cfg` is NULL, or every string in it is NULL, a compiled-in default, or was allocated with
  * malloc() and is used nowhere else.
  */
 void mgos_config_mqtt_free(struct mgos_config_mqtt *cfg);

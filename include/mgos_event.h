@@ -128,14 +128,14 @@ extern "C" {
 /**
  * Claims a group of 256 events for one user, named for whoever reads the program. False if it is taken.
  *
- * The caller's part: `name` is NULL or a C string.
+ * Preconditions: `name` is NULL or a C string.
  */
 bool mgos_event_register_base(int base_event_number, const char *name);
 
 /**
  * Calls the handlers of an event, the newest first, on this thread, and returns how many there were.
  *
- * The caller's part: `ev_data` is what the handlers of this event expect.
+ * Preconditions: `ev_data` is what the handlers of this event expect.
  */
 int mgos_event_trigger(int ev, void *ev_data);
 
@@ -143,14 +143,14 @@ int mgos_event_trigger(int ev, void *ev_data);
  * Adds a handler of one event. It may be added more than once, and is then called as often. False for NULL and
  * without memory.
  *
- * The caller's part: `cb` can be called with `userdata` until it is removed.
+ * Preconditions: `cb` can be called with `userdata` until it is removed.
  */
 bool mgos_event_add_handler(int ev, mgos_event_handler_t cb, void *userdata);
 
 /**
  * Adds a handler of all events of a group, of which `evgrp` is any.
  *
- * The caller's part: As mgos_event_add_handler().
+ * Preconditions: As mgos_event_add_handler().
  */
 bool mgos_event_add_group_handler(int evgrp, mgos_event_handler_t cb, void *userdata);
 
@@ -158,14 +158,14 @@ bool mgos_event_add_group_handler(int evgrp, mgos_event_handler_t cb, void *user
  * Removes a handler of one event: the newest with exactly these three. It is not called any more when this
  * returns, unless it runs on another thread right now. False if there is none.
  *
- * The caller's part: None of the arguments is followed.
+ * Preconditions: None of the arguments is followed.
  */
 bool mgos_event_remove_handler(int ev, mgos_event_handler_t cb, void *userdata);
 
 /**
  * Removes a handler that mgos_event_add_group_handler() added.
  *
- * The caller's part: None of the arguments is followed.
+ * Preconditions: None of the arguments is followed.
  */
 bool mgos_event_remove_group_handler(int evgrp, mgos_event_handler_t cb, void *userdata);
 

@@ -224,7 +224,7 @@ extern int mgos_json_printf_array(struct json_out *out, va_list *ap);
  * A buffer that is NULL or has no room counts and stores nothing. Threads: one `out` is used by one
  * thread at a time.
  *
- * The caller's part: `out` must be valid and made by JSON_OUT_BUF; `str` must have `len` bytes outside of its buffer.
+ * Preconditions: `out` must be valid and made by JSON_OUT_BUF; `str` must have `len` bytes outside of its buffer.
  */
 int mgos_json_printer_buf(struct json_out *out, const char *str, size_t len);
 
@@ -235,7 +235,7 @@ int mgos_json_printer_buf(struct json_out *out, const char *str, size_t len);
  *
  * Threads: as fwrite().
  *
- * The caller's part: `out` must be valid and made by JSON_OUT_FILE with an open file; `str` must have `len` bytes.
+ * Preconditions: `out` must be valid and made by JSON_OUT_FILE with an open file; `str` must have `len` bytes.
  */
 int mgos_json_printer_file(struct json_out *out, const char *str, size_t len);
 
@@ -250,7 +250,7 @@ int mgos_json_printer_file(struct json_out *out, const char *str, size_t len);
  *
  * Ownership: nothing is kept. Threads: from any thread, and from every callback.
  *
- * The caller's part: `out` must be valid; `p` must have `len` bytes that stay unchanged during the call.
+ * Preconditions: `out` must be valid; `p` must have `len` bytes that stay unchanged during the call.
  */
 int mgos_json_escape(struct json_out *out, const char *p, size_t len);
 

@@ -49,7 +49,7 @@ extern "C" {
 /**
  * The text of a C string, without a copy. NULL gives `{NULL, 0}`.
  *
- * The caller's part: `s` is NULL or a C string; it must outlive the result.
+ * Preconditions: `s` is NULL or a C string; it must outlive the result.
  */
 struct mg_str mgos_mg_mk_str(const char *s);
 
@@ -62,14 +62,14 @@ struct mg_str mgos_mg_mk_str_n(const char *s, size_t len);
  * Compares with a C string: 0 if equal; otherwise negative or positive, like strcmp(). NULL is
  * taken as an empty string.
  *
- * The caller's part: `str2` is NULL or valid, `str1` is NULL or a C string.
+ * Preconditions: `str2` is NULL or valid, `str1` is NULL or a C string.
  */
 int mgos_mg_vcmp(const struct mg_str *str2, const char *str1);
 
 /**
  * mg_vcmp() without regard to the case of ASCII letters.
  *
- * The caller's part: As mg_vcmp().
+ * Preconditions: As mg_vcmp().
  */
 int mgos_mg_vcasecmp(const struct mg_str *str2, const char *str1);
 
@@ -77,70 +77,70 @@ int mgos_mg_vcasecmp(const struct mg_str *str2, const char *str1);
  * A copy made by malloc(), to be released by mg_strfree() or free(). `{NULL, 0}` for an empty string
  * and without memory.
  *
- * The caller's part: `s.len` bytes at `s.p` must be readable.
+ * Preconditions: `s.len` bytes at `s.p` must be readable.
  */
 struct mg_str mgos_mg_strdup(struct mg_str s);
 
 /**
  * mg_strdup() with a NUL behind it, which is not counted.
  *
- * The caller's part: As mg_strdup().
+ * Preconditions: As mg_strdup().
  */
 struct mg_str mgos_mg_strdup_nul(struct mg_str s);
 
 /**
  * Releases what mg_strdup() made and makes it empty. NULL is ignored.
  *
- * The caller's part: `s` is NULL or valid, and `s->p` is NULL or came from malloc().
+ * Preconditions: `s` is NULL or valid, and `s->p` is NULL or came from malloc().
  */
 void mgos_mg_strfree(struct mg_str *s);
 
 /**
  * The first byte `c` in `s`, or NULL.
  *
- * The caller's part: `s.len` bytes at `s.p` must be readable.
+ * Preconditions: `s.len` bytes at `s.p` must be readable.
  */
 const char *mgos_mg_strchr(struct mg_str s, int c);
 
 /**
  * Compares: -1, 0 or 1. A prefix is less.
  *
- * The caller's part: The bytes of both must be readable.
+ * Preconditions: The bytes of both must be readable.
  */
 int mgos_mg_strcmp(struct mg_str str1, struct mg_str str2);
 
 /**
  * mg_strcmp() of at most the first `n` bytes of each.
  *
- * The caller's part: As mg_strcmp().
+ * Preconditions: As mg_strcmp().
  */
 int mgos_mg_strncmp(struct mg_str str1, struct mg_str str2, size_t n);
 
 /**
  * mg_strcmp() without regard to the case of ASCII letters.
  *
- * The caller's part: As mg_strcmp().
+ * Preconditions: As mg_strcmp().
  */
 int mgos_mg_strcasecmp(struct mg_str str1, struct mg_str str2);
 
 /**
  * Where `needle` begins in `haystack`, or NULL. An empty needle is found at the start.
  *
- * The caller's part: The bytes of both must be readable.
+ * Preconditions: The bytes of both must be readable.
  */
 const char *mgos_mg_strstr(struct mg_str haystack, struct mg_str needle);
 
 /**
  * The same text without white space at both ends; nothing is copied.
  *
- * The caller's part: `s.len` bytes at `s.p` must be readable.
+ * Preconditions: `s.len` bytes at `s.p` must be readable.
  */
 struct mg_str mgos_mg_strstrip(struct mg_str s);
 
 /**
  * 1 if `s` begins with `prefix`, else 0.
  *
- * The caller's part: The bytes of both must be readable.
+ * Preconditions: The bytes of both must be readable.
  */
 int mgos_mg_str_starts_with(struct mg_str s, struct mg_str prefix);
 

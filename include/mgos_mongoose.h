@@ -486,7 +486,7 @@ double mgos_mg_time(void);
  * Asks for one MG_EV_TIMER at the time of day `timestamp` (see mg_time()), to the connection's handlers;
  * 0 takes it back. Returns the time that was set before, 0 if none.
  *
- * The caller's part: `nc` is NULL or a connection of this library.
+ * Preconditions: `nc` is NULL or a connection of this library.
  */
 double mgos_mg_set_timer(struct mg_connection *nc, double timestamp);
 
@@ -494,7 +494,7 @@ double mgos_mg_set_timer(struct mg_connection *nc, double timestamp);
  * Closes a connection as MG_F_SEND_AND_CLOSE does: what waits is written, DISCONNECT is sent, and the
  * reconnect policy goes on. Ignores NULL. From any thread.
  *
- * The caller's part: `nc` is NULL or a connection of this library.
+ * Preconditions: `nc` is NULL or a connection of this library.
  */
 void mgos_disconnect(struct mg_connection *nc);
 
@@ -513,7 +513,7 @@ int mgos_mongoose_poll(int ms);
  * Calls `cb(cb_arg)` at the end of each round of the default loop, until mgos_remove_poll_cb(). It may call
  * everything but what polls or waits.
  *
- * The caller's part: `cb` can be called with `cb_arg` until it is removed.
+ * Preconditions: `cb` can be called with `cb_arg` until it is removed.
  */
 void mgos_add_poll_cb(mgos_poll_cb_t cb, void *cb_arg);
 
@@ -532,7 +532,7 @@ void mgos_mg_set_protocol_mqtt(struct mg_connection *nc);
  * Sends CONNECT with a session to be kept, a keep-alive of 60 seconds, and nothing else. For connect
  * hooks; see mgos_mqtt_set_connect_fn().
  *
- * The caller's part: As mg_send_mqtt_handshake_opt().
+ * Preconditions: As mg_send_mqtt_handshake_opt().
  */
 void mgos_mg_send_mqtt_handshake(struct mg_connection *nc, const char *client_id);
 
@@ -544,7 +544,7 @@ void mgos_mg_send_mqtt_handshake(struct mg_connection *nc, const char *client_id
  * Fails with MGOS_MQTT_NOT_CONNECTED if CONNECT was sent already or there is nothing to send it on. Any other error
  * ends the attempt at once: nothing better would come.
  *
- * The caller's part: `nc` is NULL or a connection of this library; the strings are NULL or C strings.
+ * Preconditions: `nc` is NULL or a connection of this library; the strings are NULL or C strings.
  */
 void mgos_mg_send_mqtt_handshake_opt(struct mg_connection *nc,
                                      const char *client_id,
@@ -555,7 +555,7 @@ void mgos_mg_send_mqtt_handshake_opt(struct mg_connection *nc,
  * and 2 `message_id` must be free: take it from mgos_mqtt_get_packet_id(). Acknowledgements come to the
  * connection's handlers; for QoS 2 the library sends PUBREL.
  *
- * The caller's part: `nc` is NULL or a connection of this library, `topic` NULL or a C string, `data` has `len` bytes.
+ * Preconditions: `nc` is NULL or a connection of this library, `topic` NULL or a C string, `data` has `len` bytes.
  */
 void mgos_mg_mqtt_publish(struct mg_connection *nc,
                           const char *topic,
@@ -568,7 +568,7 @@ void mgos_mg_mqtt_publish(struct mg_connection *nc,
  * Sends one SUBSCRIBE with `topics_len` filters. It is not remembered: what arrives goes to the
  * connection's handlers, and after a reconnect it has to be sent again.
  *
- * The caller's part: `nc` is NULL or a connection of this library; `topics` has `topics_len` entries with C strings.
+ * Preconditions: `nc` is NULL or a connection of this library; `topics` has `topics_len` entries with C strings.
  */
 void mgos_mg_mqtt_subscribe(struct mg_connection *nc,
                             const struct mg_mqtt_topic_expression *topics,
@@ -579,7 +579,7 @@ void mgos_mg_mqtt_subscribe(struct mg_connection *nc,
  * Sends one UNSUBSCRIBE with `topics_len` filters. Subscriptions made by mgos_mqtt_sub() and its kin
  * stay registered.
  *
- * The caller's part: `nc` is NULL or a connection of this library; `topics` has `topics_len` C strings.
+ * Preconditions: `nc` is NULL or a connection of this library; `topics` has `topics_len` C strings.
  */
 void mgos_mg_mqtt_unsubscribe(struct mg_connection *nc, char **topics, size_t topics_len, uint16_t message_id);
 
@@ -587,7 +587,7 @@ void mgos_mg_mqtt_unsubscribe(struct mg_connection *nc, char **topics, size_t to
  * Sends DISCONNECT and closes, as MG_F_SEND_AND_CLOSE does; nothing may follow a DISCONNECT. The reconnect
  * policy goes on.
  *
- * The caller's part: `nc` is NULL or a connection of this library.
+ * Preconditions: `nc` is NULL or a connection of this library.
  */
 void mgos_mg_mqtt_disconnect(struct mg_connection *nc);
 
@@ -595,35 +595,35 @@ void mgos_mg_mqtt_disconnect(struct mg_connection *nc);
  * Marks a QoS 1 message as acknowledged. The library sends each PUBACK itself, once, after the handlers
  * returned; so this has no further effect, however often and with whatever id it is called.
  *
- * The caller's part: `nc` is NULL or a connection of this library.
+ * Preconditions: `nc` is NULL or a connection of this library.
  */
 void mgos_mg_mqtt_puback(struct mg_connection *nc, uint16_t message_id);
 
 /**
  * As mg_mqtt_puback(), for a QoS 2 message.
  *
- * The caller's part: `nc` is NULL or a connection of this library.
+ * Preconditions: `nc` is NULL or a connection of this library.
  */
 void mgos_mg_mqtt_pubrec(struct mg_connection *nc, uint16_t message_id);
 
 /**
  * As mg_mqtt_puback(), for the PUBREC of the server: PUBREL was sent before its handlers ran.
  *
- * The caller's part: `nc` is NULL or a connection of this library.
+ * Preconditions: `nc` is NULL or a connection of this library.
  */
 void mgos_mg_mqtt_pubrel(struct mg_connection *nc, uint16_t message_id);
 
 /**
  * As mg_mqtt_puback(), for the PUBREL of the server: PUBCOMP was sent before its handlers ran.
  *
- * The caller's part: `nc` is NULL or a connection of this library.
+ * Preconditions: `nc` is NULL or a connection of this library.
  */
 void mgos_mg_mqtt_pubcomp(struct mg_connection *nc, uint16_t message_id);
 
 /**
  * Sends PINGREQ. The answer is watched as that of the keep-alive.
  *
- * The caller's part: `nc` is NULL or a connection of this library.
+ * Preconditions: `nc` is NULL or a connection of this library.
  */
 void mgos_mg_mqtt_ping(struct mg_connection *nc);
 
@@ -631,14 +631,14 @@ void mgos_mg_mqtt_ping(struct mg_connection *nc);
  * 1 if the topic filter `exp` matches the topic name `topic`, exactly as MQTT 3.1.1 section 4.7 says
  * (Mongoose differs: there `a/b` matches `a/b/`). 0 if not, and for what is not valid.
  *
- * The caller's part: The bytes of both must be readable.
+ * Preconditions: The bytes of both must be readable.
  */
 int mgos_mg_mqtt_match_topic_expression(struct mg_str exp, struct mg_str topic);
 
 /**
  * mg_mqtt_match_topic_expression() with the filter as a C string.
  *
- * The caller's part: `exp` is NULL or a C string, the bytes of `topic` must be readable.
+ * Preconditions: `exp` is NULL or a C string, the bytes of `topic` must be readable.
  */
 int mgos_mg_mqtt_vmatch_topic_expression(const char *exp, struct mg_str topic);
 

@@ -78,21 +78,21 @@ struct mgos_mqtt_conn *mgos_mqtt_global(void);
  * MG_EV_MQTT_PUBLISH, MG_EV_MQTT_SUBACK, MG_EV_MQTT_PUBACK and MG_EV_MQTT_PUBCOMP of own messages whose topic matches,
  * and MG_EV_CLOSE.
  *
- * The caller's part: `topic` is NULL or a C string; `handler` can be called with `ud` until the subscription ends.
+ * Preconditions: `topic` is NULL or a C string; `handler` can be called with `ud` until the subscription ends.
  */
 void mgos_mqtt_global_subscribe(struct mg_str topic, mg_event_handler_t handler, void *ud);
 
 /**
  * Adds a handler, as mgos_mqtt_conn_add_handler() does.
  *
- * The caller's part: `handler` can be called with `ud` from now on.
+ * Preconditions: `handler` can be called with `ud` from now on.
  */
 void mgos_mqtt_add_global_handler(mg_event_handler_t handler, void *ud);
 
 /**
  * Sets the connect hook, as mgos_mqtt_conn_set_connect_fn() does.
  *
- * The caller's part: `cb` can be called with `fn_arg` until it is replaced.
+ * Preconditions: `cb` can be called with `fn_arg` until it is replaced.
  */
 void mgos_mqtt_set_connect_fn(mgos_mqtt_connect_fn_t cb, void *fn_arg);
 
@@ -121,7 +121,7 @@ bool mgos_mqtt_global_is_connected(void);
  *
  * Returns the packet id (never 0), or 0 if the message was not accepted.
  *
- * The caller's part: `topic` is NULL or a C string, `message` has `len` bytes.
+ * Preconditions: `topic` is NULL or a C string, `message` has `len` bytes.
  */
 uint16_t mgos_mqtt_pub(const char *topic, const void *message, size_t len, int qos, bool retain);
 
@@ -144,14 +144,14 @@ extern uint16_t mgos_mqtt_pubv(const char *topic, int qos, bool retain, const ch
  * reconnects; may be called before there is a connection. With NULL for `handler` the messages go to the connection's
  * handlers (mgos_mqtt_add_global_handler()). Errors are in mgos_mqtt_last_error().
  *
- * The caller's part: `topic` is NULL or a C string; `handler` can be called with `ud` until the subscription ends.
+ * Preconditions: `topic` is NULL or a C string; `handler` can be called with `ud` until the subscription ends.
  */
 void mgos_mqtt_sub(const char *topic, sub_handler_t handler, void *ud);
 
 /**
  * Takes back the newest subscription to exactly this topic; as mgos_mqtt_conn_unsub().
  *
- * The caller's part: `topic` is NULL or a C string.
+ * Preconditions: `topic` is NULL or a C string.
  */
 bool mgos_mqtt_unsub(const char *topic);
 
@@ -175,7 +175,7 @@ void mgos_mqtt_set_max_qos(int qos);
  * opened, unless mgos_mqtt_global_disconnect() closed it (and mgos_mqtt_global_connect() did not ask for it since)
  * or the configuration is not enabled.
  *
- * The caller's part: `cfg` is NULL or valid; its strings are NULL or C strings.
+ * Preconditions: `cfg` is NULL or valid; its strings are NULL or C strings.
  */
 bool mgos_mqtt_set_config(const struct mgos_config_mqtt *cfg);
 

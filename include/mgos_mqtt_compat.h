@@ -273,7 +273,7 @@ int mgos_mqtt_subscribe_qos_of(int system);
  * `options->size` must be set. Both are overwritten, and what their pointers pointed to is not released. Either
  * may be NULL; with both, `cfg` becomes the only profile of `options`, for as long as it lives:
  *
- *     struct mgos_mqtt_options options = {.size = sizeof(options)};
+ *     struct mgos_mqtt_options options = mgos_mqtt_options_init();
  *     struct mgos_config_mqtt cfg;
  *     mgos_mqtt_options_set_defaults_of(&options, &cfg, MGOS_MQTT_AS_ZERYNTH);
  *     cfg.server = "broker";
@@ -281,7 +281,7 @@ int mgos_mqtt_subscribe_qos_of(int system);
  *
  * Returns 0, MGOS_MQTT_BAD_ARGUMENT for an unknown system, or MGOS_MQTT_BAD_STRUCTURE; then nothing changed.
  *
- * The caller's part: `options` is NULL or has `options->size` bytes; `cfg` is NULL or can be written.
+ * Preconditions: `options` is NULL or has `options->size` bytes; `cfg` is NULL or can be written.
  */
 int mgos_mqtt_options_set_defaults_of(struct mgos_mqtt_options *options,
                                       struct mgos_config_mqtt *cfg,

@@ -22,6 +22,7 @@
  * | mgos_mqtt_log.h       | log lines, published to a topic                                        |
  * | mgos_mqtt_compat.h    | error numbers and defaults of other systems                            |
  * | mgos_event.h          | the event bus of Mongoose OS: the cloud comes and goes                 |
+ * | mgos_mqtt_all.h       | all of them                                                            |
  *
  * THREADS. Every function may be called from any thread and from inside every handler; see
  * mgos_mqtt_loop.h. Handlers run on the thread that drives the loop.
@@ -95,7 +96,7 @@ extern "C" {
  *
  * Returns NULL if the configuration is not valid (see mgos_mqtt_last_error()) or without memory.
  *
- * The caller's part: `cfg` is NULL or valid; its strings are NULL or C strings.
+ * Preconditions: `cfg` is NULL or valid; its strings are NULL or C strings.
  */
 struct mgos_mqtt_conn *mgos_mqtt_conn_create(int conn_id, const struct mgos_config_mqtt *cfg);
 
@@ -104,7 +105,7 @@ struct mgos_mqtt_conn *mgos_mqtt_conn_create(int conn_id, const struct mgos_conf
  * maximum and one more attempt failed, the other takes over, if it is enabled; and so on in turn. A server that
  * works is kept.
  *
- * The caller's part: As mgos_mqtt_conn_create(), for both.
+ * Preconditions: As mgos_mqtt_conn_create(), for both.
  */
 struct mgos_mqtt_conn *mgos_mqtt_conn_create2(int conn_id,
                                               const struct mgos_config_mqtt *cfg,
@@ -120,7 +121,7 @@ struct mgos_mqtt_conn *mgos_mqtt_conn_create2(int conn_id,
  *
  * The global connection is ended by mgos_mqtt_deinit() instead.
  *
- * The caller's part: `c` is NULL or a connection that was not freed.
+ * Preconditions: `c` is NULL or a connection that was not freed.
  */
 void mgos_mqtt_conn_free(struct mgos_mqtt_conn *c);
 
@@ -131,14 +132,14 @@ void mgos_mqtt_conn_free(struct mgos_mqtt_conn *c);
  * Returns 0; MGOS_MQTT_TIMED_OUT if that takes longer, MGOS_MQTT_BUSY inside a callback (the connection ends
  * all the same, and the handle is gone); MGOS_MQTT_BAD_ARGUMENT for the global connection.
  *
- * The caller's part: As mgos_mqtt_conn_free().
+ * Preconditions: As mgos_mqtt_conn_free().
  */
 int mgos_mqtt_conn_free_wait(struct mgos_mqtt_conn *c, int timeout_ms);
 
 /**
  * The connection that an `nc` belongs to; NULL for NULL and for what is not an `nc` of this library.
  *
- * The caller's part: `nc` is NULL or points to a `struct mg_connection`.
+ * Preconditions: `nc` is NULL or points to a `struct mg_connection`.
  */
 struct mgos_mqtt_conn *mgos_mqtt_conn_from_nc(struct mg_connection *nc);
 
@@ -148,7 +149,7 @@ struct mgos_mqtt_conn *mgos_mqtt_conn_from_nc(struct mg_connection *nc);
  * Its fields are for the thread that drives the loop, also outside of callbacks, in a timer of yours for instance: what is
  * done to `flags` and `recv_mbuf_limit` there is obeyed in the next round of the loop.
  *
- * The caller's part: `c` is NULL or a living connection, as for all functions below.
+ * Preconditions: `c` is NULL or a living connection, as for all functions below.
  */
 struct mg_connection *mgos_mqtt_conn_nc(struct mgos_mqtt_conn *c);
 
@@ -161,7 +162,7 @@ struct mg_connection *mgos_mqtt_conn_nc(struct mgos_mqtt_conn *c);
  * connection had something to do, for the global connection in each round of the loop; and once a second, for which an
  * idle connection with such a handler wakes up (`poll_tick_ms` of the options).
  *
- * The caller's part: `handler` can be called with `user_data` until it is removed or the connection has ended.
+ * Preconditions: `handler` can be called with `user_data` until it is removed or the connection has ended.
  */
 void mgos_mqtt_conn_add_handler(struct mgos_mqtt_conn *c, mg_event_handler_t handler, void *user_data);
 
@@ -169,7 +170,7 @@ void mgos_mqtt_conn_add_handler(struct mgos_mqtt_conn *c, mg_event_handler_t han
  * As mgos_mqtt_conn_add_handler(), with a function that takes the user data back after the last call; NULL for
  * none. Returns 0; on an error the user data stays yours.
  *
- * The caller's part: As mgos_mqtt_conn_add_handler().
+ * Preconditions: As mgos_mqtt_conn_add_handler().
  */
 int mgos_mqtt_conn_add_handler_ex(struct mgos_mqtt_conn *c,
                                   mg_event_handler_t handler,
@@ -181,14 +182,14 @@ int mgos_mqtt_conn_add_handler_ex(struct mgos_mqtt_conn *c,
  * this returns, unless it is running on another thread right now; the user data is taken back after its last
  * call. Returns 0, or MGOS_MQTT_NOT_FOUND.
  *
- * The caller's part: See mgos_mqtt_conn_nc().
+ * Preconditions: See mgos_mqtt_conn_nc().
  */
 int mgos_mqtt_conn_remove_handler(struct mgos_mqtt_conn *c, mg_event_handler_t handler, void *user_data);
 
 /**
  * Sets the connect hook: one slot, the last one set wins; NULL takes it away.
  *
- * The caller's part: `fn` can be called with `fn_arg` until it is replaced or the connection has ended.
+ * Preconditions: `fn` can be called with `fn_arg` until it is replaced or the connection has ended.
  */
 void mgos_mqtt_conn_set_connect_fn(struct mgos_mqtt_conn *c, mgos_mqtt_connect_fn_t fn, void *fn_arg);
 
@@ -207,7 +208,7 @@ void mgos_mqtt_conn_set_connect_fn(struct mgos_mqtt_conn *c, mgos_mqtt_connect_f
  * (MGOS_MQTT_TIME_NOT_SET; it tries again by itself). True means that the attempt begins, not more: see
  * MGOS_MQTT_EV_CONNECT_RESULT.
  *
- * The caller's part: See mgos_mqtt_conn_nc().
+ * Preconditions: See mgos_mqtt_conn_nc().
  */
 bool mgos_mqtt_conn_connect(struct mgos_mqtt_conn *c);
 
@@ -219,7 +220,7 @@ bool mgos_mqtt_conn_connect(struct mgos_mqtt_conn *c);
  * `close_timeout_ms` of the options. If the server did not get everything, the error is MGOS_MQTT_UNDELIVERED.
  * Messages and subscriptions are kept for the next connection.
  *
- * The caller's part: See mgos_mqtt_conn_nc().
+ * Preconditions: See mgos_mqtt_conn_nc().
  */
 void mgos_mqtt_conn_disconnect(struct mgos_mqtt_conn *c);
 
@@ -228,7 +229,7 @@ void mgos_mqtt_conn_disconnect(struct mgos_mqtt_conn *c);
  * is being closed in order, and whose DISCONNECT was not written yet, is closed this way, too; no later call makes
  * that softer.
  *
- * The caller's part: See mgos_mqtt_conn_nc().
+ * Preconditions: See mgos_mqtt_conn_nc().
  */
 void mgos_mqtt_conn_abort(struct mgos_mqtt_conn *c);
 
@@ -236,14 +237,14 @@ void mgos_mqtt_conn_abort(struct mgos_mqtt_conn *c);
  * Closes the connection as mgos_mqtt_conn_disconnect() does and opens it again, if there is a server to be tried: if
  * not, nothing happens, and mgos_mqtt_last_error() says why, as after mgos_mqtt_conn_connect().
  *
- * The caller's part: See mgos_mqtt_conn_nc().
+ * Preconditions: See mgos_mqtt_conn_nc().
  */
 void mgos_mqtt_conn_reconnect(struct mgos_mqtt_conn *c);
 
 /**
  * Whether the connection is up: from CONNACK until it is closed. Takes no lock.
  *
- * The caller's part: See mgos_mqtt_conn_nc().
+ * Preconditions: See mgos_mqtt_conn_nc().
  */
 bool mgos_mqtt_conn_is_connected(struct mgos_mqtt_conn *c);
 
@@ -260,7 +261,7 @@ bool mgos_mqtt_conn_is_connected(struct mgos_mqtt_conn *c);
  * MGOS_MQTT_TOO_LARGE, MGOS_MQTT_BAD_TOPIC, MGOS_MQTT_BAD_UTF8, MGOS_MQTT_BAD_QOS, MGOS_MQTT_NO_MORE_MSGIDS,
  * MGOS_MQTT_NO_MEMORY.
  *
- * The caller's part: `topic` is NULL or a C string, `msg` has `msg.len` bytes.
+ * Preconditions: `topic` is NULL or a C string, `msg` has `msg.len` bytes.
  */
 uint16_t mgos_mqtt_conn_pub(struct mgos_mqtt_conn *c,
                             const char *topic,
@@ -300,7 +301,7 @@ extern uint16_t mgos_mqtt_conn_pubv(struct mgos_mqtt_conn *c,
  * last one returned. The same topic, handler and user data twice is one subscription. With NULL for `handler` there is
  * nobody of its own: the messages go to the connection's handlers. `qos` as for mgos_mqtt_conn_pub(). Errors are in mgos_mqtt_last_error(): MGOS_MQTT_BAD_FILTER, MGOS_MQTT_BAD_QOS, ...
  *
- * The caller's part: `topic` is NULL or a C string; `handler` can be called with `user_data` until the subscription ends.
+ * Preconditions: `topic` is NULL or a C string; `handler` can be called with `user_data` until the subscription ends.
  */
 void mgos_mqtt_conn_sub(struct mgos_mqtt_conn *c,
                         const char *topic,
@@ -312,7 +313,7 @@ void mgos_mqtt_conn_sub(struct mgos_mqtt_conn *c,
  * As mgos_mqtt_conn_sub(), with a function that takes the user data back after the last call; NULL for none.
  * Returns 0; on an error the user data stays yours.
  *
- * The caller's part: As mgos_mqtt_conn_sub().
+ * Preconditions: As mgos_mqtt_conn_sub().
  */
 int mgos_mqtt_conn_sub_ex(struct mgos_mqtt_conn *c,
                           const char *topic,
@@ -324,7 +325,7 @@ int mgos_mqtt_conn_sub_ex(struct mgos_mqtt_conn *c,
 /**
  * mgos_mqtt_conn_sub() with the topic as pointer and length.
  *
- * The caller's part: As mgos_mqtt_conn_sub().
+ * Preconditions: As mgos_mqtt_conn_sub().
  */
 void mgos_mqtt_conn_sub_s(struct mgos_mqtt_conn *c, struct mg_str topic, int qos, mg_event_handler_t h, void *ud);
 
@@ -336,7 +337,7 @@ void mgos_mqtt_conn_sub_s(struct mgos_mqtt_conn *c, struct mg_str topic, int qos
  * A filter that nobody subscribed to since the connection was made may be the server's from an earlier process: where it
  * kept the session, or while there is no connection may have kept it (`clean_session` 0), it is told, and true is returned.
  *
- * The caller's part: `topic` is NULL or a C string.
+ * Preconditions: `topic` is NULL or a C string.
  */
 bool mgos_mqtt_conn_unsub(struct mgos_mqtt_conn *c,
                           const char *topic);
@@ -344,7 +345,7 @@ bool mgos_mqtt_conn_unsub(struct mgos_mqtt_conn *c,
 /**
  * Payload bytes of QoS 1 and 2 messages that are not acknowledged, plus all bytes that wait to be written.
  *
- * The caller's part: See mgos_mqtt_conn_nc().
+ * Preconditions: See mgos_mqtt_conn_nc().
  */
 size_t mgos_mqtt_conn_num_unsent_bytes(struct mgos_mqtt_conn *c);
 
@@ -352,7 +353,7 @@ size_t mgos_mqtt_conn_num_unsent_bytes(struct mgos_mqtt_conn *c);
  * The next packet id, for the raw calls of mgos_mongoose.h: counts on with every call, from 1 to 65535 and
  * again, and skips ids in use. It is not held: use it before another is taken. 0 on an error.
  *
- * The caller's part: See mgos_mqtt_conn_nc().
+ * Preconditions: See mgos_mqtt_conn_nc().
  */
 uint16_t mgos_mqtt_conn_get_packet_id(struct mgos_mqtt_conn *c);
 
@@ -360,7 +361,7 @@ uint16_t mgos_mqtt_conn_get_packet_id(struct mgos_mqtt_conn *c);
  * The highest QoS of later publishes and subscriptions: 0, 1 or 2; higher ones are lowered to it.
  * Negative: what the configuration says.
  *
- * The caller's part: See mgos_mqtt_conn_nc().
+ * Preconditions: See mgos_mqtt_conn_nc().
  */
 void mgos_mqtt_conn_set_max_qos(struct mgos_mqtt_conn *c, int qos);
 
@@ -372,7 +373,7 @@ void mgos_mqtt_conn_set_max_qos(struct mgos_mqtt_conn *c, int qos);
  *
  * The configuration is copied as by mgos_mqtt_conn_create(). False if it is not valid; then nothing changed.
  *
- * The caller's part: `cfg` is NULL or valid; its strings are NULL or C strings.
+ * Preconditions: `cfg` is NULL or valid; its strings are NULL or C strings.
  */
 bool mgos_mqtt_conn_set_config(struct mgos_mqtt_conn *c, const struct mgos_config_mqtt *cfg);
 

@@ -19,6 +19,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include "mgos_mqtt_error.h"
 #include "mgos_mqtt_event.h"
 #include "mgos_mqtt_loop.h"
@@ -81,7 +82,8 @@ typedef void (*mgos_mqtt_credentials_fn_t)(struct mgos_mqtt_conn *c, uint64_t at
 /**
  * What goes into CONNECT instead of the user name and the password of the configuration.
  *
- *     struct mgos_mqtt_credentials credentials = {.size = sizeof(credentials), .user = "device-7"};
+ *     struct mgos_mqtt_credentials credentials = mgos_mqtt_credentials_init();
+ *     credentials.user = "device-7";
  */
 struct mgos_mqtt_credentials {
   /**
@@ -112,7 +114,7 @@ struct mgos_mqtt_credentials {
  */
 struct mgos_mqtt_state {
   /**
-   * To be set by the caller to `sizeof(struct mgos_mqtt_state)`.
+   * `sizeof(struct mgos_mqtt_state)`, as mgos_mqtt_state_init() sets it.
    */
   size_t size;
   /**
@@ -171,7 +173,7 @@ extern "C" {
  *
  * Returns 0; MGOS_MQTT_BAD_ADDRESS, MGOS_MQTT_BAD_CONFIG and others, and nothing changed.
  *
- * The caller's part: `c` is NULL or a living connection, as for all functions below; the others are NULL or C strings.
+ * Preconditions: `c` is NULL or a living connection, as for all functions below; the others are NULL or C strings.
  */
 int mgos_mqtt_conn_set_server(struct mgos_mqtt_conn *c,
                               const char *server,
@@ -187,7 +189,7 @@ int mgos_mqtt_conn_set_server(struct mgos_mqtt_conn *c,
  * `payload` may hold any bytes, at most 65,535; `qos` is usually 0 and `retain` false. Both are copied. Returns 0;
  * MGOS_MQTT_BAD_TOPIC, MGOS_MQTT_BAD_QOS, MGOS_MQTT_TOO_LARGE, and nothing changed.
  *
- * The caller's part: `topic` is NULL or a C string, `payload` has `len` bytes.
+ * Preconditions: `topic` is NULL or a C string, `payload` has `len` bytes.
  */
 int mgos_mqtt_conn_set_will(struct mgos_mqtt_conn *c,
                             const char *topic,
@@ -209,7 +211,7 @@ int mgos_mqtt_conn_set_will(struct mgos_mqtt_conn *c,
  *
  * Returns 0, or why there is nothing to try, as mgos_mqtt_conn_connect() does; then neither is called.
  *
- * The caller's part: The functions can be called with `ud` once.
+ * Preconditions: The functions can be called with `ud` once.
  */
 int mgos_mqtt_conn_connect_once(struct mgos_mqtt_conn *c, mgos_mqtt_event_fn_t ok, mgos_mqtt_event_fn_t fail, void *ud);
 
@@ -224,7 +226,7 @@ int mgos_mqtt_conn_connect_once(struct mgos_mqtt_conn *c, mgos_mqtt_event_fn_t o
  * MGOS_MQTT_INCOMPLETE: another thread ended it or freed the connection. MGOS_MQTT_BUSY inside a callback; then nothing
  * was begun.
  *
- * The caller's part: See mgos_mqtt_conn_set_server().
+ * Preconditions: See mgos_mqtt_conn_set_server().
  */
 int mgos_mqtt_conn_connect_wait(struct mgos_mqtt_conn *c,
                                 int timeout_ms);
@@ -239,7 +241,7 @@ int mgos_mqtt_conn_connect_wait(struct mgos_mqtt_conn *c,
  * MGOS_MQTT_TIMED_OUT if it is still closing, which goes on, and mgos_mqtt_conn_abort() cuts short; MGOS_MQTT_BUSY
  * inside a callback, and nothing was done.
  *
- * The caller's part: See mgos_mqtt_conn_set_server().
+ * Preconditions: See mgos_mqtt_conn_set_server().
  */
 int mgos_mqtt_conn_disconnect_wait(struct mgos_mqtt_conn *c,
                                    int timeout_ms);
@@ -253,7 +255,7 @@ int mgos_mqtt_conn_disconnect_wait(struct mgos_mqtt_conn *c,
  * the one that was there is not called any more, and `ud_free`, if not NULL, takes its `ud` back after its last call.
  * Returns 0; on an error `ud` stays yours.
  *
- * The caller's part: The functions can be called with `ud` until another is set or the connection has ended.
+ * Preconditions: The functions can be called with `ud` until another is set or the connection has ended.
  */
 int mgos_mqtt_conn_on_connect(struct mgos_mqtt_conn *c,
                               mgos_mqtt_event_fn_t fn,
@@ -264,7 +266,7 @@ int mgos_mqtt_conn_on_connect(struct mgos_mqtt_conn *c,
  * The one function that is told when a connection that was up is closed, whoever closed it: MGOS_MQTT_EV_CLOSE, with the
  * reason in mgos_mqtt_event_error(). See mgos_mqtt_conn_on_connect().
  *
- * The caller's part: See mgos_mqtt_conn_on_connect().
+ * Preconditions: See mgos_mqtt_conn_on_connect().
  */
 int mgos_mqtt_conn_on_offline(struct mgos_mqtt_conn *c,
                               mgos_mqtt_event_fn_t fn,
@@ -275,7 +277,7 @@ int mgos_mqtt_conn_on_offline(struct mgos_mqtt_conn *c,
  * The one function that is given every message: MGOS_MQTT_EV_MESSAGE, whether or not a subscription or a handler got
  * it before. See mgos_mqtt_conn_on_connect().
  *
- * The caller's part: See mgos_mqtt_conn_on_connect().
+ * Preconditions: See mgos_mqtt_conn_on_connect().
  */
 int mgos_mqtt_conn_on_message(struct mgos_mqtt_conn *c,
                               mgos_mqtt_event_fn_t fn,
@@ -289,7 +291,7 @@ int mgos_mqtt_conn_on_message(struct mgos_mqtt_conn *c,
  *
  * Returns 0; on an error `ud` stays yours.
  *
- * The caller's part: `fn` can be called with `ud` until another is set or the connection has ended.
+ * Preconditions: `fn` can be called with `ud` until another is set or the connection has ended.
  */
 int mgos_mqtt_conn_set_credentials_fn(struct mgos_mqtt_conn *c,
                                       mgos_mqtt_credentials_fn_t fn,
@@ -304,7 +306,7 @@ int mgos_mqtt_conn_set_credentials_fn(struct mgos_mqtt_conn *c,
  * anew. An answer that cannot be used (MGOS_MQTT_BAD_UTF8, MGOS_MQTT_TOO_LARGE, MGOS_MQTT_NULL_ARGUMENT, MGOS_MQTT_BAD_STRUCTURE)
  * ends its attempt at once.
  *
- * The caller's part: `credentials` is NULL or has `credentials->size` bytes, and what it points to is valid.
+ * Preconditions: `credentials` is NULL or has `credentials->size` bytes, and what it points to is valid.
  */
 int mgos_mqtt_conn_answer(struct mgos_mqtt_conn *c,
                           uint64_t attempt,
@@ -316,12 +318,28 @@ int mgos_mqtt_conn_answer(struct mgos_mqtt_conn *c,
  *
  * Returns 0, or MGOS_MQTT_NULL_ARGUMENT, MGOS_MQTT_BAD_STRUCTURE.
  *
- * The caller's part: `state` is NULL or has `state->size` bytes.
+ * Preconditions: `state` is NULL or has `state->size` bytes.
  */
 int mgos_mqtt_conn_state(struct mgos_mqtt_conn *c, struct mgos_mqtt_state *state);
 
 #ifdef __cplusplus
 }  // extern "C"
 #endif  // __cplusplus
+
+/* A struct mgos_mqtt_credentials with its size, and 0 in every other field. */
+static inline struct mgos_mqtt_credentials mgos_mqtt_credentials_init(void) {
+  struct mgos_mqtt_credentials value;
+  memset(&value, 0, sizeof(value));
+  value.size = sizeof(value);
+  return value;
+}
+
+/* A struct mgos_mqtt_state with its size, and 0 in every other field. */
+static inline struct mgos_mqtt_state mgos_mqtt_state_init(void) {
+  struct mgos_mqtt_state value;
+  memset(&value, 0, sizeof(value));
+  value.size = sizeof(value);
+  return value;
+}
 
 #endif  /* MGOS_MQTT_CONNECT_H */

@@ -17,6 +17,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 /* What went wrong: 0 is success, everything else is negative. */
 enum mgos_mqtt_error {
@@ -263,7 +264,7 @@ struct mgos_mqtt_conn;
  */
 struct mgos_mqtt_error_info {
   /**
-   * To be set by the caller to `sizeof(struct mgos_mqtt_error_info)`.
+   * `sizeof(struct mgos_mqtt_error_info)`, as mgos_mqtt_error_info_init() sets it.
    */
   size_t size;
   /**
@@ -305,7 +306,7 @@ int mgos_mqtt_last_error(void);
  * Written to `buf` as far as `len` bytes go, always with a NUL; returns the length of the whole text without
  * it. 0 after success.
  *
- * The caller's part: `buf` is NULL or has `len` bytes.
+ * Preconditions: `buf` is NULL or has `len` bytes.
  */
 size_t mgos_mqtt_last_error_text(char *buf, size_t len);
 
@@ -327,7 +328,7 @@ const char *mgos_mqtt_error_name(int code);
  *
  * Returns 0, or MGOS_MQTT_NULL_ARGUMENT, MGOS_MQTT_BAD_STRUCTURE. From any thread.
  *
- * The caller's part: `c` is NULL or a living connection; `info` is NULL or has `info->size` bytes.
+ * Preconditions: `c` is NULL or a living connection; `info` is NULL or has `info->size` bytes.
  */
 int mgos_mqtt_conn_last_error(struct mgos_mqtt_conn *c, struct mgos_mqtt_error_info *info);
 
@@ -338,12 +339,20 @@ int mgos_mqtt_conn_last_error(struct mgos_mqtt_conn *c, struct mgos_mqtt_error_i
  * Written to `buf` as far as `len` bytes go, always with a NUL; returns the length of the whole text without
  * it, so that NULL and 0 ask for the size. 0 if there was no error. From any thread.
  *
- * The caller's part: `c` is NULL or a living connection; `buf` is NULL or has `len` bytes.
+ * Preconditions: `c` is NULL or a living connection; `buf` is NULL or has `len` bytes.
  */
 size_t mgos_mqtt_conn_last_error_text(struct mgos_mqtt_conn *c, char *buf, size_t len);
 
 #ifdef __cplusplus
 }  // extern "C"
 #endif  // __cplusplus
+
+/* A struct mgos_mqtt_error_info with its size, and 0 in every other field. */
+static inline struct mgos_mqtt_error_info mgos_mqtt_error_info_init(void) {
+  struct mgos_mqtt_error_info value;
+  memset(&value, 0, sizeof(value));
+  value.size = sizeof(value);
+  return value;
+}
 
 #endif  /* MGOS_MQTT_ERROR_H */

@@ -131,7 +131,7 @@ extern "C" {
  * passed to it; `ud_free`, if not NULL, takes it back after the last call. Returns 0; on an error `ud`
  * stays yours. The global connection is mgos_mqtt_global().
  *
- * The caller's part: `c` is NULL or a living connection; the functions can be called with `ud`.
+ * Preconditions: `c` is NULL or a living connection; the functions can be called with `ud`.
  */
 int mgos_mqtt_conn_on(struct mgos_mqtt_conn *c,
                       uint32_t kinds,
@@ -145,7 +145,7 @@ int mgos_mqtt_conn_on(struct mgos_mqtt_conn *c,
  *
  * Returns 0, or MGOS_MQTT_NOT_FOUND.
  *
- * The caller's part: `c` is NULL or a living connection.
+ * Preconditions: `c` is NULL or a living connection.
  */
 int mgos_mqtt_conn_off(struct mgos_mqtt_conn *c, mgos_mqtt_event_fn_t fn, void *ud);
 
@@ -159,7 +159,7 @@ int mgos_mqtt_conn_off(struct mgos_mqtt_conn *c, mgos_mqtt_event_fn_t fn, void *
  * `filter` and `qos` as MQTT says; the filter is copied. The same filter with the same function and
  * argument twice is one subscription. Returns 0; on an error `ud` stays yours.
  *
- * The caller's part: `c` is NULL or a living connection, `filter` NULL or a C string; the functions can be called with `ud`.
+ * Preconditions: `c` is NULL or a living connection, `filter` NULL or a C string; the functions can be called with `ud`.
  */
 int mgos_mqtt_conn_subscribe(struct mgos_mqtt_conn *c,
                              const char *filter,
@@ -172,7 +172,7 @@ int mgos_mqtt_conn_subscribe(struct mgos_mqtt_conn *c,
  * As mgos_mqtt_conn_subscribe(), for a handler that gets MESSAGE and nothing else: what it is given always has a topic and
  * a payload.
  *
- * The caller's part: As mgos_mqtt_conn_subscribe().
+ * Preconditions: As mgos_mqtt_conn_subscribe().
  */
 int mgos_mqtt_conn_subscribe_messages(struct mgos_mqtt_conn *c,
                                       const char *filter,
@@ -186,14 +186,14 @@ int mgos_mqtt_conn_subscribe_messages(struct mgos_mqtt_conn *c,
  * filter's last one. Returns 0, or MGOS_MQTT_NOT_FOUND. Works with and without a connection. A filter that nobody
  * subscribed to since the connection was made: see mgos_mqtt_conn_unsub().
  *
- * The caller's part: `c` is NULL or a living connection, `filter` NULL or a C string.
+ * Preconditions: `c` is NULL or a living connection, `filter` NULL or a C string.
  */
 int mgos_mqtt_conn_unsubscribe(struct mgos_mqtt_conn *c, const char *filter, mgos_mqtt_event_fn_t fn, void *ud);
 
 /**
  * Which event it is: one MGOS_MQTT_EV_*; 0 for NULL.
  *
- * The caller's part: `ev` is NULL or the event of a handler that has not returned, as for all functions below.
+ * Preconditions: `ev` is NULL or the event of a handler that has not returned, as for all functions below.
  */
 uint32_t mgos_mqtt_event_kind(const struct mgos_mqtt_event *ev);
 
@@ -201,7 +201,7 @@ uint32_t mgos_mqtt_event_kind(const struct mgos_mqtt_event *ev);
  * The topic name, or the filter of a SUBACK. Not NUL-terminated: its length goes to `*len`, if `len` is not
  * NULL. NULL and 0 without one.
  *
- * The caller's part: See mgos_mqtt_event_kind(); `len` is NULL or valid.
+ * Preconditions: See mgos_mqtt_event_kind(); `len` is NULL or valid.
  */
 const char *mgos_mqtt_event_topic(const struct mgos_mqtt_event *ev, size_t *len);
 
@@ -210,28 +210,28 @@ const char *mgos_mqtt_event_topic(const struct mgos_mqtt_event *ev, size_t *len)
  * NULL. Never NULL: an event that has no payload has an empty one. So has OVERSIZE; how large it was says
  * mgos_mqtt_event_size().
  *
- * The caller's part: See mgos_mqtt_event_kind(); `len` is NULL or valid.
+ * Preconditions: See mgos_mqtt_event_kind(); `len` is NULL or valid.
  */
 const void *mgos_mqtt_event_payload(const struct mgos_mqtt_event *ev, size_t *len);
 
 /**
  * The quality of service of a message; -1 without one.
  *
- * The caller's part: See mgos_mqtt_event_kind().
+ * Preconditions: See mgos_mqtt_event_kind().
  */
 int mgos_mqtt_event_qos(const struct mgos_mqtt_event *ev);
 
 /**
  * Whether the server had the message retained (MQTT 3.1.1, section 3.3.1.3).
  *
- * The caller's part: See mgos_mqtt_event_kind().
+ * Preconditions: See mgos_mqtt_event_kind().
  */
 bool mgos_mqtt_event_retain(const struct mgos_mqtt_event *ev);
 
 /**
  * Whether the message may have been delivered before (MQTT 3.1.1, section 3.3.1.1).
  *
- * The caller's part: See mgos_mqtt_event_kind().
+ * Preconditions: See mgos_mqtt_event_kind().
  */
 bool mgos_mqtt_event_dup(const struct mgos_mqtt_event *ev);
 
@@ -240,7 +240,7 @@ bool mgos_mqtt_event_dup(const struct mgos_mqtt_event *ev);
  * the receive limit and only its beginning is delivered, see `oversize_keep` in mgos_mqtt_options.h; it was
  * acknowledged all the same, or will be. 0 without one.
  *
- * The caller's part: See mgos_mqtt_event_kind().
+ * Preconditions: See mgos_mqtt_event_kind().
  */
 size_t mgos_mqtt_event_size(const struct mgos_mqtt_event *ev);
 
@@ -248,7 +248,7 @@ size_t mgos_mqtt_event_size(const struct mgos_mqtt_event *ev);
  * 1 for a message that was not refused before, and one more each time it is delivered again for that; see
  * mgos_mqtt_msg_refuse(). For POISON how often the server closed the connection. 0 without one.
  *
- * The caller's part: See mgos_mqtt_event_kind().
+ * Preconditions: See mgos_mqtt_event_kind().
  */
 int mgos_mqtt_event_attempt(const struct mgos_mqtt_event *ev);
 
@@ -256,14 +256,14 @@ int mgos_mqtt_event_attempt(const struct mgos_mqtt_event *ev);
  * The number of the attempt that a CONNECT_RESULT is about, as the credentials function was given it (see
  * mgos_mqtt_conn_set_credentials_fn() in mgos_mqtt_connect.h); 0 for other events.
  *
- * The caller's part: See mgos_mqtt_event_kind().
+ * Preconditions: See mgos_mqtt_event_kind().
  */
 uint64_t mgos_mqtt_event_attempt_number(const struct mgos_mqtt_event *ev);
 
 /**
  * The packet id of a message, SUBACK, UNSUBACK, PUBACK, PUBCOMP or OUTCOME; 0 without one.
  *
- * The caller's part: See mgos_mqtt_event_kind().
+ * Preconditions: See mgos_mqtt_event_kind().
  */
 uint16_t mgos_mqtt_event_packet_id(const struct mgos_mqtt_event *ev);
 
@@ -271,7 +271,7 @@ uint16_t mgos_mqtt_event_packet_id(const struct mgos_mqtt_event *ev);
  * The server's code as it sent it: of CONNACK for CONNECT_RESULT, of one filter for SUBACK, the reason of an OUTCOME that
  * is a rejection. The handler's reason of SET_ASIDE. -1 if none came.
  *
- * The caller's part: See mgos_mqtt_event_kind().
+ * Preconditions: See mgos_mqtt_event_kind().
  */
 int mgos_mqtt_event_code(const struct mgos_mqtt_event *ev);
 
@@ -279,35 +279,35 @@ int mgos_mqtt_event_code(const struct mgos_mqtt_event *ev);
  * Why an attempt failed, a connection was closed, a message did not arrive or a call had no answer: MGOS_MQTT_*; 0 for
  * success and for other events. More, with a sentence, is in mgos_mqtt_conn_last_error().
  *
- * The caller's part: See mgos_mqtt_event_kind().
+ * Preconditions: See mgos_mqtt_event_kind().
  */
 int mgos_mqtt_event_error(const struct mgos_mqtt_event *ev);
 
 /**
  * The token of the message that ended, or that PUBACK or PUBCOMP is about; 0 without one.
  *
- * The caller's part: See mgos_mqtt_event_kind().
+ * Preconditions: See mgos_mqtt_event_kind().
  */
 uint64_t mgos_mqtt_event_token(const struct mgos_mqtt_event *ev);
 
 /**
  * How the message ended: MGOS_MQTT_OUTCOME_* of mgos_mqtt_publish.h; 0 for other events.
  *
- * The caller's part: See mgos_mqtt_event_kind().
+ * Preconditions: See mgos_mqtt_event_kind().
  */
 int mgos_mqtt_event_outcome(const struct mgos_mqtt_event *ev);
 
 /**
  * Whether the server had kept the session (MQTT 3.1.1, section 3.2.2.2); for CONNECT_RESULT.
  *
- * The caller's part: See mgos_mqtt_event_kind().
+ * Preconditions: See mgos_mqtt_event_kind().
  */
 bool mgos_mqtt_event_session_present(const struct mgos_mqtt_event *ev);
 
 /**
  * Whose certificate a TLS_EXPIRY is about: MGOS_MQTT_CERTIFICATE_CLIENT or _SERVER; 0 for other events.
  *
- * The caller's part: See mgos_mqtt_event_kind().
+ * Preconditions: See mgos_mqtt_event_kind().
  */
 int mgos_mqtt_event_certificate(const struct mgos_mqtt_event *ev);
 
@@ -315,7 +315,7 @@ int mgos_mqtt_event_certificate(const struct mgos_mqtt_event *ev);
  * In how many whole days the certificate of a TLS_EXPIRY ends: 0 on its last day, negative after it; 0 for other
  * events.
  *
- * The caller's part: See mgos_mqtt_event_kind().
+ * Preconditions: See mgos_mqtt_event_kind().
  */
 int mgos_mqtt_event_days(const struct mgos_mqtt_event *ev);
 

@@ -51,11 +51,11 @@ extern "C" {
 /**
  * Writes the log of a loop and its connections to standard error: all that is at least as important as `level`
  * (MGOS_MQTT_LOG_*), one line a record, with the time in UTC, the number of the connection and the first letter of the
- * level. Takes the place of the function of mgos_mqtt_loop_set_log(). -1 ends it.
+ * level. Takes the place of the function of mgos_mqtt_loop_set_log(). MGOS_MQTT_LOG_OFF ends it.
  *
  * Returns 0, or MGOS_MQTT_BAD_ARGUMENT for another level.
  *
- * The caller's part: `loop` is NULL (the default loop) or a living loop.
+ * Preconditions: `loop` is NULL (the default loop) or a living loop.
  */
 int mgos_mqtt_log_to_stderr(struct mgos_mqtt_loop *loop, int level);
 
@@ -69,7 +69,7 @@ int mgos_mqtt_log_to_stderr(struct mgos_mqtt_loop *loop, int level);
  * Returns 0, also without the variable; MGOS_MQTT_BAD_ARGUMENT for another value, see mgos_mqtt_last_error_text();
  * MGOS_MQTT_NULL_ARGUMENT, MGOS_MQTT_BAD_UTF8.
  *
- * The caller's part: As mgos_mqtt_log_to_stderr(); `variable` is NULL or a C string; no other thread changes the environment meanwhile.
+ * Preconditions: As mgos_mqtt_log_to_stderr(); `variable` is NULL or a C string; no other thread changes the environment meanwhile.
  */
 int mgos_mqtt_log_from_env(struct mgos_mqtt_loop *loop,
                            const char *variable);
@@ -84,7 +84,7 @@ int mgos_mqtt_log_from_env(struct mgos_mqtt_loop *loop,
  *
  * Returns 0, or MGOS_MQTT_BAD_TOPIC, MGOS_MQTT_BAD_UTF8, MGOS_MQTT_NULL_ARGUMENT.
  *
- * The caller's part: `c` is NULL or a living connection; the topics are NULL or C strings, and copied.
+ * Preconditions: `c` is NULL or a living connection; the topics are NULL or C strings, and copied.
  */
 int mgos_mqtt_conn_set_log_topics(struct mgos_mqtt_conn *c,
                                   const char *stdout_topic,
@@ -99,18 +99,18 @@ int mgos_mqtt_conn_set_log_topics(struct mgos_mqtt_conn *c,
  * MGOS_MQTT_NOT_CONNECTED, MGOS_MQTT_QUEUE_FULL if too much is unsent, MGOS_MQTT_BAD_ARGUMENT for another `fd`, or for
  * an empty line. From any thread and any callback, also from a log function.
  *
- * The caller's part: `c` is NULL or a living connection; `data` has `len` bytes.
+ * Preconditions: `c` is NULL or a living connection; `data` has `len` bytes.
  */
 int mgos_mqtt_conn_log(struct mgos_mqtt_conn *c, int fd, int level, const char *data, size_t len);
 
 /**
  * Publishes the library's own log, too, with file descriptor 2: all that is at least as important as `level`
- * (MGOS_MQTT_LOG_*), of every connection on the same loop, beside the function of mgos_mqtt_loop_set_log(). -1 ends
- * it. One connection of a loop can do so, the last for which this was called.
+ * (MGOS_MQTT_LOG_*), of every connection on the same loop, beside the function of mgos_mqtt_loop_set_log().
+ * MGOS_MQTT_LOG_OFF ends it. One connection of a loop can do so, the last for which this was called.
  *
  * Returns 0, or MGOS_MQTT_BAD_ARGUMENT for another level.
  *
- * The caller's part: `c` is NULL or a living connection.
+ * Preconditions: `c` is NULL or a living connection.
  */
 int mgos_mqtt_conn_log_library(struct mgos_mqtt_conn *c, int level);
 

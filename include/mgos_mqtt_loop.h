@@ -59,6 +59,11 @@
 #include <stdint.h>
 
 /**
+ * No log.
+ */
+#define MGOS_MQTT_LOG_OFF -1
+
+/**
  * Something does not work.
  */
 #define MGOS_MQTT_LOG_ERROR 0
@@ -113,7 +118,7 @@ struct mgos_mqtt_loop *mgos_mqtt_loop_create(void);
  * MGOS_MQTT_BAD_ARGUMENT for the default loop. Takes less than a second, beyond the callback that
  * runs if one does, whatever the name service, the network and the server are doing.
  *
- * The caller's part: `r#loop` is NULL or came from mgos_mqtt_loop_create() and was not freed.
+ * Preconditions: `r#loop` is NULL or came from mgos_mqtt_loop_create() and was not freed.
  */
 int mgos_mqtt_loop_free(struct mgos_mqtt_loop *loop);
 
@@ -125,7 +130,7 @@ int mgos_mqtt_loop_free(struct mgos_mqtt_loop *loop);
  * Returns 0, or MGOS_MQTT_BUSY inside a callback or while the loop has a thread of its own. If another
  * thread polls already, it waits for its turn, at most `timeout_ms`.
  *
- * The caller's part: `r#loop` is NULL (the default loop) or a living loop.
+ * Preconditions: `r#loop` is NULL (the default loop) or a living loop.
  */
 int mgos_mqtt_loop_poll(struct mgos_mqtt_loop *loop,
                         int timeout_ms);
@@ -137,7 +142,7 @@ int mgos_mqtt_loop_poll(struct mgos_mqtt_loop *loop,
  * Returns 0 after mgos_mqtt_loop_break(), MGOS_MQTT_BUSY inside a callback, MGOS_MQTT_INCOMPLETE if the loop is
  * freed meanwhile, MGOS_MQTT_NO_RESOURCES if the system refuses to wait.
  *
- * The caller's part: `r#loop` is NULL (the default loop) or a living loop.
+ * Preconditions: `r#loop` is NULL (the default loop) or a living loop.
  */
 int mgos_mqtt_loop_run(struct mgos_mqtt_loop *loop);
 
@@ -146,7 +151,7 @@ int mgos_mqtt_loop_run(struct mgos_mqtt_loop *loop);
  * once. A mgos_mqtt_loop_poll() that sleeps returns, too, as does the next one. From any thread, from inside handlers, and
  * from signal handlers: it takes no lock and no memory, and leaves `errno` alone. Returns 0.
  *
- * The caller's part: `r#loop` is NULL (the default loop) or a living loop.
+ * Preconditions: `r#loop` is NULL (the default loop) or a living loop.
  */
 int mgos_mqtt_loop_break(struct mgos_mqtt_loop *loop);
 
@@ -155,7 +160,7 @@ int mgos_mqtt_loop_break(struct mgos_mqtt_loop *loop);
  * to do; watch it for reading, level- or edge-triggered. It belongs to the loop: do not read, write
  * or close it. The same for the loop's whole life. Negative without one.
  *
- * The caller's part: `r#loop` is NULL (the default loop) or a living loop.
+ * Preconditions: `r#loop` is NULL (the default loop) or a living loop.
  */
 int mgos_mqtt_loop_fd(struct mgos_mqtt_loop *loop);
 
@@ -164,7 +169,7 @@ int mgos_mqtt_loop_fd(struct mgos_mqtt_loop *loop);
  * become readable; -1: not at all. Ask again after each mgos_mqtt_loop_process(). Calls from other
  * threads that make it shorter make the file descriptor readable.
  *
- * The caller's part: `r#loop` is NULL (the default loop) or a living loop.
+ * Preconditions: `r#loop` is NULL (the default loop) or a living loop.
  */
 int mgos_mqtt_loop_timeout(struct mgos_mqtt_loop *loop);
 
@@ -173,7 +178,7 @@ int mgos_mqtt_loop_timeout(struct mgos_mqtt_loop *loop);
  *
  * Returns 0, or MGOS_MQTT_BUSY inside a callback or while the loop has a thread of its own.
  *
- * The caller's part: `r#loop` is NULL (the default loop) or a living loop.
+ * Preconditions: `r#loop` is NULL (the default loop) or a living loop.
  */
 int mgos_mqtt_loop_process(struct mgos_mqtt_loop *loop);
 
@@ -182,7 +187,7 @@ int mgos_mqtt_loop_process(struct mgos_mqtt_loop *loop);
  *
  * Returns 0, or MGOS_MQTT_NO_RESOURCES if no thread can be started.
  *
- * The caller's part: `r#loop` is NULL (the default loop) or a living loop.
+ * Preconditions: `r#loop` is NULL (the default loop) or a living loop.
  */
 int mgos_mqtt_loop_start(struct mgos_mqtt_loop *loop);
 
@@ -192,7 +197,7 @@ int mgos_mqtt_loop_start(struct mgos_mqtt_loop *loop);
  * Takes less than a second, beyond the callback that runs if one does. The process may also just end:
  * exit() does not wait for the thread.
  *
- * The caller's part: `r#loop` is NULL (the default loop) or a living loop.
+ * Preconditions: `r#loop` is NULL (the default loop) or a living loop.
  */
 int mgos_mqtt_loop_stop(struct mgos_mqtt_loop *loop);
 
@@ -205,7 +210,7 @@ int mgos_mqtt_loop_stop(struct mgos_mqtt_loop *loop);
  * not NULL, takes it back when the function is replaced or the loop freed. An unknown level is refused
  * with MGOS_MQTT_BAD_ARGUMENT, and `ud` stays yours.
  *
- * The caller's part: `r#loop` is NULL (the default loop) or a living loop; the functions can be called with `ud`.
+ * Preconditions: `r#loop` is NULL (the default loop) or a living loop; the functions can be called with `ud`.
  */
 int mgos_mqtt_loop_set_log(struct mgos_mqtt_loop *loop,
                            int level,

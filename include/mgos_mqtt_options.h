@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include "mgos_config.h"
 #include "mgos_mqtt_error.h"
 #include "mgos_mqtt_loop.h"
@@ -18,13 +19,105 @@
 struct mgos_mqtt_conn;
 
 /**
+ * Turns off what a field of the options would do or limit: "without limit" for a time-out, "never" and "none" for the
+ * rest. Each field says whether it knows this value.
+ */
+#define MGOS_MQTT_OFF -1
+
+/**
+ * `protocol_version`: MQTT 3.1.
+ */
+#define MGOS_MQTT_PROTOCOL_3_1 3
+
+/**
+ * `protocol_version`: MQTT 3.1.1.
+ */
+#define MGOS_MQTT_PROTOCOL_3_1_1 4
+
+/**
+ * `retry`: the connection always tries again by itself.
+ */
+#define MGOS_MQTT_RETRY_ALWAYS 0
+
+/**
+ * `retry`: once it was up; a first attempt that fails is the last.
+ */
+#define MGOS_MQTT_RETRY_ONCE_UP 1
+
+/**
+ * `retry`: never.
+ */
+#define MGOS_MQTT_RETRY_NEVER 2
+
+/**
+ * `fixed_delay`: waits double, and backup servers are used.
+ */
+#define MGOS_MQTT_DELAY_DOUBLES 0
+
+/**
+ * `fixed_delay`: the shortest wait, always, and the first server.
+ */
+#define MGOS_MQTT_DELAY_FIXED 1
+
+/**
+ * `overflow`: a full queue refuses the new message.
+ */
+#define MGOS_MQTT_OVERFLOW_REFUSE 0
+
+/**
+ * `overflow`: a full queue drops the oldest message that was not sent.
+ */
+#define MGOS_MQTT_OVERFLOW_DROP_OLDEST 1
+
+/**
+ * `on_session_loss`: messages in flight are sent again.
+ */
+#define MGOS_MQTT_SESSION_LOSS_RESEND 0
+
+/**
+ * `on_session_loss`: messages in flight are given up, with the outcome MGOS_MQTT_OUTCOME_LOST.
+ */
+#define MGOS_MQTT_SESSION_LOSS_REPORT 1
+
+/**
+ * `resubscribe`: after every CONNACK.
+ */
+#define MGOS_MQTT_RESUBSCRIBE_ALWAYS 0
+
+/**
+ * `resubscribe`: only if the server lost the session, or may have.
+ */
+#define MGOS_MQTT_RESUBSCRIBE_WHEN_LOST 1
+
+/**
+ * `receive_overflow`: the new QoS 0 message is dropped.
+ */
+#define MGOS_MQTT_RECEIVE_DROP_NEW 0
+
+/**
+ * `receive_overflow`: the oldest QoS 0 message is dropped.
+ */
+#define MGOS_MQTT_RECEIVE_DROP_OLDEST 1
+
+/**
+ * `tls_min_version`: TLS 1.2.
+ */
+#define MGOS_MQTT_TLS_1_2 12
+
+/**
+ * `tls_min_version`: TLS 1.3.
+ */
+#define MGOS_MQTT_TLS_1_3 13
+
+/**
  * Options of a connection.
  *
- * Set `size` to `sizeof(struct mgos_mqtt_options)` and the rest to zero, then what matters:
+ * Begin with mgos_mqtt_options_init(), which sets `size` and makes the rest 0, then set what matters:
  *
- *     struct mgos_mqtt_options options = {.size = sizeof(options), .profiles = cfg, .num_profiles = 3};
+ *     struct mgos_mqtt_options options = mgos_mqtt_options_init();
+ *     options.retry = MGOS_MQTT_RETRY_NEVER;
  *
- * In every field 0 or NULL means the default; where something can be switched off, -1 does it. The structure
+ * In every field 0 or NULL means the default; where something can be switched off, MGOS_MQTT_OFF does it. The structure
  * may grow: a program that was compiled with an older header works with a newer library, and one that
  * uses a field which the library does not know is refused with MGOS_MQTT_BAD_STRUCTURE.
  *
@@ -49,7 +142,7 @@ struct mgos_mqtt_options {
    */
   size_t num_profiles;
   /**
-   * CONNECT. The version of MQTT: 3 for 3.1, 4 for 3.1.1, which is the default. Never another one silently.
+   * CONNECT. The version of MQTT, MGOS_MQTT_PROTOCOL_*: default 3.1.1. Never another one silently.
    */
   int protocol_version;
   /**
@@ -70,23 +163,24 @@ struct mgos_mqtt_options {
    */
   size_t will_payload_len;
   /**
-   * The QoS of the will, whichever of the two it is made of: 0, which is the default, 1 or 2 (MQTT 3.1.1, section
+   * The QoS of the will, whichever of the two it is made of: default MGOS_MQTT_AT_MOST_ONCE (MQTT 3.1.1, section
    * 3.1.2.6).
    */
   int will_qos;
   /**
-   * RECONNECTING. Whether the connection tries again by itself after a failed attempt or a loss: 0, the default,
-   * always; 1 once it was up since mgos_mqtt_conn_connect(), so that a first attempt that fails is the last; 2 never.
-   * Where it does not, it stays down until it is told to connect, and no other server is tried.
+   * RECONNECTING. Whether the connection tries again by itself after a failed attempt or a loss: default
+   * MGOS_MQTT_RETRY_ALWAYS; MGOS_MQTT_RETRY_ONCE_UP, once it was up since mgos_mqtt_conn_connect();
+   * MGOS_MQTT_RETRY_NEVER. Where it does not, it stays down until it is told to connect, and no other server is tried.
    */
   int retry;
   /**
-   * 1: always wait `reconnect_timeout_min` between attempts, and stay with the first server. Default 0: waits that
-   * double, and backup servers.
+   * The waits between attempts: default MGOS_MQTT_DELAY_DOUBLES, from `reconnect_timeout_min` to
+   * `reconnect_timeout_max`, with backup servers; or MGOS_MQTT_DELAY_FIXED, always `reconnect_timeout_min`, and the first
+   * server.
    */
   int fixed_delay;
   /**
-   * By how many percent the wait before a reconnect varies: default 10, -1 is off.
+   * By how many percent the wait before a reconnect varies: default 10, MGOS_MQTT_OFF is not at all.
    */
   int jitter_percent;
   /**
@@ -96,20 +190,21 @@ struct mgos_mqtt_options {
   int fail_back_ms;
   /**
    * TIME-OUTS. Where the system tells (Linux), the time for an answer begins when the server has acknowledged what is
-   * to be answered: on a slow link that may be long after it was sent. How long the name service may take: default 10,000 ms, -1 is without limit.
+   * to be answered: on a slow link that may be long after it was sent. How long the name service may take: default
+   * 10,000 ms, MGOS_MQTT_OFF is without limit.
    */
   int dns_timeout_ms;
   /**
    * How long opening the TCP connection may take, for all addresses of the name together; an address that does not answer
-   * leaves the others their share. Default 10,000 ms, -1 is without limit.
+   * leaves the others their share. Default 10,000 ms, MGOS_MQTT_OFF is without limit.
    */
   int tcp_timeout_ms;
   /**
-   * How long the TLS handshake may take: default 10,000 ms, -1 is without limit.
+   * How long the TLS handshake may take: default 10,000 ms, MGOS_MQTT_OFF is without limit.
    */
   int tls_timeout_ms;
   /**
-   * How long the server may take for CONNACK, a connect hook's time included: default 10,000 ms, -1 is
+   * How long the server may take for CONNACK, a connect hook's time included: default 10,000 ms, MGOS_MQTT_OFF is
    * without limit.
    */
   int connack_timeout_ms;
@@ -127,23 +222,24 @@ struct mgos_mqtt_options {
    */
   size_t max_outgoing_bytes;
   /**
-   * What happens when the queue is full: 0, the default, refuses the new message, 1 drops the oldest that was not
-   * sent.
+   * What happens when the queue is full: default MGOS_MQTT_OVERFLOW_REFUSE, the new message is refused; or
+   * MGOS_MQTT_OVERFLOW_DROP_OLDEST, the oldest that was not sent makes room.
    */
   int overflow;
   /**
-   * What happens to messages in flight when the server lost the session: 0, the default, sends them again (a message
-   * may then arrive twice), 1 gives them up.
+   * What happens to messages in flight when the server lost the session: default MGOS_MQTT_SESSION_LOSS_RESEND, they are
+   * sent again (a message may then arrive twice); or MGOS_MQTT_SESSION_LOSS_REPORT, they are given up.
    */
   int on_session_loss;
   /**
-   * How many outcomes of publishes mgos_mqtt_conn_outcome() can still tell: default 1,024, -1 is none. Eight bytes
-   * each, taken when there are so many.
+   * How many outcomes of publishes mgos_mqtt_conn_outcome() can still tell: default 1,024, MGOS_MQTT_OFF is
+   * none. Eight bytes each, taken when there are so many.
    */
   int outcome_history;
   /**
-   * SUBSCRIBING AND RECEIVING. When the filters are subscribed again: 0, the default, after every CONNACK, 1 only if
-   * the server lost the session, or if that cannot be known: with MQTT 3.1, and after another server.
+   * SUBSCRIBING AND RECEIVING. When the filters are subscribed again: default MGOS_MQTT_RESUBSCRIBE_ALWAYS, after every
+   * CONNACK; or MGOS_MQTT_RESUBSCRIBE_WHEN_LOST, only if the server lost the session, or if that cannot be known: with
+   * MQTT 3.1, and after another server.
    */
   int resubscribe;
   /**
@@ -164,21 +260,22 @@ struct mgos_mqtt_options {
    */
   size_t receive_queue_bytes;
   /**
-   * Which QoS 0 message is dropped when that queue is full: 0, the default, the new one, 1 the oldest. For QoS 1 and 2
-   * the oldest QoS 0 messages make room in any case.
+   * Which QoS 0 message is dropped when that queue is full: default MGOS_MQTT_RECEIVE_DROP_NEW; or
+   * MGOS_MQTT_RECEIVE_DROP_OLDEST. For QoS 1 and 2 the oldest QoS 0 messages make room in any case.
    */
   int receive_overflow;
   /**
-   * How often a message that a handler refused (mgos_mqtt_msg_refuse()) is delivered again: default 3, -1 is never.
+   * How often a message that a handler refused (mgos_mqtt_msg_refuse()) is delivered again: default 3, MGOS_MQTT_OFF is
+   * never.
    */
   int refuse_retries;
   /**
-   * How long after each refusal: default 1,000 ms, -1 is at once.
+   * How long after each refusal: default 1,000 ms, MGOS_MQTT_OFF is at once.
    */
   int refuse_delay_ms;
   /**
-   * EVENTS. How often an idle connection gets MG_EV_POLL, if it has a handler for that: default 1,000 ms, -1 is
-   * never.
+   * EVENTS. How often an idle connection gets MG_EV_POLL, if it has a handler for that: default 1,000 ms,
+   * MGOS_MQTT_OFF is never.
    */
   int poll_tick_ms;
   /**
@@ -192,8 +289,7 @@ struct mgos_mqtt_options {
    */
   const char *tls_alpn;
   /**
-   * The lowest version of TLS: 12 for TLS 1.2, which is the default, or 13 for TLS 1.3. Nothing below 1.2 is
-   * ever spoken.
+   * The lowest version of TLS: default MGOS_MQTT_TLS_1_2, or MGOS_MQTT_TLS_1_3. Nothing below 1.2 is ever spoken.
    */
   int tls_min_version;
   /**
@@ -250,7 +346,7 @@ struct mgos_mqtt_options {
   const char *tls_crl_file;
   /**
    * From how many days before its end on a certificate, the client's or the server's, is told of by
-   * MGOS_MQTT_EV_TLS_EXPIRY: default 30, -1 is never.
+   * MGOS_MQTT_EV_TLS_EXPIRY: default 30, MGOS_MQTT_OFF is never.
    */
   int tls_expiry_days;
   /**
@@ -270,7 +366,7 @@ struct mgos_mqtt_options {
   size_t tls_key_password_len;
   /**
    * RECONNECTING, again. How long a connection has to be up for the waits between attempts to start anew: default
-   * 30,000 ms, -1 is not at all. One that is lost sooner is followed by the next longer wait, so that a server
+   * 30,000 ms, MGOS_MQTT_OFF is not at all. One that is lost sooner is followed by the next longer wait, so that a server
    * that accepts and closes is not called all the time; it is no reason to go to another server. After five of
    * them in a row a warning is logged.
    */
@@ -289,14 +385,14 @@ struct mgos_mqtt_options {
   int poison_after;
   /**
    * How long closing in order may go on without the server acknowledging anything (where the system does not tell
-   * that: without the system taking anything): default 10,000 ms, -1 is without limit. In all it takes six times that
-   * at most, or as long as mgos_mqtt_conn_disconnect_wait() waits. For every way to close or reopen a connection
+   * that: without the system taking anything): default 10,000 ms, MGOS_MQTT_OFF is without limit. In all it takes six
+   * times that at most, or as long as mgos_mqtt_conn_disconnect_wait() waits. For every way to close or reopen a connection
    * that sends DISCONNECT, but not for freeing it.
    */
   int close_timeout_ms;
   /**
    * EVENTS, again. A warning is logged when the callbacks of one turn of the connection took so long, since the loop
-   * neither sends nor receives meanwhile: default 1,000 ms, -1 is never.
+   * neither sends nor receives meanwhile: default 1,000 ms, MGOS_MQTT_OFF is never.
    */
   int slow_callback_ms;
 };
@@ -312,7 +408,7 @@ extern "C" {
  * Returns NULL if something in the options is not valid: mgos_mqtt_last_error() has MGOS_MQTT_BAD_STRUCTURE,
  * MGOS_MQTT_BAD_ARGUMENT, MGOS_MQTT_BAD_CONFIG and others.
  *
- * The caller's part: `r#loop` is NULL or a living loop; `options` is NULL or has `options->size` bytes, and what it points to is
+ * Preconditions: `r#loop` is NULL or a living loop; `options` is NULL or has `options->size` bytes, and what it points to is
  * valid.
  */
 struct mgos_mqtt_conn *mgos_mqtt_conn_create_on(struct mgos_mqtt_loop *loop,
@@ -332,7 +428,7 @@ struct mgos_mqtt_conn *mgos_mqtt_conn_create_on(struct mgos_mqtt_loop *loop,
  * no longer be talked to under TLS because the option is missing that had switched it on. Other options that protect
  * the link and are missing are named by a warning in the log.
  *
- * The caller's part: `c` is NULL or a living connection; `options` as for mgos_mqtt_conn_create_on().
+ * Preconditions: `c` is NULL or a living connection; `options` as for mgos_mqtt_conn_create_on().
  */
 int mgos_mqtt_conn_set_options(struct mgos_mqtt_conn *c, const struct mgos_mqtt_options *options);
 
@@ -345,7 +441,7 @@ int mgos_mqtt_conn_set_options(struct mgos_mqtt_conn *c, const struct mgos_mqtt_
  * certificate; with a NULL certificate, and so no key, the configured ones count again. What is wrong with them is
  * the error of the attempt. Returns 0 or a negative error.
  *
- * The caller's part: `c` is NULL or a living connection; the pointers are NULL or have that many bytes.
+ * Preconditions: `c` is NULL or a living connection; the pointers are NULL or have that many bytes.
  */
 int mgos_mqtt_conn_set_certificate(struct mgos_mqtt_conn *c,
                                    const void *cert,
@@ -361,7 +457,7 @@ int mgos_mqtt_conn_set_certificate(struct mgos_mqtt_conn *c,
  * again. A wrong one is the error of the attempt. Callable from every thread and in handlers. Returns 0 or a negative
  * error.
  *
- * The caller's part: `c` is NULL or a living connection; `password` is NULL or has that many bytes.
+ * Preconditions: `c` is NULL or a living connection; `password` is NULL or has that many bytes.
  */
 int mgos_mqtt_conn_set_key_password(struct mgos_mqtt_conn *c,
                                     const void *password,
@@ -370,5 +466,13 @@ int mgos_mqtt_conn_set_key_password(struct mgos_mqtt_conn *c,
 #ifdef __cplusplus
 }  // extern "C"
 #endif  // __cplusplus
+
+/* A struct mgos_mqtt_options with its size, and 0 in every other field. */
+static inline struct mgos_mqtt_options mgos_mqtt_options_init(void) {
+  struct mgos_mqtt_options value;
+  memset(&value, 0, sizeof(value));
+  value.size = sizeof(value);
+  return value;
+}
 
 #endif  /* MGOS_MQTT_OPTIONS_H */

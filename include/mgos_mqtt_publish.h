@@ -25,6 +25,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include "mgos_mqtt_error.h"
 #include "mgos_mqtt_event.h"
 
@@ -81,11 +82,12 @@
 #define MGOS_MQTT_CANCEL 1
 
 /**
- * A message to be published. Set it to zeros, then `size` and what you need.
+ * A message to be published. Begin with mgos_mqtt_publication_init(), then set what you need.
  */
 struct mgos_mqtt_publication {
   /**
-   * sizeof(struct mgos_mqtt_publication); tells the library which version you were compiled with.
+   * `sizeof(struct mgos_mqtt_publication)`, as mgos_mqtt_publication_init() sets it: it tells the library which header you
+   * were compiled with.
    */
   size_t size;
   /**
@@ -140,7 +142,7 @@ extern "C" {
  * Errors: MGOS_MQTT_NOT_CONNECTED (QoS 0, or no queue), MGOS_MQTT_QUEUE_FULL, MGOS_MQTT_TOO_LARGE,
  * MGOS_MQTT_BAD_TOPIC, MGOS_MQTT_BAD_UTF8, MGOS_MQTT_BAD_QOS, MGOS_MQTT_BAD_STRUCTURE, MGOS_MQTT_NO_MEMORY.
  *
- * The caller's part: `c` is NULL or a living connection; `message` is NULL or valid, with `size` bytes; `token` is NULL or valid.
+ * Preconditions: `c` is NULL or a living connection; `message` is NULL or valid, with `size` bytes; `token` is NULL or valid.
  */
 int mgos_mqtt_conn_publish(struct mgos_mqtt_conn *c,
                            const struct mgos_mqtt_publication *message,
@@ -155,7 +157,7 @@ int mgos_mqtt_conn_publish(struct mgos_mqtt_conn *c,
  * (the connection was freed meanwhile). QoS 2 waits for PUBCOMP; QoS 0 until the last byte was handed to the
  * system.
  *
- * The caller's part: As mgos_mqtt_conn_publish().
+ * Preconditions: As mgos_mqtt_conn_publish().
  */
 int mgos_mqtt_conn_publish_wait(struct mgos_mqtt_conn *c,
                                 const struct mgos_mqtt_publication *message,
@@ -171,7 +173,7 @@ int mgos_mqtt_conn_publish_wait(struct mgos_mqtt_conn *c,
  *
  * An outcome is kept for those who wait for it, however many others come meanwhile.
  *
- * The caller's part: `c` is NULL or a living connection, as for all functions below.
+ * Preconditions: `c` is NULL or a living connection, as for all functions below.
  */
 int mgos_mqtt_conn_wait(struct mgos_mqtt_conn *c, uint64_t token, int timeout_ms);
 
@@ -180,7 +182,7 @@ int mgos_mqtt_conn_wait(struct mgos_mqtt_conn *c, uint64_t token, int timeout_ms
  * 1,024 that did (`outcome_history` of the options), MGOS_MQTT_NOT_FOUND if no message ever had this token.
  * May be called inside callbacks.
  *
- * The caller's part: See mgos_mqtt_conn_wait().
+ * Preconditions: See mgos_mqtt_conn_wait().
  */
 int mgos_mqtt_conn_outcome(struct mgos_mqtt_conn *c, uint64_t token);
 
@@ -188,7 +190,7 @@ int mgos_mqtt_conn_outcome(struct mgos_mqtt_conn *c, uint64_t token);
  * The token of a message by the packet id that mgos_mqtt_pub() or one of its like returned, as long as the message has no
  * outcome; 0 if no such message has this id now.
  *
- * The caller's part: See mgos_mqtt_conn_wait().
+ * Preconditions: See mgos_mqtt_conn_wait().
  */
 uint64_t mgos_mqtt_conn_token(struct mgos_mqtt_conn *c,
                               uint16_t packet_id);
@@ -199,7 +201,7 @@ uint64_t mgos_mqtt_conn_token(struct mgos_mqtt_conn *c,
  * Returns 0, MGOS_MQTT_ALREADY_SENT if it is on its way, MGOS_MQTT_NOT_FOUND if it has its outcome already or never
  * was.
  *
- * The caller's part: See mgos_mqtt_conn_wait().
+ * Preconditions: See mgos_mqtt_conn_wait().
  */
 int mgos_mqtt_conn_cancel(struct mgos_mqtt_conn *c, uint64_t token);
 
@@ -211,7 +213,7 @@ int mgos_mqtt_conn_cancel(struct mgos_mqtt_conn *c, uint64_t token);
  * Returns 0, MGOS_MQTT_TIMED_OUT (nothing is given up by that), MGOS_MQTT_BUSY inside a callback, MGOS_MQTT_INCOMPLETE
  * if the connection is freed meanwhile.
  *
- * The caller's part: See mgos_mqtt_conn_wait().
+ * Preconditions: See mgos_mqtt_conn_wait().
  */
 int mgos_mqtt_conn_flush(struct mgos_mqtt_conn *c, int timeout_ms);
 
@@ -223,5 +225,13 @@ const char *mgos_mqtt_outcome_name(int outcome);
 #ifdef __cplusplus
 }  // extern "C"
 #endif  // __cplusplus
+
+/* A struct mgos_mqtt_publication with its size, and 0 in every other field. */
+static inline struct mgos_mqtt_publication mgos_mqtt_publication_init(void) {
+  struct mgos_mqtt_publication value;
+  memset(&value, 0, sizeof(value));
+  value.size = sizeof(value);
+  return value;
+}
 
 #endif  /* MGOS_MQTT_PUBLISH_H */

@@ -50,7 +50,7 @@ extern "C" {
  * message is acknowledged after its handlers as if nothing had been said: MGOS_MQTT_NOT_FOUND if no message of
  * this connection is being handled by the calling thread, MGOS_MQTT_NO_MEMORY.
  *
- * The caller's part: `c` is NULL or a living connection, as for all functions below.
+ * Preconditions: `c` is NULL or a living connection, as for all functions below.
  */
 uint64_t mgos_mqtt_msg_defer(struct mgos_mqtt_conn *c);
 
@@ -62,7 +62,7 @@ uint64_t mgos_mqtt_msg_defer(struct mgos_mqtt_conn *c);
  * server delivers it again; MGOS_MQTT_NOT_FOUND if it is acknowledged already or never was deferred. Both
  * change nothing.
  *
- * The caller's part: See mgos_mqtt_msg_defer().
+ * Preconditions: See mgos_mqtt_msg_defer().
  */
 int mgos_mqtt_msg_ack(struct mgos_mqtt_conn *c, uint64_t number);
 
@@ -84,7 +84,7 @@ int mgos_mqtt_msg_ack(struct mgos_mqtt_conn *c, uint64_t number);
  * several handlers can refuse. Returns 0; MGOS_MQTT_NOT_FOUND if no message of this connection is being handled
  * by the calling thread.
  *
- * The caller's part: See mgos_mqtt_msg_defer().
+ * Preconditions: See mgos_mqtt_msg_defer().
  */
 int mgos_mqtt_msg_refuse(struct mgos_mqtt_conn *c, int reason);
 
@@ -101,14 +101,14 @@ int mgos_mqtt_msg_refuse(struct mgos_mqtt_conn *c, int reason);
  *
  * Returns 0 or a negative error.
  *
- * The caller's part: `c` is NULL or a living connection, `filter` NULL or a C string.
+ * Preconditions: `c` is NULL or a living connection, `filter` NULL or a C string.
  */
 int mgos_mqtt_conn_subscribe_queue(struct mgos_mqtt_conn *c, const char *filter, int qos);
 
 /**
  * Takes such a subscription back. What waits in the queue stays there. Returns 0, or MGOS_MQTT_NOT_FOUND.
  *
- * The caller's part: `c` is NULL or a living connection, `filter` NULL or a C string.
+ * Preconditions: `c` is NULL or a living connection, `filter` NULL or a C string.
  */
 int mgos_mqtt_conn_unsubscribe_queue(struct mgos_mqtt_conn *c, const char *filter);
 
@@ -123,7 +123,7 @@ int mgos_mqtt_conn_unsubscribe_queue(struct mgos_mqtt_conn *c, const char *filte
  * MGOS_MQTT_INCOMPLETE if the connection is freed meanwhile; MGOS_MQTT_NO_MEMORY (the message stays in the
  * queue).
  *
- * The caller's part: `c` is NULL or a living connection, `msg` is NULL or valid.
+ * Preconditions: `c` is NULL or a living connection, `msg` is NULL or valid.
  */
 int mgos_mqtt_conn_receive(struct mgos_mqtt_conn *c, int timeout_ms, struct mgos_mqtt_msg **msg);
 
@@ -134,7 +134,7 @@ int mgos_mqtt_conn_receive(struct mgos_mqtt_conn *c, int timeout_ms, struct mgos
  * Returns 0, also for QoS 0; MGOS_MQTT_STALE if the connection on which it came has ended meanwhile, so that it may
  * come again, see above; MGOS_MQTT_INCOMPLETE if the connection was freed.
  *
- * The caller's part: `msg` is NULL or came from mgos_mqtt_conn_receive() and was not released.
+ * Preconditions: `msg` is NULL or came from mgos_mqtt_conn_receive() and was not released.
  */
 int mgos_mqtt_msg_release(struct mgos_mqtt_msg *msg);
 
@@ -142,7 +142,7 @@ int mgos_mqtt_msg_release(struct mgos_mqtt_msg *msg);
  * The topic name of a fetched message; UTF-8 and not NUL-terminated: its length goes to `*len`, if `len` is not
  * NULL. Valid until the message is released, as everything of it.
  *
- * The caller's part: `msg` is NULL or a message that was not released, as for all functions below; `len` is NULL or valid.
+ * Preconditions: `msg` is NULL or a message that was not released, as for all functions below; `len` is NULL or valid.
  */
 const char *mgos_mqtt_msg_topic(const struct mgos_mqtt_msg *msg, size_t *len);
 
@@ -150,7 +150,7 @@ const char *mgos_mqtt_msg_topic(const struct mgos_mqtt_msg *msg, size_t *len);
  * The payload: never NULL, also when it is empty; one NUL byte follows it, which is not counted. Its length goes to
  * `*len`, if `len` is not NULL.
  *
- * The caller's part: See mgos_mqtt_msg_topic().
+ * Preconditions: See mgos_mqtt_msg_topic().
  */
 const void *mgos_mqtt_msg_payload(const struct mgos_mqtt_msg *msg, size_t *len);
 
@@ -158,42 +158,42 @@ const void *mgos_mqtt_msg_payload(const struct mgos_mqtt_msg *msg, size_t *len);
  * The size of the payload as the server sent it: more than its length if the message was over the receive limit and
  * `oversize_keep` is set.
  *
- * The caller's part: See mgos_mqtt_msg_topic().
+ * Preconditions: See mgos_mqtt_msg_topic().
  */
 size_t mgos_mqtt_msg_size(const struct mgos_mqtt_msg *msg);
 
 /**
  * The quality of service: 0, 1 or 2; -1 for NULL.
  *
- * The caller's part: See mgos_mqtt_msg_topic().
+ * Preconditions: See mgos_mqtt_msg_topic().
  */
 int mgos_mqtt_msg_qos(const struct mgos_mqtt_msg *msg);
 
 /**
  * Whether the server had the message retained (MQTT 3.1.1, section 3.3.1.3).
  *
- * The caller's part: See mgos_mqtt_msg_topic().
+ * Preconditions: See mgos_mqtt_msg_topic().
  */
 bool mgos_mqtt_msg_retain(const struct mgos_mqtt_msg *msg);
 
 /**
  * Whether the message may have been delivered before (MQTT 3.1.1, section 3.3.1.1).
  *
- * The caller's part: See mgos_mqtt_msg_topic().
+ * Preconditions: See mgos_mqtt_msg_topic().
  */
 bool mgos_mqtt_msg_dup(const struct mgos_mqtt_msg *msg);
 
 /**
  * How many messages wait in the queue; their bytes of topics and payloads go to `*bytes`, if `bytes` is not NULL.
  *
- * The caller's part: `c` is NULL or a living connection, `bytes` is NULL or valid.
+ * Preconditions: `c` is NULL or a living connection, `bytes` is NULL or valid.
  */
 size_t mgos_mqtt_conn_receive_pending(struct mgos_mqtt_conn *c, size_t *bytes);
 
 /**
  * How many QoS 0 messages were dropped because the queue was full, since the connection was made.
  *
- * The caller's part: `c` is NULL or a living connection.
+ * Preconditions: `c` is NULL or a living connection.
  */
 uint64_t mgos_mqtt_conn_receive_dropped(struct mgos_mqtt_conn *c);
 

@@ -4,7 +4,7 @@
  * Counting goes on all the time and costs an addition here and there. Reading takes a connection's lock for the
  * time of a copy, so it may be done as often as one likes, from any thread and from inside handlers.
  *
- *     struct mgos_mqtt_stats stats = {.size = sizeof(stats)};
+ *     struct mgos_mqtt_stats stats = mgos_mqtt_stats_init();
  *     mgos_mqtt_conn_stats(c, &stats);
  *     if (stats.oldest_ms > 60000) complain();
  *
@@ -21,6 +21,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include "mgos_mqtt_error.h"
 #include "mgos_mqtt_loop.h"
 
@@ -30,7 +31,7 @@
 #define MGOS_MQTT_ACK_LATENCY_BUCKETS 17
 
 /**
- * Statistics of a connection. Set `size` to `sizeof(struct mgos_mqtt_stats)`. The structure may grow at its end:
+ * Statistics of a connection. Begin with mgos_mqtt_stats_init(), which sets `size`. The structure may grow at its end:
  * a program that was compiled with an older header gets what it knows, and what the library does not know
  * is 0.
  */
@@ -228,7 +229,7 @@ extern "C" {
  * Returns 0, or MGOS_MQTT_NULL_ARGUMENT, or MGOS_MQTT_BAD_STRUCTURE if `stats->size` is smaller than the first
  * nine members.
  *
- * The caller's part: `c` is NULL or a living connection; `stats` is NULL or has `stats->size` bytes.
+ * Preconditions: `c` is NULL or a living connection; `stats` is NULL or has `stats->size` bytes.
  */
 int mgos_mqtt_conn_stats(struct mgos_mqtt_conn *c, struct mgos_mqtt_stats *stats);
 
@@ -240,7 +241,7 @@ int mgos_mqtt_conn_stats(struct mgos_mqtt_conn *c, struct mgos_mqtt_stats *stats
  * Written to `buf` as far as `len` bytes go, always with a NUL; returns the length of the whole text without it,
  * so that NULL and 0 ask for the size, which grows a little from call to call. 0 for an error.
  *
- * The caller's part: `c` is NULL or a living connection; `buf` is NULL or has `len` bytes.
+ * Preconditions: `c` is NULL or a living connection; `buf` is NULL or has `len` bytes.
  */
 size_t mgos_mqtt_conn_metrics(struct mgos_mqtt_conn *c, char *buf, size_t len);
 
@@ -248,7 +249,7 @@ size_t mgos_mqtt_conn_metrics(struct mgos_mqtt_conn *c, char *buf, size_t len);
  * As mgos_mqtt_conn_metrics(), for all connections of a loop (NULL: the default loop) in one text. Where two
  * have the same number and client id, the second is labelled `conn="<number>#2"`.
  *
- * The caller's part: `r#loop` is NULL or a living loop; `buf` is NULL or has `len` bytes.
+ * Preconditions: `r#loop` is NULL or a living loop; `buf` is NULL or has `len` bytes.
  */
 size_t mgos_mqtt_loop_metrics(struct mgos_mqtt_loop *loop, char *buf, size_t len);
 
@@ -256,12 +257,20 @@ size_t mgos_mqtt_loop_metrics(struct mgos_mqtt_loop *loop, char *buf, size_t len
  * How often attempts to connect, and connections that were up, ended with an error code of
  * mgos_mqtt_error.h. 0 also for a code that is none, and for NULL.
  *
- * The caller's part: `c` is NULL or a living connection.
+ * Preconditions: `c` is NULL or a living connection.
  */
 uint64_t mgos_mqtt_conn_end_count(struct mgos_mqtt_conn *c, int code);
 
 #ifdef __cplusplus
 }  // extern "C"
 #endif  // __cplusplus
+
+/* A struct mgos_mqtt_stats with its size, and 0 in every other field. */
+static inline struct mgos_mqtt_stats mgos_mqtt_stats_init(void) {
+  struct mgos_mqtt_stats value;
+  memset(&value, 0, sizeof(value));
+  value.size = sizeof(value);
+  return value;
+}
 
 #endif  /* MGOS_MQTT_STATS_H */

@@ -76,7 +76,7 @@ extern "C" {
  * The filters are copied. Returns 0; on an error nothing was subscribed, `ud` stays yours and `done` is not called:
  * MGOS_MQTT_BAD_ARGUMENT (no filter), MGOS_MQTT_BAD_FILTER, MGOS_MQTT_BAD_QOS, MGOS_MQTT_BAD_UTF8.
  *
- * The caller's part: `c` is NULL or a living connection, `filters` has `n` entries with C strings; the functions can be called with
+ * Preconditions: `c` is NULL or a living connection, `filters` has `n` entries with C strings; the functions can be called with
  * their arguments.
  */
 int mgos_mqtt_conn_subscribe_all(struct mgos_mqtt_conn *c,
@@ -102,7 +102,7 @@ int mgos_mqtt_conn_subscribe_all(struct mgos_mqtt_conn *c,
  * nobody else does; with a thread of its own the loop goes on by itself; with a foreign loop somebody else must go on
  * calling mgos_mqtt_loop_process(), or the thread that does so waits here, which drives the loop meanwhile.
  *
- * The caller's part: As mgos_mqtt_conn_subscribe_all(); `codes` is NULL or has `n` entries.
+ * Preconditions: As mgos_mqtt_conn_subscribe_all(); `codes` is NULL or has `n` entries.
  */
 int mgos_mqtt_conn_subscribe_wait(struct mgos_mqtt_conn *c,
                                   const struct mgos_mqtt_filter *filters,
@@ -127,7 +127,7 @@ int mgos_mqtt_conn_subscribe_wait(struct mgos_mqtt_conn *c,
  * error nothing was taken back and `done` is not called: MGOS_MQTT_NOT_FOUND if one of them is not there, and the
  * errors of mgos_mqtt_conn_subscribe_all().
  *
- * The caller's part: `c` is NULL or a living connection, `filters` has `n` C strings; `done` can be called with `done_ud`.
+ * Preconditions: `c` is NULL or a living connection, `filters` has `n` C strings; `done` can be called with `done_ud`.
  */
 int mgos_mqtt_conn_unsubscribe_all(struct mgos_mqtt_conn *c,
                                    const char *const *filters,
@@ -142,7 +142,7 @@ int mgos_mqtt_conn_unsubscribe_all(struct mgos_mqtt_conn *c,
  * without limit). Returns and waits as mgos_mqtt_conn_subscribe_wait() does; after MGOS_MQTT_TIMED_OUT the subscriptions
  * are gone all the same, and the server is told as soon as that is possible.
  *
- * The caller's part: As mgos_mqtt_conn_unsubscribe_all().
+ * Preconditions: As mgos_mqtt_conn_unsubscribe_all().
  */
 int mgos_mqtt_conn_unsubscribe_wait(struct mgos_mqtt_conn *c,
                                     const char *const *filters,
@@ -155,14 +155,14 @@ int mgos_mqtt_conn_unsubscribe_wait(struct mgos_mqtt_conn *c,
  * How many filters wait for the server's answer, or for a connection on which they can be asked for. 0 means that the
  * server has answered for every subscription since the connection came up.
  *
- * The caller's part: `c` is NULL or a living connection.
+ * Preconditions: `c` is NULL or a living connection.
  */
 size_t mgos_mqtt_conn_pending_subscriptions(struct mgos_mqtt_conn *c);
 
 /**
  * How many filters the call had that has ended; 0 for other events and NULL.
  *
- * The caller's part: `ev` is NULL or the event of a handler that has not returned, as for all functions below.
+ * Preconditions: `ev` is NULL or the event of a handler that has not returned, as for all functions below.
  */
 size_t mgos_mqtt_event_num_filters(const struct mgos_mqtt_event *ev);
 
@@ -170,7 +170,7 @@ size_t mgos_mqtt_event_num_filters(const struct mgos_mqtt_event *ev);
  * Filter number `i` of the call, from 0, in its order. Not NUL-terminated: its length goes to `*len`, if `len` is not
  * NULL. NULL and 0 without one.
  *
- * The caller's part: See mgos_mqtt_event_num_filters(); `len` is NULL or valid.
+ * Preconditions: See mgos_mqtt_event_num_filters(); `len` is NULL or valid.
  */
 const char *mgos_mqtt_event_filter(const struct mgos_mqtt_event *ev, size_t i, size_t *len);
 
@@ -178,7 +178,7 @@ const char *mgos_mqtt_event_filter(const struct mgos_mqtt_event *ev, size_t i, s
  * The server's code for filter number `i` of the call as it sent it: the granted QoS, or 0x80 and above for a refusal
  * (MQTT 3.1.1, section 3.9.3); when unsubscribing, 0. -1 without an answer, and without such a filter.
  *
- * The caller's part: See mgos_mqtt_event_num_filters().
+ * Preconditions: See mgos_mqtt_event_num_filters().
  */
 int mgos_mqtt_event_filter_code(const struct mgos_mqtt_event *ev, size_t i);
 

@@ -49,7 +49,7 @@ int mgos_mqtt_version_number(void);
  * missing fails with its own error. Names are lower case and compared exactly; false for a name
  * this version does not know, and for NULL.
  *
- * The caller's part: `feature` is NULL or points to a string that ends with a NUL byte.
+ * Preconditions: `feature` is NULL or points to a string that ends with a NUL byte.
  */
 bool mgos_mqtt_has(const char *feature);
 

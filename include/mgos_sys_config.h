@@ -85,7 +85,7 @@ const struct mgos_config_mqtt *mgos_sys_config_get_mqtt1(void);
  * `val->p` with free(). Returns false, and sets `val` to NULL with length 0, if there is no such name
  * or no memory.
  *
- * The caller's part: `key` is readable for its length; `val` is NULL, which returns false, or can be written.
+ * Preconditions: `key` is readable for its length; `val` is NULL, which returns false, or can be written.
  */
 bool mgos_sys_config_get(struct mg_str key, struct mg_str *val);
 
@@ -99,7 +99,7 @@ bool mgos_sys_config_get(struct mg_str key, struct mg_str *val);
  * Returns false, and changes nothing, if there is no such name, the value does not fit, or there is
  * no memory.
  *
- * The caller's part: `key` and `val` are readable for their length.
+ * Preconditions: `key` and `val` are readable for their length.
  */
 bool mgos_sys_config_set(struct mg_str key, struct mg_str val, bool free_strings);
 
@@ -119,7 +119,7 @@ bool mgos_sys_config_set(struct mg_str key, struct mg_str val, bool free_strings
  * column, cut to fit into `err_len` bytes and ended with a NUL. After a success it is empty. `err`
  * may be NULL. A text has at most 1 MiB.
  *
- * The caller's part: `text` is readable for `len` bytes; `err` is NULL or has room for `err_len` bytes.
+ * Preconditions: `text` is readable for `len` bytes; `err` is NULL or has room for `err_len` bytes.
  */
 bool mgos_sys_config_load_json(const char *text,
                                size_t len,
@@ -135,7 +135,7 @@ bool mgos_sys_config_load_json(const char *text,
  * connection, if there is one. Returns false and changes nothing as mgos_sys_config_load_json() does, and `fn` is not
  * called.
  *
- * The caller's part: As mgos_sys_config_load_json(); `fn` can be called with `ud` until this returns.
+ * Preconditions: As mgos_sys_config_load_json(); `fn` can be called with `ud` until this returns.
  */
 bool mgos_sys_config_load_json_with(const char *text,
                                     size_t len,
@@ -151,14 +151,14 @@ bool mgos_sys_config_load_json_with(const char *text,
  * application, with the text of mgos_sys_config_to_json(). With `save` true the function changes
  * nothing and returns false, so that no application believes that its settings survive a restart.
  *
- * The caller's part: `json` is NULL, which returns false, or ends with a NUL.
+ * Preconditions: `json` is NULL, which returns false, or ends with a NUL.
  */
 bool mgos_config_apply(const char *json, bool save);
 
 /**
  * As mgos_config_apply(), with a text that need not end with a NUL.
  *
- * The caller's part: `json` is readable for its length.
+ * Preconditions: `json` is readable for its length.
  */
 bool mgos_config_apply_s(struct mg_str json, bool save);
 
@@ -180,7 +180,7 @@ const char *mgos_sys_config_get_device_id(void);
 /**
  * Sets `device.id`.
  *
- * The caller's part: `v` is NULL or ends with a NUL.
+ * Preconditions: `v` is NULL or ends with a NUL.
  */
 void mgos_sys_config_set_device_id(const char *v);
 
@@ -192,7 +192,7 @@ const char *mgos_sys_config_get_debug_stdout_topic(void);
 /**
  * Sets `debug.stdout_topic`.
  *
- * The caller's part: `v` is NULL or ends with a NUL.
+ * Preconditions: `v` is NULL or ends with a NUL.
  */
 void mgos_sys_config_set_debug_stdout_topic(const char *v);
 
@@ -204,7 +204,7 @@ const char *mgos_sys_config_get_debug_stderr_topic(void);
 /**
  * Sets `debug.stderr_topic`.
  *
- * The caller's part: `v` is NULL or ends with a NUL.
+ * Preconditions: `v` is NULL or ends with a NUL.
  */
 void mgos_sys_config_set_debug_stderr_topic(const char *v);
 
@@ -246,7 +246,7 @@ double mgos_sys_config_default_double(int field);
  * copied and the old one released; NULL and "" unset it; the pointer that is already there changes
  * nothing. Without memory the old value stays.
  *
- * The caller's part: `v` is NULL or ends with a NUL.
+ * Preconditions: `v` is NULL or ends with a NUL.
  */
 void mgos_sys_config_write_string(int section, int field, const char *v);
 

@@ -343,6 +343,22 @@ fn config() -> cbindgen::Config {
     cbindgen::Config::from_file(root().join("cbindgen.toml")).unwrap()
 }
 
+/// An initialiser for each structure of a Rust file that begins with its size. A function, since a macro that leaves fields out
+/// draws warnings in C++.
+fn initialisers(rust: &str) -> String {
+    let structures =
+        rust.lines().filter_map(|line| line.strip_prefix("unsafe impl Growing for ")?.strip_suffix(" {"));
+    structures
+        .map(|name| {
+            format!(
+                "/* A struct {name} with its size, and 0 in every other field. */\n\
+                 static inline struct {name} {name}_init(void) {{\n  struct {name} value;\n  \
+                 memset(&value, 0, sizeof(value));\n  value.size = sizeof(value);\n  return value;\n}}\n\n"
+            )
+        })
+        .collect()
+}
+
 /// The text of a header that is made of these files, of which the last has its opening comment, with the `foreign` types of
 /// other headers.
 fn generate(header: &Header, rust_files: &[PathBuf], foreign: BTreeMap<String, String>) -> String {
@@ -357,6 +373,10 @@ fn generate(header: &Header, rust_files: &[PathBuf], foreign: BTreeMap<String, S
             Some(system) => config.sys_includes.push(system.to_string()),
             None => config.includes.push(include.to_string()),
         }
+    }
+    let initialisers = initialisers(&rust);
+    if !initialisers.is_empty() {
+        config.sys_includes.push("string.h".to_string());
     }
     let mut before = (header.before)();
     if let Some(original) = &header.original {
@@ -377,7 +397,7 @@ fn generate(header: &Header, rust_files: &[PathBuf], foreign: BTreeMap<String, S
         .unwrap_or_else(|e| panic!("{}: {e}", header.name))
         .write(&mut text);
     let mut text = plain_comments(&String::from_utf8(text).unwrap());
-    let mut after = (header.after)();
+    let mut after = initialisers + &(header.after)();
     if let Some(original) = &header.original {
         (text, after) = original.steps_in(header, &text, after);
     }
@@ -434,16 +454,28 @@ fn plain_comments(text: &str) -> String {
     let mut lines = text.lines().peekable();
     while let Some(line) = lines.next() {
         if line.trim() == "* # Safety" {
-            // The heading and its first line become one: "The caller's part: ...".
+            // The heading and its first line become one: "Preconditions: ...".
             let first = lines.next().unwrap_or_default();
             let (indent, words) = first.split_once("* ").unwrap_or(("", first));
-            out += &format!("{indent}* The caller's part: {words}");
+            out += &format!("{indent}* Preconditions: {words}");
         } else {
             out += &line.replace("[`", "`").replace("`]", "`");
         }
         out += "\n";
     }
     out
+}
+
+/// The header that includes all others.
+const ALL: &str = "mgos_mqtt_all";
+
+fn header_of_all() -> String {
+    let includes: String = HEADERS.iter().map(|header| format!("#include \"{}.h\"\n", header.name)).collect();
+    format!(
+        "/*\n * Everything: all headers of this library. Each of them can be included alone as well.\n */\n\n\
+         #ifndef MGOS_MQTT_ALL_H\n#define MGOS_MQTT_ALL_H\n\n{}\n\n{includes}\n#endif  /* MGOS_MQTT_ALL_H */\n",
+        config().autogen_warning.unwrap()
+    )
 }
 
 fn generate_row(header: &Header) -> String {
@@ -459,22 +491,21 @@ fn generate_row(header: &Header) -> String {
 fn checked_in_headers_are_current() {
     let update = std::env::var_os("MGOS_MQTT_UPDATE_HEADERS").is_some();
     let mut stale = Vec::new();
-    for header in HEADERS {
-        let path = root().join("include").join(format!("{}.h", header.name));
-        let wanted = generate_row(header);
+    let rows = HEADERS.iter().map(|header| (header.name, generate_row(header)));
+    for (name, wanted) in rows.chain([(ALL, header_of_all())]) {
+        let path = root().join("include").join(format!("{name}.h"));
         let found = fs::read_to_string(&path).unwrap_or_default();
         if found == wanted {
             continue;
         }
         if update {
             fs::write(&path, &wanted).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-            println!("wrote include/{}.h", header.name);
+            println!("wrote include/{name}.h");
             continue;
         }
         let same = wanted.lines().zip(found.lines()).take_while(|(a, b)| a == b).count();
         stale.push(format!(
-            "include/{}.h, line {}: is `{}`, should be `{}`",
-            header.name,
+            "include/{name}.h, line {}: is `{}`, should be `{}`",
             same + 1,
             found.lines().nth(same).unwrap_or("(the end)"),
             wanted.lines().nth(same).unwrap_or("(the end)"),
@@ -485,9 +516,10 @@ fn checked_in_headers_are_current() {
 
 #[test]
 fn every_module_has_a_row_and_a_header() {
-    let rows: BTreeSet<String> = HEADERS.iter().map(|header| header.name.to_string()).collect();
+    let mut rows: BTreeSet<String> = HEADERS.iter().map(|header| header.name.to_string()).collect();
     assert_eq!(rows.len(), HEADERS.len(), "two rows of HEADERS have the same name");
     assert_eq!(rows, modules(), "rows of HEADERS (left) and `pub mod mgos_*` of src/capi/mod.rs (right)");
+    rows.insert(ALL.to_string());
     assert_eq!(rows, present(), "rows of HEADERS (left) and include/*.h (right)");
 }
 
@@ -552,7 +584,7 @@ pub unsafe extern "C" fn mgos_example_free(c: *mut mgos_mqtt_conn, size: usize) 
         "uint16_t mgos_example_pubf(struct mgos_mqtt_conn *c, const char *format, ...);",
         "uint16_t mgos_example_pubv(struct mgos_mqtt_conn *c, const char *format, va_list ap);",
         " * Publishes what a `printf`-like format makes.\n",
-        " * The caller's part: `c` is NULL or valid.\n",
+        " * Preconditions: `c` is NULL or valid.\n",
         "void mgos_example_free(struct mgos_mqtt_conn *c, size_t size);",
         "#define mg_example_free mgos_example_free\n\n#endif  /* MGOS_EXAMPLE_H */\n",
     ] {

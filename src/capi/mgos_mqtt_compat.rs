@@ -12,9 +12,9 @@ use crate::capi::config::c_struct;
 use crate::capi::types::mgos_config::mgos_config_mqtt;
 use crate::capi::types::mgos_mqtt_compat::{
     MGOS_MQTT_AS_ELECTRIC_IMP, MGOS_MQTT_AS_MONGOOSE_OS, MGOS_MQTT_AS_NODEMCU, MGOS_MQTT_AS_ZERYNTH,
-    MGOS_MQTT_NO_EQUIVALENT, NEVER, ZERYNTH_TIMEOUT_MS,
+    MGOS_MQTT_NO_EQUIVALENT, ZERYNTH_TIMEOUT_MS,
 };
-use crate::capi::types::mgos_mqtt_options::mgos_mqtt_options;
+use crate::capi::types::mgos_mqtt_options::{MGOS_MQTT_RETRY_NEVER, mgos_mqtt_options};
 use crate::error::Code;
 use crate::vocabulary::{Zerynth, as_electric_imp, as_electric_imp_connect, as_nodemcu, as_zerynth};
 
@@ -83,7 +83,7 @@ pub extern "C" fn mgos_mqtt_subscribe_qos_of(system: c_int) -> c_int {
 /// `options->size` must be set. Both are overwritten, and what their pointers pointed to is not released. Either
 /// may be NULL; with both, `cfg` becomes the only profile of `options`, for as long as it lives:
 ///
-///     struct mgos_mqtt_options options = {.size = sizeof(options)};
+///     struct mgos_mqtt_options options = mgos_mqtt_options_init();
 ///     struct mgos_config_mqtt cfg;
 ///     mgos_mqtt_options_set_defaults_of(&options, &cfg, MGOS_MQTT_AS_ZERYNTH);
 ///     cfg.server = "broker";
@@ -106,7 +106,7 @@ pub unsafe extern "C" fn mgos_mqtt_options_set_defaults_of(
         match system {
             MGOS_MQTT_AS_ELECTRIC_IMP => {
                 settings.protocol_version = 4;
-                settings.retry = NEVER;
+                settings.retry = MGOS_MQTT_RETRY_NEVER;
             }
             MGOS_MQTT_AS_MONGOOSE_OS => {
                 config.max_queue_length = 5;
@@ -115,7 +115,7 @@ pub unsafe extern "C" fn mgos_mqtt_options_set_defaults_of(
             }
             MGOS_MQTT_AS_NODEMCU => {
                 config.keep_alive = 120;
-                settings.retry = NEVER;
+                settings.retry = MGOS_MQTT_RETRY_NEVER;
             }
             MGOS_MQTT_AS_ZERYNTH => {
                 config.reconnect_timeout_min = 5.0;

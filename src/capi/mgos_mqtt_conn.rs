@@ -21,6 +21,7 @@
 //! | mgos_mqtt_log.h       | log lines, published to a topic                                        |
 //! | mgos_mqtt_compat.h    | error numbers and defaults of other systems                            |
 //! | mgos_event.h          | the event bus of Mongoose OS: the cloud comes and goes                 |
+//! | mgos_mqtt_all.h       | all of them                                                            |
 //!
 //! THREADS. Every function may be called from any thread and from inside every handler; see
 //! mgos_mqtt_loop.h. Handlers run on the thread that drives the loop.

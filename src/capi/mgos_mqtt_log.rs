@@ -35,13 +35,13 @@ use crate::capi::bridge::logging::{log_to_stderr, take_system_topics};
 use crate::capi::bridge::lookup::loop_of;
 use crate::capi::bridge::stderr_log;
 use crate::capi::types::mgos_mqtt_conn::mgos_mqtt_conn;
-use crate::capi::types::mgos_mqtt_loop::mgos_mqtt_loop;
+use crate::capi::types::mgos_mqtt_loop::{MGOS_MQTT_LOG_OFF, mgos_mqtt_loop};
 use crate::client::{DEFAULT_THRESHOLD, Level, LogLine, LogTopics};
 use crate::error::Code;
 
 /// Writes the log of a loop and its connections to standard error: all that is at least as important as `level`
 /// (MGOS_MQTT_LOG_*), one line a record, with the time in UTC, the number of the connection and the first letter of the
-/// level. Takes the place of the function of mgos_mqtt_loop_set_log(). -1 ends it.
+/// level. Takes the place of the function of mgos_mqtt_loop_set_log(). MGOS_MQTT_LOG_OFF ends it.
 ///
 /// Returns 0, or MGOS_MQTT_BAD_ARGUMENT for another level.
 ///
@@ -52,7 +52,7 @@ pub unsafe extern "C" fn mgos_mqtt_log_to_stderr(r#loop: *mut mgos_mqtt_loop, le
     status(|| {
         let handle = loop_of(r#loop)?;
         let level = match level {
-            -1 => None,
+            MGOS_MQTT_LOG_OFF => None,
             level => Some(Level::from_number(level).ok_or_else(|| wrong_level(level))?),
         };
         log_to_stderr(&handle, level);
@@ -154,8 +154,8 @@ pub unsafe extern "C" fn mgos_mqtt_conn_log(
 }
 
 /// Publishes the library's own log, too, with file descriptor 2: all that is at least as important as `level`
-/// (MGOS_MQTT_LOG_*), of every connection on the same loop, beside the function of mgos_mqtt_loop_set_log(). -1 ends
-/// it. One connection of a loop can do so, the last for which this was called.
+/// (MGOS_MQTT_LOG_*), of every connection on the same loop, beside the function of mgos_mqtt_loop_set_log().
+/// MGOS_MQTT_LOG_OFF ends it. One connection of a loop can do so, the last for which this was called.
 ///
 /// Returns 0, or MGOS_MQTT_BAD_ARGUMENT for another level.
 ///
@@ -166,7 +166,7 @@ pub unsafe extern "C" fn mgos_mqtt_conn_log_library(c: *mut mgos_mqtt_conn, leve
     status(|| {
         let handle = Handle::of(c)?;
         let level = match level {
-            -1 => None,
+            MGOS_MQTT_LOG_OFF => None,
             level => Some(Level::from_number(level).ok_or_else(|| wrong_level(level))?),
         };
         let conn = handle.conn()?;

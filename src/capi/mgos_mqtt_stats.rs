@@ -3,7 +3,7 @@
 //! Counting goes on all the time and costs an addition here and there. Reading takes a connection's lock for the
 //! time of a copy, so it may be done as often as one likes, from any thread and from inside handlers.
 //!
-//!     struct mgos_mqtt_stats stats = {.size = sizeof(stats)};
+//!     struct mgos_mqtt_stats stats = mgos_mqtt_stats_init();
 //!     mgos_mqtt_conn_stats(c, &stats);
 //!     if (stats.oldest_ms > 60000) complain();
 //!

@@ -14,15 +14,7 @@
 
 #include <cmocka.h>
 
-#include "mgos_config.h"
-#include "mgos_mqtt_conn.h"
-#include "mgos_mqtt_connect.h"
-#include "mgos_mqtt_error.h"
-#include "mgos_mqtt_options.h"
-#include "mgos_mqtt_publish.h"
-#include "mgos_mqtt_stats.h"
-#include "mgos_mqtt_subscribe.h"
-#include "mgos_sys_config.h"
+#include "mgos_mqtt_all.h"
 
 /* The last call failed with this code, and its sentence begins and ends like this. */
 static void expect(int code, const char *begin, const char *end) {
@@ -33,6 +25,26 @@ static void expect(int code, const char *begin, const char *end) {
     fail_msg("expected %s, \"%s ... %s\"; it is %s: %s", mgos_mqtt_error_name(code), begin, end,
              mgos_mqtt_error_name(mgos_mqtt_last_error()), text);
   }
+}
+
+/* A structure as its initialiser makes it: its size, and zeros in every other field. */
+#define INITIALISED(name)                                   \
+  do {                                                      \
+    struct name value = name##_init(), zeros;               \
+    memset(&zeros, 0, sizeof(zeros));                       \
+    assert_int_equal(value.size, sizeof(value));            \
+    value.size = 0;                                         \
+    assert_memory_equal(&value, &zeros, sizeof(value));     \
+  } while (0)
+
+static void initialisers(void **state) {
+  (void) state;
+  INITIALISED(mgos_mqtt_options);
+  INITIALISED(mgos_mqtt_publication);
+  INITIALISED(mgos_mqtt_credentials);
+  INITIALISED(mgos_mqtt_state);
+  INITIALISED(mgos_mqtt_error_info);
+  INITIALISED(mgos_mqtt_stats);
 }
 
 static struct mgos_mqtt_conn *create(const struct mgos_mqtt_options *options) {
@@ -282,7 +294,8 @@ static void a_file_over_the_limit(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(a_number_of_the_options),   cmocka_unit_test(a_pointer_of_the_options),
+      cmocka_unit_test(initialisers),              cmocka_unit_test(a_number_of_the_options),
+      cmocka_unit_test(a_pointer_of_the_options),
       cmocka_unit_test(a_field_of_a_configuration), cmocka_unit_test(a_field_of_a_message),
       cmocka_unit_test(a_filter_of_several),       cmocka_unit_test(the_size_of_each_structure),
       cmocka_unit_test(a_message_over_a_limit),    cmocka_unit_test(a_file_over_the_limit),

@@ -146,9 +146,9 @@ impl Number {
         value.ok_or_else(|| self.refused(format_args!("0 (the default), -1 (off) and 1 to {most}")))
     }
 
-    /// One of several, by their numbers from 0, which is the default.
-    pub(in crate::capi) fn choice<T: Copy, const N: usize>(self, of: [T; N]) -> Result<T, Code> {
-        let found = usize::try_from(self.value).ok().and_then(|n| of.get(n).copied());
+    /// One of several, whose numbers run from 0, which is the default.
+    pub(in crate::capi) fn choice<T: Copy, const N: usize>(self, of: [(c_int, T); N]) -> Result<T, Code> {
+        let found = of.iter().find(|(number, _)| *number == self.value).map(|(_, meaning)| *meaning);
         found.ok_or_else(|| self.refused(format_args!("0 (the default) to {}", N - 1)))
     }
 

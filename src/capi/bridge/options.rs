@@ -7,7 +7,7 @@ use crate::capi::base::boundary::{config_code, explain};
 use crate::capi::base::field::{field, memory, text};
 use crate::capi::base::sized;
 use crate::capi::bridge::profiles::fixed;
-use crate::capi::types::mgos_mqtt_options::mgos_mqtt_options;
+use crate::capi::types::mgos_mqtt_options::*;
 use crate::client::ProfileSource;
 use crate::config::{
     Backoff, ExpiryNotice, OnSessionLoss, Overflow, ProfileOptions, Protocol, ReceiveOverflow, Resubscribe,
@@ -57,13 +57,27 @@ unsafe fn settings(options: &mgos_mqtt_options) -> Result<Settings, Code> {
         max_outgoing_bytes: or_default(options.max_outgoing_bytes, default.max_outgoing_bytes),
         in_flight_window: field!(options.in_flight_window)
             .count(default.in_flight_window, u16::MAX.into())?,
-        overflow: field!(options.overflow).choice([Overflow::Refuse, Overflow::DropOldest])?,
-        resubscribe: field!(options.resubscribe)
-            .choice([Resubscribe::Always, Resubscribe::WhenSessionLost])?,
-        on_session_loss: field!(options.on_session_loss)
-            .choice([OnSessionLoss::Resend, OnSessionLoss::Report])?,
-        retry: field!(options.retry).choice([Retry::Always, Retry::OnceUp, Retry::Never])?,
-        backoff: field!(options.fixed_delay).choice([Backoff::Doubling, Backoff::Fixed])?,
+        overflow: field!(options.overflow).choice([
+            (MGOS_MQTT_OVERFLOW_REFUSE, Overflow::Refuse),
+            (MGOS_MQTT_OVERFLOW_DROP_OLDEST, Overflow::DropOldest),
+        ])?,
+        resubscribe: field!(options.resubscribe).choice([
+            (MGOS_MQTT_RESUBSCRIBE_ALWAYS, Resubscribe::Always),
+            (MGOS_MQTT_RESUBSCRIBE_WHEN_LOST, Resubscribe::WhenSessionLost),
+        ])?,
+        on_session_loss: field!(options.on_session_loss).choice([
+            (MGOS_MQTT_SESSION_LOSS_RESEND, OnSessionLoss::Resend),
+            (MGOS_MQTT_SESSION_LOSS_REPORT, OnSessionLoss::Report),
+        ])?,
+        retry: field!(options.retry).choice([
+            (MGOS_MQTT_RETRY_ALWAYS, Retry::Always),
+            (MGOS_MQTT_RETRY_ONCE_UP, Retry::OnceUp),
+            (MGOS_MQTT_RETRY_NEVER, Retry::Never),
+        ])?,
+        backoff: field!(options.fixed_delay).choice([
+            (MGOS_MQTT_DELAY_DOUBLES, Backoff::Doubling),
+            (MGOS_MQTT_DELAY_FIXED, Backoff::Fixed),
+        ])?,
         jitter_percent: field!(options.jitter_percent).count_or_off(default.jitter_percent, 0, 100)?,
         outcome_history: field!(options.outcome_history).count_or_off(
             default.outcome_history,
@@ -80,8 +94,10 @@ unsafe fn settings(options: &mgos_mqtt_options) -> Result<Settings, Code> {
         refuse_delay: field!(options.refuse_delay_ms).ms(default.refuse_delay)?,
         receive_queue_length: or_default(options.receive_queue_length, default.receive_queue_length),
         receive_queue_bytes: or_default(options.receive_queue_bytes, default.receive_queue_bytes),
-        receive_overflow: field!(options.receive_overflow)
-            .choice([ReceiveOverflow::DropNew, ReceiveOverflow::DropOldest])?,
+        receive_overflow: field!(options.receive_overflow).choice([
+            (MGOS_MQTT_RECEIVE_DROP_NEW, ReceiveOverflow::DropNew),
+            (MGOS_MQTT_RECEIVE_DROP_OLDEST, ReceiveOverflow::DropOldest),
+        ])?,
         ack_timeout: field!(options.ack_timeout_ms).ms(default.ack_timeout)?,
         poison_after: field!(options.poison_after).count_or_off(default.poison_after, 0, c_int::MAX)?,
         // SAFETY: promised by the caller.
@@ -100,7 +116,11 @@ unsafe fn profile(options: &mgos_mqtt_options) -> Result<ProfileOptions, Code> {
         ));
         return Err(Code::NotBuilt);
     }
-    let protocols = [(0, None), (3, Some(Protocol::V31)), (4, Some(Protocol::V311))];
+    let protocols = [
+        (0, None),
+        (MGOS_MQTT_PROTOCOL_3_1, Some(Protocol::V31)),
+        (MGOS_MQTT_PROTOCOL_3_1_1, Some(Protocol::V311)),
+    ];
     let timeouts = timeouts(options)?;
     // SAFETY: promised by the caller.
     let tls = unsafe { tls(options) }?;
@@ -161,15 +181,16 @@ unsafe fn tls(options: &mgos_mqtt_options) -> Result<TlsOptions, Code> {
         },
         alpn: alpn?.map(|names| names.split(',').map(str::to_owned).collect()).unwrap_or_default(),
         only_tls13: field!(options.tls_min_version).one_of(
-            &[(0, false), (12, false), (13, true)],
+            &[(0, false), (MGOS_MQTT_TLS_1_2, false), (MGOS_MQTT_TLS_1_3, true)],
             "0 (the default), 12 (TLS 1.2) and 13 (TLS 1.3)",
         )?,
         ca: ca?,
         certificate: certificate?,
         key: key?.map(Secret),
         key_password: key_password?.map(Secret),
-        system_roots: field!(options.tls_system_roots).choice([false, true])?,
-        insecure_skip_verification: field!(options.tls_insecure_skip_verification).choice([false, true])?,
+        system_roots: field!(options.tls_system_roots).choice([(0, false), (1, true)])?,
+        insecure_skip_verification: field!(options.tls_insecure_skip_verification)
+            .choice([(0, false), (1, true)])?,
     })
 }
 

@@ -127,8 +127,5 @@ const _: () = {
     assert!(MGOS_MQTT_ZY_PUBLISH_GENERIC_ERROR == Zerynth::PublishGenericError as c_int);
 };
 
-/// The `retry` of who reconnects by hand.
-pub(in crate::capi) const NEVER: c_int = 2;
-
 /// Zerynth's `network_timeout`.
 pub(in crate::capi) const ZERYNTH_TIMEOUT_MS: c_int = 6000;

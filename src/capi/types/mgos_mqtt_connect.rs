@@ -18,7 +18,8 @@ pub type mgos_mqtt_credentials_fn_t =
 
 /// What goes into CONNECT instead of the user name and the password of the configuration.
 ///
-///     struct mgos_mqtt_credentials credentials = {.size = sizeof(credentials), .user = "device-7"};
+///     struct mgos_mqtt_credentials credentials = mgos_mqtt_credentials_init();
+///     credentials.user = "device-7";
 #[repr(C)]
 pub struct mgos_mqtt_credentials {
     /// `sizeof(struct mgos_mqtt_credentials)`.
@@ -85,7 +86,7 @@ const _: () = {
 /// What a connection is doing. All texts are copies, ended with a NUL and cut where they do not fit.
 #[repr(C)]
 pub struct mgos_mqtt_state {
-    /// To be set by the caller to `sizeof(struct mgos_mqtt_state)`.
+    /// `sizeof(struct mgos_mqtt_state)`, as mgos_mqtt_state_init() sets it.
     pub size: usize,
     /// MGOS_MQTT_STATE_*.
     pub state: c_int,

@@ -44,7 +44,7 @@ pub const MGOS_MQTT_PHASE_UP: c_int = 11;
 /// The last error of a connection's link.
 #[repr(C)]
 pub struct mgos_mqtt_error_info {
-    /// To be set by the caller to `sizeof(struct mgos_mqtt_error_info)`.
+    /// `sizeof(struct mgos_mqtt_error_info)`, as mgos_mqtt_error_info_init() sets it.
     pub size: usize,
     /// MGOS_MQTT_OK, or a negative number.
     pub code: c_int,

@@ -14,6 +14,9 @@ pub type mgos_mqtt_log_fn_t =
 /// lock held. Usually free(). For the thread see above.
 pub type mgos_mqtt_ud_free_fn_t = Option<unsafe extern "C" fn(ud: *mut c_void)>;
 
+/// No log.
+pub const MGOS_MQTT_LOG_OFF: c_int = -1;
+
 /// Something does not work.
 pub const MGOS_MQTT_LOG_ERROR: c_int = 0;
 

@@ -6,13 +6,60 @@ use core::mem::offset_of;
 use crate::capi::base::sized::Growing;
 use crate::capi::types::mgos_config::mgos_config_mqtt;
 
+/// Turns off what a field of the options would do or limit: "without limit" for a time-out, "never" and "none" for the
+/// rest. Each field says whether it knows this value.
+pub const MGOS_MQTT_OFF: c_int = -1;
+
+/// `protocol_version`: MQTT 3.1.
+pub const MGOS_MQTT_PROTOCOL_3_1: c_int = 3;
+/// `protocol_version`: MQTT 3.1.1.
+pub const MGOS_MQTT_PROTOCOL_3_1_1: c_int = 4;
+
+/// `retry`: the connection always tries again by itself.
+pub const MGOS_MQTT_RETRY_ALWAYS: c_int = 0;
+/// `retry`: once it was up; a first attempt that fails is the last.
+pub const MGOS_MQTT_RETRY_ONCE_UP: c_int = 1;
+/// `retry`: never.
+pub const MGOS_MQTT_RETRY_NEVER: c_int = 2;
+
+/// `fixed_delay`: waits double, and backup servers are used.
+pub const MGOS_MQTT_DELAY_DOUBLES: c_int = 0;
+/// `fixed_delay`: the shortest wait, always, and the first server.
+pub const MGOS_MQTT_DELAY_FIXED: c_int = 1;
+
+/// `overflow`: a full queue refuses the new message.
+pub const MGOS_MQTT_OVERFLOW_REFUSE: c_int = 0;
+/// `overflow`: a full queue drops the oldest message that was not sent.
+pub const MGOS_MQTT_OVERFLOW_DROP_OLDEST: c_int = 1;
+
+/// `on_session_loss`: messages in flight are sent again.
+pub const MGOS_MQTT_SESSION_LOSS_RESEND: c_int = 0;
+/// `on_session_loss`: messages in flight are given up, with the outcome MGOS_MQTT_OUTCOME_LOST.
+pub const MGOS_MQTT_SESSION_LOSS_REPORT: c_int = 1;
+
+/// `resubscribe`: after every CONNACK.
+pub const MGOS_MQTT_RESUBSCRIBE_ALWAYS: c_int = 0;
+/// `resubscribe`: only if the server lost the session, or may have.
+pub const MGOS_MQTT_RESUBSCRIBE_WHEN_LOST: c_int = 1;
+
+/// `receive_overflow`: the new QoS 0 message is dropped.
+pub const MGOS_MQTT_RECEIVE_DROP_NEW: c_int = 0;
+/// `receive_overflow`: the oldest QoS 0 message is dropped.
+pub const MGOS_MQTT_RECEIVE_DROP_OLDEST: c_int = 1;
+
+/// `tls_min_version`: TLS 1.2.
+pub const MGOS_MQTT_TLS_1_2: c_int = 12;
+/// `tls_min_version`: TLS 1.3.
+pub const MGOS_MQTT_TLS_1_3: c_int = 13;
+
 /// Options of a connection.
 ///
-/// Set `size` to `sizeof(struct mgos_mqtt_options)` and the rest to zero, then what matters:
+/// Begin with mgos_mqtt_options_init(), which sets `size` and makes the rest 0, then set what matters:
 ///
-///     struct mgos_mqtt_options options = {.size = sizeof(options), .profiles = cfg, .num_profiles = 3};
+///     struct mgos_mqtt_options options = mgos_mqtt_options_init();
+///     options.retry = MGOS_MQTT_RETRY_NEVER;
 ///
-/// In every field 0 or NULL means the default; where something can be switched off, -1 does it. The structure
+/// In every field 0 or NULL means the default; where something can be switched off, MGOS_MQTT_OFF does it. The structure
 /// may grow: a program that was compiled with an older header works with a newer library, and one that
 /// uses a field which the library does not know is refused with MGOS_MQTT_BAD_STRUCTURE.
 ///
@@ -31,7 +78,7 @@ pub struct mgos_mqtt_options {
     /// How many; default 0, a connection without a server.
     pub num_profiles: usize,
 
-    /// CONNECT. The version of MQTT: 3 for 3.1, 4 for 3.1.1, which is the default. Never another one silently.
+    /// CONNECT. The version of MQTT, MGOS_MQTT_PROTOCOL_*: default 3.1.1. Never another one silently.
     pub protocol_version: c_int,
     /// A binary password, instead of the text `pass` of each configuration; NULL for none.
     pub password: *const c_void,
@@ -42,32 +89,34 @@ pub struct mgos_mqtt_options {
     pub will_payload: *const c_void,
     /// Its length.
     pub will_payload_len: usize,
-    /// The QoS of the will, whichever of the two it is made of: 0, which is the default, 1 or 2 (MQTT 3.1.1, section
+    /// The QoS of the will, whichever of the two it is made of: default MGOS_MQTT_AT_MOST_ONCE (MQTT 3.1.1, section
     /// 3.1.2.6).
     pub will_qos: c_int,
 
-    /// RECONNECTING. Whether the connection tries again by itself after a failed attempt or a loss: 0, the default,
-    /// always; 1 once it was up since mgos_mqtt_conn_connect(), so that a first attempt that fails is the last; 2 never.
-    /// Where it does not, it stays down until it is told to connect, and no other server is tried.
+    /// RECONNECTING. Whether the connection tries again by itself after a failed attempt or a loss: default
+    /// MGOS_MQTT_RETRY_ALWAYS; MGOS_MQTT_RETRY_ONCE_UP, once it was up since mgos_mqtt_conn_connect();
+    /// MGOS_MQTT_RETRY_NEVER. Where it does not, it stays down until it is told to connect, and no other server is tried.
     pub retry: c_int,
-    /// 1: always wait `reconnect_timeout_min` between attempts, and stay with the first server. Default 0: waits that
-    /// double, and backup servers.
+    /// The waits between attempts: default MGOS_MQTT_DELAY_DOUBLES, from `reconnect_timeout_min` to
+    /// `reconnect_timeout_max`, with backup servers; or MGOS_MQTT_DELAY_FIXED, always `reconnect_timeout_min`, and the first
+    /// server.
     pub fixed_delay: c_int,
-    /// By how many percent the wait before a reconnect varies: default 10, -1 is off.
+    /// By how many percent the wait before a reconnect varies: default 10, MGOS_MQTT_OFF is not at all.
     pub jitter_percent: c_int,
     /// After how long on a backup server the main one is tried again: default never. The connection is closed for
     /// that; if the main server does not answer, the backup is used again at once.
     pub fail_back_ms: c_int,
 
     /// TIME-OUTS. Where the system tells (Linux), the time for an answer begins when the server has acknowledged what is
-    /// to be answered: on a slow link that may be long after it was sent. How long the name service may take: default 10,000 ms, -1 is without limit.
+    /// to be answered: on a slow link that may be long after it was sent. How long the name service may take: default
+    /// 10,000 ms, MGOS_MQTT_OFF is without limit.
     pub dns_timeout_ms: c_int,
     /// How long opening the TCP connection may take, for all addresses of the name together; an address that does not answer
-    /// leaves the others their share. Default 10,000 ms, -1 is without limit.
+    /// leaves the others their share. Default 10,000 ms, MGOS_MQTT_OFF is without limit.
     pub tcp_timeout_ms: c_int,
-    /// How long the TLS handshake may take: default 10,000 ms, -1 is without limit.
+    /// How long the TLS handshake may take: default 10,000 ms, MGOS_MQTT_OFF is without limit.
     pub tls_timeout_ms: c_int,
-    /// How long the server may take for CONNACK, a connect hook's time included: default 10,000 ms, -1 is
+    /// How long the server may take for CONNACK, a connect hook's time included: default 10,000 ms, MGOS_MQTT_OFF is
     /// without limit.
     pub connack_timeout_ms: c_int,
     /// How long the server may take for PINGRESP: default the keep-alive, at most 10,000 ms.
@@ -78,18 +127,19 @@ pub struct mgos_mqtt_options {
     /// How many bytes of topics, payloads and unwritten packets may wait to be sent: default 1 MiB. A message that
     /// does not fit is refused with MGOS_MQTT_QUEUE_FULL, or MGOS_MQTT_TOO_LARGE if it never would.
     pub max_outgoing_bytes: usize,
-    /// What happens when the queue is full: 0, the default, refuses the new message, 1 drops the oldest that was not
-    /// sent.
+    /// What happens when the queue is full: default MGOS_MQTT_OVERFLOW_REFUSE, the new message is refused; or
+    /// MGOS_MQTT_OVERFLOW_DROP_OLDEST, the oldest that was not sent makes room.
     pub overflow: c_int,
-    /// What happens to messages in flight when the server lost the session: 0, the default, sends them again (a message
-    /// may then arrive twice), 1 gives them up.
+    /// What happens to messages in flight when the server lost the session: default MGOS_MQTT_SESSION_LOSS_RESEND, they are
+    /// sent again (a message may then arrive twice); or MGOS_MQTT_SESSION_LOSS_REPORT, they are given up.
     pub on_session_loss: c_int,
-    /// How many outcomes of publishes mgos_mqtt_conn_outcome() can still tell: default 1,024, -1 is none. Eight bytes
-    /// each, taken when there are so many.
+    /// How many outcomes of publishes mgos_mqtt_conn_outcome() can still tell: default 1,024, MGOS_MQTT_OFF is
+    /// none. Eight bytes each, taken when there are so many.
     pub outcome_history: c_int,
 
-    /// SUBSCRIBING AND RECEIVING. When the filters are subscribed again: 0, the default, after every CONNACK, 1 only if
-    /// the server lost the session, or if that cannot be known: with MQTT 3.1, and after another server.
+    /// SUBSCRIBING AND RECEIVING. When the filters are subscribed again: default MGOS_MQTT_RESUBSCRIBE_ALWAYS, after every
+    /// CONNACK; or MGOS_MQTT_RESUBSCRIBE_WHEN_LOST, only if the server lost the session, or if that cannot be known: with
+    /// MQTT 3.1, and after another server.
     pub resubscribe: c_int,
     /// Of a message over the receive limit (`recv_mbuf_limit`), deliver this many bytes of the payload, at most
     /// that limit, instead of MGOS_MQTT_EV_OVERSIZE; mgos_mqtt_event_size() tells how many there were, and in
@@ -102,16 +152,17 @@ pub struct mgos_mqtt_options {
     /// How many bytes of topics and payloads these may have together: default 4 MiB; the same for refused ones. One
     /// message is always taken, however large.
     pub receive_queue_bytes: usize,
-    /// Which QoS 0 message is dropped when that queue is full: 0, the default, the new one, 1 the oldest. For QoS 1 and 2
-    /// the oldest QoS 0 messages make room in any case.
+    /// Which QoS 0 message is dropped when that queue is full: default MGOS_MQTT_RECEIVE_DROP_NEW; or
+    /// MGOS_MQTT_RECEIVE_DROP_OLDEST. For QoS 1 and 2 the oldest QoS 0 messages make room in any case.
     pub receive_overflow: c_int,
-    /// How often a message that a handler refused (mgos_mqtt_msg_refuse()) is delivered again: default 3, -1 is never.
+    /// How often a message that a handler refused (mgos_mqtt_msg_refuse()) is delivered again: default 3, MGOS_MQTT_OFF is
+    /// never.
     pub refuse_retries: c_int,
-    /// How long after each refusal: default 1,000 ms, -1 is at once.
+    /// How long after each refusal: default 1,000 ms, MGOS_MQTT_OFF is at once.
     pub refuse_delay_ms: c_int,
 
-    /// EVENTS. How often an idle connection gets MG_EV_POLL, if it has a handler for that: default 1,000 ms, -1 is
-    /// never.
+    /// EVENTS. How often an idle connection gets MG_EV_POLL, if it has a handler for that: default 1,000 ms,
+    /// MGOS_MQTT_OFF is never.
     pub poll_tick_ms: c_int,
 
     /// TLS; see docs/tls.md. The name that the server's certificate must be for, and that is sent to it (SNI): default the
@@ -120,8 +171,7 @@ pub struct mgos_mqtt_options {
     /// The application protocols to offer (ALPN), between commas, the favourite first; for brokers that share port
     /// 443 with others. NULL for none.
     pub tls_alpn: *const c_char,
-    /// The lowest version of TLS: 12 for TLS 1.2, which is the default, or 13 for TLS 1.3. Nothing below 1.2 is
-    /// ever spoken.
+    /// The lowest version of TLS: default MGOS_MQTT_TLS_1_2, or MGOS_MQTT_TLS_1_3. Nothing below 1.2 is ever spoken.
     pub tls_min_version: c_int,
     /// 1: trust the certificates that the system trusts, besides those that are named. It is the default for an
     /// mqtts:// address when none are named. Turns TLS on.
@@ -154,7 +204,7 @@ pub struct mgos_mqtt_options {
     /// A file with such lists, besides `tls_crl`; read at each attempt to connect.
     pub tls_crl_file: *const c_char,
     /// From how many days before its end on a certificate, the client's or the server's, is told of by
-    /// MGOS_MQTT_EV_TLS_EXPIRY: default 30, -1 is never.
+    /// MGOS_MQTT_EV_TLS_EXPIRY: default 30, MGOS_MQTT_OFF is never.
     pub tls_expiry_days: c_int,
     /// 1: talk to whoever answers, without looking at the certificate. For tests only: somebody in between can read
     /// and change everything, passwords included. A warning is logged at each connect. Turns TLS on. Default 0.
@@ -167,7 +217,7 @@ pub struct mgos_mqtt_options {
     pub tls_key_password_len: usize,
 
     /// RECONNECTING, again. How long a connection has to be up for the waits between attempts to start anew: default
-    /// 30,000 ms, -1 is not at all. One that is lost sooner is followed by the next longer wait, so that a server
+    /// 30,000 ms, MGOS_MQTT_OFF is not at all. One that is lost sooner is followed by the next longer wait, so that a server
     /// that accepts and closes is not called all the time; it is no reason to go to another server. After five of
     /// them in a row a warning is logged.
     pub stable_after_ms: c_int,
@@ -181,12 +231,12 @@ pub struct mgos_mqtt_options {
     /// and again. See MGOS_MQTT_EV_POISON.
     pub poison_after: c_int,
     /// How long closing in order may go on without the server acknowledging anything (where the system does not tell
-    /// that: without the system taking anything): default 10,000 ms, -1 is without limit. In all it takes six times that
-    /// at most, or as long as mgos_mqtt_conn_disconnect_wait() waits. For every way to close or reopen a connection
+    /// that: without the system taking anything): default 10,000 ms, MGOS_MQTT_OFF is without limit. In all it takes six
+    /// times that at most, or as long as mgos_mqtt_conn_disconnect_wait() waits. For every way to close or reopen a connection
     /// that sends DISCONNECT, but not for freeing it.
     pub close_timeout_ms: c_int,
     /// EVENTS, again. A warning is logged when the callbacks of one turn of the connection took so long, since the loop
-    /// neither sends nor receives meanwhile: default 1,000 ms, -1 is never.
+    /// neither sends nor receives meanwhile: default 1,000 ms, MGOS_MQTT_OFF is never.
     pub slow_callback_ms: c_int,
 }
 

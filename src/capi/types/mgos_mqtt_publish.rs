@@ -37,11 +37,12 @@ pub const MGOS_MQTT_KEEP: c_int = 0;
 /// cannot be called back.
 pub const MGOS_MQTT_CANCEL: c_int = 1;
 
-/// A message to be published. Set it to zeros, then `size` and what you need.
+/// A message to be published. Begin with mgos_mqtt_publication_init(), then set what you need.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct mgos_mqtt_publication {
-    /// sizeof(struct mgos_mqtt_publication); tells the library which version you were compiled with.
+    /// `sizeof(struct mgos_mqtt_publication)`, as mgos_mqtt_publication_init() sets it: it tells the library which header you
+    /// were compiled with.
     pub size: usize,
     /// The topic name. Copied.
     pub topic: *const c_char,

@@ -8,7 +8,7 @@ pub const MGOS_MQTT_ACK_LATENCY_BUCKETS: usize = 17;
 
 const _: () = assert!(MGOS_MQTT_ACK_LATENCY_BUCKETS == LATENCY_BUCKETS);
 
-/// Statistics of a connection. Set `size` to `sizeof(struct mgos_mqtt_stats)`. The structure may grow at its end:
+/// Statistics of a connection. Begin with mgos_mqtt_stats_init(), which sets `size`. The structure may grow at its end:
 /// a program that was compiled with an older header gets what it knows, and what the library does not know
 /// is 0.
 #[repr(C)]
