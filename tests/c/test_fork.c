@@ -649,6 +649,32 @@ static void a_daemon_from_a_callback(void **state) {
   mgos_sys_config_set_mqtt_enable(0);
 }
 
+/* The log function of the parent forks at its first line; the child's is the same. */
+static void fork_in_log(int level, int conn_id, const char *text, void *ud) {
+  static bool forked;
+  if (!forked) {
+    forked = true;
+    child_of_a_callback = in_child(daemon_calls);
+  } else if (level <= MGOS_MQTT_LOG_WARN) {
+    on_log(level, conn_id, text, ud);
+  }
+}
+
+/* What is logged in the child is logged, though the parent's function has not returned.
+ * field: F-33 */
+static void a_daemon_from_a_log_function(void **state) {
+  (void) state;
+  parent_of_a_daemon();
+  warnings[0] = '\0';
+  child_of_a_callback = -2;
+  assert_int_equal(mgos_mqtt_loop_set_log(NULL, MGOS_MQTT_LOG_INFO, fork_in_log, warnings, NULL), 0);
+  assert_true(poll_until(&from_parent, 1));
+  assert_int_equal(child_of_a_callback, 0);
+  assert_int_equal(mgos_mqtt_deinit(LONG_MS), 0);
+  mgos_mqtt_loop_set_log(NULL, 0, NULL, NULL, NULL);
+  mgos_sys_config_set_mqtt_enable(0);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(no_lock_is_inherited),
@@ -656,6 +682,7 @@ int main(void) {
       cmocka_unit_test(the_parent_gets_its_messages),
       cmocka_unit_test(a_daemon_has_its_own),
       cmocka_unit_test(a_daemon_from_a_callback),
+      cmocka_unit_test(a_daemon_from_a_log_function),
   };
   return cmocka_run_group_tests_name("fork", tests, group_setup, group_teardown);
 }
