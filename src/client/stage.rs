@@ -152,7 +152,7 @@ impl State {
             stage,
             wait,
             attempt: self.attempt_number(),
-            server: self.profile.server.clone().unwrap_or_default(),
+            server: self.shown_server(),
             address: address.or(if stage == Stage::Opening { self.target() } else { None }),
             wanted: self.course.is_wanted(),
             why_idle: self.course.why_not(),

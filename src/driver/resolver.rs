@@ -12,16 +12,19 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
 
 use super::spawn::{Around, NOTHING_AROUND, spawn};
-use crate::sync::{Mutex, MutexGuard};
+use crate::sync::{Condvar, Mutex, MutexGuard};
 
 /// How many names one loop asks for at the same time; a system with a dead name server must not
 /// end up with a thread for each connection.
 const MAX_ACTIVE: usize = 8;
-/// How many threads there are in all: those whose askers have given up do not count among the active ones, so that names
-/// that are never resolved do not stand in the way of others.
+/// How many threads there are in all: those whose askers have given up do not count among the active ones, nor do those
+/// that have waited for longer than [`PATIENCE`], so that names that are never resolved do not stand in the way of others.
 const MAX_THREADS: usize = 64;
+/// How long the name service may take for names that others wait behind. A healthy one is quicker by far.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Resolves a name; may block.
 pub type Resolve = dyn Fn(&str, u16) -> io::Result<Vec<SocketAddr>> + Send + Sync;
@@ -174,6 +177,10 @@ struct Job {
     askers: Vec<Asker>,
     /// There was a moment at which nobody waited for it any more.
     given_up: bool,
+    /// Since when a thread asks for it.
+    asked_at: Option<Instant>,
+    /// The name service takes long for it, and others waited.
+    is_slow: bool,
 }
 
 impl Job {
@@ -195,6 +202,8 @@ struct Work {
     asked: Vec<(u64, Job)>,
     numbers: u64,
     threads: usize,
+    /// There is a thread that looks out for slow ones.
+    is_watched: bool,
 }
 
 impl Work {
@@ -205,8 +214,19 @@ impl Work {
     }
 
     /// The names that are asked for and that somebody has waited for all the time.
+    fn wanted(&self) -> impl Iterator<Item = &Job> {
+        self.asked.iter().map(|(_, job)| job).filter(|job| !job.given_up)
+    }
+
+    /// Those of them that others have to wait for.
     fn active(&self) -> usize {
-        self.asked.iter().filter(|(_, job)| !job.given_up).count()
+        self.wanted().filter(|job| !job.is_slow).count()
+    }
+
+    /// How long it takes until the first of the active ones is slow.
+    fn until_slow(&self, now: Instant, patience: Duration) -> Option<Duration> {
+        let active = self.wanted().filter(|job| !job.is_slow);
+        active.filter_map(|job| Some(patience.saturating_sub(now - job.asked_at?))).min()
     }
 }
 
@@ -214,11 +234,18 @@ impl Work {
 struct Threads {
     resolve: Arc<Resolve>,
     work: Mutex<Work>,
+    /// Nothing waits any more.
+    emptied: Condvar,
     /// What threads are started inside.
     around: Around,
+    patience: Duration,
 }
 
 impl Threads {
+    fn new(resolve: Arc<Resolve>, around: Around, patience: Duration) -> Threads {
+        Threads { resolve, work: Mutex::default(), emptied: Condvar::new(), around, patience }
+    }
+
     fn lookup(self: &Arc<Self>, host: &str, port: u16, announce: Box<dyn FnOnce() + Send>) -> Lookup {
         let slot = Arc::new(Mutex::new(None));
         let asker = Asker { answer: Arc::downgrade(&slot), announce };
@@ -229,7 +256,8 @@ impl Threads {
             job.askers.push(asker);
             return lookup;
         }
-        work.queue.push_back(Job { host: host.to_owned(), port, askers: vec![asker], given_up: false });
+        let (host, askers) = (host.to_owned(), vec![asker]);
+        work.queue.push_back(Job { host, port, askers, given_up: false, asked_at: None, is_slow: false });
         self.staff(work);
         lookup
     }
@@ -241,6 +269,9 @@ impl Threads {
             job.given_up |= !job.is_wanted();
         }
         work.queue.retain(Job::is_wanted);
+        if work.queue.is_empty() {
+            self.emptied.notify_one();
+        }
         self.staff(work);
     }
 
@@ -251,6 +282,10 @@ impl Threads {
         let mut failed = None;
         while failed.is_none() && idle < work.queue.len() && work.active() + idle < MAX_ACTIVE {
             if work.threads >= MAX_THREADS {
+                // One for which somebody waits may still end, and then it is somebody else's turn.
+                if work.wanted().count() + idle >= MAX_ACTIVE {
+                    return;
+                }
                 failed = Some(LookupError::AllHang);
                 break;
             }
@@ -265,6 +300,11 @@ impl Threads {
                 Err(_) => failed = Some(LookupError::NoResources),
             }
         }
+        if failed.is_none() && idle < work.queue.len() && !work.is_watched {
+            let shared = self.clone();
+            // Without it, what waits has its turn when somebody gives up.
+            work.is_watched = spawn(self.around, "mgos-mqtt-dns", move || shared.watch()).is_ok();
+        }
         if let Some(error) = failed {
             let stranded = work.queue.split_off(idle);
             drop(work);
@@ -273,11 +313,36 @@ impl Threads {
         }
     }
 
+    /// As long as names wait for others, and there may be more threads: those that take long do not count any more.
+    fn watch(self: &Arc<Self>) {
+        let mut work = self.work.lock();
+        while !work.queue.is_empty() && work.threads < MAX_THREADS {
+            let now = Instant::now();
+            // If none is being asked for yet, threads are about to begin.
+            let left = work.until_slow(now, self.patience).unwrap_or(self.patience);
+            if left > Duration::ZERO {
+                work = self.emptied.wait(work, Some(left));
+                continue;
+            }
+            let slow = |job: &Job| job.asked_at.is_some_and(|since| now - since >= self.patience);
+            for (_, job) in &mut work.asked {
+                job.is_slow |= slow(job);
+            }
+            self.staff(work);
+            work = self.work.lock();
+        }
+        work.is_watched = false;
+    }
+
     /// What a helper thread does until there is no more work.
     fn serve(&self) {
         loop {
             let mut work = self.work.lock();
-            let Some(mut job) = work.queue.pop_front() else {
+            let next = work.queue.pop_front();
+            if work.queue.is_empty() && work.is_watched {
+                self.emptied.notify_one();
+            }
+            let Some(mut job) = next else {
                 // Under the same lock as the look at the queue: whoever adds a job later sees
                 // that this thread is gone.
                 work.threads -= 1;
@@ -290,6 +355,7 @@ impl Threads {
             let (host, port) = (job.host.clone(), job.port);
             work.numbers += 1;
             let number = work.numbers;
+            job.asked_at = Some(Instant::now());
             work.asked.push((number, job));
             drop(work);
             // An injected resolver may panic; the thread's place must not be lost.
@@ -323,7 +389,7 @@ impl Resolver {
 
     /// As [`new`](Self::new); the threads are started inside `around`.
     pub(crate) fn inside(resolve: Arc<Resolve>, around: Around) -> Resolver {
-        Resolver(Service::Threads(Arc::new(Threads { resolve, work: Mutex::default(), around })))
+        Resolver(Service::Threads(Arc::new(Threads::new(resolve, around, PATIENCE))))
     }
 
     /// A resolver that gives every question to `ask`.
@@ -354,6 +420,7 @@ impl Resolver {
     pub(crate) fn clear(&self) {
         if let Service::Threads(threads) = &self.0 {
             let forgotten = std::mem::take(&mut threads.work.lock().queue);
+            threads.emptied.notify_one();
             drop(forgotten);
         }
     }
@@ -393,6 +460,11 @@ mod tests {
 
     use super::*;
 
+    /// What comes, or a failure.
+    fn come<T>(from: &mpsc::Receiver<T>) -> T {
+        from.recv_timeout(Duration::from_secs(20)).expect("it does not come")
+    }
+
     fn addresses(host: &str) -> Option<Vec<String>> {
         literal(host, 1883).map(|a| a.unwrap().iter().map(ToString::to_string).collect())
     }
@@ -428,16 +500,23 @@ mod tests {
     }
 
     fn gated() -> Gated {
+        // Far more than a test takes.
+        gated_with(Duration::from_secs(3600))
+    }
+
+    fn gated_with(patience: Duration) -> Gated {
         let (tell, begun) = mpsc::channel();
         let gate = Arc::new(Mutex::new(()));
         let closed = gate.clone();
-        let resolver = Resolver::new(Arc::new(move |host: &str, port| {
-            tell.send(host.to_owned()).unwrap();
+        let resolve = move |host: &str, port| {
+            let _ = tell.send(host.to_owned());
             if host.starts_with("dead") {
                 drop(closed.lock());
             }
             Ok(vec![SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port)])
-        }));
+        };
+        let threads = Threads::new(Arc::new(resolve), NOTHING_AROUND, patience);
+        let resolver = Resolver(Service::Threads(Arc::new(threads)));
         Gated { resolver, begun, gate }
     }
 
@@ -459,7 +538,7 @@ mod tests {
             })
             .collect();
         for _ in 0..MAX_ACTIVE {
-            begun.recv().unwrap();
+            come(&begun);
         }
         // All eight are inside, twelve wait, and no ninth thread exists.
         assert_eq!(counts(&resolver), (MAX_ACTIVE, 20 - MAX_ACTIVE));
@@ -467,7 +546,7 @@ mod tests {
         // An unwanted question is not asked; an unwanted answer is not announced.
         lookups.truncate(10);
         drop(closed);
-        let mut ports: Vec<u16> = (0..10).map(|_| wait_done.recv().unwrap()).collect();
+        let mut ports: Vec<u16> = (0..10).map(|_| come(&wait_done)).collect();
         ports.sort_unstable();
         assert_eq!(ports, (0..10).collect::<Vec<_>>());
         for (port, lookup) in lookups.iter().enumerate() {
@@ -492,7 +571,7 @@ mod tests {
         };
         let first = hang();
         for _ in 0..MAX_ACTIVE {
-            begun.recv().unwrap();
+            come(&begun);
         }
         let (done, wait_done) = mpsc::channel();
         let told = done.clone();
@@ -500,24 +579,58 @@ mod tests {
         assert_eq!(counts(&resolver), (MAX_ACTIVE, 1));
         // They are given up: the next one has its turn at once.
         drop(first);
-        wait_done.recv().unwrap();
-        assert_eq!(begun.recv().unwrap(), "alive");
+        come(&wait_done);
+        assert_eq!(come(&begun), "alive");
         assert!(waiting.take().unwrap().is_ok());
         for _ in 0..20 {
             let again = hang();
             let told = done.clone();
             let alive = resolver.lookup("alive", 2, Box::new(move || told.send(()).unwrap()));
-            wait_done.recv().unwrap();
+            come(&wait_done);
             assert!(alive.take().unwrap().is_ok());
-            assert_eq!(begun.recv().unwrap(), "alive", "the others are being asked for already");
+            assert_eq!(come(&begun), "alive", "the others are being asked for already");
             drop(again);
             assert!(counts(&resolver).0 <= MAX_ACTIVE + 1);
         }
         // Who asks for one of them gets the answer of the one thread that has asked for it.
         let late = resolver.lookup("dead0", 1, Box::new(move || done.send(()).unwrap()));
         drop(closed);
-        wait_done.recv().unwrap();
+        come(&wait_done);
         assert!(late.take().unwrap().is_ok());
+    }
+
+    /// Names that hang, all of them asked for at once and given up by nobody, do not keep one behind them waiting for as
+    /// long as they do; and there is an end to the threads that they get.
+    ///
+    /// field: F-07
+    #[test]
+    fn names_that_hang_are_not_waited_for() {
+        let Gated { resolver, begun, gate } = gated_with(Duration::from_millis(5));
+        let closed = gate.lock();
+        let (done, wait_done) = mpsc::channel();
+        let hang = |from: usize, to: usize| -> Vec<Lookup> {
+            (from..to).map(|n| resolver.lookup(&format!("dead{n}"), 1, Box::new(|| {}))).collect()
+        };
+        let mut lookups = Vec::new();
+        for (from, to) in [(0, MAX_ACTIVE), (MAX_ACTIVE, 4 * MAX_ACTIVE)] {
+            lookups.extend(hang(from, to));
+            let told = done.clone();
+            let alive = resolver.lookup("alive", 2, Box::new(move || told.send(()).unwrap()));
+            come(&wait_done);
+            assert!(alive.take().unwrap().is_ok());
+            assert!(lookups.iter().all(|lookup| lookup.take().is_none()));
+        }
+        lookups.extend(hang(4 * MAX_ACTIVE, 2 * MAX_THREADS));
+        let told = done.clone();
+        let alive = resolver.lookup("alive", 2, Box::new(move || told.send(()).unwrap()));
+        let asked = std::iter::repeat_with(|| come(&begun)).filter(|name| name != "alive");
+        assert_eq!(asked.take(MAX_THREADS).count(), MAX_THREADS);
+        assert_eq!(counts(&resolver), (MAX_THREADS, MAX_THREADS + 1));
+        assert!(alive.take().is_none());
+        // Any that ends makes room.
+        drop(closed);
+        come(&wait_done);
+        assert!(alive.take().unwrap().is_ok());
     }
 
     /// field: F-07
@@ -527,7 +640,7 @@ mod tests {
         let closed = gate.lock();
         for n in 0..MAX_THREADS {
             let lookup = resolver.lookup(&format!("dead{n}"), 1, Box::new(|| {}));
-            begun.recv().unwrap();
+            come(&begun);
             assert!(lookup.take().is_none());
         }
         let lookup = resolver.lookup("alive", 1, Box::new(|| {}));
@@ -556,7 +669,7 @@ mod tests {
         for host in ["empty", "panic", "empty"] {
             let done = done.clone();
             let lookup = resolver.lookup(host, 1, Box::new(move || done.send(()).unwrap()));
-            wait_done.recv().unwrap();
+            come(&wait_done);
             assert!(matches!(lookup.take(), Some(Err(LookupError::Failed(_)))));
         }
     }
