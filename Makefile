@@ -1,7 +1,7 @@
 # The front door. Everything behind it can be called directly: cargo, cmake --preset, scripts/.
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help demo test test-tsan test-brokers soak sim fuzz bench bench-check bench-record headers coverage-doc field-doc mutants abi-update sbom clean
+.PHONY: help demo check test test-tsan test-brokers soak sim fuzz bench bench-check bench-record headers coverage-doc field-doc mutants abi-update sbom clean
 
 help: ## what there is
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -11,6 +11,9 @@ demo: ## build the library and show it at work with a mosquitto of its own
 	@cmake --preset release -DMGOS_MQTT_BUILD_TESTS=OFF -B build/demo
 	@cmake --build build/demo
 	@scripts/demo.sh build/demo
+
+check: ## the quick loop: format, lints, the fast tests; under two minutes once everything was built
+	@scripts/check.sh
 
 test: ## everything that needs no other server; ends with "N passed, N failed"
 	@scripts/setup.sh build test

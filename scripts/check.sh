@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# The quick loop while a change is made: format, lints, and the tests that need no server and no waiting.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+# Each of them takes a few seconds.
+fast=(coverage driver errors_doc headers hostile json_header locks no_std rooms sbom session_closing session_memory
+  which_call wire_malformed wire_memory wire_plain wire_round_trip wire_topic wire_vectors)
+cargo fmt --check
+cargo clippy --locked --all-targets -- -D warnings
+# The unit tests, and these.
+cargo test --locked --lib "${fast[@]/#/--test=}"
