@@ -190,7 +190,8 @@ unsafe extern "C" {
 /// Subscribes to a topic with QoS 1 (MGOS_MQTT_SUBSCRIBE_QOS). `handler` gets every message that matches, and
 /// nothing else; messages are acknowledged after it returned. Stays until mgos_mqtt_unsub(), over all
 /// reconnects; may be called before there is a connection. With NULL for `handler` the messages go to the connection's
-/// handlers (mgos_mqtt_add_global_handler()). Errors are in mgos_mqtt_last_error().
+/// handlers (mgos_mqtt_add_global_handler()). Errors are in mgos_mqtt_last_error(). A server that never answers is named in the
+/// log if `ack_timeout_ms` of the options has a limit; mgos_mqtt_conn_subscribe_all() tells the program.
 ///
 /// # Safety
 /// `topic` is NULL or a C string; `handler` can be called with `ud` until the subscription ends.

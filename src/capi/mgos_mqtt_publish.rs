@@ -26,7 +26,7 @@ use crate::capi::types::mgos_mqtt_conn::mgos_mqtt_conn;
 use crate::capi::types::mgos_mqtt_publish::{
     MGOS_MQTT_CANCEL, MGOS_MQTT_KEEP, MGOS_MQTT_OUTCOME_ACKED, MGOS_MQTT_OUTCOME_CANCELLED,
     MGOS_MQTT_OUTCOME_DROPPED, MGOS_MQTT_OUTCOME_EXPIRED, MGOS_MQTT_OUTCOME_LOST, MGOS_MQTT_OUTCOME_PENDING,
-    MGOS_MQTT_OUTCOME_REJECTED, MGOS_MQTT_OUTCOME_SENT, mgos_mqtt_publication,
+    MGOS_MQTT_OUTCOME_REJECTED, MGOS_MQTT_OUTCOME_SENT, MGOS_MQTT_OUTCOME_TIMED_OUT, mgos_mqtt_publication,
 };
 use crate::client::OnTimeout;
 use crate::error::Code;
@@ -177,6 +177,7 @@ pub extern "C" fn mgos_mqtt_outcome_name(outcome: c_int) -> *const c_char {
         MGOS_MQTT_OUTCOME_DROPPED => c"dropped",
         MGOS_MQTT_OUTCOME_CANCELLED => c"cancelled",
         MGOS_MQTT_OUTCOME_LOST => c"lost",
+        MGOS_MQTT_OUTCOME_TIMED_OUT => c"timed out",
         _ => c"unknown",
     };
     name.as_ptr()

@@ -344,14 +344,19 @@ impl Conn {
             }
             session::Event::ConnAck { session_present, .. } => self.link_up(st, turn, *session_present),
             session::Event::PubAck(ack) => {
+                self.note_late(&mut st, "PUBACK", *ack);
                 if ack.early {
                     let text = "the server answered a QoS 2 publish with PUBACK; taken as completed";
                     self.note(&mut st, Level::Warn, format_args!("{text}"));
                 }
                 self.tell_acknowledged(st, Kind::PubAck, *ack)
             }
-            session::Event::PubComp(ack) => self.tell_acknowledged(st, Kind::PubComp, *ack),
+            session::Event::PubComp(ack) => {
+                self.note_late(&mut st, "PUBCOMP", *ack);
+                self.tell_acknowledged(st, Kind::PubComp, *ack)
+            }
             session::Event::PubRec(ack) => {
+                self.note_late(&mut st, "PUBREC", *ack);
                 let event = Event::PubRec(*ack);
                 self.tell(st, |h, called| h.connection(Kind::PubRec, called), &event)
             }

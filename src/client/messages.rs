@@ -107,7 +107,7 @@ impl Conn {
             Err(code) => self.refused_to_publish(st, &message, code),
             // The loop may be asleep until later.
             Ok(_) if message.expires.is_some() => self.schedule(st),
-            Ok(_) => {}
+            Ok(_) => self.watch_answers(st),
         }
         if accepted.is_ok() && matches!(st.link, Link::Idle) {
             self.warn_if_nobody_opens(st, "a published message");
@@ -161,6 +161,7 @@ impl Conn {
         let qos = st.cap_qos(qos);
         st.session.subscribe(filter, qos);
         self.output_grew(&mut st);
+        self.watch_answers(&mut st);
         self.take_answers(&mut st);
         self.warn_if_nobody_opens(&mut st, "a subscription");
         drop(st);
@@ -186,6 +187,7 @@ impl Conn {
         let asked = last && st.session.unsubscribe(filter);
         if asked {
             self.output_grew(&mut st);
+            self.watch_answers(&mut st);
             self.take_answers(&mut st);
         }
         drop(st);
@@ -318,6 +320,7 @@ impl Conn {
             Flush::Done | Flush::Blocked => {
                 self.output_level.store(st.session.output().len(), Ordering::Relaxed);
                 self.settle(st);
+                self.watch_answers(st);
             }
             Flush::Failed(report) => {
                 st.report = KeptReport::of(report);

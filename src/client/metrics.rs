@@ -123,6 +123,7 @@ const OUTCOMES: &[Outcome] = &[
     ("dropped", |s| s.counts.dropped),
     ("cancelled", |s| s.counts.cancelled),
     ("lost", |s| s.counts.lost),
+    ("timed_out", |s| s.counts.timed_out),
 ];
 
 /// The text for any number of connections.

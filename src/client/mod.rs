@@ -35,6 +35,7 @@
 //! | `slow.rs`      | a warning about slow callbacks                               |
 //! | `stats.rs`, `metrics.rs` | what is counted, as numbers and as text            |
 //! | `subscribe.rs` | calls for several filters, each with one end                 |
+//! | `overdue.rs`   | what the server did not acknowledge in time                   |
 //! | `poison.rs`  | messages that make the server close each time              |
 //! | `stage.rs`     | what a connection is doing right now                         |
 //! | `once.rs`      | who is told of the result of one attempt                     |
@@ -61,6 +62,7 @@ mod metrics;
 mod once;
 mod options;
 mod outcomes;
+mod overdue;
 mod pace;
 mod poison;
 mod profiles;

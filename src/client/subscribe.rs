@@ -288,13 +288,6 @@ impl Conn {
         waited
     }
 
-    /// The loop sleeps no longer than an answer may take.
-    fn watch_answers(&self, st: &mut State) {
-        if st.settings.ack_timeout > Span::ZERO && !st.in_turn {
-            self.schedule(st);
-        }
-    }
-
     /// Takes what the session has to tell of filters.
     #[inline]
     pub(super) fn take_answers(&self, st: &mut State) {

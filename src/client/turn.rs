@@ -242,6 +242,9 @@ impl Conn {
         mut st: MutexGuard<'a, State>,
         turn: &mut Turn<'_>,
     ) -> MutexGuard<'a, State> {
+        if st.session.acknowledgements_are_due(turn.now) {
+            st = self.look_for_acknowledgements(st, turn);
+        }
         if matches!(st.link, Link::Open(_))
             && st.closing.is_none()
             && st.session.deadline().is_some_and(|at| at <= turn.now)

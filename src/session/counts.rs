@@ -76,6 +76,10 @@ pub struct Counts {
     pub cancelled: u64,
     /// Publishes that ended with [`Outcome::Lost`].
     pub lost: u64,
+    /// Publishes that ended with [`Outcome::TimedOut`].
+    pub timed_out: u64,
+    /// Of these, the ones that the server acknowledged later.
+    pub late_acks: u64,
 }
 
 /// Statistics, which nothing in a session looks at. Sessions that differ in nothing else print alike: a checker that
@@ -126,6 +130,8 @@ pub(super) struct Outcomes {
     dropped_qos0: u64,
     cancelled: u64,
     lost: u64,
+    timed_out: u64,
+    pub(super) late_acks: u64,
 }
 
 impl Outcomes {
@@ -139,6 +145,8 @@ impl Outcomes {
         dropped_qos0: 0,
         cancelled: 0,
         lost: 0,
+        timed_out: 0,
+        late_acks: 0,
     };
 
     #[inline]
@@ -154,6 +162,7 @@ impl Outcomes {
             }
             Outcome::Cancelled | Outcome::Abandoned => &mut self.cancelled,
             Outcome::Lost => &mut self.lost,
+            Outcome::TimedOut => &mut self.timed_out,
         };
         *count += n;
     }
@@ -185,8 +194,19 @@ impl Session {
     /// What was counted.
     pub fn counts(&self) -> Counts {
         let Flow { tx_bytes, tx_messages, rx_messages, pings } = *self.flow;
-        let Outcomes { refused, acked, sent, rejected, expired, dropped, dropped_qos0, cancelled, lost } =
-            *self.sending.outcomes;
+        let Outcomes {
+            refused,
+            acked,
+            sent,
+            rejected,
+            expired,
+            dropped,
+            dropped_qos0,
+            cancelled,
+            lost,
+            timed_out,
+            late_acks,
+        } = *self.sending.outcomes;
         let (rx_duplicates, rx_oversize) = self.inbound.counts();
         Counts {
             tx_bytes,
@@ -205,6 +225,8 @@ impl Session {
             dropped_qos0,
             cancelled,
             lost,
+            timed_out,
+            late_acks,
         }
     }
 

@@ -50,6 +50,8 @@ pub struct Acknowledged {
     pub token: Option<u64>,
     /// The reason code; 0 in MQTT 3.x.
     pub reason: u8,
+    /// It comes after the message's outcome, which was that it did not come in time.
+    pub late: bool,
     /// A server answered a QoS 2 publish with PUBACK; it was taken as completed.
     pub early: bool,
 }
@@ -78,7 +80,13 @@ impl Ended {
     /// What the server said about it, if that was the best.
     #[inline]
     pub fn accepted(&self) -> Acknowledged {
-        Acknowledged { packet_id: self.packet_id, token: Some(self.token), reason: 0, early: false }
+        Acknowledged {
+            packet_id: self.packet_id,
+            token: Some(self.token),
+            reason: 0,
+            late: false,
+            early: false,
+        }
     }
 }
 
@@ -186,7 +194,7 @@ pub enum Dropped {
     Link,
 }
 
-/// How an accepted publish ended. Each ends in exactly one of these.
+/// How an accepted publish ended, as far as the application is concerned. Each ends in exactly one of these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// QoS 1: PUBACK, QoS 2: PUBCOMP.
@@ -205,6 +213,8 @@ pub enum Outcome {
     Abandoned,
     /// The server lost the session in which it was sent, and the policy says not to send it again.
     Lost,
+    /// The server did not acknowledge it in [time](super::Limits::ack_timeout). It stays in the session, and may still arrive.
+    TimedOut,
 }
 
 /// An outcome and whose it is.

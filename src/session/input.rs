@@ -208,7 +208,7 @@ impl Session {
         match self.sending.ids.get(id) {
             Some(Use::Publish(slot)) if self.is_sent(slot) => {
                 let entry = self.sending.outbox.get(slot);
-                if entry.stage == Stage::Release {
+                if entry.stage.is_released() {
                     return self.stray(id, reason);
                 }
                 // RabbitMQ answers a QoS 2 PUBLISH with PUBACK. Nothing more will come for it.
@@ -232,11 +232,11 @@ impl Session {
 
     /// An acknowledgement that ends nothing of ours is only told.
     fn stray(&self, packet_id: u16, reason: u8) -> Result<Option<Event>, Failure> {
-        Ok(Some(Event::PubAck(Acknowledged { packet_id, token: None, reason, early: false })))
+        Ok(Some(Event::PubAck(Acknowledged { packet_id, token: None, reason, late: false, early: false })))
     }
 
     fn pubrec(&mut self, id: u16, reason: u8) -> Result<Option<Event>, Failure> {
-        let mut told = Acknowledged { packet_id: id, token: None, reason, early: false };
+        let mut told = Acknowledged { packet_id: id, token: None, reason, late: false, early: false };
         match self.sending.ids.get(id) {
             Some(Use::Publish(slot)) if self.is_sent(slot) => {
                 let entry = self.sending.outbox.get_mut(slot);
@@ -247,7 +247,8 @@ impl Session {
                 if reason >= 0x80 {
                     return Ok(Some(Event::PubRec(self.complete(slot, reason, false))));
                 }
-                entry.stage = Stage::Release;
+                told.late = entry.stage.is_late();
+                entry.stage = if told.late { Stage::LateRelease } else { Stage::Release };
                 self.sending.suspect.acknowledged_at = self.sending.accepted;
             }
             Some(Use::Raw(RawUse::Publish2)) => self.sending.ids.change(id, Use::Raw(RawUse::Released)),
@@ -265,9 +266,9 @@ impl Session {
     }
 
     fn pubcomp(&mut self, id: u16, reason: u8) -> Result<Option<Event>, Failure> {
-        let stray = Acknowledged { packet_id: id, token: None, reason, early: false };
+        let stray = Acknowledged { packet_id: id, token: None, reason, late: false, early: false };
         match self.sending.ids.get(id) {
-            Some(Use::Publish(slot)) if self.sending.outbox.get(slot).stage == Stage::Release => {
+            Some(Use::Publish(slot)) if self.sending.outbox.get(slot).stage.is_released() => {
                 Ok(Some(Event::PubComp(self.complete(slot, reason, false))))
             }
             Some(Use::Raw(RawUse::Released)) => {
@@ -282,18 +283,23 @@ impl Session {
     pub(super) fn complete(&mut self, slot: u32, reason: u8, early: bool) -> Acknowledged {
         let terms = Terms::of(&self.limits, self.tell_all);
         let sending = &mut *self.sending;
-        let entry = sending.outbox.retire(slot);
+        let (late, entry) = sending.outbox.retire_any(slot);
         let (token, packet_id) = (entry.token, entry.packet_id());
         let (cookie, accepted_at) = (entry.cookie, entry.accepted_at);
         let outcome = if reason >= 0x80 { Outcome::Rejected(reason) } else { Outcome::Acked };
-        if outcome == Outcome::Acked {
-            sending.count_latency(1, self.now.since(accepted_at));
+        if late {
+            sending.ids.release(packet_id);
+            sending.outcomes.late_acks += 1;
+        } else {
+            if outcome == Outcome::Acked {
+                sending.count_latency(1, self.now.since(accepted_at));
+            }
+            sending.finish(token, packet_id, cookie, outcome, terms);
         }
-        sending.finish(token, packet_id, cookie, outcome, terms);
         sending.suspect.acknowledged_at = sending.accepted;
         self.told = Told::Acknowledged(slot);
         self.pump();
-        Acknowledged { packet_id, token: Some(token), reason, early }
+        Acknowledged { packet_id, token: Some(token), reason, late, early }
     }
 
     fn suback(&mut self, id: u16, codes: &[u8], bytes: &[u8]) -> Result<Option<Event>, Failure> {

@@ -19,6 +19,7 @@
 //!
 //! No user code runs in here, nothing blocks, and no message allocates once buffers have grown.
 
+mod ack_timeout;
 mod counts;
 mod event;
 mod history;
@@ -44,6 +45,7 @@ mod unsent;
 
 use alloc::sync::Arc;
 
+pub use ack_timeout::Overdue;
 pub use counts::{Counts, LATENCY_BUCKETS, Latency, Levels};
 pub use event::{Acknowledged, Completion, Dropped, Ended, Event, Failure, Incoming, Outcome, Step};
 pub use inbound::Hold;
@@ -113,8 +115,8 @@ pub struct Limits {
     /// The next CONNECT is to ask for a session that the server kept, as far as that is known: it may have filters that an
     /// earlier process asked for.
     pub keep_session: bool,
-    /// How long the server may take to answer SUBSCRIBE and UNSUBSCRIBE; zero is without limit. Who waits for it has an
-    /// answer then, and the connection stays.
+    /// How long the server may take to acknowledge PUBLISH (with PUBACK or PUBREC), SUBSCRIBE and UNSUBSCRIBE; zero is
+    /// without limit. Who waits for it is told then, and the connection stays.
     pub ack_timeout: Span,
     /// A message after which the server closed the connection so many times in a row is set aside; 0 is never.
     pub poison_after: u32,
@@ -220,6 +222,8 @@ pub struct Session {
     tell_all: bool,
     /// No message is to take the short way.
     each_publish: bool,
+    /// See [`watch_began`](Session::watch_began).
+    watch_began: bool,
     /// The time of the last step, to the caller's precision.
     now: Time,
     flow: Aside<Flow>,
@@ -230,7 +234,7 @@ impl Session {
     pub fn new(limits: impl Into<Arc<Limits>>) -> Self {
         let limits = limits.into();
         Session {
-            flight_limit: limits.in_flight(),
+            flight_limit: if limits.ack_timeout == Span::ZERO { limits.in_flight() } else { 0 },
             limits,
             version: Version::V311,
             state: State::Closed,
@@ -248,6 +252,7 @@ impl Session {
             good_bye_due: false,
             tell_all: true,
             each_publish: false,
+            watch_began: false,
             now: Time::ZERO,
             flow: Aside::default(),
         }
@@ -265,8 +270,13 @@ impl Session {
 
     /// Replaces limits and policies; what is queued already stays.
     pub fn set_limits(&mut self, limits: impl Into<Arc<Limits>>) {
+        let within = self.limits.ack_timeout;
         self.limits = limits.into();
-        self.flight_limit = self.limits.in_flight();
+        if within != self.limits.ack_timeout {
+            self.end_watch();
+        }
+        self.flight_limit = self.plain_flight_limit();
+        self.watch_acknowledgements();
         if let Some(sending) = self.sending.get_mut() {
             sending.outcomes_fit = 0;
             sending.history.forget(self.limits.outcome_history);
@@ -321,6 +331,7 @@ impl Session {
             self.patience = Patience::NONE;
         }
         self.keep_alive.stop();
+        self.end_watch();
     }
 
     fn good_bye(&mut self) {
@@ -342,6 +353,7 @@ impl Session {
         }
         self.keep_alive.stop();
         self.patience = Patience::NONE;
+        self.end_watch();
         self.good_bye_due = false;
         self.out.reset();
         self.state = State::Closed;
@@ -354,7 +366,7 @@ impl Session {
         let mut at = self.sending.outbox.iter(outbox::Queue::Flight).next();
         while let Some(slot) = at {
             let entry = self.sending.outbox.get_mut(slot);
-            if entry.stage == outbox::Stage::Publish {
+            if !entry.stage.is_released() {
                 unsent += u64::from(entry.sent_end > taken);
                 entry.dup |= (entry.is_sent(taken) || bug(Bug::DupTooEarly)) && !bug(Bug::DupForgotten);
             }
@@ -590,8 +602,11 @@ impl Session {
             // acknowledgement tries again.
             let Ok(Sending { ids, .. }) = self.sending.try_make() else { return };
             let (version, now) = (self.version, self.now);
-            let _ = self.out.append(|out| subscriptions.pump(version, ids, now, out));
-            self.watch_answers();
+            let from = self.out.end();
+            let _ = self.out.append(|out| subscriptions.pump(version, ids, (from, now), out));
+            if self.flight_limit == 0 {
+                self.watch_acknowledgements();
+            }
         }
     }
 
@@ -602,10 +617,13 @@ impl Session {
         self.sending()?.ids.next()
     }
 
-    /// The token of an outstanding publish by its packet id.
+    /// The token of a publish without an outcome by its packet id.
     pub fn token_of(&self, packet_id: u16) -> Option<u64> {
         match self.sending.ids.get(packet_id)? {
-            Use::Publish(slot) => Some(self.sending.outbox.get(slot).token),
+            Use::Publish(slot) => {
+                let entry = self.sending.outbox.get(slot);
+                (!entry.stage.is_late()).then_some(entry.token)
+            }
             Use::Unsent => self.sending.ids.unsent.find(packet_id),
             _ => None,
         }

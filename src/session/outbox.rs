@@ -13,7 +13,7 @@ use super::counts::Aside;
 use super::index::Index;
 use crate::bugs::{Bug, bug};
 use crate::error::Code;
-use crate::time::Time;
+use crate::time::{Moment, Time};
 use crate::wire::{Outgoing, QoS};
 
 /// The end of a list, and "no slot".
@@ -39,8 +39,24 @@ pub(crate) enum Stage {
     /// PUBREC came: the PUBREL is to be sent (again), or PUBCOMP is awaited. The PUBLISH must not
     /// be sent any more (MQTT 3.1.1 §4.3.3).
     Release,
+    /// As `Publish`, but its [time](super::Limits::ack_timeout) is over and its outcome was told.
+    Late,
+    /// As `Release`, of one that was late.
+    LateRelease,
     /// Acknowledged; the slot is kept until the handlers that are told of it returned.
     Done,
+}
+
+impl Stage {
+    /// Whether PUBREC came.
+    pub(crate) fn is_released(self) -> bool {
+        matches!(self, Stage::Release | Stage::LateRelease)
+    }
+
+    /// Whether its outcome was told, though the server has not acknowledged it.
+    pub(crate) fn is_late(self) -> bool {
+        matches!(self, Stage::Late | Stage::LateRelease)
+    }
 }
 
 /// One message.
@@ -52,7 +68,9 @@ pub(crate) struct Entry {
     /// What the caller gave with it.
     pub(crate) cookie: u32,
     /// It is not sent for the first time from then on.
-    pub(crate) expires: Option<Time>,
+    pub(crate) expires: Moment,
+    /// From when on the time for its acknowledgement runs; of no meaning before it was looked for that.
+    pub(crate) since: Time,
     /// 0 until one is reserved or the message is sent. It stands in the body as well.
     packet_id: u16,
     pub(crate) qos: QoS,
@@ -79,7 +97,8 @@ impl Entry {
         Entry {
             token: 0,
             cookie: 0,
-            expires: None,
+            expires: Moment::NONE,
+            since: Time::ZERO,
             accepted_at: Time::ZERO,
             packet_id: 0,
             qos: QoS::AtMostOnce,
@@ -110,7 +129,7 @@ impl Entry {
 
     /// Whether it is the message with this token, which has no outcome yet.
     fn is(&self, token: u64) -> bool {
-        self.token == token && self.stage != Stage::Done
+        self.token == token && matches!(self.stage, Stage::Publish | Stage::Release)
     }
 
     /// The topic name, in UTF-8.
@@ -190,6 +209,8 @@ pub(crate) struct Outbox {
     free: u32,
     waiting: List,
     flight: List,
+    /// How many of both have their outcome.
+    late: usize,
     /// Bytes in the buffers of all slots.
     buffers: usize,
     /// Topics and payloads held, in bytes.
@@ -207,6 +228,7 @@ impl Outbox {
             free: NIL,
             waiting: List::EMPTY,
             flight: List::EMPTY,
+            late: 0,
             buffers: 0,
             bytes: 0,
             payload_bytes: 0,
@@ -217,6 +239,12 @@ impl Outbox {
     /// Messages waiting or in flight.
     pub(crate) fn len(&self) -> usize {
         (self.waiting.len + self.flight.len) as usize
+    }
+
+    /// How many of them have their outcome already: they were not acknowledged in time.
+    #[inline]
+    pub(crate) fn late(&self) -> usize {
+        self.late
     }
 
     pub(crate) fn in_flight(&self) -> usize {
@@ -243,7 +271,7 @@ impl Outbox {
         &mut self.slots[slot as usize]
     }
 
-    /// The slot of a message that is waiting or in flight.
+    /// The slot of a message that is waiting or in flight, and has no outcome.
     pub(crate) fn find(&mut self, token: u64) -> Option<u32> {
         let mut index = core::mem::take(&mut *self.index);
         let has = |token: u64, slot: u32| self.slots.get(slot as usize).is_some_and(|entry| entry.is(token));
@@ -251,7 +279,9 @@ impl Outbox {
             index.find(token).filter(|slot| has(token, *slot))
         } else {
             // Without memory for it.
-            self.newest_first().find(|(there, _)| *there == token).map(|(_, slot)| slot)
+            self.newest_first()
+                .find(|(there, slot)| *there == token && has(token, *slot))
+                .map(|(_, slot)| slot)
         };
         *self.index = index;
         found
@@ -277,11 +307,26 @@ impl Outbox {
         entry.queue == Queue::Waiting && entry.never_left()
     }
 
-    /// The token of the message that was accepted first. Both lists are in the order of acceptance, and the
-    /// flight is older.
+    /// The token of the message without an outcome that was accepted first. Both lists are in the order of acceptance,
+    /// and the flight is older.
     pub(crate) fn oldest(&self) -> Option<u64> {
-        let head = if self.flight.head != NIL { self.flight.head } else { self.waiting.head };
-        (head != NIL).then(|| self.get(head).token)
+        let oldest = |queue| self.iter(queue).map(|slot| self.get(slot)).find(|entry| !entry.stage.is_late());
+        oldest(Queue::Flight).or_else(|| oldest(Queue::Waiting)).map(|entry| entry.token)
+    }
+
+    /// The outcome of a message in flight is told, and it stays there.
+    pub(crate) fn become_late(&mut self, slot: u32) -> &mut Entry {
+        self.late += 1;
+        let entry = &mut self.slots[slot as usize];
+        entry.stage = Stage::Late;
+        entry
+    }
+
+    /// [Retires](Self::retire) a message of any stage; whether it had its outcome before.
+    pub(crate) fn retire_any(&mut self, slot: u32) -> (bool, &mut Entry) {
+        let late = self.get(slot).stage.is_late();
+        self.late -= usize::from(late);
+        (late, self.retire(slot))
     }
 
     /// The first message of the waiting list.
@@ -331,7 +376,7 @@ impl Outbox {
         entry.payload_len = packet.payload.len() as u32;
         entry.token = token;
         entry.cookie = 0;
-        entry.expires = None;
+        entry.expires = Moment::NONE;
         entry.packet_id = packet_id;
         entry.qos = packet.qos;
         entry.retain = packet.retain;
@@ -354,7 +399,7 @@ impl Outbox {
         Ok(())
     }
 
-    /// Takes a message that ends out of its list, and out of what is counted; it stays readable until `discard`.
+    /// Takes a message that ends, and has no outcome yet, out of its list, and out of what is counted; it stays readable until `discard`.
     #[inline(always)]
     pub(crate) fn retire(&mut self, slot: u32) -> &mut Entry {
         self.unlink(slot);

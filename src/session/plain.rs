@@ -50,7 +50,7 @@ impl Session {
         let packet = Outgoing { dup: false, qos: QoS::AtMostOnce, retain, topic, packet_id: 0, payload };
         let len = packet.plain_len(self.version)?;
         if self.state != State::Up
-            || sending.outstanding() >= sending.outcomes_fit
+            || sending.unended() >= sending.outcomes_fit
             || !has_room(&self.limits, sending, &self.out, len)
             || bug(Bug::IdReuse)
         {
@@ -79,7 +79,7 @@ impl Session {
         let may_send = self.may_send_plainly();
         let sending = self.sending.get_mut()?;
         if !may_send
-            || sending.outstanding() >= sending.outcomes_fit
+            || sending.unended() >= sending.outcomes_fit
             || !has_room(&self.limits, sending, &self.out, size)
             || bug(Bug::IdReuse)
         {

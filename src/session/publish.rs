@@ -7,7 +7,7 @@ use super::subscriptions::encode_code;
 use super::{Dropped, Limits, OnSessionLoss, Outcome, Output, Overflow, Session, State};
 use crate::bugs::{Bug, bug};
 use crate::error::Code;
-use crate::time::{Span, Time};
+use crate::time::{Moment, Time};
 use crate::wire::topic::Topic;
 use crate::wire::{self, Outgoing, PacketType, QoS};
 
@@ -177,7 +177,7 @@ impl Session {
         packet.write_tail(tail);
         let entry = outbox.push(queue, *accepted + 1, &packet, 0);
         entry.cookie = message.cookie;
-        entry.expires = message.expires;
+        entry.expires = message.expires.into();
         entry.accepted_at = self.now;
         if message.reserve_id || now {
             match ids.take(Use::Publish(slot)) {
@@ -193,6 +193,9 @@ impl Session {
             }
             entry.sent_end = self.out.end();
             self.flow.tx_messages += 1;
+            if self.flight_limit == 0 {
+                self.watch_acknowledgements();
+            }
         }
         self.sending.accepted += 1;
         if !now {
@@ -222,7 +225,7 @@ impl Session {
             && outbox.waiting() == 0
             && outbox.in_flight() < usize::from(self.flight_limit)
             && self.out.len() < PUMP_UP_TO;
-        debug_assert_eq!(may, self.may_send_now() && !self.is_full());
+        debug_assert!(!may || self.may_send_now() && !self.is_full());
         may
     }
 
@@ -321,14 +324,22 @@ impl Session {
         Ok(())
     }
 
-    /// Ends a message that is in a list.
+    /// Ends a message that is in a list. One that has its outcome gets no other.
     pub(super) fn end(&mut self, slot: u32, outcome: Outcome) {
-        let terms = Terms::of(&self.limits, self.tell_all);
-        let Sending { outbox, .. } = &mut *self.sending;
-        let entry = outbox.retire(slot);
+        let terms = self.terms();
+        let Sending { outbox, ids, .. } = &mut *self.sending;
+        let (late, entry) = outbox.retire_any(slot);
         let (token, packet_id, cookie) = (entry.token, entry.packet_id(), entry.cookie);
         outbox.discard(slot);
-        self.sending.finish(token, packet_id, cookie, outcome, terms);
+        if late {
+            ids.release(packet_id);
+        } else {
+            self.sending.finish(token, packet_id, cookie, outcome, terms);
+        }
+    }
+
+    pub(super) fn terms(&self) -> Terms {
+        Terms::of(&self.limits, self.tell_all)
     }
 
     /// Sends what waits, as far as the window and the output buffer allow.
@@ -352,6 +363,9 @@ impl Session {
                 return;
             }
             self.sending.outbox.launch(slot);
+            if self.flight_limit == 0 {
+                self.watch_acknowledgements();
+            }
         }
     }
 
@@ -359,8 +373,8 @@ impl Session {
     fn send(&mut self, slot: u32) -> Result<(), Code> {
         let entry = self.sending.outbox.get(slot);
         match entry.stage {
-            Stage::Release if bug(Bug::PubrelLost) => {}
-            Stage::Release if !bug(Bug::PublishAfterPubrec) => {
+            stage if stage.is_released() && bug(Bug::PubrelLost) => {}
+            stage if stage.is_released() && !bug(Bug::PublishAfterPubrec) => {
                 let pubrel = wire::ack(PacketType::PubRel, entry.packet_id()).map_err(encode_code)?;
                 self.out.put(&pubrel)?;
             }
@@ -384,20 +398,22 @@ impl Session {
         let end = self.out.end();
         let entry = self.sending.outbox.get_mut(slot);
         entry.sent_end = end;
-        self.flow.tx_messages += u64::from(entry.stage == Stage::Publish);
+        self.flow.tx_messages += u64::from(!entry.stage.is_released());
         Ok(())
     }
 
-    /// The server does not know our session: what it may have seen of it is resent or reported.
+    /// The server does not know our session: what it may have seen of it is resent or reported. What is nobody's any more
+    /// ends with the session.
     pub(super) fn session_lost(&mut self) {
-        if self.limits.on_session_loss == OnSessionLoss::Resend {
+        let report = self.limits.on_session_loss == OnSessionLoss::Report;
+        if !report && self.sending.outbox.late() == 0 {
             return;
         }
         let mut next = self.sending.outbox.first_waiting();
         while let Some(slot) = next {
             next = self.sending.outbox.next(slot);
             let entry = self.sending.outbox.get(slot);
-            if entry.dup || entry.stage == Stage::Release {
+            if entry.stage.is_late() || report && (entry.dup || entry.stage == Stage::Release) {
                 self.end(slot, Outcome::Lost);
             }
         }
@@ -477,55 +493,42 @@ impl Session {
         self.sending.outstanding()
     }
 
-    /// When [`expire`](Session::expire) has something to do.
+    /// When [`expire`](Session::expire) or [`look_for_acknowledgements`](Session::look_for_acknowledgements) has
+    /// something to do.
     pub fn expiry(&self) -> Option<Time> {
         self.sending.next_expiry
     }
 
-    /// Gives up what waits longer than it may: messages that were not sent, and who waits for an answer about filters.
+    /// Gives up messages that were not sent in time.
     pub fn expire(&mut self, now: Time) {
-        if self.sending.next_expiry.is_none_or(|at| at > now) {
+        if !self.sending.first_expires.is_over(now) {
             return;
         }
-        self.sending.next_expiry = None;
-        self.expire_answers(now);
+        self.sending.first_expires = Moment::NONE;
         let mut next = self.sending.outbox.first_waiting();
         while let Some(slot) = next {
             next = self.sending.outbox.next(slot);
             if !self.sending.outbox.is_unsent(slot) {
                 continue;
             }
-            match self.sending.outbox.get(slot).expires {
+            match self.sending.outbox.get(slot).expires.get() {
                 Some(at) if at <= now => self.end(slot, Outcome::Expired),
                 Some(at) => self.expire_at(at),
                 None => {}
             }
         }
-    }
-
-    /// Makes sure that answers about filters are looked for in time.
-    pub(super) fn watch_answers(&mut self) {
-        let within = self.limits.ack_timeout;
-        if within > Span::ZERO
-            && let Some(asked_at) = self.subscriptions.waits_since()
-        {
-            self.expire_at(asked_at + within);
-        }
-    }
-
-    fn expire_answers(&mut self, now: Time) {
-        let within = self.limits.ack_timeout;
-        if within > Span::ZERO
-            && let Some(subscriptions) = self.subscriptions.get_mut()
-        {
-            subscriptions.expire(now, within);
-            self.now = now;
-            self.pump_subscriptions();
-            self.watch_answers();
-        }
+        self.set_next_expiry();
     }
 
     fn expire_at(&mut self, at: Time) {
-        self.sending.next_expiry = Some(self.sending.next_expiry.map_or(at, |next| next.min(at)));
+        self.sending.first_expires = at.min(self.sending.first_expires.or_never()).into();
+        self.set_next_expiry();
+    }
+
+    pub(super) fn set_next_expiry(&mut self) {
+        if let Some(sending) = self.sending.get_mut() {
+            let next = sending.first_expires.or_never().min(sending.watch.look_at.or_never());
+            sending.next_expiry = Moment::from(next).get();
+        }
     }
 }

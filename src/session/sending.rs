@@ -5,6 +5,7 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::ops::Range;
 
+use super::ack_timeout::AckWatch;
 use super::counts::{Aside, Latency, Outcomes};
 use super::history::History;
 use super::ids::PacketIds;
@@ -15,7 +16,7 @@ use super::{Completion, Ended, Limits, Outcome, Session};
 use crate::bugs::{Bug, bug};
 use crate::error::Code;
 use crate::rare::{Empty, Rare};
-use crate::time::{Span, Time};
+use crate::time::{Moment, Span, Time};
 
 /// Messages that were accepted, packet ids, and how messages ended.
 #[derive(Clone, Debug)]
@@ -23,6 +24,8 @@ pub(super) struct Sending {
     pub(super) ids: PacketIds,
     pub(super) outbox: Outbox,
     /// The first moment at which some waiting message may be over its time.
+    pub(super) first_expires: Moment,
+    /// That, or the next [look](AckWatch) for acknowledgements.
     pub(super) next_expiry: Option<Time>,
     /// Messages accepted so far.
     pub(super) accepted: u64,
@@ -33,6 +36,7 @@ pub(super) struct Sending {
     pub(super) outcomes: Aside<Outcomes>,
     pub(super) ack_latency: Aside<Rare<Latency>>,
     pub(super) suspect: Aside<Suspect>,
+    pub(super) watch: AckWatch,
     /// For messages that are acknowledged together, empty in between.
     pub(super) list: Vec<Ended>,
 }
@@ -58,6 +62,7 @@ impl Sending {
         Sending {
             ids: PacketIds::new(),
             outbox: Outbox::new(),
+            first_expires: Moment::NONE,
             next_expiry: None,
             accepted: 0,
             completions: VecDeque::new(),
@@ -66,14 +71,21 @@ impl Sending {
             outcomes: Aside(Outcomes::NONE),
             ack_latency: Aside(Rare::new()),
             suspect: Aside(Suspect::NONE),
+            watch: AckWatch::NONE,
             list: Vec::new(),
         }
+    }
+
+    /// Messages that are not at their end.
+    #[inline]
+    pub(super) fn unended(&self) -> usize {
+        self.outbox.len() + self.ids.unsent.len()
     }
 
     /// Messages without an outcome.
     #[inline]
     pub(super) fn outstanding(&self) -> usize {
-        self.outbox.len() + self.ids.unsent.len()
+        self.unended() - self.outbox.late()
     }
 
     /// Ends QoS 0 messages that follow one another.

@@ -8,6 +8,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::Failure;
+use super::ack_timeout::{Look, Overdue};
 use super::ids::{PacketIds, Use};
 use super::tickets::{self, Answer, Answers, Asked, Queued, Ticket};
 use crate::error::Code;
@@ -50,7 +51,10 @@ pub struct SubscribeResult {
 struct Packet {
     filters: Vec<Arc<str>>,
     tickets: Asked,
-    asked_at: Time,
+    /// Where it ends in the output.
+    end: u64,
+    /// From when on the time for its answer runs.
+    since: Time,
     /// It was not answered in time, and nobody waits for it any more; it still may be.
     late: bool,
 }
@@ -265,22 +269,28 @@ impl Subscriptions {
     /// Since when the oldest packet waits that is not late.
     pub(crate) fn waits_since(&self) -> Option<Time> {
         let id = self.in_order.front()?;
-        self.asked.get(id).or_else(|| self.dropping.get(id)).map(|packet| packet.asked_at)
+        self.asked.get(id).or_else(|| self.dropping.get(id)).map(|packet| packet.since)
     }
 
     /// Who waits longer than `within` for an answer waits no more. What was asked for stays: if the answer comes, it counts.
-    pub(crate) fn expire(&mut self, now: Time, within: Span) {
-        loop {
-            self.skip_answered();
-            let Some(id) = self.in_order.front().copied() else { return };
-            let Some(packet) = self.packet(id).filter(|packet| packet.asked_at + within <= now) else {
-                return;
-            };
+    pub(crate) fn time_out(&mut self, look: &Look, within: Span, overdue: &mut Overdue) {
+        let mut in_order = core::mem::take(&mut self.in_order);
+        in_order.retain(|id| {
+            let packet = self.asked.get_mut(id).or_else(|| self.dropping.get_mut(id));
+            let Some(packet) = packet.filter(|packet| !packet.late) else { return false };
+            look.correct(packet.end, &mut packet.since);
+            if packet.since + within > look.now() {
+                return true;
+            }
             packet.late = true;
-            let tickets = core::mem::take(&mut packet.tickets);
             self.late += 1;
+            overdue.filters += packet.filters.len();
+            overdue.filter = overdue.filter.take().or_else(|| packet.filters.first().cloned());
+            let tickets = core::mem::take(&mut packet.tickets);
             self.answers.extend(tickets.into_iter().map(|(_, ticket)| (ticket, Answer::TimedOut)));
-        }
+            false
+        });
+        self.in_order = in_order;
     }
 
     /// CONNACK came: what has to be asked for again. With `all`, every filter; otherwise those that
@@ -342,14 +352,16 @@ impl Subscriptions {
     }
 
     /// Appends the packets that are due. On an error nothing of the failed packet was appended, and it
-    /// stays due.
+    /// stays due. `from` is the position of the end of the output, to which they go.
     pub(crate) fn pump(
         &mut self,
         version: Version,
         ids: &mut PacketIds,
-        asked_at: Time,
+        (from, since): (u64, Time),
         out: &mut Vec<u8>,
     ) -> Result<(), Code> {
+        let start = out.len();
+        let end = |out: &Vec<u8>| from + (out.len() - start) as u64;
         while !self.drop.is_empty() && self.in_flight() < PACKETS_IN_FLIGHT {
             let id = ids.take(Use::Unsubscribe)?;
             let filters: Vec<Arc<str>> = self.drop.iter().take(FILTERS_A_PACKET).cloned().collect();
@@ -364,7 +376,7 @@ impl Subscriptions {
                 self.drop.remove(filter);
             }
             let tickets = tickets::take(&mut self.drop_tickets, &filters);
-            self.dropping.insert(id, Packet { filters, tickets, asked_at, late: false });
+            self.dropping.insert(id, Packet { filters, tickets, end: end(out), since, late: false });
             self.sent(id);
         }
         while !self.ask.is_empty() && self.in_flight() < PACKETS_IN_FLIGHT {
@@ -395,7 +407,7 @@ impl Subscriptions {
             }
             self.queued -= filters.len();
             let tickets = tickets::take(&mut self.ask_tickets, &filters);
-            self.asked.insert(id, Packet { filters, tickets, asked_at, late: false });
+            self.asked.insert(id, Packet { filters, tickets, end: end(out), since, late: false });
             self.sent(id);
         }
         Ok(())

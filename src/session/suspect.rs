@@ -6,7 +6,7 @@
 
 use alloc::vec::Vec;
 
-use super::outbox::{Queue, Stage};
+use super::outbox::Queue;
 use super::{Outcome, Session};
 
 /// So many closes in a row are told of.
@@ -54,8 +54,10 @@ impl Session {
     pub fn closed_by_server(&mut self) -> Option<Poison> {
         let poison = self.suspect();
         self.closed();
-        if let Some(slot) =
-            poison.as_ref().filter(|poison| poison.set_aside).and_then(|p| self.slot_of(p.token))
+        // What was in flight is at the front now.
+        if let Some(poison) = poison.as_ref().filter(|poison| poison.set_aside)
+            && let Some(slot) = self.sending.outbox.first_waiting()
+            && self.sending.outbox.get(slot).token == poison.token
         {
             self.end(slot, Outcome::Rejected(0));
         }
@@ -68,7 +70,7 @@ impl Session {
         let sending = self.sending.get_mut()?;
         let slot = sending.outbox.iter(Queue::Flight).next()?;
         let (entry, suspect) = (sending.outbox.get(slot), &mut *sending.suspect);
-        if entry.stage != Stage::Publish || entry.sent_end > taken || entry.token <= suspect.acknowledged_at {
+        if entry.stage.is_released() || entry.sent_end > taken || entry.token <= suspect.acknowledged_at {
             return None;
         }
         suspect.closes = if suspect.token == entry.token { suspect.closes.saturating_add(1) } else { 1 };

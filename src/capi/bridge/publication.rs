@@ -11,7 +11,7 @@ use crate::capi::types::mgos_mqtt_conn::mgos_mqtt_conn;
 use crate::capi::types::mgos_mqtt_publish::{
     MGOS_MQTT_OUTCOME_ACKED, MGOS_MQTT_OUTCOME_CANCELLED, MGOS_MQTT_OUTCOME_DROPPED,
     MGOS_MQTT_OUTCOME_EXPIRED, MGOS_MQTT_OUTCOME_LOST, MGOS_MQTT_OUTCOME_PENDING, MGOS_MQTT_OUTCOME_REJECTED,
-    MGOS_MQTT_OUTCOME_SENT, mgos_mqtt_publication,
+    MGOS_MQTT_OUTCOME_SENT, MGOS_MQTT_OUTCOME_TIMED_OUT, mgos_mqtt_publication,
 };
 use crate::client::{Conn, Event, Listener, Words};
 use crate::error::Code;
@@ -29,6 +29,7 @@ pub(in crate::capi) fn outcome_number(outcome: Outcome) -> c_int {
         Outcome::Dropped(_) => MGOS_MQTT_OUTCOME_DROPPED,
         Outcome::Cancelled | Outcome::Abandoned => MGOS_MQTT_OUTCOME_CANCELLED,
         Outcome::Lost => MGOS_MQTT_OUTCOME_LOST,
+        Outcome::TimedOut => MGOS_MQTT_OUTCOME_TIMED_OUT,
     }
 }
 
@@ -43,6 +44,7 @@ pub(in crate::capi) fn outcome_code(outcome: Outcome) -> Code {
         Outcome::Cancelled => Code::Cancelled,
         Outcome::Abandoned => Code::Incomplete,
         Outcome::Lost => Code::SessionLost,
+        Outcome::TimedOut => Code::AckTimeout,
     }
 }
 

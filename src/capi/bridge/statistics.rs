@@ -74,5 +74,7 @@ pub(in crate::capi) fn fill(s: &Snapshot) -> mgos_mqtt_stats {
         pings: s.counts.pings,
         ack_latency_sum_us: s.ack_latency.sum,
         ack_latency: s.ack_latency.buckets,
+        publishes_timed_out: s.counts.timed_out,
+        late_acks: s.counts.late_acks,
     }
 }

@@ -29,6 +29,9 @@ pub const MGOS_MQTT_OUTCOME_CANCELLED: c_int = 6;
 
 /// The server lost the session in which it was sent, and `on_session_loss` says not to send it again.
 pub const MGOS_MQTT_OUTCOME_LOST: c_int = 7;
+/// QoS 1 and 2: the server did not acknowledge it in the time given by `ack_timeout_ms` of the options. It may have arrived, or
+/// still do so: see there.
+pub const MGOS_MQTT_OUTCOME_TIMED_OUT: c_int = 8;
 
 /// On a time-out: the message stays accepted, and is sent when that is possible.
 pub const MGOS_MQTT_KEEP: c_int = 0;

@@ -110,6 +110,11 @@ pub struct mgos_mqtt_stats {
     /// How often that took how long: up to 256 us, up to 512 us, and so on to the double; the last has all that
     /// were longer than 8.4 s (2 to the power of 23 us).
     pub ack_latency: [u64; MGOS_MQTT_ACK_LATENCY_BUCKETS],
+
+    /// Not acknowledged in the time given by `ack_timeout_ms`: one of the outcomes, as those above.
+    pub publishes_timed_out: u64,
+    /// Of these, the ones that the server acknowledged later.
+    pub late_acks: u64,
 }
 
 // SAFETY: plain numbers; the smallest structure there is goes up to `tx_messages`.

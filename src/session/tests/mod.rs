@@ -10,6 +10,7 @@ mod inbound;
 mod keep_alive;
 mod model;
 mod outgoing;
+mod overdue;
 mod oversize;
 mod plain;
 mod queue;
@@ -21,6 +22,7 @@ mod table;
 
 use super::{Accepted, Event, Failure, Hold, Limits, Outcome, Publication, Session, Verdict};
 use crate::error::Code;
+use crate::patience::Delivery;
 use crate::time::{Span, Time};
 use crate::wire::{self, ConnAck, Connect, Header, Packet, PacketType, Properties, QoS, Version};
 
@@ -125,7 +127,8 @@ impl Rig {
                 .acknowledged_topic()
                 .map_or(String::new(), |topic| format!(" {}", str::from_utf8(topic).unwrap()));
             let early = if ack.early { " early" } else { "" };
-            format!("{name} #{}{token}{topic}{early}", ack.packet_id)
+            let late = if ack.late { " late" } else { "" };
+            format!("{name} #{}{token}{topic}{early}{late}", ack.packet_id)
         };
         match event {
             Event::ConnAck { session_present, code } => format!("CONNACK {session_present} {code}"),
@@ -205,6 +208,29 @@ impl Rig {
     /// The outcomes since the last call.
     pub(super) fn outcomes(&mut self) -> Vec<(u64, Outcome)> {
         core::iter::from_fn(|| self.s.take_completion()).map(|c| (c.token, c.outcome)).collect()
+    }
+
+    /// Looks for acknowledgements whenever it is time to, until `by`. `left` says how many of the bytes that were written the
+    /// server has not acknowledged then. What was overdue, and when.
+    pub(super) fn look_until(
+        &mut self,
+        by: Time,
+        left: impl Fn(&Rig) -> Option<Delivery>,
+    ) -> Vec<(Span, super::Overdue)> {
+        let mut found = Vec::new();
+        let began = self.now;
+        while let Some(at) = self.s.expiry().filter(|at| *at <= by) {
+            self.now = self.now.max(at);
+            let delivery = left(self);
+            let overdue = self.s.look_for_acknowledgements(self.now, delivery);
+            if overdue != super::Overdue::default() {
+                found.push((self.now.since(began), overdue));
+            }
+            assert!(self.s.expiry().is_none_or(|next| next > at), "it spins");
+        }
+        self.now = by;
+        self.s.clock(by);
+        found
     }
 
     pub(super) fn pass(&mut self, span: Span) {

@@ -178,6 +178,7 @@ impl World {
                 Outcome::Lost => assert!(self.lost_session && delivered >= 1),
                 Outcome::Cancelled | Outcome::Expired => assert!(qos != Q0 && delivered == 0),
                 Outcome::Abandoned => {}
+                Outcome::TimedOut => assert!(qos != Q0),
                 Outcome::Rejected(_) => panic!("nobody rejects"),
             }
         }
@@ -239,6 +240,7 @@ fn run(program: &[Do], limits: Limits) {
             Do::Pass(seconds) => {
                 world.rig.pass(Span::secs(seconds));
                 world.rig.s.expire(world.rig.now);
+                world.rig.s.look_for_acknowledgements(world.rig.now, None);
                 assert!(world.rig.s.expiry().is_none_or(|at| at > world.rig.now));
                 world.collect();
             }

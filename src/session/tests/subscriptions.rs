@@ -375,17 +375,18 @@ fn a_filter_that_did_not_leave_is_forgotten() {
 /// stays, and what is behind is not held up.
 #[test]
 fn an_answer_that_does_not_come_in_time() {
-    let limits = Limits { ack_timeout: Span::secs(5), ..Limits::default() };
+    const LIMIT: Span = Span::secs(5);
+    let limits = Limits { ack_timeout: LIMIT, ..Limits::default() };
     let mut rig = Rig::connected_with(limits);
     let answers = |rig: &mut Rig| -> Vec<_> { core::iter::from_fn(|| rig.s.take_answer()).collect() };
     let call = |n, answer| (ticket(n, 0).unwrap(), answer);
     assert_eq!(rig.s.expiry(), None);
     rig.s.want("$SYS/#".into(), Q0, ticket(1, 0));
     rig.s.ask();
-    let first = rig.now + Span::secs(5);
-    assert_eq!(rig.s.expiry(), Some(first));
-    rig.pass(Span::secs(1));
-    rig.s.clock(rig.now);
+    let first = rig.now + LIMIT;
+    assert!(rig.s.expiry().is_some_and(|at| at < first));
+    let second = rig.now + Span::secs(1);
+    assert_eq!(rig.look_until(second, |_| None), []);
     rig.s.want("b".into(), Q0, ticket(2, 0));
     rig.s.unwant("b", ticket(3, 0));
     rig.s.want("c".into(), Q0, ticket(4, 0));
@@ -394,9 +395,13 @@ fn an_answer_that_does_not_come_in_time() {
     rig.feed(&suback(2, &[0]));
     let expected = [call(2, Answer::Superseded), call(3, Answer::Code(0)), call(4, Answer::Code(0))];
     assert_eq!(answers(&mut rig), expected);
-    rig.s.expire(Time(first.0 - 1));
-    assert_eq!((answers(&mut rig), rig.s.expiry()), (vec![], Some(first)));
-    rig.s.expire(first);
+    assert_eq!(rig.look_until(first, |_| None), []);
+    assert_eq!(answers(&mut rig), []);
+    let overdue = rig.look_until(first + LIMIT, |_| None);
+    assert_eq!(overdue.len(), 1);
+    assert_eq!((overdue[0].1.filters, overdue[0].1.filter.as_deref()), (1, Some("$SYS/#")));
+    // It was not written before the look at 1.25 s.
+    assert!(overdue[0].0.0 <= LIMIT.0 / 4);
     assert_eq!((answers(&mut rig), rig.s.expiry()), (vec![call(1, Answer::TimedOut)], None));
     assert!(rig.s.is_up());
     // A late answer still counts, and its id was not given to anything else.
@@ -404,12 +409,11 @@ fn an_answer_that_does_not_come_in_time() {
     assert_eq!(rig.feed(&suback(1, &[0])), ["SUBACK #1 $SYS/#=0"]);
     assert_eq!((answers(&mut rig), rig.s.pending_subscriptions()), (vec![], 0));
     // UNSUBSCRIBE as well; and its answer on the next connection is nobody's any more.
-    rig.now = first;
-    rig.s.clock(first);
     rig.s.unwant("c", ticket(5, 0));
     rig.s.ask();
     assert_eq!(rig.sent(), ["UNSUBSCRIBE #3 c"]);
-    rig.s.expire(first + Span::secs(5));
+    let by = rig.now + Span::secs(10);
+    assert_eq!(rig.look_until(by, |_| None).len(), 1);
     assert_eq!(answers(&mut rig), [call(5, Answer::TimedOut)]);
     assert_eq!(rig.again(true), ["UNSUBSCRIBE #4 c", "SUBSCRIBE #5 $SYS/#:0"]);
     rig.feed(&unsuback(4));
@@ -419,8 +423,8 @@ fn an_answer_that_does_not_come_in_time() {
         rig.s.subscribe(format!("{n}").into(), Q0);
     }
     assert_eq!(rig.sent().len(), 63);
-    rig.now = rig.now + Span::secs(10);
-    rig.s.expire(rig.now);
+    let by = rig.now + Span::secs(10);
+    assert_eq!(rig.look_until(by, |_| None)[0].1.filters, 64);
     assert_eq!(rig.sent(), ["SUBSCRIBE #69 63:0 64:0"]);
 }
 

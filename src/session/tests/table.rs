@@ -60,6 +60,9 @@ impl Case {
                         (Stage::Publish, QoS::ExactlyOnce) => "sent 2",
                         (Stage::Publish, _) => "sent 1",
                         (Stage::Release, _) => "released",
+                        (Stage::Late, QoS::ExactlyOnce) => "late 2",
+                        (Stage::Late, _) => "late 1",
+                        (Stage::LateRelease, _) => "late released",
                         (Stage::Done, _) => unreachable!("its handler has returned"),
                     }
                 }
@@ -91,6 +94,17 @@ impl Case {
         self.rig.must(qos, "t");
         self.rig.sent();
         self
+    }
+
+    /// A message is sent, and not acknowledged in time.
+    fn late(version: Version, qos: QoS) -> Case {
+        let mut case = Case::up(version);
+        case.rig.s.set_limits(Limits { ack_timeout: Span::secs(1), ..Limits::default() });
+        case = case.published(qos);
+        let by = case.rig.now + Span::secs(2);
+        case.rig.look_until(by, |_| None);
+        assert_eq!(case.rig.outcomes(), [(1, Outcome::TimedOut)]);
+        case
     }
 
     fn fed(mut self, bytes: &[u8]) -> Case {
@@ -146,6 +160,9 @@ const STATES: &[NamedState] = &[
     ("sent 1", |version| Case::up(version).published(Q1)),
     ("sent 2", |version| Case::up(version).published(Q2)),
     ("released", |version| Case::up(version).published(Q2).fed(&pubrec(1))),
+    ("late 1", |version| Case::late(version, Q1)),
+    ("late 2", |version| Case::late(version, Q2)),
+    ("late released", |version| Case::late(version, Q2).fed(&pubrec(1))),
     ("received", |version| Case::up(version).fed(&publish(Q2, 1, false, "t", b"x"))),
     ("deferred 1", |version| Case::up(version).deferred(Q1)),
     ("deferred 2", |version| Case::up(version).deferred(Q2)),
@@ -217,6 +234,9 @@ const ALL_DOING: &[&str] = &[
     "closing",
     "connecting",
     "deferred",
+    "late 1",
+    "late 2",
+    "late released",
     "open",
     "pinging",
     "raw 1",
@@ -319,6 +339,8 @@ fn told(event: &Event) -> &'static str {
         Event::ConnAck { code: 0, session_present: false } => "told: session new",
         Event::ConnAck { .. } => "told: refused",
         Event::Publish(_) => "delivered",
+        Event::PubAck(a) if a.early && a.late => "told of its message, early and late",
+        Event::PubAck(a) | Event::PubRec(a) | Event::PubComp(a) if a.late => "told of its message, late",
         Event::PubAck(a) if a.early => "told of its message, early",
         Event::PubAck(a) | Event::PubRec(a) | Event::PubComp(a) if a.token.is_some() => "told of its message",
         Event::PubAck(_) | Event::PubRec(_) | Event::PubComp(_) => "told",
