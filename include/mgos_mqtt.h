@@ -142,11 +142,14 @@ extern uint16_t mgos_mqtt_pubv(const char *topic, int qos, bool retain, const ch
  * Subscribes to a topic with QoS 1 (MGOS_MQTT_SUBSCRIBE_QOS). `handler` gets every message that matches, and
  * nothing else; messages are acknowledged after it returned. Stays until mgos_mqtt_unsub(), over all
  * reconnects; may be called before there is a connection. With NULL for `handler` the messages go to the connection's
- * handlers (mgos_mqtt_add_global_handler()). Errors are in mgos_mqtt_last_error().
+ * handlers (mgos_mqtt_add_global_handler()). Errors are in mgos_mqtt_last_error(). A server that never answers is named in the
+ * log if `ack_timeout_ms` of the options has a limit; mgos_mqtt_conn_subscribe_all() tells the program.
  *
  * Preconditions: `topic` is NULL or a C string; `handler` can be called with `ud` until the subscription ends.
  */
-void mgos_mqtt_sub(const char *topic, sub_handler_t handler, void *ud);
+void mgos_mqtt_sub(const char *topic,
+                   sub_handler_t handler,
+                   void *ud);
 
 /**
  * Takes back the newest subscription to exactly this topic; as mgos_mqtt_conn_unsub().

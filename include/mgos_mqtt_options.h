@@ -372,9 +372,20 @@ struct mgos_mqtt_options {
    */
   int stable_after_ms;
   /**
-   * ANSWERS. How long the server may take to answer a SUBSCRIBE or an UNSUBSCRIBE: default without limit. Some servers
-   * never answer for a filter that they do not like. A call that waits for the answer ends with MGOS_MQTT_ACK_TIMEOUT; the
-   * connection stays, what was asked for stays asked for, and a late answer still counts.
+   * ANSWERS. How long the server may take to acknowledge a PUBLISH of QoS 1 or 2 (by PUBACK or PUBREC), and to answer a
+   * SUBSCRIBE or an UNSUBSCRIBE: default without limit. Some servers never answer what they do not permit. The time runs
+   * on each connection from when the packet has arrived there, so a link on which bytes still move is not too slow; that
+   * it is over is noticed at most an eighth of it later.
+   *
+   * What ends is the wait: the message has the outcome MGOS_MQTT_OUTCOME_TIMED_OUT (error MGOS_MQTT_ACK_TIMEOUT), a
+   * call that subscribes or unsubscribes ends with MGOS_MQTT_ACK_TIMEOUT, and where nobody waits, as for mgos_mqtt_sub(),
+   * there is a warning in the log. What was asked for stays asked for, and a late answer still counts.
+   *
+   * What goes on is the rest. The connection stays. The message stays in the session, as MQTT demands: its packet id is in
+   * use, and it counts in the queue and in the in-flight window, until the server acknowledges it; after a
+   * reconnect it is sent again, unless the server lost the session: then it is given up, whatever `on_session_loss`
+   * says. So it may still arrive. A late PUBACK or PUBCOMP comes to its handlers as any does, and changes no outcome.
+   * After PUBREC the time never runs out: what is left is sure to end well.
    */
   int ack_timeout_ms;
   /**

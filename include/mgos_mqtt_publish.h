@@ -71,6 +71,12 @@
 #define MGOS_MQTT_OUTCOME_LOST 7
 
 /**
+ * QoS 1 and 2: the server did not acknowledge it in the time given by `ack_timeout_ms` of the options. It may have arrived, or
+ * still do so: see there.
+ */
+#define MGOS_MQTT_OUTCOME_TIMED_OUT 8
+
+/**
  * On a time-out: the message stays accepted, and is sent when that is possible.
  */
 #define MGOS_MQTT_KEEP 0

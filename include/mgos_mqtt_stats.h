@@ -217,6 +217,14 @@ struct mgos_mqtt_stats {
    * were longer than 8.4 s (2 to the power of 23 us).
    */
   uint64_t ack_latency[MGOS_MQTT_ACK_LATENCY_BUCKETS];
+  /**
+   * Not acknowledged in the time given by `ack_timeout_ms`: one of the outcomes, as those above.
+   */
+  uint64_t publishes_timed_out;
+  /**
+   * Of these, the ones that the server acknowledged later.
+   */
+  uint64_t late_acks;
 };
 
 #ifdef __cplusplus

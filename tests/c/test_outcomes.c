@@ -19,7 +19,7 @@
 #include "drive.h"
 #include "net.h"
 
-enum { THREADS = 8, OUTCOMES = MGOS_MQTT_OUTCOME_LOST + 1 };
+enum { THREADS = 8, OUTCOMES = MGOS_MQTT_OUTCOME_TIMED_OUT + 1 };
 
 static struct broker broker;
 static struct mgos_mqtt_loop *loop;

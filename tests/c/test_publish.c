@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 #include <mgos_mqtt_publish.h>
+#include <mgos_mqtt_stats.h>
 #include <pthread.h>
 #include "peer.h"
 
@@ -532,7 +533,7 @@ static void mistakes_are_named_and_nothing_is_accepted(void **state) {
   assert_int_equal(mgos_mqtt_conn_publish(client->c, &later.known, &token), MGOS_MQTT_BAD_STRUCTURE);
   assert_int_equal(token, 0);
   assert_string_equal(mgos_mqtt_outcome_name(-1), "unknown");
-  assert_string_equal(mgos_mqtt_outcome_name(8), "unknown");
+  assert_string_equal(mgos_mqtt_outcome_name(9), "unknown");
 }
 
 #define WITH_CLIENT(test) cmocka_unit_test_setup_teardown(test, client_setup, client_teardown)
@@ -575,10 +576,85 @@ static void a_message_that_the_server_closes_for(void **state) {
   expect_trace(client, "poison:bad:1:3:sent again poison:bad:1:4:set aside bad:rejected:PUBLISH_REFUSED good:acked ");
 }
 
+/* A message that is not acknowledged in time ends once, for everybody who wants to know; its packet id stays in use, and
+ * it is sent again to a session that was kept. */
+static void a_server_that_never_acknowledges(void **state) {
+  struct client *client = *state;
+  struct job one = JOB(client, "one"), two = JOB(client, "two");
+  struct mgos_mqtt_stats stats;
+  client->cfg.clean_session = 0;
+  client->options.ack_timeout_ms = 50;
+  client_renew(client);
+  assert_int_equal(mgos_mqtt_conn_on(client->c, MGOS_MQTT_EV_OUTCOME, on_any_outcome, client, NULL), 0);
+  client_up(client);
+  assert_int_equal(publish(&one, 1), 0);
+  peer_expect(client->peer, "32 @ ='one' 0001 'x'");
+  expect_trace(client, "one:timed out:ACK_TIMEOUT timed out#1 ");
+  assert_int_equal(publish(&two, 2), 0);
+  peer_expect(client->peer, "34 @ ='two' 0002 'x'");
+  expect_trace(client, "two:timed out:ACK_TIMEOUT timed out#2 ");
+  /* The face of Mongoose OS, which has the packet id. */
+  assert_int_equal(mgos_mqtt_conn_pub(client->c, "t", mg_mk_str("x"), 1, false), 3);
+  peer_expect(client->peer, "32 @ ='t' 0003 'x'");
+  expect_trace(client, "timed out#3 ");
+  assert_int_equal(mgos_mqtt_conn_token(client->c, 3), 0);
+  assert_true(mgos_mqtt_conn_is_connected(client->c));
+  assert_int_equal(mgos_mqtt_conn_outcome(client->c, one.token), MGOS_MQTT_OUTCOME_TIMED_OUT);
+  assert_int_equal(mgos_mqtt_conn_cancel(client->c, one.token), MGOS_MQTT_NOT_FOUND);
+  peer_close(client->peer);
+  peer_accept(client->peer);
+  peer_take(client->peer, MG_MQTT_CMD_CONNECT, NULL);
+  peer_send(client->peer, "20 02 01 00");
+  peer_expect(client->peer, "3a @ ='one' 0001 'x'; 3c @ ='two' 0002 'x'; 3a @ ='t' 0003 'x'");
+  peer_send(client->peer, "40 02 0001; 50 02 0002; 40 02 0003");
+  peer_expect(client->peer, "62 02 0002");
+  peer_send(client->peer, "70 02 0002");
+  peer_done(client->peer, client->loop);
+  settle(client);
+  expect_trace(client, "");
+  memset(&stats, 0, sizeof(stats));
+  stats.size = sizeof(stats);
+  assert_int_equal(mgos_mqtt_conn_stats(client->c, &stats), 0);
+  assert_int_equal(stats.publishes_timed_out, 3);
+  assert_int_equal(stats.late_acks, 3);
+  assert_int_equal(stats.publishes_acked + stats.in_flight + stats.queued_messages, 0);
+}
+
+static void waits_for_a_server_that_never_acknowledges(void **state) {
+  struct client *client = *state;
+  struct job job = JOB(client, "a");
+  struct mgos_mqtt_publication m = message("b", 2);
+  uint64_t token;
+  client->options.ack_timeout_ms = 50;
+  client_renew(client);
+  client_up(client);
+  assert_int_equal(publish(&job, 1), 0);
+  assert_int_equal(mgos_mqtt_conn_flush(client->c, TEST_DEADLINE_MS), 0);
+  expect_trace(client, "a:timed out:ACK_TIMEOUT ");
+  assert_int_equal(mgos_mqtt_conn_publish_wait(client->c, &m, TEST_DEADLINE_MS, MGOS_MQTT_CANCEL, &token),
+                   MGOS_MQTT_OUTCOME_TIMED_OUT);
+  assert_int_equal(mgos_mqtt_conn_wait(client->c, token, TEST_DEADLINE_MS), MGOS_MQTT_OUTCOME_TIMED_OUT);
+  peer_expect(client->peer, "32 @ ='a' 0001 'x'; 34 @ ='b' 0002 'x'");
+  /* After PUBREC it is not given up. */
+  assert_int_equal(publish(&job, 2), 0);
+  peer_expect(client->peer, "34 @ ='a' 0003 'x'");
+  peer_send(client->peer, "50 02 0003");
+  peer_expect(client->peer, "62 02 0003");
+  peer_done(client->peer, client->loop);
+  assert_int_equal(mgos_mqtt_conn_wait(client->c, job.token, 200), MGOS_MQTT_TIMED_OUT);
+  peer_send(client->peer, "70 02 0003");
+  expect_trace(client, "a:acked ");
+  mgos_mqtt_conn_disconnect(client->c);
+  peer_expect(client->peer, "e0 00");
+  peer_done(client->peer, client->loop);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       WITH_CLIENT(each_message_has_a_callback_of_its_own),
       WITH_CLIENT(a_message_that_the_server_closes_for),
+      WITH_CLIENT(a_server_that_never_acknowledges),
+      WITH_CLIENT(waits_for_a_server_that_never_acknowledges),
       WITH_CLIENT(free_ends_what_is_outstanding),
       WITH_CLIENT(a_handler_of_the_connection_hears_of_all),
       WITH_CLIENT(everything_is_allowed_in_a_callback),

@@ -142,6 +142,34 @@ static void a_queue_that_does_not_move(void **state) {
   }
 }
 
+/* A message that is still on its way is not late, whatever the limit; one that has arrived and is not acknowledged is.
+ * field: F-03 */
+static void a_message_on_its_way_is_not_late(void **state) {
+  static uint8_t payload[100000];
+  const size_t packet = 1 + 3 + 2 + 1 + 2 + sizeof(payload);
+  struct mgos_mqtt_publication m;
+  uint64_t token;
+  (void) state;
+  options.ack_timeout_ms = 400;
+  create_and_connect();
+  fd = mqtt_accept(listener);
+  assert_true(client_wait(&client, UP, 1));
+  memset(&m, 0, sizeof(m));
+  m.size = sizeof(m);
+  m.topic = "t";
+  m.payload = payload;
+  m.payload_len = sizeof(payload);
+  m.qos = 1;
+  assert_int_equal(mgos_mqtt_conn_publish(client.conn, &m, &token), 0);
+  assert_int_equal(read_slowly(packet), packet);
+  mqtt_ack(fd, 0x40, 1);
+  assert_int_equal(mgos_mqtt_conn_wait(client.conn, token, 20000), MGOS_MQTT_OUTCOME_ACKED);
+  m.payload_len = 1;
+  assert_int_equal(mgos_mqtt_conn_publish(client.conn, &m, &token), 0);
+  assert_int_equal(mgos_mqtt_conn_wait(client.conn, token, 20000), MGOS_MQTT_OUTCOME_TIMED_OUT);
+  assert_true(mgos_mqtt_conn_is_connected(client.conn));
+}
+
 /* field: F-04 */
 static void connect_takes_long_to_get_there(void **state) {
   static char will[60000];
@@ -336,6 +364,7 @@ static void a_server_that_does_not_wait_for_all(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(pingreq_is_behind_data_that_moves),
+      TEST(a_message_on_its_way_is_not_late),
       TEST(a_queue_that_does_not_move),
       TEST(connect_takes_long_to_get_there),
       TEST(connect_got_there_and_is_not_answered),

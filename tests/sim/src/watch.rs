@@ -39,6 +39,8 @@ pub struct Out {
     /// The application took it back, and was told that it could.
     pub cancelled: bool,
     pub expires: bool,
+    /// When the application had it, by the client's clock.
+    pub made_at: u64,
 }
 
 /// A message for the client.
@@ -263,7 +265,8 @@ impl World {
             self.links[l].tap.flight.push(n);
             return;
         }
-        if out.done || out.outcome.is_some() {
+        // What only timed out is still owed to the session.
+        if out.done || out.outcome.is_some_and(|outcome| outcome != Outcome::TimedOut) {
             return self.fail(format!("message {n} is sent after its end"));
         }
         if out.cancelled {
@@ -621,9 +624,8 @@ impl World {
     /// The message whose acknowledgement is the next, of each QoS.
     fn first_unacknowledged(&self, l: usize) -> impl Iterator<Item = &Inbound> {
         let inbound = &self.links[l].tap.inbound;
-        let first = |qos| {
-            inbound.iter().find(move |i| i.qos == qos && matches!(i.stage, Stage::Read | Stage::Told))
-        };
+        let first =
+            |qos| inbound.iter().find(move |i| i.qos == qos && matches!(i.stage, Stage::Read | Stage::Told));
         [1, 2].into_iter().filter_map(first)
     }
 
@@ -634,6 +636,7 @@ impl World {
             return self.fail(format!("message {n} has two outcomes, {before:?} and {outcome:?}"));
         }
         let unsent = out.first.is_none();
+        let waited = (self.now + self.offset).saturating_sub(out.made_at);
         let right = match outcome {
             Outcome::Acked => out.qos > 0 && out.done && out.delivered > 0,
             Outcome::Sent => out.qos == 0 && !unsent,
@@ -642,6 +645,10 @@ impl World {
             Outcome::Lost => out.qos > 0 && out.lossy,
             Outcome::Expired => out.expires && unsent,
             Outcome::Cancelled => out.cancelled && unsent,
+            Outcome::TimedOut => {
+                let over = self.ack_timeout > 0 && waited >= self.ack_timeout;
+                out.qos > 0 && over && !out.rec && !out.done
+            }
             Outcome::Abandoned => self.freeing,
             Outcome::Rejected(_) => false,
         };

@@ -95,6 +95,8 @@ pub struct World {
     /// How often the client asked what was acknowledged.
     pub looks: u64,
     pub window: u16,
+    /// How long an acknowledgement may take; 0 is for ever.
+    pub ack_timeout: u64,
     pub keep_alive: u64,
     /// One message in so many is held by the application, for a while: deferred, or refused.
     pub hold_odds: u64,
@@ -191,6 +193,7 @@ impl World {
             slow_odds: 1_000,
             looks: 0,
             window: 20,
+            ack_timeout: 0,
             keep_alive: 0,
             hold_odds: 0,
             pulls: false,
@@ -414,6 +417,7 @@ impl World {
             heard: 0,
             cancelled: false,
             expires: false,
+            made_at: self.client_now(),
         });
         self.out.len() as u32 - 1
     }
