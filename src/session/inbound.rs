@@ -134,7 +134,7 @@ struct Lists {
     line1: VecDeque<Waiting>,
     /// The same for QoS 2; those that are not in `held` can go.
     line2: VecDeque<u16>,
-    /// Holds up to here are over: of QoS 1 since the link closed, of QoS 2 since the session ended.
+    /// Holds up to here that are not there are over: of QoS 1 since the link closed, of QoS 2 since the session ended.
     over1: u64,
     over2: u64,
     duplicates: Aside<u64>,
@@ -221,10 +221,22 @@ impl Inbound {
         }
     }
 
+    /// Whether a message with this id was delivered and not released.
+    pub(crate) fn is_known(&self, id: u16) -> bool {
+        self.lists.received.get(id).is_some()
+    }
+
     /// Whether a PUBLISH with this id was delivered already. A server that kept the session marks what it sends
-    /// again (MQTT 3.1.1 §3.3.1.1), so if there is doubt about that, what is not marked is new.
-    pub(crate) fn is_known(&self, id: u16, dup: bool) -> bool {
-        self.lists.received.get(id).is_some_and(|doubtful| dup || !doubtful)
+    /// again (MQTT 3.1.1 §3.3.1.1), so if there is doubt about that, what is not marked is new. Then the exchange that had
+    /// the id is over, with what was held of it, whatever becomes of the new one: that may come again, marked.
+    pub(crate) fn recognises(&mut self, id: u16, dup: bool) -> bool {
+        let Some(doubtful) = self.lists.received.get(id) else { return false };
+        let known = dup || !doubtful;
+        if !known && let Some(lists) = self.lists.get_mut() {
+            lists.received.remove(id);
+            lists.over2 = lists.over2.max(lists.held.remove(id).map_or(0, |held| held.number));
+        }
+        known
     }
 
     /// Makes sure that one more id can be remembered.
@@ -433,7 +445,7 @@ impl Session {
             && self.inbound.lists.held.get(id).is_none()
         {
             // A server that released it without waiting for PUBREC wants none any more.
-            if self.inbound.is_known(id, true) {
+            if self.inbound.is_known(id) {
                 self.answer(PacketType::PubRec, id)?;
             }
             self.inbound.lists()?.line2.pop_front();

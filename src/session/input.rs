@@ -153,7 +153,7 @@ impl Session {
         }
         if bug(Bug::AckOnNewSocket) {
             for id in 1..20 {
-                if self.inbound.is_known(id, true) {
+                if self.inbound.is_known(id) {
                     self.answer(PacketType::PubRec, id)?;
                 }
             }
@@ -174,7 +174,7 @@ impl Session {
     }
 
     fn publish_in(&mut self, publish: &wire::Received<'_>, bytes: &[u8]) -> Result<Option<Event>, Failure> {
-        if publish.qos == QoS::ExactlyOnce && self.inbound.is_known(publish.packet_id, publish.dup) {
+        if publish.qos == QoS::ExactlyOnce && self.inbound.recognises(publish.packet_id, publish.dup) {
             self.inbound.count_duplicate();
             self.repeated(publish.packet_id)?;
             return Ok(None);
@@ -348,7 +348,7 @@ impl Session {
         let Some(head) = wire::PublishHead::decode(header, bytes)? else { return Ok(MORE) };
         let (topic, size) = (range_in(bytes, head.topic.as_bytes()), header.total() - head.len);
         let (qos, packet_id) = (head.qos, head.packet_id);
-        let known = qos == QoS::ExactlyOnce && self.inbound.is_known(packet_id, head.dup);
+        let known = qos == QoS::ExactlyOnce && self.inbound.recognises(packet_id, head.dup);
         // The limit holds for what is kept of it, too.
         let keep = self.limits.keep_oversize.min(limit).min(size);
         if keep > 0 && !known {

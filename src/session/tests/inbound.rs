@@ -154,6 +154,27 @@ fn a_new_session_that_connack_cannot_tell_of() {
     assert_eq!(rig.feed(&publish(Q2, 6, false, "t", b"other")).len(), 0);
 }
 
+/// What is not marked has shown that the old session is lost, also if nobody was told of it: the application was closing
+/// the connection, or there was no memory. When it comes again it is still new.
+#[test]
+fn a_new_message_that_was_not_delivered_stays_new() {
+    for (keep, size) in [(0, 1), (0, 50), (4, 50)] {
+        let mut rig = Rig::new(Limits { max_incoming: 20, keep_oversize: keep, ..Limits::default() });
+        rig.connect = Connect { version: Version::V31, ..CONNECT };
+        rig.up(false);
+        rig.feed(&publish(Q2, 5, false, "t", b"old"));
+        rig.again(false);
+        let bytes = publish(Q2, 5, false, "t", &vec![b'x'; size]);
+        // The link is lost in the middle of a large one.
+        let step = rig.s.input(rig.now, &bytes[..bytes.len() - size / 10]).unwrap();
+        assert!(step.consumed > 0);
+        rig.s.handled(Verdict::NotDelivered).unwrap();
+        rig.again(false);
+        assert_eq!(rig.feed(&publish(Q2, 5, true, "t", b"new")), ["MESSAGE2 DUP #5 t=new"], "{size}, {keep}");
+        assert_eq!(rig.sent(), ["PUBREC #5"]);
+    }
+}
+
 /// The link dies while the handler of a QoS 2 message runs: it was delivered, so it is not delivered again.
 #[test]
 fn a_link_that_dies_under_a_handler() {

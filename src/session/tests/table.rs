@@ -74,7 +74,7 @@ impl Case {
                 Use::Raw(RawUse::Subscribe) => "raw subscribing",
                 Use::Raw(RawUse::Unsubscribe) => "raw unsubscribing",
             }));
-            doing.extend(s.inbound.is_known(id, true).then_some("received"));
+            doing.extend(s.inbound.is_known(id).then_some("received"));
         }
         let held = |hold| s.clone().let_go(hold).is_ok();
         doing.extend(self.hold.filter(|hold| held(*hold)).map(|_| "deferred"));
