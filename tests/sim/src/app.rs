@@ -307,7 +307,11 @@ impl App {
     /// has nothing to do.
     pub fn fetch(&self, conn: &Conn) {
         loop {
-            let kept = match conn.receive(Some(Span::ZERO)) {
+            let now = lock(&self.world).client_now();
+            lock(&self.world).round = Some(now);
+            let received = conn.receive(Some(Span::ZERO));
+            lock(&self.world).round = None;
+            let kept = match received {
                 Ok(kept) => kept,
                 Err(Code::TimedOut) => return,
                 Err(_) if lock(&self.world).freeing => return,
@@ -427,7 +431,7 @@ impl Handler {
         match answer {
             Ok(Some(hold)) if qos > 0 => {
                 let link = world.cur;
-                world.deferred.push_back(Deferred { hold, n, qos, link });
+                world.deferred.push_back(Deferred { hold, n, qos, link, over: false });
                 let at = world.now + world.rng.range(0, 10_000_000);
                 world.at(at, Ev::Act(Act::Acknowledge));
                 true

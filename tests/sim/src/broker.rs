@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crate::codec::{self, Packet};
 use crate::net::{Course, End};
-use crate::watch::{In, Inbound, Stage};
+use crate::watch::{In, Inbound, PULLED, Stage};
 use crate::world::{Ev, World};
 
 /// How one attempt to connect fails.
@@ -46,8 +46,12 @@ pub struct Session {
 
 impl Session {
     /// The message of a lost session by which the client knows this id.
-    pub fn known(&self, id: u16, all: &[In]) -> Option<u32> {
-        let known = |n: &u32| all[*n as usize].seen && !all[*n as usize].released;
+    pub fn known(&self, id: u16, all: &[In], pulls: bool) -> Option<u32> {
+        let known = |n: &u32| {
+            let inn = &all[*n as usize];
+            // What goes to the queue is known when it is there, everything else when a handler was told.
+            !inn.released && (inn.delivered > 0 || inn.seen && pulls && inn.topic == PULLED)
+        };
         self.stale.iter().filter(|(of, _)| *of == id).map(|(_, n)| *n).rfind(known)
     }
 }
@@ -196,6 +200,7 @@ impl World {
                     stage: Stage::RelSent,
                     again: true,
                     held: false,
+                    either: false,
                 });
                 self.send_in(l, &codec::ack(6, id), End::None);
             } else {
@@ -222,6 +227,7 @@ impl World {
         }
         self.session_was_lost();
         self.sessions.iter_mut().for_each(|s| s.stale.clear());
+        self.deferred.iter_mut().for_each(|deferred| deferred.over = true);
         let other = self.sessions.iter().find(|s| s.server == before && s.client == self.client);
         let Some(other) = other else { return };
         for n in other.queue.iter() {
@@ -362,6 +368,7 @@ impl World {
                 stage: Stage::Sent,
                 again: dup,
                 held: false,
+                either: false,
             });
         } else {
             self.links[l].tap.q0_in += 1;

@@ -20,6 +20,7 @@ mod pace;
 mod plan;
 mod rng;
 mod run;
+mod untaken;
 mod watch;
 mod world;
 

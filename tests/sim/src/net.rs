@@ -397,7 +397,8 @@ impl Transport for Wire {
             if n == 0 {
                 return Err(ErrorKind::WouldBlock.into());
             }
-        } else if link.split > 0 {
+        }
+        if link.split > 0 && !link.blocked {
             n = n.min(world.rng.range(1, link.split) as usize + n / 6);
             link.blocked = true;
             link.tap.was_blocked = true;

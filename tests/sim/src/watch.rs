@@ -5,6 +5,7 @@ use mgos_mqtt::error::Code;
 use mgos_mqtt::session::{Dropped, Hold, Outcome};
 
 use crate::codec::{self, Packet};
+use crate::untaken::Untaken;
 use crate::world::{Act, Ev, World};
 
 /// A message that the application published.
@@ -29,6 +30,9 @@ pub struct Out {
     pub rel: Option<usize>,
     /// The client read the last acknowledgement.
     pub done: bool,
+    /// It read PUBREC, or the last acknowledgement, on a link that ended before it took that for sure: see `untaken.rs`.
+    pub maybe_rec: bool,
+    pub maybe_done: bool,
     pub delivered: u32,
     /// The broker lost the session meanwhile: it may arrive again.
     pub lossy: bool,
@@ -57,8 +61,12 @@ pub struct In {
     pub server: usize,
     /// The client read its PUBREL.
     pub released: bool,
-    /// The client read it.
+    /// The client read it, and did not close the link by then.
     pub seen: bool,
+    /// It read it, at all.
+    pub taken: bool,
+    /// Whether it has taken what it read last of this exchange cannot be known: see `untaken.rs`.
+    pub unsure: bool,
     /// The client went to another server before it was finished, and does not know it any more.
     pub forgotten: bool,
     /// How often it did so: as often the message may come once more.
@@ -87,6 +95,9 @@ pub struct Inbound {
     pub again: bool,
     /// The handlers returned, but one of them deferred the acknowledgement, or refused the message.
     pub held: bool,
+    /// A repetition of what the client knows, or a new message: only the client can tell. It is the latter if a handler
+    /// is told of it.
+    pub either: bool,
 }
 
 /// A message whose acknowledgement the application deferred.
@@ -97,6 +108,9 @@ pub struct Deferred {
     pub qos: u8,
     /// On which it came.
     pub link: Option<usize>,
+    /// The client knows that the session is lost, or went to another server: it does not hold the message any more, but
+    /// the application does not know that.
+    pub over: bool,
 }
 
 /// What the observer knows of one link.
@@ -110,10 +124,12 @@ pub struct Tap {
     pub bye: bool,
     pub was_blocked: bool,
     pub ping: bool,
+    /// When something passed last, by the clock that the client's turn knows.
     pub last_out: u64,
-    /// As [`last_out`](Tap::last_out), whatever time the client's turn believes it to be.
-    pub out_at: u64,
     pub last_in: u64,
+    /// The same, whatever time that believes it to be.
+    pub out_at: u64,
+    pub in_at: u64,
     /// Messages handed over on this link and not finished.
     pub flight: Vec<u32>,
     /// The last of them: they leave in the order in which they were accepted.
@@ -123,6 +139,8 @@ pub struct Tap {
     pub q0_in: u32,
     /// SUBSCRIBE and UNSUBSCRIBE without an answer.
     pub asked: Vec<u16>,
+    /// What the client read last.
+    pub untaken: Vec<Untaken>,
 }
 
 /// The topic whose messages are fetched in some runs.
@@ -216,6 +234,7 @@ impl World {
                     return self.fail(format!("PUBREL {id} without PUBREC"));
                 };
                 let out = &mut self.out[n as usize];
+                (out.maybe_rec, out.maybe_done) = (false, false);
                 if out.rel == Some(l) && !out.rel_due {
                     return self.fail(format!("PUBREL {id} twice"));
                 }
@@ -227,7 +246,7 @@ impl World {
             Packet::PubRec(id) => self.answered(l, id, 2, Stage::Told, Some(Stage::Rec)),
             Packet::PubComp(id) => self.answered(l, id, 2, Stage::RelRead, None),
             Packet::Subscribe { id, .. } | Packet::Unsubscribe { id, .. } => {
-                if self.ids.contains_key(&id) || self.links[l].tap.asked.contains(&id) {
+                if self.in_use(id, None).is_some() || self.links[l].tap.asked.contains(&id) {
                     return self.fail(format!("packet id {id} is in use"));
                 }
                 self.links[l].tap.asked.push(id);
@@ -272,7 +291,7 @@ impl World {
         if out.cancelled {
             return self.fail(format!("message {n} is sent after it was cancelled"));
         }
-        if out.rec {
+        if out.rec && !out.maybe_rec {
             return self.fail(format!("message {n}: PUBLISH after PUBREC"));
         }
         if out.last == Some(l) {
@@ -281,12 +300,13 @@ impl World {
         if dup != out.first.is_some() {
             return self.fail(format!("message {n}: DUP {dup}, but was sent before: {:?}", out.first));
         }
-        match self.ids.get(&id) {
-            Some(other) if *other != n => {
+        let had = out.id;
+        match self.in_use(id, Some(n)) {
+            Some(other) if other != n => {
                 return self.fail(format!("packet id {id} is in use by message {other}"));
             }
-            None if out.id != 0 => {
-                return self.fail(format!("message {n} had packet id {}, now {id}", out.id));
+            None if had != 0 => {
+                return self.fail(format!("message {n} had packet id {had}, now {id}"));
             }
             None if self.links[l].tap.asked.contains(&id) => {
                 return self.fail(format!("packet id {id} is in use by a SUBSCRIBE"));
@@ -299,6 +319,10 @@ impl World {
         self.links[l].tap.last_tracked = Some(n);
         self.ids.insert(id, n);
         let out = &mut self.out[n as usize];
+        if std::mem::take(&mut out.maybe_rec) {
+            (out.rec, out.rel_due) = (false, false);
+        }
+        out.maybe_done = false;
         out.id = id;
         out.first = out.first.or(Some(l));
         out.last = Some(l);
@@ -331,7 +355,8 @@ impl World {
             };
             return self.fail(text);
         };
-        let earlier = |i: &&Inbound| i.qos == qos && matches!(i.stage, Stage::Read | Stage::Told);
+        let earlier =
+            |i: &&Inbound| i.qos == qos && !i.either && matches!(i.stage, Stage::Read | Stage::Told);
         if due == Stage::Told
             && let Some(first) = inbound[..at].iter().find(earlier)
         {
@@ -347,6 +372,8 @@ impl World {
     // -- to the client --------------------------------------------------------------------------
 
     pub fn client_read(&mut self, l: usize, bytes: &[u8]) {
+        // Who reads on has taken what came before.
+        self.links[l].tap.untaken.clear();
         let mut read = std::mem::take(&mut self.links[l].tap.read);
         read.extend_from_slice(bytes);
         let mut at = 0;
@@ -361,25 +388,27 @@ impl World {
         read.drain(..at);
         self.links[l].tap.read = read;
         self.links[l].tap.last_in = self.turn_now();
+        self.links[l].tap.in_at = self.client_now();
         self.effects += 1;
     }
 
     fn received(&mut self, l: usize, packet: Packet<'_>) {
         self.note(|| format!("link {l}: client gets {}", brief(&packet)));
-        let now = self.turn_now();
+        let (turn, now) = (self.turn_now(), self.client_now());
         let session = self.links[l].session;
         let tap = &mut self.links[l].tap;
         match packet {
             Packet::ConnAck { code, .. } => {
                 // The keep-alive begins, unless the application has given the link up.
                 tap.up = code == 0 && self.left != Some(l);
-                tap.last_out = now;
+                tap.last_out = turn;
                 tap.out_at = now;
-                if code == 0
+                if tap.up
                     && !tap.present
                     && let Some(s) = session
                 {
                     self.sessions[s].stale.clear();
+                    self.deferred.iter_mut().for_each(|deferred| deferred.over = true);
                 }
             }
             Packet::Publish { qos: 0, .. } => {
@@ -393,34 +422,42 @@ impl World {
                 if let Some(s) = session
                     && dup
                     && entry.qos == 2
-                    && !self.inn[entry.n as usize].seen
-                    && let Some(old) = self.sessions[s].known(id, &self.inn)
+                    && !self.inn[entry.n as usize].taken
+                    && let Some(old) = self.sessions[s].known(id, &self.inn, self.pulls)
                 {
                     // With the id of one that it knows, of a session that was lost: taken for that.
                     self.inn[entry.n as usize].excused = true;
-                    entry.n = old;
+                    entry.either = self.inn[entry.n as usize].unsure || self.inn[old as usize].unsure;
+                    if !entry.either {
+                        entry.n = old;
+                    }
                 }
                 let n = entry.n;
+                tap.untaken.push(Untaken::Message(n));
                 let inn = &mut self.inn[n as usize];
-                // When it is closing, it does not take it any more.
                 inn.seen |= self.left != Some(l) && !tap.bye;
+                // Where the client was told that it is connected it knows of what is not marked that it is new.
+                inn.taken |= tap.up;
                 let known = entry.qos == 2 && inn.delivered > 0 && !inn.forgotten;
-                entry.held = known && (self.refused.contains(&n) || self.deferred.iter().any(|d| d.n == n));
+                let deferred = self.deferred.iter().any(|d| d.n == n && !d.over);
+                entry.held = known && (self.refused.contains(&n) || deferred);
                 // What waits in the queue is held until it was fetched and given back.
                 if self.pulls && self.inn[n as usize].topic == PULLED {
                     entry.held = entry.qos == 1 || !known || !self.released.contains(&n);
                 }
-                entry.stage = if known && !entry.held { Stage::Told } else { Stage::Read };
+                entry.stage = if known && !entry.held || entry.either { Stage::Told } else { Stage::Read };
                 self.fetch_later();
             }
             Packet::PubAck(id) | Packet::PubComp(id) => {
                 if let Some(n) = self.ids.remove(&id) {
+                    tap.untaken.push(Untaken::Done { n, lost: false });
                     self.out[n as usize].done = true;
                     tap.flight.retain(|other| *other != n);
                 }
             }
             Packet::PubRec(id) => {
                 if let Some(n) = self.ids.get(&id) {
+                    tap.untaken.push(Untaken::Received(*n));
                     let out = &mut self.out[*n as usize];
                     out.rec = true;
                     out.rel_due = true;
@@ -430,6 +467,7 @@ impl World {
                 if let Some(entry) = tap.inbound.iter_mut().find(|i| i.id == id && i.stage == Stage::RelSent)
                 {
                     entry.stage = Stage::RelRead;
+                    tap.untaken.push(Untaken::Released { id, n: entry.n });
                     self.inn[entry.n as usize].released = true;
                     if let Some(s) = session {
                         self.sessions[s].stale.retain(|(of, _)| *of != id);
@@ -446,6 +484,7 @@ impl World {
     pub fn leaves(&mut self) {
         if self.left != self.cur {
             (self.left, self.left_at) = (self.cur, self.now);
+            self.leaves_untaken();
         }
     }
 
@@ -462,6 +501,7 @@ impl World {
     }
 
     pub fn link_ended(&mut self, l: usize) {
+        self.ends_untaken(l);
         let tap = &mut self.links[l].tap;
         tap.flight = Vec::new();
         tap.inbound = Vec::new();
@@ -496,6 +536,7 @@ impl World {
         for out in self.out.iter_mut().filter(|out| out.first.is_some() && !out.done) {
             out.lossy = true;
         }
+        self.lost_untaken();
     }
 
     /// A handler is told of a message, for the `attempt`th time since it came; its number.
@@ -512,6 +553,7 @@ impl World {
         if (attempt > 1) != self.refused.contains(&n) && (attempt > 1 || qos == 2) {
             self.fail(format!("a handler got message {n} for the {attempt}th time"));
         }
+        self.took(n);
         let inn = &mut self.inn[n as usize];
         inn.delivered += 1;
         inn.forgotten = false;
@@ -593,9 +635,9 @@ impl World {
     }
 
     /// The application acknowledges a message that it deferred: that may be written at once.
-    pub fn acknowledges(&mut self, Deferred { n, qos, link, .. }: Deferred) -> Option<u32> {
+    pub fn acknowledges(&mut self, Deferred { n, qos, link, over, .. }: Deferred) -> Option<u32> {
         // QoS 2 on a later link, too, if the session is still there.
-        (link == self.cur || qos == 2).then(|| self.told(n))?
+        (link == self.cur || qos == 2 && !over).then(|| self.told(n))?
     }
 
     /// This was the answer.
@@ -624,13 +666,18 @@ impl World {
     /// The message whose acknowledgement is the next, of each QoS.
     fn first_unacknowledged(&self, l: usize) -> impl Iterator<Item = &Inbound> {
         let inbound = &self.links[l].tap.inbound;
-        let first =
-            |qos| inbound.iter().find(move |i| i.qos == qos && matches!(i.stage, Stage::Read | Stage::Told));
+        let first = |qos| {
+            let waits = |i: &&Inbound| !i.either && matches!(i.stage, Stage::Read | Stage::Told);
+            inbound.iter().filter(waits).find(move |i| i.qos == qos)
+        };
         [1, 2].into_iter().filter_map(first)
     }
 
     /// An accepted publish ended.
     pub fn ended(&mut self, n: u32, outcome: Outcome) {
+        if outcome == Outcome::Acked {
+            self.was_done(n);
+        }
         let out = &mut self.out[n as usize];
         if let Some(before) = out.outcome.replace(outcome) {
             return self.fail(format!("message {n} has two outcomes, {before:?} and {outcome:?}"));
@@ -687,6 +734,7 @@ impl World {
 
     /// Nothing is left to do at this moment: so nothing may lie about.
     pub fn at_rest(&mut self, unwritten: usize) {
+        self.takes_all();
         let Some(l) = self.cur else { return };
         let link = &self.links[l];
         if link.course != crate::net::Course::Open {
@@ -723,9 +771,9 @@ impl World {
             // As long as anything is acknowledged, too, which is looked after four times in that time.
             true => {
                 let most = self.keep_alive.min(10_000_000);
-                (now - tap.last_in.max(tap.last_out).max(link.moved_at), most + most / 4)
+                (now - tap.in_at.max(tap.out_at).max(link.moved_at), most + most / 4)
             }
-            false => (now - tap.last_in.min(tap.last_out), self.keep_alive),
+            false => (now - tap.in_at.min(tap.out_at), self.keep_alive),
         };
         if quiet > most + 1 {
             let missed = if tap.ping { "the silence of the broker is not noticed" } else { "no PINGREQ" };

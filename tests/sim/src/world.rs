@@ -158,6 +158,8 @@ pub struct World {
     pub slow_known: bool,
     /// When the present round of the loop began, on the client's clock.
     pub round: Option<u64>,
+    /// Time has passed within a round since the client had nothing left to do.
+    pub turn_took_time: bool,
     pub trace: Option<Vec<String>>,
     pub bad: Option<String>,
 }
@@ -233,6 +235,7 @@ impl World {
             slow_ran: 0,
             slow_known: false,
             round: None,
+            turn_took_time: false,
             trace: trace.then(Vec::new),
             bad: None,
         }
@@ -265,6 +268,7 @@ impl World {
 
     pub fn set_now(&mut self, now: u64) {
         self.now = now;
+        self.turn_took_time |= self.round.is_some_and(|round| round < self.client_now());
         self.clock.store(self.client_now(), SeqCst);
     }
 
@@ -410,6 +414,8 @@ impl World {
             rel_due: false,
             rel: None,
             done: false,
+            maybe_rec: false,
+            maybe_done: false,
             delivered: 0,
             lossy: false,
             outcome: None,
@@ -435,6 +441,8 @@ impl World {
             released: false,
             forgotten: false,
             seen: false,
+            taken: false,
+            unsure: false,
             again: 0,
         });
         self.inn.len() as u32 - 1
