@@ -1,47 +1,63 @@
 //! What was read from the server and has to wait, because the [time](super::pace) of the turn was used up.
 
+use std::ops::Range;
+
 use crate::error::Code;
 use crate::rare::try_box;
 
-/// Packets, from `at` on. What is told of them moves only that: nothing is copied again, however many turns it takes.
+/// So few bytes are copied. Otherwise each of many connections of which little waits would keep a whole buffer.
+const COPY_UP_TO: usize = 4 * 1024;
+
+/// Packets. What is told of them is only left behind: nothing is copied again, however many turns it takes.
 pub(super) struct Backlog {
-    /// One byte more than came, for the NUL behind a payload.
+    /// At least one byte more than is left, for the NUL behind a payload.
     bytes: Vec<u8>,
-    at: usize,
+    left: Range<usize>,
 }
 
 impl Backlog {
-    /// A copy of what is left of the loop's buffer.
-    pub(super) fn of(rest: &[u8]) -> Result<Box<[Backlog; 1]>, Code> {
-        let mut bytes = Vec::new();
-        bytes.try_reserve_exact(rest.len() + 1).map_err(|_| Code::NoMemory)?;
-        bytes.extend_from_slice(rest);
-        bytes.push(0);
-        try_box(|| Backlog { bytes, at: 0 })
+    /// What is `left` of the loop's buffer. If that is much, the buffer itself is kept, and another one, made of `spare`,
+    /// takes its place.
+    pub(super) fn of(
+        buffer: &mut Vec<u8>,
+        left: Range<usize>,
+        spare: Vec<u8>,
+    ) -> Result<Box<[Backlog; 1]>, Code> {
+        let (bytes, left) = if left.len() <= COPY_UP_TO {
+            let mut copy = Vec::new();
+            copy.try_reserve_exact(left.len() + 1).map_err(|_| Code::NoMemory)?;
+            copy.extend_from_slice(&buffer[left.clone()]);
+            copy.push(0);
+            (copy, 0..left.len())
+        } else {
+            let (mut other, size) = (spare, buffer.len());
+            other.try_reserve_exact(size.saturating_sub(other.len())).map_err(|_| Code::NoMemory)?;
+            other.resize(size, 0);
+            (std::mem::replace(buffer, other), left)
+        };
+        try_box(|| Backlog { bytes, left })
     }
 
     /// How many bytes are left.
     pub(super) fn len(&self) -> usize {
-        self.bytes.len() - 1 - self.at
+        self.left.len()
     }
 
-    /// They, and one more.
+    /// They, and at least one more.
     pub(super) fn rest(&mut self) -> &mut [u8] {
-        &mut self.bytes[self.at..]
+        &mut self.bytes[self.left.start..]
     }
 
     /// The first `n` were told.
     pub(super) fn consume(&mut self, n: usize) {
-        self.at += n;
+        self.left.start += n;
     }
 
-    /// What is left, without more room than it takes if that is nothing.
-    pub(super) fn into_rest(mut self) -> Vec<u8> {
-        if self.len() == 0 {
-            return Vec::new();
-        }
-        self.bytes.pop();
-        self.bytes.drain(..self.at);
-        self.bytes
+    /// What is left, without more room than it takes; and the buffer that it was in.
+    pub(super) fn into_rest(self) -> Result<(Vec<u8>, Vec<u8>), Code> {
+        let mut rest = Vec::new();
+        rest.try_reserve_exact(self.left.len()).map_err(|_| Code::NoMemory)?;
+        rest.extend_from_slice(&self.bytes[self.left]);
+        Ok((rest, self.bytes))
     }
 }

@@ -1,6 +1,7 @@
 //! From the socket to the handlers, packet by packet.
 
 use std::io;
+use std::ops::Range;
 
 use super::backlog::Backlog;
 use super::called::Called;
@@ -51,6 +52,7 @@ impl Conn {
         // The buffer has one byte more than is ever read into it: the place of the NUL behind a
         // payload.
         let room = turn.buffer.len() - 1;
+        let mut spare = Vec::new();
         loop {
             if st.session.output().len() > OUTPUT_HIGH
                 && let Flush::Blocked = self.flush(&mut st, turn.now)
@@ -58,7 +60,7 @@ impl Conn {
                 return st;
             }
             if let Some(backlog) = st.backlog.take() {
-                match self.work_off(st, turn, backlog) {
+                match self.work_off(st, turn, backlog, &mut spare) {
                     (back, true) => st = back,
                     (back, false) => return back,
                 }
@@ -96,7 +98,7 @@ impl Conn {
             let consumed = self.consume(st, turn, &mut buffer, have + n);
             st = consumed.st;
             let kept = match consumed.alive {
-                true => st.keep_rest(&buffer[consumed.bytes..have + n]),
+                true => st.keep_rest(&mut buffer, consumed.bytes..have + n, &mut spare),
                 false => Ok(()),
             };
             *turn.buffer = buffer;
@@ -117,11 +119,13 @@ impl Conn {
     }
 
     /// Goes on with what an earlier turn had no time for. False when there is nothing more to be done in this one.
+    /// The buffer that it was in is `spare` then.
     fn work_off<'a>(
         &'a self,
         st: MutexGuard<'a, State>,
         turn: &mut Turn<'_>,
         backlog: Box<[Backlog; 1]>,
+        spare: &mut Vec<u8>,
     ) -> (MutexGuard<'a, State>, bool) {
         let mut backlog = backlog;
         let len = backlog[0].len();
@@ -137,7 +141,13 @@ impl Conn {
         }
         // The beginning of a packet.
         let [backlog] = *backlog;
-        st.partial = backlog.into_rest();
+        match backlog.into_rest() {
+            Ok((rest, buffer)) => (st.partial, *spare) = (rest, buffer),
+            Err(code) => {
+                let report = st.failure_report(&Failure::new(code, ""));
+                return (self.link_down(st, turn, report), false);
+            }
+        }
         (st, true)
     }
 
@@ -467,12 +477,20 @@ pub(super) fn acknowledgement<'a>(kind: Kind, ack: Acknowledged, topic: Option<T
 }
 
 impl State {
-    /// Keeps what was read and not told: the beginning of a packet, or all that the turn had no time for.
-    fn keep_rest(&mut self, rest: &[u8]) -> Result<(), Failure> {
-        if self.pace.is_over() && !rest.is_empty() {
-            self.backlog = Some(Backlog::of(rest).map_err(|code| Failure::new(code, ""))?);
+    /// Keeps what was read and not told, in this range of the loop's buffer: the beginning of a packet, or all that the turn
+    /// had no time for.
+    fn keep_rest(
+        &mut self,
+        buffer: &mut Vec<u8>,
+        left: Range<usize>,
+        spare: &mut Vec<u8>,
+    ) -> Result<(), Failure> {
+        if self.pace.is_over() && !left.is_empty() {
+            let backlog = Backlog::of(buffer, left, std::mem::take(spare));
+            self.backlog = Some(backlog.map_err(|code| Failure::new(code, ""))?);
             return Ok(());
         }
+        let rest = &buffer[left];
         self.partial.try_reserve(rest.len()).map_err(|_| Failure::out_of_memory())?;
         self.partial.extend_from_slice(rest);
         if rest.is_empty() && self.partial.capacity() > KEEP_PARTIAL {
