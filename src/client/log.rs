@@ -113,7 +113,7 @@ impl Log {
     /// Whether somebody wants records of this level. Nobody wants those that a log function itself is the
     /// cause of: each could cause the next.
     pub fn wants(&self, level: Level) -> bool {
-        level as i32 <= self.level.load(Ordering::Relaxed) && !DELIVERING.get()
+        level as i32 <= self.level.load(Ordering::Relaxed) && !is_delivering()
     }
 
     /// Delivers one record that is about no connection; no lock may be held.
@@ -179,7 +179,8 @@ pub(crate) fn forget_callbacks_after_fork() {
     DELIVERING.set(false);
 }
 
-/// Whether this thread runs a log function.
+/// Whether this thread runs a log function. As a part of its callers it would be looked up where nobody asks for it.
+#[inline(never)]
 pub(super) fn is_delivering() -> bool {
     DELIVERING.get()
 }

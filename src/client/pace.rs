@@ -36,6 +36,11 @@ pub(super) enum Stage {
     Log = 1 << 6,
 }
 
+impl Stage {
+    /// Those for what happened between the turns, and what earlier ones had no time for.
+    pub(super) const LATE: u8 = Stage::Results as u8 | Stage::Calls as u8 | Stage::Outcomes as u8;
+}
+
 /// See the module.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pace {
@@ -45,6 +50,8 @@ pub(super) struct Pace {
     left: u8,
     /// While callbacks are slow: how many in a row found the turn not over.
     quick: u8,
+    /// While they are not: how often the clock was read in this turn.
+    looks: u8,
     slow: bool,
     /// The turn has to end.
     over: bool,
@@ -56,7 +63,16 @@ pub(super) struct Pace {
 
 impl Pace {
     pub(super) const fn new() -> Pace {
-        Pace { until: Time::NEVER, left: WINDOW, quick: 0, slow: false, over: false, owed: 0, denied: 0 }
+        Pace {
+            until: Time::NEVER,
+            left: WINDOW,
+            quick: 0,
+            looks: 0,
+            slow: false,
+            over: false,
+            owed: 0,
+            denied: 0,
+        }
     }
 
     /// A turn begins at `now`.
@@ -77,6 +93,7 @@ impl Pace {
     pub(super) fn start(&mut self, now: Time, bounded: bool) {
         self.over = false;
         self.quick = 0;
+        self.looks = 0;
         (self.left, self.until) = match self.slow {
             _ if !bounded => (WINDOW, Time::NEVER),
             true => (1, now + SHORT_SLICE),
@@ -96,9 +113,9 @@ impl Pace {
         true
     }
 
-    /// Nothing of this stage waits.
-    pub(super) fn nothing(&mut self, stage: Stage) {
-        self.owed &= !(stage as u8);
+    /// Nothing of these stages waits.
+    pub(super) fn nothing(&mut self, stages: u8) {
+        self.owed &= !stages;
     }
 
     /// The turn has to end: no further callback runs in it.
@@ -128,9 +145,12 @@ impl Pace {
 
     fn look(&mut self, now: Time) {
         self.left = 1;
+        self.looks = self.looks.saturating_add(1);
         if now >= self.until && !bug(Bug::Starvation) {
             self.over = true;
-            self.slow = true;
+            // Many that are quick use up a turn, too. Those go on as before in the next one.
+            let took = now.since(self.until).0 + LONG_SLICE.0;
+            self.slow |= took >= SHORT_SLICE.0 * u64::from(self.looks);
         } else if !self.slow {
             self.left = WINDOW;
         } else {

@@ -2,6 +2,7 @@
 //! connections.
 
 use super::{Conn, Level, State};
+use crate::driver::Turn;
 use crate::time::{Span, Time};
 
 /// In so much time the clock is read for this at most [`LOOKS`] times, so that a burst does not pay for it with each
@@ -24,7 +25,7 @@ impl Looks {
 impl Conn {
     /// The callbacks of a turn that began at this time have run.
     #[inline]
-    pub(super) fn look_for_slow(&self, st: &mut State, began: Time) {
+    pub(super) fn look_for_slow(&self, st: &mut State, began: Time, turn: &mut Turn<'_>) {
         let looks = &mut st.looks;
         if looks.left == 0 {
             if began.since(looks.window) < WINDOW {
@@ -33,12 +34,12 @@ impl Conn {
             *looks = Looks { window: began, left: LOOKS };
         }
         looks.left -= 1;
-        self.measure(st, began);
+        turn.now = self.context.driver.now();
+        self.measure(st, began, turn.now);
     }
 
     #[cold]
-    fn measure(&self, st: &mut State, began: Time) {
-        let now = self.context.driver.now();
+    fn measure(&self, st: &mut State, began: Time, now: Time) {
         let (took, limit) = (now.since(began), st.settings.slow_callback);
         if limit > Span::ZERO && took >= limit {
             let (took, limit) = (took.as_millis_ceil(), limit.as_millis_ceil());

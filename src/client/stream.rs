@@ -193,11 +193,12 @@ impl Conn {
         if !st.handlers.anybody_wants(kind) {
             return st;
         }
-        let mut rest = acked.iter();
+        let mut told = 0;
         if let Some(only) = st.handlers.only_of_connection(kind).cloned() {
             let known = self.registrations.load(Ordering::Relaxed);
             drop(st);
-            for ended in rest.by_ref() {
+            for ended in acked {
+                told += 1;
                 only.call(self, &acknowledgement(kind, ended.accepted(), Some(TopicName(ended.topic()))));
                 // One that was registered meanwhile, here or on another thread, is told of the next.
                 if self.registrations.load(Ordering::Relaxed) != known {
@@ -207,9 +208,9 @@ impl Conn {
             // What ends with it must not end under the lock.
             drop(only);
             st = self.lock_unseen();
-            self.ran(&mut st, acked.len() - rest.len());
+            self.ran(&mut st, told);
         }
-        for ended in rest {
+        for ended in &acked[told..] {
             let topic = TopicName(ended.topic());
             match st.handlers.acknowledged(ended.topic(), kind) {
                 Audience::Nobody => {}

@@ -59,6 +59,7 @@ impl Source for Conn {
 
 impl Conn {
     fn turn(&self, turn: &mut Turn<'_>) {
+        let began = turn.now;
         let mut st = self.lock();
         st.scheduled = false;
         st.in_turn = true;
@@ -72,14 +73,18 @@ impl Conn {
             drop(st);
             return self.tear_down(Some(turn));
         }
-        st = self.tell_late(st);
+        if st.has_late() {
+            st = self.tell_late(st);
+        } else {
+            st.pace.nothing(Stage::LATE);
+        }
         if st.broken {
             st = self.give_up(st, turn);
         } else {
             st = self.progress(st, turn);
         }
-        if st.seldom.each_round || !st.handlers.wants(Kind::Poll) || !st.gets_polls() {
-            st.pace.nothing(Stage::Poll);
+        if !st.handlers.wants(Kind::Poll) || st.seldom.each_round || !st.gets_polls() {
+            st.pace.nothing(Stage::Poll as u8);
         } else if st.pace.may(Stage::Poll) {
             st = self.tell_poll(st, turn);
             if st.closing.is_none_or(|c| c.graceful) {
@@ -96,7 +101,7 @@ impl Conn {
         if st.pace.is_unfinished() || st.outcomes.are_waiting() || st.has_results() {
             turn.again();
         }
-        self.look_for_slow(&mut st, turn.now);
+        self.look_for_slow(&mut st, began, turn);
         st.in_turn = false;
         st.now_holds = false;
         if st.freed {
@@ -123,17 +128,17 @@ impl Conn {
             st.end_once(u64::MAX, attempt);
         }
         if st.seldom.results.is_empty() {
-            st.pace.nothing(Stage::Results);
+            st.pace.nothing(Stage::Results as u8);
         } else if st.pace.may(Stage::Results) {
             st = self.tell_results(st);
         }
         if !st.session.has_subscribe_result() && !st.seldom.calls.has_ended() {
-            st.pace.nothing(Stage::Calls);
+            st.pace.nothing(Stage::Calls as u8);
         } else if st.pace.may(Stage::Calls) {
             st = self.tell_subscribed(st);
         }
         if !st.outcomes.are_waiting() {
-            st.pace.nothing(Stage::Outcomes);
+            st.pace.nothing(Stage::Outcomes as u8);
         }
         st
     }
@@ -160,7 +165,7 @@ impl Conn {
             if st.is_behind() {
                 st = self.read(st, turn);
             } else {
-                st.pace.nothing(Stage::Read);
+                st.pace.nothing(Stage::Read as u8);
             }
             if st.pace.is_over() {
                 // It took long, and more is due by now.
@@ -209,7 +214,7 @@ impl Conn {
             st.session.quiet();
         }
         if st.seldom.refusals.due().is_none_or(|due| due > now) {
-            st.pace.nothing(Stage::Refused);
+            st.pace.nothing(Stage::Refused as u8);
         } else if st.pace.may(Stage::Refused) {
             st = self.redeliver(st, now);
         }
@@ -341,10 +346,11 @@ impl Conn {
     /// Delivers the log records that there are at the end of a turn.
     fn deliver_log<'a>(&'a self, mut st: MutexGuard<'a, State>, turn: &mut Turn<'_>) {
         if st.log.records.is_empty() {
-            return st.pace.nothing(Stage::Log);
+            return st.pace.nothing(Stage::Log as u8);
         }
         if st.pace.may(Stage::Log) {
             st = self.tell_log(st);
+            turn.now = self.context.driver.now();
         }
         if !st.log.records.is_empty() {
             turn.again();
@@ -446,9 +452,15 @@ impl State {
         !self.freed && !matches!(self.link, Link::Idle | Link::Waiting(_))
     }
 
+    /// Whether [`tell_late`](Conn::tell_late) may have something to tell. Little that it looks at is ever there.
+    fn has_late(&self) -> bool {
+        self.seldom.get().is_some() || self.session.has_subscribe_result() || self.outcomes.are_waiting()
+    }
+
     /// Whether functions wait to be told how an attempt or a call ended.
     fn has_results(&self) -> bool {
-        !self.seldom.results.is_empty() || self.seldom.calls.has_ended() || self.late_result().is_some()
+        let Some(seldom) = self.seldom.get() else { return false };
+        !seldom.results.is_empty() || seldom.calls.has_ended() || self.late_result().is_some()
     }
 
     fn main_is_enabled(&self) -> bool {
@@ -521,12 +533,13 @@ impl State {
         };
         let tick = self.tick_at.get().filter(|_| !matches!(self.link, Link::Idle | Link::Waiting(_)));
         let at = |deadline: Option<Time>| deadline.unwrap_or(Time::NEVER);
-        let own = at(self.seldom.timer_at)
-            .min(at(self.seldom.fail_back.at))
-            .min(at(self.expiry.look_at))
-            .min(at(self.seldom.refusals.due()))
-            .min(at(self.session.expiry()));
-        let next = at(link).min(at(tick)).min(at(self.quiet_at())).min(own);
+        let mut next = at(link).min(at(tick)).min(at(self.quiet_at())).min(at(self.session.expiry()));
+        if let Some(ends) = self.expiry.get() {
+            next = next.min(at(ends.look_at));
+        }
+        if let Some(seldom) = self.seldom.get() {
+            next = next.min(at(seldom.timer_at)).min(at(seldom.fail_back.at)).min(at(seldom.refusals.due()));
+        }
         (next != Time::NEVER).then_some(next)
     }
 }

@@ -78,11 +78,17 @@ struct State<T> {
 struct Round {
     soon: usize,
     later: usize,
-    /// When it is over for those of the list that it is at.
+    /// When it is over for those of the list that it is at; never, if it goes through all of them.
     until: Time,
     /// It has come to the later ones.
     is_late: bool,
-    bounded: bool,
+}
+
+impl Round {
+    /// Nobody has a turn left in it.
+    fn is_over(&self) -> bool {
+        self.soon == 0 && self.later == 0
+    }
 }
 
 /// What a source gets its turn with.
@@ -118,7 +124,7 @@ impl<T: Clone, W: Wake> Ready<T, W> {
             timers: Timers::default(),
             soon: VecDeque::new(),
             later: VecDeque::new(),
-            round: Round { soon: 0, later: 0, until: Time::NEVER, is_late: false, bounded: true },
+            round: Round { soon: 0, later: 0, until: Time::NEVER, is_late: false },
             every_round: Vec::new(),
             every_begin: Vec::new(),
             asleep: false,
@@ -293,12 +299,15 @@ impl<T: Clone, W: Wake> Ready<T, W> {
         let mut state = self.state.lock();
         state.driven = false;
         state.asleep = state.watched;
+        if !state.asked {
+            return false;
+        }
         let sooner = match (state.timers.next(), state.told) {
             (Some(next), Some(told)) => next < told,
             (next, told) => next.is_some() && told.is_none(),
         };
-        let wrong = state.asked && (sooner || state.unfinished());
-        state.asked &= !wrong;
+        let wrong = sooner || state.unfinished();
+        state.asked = !wrong;
         wrong
     }
 
@@ -319,7 +328,7 @@ impl<T: Clone, W: Wake> Ready<T, W> {
         let timeout = if kicked || state.has_work() {
             Some(Span::ZERO)
         } else {
-            [until_due, limit].into_iter().flatten().min()
+            until_due.map_or(limit, |due| Some(limit.map_or(due, |limit| limit.min(due))))
         };
         state.asleep = timeout != Some(Span::ZERO);
         timeout
@@ -353,13 +362,16 @@ impl<T: Clone, W: Wake> Ready<T, W> {
         for (id, what) in events {
             if let Some(slot) = state.slots.get_mut(id) {
                 slot.ready.add(what);
-                state.list(id);
+                if slot.pending == Pending::No {
+                    slot.pending = Pending::Soon;
+                    state.soon.push_back(id);
+                }
             }
         }
         let until = if bounded { now + LONG_SLICE } else { Time::NEVER };
         let (soon, later) = (state.soon.len(), state.later.len());
-        state.round = Round { soon, later, until, is_late: false, bounded };
-        state.next(&|| now)
+        state.round = Round { soon, later, until, is_late: false };
+        state.next(now)
     }
 
     /// Ends a source's turn, and begins the next one of the round. `now` is asked if there may be one.
@@ -381,7 +393,10 @@ impl<T: Clone, W: Wake> Ready<T, W> {
                 state.list_later(id);
             }
         }
-        state.next(now)
+        match state.round.is_over() {
+            true => state.nobody(),
+            false => state.next(now()),
+        }
     }
 
     /// Begins the call for the end of a round: readiness is left for the next turn.
@@ -414,26 +429,23 @@ impl<T: Clone, W: Wake> Ready<T, W> {
 
 impl<T: Clone> State<T> {
     /// Begins the turn of the next source of the round that is still there.
-    fn next(&mut self, now: &dyn Fn() -> Time) -> Next<T> {
-        let ticks = !self.every_round.is_empty();
-        let none = Next { turn: None, ticks };
-        if self.round.soon == 0 && self.round.later == 0 {
-            return none;
-        }
-        let now = now();
-        loop {
-            let Some(id) = self.pop(now) else {
-                // It is over: what follows belongs to none.
-                (self.round.soon, self.round.later) = (0, 0);
-                return none;
-            };
+    #[inline]
+    fn next(&mut self, now: Time) -> Next<T> {
+        while let Some(id) = self.pop(now) {
             if let Some(slot) = self.slots.get_mut(id) {
                 slot.pending = Pending::No;
                 let (value, ready) = (slot.value.clone(), std::mem::take(&mut slot.ready));
                 let begun = Begun { value, ready, deadline: slot.deadline.get(), now };
-                return Next { turn: Some((id, begun)), ticks };
+                return Next { turn: Some((id, begun)), ticks: !self.every_round.is_empty() };
             }
         }
+        // It is over: what follows belongs to none.
+        (self.round.soon, self.round.later) = (0, 0);
+        self.nobody()
+    }
+
+    fn nobody(&self) -> Next<T> {
+        Next { turn: None, ticks: !self.every_round.is_empty() }
     }
 }
 
@@ -441,16 +453,20 @@ impl<T> State<T> {
     /// Who is next, unless the round is over.
     fn pop(&mut self, now: Time) -> Option<SourceId> {
         let round = &mut self.round;
-        if round.soon > 0 && !round.is_late && now < round.until {
-            round.soon -= 1;
-            return self.soon.pop_front();
+        if round.soon > 0 {
+            if now < round.until {
+                round.soon -= 1;
+                return self.soon.pop_front();
+            }
+            // They are the first of the next one.
+            round.soon = 0;
         }
         if round.later == 0 {
             return None;
         }
         if !round.is_late {
             round.is_late = true;
-            if round.bounded {
+            if round.until != Time::NEVER {
                 round.until = now + SHORT_SLICE;
             }
         } else if now >= round.until {

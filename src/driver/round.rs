@@ -66,7 +66,8 @@ pub trait Source: Send + Sync {
 /// What a source sees of its loop during a turn.
 #[derive(Debug)]
 pub struct Turn<'a> {
-    /// The time at the beginning of the turn.
+    /// The time at the beginning of the turn. A source that asks for it at the end leaves it here, so that nobody else has
+    /// to.
     pub now: Time,
     /// The socket became readable, or has an error or an end to be read. An edge: it is not told again until the socket
     /// was read until nothing was left. Who stops earlier calls [`again`](Self::again).
@@ -228,9 +229,10 @@ fn turn(
         bounded,
     };
     run(&*source, &mut turn);
-    let Turn { deadline, again, .. } = turn;
+    let Turn { deadline, again, now: at_end, .. } = turn;
     // Before another turn begins: what the destructor may do must not concern that one.
     drop(source);
     drop(inside);
-    handle.0.protocol.ready.end(id, deadline, again, &|| handle.now())
+    let asked = at_end != now;
+    handle.0.protocol.ready.end(id, deadline, again, &|| if asked { at_end } else { handle.now() })
 }

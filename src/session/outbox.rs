@@ -447,7 +447,7 @@ impl Outbox {
 
     /// [Puts back](Self::put_back), and [discards](Self::discard).
     #[inline]
-    pub(crate) fn discard_lent(&mut self, Ended { token, slot, body, .. }: Ended) {
+    pub(crate) fn discard_lent(&mut self, token: u64, slot: u32, body: Box<[u8]>) {
         if let Some(entry) = self.slots.get_mut(slot as usize)
             && entry.token == token
         {

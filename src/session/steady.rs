@@ -177,6 +177,8 @@ impl Session {
     #[inline]
     pub fn steady_ended(&mut self, ended: &mut Vec<Ended>) {
         let Some(Sending { outbox, .. }) = self.sending.get_mut() else { return };
-        ended.drain(..).for_each(|message| outbox.discard_lent(message));
+        for Ended { token, slot, body, .. } in ended.drain(..) {
+            outbox.discard_lent(token, slot, body);
+        }
     }
 }
