@@ -1,7 +1,7 @@
 //! Opening a connection, step by step, and what happens when one ends.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -31,6 +31,8 @@ pub(super) const PLAUSIBLE_TIME: f64 = 1_500_000_000.0;
 pub(super) struct Tries {
     /// The address that is being opened.
     pub(super) target: Option<SocketAddr>,
+    /// The configuration has an address, and no name.
+    pub(super) is_literal: bool,
     /// None as long as that is the only one.
     pub(super) others: Rare<Others>,
     /// Why the handshake failed at an address before that.
@@ -42,8 +44,14 @@ pub(super) struct Tries {
 }
 
 impl Empty for Tries {
-    const EMPTY: &'static Self =
-        &Tries { target: None, others: Rare::new(), insecure: None, common: None, handshake: Patience::NONE };
+    const EMPTY: &'static Self = &Tries {
+        target: None,
+        is_literal: false,
+        others: Rare::new(),
+        insecure: None,
+        common: None,
+        handshake: Patience::NONE,
+    };
 }
 
 /// Addresses still to be tried, and those that failed.
@@ -171,6 +179,7 @@ impl Conn {
         self.note(&mut st, Level::Debug, format_args!("resolving {:?}", address.host));
         let lookup = self.context.driver.lookup(&address.host, address.port, *source);
         let by = after(turn, st.profile.timeouts.dns);
+        st.tries.make().is_literal = address.host.parse::<IpAddr>().is_ok();
         st.link = Link::Resolving { lookup, by };
         st
     }

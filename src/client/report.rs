@@ -1,7 +1,8 @@
 //! What is told of an attempt that failed, and of a link that was lost: phase, address, cause, remedy.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
+use super::attempt::Tries;
 use super::event::Report;
 use super::{Link, State, text};
 use crate::error::{Code, Phase};
@@ -118,8 +119,8 @@ impl State {
 
     /// Keeps the address that was reached, unless it is the one that is configured.
     pub(super) fn keep_peer(&mut self) {
-        let is_named = self.profile.address().is_ok_and(|address| address.host.parse::<IpAddr>().is_ok());
-        if let Some(target) = self.tries.target.filter(|_| !is_named) {
+        let Tries { target, is_literal, .. } = *self.tries;
+        if let Some(target) = target.filter(|_| !is_literal) {
             // Without memory a report is without it.
             let _ = self.peer.try_make_by(|| target);
         }

@@ -28,7 +28,13 @@ pub struct ProfileOptions {
 impl ProfileOptions {
     /// Whether every profile stays as it is.
     pub fn is_empty(&self) -> bool {
-        *self == ProfileOptions::default()
+        let ProfileOptions { protocol, password, will_payload, will_qos, timeouts, tls } = self;
+        protocol.is_none()
+            && password.is_none()
+            && will_payload.is_none()
+            && will_qos.is_none()
+            && timeouts.is_none()
+            && tls.is_none()
     }
 
     /// The profile that an attempt connects with.
@@ -64,6 +70,9 @@ impl ProfileOptions {
 
     /// What is wrong whatever the profile says.
     fn validate(&self) -> Result<(), ConfigError> {
+        if self.is_empty() {
+            return Ok(());
+        }
         // A profile with which only they can be wrong.
         let topic = Will { topic: "t".to_owned(), payload: Vec::new(), qos: 0, retain: false };
         let stand_in = Profile {
@@ -117,6 +126,9 @@ impl Settings {
     /// Whether a connection can be made with this profile under these settings. A client id may still come, from the
     /// device's.
     pub fn check(&self, profile: &Profile) -> Result<(), ConfigError> {
+        if self.profile.is_empty() && profile.client_id.is_some() {
+            return profile.validate();
+        }
         let mut merged = self.profile.merge(profile)?;
         merged.name_client(Some("device"));
         merged.validate().map_err(|error| self.profile.blame(error))
