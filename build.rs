@@ -17,6 +17,7 @@ fn main() {
 fn never_unload() {
     if env::var("CARGO_CFG_TARGET_OS").as_deref() == Ok("linux") {
         println!("cargo:rustc-link-arg=-Wl,-z,nodelete");
+        println!("cargo:rustc-link-arg=-Wl,-Bsymbolic-functions");
     }
 }
 
