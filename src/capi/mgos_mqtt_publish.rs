@@ -20,6 +20,7 @@ use core::ffi::{c_char, c_int};
 
 use crate::capi::base::boundary::{status, timeout, value};
 use crate::capi::base::field::refuse;
+use crate::capi::bridge::connecting::say_what_is_missing;
 use crate::capi::bridge::handle::Handle;
 use crate::capi::bridge::publication::{cell, outcome, read};
 use crate::capi::types::mgos_mqtt_conn::mgos_mqtt_conn;
@@ -100,7 +101,8 @@ pub unsafe extern "C" fn mgos_mqtt_conn_publish_wait(
             }
         };
         let conn = handle.conn()?;
-        conn.publish_wait(message, listener, timeout(timeout_ms), on_timeout, token).map(Some)
+        let waited = conn.publish_wait(message, listener, timeout(timeout_ms), on_timeout, token);
+        say_what_is_missing(conn, timeout_ms, "the message has no outcome yet", waited).map(Some)
     })
 }
 
@@ -115,7 +117,12 @@ pub unsafe extern "C" fn mgos_mqtt_conn_publish_wait(
 /// `c` is NULL or a living connection, as for all functions below.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgos_mqtt_conn_wait(c: *mut mgos_mqtt_conn, token: u64, timeout_ms: c_int) -> c_int {
-    outcome(|| Handle::of(c)?.conn()?.wait_outcome(token, timeout(timeout_ms)).map(Some))
+    outcome(|| {
+        let handle = Handle::of(c)?;
+        let conn = handle.conn()?;
+        let waited = conn.wait_outcome(token, timeout(timeout_ms));
+        say_what_is_missing(conn, timeout_ms, "the message has no outcome yet", waited).map(Some)
+    })
 }
 
 /// The outcome of a message: MGOS_MQTT_OUTCOME_*, or a negative error: MGOS_MQTT_FORGOTTEN if it ended before the last
@@ -162,7 +169,16 @@ pub unsafe extern "C" fn mgos_mqtt_conn_cancel(c: *mut mgos_mqtt_conn, token: u6
 /// See mgos_mqtt_conn_wait().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgos_mqtt_conn_flush(c: *mut mgos_mqtt_conn, timeout_ms: c_int) -> c_int {
-    status(|| Handle::of(c)?.conn()?.wait_all(timeout(timeout_ms)))
+    status(|| {
+        let handle = Handle::of(c)?;
+        let conn = handle.conn()?;
+        say_what_is_missing(
+            conn,
+            timeout_ms,
+            "messages have no outcome yet",
+            conn.wait_all(timeout(timeout_ms)),
+        )
+    })
 }
 
 /// The name of an outcome in lower case, e.g. "acked"; "unknown" for other numbers. Static.

@@ -22,6 +22,7 @@ use std::sync::Arc;
 use crate::capi::base::boundary::{self, status, text, timeout, value};
 use crate::capi::base::field::refuse;
 use crate::capi::base::process::forks;
+use crate::capi::bridge::connecting::say_what_is_missing;
 use crate::capi::bridge::fetched::{Fetched, read, read_bytes};
 use crate::capi::bridge::handle::Handle;
 use crate::capi::types::mgos_mqtt_conn::mgos_mqtt_conn;
@@ -172,7 +173,8 @@ pub unsafe extern "C" fn mgos_mqtt_conn_receive(
         // Its place first, so that nothing can fail once it was taken out of the queue.
         let mut place = Vec::new();
         place.try_reserve_exact(1).map_err(|_| Code::NoMemory)?;
-        let kept = conn.receive(timeout(timeout_ms))?;
+        let kept = conn.receive(timeout(timeout_ms));
+        let kept = say_what_is_missing(&conn, timeout_ms, "no message has come", kept)?;
         place.push(Fetched { kept, conn: Arc::downgrade(&conn), forks: forks() });
         let fetched: *mut [Fetched] = Box::into_raw(place.into_boxed_slice());
         // SAFETY: as above.

@@ -20,6 +20,7 @@ use core::ffi::{c_char, c_int, c_void};
 
 use crate::capi::base::boundary::{status, timeout, value};
 use crate::capi::bridge::callbacks::{UserData, completion};
+use crate::capi::bridge::connecting::say_what_is_missing;
 use crate::capi::bridge::events::read;
 use crate::capi::bridge::filters::{code, names, no_codes, results, subscriber, subscription_of, wanted};
 use crate::capi::bridge::handle::Handle;
@@ -102,7 +103,10 @@ pub unsafe extern "C" fn mgos_mqtt_conn_subscribe_wait(
         // SAFETY: promised by the caller.
         let filters = unsafe { wanted(filters, n) }?;
         let subscriber = subscriber(&handle, r#fn, UserData::new(ud, ud_free))?;
-        let results = handle.conn()?.subscribe_wait(&filters, subscriber, timeout(timeout_ms))?;
+        let conn = handle.conn()?;
+        let results = conn.subscribe_wait(&filters, subscriber, timeout(timeout_ms));
+        let results =
+            say_what_is_missing(conn, timeout_ms, "the server has not answered for the filters", results)?;
         for (i, result) in results.filters.iter().enumerate().filter(|_| !codes.is_null()) {
             // SAFETY: there are `n` results, and the caller has `n` entries.
             unsafe { codes.add(i).write(code(result)) };
@@ -165,7 +169,10 @@ pub unsafe extern "C" fn mgos_mqtt_conn_unsubscribe_wait(
         // SAFETY: promised by the caller.
         let filters = unsafe { names(filters, n) }?;
         let wanted = timeout(timeout_ms);
-        let results = handle.conn()?.unsubscribe_wait(&filters, subscription_of(r#fn, ud), wanted)?;
+        let conn = handle.conn()?;
+        let results = conn.unsubscribe_wait(&filters, subscription_of(r#fn, ud), wanted);
+        let results =
+            say_what_is_missing(conn, timeout_ms, "the server has not answered for the filters", results)?;
         if results.error == Code::Ok { Ok(()) } else { Err(results.error) }
     })
 }

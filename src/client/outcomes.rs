@@ -244,7 +244,7 @@ impl Conn {
 
     fn wait_for_ticket(&self, ticket: u64, timeout: Option<Span>) -> Result<Outcome, Code> {
         let mine = |waiter: &Waiter| waiter.ticket == ticket;
-        let outcome = self.wait_for(timeout, |st| {
+        let outcome = self.wait_for_link(timeout, |st| {
             st.outcomes.asked.waiters.iter().find(|w| mine(w)).and_then(|w| w.outcome)
         });
         let mut st = self.lock();
@@ -275,7 +275,7 @@ impl Conn {
             return Err(Code::Busy);
         }
         let accepted = self.usable()?.session.accepted();
-        self.wait_for(timeout, |st| st.session.all_ended(accepted).then_some(()))
+        self.wait_for_link(timeout, |st| st.session.all_ended(accepted).then_some(()))
     }
 
     /// The token of an outstanding message by its packet id.

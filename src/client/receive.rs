@@ -213,7 +213,9 @@ impl Conn {
                 .and_then(Pull::fetch)
                 .ok_or(Code::TimedOut);
         }
-        self.wait_for(timeout, |st| st.seldom.get_mut().and_then(|seldom| seldom.pull.get_mut())?.fetch())
+        self.wait_for_link(timeout, |st| {
+            st.seldom.get_mut().and_then(|seldom| seldom.pull.get_mut())?.fetch()
+        })
     }
 
     /// Gives back a message from [`receive`](Conn::receive): now it is acknowledged. [`Code::Stale`] if the

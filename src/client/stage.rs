@@ -7,6 +7,9 @@ use super::{Conn, Level, Link, State};
 use crate::error::{Code, Phase};
 use crate::time::{Span, Time};
 
+/// So long who made a connection without a server has to give it one, before it is said that it has none.
+const GIVES_SERVER: Span = Span::secs(1);
+
 /// What a connection is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(i32)]
@@ -48,6 +51,8 @@ pub struct Status {
     pub wanted: bool,
     /// Why it is idle.
     pub why_idle: Code,
+    /// Why it cannot be up, if there is no server that can be tried.
+    pub why_disabled: Option<&'static str>,
     /// The last error.
     pub report: Report,
 }
@@ -59,11 +64,14 @@ impl Status {
         let at = self.address.map(|address| format!(" {address}")).unwrap_or_default();
         match self.stage {
             Stage::Idle if self.wanted => "an attempt begins in the next round of the loop".into(),
-            Stage::Idle => match self.why_idle {
-                Code::NotConnected => {
+            Stage::Idle => match (self.why_idle, self.why_disabled) {
+                (Code::NotConnected | Code::Disabled, Some(why)) => {
+                    format!("nothing can be planned: {why}")
+                }
+                (Code::NotConnected, None) => {
                     "nobody has asked for the connection: mgos_mqtt_conn_connect() does".into()
                 }
-                code => format!("nothing is planned: {}", code.text()),
+                (code, _) => format!("nothing is planned: {}", code.text()),
             },
             Stage::Waiting => {
                 let wait = self.wait.unwrap_or(Span::ZERO).as_millis_ceil();
@@ -102,19 +110,39 @@ impl Conn {
         }
     }
 
-    /// Something is to wait for a connection that nobody will open: says so once, as long as that is so.
+    /// Something is to wait for a connection that nobody will open: says so once, as long as that is so. Who makes a
+    /// connection without a server will give it one, and has some time for that.
     pub(super) fn warn_if_nobody_opens(&self, st: &mut State, what: &str) {
-        if st.course.is_wanted() || !matches!(st.link, Link::Idle) || st.freed || st.course.was_warned() {
-            return;
+        if !st.profiles.is_empty() {
+            self.warn_that_nobody_opens(st, what);
+        } else if st.seldom.without_server.is_none() && st.needs_somebody() {
+            st.seldom.make().without_server = Some(self.context.driver.now() + GIVES_SERVER);
+            self.schedule(st);
         }
-        // Who makes a connection without a server will give it one.
-        let Some(why) = st.why_disabled().filter(|_| !st.profiles.is_empty()) else { return };
+    }
+
+    /// As [`warn_if_nobody_opens`](Self::warn_if_nobody_opens), for a call that waits: now, whatever the connection has.
+    #[cold]
+    pub(super) fn warn_that_nobody_opens(&self, st: &mut State, what: &str) {
+        let Some(why) = st.why_disabled().filter(|_| st.needs_somebody()) else { return };
         st.course.warned();
-        self.note(
-            st,
-            Level::Warn,
-            format_args!("{what} waits for a connection that nobody will open: {why}"),
-        );
+        if let Some(seldom) = st.seldom.get_mut() {
+            seldom.without_server = None;
+        }
+        let text = format_args!("{what} waits for a connection that nobody will open: {why}");
+        self.note(st, Level::Warn, text);
+    }
+
+    /// There was time to give it a server.
+    pub(super) fn look_for_server(&self, st: &mut State) {
+        if let Some(seldom) = st.seldom.get_mut() {
+            seldom.without_server = None;
+        }
+        if st.session.unsent_bytes() > 0 {
+            self.warn_that_nobody_opens(st, "a published message");
+        } else if st.session.pending_subscriptions() > 0 {
+            self.warn_that_nobody_opens(st, "a subscription");
+        }
     }
 
     /// Which of the reasons for [`Code::Disabled`] it is, as a sentence.
@@ -124,6 +152,14 @@ impl Conn {
 }
 
 impl State {
+    /// Nobody has asked for the connection, and that was not said yet.
+    fn needs_somebody(&self) -> bool {
+        !self.course.is_wanted()
+            && matches!(self.link, Link::Idle)
+            && !self.freed
+            && !self.course.was_warned()
+    }
+
     fn status(&mut self, now: Time) -> Status {
         let stage = match &self.link {
             Link::Idle => Stage::Idle,
@@ -156,6 +192,7 @@ impl State {
             address: address.or(if stage == Stage::Opening { self.target() } else { None }),
             wanted: self.course.is_wanted(),
             why_idle: self.course.why_not(),
+            why_disabled: if stage == Stage::Idle { self.why_disabled() } else { None },
             report: self.report.copy(),
         }
     }
@@ -184,6 +221,8 @@ impl State {
             // That of the main server is the one to be mended.
             why.get_or_insert(problem);
         }
-        why.or(Some("it has no server"))
+        why.or(Some(
+            "it has no server, which mgos_mqtt_conn_set_server() or the profiles of its options give it",
+        ))
     }
 }

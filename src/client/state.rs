@@ -182,6 +182,8 @@ pub(super) struct Seldom {
     pub(super) timer_at: Option<Time>,
     /// Somebody waits until then for the end of a connection that is to be closed.
     pub(super) close_until: Option<Time>,
+    /// Then it is said that something waits for a connection that has no server.
+    pub(super) without_server: Option<Time>,
     /// It gets POLL in each round.
     pub(super) each_round: bool,
     pub(super) log_topics: Option<Box<log_topic::LogState>>,
@@ -206,6 +208,7 @@ impl Empty for Seldom {
         fail_back: Rare::new(),
         timer_at: None,
         close_until: None,
+        without_server: None,
         each_round: false,
         log_topics: None,
         refusals: Rare::new(),

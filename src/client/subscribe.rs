@@ -276,7 +276,7 @@ impl Conn {
     }
 
     fn wait_for_answers(&self, call: u64, timeout: Option<Span>) -> Result<FilterResults, Code> {
-        let waited = self.wait_for(timeout, |st| {
+        let waited = self.wait_for_link(timeout, |st| {
             st.seldom.get_mut().and_then(|seldom| seldom.calls.get_mut())?.take_waited(call)
         });
         if waited.is_err() {

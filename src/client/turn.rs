@@ -208,6 +208,9 @@ impl Conn {
         if st.expiry.get().and_then(|ends| ends.look_at).is_some_and(|at| at <= now) {
             st = self.tell_expiry(st, turn);
         }
+        if st.seldom.without_server.is_some_and(|at| at <= now) {
+            self.look_for_server(&mut st);
+        }
         if st.quiet_at().is_some_and(|at| at <= now) {
             st.quieted = now + Span::micros(1);
             st.give_memory_back();
@@ -539,6 +542,7 @@ impl State {
         }
         if let Some(seldom) = self.seldom.get() {
             next = next.min(at(seldom.timer_at)).min(at(seldom.fail_back.at)).min(at(seldom.refusals.due()));
+            next = next.min(at(seldom.without_server));
         }
         (next != Time::NEVER).then_some(next)
     }

@@ -11,6 +11,23 @@ impl Conn {
         if self.context.driver.is_busy_here() { Err(Code::Busy) } else { Ok(()) }
     }
 
+    /// As [`wait_for`](Self::wait_for), for what only comes over a connection that is up. Says in the log if nobody will
+    /// open it.
+    pub(super) fn wait_for_link<T>(
+        &self,
+        timeout: Option<Span>,
+        mut look: impl FnMut(&mut State) -> Option<T>,
+    ) -> Result<T, Code> {
+        let mut waits = timeout != Some(Span::ZERO);
+        self.wait_for(timeout, |st| {
+            let found = look(st);
+            if found.is_none() && std::mem::take(&mut waits) {
+                self.warn_that_nobody_opens(st, "a call");
+            }
+            found
+        })
+    }
+
     /// Waits until `look` finds what it looks for in the state, at most `timeout` (`None`: without limit;
     /// zero: only looks). The calling thread drives the loop meanwhile if nobody else does.
     ///

@@ -11,6 +11,9 @@
 
 #include <cmocka.h>
 #include <mgos_mqtt_connect.h>
+#include <mgos_mqtt_publish.h>
+#include <mgos_mqtt_receive.h>
+#include <mgos_mqtt_subscribe.h>
 #include "peer.h"
 
 static void ignore(struct mg_connection *nc, int ev, void *ev_data, void *ud) {
@@ -498,6 +501,114 @@ static void what_nobody_opens_is_said(void **state) {
   peer_done(client->peer, client->loop);
 }
 
+static int count_of(const char *text) {
+  int n = 0;
+  for (const char *at = warnings; (at = strstr(at, text)) != NULL; at++) n++;
+  return n;
+}
+
+/* A connection that was made without a server has some time to get one. Who waits for it is told at once.
+ * field: F-60 */
+static void a_connection_without_a_server_says_so(void **state) {
+  struct client *client = *state;
+  struct mgos_mqtt_state now = {.size = sizeof(now)};
+  struct mgos_mqtt_conn *c;
+  warnings[0] = '\0';
+  assert_int_equal(mgos_mqtt_loop_set_log(client->loop, 1, on_log, NULL, NULL), 0);
+  for (int waits = 0; waits < 2; waits++) {
+    c = mgos_mqtt_conn_create_on(client->loop, 2, NULL);
+    mgos_mqtt_conn_sub(c, "a", 1, NULL, NULL);
+    assert_true(mgos_mqtt_conn_pub(c, "a", mg_mk_str("x"), 1, false) > 0);
+    assert_int_equal(mgos_mqtt_conn_state(c, &now), 0);
+    assert_non_null(strstr(now.text, "it has no server"));
+    if (waits) assert_int_equal(mgos_mqtt_conn_flush(c, 1), MGOS_MQTT_TIMED_OUT);
+    mgos_mqtt_loop_poll(client->loop, 0);
+    assert_int_equal(count_of("nobody will open"), waits);
+    if (!waits) {
+      UNTIL(client->loop, count_of("nobody will open") == 1);
+      assert_non_null(strstr(warnings, "a published message waits"));
+    }
+    assert_non_null(strstr(warnings, "it has no server"));
+    mgos_mqtt_conn_pub(c, "a", mg_mk_str("x"), 1, false);
+    assert_int_equal(mgos_mqtt_conn_flush(c, 1), MGOS_MQTT_TIMED_OUT);
+    assert_int_equal(mgos_mqtt_loop_timeout(client->loop), -1);
+    assert_int_equal(count_of("nobody will open"), 1); /* once is enough */
+    warnings[0] = '\0';
+    mgos_mqtt_conn_free(c);
+  }
+  /* One that gets it in time. */
+  c = mgos_mqtt_conn_create_on(client->loop, 2, NULL);
+  mgos_mqtt_conn_sub(c, "a", 1, NULL, NULL);
+  mgos_mqtt_loop_poll(client->loop, 0);
+  assert_int_equal(mgos_mqtt_conn_set_server(c, client->cfg.server, "late", NULL, NULL), 0);
+  peer_greet(client->peer);
+  peer_expect(client->peer, "82 @ 0001 ='a' 01");
+  assert_true(mgos_mqtt_conn_connect(c));
+  peer_done(client->peer, client->loop);
+  assert_string_equal(warnings, "");
+  mgos_mqtt_conn_free(c);
+  mgos_mqtt_loop_set_log(client->loop, -1, NULL, NULL, NULL);
+  peer_expect(client->peer, "e0 00");
+  peer_expect_end(client->peer);
+  peer_done(client->peer, client->loop);
+}
+
+/* Every call that waits says what has not come, and what the connection is doing.
+ * field: F-60 */
+static void every_wait_says_what_it_waited_for(void **state) {
+  struct client *client = *state;
+  struct mgos_mqtt_filter filter = {"f", 1};
+  const char *name = "f", *missing[] = {"has no outcome", "has no outcome", "have no outcome",
+                                        "has not answered", "has not answered", "no message has come"};
+  struct mgos_mqtt_publication message = {.size = sizeof(message), .topic = "t", .qos = 1};
+  struct mgos_mqtt_msg *msg;
+  uint64_t token = 0;
+  char text[256], doing[2][64];
+  snprintf(doing[0], sizeof(doing[0]), "%s (%s) to answer CONNECT", client->cfg.server, client->cfg.server);
+  snprintf(doing[1], sizeof(doing[1]), "connected to %s", client->cfg.server);
+  client_renew(client);
+  assert_int_equal(mgos_mqtt_conn_subscribe_queue(client->c, "q", 0), 0);
+  peer_accept(client->peer);
+  peer_take(client->peer, MG_MQTT_CMD_CONNECT, NULL);
+  assert_true(mgos_mqtt_conn_connect(client->c));
+  peer_done(client->peer, client->loop);
+  UNTIL(client->loop, state_of(client) == MGOS_MQTT_STATE_AWAITING_CONNACK);
+  for (int up = 0; up < 2; up++) {
+    for (int call = 0; call < 6; call++) {
+      int result = call == 0   ? mgos_mqtt_conn_publish_wait(client->c, &message, 5, MGOS_MQTT_KEEP, &token)
+                   : call == 1 ? mgos_mqtt_conn_wait(client->c, token, 5)
+                   : call == 2 ? mgos_mqtt_conn_flush(client->c, 5)
+                   : call == 3 ? mgos_mqtt_conn_subscribe_wait(client->c, &filter, 1, NULL, NULL, NULL, NULL, 5)
+                   : call == 4 ? mgos_mqtt_conn_unsubscribe_wait(client->c, &name, 1, NULL, NULL, 5)
+                               : mgos_mqtt_conn_receive(client->c, 5, &msg);
+      if (call == 4 && !up) { /* no server has been told of it */
+        assert_int_equal(result, 0);
+        continue;
+      }
+      assert_int_equal(result, MGOS_MQTT_TIMED_OUT);
+      mgos_mqtt_last_error_text(text, sizeof(text));
+      if (strstr(text, missing[call]) == NULL || strstr(text, doing[up]) == NULL) {
+        fail_msg("call %d: %s", call, text);
+      }
+    }
+    /* Who only looks has not waited. */
+    assert_int_equal(mgos_mqtt_conn_receive(client->c, 0, &msg), MGOS_MQTT_TIMED_OUT);
+    mgos_mqtt_last_error_text(text, sizeof(text));
+    assert_null(strstr(text, "no message"));
+    if (up) break;
+    peer_send(client->peer, "20 02 00 00");
+    peer_take(client->peer, MG_MQTT_CMD_SUBSCRIBE, NULL);
+    peer_take(client->peer, MG_MQTT_CMD_PUBLISH, NULL);
+    peer_done(client->peer, client->loop);
+  }
+  peer_take(client->peer, MG_MQTT_CMD_PUBLISH, NULL);
+  peer_take(client->peer, MG_MQTT_CMD_SUBSCRIBE, NULL);
+  peer_take(client->peer, MG_MQTT_CMD_UNSUBSCRIBE, NULL);
+  mgos_mqtt_conn_abort(client->c);
+  peer_expect_end(client->peer);
+  peer_done(client->peer, client->loop);
+}
+
 /* A silent server: what the wait was for is said, and can be asked for in every state.
  * field: F-61 */
 static void what_it_waits_for_can_be_asked(void **state) {
@@ -553,6 +664,7 @@ int main(void) {
       TEST(every_order_of_three_calls),            TEST(a_late_answer_is_stale),
       TEST(credentials_hold_as_long_as_they_say),  TEST(a_hook_may_keep_its_strings),
       TEST(a_hook_that_fails_is_named),            TEST(what_nobody_opens_is_said),
+      TEST(a_connection_without_a_server_says_so), TEST(every_wait_says_what_it_waited_for),
       TEST(what_it_waits_for_can_be_asked),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -93,6 +93,19 @@ pub(in crate::capi) fn fixed<const N: usize>(text: &str) -> [c_char; N] {
     copy
 }
 
+/// Says of a wait that was in vain what has not come, and what the connection is doing. Who only looks does not wait.
+pub(in crate::capi) fn say_what_is_missing<T>(
+    conn: &Conn,
+    timeout_ms: c_int,
+    what: &str,
+    waited: Result<T, Code>,
+) -> Result<T, Code> {
+    if timeout_ms != 0 && matches!(waited, Err(Code::TimedOut)) {
+        explain(format_args!("{}: {what}; {}", Code::TimedOut.text(), conn.status().text()));
+    }
+    waited
+}
+
 /// Says which of the reasons for [`Code::Disabled`] it is.
 pub(in crate::capi) fn say_why_disabled(conn: &Conn, result: Result<(), Code>) -> Result<(), Code> {
     if result == Err(Code::Disabled)
