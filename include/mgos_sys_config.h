@@ -132,8 +132,8 @@ bool mgos_sys_config_load_json(const char *text,
  * loaded, one after the other on this thread, with no lock held; NULL for nobody.
  *
  * Returns true also then, and `err` has one warning that says how many there were; so has the log of the global
- * connection, if there is one. Returns false and changes nothing as mgos_sys_config_load_json() does, and `fn` is not
- * called.
+ * connection, if there is one. Returns false and changes nothing as mgos_sys_config_load_json() does, and where such a name
+ * has a U+0000, and `fn` is not called.
  *
  * Preconditions: As mgos_sys_config_load_json(); `fn` can be called with `ud` until this returns.
  */

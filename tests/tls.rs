@@ -32,7 +32,7 @@ fn broker() -> (Broker, Profile) {
     let ca = Ca::new("Test CA");
     let broker = Broker::tls(&ca.issue(HERE), "");
     let mut profile = profile(broker.port);
-    profile.tls.ca = Some(ca.pem.into_bytes());
+    profile.tls.ca = Some(Secret(ca.pem.into_bytes()));
     (broker, profile)
 }
 
@@ -62,7 +62,7 @@ fn trusted_certificates_from_memory() {
     let with_nul = [ca.pem.as_bytes(), b"\0"].concat();
     for memory in [ca.pem.clone().into_bytes(), ca.der.clone(), bundle, with_nul] {
         let mut p = profile(broker.port);
-        p.tls.ca = Some(memory);
+        p.tls.ca = Some(Secret(memory));
         Client::new(p).up();
     }
 }
@@ -81,7 +81,7 @@ fn a_self_signed_certificate_can_be_trusted_itself() {
         let pair = self_signed(HERE, is_ca);
         let broker = Broker::tls(&pair, "");
         let mut p = profile(broker.port);
-        p.tls.ca = Some(pair.certificate.clone().into_bytes());
+        p.tls.ca = Some(Secret(pair.certificate.clone().into_bytes()));
         Client::new(p.clone()).up();
         p.tls.server_name = Some("other.example".into());
         assert_eq!(Client::new(p).attempt().code, Code::TlsWrongName);
@@ -137,7 +137,7 @@ fn client_certificates_of_every_kind() {
         p.ssl_key = key.cloned().map(Secret);
         Client::new(p.clone()).up();
         // The same from memory.
-        p.tls.certificate = p.ssl_cert.take().map(|path| std::fs::read(path).unwrap());
+        p.tls.certificate = p.ssl_cert.take().map(|path| Secret(std::fs::read(path).unwrap()));
         p.tls.key = p.ssl_key.take().map(|path| Secret(std::fs::read(&path.0).unwrap()));
         Client::new(p).up();
     }
@@ -210,7 +210,7 @@ fn it_comes_back_and_resumes_its_session() {
     let mut broker = Some(Broker::tls(&pair, ""));
     let port = broker.as_ref().unwrap().port;
     let mut p = profile(port);
-    p.tls.ca = Some(ca.pem.into_bytes());
+    p.tls.ca = Some(Secret(ca.pem.into_bytes()));
     (p.reconnect_min, p.reconnect_max) = (Span::millis(10), Span::millis(10));
     let client = Client::new(p);
     client.up();
@@ -235,7 +235,7 @@ fn application_protocols() {
     let pair = ca.issue(HERE);
     let server = Peer::new(&pair, &["-alpn", "x-amzn-mqtt-ca,mqtt"]);
     let mut p = profile(server.port);
-    p.tls.ca = Some(ca.pem.into_bytes());
+    p.tls.ca = Some(Secret(ca.pem.into_bytes()));
     for (offered, chosen) in
         [(&["mqtt"][..], ", mqtt"), (&["h2", "mqtt", "x-amzn-mqtt-ca"], ", x-amzn-mqtt-ca")]
     {

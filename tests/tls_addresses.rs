@@ -9,6 +9,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::ptr::null_mut;
 
 use libc::{AF_INET, SOCK_STREAM, addrinfo, sockaddr_in};
+use mgos_mqtt::config::Secret;
 use mgos_mqtt::error::{Code, Phase};
 use tls_support::{Broker, Ca, Client, profile};
 
@@ -66,7 +67,7 @@ fn a_failed_handshake_goes_on_to_the_next_address() {
     let wrong = Broker::tls(&other.issue(NAMES), "");
     let mut p = profile(wrong.port);
     p.server = Some(format!("broker.example:{}", wrong.port));
-    p.tls.ca = Some(ca.pem.clone().into_bytes());
+    p.tls.ca = Some(Secret(ca.pem.clone().into_bytes()));
     // Nobody is at the second one: what the first one did wrong is the error, and both are named.
     let report = Client::new(p.clone()).attempt();
     assert_eq!((report.code, report.phase), (Code::TlsUntrusted, Phase::Tls), "{report:?}");
@@ -103,7 +104,7 @@ fn nor_does_silence_or_a_plain_server_end_the_attempt() {
         Broker::tls_at("127.0.0.2", port, &ca.issue(NAMES)).expect("the port is free on that address");
     let mut p = profile(port);
     p.server = Some(format!("broker.example:{port}"));
-    p.tls.ca = Some(ca.pem.clone().into_bytes());
+    p.tls.ca = Some(Secret(ca.pem.clone().into_bytes()));
     p.timeouts.tls = mgos_mqtt::time::Span::millis(500);
     Client::new(p.clone()).up();
     let _closing = std::thread::spawn(move || {

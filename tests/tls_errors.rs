@@ -231,7 +231,7 @@ fn files_that_cannot_be_used() {
     );
     check(
         Code::TlsBadFile,
-        &|p| p.tls.ca = Some(b"rubbish".to_vec()),
+        &|p| p.tls.ca = Some(Secret(b"rubbish".to_vec())),
         "ssl_ca_cert: \"the CA certificates in memory\" is neither",
     );
     check(

@@ -51,7 +51,7 @@ fn mutual(server: (u8, u8), client: (u8, u8)) -> (Broker, Profile, Folder) {
     let own = ca.issue_with(&["client"], ends(client));
     let mut p = profile(broker.port);
     p.ssl_ca_cert = Some(file);
-    p.tls.certificate = Some(own.certificate.into_bytes());
+    p.tls.certificate = Some(Secret(own.certificate.into_bytes()));
     p.tls.key = Some(Secret(own.key.into_bytes()));
     // Nothing else that would happen in a day.
     p.keep_alive = 0;
@@ -132,7 +132,7 @@ fn a_resumed_handshake_says_nothing_about_the_certificate() {
     let pair = ca.issue_with(HERE, |params| params.not_after = date_time_ymd(1970, 1, 1) + now + ten_days);
     let broker = Broker::tls(&pair, "");
     let mut p = profile(broker.port);
-    p.tls.ca = Some(ca.pem.clone().into_bytes());
+    p.tls.ca = Some(Secret(ca.pem.clone().into_bytes()));
     let client = Client::new(p);
     let told = Told::default();
     client.conn.add_handler(Identity(7, 0), Kind::Expiry.bit(), Box::new(told.clone())).unwrap();
@@ -154,7 +154,7 @@ fn a_resumed_handshake_says_nothing_about_the_certificate() {
 
 fn own(pair: &Pair) -> Option<OwnCertificate> {
     let key = Some(Secret(pair.key.clone().into_bytes()));
-    Some(OwnCertificate { certificate: pair.certificate.clone().into_bytes(), key })
+    Some(OwnCertificate { certificate: Secret(pair.certificate.clone().into_bytes()), key })
 }
 
 /// A broker that takes the certificates of one CA, a profile without one, and a good and a bad certificate.

@@ -38,7 +38,7 @@ fn every_certificate_of_a_bundle_counts() {
         ("DER, joined", [der(&first), der(&own)].concat()),
     ] {
         let mut p = profile(broker.port);
-        p.tls.ca = Some(bundle);
+        p.tls.ca = Some(Secret(bundle));
         let client = Client::new(p);
         let report = client.attempt();
         assert!(client.conn.is_connected(), "{how}: {report:?}");
@@ -90,6 +90,6 @@ fn what_is_not_used_is_named_with_its_line() {
     let utf16: Vec<u8> =
         "\u{feff}".encode_utf16().chain(pem.encode_utf16()).flat_map(u16::to_le_bytes).collect();
     let mut p = profile(1);
-    p.tls.ca = Some(utf16);
+    p.tls.ca = Some(Secret(utf16));
     assert!(Client::new(p).attempt().text.contains("is written in UTF-16"));
 }

@@ -30,7 +30,7 @@ impl Strict {
         let file = folder.put("ca.pem", &ca.pem);
         let broker = Broker::tls(&ca.issue(HERE), &format!("cafile {file}\nrequire_certificate true"));
         let mut profile = profile(broker.port);
-        profile.tls.ca = Some(ca.pem.clone().into_bytes());
+        profile.tls.ca = Some(Secret(ca.pem.clone().into_bytes()));
         let path = Path::new(&file).parent().unwrap().to_str().unwrap().to_owned();
         folder.put("ca.key", ca.issuer.key().serialize_pem());
         Strict { ca, folder, path, _broker: broker, profile }
@@ -51,7 +51,7 @@ impl Strict {
     /// A profile with a certificate and a key, in memory.
     fn with(&self, certificate: &str, key: impl Into<Vec<u8>>) -> Profile {
         let mut p = self.profile.clone();
-        p.tls.certificate = Some(certificate.as_bytes().to_vec());
+        p.tls.certificate = Some(Secret(certificate.as_bytes().to_vec()));
         p.tls.key = Some(Secret(key.into()));
         p
     }
@@ -265,7 +265,7 @@ fn a_ca_file_with_a_key_in_it_is_a_ca_file() {
         [format!("{key}{}", ca.pem), format!("{}{}", ca.pem, key.replace("PRIVATE", "ENCRYPTED PRIVATE"))]
     {
         let mut p = profile(broker.port);
-        p.tls.ca = Some(text.into_bytes());
+        p.tls.ca = Some(Secret(text.into_bytes()));
         Client::new(p).up();
     }
 }

@@ -126,11 +126,11 @@ const INPUTS: [Input; 11] = [
     ("ssl_ca_cert as a file", |p, folder, text| p.ssl_ca_cert = Some(folder.put("a", text))),
     ("tls_key", |p, _, text| p.tls.key = Some(Secret(text.into_bytes()))),
     ("tls_cert", |p, _, text| {
-        p.tls.certificate = Some(text.into_bytes());
+        p.tls.certificate = Some(Secret(text.into_bytes()));
         p.ssl_key = None;
     }),
-    ("tls_ca", |p, _, text| p.tls.ca = Some(text.into_bytes())),
-    ("tls_crl", |p, _, text| p.tls.crl = Some(text.into_bytes())),
+    ("tls_ca", |p, _, text| p.tls.ca = Some(Secret(text.into_bytes()))),
+    ("tls_crl", |p, _, text| p.tls.crl = Some(Secret(text.into_bytes()))),
     ("tls_crl_file as a name", |p, _, text| p.tls.crl_file = Some(text)),
 ];
 
@@ -140,6 +140,20 @@ fn encrypted(folder: &Folder, key: &str) -> String {
     let arguments = ["pkcs8", "-topk8", "-passout", "pass:another", "-in", key, "-out", &file];
     assert!(std::process::Command::new("openssl").args(arguments).status().unwrap().success());
     file
+}
+
+/// field: F-41
+#[test]
+fn no_text_of_a_profile_quotes_what_may_be_a_private_key() {
+    let text = b"the bytes of a key".to_vec();
+    let mut p = Profile::default();
+    p.tls.ca = Some(Secret(text.clone()));
+    p.tls.certificate = Some(Secret(text.clone()));
+    p.tls.key = Some(Secret(text.clone()));
+    p.tls.crl = Some(Secret(text.clone()));
+    p.tls.key_password = Some(Secret(text));
+    let shown = format!("{p:?}");
+    assert!(!shown.contains("116, 104, 101") && !shown.contains("the bytes"), "{shown}");
 }
 
 /// field: F-41
@@ -164,7 +178,7 @@ fn no_error_quotes_a_private_key() {
                 }
                 let mut p = profile(1);
                 // A server that is known by its certificate and must show its own: all that could be read is read.
-                p.tls.ca = Some(ca.pem.clone().into_bytes());
+                p.tls.ca = Some(Secret(ca.pem.clone().into_bytes()));
                 p.ssl_cert = Some(certificate.clone());
                 p.ssl_key = Some(Secret(plain.clone()));
                 put(&mut p, &folder, text);
@@ -201,7 +215,7 @@ fn no_error_quotes_a_password_or_a_pre_shared_key() {
         needles.search(&wrong.unwrap_or_default(), "server");
         // The password of an encrypted key.
         let mut p = profile(1);
-        p.tls.certificate = Some(pair.certificate.clone().into_bytes());
+        p.tls.certificate = Some(Secret(pair.certificate.clone().into_bytes()));
         p.ssl_key = Some(Secret(with_password.clone()));
         p.tls.key_password = Some(Secret(damage(PASSWORD, &mut random).into_bytes()));
         needles.search(&said(p), "tls_key_password");

@@ -119,7 +119,7 @@ fn a_password() {
         p.user = Some("me".into());
         p.pass = Some(Secret(needle.reveal()));
         if port == secure.port {
-            p.tls.ca = Some(ca.pem.clone().into_bytes());
+            p.tls.ca = Some(Secret(ca.pem.clone().into_bytes()));
         }
         let client = Client::new(p);
         assert_eq!(left_behind(client, &[&needle]), [0]);
@@ -175,7 +175,7 @@ fn a_private_key_in_memory() {
     let mut p = profile(broker.port);
     p.ssl_ca_cert = Some(file);
     let client = Client::new(p);
-    let own = OwnCertificate { certificate, key: Some(Secret(key.reveal())) };
+    let own = OwnCertificate { certificate: Secret(certificate), key: Some(Secret(key.reveal())) };
     client.conn.set_certificate(Some(own)).unwrap();
     assert_eq!(left_behind(client, &[&needle]), [0]);
 }

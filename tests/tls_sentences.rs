@@ -7,6 +7,7 @@ mod tls_support;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use mgos_mqtt::config::Secret;
 use mgos_mqtt::error::Code;
 use tls_support::{Ca, Client, Folder, Pair, Peer, profile};
 
@@ -181,7 +182,7 @@ fn certificates_that_are_too_weak_or_too_strange() {
         let (_folder, pair, ca) = chain(&ca_key, hash, &key);
         let peer = Peer::new(&pair, &["-cipher", "ALL:@SECLEVEL=0"]);
         let mut p = profile(peer.port);
-        p.tls.ca = Some(ca.into_bytes());
+        p.tls.ca = Some(Secret(ca.into_bytes()));
         let report = Client::new(p).attempt();
         assert_eq!(report.code, Code::TlsBadCertificate, "{report:?}");
         for part in parts {
@@ -193,7 +194,7 @@ fn certificates_that_are_too_weak_or_too_strange() {
     let (_folder, pair, ca) = chain(P256, "sha256", P521);
     let peer = Peer::new(&pair, &[]);
     let mut p = profile(peer.port);
-    p.tls.ca = Some(ca.into_bytes());
+    p.tls.ca = Some(Secret(ca.into_bytes()));
     let report = Client::new(p).attempt();
     assert_eq!((report.code, report.alert), (Code::TlsCipher, Some(40)), "{report:?}");
     assert!(report.text.contains("its certificate's key may be of another kind than"), "{report:?}");
@@ -234,7 +235,7 @@ fn what_a_server_does_wrong_is_told_in_sentences() {
             }
         });
         let mut p = profile(port);
-        p.tls.ca = Some(Ca::new("CA").pem.into_bytes());
+        p.tls.ca = Some(Secret(Ca::new("CA").pem.into_bytes()));
         let report = Client::new(p).attempt();
         server.join().unwrap();
         is_a_sentence(&report.text);

@@ -134,8 +134,8 @@ fn attempt(suite: &str, most: u64) -> (Code, bool) {
 
     let (port, counts) = relay(broker.port, most);
     let mut p = profile(port);
-    p.tls.ca = Some(ca.pem.into_bytes());
-    p.tls.certificate = Some((own.certificate + &others).into_bytes());
+    p.tls.ca = Some(Secret(ca.pem.into_bytes()));
+    p.tls.certificate = Some(Secret((own.certificate + &others).into_bytes()));
     p.tls.key = Some(Secret(own.key.into_bytes()));
     p.ssl_cipher_suites = Some(suite.into());
     let short = Span::millis(300);

@@ -9,7 +9,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use mgos_mqtt::client::Report;
-use mgos_mqtt::config::Profile;
+use mgos_mqtt::config::{Profile, Secret};
 use mgos_mqtt::error::{Code, Phase};
 use rcgen::{
     CertificateRevocationListParams, KeyIdMethod, RevocationReason, RevokedCertParams, SerialNumber,
@@ -125,15 +125,15 @@ fn with_a_ca_both_must_hold() {
     let (pair, other) = (ca.issue(HERE), ca.issue(HERE));
     let broker = Broker::tls(&pair, "");
     let mut p = profile(broker.port);
-    p.tls.ca = Some(ca.pem.clone().into_bytes());
+    p.tls.ca = Some(Secret(ca.pem.clone().into_bytes()));
     p.tls.pins = Some(base64_pin(&pair));
     Client::new(p.clone()).up();
     p.tls.pins = Some(base64_pin(&other));
     fails(&p, Code::TlsPin, Phase::Tls, &["is not a pinned one"]);
     p.tls.pins = Some(base64_pin(&pair));
-    p.tls.ca = Some(other_ca.pem.clone().into_bytes());
+    p.tls.ca = Some(Secret(other_ca.pem.clone().into_bytes()));
     fails(&p, Code::TlsUntrusted, Phase::Tls, &["the issuer CN=CA"]);
-    p.tls.ca = Some(ca.pem.clone().into_bytes());
+    p.tls.ca = Some(Secret(ca.pem.clone().into_bytes()));
     p.tls.server_name = Some("b.example".into());
     fails(&p, Code::TlsWrongName, Phase::Tls, &["not b.example"]);
 }
@@ -143,7 +143,7 @@ fn a_trusted_certificate_is_pinned_too() {
     let (pair, other) = (self_signed(HERE, false), self_signed(HERE, false));
     let broker = Broker::tls(&pair, "");
     let mut p = profile(broker.port);
-    p.tls.ca = Some(pair.certificate.clone().into_bytes());
+    p.tls.ca = Some(Secret(pair.certificate.clone().into_bytes()));
     p.tls.pins = Some(base64_pin(&pair));
     Client::new(p.clone()).up();
     p.tls.pins = Some(base64_pin(&other));
@@ -220,15 +220,15 @@ fn a_revoked_certificate() {
     let pair = ca.issue_with(HERE, |params| params.serial_number = Some(SerialNumber::from(42_u64)));
     let broker = Broker::tls(&pair, "");
     let mut p = profile(broker.port);
-    p.tls.ca = Some(ca.pem.clone().into_bytes());
+    p.tls.ca = Some(Secret(ca.pem.clone().into_bytes()));
     let ((with, with_der), (without, _), (others, _)) =
         (list(&ca, &[41, 42]), list(&ca, &[41]), list(&other, &[42]));
     // In memory and in a file, PEM and DER, alone and among others.
     for memory in [with.clone().into_bytes(), with_der.clone(), format!("{others}{with}").into_bytes()] {
-        p.tls.crl = Some(memory);
+        p.tls.crl = Some(Secret(memory));
         fails(&p, Code::TlsRevoked, Phase::Tls, &["the certificate of CN=localhost was revoked by CN=CA"]);
     }
-    p.tls.crl = Some(format!("{others}{without}").into_bytes());
+    p.tls.crl = Some(Secret(format!("{others}{without}").into_bytes()));
     Client::new(p.clone()).up();
     p.tls.crl = None;
     // What replaces the file is used by the next attempt.
@@ -240,7 +240,7 @@ fn a_revoked_certificate() {
     folder.put("crl", &with_der);
     assert_eq!(client.attempt().code, Code::TlsRevoked);
     // With both, what one of them has is revoked.
-    p.tls.crl = Some(others.into_bytes());
+    p.tls.crl = Some(Secret(others.into_bytes()));
     fails(&p, Code::TlsRevoked, Phase::Tls, &[]);
 }
 
@@ -257,15 +257,15 @@ fn a_list_counts_whoever_trusts_the_certificate() {
     for trusted in [format!("{}{}", pair.certificate, ca.pem), format!("{}{}", ca.pem, pair.certificate)] {
         let mut p = profile(broker.port);
         p.ssl_ca_cert = Some(folder.put("ca.pem", trusted));
-        p.tls.crl = Some(list(&ca, &[41]).1);
+        p.tls.crl = Some(Secret(list(&ca, &[41]).1));
         Client::new(p.clone()).up();
-        p.tls.crl = Some(list(&ca, &[42]).1);
+        p.tls.crl = Some(Secret(list(&ca, &[42]).1));
         fails(&p, Code::TlsRevoked, Phase::Tls, &[text]);
     }
     let mut p = profile(broker.port);
     p.ssl_ca_cert = Some(folder.put("own.pem", &pair.certificate));
     Client::new(p.clone()).up();
-    p.tls.crl = Some(list(&ca, &[42]).1);
+    p.tls.crl = Some(Secret(list(&ca, &[42]).1));
     fails(
         &p,
         Code::TlsRevoked,
@@ -278,9 +278,9 @@ fn a_list_counts_whoever_trusts_the_certificate() {
     let mut p = profile(below.port);
     p.ssl_ca_cert = Some(folder.put("chain.pem", format!("{}{}", ca.pem, middle.pem)));
     let lists = |serial| format!("{}{}", list(&ca, &[serial]).0, list(&middle, &[1]).0).into_bytes();
-    p.tls.crl = Some(lists(41));
+    p.tls.crl = Some(Secret(lists(41)));
     Client::new(p.clone()).up();
-    p.tls.crl = Some(lists(43));
+    p.tls.crl = Some(Secret(lists(43)));
     let text = "the certificate of CN=Middle CA, an issuer of that of CN=localhost, was revoked";
     fails(&p, Code::TlsRevoked, Phase::Tls, &[text]);
 }
@@ -290,10 +290,10 @@ fn lists_that_cannot_be_used() {
     let (ca, other, folder) = (Ca::new("CA"), Ca::new("Other CA"), Folder::new());
     let broker = Broker::tls(&ca.issue(HERE), "");
     let mut p = profile(broker.port);
-    p.tls.ca = Some(ca.pem.clone().into_bytes());
+    p.tls.ca = Some(Secret(ca.pem.clone().into_bytes()));
     let with = |crl: &[u8]| {
         let mut p = p.clone();
-        p.tls.crl = Some(crl.to_vec());
+        p.tls.crl = Some(Secret(crl.to_vec()));
         p
     };
     // A list of another issuer says nothing about this one, and that is not taken for a yes.

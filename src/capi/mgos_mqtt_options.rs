@@ -89,7 +89,7 @@ pub unsafe extern "C" fn mgos_mqtt_conn_set_certificate(
     status(|| {
         let handle = Handle::of(c)?;
         // SAFETY: promised by the caller.
-        let certificate = unsafe { memory!(cert, cert_len).copy() }?;
+        let certificate = unsafe { memory!(cert, cert_len).copy() }?.map(Secret);
         // SAFETY: promised by the caller.
         let key = unsafe { memory!(key, key_len).copy() }?.map(Secret);
         let own = match (certificate, key) {

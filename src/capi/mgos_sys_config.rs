@@ -157,8 +157,8 @@ pub unsafe extern "C" fn mgos_sys_config_load_json(
 /// loaded, one after the other on this thread, with no lock held; NULL for nobody.
 ///
 /// Returns true also then, and `err` has one warning that says how many there were; so has the log of the global
-/// connection, if there is one. Returns false and changes nothing as mgos_sys_config_load_json() does, and `fn` is not
-/// called.
+/// connection, if there is one. Returns false and changes nothing as mgos_sys_config_load_json() does, and where such a name
+/// has a U+0000, and `fn` is not called.
 ///
 /// # Safety
 /// As mgos_sys_config_load_json(); `fn` can be called with `ud` until this returns.
@@ -190,7 +190,7 @@ pub unsafe extern "C" fn mgos_sys_config_load_json_with(
         unsafe { copy_out(&warning, err, err_len) };
         warn_global(&warning);
         for Unknown { name, value } in &unknown {
-            // No text of JSON has a NUL; a name may.
+            // Neither has a NUL: see above.
             let (Ok(name), Ok(value)) = (CString::new(name.as_str()), CString::new(value.as_str())) else {
                 continue;
             };

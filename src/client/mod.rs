@@ -134,7 +134,7 @@ use verdict::{Handling, Wish};
 #[derive(Clone)]
 pub struct OwnCertificate {
     /// The certificate, with those that lead to its issuer.
-    pub certificate: Vec<u8>,
+    pub certificate: Secret<Vec<u8>>,
     /// Its private key.
     pub key: Option<Secret<Vec<u8>>>,
 }

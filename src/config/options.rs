@@ -243,8 +243,12 @@ mod tests {
     #[test]
     fn lost_protection_is_named() {
         let with = |tls| ProfileOptions { tls: Some(tls), ..ProfileOptions::default() };
-        let tls =
-            TlsOptions { system_roots: true, ca: Some(vec![1]), only_tls13: true, ..TlsOptions::default() };
+        let tls = TlsOptions {
+            system_roots: true,
+            ca: Some(Secret(vec![1])),
+            only_tls13: true,
+            ..TlsOptions::default()
+        };
         let less = TlsOptions { only_tls13: false, ..tls.clone() };
         assert_eq!(with(tls.clone()).protection_lost(&with(less)), ["tls_min_version"]);
         let all = ["tls_min_version", "tls_system_roots", "tls_ca"];

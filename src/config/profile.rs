@@ -99,10 +99,11 @@ pub struct TlsOptions {
     pub alpn: Vec<String>,
     /// Speak TLS 1.3 only, not 1.2.
     pub only_tls13: bool,
-    /// Trusted certificates in memory, PEM or DER, besides those of `ssl_ca_cert`; turns TLS on.
-    pub ca: Option<Vec<u8>>,
+    /// Trusted certificates in memory, PEM or DER, besides those of `ssl_ca_cert`; turns TLS on. A private key may stand
+    /// beside them, as in the next one.
+    pub ca: Option<Secret<Vec<u8>>>,
     /// The client's certificate in memory, instead of `ssl_cert`; turns TLS on.
-    pub certificate: Option<Vec<u8>>,
+    pub certificate: Option<Secret<Vec<u8>>>,
     /// The private key in memory, instead of `ssl_key`.
     pub key: Option<Secret<Vec<u8>>>,
     /// The password of the private key, if it is encrypted: any bytes.
@@ -110,8 +111,8 @@ pub struct TlsOptions {
     /// Public keys of which the server must have one, as text: see [`pin`](super::pin). Turns TLS on. Without
     /// trusted certificates they alone tell who the server is, and its certificate may be any.
     pub pins: Option<String>,
-    /// Lists of revoked certificates in memory, PEM or DER.
-    pub crl: Option<Vec<u8>>,
+    /// Lists of revoked certificates in memory, PEM or DER: what people put there may be another file.
+    pub crl: Option<Secret<Vec<u8>>>,
     /// The file of lists of revoked certificates.
     pub crl_file: Option<String>,
     /// Trust what the system trusts, besides what is named; turns TLS on. What is meant when nothing is

@@ -252,6 +252,7 @@ static void test_unknown(void) {
       "{\"mqtt\": {\"pub\": \"a/b\", \"server\": \"known\", \"list\": [1, true, null]}, \"mqt\": {\"x\": -1.5},"
       " \"mqtt.server\": \"dotted\", \"mqtt2\": 7}";
   const char *wrong = "{\"mqtt\": {\"pub\": 1, \"server\": \"other\", \"keep_alive\": -1}}";
+  const char *nul = "{\"mqtt\": {\"server\": \"other\", \"a\\u0000b\": \"x\"}}";
   char err[200];
   size_t i;
   for (i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
@@ -275,6 +276,9 @@ static void test_unknown(void) {
   handed[0] = 0;
   CHECK(!mgos_sys_config_load_json_with(wrong, strlen(wrong), on_unknown, handed, err, sizeof(err)));
   CHECK(strncmp(err, "mqtt.keep_alive: -1 is not between", 34) == 0 && same(handed, ""));
+  /* Nor is a name that a C string cannot have left out without a word. */
+  CHECK(!mgos_sys_config_load_json_with(nul, strlen(nul), on_unknown, handed, err, sizeof(err)));
+  CHECK(strncmp(err, "mqtt.a\\u0000b: unknown key whose name has U+0000", 48) == 0 && same(handed, ""));
   CHECK(same(mgos_sys_config_get_mqtt_server(), "known"));
 }
 

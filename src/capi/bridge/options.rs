@@ -172,7 +172,7 @@ unsafe fn tls(options: &mgos_mqtt_options) -> Result<TlsOptions, Code> {
     Ok(TlsOptions {
         server_name: server_name?,
         pins: pins?,
-        crl: crl?,
+        crl: crl?.map(Secret),
         crl_file: crl_file?,
         expiry_notice: {
             let default = ExpiryNotice::default().0.map_or(NEVER, i64::from);
@@ -184,8 +184,8 @@ unsafe fn tls(options: &mgos_mqtt_options) -> Result<TlsOptions, Code> {
             &[(0, false), (MGOS_MQTT_TLS_1_2, false), (MGOS_MQTT_TLS_1_3, true)],
             "0 (the default), 12 (TLS 1.2) and 13 (TLS 1.3)",
         )?,
-        ca: ca?,
-        certificate: certificate?,
+        ca: ca?.map(Secret),
+        certificate: certificate?.map(Secret),
         key: key?.map(Secret),
         key_password: key_password?.map(Secret),
         system_roots: field!(options.tls_system_roots).choice([(0, false), (1, true)])?,

@@ -266,6 +266,10 @@ pub(in crate::capi) fn load(json: &[u8]) -> Result<(), ConfigError> {
 /// As [`load`]; what is not known is given back.
 pub(in crate::capi) fn load_with_unknown(json: &[u8]) -> Result<Vec<Unknown>, ConfigError> {
     let (changes, unknown) = parse_with_unknown(json)?;
+    if let Some(Unknown { name, .. }) = unknown.iter().find(|unknown| unknown.name.contains('\0')) {
+        let problem = "unknown key whose name has U+0000, with which no name of C can be handed over";
+        return Err(ConfigError::new(name.replace('\0', "\\u0000"), problem));
+    }
     System::lock().apply(&changes, true)?;
     Ok(unknown)
 }
