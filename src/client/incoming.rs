@@ -52,7 +52,6 @@ impl Conn {
         // The buffer has one byte more than is ever read into it: the place of the NUL behind a
         // payload.
         let room = turn.buffer.len() - 1;
-        let mut spare = Vec::new();
         loop {
             if st.session.output().len() > OUTPUT_HIGH
                 && let Flush::Blocked = self.flush(&mut st, turn.now)
@@ -60,7 +59,7 @@ impl Conn {
                 return st;
             }
             if let Some(backlog) = st.backlog.take() {
-                match self.work_off(st, turn, backlog, &mut spare) {
+                match self.work_off(st, turn, backlog) {
                     (back, true) => st = back,
                     (back, false) => return back,
                 }
@@ -98,7 +97,7 @@ impl Conn {
             let consumed = self.consume(st, turn, &mut buffer, have + n);
             st = consumed.st;
             let kept = match consumed.alive {
-                true => st.keep_rest(&mut buffer, consumed.bytes..have + n, &mut spare),
+                true => st.keep_rest(&mut buffer, consumed.bytes..have + n, turn.spare),
                 false => Ok(()),
             };
             *turn.buffer = buffer;
@@ -119,13 +118,11 @@ impl Conn {
     }
 
     /// Goes on with what an earlier turn had no time for. False when there is nothing more to be done in this one.
-    /// The buffer that it was in is `spare` then.
     fn work_off<'a>(
         &'a self,
         st: MutexGuard<'a, State>,
         turn: &mut Turn<'_>,
         backlog: Box<[Backlog; 1]>,
-        spare: &mut Vec<u8>,
     ) -> (MutexGuard<'a, State>, bool) {
         let mut backlog = backlog;
         let len = backlog[0].len();
@@ -142,7 +139,12 @@ impl Conn {
         // The beginning of a packet.
         let [backlog] = *backlog;
         match backlog.into_rest() {
-            Ok((rest, buffer)) => (st.partial, *spare) = (rest, buffer),
+            Ok((rest, buffer)) => {
+                st.partial = rest;
+                if buffer.len() == turn.buffer.len() {
+                    *turn.spare = buffer;
+                }
+            }
             Err(code) => {
                 let report = st.failure_report(&Failure::new(code, ""));
                 return (self.link_down(st, turn, report), false);

@@ -429,7 +429,7 @@ impl<T: Clone, W: Wake> Ready<T, W> {
 
 impl<T: Clone> State<T> {
     /// Begins the turn of the next source of the round that is still there.
-    #[inline]
+    #[inline(always)]
     fn next(&mut self, now: Time) -> Next<T> {
         while let Some(id) = self.pop(now) {
             if let Some(slot) = self.slots.get_mut(id) {

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use mio::{Events, Poll, Registry, Token};
 
@@ -28,6 +29,8 @@ pub(super) struct Engine {
     poll: Poll,
     events: Events,
     buffer: Vec<u8>,
+    /// See [`Turn::spare`].
+    spare: Vec<u8>,
     /// Who is still to be told the end of a round.
     every_round: Vec<SourceId>,
 }
@@ -38,6 +41,7 @@ impl Engine {
             poll,
             events: Events::with_capacity(EVENTS),
             buffer: vec![0; BUFFER],
+            spare: Vec::new(),
             every_round: Vec::new(),
         }
     }
@@ -80,6 +84,9 @@ pub struct Turn<'a> {
     pub id: SourceId,
     /// The loop's read buffer, 128 KiB and one byte, shared by its sources one turn at a time.
     pub buffer: &'a mut Vec<u8>,
+    /// Another one, which a source that kept the loop's for itself has done with: for the next one that does. Empty if there
+    /// is none, and after a quiet moment.
+    pub spare: &'a mut Vec<u8>,
     registry: &'a Registry,
     handle: &'a Loop,
     deadline: Option<Time>,
@@ -188,7 +195,11 @@ fn sleep(handle: &Loop, engine: &mut Engine, until: Time) -> io::Result<()> {
     let limit = (until != Time::NEVER).then(|| until.since(now));
     // mio rounds up to the milliseconds of epoll, so a deadline a moment away is not spun for.
     let timeout = inner.protocol.ready.before_sleep(now, limit).map(Span::to_duration);
-    match engine.poll.poll(&mut engine.events, timeout) {
+    let polled = engine.poll.poll(&mut engine.events, timeout);
+    if !engine.spare.is_empty() && engine.events.is_empty() && timeout != Some(Duration::ZERO) {
+        engine.spare = Vec::new();
+    }
+    match polled {
         // A signal. Whoever drives may have something to look at, now that its handler has returned.
         Err(error) if error.kind() == io::ErrorKind::Interrupted => {
             engine.events.clear();
@@ -222,6 +233,7 @@ fn turn(
         writable,
         id,
         buffer: &mut engine.buffer,
+        spare: &mut engine.spare,
         registry: engine.poll.registry(),
         handle,
         deadline,
