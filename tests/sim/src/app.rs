@@ -15,7 +15,7 @@ use mgos_mqtt::session::Publication;
 use mgos_mqtt::time::{Span, Time};
 use mgos_mqtt::wire::QoS;
 
-use crate::pace::Pace;
+use crate::pace::{Pace, Way};
 use crate::plan::Phase;
 use crate::watch::{Deferred, PULLED, payload};
 use crate::world::{Act, Ev, World, lock};
@@ -118,7 +118,7 @@ impl App {
         if lock(&self.world).hooked {
             conn.set_credentials_hook(Some(Arc::new(Asker { app: self.clone(), instance }))).unwrap();
         }
-        self.pace.lock().unwrap().born();
+        self.pace.lock().unwrap().each(Way::born);
         conn.connect().unwrap();
         conn
     }
@@ -200,8 +200,8 @@ impl App {
                     profile.reconnect_max = Span::millis(world.rng.pick(&[1_000, 3_000, 8_000]));
                 }
                 let mut pace = self.pace.lock().unwrap();
-                pace.replaced(profile);
-                pace.started();
+                pace.each(|way| way.replaced(profile));
+                pace.each(Way::started);
                 drop(pace);
                 let _ = conn.set_profile(ProfileSource::Fixed(Arc::new(profile.clone())));
             }
@@ -275,10 +275,10 @@ impl App {
         let mut world = lock(&self.world);
         let mut pace = self.pace.lock().unwrap();
         world.intends = true;
-        pace.wants(true);
+        pace.each(|way| way.wants(true));
         // What is there and is to stay needs no attempt.
         if world.ending || !conn.is_busy() {
-            pace.asked(false);
+            pace.each(|way| way.asked(false));
         }
     }
 
@@ -286,7 +286,7 @@ impl App {
     fn stops(&self, conn: &Conn, hard: bool) {
         self.ends(conn, hard);
         lock(&self.world).intends = false;
-        self.pace.lock().unwrap().wants(false);
+        self.pace.lock().unwrap().each(|way| way.wants(false));
     }
 
     /// What there is is to end.
@@ -451,7 +451,7 @@ impl Handler {
         if world.rng.one_in(8) {
             world.note(|| "application: connects in the handler".into());
             world.intends = true;
-            self.app.pace.lock().unwrap().asked_at_the_end(own);
+            self.app.pace.lock().unwrap().each(|way| way.asked_at_the_end(own));
             if let Err(code) = conn.connect() {
                 world.fail(format!("connecting in a handler of an end: {code:?}"));
             }
@@ -473,19 +473,11 @@ impl Callback for Handler {
         match event {
             Event::Connecting => {
                 let (now, late) = (world.client_now(), std::mem::take(&mut world.late));
-                let mut pace = app.pace.lock().unwrap();
-                if world.asked_server < pace.active && pace.may_fail_back(now) {
-                    // It was about to, when the link was lost.
-                    pace.fails_back();
-                }
-                if let Err(text) = pace.begins(now, late) {
+                let server = world.asked_server;
+                if let Err(text) = app.pace.lock().unwrap().begins(server, now, late) {
                     world.fail(text);
                 }
                 (world.ending, world.left) = (false, None);
-                if world.asked_server != pace.active {
-                    let text = format!("server {} is tried, {} is due", world.asked_server, pace.active);
-                    world.fail(text);
-                }
             }
             Event::ConnectResult { error: Code::Ok, session_present, .. } => {
                 let present = world.cur.is_some_and(|l| world.links[l].tap.present);
@@ -493,24 +485,26 @@ impl Callback for Handler {
                     world.fail(format!("session present is told as {session_present}"));
                 }
                 let now = world.turn_now();
-                app.pace.lock().unwrap().succeeded(now);
+                app.pace.lock().unwrap().each(|way| way.succeeded(now));
             }
             Event::ConnectResult { error, .. } => {
                 world.asking = None;
                 world.note(|| format!("attempt failed: {}", error.name()));
                 let own = std::mem::take(&mut world.ending);
+                app.pace.lock().unwrap().ends(world.client_now());
                 self.may_connect_at_the_end(conn, &mut world, own);
-                app.pace.lock().unwrap().failed();
+                app.pace.lock().unwrap().each(Way::failed);
             }
             Event::Close(report) => {
                 let text = report.text.clone();
                 world.note(|| format!("closed: {text}"));
                 let own = std::mem::take(&mut world.ending) || report.code == Code::Reconfigured;
+                app.pace.lock().unwrap().ends(world.client_now());
                 if report.code == Code::Reconfigured {
-                    app.pace.lock().unwrap().fails_back();
+                    app.pace.lock().unwrap().each(Way::fails_back);
                 }
                 self.may_connect_at_the_end(conn, &mut world, own);
-                app.pace.lock().unwrap().failed();
+                app.pace.lock().unwrap().each(Way::failed);
             }
             Event::Outcome(ended) => match world.tokens.get(&ended.token).copied() {
                 Some(n) => world.ended(n, ended.outcome),

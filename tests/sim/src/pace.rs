@@ -3,14 +3,58 @@
 use mgos_mqtt::config::{Backoff, Profile, Settings};
 
 /// The expected schedule of one client, in microseconds of its clock.
-#[derive(Debug, Default)]
-pub struct Pace {
+///
+/// A connection ends at the time that the client read last from its clock, and where a callback took its time only the client
+/// knows when that was. If the connection was as long up as it has to be by then, or not, there are two schedules,
+/// until an attempt comes that fits only one of them.
+#[derive(Debug)]
+pub struct Pace(Vec<Way>);
+
+impl Pace {
+    pub fn new(settings: &Settings, profiles: &[Profile]) -> Pace {
+        Pace(vec![Way::new(settings, profiles)])
+    }
+
+    /// In each of them.
+    pub fn each(&mut self, change: impl FnMut(&mut Way)) {
+        self.0.iter_mut().for_each(change);
+    }
+
+    /// The attempt or the connection has ended, before it is [told](Way::failed), in this round and not after `now`.
+    pub fn ends(&mut self, now: u64) {
+        for mut way in std::mem::take(&mut self.0) {
+            let enough = way.up.map_or(vec![], |up| vec![up + way.stable, up + way.bounds[way.active].0]);
+            for end in enough.into_iter().filter(|end| way.round < *end && *end <= now) {
+                self.0.push(Way { end, ..way.clone() });
+            }
+            way.end = way.round;
+            self.0.push(way);
+        }
+    }
+
+    /// An attempt begins, to this server; `late` if it may be later than it should.
+    pub fn begins(&mut self, server: usize, now: u64, late: bool) -> Result<(), String> {
+        let mut wrong = String::new();
+        self.0.retain_mut(|way| way.begins(server, now, late).map_err(|text| wrong = text).is_ok());
+        self.0.dedup();
+        if self.0.is_empty() { Err(wrong) } else { Ok(()) }
+    }
+
+    /// Whether it has been connected to the backup server for as long as it may.
+    pub fn may_fail_back(&self, now: u64) -> bool {
+        !self.0.is_empty() && self.0.iter().all(|way| way.may_fail_back(now))
+    }
+}
+
+/// One schedule.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Way {
     fixed: bool,
     jitter: u64,
     /// The shortest and the longest wait, by server.
     bounds: Vec<(u64, u64)>,
     /// The server of the next attempt.
-    pub active: usize,
+    active: usize,
     /// It left the backup server to try the main one, and goes back if that fails.
     failing_back: bool,
     /// How long it stays with the backup server, 0 for ever; and since when it is connected, until the next attempt.
@@ -18,6 +62,8 @@ pub struct Pace {
     since: Option<u64>,
     /// When the present round of the loop began.
     pub round: u64,
+    /// When the last connection ended.
+    end: u64,
     last: Option<u64>,
     /// When the server accepted the connection that is up, and how long that has to last.
     up: Option<u64>,
@@ -32,16 +78,16 @@ pub struct Pace {
     due: Option<(u64, u64)>,
 }
 
-impl Pace {
-    pub fn new(settings: &Settings, profiles: &[Profile]) -> Pace {
+impl Way {
+    fn new(settings: &Settings, profiles: &[Profile]) -> Way {
         let bounds = profiles.iter().map(bounds_of).collect();
-        Pace {
+        Way {
             fixed: settings.backoff == Backoff::Fixed,
             jitter: settings.jitter_percent.into(),
             bounds,
             stay: settings.fail_back.0,
             stable: settings.stable_after.0,
-            ..Pace::default()
+            ..Way::default()
         }
     }
 
@@ -84,10 +130,10 @@ impl Pace {
         }
     }
 
-    /// It asks for one in a handler that is told of an end, before [`failed`](Pace::failed); `own` if it asked for that.
+    /// It asks for one in a handler that is told of an end, before [`failed`](Way::failed); `own` if it asked for that.
     pub fn asked_at_the_end(&mut self, own: bool) {
         self.stopped = false;
-        let lived = self.up.map(|up| self.round - up);
+        let lived = self.up.map(|up| self.end - up);
         let shortest = self.bounds[self.active].0;
         if own || lived.is_some_and(|lived| lived >= self.stable && lived >= shortest) {
             self.asked(false);
@@ -100,14 +146,13 @@ impl Pace {
         self.asked(true);
     }
 
-    /// Whether it has been connected to the backup server for as long as it may.
-    pub fn may_fail_back(&self, now: u64) -> bool {
+    fn may_fail_back(&self, now: u64) -> bool {
         self.active > 0 && self.stay > 0 && self.since.is_some_and(|since| now - since >= self.stay)
     }
 
     /// The attempt failed, or the connection that was up was lost.
     pub fn failed(&mut self) {
-        let lived = self.up.take().map(|up| self.round - up);
+        let lived = self.up.take().map(|up| self.end - up);
         if lived.is_some_and(|lived| lived >= self.stable) {
             self.last = None;
             self.spared = false;
@@ -150,8 +195,11 @@ impl Pace {
         self.due = None;
     }
 
-    /// An attempt begins; `late` if it may be later than it should.
-    pub fn begins(&mut self, now: u64, late: bool) -> Result<(), String> {
+    fn begins(&mut self, server: usize, now: u64, late: bool) -> Result<(), String> {
+        if server < self.active && self.may_fail_back(now) {
+            // It was about to, when the link was lost.
+            self.fails_back();
+        }
         if self.stopped {
             return Err("an attempt, although the application closed the connection".into());
         }
@@ -162,6 +210,7 @@ impl Pace {
             Some((_, high)) if now > high && !late => {
                 Err(format!("back-off: an attempt {} us too late", now - high))
             }
+            _ if server != self.active => Err(format!("server {server} is tried, {} is due", self.active)),
             _ => Ok(()),
         }
     }

@@ -173,7 +173,7 @@ impl Run {
     fn round(&mut self) {
         self.rounds += 1;
         let now = lock(&self.world).client_now();
-        self.app.pace.lock().unwrap().round = now;
+        self.app.pace.lock().unwrap().each(|way| way.round = now);
         let due = {
             let mut world = lock(&self.world);
             world.round = Some(now);
