@@ -77,6 +77,15 @@ impl Pace {
 
     /// A turn begins at `now`.
     pub(super) fn begin(&mut self, now: Time, bounded: bool) {
+        if self.owed | self.denied != 0 {
+            self.take_over(bounded);
+        }
+        self.start(now, bounded);
+    }
+
+    /// What the stages that had to wait in the last turn are owed in this one.
+    #[cold]
+    fn take_over(&mut self, bounded: bool) {
         // Whoever had nothing to do in the last turn is owed nothing.
         self.owed &= self.denied;
         if self.owed == 0 {
@@ -86,7 +95,6 @@ impl Pace {
             self.owed = 0;
         }
         self.denied = 0;
-        self.start(now, bounded);
     }
 
     /// Callbacks begin at `now`, in a turn or beside one.
