@@ -4,7 +4,7 @@
 //! back. A lost link alone answers nothing: the filters are asked for again on the next connection, and the
 //! call ends then.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::handlers::{Callback, Entry, Identity};
@@ -76,13 +76,14 @@ struct Call {
 #[derive(Default)]
 pub(super) struct Calls {
     last: u64,
-    open: BTreeMap<u64, Call>,
+    /// With ascending numbers.
+    open: VecDeque<(u64, Call)>,
     /// To be told, oldest first.
     ended: VecDeque<Call>,
 }
 
 impl Empty for Calls {
-    const EMPTY: &'static Self = &Calls { last: 0, open: BTreeMap::new(), ended: VecDeque::new() };
+    const EMPTY: &'static Self = &Calls { last: 0, open: VecDeque::new(), ended: VecDeque::new() };
 }
 
 impl Calls {
@@ -98,14 +99,26 @@ impl Calls {
             filters: filters.iter().map(|f| FilterResult { filter: f.clone(), code: None }).collect(),
         };
         self.last += 1;
-        self.open.insert(self.last, Call { unsubscribe, open: filters.len(), results, asker });
+        self.open.push_back((self.last, Call { unsubscribe, open: filters.len(), results, asker }));
         (self.last, filters)
+    }
+
+    /// Where a call stands that did not end; as a rule in front.
+    fn place(&self, call: u64) -> Option<usize> {
+        self.open.binary_search_by_key(&call, |(number, _)| *number).ok()
+    }
+
+    fn remove(&mut self, call: u64) -> Option<Call> {
+        let (_, call) = self.place(call).and_then(|place| self.open.remove(place))?;
+        self.shrink();
+        Some(call)
     }
 
     /// True if somebody has to be told now.
     fn answer(&mut self, ticket: Ticket, answer: Answer) -> bool {
         // Who gave up waiting is not there any more.
-        let Some(call) = self.open.get_mut(&ticket.call) else { return false };
+        let place = self.place(ticket.call);
+        let Some((_, call)) = place.and_then(|place| self.open.get_mut(place)) else { return false };
         match answer {
             Answer::Code(code) => {
                 if let Some(result) = call.results.filters.get_mut(ticket.place as usize) {
@@ -121,7 +134,7 @@ impl Calls {
             return false;
         }
         if let Asker::Callback(_) = call.asker
-            && let Some(call) = self.open.remove(&ticket.call)
+            && let Some(call) = self.remove(ticket.call)
         {
             self.ended.push_back(call);
         }
@@ -130,18 +143,21 @@ impl Calls {
 
     /// The results of a wait, once its call has ended.
     fn take_waited(&mut self, call: u64) -> Option<FilterResults> {
-        if self.open.get(&call)?.open > 0 {
+        if self.open.get(self.place(call)?)?.1.open > 0 {
             return None;
         }
-        self.open.remove(&call).map(|call| call.results)
+        self.remove(call).map(|call| call.results)
     }
 
     pub(super) fn has_ended(&self) -> bool {
         !self.ended.is_empty()
     }
 
-    /// Gives back the room of the list if that is empty.
+    /// Gives back the room of lists that are empty.
     pub(super) fn shrink(&mut self) {
+        if self.open.is_empty() {
+            self.open = VecDeque::new();
+        }
         if self.ended.is_empty() {
             self.ended = VecDeque::new();
         }
@@ -281,7 +297,7 @@ impl Conn {
         });
         if waited.is_err() {
             let mut st = self.lock();
-            st.seldom.make().calls.make().open.remove(&call);
+            st.seldom.make().calls.make().remove(call);
             // Who tries again and again while there is no connection leaves nothing behind.
             st.session.forget_call(call);
         }
@@ -326,7 +342,7 @@ impl Conn {
         self.take_answers(st);
         if let Some(calls) = st.seldom.get_mut().and_then(|seldom| seldom.calls.get_mut()) {
             // The session answered for every filter; who waits inside a call learns it there.
-            calls.ended.extend(std::mem::take(&mut calls.open).into_values());
+            calls.ended.extend(std::mem::take(&mut calls.open).into_iter().map(|(_, call)| call));
         }
     }
 }
