@@ -53,7 +53,7 @@
 
 /**
  * Is told of something in a configuration that this library does not know: its dotted name, e.g. `mqtt.pub`, and its
- * value as JSON text. Both are valid until it returns. It may call everything.
+ * value as it was written, which is JSON. Both are valid until it returns. It may call everything.
  */
 typedef void (*mgos_sys_config_unknown_fn_t)(const char *name, const char *value, void *ud);
 

@@ -1,6 +1,9 @@
 //! Writing a configuration as JSON text.
 
+use std::io;
+
 use serde_core::ser::{Serialize, SerializeMap, Serializer};
+use serde_json::ser::{CompactFormatter, Formatter, PrettyFormatter};
 
 use super::document::Document;
 use super::error::ConfigError;
@@ -50,9 +53,61 @@ impl Document {
 }
 
 fn write(what: &impl Serialize, style: Style) -> Result<String, ConfigError> {
-    let text = if style.pretty { serde_json::to_string_pretty(what) } else { serde_json::to_string(what) };
+    let mut text = Vec::new();
+    let mut to = serde_json::Serializer::with_formatter(&mut text, Layout::of(style));
     // Neither the memory it writes to nor our serializers fail.
-    text.map_err(|e| ConfigError::new("", e.to_string()))
+    what.serialize(&mut to).map_err(|e| ConfigError::new("", e.to_string()))?;
+    String::from_utf8(text).map_err(|e| ConfigError::new("", e.to_string()))
+}
+
+/// Both layouts of serde_json in one type, since everything that writes is compiled anew for each type of layout. There
+/// are no lists in a configuration.
+enum Layout {
+    Compact(CompactFormatter),
+    Pretty(PrettyFormatter<'static>),
+}
+
+impl Layout {
+    fn of(style: Style) -> Layout {
+        if style.pretty { Layout::Pretty(PrettyFormatter::new()) } else { Layout::Compact(CompactFormatter) }
+    }
+}
+
+impl Formatter for Layout {
+    fn begin_object<W: io::Write + ?Sized>(&mut self, to: &mut W) -> io::Result<()> {
+        match self {
+            Layout::Compact(layout) => layout.begin_object(to),
+            Layout::Pretty(layout) => layout.begin_object(to),
+        }
+    }
+
+    fn end_object<W: io::Write + ?Sized>(&mut self, to: &mut W) -> io::Result<()> {
+        match self {
+            Layout::Compact(layout) => layout.end_object(to),
+            Layout::Pretty(layout) => layout.end_object(to),
+        }
+    }
+
+    fn begin_object_key<W: io::Write + ?Sized>(&mut self, to: &mut W, first: bool) -> io::Result<()> {
+        match self {
+            Layout::Compact(layout) => layout.begin_object_key(to, first),
+            Layout::Pretty(layout) => layout.begin_object_key(to, first),
+        }
+    }
+
+    fn begin_object_value<W: io::Write + ?Sized>(&mut self, to: &mut W) -> io::Result<()> {
+        match self {
+            Layout::Compact(layout) => layout.begin_object_value(to),
+            Layout::Pretty(layout) => layout.begin_object_value(to),
+        }
+    }
+
+    fn end_object_value<W: io::Write + ?Sized>(&mut self, to: &mut W) -> io::Result<()> {
+        match self {
+            Layout::Compact(layout) => layout.end_object_value(to),
+            Layout::Pretty(layout) => layout.end_object_value(to),
+        }
+    }
 }
 
 struct Sections<'a> {

@@ -10,6 +10,7 @@
 use core::fmt;
 
 use serde_core::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
 
 use super::error::{ConfigError, Position};
 use super::key::{Change, Group, Key, nearest, section_meant};
@@ -30,7 +31,7 @@ pub fn parse_document(text: &[u8]) -> Result<Vec<Change>, ConfigError> {
 }
 
 /// As [`parse_document`], but what is not known is the application's, wherever it stands: the dotted names of keys and
-/// sections that may have been meant for this library, with their values as JSON text.
+/// sections that may have been meant for this library, with their values as they were written.
 pub fn parse_with_unknown(text: &[u8]) -> Result<(Vec<Change>, Vec<Unknown>), ConfigError> {
     let mut run = Run { unknown: Some(Vec::new()), ..Run::default() };
     let found = run_on(text, Object { run: &mut run, group: None });
@@ -43,7 +44,7 @@ pub fn parse_with_unknown(text: &[u8]) -> Result<(Vec<Change>, Vec<Unknown>), Co
 pub struct Unknown {
     /// Its dotted name.
     pub name: String,
-    /// Its value, as JSON text.
+    /// Its value, as it was written.
     pub value: String,
 }
 
@@ -106,7 +107,7 @@ impl Run {
         match &mut self.unknown {
             None => Err(self.fail(key, problem)),
             Some(unknown) => {
-                let value = map.next_value::<serde_json::Value>()?.to_string();
+                let value = map.next_value::<Box<RawValue>>()?.get().to_owned();
                 unknown.push(Unknown { name, value });
                 Ok(())
             }

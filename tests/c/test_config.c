@@ -267,7 +267,7 @@ static void test_unknown(void) {
 
   handed[0] = 0;
   CHECK(mgos_sys_config_load_json_with(mixed, strlen(mixed), on_unknown, handed, err, sizeof(err)));
-  CHECK(same(handed, "mqtt.pub=\"a/b\" mqtt.list=[1,true,null] mqt={\"x\":-1.5} mqtt.server=\"dotted\" "));
+  CHECK(same(handed, "mqtt.pub=\"a/b\" mqtt.list=[1, true, null] mqt={\"x\": -1.5} mqtt.server=\"dotted\" "));
   CHECK(strncmp(err, "names of the configuration that this library does not know", 58) == 0 && strstr(err, ": 4") != NULL);
   CHECK(same(mgos_sys_config_get_mqtt_server(), "known"));
   CHECK(mgos_sys_config_load_json_with(mixed, strlen(mixed), NULL, NULL, NULL, 0));
