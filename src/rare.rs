@@ -61,7 +61,10 @@ impl<T: Default> Rare<T> {
 
     /// The value to be changed, where memory is relied on.
     pub(crate) fn make(&mut self) -> &mut T {
-        &mut self.0.get_or_insert_with(|| Box::new([T::default()]))[0]
+        match &mut self.0 {
+            Some(boxed) => &mut boxed[0],
+            none => relied_on(none),
+        }
     }
 }
 

@@ -357,6 +357,7 @@ impl Conn {
     }
 
     /// Without memory for it, a record is left out.
+    #[inline(never)]
     pub(super) fn note(&self, st: &mut State, level: Level, text: fmt::Arguments<'_>) {
         if !self.context.log.wants(level) {
             return;

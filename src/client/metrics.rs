@@ -176,6 +176,7 @@ fn escaped(text: &str) -> String {
     text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 
+#[inline(never)]
 fn head(text: &mut String, kind: &str, name: &str, unit: &str, help: &str) {
     // Writing to a String cannot fail.
     let _ = writeln!(text, "# TYPE mgos_mqtt_{name} {kind}");
@@ -185,6 +186,7 @@ fn head(text: &mut String, kind: &str, name: &str, unit: &str, help: &str) {
     let _ = writeln!(text, "# HELP mgos_mqtt_{name} {help}");
 }
 
+#[inline(never)]
 fn line(text: &mut String, name: &str, labels: &str, value: Value) {
     let _ = match value {
         Value::Whole(n) => writeln!(text, "mgos_mqtt_{name}{{{labels}}} {n}"),

@@ -251,6 +251,8 @@ impl State {
         })
     }
 
+    #[cold]
+    #[inline(never)]
     pub(super) fn report(&mut self, code: Code, phase: Phase, os: i32, text: String) -> Report {
         Report {
             code,
@@ -265,6 +267,7 @@ impl State {
     }
 
     /// The server as it may be shown; nothing without memory for it.
+    #[inline(never)]
     pub(super) fn shown_server(&self) -> String {
         let server = self.profile.server.as_deref().unwrap_or_default();
         text::format(format_args!("{}", config::Shown(server))).unwrap_or_default()

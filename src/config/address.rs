@@ -225,14 +225,21 @@ impl Prefix {
     }
 }
 
+/// Whether two words are the same but for upper and lower case. Not inlined: it is asked in loops over tables, and each round
+/// would have a vectorised comparison of its own.
+#[inline(never)]
+pub(crate) fn same_word(a: &str, b: &str) -> bool {
+    a.eq_ignore_ascii_case(b)
+}
+
 fn strip_prefix_ignore_case<'a>(text: &'a str, prefix: &str) -> Option<&'a str> {
     let head = text.get(..prefix.len())?;
-    head.eq_ignore_ascii_case(prefix).then(|| &text[prefix.len()..])
+    same_word(head, prefix).then(|| &text[prefix.len()..])
 }
 
 fn split_prefix(text: &str) -> Result<(Prefix, &str), AddressError> {
     let Some((name, rest)) = text.split_once("://") else { return Ok((Prefix::None, text)) };
-    match Prefix::ALL.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)) {
+    match Prefix::ALL.iter().find(|(known, _)| same_word(known, name)) {
         Some((_, prefix)) => Ok((*prefix, rest)),
         None => Err(AddressError::UnknownScheme),
     }

@@ -2,6 +2,7 @@
 
 use core::fmt;
 
+use super::address::same_word;
 use super::schema::{FIELDS, Fallback, Field, SectionId, Value};
 
 /// One settable thing.
@@ -119,7 +120,7 @@ pub(super) fn section_meant(name: &str) -> Option<&'static str> {
         return None;
     }
     let sections = SectionId::ALL.map(SectionId::name);
-    sections.into_iter().find(|ours| name.eq_ignore_ascii_case(ours) || is_one_edit(name, ours))
+    sections.into_iter().find(|ours| same_word(name, ours) || is_one_edit(name, ours))
 }
 
 /// Whether one letter more, less, replaced, or exchanged with the next makes one of the other.

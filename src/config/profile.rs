@@ -15,6 +15,8 @@ use crate::time::Span;
 pub struct Secret<T: Zeroize>(pub T);
 
 impl<T: Zeroize> Drop for Secret<T> {
+    // Not inlined: wiping is 400 bytes of code, and whatever has a profile in it would drop several secrets in line.
+    #[inline(never)]
     fn drop(&mut self) {
         self.0.zeroize();
     }

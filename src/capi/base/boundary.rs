@@ -1,6 +1,7 @@
 //! What every exported function passes: panics end here, pointers are checked here, and a call's own
 //! error is kept here.
 
+use core::any::Any;
 use core::cell::{Cell, RefCell};
 use core::ffi::{CStr, c_char, c_int};
 use core::fmt::{self, Write};
@@ -58,6 +59,7 @@ impl Last {
 
 /// Keeps a call's error for `mgos_mqtt_last_error`. A sentence that was not made by this call is not about it.
 #[cold]
+#[inline(never)]
 pub(in crate::capi) fn set_call_error(code: Code) {
     LAST.with(|last| {
         last.fails();
@@ -84,6 +86,7 @@ fn set_call_done() {
 }
 
 #[cold]
+#[inline(never)]
 fn clear_call_error() {
     LAST.with(|last| {
         if last.failed.replace(false) {
@@ -100,6 +103,8 @@ pub(in crate::capi) fn call_error() -> c_int {
 
 /// Keeps a sentence that says more than the code, for `mgos_mqtt_last_error_text`. Cut where it does not
 /// fit; kept until the thread's next call that fails.
+#[cold]
+#[inline(never)]
 pub(in crate::capi) fn explain(text: fmt::Arguments<'_>) {
     LAST.with(|last| {
         last.fails();
@@ -122,6 +127,8 @@ impl Write for Text {
 }
 
 /// The code of a configuration error, whose sentence is kept.
+#[cold]
+#[inline(never)]
 pub(in crate::capi) fn config_code(error: ConfigError) -> Code {
     explain(format_args!("{error}"));
     error.code
@@ -176,11 +183,19 @@ impl Drop for Errno {
     }
 }
 
+/// What a call ends with that panicked. Releasing what was thrown stands here once instead of in each exported function.
+#[cold]
+#[inline(never)]
+fn panicked(thrown: Box<dyn Any + Send>) -> Result<(), Code> {
+    drop(thrown);
+    Err(Code::Panic)
+}
+
 /// Runs the body of an exported function that returns an error code.
 #[inline(always)]
 pub(in crate::capi) fn status(body: impl FnOnce() -> Result<(), Code>) -> c_int {
     let _errno = Errno::keep();
-    match catch_unwind(AssertUnwindSafe(body)).unwrap_or(Err(Code::Panic)) {
+    match catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(panicked) {
         Ok(()) => {
             set_call_done();
             Code::Ok.number()

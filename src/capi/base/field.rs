@@ -192,6 +192,7 @@ impl Memory {
     ///
     /// # Safety
     /// As [`Memory::get`].
+    #[inline(never)]
     pub(in crate::capi) unsafe fn copy(self) -> Result<Option<Vec<u8>>, Code> {
         // SAFETY: promised by the caller.
         Ok(unsafe { self.get() }?.map(<[u8]>::to_vec))
@@ -203,6 +204,7 @@ impl Text {
     ///
     /// # Safety
     /// The pointer is NULL or a C string.
+    #[inline(never)]
     pub(in crate::capi) unsafe fn copy(self) -> Result<Option<String>, Code> {
         if self.start.is_null() {
             return Ok(None);

@@ -9,6 +9,7 @@
 
 use core::any::Any;
 use core::cell::UnsafeCell;
+use core::hint::black_box;
 
 use crate::capi::base::process::forked;
 use crate::capi::bridge::handle::{HANDLES, LOOPS};
@@ -51,7 +52,8 @@ extern "C" fn prepare() {
     let (inheritance, log) = defaults::before_fork();
     let mut locks = vec![first];
     locks.extend(log.map(|log| Box::new(log) as Box<dyn Any>));
-    locks.extend(LOCKS[1..].iter().map(|lock| lock.hold()));
+    // Hidden from the optimiser, which would unroll the loop and inline each lock.
+    locks.extend(black_box(&LOCKS)[1..].iter().map(|lock| lock.hold()));
     // SAFETY: all the locks are held.
     unsafe { *GUARDS.0.get() = Some(Held { inheritance, locks }) };
 }

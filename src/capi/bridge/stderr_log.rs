@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::capi::base::boundary::explain;
 use crate::client::{Level, Sink};
+use crate::config::address::same_word;
 use crate::error::Code;
 
 /// What the levels are called in an environment variable, each in the place of its number.
@@ -14,10 +15,10 @@ const NAMES: [&str; 4] = ["error", "warn", "info", "debug"];
 /// The level that a value of an environment variable names; `None` is off.
 pub(in crate::capi) fn level_of(value: &str) -> Result<Option<Level>, Code> {
     let value = value.trim();
-    if value.is_empty() || value.eq_ignore_ascii_case("off") {
+    if value.is_empty() || same_word(value, "off") {
         return Ok(None);
     }
-    let named = NAMES.iter().position(|name| name.eq_ignore_ascii_case(value));
+    let named = NAMES.iter().position(|name| same_word(name, value));
     let number = named.and_then(|at| i32::try_from(at).ok()).or_else(|| value.parse().ok());
     match number.and_then(Level::from_number) {
         Some(level) => Ok(Some(level)),

@@ -46,6 +46,7 @@ unsafe impl Send for State {}
 pub(in crate::capi) struct System(MutexGuard<'static, State>);
 
 impl System {
+    #[inline(never)]
     pub(in crate::capi) fn lock() -> System {
         let mut state = LOCK.lock();
         if !state.ready {
