@@ -84,14 +84,15 @@ impl Session {
         }
         // As above.
         self.answer(PacketType::PubRel, id).ok()?;
-        self.sending.outbox.get_mut(slot).stage = Stage::Release;
-        self.sending.suspect.acknowledged_at = self.sending.accepted;
+        let sending = self.sending.get_mut()?;
+        sending.outbox.get_mut(slot).stage = Stage::Release;
+        sending.suspect.acknowledged_at = sending.accepted;
         Some(wire::PLAIN_ACK)
     }
 
     /// Steps for the PUBACKs or PUBCOMPs in front of `bytes`, of [`PLAIN_ACK`](wire::PLAIN_ACK) bytes each, as long as
-    /// each ends a message of the session's own. Those go to `ended`, `most` of them, as far as that has room. The application is told of
-    /// them, and [`steady_ended`](Session::steady_ended) follows.
+    /// each ends a message of the session's own. Those go to `ended`, `most` of them, as far as that has room. The application is
+    /// told of them, and [`steady_ended`](Session::steady_ended) follows.
     ///
     /// They are of one type; and a message whose outcome is told beside its acknowledgement is the last one, so
     /// that the two come one after the other.
