@@ -53,6 +53,7 @@ impl Callback for Notes {
 struct World {
     now: Arc<AtomicU64>,
     driver: Loop,
+    context: Arc<Context>,
     conn: Arc<Conn>,
     listener: TcpListener,
     link: Option<TcpStream>,
@@ -70,7 +71,8 @@ impl World {
         let driver = Loop::new(Clock::from_fn(move || Time(clock.load(SeqCst)))).unwrap();
         let context = Arc::new(Context::new(driver.clone()));
         let log = Arc::new(Lines::default());
-        context.log.set(Level::Debug, Some(log.clone()));
+        // Each line more is a turn more, and hides a loop that sleeps too long.
+        context.log.set(Level::Warn, Some(log.clone()));
         let server = Some(listener.local_addr().unwrap().to_string());
         let client_id = Some("c".into());
         let profile = Profile {
@@ -83,12 +85,12 @@ impl World {
         };
         let sources = vec![ProfileSource::Fixed(Arc::new(profile))];
         let settings = Settings { jitter_percent: 0, ..settings };
-        let conn = Conn::new(context, 1, sources, settings).unwrap();
+        let conn = Conn::new(context.clone(), 1, sources, settings).unwrap();
         let notes = Arc::<Mutex<Vec<String>>>::default();
         let kinds = [Kind::Outcome, Kind::PubAck, Kind::PubComp, Kind::Close];
         let kinds = kinds.iter().fold(0, |bits, kind| bits | kind.bit());
         conn.add_handler(Identity(1, 1), kinds, Box::new(Notes(notes.clone()))).unwrap();
-        let mut world = World { now, driver, conn, listener, link: None, log, notes };
+        let mut world = World { now, driver, context, conn, listener, link: None, log, notes };
         world.conn.connect().unwrap();
         world.welcome(false);
         world
@@ -193,6 +195,7 @@ fn a_message_that_is_not_acknowledged_ends_and_the_link_lives() {
         // Nothing more is to be looked for.
         assert_eq!(world.driver.next_timeout(), None);
         // Late, and told as what it is.
+        world.context.log.set(Level::Debug, Some(world.log.clone()));
         if qos == QoS::AtLeastOnce {
             world.answer(b"\x40\x02\0\x01");
         } else {
