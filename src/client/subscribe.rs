@@ -4,7 +4,7 @@
 //! back. A lost link alone answers nothing: the filters are asked for again on the next connection, and the
 //! call ends then.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use super::handlers::{Callback, Entry, Identity};
@@ -76,14 +76,13 @@ struct Call {
 #[derive(Default)]
 pub(super) struct Calls {
     last: u64,
-    /// With ascending numbers.
-    open: VecDeque<(u64, Call)>,
+    open: BTreeMap<u64, Call>,
     /// To be told, oldest first.
     ended: VecDeque<Call>,
 }
 
 impl Empty for Calls {
-    const EMPTY: &'static Self = &Calls { last: 0, open: VecDeque::new(), ended: VecDeque::new() };
+    const EMPTY: &'static Self = &Calls { last: 0, open: BTreeMap::new(), ended: VecDeque::new() };
 }
 
 impl Calls {
@@ -99,26 +98,14 @@ impl Calls {
             filters: filters.iter().map(|f| FilterResult { filter: f.clone(), code: None }).collect(),
         };
         self.last += 1;
-        self.open.push_back((self.last, Call { unsubscribe, open: filters.len(), results, asker }));
+        self.open.insert(self.last, Call { unsubscribe, open: filters.len(), results, asker });
         (self.last, filters)
-    }
-
-    /// Where a call stands that did not end; as a rule in front.
-    fn place(&self, call: u64) -> Option<usize> {
-        self.open.binary_search_by_key(&call, |(number, _)| *number).ok()
-    }
-
-    fn remove(&mut self, call: u64) -> Option<Call> {
-        let (_, call) = self.place(call).and_then(|place| self.open.remove(place))?;
-        self.shrink();
-        Some(call)
     }
 
     /// True if somebody has to be told now.
     fn answer(&mut self, ticket: Ticket, answer: Answer) -> bool {
         // Who gave up waiting is not there any more.
-        let place = self.place(ticket.call);
-        let Some((_, call)) = place.and_then(|place| self.open.get_mut(place)) else { return false };
+        let Some(call) = self.open.get_mut(&ticket.call) else { return false };
         match answer {
             Answer::Code(code) => {
                 if let Some(result) = call.results.filters.get_mut(ticket.place as usize) {
@@ -134,7 +121,7 @@ impl Calls {
             return false;
         }
         if let Asker::Callback(_) = call.asker
-            && let Some(call) = self.remove(ticket.call)
+            && let Some(call) = self.open.remove(&ticket.call)
         {
             self.ended.push_back(call);
         }
@@ -143,21 +130,18 @@ impl Calls {
 
     /// The results of a wait, once its call has ended.
     fn take_waited(&mut self, call: u64) -> Option<FilterResults> {
-        if self.open.get(self.place(call)?)?.1.open > 0 {
+        if self.open.get(&call)?.open > 0 {
             return None;
         }
-        self.remove(call).map(|call| call.results)
+        self.open.remove(&call).map(|call| call.results)
     }
 
     pub(super) fn has_ended(&self) -> bool {
         !self.ended.is_empty()
     }
 
-    /// Gives back the room of lists that are empty.
+    /// Gives back the room of the list if that is empty.
     pub(super) fn shrink(&mut self) {
-        if self.open.is_empty() {
-            self.open = VecDeque::new();
-        }
         if self.ended.is_empty() {
             self.ended = VecDeque::new();
         }
@@ -297,7 +281,7 @@ impl Conn {
         });
         if waited.is_err() {
             let mut st = self.lock();
-            st.seldom.make().calls.make().remove(call);
+            st.seldom.make().calls.make().open.remove(&call);
             // Who tries again and again while there is no connection leaves nothing behind.
             st.session.forget_call(call);
         }
@@ -342,7 +326,7 @@ impl Conn {
         self.take_answers(st);
         if let Some(calls) = st.seldom.get_mut().and_then(|seldom| seldom.calls.get_mut()) {
             // The session answered for every filter; who waits inside a call learns it there.
-            calls.ended.extend(std::mem::take(&mut calls.open).into_iter().map(|(_, call)| call));
+            calls.ended.extend(std::mem::take(&mut calls.open).into_values());
         }
     }
 }

@@ -49,8 +49,6 @@ pub struct SubscribeResult {
 /// A SUBSCRIBE or UNSUBSCRIBE that waits for its answer.
 #[derive(Clone, Debug)]
 struct Packet {
-    id: u16,
-    unsubscribe: bool,
     filters: Vec<Arc<str>>,
     tickets: Asked,
     /// Where it ends in the output.
@@ -71,6 +69,41 @@ pub(crate) struct Server {
     pub(crate) kept: bool,
 }
 
+/// A set of filters that keeps the order in which they came.
+#[derive(Clone, Debug, Default)]
+struct InOrder {
+    last: u64,
+    places: BTreeMap<Arc<str>, u64>,
+    filters: BTreeMap<u64, Arc<str>>,
+}
+
+impl InOrder {
+    const fn new() -> Self {
+        InOrder { last: 0, places: BTreeMap::new(), filters: BTreeMap::new() }
+    }
+
+    fn insert(&mut self, filter: Arc<str>) {
+        if !self.places.contains_key(&filter) {
+            self.last += 1;
+            self.filters.insert(self.last, filter.clone());
+            self.places.insert(filter, self.last);
+        }
+    }
+
+    fn remove(&mut self, filter: &str) -> bool {
+        let place = self.places.remove(filter);
+        place.is_some_and(|place| self.filters.remove(&place).is_some())
+    }
+
+    fn is_empty(&self) -> bool {
+        self.places.is_empty()
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.filters.values()
+    }
+}
+
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Subscriptions {
     wanted: BTreeMap<Arc<str>, Wanted>,
@@ -79,14 +112,18 @@ pub(crate) struct Subscriptions {
     ask: VecDeque<Arc<str>>,
     /// How many of them count.
     queued: usize,
-    /// Who waits for filters that are to be subscribed.
-    ask_tickets: Queued,
-    /// To be unsubscribed, with who waits for that, if anybody does.
-    drop: Queued,
-    /// Unacknowledged packets, in the order in which they were sent.
-    sent: VecDeque<Packet>,
+    /// To be unsubscribed.
+    drop: InOrder,
+    /// Unacknowledged packets, by packet id.
+    asked: BTreeMap<u16, Packet>,
+    dropping: BTreeMap<u16, Packet>,
+    /// The ids of both in the order in which they were sent, from the first that is answered neither yet nor too late.
+    in_order: VecDeque<u16>,
     /// How many of them are late.
     late: usize,
+    /// Who waits for filters that are to be subscribed, and to be unsubscribed.
+    ask_tickets: Queued,
+    drop_tickets: Queued,
     answers: Answers,
     /// The results of the last SUBACK, its packet id, and how many of them were taken.
     results: Vec<SubscribeResult>,
@@ -104,10 +141,13 @@ impl Subscriptions {
             wanted: BTreeMap::new(),
             ask: VecDeque::new(),
             queued: 0,
-            ask_tickets: Queued::new(),
-            drop: Queued::new(),
-            sent: VecDeque::new(),
+            drop: InOrder::new(),
+            asked: BTreeMap::new(),
+            dropping: BTreeMap::new(),
+            in_order: VecDeque::new(),
             late: 0,
+            ask_tickets: Queued::new(),
+            drop_tickets: Queued::new(),
             answers: Answers::new(),
             results: Vec::new(),
             results_of: 0,
@@ -118,9 +158,11 @@ impl Subscriptions {
     /// Wants `filter` with `qos` from now on; a filter already wanted is asked for again, so that the
     /// server answers and sends its retained messages. `ticket` waits for that answer.
     pub(crate) fn want(&mut self, filter: Arc<str>, qos: QoS, ticket: Option<Ticket>) {
-        tickets::end(&mut self.drop, &filter, Answer::Superseded, &mut self.answers);
-        if ticket.is_some() {
-            tickets::add(&mut self.ask_tickets, filter.clone(), ticket);
+        if self.drop.remove(&filter) {
+            tickets::end(&mut self.drop_tickets, &filter, Answer::Superseded, &mut self.answers);
+        }
+        if let Some(ticket) = ticket {
+            self.ask_tickets.entry(filter.clone()).or_default().push(ticket);
         }
         let before = self.wanted.get(&filter);
         let (queued, told) = before.map_or((false, false), |before| (before.queued, before.told));
@@ -148,7 +190,10 @@ impl Subscriptions {
             self.answers.extend(ticket.map(|ticket| (ticket, Answer::Code(0))));
             return true;
         }
-        tickets::add(&mut self.drop, filter, ticket);
+        if let Some(ticket) = ticket {
+            self.drop_tickets.entry(filter.clone()).or_default().push(ticket);
+        }
+        self.drop.insert(filter);
         true
     }
 
@@ -167,7 +212,11 @@ impl Subscriptions {
     /// How many filters are kept, in whatever list.
     #[cfg(test)]
     pub(crate) fn left(&self) -> usize {
-        self.wanted.len() + self.ask.len() + self.drop.len() + self.ask_tickets.len()
+        self.wanted.len()
+            + self.ask.len()
+            + self.drop.filters.len()
+            + self.ask_tickets.len()
+            + self.drop_tickets.len()
     }
 
     /// How the wait of the next ticket ended.
@@ -178,54 +227,60 @@ impl Subscriptions {
     /// A call does not wait any more. What it asked for stays, and so do the tickets of packets that are on their way:
     /// those are few.
     pub(crate) fn forget(&mut self, call: u64) {
-        tickets::forget(&mut self.ask_tickets, call, false);
-        tickets::forget(&mut self.drop, call, true);
+        tickets::forget(&mut self.ask_tickets, call);
+        tickets::forget(&mut self.drop_tickets, call);
     }
 
     /// Nothing will be asked any more: every ticket has its answer.
     pub(crate) fn abandon(&mut self) {
         self.disconnected();
         tickets::end_all(&mut self.ask_tickets, Answer::Abandoned, &mut self.answers);
-        tickets::end_all(&mut self.drop, Answer::Abandoned, &mut self.answers);
+        tickets::end_all(&mut self.drop_tickets, Answer::Abandoned, &mut self.answers);
     }
 
     /// Filters not acknowledged yet.
     pub(crate) fn pending(&self) -> usize {
-        let asked = self.sent.iter().filter(|packet| !packet.unsubscribe);
-        self.queued + asked.map(|packet| packet.filters.len()).sum::<usize>()
+        self.queued + self.asked.values().map(|packet| packet.filters.len()).sum::<usize>()
     }
 
     /// How many packets wait for an answer that is not late.
     fn in_flight(&self) -> usize {
-        self.sent.len() - self.late
+        self.asked.len() + self.dropping.len() - self.late
     }
 
-    /// Where a packet stands that the server answers: as a rule in front.
-    fn place(&self, id: u16, unsubscribe: bool) -> Option<usize> {
-        self.sent.iter().position(|packet| packet.id == id && packet.unsubscribe == unsubscribe)
+    fn packet(&mut self, id: u16) -> Option<&mut Packet> {
+        self.asked.get_mut(&id).or_else(|| self.dropping.get_mut(&id))
     }
 
-    /// The packet there was answered.
-    fn take(&mut self, place: usize) -> Option<Packet> {
-        let packet = self.sent.remove(place)?;
-        self.late -= usize::from(packet.late);
-        if self.sent.is_empty() {
-            self.sent = VecDeque::new();
+    /// A packet was sent.
+    fn sent(&mut self, id: u16) {
+        self.skip_answered();
+        self.in_order.push_back(id);
+    }
+
+    fn skip_answered(&mut self) {
+        while let Some(id) = self.in_order.front().copied()
+            && self.packet(id).is_none_or(|packet| packet.late)
+        {
+            self.in_order.pop_front();
         }
-        Some(packet)
     }
 
     /// Since when the oldest packet waits that is not late.
     pub(crate) fn waits_since(&self) -> Option<Time> {
-        self.sent.iter().find(|packet| !packet.late).map(|packet| packet.since)
+        let id = self.in_order.front()?;
+        self.asked.get(id).or_else(|| self.dropping.get(id)).map(|packet| packet.since)
     }
 
     /// Who waits longer than `within` for an answer waits no more. What was asked for stays: if the answer comes, it counts.
     pub(crate) fn time_out(&mut self, look: &Look, within: Span, overdue: &mut Overdue) {
-        for packet in self.sent.iter_mut().filter(|packet| !packet.late) {
+        let mut in_order = core::mem::take(&mut self.in_order);
+        in_order.retain(|id| {
+            let packet = self.asked.get_mut(id).or_else(|| self.dropping.get_mut(id));
+            let Some(packet) = packet.filter(|packet| !packet.late) else { return false };
             look.correct(packet.end, &mut packet.since);
             if packet.since + within > look.now() {
-                continue;
+                return true;
             }
             packet.late = true;
             self.late += 1;
@@ -233,14 +288,17 @@ impl Subscriptions {
             overdue.filter = overdue.filter.take().or_else(|| packet.filters.first().cloned());
             let tickets = core::mem::take(&mut packet.tickets);
             self.answers.extend(tickets.into_iter().map(|(_, ticket)| (ticket, Answer::TimedOut)));
-        }
+            false
+        });
+        self.in_order = in_order;
     }
 
     /// CONNACK came: what has to be asked for again. With `all`, every filter; otherwise those that
     /// this session does not have yet.
     pub(crate) fn connected(&mut self, session_present: bool, all: bool) {
         if !session_present {
-            tickets::end_all(&mut self.drop, Answer::Code(0), &mut self.answers);
+            self.drop = InOrder::new();
+            tickets::end_all(&mut self.drop_tickets, Answer::Code(0), &mut self.answers);
         }
         self.ask.clear();
         for (filter, wanted) in &mut self.wanted {
@@ -260,19 +318,28 @@ impl Subscriptions {
     /// The connection is lost: nothing is pending any more, and what the server may not have heard is
     /// to be said again.
     pub(crate) fn disconnected(&mut self) {
+        self.in_order.clear();
         self.late = 0;
-        for packet in core::mem::take(&mut self.sent) {
-            for filter in packet.filters.iter().filter(|_| packet.unsubscribe) {
-                if !self.wanted.contains_key(filter) {
-                    tickets::add(&mut self.drop, filter.clone(), None);
+        for packet in core::mem::take(&mut self.asked).into_values() {
+            for (filter, ticket) in packet.waiting() {
+                if self.wanted.contains_key(&filter) {
+                    self.ask_tickets.entry(filter).or_default().push(ticket);
+                } else {
+                    self.answers.push_back((ticket, Answer::Superseded));
                 }
             }
+        }
+        for packet in core::mem::take(&mut self.dropping).into_values() {
             for (filter, ticket) in packet.waiting() {
-                if self.wanted.contains_key(&filter) == packet.unsubscribe {
+                if self.wanted.contains_key(&filter) {
                     self.answers.push_back((ticket, Answer::Superseded));
                 } else {
-                    let queued = if packet.unsubscribe { &mut self.drop } else { &mut self.ask_tickets };
-                    tickets::add(queued, filter, Some(ticket));
+                    self.drop_tickets.entry(filter).or_default().push(ticket);
+                }
+            }
+            for filter in packet.filters {
+                if !self.wanted.contains_key(&filter) {
+                    self.drop.insert(filter);
                 }
             }
         }
@@ -297,7 +364,7 @@ impl Subscriptions {
         let end = |out: &Vec<u8>| from + (out.len() - start) as u64;
         while !self.drop.is_empty() && self.in_flight() < PACKETS_IN_FLIGHT {
             let id = ids.take(Use::Unsubscribe)?;
-            let filters: Vec<Arc<str>> = self.drop.keys().take(FILTERS_A_PACKET).cloned().collect();
+            let filters: Vec<Arc<str>> = self.drop.iter().take(FILTERS_A_PACKET).cloned().collect();
             let names = filters.iter().map(|f| &**f);
             if let Err(error) =
                 wire::Unsubscribe::encode(out, version, id, wire::Properties::default(), names)
@@ -305,9 +372,12 @@ impl Subscriptions {
                 ids.release(id);
                 return Err(encode_code(error));
             }
-            let tickets = tickets::take(&mut self.drop, &filters);
-            let end = end(out);
-            self.sent.push_back(Packet { id, unsubscribe: true, filters, tickets, end, since, late: false });
+            for filter in &filters {
+                self.drop.remove(filter);
+            }
+            let tickets = tickets::take(&mut self.drop_tickets, &filters);
+            self.dropping.insert(id, Packet { filters, tickets, end: end(out), since, late: false });
+            self.sent(id);
         }
         while !self.ask.is_empty() && self.in_flight() < PACKETS_IN_FLIGHT {
             let (filters, scanned) = self.next_batch();
@@ -337,8 +407,8 @@ impl Subscriptions {
             }
             self.queued -= filters.len();
             let tickets = tickets::take(&mut self.ask_tickets, &filters);
-            let end = end(out);
-            self.sent.push_back(Packet { id, unsubscribe: false, filters, tickets, end, since, late: false });
+            self.asked.insert(id, Packet { filters, tickets, end: end(out), since, late: false });
+            self.sent(id);
         }
         Ok(())
     }
@@ -366,9 +436,7 @@ impl Subscriptions {
         (self.results_of, self.results_taken) = (id, 0);
         // A packet that the server answered wrongly stays, as one that it did not answer: the link ends now,
         // and who waits for it goes on waiting.
-        let place = self.place(id, false);
-        let packet = place.and_then(|place| self.sent.get(place));
-        let Some(packet) = packet.filter(|packet| packet.filters.len() == codes.len()) else {
+        let Some(packet) = self.asked.get(&id).filter(|packet| packet.filters.len() == codes.len()) else {
             return Err(Failure::protocol("SUBACK has not one code for each filter"));
         };
         (self.results.try_reserve(codes.len()))
@@ -377,8 +445,10 @@ impl Subscriptions {
         self.answers.extend(packet.tickets.iter().filter_map(|(place, ticket)| {
             codes.get(usize::from(*place)).map(|code| (*ticket, Answer::Code(*code)))
         }));
-        let packet = place.and_then(|place| self.take(place));
+        let packet = self.asked.remove(&id);
+        self.late -= usize::from(packet.as_ref().is_some_and(|packet| packet.late));
         let filters = packet.map(|packet| packet.filters).unwrap_or_default();
+        self.skip_answered();
         for (filter, &code) in filters.into_iter().zip(codes) {
             if let Some(wanted) = self.wanted.get_mut(&filter)
                 && wanted.asked == id
@@ -393,8 +463,10 @@ impl Subscriptions {
 
     /// UNSUBACK for one of our packets.
     pub(crate) fn removed(&mut self, id: u16) {
-        let packet = self.place(id, true).and_then(|place| self.take(place));
+        let packet = self.dropping.remove(&id);
+        self.late -= usize::from(packet.as_ref().is_some_and(|packet| packet.late));
         let tickets = packet.map(|packet| packet.tickets).unwrap_or_default();
+        self.skip_answered();
         self.answers.extend(tickets.into_iter().map(|(_, ticket)| (ticket, Answer::Code(0))));
     }
 

@@ -31,7 +31,7 @@ pub enum Answer {
     Abandoned,
 }
 
-/// Tickets of filters that stand in a list. A filter may be there that nobody waits for.
+/// Tickets of filters that stand in a list.
 pub(crate) type Queued = BTreeMap<Arc<str>, Vec<Ticket>>;
 
 /// Tickets of a packet, with the place of their filter in it.
@@ -52,25 +52,20 @@ pub(crate) fn take(queued: &mut Queued, filters: &[Arc<str>]) -> Asked {
     asked
 }
 
-/// Puts a filter into a list, and who waits for it.
-pub(crate) fn add(queued: &mut Queued, filter: Arc<str>, ticket: Option<Ticket>) {
-    queued.entry(filter).or_default().extend(ticket);
-}
-
-/// A call does not wait any more. Filters that nobody waits for then stay in the list with `keep`.
-pub(crate) fn forget(queued: &mut Queued, call: u64, keep: bool) {
+/// A call does not wait any more.
+pub(crate) fn forget(queued: &mut Queued, call: u64) {
     queued.retain(|_, tickets| {
         tickets.retain(|ticket| ticket.call != call);
-        keep || !tickets.is_empty()
+        !tickets.is_empty()
     });
 }
 
-/// `filter` leaves a list, and everybody who waits for it gets the same answer.
+/// Everybody who waits for `filter` in a list gets the same answer.
 pub(crate) fn end(queued: &mut Queued, filter: &str, answer: Answer, answers: &mut Answers) {
     answers.extend(queued.remove(filter).into_iter().flatten().map(|ticket| (ticket, answer)));
 }
 
-/// A list becomes empty, and everybody who waits in it gets the same answer.
+/// Everybody who waits in a list gets the same answer.
 pub(crate) fn end_all(queued: &mut Queued, answer: Answer, answers: &mut Answers) {
     let all = core::mem::take(queued);
     answers.extend(all.into_values().flatten().map(|ticket| (ticket, answer)));
