@@ -49,11 +49,11 @@ void trace_bytes(struct trace *trace, const unsigned char *bytes, size_t len, FI
   while (len > 0) {
     if (trace->total == 0) {
       size_t remaining = 0;
+      if (trace->have == 5) return; /* not MQTT, but TLS for example */
       trace->head[trace->have++] = *bytes++;
       len--;
       size_t header = header_length(trace, &remaining);
       if (header > 0) trace->total = header + remaining;
-      if (trace->have >= 5 && header == 0) return; /* not MQTT */
     } else {
       size_t n = trace->total - trace->have < len ? trace->total - trace->have : len;
       for (size_t i = 0; i < n && trace->have + i < TRACE_KEEP; i++) trace->head[trace->have + i] = bytes[i];
