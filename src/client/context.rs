@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::log::Log;
-use super::profiles::Common;
+use crate::client::state::log::Log;
+use crate::client::state::profiles::Common;
 use crate::driver::Loop;
 use crate::transport::{Dial, SendQueue, Tcp, tls};
 

@@ -2,86 +2,31 @@
 //!
 //! A [`Conn`] is shared between threads. Everything it knows stands in one [`State`] behind one lock, which
 //! is held for short, bounded work only: never while user code runs, never while anything blocks. The
-//! thread that drives the loop gives it turns (`turn.rs`); calls of the application change the state and,
+//! thread that drives the loop gives it turns (`dispatch/turn.rs`); calls of the application change the state and,
 //! where the loop has something to do about it, ask for a turn.
 //!
-//! | file           | what                                                         |
-//! |----------------|--------------------------------------------------------------|
-//! | `mod.rs`       | the connection, and what it is given                         |
-//! | `course.rs`    | whether it is to be up, and when the next attempt comes      |
-//! | `state.rs`     | what a connection knows, behind its lock                     |
-//! | `messages.rs`  | the calls that send: publish, subscribe, raw packets         |
-//! | `outcomes.rs`  | how publishes ended: who is told, who waits, what is remembered |
-//! | `turn.rs`      | a turn of the loop, from start to end                        |
-//! | `attempt.rs`   | connecting: name, address, transport, CONNECT; and the end   |
-//! | `closing.rs`   | closing in order                                             |
-//! | `secure.rs`    | the TLS part of connecting                                   |
-//! | `credentials.rs` | hooks that make CONNECT, or a part of it                   |
-//! | `expiry.rs`    | certificates that end                                        |
-//! | `incoming.rs`  | reading, and telling the handlers                            |
-//! | `stream.rs`    | messages, one after the other                                |
-//! | `pace.rs`      | how long the callbacks of a turn may take                    |
-//! | `backlog.rs`   | what was read and has to wait for the next turn              |
-//! | `handlers.rs`, `called.rs`, `topics.rs` | who is told of what                 |
-//! | `verdict.rs`   | acknowledging later, refusing, delivering again                 |
-//! | `receive.rs`   | the queue of messages that are fetched                          |
-//! | `profiles.rs`  | server profiles, and what connections have in common of them  |
-//! | `options.rs`   | what goes over the profiles at each attempt                   |
-//! | `inherit.rs`   | a connection configured as another one                        |
-//! | `report.rs`    | what is told of a failed attempt and of a lost link          |
-//! | `reconnect.rs` | when to try again, and where                                 |
-//! | `log.rs`, `log_topic.rs` | log records, and publishing them                   |
-//! | `trace.rs`     | log records about packets                                    |
-//! | `slow.rs`      | a warning about slow callbacks                               |
-//! | `stats.rs`, `metrics.rs` | what is counted, as numbers and as text            |
-//! | `subscribe.rs` | calls for several filters, each with one end                 |
-//! | `overdue.rs`   | what the server did not acknowledge in time                   |
-//! | `poison.rs`  | messages that make the server close each time              |
-//! | `stage.rs`     | what a connection is doing right now                         |
-//! | `once.rs`      | who is told of the result of one attempt                     |
-//! | `wait.rs`      | waiting for something to become true                         |
-//! | `text.rs`      | texts that are made without relying on memory                |
+//! | file         | what |
+//! |--------------|------|
+//! | `dispatch/`  | a turn of the loop: reading, telling the handlers, what they say |
+//! | `calls/`     | what the application calls, beside connecting |
+//! | `observe/`   | statistics, log, state query, warnings |
+//! | `link/`      | from a configuration to a connection that is up, and to its end |
+//! | `context.rs` | the loop, and what belongs to it |
+//! | `state/`     | what a connection knows, behind its lock |
+//! | `handlers/`  | who is told of what |
+//! | `text.rs`    | texts that are made without relying on memory |
+//!
+//! In this table and those of the directories each file uses only what stands below it; tests/rooms.rs holds that. Every file
+//! may name [`Conn`], which stands here: handlers are given it, and it holds them.
 
-mod attempt;
-mod backlog;
-mod called;
-mod closing;
+mod calls;
 mod context;
-mod course;
-mod credentials;
-mod event;
-mod expiry;
+mod dispatch;
 mod handlers;
-mod incoming;
-#[cfg(feature = "capi")]
-mod inherit;
-mod log;
-mod log_topic;
-mod messages;
-mod metrics;
-mod once;
-mod options;
-mod outcomes;
-mod overdue;
-mod pace;
-mod poison;
-mod profiles;
-mod receive;
-pub mod reconnect;
-mod report;
-mod secure;
-mod slow;
-mod stage;
+mod link;
+mod observe;
 mod state;
-mod stats;
-mod stream;
-mod subscribe;
 mod text;
-mod topics;
-mod trace;
-mod turn;
-mod verdict;
-mod wait;
 
 use std::any::Any;
 use std::ptr;
@@ -89,81 +34,49 @@ use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, Ordering}
 use std::sync::{Arc, OnceLock};
 
 pub use context::Context;
-pub use credentials::{Credentials, CredentialsHook};
-use event::KeptReport;
-pub use event::{Event, Kind, Message, Owner, Report, TopicName};
 #[cfg(feature = "capi")]
-pub(crate) use handlers::Entry;
-pub use handlers::{Callback, Identity, Slot};
+pub(crate) use handlers::callback::Entry;
+pub use handlers::callback::{Callback, Identity, Slot};
+pub use handlers::event::{Event, Kind, Message, Owner, Report, TopicName};
+pub use handlers::filter_results::{FilterResult, FilterResults};
 #[cfg(feature = "capi")]
-pub(crate) use inherit::Configured;
-pub use log::{Level, Sink};
+pub(crate) use link::inherit::Configured;
+pub use observe::metrics::openmetrics;
+pub use state::asking::{Credentials, CredentialsHook};
+pub use state::calls::Subscriber;
+pub use state::log::{Level, Sink};
 #[cfg(feature = "capi")]
-pub(crate) use log::{LogHeld, forget_callbacks_after_fork};
-pub use log_topic::{DEFAULT_THRESHOLD, LogLine, LogTopics};
+pub(crate) use state::log::{LogHeld, forget_callbacks_after_fork};
+pub use state::log_topics::{DEFAULT_THRESHOLD, LogLine, LogTopics};
+pub use state::outcomes::{Listener, OnTimeout, Words};
 #[cfg(feature = "capi")]
-pub(crate) use messages::take_over_limit;
-pub use metrics::openmetrics;
-pub use outcomes::{Listener, OnTimeout, Words};
-pub use profiles::{Common, ProfileSource};
-pub use receive::Kept;
-pub use stage::{Stage, Status};
-pub use stats::{End, Snapshot};
-pub use subscribe::{FilterResult, FilterResults, Subscriber};
+pub(crate) use state::over_limit::take_over_limit;
+pub use state::params::{ConnectHook, ConnectParams, OwnCertificate};
+pub use state::profiles::{Common, ProfileSource};
+pub use state::receive_queue::Kept;
+pub use state::reconnect;
+pub use state::stage::{Stage, Status};
+pub use state::stats::{End, Snapshot};
 
 use crate::bugs::{Bug, bug};
-use crate::config::{self, ConfigError, Profile, Resubscribe, Secret, Settings};
+use crate::config::Settings;
 use crate::driver::SourceId;
 use crate::error::Code;
 use crate::rare::Rare;
-use crate::session::{Limits, OnSessionLoss, Overflow, Session};
+use crate::session::Session;
 use crate::sync::{Mutex, MutexGuard};
 use crate::time::{Moment, Time};
-use course::Course;
-use handlers::Handlers;
-use options::Own;
-use outcomes::Outcomes;
-use pace::Pace;
-use profiles::{Server, Servers};
-use reconnect::Reconnect;
-use state::{Link, Seldom, State};
-use stats::Stats;
-use verdict::{Handling, Wish};
-
-/// A certificate in memory, PEM or DER, and its key; without one it is in the PEM of the certificate.
-#[derive(Clone)]
-pub struct OwnCertificate {
-    /// The certificate, with those that lead to its issuer.
-    pub certificate: Secret<Vec<u8>>,
-    /// Its private key.
-    pub key: Option<Secret<Vec<u8>>>,
-}
-
-/// What CONNECT is made of; a connect hook may change all of it.
-#[derive(Clone, Debug)]
-pub struct ConnectParams {
-    /// Protocol version.
-    pub version: crate::wire::Version,
-    /// The client id; may be empty.
-    pub client_id: String,
-    /// Start without the session that the server may have kept.
-    pub clean_session: bool,
-    /// Seconds; 0 is off.
-    pub keep_alive: u16,
-    /// User name.
-    pub user: Option<String>,
-    /// Password.
-    pub password: Option<Secret<Vec<u8>>>,
-    /// Topic, payload, QoS and retain flag of the will.
-    pub will: Option<(String, Vec<u8>, crate::wire::QoS, bool)>,
-}
-
-/// Runs when CONNECT is about to be sent, on the thread that drives the loop, with no lock held. It sends
-/// CONNECT itself by [`Conn::send_connect`], at once or later from any thread; until the CONNACK time-out.
-pub trait ConnectHook: Send + Sync {
-    /// `params` is what would be sent without a hook.
-    fn about_to_connect(&self, conn: &Conn, params: &ConnectParams);
-}
+use handlers::event::KeptReport;
+use handlers::registered::Handlers;
+use link::configure::session_limits;
+use state::course::Course;
+use state::outcomes::Outcomes;
+use state::pace::Pace;
+use state::profiles::{Own, Servers};
+use state::reconnect::Reconnect;
+use state::stats::Stats;
+use state::verdict::{Handling, Wish};
+use state::{Link, State, slow};
 
 /// A connection to one server at a time.
 pub struct Conn {
@@ -288,104 +201,6 @@ impl Conn {
         self.number
     }
 
-    // -- what it is to do ---------------------------------------------------------------------------
-
-    /// Replaces the main profile, over which the options go as over the old one. A connection that is up or on its way is
-    /// closed and opened again with the new one; with a disabled profile it is closed and stays down. Fails, and nothing
-    /// changes, if it cannot be connected with.
-    pub fn set_profile(&self, profile: ProfileSource) -> Result<(), ConfigError> {
-        let profile = Server::new(profile, &self.context.common);
-        let mut st = self.usable()?;
-        if bug(Bug::OptionDropped) {
-            st.settings = Arc::default();
-        }
-        let (snapshot, who) = profile.now().map_err(|text| ConfigError::new("", text))?;
-        if let Server::Fixed(..) = profile {
-            st.settings.check(&st.whole(&snapshot, &who))?;
-        }
-        let merged = self.context.common.merged(&st.settings, &snapshot);
-        if snapshot.enable {
-            merged.clone()?.address()?;
-        }
-        let snapshot = merged.unwrap_or(snapshot);
-        match st.profiles.first_mut() {
-            Some(first) => *first = profile,
-            None => st.profiles = Servers::One([profile]),
-        }
-        st.reconnect.select(0);
-        // It was about the main profile as it had been: the new one has a series of attempts of its own.
-        st.forget_fail_back();
-        let limits = session_limits(&st.settings, &snapshot);
-        st.session.set_limits(self.context.common.limits.share(limits));
-        // What is published from now on goes out under the new profile; the rest of it comes with the next
-        // attempt.
-        st.limit_qos(snapshot.max_qos);
-        self.apply_profile(&mut st, snapshot.enable);
-        Ok(())
-    }
-
-    /// Replaces the client's certificate and key from the next attempt on, whichever server that is for; in a handler
-    /// of [`Event::Connecting`] from the present one on. `None`: those of the profiles again.
-    pub fn set_certificate(&self, own: Option<OwnCertificate>) -> Result<(), Code> {
-        let mut st = self.usable()?;
-        let seldom = st.seldom.try_make()?;
-        seldom.own = own.map(Box::new);
-        seldom.own_is_new = true;
-        Ok(())
-    }
-
-    /// Sets the password of an encrypted key, instead of the configured one: for the next attempt, and in a handler that is
-    /// told of one, for that.
-    pub fn set_key_password(&self, password: Option<Secret<Vec<u8>>>) -> Result<(), Code> {
-        let mut st = self.usable()?;
-        let seldom = st.seldom.try_make()?;
-        seldom.key_password = password;
-        seldom.own_is_new = true;
-        Ok(())
-    }
-
-    /// The index of the profile in use.
-    pub fn active_profile(&self) -> usize {
-        self.lock().reconnect.active()
-    }
-
-    /// The main profile as it is now, if there is one; without the options.
-    pub fn main_profile(&self) -> Result<Option<Arc<Profile>>, Code> {
-        let Some(main) = self.usable()?.profiles.first().cloned() else { return Ok(None) };
-        let (profile, who) = main.now().map_err(|_| Code::BadConfig)?;
-        Ok(Some(Arc::new(who.with(&profile))))
-    }
-
-    /// The will from the next attempt on, whichever the server, instead of the profile's; `None` for none.
-    pub fn set_will(&self, will: Option<config::Will>) -> Result<(), Code> {
-        self.usable()?.seldom.try_make()?.will = Some(Box::new(will));
-        Ok(())
-    }
-
-    /// Sets or clears the connect hook; the old one is dropped outside the lock.
-    pub fn set_hook(&self, hook: Option<Arc<dyn ConnectHook>>) -> Result<(), Code> {
-        let old = std::mem::replace(&mut self.usable()?.seldom.try_make()?.hook, hook);
-        drop(old);
-        Ok(())
-    }
-
-    /// Overrides the profile's highest QoS; `None` takes the profile's again. Negative is unlimited.
-    pub fn set_max_qos(&self, max_qos: Option<i32>) -> Result<(), Code> {
-        // There is none above 2.
-        self.usable()?.max_qos = max_qos.map(|most| most.clamp(-1, 2) as i8);
-        Ok(())
-    }
-
-    /// Asks for one [`Event::Timer`] at `at`; `None` takes it back.
-    pub fn set_timer(&self, at: Option<Time>) -> Result<(), Code> {
-        let mut st = self.usable()?;
-        if at.is_some() || st.seldom.get().is_some() {
-            st.seldom.try_make()?.timer_at = at;
-        }
-        self.schedule(&mut st);
-        Ok(())
-    }
-
     // -- what it is like ------------------------------------------------------------------------
 
     /// Whether CONNACK accepted us and the connection was not closed since. Takes no lock.
@@ -426,15 +241,6 @@ impl Conn {
     /// The largest packet accepted from the server, in bytes.
     pub fn receive_limit(&self) -> usize {
         self.lock().session.limits().max_incoming
-    }
-
-    /// Changes that limit for this connection, until the next attempt reads the configuration again. 0
-    /// is without limit.
-    pub fn set_receive_limit(&self, bytes: usize) -> Result<(), Code> {
-        let mut st = self.usable()?;
-        let limits = Limits { max_incoming: no_limit_if_zero(bytes), ..st.session.limits().clone() };
-        st.session.set_limits(self.context.common.limits.share(limits));
-        Ok(())
     }
 
     // -- the end --------------------------------------------------------------------------------
@@ -525,32 +331,4 @@ impl Conn {
             self.context.driver.schedule(*id);
         }
     }
-}
-
-/// What of the configuration concerns the session.
-fn session_limits(settings: &Settings, profile: &Profile) -> Limits {
-    Limits {
-        window: settings.in_flight_window,
-        max_queue: profile.max_queue_length,
-        max_outgoing_bytes: no_limit_if_zero(settings.max_outgoing_bytes),
-        max_incoming: no_limit_if_zero(profile.recv_limit),
-        keep_oversize: settings.keep_oversize,
-        overflow: match settings.overflow {
-            config::Overflow::Refuse => Overflow::RefuseNew,
-            config::Overflow::DropOldest => Overflow::DropOldest,
-        },
-        on_session_loss: match settings.on_session_loss {
-            config::OnSessionLoss::Resend => OnSessionLoss::Resend,
-            config::OnSessionLoss::Report => OnSessionLoss::Report,
-        },
-        outcome_history: settings.outcome_history,
-        always_subscribe: settings.resubscribe == Resubscribe::Always,
-        keep_session: !profile.clean_session,
-        ack_timeout: settings.ack_timeout,
-        poison_after: settings.poison_after,
-    }
-}
-
-fn no_limit_if_zero(limit: usize) -> usize {
-    if limit == 0 { usize::MAX } else { limit }
 }

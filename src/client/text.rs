@@ -14,14 +14,14 @@ impl Write for Careful {
 }
 
 /// As [`std::format`]; `None` without memory for all of it.
-pub(super) fn format(text: fmt::Arguments<'_>) -> Option<String> {
+pub(in crate::client) fn format(text: fmt::Arguments<'_>) -> Option<String> {
     let mut careful = Careful(String::new());
     careful.write_fmt(text).ok()?;
     Some(careful.0)
 }
 
 /// A copy, or nothing.
-pub(super) fn copy(text: &str) -> String {
+pub(in crate::client) fn copy(text: &str) -> String {
     let mut copy = String::new();
     if copy.try_reserve_exact(text.len()).is_ok() {
         copy.push_str(text);
@@ -30,7 +30,7 @@ pub(super) fn copy(text: &str) -> String {
 }
 
 /// A copy, or nothing.
-pub(super) fn copy_all<T: Copy>(list: &[T]) -> Vec<T> {
+pub(in crate::client) fn copy_all<T: Copy>(list: &[T]) -> Vec<T> {
     let mut copy = Vec::new();
     if copy.try_reserve_exact(list.len()).is_ok() {
         copy.extend_from_slice(list);

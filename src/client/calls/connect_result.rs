@@ -1,0 +1,139 @@
+//! Who wants to know how one attempt to connect ends, and is told once.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
+
+use crate::client::Conn;
+use crate::client::handlers::callback::Callback;
+use crate::client::state::waiters::{Attempt, Once, Told, UNKNOWN, Who};
+use crate::client::state::{Link, State};
+use crate::error::Code;
+use crate::sync::MutexGuard;
+use crate::time::Span;
+
+impl Conn {
+    /// As [`connect`](Conn::connect), and tells `callback` once, by [`Event::ConnectResult`], how the attempt ends
+    /// that begins now or is under way. On an error it is dropped untold.
+    pub fn connect_once(&self, callback: Box<dyn Callback>) -> Result<(), Code> {
+        let mut st = self.usable()?;
+        self.begin_connect(&mut st)?;
+        st.ask_once(Who::Callback(callback));
+        self.schedule(&mut st);
+        Ok(())
+    }
+
+    /// As [`connect`](Conn::connect), and waits for the result of the attempt that begins now or is under way.
+    /// When the time is over, the connection goes on trying.
+    pub fn connect_wait(&self, timeout: Option<Span>) -> Result<(), Code> {
+        self.may_wait()?;
+        let result = Arc::new(AtomicI32::new(UNKNOWN));
+        {
+            let mut st = self.usable()?;
+            self.begin_connect(&mut st)?;
+            if st.is_up() {
+                return Ok(());
+            }
+            st.ask_once(Who::Waiter(result.clone()));
+            self.schedule(&mut st);
+        }
+        let waited = self.wait_for(timeout, |_| Code::from_number(result.load(Ordering::SeqCst)));
+        match waited {
+            Ok(Code::Ok) => Ok(()),
+            Ok(code) => Err(code),
+            Err(code) => {
+                let is_mine =
+                    |once: &Once| matches!(&once.who, Who::Waiter(other) if Arc::ptr_eq(other, &result));
+                if let Some(seldom) = self.lock().seldom.get_mut() {
+                    seldom.once.retain(|once| !is_mine(once));
+                }
+                if code == Code::TimedOut {
+                    self.waited_in_vain();
+                }
+                Err(code)
+            }
+        }
+    }
+
+    /// The attempt of the link with this generation ended: tells who waits for that.
+    pub(in crate::client) fn tell_once<'a>(
+        &'a self,
+        mut st: MutexGuard<'a, State>,
+        generation: u64,
+        attempt: Attempt,
+    ) -> MutexGuard<'a, State> {
+        st.end_once(generation, attempt);
+        self.tell_results(st)
+    }
+
+    /// Tells those who are to be told of a result, as many as this turn has time for.
+    pub(in crate::client) fn tell_results<'a>(
+        &'a self,
+        mut st: MutexGuard<'a, State>,
+    ) -> MutexGuard<'a, State> {
+        while !st.pace.is_over()
+            && let Some(Told { callback, attempt }) =
+                st.seldom.get_mut().and_then(|seldom| seldom.results.pop_front())
+        {
+            drop(st);
+            callback.call(self, &attempt.event());
+            // What ends with it must not end under the lock.
+            drop(callback);
+            st = self.lock();
+            self.ran(&mut st, 1);
+        }
+        st
+    }
+}
+
+impl State {
+    /// The attempt of the link with this generation ended: threads that wait for that learn it now, functions are to be
+    /// told.
+    pub(in crate::client) fn end_once(&mut self, generation: u64, attempt: Attempt) {
+        let Some(seldom) = self.seldom.get_mut() else { return };
+        for once in seldom.once.extract_if(.., |once| once.since <= generation) {
+            match once.who {
+                Who::Callback(callback) => seldom.results.push_back(Told { callback, attempt }),
+                Who::Waiter(result) => result.store(attempt.error.number(), Ordering::SeqCst),
+            }
+        }
+    }
+
+    /// The connection is gone, and nobody is told anything else.
+    pub(in crate::client) fn end_results(&mut self) {
+        let incomplete = Attempt::failed(Code::Incomplete, self.attempt_number());
+        self.end_once(u64::MAX, incomplete);
+        if let Some(seldom) = self.seldom.get_mut() {
+            seldom.results.iter_mut().for_each(|told| told.attempt = incomplete);
+        }
+    }
+
+    /// The number of the attempt under way, or of the last one.
+    pub(in crate::client) fn attempt_number(&self) -> u64 {
+        self.stats.attempts.into()
+    }
+
+    fn ask_once(&mut self, who: Who) {
+        let since = self.generation + u64::from(self.closing.is_some());
+        self.seldom.make().once.push(Once { since, who });
+    }
+
+    /// CONNACK accepted us, and nobody asked for the end since.
+    pub(in crate::client) fn is_up(&self) -> bool {
+        matches!(self.link, Link::Open(_)) && self.session.is_up() && self.closing.is_none()
+    }
+
+    /// The result of an attempt that is over, or will not be, although somebody waits for one.
+    pub(in crate::client) fn late_result(&self) -> Option<Attempt> {
+        let number = self.attempt_number();
+        if self.seldom.once.is_empty() {
+            None
+        } else if self.is_up() {
+            let session_present = self.session_present;
+            Some(Attempt { error: Code::Ok, connack: Some(0), session_present, number })
+        } else if matches!(self.link, Link::Idle) && !self.course.is_wanted() {
+            Some(Attempt::failed(self.course.why_not(), number))
+        } else {
+            None
+        }
+    }
+}

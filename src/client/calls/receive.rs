@@ -1,0 +1,174 @@
+//! Messages that are fetched instead of delivered: a bounded queue between the loop and any number of threads.
+//!
+//! A subscription for the queue ([`Conn::subscribe_queue`]) is a subscription like any other, whose handler
+//! copies the message and holds its acknowledgement until the one who fetched it has released it. So the
+//! window of the server is what throttles QoS 1 and 2, and QoS 0 is dropped when the queue is full.
+//!
+//! QoS 1 and 2 over the limits of the queue cannot be dropped, nor may the socket be left unread. Such a message
+//! counts as not delivered; when the queue has been emptied for the better part, the connection is closed and
+//! opened again, and the server sends what it got no answer for.
+//!
+//! After a reconnect: a QoS 1 message that was not fetched yet goes when the server kept the session, since it
+//! comes again; when it did not, the message stays, since it does not. One that was fetched may come
+//! again. A QoS 2 message never does: see `session/inbound.rs`.
+
+use crate::client::Conn;
+use crate::client::handlers::callback::Callback;
+use crate::client::handlers::event::{Event, Kind, Message};
+use crate::client::state::log::Level;
+use crate::client::state::receive_queue::{Kept, Pull, QUEUE};
+use crate::client::state::{Link, State};
+use crate::config::ReceiveOverflow;
+use crate::driver::Loop;
+use crate::error::Code;
+use crate::time::Span;
+use crate::wire::{QoS, Version};
+
+/// The handler of the subscriptions for the queue.
+pub(in crate::client) struct ToQueue;
+
+impl Callback for ToQueue {
+    fn call(&self, conn: &Conn, event: &Event<'_>) {
+        if let Event::Message(message) = event {
+            conn.enqueue(message);
+        }
+    }
+}
+
+impl Conn {
+    /// Subscribes for the queue: messages that match wait there for [`receive`](Conn::receive).
+    pub fn subscribe_queue(&self, filter: &str, qos: QoS) -> Result<(), Code> {
+        // So that it is there when a message comes.
+        self.usable()?.seldom.make().pull.make();
+        self.subscribe(filter, qos, QUEUE, Kind::Message.bit(), Box::new(ToQueue))
+    }
+
+    /// Takes such a subscription back. What waits already stays. False if there is none.
+    pub fn unsubscribe_queue(&self, filter: &str) -> Result<bool, Code> {
+        self.unsubscribe(filter, Some(QUEUE))
+    }
+
+    /// Fetches the oldest message of the queue; waits for one at most `timeout` (`None`: without limit). What
+    /// is fetched has to be [released](Conn::release).
+    ///
+    /// [`Code::TimedOut`] if there is none in time; [`Code::Busy`] inside a handler with a time-out that is not
+    /// zero; [`Code::Incomplete`] when the connection ends.
+    pub fn receive(&self, timeout: Option<Span>) -> Result<Kept, Code> {
+        if timeout == Some(Span::ZERO) && Loop::in_dispatch() {
+            return self
+                .usable()?
+                .seldom
+                .get_mut()
+                .and_then(|seldom| seldom.pull.get_mut())
+                .and_then(Pull::fetch)
+                .ok_or(Code::TimedOut);
+        }
+        self.wait_for_link(timeout, |st| {
+            st.seldom.get_mut().and_then(|seldom| seldom.pull.get_mut())?.fetch()
+        })
+    }
+
+    /// Gives back a message from [`receive`](Conn::receive): now it is acknowledged. [`Code::Stale`] if the
+    /// connection that it came on is gone: it may come again.
+    pub fn release(&self, kept: Kept) -> Result<(), Code> {
+        let mut st = self.usable()?;
+        if let Some(pull) = st.seldom.get_mut().and_then(|seldom| seldom.pull.get_mut()) {
+            pull.fetched = pull.fetched.saturating_sub(1);
+        }
+        let released = kept.hold.map_or(Ok(()), |hold| self.let_go(&mut st, hold));
+        self.fetch_rest(&mut st);
+        drop(st);
+        released
+    }
+
+    /// Messages that wait to be fetched, and their bytes.
+    pub fn receive_pending(&self) -> (usize, usize) {
+        let st = self.lock();
+        (st.seldom.pull.queue.len(), st.seldom.pull.bytes)
+    }
+
+    /// QoS 0 messages that were dropped because the queue was full.
+    pub fn receive_dropped(&self) -> u64 {
+        self.lock().seldom.pull.dropped
+    }
+
+    /// A message for the queue, from its handler.
+    fn enqueue(&self, message: &Message<'_>) {
+        let mut st = self.lock();
+        // Several filters may match it.
+        if std::mem::replace(&mut st.wish.queued, true) {
+            return;
+        }
+        let limits = (st.settings.receive_queue_length, st.settings.receive_queue_bytes);
+        let len = message.topic.len() + message.payload.len();
+        if message.qos == QoS::AtMostOnce {
+            let room = match st.settings.receive_overflow {
+                ReceiveOverflow::DropNew => st.seldom.pull.has_room(len, limits),
+                ReceiveOverflow::DropOldest => st.seldom.make().pull.make().make_room(len, limits),
+            };
+            if !room || st.keep_for_queue(message).is_err() {
+                st.seldom.make().pull.make().dropped += 1;
+            }
+            return;
+        }
+        // What other handlers get as well must not come again, so it is taken in any case.
+        if (st.seldom.pull.overrun || !st.seldom.make().pull.make().make_room(len, limits)) && !st.wish.shared
+        {
+            st.wish.not_delivered = true;
+            if !std::mem::replace(&mut st.seldom.make().pull.make().overrun, true) {
+                self.note(&mut st, Level::Warn, format_args!("{}", Code::ReceiveFull.text()));
+            }
+            return;
+        }
+        if let Err(code) = st.keep_for_queue(message) {
+            st.wish.failed = Some(code);
+        }
+    }
+
+    /// After an overrun: when there is room again, the server is made to send again what found none.
+    fn fetch_rest(&self, st: &mut State) {
+        let few = st.seldom.pull.queue.len() <= st.settings.receive_queue_length / 2
+            && st.seldom.pull.bytes <= st.settings.receive_queue_bytes / 2;
+        let quiet = matches!(st.link, Link::Open(_)) && st.closing.is_none();
+        if !st.seldom.pull.overrun || !few || st.seldom.pull.fetched > 0 || !quiet {
+            return;
+        }
+        st.end_link(Code::ReceiveFull, true);
+        st.course.hurry();
+        self.schedule(st);
+    }
+}
+
+impl State {
+    fn keep_for_queue(&mut self, message: &Message<'_>) -> Result<(), Code> {
+        self.seldom.try_make()?.pull.try_make()?.queue.try_reserve(1).map_err(|_| Code::NoMemory)?;
+        let mut kept = Kept::of(message)?;
+        kept.hold = self.hold_handled()?;
+        self.seldom.try_make()?.pull.try_make()?.push(kept);
+        Ok(())
+    }
+
+    /// CONNACK came, and says what became of what was not acknowledged. MQTT 3.1 does not say it, so nothing is
+    /// given up there.
+    pub(in crate::client) fn session_is(&mut self, kept: bool) {
+        if !kept {
+            self.session_over();
+        } else if self.session.version() != Version::V31 {
+            if let Some(pull) = self.seldom.get_mut().and_then(|seldom| seldom.pull.get_mut()) {
+                pull.resumed();
+            }
+            if let Some(refusals) = self.seldom.get_mut().and_then(|seldom| seldom.refusals.get_mut()) {
+                refusals.resumed();
+            }
+        }
+    }
+
+    pub(in crate::client) fn session_over(&mut self) {
+        if let Some(pull) = self.seldom.get_mut().and_then(|seldom| seldom.pull.get_mut()) {
+            pull.session_over();
+        }
+        if let Some(refusals) = self.seldom.get_mut().and_then(|seldom| seldom.refusals.get_mut()) {
+            refusals.session_over();
+        }
+    }
+}

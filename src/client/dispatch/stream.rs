@@ -1,0 +1,345 @@
+//! Messages, one after the other: the way that nearly everything takes that comes to a busy client.
+//!
+//! What a message can meet on its way is much: handlers that disconnect, free, refuse or defer, a queue that is
+//! full, the end of the session. Next to always it meets nothing of that. So here a message is only decoded, delivered and
+//! acknowledged, as long as nobody but the loop has [looked into](State::visits) the connection's state; when somebody
+//! did, all of it is asked for. At the first that is not that simple, and at every other kind of packet, the way leads
+//! on in `incoming.rs`, which knows everything.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use crate::bugs::{Bug, bug};
+use crate::client::Conn;
+use crate::client::handlers::callback::Entry;
+use crate::client::handlers::called::Called;
+use crate::client::handlers::event::{Event, Kind, Message, TopicName};
+use crate::client::handlers::registered::Audience;
+use crate::client::state::receive_queue::is_queue;
+use crate::client::state::verdict::{Handling, Wish};
+use crate::client::state::{Link, State};
+use crate::session::{Acknowledged, Ended, Failure};
+use crate::sync::MutexGuard;
+use crate::wire::{PLAIN_ACK, PacketType, PlainPublish};
+
+/// What handlers are told of PUBACK, or of PUBCOMP.
+pub(in crate::client) fn acknowledgement<'a>(
+    kind: Kind,
+    ack: Acknowledged,
+    topic: Option<TopicName<'a>>,
+) -> Event<'a> {
+    match kind {
+        Kind::PubComp => Event::PubComp(ack, topic),
+        _ => Event::PubAck(ack, topic),
+    }
+}
+
+/// So many acknowledgements at most are taken in before the handlers are told of them.
+const TOGETHER: usize = 32;
+
+/// Where [`Conn::stream`] stopped.
+pub(in crate::client) enum Ending {
+    /// At something else, or at the end of the bytes.
+    Other,
+    /// Behind a message that was delivered. Something happened meanwhile, or the turn has to end, and it is not
+    /// acknowledged yet.
+    Told,
+    /// Behind a message that could not be acknowledged.
+    Failed(Failure),
+}
+
+impl Conn {
+    /// Delivers the messages that `buffer` begins with; `len` bytes of it have come. Returns how many bytes they take.
+    ///
+    /// A function of its own, so that the compiler has the registers for nothing else.
+    #[inline(never)]
+    pub(in crate::client) fn stream<'a>(
+        &'a self,
+        mut st: MutexGuard<'a, State>,
+        generation: u64,
+        buffer: &mut [u8],
+        len: usize,
+    ) -> (MutexGuard<'a, State>, usize, Ending) {
+        if bug(Bug::AckBeforeHandler) || st.traced || !st.is_calm(generation) || !st.session.is_steady() {
+            return (st, 0, Ending::Other);
+        }
+        st.wish = Wish::default();
+        // The topic of the message before, if it had only one handler, and that. As long as no registration comes or
+        // goes both are right, and the handler is also there, so that dropping it here is never the end of it.
+        let mut known: &[u8] = &[];
+        let mut only: Option<Arc<Entry>> = None;
+        let mut changes = st.handlers.changes();
+        let mut rest = buffer;
+        let mut left = len;
+        loop {
+            let Some((total, head)) = PlainPublish::find(&rest[..left]) else {
+                let (back, bytes, ending) = self.acknowledgements(st, generation, &rest[..left], &mut only);
+                st = back;
+                rest = &mut rest[bytes..];
+                left -= bytes;
+                match ending {
+                    Ending::Other if bytes > 0 => known = &[],
+                    Ending::Other => break,
+                    _ => return (st, len - left, ending),
+                }
+                continue;
+            };
+            let (packet, behind) = rest.split_at_mut(total);
+            let packet: &[u8] = packet;
+            let Some(PlainPublish { publish, topic_hash }) = st.session.steady_message(packet, head, known)
+            else {
+                break;
+            };
+            left -= total;
+            if let Some(hash) = topic_hash {
+                only = st.handlers.only(publish.topic, hash).cloned();
+                known = if only.is_some() { publish.topic } else { &[] };
+            }
+            let message = Message {
+                topic: TopicName(publish.topic),
+                payload: publish.payload,
+                qos: publish.qos,
+                retain: publish.retain,
+                dup: publish.dup,
+                packet_id: publish.packet_id,
+                size: publish.payload.len(),
+                attempt: 1,
+            };
+            let visits = st.visits;
+            match &only {
+                // Nobody else gets it.
+                Some(entry) => {
+                    st = self.tell_message(st, &message, behind, 1, |message| {
+                        entry.message(self, message);
+                        None
+                    });
+                }
+                None => {
+                    st = self.deliver(st, &message, behind);
+                    st.wish.shared = false;
+                }
+            }
+            if st.visits != visits {
+                if st.handlers.changes() != changes {
+                    st = self.drop_unlocked(st, &mut only);
+                    changes = st.handlers.changes();
+                    known = &[];
+                }
+                if !st.is_calm(generation) || !st.session.is_steady() || st.pace.is_over() {
+                    return (st, len - left, Ending::Told);
+                }
+                st.wish = Wish::default();
+            }
+            if let Err(failure) = st.session.steady_handled(publish.qos, publish.packet_id) {
+                return (st, len - left, Ending::Failed(failure));
+            }
+            rest = behind;
+        }
+        (st, len - left, Ending::Other)
+    }
+
+    /// As [`stream`](Conn::stream), for the acknowledgements that `bytes` begins with. A handler that is `known` to get
+    /// messages is let go of when it may be there no more.
+    ///
+    /// Apart from the messages for the same reason.
+    #[inline(never)]
+    fn acknowledgements<'a>(
+        &'a self,
+        mut st: MutexGuard<'a, State>,
+        generation: u64,
+        bytes: &[u8],
+        known: &mut Option<Arc<Entry>>,
+    ) -> (MutexGuard<'a, State>, usize, Ending) {
+        let mut at = 0;
+        // Every packet that this is for: PUBACK, PUBREC, PUBREL and PUBCOMP.
+        while let Some(packet @ 4..=7) = bytes.get(at).map(|first| first >> 4) {
+            if let 5 | 6 = packet {
+                match st.steady_answer(packet, &bytes[at..]) {
+                    Some(consumed) => at += consumed,
+                    None => break,
+                }
+                continue;
+            }
+            let mut acked = st.session.lend_list();
+            let packet = match acked.capacity() {
+                0 if acked.try_reserve_exact(TOGETHER).is_err() => None,
+                _ => {
+                    let most = st.most_acknowledged();
+                    st.session.steady_acknowledgements(&bytes[at..], &mut acked, most)
+                }
+            };
+            let Some(packet) = packet else {
+                st.session.return_list(acked);
+                break;
+            };
+            at += acked.len() * PLAIN_ACK;
+            let (visits, changes) = (st.visits, st.handlers.changes());
+            let kind = if packet == PacketType::PubComp { Kind::PubComp } else { Kind::PubAck };
+            st = self.tell_acked(st, kind, &acked);
+            st.session.steady_ended(&mut acked);
+            st.session.return_list(acked);
+            if st.visits != visits {
+                if st.handlers.changes() != changes {
+                    st = self.drop_unlocked(st, known);
+                }
+                if !st.is_calm(generation) || !st.session.is_steady() || st.pace.is_over() {
+                    return (st, at, Ending::Told);
+                }
+            }
+            self.settle(&mut st);
+            if st.outcomes.are_waiting() {
+                return (st, at, Ending::Told);
+            }
+        }
+        (st, at, Ending::Other)
+    }
+
+    /// Tells of messages that were acknowledged, one after the other. The lock is not taken in between, as long as it is
+    /// known who is told.
+    #[inline]
+    fn tell_acked<'a>(
+        &'a self,
+        mut st: MutexGuard<'a, State>,
+        kind: Kind,
+        acked: &[Ended],
+    ) -> MutexGuard<'a, State> {
+        if !st.handlers.anybody_wants(kind) {
+            return st;
+        }
+        let mut told = 0;
+        if let Some(only) = st.handlers.only_of_connection(kind).cloned() {
+            let known = self.registrations.load(Ordering::Relaxed);
+            drop(st);
+            for ended in acked {
+                told += 1;
+                only.call(self, &acknowledgement(kind, ended.accepted(), Some(TopicName(ended.topic()))));
+                // One that was registered meanwhile, here or on another thread, is told of the next.
+                if self.registrations.load(Ordering::Relaxed) != known {
+                    break;
+                }
+            }
+            // What ends with it must not end under the lock.
+            drop(only);
+            st = self.lock_unseen();
+            self.ran(&mut st, told);
+        }
+        for ended in &acked[told..] {
+            let topic = TopicName(ended.topic());
+            match st.handlers.acknowledged(ended.topic(), kind) {
+                Audience::Nobody => {}
+                Audience::One(entry) => {
+                    let entry = entry.clone();
+                    drop(st);
+                    entry.call(self, &acknowledgement(kind, ended.accepted(), Some(topic)));
+                    // As above.
+                    drop(entry);
+                    st = self.lock_unseen();
+                    self.ran(&mut st, 1);
+                }
+                Audience::Several => st = self.acknowledged(st, kind, ended.accepted(), Some(topic)),
+            }
+        }
+        st
+    }
+
+    /// Drops a handler that may be there no more: what ends with it is the application's, and must not end under a lock.
+    fn drop_unlocked<'a>(
+        &'a self,
+        st: MutexGuard<'a, State>,
+        entry: &mut Option<Arc<Entry>>,
+    ) -> MutexGuard<'a, State> {
+        if entry.is_none() {
+            return st;
+        }
+        drop(st);
+        *entry = None;
+        self.lock_unseen()
+    }
+
+    /// A message: to the subscribers, newest first; without one, to the handlers of the connection. `behind` it is at
+    /// least one byte.
+    #[inline(never)]
+    pub(in crate::client) fn deliver<'a>(
+        &'a self,
+        mut st: MutexGuard<'a, State>,
+        message: &Message<'_>,
+        behind: &mut [u8],
+    ) -> MutexGuard<'a, State> {
+        let mut called = st.handlers.called();
+        st.handlers.message(message.topic.as_bytes(), &mut called);
+        if called.is_empty() {
+            st.handlers.told(called);
+            return st;
+        }
+        st.wish = Wish { shared: called.iter().any(|entry| !is_queue(entry)), ..Wish::default() };
+        self.tell_message(st, message, behind, called.len(), |message| {
+            for entry in called.iter() {
+                entry.message(self, message);
+            }
+            // Entries removed meanwhile end here, and with them their user data.
+            called.clear();
+            Some(called)
+        })
+    }
+
+    /// Runs `tell`, which has `n` to call, without the lock. It returns the list of who is called, if it had taken that.
+    #[inline(always)]
+    fn tell_message<'a>(
+        &'a self,
+        mut st: MutexGuard<'a, State>,
+        message: &Message<'_>,
+        behind: &mut [u8],
+        n: usize,
+        tell: impl FnOnce(&Message<'_>) -> Option<Called>,
+    ) -> MutexGuard<'a, State> {
+        st.handling = Handling::Fresh;
+        drop(st);
+        // One NUL stands behind the payload while the handlers run, for those who print it as a string;
+        // the byte that it covers comes back.
+        let covered = std::mem::replace(&mut behind[0], 0);
+        let called = tell(message);
+        let mut st = self.lock_unseen();
+        // Before anything that tells others.
+        if let Some(called) = called {
+            st.handlers.told(called);
+        }
+        if let Some(reason) = st.wish.refused {
+            st = self.refused(st, message, reason);
+        }
+        st.handling = Handling::Nothing;
+        behind[0] = covered;
+        self.ran(&mut st, n);
+        st
+    }
+}
+
+impl State {
+    /// How many acknowledgements may be taken in before their handlers run: no more than may be told in this turn.
+    #[inline]
+    fn most_acknowledged(&self) -> usize {
+        let wanted = self.handlers.anybody_wants(Kind::PubAck) || self.handlers.anybody_wants(Kind::PubComp);
+        if wanted { self.pace.most() } else { TOGETHER }
+    }
+
+    /// A step that only answers, for the packet of this type that `bytes` begin with; how many of them it took.
+    #[inline]
+    fn steady_answer(&mut self, packet: u8, bytes: &[u8]) -> Option<usize> {
+        match packet {
+            5 if !self.handlers.wants(Kind::PubRec) => self.session.steady_receipt(bytes),
+            6 if !self.handlers.wants(Kind::PubRel) => self.session.steady_release(bytes),
+            _ => None,
+        }
+    }
+
+    /// Whether the connection is up on the link of `generation`, and there is nothing to be done but to go on with it.
+    fn is_calm(&self, generation: u64) -> bool {
+        matches!(self.link, Link::Open(_))
+            && self.generation == generation
+            && self.closing.is_none()
+            && !self.freed
+            && !self.broken
+            && self.wish.failed.is_none()
+            && !self.wish.not_delivered
+            && !self.outcomes.are_waiting()
+    }
+}

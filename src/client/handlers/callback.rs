@@ -1,0 +1,118 @@
+//! What the application registers: a callback, the events that it wants, and what names it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::client::Conn;
+use crate::client::handlers::event::{Event, Kind, Message};
+
+/// What an application registers. Dropping it releases the user data.
+pub trait Callback: Send + Sync {
+    /// Tells the application. Runs on the thread that drives the loop, with no lock held.
+    fn call(&self, conn: &Conn, event: &Event<'_>);
+
+    /// [`call`](Self::call) for a message: for who does without the event.
+    fn message(&self, conn: &Conn, message: &Message<'_>) {
+        self.call(conn, &Event::Message(*message));
+    }
+
+    /// The beginning of a round of the loop, for the [keeper](super::Context) of a [watched](Conn::watch) connection. It
+    /// must not call the application.
+    fn round_begin(&self, conn: &Conn) {
+        let _ = conn;
+    }
+
+    /// The registration is given up, because it failed or because an identical one owns the same user
+    /// data: drop without releasing that.
+    fn disarm(&self) {}
+}
+
+/// What makes two registrations the same: the function and its argument, as numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity(pub usize, pub usize);
+
+/// A place for one callback beside the lists of handlers: what is put there takes the place of what was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Slot {
+    /// How each attempt to connect ended.
+    Connect,
+    /// The connection was up and is closed.
+    Offline,
+    /// Every message, whether a subscription matched or not.
+    Message,
+}
+
+impl Slot {
+    pub(in crate::client) const COUNT: usize = 3;
+
+    pub(in crate::client) const fn kind(self) -> Kind {
+        match self {
+            Slot::Connect => Kind::ConnectResult,
+            Slot::Offline => Kind::Close,
+            Slot::Message => Kind::Message,
+        }
+    }
+}
+
+/// One registration.
+pub(crate) struct Entry {
+    /// Subscriptions are numbered; newer ones are called first.
+    pub(in crate::client) seq: u64,
+    pub(in crate::client) identity: Identity,
+    pub(in crate::client) kinds: u32,
+    /// Every connection of the loop has it, and none of them ends it.
+    pub(in crate::client) shared: bool,
+    pub(in crate::client) alive: AtomicBool,
+    pub(in crate::client) callback: Box<dyn Callback>,
+}
+
+impl Entry {
+    pub(crate) fn new(identity: Identity, kinds: u32, callback: Box<dyn Callback>) -> Arc<Entry> {
+        Arc::new(Entry { seq: 0, identity, kinds, shared: false, alive: AtomicBool::new(true), callback })
+    }
+
+    /// A handler of every connection of a loop.
+    #[cfg(feature = "capi")]
+    pub(crate) fn shared(kinds: u32, callback: Box<dyn Callback>) -> Arc<Entry> {
+        let (identity, alive) = (Identity(0, 0), AtomicBool::new(true));
+        Arc::new(Entry { seq: 0, identity, kinds, shared: true, alive, callback })
+    }
+
+    /// The registration failed: the user data stays whose it was.
+    pub(crate) fn disarm(&self) {
+        self.callback.disarm();
+    }
+
+    /// It is not called any more.
+    pub(in crate::client) fn end(&self) {
+        if !self.shared {
+            self.alive.store(false, Ordering::Release);
+        }
+    }
+
+    pub(in crate::client) fn seq(&self) -> u64 {
+        self.seq
+    }
+
+    pub(crate) fn identity(&self) -> Identity {
+        self.identity
+    }
+
+    pub(crate) fn call(&self, conn: &Conn, event: &Event<'_>) {
+        if self.alive.load(Ordering::Acquire) {
+            self.callback.call(conn, event);
+        }
+    }
+
+    /// See [`Callback::round_begin`].
+    pub(in crate::client) fn round_begin(&self, conn: &Conn) {
+        self.callback.round_begin(conn);
+    }
+
+    #[inline]
+    pub(crate) fn message(&self, conn: &Conn, message: &Message<'_>) {
+        if self.alive.load(Ordering::Acquire) {
+            self.callback.message(conn, message);
+        }
+    }
+}

@@ -1,0 +1,519 @@
+//! Opening a connection, step by step, and what happens when one ends.
+
+use std::collections::VecDeque;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use crate::bugs::{Bug, bug};
+use crate::client::Conn;
+use crate::client::handlers::callback::Slot;
+use crate::client::handlers::called::Called;
+use crate::client::handlers::event::{Event, KeptReport, Kind, Report};
+use crate::client::handlers::registered::Handlers;
+use crate::client::link::configure::session_limits;
+use crate::client::link::report::TIMED_OUT;
+use crate::client::state::log::Level;
+use crate::client::state::params::ConnectParams;
+use crate::client::state::profiles::{Login, Who};
+
+pub(in crate::client) use crate::client::state::tries::PLAUSIBLE_TIME;
+use crate::client::state::waiters::Attempt;
+use crate::client::state::{Link, State};
+use crate::config::{Address, Profile, Protocol, Scheme};
+use crate::driver::{LookupError, Turn};
+use crate::error::{Code, Phase};
+use crate::rare::Rare;
+use crate::sync::MutexGuard;
+use crate::time::{Moment, Span, Time};
+use crate::transport::Stream;
+use crate::wire::{QoS, Version};
+
+impl Conn {
+    /// Moves an attempt on as far as it goes now.
+    pub(in crate::client) fn attempt<'a>(
+        &'a self,
+        mut st: MutexGuard<'a, State>,
+        turn: &mut Turn<'_>,
+    ) -> MutexGuard<'a, State> {
+        if st.freed {
+            return st;
+        }
+        let due = match st.link {
+            Link::Idle => st.course.is_due(),
+            Link::Waiting(at) => st.course.is_due() || at <= turn.now,
+            _ => false,
+        };
+        if due {
+            st.course.begins();
+            st = self.begin(st, turn);
+            // A handler may have ended it again: then the turn that this asked for goes on.
+            if st.freed || st.closing.is_some() {
+                return st;
+            }
+        }
+        if matches!(st.link, Link::Resolving { .. }) {
+            st = self.resolving(st, turn);
+        }
+        if matches!(st.link, Link::Opening { .. }) {
+            st = self.opening(st, turn);
+        }
+        if matches!(st.link, Link::Handshaking { .. }) {
+            st = self.handshaking(st, turn);
+        }
+        st
+    }
+
+    /// Starts an attempt with the active profile.
+    fn begin<'a>(&'a self, mut st: MutexGuard<'a, State>, turn: &mut Turn<'_>) -> MutexGuard<'a, State> {
+        st.tries = Rare::new();
+        let Some((at, snapshot)) = st.next_profile(&self.context.common) else { return self.stay_down(st) };
+        st.stats.attempts += 1;
+        if at != st.reconnect.active() {
+            st.reconnect.select(at);
+        }
+        let (common, mut who) = match snapshot {
+            Ok(profile) => profile,
+            Err(text) => return self.cannot_begin(st, turn, Code::BadConfig, text),
+        };
+        // The device id may have been set after the profile was made.
+        if who.client_id.is_none()
+            && let Some(id) = (self.context.default_client_id)()
+        {
+            Arc::make_mut(&mut who).client_id = Some(id.into());
+        }
+        // Shared with others, as long as nothing in it is to be different for this connection.
+        let mut profile = common.clone();
+        if let Some(will) = &st.seldom.will {
+            Arc::make_mut(&mut profile).will.clone_from(will);
+        }
+        st.put_own_certificate(&mut profile);
+        let problem = st.whole(&profile, &who).validate().err();
+        (st.profile, st.who) = (profile.clone(), who);
+        if !Arc::ptr_eq(&profile, &common) {
+            st.tries.make().common = Some(common);
+        }
+        let limits = session_limits(&st.settings, &profile);
+        st.session.set_limits(self.context.common.limits.share(limits));
+        if profile.require_time && (self.context.wall_clock)() < PLAUSIBLE_TIME {
+            let text = "the clock is not set yet, and require_time is on".into();
+            return self.cannot_begin(st, turn, Code::TimeNotSet, text);
+        }
+        if let Some(problem) = problem {
+            return self.cannot_begin(st, turn, problem.code, problem.to_string());
+        }
+        let address = match profile.address() {
+            Ok(address) => address,
+            Err(error) => return self.cannot_begin(st, turn, error.code, error.to_string()),
+        };
+        if let Some(missing) = missing_transport(&address) {
+            return self.cannot_begin(st, turn, Code::NotBuilt, missing.into());
+        }
+        if self.context.log.wants(Level::Info) {
+            let text = format_args!("connecting to {}:{}", address.host, address.port);
+            self.note(&mut st, Level::Info, text);
+        }
+        st.generation += 1;
+        let generation = st.generation;
+        st = self.look_up(st, turn, &address);
+        st = self.tell(st, |h, called| h.connection(Kind::Connecting, called), &Event::Connecting);
+        if st.freed || st.closing.is_some() || st.generation != generation {
+            return st;
+        }
+        self.prepare_tls(st, turn, address)
+    }
+
+    /// Asks for the addresses of the server.
+    pub(in crate::client) fn look_up<'a>(
+        &'a self,
+        mut st: MutexGuard<'a, State>,
+        turn: &Turn<'_>,
+        address: &Address,
+    ) -> MutexGuard<'a, State> {
+        let Some(source) = self.source.get() else { return st };
+        self.note(&mut st, Level::Debug, format_args!("resolving {:?}", address.host));
+        let lookup = self.context.driver.lookup(&address.host, address.port, *source);
+        let by = after(turn, st.profile.timeouts.dns);
+        st.tries.make().is_literal = address.host.parse::<IpAddr>().is_ok();
+        st.link = Link::Resolving { lookup, by };
+        st
+    }
+
+    /// Every profile is disabled: there is nothing to try.
+    fn stay_down<'a>(&'a self, mut st: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        st.course.give_up(Code::Disabled);
+        st.link = Link::Idle;
+        let text = format!("the connection is disabled: {}", st.why_disabled().unwrap_or_default());
+        if st.session.unsent_bytes() > 0 {
+            self.warn_if_nobody_opens(&mut st, "a published message");
+        } else if st.session.pending_subscriptions() > 0 {
+            self.warn_if_nobody_opens(&mut st, "a subscription");
+        }
+        st.report = KeptReport::of(st.report(Code::Disabled, Phase::Usage, 0, text));
+        let number = st.attempt_number();
+        self.tell_once(st, u64::MAX, Attempt::failed(Code::Disabled, number))
+    }
+
+    fn cannot_begin<'a>(
+        &'a self,
+        mut st: MutexGuard<'a, State>,
+        turn: &mut Turn<'_>,
+        code: Code,
+        text: String,
+    ) -> MutexGuard<'a, State> {
+        let report = st.report(code, Phase::Usage, 0, text);
+        self.link_down(st, turn, report)
+    }
+
+    fn resolving<'a>(&'a self, mut st: MutexGuard<'a, State>, turn: &mut Turn<'_>) -> MutexGuard<'a, State> {
+        let Link::Resolving { lookup, by } = &st.link else { return st };
+        let host = st.shown_server();
+        let (code, text) = match lookup.take() {
+            Some(Ok(addresses)) if !addresses.is_empty() => {
+                if self.context.log.wants(Level::Debug) {
+                    let list: Vec<String> =
+                        addresses.iter().map(|address| address.ip().to_string()).collect();
+                    self.note(&mut st, Level::Debug, format_args!("resolved {host:?}: {}", list.join(", ")));
+                }
+                let mut addresses = VecDeque::from(addresses);
+                let first = addresses.pop_front();
+                if !addresses.is_empty() {
+                    st.tries.make().others.make().addresses = addresses;
+                }
+                return self.try_address(st, turn, first);
+            }
+            Some(Ok(_)) => (Code::DnsFailed, format!("the name in {host:?} has no addresses")),
+            Some(Err(LookupError::NoResources)) => {
+                (Code::NoResources, "no thread could be started for the name service".into())
+            }
+            Some(Err(error @ LookupError::AllHang)) => {
+                (Code::NoResources, format!("the name in {host:?} cannot be resolved: {error}"))
+            }
+            Some(Err(error)) => {
+                (Code::DnsFailed, format!("the name in {host:?} cannot be resolved: {error}"))
+            }
+            None if by.is_over(turn.now) => {
+                (Code::DnsTimeout, format!("the name service gave no answer for {host:?} in time"))
+            }
+            None => return st,
+        };
+        let report = st.report(code, Phase::Dns, 0, text);
+        self.link_down(st, turn, report)
+    }
+
+    /// Opens a transport to the next address; without one left, the attempt has failed.
+    pub(in crate::client) fn next_address<'a>(
+        &'a self,
+        mut st: MutexGuard<'a, State>,
+        turn: &mut Turn<'_>,
+    ) -> MutexGuard<'a, State> {
+        let next = st.next_address();
+        self.try_address(st, turn, next)
+    }
+
+    /// The same, beginning with this one.
+    fn try_address<'a>(
+        &'a self,
+        mut st: MutexGuard<'a, State>,
+        turn: &mut Turn<'_>,
+        mut next: Option<SocketAddr>,
+    ) -> MutexGuard<'a, State> {
+        while let Some(address) = next {
+            st.tries.make().target = Some(address);
+            self.note(&mut st, Level::Debug, format_args!("opening a TCP connection to {address}"));
+            let opened = (self.context.dial)(address).and_then(|mut transport| {
+                transport.register(turn.registry(), turn.token())?;
+                Ok(transport)
+            });
+            match opened {
+                Ok(transport) => {
+                    let by = st.begin_opening(turn.now);
+                    st.ended = false;
+                    st.link = Link::Opening { transport, by };
+                    return st;
+                }
+                Err(error) => {
+                    let os = error.raw_os_error().unwrap_or(0);
+                    st.tries.make().others.make().tried.push((address, os));
+                }
+            }
+            next = st.next_address();
+        }
+        // That somebody answered, and not as he should, says more than that somebody else did not.
+        let report = match st.tries.make().insecure.take() {
+            Some(report) => Report { tried: st.take_tried(), ..*report },
+            None => st.unreachable_report(),
+        };
+        self.link_down(st, turn, report)
+    }
+
+    fn opening<'a>(&'a self, mut st: MutexGuard<'a, State>, turn: &mut Turn<'_>) -> MutexGuard<'a, State> {
+        let Link::Opening { transport, by } = &mut st.link else { return st };
+        let late = by.is_over(turn.now);
+        match transport.connected() {
+            Ok(true) => {
+                self.note(&mut st, Level::Debug, format_args!("the TCP connection is open"));
+                st.end_opening(turn.now);
+                self.secure(st, turn)
+            }
+            Ok(false) if !late => st,
+            outcome => {
+                let os = match outcome {
+                    Err(error) => error.raw_os_error().unwrap_or(0),
+                    Ok(_) => TIMED_OUT,
+                };
+                transport.deregister(turn.registry());
+                st.end_opening(turn.now);
+                let tries = st.tries.make();
+                tries.others.make().tried.extend(tries.target.map(|target| (target, os)));
+                self.next_address(st, turn)
+            }
+        }
+    }
+
+    /// The transport is open: CONNECT, by the hook or by ourselves.
+    pub(in crate::client) fn opened<'a>(
+        &'a self,
+        mut st: MutexGuard<'a, State>,
+        turn: &mut Turn<'_>,
+        transport: Stream,
+    ) -> MutexGuard<'a, State> {
+        if bug(Bug::BackoffResetEarly) {
+            st.reconnect.succeeded();
+        }
+        st.partial = Vec::new();
+        st.keep_peer();
+        st.backlog = None;
+        if st.tries.others.get().is_none() && st.tries.common.is_none() {
+            // Thousands may connect at the same time. Nothing failed that is to be told of.
+            st.tries = Rare::new();
+        }
+        st.unread = transport.has_unread();
+        let delivery = transport.delivery(0, self.context.send_queue);
+        st.link = Link::Open(transport);
+        let within = st.profile.timeouts.connack;
+        st.session.opened(turn.now, within, delivery);
+        let params = self.connect_params(&mut st);
+        // A client of MQTT 3.1 without a name has another one each time.
+        let unnamed = st.who.client_id.is_none() && params.version == Version::V31;
+        let other = |(who, profile): &(Arc<Who>, Arc<Profile>)| {
+            unnamed || who.client_id != st.who.client_id || profile.server != st.profile.server
+        };
+        if st.session_of.as_ref().is_some_and(other) {
+            st.session.forget_inbound();
+            st.session_over();
+        }
+        let common = st.tries.common.as_ref().unwrap_or(&st.profile);
+        st.session_of = Some((st.who.clone(), common.clone()));
+        self.make_connect(st, turn, params)
+    }
+
+    /// What CONNECT says without a hook.
+    fn connect_params(&self, st: &mut State) -> ConnectParams {
+        let profile = st.profile.clone();
+        let version = if profile.protocol == Protocol::V31 { Version::V31 } else { Version::V311 };
+        let Login { user, pass } = st.login(&st.who);
+        let password = pass.filter(|pass| user.is_some() || !pass.is_empty());
+        // A password goes with a user name, and if that is empty (MQTT 3.1.1 §3.1.2.8, §3.1.3.4).
+        let user = user.or_else(|| password.is_some().then(String::new));
+        let client_id = match st.who.client_id.clone() {
+            Some(id) => id.into(),
+            // 3.1.1 lets the server choose an id for a clean session, and for no other; 3.1 never does.
+            None if version == Version::V311 => String::new(),
+            None => format!("mgos-{:016x}", st.random()),
+        };
+        ConnectParams {
+            version,
+            client_id,
+            clean_session: profile.clean_session,
+            keep_alive: profile.keep_alive,
+            user,
+            password,
+            will: profile.will.as_ref().map(|will| {
+                let qos = QoS::try_from(will.qos).unwrap_or(QoS::AtMostOnce);
+                (will.topic.clone(), will.payload.clone(), qos, will.retain)
+            }),
+        }
+    }
+
+    // -- up and down ----------------------------------------------------------------------------
+
+    /// CONNACK 0 came.
+    pub(in crate::client) fn link_up<'a>(
+        &'a self,
+        mut st: MutexGuard<'a, State>,
+        turn: &mut Turn<'_>,
+        session_present: bool,
+    ) -> MutexGuard<'a, State> {
+        st.stats.came_up(turn.now);
+        st.session_is(session_present);
+        st.attempt_over();
+        st.course.came_up();
+        st.session_present = session_present;
+        let fail_back = st.settings.fail_back;
+        if let Some(seldom) = st.seldom.get_mut() {
+            seldom.fail_back = Rare::new();
+        }
+        if st.reconnect.active() != 0 && fail_back > Span::ZERO {
+            st.seldom.make().fail_back.make().at = Some(turn.now + fail_back);
+        }
+        // There is nothing in it but the room that CONNECT took.
+        st.session.shrink_output();
+        if self.context.log.wants(Level::Info) {
+            let text = if session_present { "connected, session resumed" } else { "connected, session new" };
+            self.note(&mut st, Level::Info, format_args!("{text}"));
+        }
+        let queued = st.session.queue_len();
+        if queued > 0 {
+            let text = format_args!("QoS 1 and 2 messages that are sent now, or again: {queued}");
+            self.note(&mut st, Level::Debug, text);
+        }
+        self.connected.store(true, Ordering::Release);
+        self.context.driver.notify();
+        let generation = st.generation;
+        let attempt =
+            Attempt { error: Code::Ok, connack: Some(0), session_present, number: st.attempt_number() };
+        let st = self.tell_result(st, generation, attempt);
+        let event = Event::ConnAck { session_present };
+        let st = self.tell(st, |h, called| h.connection(Kind::ConnAck, called), &event);
+        if st.generation == generation { self.tell_expiry(st, turn) } else { st }
+    }
+
+    /// The attempt failed or the connection ended: tell the handlers, and plan what comes next.
+    pub(in crate::client) fn link_down<'a>(
+        &'a self,
+        mut st: MutexGuard<'a, State>,
+        turn: &mut Turn<'_>,
+        report: Report,
+    ) -> MutexGuard<'a, State> {
+        let report = st.with_address(report);
+        st.peer = Rare::new();
+        let link = std::mem::replace(&mut st.link, Link::Idle);
+        if let Link::Opening { mut transport, .. }
+        | Link::Handshaking { mut transport, .. }
+        | Link::Open(mut transport)
+        | Link::Draining { mut transport, .. } = link
+        {
+            transport.deregister(turn.registry());
+        }
+        let was_up = self.connected.swap(false, Ordering::AcqRel);
+        let up_since = if was_up { st.stats.up_since() } else { Moment::NONE };
+        let how = self.note_end(&mut st, turn, up_since);
+        let ended = st.generation;
+        st.generation += 1;
+        st.stats.went_down(turn.now, was_up, report.code, report.phase);
+        let poison = st.close_session(was_up, report.code);
+        if let Some(pull) = st.seldom.get_mut().and_then(|seldom| seldom.pull.get_mut()) {
+            pull.closed();
+        }
+        self.settle(&mut st);
+        st.partial = Vec::new();
+        st.backlog = None;
+        st.closing = None;
+        if let Some(seldom) = st.seldom.get_mut() {
+            seldom.close_until = None;
+        }
+        st.link_broke = false;
+        if let Some(back) = st.seldom.get_mut().and_then(|seldom| seldom.fail_back.get_mut()) {
+            back.at = None;
+        }
+        st.attempt_over();
+        st.forget_question(&report);
+        st.expiry = Rare::new();
+        st.report = KeptReport::of(report.copy());
+        if self.context.log.wants(Level::Warn) {
+            let level = if report.code == Code::ClosedByClient { Level::Info } else { Level::Warn };
+            match report.phase {
+                Phase::None => self.note(&mut st, level, format_args!("{}", report.text)),
+                phase => self.note(&mut st, level, format_args!("{}: {}", phase.name(), report.text)),
+            }
+        }
+        self.context.driver.notify();
+        if was_up {
+            let event = Event::Disconnect(&report);
+            st = self.tell(st, |h, called| h.connection(Kind::Disconnect, called), &event);
+            let event = Event::Close(&report);
+            st = self.tell(st, |h, called| h.connection(Kind::Close, called), &event);
+            st = self.tell(st, |h, called| h.slot(Slot::Offline, called), &event);
+            st = self.tell(st, |h, called| h.all_subscribers(Kind::Close, called), &event);
+            st = self.tell_poison(st, poison);
+        } else {
+            let (error, connack) = (report.code, report.connack);
+            let number = st.attempt_number();
+            st = self.tell_result(st, ended, Attempt { error, connack, session_present: false, number });
+        }
+        self.plan(&mut st, turn, how);
+        st
+    }
+
+    /// An attempt ended: the handlers, the slot, then who asked for this one result.
+    fn tell_result<'a>(
+        &'a self,
+        st: MutexGuard<'a, State>,
+        generation: u64,
+        attempt: Attempt,
+    ) -> MutexGuard<'a, State> {
+        let event = attempt.event();
+        let collect = |h: &mut Handlers, called: &mut Called| {
+            h.connection(Kind::ConnectResult, called);
+            h.slot(Slot::Connect, called);
+        };
+        let st = self.tell(st, collect, &event);
+        self.tell_once(st, generation, attempt)
+    }
+}
+
+/// What an address asks for and this library was built without.
+pub(in crate::client) fn missing_transport(address: &Address) -> Option<&'static str> {
+    match address.scheme {
+        // TLS says so itself, if it was not built.
+        Scheme::Mqtt | Scheme::Mqtts => None,
+        Scheme::Ws | Scheme::Wss => Some("this library was built without WebSocket"),
+        Scheme::Unix => Some("this library was built without local sockets"),
+    }
+}
+
+pub(in crate::client) fn after(turn: &Turn<'_>, limit: Span) -> Moment {
+    (limit > Span::ZERO).then(|| turn.now + limit).into()
+}
+
+impl State {
+    /// The attempt is over. What was its alone is needed no more.
+    pub(in crate::client) fn attempt_over(&mut self) {
+        if let Some(common) = self.tries.get_mut().and_then(|tries| tries.common.take()) {
+            self.profile = common;
+        }
+        if self.tries.others.tried.is_empty() {
+            self.tries = Rare::new();
+        }
+    }
+
+    /// An address is being opened; until when. With more of them to come, one that does not answer must not use up all the
+    /// time that they have together.
+    fn begin_opening(&mut self, now: Time) -> Moment {
+        let limit = self.profile.timeouts.tcp;
+        let left = Span(limit.0.saturating_sub(self.tries.others.used.0));
+        let share = Span(left.0 / (self.tries.others.addresses.len() as u64 + 1));
+        if let Some(others) = self.tries.get_mut().and_then(|tries| tries.others.get_mut()) {
+            others.present = (now, share);
+        }
+        (limit > Span::ZERO).then(|| now + share).into()
+    }
+
+    /// It is open, or will not be. That the loop was late is not its fault.
+    fn end_opening(&mut self, now: Time) {
+        if let Some(others) = self.tries.get_mut().and_then(|tries| tries.others.get_mut()) {
+            let (since, share) = others.present;
+            others.used = Span(others.used.0 + now.since(since).min(share).0);
+        }
+    }
+
+    fn next_address(&mut self) -> Option<SocketAddr> {
+        self.tries.get_mut()?.others.get_mut()?.addresses.pop_front()
+    }
+
+    pub(in crate::client) fn take_tried(&mut self) -> Vec<(SocketAddr, i32)> {
+        let others = self.tries.get_mut().and_then(|tries| tries.others.get_mut());
+        others.map(|others| std::mem::take(&mut others.tried)).unwrap_or_default()
+    }
+}

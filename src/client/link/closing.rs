@@ -1,0 +1,221 @@
+//! Closing in order: what was published before gets there.
+//!
+//! DISCONNECT goes to the kernel behind everything else, our side is shut, and the server's side is read to its end. On
+//! a slow link the server is far from having it all by then, and to close a socket into which the server still sends
+//! resets the connection, with all that is under way. So the end waits as long as the server acknowledges bytes.
+
+use std::io;
+
+use crate::bugs::{Bug, bug};
+use crate::client::Conn;
+use crate::client::handlers::event::Report;
+use crate::client::state::flush::Flush;
+use crate::client::state::{Closing, Link, State};
+use crate::driver::Turn;
+use crate::error::{Code, Phase};
+use crate::sync::MutexGuard;
+use crate::time::{Moment, Span, Time};
+use crate::transport::{SendQueue, Stream};
+
+/// How long a closing connection waits for the server to close its side when that has everything; and how often it
+/// is looked whether it has.
+const DRAIN: Span = Span::secs(1);
+
+/// Closing takes in all so many times what it may take without progress.
+const IN_ALL: u64 = 6;
+
+/// The limit of who set none.
+const FOREVER: Time = Time(u64::MAX - 1);
+
+impl Closing {
+    /// When to look at it. Without a limit nothing comes of itself.
+    pub(in crate::client) fn look_at(self, progress: Option<Time>) -> Option<Time> {
+        let next = self.by.or_never().min(progress.unwrap_or(Time::NEVER));
+        (next < FOREVER).then_some(next)
+    }
+}
+
+impl Conn {
+    /// The application wants this connection closed: flush, shut, drain.
+    pub(in crate::client) fn wind_up<'a>(
+        &'a self,
+        mut st: MutexGuard<'a, State>,
+        turn: &mut Turn<'_>,
+        closing: Closing,
+    ) -> MutexGuard<'a, State> {
+        if !matches!(st.link, Link::Open(_)) {
+            if matches!(st.link, Link::Draining { .. }) && closing.graceful {
+                return st;
+            }
+            let report = st.closing_report(closing.code);
+            return self.link_down(st, turn, report);
+        }
+        if !closing.graceful {
+            let report = st.closing_report(closing.code);
+            return self.link_down(st, turn, report);
+        }
+        let queue = self.context.send_queue;
+        let by = match closing.by.get() {
+            Some(by) => by,
+            None => self.begin_closing(&mut st, turn.now),
+        };
+        st.closing = Some(Closing { by: by.into(), ..closing });
+        match self.flush(&mut st, turn.now) {
+            Flush::Done => {
+                if let Link::Open(mut transport) = std::mem::replace(&mut st.link, Link::Idle) {
+                    transport.shutdown();
+                    let look = by.min(turn.now + DRAIN);
+                    st.link = Link::Draining { transport, by: look, left: 0 };
+                }
+                st
+            }
+            Flush::Blocked if turn.now < by && !st.closing_is_stuck(turn.now, queue) => st,
+            Flush::Blocked => {
+                let report = self.closed_report(&mut st, closing.code, "in time");
+                self.link_down(st, turn, report)
+            }
+            Flush::Failed(report) => match st.undelivered(queue) {
+                0 => self.link_down(st, turn, report),
+                _ => {
+                    let text = format!("before this happened: {}", report.text);
+                    let report = self.closed_report(&mut st, closing.code, &text);
+                    self.link_down(st, turn, report)
+                }
+            },
+        }
+    }
+
+    /// When it has to be over.
+    fn begin_closing(&self, st: &mut State, now: Time) -> Time {
+        let close = st.settings.close;
+        // What a server was sent that has not accepted us is of no use to it.
+        let (without, in_all) = match self.is_connected() && !bug(Bug::DrainCut) {
+            true => (close, Span(close.0.saturating_mul(IN_ALL))),
+            false => (DRAIN, DRAIN),
+        };
+        let delivery = st.delivery(self.context.send_queue);
+        st.session.await_delivery(now, without, delivery);
+        let in_all = if in_all == Span::ZERO { FOREVER } else { now + in_all };
+        in_all.max(st.seldom.close_until.unwrap_or(Time::ZERO)).min(FOREVER)
+    }
+
+    /// Reads what the server still sends, until it closes too: acknowledgements of what was published before.
+    pub(in crate::client) fn drain<'a>(
+        &'a self,
+        mut st: MutexGuard<'a, State>,
+        turn: &mut Turn<'_>,
+    ) -> MutexGuard<'a, State> {
+        // The first look comes right after the other side was shut, when nothing told of readiness yet.
+        st = self.read(st, turn);
+        if bug(Bug::Spins) {
+            turn.again();
+        }
+        let queue = self.context.send_queue;
+        let state = &mut *st;
+        let Link::Draining { by, left: before, .. } = state.link else { return st };
+        // What is still to be told is told.
+        if turn.now < by || state.backlog.is_some() {
+            return st;
+        }
+        let (code, limit) =
+            state.closing.map_or((Code::ClosedByClient, Time::ZERO), |c| (c.code, c.by.or_never()));
+        let left = state.undelivered(queue);
+        // With everything there, the server has this one second more to close its side.
+        if left == 0 && before == 0 || bug(Bug::DrainCut) {
+            let report = state.closing_report(code);
+            return self.link_down(st, turn, report);
+        }
+        if left > 0 && (limit <= turn.now || state.closing_is_stuck(turn.now, queue)) {
+            let report = self.closed_report(&mut st, code, "in time");
+            return self.link_down(st, turn, report);
+        }
+        if let Link::Draining { by, left: last, .. } = &mut state.link {
+            *last = left;
+            *by = turn.now + DRAIN;
+            if left > 0 {
+                *by = (*by).min(limit);
+            }
+        }
+        st
+    }
+
+    /// As [`disconnect`](Conn::disconnect), and waits until the connection is closed and its handlers were told. Closing
+    /// may take as long as the wait does. [`Code::Undelivered`]: not everything got to the server.
+    pub fn disconnect_wait(&self, timeout: Option<Span>) -> Result<(), Code> {
+        self.may_wait()?;
+        let generation = self.usable()?.generation;
+        self.disconnect()?;
+        let until = timeout.map_or(FOREVER, |timeout| self.context.driver.now() + timeout);
+        self.lock().closing_may_take(until);
+        self.wait_for(timeout, |st| {
+            let closed = matches!(st.link, Link::Idle) || st.generation != generation;
+            let cut = st.generation != generation && st.report.code() == Code::Undelivered;
+            (closed && !st.in_turn).then_some(if cut { Err(Code::Undelivered) } else { Ok(()) })
+        })?
+    }
+
+    /// How closing ended; `why` says what it did if not everything was delivered.
+    pub(in crate::client) fn closed_report(&self, st: &mut State, code: Code, why: &str) -> Report {
+        let left = st.undelivered(self.context.send_queue);
+        if left == 0 || !self.is_connected() {
+            return st.closing_report(code);
+        }
+        let server = match st.link.stream().map(|stream| stream.peer_addr()) {
+            Some(Ok(address)) => address.to_string(),
+            _ => "the server".into(),
+        };
+        let bytes = if left == 1 { "byte" } else { "bytes" };
+        let what = format!("{left} {bytes} of what was sent before were not acknowledged by {server} {why}");
+        match code {
+            Code::ClosedByClient => {
+                let text = format!("{}: {what}", Code::Undelivered.text());
+                st.report(Code::Undelivered, Phase::Protocol, 0, text)
+            }
+            code => Report { text: format!("{}: {what}", code.text()), ..st.closing_report(code) },
+        }
+    }
+
+    /// How many bytes of what the server was sent it has not acknowledged, as far as the system tells, with those that
+    /// the system has not got yet.
+    pub fn undelivered(&self) -> u64 {
+        self.lock().undelivered(self.context.send_queue)
+    }
+}
+
+impl State {
+    /// Somebody waits that long for the present connection to be closed.
+    fn closing_may_take(&mut self, until: Time) {
+        let Some(closing) = &mut self.closing else { return };
+        match closing.by.get() {
+            Some(by) => closing.by = Moment::from(by.max(until)),
+            None => self.seldom.make().close_until = Some(until),
+        }
+    }
+
+    /// Nothing was acknowledged for too long.
+    fn closing_is_stuck(&mut self, now: Time, queue: SendQueue) -> bool {
+        if self.session.deadline().is_none_or(|at| now < at) {
+            return false;
+        }
+        let delivery = self.delivery(queue);
+        self.session.is_stuck(now, delivery)
+    }
+
+    fn undelivered(&mut self, queue: SendQueue) -> u64 {
+        let left = self.delivery(queue).map_or(0, |delivery| delivery.left);
+        left + self.session.output().len() as u64
+    }
+}
+
+/// Reads what has come already. To close a socket that holds something resets the connection, and what is on its way
+/// to the server is lost.
+pub(in crate::client) fn discard(transport: &mut Stream) {
+    let mut waste = [0; 4096];
+    for _ in 0..64 {
+        match transport.read(&mut waste) {
+            Ok(1..) => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            _ => return,
+        }
+    }
+}

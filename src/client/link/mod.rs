@@ -1,0 +1,23 @@
+//! From a configuration to a connection that is up, and to its end.
+//!
+//! | file             | what |
+//! |------------------|------|
+//! | `options.rs`     | the options of a connection |
+//! | `inherit.rs`     | a connection configured as another one |
+//! | `credentials.rs` | hooks that make CONNECT, or a part of it |
+//! | `course.rs`      | whether it is to be up, and what each call does to that |
+//! | `attempt.rs`     | connecting: name, address, transport, CONNECT; and the end |
+//! | `report.rs`      | what is told of a failed attempt and of a lost link |
+//! | `configure.rs`   | its main profile, certificate, will, hook, limits |
+//! | `closing.rs`     | closing in order |
+//! | `secure.rs`      | the TLS part of connecting |
+
+pub(in crate::client) mod attempt;
+pub(in crate::client) mod closing;
+pub(in crate::client) mod configure;
+pub(in crate::client) mod course;
+pub(in crate::client) mod credentials;
+pub(in crate::client) mod inherit;
+pub(in crate::client) mod options;
+pub(in crate::client) mod report;
+pub(in crate::client) mod secure;

@@ -1,0 +1,179 @@
+//! What is told of an attempt that failed, and of a link that was lost: phase, address, cause, remedy.
+
+use std::net::SocketAddr;
+
+use crate::client::handlers::event::Report;
+use crate::client::state::tries::Tries;
+use crate::client::state::{Link, State};
+use crate::client::text;
+use crate::error::{Code, Phase};
+use crate::session::Failure;
+use crate::transport::LayerError;
+
+/// ETIMEDOUT, as the report of an address that did not answer in our own time.
+pub(in crate::client) const TIMED_OUT: i32 = if cfg!(target_os = "linux") { 110 } else { 60 };
+
+impl State {
+    /// Every address failed.
+    pub(in crate::client) fn unreachable_report(&mut self) -> Report {
+        use std::io::ErrorKind as Kind;
+        let os = self.tries.others.tried.last().map_or(0, |(_, os)| *os);
+        let code = match std::io::Error::from_raw_os_error(os).kind() {
+            Kind::ConnectionRefused => Code::ConnectRefused,
+            Kind::TimedOut => Code::ConnectTimeout,
+            Kind::HostUnreachable | Kind::NetworkUnreachable | Kind::NetworkDown => Code::ConnectUnreachable,
+            _ if os == 0 => Code::ConnectFailed,
+            // EMFILE, ENFILE, ENOBUFS: the system's limits, not the server.
+            _ if is_resource_error(os) => Code::NoResources,
+            _ => Code::ConnectFailed,
+        };
+        let list: Vec<String> = self.tries.others.tried.iter().map(|(a, os)| tried_text(*a, *os)).collect();
+        let text = format!("{}: {}", code.text(), list.join(", "));
+        self.report(code, Phase::Tcp, os, text)
+    }
+
+    /// An I/O error of an open link.
+    pub(in crate::client) fn io_report(&mut self, error: &std::io::Error) -> Report {
+        use std::io::ErrorKind as Kind;
+        if let Some(error) = LayerError::of(error) {
+            return self.layer_report(error);
+        }
+        let code = match error.kind() {
+            Kind::ConnectionReset | Kind::BrokenPipe | Kind::ConnectionAborted => Code::ConnectionReset,
+            Kind::TimedOut => Code::KeepAliveTimeout,
+            Kind::OutOfMemory => Code::NoMemory,
+            _ => Code::IoFailed,
+        };
+        let phase = self.open_phase();
+        let hint = match (code, phase) {
+            (Code::ConnectionReset, Phase::Connect) => self.why_no_connack(),
+            _ => "",
+        };
+        let text = text::format(format_args!("{}: {error}{hint}", code.text())).unwrap_or_default();
+        self.report(code, phase, error.raw_os_error().unwrap_or(0), text)
+    }
+
+    /// The server closed its side.
+    pub(in crate::client) fn end_report(&mut self) -> Report {
+        let phase = self.open_phase();
+        let text = match phase {
+            Phase::Connect => {
+                format!(
+                    "the server closed the connection instead of answering CONNECT{}",
+                    self.why_no_connack()
+                )
+            }
+            _ => text::copy(Code::ClosedByServer.text()),
+        };
+        self.report(Code::ClosedByServer, phase, 0, text)
+    }
+
+    /// What a server may mean that ends the connection where CONNACK should come.
+    fn why_no_connack(&self) -> &'static str {
+        if self.tls.is_some() {
+            "; it may want another client certificate, or refuse the protocol version, the client id or the \
+             credentials"
+        } else {
+            "; it may refuse the protocol version, the client id or the credentials, or speak only TLS on this port"
+        }
+    }
+
+    pub(in crate::client) fn closing_report(&mut self, code: Code) -> Report {
+        let phase = if code == Code::HookAborted { Phase::Connect } else { Phase::None };
+        self.report(code, phase, 0, text::copy(code.text()))
+    }
+
+    /// The session cannot go on.
+    pub(in crate::client) fn failure_report(&mut self, failure: &Failure) -> Report {
+        let phase = match failure.code {
+            Code::KeepAliveTimeout => Phase::KeepAlive,
+            _ => match self.open_phase() {
+                Phase::Up => Phase::Protocol,
+                phase => phase,
+            },
+        };
+        let detail = match failure.malformed {
+            Some(malformed) => malformed.text(),
+            None => failure.what,
+        };
+        let separator = if detail.is_empty() { "" } else { ": " };
+        let text =
+            text::format(format_args!("{}{separator}{detail}", failure.code.text())).unwrap_or_default();
+        let report = self.report(failure.code, phase, 0, text);
+        Report { connack: failure.connack, ..report }
+    }
+
+    /// CONNACK with another code than 0.
+    pub(in crate::client) fn refused_report(&mut self, connack: u8) -> Report {
+        let code = match connack {
+            1 => Code::RefusedVersion,
+            2 => Code::RefusedIdentifier,
+            3 => Code::RefusedUnavailable,
+            4 => Code::RefusedCredentials,
+            5 => Code::RefusedNotAuthorized,
+            _ => Code::RefusedOther,
+        };
+        let text = format!("{} (CONNACK {connack})", code.text());
+        let report = self.report(code, Phase::Connect, 0, text);
+        Report { connack: Some(connack), ..report }
+    }
+
+    /// Keeps the address that was reached, unless it is the one that is configured.
+    pub(in crate::client) fn keep_peer(&mut self) {
+        let Tries { target, is_literal, .. } = *self.tries;
+        if let Some(target) = target.filter(|_| !is_literal) {
+            // Without memory a report is without it.
+            let _ = self.peer.try_make_by(|| target);
+        }
+    }
+
+    /// The address at the other end of the link; empty without one.
+    fn link_address(&self) -> String {
+        match (&self.link, self.peer.get()) {
+            (Link::Open(_) | Link::Draining { .. }, Some(peer)) => {
+                text::format(format_args!("{peer}")).unwrap_or_default()
+            }
+            (Link::Open(_) | Link::Draining { .. }, None) => self.shown_server(),
+            _ => String::new(),
+        }
+    }
+
+    /// The report about a link that is lost, with the address of who was at the other end.
+    pub(in crate::client) fn with_address(&self, mut report: Report) -> Report {
+        if !matches!(report.phase, Phase::None | Phase::Usage) && !report.text.is_empty() {
+            let address = self.link_address();
+            if !address.is_empty()
+                && !report.text.contains(&address)
+                && let Some(text) = text::format(format_args!("{} ({address})", report.text))
+            {
+                report.text = text;
+            }
+        }
+        report
+    }
+
+    fn open_phase(&self) -> Phase {
+        match &self.link {
+            Link::Idle | Link::Waiting(_) => Phase::None,
+            Link::Resolving { .. } => Phase::Dns,
+            Link::Opening { .. } => Phase::Tcp,
+            Link::Handshaking { transport, .. } => transport.phase(),
+            Link::Open(_) if self.session.is_up() => Phase::Up,
+            Link::Open(_) => Phase::Connect,
+            Link::Draining { .. } => Phase::Up,
+        }
+    }
+}
+
+fn tried_text(address: SocketAddr, os: i32) -> String {
+    if os == TIMED_OUT {
+        format!("{address} (no answer in time)")
+    } else {
+        format!("{address} ({})", std::io::Error::from_raw_os_error(os))
+    }
+}
+
+fn is_resource_error(os: i32) -> bool {
+    // ENFILE 23 and EMFILE 24 are the same everywhere; ENOBUFS is 105 on Linux, 55 on BSD; ENOMEM 12.
+    matches!(os, 12 | 23 | 24) || os == if cfg!(target_os = "linux") { 105 } else { 55 }
+}

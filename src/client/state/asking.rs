@@ -1,0 +1,41 @@
+//! The hook that is asked for credentials, and the question that is open.
+
+use std::sync::Arc;
+
+use crate::client::Conn;
+use crate::client::state::params::ConnectParams;
+use crate::config::Secret;
+
+/// Runs when CONNECT is about to be made, on the thread that drives the loop, with no lock held. It answers by
+/// [`Conn::answer_credentials`], at once or later from any thread, until the CONNACK time-out.
+pub trait CredentialsHook: Send + Sync {
+    /// Asks for the credentials of an attempt.
+    fn ask(&self, conn: &Conn, attempt: u64);
+}
+
+/// What a credentials hook answers.
+#[derive(Clone)]
+pub struct Credentials {
+    /// The user name.
+    pub user: Option<String>,
+    /// The password.
+    pub password: Option<Secret<Vec<u8>>>,
+    /// Until when they are used again for the same server without asking, in seconds since 1970; 0: asked each time.
+    pub valid_until: f64,
+}
+
+/// What a connection with a credentials hook knows.
+pub(in crate::client) struct Asking {
+    pub(in crate::client) hook: Arc<dyn CredentialsHook>,
+    /// Those of the last answer that are still good, and the server that they are for.
+    pub(in crate::client) known: Option<(Option<String>, Credentials)>,
+    pub(in crate::client) pending: Option<Pending>,
+}
+
+/// A question without an answer, or with one that no turn has seen.
+pub(in crate::client) struct Pending {
+    pub(in crate::client) attempt: u64,
+    pub(in crate::client) params: Box<ConnectParams>,
+    /// `Some(None)`: the attempt is given up.
+    pub(in crate::client) answer: Option<Option<Credentials>>,
+}

@@ -1,0 +1,365 @@
+//! What a connection knows, behind its lock.
+//!
+//! Its parts know nothing of each other where they can; [`State`] puts them together.
+//!
+//! | file               | what |
+//! |--------------------|------|
+//! | `stage.rs`         | what it is doing right now |
+//! | `over_limit.rs`    | a message that is over a limit |
+//! | `log.rs`           | log records that wait, and where they go |
+//! | `flush.rs`         | when output is written |
+//! | `log_topics.rs`    | topics for log lines |
+//! | `verdict.rs`       | which message handlers are told of, what they said, what they refused |
+//! | `tries.rs`         | the connection attempt in progress |
+//! | `stats.rs`         | what is counted |
+//! | `slow.rs`          | when it is looked whether callbacks are slow |
+//! | `receive_queue.rs` | messages that wait to be fetched |
+//! | `profiles.rs`      | server profiles, and what connections have in common of them |
+//! | `pace.rs`          | how long the callbacks of a turn may take |
+//! | `outcomes.rs`      | who is told how a publish ended |
+//! | `ends.rs`          | when certificates end |
+//! | `course.rs`        | whether it is to be up |
+//! | `reconnect.rs`     | when to try again, and where |
+//! | `calls.rs`         | calls for several filters that have not ended |
+//! | `backlog.rs`       | what was read and has to wait for the next turn |
+//! | `asking.rs`        | the hook that is asked for credentials |
+//! | `params.rs`        | what CONNECT is made of |
+//! | `waiters.rs`       | who is told of the result of one attempt |
+
+pub(in crate::client) mod asking;
+pub(in crate::client) mod backlog;
+pub(in crate::client) mod calls;
+pub(in crate::client) mod course;
+pub(in crate::client) mod ends;
+pub(in crate::client) mod flush;
+pub(in crate::client) mod log;
+pub(in crate::client) mod log_topics;
+pub(in crate::client) mod outcomes;
+pub(in crate::client) mod over_limit;
+pub(in crate::client) mod pace;
+pub(in crate::client) mod params;
+pub(in crate::client) mod profiles;
+pub(in crate::client) mod receive_queue;
+pub mod reconnect;
+pub(in crate::client) mod slow;
+pub(in crate::client) mod stage;
+pub(in crate::client) mod stats;
+pub(in crate::client) mod tries;
+pub(in crate::client) mod verdict;
+pub(in crate::client) mod waiters;
+
+use crate::client::handlers::event::KeptReport;
+use crate::client::handlers::event::Report;
+use crate::client::handlers::registered::Handlers;
+use crate::client::state::asking::Asking;
+use crate::client::state::backlog::Backlog;
+use crate::client::state::calls::Calls;
+use crate::client::state::course::Course;
+use crate::client::state::ends::Ends;
+use crate::client::state::outcomes::Outcomes;
+use crate::client::state::pace::Pace;
+use crate::client::state::params::ConnectHook;
+use crate::client::state::params::OwnCertificate;
+use crate::client::state::profiles::Common;
+use crate::client::state::profiles::Now;
+use crate::client::state::profiles::Servers;
+use crate::client::state::profiles::Who;
+use crate::client::state::receive_queue::Pull;
+use crate::client::state::reconnect::Reconnect;
+use crate::client::state::slow::Looks;
+use crate::client::state::stats::Stats;
+use crate::client::state::tries::Tries;
+use crate::client::state::verdict::Handling;
+use crate::client::state::verdict::Refusals;
+use crate::client::state::verdict::Wish;
+use crate::client::state::waiters::Once;
+use crate::client::state::waiters::Told;
+use crate::client::text;
+use crate::config;
+use crate::config::Profile;
+use crate::config::Secret;
+use crate::config::Settings;
+use crate::driver::Lookup;
+use crate::error::Code;
+use crate::error::Phase;
+use crate::rare::Empty;
+use crate::rare::Rare;
+use crate::session::Session;
+use crate::time::Moment;
+use crate::time::Time;
+use crate::transport::Stream;
+use crate::transport::tls;
+use std::any::Any;
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// The course of the connection.
+pub(in crate::client) enum Link {
+    /// Nothing happens until the application says so.
+    Idle,
+    /// The next attempt comes at this time.
+    Waiting(Time),
+    /// The server's name is being looked up.
+    Resolving { lookup: Lookup, by: Moment },
+    /// A transport is being opened; further addresses are left.
+    Opening { transport: Stream, by: Moment },
+    /// The TCP connection is there, and a layer above it greets its peer.
+    Handshaking { transport: Stream },
+    /// Bytes flow: CONNECT, CONNACK, and the time while it is up.
+    Open(Stream),
+    /// DISCONNECT was written and our side shut; the server's side is read until it ends.
+    /// `left` bytes were not acknowledged when it was looked last, and it is looked again at `by`.
+    Draining { transport: Stream, by: Time, left: u64 },
+}
+
+impl Link {
+    /// The transport, if there is something to be read from it.
+    pub(in crate::client) fn stream(&mut self) -> Option<&mut Stream> {
+        match self {
+            Link::Open(transport) | Link::Draining { transport, .. } => Some(transport),
+            _ => None,
+        }
+    }
+}
+
+/// Why the present connection is to be closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::client) struct Closing {
+    pub(in crate::client) code: Code,
+    /// Flush and send DISCONNECT first, so that the server does not publish the will.
+    pub(in crate::client) graceful: bool,
+    pub(in crate::client) by: Moment,
+}
+
+/// The way back to the main server.
+#[derive(Default)]
+pub(in crate::client) struct FailBack {
+    /// When it is tried again.
+    pub(in crate::client) at: Option<Time>,
+    /// The server that works, while it is tried.
+    pub(in crate::client) from: Option<usize>,
+}
+
+impl Empty for FailBack {
+    const EMPTY: &'static Self = &FailBack { at: None, from: None };
+}
+
+pub(in crate::client) struct State {
+    /// Counts those who had a look: as long as it stands still, nothing here has changed.
+    pub(in crate::client) visits: u32,
+    pub(in crate::client) session: Session,
+    pub(in crate::client) outcomes: Outcomes,
+    pub(in crate::client) handlers: Handlers,
+    pub(in crate::client) profiles: Servers,
+    /// The options, but for the password.
+    pub(in crate::client) settings: Arc<Settings>,
+    /// The profile of the present attempt or connection under the options, but for who we are there.
+    pub(in crate::client) profile: Arc<Profile>,
+    pub(in crate::client) who: Arc<Who>,
+    pub(in crate::client) reconnect: Reconnect,
+    /// The client id and the server for which the session's inbound state holds.
+    pub(in crate::client) session_of: Option<(Arc<Who>, Arc<Profile>)>,
+    pub(in crate::client) max_qos: Option<i8>,
+    pub(in crate::client) link: Link,
+    /// What is wanted of it, and when the next attempt begins.
+    pub(in crate::client) course: Course,
+    /// What the last CONNACK said.
+    pub(in crate::client) session_present: bool,
+    pub(in crate::client) closing: Option<Closing>,
+    /// The link failed outside a turn, as reported; the next turn takes it down.
+    pub(in crate::client) link_broke: bool,
+    /// Counts links: what belongs to an earlier one is dropped.
+    pub(in crate::client) generation: u64,
+    pub(in crate::client) tries: Rare<Tries>,
+    /// The address of the link, if it is not in the configuration.
+    pub(in crate::client) peer: Rare<SocketAddr>,
+    /// How to secure the connection of the present attempt. It is kept for the next one, so that a session
+    /// can be resumed.
+    pub(in crate::client) tls: Option<Arc<dyn tls::Backend>>,
+    pub(in crate::client) expiry: Rare<Ends>,
+    /// The beginning of a packet that has not come whole.
+    pub(in crate::client) partial: Vec<u8>,
+    /// What was read and has to wait for the next turn.
+    pub(in crate::client) backlog: Option<Box<[Backlog; 1]>>,
+    /// The socket was not read to its end since it became readable.
+    pub(in crate::client) unread: bool,
+    /// The server sends no more: what is left is to be read to its end.
+    pub(in crate::client) ended: bool,
+    pub(in crate::client) report: KeptReport,
+    pub(in crate::client) tick_at: Moment,
+    /// Memory was given back since traffic before this time.
+    pub(in crate::client) quieted: Time,
+
+    pub(in crate::client) stats: Stats,
+    /// The session knows the time near enough: in a turn, or since somebody looked after one was asked for.
+    pub(in crate::client) now_holds: bool,
+    /// The call that goes on has read the clock.
+    pub(in crate::client) clock_was_read: Moment,
+
+    /// A turn was asked for and has not begun.
+    pub(in crate::client) scheduled: bool,
+    /// A turn is going on; what is appended to the output will be written at its end.
+    pub(in crate::client) in_turn: bool,
+    pub(in crate::client) pace: Pace,
+    /// A call wrote to the socket itself since the last turn, at this time.
+    pub(in crate::client) wrote_early: Moment,
+    pub(in crate::client) handling: Handling,
+    pub(in crate::client) wish: Wish,
+    pub(in crate::client) log: Rare<log::Waiting>,
+    /// When it is looked whether callbacks are slow.
+    pub(in crate::client) looks: Looks,
+    /// Each packet is written to the log.
+    pub(in crate::client) traced: bool,
+    /// A log function publishes here, so that no packet is.
+    pub(in crate::client) carries_log: bool,
+    pub(in crate::client) random: u64,
+    /// A panic was caught: this connection is closed for good.
+    pub(in crate::client) broken: bool,
+    pub(in crate::client) freed: bool,
+    pub(in crate::client) seldom: Rare<Seldom>,
+}
+
+/// What few connections have.
+#[derive(Default)]
+pub(in crate::client) struct Seldom {
+    pub(in crate::client) hook: Option<Arc<dyn ConnectHook>>,
+    pub(in crate::client) asking: Option<Box<Asking>>,
+    /// Who waits for the result of an attempt.
+    pub(in crate::client) once: Vec<Once>,
+    /// Who is to be told of one.
+    pub(in crate::client) results: VecDeque<Told>,
+    /// Calls that wait for the server's answers about filters.
+    pub(in crate::client) calls: Rare<Calls>,
+    /// The password of the options.
+    pub(in crate::client) password: Option<Box<config::Secret<Vec<u8>>>>,
+    /// The will instead of the profile's: `Some(None)` is none.
+    pub(in crate::client) will: Option<Box<Option<config::Will>>>,
+    /// The client's certificate and key, instead of those of the profiles; and whether they came since they were
+    /// used last.
+    pub(in crate::client) own: Option<Box<OwnCertificate>>,
+    pub(in crate::client) own_is_new: bool,
+    /// The password of the key, instead of the profile's.
+    pub(in crate::client) key_password: Option<Secret<Vec<u8>>>,
+    pub(in crate::client) fail_back: Rare<FailBack>,
+    pub(in crate::client) timer_at: Option<Time>,
+    /// Somebody waits until then for the end of a connection that is to be closed.
+    pub(in crate::client) close_until: Option<Time>,
+    /// Then it is said that something waits for a connection that has no server.
+    pub(in crate::client) without_server: Option<Time>,
+    /// It gets POLL in each round.
+    pub(in crate::client) each_round: bool,
+    pub(in crate::client) log_topics: Option<Box<crate::client::state::log_topics::LogState>>,
+    pub(in crate::client) refusals: Rare<Refusals>,
+    pub(in crate::client) pull: Rare<Pull>,
+    /// Dropped when the connection is gone.
+    pub(in crate::client) owner: Option<Box<dyn Any + Send>>,
+}
+
+impl Empty for Seldom {
+    const EMPTY: &'static Self = &Seldom {
+        hook: None,
+        asking: None,
+        once: Vec::new(),
+        results: VecDeque::new(),
+        calls: Rare::new(),
+        password: None,
+        will: None,
+        own: None,
+        own_is_new: false,
+        key_password: None,
+        fail_back: Rare::new(),
+        timer_at: None,
+        close_until: None,
+        without_server: None,
+        each_round: false,
+        log_topics: None,
+        refusals: Rare::new(),
+        pull: Rare::new(),
+        owner: None,
+    };
+}
+
+impl Seldom {
+    /// Gives back the room of lists that are empty.
+    pub(in crate::client) fn shrink(&mut self) {
+        if self.results.is_empty() {
+            self.results = VecDeque::new();
+        }
+        if let Some(pull) = self.pull.get_mut() {
+            pull.shrink();
+        }
+        if let Some(refusals) = self.refusals.get_mut() {
+            refusals.shrink();
+        }
+        if let Some(calls) = self.calls.get_mut() {
+            calls.shrink();
+        }
+    }
+}
+
+impl State {
+    /// The profile for the next attempt, merged with the options: the active one, or if that is disabled the next that is
+    /// not.
+    pub(in crate::client) fn next_profile(&self, common: &Common) -> Option<(usize, Result<Now, String>)> {
+        let n = self.profiles.len();
+        let active = self.reconnect.active();
+        (0..n).map(|step| (active + step) % n).find_map(|at| match self.profiles[at].now() {
+            Ok((profile, _)) if !profile.enable || profile.server.is_none() => None,
+            Ok((profile, who)) => {
+                let merged = common.merged(&self.settings, &profile);
+                Some((at, merged.map(|merged| (merged, who)).map_err(|error| error.to_string())))
+            }
+            Err(text) => Some((at, Err(text))),
+        })
+    }
+
+    #[cold]
+    #[inline(never)]
+    pub(in crate::client) fn report(&mut self, code: Code, phase: Phase, os: i32, text: String) -> Report {
+        Report {
+            code,
+            phase,
+            os,
+            connack: None,
+            alert: None,
+            server: self.shown_server(),
+            tried: self.take_tried(),
+            text,
+        }
+    }
+
+    /// The server as it may be shown; nothing without memory for it.
+    #[inline(never)]
+    pub(in crate::client) fn shown_server(&self) -> String {
+        let server = self.profile.server.as_deref().unwrap_or_default();
+        text::format(format_args!("{}", config::Shown(server))).unwrap_or_default()
+    }
+
+    /// What is published from now on has this QoS at most.
+    pub(in crate::client) fn limit_qos(&mut self, max_qos: Option<u8>) {
+        let common = self.tries.get_mut().and_then(|tries| tries.common.as_mut());
+        for profile in [Some(&mut self.profile), common].into_iter().flatten() {
+            if profile.max_qos != max_qos {
+                Arc::make_mut(profile).max_qos = max_qos;
+            }
+        }
+    }
+
+    /// Whatever server is tried next, it is not to return to another.
+    pub(in crate::client) fn forget_fail_back(&mut self) {
+        if let Some(back) = self.seldom.get_mut().and_then(|seldom| seldom.fail_back.get_mut()) {
+            back.from = None;
+        }
+    }
+
+    pub(in crate::client) fn random(&mut self) -> u64 {
+        // xorshift64*: spreads reconnects of a fleet; nothing secret hangs on it.
+        let mut x = self.random;
+        x ^= x >> 12;
+        x ^= x << 25;
+        x ^= x >> 27;
+        self.random = x;
+        x.wrapping_mul(0x2545_F491_4F6C_DD1D)
+    }
+}

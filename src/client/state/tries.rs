@@ -1,0 +1,62 @@
+//! The connection attempt in progress.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use crate::client::handlers::event::Report;
+use crate::config::Profile;
+use crate::patience::Patience;
+use crate::rare::{Empty, Rare};
+use crate::time::{Span, Time};
+
+/// A wall clock before this (July 2017) was not set yet; as in Mongoose OS.
+pub(in crate::client) const PLAUSIBLE_TIME: f64 = 1_500_000_000.0;
+
+/// What there is to know of an attempt while it goes on.
+#[derive(Default)]
+pub(in crate::client) struct Tries {
+    /// The address that is being opened.
+    pub(in crate::client) target: Option<SocketAddr>,
+    /// The configuration has an address, and no name.
+    pub(in crate::client) is_literal: bool,
+    /// None as long as that is the only one.
+    pub(in crate::client) others: Rare<Others>,
+    /// Why the handshake failed at an address before that.
+    pub(in crate::client) insecure: Option<Box<Report>>,
+    /// The profile as it is configured, if that of the attempt is not.
+    pub(in crate::client) common: Option<Arc<Profile>>,
+    /// How long the handshake may take.
+    pub(in crate::client) handshake: Patience,
+}
+
+impl Empty for Tries {
+    const EMPTY: &'static Self = &Tries {
+        target: None,
+        is_literal: false,
+        others: Rare::new(),
+        insecure: None,
+        common: None,
+        handshake: Patience::NONE,
+    };
+}
+
+/// Addresses still to be tried, and those that failed.
+#[derive(Default)]
+pub(in crate::client) struct Others {
+    pub(in crate::client) addresses: VecDeque<SocketAddr>,
+    pub(in crate::client) tried: Vec<(SocketAddr, i32)>,
+    /// Of the time for opening that all addresses have together, so much is used up.
+    pub(in crate::client) used: Span,
+    /// When the present one began, and its share.
+    pub(in crate::client) present: (Time, Span),
+}
+
+impl Empty for Others {
+    const EMPTY: &'static Self = &Others {
+        addresses: VecDeque::new(),
+        tried: Vec::new(),
+        used: Span::ZERO,
+        present: (Time::ZERO, Span::ZERO),
+    };
+}

@@ -1,0 +1,53 @@
+//! Who is told of the result of one attempt.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicI32;
+
+use crate::client::handlers::callback::Callback;
+use crate::client::handlers::event::Event;
+use crate::error::Code;
+
+/// No [`Code`] has this number.
+pub(in crate::client) const UNKNOWN: i32 = 1;
+
+/// Who is told of one result.
+pub(in crate::client) struct Once {
+    /// The link whose attempt is meant, or the first after it: one that the application is ending already, or that a
+    /// handler is just being told of, is not.
+    pub(in crate::client) since: u64,
+    pub(in crate::client) who: Who,
+}
+
+pub(in crate::client) enum Who {
+    /// A function, which runs on the thread that drives the loop.
+    Callback(Box<dyn Callback>),
+    /// A thread inside a wait.
+    Waiter(Arc<AtomicI32>),
+}
+
+/// A function that is to be told of a result.
+pub(in crate::client) struct Told {
+    pub(in crate::client) callback: Box<dyn Callback>,
+    pub(in crate::client) attempt: Attempt,
+}
+
+/// The result of an attempt, as an event without borrows.
+#[derive(Clone, Copy)]
+pub(in crate::client) struct Attempt {
+    pub(in crate::client) error: Code,
+    pub(in crate::client) connack: Option<u8>,
+    pub(in crate::client) session_present: bool,
+    /// Its number; that of an earlier one if none was begun.
+    pub(in crate::client) number: u64,
+}
+
+impl Attempt {
+    pub(in crate::client) const fn failed(error: Code, number: u64) -> Attempt {
+        Attempt { error, connack: None, session_present: false, number }
+    }
+
+    pub(in crate::client) const fn event(self) -> Event<'static> {
+        let Attempt { error, connack, session_present, number: attempt } = self;
+        Event::ConnectResult { error, connack, session_present, attempt }
+    }
+}
