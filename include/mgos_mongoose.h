@@ -2,8 +2,8 @@
  * The types and functions of Mongoose 6 that applications of Mongoose OS use with MQTT: the connection `nc` that
  * handlers are given, MQTT messages, event numbers, and the raw `mg_mqtt_*` calls; strings are in mgos_mg_str.h.
  *
- * The functions are exported as `mgos_mg_*` (`mgos_mongoose_poll`) and mapped to their Mongoose names by macros at the end, so that
- * the library can be linked into a program beside Mongoose 7. A source file that wants the latter's
+ * The functions are exported as `mgos_mg_*` (`mgos_mongoose_poll`) and mapped to their Mongoose names by macros at the
+ * end, so that the library can be linked into a program beside Mongoose 7. A source file that wants the latter's
  * `mongoose.h` must not include this header.
  *
  * Raw calls act on a living connection: `nc` as handlers get it, or from mgos_mqtt_get_global_conn().
@@ -51,7 +51,7 @@
 #define MG_MQTT_SET_WILL_QOS(flags, qos) (flags) = ((flags) & ~0x18) | ((qos) << 3)
 
 /**
- * A loop round, or the tick of an idle connection. `ev_data`: `time_t *`, the time of day.
+ * A loop iteration, or the tick of an idle connection. `ev_data`: `time_t *`, the time of day.
  */
 #define MG_EV_POLL 0
 
@@ -349,7 +349,7 @@ struct mg_connection {
 };
 
 /**
- * Is called at the end of each round of the default loop, on the thread that drives it, with no lock held.
+ * Is called at the end of each iteration of the default loop, on the thread that drives it, with no lock held.
  */
 typedef void (*mgos_poll_cb_t)(void *cb_arg);
 
@@ -504,13 +504,13 @@ void mgos_disconnect(struct mg_connection *nc);
 struct mg_mgr *mgos_get_mgr(void);
 
 /**
- * One round of the default loop that waits at most `ms` milliseconds. Returns 0, or a negative error:
+ * One iteration of the default loop that waits at most `ms` milliseconds. Returns 0, or a negative error:
  * MGOS_MQTT_BUSY inside a handler.
  */
 int mgos_mongoose_poll(int ms);
 
 /**
- * Calls `cb(cb_arg)` at the end of each round of the default loop, until mgos_remove_poll_cb(). It may call
+ * Calls `cb(cb_arg)` at the end of each iteration of the default loop, until mgos_remove_poll_cb(). It may call
  * everything but what polls or waits.
  *
  * Preconditions: `cb` can be called with `cb_arg` until it is removed.
@@ -537,9 +537,9 @@ void mgos_mg_set_protocol_mqtt(struct mg_connection *nc);
 void mgos_mg_send_mqtt_handshake(struct mg_connection *nc, const char *client_id);
 
 /**
- * Sends CONNECT. For connect hooks: inside the hook for its attempt; outside, from any thread, for the attempt under way,
- * whichever that is (answers that name their attempt: mgos_mqtt_conn_set_credentials_fn()). Until the CONNACK time-out.
- * Everything is copied before it returns; a NULL client id is an empty one.
+ * Sends CONNECT. For connect hooks: inside the hook for its attempt; outside, from any thread, for the attempt under
+ * way, whichever that is (answers that name their attempt: mgos_mqtt_conn_set_credentials_fn()). Until the CONNACK
+ * time-out. Everything is copied before it returns; a NULL client id is an empty one.
  *
  * Fails with MGOS_MQTT_NOT_CONNECTED if CONNECT was sent already or there is nothing to send it on. Any other error
  * ends the attempt at once: nothing better would come.

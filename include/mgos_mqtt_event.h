@@ -53,8 +53,8 @@ struct mgos_mqtt_conn;
 #define MGOS_MQTT_EV_SET_ASIDE (1 << 17)
 
 /**
- * The server closed the connection three times in a row after this message of ours, of which all was sent, and before it
- * acknowledged anything behind it: it may be the reason. mgos_mqtt_event_topic(), mgos_mqtt_event_token() and
+ * The server closed the connection three times in a row after this message of ours, of which all was sent, and before
+ * it acknowledged anything behind it: it may be the reason. mgos_mqtt_event_topic(), mgos_mqtt_event_token() and
  * mgos_mqtt_event_packet_id() name the message, mgos_mqtt_event_attempt() is how many times. It is sent again, unless
  * `poison_after` of the options sets it aside: then this comes again, with MGOS_MQTT_PUBLISH_REFUSED in
  * mgos_mqtt_event_error(). For connection handlers.
@@ -94,8 +94,8 @@ struct mgos_mqtt_conn;
 #define MGOS_MQTT_EV_TLS_EXPIRY (1 << 16)
 
 /**
- * The connection had something to do, or its tick came while it was idle (`poll_tick_ms` of the options); for the global
- * connection, each round of the loop. Handlers that do not ask for it cost an idle device no wake-ups.
+ * The connection had something to do, or its tick came while it was idle (`poll_tick_ms` of the options); for the
+ * global connection, each iteration of the loop. Handlers that do not ask for it cost an idle device no wake-ups.
  */
 #define MGOS_MQTT_EV_POLL (1 << 0)
 

@@ -13,7 +13,7 @@
 //! | [`wire`]       | bytes to packets and back: no state, no time, no I/O |
 //! | [`vocabulary`] | the errors in the numbers of other systems |
 //! | [`patience`]   | how long to wait for the other end of a link that may be slow |
-//! | `rare`         | what few connections need |
+//! | `lazy_box`         | what few connections need |
 //! | `bugs`         | deliberate bugs, for the tests that have to find them |
 //! | `sync`         | the locks, counted in debug builds |
 //! | [`time`]       | moments and spans |
@@ -34,8 +34,8 @@ pub mod client;
 pub mod config;
 pub mod driver;
 pub mod error;
+mod lazy_box;
 pub mod patience;
-mod rare;
 pub mod session;
 mod sync;
 pub mod time;

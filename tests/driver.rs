@@ -325,7 +325,7 @@ fn removing_drops_the_source_with_nothing_locked() {
     assert_eq!(on.next_timeout(), None);
     on.schedule(id);
     on.remove(id);
-    on.set_every_round(id, true);
+    on.set_every_iteration(id, true);
     assert_eq!(on.next_timeout(), None);
 }
 

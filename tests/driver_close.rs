@@ -83,7 +83,7 @@ fn after_close(on: &Loop, id: SourceId) {
     assert_eq!((on.fd(), on.next_timeout()), (-1, None));
     on.schedule(id);
     on.remove(id);
-    on.set_every_round(id, true);
+    on.set_every_iteration(id, true);
     on.notify();
 }
 

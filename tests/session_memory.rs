@@ -342,11 +342,11 @@ fn refused_at_the_first_packet_id() {
 
     let mut link = Link::new(60);
     link.session.shrink_output();
-    link.session.want("a/b".into(), QoS::AtLeastOnce, None);
-    with_memory_for(0, || link.session.ask());
+    link.session.desire("a/b".into(), QoS::AtLeastOnce, None);
+    with_memory_for(0, || link.session.flush_subscriptions());
     assert!(link.session.output().is_empty());
     assert_eq!(link.session.pending_subscriptions(), 1);
-    link.session.ask();
+    link.session.flush_subscriptions();
     assert_eq!(link.session.output().pending()[0], 0x82);
 }
 

@@ -785,7 +785,7 @@ fn poll_handlers_have_their_tick_or_none() {
         server.answer(b"\xd0\0");
         world.until(|| polls.load(SeqCst) > 0);
         told();
-        world.conn.poll_each_round();
+        world.conn.poll_each_iteration();
         world.round_now();
         told();
         (0..5).for_each(|_| world.round_now());

@@ -139,17 +139,17 @@ impl World {
             0..=2 => self.publish(input),
             3 => {
                 let ticket = self.ticket(input);
-                self.session.want(Arc::from(filter(input)), qos(input), ticket);
+                self.session.desire(Arc::from(filter(input)), qos(input), ticket);
             }
             4 => {
                 let ticket = self.ticket(input);
-                let wanted = self.session.unwant(filter(input), ticket);
+                let wanted = self.session.withdraw(filter(input), ticket);
                 if let (false, Some(ticket)) = (wanted, ticket) {
                     // Without a filter to be taken back there may be nothing to wait for.
                     self.tickets.remove(&(ticket.call, ticket.place));
                 }
             }
-            5 => self.session.ask(),
+            5 => self.session.flush_subscriptions(),
             6 => self.let_go(input),
             7 => {
                 let known = self.open.keys().nth(input.byte().into()).copied();

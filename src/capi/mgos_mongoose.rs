@@ -1,8 +1,8 @@
 //! The types and functions of Mongoose 6 that applications of Mongoose OS use with MQTT: the connection `nc` that
 //! handlers are given, MQTT messages, event numbers, and the raw `mg_mqtt_*` calls; strings are in mgos_mg_str.h.
 //!
-//! The functions are exported as `mgos_mg_*` (`mgos_mongoose_poll`) and mapped to their Mongoose names by macros at the end, so that
-//! the library can be linked into a program beside Mongoose 7. A source file that wants the latter's
+//! The functions are exported as `mgos_mg_*` (`mgos_mongoose_poll`) and mapped to their Mongoose names by macros at the
+//! end, so that the library can be linked into a program beside Mongoose 7. A source file that wants the latter's
 //! `mongoose.h` must not include this header.
 //!
 //! Raw calls act on a living connection: `nc` as handlers get it, or from mgos_mqtt_get_global_conn().
@@ -73,14 +73,14 @@ pub extern "C" fn mgos_get_mgr() -> *mut mg_mgr {
     value(core::ptr::null_mut(), || Ok(default_loop()?.as_mgr()))
 }
 
-/// One round of the default loop that waits at most `ms` milliseconds. Returns 0, or a negative error:
+/// One iteration of the default loop that waits at most `ms` milliseconds. Returns 0, or a negative error:
 /// MGOS_MQTT_BUSY inside a handler.
 #[unsafe(no_mangle)]
 pub extern "C" fn mgos_mongoose_poll(ms: c_int) -> c_int {
     status(|| default_loop()?.poll(ms))
 }
 
-/// Calls `cb(cb_arg)` at the end of each round of the default loop, until mgos_remove_poll_cb(). It may call
+/// Calls `cb(cb_arg)` at the end of each iteration of the default loop, until mgos_remove_poll_cb(). It may call
 /// everything but what polls or waits.
 ///
 /// # Safety
@@ -124,9 +124,9 @@ pub unsafe extern "C" fn mgos_mg_send_mqtt_handshake(nc: *mut mg_connection, cli
     unsafe { mgos_mg_send_mqtt_handshake_opt(nc, client_id, opts) }
 }
 
-/// Sends CONNECT. For connect hooks: inside the hook for its attempt; outside, from any thread, for the attempt under way,
-/// whichever that is (answers that name their attempt: mgos_mqtt_conn_set_credentials_fn()). Until the CONNACK time-out.
-/// Everything is copied before it returns; a NULL client id is an empty one.
+/// Sends CONNECT. For connect hooks: inside the hook for its attempt; outside, from any thread, for the attempt under
+/// way, whichever that is (answers that name their attempt: mgos_mqtt_conn_set_credentials_fn()). Until the CONNACK
+/// time-out. Everything is copied before it returns; a NULL client id is an empty one.
 ///
 /// Fails with MGOS_MQTT_NOT_CONNECTED if CONNECT was sent already or there is nothing to send it on. Any other error
 /// ends the attempt at once: nothing better would come.

@@ -2,9 +2,9 @@
 //!
 //! The global connection has the system configuration (mgos_sys_config.h, sections `mqtt` and `mqtt1`). It is
 //! made on first use, on the default loop; if `mqtt.enable` is set it connects by itself in the loop's first
-//! round, or as soon as a server is set and enabled later; comes back after every loss, and uses the server of `mqtt1`
-//! as its backup. Handlers and subscriptions may be registered before there is a configuration. As the next round may
-//! take it, set `mqtt.enable` last.
+//! iteration, or as soon as a server is set and enabled later; comes back after every loss, and uses the server of
+//! `mqtt1` as its backup. Handlers and subscriptions may be registered before there is a configuration. As the next
+//! iteration may take it, set `mqtt.enable` last.
 //!
 //! Something has to drive the loop: call mongoose_poll(ms) or mgos_mqtt_loop_poll(NULL, ms) again and
 //! again, or mgos_mqtt_loop_start(NULL) once. The other functions of the library, for the same connection, take
@@ -190,8 +190,8 @@ unsafe extern "C" {
 /// Subscribes to a topic with QoS 1 (MGOS_MQTT_SUBSCRIBE_QOS). `handler` gets every message that matches, and
 /// nothing else; messages are acknowledged after it returned. Stays until mgos_mqtt_unsub(), over all
 /// reconnects; may be called before there is a connection. With NULL for `handler` the messages go to the connection's
-/// handlers (mgos_mqtt_add_global_handler()). Errors are in mgos_mqtt_last_error(). A server that never answers is named in the
-/// log if `ack_timeout_ms` of the options has a limit; mgos_mqtt_conn_subscribe_all() tells the program.
+/// handlers (mgos_mqtt_add_global_handler()). Errors are in mgos_mqtt_last_error(). A server that never answers is
+/// named in the log if `ack_timeout_ms` of the options has a limit; mgos_mqtt_conn_subscribe_all() tells the program.
 ///
 /// # Safety
 /// `topic` is NULL or a C string; `handler` can be called with `ud` until the subscription ends.

@@ -161,8 +161,8 @@ pub unsafe extern "C" fn mgos_mqtt_conn_from_nc(nc: *mut mg_connection) -> *mut 
 
 /// The `nc` of a connection while it is up; NULL otherwise. It may be kept: it lives as long as the connection.
 ///
-/// Its fields are for the thread that drives the loop, also outside of callbacks, in a timer of yours for instance: what is
-/// done to `flags` and `recv_mbuf_limit` there is obeyed in the next round of the loop.
+/// Its fields are for the thread that drives the loop, also outside of callbacks, in a timer of yours for instance:
+/// what is done to `flags` and `recv_mbuf_limit` there is obeyed in the next iteration of the loop.
 ///
 /// # Safety
 /// `c` is NULL or a living connection, as for all functions below.
@@ -182,8 +182,8 @@ pub unsafe extern "C" fn mgos_mqtt_conn_nc(c: *mut mgos_mqtt_conn) -> *mut mg_co
 /// UNSUBACK; MG_EV_MQTT_DISCONNECT and MG_EV_CLOSE when a connection that was up is closed.
 ///
 /// Handlers are called newest first and stay until mgos_mqtt_conn_remove_handler(). MG_EV_POLL comes whenever the
-/// connection had something to do, for the global connection in each round of the loop; and once a second, for which an
-/// idle connection with such a handler wakes up (`poll_tick_ms` of the options).
+/// connection had something to do, for the global connection in each iteration of the loop; and once a second, for
+/// which an idle connection with such a handler wakes up (`poll_tick_ms` of the options).
 ///
 /// # Safety
 /// `handler` can be called with `user_data` until it is removed or the connection has ended.
@@ -259,7 +259,7 @@ pub unsafe extern "C" fn mgos_mqtt_conn_set_connect_fn(
     });
 }
 
-/// Wants the connection up: begins an attempt in the loop's next round, cancelling the wait for the next one if
+/// Wants the connection up: begins an attempt in the loop's next iteration, cancelling the wait for the next one if
 /// there is one. While it is closing, it comes back as soon as that is done; while it is up or on its way, nothing
 /// happens.
 ///
@@ -286,8 +286,8 @@ pub unsafe extern "C" fn mgos_mqtt_conn_connect(c: *mut mgos_mqtt_conn) -> bool 
 
 /// Closes the connection, if there is one, and stops trying until mgos_mqtt_conn_connect(). What was published
 /// before is written first, then DISCONNECT, so that the server does not publish the will (MQTT 3.1.1,
-/// section 3.14). Handlers get MG_EV_CLOSE when it is done; until then the connection counts as up. That is when the server
-/// has everything, and has closed its side or had a second for that; how long it may take on a slow link is
+/// section 3.14). Handlers get MG_EV_CLOSE when it is done; until then the connection counts as up. That is when the
+/// server has everything, and has closed its side or had a second for that; how long it may take on a slow link is
 /// `close_timeout_ms` of the options. If the server did not get everything, the error is MGOS_MQTT_UNDELIVERED.
 /// Messages and subscriptions are kept for the next connection.
 ///
@@ -334,10 +334,9 @@ pub unsafe extern "C" fn mgos_mqtt_conn_is_connected(c: *mut mgos_mqtt_conn) -> 
 
 /// Publishes `msg` to `topic`. Topic and payload are copied; a payload of `{NULL, 0}` is an empty one.
 ///
-/// `qos` is 0, 1 or 2; others are refused. One above the connection's maximum, see mgos_mqtt_conn_set_max_qos(), is lowered
-/// to that. QoS 1 and 2 are queued while there is no connection or the
-/// in-flight window is full, and sent again after a reconnect until they are acknowledged; QoS 0 is sent
-/// once.
+/// `qos` is 0, 1 or 2; others are refused. One above the connection's maximum, see mgos_mqtt_conn_set_max_qos(), is
+/// lowered to that. QoS 1 and 2 are queued while there is no connection or the in-flight window is full, and sent again
+/// after a reconnect until they are acknowledged; QoS 0 is sent once.
 ///
 /// Returns the packet id (never 0), which PUBACK or PUBCOMP will bring again; it is in use until then. 0 if the
 /// message was not accepted: MGOS_MQTT_NOT_CONNECTED (QoS 0, or no queue), MGOS_MQTT_QUEUE_FULL,
@@ -394,12 +393,13 @@ unsafe extern "C" {
 
 /// Subscribes: now if the connection is up, and again after every CONNACK until mgos_mqtt_conn_unsub(). The handler
 /// gets MG_EV_MQTT_PUBLISH for messages that match, MG_EV_MQTT_SUBACK (the result is the first byte of
-/// `payload`: the granted QoS, or 0x80 and above for a refusal), MG_EV_MQTT_PUBACK and MG_EV_MQTT_PUBCOMP of own messages
-/// whose topic matches, and MG_EV_CLOSE.
+/// `payload`: the granted QoS, or 0x80 and above for a refusal), MG_EV_MQTT_PUBACK and MG_EV_MQTT_PUBCOMP of own
+/// messages whose topic matches, and MG_EV_CLOSE.
 ///
 /// A message goes to every handler whose filter matches, newest first, and is acknowledged after the
 /// last one returned. The same topic, handler and user data twice is one subscription. With NULL for `handler` there is
-/// nobody of its own: the messages go to the connection's handlers. `qos` as for mgos_mqtt_conn_pub(). Errors are in mgos_mqtt_last_error(): MGOS_MQTT_BAD_FILTER, MGOS_MQTT_BAD_QOS, ...
+/// nobody of its own: the messages go to the connection's handlers. `qos` as for mgos_mqtt_conn_pub(). Errors are in
+/// mgos_mqtt_last_error(): MGOS_MQTT_BAD_FILTER, MGOS_MQTT_BAD_QOS, ...
 ///
 /// # Safety
 /// `topic` is NULL or a C string; `handler` can be called with `user_data` until the subscription ends.
@@ -462,8 +462,9 @@ pub unsafe extern "C" fn mgos_mqtt_conn_sub_s(
 /// told when it was the filter's last one. The user data is not freed (unless it was given with a function for
 /// that). True if there was one.
 ///
-/// A filter that nobody subscribed to since the connection was made may be the server's from an earlier process: where it
-/// kept the session, or while there is no connection may have kept it (`clean_session` 0), it is told, and true is returned.
+/// A filter that nobody subscribed to since the connection was made may be the server's from an earlier process: where
+/// it kept the session, or while there is no connection may have kept it (`clean_session` 0), it is told, and true is
+/// returned.
 ///
 /// # Safety
 /// `topic` is NULL or a C string.

@@ -26,7 +26,7 @@
 //! | log function                                       | mgos_mqtt_loop_set_log()                  | any number    |
 //! | user-data destructor `ud_free` (3)                 | every call that takes one                 | exactly once  |
 //! | handlers of the event bus (4)                      | mgos_event_add_handler() ...              | any number    |
-//! | poll callback, of the default loop                 | mgos_add_poll_cb()                        | each round    |
+//! | poll callback, of the default loop                 | mgos_add_poll_cb()                        | each iteration    |
 //! | printer of `%M`, of JSON (5)                       | mgos_mqtt_pubf(), json_printf() ...       | each `%M`     |
 //!
 //! 1. Are not called any more once mgos_mqtt_conn_free() was.
@@ -39,13 +39,14 @@
 //!
 //! A callback must return: no longjmp() and no C++ exception out of it.
 //!
-//! FORK. After fork() the child's calls on loops and connections of the parent, and on what belongs to them, fail at once
-//! with MGOS_MQTT_FORKED and touch nothing that the two share. Those that free close this process's copies of the sockets;
-//! the memory is given up. The default loop and the global connection are new in the child, made at their first use
-//! there, and have to be driven there, also if the parent's has a thread: servers, options, will, certificate and log
-//! function are those of the parent; handlers, subscriptions, poll callbacks and queued messages are not, and the first call
-//! logs a warning that says so, on the calling thread. Both have one client id then, unless the child changes its. A child
-//! that was forked inside a callback may use the library so, too, but must not return from the callback.
+//! FORK. After fork() the child's calls on loops and connections of the parent, and on what belongs to them, fail at
+//! once with MGOS_MQTT_FORKED and touch nothing that the two share. Those that free close this process's copies of the
+//! sockets; the memory is given up. The default loop and the global connection are new in the child, made at their
+//! first use there, and have to be driven there, also if the parent's has a thread: servers, options, will, certificate
+//! and log function are those of the parent; handlers, subscriptions, poll callbacks and queued messages are not, and
+//! the first call logs a warning that says so, on the calling thread. Both have one client id then, unless the child
+//! changes its. A child that was forked inside a callback may use the library so, too, but must not return from the
+//! callback.
 
 use core::ffi::{c_int, c_void};
 use std::sync::Arc;
@@ -94,9 +95,10 @@ pub unsafe extern "C" fn mgos_mqtt_loop_free(r#loop: *mut mgos_mqtt_loop) -> c_i
     })
 }
 
-/// One round: waits until there is something to do, at most `timeout_ms` milliseconds (0: not at all,
-/// negative: without limit), and does it. Returns early and often, at once when a signal comes; call it in a loop. However
-/// many callbacks there are to be run and however slow they are, it ends soon after its time, and the next one goes on.
+/// One iteration: waits until there is something to do, at most `timeout_ms` milliseconds (0: not at all,
+/// negative: without limit), and does it. Returns early and often, at once when a signal comes; call it in a loop.
+/// However many callbacks there are to be run and however slow they are, it ends soon after its time, and the next one
+/// goes on.
 ///
 /// Returns 0, or MGOS_MQTT_BUSY inside a callback or while the loop has a thread of its own. If another
 /// thread polls already, it waits for its turn, at most `timeout_ms`.
@@ -122,8 +124,8 @@ pub unsafe extern "C" fn mgos_mqtt_loop_run(r#loop: *mut mgos_mqtt_loop) -> c_in
 }
 
 /// Lets every mgos_mqtt_loop_run() of a loop return, after the present handler. If there is none, the next returns at
-/// once. A mgos_mqtt_loop_poll() that sleeps returns, too, as does the next one. From any thread, from inside handlers, and
-/// from signal handlers: it takes no lock and no memory, and leaves `errno` alone. Returns 0.
+/// once. A mgos_mqtt_loop_poll() that sleeps returns, too, as does the next one. From any thread, from inside handlers,
+/// and from signal handlers: it takes no lock and no memory, and leaves `errno` alone. Returns 0.
 ///
 /// # Safety
 /// `r#loop` is NULL (the default loop) or a living loop.
@@ -190,7 +192,7 @@ pub unsafe extern "C" fn mgos_mqtt_loop_start(r#loop: *mut mgos_mqtt_loop) -> c_
 }
 
 /// Ends the loop's own thread and waits for that; from inside one of its callbacks it ends after the present
-/// round. Connections stay, and live on when the loop is driven again. Does nothing without a thread.
+/// iteration. Connections stay, and live on when the loop is driven again. Does nothing without a thread.
 /// Takes less than a second, beyond the callback that runs if one does. The process may also just end:
 /// exit() does not wait for the thread.
 ///

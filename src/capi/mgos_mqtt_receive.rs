@@ -27,7 +27,7 @@ use crate::capi::bridge::fetched::{Fetched, read, read_bytes};
 use crate::capi::bridge::handle::Handle;
 use crate::capi::types::mgos_mqtt_conn::mgos_mqtt_conn;
 use crate::capi::types::mgos_mqtt_receive::mgos_mqtt_msg;
-use crate::client::Kept;
+use crate::client::OwnedMessage;
 use crate::error::Code;
 use crate::session::Hold;
 use crate::wire::topic;
@@ -218,7 +218,7 @@ pub unsafe extern "C" fn mgos_mqtt_msg_release(msg: *mut mgos_mqtt_msg) -> c_int
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgos_mqtt_msg_topic(msg: *const mgos_mqtt_msg, len: *mut usize) -> *const c_char {
     // SAFETY: promised by the caller.
-    unsafe { read_bytes(msg, len, Kept::topic) }.cast()
+    unsafe { read_bytes(msg, len, OwnedMessage::topic) }.cast()
 }
 
 /// The payload: never NULL, also when it is empty; one NUL byte follows it, which is not counted. Its length goes to
@@ -229,7 +229,7 @@ pub unsafe extern "C" fn mgos_mqtt_msg_topic(msg: *const mgos_mqtt_msg, len: *mu
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgos_mqtt_msg_payload(msg: *const mgos_mqtt_msg, len: *mut usize) -> *const c_void {
     // SAFETY: promised by the caller.
-    unsafe { read_bytes(msg, len, Kept::payload) }.cast()
+    unsafe { read_bytes(msg, len, OwnedMessage::payload) }.cast()
 }
 
 /// The size of the payload as the server sent it: more than its length if the message was over the receive limit and

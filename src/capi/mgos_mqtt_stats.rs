@@ -9,7 +9,7 @@
 //!
 //! Everything counts from the creation of the connection, over all reconnects. Times of day are milliseconds
 //! since the system was started, on a clock that never goes back and goes on while a device sleeps. They and
-//! all spans of time are exact to a round of the loop.
+//! all spans of time are exact to an iteration of the loop.
 
 use core::ffi::{c_char, c_int};
 

@@ -16,8 +16,8 @@
 //! | `handlers/`  | who is told of what |
 //! | `text.rs`    | texts that are made without relying on memory |
 //!
-//! In this table and those of the directories each file uses only what stands below it; tests/rooms.rs holds that. Every file
-//! may name [`Conn`], which stands here: handlers are given it, and it holds them.
+//! In this table and those of the directories each file uses only what stands below it; tests/rooms.rs holds that.
+//! Every file may name [`Conn`], which stands here: handlers are given it, and it holds them.
 
 mod calls;
 mod context;
@@ -48,12 +48,12 @@ pub use state::log::{Level, Sink};
 #[cfg(feature = "capi")]
 pub(crate) use state::log::{LogHeld, forget_callbacks_after_fork};
 pub use state::log_topics::{DEFAULT_THRESHOLD, LogLine, LogTopics};
-pub use state::outcomes::{Listener, OnTimeout, Words};
+pub use state::outcomes::{Listener, OnTimeout, RawArgs};
 #[cfg(feature = "capi")]
 pub(crate) use state::over_limit::take_over_limit;
 pub use state::params::{ConnectHook, ConnectParams, OwnCertificate};
 pub use state::profiles::{Common, ProfileSource};
-pub use state::receive_queue::Kept;
+pub use state::receive_queue::OwnedMessage;
 pub use state::reconnect;
 pub use state::stage::{Stage, Status};
 pub use state::stats::{End, Snapshot};
@@ -62,21 +62,11 @@ use crate::bugs::{Bug, bug};
 use crate::config::Settings;
 use crate::driver::SourceId;
 use crate::error::Code;
-use crate::rare::Rare;
 use crate::session::Session;
 use crate::sync::{Mutex, MutexGuard};
-use crate::time::{Moment, Time};
-use handlers::event::KeptReport;
-use handlers::registered::Handlers;
 use link::configure::session_limits;
-use state::course::Course;
-use state::outcomes::Outcomes;
-use state::pace::Pace;
 use state::profiles::{Own, Servers};
-use state::reconnect::Reconnect;
-use state::stats::Stats;
-use state::verdict::{Handling, Wish};
-use state::{Link, State, slow};
+use state::{Link, State};
 
 /// A connection to one server at a time.
 pub struct Conn {
@@ -87,7 +77,7 @@ pub struct Conn {
     gone: AtomicBool,
     output_level: AtomicUsize,
     /// What the face of the library that made it knows it by.
-    face: AtomicPtr<()>,
+    owner_tag: AtomicPtr<()>,
     /// Counts the handlers that were registered, for who calls some of them without a look into the state.
     registrations: AtomicU32,
     state: Mutex<State>,
@@ -103,7 +93,7 @@ impl Conn {
         settings: Settings,
     ) -> Result<Arc<Conn>, Code> {
         let profiles = Servers::new(profiles, &context.common);
-        let (profile, who) = profiles.first().and_then(|p| p.now().ok()).unwrap_or_default();
+        let (profile, client) = profiles.first().and_then(|p| p.now().ok()).unwrap_or_default();
         let Own { settings, password } = Own::new(settings, &context.common);
         // What is wrong is told by the attempt.
         let profile = context.common.merged(&settings, &profile).unwrap_or(profile);
@@ -116,63 +106,23 @@ impl Conn {
             connected: AtomicBool::new(false),
             gone: AtomicBool::new(false),
             output_level: AtomicUsize::new(0),
-            face: AtomicPtr::new(ptr::null_mut()),
+            owner_tag: AtomicPtr::new(ptr::null_mut()),
             registrations: AtomicU32::new(0),
-            state: Mutex::new(State {
-                visits: 0,
+            state: Mutex::new(State::new(
                 session,
-                outcomes: Outcomes::default(),
-                handlers: Handlers::new(),
                 profiles,
                 settings,
                 profile,
-                who,
-                reconnect: Reconnect::default(),
-                session_of: None,
-                max_qos: None,
-                link: Link::Idle,
-                course: Course::NEW,
-                session_present: false,
-                closing: None,
-                link_broke: false,
-                generation: 0,
-                tries: Rare::new(),
-                peer: Rare::new(),
-                tls: None,
-                expiry: Rare::new(),
-                partial: Vec::new(),
-                backlog: None,
-                unread: false,
-                ended: false,
-                report: KeptReport::none(),
-                tick_at: Moment::NONE,
-                quieted: Time::ZERO,
-                stats: Stats::default(),
-                now_holds: false,
-                clock_was_read: Moment::NONE,
-                scheduled: false,
-                in_turn: false,
-                pace: Pace::new(),
-                wrote_early: Moment::NONE,
-                handling: Handling::Nothing,
-                wish: Wish::default(),
-                log: Rare::new(),
-                looks: slow::Looks::new(),
-                traced: false,
-                carries_log: false,
-                // The generator's state must never be zero.
-                random: (context.random_seed)() | 1,
-                broken: false,
-                freed: false,
-                seldom: Rare::new(),
-            }),
+                client,
+                (context.random_seed)(),
+            )),
         });
         if password.is_some() {
-            conn.lock().seldom.try_make()?.password = password;
+            conn.lock().extras.try_make()?.password = password;
         }
-        if let Some(keeper) = &context.common.keeper {
+        if let Some(builtin_handler) = &context.common.builtin_handler {
             let mut st = conn.lock();
-            st.handlers.add(keeper.clone());
+            st.handlers.add(builtin_handler.clone());
         }
         let id = context.driver.add(conn.clone()).map_err(|_| Code::NoResources)?;
         // Set here and nowhere else.
@@ -185,15 +135,15 @@ impl Conn {
         &self.context
     }
 
-    /// Gives it a name that its [keeper](Context) finds it by.
-    pub(crate) fn set_face(&self, face: *mut ()) {
-        self.face.store(face, Ordering::Relaxed);
+    /// Gives it a name that its [built-in handler](Context) finds it by.
+    pub(crate) fn set_owner_tag(&self, owner_tag: *mut ()) {
+        self.owner_tag.store(owner_tag, Ordering::Relaxed);
     }
 
-    /// What was [set](Self::set_face); NULL if it is to end.
+    /// What was [set](Self::set_owner_tag); NULL if it is to end.
     #[cfg(feature = "capi")]
-    pub(crate) fn face(&self) -> *mut () {
-        self.face.load(Ordering::Relaxed)
+    pub(crate) fn owner_tag(&self) -> *mut () {
+        self.owner_tag.load(Ordering::Relaxed)
     }
 
     /// The number given at creation.
@@ -257,9 +207,9 @@ impl Conn {
         // The rest of a dispatch that goes on would see a handle that is gone.
         if !bug(Bug::HandlerAfterFree) {
             st.handlers.silence();
-            self.set_face(ptr::null_mut());
+            self.set_owner_tag(ptr::null_mut());
         }
-        st.seldom.make().owner = owner;
+        st.extras.make().owner = owner;
         self.schedule(&mut st);
         drop(st);
         self.context.driver.try_drive(|| self.tear_down(None));
@@ -283,21 +233,21 @@ impl Conn {
     /// The state. A thread that panicked while it held the lock leaves a connection that is closed for
     /// good, never a poisoned lock.
     fn lock(&self) -> MutexGuard<'_, State> {
-        let mut st = self.lock_unseen();
-        st.visits = st.visits.wrapping_add(1);
+        let mut st = self.lock_untracked();
+        st.epoch = st.epoch.wrapping_add(1);
         st
     }
 
     /// As [`lock`](Self::lock), for one who wants to know whether anybody else was there.
     #[inline(never)]
-    fn lock_unseen(&self) -> MutexGuard<'_, State> {
+    fn lock_untracked(&self) -> MutexGuard<'_, State> {
         self.state.lock_or(|st| self.unpoison(st))
     }
 
     #[cold]
     fn unpoison<'a>(&'a self, mut st: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
         self.state.clear_poison();
-        st.visits = st.visits.wrapping_add(1);
+        st.epoch = st.epoch.wrapping_add(1);
         st.broken = true;
         self.schedule(&mut st);
         st
@@ -312,7 +262,7 @@ impl Conn {
     #[inline(always)]
     fn usable_here(&self) -> Result<MutexGuard<'_, State>, Code> {
         let mut st = self.state.lock_or(|st| self.unpoison(st));
-        st.visits = st.visits.wrapping_add(1);
+        st.epoch = st.epoch.wrapping_add(1);
         if st.broken {
             Err(Code::Panic)
         } else if st.freed {

@@ -225,8 +225,8 @@ impl Prefix {
     }
 }
 
-/// Whether two words are the same but for upper and lower case. Not inlined: it is asked in loops over tables, and each round
-/// would have a vectorised comparison of its own.
+/// Whether two words are the same but for upper and lower case. Not inlined: it is asked in loops over tables, and each
+/// iteration would have a vectorised comparison of its own.
 #[inline(never)]
 pub(crate) fn same_word(a: &str, b: &str) -> bool {
     a.eq_ignore_ascii_case(b)

@@ -15,7 +15,7 @@
 //! | `role`            | who drives: the role, the mode, the waiters                    |
 //! | `ready`           | who has work, and how a sleeping driver is woken               |
 //! | `protocol`        | both together                                                  |
-//! | `round`           | one round: sleep, collect, give turns                          |
+//! | `iteration`           | one iteration: sleep, collect, give turns                          |
 //! | `slots`, `timers` | the table of sources, and their deadlines                      |
 //! | `thread`          | the loop's own thread                                          |
 //! | `resolver`        | host names on helper threads                                   |
@@ -27,11 +27,11 @@
 
 mod clock;
 mod dispatch;
+mod iteration;
 mod protocol;
 mod ready;
 mod resolver;
 mod role;
-mod round;
 mod slots;
 mod spawn;
 mod sync;
@@ -39,9 +39,9 @@ mod thread;
 mod timers;
 
 pub use clock::Clock;
+pub use iteration::{Source, Turn};
 pub use resolver::{Ask, Lookup, LookupError, Question, Resolve};
 pub use role::Mode;
-pub use round::{Source, Turn};
 use slots::Readiness;
 pub use slots::SourceId;
 pub use spawn::Around;
@@ -54,17 +54,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use dispatch::{Dispatch, thread_number};
+use iteration::{Engine, WAKER, iteration};
 use protocol::{Driving, Protocol, WaitError};
 use ready::Wake;
 pub(crate) use ready::{LONG_SLICE, SHORT_SLICE};
 use resolver::Resolver;
 use role::{Claim, Entry};
-use round::{Engine, WAKER, round};
 use thread::OwnThread;
 
 use crate::time::{Span, Time};
 
-/// Rounds that closing gives to sources that go on asking for turns.
+/// Iterations that closing gives to sources that go on asking for turns.
 const CLOSING_ROUNDS: usize = 1_000;
 
 /// A source, as the loop holds it.
@@ -126,7 +126,7 @@ struct Inner {
     fd: RawFd,
     /// What its threads are started inside.
     around: Around,
-    /// There was a source that wants to know the beginning of each round.
+    /// There was a source that wants to know the beginning of each iteration.
     begins: AtomicBool,
     /// The driver was interrupted, and has not seen it.
     interrupted: AtomicBool,
@@ -214,12 +214,12 @@ impl Loop {
         }
     }
 
-    /// Whether the source gets [`Source::round_end`], in each round.
-    pub fn set_every_round(&self, id: SourceId, on: bool) {
-        self.0.protocol.ready.set_every_round(id, on);
+    /// Whether the source gets [`Source::iteration_end`], in each iteration.
+    pub fn set_every_iteration(&self, id: SourceId, on: bool) {
+        self.0.protocol.ready.set_every_iteration(id, on);
     }
 
-    /// Gives the source [`Source::round_begin`] in each round from now on. False without memory for that.
+    /// Gives the source [`Source::iteration_begin`] in each iteration from now on. False without memory for that.
     pub fn set_every_begin(&self, id: SourceId) -> bool {
         self.0.protocol.ready.set_every_begin(id) && {
             self.0.begins.store(true, Ordering::Relaxed);
@@ -227,7 +227,7 @@ impl Loop {
         }
     }
 
-    /// Drives one round, and enters poll mode if a foreign loop drove before. Sleeps at most
+    /// Drives one iteration, and enters poll mode if a foreign loop drove before. Sleeps at most
     /// `timeout` (`None`: no limit; zero: not at all), and may return earlier: a signal ends the sleep.
     ///
     /// If another thread polls or waits, this one waits for its turn, then returns `Ok` when the
@@ -242,7 +242,7 @@ impl Loop {
         self.once(entry, until)
     }
 
-    /// Drives one round without sleeping, and makes the calling thread the one that drives in
+    /// Drives one iteration without sleeping, and makes the calling thread the one that drives in
     /// foreign mode. To be called when [`fd`](Self::fd) is readable or
     /// [`next_timeout`](Self::next_timeout) is over; both are to be looked at again afterwards.
     pub fn process(&self) -> Result<(), DriveError> {
@@ -284,7 +284,7 @@ impl Loop {
         }
         let until = deadline.unwrap_or(Time::NEVER);
         let left = || self.left(until);
-        let mut one = |engine: &mut Box<Engine>| round(self, engine, until, true);
+        let mut one = |engine: &mut Box<Engine>| iteration(self, engine, until, true);
         match self.0.protocol.wait(thread_number(), &left, done, &mut one) {
             Ok(done) => Ok(done),
             Err(WaitError::Closed) => Err(DriveError::Closed),
@@ -299,8 +299,9 @@ impl Loop {
         }
     }
 
-    /// As [`notify`](Self::notify), and ends the present or the next sleep of whoever drives. It stores a byte and writes to a
-    /// descriptor, and nothing else: it may be called where neither locks nor memory can be had, in a signal handler.
+    /// As [`notify`](Self::notify), and ends the present or the next sleep of whoever drives. It stores a byte and
+    /// writes to a descriptor, and nothing else: it may be called where neither locks nor memory can be had, in a
+    /// signal handler.
     pub fn interrupt(&self) {
         self.0.interrupted.store(true, Ordering::SeqCst);
         self.0.protocol.ready.wake_fd();
@@ -382,7 +383,7 @@ impl Loop {
             if result.is_err() || !ready.has_work() {
                 break;
             }
-            result = driving.round(&mut |engine| round(self, engine, Time::ZERO, false));
+            result = driving.iteration(&mut |engine| iteration(self, engine, Time::ZERO, false));
         }
         self.0.resolver.clear();
         let remaining = ready.close();
@@ -402,14 +403,16 @@ impl Loop {
         dispatch::in_dispatch() || self.0.protocol.seat.is_driver(me)
     }
 
-    /// One round, if the claim came true.
+    /// One iteration, if the claim came true.
     fn once(
         &self,
         entry: Entry<Driving<'_, Box<Engine>, AnySource, Waker>>,
         until: Time,
     ) -> Result<(), DriveError> {
         match entry {
-            Entry::Role(mut driving) => Ok(driving.round(&mut |engine| round(self, engine, until, true))?),
+            Entry::Role(mut driving) => {
+                Ok(driving.iteration(&mut |engine| iteration(self, engine, until, true))?)
+            }
             Entry::Changed | Entry::TimedOut => Ok(()),
             Entry::Busy => Err(DriveError::Busy),
             Entry::Closed => Err(DriveError::Closed),

@@ -27,7 +27,7 @@ pub(crate) struct Driving<'a, E, T: Clone, W: Wake> {
 pub(crate) enum WaitError<F> {
     /// The loop is closed.
     Closed,
-    /// A round failed.
+    /// An iteration failed.
     Failed(F),
 }
 
@@ -48,7 +48,7 @@ impl<E, T: Clone, W: Wake> Protocol<E, T, W> {
         entry.map(|engine| self.driving(engine))
     }
 
-    /// For one round of `poll`.
+    /// For one iteration of `poll`.
     pub(crate) fn poll(&self, me: usize, left: &dyn Fn() -> Option<Span>) -> Entry<Driving<'_, E, T, W>> {
         if let Some(engine) = self.seat.try_poll(me) {
             return Entry::Role(self.driving(engine));
@@ -59,7 +59,7 @@ impl<E, T: Clone, W: Wake> Protocol<E, T, W> {
         self.claim(Claim::Poll, me, left)
     }
 
-    /// For one round of `process`. Does not wait: if somebody else drives, that one makes the
+    /// For one iteration of `process`. Does not wait: if somebody else drives, that one makes the
     /// descriptor readable when it leaves.
     pub(crate) fn process(&self, me: usize) -> Entry<Driving<'_, E, T, W>> {
         self.ready.watch();
@@ -87,13 +87,13 @@ impl<E, T: Clone, W: Wake> Protocol<E, T, W> {
         self.ready.next_timeout(now, self.seat.is_driver(me))
     }
 
-    /// Waits until `done`; false when the time is over. `round` drives one round.
+    /// Waits until `done`; false when the time is over. `iteration` drives one iteration.
     pub(crate) fn wait<F>(
         &self,
         me: usize,
         left: &dyn Fn() -> Option<Span>,
         done: &mut dyn FnMut() -> bool,
-        round: &mut dyn FnMut(&mut E) -> Result<(), F>,
+        iteration: &mut dyn FnMut(&mut E) -> Result<(), F>,
     ) -> Result<bool, WaitError<F>> {
         let _waiting = Waiting::new(&self.seat);
         loop {
@@ -105,7 +105,7 @@ impl<E, T: Clone, W: Wake> Protocol<E, T, W> {
             let claim = Claim::Wait { epoch };
             match self.claim(claim, me, left) {
                 Entry::Role(mut driving) => loop {
-                    driving.round(round).map_err(WaitError::Failed)?;
+                    driving.iteration(iteration).map_err(WaitError::Failed)?;
                     if done() {
                         return Ok(true);
                     }
@@ -153,22 +153,25 @@ impl<E, T: Clone, W: Wake> Protocol<E, T, W> {
         first
     }
 
-    /// A round follows, whose first step tells `ready`, unless it is told before.
+    /// An iteration follows, whose first step tells `ready`, unless it is told before.
     fn driving(&self, engine: E) -> Driving<'_, E, T, W> {
         Driving { protocol: self, engine: Some(engine) }
     }
 }
 
 impl<E, T: Clone, W: Wake> Driving<'_, E, T, W> {
-    /// Runs `round` with the engine.
-    pub(crate) fn round<F>(&mut self, round: &mut dyn FnMut(&mut E) -> Result<(), F>) -> Result<(), F> {
+    /// Runs `iteration` with the engine.
+    pub(crate) fn iteration<F>(
+        &mut self,
+        iteration: &mut dyn FnMut(&mut E) -> Result<(), F>,
+    ) -> Result<(), F> {
         match &mut self.engine {
-            Some(engine) => round(engine),
+            Some(engine) => iteration(engine),
             None => Ok(()),
         }
     }
 
-    /// Whether the role may be kept for another round.
+    /// Whether the role may be kept for another iteration.
     pub(crate) fn may_go_on(&self, claim: Claim, me: usize) -> bool {
         self.protocol.seat.may_go_on(claim, me)
     }
@@ -187,7 +190,7 @@ impl<E, T: Clone, W: Wake> Drop for Driving<'_, E, T, W> {
         // While the role is still here: afterwards the flags belong to the next driver.
         let wrong = ready.rest();
         let missed = seat.leave(Some(engine));
-        // A wake too many costs a foreign loop one empty round; one too few would be for ever.
+        // A wake too many costs a foreign loop one empty iteration; one too few would be for ever.
         if wrong || missed {
             ready.wake_fd();
         }

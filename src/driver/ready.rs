@@ -8,13 +8,13 @@
 //! - Whoever adds work does so under the lock, and takes `asleep` away in the same breath; only the
 //!   one who found it set writes to the waker, after unlocking. So no wake-up is lost, and a sleep
 //!   costs at most one write.
-//! - A *kick* asks the driver to end its round and look around. It stays until a round consumed it,
+//! - A *kick* asks the driver to end its iteration and look around. It stays until an iteration consumed it,
 //!   because it may come just before the driver falls asleep.
 //!
-//! A source that needs more than one turn for what it has to do ([`Turn::again`](super::Turn::again)) is *later*: in each
-//! round it comes after all those that have just become ready or due, so that somebody busy keeps nobody waiting for
-//! longer than one turn of his. And a round is bounded by time: those that it does not come to are the first of the
-//! next one.
+//! A source that needs more than one turn for what it has to do ([`Turn::again`](super::Turn::again)) is *later*: in
+//! each iteration it comes after all those that have just become ready or due, so that somebody busy keeps nobody
+//! waiting for longer than one turn of his. And an iteration is bounded by time: those that it does not come to are the
+//! first of the next one.
 //!
 //! When the file descriptor was handed out (`watched`), the loop counts as asleep whenever nobody
 //! drives it: what then sleeps is somebody else's event loop, and the waker makes the descriptor
@@ -27,7 +27,7 @@ use super::sync::{Mutex, MutexGuard};
 use super::timers::Timers;
 use crate::time::{Moment, Span, Time};
 
-/// So long a round gives turns to those that became ready or due, unless one turn takes longer.
+/// So long an iteration gives turns to those that became ready or due, unless one turn takes longer.
 pub(crate) const LONG_SLICE: Span = Span::millis(8);
 
 /// And so long to those that asked for another turn; one of them gets it in any case.
@@ -54,9 +54,9 @@ struct State<T> {
     soon: VecDeque<SourceId>,
     /// Sources that asked for another turn; exactly those that are `Pending::Later`.
     later: VecDeque<SourceId>,
-    /// What is left of the present round.
-    round: Round,
-    every_round: Vec<SourceId>,
+    /// What is left of the present iteration.
+    iteration: Iteration,
+    every_iteration: Vec<SourceId>,
     every_begin: Vec<SourceId>,
     /// A write to the waker is needed to be noticed.
     asleep: bool,
@@ -64,7 +64,7 @@ struct State<T> {
     watched: bool,
     /// Somebody has the driver's role.
     driven: bool,
-    /// The system had more events than the last round could take.
+    /// The system had more events than the last iteration could take.
     more: bool,
     closed: bool,
     /// A foreign loop asked how long it may sleep, and may be asleep.
@@ -73,9 +73,9 @@ struct State<T> {
     told: Option<Time>,
 }
 
-/// Who gets a turn in the present round: that many of the first ones of each list.
+/// Who gets a turn in the present iteration: that many of the first ones of each list.
 #[derive(Debug)]
-struct Round {
+struct Iteration {
     soon: usize,
     later: usize,
     /// When it is over for those of the list that it is at; never, if it goes through all of them.
@@ -84,7 +84,7 @@ struct Round {
     is_late: bool,
 }
 
-impl Round {
+impl Iteration {
     /// Nobody has a turn left in it.
     fn is_over(&self) -> bool {
         self.soon == 0 && self.later == 0
@@ -104,12 +104,12 @@ pub(crate) struct Begun<T> {
     pub(crate) now: Time,
 }
 
-/// Where a round goes on.
+/// Where an iteration goes on.
 #[derive(Debug)]
 pub(crate) struct Next<T> {
-    /// The next turn of the round, begun.
+    /// The next turn of the iteration, begun.
     pub(crate) turn: Option<(SourceId, Begun<T>)>,
-    /// Whether any source wants to know the end of the round.
+    /// Whether any source wants to know the end of the iteration.
     pub(crate) ticks: bool,
 }
 
@@ -124,8 +124,8 @@ impl<T: Clone, W: Wake> Ready<T, W> {
             timers: Timers::default(),
             soon: VecDeque::new(),
             later: VecDeque::new(),
-            round: Round { soon: 0, later: 0, until: Time::NEVER, is_late: false },
-            every_round: Vec::new(),
+            iteration: Iteration { soon: 0, later: 0, until: Time::NEVER, is_late: false },
+            every_iteration: Vec::new(),
             every_begin: Vec::new(),
             asleep: false,
             kicked: false,
@@ -148,10 +148,10 @@ impl<T: Clone, W: Wake> Ready<T, W> {
         // The room that scheduling and timers will need, so that they cannot fail later.
         let places = state.slots.places() + 1;
         let missing = |len: usize| places.saturating_sub(len);
-        let every = missing(state.every_round.len());
+        let every = missing(state.every_iteration.len());
         let room = (state.soon.try_reserve(missing(state.soon.len())))
             .and_then(|()| state.later.try_reserve(missing(state.later.len())))
-            .and_then(|()| state.every_round.try_reserve(every))
+            .and_then(|()| state.every_iteration.try_reserve(every))
             .and_then(|()| state.timers.reserve(places));
         if state.closed || room.is_err() {
             return Err(value);
@@ -166,8 +166,8 @@ impl<T: Clone, W: Wake> Ready<T, W> {
         if slot.deadline != Moment::NONE {
             state.timers.set(id, None);
         }
-        if slot.every_round {
-            state.every_round.retain(|&other| other != id);
+        if slot.every_iteration {
+            state.every_iteration.retain(|&other| other != id);
         }
         if slot.every_begin {
             state.every_begin.retain(|&other| other != id);
@@ -194,23 +194,23 @@ impl<T: Clone, W: Wake> Ready<T, W> {
         }
     }
 
-    /// Whether the source wants to know the end of each round.
-    pub(crate) fn set_every_round(&self, id: SourceId, on: bool) {
+    /// Whether the source wants to know the end of each iteration.
+    pub(crate) fn set_every_iteration(&self, id: SourceId, on: bool) {
         let mut state = self.state.lock();
         let Some(slot) = state.slots.get_mut(id) else { return };
-        if slot.every_round == on {
+        if slot.every_iteration == on {
             return;
         }
-        slot.every_round = on;
+        slot.every_iteration = on;
         if on {
-            state.every_round.push(id);
+            state.every_iteration.push(id);
         } else {
-            state.every_round.retain(|&other| other != id);
+            state.every_iteration.retain(|&other| other != id);
         }
     }
 
-    /// The source wants to know the beginning of each round, as long as it is there. Without memory for that it does
-    /// not, and the answer is false.
+    /// The source wants to know the beginning of each iteration, as long as it is there. Without memory for that it
+    /// does not, and the answer is false.
     pub(crate) fn set_every_begin(&self, id: SourceId) -> bool {
         let mut state = self.state.lock();
         if state.every_begin.try_reserve(1).is_err() {
@@ -223,7 +223,7 @@ impl<T: Clone, W: Wake> Ready<T, W> {
         true
     }
 
-    /// Makes the present or the next round end without sleeping.
+    /// Makes the present or the next iteration end without sleeping.
     pub(crate) fn kick(&self) {
         let mut state = self.state.lock();
         state.kicked = true;
@@ -274,14 +274,14 @@ impl<T: Clone, W: Wake> Ready<T, W> {
         state.timers.clear();
         state.soon.clear();
         state.later.clear();
-        state.every_round.clear();
+        state.every_iteration.clear();
         state.every_begin.clear();
         state.slots.drain()
     }
 
     // ---- with the driver's role ----
 
-    /// Somebody took the driver's role and may do something else before its first round. `processing`: a foreign
+    /// Somebody took the driver's role and may do something else before its first iteration. `processing`: a foreign
     /// loop, which will ask again how long it may sleep.
     pub(crate) fn driven(&self, processing: bool) {
         let mut state = self.state.lock();
@@ -311,7 +311,7 @@ impl<T: Clone, W: Wake> Ready<T, W> {
         wrong
     }
 
-    /// The sources that want to know the beginning of each round: the one at this place of their list.
+    /// The sources that want to know the beginning of each iteration: the one at this place of their list.
     pub(crate) fn every_begin(&self, at: usize) -> Option<T> {
         let mut state = self.state.lock();
         let id = *state.every_begin.get(at)?;
@@ -334,9 +334,9 @@ impl<T: Clone, W: Wake> Ready<T, W> {
         timeout
     }
 
-    /// Collects who gets a turn in this round, and begins the first one: who was left over by the last round or
+    /// Collects who gets a turn in this iteration, and begins the first one: who was left over by the last iteration or
     /// scheduled since, what is due, `events`, and at last those that asked for another turn. `more`: there may be
-    /// further events. A round that is not `bounded` goes through all of them, however long that takes.
+    /// further events. An iteration that is not `bounded` goes through all of them, however long that takes.
     pub(crate) fn after_sleep(
         &self,
         now: Time,
@@ -370,11 +370,11 @@ impl<T: Clone, W: Wake> Ready<T, W> {
         }
         let until = if bounded { now + LONG_SLICE } else { Time::NEVER };
         let (soon, later) = (state.soon.len(), state.later.len());
-        state.round = Round { soon, later, until, is_late: false };
+        state.iteration = Iteration { soon, later, until, is_late: false };
         state.next(now)
     }
 
-    /// Ends a source's turn, and begins the next one of the round. `now` is asked if there may be one.
+    /// Ends a source's turn, and begins the next one of the iteration. `now` is asked if there may be one.
     pub(crate) fn end(
         &self,
         id: SourceId,
@@ -393,28 +393,28 @@ impl<T: Clone, W: Wake> Ready<T, W> {
                 state.list_later(id);
             }
         }
-        match state.round.is_over() {
+        match state.iteration.is_over() {
             true => state.nobody(),
             false => state.next(now()),
         }
     }
 
-    /// Begins the call for the end of a round: readiness is left for the next turn.
+    /// Begins the call for the end of an iteration: readiness is left for the next turn.
     pub(crate) fn begin_round_end(&self, id: SourceId, now: Time) -> Option<Begun<T>> {
         let mut state = self.state.lock();
-        let slot = state.slots.get_mut(id).filter(|slot| slot.every_round)?;
+        let slot = state.slots.get_mut(id).filter(|slot| slot.every_iteration)?;
         let (value, deadline) = (slot.value.clone(), slot.deadline);
         Some(Begun { value, ready: Readiness::default(), deadline: deadline.get(), now })
     }
 
-    /// The sources that want to know the end of each round.
-    pub(crate) fn every_round(&self, into: &mut Vec<SourceId>) {
+    /// The sources that want to know the end of each iteration.
+    pub(crate) fn every_iteration(&self, into: &mut Vec<SourceId>) {
         into.clear();
         let state = self.state.lock();
-        // Without memory, some miss the end of this round; it is a tick, not a message.
-        let _ = into.try_reserve(state.every_round.len());
-        let room = state.every_round.len().min(into.capacity());
-        into.extend_from_slice(&state.every_round[..room]);
+        // Without memory, some miss the end of this iteration; it is a tick, not a message.
+        let _ = into.try_reserve(state.every_iteration.len());
+        let room = state.every_iteration.len().min(into.capacity());
+        into.extend_from_slice(&state.every_iteration[..room]);
     }
 
     /// Writes to the waker if somebody sleeps, after unlocking.
@@ -428,7 +428,7 @@ impl<T: Clone, W: Wake> Ready<T, W> {
 }
 
 impl<T: Clone> State<T> {
-    /// Begins the turn of the next source of the round that is still there.
+    /// Begins the turn of the next source of the iteration that is still there.
     #[inline(always)]
     fn next(&mut self, now: Time) -> Next<T> {
         while let Some(id) = self.pop(now) {
@@ -436,43 +436,43 @@ impl<T: Clone> State<T> {
                 slot.pending = Pending::No;
                 let (value, ready) = (slot.value.clone(), std::mem::take(&mut slot.ready));
                 let begun = Begun { value, ready, deadline: slot.deadline.get(), now };
-                return Next { turn: Some((id, begun)), ticks: !self.every_round.is_empty() };
+                return Next { turn: Some((id, begun)), ticks: !self.every_iteration.is_empty() };
             }
         }
         // It is over: what follows belongs to none.
-        (self.round.soon, self.round.later) = (0, 0);
+        (self.iteration.soon, self.iteration.later) = (0, 0);
         self.nobody()
     }
 
     fn nobody(&self) -> Next<T> {
-        Next { turn: None, ticks: !self.every_round.is_empty() }
+        Next { turn: None, ticks: !self.every_iteration.is_empty() }
     }
 }
 
 impl<T> State<T> {
-    /// Who is next, unless the round is over.
+    /// Who is next, unless the iteration is over.
     fn pop(&mut self, now: Time) -> Option<SourceId> {
-        let round = &mut self.round;
-        if round.soon > 0 {
-            if now < round.until {
-                round.soon -= 1;
+        let iteration = &mut self.iteration;
+        if iteration.soon > 0 {
+            if now < iteration.until {
+                iteration.soon -= 1;
                 return self.soon.pop_front();
             }
             // They are the first of the next one.
-            round.soon = 0;
+            iteration.soon = 0;
         }
-        if round.later == 0 {
+        if iteration.later == 0 {
             return None;
         }
-        if !round.is_late {
-            round.is_late = true;
-            if round.until != Time::NEVER {
-                round.until = now + SHORT_SLICE;
+        if !iteration.is_late {
+            iteration.is_late = true;
+            if iteration.until != Time::NEVER {
+                iteration.until = now + SHORT_SLICE;
             }
-        } else if now >= round.until {
+        } else if now >= iteration.until {
             return None;
         }
-        round.later -= 1;
+        iteration.later -= 1;
         self.later.pop_front()
     }
 
@@ -502,8 +502,8 @@ impl<T> State<T> {
     fn unlist(&mut self, id: SourceId, pending: Pending) {
         let (list, left) = match pending {
             Pending::No => return,
-            Pending::Soon => (&mut self.soon, &mut self.round.soon),
-            Pending::Later => (&mut self.later, &mut self.round.later),
+            Pending::Soon => (&mut self.soon, &mut self.iteration.soon),
+            Pending::Later => (&mut self.later, &mut self.iteration.later),
         };
         if let Some(at) = list.iter().position(|&other| other == id) {
             list.remove(at);

@@ -32,7 +32,7 @@ pub enum Mode {
 /// What a thread wants the role for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Claim {
-    /// One round of `poll`.
+    /// One iteration of `poll`.
     Poll,
     /// A wait whose condition was false at this epoch.
     Wait {
@@ -157,7 +157,8 @@ impl<E> Seat<E> {
         }
     }
 
-    /// What a claim for a round of `poll` comes to nearly always: the role was free, and polling was the mode already.
+    /// What a claim for an iteration of `poll` comes to nearly always: the role was free, and polling was the mode
+    /// already.
     #[inline]
     pub(crate) fn try_poll(&self, me: usize) -> Option<E> {
         let mut state = self.state.lock();
@@ -200,7 +201,7 @@ impl<E> Seat<E> {
         std::mem::take(&mut state.missed)
     }
 
-    /// Whether a driver that got its role by `claim` may do another round.
+    /// Whether a driver that got its role by `claim` may do another iteration.
     pub(crate) fn may_go_on(&self, claim: Claim, me: usize) -> bool {
         // A waiter looked at its condition itself, so its epoch does not matter here.
         let mut state = self.state.lock();
@@ -320,7 +321,7 @@ impl<E> Seat<E> {
         if state.sleepers > 0 {
             self.changed.notify_all();
         }
-        // A driver looks at its condition after each round anyway: no need to kick oneself.
+        // A driver looks at its condition after each iteration anyway: no need to kick oneself.
         state.driver_waits && self.driver.load(Ordering::Relaxed) != me
     }
 

@@ -76,9 +76,9 @@ pub(crate) struct Slot<T> {
     pub(crate) pending: Pending,
     /// What its socket became since the last turn.
     pub(crate) ready: Readiness,
-    /// It also wants to know the beginning, and the end, of each round.
+    /// It also wants to know the beginning, and the end, of each iteration.
     pub(crate) every_begin: bool,
-    pub(crate) every_round: bool,
+    pub(crate) every_iteration: bool,
     /// Its entry in the timers.
     pub(crate) deadline: Moment,
 }
@@ -123,7 +123,7 @@ impl<T> Slots<T> {
             pending: Pending::No,
             ready: Readiness::default(),
             every_begin: false,
-            every_round: false,
+            every_iteration: false,
             deadline: Moment::NONE,
         });
         Ok(entry.id)

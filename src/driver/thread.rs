@@ -3,8 +3,8 @@
 use std::thread::JoinHandle;
 
 use super::dispatch::{in_dispatch, thread_number};
+use super::iteration::iteration;
 use super::role::{Claim, Entry};
-use super::round::round;
 use super::spawn::spawn;
 use super::sync::{Condvar, Mutex};
 use super::{DriveError, Loop};
@@ -71,7 +71,7 @@ impl Loop {
     /// Ends the loop's own thread, and waits for it: no handler runs on it when this returns.
     ///
     /// From inside a handler, of this loop or another, it does not wait: two handlers that stop
-    /// each other's loop must not lock up. The thread then ends after its present round. Does
+    /// each other's loop must not lock up. The thread then ends after its present iteration. Does
     /// nothing if there is no thread.
     pub fn stop(&self) -> Result<(), DriveError> {
         let inner = &*self.0;
@@ -111,8 +111,8 @@ impl Loop {
         let me = thread_number();
         let Entry::Role(mut driving) = self.0.protocol.claim(claim, me, &|| None) else { return };
         while driving.may_go_on(claim, me) {
-            if driving.round(&mut |engine| round(self, engine, Time::NEVER, true)).is_err() {
-                // The poller is broken, which no later round would mend; waiters learn it as they
+            if driving.iteration(&mut |engine| iteration(self, engine, Time::NEVER, true)).is_err() {
+                // The poller is broken, which no later iteration would mend; waiters learn it as they
                 // take the role.
                 return;
             }

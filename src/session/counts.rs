@@ -5,7 +5,7 @@ use core::ops::{Deref, DerefMut};
 
 use super::outbox::Queue;
 use super::{Dropped, Outcome, Session};
-use crate::rare::Empty;
+use crate::lazy_box::Empty;
 use crate::time::{Span, Time};
 
 /// How many spans of time a [`Latency`] tells apart.
@@ -85,15 +85,15 @@ pub struct Counts {
 /// Statistics, which nothing in a session looks at. Sessions that differ in nothing else print alike: a checker that
 /// goes through all states tells them apart by that.
 #[derive(Clone, Copy, Default)]
-pub(super) struct Aside<T>(pub(super) T);
+pub(super) struct Untracked<T>(pub(super) T);
 
-impl<T> fmt::Debug for Aside<T> {
+impl<T> fmt::Debug for Untracked<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("..")
     }
 }
 
-impl<T> Deref for Aside<T> {
+impl<T> Deref for Untracked<T> {
     type Target = T;
 
     #[inline(always)]
@@ -102,7 +102,7 @@ impl<T> Deref for Aside<T> {
     }
 }
 
-impl<T> DerefMut for Aside<T> {
+impl<T> DerefMut for Untracked<T> {
     #[inline(always)]
     fn deref_mut(&mut self) -> &mut T {
         &mut self.0

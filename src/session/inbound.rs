@@ -17,12 +17,12 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::num::NonZeroU64;
 
-use super::counts::Aside;
+use super::counts::Untracked;
 use super::ids::IdMap;
-use super::{Event, Failure, Session, State, Told, Verdict};
+use super::{Event, Failure, PendingEvent, Session, State, Verdict};
 use crate::bugs::{Bug, bug};
 use crate::error::Code;
-use crate::rare::{Empty, Rare};
+use crate::lazy_box::{Empty, LazyBox};
 use crate::wire::{PacketType, QoS};
 
 /// More messages than packet ids cannot wait for an acknowledgement.
@@ -112,7 +112,7 @@ type Doubtful = bool;
 #[derive(Clone, Debug)]
 pub(crate) struct Inbound {
     /// A connection that only ever received messages of QoS 0, or of QoS 1 that nobody held, has none.
-    lists: Rare<Lists>,
+    lists: LazyBox<Lists>,
     /// The number of the last hold.
     last: u64,
 }
@@ -137,8 +137,8 @@ struct Lists {
     /// Holds up to here that are not there are over: of QoS 1 since the link closed, of QoS 2 since the session ended.
     over1: u64,
     over2: u64,
-    duplicates: Aside<u64>,
-    oversize: Aside<u64>,
+    duplicates: Untracked<u64>,
+    oversize: Untracked<u64>,
 }
 
 impl Lists {
@@ -154,8 +154,8 @@ impl Lists {
             line2: VecDeque::new(),
             over1: last,
             over2: last,
-            duplicates: Aside(0),
-            oversize: Aside(0),
+            duplicates: Untracked(0),
+            oversize: Untracked(0),
         }
     }
 }
@@ -166,7 +166,7 @@ impl Empty for Lists {
 
 impl Inbound {
     pub(crate) const fn new() -> Self {
-        Inbound { lists: Rare::new(), last: 0 }
+        Inbound { lists: LazyBox::new(), last: 0 }
     }
 
     fn lists(&mut self) -> Result<&mut Lists, Code> {
@@ -227,8 +227,8 @@ impl Inbound {
     }
 
     /// Whether a PUBLISH with this id was delivered already. A server that kept the session marks what it sends
-    /// again (MQTT 3.1.1 §3.3.1.1), so if there is doubt about that, what is not marked is new. Then the exchange that had
-    /// the id is over, with what was held of it, whatever becomes of the new one: that may come again, marked.
+    /// again (MQTT 3.1.1 §3.3.1.1), so if there is doubt about that, what is not marked is new. Then the exchange that
+    /// had the id is over, with what was held of it, whatever becomes of the new one: that may come again, marked.
     pub(crate) fn recognises(&mut self, id: u16, dup: bool) -> bool {
         let Some(doubtful) = self.lists.received.get(id) else { return false };
         let known = dup || !doubtful;
@@ -264,7 +264,7 @@ impl Inbound {
     }
 
     /// Whether no message is held, waits behind one that is, or is being skipped.
-    pub(crate) fn is_steady(&self) -> bool {
+    pub(crate) fn is_on_fast_path(&self) -> bool {
         let Lists { current, line1, line2, skip, .. } = &*self.lists;
         current.is_none() && line1.is_empty() && line2.is_empty() && *skip == 0
     }
@@ -403,7 +403,9 @@ impl Session {
     /// [`let_go`](Session::let_go), once for each time it is held. `None` for a message of QoS 0, which has
     /// nothing to hold; [`Code::NotFound`] if no message is being handled.
     pub fn hold(&mut self) -> Result<Option<Hold>, Code> {
-        let (Told::Publish(qos, id) | Told::Cut(qos, id)) = self.told else { return Err(Code::NotFound) };
+        let (PendingEvent::Publish(qos, id) | PendingEvent::Cut(qos, id)) = self.pending_event else {
+            return Err(Code::NotFound);
+        };
         if qos == QoS::AtMostOnce {
             return Ok(None);
         }
@@ -535,8 +537,8 @@ impl Session {
         }
     }
 
-    /// Skips bytes of a message over the receive limit. With the last one it is acknowledged, and told of: a link that ends
-    /// before will bring it again.
+    /// Skips bytes of a message over the receive limit. With the last one it is acknowledged, and told of: a link that
+    /// ends before will bring it again.
     pub(super) fn skip(&mut self, n: usize) -> Result<Option<Event>, Failure> {
         let lists = self.inbound.lists()?;
         lists.skip -= n;

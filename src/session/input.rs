@@ -8,7 +8,7 @@ use super::inbound::{Skipped, Unread};
 use super::outbox::Stage;
 use super::sending::Terms;
 use super::subscriptions::encode_code;
-use super::{Acknowledged, Event, Failure, Incoming, Outcome, Session, State, Step, Told, Verdict};
+use super::{Acknowledged, Event, Failure, Incoming, Outcome, PendingEvent, Session, State, Step, Verdict};
 use crate::bugs::{Bug, bug};
 use crate::error::Code;
 use crate::patience::Patience;
@@ -40,7 +40,7 @@ impl Session {
     }
 
     fn step(&mut self, now: Time, bytes: &[u8]) -> Result<Step, Failure> {
-        debug_assert_eq!(self.told, Told::Nothing);
+        debug_assert_eq!(self.pending_event, PendingEvent::Nothing);
         let to_skip = self.inbound.to_skip();
         if to_skip > 0 {
             let consumed = to_skip.min(bytes.len());
@@ -91,23 +91,23 @@ impl Session {
 
     /// The application was told of the last event.
     pub fn handled(&mut self, verdict: Verdict) -> Result<(), Failure> {
-        match core::mem::replace(&mut self.told, Told::Nothing) {
-            Told::Nothing | Told::SubAck => Ok(()),
-            Told::ConnAck => {
+        match core::mem::replace(&mut self.pending_event, PendingEvent::Nothing) {
+            PendingEvent::Nothing | PendingEvent::SubAck => Ok(()),
+            PendingEvent::ConnAck => {
                 self.pump();
                 Ok(())
             }
-            Told::Publish(qos, id) => {
+            PendingEvent::Publish(qos, id) => {
                 let acknowledged = self.acknowledge(qos, id, verdict);
-                self.good_bye();
+                self.append_disconnect();
                 acknowledged
             }
-            Told::Cut(qos, id) => {
+            PendingEvent::Cut(qos, id) => {
                 let handled = self.cut_handled(qos, id, verdict);
-                self.good_bye();
+                self.append_disconnect();
                 handled
             }
-            Told::Acknowledged(slot) => {
+            PendingEvent::Acknowledged(slot) => {
                 self.sending.outbox.discard(slot);
                 Ok(())
             }
@@ -169,7 +169,7 @@ impl Session {
             subscriptions.connected(known, self.limits.always_subscribe || in_doubt);
         }
         self.pump_subscriptions();
-        self.told = Told::ConnAck;
+        self.pending_event = PendingEvent::ConnAck;
         Ok(Some(Event::ConnAck { session_present, code }))
     }
 
@@ -184,7 +184,7 @@ impl Session {
             self.inbound.reserve().map_err(|code| Failure::new(code, ""))?;
         }
         self.flow.rx_messages += 1;
-        self.told = Told::Publish(publish.qos, publish.packet_id);
+        self.pending_event = PendingEvent::Publish(publish.qos, publish.packet_id);
         Ok(Some(Event::Publish(Incoming {
             topic: range_in(bytes, publish.topic),
             payload: range_in(bytes, publish.payload),
@@ -197,7 +197,7 @@ impl Session {
     }
 
     pub(super) fn answer(&mut self, packet: PacketType, id: u16) -> Result<(), Failure> {
-        if self.state != State::Up && !self.good_bye_due {
+        if self.state != State::Up && !self.disconnect_due {
             return Ok(());
         }
         let packet = wire::ack(packet, id).map_err(|error| Failure::new(encode_code(error), ""))?;
@@ -297,7 +297,7 @@ impl Session {
             sending.finish(token, packet_id, cookie, outcome, terms);
         }
         sending.suspect.acknowledged_at = sending.accepted;
-        self.told = Told::Acknowledged(slot);
+        self.pending_event = PendingEvent::Acknowledged(slot);
         self.pump();
         Acknowledged { packet_id, token: Some(token), reason, late, early }
     }
@@ -315,7 +315,7 @@ impl Session {
             _ => return Ok(Some(Event::Unasked(PacketType::SubAck, id))),
         };
         self.sending.ids.release(id);
-        self.told = Told::SubAck;
+        self.pending_event = PendingEvent::SubAck;
         self.pump_subscriptions();
         Ok(Some(Event::SubAck { packet_id: id, raw }))
     }
@@ -362,9 +362,9 @@ impl Session {
             if size > keep {
                 self.inbound.begin_skip(size - keep, None)?;
             }
-            self.told = match size - keep {
-                0 => Told::Publish(qos, packet_id),
-                _ => Told::Cut(qos, packet_id),
+            self.pending_event = match size - keep {
+                0 => PendingEvent::Publish(qos, packet_id),
+                _ => PendingEvent::Cut(qos, packet_id),
             };
             let (retain, dup) = (header.flags & 1 != 0, header.flags & 8 != 0);
             let consumed = payload.end;
@@ -385,8 +385,8 @@ impl Session {
     }
 }
 
-/// A server said something that is not allowed instead of a CONNACK, or as one. What another protocol says is mostly text:
-/// then the second byte is not so small.
+/// A server said something that is not allowed instead of a CONNACK, or as one. What another protocol says is mostly
+/// text: then the second byte is not so small.
 fn no_connack(failure: Failure, bytes: &[u8]) -> Failure {
     match *bytes {
         [0x20, length, ..] if length < b' ' => {

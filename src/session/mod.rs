@@ -22,6 +22,8 @@
 mod ack_timeout;
 mod counts;
 mod event;
+mod fast_publish;
+mod fast_receive;
 mod history;
 mod ids;
 mod inbound;
@@ -31,11 +33,9 @@ mod keep_alive;
 mod outbox;
 mod output;
 mod over_limit;
-mod plain;
 mod publish;
 mod raw;
 mod sending;
-mod steady;
 mod subscriptions;
 mod suspect;
 #[cfg(test)]
@@ -59,11 +59,11 @@ pub use tickets::{Answer, Ticket};
 
 use crate::bugs::{Bug, bug};
 use crate::error::Code;
+use crate::lazy_box::LazyBox;
 use crate::patience::{Delivery, Patience};
-use crate::rare::Rare;
 use crate::time::{Span, Time};
 use crate::wire::{self, PacketType, QoS, Version};
-use counts::{Aside, Flow};
+use counts::{Flow, Untracked};
 use ids::Use;
 use inbound::Inbound;
 use keep_alive::{Due, KeepAlive};
@@ -112,8 +112,8 @@ pub struct Limits {
     pub outcome_history: usize,
     /// Subscribe to every filter after each CONNACK, or only to those that the session lacks.
     pub always_subscribe: bool,
-    /// The next CONNECT is to ask for a session that the server kept, as far as that is known: it may have filters that an
-    /// earlier process asked for.
+    /// The next CONNECT is to ask for a session that the server kept, as far as that is known: it may have filters that
+    /// an earlier process asked for.
     pub keep_session: bool,
     /// How long the server may take to acknowledge PUBLISH (with PUBACK or PUBREC), SUBSCRIBE and UNSUBSCRIBE; zero is
     /// without limit. Who waits for it is told then, and the connection stays.
@@ -177,7 +177,7 @@ enum State {
 
 /// What [`Session::handled`] has to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Told {
+enum PendingEvent {
     Nothing,
     ConnAck,
     Publish(QoS, u16),
@@ -202,9 +202,9 @@ pub struct Session {
     clean: bool,
     out: Output,
     /// There is none before something was published or subscribed to.
-    sending: Rare<Sending>,
+    sending: LazyBox<Sending>,
     inbound: Inbound,
-    subscriptions: Rare<Subscriptions>,
+    subscriptions: LazyBox<Subscriptions>,
     keep_alive: KeepAlive,
     /// How long CONNACK or PINGRESP may take.
     patience: Patience,
@@ -213,11 +213,11 @@ pub struct Session {
     /// An earlier one never came. It may have said that the session is lost, and the next will find the new one
     /// and call it present. Or it was another server's, and what this one has of us may be older than what we know.
     in_doubt: bool,
-    told: Told,
+    pending_event: PendingEvent,
     /// The server had the session when the present connection came up.
     resumed: bool,
     /// DISCONNECT follows the acknowledgement of the message that is being handled.
-    good_bye_due: bool,
+    disconnect_due: bool,
     /// Those without a cookie are told as well.
     tell_all: bool,
     /// No message is to take the short way.
@@ -226,7 +226,7 @@ pub struct Session {
     watch_began: bool,
     /// The time of the last step, to the caller's precision.
     now: Time,
-    flow: Aside<Flow>,
+    flow: Untracked<Flow>,
 }
 
 impl Session {
@@ -240,21 +240,21 @@ impl Session {
             state: State::Closed,
             clean: true,
             out: Output::new(),
-            sending: Rare::new(),
+            sending: LazyBox::new(),
             inbound: Inbound::new(),
-            subscriptions: Rare::new(),
+            subscriptions: LazyBox::new(),
             keep_alive: KeepAlive::new(),
             patience: Patience::NONE,
             unanswered: false,
             in_doubt: false,
-            told: Told::Nothing,
+            pending_event: PendingEvent::Nothing,
             resumed: false,
-            good_bye_due: false,
+            disconnect_due: false,
             tell_all: true,
             each_publish: false,
             watch_began: false,
             now: Time::ZERO,
-            flow: Aside::default(),
+            flow: Untracked::default(),
         }
     }
 
@@ -285,13 +285,13 @@ impl Session {
 
     // -- the connection -------------------------------------------------------------------------
 
-    /// A transport is open. CONNACK has to come before `now + connack_within`, whoever sends CONNECT, or so long after the
-    /// server got that. `delivery` is what the system knows of the transport.
+    /// A transport is open. CONNACK has to come before `now + connack_within`, whoever sends CONNECT, or so long after
+    /// the server got that. `delivery` is what the system knows of the transport.
     pub fn opened(&mut self, now: Time, connack_within: Span, delivery: Option<Delivery>) {
         self.out.reset();
         self.inbound.opened();
-        self.told = Told::Nothing;
-        self.good_bye_due = false;
+        self.pending_event = PendingEvent::Nothing;
+        self.disconnect_due = false;
         self.state = State::Open;
         let within = if bug(Bug::ConnackAwaitedForever) { Span::ZERO } else { connack_within };
         self.patience = Patience::before_question(now, within, delivery);
@@ -320,9 +320,9 @@ impl Session {
     /// would never get past it. Nothing else is accepted for this connection any more.
     pub fn disconnect(&mut self) {
         if self.state == State::Up {
-            self.good_bye_due = true;
-            if !matches!(self.told, Told::Publish(..) | Told::Cut(..)) {
-                self.good_bye();
+            self.disconnect_due = true;
+            if !matches!(self.pending_event, PendingEvent::Publish(..) | PendingEvent::Cut(..)) {
+                self.append_disconnect();
             }
         }
         // Who asks again does not wait longer for that.
@@ -334,8 +334,8 @@ impl Session {
         self.end_watch();
     }
 
-    fn good_bye(&mut self) {
-        if core::mem::take(&mut self.good_bye_due) {
+    fn append_disconnect(&mut self) {
+        if core::mem::take(&mut self.disconnect_due) {
             // Two bytes; should memory be out even for them, the server sees the link close.
             let _ = self.out.append(|out| wire::encode_empty(PacketType::Disconnect, out));
         }
@@ -344,7 +344,7 @@ impl Session {
     /// The transport is gone. What was in flight will be sent again on the next connection.
     pub fn closed(&mut self) {
         if self.sending.get().is_some() {
-            self.ground();
+            self.requeue_in_flight();
             self.sending.suspect.acknowledged_at = 0;
         }
         self.inbound.closed();
@@ -354,13 +354,13 @@ impl Session {
         self.keep_alive.stop();
         self.patience = Patience::NONE;
         self.end_watch();
-        self.good_bye_due = false;
+        self.disconnect_due = false;
         self.out.reset();
         self.state = State::Closed;
     }
 
     /// What was in flight waits, and what was only in the output is lost.
-    fn ground(&mut self) {
+    fn requeue_in_flight(&mut self) {
         let taken = self.out.taken();
         let mut unsent = 0;
         let mut at = self.sending.outbox.iter(outbox::Queue::Flight).next();
@@ -372,7 +372,7 @@ impl Session {
             }
             at = self.sending.outbox.next(slot);
         }
-        self.sending.outbox.ground();
+        self.sending.outbox.requeue_in_flight();
         self.flow.tx_messages -= unsent;
         while let Some(run) = self.sending.ids.unsent.take_first() {
             self.flow.tx_messages -= run.len() as u64;
@@ -426,8 +426,8 @@ impl Session {
         Ok(())
     }
 
-    /// Nothing more is to be sent. From now on [`is_stuck`](Session::is_stuck) tells whether the server has acknowledged
-    /// nothing for so long; zero is for ever.
+    /// Nothing more is to be sent. From now on [`is_stuck`](Session::is_stuck) tells whether the server has
+    /// acknowledged nothing for so long; zero is for ever.
     pub fn await_delivery(&mut self, now: Time, within: Span, delivery: Option<Delivery>) {
         self.patience = Patience::of_stream(now, within, delivery);
         self.patience.asked(self.out.end());
@@ -455,8 +455,8 @@ impl Session {
         self.keep_alive.last_traffic()
     }
 
-    /// Whether nothing but the application tells of a quiet moment, as there is no keep-alive, although there is memory to
-    /// [give back](Session::quiet) then.
+    /// Whether nothing but the application tells of a quiet moment, as there is no keep-alive, although there is memory
+    /// to [give back](Session::quiet) then.
     #[inline]
     pub fn hoards(&self) -> bool {
         self.keep_alive.is_off() && (self.out.has_spare() || self.sending.outbox.has_spare())
@@ -464,7 +464,7 @@ impl Session {
 
     /// A whole keep-alive interval without traffic, or some time if there is none: memory that bursts needed goes back.
     pub fn quiet(&mut self) {
-        if self.told == Told::Nothing && self.outstanding() == 0 {
+        if self.pending_event == PendingEvent::Nothing && self.outstanding() == 0 {
             self.inbound.shrink();
             if let Some(sending) = self.sending.get_mut() {
                 sending.shrink();
@@ -523,31 +523,31 @@ impl Session {
 
     /// Wants a filter from now on, on this and every later connection. The filter is valid.
     pub fn subscribe(&mut self, filter: Arc<str>, qos: QoS) {
-        self.want(filter, qos, None);
-        self.ask();
+        self.desire(filter, qos, None);
+        self.flush_subscriptions();
     }
 
-    /// Does not want a filter any more. False if it was not wanted, and the server cannot have it from an earlier process
-    /// either.
+    /// Does not want a filter any more. False if it was not wanted, and the server cannot have it from an earlier
+    /// process either.
     pub fn unsubscribe(&mut self, filter: &str) -> bool {
-        let wanted = self.unwant(filter, None);
-        self.ask();
+        let wanted = self.withdraw(filter, None);
+        self.flush_subscriptions();
         wanted
     }
 
     /// As [`subscribe`](Session::subscribe), for several filters one after the other: [`ask`](Session::ask) then puts
     /// them into as few packets as possible. The ticket gets the server's answer.
-    pub fn want(&mut self, filter: Arc<str>, qos: QoS, ticket: Option<Ticket>) {
-        self.subscriptions.make().want(filter, qos, ticket);
+    pub fn desire(&mut self, filter: Arc<str>, qos: QoS, ticket: Option<Ticket>) {
+        self.subscriptions.make().desire(filter, qos, ticket);
     }
 
     /// As [`unsubscribe`](Session::unsubscribe), until [`ask`](Session::ask).
-    pub fn unwant(&mut self, filter: &str, ticket: Option<Ticket>) -> bool {
+    pub fn withdraw(&mut self, filter: &str, ticket: Option<Ticket>) -> bool {
         let server = Server { up: self.is_up(), kept: self.may_have_filters() };
         if !server.kept && self.subscriptions.get().is_none() {
             return false;
         }
-        self.subscriptions.make().unwant(filter, ticket, server)
+        self.subscriptions.make().withdraw(filter, ticket, server)
     }
 
     /// Whether the server may have filters that this process did not ask for: those of a session that it kept.
@@ -555,8 +555,8 @@ impl Session {
         if self.is_up() { self.resumed } else { self.limits.keep_session }
     }
 
-    /// Asks the server for what [`want`](Session::want) and [`unwant`](Session::unwant) left to be asked.
-    pub fn ask(&mut self) {
+    /// Asks the server for what [`want`](Session::want) and [`withdraw`](Session::withdraw) left to be asked.
+    pub fn flush_subscriptions(&mut self) {
         self.pump_subscriptions();
     }
 
@@ -582,8 +582,8 @@ impl Session {
         self.subscriptions.results()
     }
 
-    /// The next of these codes, and the SUBACK's packet id, for a caller who lets go of the session to tell of it. All of
-    /// them have to be taken before the next SUBACK.
+    /// The next of these codes, and the SUBACK's packet id, for a caller who lets go of the session to tell of it. All
+    /// of them have to be taken before the next SUBACK.
     pub fn take_subscribe_result(&mut self) -> Option<(u16, SubscribeResult)> {
         self.subscriptions.get_mut()?.take_result()
     }
@@ -631,23 +631,23 @@ impl Session {
 
     /// The topic of the message whose acknowledgement is being handled, in UTF-8.
     pub fn acknowledged_topic(&self) -> Option<&[u8]> {
-        match self.told {
-            Told::Acknowledged(slot) => Some(self.sending.outbox.get(slot).topic()),
+        match self.pending_event {
+            PendingEvent::Acknowledged(slot) => Some(self.sending.outbox.get(slot).topic()),
             _ => None,
         }
     }
 
     /// The message whose acknowledgement is being handled, lent to who lets go of the session while he tells of it.
-    /// He [gives it back](Session::give_back) before he says that it is handled.
-    pub fn lend_acknowledged(&mut self) -> Option<Ended> {
-        match self.told {
-            Told::Acknowledged(slot) => Some(self.sending.outbox.get_mut(slot).lend(slot)),
+    /// He [gives it back](Session::restore) before he says that it is handled.
+    pub fn take_acknowledged(&mut self) -> Option<Ended> {
+        match self.pending_event {
+            PendingEvent::Acknowledged(slot) => Some(self.sending.outbox.get_mut(slot).take_topic(slot)),
             _ => None,
         }
     }
 
-    /// Takes back what [`lend_acknowledged`](Session::lend_acknowledged) gave, for its memory.
-    pub fn give_back(&mut self, ended: Ended) {
+    /// Takes back what [`take_acknowledged`](Session::take_acknowledged) gave, for its memory.
+    pub fn restore(&mut self, ended: Ended) {
         if let Some(sending) = self.sending.get_mut() {
             sending.outbox.put_back(ended);
         }

@@ -9,7 +9,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use super::Ended;
-use super::counts::Aside;
+use super::counts::Untracked;
 use super::index::Index;
 use crate::bugs::{Bug, bug};
 use crate::error::Code;
@@ -168,7 +168,7 @@ impl Entry {
 
     /// A message that was retired, for somebody to have while the outbox is behind a lock. It has no topic here then.
     #[inline(always)]
-    pub(crate) fn lend(&mut self, slot: u32) -> Ended {
+    pub(crate) fn take_topic(&mut self, slot: u32) -> Ended {
         let body = core::mem::take(&mut self.body);
         let topic_len = core::mem::take(&mut self.topic_len);
         let &mut Entry { token, accepted_at, packet_id, .. } = self;
@@ -218,7 +218,7 @@ pub(crate) struct Outbox {
     /// Payloads held, in bytes.
     payload_bytes: usize,
     /// Follows from the rest.
-    index: Aside<Index>,
+    index: Untracked<Index>,
 }
 
 impl Outbox {
@@ -232,7 +232,7 @@ impl Outbox {
             buffers: 0,
             bytes: 0,
             payload_bytes: 0,
-            index: Aside(Index::new()),
+            index: Untracked(Index::new()),
         }
     }
 
@@ -334,8 +334,8 @@ impl Outbox {
         (self.waiting.head != NIL).then_some(self.waiting.head)
     }
 
-    /// The slot that the next message gets, and in it the room for the [tail](Entry::tail) of one with `size` bytes. `None`
-    /// if there is no slot or not enough memory in it.
+    /// The slot that the next message gets, and in it the room for the [tail](Entry::tail) of one with `size` bytes.
+    /// `None` if there is no slot or not enough memory in it.
     #[inline(always)]
     pub(crate) fn next_slot(&mut self, size: usize) -> Option<(u32, &mut [u8])> {
         let entry = self.slots.get_mut(self.free as usize)?;
@@ -399,7 +399,8 @@ impl Outbox {
         Ok(())
     }
 
-    /// Takes a message that ends, and has no outcome yet, out of its list, and out of what is counted; it stays readable until `discard`.
+    /// Takes a message that ends, and has no outcome yet, out of its list, and out of what is counted; it stays
+    /// readable until `discard`.
     #[inline(always)]
     pub(crate) fn retire(&mut self, slot: u32) -> &mut Entry {
         self.unlink(slot);
@@ -431,7 +432,7 @@ impl Outbox {
     }
 
     /// Moves the first waiting message to the end of the flight.
-    pub(crate) fn launch(&mut self, slot: u32) {
+    pub(crate) fn mark_in_flight(&mut self, slot: u32) {
         self.unlink(slot);
         self.append(Queue::Flight, slot);
     }
@@ -472,7 +473,7 @@ impl Outbox {
     }
 
     /// The connection is lost: what was in flight is to be sent first, in its old order.
-    pub(crate) fn ground(&mut self) {
+    pub(crate) fn requeue_in_flight(&mut self) {
         if self.flight.head == NIL {
             return;
         }
@@ -523,7 +524,7 @@ impl Outbox {
     pub(crate) fn shrink(&mut self) {
         if self.len() == 0 {
             self.slots = Vec::new();
-            self.index = Aside(Index::new());
+            self.index = Untracked(Index::new());
             self.free = NIL;
             self.buffers = 0;
         }

@@ -219,7 +219,7 @@ impl Session {
 
     /// [`may_send_now`](Self::may_send_now), and the queue is not full.
     #[inline(always)]
-    pub(super) fn may_send_plainly(&self) -> bool {
+    pub(super) fn may_send_fast(&self) -> bool {
         let Some(Sending { outbox, .. }) = self.sending.get() else { return false };
         let may = self.state == State::Up
             && outbox.waiting() == 0
@@ -362,7 +362,7 @@ impl Session {
             if self.assign_id(slot).is_err() || self.send(slot).is_err() {
                 return;
             }
-            self.sending.outbox.launch(slot);
+            self.sending.outbox.mark_in_flight(slot);
             if self.flight_limit == 0 {
                 self.watch_acknowledgements();
             }
@@ -402,8 +402,8 @@ impl Session {
         Ok(())
     }
 
-    /// The server does not know our session: what it may have seen of it is resent or reported. What is nobody's any more
-    /// ends with the session.
+    /// The server does not know our session: what it may have seen of it is resent or reported. What is nobody's any
+    /// more ends with the session.
     pub(super) fn session_lost(&mut self) {
         let report = self.limits.on_session_loss == OnSessionLoss::Report;
         if !report && self.sending.outbox.late() == 0 {

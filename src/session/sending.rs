@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use core::ops::Range;
 
 use super::ack_timeout::AckWatch;
-use super::counts::{Aside, Latency, Outcomes};
+use super::counts::{Latency, Outcomes, Untracked};
 use super::history::History;
 use super::ids::PacketIds;
 use super::outbox::Outbox;
@@ -15,7 +15,7 @@ use super::unsent::Run;
 use super::{Completion, Ended, Limits, Outcome, Session};
 use crate::bugs::{Bug, bug};
 use crate::error::Code;
-use crate::rare::{Empty, Rare};
+use crate::lazy_box::{Empty, LazyBox};
 use crate::time::{Moment, Span, Time};
 
 /// Messages that were accepted, packet ids, and how messages ended.
@@ -33,9 +33,9 @@ pub(super) struct Sending {
     /// As long as no more messages than this are outstanding, there is room for all their outcomes.
     pub(super) outcomes_fit: usize,
     pub(super) history: History,
-    pub(super) outcomes: Aside<Outcomes>,
-    pub(super) ack_latency: Aside<Rare<Latency>>,
-    pub(super) suspect: Aside<Suspect>,
+    pub(super) outcomes: Untracked<Outcomes>,
+    pub(super) ack_latency: Untracked<LazyBox<Latency>>,
+    pub(super) suspect: Untracked<Suspect>,
     pub(super) watch: AckWatch,
     /// For messages that are acknowledged together, empty in between.
     pub(super) list: Vec<Ended>,
@@ -68,9 +68,9 @@ impl Sending {
             completions: VecDeque::new(),
             outcomes_fit: 0,
             history: History::new(),
-            outcomes: Aside(Outcomes::NONE),
-            ack_latency: Aside(Rare::new()),
-            suspect: Aside(Suspect::NONE),
+            outcomes: Untracked(Outcomes::NONE),
+            ack_latency: Untracked(LazyBox::new()),
+            suspect: Untracked(Suspect::NONE),
             watch: AckWatch::NONE,
             list: Vec::new(),
         }
@@ -199,8 +199,8 @@ impl Empty for Sending {
 }
 
 impl Session {
-    /// Makes sure that something can be sent under a packet id. Whatever changes what is in there comes after this, or is
-    /// about something that is there already.
+    /// Makes sure that something can be sent under a packet id. Whatever changes what is in there comes after this, or
+    /// is about something that is there already.
     #[inline]
     pub(super) fn sending(&mut self) -> Result<&mut Sending, Code> {
         self.sending.try_make()

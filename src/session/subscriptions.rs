@@ -12,7 +12,7 @@ use super::ack_timeout::{Look, Overdue};
 use super::ids::{PacketIds, Use};
 use super::tickets::{self, Answer, Answers, Asked, Queued, Ticket};
 use crate::error::Code;
-use crate::rare::Empty;
+use crate::lazy_box::Empty;
 use crate::time::{Span, Time};
 use crate::wire::{self, EncodeError, QoS, Version};
 
@@ -64,8 +64,8 @@ struct Packet {
 pub(crate) struct Server {
     /// The connection is up.
     pub(crate) up: bool,
-    /// Its session, or without a connection the next one, may be one that it kept: with filters in it that this process did
-    /// not ask for.
+    /// Its session, or without a connection the next one, may be one that it kept: with filters in it that this process
+    /// did not ask for.
     pub(crate) kept: bool,
 }
 
@@ -157,7 +157,7 @@ impl Subscriptions {
 
     /// Wants `filter` with `qos` from now on; a filter already wanted is asked for again, so that the
     /// server answers and sends its retained messages. `ticket` waits for that answer.
-    pub(crate) fn want(&mut self, filter: Arc<str>, qos: QoS, ticket: Option<Ticket>) {
+    pub(crate) fn desire(&mut self, filter: Arc<str>, qos: QoS, ticket: Option<Ticket>) {
         if self.drop.remove(&filter) {
             tickets::end(&mut self.drop_tickets, &filter, Answer::Superseded, &mut self.answers);
         }
@@ -173,9 +173,9 @@ impl Subscriptions {
         self.wanted.insert(filter, Wanted { qos, granted: false, asked: 0, queued: true, told });
     }
 
-    /// Does not want `filter` any more; `ticket` waits until the server knows. Nothing is left of a filter that no server
-    /// has. False if it was not wanted, and the server cannot have it from an earlier process either.
-    pub(crate) fn unwant(&mut self, filter: &str, ticket: Option<Ticket>, server: Server) -> bool {
+    /// Does not want `filter` any more; `ticket` waits until the server knows. Nothing is left of a filter that no
+    /// server has. False if it was not wanted, and the server cannot have it from an earlier process either.
+    pub(crate) fn withdraw(&mut self, filter: &str, ticket: Option<Ticket>, server: Server) -> bool {
         let (filter, told) = match self.wanted.remove_entry(filter) {
             Some((filter, wanted)) => {
                 self.forget_queued(&wanted);
@@ -272,7 +272,8 @@ impl Subscriptions {
         self.asked.get(id).or_else(|| self.dropping.get(id)).map(|packet| packet.since)
     }
 
-    /// Who waits longer than `within` for an answer waits no more. What was asked for stays: if the answer comes, it counts.
+    /// Who waits longer than `within` for an answer waits no more. What was asked for stays: if the answer comes, it
+    /// counts.
     pub(crate) fn time_out(&mut self, look: &Look, within: Span, overdue: &mut Overdue) {
         let mut in_order = core::mem::take(&mut self.in_order);
         in_order.retain(|id| {

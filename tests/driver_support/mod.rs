@@ -33,7 +33,7 @@ pub(crate) struct Rounds(AtomicUsize);
 impl Source for Rounds {
     fn drive(&self, _: &mut Turn<'_>) {}
 
-    fn round_end(&self, _: &mut Turn<'_>) {
+    fn iteration_end(&self, _: &mut Turn<'_>) {
         self.0.fetch_add(1, SeqCst);
     }
 }
@@ -42,7 +42,7 @@ impl Rounds {
     pub(crate) fn of(on: &Loop) -> Arc<Rounds> {
         let rounds = Arc::new(Rounds::default());
         let id = on.add(rounds.clone()).unwrap();
-        on.set_every_round(id, true);
+        on.set_every_iteration(id, true);
         rounds
     }
 

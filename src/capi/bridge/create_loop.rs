@@ -17,7 +17,7 @@ pub(in crate::capi) fn create_loop() -> Result<Arc<LoopHandle>, Code> {
     let driver = Loop::with_threads_inside(clock, signals::blocked).map_err(|_| Code::NoResources)?;
     let mut context = Context::new(driver);
     // Before all others, so that it runs last.
-    context.common.keeper = Some(Entry::shared(NcKeeper::KINDS, Box::new(NcKeeper)));
+    context.common.builtin_handler = Some(Entry::shared(NcKeeper::KINDS, Box::new(NcKeeper)));
     context.send_queue = send_queue;
     context.default_client_id = || system::device_id().ok().flatten();
     Ok(LoopHandle::new(Arc::new(context)))

@@ -71,7 +71,8 @@ struct Made {
 }
 
 impl Made {
-    /// Says in the log that a fork's child does not have what it may rely on. Calls the log function: no lock may be held.
+    /// Says in the log that a fork's child does not have what it may rely on. Calls the log function: no lock may be
+    /// held.
     fn announce(self) -> &'static Arc<LoopHandle> {
         if self.after_fork {
             self.home.context.log.now(Level::Warn, NEW_AFTER_FORK);
@@ -118,7 +119,7 @@ pub(in crate::capi) fn warn_global(text: &str) {
 }
 
 /// The global connection, made on first use. It has the system configuration's profiles, and connects by
-/// itself in the loop's first round if they are enabled.
+/// itself in the loop's first iteration if they are enabled.
 pub(in crate::capi) fn global() -> Result<Arc<Handle>, Code> {
     known_global().map_or_else(make_global, Ok)
 }
@@ -135,7 +136,7 @@ fn make_global() -> Result<Arc<Handle>, Code> {
         handle.conn()?.configure(configured);
     }
     handle.conn()?.connect_by_itself();
-    handle.conn()?.poll_each_round();
+    handle.conn()?.poll_each_iteration();
     GLOBAL.store(handle.as_ptr().cast(), Ordering::Release);
     drop(changes);
     made.announce();

@@ -5,12 +5,12 @@ use std::sync::Weak;
 
 use crate::capi::base::boundary::value;
 use crate::capi::types::mgos_mqtt_receive::mgos_mqtt_msg;
-use crate::client::{Conn, Kept};
+use crate::client::{Conn, OwnedMessage};
 use crate::error::Code;
 
 /// What stands behind it.
 pub(in crate::capi) struct Fetched {
-    pub(in crate::capi) kept: Kept,
+    pub(in crate::capi) kept: OwnedMessage,
     /// The connection may end before the message is released.
     pub(in crate::capi) conn: Weak<Conn>,
     pub(in crate::capi) forks: u32,
@@ -18,7 +18,11 @@ pub(in crate::capi) struct Fetched {
 
 /// # Safety
 /// `msg` is NULL or was fetched and not released.
-pub(in crate::capi) unsafe fn read<T>(msg: *const mgos_mqtt_msg, none: T, get: impl FnOnce(&Kept) -> T) -> T {
+pub(in crate::capi) unsafe fn read<T>(
+    msg: *const mgos_mqtt_msg,
+    none: T,
+    get: impl FnOnce(&OwnedMessage) -> T,
+) -> T {
     // SAFETY: NULL, or a message that mgos_mqtt_conn_receive() made.
     let fetched = unsafe { msg.cast::<Fetched>().as_ref() };
     value(none, || fetched.map(|fetched| get(&fetched.kept)).ok_or(Code::NullArgument))
@@ -29,7 +33,7 @@ pub(in crate::capi) unsafe fn read<T>(msg: *const mgos_mqtt_msg, none: T, get: i
 pub(in crate::capi) unsafe fn read_bytes(
     msg: *const mgos_mqtt_msg,
     len: *mut usize,
-    get: impl FnOnce(&Kept) -> &[u8],
+    get: impl FnOnce(&OwnedMessage) -> &[u8],
 ) -> *const u8 {
     // SAFETY: promised by the caller.
     let (start, n) = unsafe {

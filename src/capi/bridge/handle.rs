@@ -20,7 +20,7 @@ use crate::client::{Conn, Context, ProfileSource};
 use crate::config::Settings;
 use crate::driver::{DriveError, Loop};
 use crate::error::Code;
-use crate::rare::try_box;
+use crate::lazy_box::try_box;
 use crate::sync::Mutex;
 use crate::time::Span;
 
@@ -130,7 +130,7 @@ impl Handle {
     ) -> Result<Arc<Handle>, Code> {
         let conn = Conn::new(home.context.clone(), number, profiles, settings)?;
         let handle = Arc::new(Handle { conn, home, nc: OnceBox::new(), attempt: Mutex::default() });
-        handle.conn.set_face(handle.as_ptr().cast());
+        handle.conn.set_owner_tag(handle.as_ptr().cast());
         HANDLES.insert(handle.clone());
         Ok(handle)
     }
@@ -201,7 +201,7 @@ impl Handle {
         self.nc().ok_or(Code::NoMemory)
     }
 
-    /// The `nc` for somebody who is not being told of anything: what he does to its fields is read in each round.
+    /// The `nc` for somebody who is not being told of anything: what he does to its fields is read in each iteration.
     pub(in crate::capi) fn watched_nc(&self) -> Result<&Nc, Code> {
         let nc = self.make_nc()?;
         if !Loop::in_dispatch() {

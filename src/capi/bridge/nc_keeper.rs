@@ -16,7 +16,7 @@ impl NcKeeper {
 impl Callback for NcKeeper {
     fn call(&self, conn: &Conn, event: &Event<'_>) {
         // SAFETY: what a connection is known by is its handle, which is there whenever a callback runs, or NULL.
-        let Some(handle) = (unsafe { conn.face().cast::<Handle>().as_ref() }) else { return };
+        let Some(handle) = (unsafe { conn.owner_tag().cast::<Handle>().as_ref() }) else { return };
         event_bus::raise(conn, event);
         match event {
             // SAFETY: callbacks run on the thread that drives the loop.
@@ -35,9 +35,9 @@ impl Callback for NcKeeper {
         unsafe { handle.after_handler() };
     }
 
-    fn round_begin(&self, conn: &Conn) {
+    fn iteration_begin(&self, conn: &Conn) {
         // SAFETY: as in `call`: a connection has its handle as long as it gets turns.
-        let Some(handle) = (unsafe { conn.face().cast::<Handle>().as_ref() }) else { return };
+        let Some(handle) = (unsafe { conn.owner_tag().cast::<Handle>().as_ref() }) else { return };
         // SAFETY: this is the thread that drives the loop.
         unsafe { handle.after_handler() };
     }

@@ -1,4 +1,4 @@
-//! `mgos_add_poll_cb()`: functions that the default loop calls at the end of each round.
+//! `mgos_add_poll_cb()`: functions that the default loop calls at the end of each iteration.
 
 use core::ffi::c_void;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ unsafe impl Sync for PollCallback {}
 impl Source for PollCallback {
     fn drive(&self, _: &mut Turn<'_>) {}
 
-    fn round_end(&self, _: &mut Turn<'_>) {
+    fn iteration_end(&self, _: &mut Turn<'_>) {
         entering_user_code();
         // SAFETY: the application's function with its own argument.
         unsafe { (self.function)(self.arg) };
@@ -53,7 +53,7 @@ fn identity(function: Function, arg: *mut c_void) -> (usize, usize) {
 pub(in crate::capi) fn add(function: Function, arg: *mut c_void) -> Result<(), Code> {
     let driver = default_loop()?.driver();
     let id = driver.add(Arc::new(PollCallback { function, arg })).map_err(|_| Code::NoResources)?;
-    driver.set_every_round(id, true);
+    driver.set_every_iteration(id, true);
     let mut all = ALL.lock();
     // Those of a process that this was forked from are about its default loop.
     all.retain(|other| other.forks == forks());

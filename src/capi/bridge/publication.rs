@@ -13,7 +13,7 @@ use crate::capi::types::mgos_mqtt_publish::{
     MGOS_MQTT_OUTCOME_EXPIRED, MGOS_MQTT_OUTCOME_LOST, MGOS_MQTT_OUTCOME_PENDING, MGOS_MQTT_OUTCOME_REJECTED,
     MGOS_MQTT_OUTCOME_SENT, MGOS_MQTT_OUTCOME_TIMED_OUT, mgos_mqtt_publication,
 };
-use crate::client::{Conn, Event, Listener, Words};
+use crate::client::{Conn, Event, Listener, RawArgs};
 use crate::error::Code;
 use crate::session::{Dropped, Outcome, Publication};
 use crate::sync::entering_user_code;
@@ -86,7 +86,7 @@ pub(in crate::capi) unsafe fn read<'a>(
 }
 
 /// Calls the `done` of a message.
-pub(in crate::capi) fn tell(_: &Conn, event: &Event<'_>, [done, ud, owner]: Words) {
+pub(in crate::capi) fn tell(_: &Conn, event: &Event<'_>, [done, ud, owner]: RawArgs) {
     type Done = unsafe extern "C" fn(
         *mut mgos_mqtt_conn,
         *const crate::capi::types::mgos_mqtt_event::mgos_mqtt_event,

@@ -16,9 +16,9 @@ use core::arch::naked_asm;
     target_arch = "riscv64"
 )))]
 compile_error!(
-    "the variadic functions of the C face need one jump instruction in src/capi/json/forward.rs for \
+    "the variadic functions of the C owner_tag need one jump instruction in src/capi/json/forward.rs for \
      this architecture (target_arch is none of x86_64, x86, aarch64, arm, riscv32, riscv64); \
-     without the C face, build with --no-default-features"
+     without the C owner_tag, build with --no-default-features"
 );
 
 macro_rules! forward {

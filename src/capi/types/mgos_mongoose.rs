@@ -119,7 +119,7 @@ pub struct mg_send_mqtt_handshake_opts {
     pub password: *const c_char,
 }
 
-/// A loop round, or the tick of an idle connection. `ev_data`: `time_t *`, the time of day.
+/// A loop iteration, or the tick of an idle connection. `ev_data`: `time_t *`, the time of day.
 pub const MG_EV_POLL: c_int = 0;
 
 /// Never sent by this library.
@@ -321,7 +321,7 @@ pub const MG_F_USER_5: c_ulong = 1 << 24;
 #[allow(missing_docs)]
 pub const MG_F_USER_6: c_ulong = 1 << 25;
 
-/// Is called at the end of each round of the default loop, on the thread that drives it, with no lock held.
+/// Is called at the end of each iteration of the default loop, on the thread that drives it, with no lock held.
 #[allow(non_camel_case_types)]
 pub type mgos_poll_cb_t = Option<unsafe extern "C" fn(cb_arg: *mut c_void)>;
 

@@ -33,8 +33,8 @@ pub const MGOS_MQTT_EV_OVERSIZE: u32 = 1 << 6;
 /// last reason, everything else is as for MESSAGE. For connection handlers.
 pub const MGOS_MQTT_EV_SET_ASIDE: u32 = 1 << 17;
 
-/// The server closed the connection three times in a row after this message of ours, of which all was sent, and before it
-/// acknowledged anything behind it: it may be the reason. mgos_mqtt_event_topic(), mgos_mqtt_event_token() and
+/// The server closed the connection three times in a row after this message of ours, of which all was sent, and before
+/// it acknowledged anything behind it: it may be the reason. mgos_mqtt_event_topic(), mgos_mqtt_event_token() and
 /// mgos_mqtt_event_packet_id() name the message, mgos_mqtt_event_attempt() is how many times. It is sent again, unless
 /// `poison_after` of the options sets it aside: then this comes again, with MGOS_MQTT_PUBLISH_REFUSED in
 /// mgos_mqtt_event_error(). For connection handlers.
@@ -60,8 +60,8 @@ pub const MGOS_MQTT_EV_OUTCOME: u32 = 1 << 15;
 /// mgos_mqtt_event_certificate() whose it is. Comes when the connection is up, and once a day while it stays so.
 pub const MGOS_MQTT_EV_TLS_EXPIRY: u32 = 1 << 16;
 
-/// The connection had something to do, or its tick came while it was idle (`poll_tick_ms` of the options); for the global
-/// connection, each round of the loop. Handlers that do not ask for it cost an idle device no wake-ups.
+/// The connection had something to do, or its tick came while it was idle (`poll_tick_ms` of the options); for the
+/// global connection, each iteration of the loop. Handlers that do not ask for it cost an idle device no wake-ups.
 pub const MGOS_MQTT_EV_POLL: u32 = 1 << 0;
 
 /// mgos_mqtt_event_certificate(): it is this client's.

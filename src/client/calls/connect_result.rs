@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicI32, Ordering};
 
 use crate::client::Conn;
 use crate::client::handlers::callback::Callback;
-use crate::client::state::waiters::{Attempt, Once, Told, UNKNOWN, Who};
+use crate::client::state::waiters::{Attempt, ConnectResult, ConnectWaiter, Notify, UNKNOWN};
 use crate::client::state::{Link, State};
 use crate::error::Code;
 use crate::sync::MutexGuard;
@@ -17,7 +17,7 @@ impl Conn {
     pub fn connect_once(&self, callback: Box<dyn Callback>) -> Result<(), Code> {
         let mut st = self.usable()?;
         self.begin_connect(&mut st)?;
-        st.ask_once(Who::Callback(callback));
+        st.ask_once(Notify::Callback(callback));
         self.schedule(&mut st);
         Ok(())
     }
@@ -33,7 +33,7 @@ impl Conn {
             if st.is_up() {
                 return Ok(());
             }
-            st.ask_once(Who::Waiter(result.clone()));
+            st.ask_once(Notify::Waiter(result.clone()));
             self.schedule(&mut st);
         }
         let waited = self.wait_for(timeout, |_| Code::from_number(result.load(Ordering::SeqCst)));
@@ -41,10 +41,9 @@ impl Conn {
             Ok(Code::Ok) => Ok(()),
             Ok(code) => Err(code),
             Err(code) => {
-                let is_mine =
-                    |once: &Once| matches!(&once.who, Who::Waiter(other) if Arc::ptr_eq(other, &result));
-                if let Some(seldom) = self.lock().seldom.get_mut() {
-                    seldom.once.retain(|once| !is_mine(once));
+                let is_mine = |once: &ConnectWaiter| matches!(&once.notify, Notify::Waiter(other) if Arc::ptr_eq(other, &result));
+                if let Some(extras) = self.lock().extras.get_mut() {
+                    extras.connect_waiters.retain(|once| !is_mine(once));
                 }
                 if code == Code::TimedOut {
                     self.waited_in_vain();
@@ -71,8 +70,8 @@ impl Conn {
         mut st: MutexGuard<'a, State>,
     ) -> MutexGuard<'a, State> {
         while !st.pace.is_over()
-            && let Some(Told { callback, attempt }) =
-                st.seldom.get_mut().and_then(|seldom| seldom.results.pop_front())
+            && let Some(ConnectResult { callback, attempt }) =
+                st.extras.get_mut().and_then(|extras| extras.results.pop_front())
         {
             drop(st);
             callback.call(self, &attempt.event());
@@ -89,11 +88,11 @@ impl State {
     /// The attempt of the link with this generation ended: threads that wait for that learn it now, functions are to be
     /// told.
     pub(in crate::client) fn end_once(&mut self, generation: u64, attempt: Attempt) {
-        let Some(seldom) = self.seldom.get_mut() else { return };
-        for once in seldom.once.extract_if(.., |once| once.since <= generation) {
-            match once.who {
-                Who::Callback(callback) => seldom.results.push_back(Told { callback, attempt }),
-                Who::Waiter(result) => result.store(attempt.error.number(), Ordering::SeqCst),
+        let Some(extras) = self.extras.get_mut() else { return };
+        for once in extras.connect_waiters.extract_if(.., |once| once.since <= generation) {
+            match once.notify {
+                Notify::Callback(callback) => extras.results.push_back(ConnectResult { callback, attempt }),
+                Notify::Waiter(result) => result.store(attempt.error.number(), Ordering::SeqCst),
             }
         }
     }
@@ -102,8 +101,8 @@ impl State {
     pub(in crate::client) fn end_results(&mut self) {
         let incomplete = Attempt::failed(Code::Incomplete, self.attempt_number());
         self.end_once(u64::MAX, incomplete);
-        if let Some(seldom) = self.seldom.get_mut() {
-            seldom.results.iter_mut().for_each(|told| told.attempt = incomplete);
+        if let Some(extras) = self.extras.get_mut() {
+            extras.results.iter_mut().for_each(|told| told.attempt = incomplete);
         }
     }
 
@@ -112,9 +111,9 @@ impl State {
         self.stats.attempts.into()
     }
 
-    fn ask_once(&mut self, who: Who) {
+    fn ask_once(&mut self, notify: Notify) {
         let since = self.generation + u64::from(self.closing.is_some());
-        self.seldom.make().once.push(Once { since, who });
+        self.extras.make().connect_waiters.push(ConnectWaiter { since, notify });
     }
 
     /// CONNACK accepted us, and nobody asked for the end since.
@@ -125,7 +124,7 @@ impl State {
     /// The result of an attempt that is over, or will not be, although somebody waits for one.
     pub(in crate::client) fn late_result(&self) -> Option<Attempt> {
         let number = self.attempt_number();
-        if self.seldom.once.is_empty() {
+        if self.extras.connect_waiters.is_empty() {
             None
         } else if self.is_up() {
             let session_present = self.session_present;

@@ -73,15 +73,15 @@ impl Conn {
         self.registrations.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Handlers of [`Event::Poll`] are called in each round of the loop from now on, not only after a turn of this
+    /// Handlers of [`Event::Poll`] are called in each iteration of the loop from now on, not only after a turn of this
     /// connection.
-    pub fn poll_each_round(&self) {
+    pub fn poll_each_iteration(&self) {
         let mut st = self.lock();
-        st.seldom.make().each_round = true;
+        st.extras.make().each_iteration = true;
         self.handlers_changed(&mut st);
     }
 
-    /// The [keeper](super::Context) has a look at the beginning of each round of the loop from now on.
+    /// The [keeper](super::Context) has a look at the beginning of each iteration of the loop from now on.
     pub fn watch(&self) -> Result<(), Code> {
         drop(self.usable()?);
         match self.source.get() {
@@ -96,7 +96,7 @@ impl Conn {
         st.want_outcomes(wants_outcomes);
         let wanted = st.handlers.wants(Kind::Poll) && !st.freed;
         if let Some(id) = self.source.get() {
-            self.context.driver.set_every_round(*id, wanted && st.seldom.each_round);
+            self.context.driver.set_every_iteration(*id, wanted && st.extras.each_iteration);
         }
         if !wanted {
             st.tick_at = Moment::NONE;

@@ -178,7 +178,7 @@ impl Conn {
                 st = self.lock();
                 self.ran(&mut st, 1);
             }
-            st = self.tell(st, |h, called| h.connection(Kind::Outcome, called), &event);
+            st = self.tell(st, |h, recipients| h.connection(Kind::Outcome, recipients), &event);
         }
         st
     }

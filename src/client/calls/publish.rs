@@ -49,10 +49,10 @@ impl Conn {
         if topic.is_valid() {
             let (name, qos) = (topic.as_bytes(), if qos == QoS::AtMostOnce { qos } else { st.cap_qos(qos) });
             accepted = if qos == QoS::AtMostOnce {
-                st.session.publish_plainly(name, payload, retain)
+                st.session.publish_fast(name, payload, retain)
             } else {
                 self.clock(&mut st);
-                st.session.publish_tracked_plainly(name, payload, qos, retain)
+                st.session.publish_tracked_fast(name, payload, qos, retain)
             };
         }
         let published = match accepted {

@@ -16,7 +16,7 @@ use crate::client::Conn;
 use crate::client::handlers::callback::Callback;
 use crate::client::handlers::event::{Event, Kind, Message};
 use crate::client::state::log::Level;
-use crate::client::state::receive_queue::{Kept, Pull, QUEUE};
+use crate::client::state::receive_queue::{OwnedMessage, QUEUE, ReceiveQueue};
 use crate::client::state::{Link, State};
 use crate::config::ReceiveOverflow;
 use crate::driver::Loop;
@@ -39,7 +39,7 @@ impl Conn {
     /// Subscribes for the queue: messages that match wait there for [`receive`](Conn::receive).
     pub fn subscribe_queue(&self, filter: &str, qos: QoS) -> Result<(), Code> {
         // So that it is there when a message comes.
-        self.usable()?.seldom.make().pull.make();
+        self.usable()?.extras.make().receive_queue.make();
         self.subscribe(filter, qos, QUEUE, Kind::Message.bit(), Box::new(ToQueue))
     }
 
@@ -53,27 +53,27 @@ impl Conn {
     ///
     /// [`Code::TimedOut`] if there is none in time; [`Code::Busy`] inside a handler with a time-out that is not
     /// zero; [`Code::Incomplete`] when the connection ends.
-    pub fn receive(&self, timeout: Option<Span>) -> Result<Kept, Code> {
+    pub fn receive(&self, timeout: Option<Span>) -> Result<OwnedMessage, Code> {
         if timeout == Some(Span::ZERO) && Loop::in_dispatch() {
             return self
                 .usable()?
-                .seldom
+                .extras
                 .get_mut()
-                .and_then(|seldom| seldom.pull.get_mut())
-                .and_then(Pull::fetch)
+                .and_then(|extras| extras.receive_queue.get_mut())
+                .and_then(ReceiveQueue::fetch)
                 .ok_or(Code::TimedOut);
         }
         self.wait_for_link(timeout, |st| {
-            st.seldom.get_mut().and_then(|seldom| seldom.pull.get_mut())?.fetch()
+            st.extras.get_mut().and_then(|extras| extras.receive_queue.get_mut())?.fetch()
         })
     }
 
     /// Gives back a message from [`receive`](Conn::receive): now it is acknowledged. [`Code::Stale`] if the
     /// connection that it came on is gone: it may come again.
-    pub fn release(&self, kept: Kept) -> Result<(), Code> {
+    pub fn release(&self, kept: OwnedMessage) -> Result<(), Code> {
         let mut st = self.usable()?;
-        if let Some(pull) = st.seldom.get_mut().and_then(|seldom| seldom.pull.get_mut()) {
-            pull.fetched = pull.fetched.saturating_sub(1);
+        if let Some(receive_queue) = st.extras.get_mut().and_then(|extras| extras.receive_queue.get_mut()) {
+            receive_queue.fetched = receive_queue.fetched.saturating_sub(1);
         }
         let released = kept.hold.map_or(Ok(()), |hold| self.let_go(&mut st, hold));
         self.fetch_rest(&mut st);
@@ -84,53 +84,54 @@ impl Conn {
     /// Messages that wait to be fetched, and their bytes.
     pub fn receive_pending(&self) -> (usize, usize) {
         let st = self.lock();
-        (st.seldom.pull.queue.len(), st.seldom.pull.bytes)
+        (st.extras.receive_queue.queue.len(), st.extras.receive_queue.bytes)
     }
 
     /// QoS 0 messages that were dropped because the queue was full.
     pub fn receive_dropped(&self) -> u64 {
-        self.lock().seldom.pull.dropped
+        self.lock().extras.receive_queue.dropped
     }
 
     /// A message for the queue, from its handler.
     fn enqueue(&self, message: &Message<'_>) {
         let mut st = self.lock();
         // Several filters may match it.
-        if std::mem::replace(&mut st.wish.queued, true) {
+        if std::mem::replace(&mut st.handler_verdict.queued, true) {
             return;
         }
         let limits = (st.settings.receive_queue_length, st.settings.receive_queue_bytes);
         let len = message.topic.len() + message.payload.len();
         if message.qos == QoS::AtMostOnce {
             let room = match st.settings.receive_overflow {
-                ReceiveOverflow::DropNew => st.seldom.pull.has_room(len, limits),
-                ReceiveOverflow::DropOldest => st.seldom.make().pull.make().make_room(len, limits),
+                ReceiveOverflow::DropNew => st.extras.receive_queue.has_room(len, limits),
+                ReceiveOverflow::DropOldest => st.extras.make().receive_queue.make().make_room(len, limits),
             };
             if !room || st.keep_for_queue(message).is_err() {
-                st.seldom.make().pull.make().dropped += 1;
+                st.extras.make().receive_queue.make().dropped += 1;
             }
             return;
         }
         // What other handlers get as well must not come again, so it is taken in any case.
-        if (st.seldom.pull.overrun || !st.seldom.make().pull.make().make_room(len, limits)) && !st.wish.shared
+        if (st.extras.receive_queue.overrun || !st.extras.make().receive_queue.make().make_room(len, limits))
+            && !st.handler_verdict.shared
         {
-            st.wish.not_delivered = true;
-            if !std::mem::replace(&mut st.seldom.make().pull.make().overrun, true) {
+            st.handler_verdict.not_delivered = true;
+            if !std::mem::replace(&mut st.extras.make().receive_queue.make().overrun, true) {
                 self.note(&mut st, Level::Warn, format_args!("{}", Code::ReceiveFull.text()));
             }
             return;
         }
         if let Err(code) = st.keep_for_queue(message) {
-            st.wish.failed = Some(code);
+            st.handler_verdict.failed = Some(code);
         }
     }
 
     /// After an overrun: when there is room again, the server is made to send again what found none.
     fn fetch_rest(&self, st: &mut State) {
-        let few = st.seldom.pull.queue.len() <= st.settings.receive_queue_length / 2
-            && st.seldom.pull.bytes <= st.settings.receive_queue_bytes / 2;
+        let few = st.extras.receive_queue.queue.len() <= st.settings.receive_queue_length / 2
+            && st.extras.receive_queue.bytes <= st.settings.receive_queue_bytes / 2;
         let quiet = matches!(st.link, Link::Open(_)) && st.closing.is_none();
-        if !st.seldom.pull.overrun || !few || st.seldom.pull.fetched > 0 || !quiet {
+        if !st.extras.receive_queue.overrun || !few || st.extras.receive_queue.fetched > 0 || !quiet {
             return;
         }
         st.end_link(Code::ReceiveFull, true);
@@ -141,10 +142,10 @@ impl Conn {
 
 impl State {
     fn keep_for_queue(&mut self, message: &Message<'_>) -> Result<(), Code> {
-        self.seldom.try_make()?.pull.try_make()?.queue.try_reserve(1).map_err(|_| Code::NoMemory)?;
-        let mut kept = Kept::of(message)?;
+        self.extras.try_make()?.receive_queue.try_make()?.queue.try_reserve(1).map_err(|_| Code::NoMemory)?;
+        let mut kept = OwnedMessage::of(message)?;
         kept.hold = self.hold_handled()?;
-        self.seldom.try_make()?.pull.try_make()?.push(kept);
+        self.extras.try_make()?.receive_queue.try_make()?.push(kept);
         Ok(())
     }
 
@@ -154,20 +155,22 @@ impl State {
         if !kept {
             self.session_over();
         } else if self.session.version() != Version::V31 {
-            if let Some(pull) = self.seldom.get_mut().and_then(|seldom| seldom.pull.get_mut()) {
-                pull.resumed();
+            if let Some(receive_queue) =
+                self.extras.get_mut().and_then(|extras| extras.receive_queue.get_mut())
+            {
+                receive_queue.resumed();
             }
-            if let Some(refusals) = self.seldom.get_mut().and_then(|seldom| seldom.refusals.get_mut()) {
+            if let Some(refusals) = self.extras.get_mut().and_then(|extras| extras.refusals.get_mut()) {
                 refusals.resumed();
             }
         }
     }
 
     pub(in crate::client) fn session_over(&mut self) {
-        if let Some(pull) = self.seldom.get_mut().and_then(|seldom| seldom.pull.get_mut()) {
-            pull.session_over();
+        if let Some(receive_queue) = self.extras.get_mut().and_then(|extras| extras.receive_queue.get_mut()) {
+            receive_queue.session_over();
         }
-        if let Some(refusals) = self.seldom.get_mut().and_then(|seldom| seldom.refusals.get_mut()) {
+        if let Some(refusals) = self.extras.get_mut().and_then(|extras| extras.refusals.get_mut()) {
             refusals.session_over();
         }
     }

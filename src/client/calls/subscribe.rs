@@ -93,21 +93,21 @@ impl Conn {
         self.clock(&mut st);
         let state = &mut *st;
         let (call, names) =
-            state.seldom.make().calls.make().begin(false, filters.iter().map(|(filter, _)| *filter), asker);
+            state.extras.make().calls.make().begin(false, filters.iter().map(|(filter, _)| *filter), asker);
         let mut doubles = Vec::new();
         for (place, (filter, (_, qos))) in (0..).zip(names.into_iter().zip(filters)) {
             let shared = Entry::new(identity, kinds, Box::new(Shared(callback.clone())));
             let (qos, double) = state.handlers.subscribe(&filter, *qos, shared);
             doubles.extend(double);
             let qos = state.cap_qos(qos);
-            state.session.want(filter, qos, Some(Ticket { call, place }));
+            state.session.desire(filter, qos, Some(Ticket { call, place }));
         }
         self.registered();
         if doubles.len() == filters.len() {
             // Every one of them exists already: those own the user data.
             callback.disarm();
         }
-        state.session.ask();
+        state.session.flush_subscriptions();
         self.output_grew(&mut st);
         self.watch_answers(&mut st);
         self.take_answers(&mut st);
@@ -129,7 +129,7 @@ impl Conn {
         if !filters.iter().all(&mut is_there) {
             return Err(Code::NotFound);
         }
-        let (call, names) = state.seldom.make().calls.make().begin(true, filters.iter().copied(), asker);
+        let (call, names) = state.extras.make().calls.make().begin(true, filters.iter().copied(), asker);
         let mut removed = Vec::new();
         for (place, filter) in (0..).zip(names) {
             let ticket = Ticket { call, place };
@@ -141,12 +141,12 @@ impl Conn {
                 }
                 None => state.handlers.qos_of(&filter).is_none(),
             };
-            if !last || !state.session.unwant(&filter, Some(ticket)) {
+            if !last || !state.session.withdraw(&filter, Some(ticket)) {
                 // There is nothing that the server has to be told.
                 self.answer(state, ticket, Answer::Code(0));
             }
         }
-        state.session.ask();
+        state.session.flush_subscriptions();
         self.output_grew(&mut st);
         self.watch_answers(&mut st);
         self.take_answers(&mut st);
@@ -157,11 +157,11 @@ impl Conn {
 
     fn wait_for_answers(&self, call: u64, timeout: Option<Span>) -> Result<FilterResults, Code> {
         let waited = self.wait_for_link(timeout, |st| {
-            st.seldom.get_mut().and_then(|seldom| seldom.calls.get_mut())?.take_waited(call)
+            st.extras.get_mut().and_then(|extras| extras.calls.get_mut())?.take_waited(call)
         });
         if waited.is_err() {
             let mut st = self.lock();
-            st.seldom.make().calls.make().open.remove(&call);
+            st.extras.make().calls.make().open.remove(&call);
             // Who tries again and again while there is no connection leaves nothing behind.
             st.session.forget_call(call);
         }
@@ -178,7 +178,7 @@ impl Conn {
 
     fn answer(&self, st: &mut State, ticket: Ticket, answer: Answer) {
         // A turn tells at its end; what ended outside of one needs one.
-        let calls = st.seldom.get_mut().and_then(|seldom| seldom.calls.get_mut());
+        let calls = st.extras.get_mut().and_then(|extras| extras.calls.get_mut());
         if calls.is_some_and(|calls| calls.answer(ticket, answer)) && !st.in_turn {
             self.schedule(st);
         }
@@ -191,9 +191,9 @@ impl Conn {
     ) -> MutexGuard<'a, State> {
         while !st.pace.is_over()
             && let Some(call) = st
-                .seldom
+                .extras
                 .get_mut()
-                .and_then(|seldom| seldom.calls.get_mut())
+                .and_then(|extras| extras.calls.get_mut())
                 .and_then(|calls| calls.ended.pop_front())
         {
             drop(st);
@@ -207,7 +207,7 @@ impl Conn {
     /// Ends all calls: the connection is gone.
     pub(in crate::client) fn end_calls(&self, st: &mut State) {
         self.take_answers(st);
-        if let Some(calls) = st.seldom.get_mut().and_then(|seldom| seldom.calls.get_mut()) {
+        if let Some(calls) = st.extras.get_mut().and_then(|extras| extras.calls.get_mut()) {
             // The session answered for every filter; who waits inside a call learns it there.
             calls.ended.extend(std::mem::take(&mut calls.open).into_values());
         }

@@ -5,9 +5,9 @@ use std::ops::Range;
 
 use crate::bugs::{Bug, bug};
 use crate::client::Conn;
-use crate::client::dispatch::stream::{Ending, acknowledgement};
-use crate::client::handlers::called::Called;
+use crate::client::dispatch::fast::{Ending, acknowledgement};
 use crate::client::handlers::event::{Event, Kind, Message, TopicName};
+use crate::client::handlers::recipients::Recipients;
 use crate::client::handlers::registered::Handlers;
 use crate::client::link::secure::Foreign;
 use crate::client::observe::trace::DELIVER_AT;
@@ -16,7 +16,7 @@ use crate::client::state::backlog::Backlog;
 use crate::client::state::flush::Flush;
 use crate::client::state::log::Level;
 use crate::client::state::pace::Stage;
-use crate::client::state::verdict::Wish;
+use crate::client::state::verdict::HandlerVerdict;
 use crate::driver::Turn;
 use crate::error::Code;
 use crate::session::{self, Acknowledged, Failure, Verdict};
@@ -311,7 +311,7 @@ impl Conn {
         told: bool,
     ) -> (MutexGuard<'a, State>, bool) {
         let alive = st.is_on(generation);
-        let Wish { not_delivered, failed, .. } = st.wish;
+        let HandlerVerdict { not_delivered, failed, .. } = st.handler_verdict;
         let verdict = match (told, alive) {
             (false, _) => Verdict::NotDelivered,
             _ if not_delivered || failed.is_some() => Verdict::NotDelivered,
@@ -321,7 +321,7 @@ impl Conn {
         let handled = st.session.handled(verdict);
         self.settle(&mut st);
         if not_delivered || failed.is_some() {
-            st.wish = Wish::default();
+            st.handler_verdict = HandlerVerdict::default();
         }
         if st.outcomes.are_waiting() {
             st = self.tell_outcomes(st);
@@ -374,22 +374,22 @@ impl Conn {
             session::Event::PubRec(ack) => {
                 self.note_late(&mut st, "PUBREC", *ack);
                 let event = Event::PubRec(*ack);
-                self.tell(st, |h, called| h.connection(Kind::PubRec, called), &event)
+                self.tell(st, |h, recipients| h.connection(Kind::PubRec, recipients), &event)
             }
             session::Event::PubRel(id) => {
                 let event = Event::PubRel(*id);
-                self.tell(st, |h, called| h.connection(Kind::PubRel, called), &event)
+                self.tell(st, |h, recipients| h.connection(Kind::PubRel, recipients), &event)
             }
             session::Event::SubAck { packet_id, raw } => {
                 if let Some(codes) = raw.clone().map(|range| &packet[range]) {
                     let event = Event::SubAck { packet_id: *packet_id, filter: None, codes };
-                    return self.tell(st, |h, called| h.connection(Kind::SubAck, called), &event);
+                    return self.tell(st, |h, recipients| h.connection(Kind::SubAck, recipients), &event);
                 }
                 self.tell_subscribed(st)
             }
             session::Event::UnsubAck(id) => {
                 let event = Event::UnsubAck(*id);
-                st = self.tell(st, |h, called| h.connection(Kind::UnsubAck, called), &event);
+                st = self.tell(st, |h, recipients| h.connection(Kind::UnsubAck, recipients), &event);
                 self.take_answers(&mut st);
                 self.tell_ended(st)
             }
@@ -398,7 +398,7 @@ impl Conn {
                 let text = format_args!("{}: {size} bytes on {topic:?}", Code::Oversize.text());
                 self.note(&mut st, Level::Warn, text);
                 let event = Event::Oversize { topic, size: *size, qos: *qos };
-                self.tell(st, |h, called| h.connection(Kind::Oversize, called), &event)
+                self.tell(st, |h, recipients| h.connection(Kind::Oversize, recipients), &event)
             }
             session::Event::Unasked(packet, id) => {
                 let text =
@@ -417,10 +417,10 @@ impl Conn {
         kind: Kind,
         ack: Acknowledged,
     ) -> MutexGuard<'a, State> {
-        let ended = st.session.lend_acknowledged();
+        let ended = st.session.take_acknowledged();
         st = self.acknowledged(st, kind, ack, ended.as_ref().map(|ended| TopicName(ended.topic())));
         if let Some(ended) = ended {
-            st.session.give_back(ended);
+            st.session.restore(ended);
         }
         st
     }
@@ -435,11 +435,11 @@ impl Conn {
         ack: Acknowledged,
         topic: Option<TopicName<'_>>,
     ) -> MutexGuard<'a, State> {
-        let collect = |h: &mut Handlers, called: &mut Called| {
+        let collect = |h: &mut Handlers, recipients: &mut Recipients| {
             if let Some(topic) = topic {
-                h.matching(topic.as_bytes(), kind, called);
+                h.matching(topic.as_bytes(), kind, recipients);
             }
-            h.connection(kind, called);
+            h.connection(kind, recipients);
         };
         self.tell(st, collect, &acknowledgement(kind, ack, topic))
     }
@@ -460,10 +460,10 @@ impl Conn {
             let event = Event::SubAck { packet_id, filter: Some(&result.filter), codes: &[result.code] };
             st = self.tell(
                 st,
-                |h, called| {
-                    h.subscribers(&result.filter, Kind::SubAck, called);
-                    if called.is_empty() {
-                        h.connection(Kind::SubAck, called);
+                |h, recipients| {
+                    h.subscribers(&result.filter, Kind::SubAck, recipients);
+                    if recipients.is_empty() {
+                        h.connection(Kind::SubAck, recipients);
                     }
                 },
                 &event,
@@ -478,8 +478,8 @@ impl Conn {
 }
 
 impl State {
-    /// Keeps what was read and not told, in this range of the loop's buffer: the beginning of a packet, or all that the turn
-    /// had no time for.
+    /// Keeps what was read and not told, in this range of the loop's buffer: the beginning of a packet, or all that the
+    /// turn had no time for.
     fn keep_rest(
         &mut self,
         buffer: &mut Vec<u8>,

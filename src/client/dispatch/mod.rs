@@ -8,12 +8,12 @@
 //! | `pace.rs`     | asking the clock while callbacks run |
 //! | `overdue.rs`  | what the server did not acknowledge in time |
 //! | `incoming.rs` | reading, and telling the handlers |
-//! | `stream.rs`   | the fast path: message after message that meets nothing unusual |
+//! | `fast.rs`   | the fast path: message after message that meets nothing unusual |
 
+pub(in crate::client) mod fast;
 pub(in crate::client) mod incoming;
 pub(in crate::client) mod overdue;
 pub(in crate::client) mod pace;
 pub(in crate::client) mod poison;
-pub(in crate::client) mod stream;
 pub(in crate::client) mod turn;
 pub(in crate::client) mod verdict;

@@ -17,6 +17,6 @@ impl Conn {
     fn look_at_clock(&self, st: &mut State) {
         st.pace.look(self.context.driver.now());
         // So that whoever goes on without looking at anything sees that there is something to be looked at.
-        st.visits = st.visits.wrapping_add(1);
+        st.epoch = st.epoch.wrapping_add(1);
     }
 }

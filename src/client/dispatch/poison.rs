@@ -39,6 +39,6 @@ impl Conn {
         );
         self.note(&mut st, Level::Warn, text);
         let event = Event::Poison { topic, token, packet_id, closes, set_aside };
-        self.tell(st, |h, called| h.connection(Kind::Poison, called), &event)
+        self.tell(st, |h, recipients| h.connection(Kind::Poison, recipients), &event)
     }
 }

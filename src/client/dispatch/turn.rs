@@ -5,15 +5,15 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 
-use crate::client::handlers::called::Called;
 use crate::client::handlers::event::{Event, Kind};
+use crate::client::handlers::recipients::Recipients;
 use crate::client::handlers::registered::Handlers;
 use crate::client::link::closing::discard;
 use crate::client::state::flush::Flush;
 use crate::client::state::log::Level;
 use crate::client::state::pace::Stage;
 use crate::client::state::profiles::Server;
-use crate::client::state::{Link, Seldom, State};
+use crate::client::state::{Extras, Link, State};
 use crate::client::{Conn, text};
 use crate::driver::{Source, Turn};
 use crate::error::{Code, Phase};
@@ -35,13 +35,13 @@ impl Source for Conn {
         }
     }
 
-    fn round_begin(&self) {
-        if let Some(keeper) = &self.context.common.keeper {
-            keeper.round_begin(self);
+    fn iteration_begin(&self) {
+        if let Some(builtin_handler) = &self.context.common.builtin_handler {
+            builtin_handler.iteration_begin(self);
         }
     }
 
-    fn round_end(&self, turn: &mut Turn<'_>) {
+    fn iteration_end(&self, turn: &mut Turn<'_>) {
         let _ = catch_unwind(AssertUnwindSafe(|| {
             let mut st = self.lock();
             st.pace.start(turn.now, turn.is_bounded());
@@ -79,7 +79,7 @@ impl Conn {
         } else {
             st = self.progress(st, turn);
         }
-        if !st.handlers.wants(Kind::Poll) || st.seldom.each_round || !st.gets_polls() {
+        if !st.handlers.wants(Kind::Poll) || st.extras.each_iteration || !st.gets_polls() {
             st.pace.nothing(Stage::Poll as u8);
         } else if st.pace.may(Stage::Poll) {
             st = self.tell_poll(st, turn);
@@ -89,7 +89,7 @@ impl Conn {
         }
         if st.outcomes.are_waiting() && st.pace.may(Stage::Outcomes) {
             st = self.tell_outcomes(st);
-            // What was published there goes out now; what that ends is told in the next round.
+            // What was published there goes out now; what that ends is told in the next iteration.
             if st.closing.is_none_or(|c| c.graceful) {
                 st = self.write(st, turn);
             }
@@ -110,11 +110,11 @@ impl Conn {
         self.context.driver.notify();
     }
 
-    /// Tells that a round or a turn is over, and when the next one will come for that alone.
+    /// Tells that an iteration or a turn is over, and when the next one will come for that alone.
     fn tell_poll<'a>(&'a self, mut st: MutexGuard<'a, State>, turn: &Turn<'_>) -> MutexGuard<'a, State> {
         let tick = st.settings.poll_tick;
         st.tick_at = (tick > Span::ZERO).then(|| turn.now + tick).into();
-        self.tell(st, |h, called| h.connection(Kind::Poll, called), &Event::Poll)
+        self.tell(st, |h, recipients| h.connection(Kind::Poll, recipients), &Event::Poll)
     }
 
     /// Tells what happened between the turns, and what earlier ones had no time for.
@@ -123,12 +123,12 @@ impl Conn {
             // There is no other attempt that anybody could mean.
             st.end_once(u64::MAX, attempt);
         }
-        if st.seldom.results.is_empty() {
+        if st.extras.results.is_empty() {
             st.pace.nothing(Stage::Results as u8);
         } else if st.pace.may(Stage::Results) {
             st = self.tell_results(st);
         }
-        if !st.session.has_subscribe_result() && !st.seldom.calls.has_ended() {
+        if !st.session.has_subscribe_result() && !st.extras.calls.has_ended() {
             st.pace.nothing(Stage::Calls as u8);
         } else if st.pace.may(Stage::Calls) {
             st = self.tell_subscribed(st);
@@ -142,8 +142,8 @@ impl Conn {
     /// Everything there is to do, in the order in which it may depend on each other.
     fn progress<'a>(&'a self, mut st: MutexGuard<'a, State>, turn: &mut Turn<'_>) -> MutexGuard<'a, State> {
         st = self.close_if_asked(st, turn);
-        // As long as the deadline has not come, none of the timers has. But a message may have been accepted since it was
-        // set, and its time be over before what waits is sent.
+        // As long as the deadline has not come, none of the timers has. But a message may have been accepted since it
+        // was set, and its time be over before what waits is sent.
         let over = |at: Time| at <= turn.now;
         let due = turn.deadline().is_none_or(over) || st.session.expiry().is_some_and(over);
         if due {
@@ -153,7 +153,7 @@ impl Conn {
         }
         if !matches!(st.link, Link::Open(_)) {
             st = self.attempt(st, turn);
-        } else if st.seldom.asking.is_some() {
+        } else if st.extras.asking.is_some() {
             st = self.take_answer(st, turn);
         }
         if matches!(st.link, Link::Open(_)) {
@@ -174,7 +174,7 @@ impl Conn {
             if st.closing.is_none_or(|c| c.graceful) {
                 st = self.write(st, turn);
             }
-            // A handler may have asked for the end; it need not wait for another round.
+            // A handler may have asked for the end; it need not wait for another iteration.
             st = self.close_if_asked(st, turn);
         }
         if matches!(st.link, Link::Draining { .. }) {
@@ -196,15 +196,15 @@ impl Conn {
             self.note(&mut st, Level::Debug, format_args!("{expired} messages have expired"));
         }
         self.settle(&mut st);
-        if st.seldom.timer_at.is_some_and(|at| at <= now) {
-            st.seldom.timer_at = None;
+        if st.extras.timer_at.is_some_and(|at| at <= now) {
+            st.extras.timer_at = None;
             self.note(&mut st, Level::Debug, format_args!("the application's timer has run out"));
-            st = self.tell(st, |h, called| h.connection(Kind::Timer, called), &Event::Timer);
+            st = self.tell(st, |h, recipients| h.connection(Kind::Timer, recipients), &Event::Timer);
         }
         if st.expiry.get().and_then(|ends| ends.look_at).is_some_and(|at| at <= now) {
             st = self.tell_expiry(st, turn);
         }
-        if st.seldom.without_server.is_some_and(|at| at <= now) {
+        if st.extras.without_server.is_some_and(|at| at <= now) {
             self.look_for_server(&mut st);
         }
         if st.quiet_at().is_some_and(|at| at <= now) {
@@ -212,24 +212,24 @@ impl Conn {
             st.give_memory_back();
             st.session.quiet();
         }
-        if st.seldom.refusals.due().is_none_or(|due| due > now) {
+        if st.extras.refusals.due().is_none_or(|due| due > now) {
             st.pace.nothing(Stage::Refused as u8);
         } else if st.pace.may(Stage::Refused) {
             st = self.redeliver(st, now);
         }
-        if st.seldom.fail_back.get().and_then(|back| back.at).is_some_and(|at| at <= now) {
-            st.seldom.make().fail_back.make().at = None;
+        if st.extras.fail_back.get().and_then(|back| back.at).is_some_and(|at| at <= now) {
+            st.extras.make().fail_back.make().at = None;
             if st.closing.is_some() {
                 // It is opened again as whoever closes it wants it.
                 return st;
             }
             if !st.main_is_enabled() {
                 let again = st.settings.fail_back;
-                st.seldom.make().fail_back.make().at = Some(now + again).filter(|_| again > Span::ZERO);
+                st.extras.make().fail_back.make().at = Some(now + again).filter(|_| again > Span::ZERO);
                 return st;
             }
             let active = st.reconnect.active();
-            st.seldom.make().fail_back.make().from = Some(active);
+            st.extras.make().fail_back.make().from = Some(active);
             st.reconnect.select(0);
             self.note(&mut st, Level::Info, format_args!("trying the main server again"));
             st.end_link(Code::Reconfigured, true);
@@ -322,23 +322,23 @@ impl Conn {
     pub(in crate::client) fn tell<'a>(
         &'a self,
         mut st: MutexGuard<'a, State>,
-        collect: impl FnOnce(&mut Handlers, &mut Called),
+        collect: impl FnOnce(&mut Handlers, &mut Recipients),
         event: &Event<'_>,
     ) -> MutexGuard<'a, State> {
-        let mut called = st.handlers.called();
-        collect(&mut st.handlers, &mut called);
-        if !called.is_empty() {
+        let mut recipients = st.handlers.recipients();
+        collect(&mut st.handlers, &mut recipients);
+        if !recipients.is_empty() {
             drop(st);
-            for entry in called.iter() {
+            for entry in recipients.iter() {
                 entry.call(self, event);
             }
-            let n = called.len();
+            let n = recipients.len();
             // Entries removed meanwhile end here, and with them their user data.
-            called.clear();
-            st = self.lock_unseen();
+            recipients.clear();
+            st = self.lock_untracked();
             self.ran(&mut st, n);
         }
-        st.handlers.told(called);
+        st.handlers.told(recipients);
         st
     }
 
@@ -363,7 +363,7 @@ impl Conn {
             let n = records.len().min(st.pace.most());
             drop(st);
             self.context.log.deliver(self.number, records.drain(..n));
-            st = self.lock_unseen();
+            st = self.lock_untracked();
             self.ran(&mut st, n);
         }
         if !records.is_empty() {
@@ -375,8 +375,8 @@ impl Conn {
     /// After a panic: no link, no further attempt.
     fn give_up<'a>(&'a self, mut st: MutexGuard<'a, State>, turn: &mut Turn<'_>) -> MutexGuard<'a, State> {
         st.course.give_up(Code::Panic);
-        if let Some(seldom) = st.seldom.get_mut() {
-            seldom.timer_at = None;
+        if let Some(extras) = st.extras.get_mut() {
+            extras.timer_at = None;
         }
         if matches!(st.link, Link::Idle) {
             return st;
@@ -427,11 +427,12 @@ impl Conn {
         {
             return turn.again();
         }
-        let Seldom { pull, refusals, hook, asking, owner, .. } = st.seldom.take().unwrap_or_default();
+        let Extras { receive_queue, refusals, hook, asking, owner, .. } =
+            st.extras.take().unwrap_or_default();
         let removed = st.handlers.clear();
         let records = st.take_log();
         drop(st);
-        drop((pull, refusals));
+        drop((receive_queue, refusals));
         drop(removed);
         drop((hook, asking));
         self.context.log.deliver(self.number, records.into_iter());
@@ -453,13 +454,13 @@ impl State {
 
     /// Whether [`tell_late`](Conn::tell_late) may have something to tell. Little that it looks at is ever there.
     fn has_late(&self) -> bool {
-        self.seldom.get().is_some() || self.session.has_subscribe_result() || self.outcomes.are_waiting()
+        self.extras.get().is_some() || self.session.has_subscribe_result() || self.outcomes.are_waiting()
     }
 
     /// Whether functions wait to be told how an attempt or a call ended.
     fn has_results(&self) -> bool {
-        let Some(seldom) = self.seldom.get() else { return false };
-        !seldom.results.is_empty() || seldom.calls.has_ended() || self.late_result().is_some()
+        let Some(extras) = self.extras.get() else { return false };
+        !extras.results.is_empty() || extras.calls.has_ended() || self.late_result().is_some()
     }
 
     fn main_is_enabled(&self) -> bool {
@@ -473,8 +474,8 @@ impl State {
         }
         self.session.shrink_output();
         self.outcomes.shrink();
-        if let Some(seldom) = self.seldom.get_mut() {
-            seldom.shrink();
+        if let Some(extras) = self.extras.get_mut() {
+            extras.shrink();
         }
     }
 
@@ -536,9 +537,9 @@ impl State {
         if let Some(ends) = self.expiry.get() {
             next = next.min(at(ends.look_at));
         }
-        if let Some(seldom) = self.seldom.get() {
-            next = next.min(at(seldom.timer_at)).min(at(seldom.fail_back.at)).min(at(seldom.refusals.due()));
-            next = next.min(at(seldom.without_server));
+        if let Some(extras) = self.extras.get() {
+            next = next.min(at(extras.timer_at)).min(at(extras.fail_back.at)).min(at(extras.refusals.due()));
+            next = next.min(at(extras.without_server));
         }
         (next != Time::NEVER).then_some(next)
     }

@@ -8,8 +8,8 @@ use crate::client::Conn;
 use crate::client::handlers::event::{Event, KeptReport, Kind, Message};
 use crate::client::state::State;
 use crate::client::state::log::Level;
-use crate::client::state::receive_queue::Kept;
-use crate::client::state::verdict::{Handling, Refusals, Refused, Wish};
+use crate::client::state::receive_queue::OwnedMessage;
+use crate::client::state::verdict::{HandlerVerdict, InDelivery, Refusals, Refused};
 use crate::driver::Loop;
 use crate::error::Code;
 use crate::session::Hold;
@@ -21,7 +21,7 @@ impl Conn {
     /// [`acknowledge`](Conn::acknowledge) was called once for each call of this. `None` if there is nothing
     /// to acknowledge: QoS 0, or the connection that it came on is gone.
     pub fn defer(&self) -> Result<Option<Hold>, Code> {
-        let mut st = self.handling()?;
+        let mut st = self.in_delivery()?;
         st.hold_handled()
     }
 
@@ -36,17 +36,17 @@ impl Conn {
 
     /// Inside a handler of a message: refuses it.
     pub fn refuse(&self, reason: u8) -> Result<(), Code> {
-        self.handling()?.wish.refused = Some(reason);
+        self.in_delivery()?.handler_verdict.refused = Some(reason);
         Ok(())
     }
 
     /// The state, if this is inside a handler that is being told of a message.
-    fn handling(&self) -> Result<MutexGuard<'_, State>, Code> {
+    fn in_delivery(&self) -> Result<MutexGuard<'_, State>, Code> {
         if !Loop::in_dispatch() || !self.context.driver.is_driver_thread() {
             return Err(Code::NotFound);
         }
         let st = self.usable()?;
-        if st.handling == Handling::Nothing { Err(Code::NotFound) } else { Ok(st) }
+        if st.in_delivery == InDelivery::Nothing { Err(Code::NotFound) } else { Ok(st) }
     }
 
     pub(in crate::client) fn let_go(&self, st: &mut State, hold: Hold) -> Result<(), Code> {
@@ -74,12 +74,12 @@ impl Conn {
             Ok(()) => st,
             // Nobody can be told any more that it is set aside: it is the server's, for the next client.
             Err(_) if st.freed => {
-                st.wish.not_delivered = true;
+                st.handler_verdict.not_delivered = true;
                 st
             }
             // Without memory for a copy, too: it is not lost without a word.
             Err(_) => {
-                st.handling = Handling::Nothing;
+                st.in_delivery = InDelivery::Nothing;
                 self.set_aside(st, message, reason)
             }
         }
@@ -92,29 +92,30 @@ impl Conn {
         now: Time,
     ) -> MutexGuard<'a, State> {
         // What is refused again waits behind these.
-        for _ in 0..st.seldom.refusals.waiting.len() {
-            if st.freed || st.pace.is_over() || st.seldom.refusals.due().is_none_or(|due| due > now) {
+        for _ in 0..st.extras.refusals.waiting.len() {
+            if st.freed || st.pace.is_over() || st.extras.refusals.due().is_none_or(|due| due > now) {
                 break;
             }
             let Some(mut refused) =
-                st.seldom.get_mut().and_then(|seldom| seldom.refusals.get_mut()).and_then(Refusals::pop)
+                st.extras.get_mut().and_then(|extras| extras.refusals.get_mut()).and_then(Refusals::pop)
             else {
                 break;
             };
             let attempt = refused.refusals + 1;
             let message = refused.kept.message(attempt);
-            st.wish = Wish::default();
-            st.handling = Handling::Again(refused.kept.hold);
+            st.handler_verdict = HandlerVerdict::default();
+            st.in_delivery = InDelivery::Again(refused.kept.hold);
             st = self.tell(
                 st,
-                |h, called| h.message(message.topic.as_bytes(), called),
+                |h, recipients| h.message(message.topic.as_bytes(), recipients),
                 &Event::Message(message),
             );
-            st.handling = Handling::Nothing;
-            let Wish { refused: reason, not_delivered, failed, .. } = std::mem::take(&mut st.wish);
+            st.in_delivery = InDelivery::Nothing;
+            let HandlerVerdict { refused: reason, not_delivered, failed, .. } =
+                std::mem::take(&mut st.handler_verdict);
             if st.freed && reason.is_some() {
                 // Nobody can be told any more that it is set aside: it is the server's, for the next client.
-                st.seldom.make().refusals.make().push(refused);
+                st.extras.make().refusals.make().push(refused);
                 break;
             }
             let another = not_delivered || failed.is_some();
@@ -122,7 +123,7 @@ impl Conn {
             if another || reason.is_some() && refused.refusals <= st.settings.refuse_retries {
                 refused.due = now + st.settings.refuse_delay;
                 // There is room: it has just come from there.
-                st.seldom.make().refusals.make().push(refused);
+                st.extras.make().refusals.make().push(refused);
                 continue;
             }
             if let Some(reason) = reason {
@@ -145,14 +146,14 @@ impl Conn {
         let text = format_args!("a message on {:?} was refused ({reason}) and is set aside", message.topic);
         self.note(&mut st, Level::Warn, text);
         let event = Event::SetAside(*message, reason);
-        self.tell(st, |h, called| h.connection(Kind::SetAside, called), &event)
+        self.tell(st, |h, recipients| h.connection(Kind::SetAside, recipients), &event)
     }
 }
 
 impl State {
     /// Holds the message that is being handled.
     pub(in crate::client) fn hold_handled(&mut self) -> Result<Option<Hold>, Code> {
-        let Handling::Again(again) = self.handling else { return self.session.hold() };
+        let InDelivery::Again(again) = self.in_delivery else { return self.session.hold() };
         let Some(hold) = again else { return Ok(None) };
         match self.session.hold_again(hold) {
             Ok(()) => Ok(again),
@@ -164,16 +165,16 @@ impl State {
     fn keep_refused(&mut self, message: &Message<'_>, now: Time) -> Result<(), Code> {
         let settings = &self.settings;
         let len = message.topic.len() + message.payload.len();
-        let full = self.seldom.refusals.waiting.len() >= settings.receive_queue_length
-            || len > settings.receive_queue_bytes.saturating_sub(self.seldom.refusals.bytes);
+        let full = self.extras.refusals.waiting.len() >= settings.receive_queue_length
+            || len > settings.receive_queue_bytes.saturating_sub(self.extras.refusals.bytes);
         if full || settings.refuse_retries == 0 {
             return Err(Code::ReceiveFull);
         }
         let due = now + settings.refuse_delay;
-        self.seldom.try_make()?.refusals.try_make()?.waiting.try_reserve(1).map_err(|_| Code::NoMemory)?;
-        let mut kept = Kept::of(message)?;
+        self.extras.try_make()?.refusals.try_make()?.waiting.try_reserve(1).map_err(|_| Code::NoMemory)?;
+        let mut kept = OwnedMessage::of(message)?;
         kept.hold = self.hold_handled()?;
-        self.seldom.try_make()?.refusals.try_make()?.push(Refused { kept, refusals: 1, due });
+        self.extras.try_make()?.refusals.try_make()?.push(Refused { kept, refusals: 1, due });
         Ok(())
     }
 }

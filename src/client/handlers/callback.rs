@@ -16,9 +16,9 @@ pub trait Callback: Send + Sync {
         self.call(conn, &Event::Message(*message));
     }
 
-    /// The beginning of a round of the loop, for the [keeper](super::Context) of a [watched](Conn::watch) connection. It
-    /// must not call the application.
-    fn round_begin(&self, conn: &Conn) {
+    /// The beginning of an iteration of the loop, for the [keeper](super::Context) of a [watched](Conn::watch)
+    /// connection. It must not call the application.
+    fn iteration_begin(&self, conn: &Conn) {
         let _ = conn;
     }
 
@@ -104,9 +104,9 @@ impl Entry {
         }
     }
 
-    /// See [`Callback::round_begin`].
-    pub(in crate::client) fn round_begin(&self, conn: &Conn) {
-        self.callback.round_begin(conn);
+    /// See [`Callback::iteration_begin`].
+    pub(in crate::client) fn iteration_begin(&self, conn: &Conn) {
+        self.callback.iteration_begin(conn);
     }
 
     #[inline]

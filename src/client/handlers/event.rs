@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use crate::client::handlers::filter_results::FilterResults;
 use crate::client::text;
 use crate::error::{Code, Phase};
-use crate::rare::{Empty, Rare};
+use crate::lazy_box::{Empty, LazyBox};
 use crate::session::{Acknowledged, Completion};
 use crate::wire::{QoS, Version, publish_len};
 
@@ -67,7 +67,7 @@ impl Message<'_> {
 /// What happened to a connection.
 #[derive(Clone, Copy, Debug)]
 pub enum Event<'a> {
-    /// A loop round, or the tick of an idle connection.
+    /// A loop iteration, or the tick of an idle connection.
     Poll,
     /// The timer set by [`Conn::set_timer`](super::Conn::set_timer) came.
     Timer,
@@ -268,7 +268,7 @@ pub(in crate::client) struct KeptReport {
     os: i32,
     connack: Option<u8>,
     alert: Option<u8>,
-    texts: Rare<Texts>,
+    texts: LazyBox<Texts>,
 }
 
 #[derive(Debug)]
@@ -286,7 +286,7 @@ impl KeptReport {
     /// No error yet.
     pub(in crate::client) fn none() -> Self {
         let (code, phase) = (Code::Ok, Phase::None);
-        KeptReport { code, phase, os: 0, connack: None, alert: None, texts: Rare::new() }
+        KeptReport { code, phase, os: 0, connack: None, alert: None, texts: LazyBox::new() }
     }
 
     pub(in crate::client) fn code(&self) -> Code {
@@ -296,7 +296,7 @@ impl KeptReport {
     /// Without memory the texts are missing.
     pub(in crate::client) fn of(report: Report) -> Self {
         let Report { code, phase, os, connack, alert, server, tried, text } = report;
-        let mut texts = Rare::<Texts>::new();
+        let mut texts = LazyBox::<Texts>::new();
         let _ = texts.try_make_by(|| Texts { server, tried, text });
         KeptReport { code, phase, os, connack, alert, texts }
     }

@@ -7,11 +7,11 @@
 use std::sync::Arc;
 
 use crate::client::handlers::callback::{Entry, Identity, Slot};
-use crate::client::handlers::called::{Called, FEW};
 use crate::client::handlers::event::Kind;
+use crate::client::handlers::recipients::{FEW, Recipients};
 use crate::client::handlers::topics::Topics;
 use crate::error::Code;
-use crate::rare::{Empty, Rare};
+use crate::lazy_box::{Empty, LazyBox};
 use crate::wire::QoS;
 
 /// One filter and who subscribed to it.
@@ -52,7 +52,7 @@ pub(crate) struct Handlers {
     pub(in crate::client) kinds: u32,
     /// The kinds that any subscriber wants, or one that was there while there were others.
     pub(in crate::client) subscriber_kinds: u32,
-    pub(in crate::client) others: Rare<Others>,
+    pub(in crate::client) others: LazyBox<Others>,
 }
 
 /// So many handlers of a connection have their place without the others: one that the library adds, and one more.
@@ -98,7 +98,7 @@ impl Handlers {
             first: [const { None }; FIRST],
             kinds: 0,
             subscriber_kinds: 0,
-            others: Rare::new(),
+            others: LazyBox::new(),
         }
     }
 
@@ -130,15 +130,17 @@ impl Handlers {
 
     /// The list for a dispatch.
     #[inline]
-    pub(crate) fn called(&mut self) -> Called {
-        Called::new(self.others.get_mut().map(|others| std::mem::take(&mut others.room)).unwrap_or_default())
+    pub(crate) fn recipients(&mut self) -> Recipients {
+        Recipients::new(
+            self.others.get_mut().map(|others| std::mem::take(&mut others.room)).unwrap_or_default(),
+        )
     }
 
     /// The dispatch is over, and the list empty again. If room was made for more meanwhile, that is kept.
     #[inline]
-    pub(crate) fn told(&mut self, called: Called) {
+    pub(crate) fn told(&mut self, recipients: Recipients) {
         if let Some(others) = self.others.get_mut() {
-            let room = called.room();
+            let room = recipients.room();
             if others.room.capacity() < room.capacity() {
                 others.room = room;
             }
@@ -191,8 +193,8 @@ impl Handlers {
     }
 
     /// Collects what is in a slot.
-    pub(crate) fn slot(&self, slot: Slot, called: &mut Called) {
-        called.extend(self.others.slots[slot as usize].clone());
+    pub(crate) fn slot(&self, slot: Slot, recipients: &mut Recipients) {
+        recipients.extend(self.others.slots[slot as usize].clone());
     }
 
     /// Whether some connection handler wants events of this kind.
@@ -280,19 +282,19 @@ impl Handlers {
     }
 
     /// Collects who gets an event of the connection.
-    pub(crate) fn connection(&self, kind: Kind, called: &mut Called) {
+    pub(crate) fn connection(&self, kind: Kind, recipients: &mut Recipients) {
         if self.wants(kind) {
-            called.extend(self.of_connection().rev().filter(|e| e.kinds & kind.bit() != 0).cloned());
+            recipients.extend(self.of_connection().rev().filter(|e| e.kinds & kind.bit() != 0).cloned());
         }
     }
 
     /// Collects who gets a message: the subscribers; without one, the handlers of the connection; and the slot.
-    pub(crate) fn message(&self, topic: &[u8], called: &mut Called) {
-        self.matching(topic, Kind::Message, called);
-        if called.is_empty() {
-            self.connection(Kind::Message, called);
+    pub(crate) fn message(&self, topic: &[u8], recipients: &mut Recipients) {
+        self.matching(topic, Kind::Message, recipients);
+        if recipients.is_empty() {
+            self.connection(Kind::Message, recipients);
         }
-        self.slot(Slot::Message, called);
+        self.slot(Slot::Message, recipients);
     }
 
     /// The only one who gets a message; `None` if there is nobody, or if that takes a closer look.
@@ -345,24 +347,24 @@ impl Handlers {
     }
 
     /// Collects the subscribers whose filter matches `topic` and who want events of this kind.
-    pub(crate) fn matching(&self, topic: &[u8], kind: Kind, called: &mut Called) {
-        self.others.subscriptions.matching(topic, |all| collect(all, kind, called));
-        called.newest_first();
+    pub(crate) fn matching(&self, topic: &[u8], kind: Kind, recipients: &mut Recipients) {
+        self.others.subscriptions.matching(topic, |all| collect(all, kind, recipients));
+        recipients.newest_first();
     }
 
     /// Collects the subscribers of exactly this filter.
-    pub(crate) fn subscribers(&mut self, filter: &str, kind: Kind, called: &mut Called) {
+    pub(crate) fn subscribers(&mut self, filter: &str, kind: Kind, recipients: &mut Recipients) {
         let all = self.others.get_mut().and_then(|others| others.subscriptions.get_mut(filter));
         if let Some(all) = all {
-            collect(all.iter().filter(|s| *s.filter == *filter), kind, called);
+            collect(all.iter().filter(|s| *s.filter == *filter), kind, recipients);
         }
-        called.newest_first();
+        recipients.newest_first();
     }
 
     /// Collects all subscribers.
-    pub(crate) fn all_subscribers(&self, kind: Kind, called: &mut Called) {
-        self.others.subscriptions.for_each(|all| collect(all, kind, called));
-        called.newest_first();
+    pub(crate) fn all_subscribers(&self, kind: Kind, recipients: &mut Recipients) {
+        self.others.subscriptions.for_each(|all| collect(all, kind, recipients));
+        recipients.newest_first();
     }
 
     /// Nobody is called any more, not even by a dispatch that has begun.
@@ -392,12 +394,12 @@ impl Handlers {
 pub(in crate::client) fn collect<'a>(
     all: impl IntoIterator<Item = &'a Subscription>,
     kind: Kind,
-    called: &mut Called,
+    recipients: &mut Recipients,
 ) {
     for subscription in all {
         for (_, entry) in &subscription.entries {
             if entry.kinds & kind.bit() != 0 {
-                called.push(entry.clone());
+                recipients.push(entry.clone());
             }
         }
     }

@@ -1,3 +1,4 @@
+#[cfg(feature = "capi")]
 use std::sync::atomic::Ordering;
 
 use super::*;
@@ -16,18 +17,18 @@ fn entry(n: usize) -> Arc<Entry> {
 }
 
 /// Who is called, by number.
-fn told(handlers: &mut Handlers, collect: impl Fn(&mut Handlers, &mut Called)) -> Vec<usize> {
-    let mut called = handlers.called();
-    collect(handlers, &mut called);
-    let numbers = called.iter().map(|entry| entry.identity().0).collect();
-    called.clear();
-    assert!(called.is_empty());
-    handlers.told(called);
+fn told(handlers: &mut Handlers, collect: impl Fn(&mut Handlers, &mut Recipients)) -> Vec<usize> {
+    let mut recipients = handlers.recipients();
+    collect(handlers, &mut recipients);
+    let numbers = recipients.iter().map(|entry| entry.identity().0).collect();
+    recipients.clear();
+    assert!(recipients.is_empty());
+    handlers.told(recipients);
     numbers
 }
 
 fn of_connection(handlers: &mut Handlers) -> Vec<usize> {
-    told(handlers, |handlers, called| handlers.connection(Kind::Message, called))
+    told(handlers, |handlers, recipients| handlers.connection(Kind::Message, recipients))
 }
 
 #[test]
@@ -67,7 +68,8 @@ fn subscribers_of_several_filters_are_called_newest_first() {
             assert!(same.is_none());
         }
         let expected: Vec<usize> = (1..=many).rev().collect();
-        let message = |handlers: &mut Handlers, called: &mut Called| handlers.message(b"a/b", called);
+        let message =
+            |handlers: &mut Handlers, recipients: &mut Recipients| handlers.message(b"a/b", recipients);
         assert_eq!(told(&mut handlers, message), expected);
         // Once more, with the room that the first dispatch gave back.
         assert_eq!(told(&mut handlers, message), expected);

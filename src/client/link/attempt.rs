@@ -8,14 +8,14 @@ use std::sync::atomic::Ordering;
 use crate::bugs::{Bug, bug};
 use crate::client::Conn;
 use crate::client::handlers::callback::Slot;
-use crate::client::handlers::called::Called;
 use crate::client::handlers::event::{Event, KeptReport, Kind, Report};
+use crate::client::handlers::recipients::Recipients;
 use crate::client::handlers::registered::Handlers;
 use crate::client::link::configure::session_limits;
 use crate::client::link::report::TIMED_OUT;
 use crate::client::state::log::Level;
 use crate::client::state::params::ConnectParams;
-use crate::client::state::profiles::{Login, Who};
+use crate::client::state::profiles::{ClientIdentity, UserCredentials};
 
 pub(in crate::client) use crate::client::state::tries::PLAUSIBLE_TIME;
 use crate::client::state::waiters::Attempt;
@@ -23,7 +23,7 @@ use crate::client::state::{Link, State};
 use crate::config::{Address, Profile, Protocol, Scheme};
 use crate::driver::{LookupError, Turn};
 use crate::error::{Code, Phase};
-use crate::rare::Rare;
+use crate::lazy_box::LazyBox;
 use crate::sync::MutexGuard;
 use crate::time::{Moment, Span, Time};
 use crate::transport::Stream;
@@ -66,30 +66,30 @@ impl Conn {
 
     /// Starts an attempt with the active profile.
     fn begin<'a>(&'a self, mut st: MutexGuard<'a, State>, turn: &mut Turn<'_>) -> MutexGuard<'a, State> {
-        st.tries = Rare::new();
+        st.tries = LazyBox::new();
         let Some((at, snapshot)) = st.next_profile(&self.context.common) else { return self.stay_down(st) };
         st.stats.attempts += 1;
         if at != st.reconnect.active() {
             st.reconnect.select(at);
         }
-        let (common, mut who) = match snapshot {
+        let (common, mut client) = match snapshot {
             Ok(profile) => profile,
             Err(text) => return self.cannot_begin(st, turn, Code::BadConfig, text),
         };
         // The device id may have been set after the profile was made.
-        if who.client_id.is_none()
+        if client.client_id.is_none()
             && let Some(id) = (self.context.default_client_id)()
         {
-            Arc::make_mut(&mut who).client_id = Some(id.into());
+            Arc::make_mut(&mut client).client_id = Some(id.into());
         }
         // Shared with others, as long as nothing in it is to be different for this connection.
         let mut profile = common.clone();
-        if let Some(will) = &st.seldom.will {
+        if let Some(will) = &st.extras.will {
             Arc::make_mut(&mut profile).will.clone_from(will);
         }
         st.put_own_certificate(&mut profile);
-        let problem = st.whole(&profile, &who).validate().err();
-        (st.profile, st.who) = (profile.clone(), who);
+        let problem = st.whole(&profile, &client).validate().err();
+        (st.profile, st.client) = (profile.clone(), client);
         if !Arc::ptr_eq(&profile, &common) {
             st.tries.make().common = Some(common);
         }
@@ -116,7 +116,7 @@ impl Conn {
         st.generation += 1;
         let generation = st.generation;
         st = self.look_up(st, turn, &address);
-        st = self.tell(st, |h, called| h.connection(Kind::Connecting, called), &Event::Connecting);
+        st = self.tell(st, |h, recipients| h.connection(Kind::Connecting, recipients), &Event::Connecting);
         if st.freed || st.closing.is_some() || st.generation != generation {
             return st;
         }
@@ -286,7 +286,7 @@ impl Conn {
         st.backlog = None;
         if st.tries.others.get().is_none() && st.tries.common.is_none() {
             // Thousands may connect at the same time. Nothing failed that is to be told of.
-            st.tries = Rare::new();
+            st.tries = LazyBox::new();
         }
         st.unread = transport.has_unread();
         let delivery = transport.delivery(0, self.context.send_queue);
@@ -295,16 +295,16 @@ impl Conn {
         st.session.opened(turn.now, within, delivery);
         let params = self.connect_params(&mut st);
         // A client of MQTT 3.1 without a name has another one each time.
-        let unnamed = st.who.client_id.is_none() && params.version == Version::V31;
-        let other = |(who, profile): &(Arc<Who>, Arc<Profile>)| {
-            unnamed || who.client_id != st.who.client_id || profile.server != st.profile.server
+        let unnamed = st.client.client_id.is_none() && params.version == Version::V31;
+        let other = |(client, profile): &(Arc<ClientIdentity>, Arc<Profile>)| {
+            unnamed || client.client_id != st.client.client_id || profile.server != st.profile.server
         };
         if st.session_of.as_ref().is_some_and(other) {
             st.session.forget_inbound();
             st.session_over();
         }
         let common = st.tries.common.as_ref().unwrap_or(&st.profile);
-        st.session_of = Some((st.who.clone(), common.clone()));
+        st.session_of = Some((st.client.clone(), common.clone()));
         self.make_connect(st, turn, params)
     }
 
@@ -312,11 +312,11 @@ impl Conn {
     fn connect_params(&self, st: &mut State) -> ConnectParams {
         let profile = st.profile.clone();
         let version = if profile.protocol == Protocol::V31 { Version::V31 } else { Version::V311 };
-        let Login { user, pass } = st.login(&st.who);
+        let UserCredentials { user, pass } = st.user_credentials(&st.client);
         let password = pass.filter(|pass| user.is_some() || !pass.is_empty());
         // A password goes with a user name, and if that is empty (MQTT 3.1.1 §3.1.2.8, §3.1.3.4).
         let user = user.or_else(|| password.is_some().then(String::new));
-        let client_id = match st.who.client_id.clone() {
+        let client_id = match st.client.client_id.clone() {
             Some(id) => id.into(),
             // 3.1.1 lets the server choose an id for a clean session, and for no other; 3.1 never does.
             None if version == Version::V311 => String::new(),
@@ -351,11 +351,11 @@ impl Conn {
         st.course.came_up();
         st.session_present = session_present;
         let fail_back = st.settings.fail_back;
-        if let Some(seldom) = st.seldom.get_mut() {
-            seldom.fail_back = Rare::new();
+        if let Some(extras) = st.extras.get_mut() {
+            extras.fail_back = LazyBox::new();
         }
         if st.reconnect.active() != 0 && fail_back > Span::ZERO {
-            st.seldom.make().fail_back.make().at = Some(turn.now + fail_back);
+            st.extras.make().fail_back.make().at = Some(turn.now + fail_back);
         }
         // There is nothing in it but the room that CONNECT took.
         st.session.shrink_output();
@@ -375,7 +375,7 @@ impl Conn {
             Attempt { error: Code::Ok, connack: Some(0), session_present, number: st.attempt_number() };
         let st = self.tell_result(st, generation, attempt);
         let event = Event::ConnAck { session_present };
-        let st = self.tell(st, |h, called| h.connection(Kind::ConnAck, called), &event);
+        let st = self.tell(st, |h, recipients| h.connection(Kind::ConnAck, recipients), &event);
         if st.generation == generation { self.tell_expiry(st, turn) } else { st }
     }
 
@@ -387,7 +387,7 @@ impl Conn {
         report: Report,
     ) -> MutexGuard<'a, State> {
         let report = st.with_address(report);
-        st.peer = Rare::new();
+        st.peer = LazyBox::new();
         let link = std::mem::replace(&mut st.link, Link::Idle);
         if let Link::Opening { mut transport, .. }
         | Link::Handshaking { mut transport, .. }
@@ -403,23 +403,23 @@ impl Conn {
         st.generation += 1;
         st.stats.went_down(turn.now, was_up, report.code, report.phase);
         let poison = st.close_session(was_up, report.code);
-        if let Some(pull) = st.seldom.get_mut().and_then(|seldom| seldom.pull.get_mut()) {
-            pull.closed();
+        if let Some(receive_queue) = st.extras.get_mut().and_then(|extras| extras.receive_queue.get_mut()) {
+            receive_queue.closed();
         }
         self.settle(&mut st);
         st.partial = Vec::new();
         st.backlog = None;
         st.closing = None;
-        if let Some(seldom) = st.seldom.get_mut() {
-            seldom.close_until = None;
+        if let Some(extras) = st.extras.get_mut() {
+            extras.close_until = None;
         }
         st.link_broke = false;
-        if let Some(back) = st.seldom.get_mut().and_then(|seldom| seldom.fail_back.get_mut()) {
+        if let Some(back) = st.extras.get_mut().and_then(|extras| extras.fail_back.get_mut()) {
             back.at = None;
         }
         st.attempt_over();
         st.forget_question(&report);
-        st.expiry = Rare::new();
+        st.expiry = LazyBox::new();
         st.report = KeptReport::of(report.copy());
         if self.context.log.wants(Level::Warn) {
             let level = if report.code == Code::ClosedByClient { Level::Info } else { Level::Warn };
@@ -431,11 +431,11 @@ impl Conn {
         self.context.driver.notify();
         if was_up {
             let event = Event::Disconnect(&report);
-            st = self.tell(st, |h, called| h.connection(Kind::Disconnect, called), &event);
+            st = self.tell(st, |h, recipients| h.connection(Kind::Disconnect, recipients), &event);
             let event = Event::Close(&report);
-            st = self.tell(st, |h, called| h.connection(Kind::Close, called), &event);
-            st = self.tell(st, |h, called| h.slot(Slot::Offline, called), &event);
-            st = self.tell(st, |h, called| h.all_subscribers(Kind::Close, called), &event);
+            st = self.tell(st, |h, recipients| h.connection(Kind::Close, recipients), &event);
+            st = self.tell(st, |h, recipients| h.slot(Slot::Offline, recipients), &event);
+            st = self.tell(st, |h, recipients| h.all_subscribers(Kind::Close, recipients), &event);
             st = self.tell_poison(st, poison);
         } else {
             let (error, connack) = (report.code, report.connack);
@@ -454,9 +454,9 @@ impl Conn {
         attempt: Attempt,
     ) -> MutexGuard<'a, State> {
         let event = attempt.event();
-        let collect = |h: &mut Handlers, called: &mut Called| {
-            h.connection(Kind::ConnectResult, called);
-            h.slot(Slot::Connect, called);
+        let collect = |h: &mut Handlers, recipients: &mut Recipients| {
+            h.connection(Kind::ConnectResult, recipients);
+            h.slot(Slot::Connect, recipients);
         };
         let st = self.tell(st, collect, &event);
         self.tell_once(st, generation, attempt)
@@ -484,12 +484,12 @@ impl State {
             self.profile = common;
         }
         if self.tries.others.tried.is_empty() {
-            self.tries = Rare::new();
+            self.tries = LazyBox::new();
         }
     }
 
-    /// An address is being opened; until when. With more of them to come, one that does not answer must not use up all the
-    /// time that they have together.
+    /// An address is being opened; until when. With more of them to come, one that does not answer must not use up all
+    /// the time that they have together.
     fn begin_opening(&mut self, now: Time) -> Moment {
         let limit = self.profile.timeouts.tcp;
         let left = Span(limit.0.saturating_sub(self.tries.others.used.0));

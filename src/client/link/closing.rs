@@ -96,7 +96,7 @@ impl Conn {
         let delivery = st.delivery(self.context.send_queue);
         st.session.await_delivery(now, without, delivery);
         let in_all = if in_all == Span::ZERO { FOREVER } else { now + in_all };
-        in_all.max(st.seldom.close_until.unwrap_or(Time::ZERO)).min(FOREVER)
+        in_all.max(st.extras.close_until.unwrap_or(Time::ZERO)).min(FOREVER)
     }
 
     /// Reads what the server still sends, until it closes too: acknowledgements of what was published before.
@@ -139,8 +139,8 @@ impl Conn {
         st
     }
 
-    /// As [`disconnect`](Conn::disconnect), and waits until the connection is closed and its handlers were told. Closing
-    /// may take as long as the wait does. [`Code::Undelivered`]: not everything got to the server.
+    /// As [`disconnect`](Conn::disconnect), and waits until the connection is closed and its handlers were told.
+    /// Closing may take as long as the wait does. [`Code::Undelivered`]: not everything got to the server.
     pub fn disconnect_wait(&self, timeout: Option<Span>) -> Result<(), Code> {
         self.may_wait()?;
         let generation = self.usable()?.generation;
@@ -188,7 +188,7 @@ impl State {
         let Some(closing) = &mut self.closing else { return };
         match closing.by.get() {
             Some(by) => closing.by = Moment::from(by.max(until)),
-            None => self.seldom.make().close_until = Some(until),
+            None => self.extras.make().close_until = Some(until),
         }
     }
 

@@ -12,18 +12,18 @@ use crate::session::{Limits, OnSessionLoss, Overflow};
 use crate::time::Time;
 
 impl Conn {
-    /// Replaces the main profile, over which the options go as over the old one. A connection that is up or on its way is
-    /// closed and opened again with the new one; with a disabled profile it is closed and stays down. Fails, and nothing
-    /// changes, if it cannot be connected with.
+    /// Replaces the main profile, over which the options go as over the old one. A connection that is up or on its way
+    /// is closed and opened again with the new one; with a disabled profile it is closed and stays down. Fails, and
+    /// nothing changes, if it cannot be connected with.
     pub fn set_profile(&self, profile: ProfileSource) -> Result<(), ConfigError> {
         let profile = Server::new(profile, &self.context.common);
         let mut st = self.usable()?;
         if bug(Bug::OptionDropped) {
             st.settings = Arc::default();
         }
-        let (snapshot, who) = profile.now().map_err(|text| ConfigError::new("", text))?;
+        let (snapshot, client) = profile.now().map_err(|text| ConfigError::new("", text))?;
         if let Server::Fixed(..) = profile {
-            st.settings.check(&st.whole(&snapshot, &who))?;
+            st.settings.check(&st.whole(&snapshot, &client))?;
         }
         let merged = self.context.common.merged(&st.settings, &snapshot);
         if snapshot.enable {
@@ -50,19 +50,19 @@ impl Conn {
     /// of [`Event::Connecting`] from the present one on. `None`: those of the profiles again.
     pub fn set_certificate(&self, own: Option<OwnCertificate>) -> Result<(), Code> {
         let mut st = self.usable()?;
-        let seldom = st.seldom.try_make()?;
-        seldom.own = own.map(Box::new);
-        seldom.own_is_new = true;
+        let extras = st.extras.try_make()?;
+        extras.own = own.map(Box::new);
+        extras.own_is_new = true;
         Ok(())
     }
 
-    /// Sets the password of an encrypted key, instead of the configured one: for the next attempt, and in a handler that is
-    /// told of one, for that.
+    /// Sets the password of an encrypted key, instead of the configured one: for the next attempt, and in a handler
+    /// that is told of one, for that.
     pub fn set_key_password(&self, password: Option<Secret<Vec<u8>>>) -> Result<(), Code> {
         let mut st = self.usable()?;
-        let seldom = st.seldom.try_make()?;
-        seldom.key_password = password;
-        seldom.own_is_new = true;
+        let extras = st.extras.try_make()?;
+        extras.key_password = password;
+        extras.own_is_new = true;
         Ok(())
     }
 
@@ -74,19 +74,19 @@ impl Conn {
     /// The main profile as it is now, if there is one; without the options.
     pub fn main_profile(&self) -> Result<Option<Arc<Profile>>, Code> {
         let Some(main) = self.usable()?.profiles.first().cloned() else { return Ok(None) };
-        let (profile, who) = main.now().map_err(|_| Code::BadConfig)?;
-        Ok(Some(Arc::new(who.with(&profile))))
+        let (profile, client) = main.now().map_err(|_| Code::BadConfig)?;
+        Ok(Some(Arc::new(client.with(&profile))))
     }
 
     /// The will from the next attempt on, whichever the server, instead of the profile's; `None` for none.
     pub fn set_will(&self, will: Option<config::Will>) -> Result<(), Code> {
-        self.usable()?.seldom.try_make()?.will = Some(Box::new(will));
+        self.usable()?.extras.try_make()?.will = Some(Box::new(will));
         Ok(())
     }
 
     /// Sets or clears the connect hook; the old one is dropped outside the lock.
     pub fn set_hook(&self, hook: Option<Arc<dyn ConnectHook>>) -> Result<(), Code> {
-        let old = std::mem::replace(&mut self.usable()?.seldom.try_make()?.hook, hook);
+        let old = std::mem::replace(&mut self.usable()?.extras.try_make()?.hook, hook);
         drop(old);
         Ok(())
     }
@@ -101,8 +101,8 @@ impl Conn {
     /// Asks for one [`Event::Timer`] at `at`; `None` takes it back.
     pub fn set_timer(&self, at: Option<Time>) -> Result<(), Code> {
         let mut st = self.usable()?;
-        if at.is_some() || st.seldom.get().is_some() {
-            st.seldom.try_make()?.timer_at = at;
+        if at.is_some() || st.extras.get().is_some() {
+            st.extras.try_make()?.timer_at = at;
         }
         self.schedule(&mut st);
         Ok(())

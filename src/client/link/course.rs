@@ -17,8 +17,8 @@
 //!
 //! A connection that is wanted always has a link, a wait for the next attempt, or an attempt that begins in the next
 //! turn. The end of a link is planned after its handlers returned ([`plan`](Conn::plan)), so what they ask for
-//! counts as asked for then: at once after a link that was stable or that the application ended itself, else after the wait
-//! that the schedule has reached. Otherwise a server that closes at once would be called again without a pause.
+//! counts as asked for then: at once after a link that was stable or that the application ended itself, else after the
+//! wait that the schedule has reached. Otherwise a server that closes at once would be called again without a pause.
 
 use crate::bugs::{Bug, bug};
 use crate::client::Conn;
@@ -155,7 +155,7 @@ impl Conn {
         Ok(())
     }
 
-    /// Connects in the loop's next round if a server is enabled by then. If none is, it waits until
+    /// Connects in the loop's next iteration if a server is enabled by then. If none is, it waits until
     /// [one is](Conn::follow_configuration). From now on a new profile opens it, too.
     pub fn connect_by_itself(&self) {
         let mut st = self.lock();
@@ -243,9 +243,9 @@ impl Conn {
         // With `AtOnce` the attempt at the main server is still to come.
         if st.course.next != Next::AtOnce
             && let Some(back) = st
-                .seldom
+                .extras
                 .get_mut()
-                .and_then(|seldom| seldom.fail_back.get_mut())
+                .and_then(|extras| extras.fail_back.get_mut())
                 .and_then(|back| back.from.take())
         {
             // The main server is still not there: return to the one that worked.

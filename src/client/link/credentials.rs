@@ -1,7 +1,7 @@
 //! The connect hook and the credentials hook: who else has a say in CONNECT, and when nobody says anything.
 //!
-//! Both may answer later, from any thread, and an answer is for the attempt that asked. The credentials hook names it by
-//! its number; the connect hook of Mongoose OS cannot, and so sends for the attempt under way.
+//! Both may answer later, from any thread, and an answer is for the attempt that asked. The credentials hook names it
+//! by its number; the connect hook of Mongoose OS cannot, and so sends for the attempt under way.
 
 use std::sync::Arc;
 
@@ -22,8 +22,8 @@ impl Conn {
     pub fn set_credentials_hook(&self, hook: Option<Arc<dyn CredentialsHook>>) -> Result<(), Code> {
         let asking = hook.map(|hook| Box::new(Asking { hook, known: None, pending: None }));
         let mut st = self.usable()?;
-        let seldom = st.seldom.try_make()?;
-        let old = std::mem::replace(&mut seldom.asking, asking);
+        let extras = st.extras.try_make()?;
+        let old = std::mem::replace(&mut extras.asking, asking);
         // Nobody is left to answer for the attempt under way.
         let unanswered = old.as_ref().is_some_and(|old| old.pending.is_some());
         if unanswered {
@@ -38,11 +38,12 @@ impl Conn {
         Ok(())
     }
 
-    /// The answer of the credentials hook for an attempt; `None` gives that up. [`Code::Stale`] if it is over or was answered.
+    /// The answer of the credentials hook for an attempt; `None` gives that up. [`Code::Stale`] if it is over or was
+    /// answered.
     pub fn answer_credentials(&self, attempt: u64, credentials: Option<Credentials>) -> Result<(), Code> {
         let mut st = self.usable()?;
         let waits = matches!(st.link, Link::Open(_)) && st.session.awaits_connect() && st.closing.is_none();
-        let pending = st.seldom.get_mut().and_then(|seldom| seldom.asking.as_mut()?.pending.as_mut());
+        let pending = st.extras.get_mut().and_then(|extras| extras.asking.as_mut()?.pending.as_mut());
         match pending {
             Some(pending)
                 if waits
@@ -60,7 +61,7 @@ impl Conn {
     /// The answer to the question of this attempt cannot be used: the attempt is over.
     pub fn refuse_answer(&self, attempt: u64, code: Code) {
         let Ok(mut st) = self.usable() else { return };
-        let asked = |st: &State| st.seldom.asking.as_ref()?.pending.as_ref().map(|pending| pending.attempt);
+        let asked = |st: &State| st.extras.asking.as_ref()?.pending.as_ref().map(|pending| pending.attempt);
         if asked(&st) == Some(attempt) && st.session.awaits_connect() {
             self.end_attempt(&mut st, code, "the credentials hook's answer was refused");
         }
@@ -91,7 +92,7 @@ impl Conn {
     ) -> MutexGuard<'a, State> {
         let now = (self.context.wall_clock)();
         let (server, attempt) = (st.profile.server.clone(), st.attempt_number());
-        let Some(asking) = st.seldom.get_mut().and_then(|seldom| seldom.asking.as_mut()) else {
+        let Some(asking) = st.extras.get_mut().and_then(|extras| extras.asking.as_mut()) else {
             return self.hook_or_send(st, turn, params);
         };
         asking.pending = None;
@@ -121,7 +122,7 @@ impl Conn {
             return st;
         }
         let server = st.profile.server.clone();
-        let Some(asking) = st.seldom.get_mut().and_then(|seldom| seldom.asking.as_mut()) else { return st };
+        let Some(asking) = st.extras.get_mut().and_then(|extras| extras.asking.as_mut()) else { return st };
         let Some(Pending { mut params, answer, .. }) =
             asking.pending.take_if(|pending| pending.answer.is_some())
         else {
@@ -145,7 +146,7 @@ impl Conn {
         turn: &mut Turn<'_>,
         params: ConnectParams,
     ) -> MutexGuard<'a, State> {
-        if let Some(hook) = st.seldom.hook.clone() {
+        if let Some(hook) = st.extras.hook.clone() {
             let text = format_args!("the connect hook is called, which is to send CONNECT");
             self.note(&mut st, Level::Debug, text);
             drop(st);
@@ -153,7 +154,7 @@ impl Conn {
             drop(hook);
             return self.lock();
         }
-        let from_hook = st.seldom.asking.is_some();
+        let from_hook = st.extras.asking.is_some();
         if let Err(code) = st.append_connect(&params) {
             let text = match from_hook {
                 true => format!("CONNECT could not be made with what the credentials hook answered: {code}"),
@@ -167,10 +168,10 @@ impl Conn {
 }
 
 impl State {
-    /// The attempt is over: nobody waits for an answer any more. If the server did not like the credentials, they are not
-    /// used again.
+    /// The attempt is over: nobody waits for an answer any more. If the server did not like the credentials, they are
+    /// not used again.
     pub(in crate::client) fn forget_question(&mut self, report: &Report) {
-        if let Some(asking) = self.seldom.get_mut().and_then(|seldom| seldom.asking.as_mut()) {
+        if let Some(asking) = self.extras.get_mut().and_then(|extras| extras.asking.as_mut()) {
             asking.pending = None;
             if matches!(report.code, Code::RefusedCredentials | Code::RefusedNotAuthorized) {
                 asking.known = None;
@@ -183,7 +184,7 @@ impl State {
         if !self.session.awaits_connect() {
             return None;
         }
-        let asked = self.seldom.asking.as_ref().is_some_and(|asking| asking.pending.is_some());
+        let asked = self.extras.asking.as_ref().is_some_and(|asking| asking.pending.is_some());
         Some(if asked {
             "the credentials hook did not answer in time: it has to call mgos_mqtt_conn_answer() within the \
              CONNACK time-out (connack_timeout_ms)"

@@ -27,11 +27,11 @@ impl Conn {
         Configured {
             profiles: st.profiles.clone(),
             settings: st.settings.clone(),
-            password: st.seldom.password.clone(),
+            password: st.extras.password.clone(),
             max_qos: st.max_qos,
-            will: st.seldom.will.clone(),
-            own: st.seldom.own.clone(),
-            log_topics: st.seldom.log_topics.as_ref().map(|log| log.topics().clone()),
+            will: st.extras.will.clone(),
+            own: st.extras.own.clone(),
+            log_topics: st.extras.log_topics.as_ref().map(|log| log.topics().clone()),
         }
     }
 
@@ -45,8 +45,8 @@ impl Conn {
         st.session.set_limits(self.context.common.limits.share(limits));
         (st.profiles, st.settings, st.max_qos) = (profiles, settings, max_qos);
         if password.is_some() || will.is_some() || own.is_some() {
-            let seldom = st.seldom.make();
-            (seldom.password, seldom.will, seldom.own) = (password, will, own);
+            let extras = st.extras.make();
+            (extras.password, extras.will, extras.own) = (password, will, own);
         }
     }
 }

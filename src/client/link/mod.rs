@@ -17,6 +17,7 @@ pub(in crate::client) mod closing;
 pub(in crate::client) mod configure;
 pub(in crate::client) mod course;
 pub(in crate::client) mod credentials;
+#[cfg(feature = "capi")]
 pub(in crate::client) mod inherit;
 pub(in crate::client) mod options;
 pub(in crate::client) mod report;

@@ -4,14 +4,16 @@ use crate::client::Conn;
 use crate::client::link::configure::session_limits;
 use crate::client::state::State;
 use crate::client::state::log::Level;
-use crate::client::state::profiles::{Login, Now, Own, ProfileSource, Server, Servers, Who};
+use crate::client::state::profiles::{
+    ClientIdentity, Now, Own, ProfileSource, Server, Servers, UserCredentials,
+};
 use crate::config::{ConfigError, Profile, Secret, Settings};
 use crate::error::Code;
 
 impl Conn {
-    /// Replaces all options, and all profiles unless there are none. Limits and policies hold at once, the rest from the
-    /// next attempt on. Fails, and nothing changes, if a profile cannot be connected with under them, or if a server that
-    /// was talked to under TLS would be talked to in clear.
+    /// Replaces all options, and all profiles unless there are none. Limits and policies hold at once, the rest from
+    /// the next attempt on. Fails, and nothing changes, if a profile cannot be connected with under them, or if a
+    /// server that was talked to under TLS would be talked to in clear.
     pub fn set_options(&self, settings: Settings, profiles: Vec<ProfileSource>) -> Result<(), ConfigError> {
         settings.validate()?;
         let common = &self.context.common;
@@ -19,11 +21,11 @@ impl Conn {
         let mut st = self.usable()?;
         for server in servers.as_ref().unwrap_or(&st.profiles).iter() {
             // A profile that is read at each attempt may still change before the next one.
-            if let Server::Fixed(profile, who) = server {
-                settings.check(&who.with(profile))?;
+            if let Server::Fixed(profile, client) = server {
+                settings.check(&client.with(profile))?;
             }
         }
-        if servers.is_none() && st.seldom.own.is_none() {
+        if servers.is_none() && st.extras.own.is_none() {
             let now = st.profiles.iter().filter_map(|server| server.now().ok());
             let in_clear = |(profile, _): Now| st.settings.would_lose_tls(&settings, &profile);
             if now.into_iter().any(in_clear) {
@@ -31,8 +33,8 @@ impl Conn {
             }
         }
         let Own { settings, password } = Own::new(settings, common);
-        if password.is_some() || st.seldom.get().is_some() {
-            st.seldom.try_make()?.password = password;
+        if password.is_some() || st.extras.get().is_some() {
+            st.extras.try_make()?.password = password;
         }
         let lost = st.settings.profile.protection_lost(&settings.profile);
         if !lost.is_empty() {
@@ -59,7 +61,7 @@ impl Conn {
 impl Conn {
     /// Whether the options have a password.
     pub fn has_password_option(&self) -> Result<bool, Code> {
-        Ok(self.usable()?.seldom.password.is_some())
+        Ok(self.usable()?.extras.password.is_some())
     }
 
     /// What an attempt at the main server would connect with, and the options that are not in there.
@@ -67,29 +69,29 @@ impl Conn {
     pub(crate) fn effective(&self) -> (Profile, Settings) {
         use crate::config::ProfileOptions;
         let st = self.lock();
-        let (profile, who) = st.profiles.first().and_then(|main| main.now().ok()).unwrap_or_default();
+        let (profile, client) = st.profiles.first().and_then(|main| main.now().ok()).unwrap_or_default();
         let mut merged = self.context.common.merged(&st.settings, &profile).unwrap();
-        if let Some(will) = &st.seldom.will {
+        if let Some(will) = &st.extras.will {
             std::sync::Arc::make_mut(&mut merged).will.clone_from(will);
         }
         let settings = Settings { profile: ProfileOptions::default(), ..Settings::clone(&st.settings) };
-        (st.whole(&merged, &who), settings)
+        (st.whole(&merged, &client), settings)
     }
 }
 
 impl State {
     /// User name and password for the present profile.
-    pub(in crate::client) fn login(&self, who: &Who) -> Login {
-        let mut login = who.login();
-        if let Some(password) = &self.seldom.password {
-            login.pass = Some(Secret::clone(password));
+    pub(in crate::client) fn user_credentials(&self, client: &ClientIdentity) -> UserCredentials {
+        let mut user_credentials = client.user_credentials();
+        if let Some(password) = &self.extras.password {
+            user_credentials.pass = Some(Secret::clone(password));
         }
-        login
+        user_credentials
     }
 
     /// All that an attempt with this merged profile connects with.
-    pub(in crate::client) fn whole(&self, merged: &Profile, who: &Who) -> Profile {
-        let Login { user, pass } = self.login(who);
-        Profile { user, pass, ..who.with(merged) }
+    pub(in crate::client) fn whole(&self, merged: &Profile, client: &ClientIdentity) -> Profile {
+        let UserCredentials { user, pass } = self.user_credentials(client);
+        Profile { user, pass, ..client.with(merged) }
     }
 }

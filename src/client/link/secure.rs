@@ -54,14 +54,15 @@ fn settings(profile: &Profile, clock: fn() -> f64) -> TlsSettings<'_> {
 }
 
 impl Conn {
-    /// Reads certificates and keys, while the name is looked up. What is wrong with them is known before anything is sent.
+    /// Reads certificates and keys, while the name is looked up. What is wrong with them is known before anything is
+    /// sent.
     pub(in crate::client) fn prepare_tls<'a>(
         &'a self,
         mut st: MutexGuard<'a, State>,
         turn: &mut Turn<'_>,
         mut address: Address,
     ) -> MutexGuard<'a, State> {
-        if st.seldom.own_is_new && matches!(st.link, Link::Resolving { .. }) {
+        if st.extras.own_is_new && matches!(st.link, Link::Resolving { .. }) {
             // Set in a handler that was told of this attempt. A certificate turns TLS on, which has a port of its own.
             match st.take_new_certificate() {
                 Ok(other) if other == address => {}
@@ -83,8 +84,8 @@ impl Conn {
         }
         let settings = settings(&profile, self.context.wall_clock);
         if settings.psk.is_some() && settings.names_certificates() {
-            let text = "a pre-shared key is set, so the certificates that are set too are not used: the key proves who \
-                        is who";
+            let text = "a pre-shared key is set, so the certificates that are set too are not used: the key proves client \
+                        is client";
             self.note(&mut st, Level::Warn, format_args!("{text}"));
         }
         // Nobody waits for a slow flash who only wants to publish.
@@ -201,8 +202,8 @@ pub(in crate::client) enum Foreign {
 }
 
 impl State {
-    /// Whether the handshake takes too long. Certificates that are still on their way to the server are no reason to give
-    /// it up.
+    /// Whether the handshake takes too long. Certificates that are still on their way to the server are no reason to
+    /// give it up.
     fn handshake_is_late(&mut self, now: Time, queue: SendQueue) -> bool {
         let (Link::Handshaking { transport }, Some(tries)) = (&self.link, self.tries.get_mut()) else {
             return false;
@@ -221,7 +222,7 @@ impl State {
         self.put_own_certificate(&mut profile);
         self.profile = profile;
         self.tries.make().common.get_or_insert(before);
-        match (self.whole(&self.profile, &self.who).validate(), self.profile.address()) {
+        match (self.whole(&self.profile, &self.client).validate(), self.profile.address()) {
             (Ok(()), Ok(address)) => Ok(address),
             (Err(error), _) | (_, Err(error)) => {
                 Err(self.report(error.code, Phase::Usage, 0, error.to_string()))
@@ -231,16 +232,16 @@ impl State {
 
     /// Instead of what the profile has.
     pub(in crate::client) fn put_own_certificate(&mut self, profile: &mut Arc<Profile>) {
-        if let Some(seldom) = self.seldom.get_mut() {
-            seldom.own_is_new = false;
+        if let Some(extras) = self.extras.get_mut() {
+            extras.own_is_new = false;
         }
-        if let Some(own) = &self.seldom.own {
+        if let Some(own) = &self.extras.own {
             let profile = Arc::make_mut(profile);
             profile.tls.certificate = Some(own.certificate.clone());
             profile.tls.key = own.key.clone();
             profile.ssl_key = None;
         }
-        if let Some(password) = &self.seldom.key_password {
+        if let Some(password) = &self.extras.key_password {
             Arc::make_mut(profile).tls.key_password = Some(password.clone());
         }
     }

@@ -51,7 +51,7 @@ impl Conn {
                 _ => note(format_args!("the certificate of {whose} expires in {days} days")),
             }
             let event = Event::Expiry { owner, days };
-            st = self.tell(st, |h, called| h.connection(Kind::Expiry, called), &event);
+            st = self.tell(st, |h, recipients| h.connection(Kind::Expiry, recipients), &event);
             if st.generation != generation || st.freed {
                 return st;
             }

@@ -31,14 +31,14 @@ impl Conn {
             self.context.log.add_quiet(name);
         }
         let mut st = self.usable()?;
-        let lines = st.seldom.log_topics.as_ref().map_or(0, |log| log.lines);
-        st.seldom.try_make()?.log_topics = topics.map(|topics| Box::new(LogState { topics, lines }));
+        let lines = st.extras.log_topics.as_ref().map_or(0, |log| log.lines);
+        st.extras.try_make()?.log_topics = topics.map(|topics| Box::new(LogState { topics, lines }));
         Ok(())
     }
 
     /// Whether there are topics for log lines.
     pub fn has_log_topics(&self) -> bool {
-        self.lock().seldom.log_topics.is_some()
+        self.lock().extras.log_topics.is_some()
     }
 
     /// Publishes a line, if it may: [`Code::NotFound`] without a topic for it, [`Code::NotConnected`],
@@ -60,7 +60,7 @@ impl Conn {
         let now = (self.context.wall_clock)();
         let state = &mut *st;
         let log =
-            state.seldom.get_mut().and_then(|seldom| seldom.log_topics.as_mut()).ok_or(Code::NotFound)?;
+            state.extras.get_mut().and_then(|extras| extras.log_topics.as_mut()).ok_or(Code::NotFound)?;
         let topic = match line.fd {
             1 => log.topics.stdout.as_deref(),
             2 => log.topics.stderr.as_deref(),

@@ -36,19 +36,20 @@ impl Conn {
     pub(in crate::client) fn warn_if_nobody_opens(&self, st: &mut State, what: &str) {
         if !st.profiles.is_empty() {
             self.warn_that_nobody_opens(st, what);
-        } else if st.seldom.without_server.is_none() && st.needs_somebody() {
-            st.seldom.make().without_server = Some(self.context.driver.now() + GIVES_SERVER);
+        } else if st.extras.without_server.is_none() && st.needs_somebody() {
+            st.extras.make().without_server = Some(self.context.driver.now() + GIVES_SERVER);
             self.schedule(st);
         }
     }
 
-    /// As [`warn_if_nobody_opens`](Self::warn_if_nobody_opens), for a call that waits: now, whatever the connection has.
+    /// As [`warn_if_nobody_opens`](Self::warn_if_nobody_opens), for a call that waits: now, whatever the connection
+    /// has.
     #[cold]
     pub(in crate::client) fn warn_that_nobody_opens(&self, st: &mut State, what: &str) {
         let Some(why) = st.why_disabled().filter(|_| st.needs_somebody()) else { return };
         st.course.warned();
-        if let Some(seldom) = st.seldom.get_mut() {
-            seldom.without_server = None;
+        if let Some(extras) = st.extras.get_mut() {
+            extras.without_server = None;
         }
         let text = format_args!("{what} waits for a connection that nobody will open: {why}");
         self.note(st, Level::Warn, text);
@@ -56,8 +57,8 @@ impl Conn {
 
     /// There was time to give it a server.
     pub(in crate::client) fn look_for_server(&self, st: &mut State) {
-        if let Some(seldom) = st.seldom.get_mut() {
-            seldom.without_server = None;
+        if let Some(extras) = st.extras.get_mut() {
+            extras.without_server = None;
         }
         if st.session.unsent_bytes() > 0 {
             self.warn_that_nobody_opens(st, "a published message");

@@ -13,7 +13,7 @@ impl Conn {
         let last_connect = stats.last_connect.get();
         Snapshot {
             number: self.number(),
-            client_id: st.who.client_id.as_deref().unwrap_or_default().to_owned(),
+            client_id: st.client.client_id.as_deref().unwrap_or_default().to_owned(),
             now,
             is_up: self.is_connected(),
             is_connecting: !self.is_connected() && !matches!(st.link, Link::Idle | Link::Waiting(_)),

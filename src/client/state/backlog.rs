@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::error::Code;
-use crate::rare::try_box;
+use crate::lazy_box::try_box;
 
 /// So few bytes are copied. Otherwise each of many connections of which little waits would keep a whole buffer.
 const COPY_UP_TO: usize = 4 * 1024;
@@ -16,8 +16,8 @@ pub(in crate::client) struct Backlog {
 }
 
 impl Backlog {
-    /// What is `left` of the loop's buffer. If that is much, the buffer itself is kept, and another one, made of `spare`,
-    /// takes its place.
+    /// What is `left` of the loop's buffer. If that is much, the buffer itself is kept, and another one, made of
+    /// `spare`, takes its place.
     pub(in crate::client) fn of(
         buffer: &mut Vec<u8>,
         left: Range<usize>,

@@ -8,7 +8,7 @@ use crate::client::handlers::callback::{Callback, Identity};
 use crate::client::handlers::event::Event;
 use crate::client::handlers::filter_results::{FilterResult, FilterResults};
 use crate::error::Code;
-use crate::rare::Empty;
+use crate::lazy_box::Empty;
 use crate::session::{Answer, Ticket};
 
 /// Who gets the messages of the filters of a call.

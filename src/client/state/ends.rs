@@ -1,6 +1,6 @@
 //! When certificates end.
 
-use crate::rare::Empty;
+use crate::lazy_box::Empty;
 use crate::time::Time;
 use crate::transport::Expiry;
 

@@ -1,6 +1,6 @@
 //! Log records: collected under a connection's lock, delivered without it.
 
-use crate::rare::Empty;
+use crate::lazy_box::Empty;
 use crate::sync::Mutex;
 
 #[cfg(feature = "capi")]

@@ -60,20 +60,20 @@ use crate::client::state::outcomes::Outcomes;
 use crate::client::state::pace::Pace;
 use crate::client::state::params::ConnectHook;
 use crate::client::state::params::OwnCertificate;
+use crate::client::state::profiles::ClientIdentity;
 use crate::client::state::profiles::Common;
 use crate::client::state::profiles::Now;
 use crate::client::state::profiles::Servers;
-use crate::client::state::profiles::Who;
-use crate::client::state::receive_queue::Pull;
+use crate::client::state::receive_queue::ReceiveQueue;
 use crate::client::state::reconnect::Reconnect;
 use crate::client::state::slow::Looks;
 use crate::client::state::stats::Stats;
 use crate::client::state::tries::Tries;
-use crate::client::state::verdict::Handling;
+use crate::client::state::verdict::HandlerVerdict;
+use crate::client::state::verdict::InDelivery;
 use crate::client::state::verdict::Refusals;
-use crate::client::state::verdict::Wish;
-use crate::client::state::waiters::Once;
-use crate::client::state::waiters::Told;
+use crate::client::state::waiters::ConnectResult;
+use crate::client::state::waiters::ConnectWaiter;
 use crate::client::text;
 use crate::config;
 use crate::config::Profile;
@@ -82,8 +82,8 @@ use crate::config::Settings;
 use crate::driver::Lookup;
 use crate::error::Code;
 use crate::error::Phase;
-use crate::rare::Empty;
-use crate::rare::Rare;
+use crate::lazy_box::Empty;
+use crate::lazy_box::LazyBox;
 use crate::session::Session;
 use crate::time::Moment;
 use crate::time::Time;
@@ -146,8 +146,8 @@ impl Empty for FailBack {
 }
 
 pub(in crate::client) struct State {
-    /// Counts those who had a look: as long as it stands still, nothing here has changed.
-    pub(in crate::client) visits: u32,
+    /// Incremented on every tracked lock; unchanged means that nobody else touched the state.
+    pub(in crate::client) epoch: u32,
     pub(in crate::client) session: Session,
     pub(in crate::client) outcomes: Outcomes,
     pub(in crate::client) handlers: Handlers,
@@ -156,10 +156,10 @@ pub(in crate::client) struct State {
     pub(in crate::client) settings: Arc<Settings>,
     /// The profile of the present attempt or connection under the options, but for who we are there.
     pub(in crate::client) profile: Arc<Profile>,
-    pub(in crate::client) who: Arc<Who>,
+    pub(in crate::client) client: Arc<ClientIdentity>,
     pub(in crate::client) reconnect: Reconnect,
     /// The client id and the server for which the session's inbound state holds.
-    pub(in crate::client) session_of: Option<(Arc<Who>, Arc<Profile>)>,
+    pub(in crate::client) session_of: Option<(Arc<ClientIdentity>, Arc<Profile>)>,
     pub(in crate::client) max_qos: Option<i8>,
     pub(in crate::client) link: Link,
     /// What is wanted of it, and when the next attempt begins.
@@ -171,13 +171,13 @@ pub(in crate::client) struct State {
     pub(in crate::client) link_broke: bool,
     /// Counts links: what belongs to an earlier one is dropped.
     pub(in crate::client) generation: u64,
-    pub(in crate::client) tries: Rare<Tries>,
+    pub(in crate::client) tries: LazyBox<Tries>,
     /// The address of the link, if it is not in the configuration.
-    pub(in crate::client) peer: Rare<SocketAddr>,
+    pub(in crate::client) peer: LazyBox<SocketAddr>,
     /// How to secure the connection of the present attempt. It is kept for the next one, so that a session
     /// can be resumed.
     pub(in crate::client) tls: Option<Arc<dyn tls::Backend>>,
-    pub(in crate::client) expiry: Rare<Ends>,
+    pub(in crate::client) expiry: LazyBox<Ends>,
     /// The beginning of a packet that has not come whole.
     pub(in crate::client) partial: Vec<u8>,
     /// What was read and has to wait for the next turn.
@@ -204,9 +204,9 @@ pub(in crate::client) struct State {
     pub(in crate::client) pace: Pace,
     /// A call wrote to the socket itself since the last turn, at this time.
     pub(in crate::client) wrote_early: Moment,
-    pub(in crate::client) handling: Handling,
-    pub(in crate::client) wish: Wish,
-    pub(in crate::client) log: Rare<log::Waiting>,
+    pub(in crate::client) in_delivery: InDelivery,
+    pub(in crate::client) handler_verdict: HandlerVerdict,
+    pub(in crate::client) log: LazyBox<log::Waiting>,
     /// When it is looked whether callbacks are slow.
     pub(in crate::client) looks: Looks,
     /// Each packet is written to the log.
@@ -217,20 +217,20 @@ pub(in crate::client) struct State {
     /// A panic was caught: this connection is closed for good.
     pub(in crate::client) broken: bool,
     pub(in crate::client) freed: bool,
-    pub(in crate::client) seldom: Rare<Seldom>,
+    pub(in crate::client) extras: LazyBox<Extras>,
 }
 
 /// What few connections have.
 #[derive(Default)]
-pub(in crate::client) struct Seldom {
+pub(in crate::client) struct Extras {
     pub(in crate::client) hook: Option<Arc<dyn ConnectHook>>,
     pub(in crate::client) asking: Option<Box<Asking>>,
     /// Who waits for the result of an attempt.
-    pub(in crate::client) once: Vec<Once>,
+    pub(in crate::client) connect_waiters: Vec<ConnectWaiter>,
     /// Who is to be told of one.
-    pub(in crate::client) results: VecDeque<Told>,
+    pub(in crate::client) results: VecDeque<ConnectResult>,
     /// Calls that wait for the server's answers about filters.
-    pub(in crate::client) calls: Rare<Calls>,
+    pub(in crate::client) calls: LazyBox<Calls>,
     /// The password of the options.
     pub(in crate::client) password: Option<Box<config::Secret<Vec<u8>>>>,
     /// The will instead of the profile's: `Some(None)` is none.
@@ -241,53 +241,53 @@ pub(in crate::client) struct Seldom {
     pub(in crate::client) own_is_new: bool,
     /// The password of the key, instead of the profile's.
     pub(in crate::client) key_password: Option<Secret<Vec<u8>>>,
-    pub(in crate::client) fail_back: Rare<FailBack>,
+    pub(in crate::client) fail_back: LazyBox<FailBack>,
     pub(in crate::client) timer_at: Option<Time>,
     /// Somebody waits until then for the end of a connection that is to be closed.
     pub(in crate::client) close_until: Option<Time>,
     /// Then it is said that something waits for a connection that has no server.
     pub(in crate::client) without_server: Option<Time>,
-    /// It gets POLL in each round.
-    pub(in crate::client) each_round: bool,
+    /// It gets POLL in each iteration.
+    pub(in crate::client) each_iteration: bool,
     pub(in crate::client) log_topics: Option<Box<crate::client::state::log_topics::LogState>>,
-    pub(in crate::client) refusals: Rare<Refusals>,
-    pub(in crate::client) pull: Rare<Pull>,
+    pub(in crate::client) refusals: LazyBox<Refusals>,
+    pub(in crate::client) receive_queue: LazyBox<ReceiveQueue>,
     /// Dropped when the connection is gone.
     pub(in crate::client) owner: Option<Box<dyn Any + Send>>,
 }
 
-impl Empty for Seldom {
-    const EMPTY: &'static Self = &Seldom {
+impl Empty for Extras {
+    const EMPTY: &'static Self = &Extras {
         hook: None,
         asking: None,
-        once: Vec::new(),
+        connect_waiters: Vec::new(),
         results: VecDeque::new(),
-        calls: Rare::new(),
+        calls: LazyBox::new(),
         password: None,
         will: None,
         own: None,
         own_is_new: false,
         key_password: None,
-        fail_back: Rare::new(),
+        fail_back: LazyBox::new(),
         timer_at: None,
         close_until: None,
         without_server: None,
-        each_round: false,
+        each_iteration: false,
         log_topics: None,
-        refusals: Rare::new(),
-        pull: Rare::new(),
+        refusals: LazyBox::new(),
+        receive_queue: LazyBox::new(),
         owner: None,
     };
 }
 
-impl Seldom {
+impl Extras {
     /// Gives back the room of lists that are empty.
     pub(in crate::client) fn shrink(&mut self) {
         if self.results.is_empty() {
             self.results = VecDeque::new();
         }
-        if let Some(pull) = self.pull.get_mut() {
-            pull.shrink();
+        if let Some(receive_queue) = self.receive_queue.get_mut() {
+            receive_queue.shrink();
         }
         if let Some(refusals) = self.refusals.get_mut() {
             refusals.shrink();
@@ -299,16 +299,75 @@ impl Seldom {
 }
 
 impl State {
-    /// The profile for the next attempt, merged with the options: the active one, or if that is disabled the next that is
-    /// not.
+    /// What a connection knows that has done nothing yet.
+    pub(in crate::client) fn new(
+        session: Session,
+        profiles: Servers,
+        settings: Arc<Settings>,
+        profile: Arc<Profile>,
+        client: Arc<ClientIdentity>,
+        random_seed: u64,
+    ) -> State {
+        State {
+            epoch: 0,
+            session,
+            outcomes: Outcomes::default(),
+            handlers: Handlers::new(),
+            profiles,
+            settings,
+            profile,
+            client,
+            reconnect: Reconnect::default(),
+            session_of: None,
+            max_qos: None,
+            link: Link::Idle,
+            course: Course::NEW,
+            session_present: false,
+            closing: None,
+            link_broke: false,
+            generation: 0,
+            tries: LazyBox::new(),
+            peer: LazyBox::new(),
+            tls: None,
+            expiry: LazyBox::new(),
+            partial: Vec::new(),
+            backlog: None,
+            unread: false,
+            ended: false,
+            report: KeptReport::none(),
+            tick_at: Moment::NONE,
+            quieted: Time::ZERO,
+            stats: Stats::default(),
+            now_holds: false,
+            clock_was_read: Moment::NONE,
+            scheduled: false,
+            in_turn: false,
+            pace: Pace::new(),
+            wrote_early: Moment::NONE,
+            in_delivery: InDelivery::Nothing,
+            handler_verdict: HandlerVerdict::default(),
+            log: LazyBox::new(),
+            looks: Looks::new(),
+            traced: false,
+            carries_log: false,
+            // The generator's state must never be zero.
+            random: random_seed | 1,
+            broken: false,
+            freed: false,
+            extras: LazyBox::new(),
+        }
+    }
+
+    /// The profile for the next attempt, merged with the options: the active one, or if that is disabled the next that
+    /// is not.
     pub(in crate::client) fn next_profile(&self, common: &Common) -> Option<(usize, Result<Now, String>)> {
         let n = self.profiles.len();
         let active = self.reconnect.active();
         (0..n).map(|step| (active + step) % n).find_map(|at| match self.profiles[at].now() {
             Ok((profile, _)) if !profile.enable || profile.server.is_none() => None,
-            Ok((profile, who)) => {
+            Ok((profile, client)) => {
                 let merged = common.merged(&self.settings, &profile);
-                Some((at, merged.map(|merged| (merged, who)).map_err(|error| error.to_string())))
+                Some((at, merged.map(|merged| (merged, client)).map_err(|error| error.to_string())))
             }
             Err(text) => Some((at, Err(text))),
         })
@@ -348,7 +407,7 @@ impl State {
 
     /// Whatever server is tried next, it is not to return to another.
     pub(in crate::client) fn forget_fail_back(&mut self) {
-        if let Some(back) = self.seldom.get_mut().and_then(|seldom| seldom.fail_back.get_mut()) {
+        if let Some(back) = self.extras.get_mut().and_then(|extras| extras.fail_back.get_mut()) {
             back.from = None;
         }
     }

@@ -5,22 +5,22 @@ use std::sync::atomic::AtomicPtr;
 use crate::client::Conn;
 use crate::client::handlers::event::Event;
 use crate::error::Code;
-use crate::rare::{Empty, Rare};
+use crate::lazy_box::{Empty, LazyBox};
 use crate::session::Outcome;
 
 /// What a listener has for itself: pointers that are only passed on.
-pub type Words = [*mut (); 3];
+pub type RawArgs = [*mut (); 3];
 
 /// Is told how one publish ended: exactly once, on the thread that drives the loop, with no lock held. It is
 /// plain data, so that a publish with a listener allocates no more than one without.
 pub struct Listener {
-    pub(in crate::client) tell: fn(&Conn, &Event<'_>, Words),
+    pub(in crate::client) tell: fn(&Conn, &Event<'_>, RawArgs),
     pub(in crate::client) words: [AtomicPtr<()>; 3],
 }
 
 impl Listener {
     /// A function and what it is given.
-    pub fn new(tell: fn(&Conn, &Event<'_>, Words), words: Words) -> Listener {
+    pub fn new(tell: fn(&Conn, &Event<'_>, RawArgs), words: RawArgs) -> Listener {
         Listener { tell, words: words.map(AtomicPtr::new) }
     }
 
@@ -58,7 +58,7 @@ pub(in crate::client) struct Waiter {
 #[derive(Default)]
 pub(in crate::client) struct Outcomes {
     /// Made by the first who wants to know how one message ends.
-    pub(in crate::client) asked: Rare<Asked>,
+    pub(in crate::client) asked: LazyBox<Asked>,
     /// How many messages of the session had ended when they were settled last.
     pub(in crate::client) ended: u64,
     /// So many of the session's completions were shown to the waiters already, and are still to be told.

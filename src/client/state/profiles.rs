@@ -1,7 +1,8 @@
 //! Server profiles and settings as connections keep them: what many have in common is there once.
 //!
 //! The connections of a gateway, or of a fleet in one process, mostly differ in who they are to the server and in
-//! nothing else. So that is kept apart, and the rest is shared with the connection that was made before, if it is equal.
+//! nothing else. So that is kept apart, and the rest is shared with the connection that was made before, if it is
+//! equal.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Weak};
@@ -75,46 +76,47 @@ type Read = dyn Fn() -> Result<Profile, String> + Send + Sync;
 
 /// Who a client is to the server: the part of a profile that is its alone.
 #[derive(Clone, Default)]
-pub(in crate::client) struct Who {
+pub(in crate::client) struct ClientIdentity {
     pub(in crate::client) client_id: Option<Box<str>>,
-    login: Option<Box<Login>>,
+    user_credentials: Option<Box<UserCredentials>>,
 }
 
 /// How it proves that.
 #[derive(Clone, Default)]
-pub(in crate::client) struct Login {
+pub(in crate::client) struct UserCredentials {
     pub(in crate::client) user: Option<String>,
     pub(in crate::client) pass: Option<Secret<Vec<u8>>>,
 }
 
-impl Who {
+impl ClientIdentity {
     /// Takes it out of a profile. What is left there is the same for many.
-    fn take(profile: &mut Profile) -> Who {
+    fn take(profile: &mut Profile) -> ClientIdentity {
         let client_id = profile.client_id.take().map(String::into_boxed_str);
-        let login = Login { user: profile.user.take(), pass: profile.pass.take() };
-        let login = (login.user.is_some() || login.pass.is_some()).then(|| Box::new(login));
-        Who { client_id, login }
+        let user_credentials = UserCredentials { user: profile.user.take(), pass: profile.pass.take() };
+        let user_credentials = (user_credentials.user.is_some() || user_credentials.pass.is_some())
+            .then(|| Box::new(user_credentials));
+        ClientIdentity { client_id, user_credentials }
     }
 
     /// User name and password.
-    pub(in crate::client) fn login(&self) -> Login {
-        self.login.as_deref().cloned().unwrap_or_default()
+    pub(in crate::client) fn user_credentials(&self) -> UserCredentials {
+        self.user_credentials.as_deref().cloned().unwrap_or_default()
     }
 
     /// The whole profile again.
     pub(in crate::client) fn with(&self, common: &Profile) -> Profile {
-        let Login { user, pass } = self.login();
+        let UserCredentials { user, pass } = self.user_credentials();
         Profile { client_id: self.client_id.clone().map(String::from), user, pass, ..common.clone() }
     }
 }
 
 /// What a profile says now, but for who we are; and that.
-pub(in crate::client) type Now = (Arc<Profile>, Arc<Who>);
+pub(in crate::client) type Now = (Arc<Profile>, Arc<ClientIdentity>);
 
 /// A profile source as a connection keeps it.
 #[derive(Clone)]
 pub(in crate::client) enum Server {
-    Fixed(Arc<Profile>, Arc<Who>),
+    Fixed(Arc<Profile>, Arc<ClientIdentity>),
     Live(Arc<Read>),
 }
 
@@ -123,8 +125,8 @@ impl Server {
         match source {
             ProfileSource::Fixed(profile) => {
                 let mut profile = Arc::unwrap_or_clone(profile);
-                let who = Who::take(&mut profile);
-                Server::Fixed(common.profiles.share(profile), Arc::new(who))
+                let client = ClientIdentity::take(&mut profile);
+                Server::Fixed(common.profiles.share(profile), Arc::new(client))
             }
             ProfileSource::Live(read) => Server::Live(read),
         }
@@ -133,11 +135,11 @@ impl Server {
     /// The profile as it is now: what connections have in common, and who this one is.
     pub(in crate::client) fn now(&self) -> Result<Now, String> {
         match self {
-            Server::Fixed(profile, who) => Ok((profile.clone(), who.clone())),
+            Server::Fixed(profile, client) => Ok((profile.clone(), client.clone())),
             Server::Live(read) => {
                 let mut profile = read()?;
-                let who = Who::take(&mut profile);
-                Ok((Arc::new(profile), Arc::new(who)))
+                let client = ClientIdentity::take(&mut profile);
+                Ok((Arc::new(profile), Arc::new(client)))
             }
         }
     }
@@ -188,7 +190,7 @@ pub struct Common {
     pub(in crate::client) limits: Shared<Limits>,
     pub(in crate::client) merged: Merged,
     /// A handler that each of them has before all others, so that it runs last.
-    pub(crate) keeper: Option<Arc<Entry>>,
+    pub(crate) builtin_handler: Option<Arc<Entry>>,
 }
 
 /// Values that are shared by those who have the same one after the other.

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use crate::client::handlers::callback::{Entry, Identity};
 use crate::client::handlers::event::{Message, TopicName};
 use crate::error::Code;
-use crate::rare::Empty;
+use crate::lazy_box::Empty;
 use crate::session::Hold;
 use crate::wire::QoS;
 
@@ -18,7 +18,7 @@ pub(in crate::client) fn is_queue(entry: &Entry) -> bool {
 
 /// A copy of a message.
 #[derive(Debug)]
-pub struct Kept {
+pub struct OwnedMessage {
     /// The topic, the payload, and one NUL.
     pub(in crate::client) bytes: Vec<u8>,
     pub(in crate::client) topic_len: usize,
@@ -36,8 +36,8 @@ pub struct Kept {
     pub(in crate::client) hold: Option<Hold>,
 }
 
-impl Kept {
-    pub(in crate::client) fn of(message: &Message<'_>) -> Result<Kept, Code> {
+impl OwnedMessage {
+    pub(in crate::client) fn of(message: &Message<'_>) -> Result<OwnedMessage, Code> {
         let mut bytes = Vec::new();
         let len = message.topic.len() + message.payload.len() + 1;
         bytes.try_reserve_exact(len).map_err(|_| Code::NoMemory)?;
@@ -45,7 +45,16 @@ impl Kept {
         bytes.extend_from_slice(message.payload);
         bytes.push(0);
         let &Message { qos, retain, dup, packet_id, size, .. } = message;
-        Ok(Kept { bytes, topic_len: message.topic.len(), qos, retain, dup, packet_id, size, hold: None })
+        Ok(OwnedMessage {
+            bytes,
+            topic_len: message.topic.len(),
+            qos,
+            retain,
+            dup,
+            packet_id,
+            size,
+            hold: None,
+        })
     }
 
     /// The topic name, which is UTF-8.
@@ -80,8 +89,8 @@ impl Kept {
 
 /// The queue.
 #[derive(Debug, Default)]
-pub(in crate::client) struct Pull {
-    pub(in crate::client) queue: VecDeque<Kept>,
+pub(in crate::client) struct ReceiveQueue {
+    pub(in crate::client) queue: VecDeque<OwnedMessage>,
     pub(in crate::client) bytes: usize,
     /// Messages that were fetched and not released.
     pub(in crate::client) fetched: usize,
@@ -91,12 +100,12 @@ pub(in crate::client) struct Pull {
     pub(in crate::client) overrun: bool,
 }
 
-impl Empty for Pull {
+impl Empty for ReceiveQueue {
     const EMPTY: &'static Self =
-        &Pull { queue: VecDeque::new(), bytes: 0, fetched: 0, dropped: 0, overrun: false };
+        &ReceiveQueue { queue: VecDeque::new(), bytes: 0, fetched: 0, dropped: 0, overrun: false };
 }
 
-impl Pull {
+impl ReceiveQueue {
     pub(in crate::client) fn has_room(&self, len: usize, limits: (usize, usize)) -> bool {
         // One message is always taken, however large.
         self.queue.is_empty() || self.queue.len() < limits.0 && len <= limits.1.saturating_sub(self.bytes)
@@ -113,12 +122,12 @@ impl Pull {
         true
     }
 
-    pub(in crate::client) fn push(&mut self, kept: Kept) {
+    pub(in crate::client) fn push(&mut self, kept: OwnedMessage) {
         self.bytes += kept.len();
         self.queue.push_back(kept);
     }
 
-    pub(in crate::client) fn fetch(&mut self) -> Option<Kept> {
+    pub(in crate::client) fn fetch(&mut self) -> Option<OwnedMessage> {
         let kept = self.queue.pop_front()?;
         self.bytes -= kept.len();
         self.fetched += 1;
@@ -154,6 +163,6 @@ impl Pull {
 }
 
 /// Whether the server sends this again on a connection that resumes the session.
-pub(in crate::client) fn comes_again(kept: &Kept) -> bool {
+pub(in crate::client) fn comes_again(kept: &OwnedMessage) -> bool {
     kept.hold.is_some_and(|hold| !hold.outlives_link())
 }

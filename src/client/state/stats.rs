@@ -1,7 +1,7 @@
 //! What is counted beside the session.
 
 use crate::error::{Code, Phase};
-use crate::rare::{Empty, Rare};
+use crate::lazy_box::{Empty, LazyBox};
 use crate::session::{Counts, Latency, Levels};
 use crate::time::{Moment, Time};
 
@@ -13,7 +13,7 @@ pub(in crate::client) struct Stats {
     pub(in crate::client) attempts: u32,
     pub(in crate::client) connects: u32,
     /// None as long as the first connection is up. Without memory for it, none of it is counted.
-    pub(in crate::client) past: Rare<Past>,
+    pub(in crate::client) past: LazyBox<Past>,
 }
 
 /// How attempts and connections have ended.

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use crate::client::handlers::event::Report;
 use crate::config::Profile;
+use crate::lazy_box::{Empty, LazyBox};
 use crate::patience::Patience;
-use crate::rare::{Empty, Rare};
 use crate::time::{Span, Time};
 
 /// A wall clock before this (July 2017) was not set yet; as in Mongoose OS.
@@ -21,7 +21,7 @@ pub(in crate::client) struct Tries {
     /// The configuration has an address, and no name.
     pub(in crate::client) is_literal: bool,
     /// None as long as that is the only one.
-    pub(in crate::client) others: Rare<Others>,
+    pub(in crate::client) others: LazyBox<Others>,
     /// Why the handshake failed at an address before that.
     pub(in crate::client) insecure: Option<Box<Report>>,
     /// The profile as it is configured, if that of the attempt is not.
@@ -34,7 +34,7 @@ impl Empty for Tries {
     const EMPTY: &'static Self = &Tries {
         target: None,
         is_literal: false,
-        others: Rare::new(),
+        others: LazyBox::new(),
         insecure: None,
         common: None,
         handshake: Patience::NONE,

@@ -2,15 +2,15 @@
 
 use std::collections::VecDeque;
 
-use crate::client::state::receive_queue::{Kept, comes_again};
+use crate::client::state::receive_queue::{OwnedMessage, comes_again};
 use crate::error::Code;
-use crate::rare::Empty;
+use crate::lazy_box::Empty;
 use crate::session::Hold;
 use crate::time::Time;
 
 /// Which message the handlers are being told of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(in crate::client) enum Handling {
+pub(in crate::client) enum InDelivery {
     /// None.
     #[default]
     Nothing,
@@ -22,7 +22,7 @@ pub(in crate::client) enum Handling {
 
 /// What they said.
 #[derive(Clone, Copy, Debug, Default)]
-pub(in crate::client) struct Wish {
+pub(in crate::client) struct HandlerVerdict {
     /// There are others beside the queue.
     pub(in crate::client) shared: bool,
     /// It is in the queue.
@@ -36,7 +36,7 @@ pub(in crate::client) struct Wish {
 }
 
 pub(in crate::client) struct Refused {
-    pub(in crate::client) kept: Kept,
+    pub(in crate::client) kept: OwnedMessage,
     pub(in crate::client) refusals: u32,
     pub(in crate::client) due: Time,
 }

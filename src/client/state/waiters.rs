@@ -11,14 +11,14 @@ use crate::error::Code;
 pub(in crate::client) const UNKNOWN: i32 = 1;
 
 /// Who is told of one result.
-pub(in crate::client) struct Once {
+pub(in crate::client) struct ConnectWaiter {
     /// The link whose attempt is meant, or the first after it: one that the application is ending already, or that a
     /// handler is just being told of, is not.
     pub(in crate::client) since: u64,
-    pub(in crate::client) who: Who,
+    pub(in crate::client) notify: Notify,
 }
 
-pub(in crate::client) enum Who {
+pub(in crate::client) enum Notify {
     /// A function, which runs on the thread that drives the loop.
     Callback(Box<dyn Callback>),
     /// A thread inside a wait.
@@ -26,7 +26,7 @@ pub(in crate::client) enum Who {
 }
 
 /// A function that is to be told of a result.
-pub(in crate::client) struct Told {
+pub(in crate::client) struct ConnectResult {
     pub(in crate::client) callback: Box<dyn Callback>,
     pub(in crate::client) attempt: Attempt,
 }

@@ -4,6 +4,7 @@
 //! `PUBLISH2 DUP #7 a/b=hello` is a QoS 2 PUBLISH with the DUP flag, packet id 7, topic and payload.
 
 mod counts;
+mod fast_publish;
 mod holds;
 mod ids;
 mod inbound;
@@ -12,7 +13,6 @@ mod model;
 mod outgoing;
 mod overdue;
 mod oversize;
-mod plain;
 mod queue;
 mod raw;
 mod states;
@@ -210,8 +210,8 @@ impl Rig {
         core::iter::from_fn(|| self.s.take_completion()).map(|c| (c.token, c.outcome)).collect()
     }
 
-    /// Looks for acknowledgements whenever it is time to, until `by`. `left` says how many of the bytes that were written the
-    /// server has not acknowledged then. What was overdue, and when.
+    /// Looks for acknowledgements whenever it is time to, until `by`. `left` says how many of the bytes that were
+    /// written the server has not acknowledged then. What was overdue, and when.
     pub(super) fn look_until(
         &mut self,
         by: Time,

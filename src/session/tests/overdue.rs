@@ -259,7 +259,7 @@ fn a_look_that_is_put_off_comes_again() {
 #[test]
 fn the_short_way_is_taken_once_somebody_watches() {
     let mut rig = Rig::connected_with(limits());
-    let plain = |rig: &mut Rig| rig.s.publish_tracked_plainly(b"a", b"x", Q1, false).is_some();
+    let plain = |rig: &mut Rig| rig.s.publish_tracked_fast(b"a", b"x", Q1, false).is_some();
     let room = |rig: &mut Rig| {
         for _ in 0..10 {
             rig.must(Q1, "a");

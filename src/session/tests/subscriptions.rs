@@ -319,8 +319,8 @@ fn an_answer_that_nobody_waits_for_is_ignored() {
 
 /// field: F-17
 ///
-/// Filters that came and went while there was no connection: a server that kept the session may have each from an earlier
-/// process, and is told once; one whose session is clean has none, and nothing is left of them.
+/// Filters that came and went while there was no connection: a server that kept the session may have each from an
+/// earlier process, and is told once; one whose session is clean has none, and nothing is left of them.
 #[test]
 fn what_is_left_of_filters_that_came_and_went_offline() {
     for keep_session in [false, true] {
@@ -355,8 +355,8 @@ fn a_filter_that_did_not_leave_is_forgotten() {
     rig.sent();
     // There are as many in flight as may be.
     subscribe(&mut rig, &["f"]);
-    rig.s.want("f".into(), Q1, ticket(1, 0));
-    assert!(rig.s.unwant("f", ticket(2, 0)));
+    rig.s.desire("f".into(), Q1, ticket(1, 0));
+    assert!(rig.s.withdraw("f", ticket(2, 0)));
     let answers: Vec<_> = core::iter::from_fn(|| rig.s.take_answer()).collect();
     let expected = [(ticket(1, 0).unwrap(), Answer::Superseded), (ticket(2, 0).unwrap(), Answer::Code(0))];
     assert_eq!(answers, expected);
@@ -371,8 +371,8 @@ fn a_filter_that_did_not_leave_is_forgotten() {
     assert_eq!(rig.sent(), ["UNSUBSCRIBE #66 0"]);
 }
 
-/// Some servers never answer a SUBSCRIBE to what they do not like. Who waits for that has an answer in time, the connection
-/// stays, and what is behind is not held up.
+/// Some servers never answer a SUBSCRIBE to what they do not like. Who waits for that has an answer in time, the
+/// connection stays, and what is behind is not held up.
 #[test]
 fn an_answer_that_does_not_come_in_time() {
     const LIMIT: Span = Span::secs(5);
@@ -381,16 +381,16 @@ fn an_answer_that_does_not_come_in_time() {
     let answers = |rig: &mut Rig| -> Vec<_> { core::iter::from_fn(|| rig.s.take_answer()).collect() };
     let call = |n, answer| (ticket(n, 0).unwrap(), answer);
     assert_eq!(rig.s.expiry(), None);
-    rig.s.want("$SYS/#".into(), Q0, ticket(1, 0));
-    rig.s.ask();
+    rig.s.desire("$SYS/#".into(), Q0, ticket(1, 0));
+    rig.s.flush_subscriptions();
     let first = rig.now + LIMIT;
     assert!(rig.s.expiry().is_some_and(|at| at < first));
     let second = rig.now + Span::secs(1);
     assert_eq!(rig.look_until(second, |_| None), []);
-    rig.s.want("b".into(), Q0, ticket(2, 0));
-    rig.s.unwant("b", ticket(3, 0));
-    rig.s.want("c".into(), Q0, ticket(4, 0));
-    rig.s.ask();
+    rig.s.desire("b".into(), Q0, ticket(2, 0));
+    rig.s.withdraw("b", ticket(3, 0));
+    rig.s.desire("c".into(), Q0, ticket(4, 0));
+    rig.s.flush_subscriptions();
     assert_eq!(rig.sent(), ["SUBSCRIBE #1 $SYS/#:0", "SUBSCRIBE #2 c:0"]);
     rig.feed(&suback(2, &[0]));
     let expected = [call(2, Answer::Superseded), call(3, Answer::Code(0)), call(4, Answer::Code(0))];
@@ -409,8 +409,8 @@ fn an_answer_that_does_not_come_in_time() {
     assert_eq!(rig.feed(&suback(1, &[0])), ["SUBACK #1 $SYS/#=0"]);
     assert_eq!((answers(&mut rig), rig.s.pending_subscriptions()), (vec![], 0));
     // UNSUBSCRIBE as well; and its answer on the next connection is nobody's any more.
-    rig.s.unwant("c", ticket(5, 0));
-    rig.s.ask();
+    rig.s.withdraw("c", ticket(5, 0));
+    rig.s.flush_subscriptions();
     assert_eq!(rig.sent(), ["UNSUBSCRIBE #3 c"]);
     let by = rig.now + Span::secs(10);
     assert_eq!(rig.look_until(by, |_| None).len(), 1);
@@ -433,7 +433,7 @@ fn an_answer_that_does_not_come_in_time() {
 fn a_filter_that_was_never_wanted_here_is_taken_back_from_a_kept_session() {
     // While there is no connection.
     let mut rig = Rig::new(Limits::default());
-    assert!(rig.s.unwant("old", ticket(1, 0)) && rig.s.unsubscribe("old"));
+    assert!(rig.s.withdraw("old", ticket(1, 0)) && rig.s.unsubscribe("old"));
     assert_eq!(rig.up(true), ["UNSUBSCRIBE #1 old"]);
     rig.feed(&unsuback(1));
     assert_eq!(rig.s.take_answer(), Some((ticket(1, 0).unwrap(), Answer::Code(0))));
@@ -445,7 +445,7 @@ fn a_filter_that_was_never_wanted_here_is_taken_back_from_a_kept_session() {
     assert!(!rig.s.unsubscribe("old"));
     rig.down();
     rig.s.set_limits(Limits { keep_session: false, ..Limits::default() });
-    assert!(!rig.s.unsubscribe("old") && !rig.s.unwant("old", ticket(2, 0)));
+    assert!(!rig.s.unsubscribe("old") && !rig.s.withdraw("old", ticket(2, 0)));
     assert_eq!(rig.s.take_answer(), None);
 }
 
@@ -488,8 +488,8 @@ fn answers(rig: &mut Rig) -> Vec<String> {
 fn who_waits_no_more_leaves_no_ticket() {
     let mut rig = Rig::new(Limits::default());
     for call in 1..=1000 {
-        rig.s.want("a".into(), Q1, ticket(call, 0));
-        rig.s.want("b".into(), Q1, ticket(call, 1));
+        rig.s.desire("a".into(), Q1, ticket(call, 0));
+        rig.s.desire("b".into(), Q1, ticket(call, 1));
         if call != 500 {
             rig.s.forget_call(call);
         }
@@ -497,8 +497,8 @@ fn who_waits_no_more_leaves_no_ticket() {
     assert_eq!(rig.up(false), ["SUBSCRIBE #1 a:1 b:1"]);
     rig.feed(&suback(1, &[1, 0]));
     assert_eq!(answers(&mut rig), ["500.0 Code(1)", "500.1 Code(0)"]);
-    assert!(rig.s.unwant("a", ticket(2000, 0)));
-    rig.s.ask();
+    assert!(rig.s.withdraw("a", ticket(2000, 0)));
+    rig.s.flush_subscriptions();
     rig.s.forget_call(2000);
     assert_eq!(rig.sent(), ["UNSUBSCRIBE #2 a"]);
     rig.feed(&unsuback(2));
@@ -509,22 +509,22 @@ fn who_waits_no_more_leaves_no_ticket() {
 #[test]
 fn tickets_wait_for_the_answer_to_their_own_question() {
     let mut rig = Rig::connected();
-    rig.s.want("a".into(), Q1, ticket(1, 0));
-    rig.s.want("b".into(), Q0, ticket(1, 1));
-    rig.s.ask();
+    rig.s.desire("a".into(), Q1, ticket(1, 0));
+    rig.s.desire("b".into(), Q0, ticket(1, 1));
+    rig.s.flush_subscriptions();
     // The same filter again while the first question is open: a question, and an answer, of its own.
-    rig.s.want("a".into(), Q2, ticket(2, 0));
-    rig.s.want("a".into(), Q2, ticket(3, 0));
-    rig.s.ask();
+    rig.s.desire("a".into(), Q2, ticket(2, 0));
+    rig.s.desire("a".into(), Q2, ticket(3, 0));
+    rig.s.flush_subscriptions();
     assert_eq!(rig.sent(), ["SUBSCRIBE #1 a:1 b:0", "SUBSCRIBE #2 a:2"]);
     assert_eq!(answers(&mut rig), [""; 0]);
     rig.feed(&suback(1, &[1, 0x80]));
     assert_eq!(answers(&mut rig), ["1.0 Code(1)", "1.1 Code(128)"]);
     rig.feed(&suback(2, &[2]));
     assert_eq!(answers(&mut rig), ["2.0 Code(2)", "3.0 Code(2)"]);
-    assert!(rig.s.unwant("a", ticket(4, 0)));
-    assert!(rig.s.unwant("b", ticket(4, 1)));
-    rig.s.ask();
+    assert!(rig.s.withdraw("a", ticket(4, 0)));
+    assert!(rig.s.withdraw("b", ticket(4, 1)));
+    rig.s.flush_subscriptions();
     assert_eq!(rig.sent(), ["UNSUBSCRIBE #3 a b"]);
     rig.feed(&unsuback(3));
     assert_eq!(answers(&mut rig), ["4.0 Code(0)", "4.1 Code(0)"]);
@@ -533,16 +533,16 @@ fn tickets_wait_for_the_answer_to_their_own_question() {
 #[test]
 fn a_lost_link_asks_again_for_those_who_wait() {
     let mut rig = Rig::connected_with(only_when_lost());
-    rig.s.want("a".into(), Q1, ticket(1, 0));
-    rig.s.want("b".into(), Q1, ticket(1, 1));
-    rig.s.want("c".into(), Q1, ticket(1, 2));
-    rig.s.ask();
+    rig.s.desire("a".into(), Q1, ticket(1, 0));
+    rig.s.desire("b".into(), Q1, ticket(1, 1));
+    rig.s.desire("c".into(), Q1, ticket(1, 2));
+    rig.s.flush_subscriptions();
     rig.sent();
     rig.feed(&suback(1, &[1, 1, 1]));
     assert_eq!(answers(&mut rig).len(), 3);
-    rig.s.want("a".into(), Q1, ticket(2, 0));
-    rig.s.unwant("b", ticket(3, 0));
-    rig.s.ask();
+    rig.s.desire("a".into(), Q1, ticket(2, 0));
+    rig.s.withdraw("b", ticket(3, 0));
+    rig.s.flush_subscriptions();
     rig.sent();
     rig.s.closed();
     assert_eq!(answers(&mut rig), [""; 0]);
@@ -551,8 +551,8 @@ fn a_lost_link_asks_again_for_those_who_wait() {
     rig.feed(&unsuback(4));
     assert_eq!(answers(&mut rig), ["2.0 Code(1)", "3.0 Code(0)"]);
     // A server without a session has nothing to be taken back.
-    rig.s.unwant("c", ticket(4, 0));
-    rig.s.ask();
+    rig.s.withdraw("c", ticket(4, 0));
+    rig.s.flush_subscriptions();
     rig.sent();
     assert_eq!(rig.again(false), ["SUBSCRIBE #7 a:1"]);
     assert_eq!(answers(&mut rig), ["4.0 Code(0)"]);
@@ -561,20 +561,20 @@ fn a_lost_link_asks_again_for_those_who_wait() {
 #[test]
 fn what_is_taken_back_before_it_was_asked_ends_at_once() {
     let mut rig = Rig::new(Limits::default());
-    rig.s.want("a".into(), Q1, ticket(1, 0));
-    assert!(rig.s.unwant("a", ticket(2, 0)));
+    rig.s.desire("a".into(), Q1, ticket(1, 0));
+    assert!(rig.s.withdraw("a", ticket(2, 0)));
     assert_eq!(answers(&mut rig), ["1.0 Superseded"]);
-    rig.s.want("a".into(), Q1, ticket(3, 0));
+    rig.s.desire("a".into(), Q1, ticket(3, 0));
     assert_eq!(answers(&mut rig), ["2.0 Superseded"]);
     assert_eq!(rig.up(false), ["SUBSCRIBE #1 a:1"]);
     // Asked already: the answer comes, unless the link is lost before.
-    rig.s.unwant("a", ticket(4, 0));
-    rig.s.ask();
-    rig.s.want("a".into(), Q1, ticket(5, 0));
-    rig.s.ask();
+    rig.s.withdraw("a", ticket(4, 0));
+    rig.s.flush_subscriptions();
+    rig.s.desire("a".into(), Q1, ticket(5, 0));
+    rig.s.flush_subscriptions();
     assert_eq!(answers(&mut rig), [""; 0]);
-    rig.s.unwant("a", ticket(6, 0));
-    rig.s.ask();
+    rig.s.withdraw("a", ticket(6, 0));
+    rig.s.flush_subscriptions();
     rig.s.closed();
     assert_eq!(answers(&mut rig), ["3.0 Superseded", "5.0 Superseded"]);
     rig.s.abandon();

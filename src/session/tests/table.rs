@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 
 use super::super::ids::{RawUse, Use};
 use super::super::outbox::Stage;
-use super::super::{RawAck, State, Told};
+use super::super::{PendingEvent, RawAck, State};
 use super::*;
 
 const TABLE: &str = include_str!("../../../docs/state-machine.md");
@@ -41,7 +41,7 @@ impl Case {
     /// As text, what it is doing: the state of the connection, and all that is under way.
     fn doing(&self) -> BTreeSet<&'static str> {
         let s = &self.rig.s;
-        assert_eq!(s.told, Told::Nothing, "no handler runs");
+        assert_eq!(s.pending_event, PendingEvent::Nothing, "no handler runs");
         let mut doing = BTreeSet::from([match s.state {
             State::Closed => "closed",
             State::Open => "open",

@@ -2,7 +2,7 @@
 //!
 //! Each model is a small program of two or three threads; loom runs it once for every interleaving
 //! and reports a deadlock (a lost wake-up), a failed assertion, or a leak. `model.rs` stands in for
-//! what the models leave out: the system's poller and the round.
+//! what the models leave out: the system's poller and the iteration.
 
 #![allow(dead_code, reason = "the models use less of the included files than the library does")]
 

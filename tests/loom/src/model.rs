@@ -1,4 +1,4 @@
-//! What stands in for the poller and the round of the real loop.
+//! What stands in for the poller and the iteration of the real loop.
 
 use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use loom::sync::{Arc, Condvar, Mutex};
@@ -93,8 +93,8 @@ impl Model {
         (id, counter)
     }
 
-    /// What `round.rs` does, with `turn` in place of user code.
-    pub fn round_with(
+    /// What `iteration.rs` does, with `turn` in place of user code.
+    pub fn iteration_with(
         &self,
         engine: &mut Engine,
         limit: Option<Span>,
@@ -119,19 +119,19 @@ impl Model {
         Ok(())
     }
 
-    pub fn round(&self, engine: &mut Engine, limit: Option<Span>) -> Result<(), ()> {
-        self.round_with(engine, limit, &mut |_, _| ())
+    pub fn iteration(&self, engine: &mut Engine, limit: Option<Span>) -> Result<(), ()> {
+        self.iteration_with(engine, limit, &mut |_, _| ())
     }
 
     pub fn drive(&self, driving: &mut Driving<'_, Engine, Arc<Counter>, Fd>, limit: Option<Span>) {
-        driving.round(&mut |engine| self.round(engine, limit)).unwrap();
+        driving.iteration(&mut |engine| self.iteration(engine, limit)).unwrap();
     }
 
     /// `Loop::wait` without a deadline, where every turn brings about something.
     pub fn wait(&self, me: usize, done: &mut dyn FnMut() -> bool) -> bool {
-        let mut round =
-            |engine: &mut Engine| self.round_with(engine, None, &mut |_, _| self.protocol.notify(me));
-        self.protocol.wait(me, &|| None, done, &mut round).unwrap()
+        let mut iteration =
+            |engine: &mut Engine| self.iteration_with(engine, None, &mut |_, _| self.protocol.notify(me));
+        self.protocol.wait(me, &|| None, done, &mut iteration).unwrap()
     }
 
     /// Writes that a watched descriptor may get while nobody drives; counted loosely.

@@ -58,7 +58,7 @@ fn schedule_during_a_turn_makes_another_turn() {
         while seen < 2 {
             let Entry::Role(mut driving) = model.protocol.poll(1, &|| None) else { panic!() };
             driving
-                .round(&mut |engine| model.round_with(engine, None, &mut |_, _| seen = work.load(SeqCst)))
+                .iteration(&mut |engine| model.iteration_with(engine, None, &mut |_, _| seen = work.load(SeqCst)))
                 .unwrap();
         }
         other.join().unwrap();
@@ -80,7 +80,7 @@ fn no_write_to_a_driver_that_is_awake() {
         while counter.turns.load(SeqCst) == 0 {
             let mut driving = model.protocol.try_drive(1).unwrap();
             let mut turn = |_, _: &_| model.protocol.ready.schedule(second);
-            driving.round(&mut |engine| model.round_with(engine, None, &mut turn)).unwrap();
+            driving.iteration(&mut |engine| model.iteration_with(engine, None, &mut turn)).unwrap();
         }
         socket.join().unwrap();
         assert_eq!(model.fd.writes(), 0);
@@ -281,7 +281,7 @@ fn a_thread_that_dies_leaves_the_loop_to_a_waiter() {
     });
 }
 
-/// Stopping wakes a thread that sleeps in its round, for ever if nobody would.
+/// Stopping wakes a thread that sleeps in its iteration, for ever if nobody would.
 #[test]
 fn stop_reaches_the_thread() {
     check(5, || {
@@ -312,7 +312,7 @@ fn close_sends_everybody_home() {
             let model = model.clone();
             thread::spawn(move || {
                 let result =
-                    model.protocol.wait(me, &|| None, &mut || false, &mut |engine| model.round(engine, None));
+                    model.protocol.wait(me, &|| None, &mut || false, &mut |engine| model.iteration(engine, None));
                 assert!(matches!(result, Err(WaitError::Closed)));
             })
         });
@@ -386,7 +386,7 @@ fn an_edge_that_was_seen_in_vain_comes_again() {
     });
 }
 
-/// Before its first round a foreign loop asks how long it may sleep, while a visitor drives who
+/// Before its first iteration a foreign loop asks how long it may sleep, while a visitor drives who
 /// leaves work behind.
 #[test]
 fn a_promise_to_a_foreign_loop_is_kept() {

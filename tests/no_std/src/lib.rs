@@ -11,8 +11,8 @@ mod bugs;
 pub mod error;
 #[path = "../../../src/patience.rs"]
 mod patience;
-#[path = "../../../src/rare.rs"]
-mod rare;
+#[path = "../../../src/lazy_box.rs"]
+mod lazy_box;
 #[path = "../../../src/session/mod.rs"]
 pub mod session;
 #[path = "../../../src/time.rs"]

@@ -6,8 +6,8 @@ use std::ptr;
 use std::sync::{Arc, Mutex};
 
 use mgos_mqtt::client::{
-    Callback, Conn, Context, Credentials, CredentialsHook, Event, Identity, Kept, Kind, Listener,
-    ProfileSource, Words,
+    Callback, Conn, Context, Credentials, CredentialsHook, Event, Identity, Kind, Listener, OwnedMessage,
+    ProfileSource, RawArgs,
 };
 use mgos_mqtt::config::{Profile, Settings};
 use mgos_mqtt::error::Code;
@@ -33,7 +33,7 @@ pub struct App {
 
 /// A message from the queue: its number, and the link on which it came if that was there when it was fetched.
 pub struct Fetched {
-    kept: Kept,
+    kept: OwnedMessage,
     n: u32,
     link: Option<usize>,
 }
@@ -391,7 +391,7 @@ thread_local! {
 }
 
 /// Hears how one message ended.
-fn listen(_: &Conn, event: &Event<'_>, words: Words) {
+fn listen(_: &Conn, event: &Event<'_>, words: RawArgs) {
     let Event::Outcome(ended) = event else { return };
     let here = HERE.with_borrow(Clone::clone);
     let Some(here) = here else { return };

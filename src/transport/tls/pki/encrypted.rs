@@ -31,10 +31,11 @@ const SCRYPT: &[u8] = &[0x2b, 0x06, 0x01, 0x04, 0x01, 0xda, 0x47, 0x04, 0x0b];
 const AES: &[u8] = &[0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x01];
 const DES_EDE3_CBC: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x03, 0x07];
 
-/// More rounds than any program writes: they would take minutes.
+/// More iterations than any program writes: they would take minutes.
 const MAX_ROUNDS: u32 = 10_000_000;
 
-/// A cipher in CBC mode. AES-192 is left out: nobody writes it unasked, and it would be as large as the other two together.
+/// A cipher in CBC mode. AES-192 is left out: nobody writes it unasked, and it would be as large as the other two
+/// together.
 #[derive(Clone, Copy)]
 enum Cipher {
     Aes128,
@@ -70,8 +71,8 @@ impl Cipher {
     }
 }
 
-/// Decrypts whole blocks in their place, one after the other: a key has few, and code for many at a time is large. Returns
-/// how long a block is.
+/// Decrypts whole blocks in their place, one after the other: a key has few, and code for many at a time is large.
+/// Returns how long a block is.
 fn cbc<C: KeyInit + BlockCipherDecrypt>(key: &[u8], start: &[u8], bytes: &mut [u8]) -> Option<usize> {
     let cipher = C::new_from_slice(key).ok()?;
     let block = C::block_size();
@@ -122,7 +123,7 @@ pub(super) fn traditional(
 pub(super) fn pkcs8(der: &[u8], password: &[u8]) -> Result<Zeroizing<Vec<u8>>, Trouble> {
     let scheme = Scheme::parse(der).ok_or(Trouble::Damaged)??;
     let mut key = Zeroizing::new(vec![0; scheme.cipher.key_len()]);
-    pbkdf2::derive(scheme.hash, scheme.rounds, scheme.salt, password, &mut key);
+    pbkdf2::derive(scheme.hash, scheme.iterations, scheme.salt, password, &mut key);
     let mut bytes = Zeroizing::new(scheme.content.to_vec());
     scheme.cipher.decrypt(&key, scheme.start, &mut bytes)?;
     Ok(bytes)
@@ -131,7 +132,7 @@ pub(super) fn pkcs8(der: &[u8], password: &[u8]) -> Result<Zeroizing<Vec<u8>>, T
 /// How a key in PKCS#8 is encrypted.
 struct Scheme<'a> {
     hash: pbkdf2::Algorithm,
-    rounds: NonZeroU32,
+    iterations: NonZeroU32,
     salt: &'a [u8],
     cipher: Cipher,
     start: &'a [u8],
@@ -161,9 +162,10 @@ impl Scheme<'_> {
             _ => return unsupported("with an unknown way of making a key of a password"),
         }
         let (salt, rest) = tagged(whole(parameters, SEQUENCE)?, OCTET_STRING)?;
-        let (rounds, mut rest) = tagged(rest, INTEGER)?;
-        let rounds = rounds.iter().try_fold(0_u32, |n, byte| n.checked_mul(256)?.checked_add((*byte).into()));
-        let Some(rounds) = rounds.filter(|n| *n <= MAX_ROUNDS) else {
+        let (iterations, mut rest) = tagged(rest, INTEGER)?;
+        let iterations =
+            iterations.iter().try_fold(0_u32, |n, byte| n.checked_mul(256)?.checked_add((*byte).into()));
+        let Some(iterations) = iterations.filter(|n| *n <= MAX_ROUNDS) else {
             return unsupported("with more than ten million rounds");
         };
         // The key's length, which the cipher gives as well.
@@ -190,7 +192,7 @@ impl Scheme<'_> {
             _ => return unsupported("with another cipher than AES and Triple DES in CBC mode"),
         };
         let start = whole(parameters, OCTET_STRING)?;
-        let rounds = NonZeroU32::new(rounds)?;
-        Some(Ok(Scheme { hash, rounds, salt, cipher, start, content }))
+        let iterations = NonZeroU32::new(iterations)?;
+        Some(Ok(Scheme { hash, iterations, salt, cipher, start, content }))
     }
 }

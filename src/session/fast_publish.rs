@@ -1,8 +1,8 @@
 //! Publishing while nothing is unusual: connected, no limit near, memory at hand.
 //!
 //! Next to always a message meets nothing but that, and what it takes then is little more than to copy it. These
-//! are what [`publish`](Session::publish) does then. Whatever else there is, they find out before they change anything, and
-//! leave it to that.
+//! are what [`publish`](Session::publish) does then. Whatever else there is, they find out before they change anything,
+//! and leave it to that.
 
 use super::ids::Use;
 use super::outbox::Queue;
@@ -13,32 +13,32 @@ use crate::bugs::{Bug, bug};
 use crate::wire::{Outgoing, QoS};
 
 impl Session {
-    /// Accepts a message of QoS 0 behind others of QoS 0, or as the first one. The topic name is valid. Returns the packet
-    /// id that it has until it is written.
+    /// Accepts a message of QoS 0 behind others of QoS 0, or as the first one. The topic name is valid. Returns the
+    /// packet id that it has until it is written.
     #[inline(always)]
-    pub fn publish_plainly(&mut self, topic: &[u8], payload: &[u8], retain: bool) -> Option<u16> {
+    pub fn publish_fast(&mut self, topic: &[u8], payload: &[u8], retain: bool) -> Option<u16> {
         let sending = self.sending.get()?;
         let packet_id = sending.ids.free()?;
         if !sending.ids.unsent.continues(sending.accepted + 1, packet_id, self.out.end()) {
-            return self.begin_plainly(topic, payload, retain, packet_id);
+            return self.begin_fast(topic, payload, retain, packet_id);
         }
-        self.append_plainly(topic, payload, retain, packet_id, |unsent, _, end| unsent.extend(end))
+        self.append_fast(topic, payload, retain, packet_id, |unsent, _, end| unsent.extend(end))
     }
 
-    /// [`publish_plainly`](Self::publish_plainly) with nothing of QoS 0 that waits to be written.
+    /// [`publish_fast`](Self::publish_fast) with nothing of QoS 0 that waits to be written.
     #[inline(never)]
-    fn begin_plainly(&mut self, topic: &[u8], payload: &[u8], retain: bool, packet_id: u16) -> Option<u16> {
+    fn begin_fast(&mut self, topic: &[u8], payload: &[u8], retain: bool, packet_id: u16) -> Option<u16> {
         if self.sending.ids.unsent.len() > 0 {
             return None;
         }
-        self.append_plainly(topic, payload, retain, packet_id, |unsent, number, end| {
+        self.append_fast(topic, payload, retain, packet_id, |unsent, number, end| {
             unsent.begin(number, packet_id, end);
         })
     }
 
     /// Appends a message with the packet id that is free, and lets `enter` put it among the unsent ones.
     #[inline(always)]
-    fn append_plainly(
+    fn append_fast(
         &mut self,
         topic: &[u8],
         payload: &[u8],
@@ -68,7 +68,7 @@ impl Session {
     /// Sends a message of QoS 1 or 2, with nothing ahead of it that waits. The topic name is valid. Returns its packet
     /// id.
     #[inline(never)]
-    pub fn publish_tracked_plainly(
+    pub fn publish_tracked_fast(
         &mut self,
         topic: &[u8],
         payload: &[u8],
@@ -76,7 +76,7 @@ impl Session {
         retain: bool,
     ) -> Option<u16> {
         let size = topic.len() + payload.len();
-        let may_send = self.may_send_plainly();
+        let may_send = self.may_send_fast();
         let sending = self.sending.get_mut()?;
         if !may_send
             || sending.unended() >= sending.outcomes_fit

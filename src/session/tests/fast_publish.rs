@@ -70,8 +70,8 @@ impl Walker {
         let s = &mut self.rig.s;
         let id = match qos {
             _ if !self.short || !reserve_id => None,
-            Q0 => s.publish_plainly(b"topic", &payload, retain),
-            _ => s.publish_tracked_plainly(b"topic", &payload, qos, retain),
+            Q0 => s.publish_fast(b"topic", &payload, retain),
+            _ => s.publish_tracked_fast(b"topic", &payload, qos, retain),
         };
         self.went += usize::from(id.is_some());
         let result = match id {
@@ -108,8 +108,8 @@ impl Walker {
             let rest = &bytes[at..];
             let mut ended = Vec::with_capacity(if self.short { 3 } else { 0 });
             if self.short
-                && self.rig.s.is_steady()
-                && let Some(packet) = self.rig.s.steady_acknowledgements(rest, &mut ended, usize::MAX)
+                && self.rig.s.is_on_fast_path()
+                && let Some(packet) = self.rig.s.fast_acknowledgements(rest, &mut ended, usize::MAX)
             {
                 at += ended.len() * wire::PLAIN_ACK;
                 self.went += ended.len();
@@ -117,7 +117,7 @@ impl Walker {
                     let (topic, ack) = (str::from_utf8(ended.topic()).unwrap(), ended.accepted());
                     self.log.push(format!("{} {ack:?} {topic}", packet.name()));
                 }
-                self.rig.s.steady_ended(&mut ended);
+                self.rig.s.fast_ended(&mut ended);
                 continue;
             }
             let step = self.rig.s.input(self.rig.now, rest).unwrap();
@@ -290,7 +290,7 @@ fn ids_of_qos0_messages_go_round() {
     let mut expected = 1_u16;
     for n in 0..140_000_u32 {
         expected = if expected == u16::MAX { 2 } else { expected + 1 };
-        let id = match rig.s.publish_plainly(b"t", b"x", false) {
+        let id = match rig.s.publish_fast(b"t", b"x", false) {
             Some(id) => id,
             None => rig.reserve(Q0, "t").unwrap().packet_id,
         };

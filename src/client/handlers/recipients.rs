@@ -10,16 +10,16 @@ pub(in crate::client) const FEW: usize = 4;
 
 /// The entries that an event goes to, newest first. The first few are on the stack; for more, those who are registered
 /// have made [room](super::handlers::Handlers::reserve), so that no dispatch allocates.
-pub(crate) struct Called {
+pub(crate) struct Recipients {
     few: [Option<Arc<Entry>>; FEW],
     len: usize,
     more: Vec<Arc<Entry>>,
 }
 
-impl Called {
+impl Recipients {
     #[inline]
-    pub(in crate::client) fn new(room: Vec<Arc<Entry>>) -> Called {
-        Called { few: [const { None }; FEW], len: 0, more: room }
+    pub(in crate::client) fn new(room: Vec<Arc<Entry>>) -> Recipients {
+        Recipients { few: [const { None }; FEW], len: 0, more: room }
     }
 
     /// The room, when all entries are [gone](Self::clear).
@@ -83,7 +83,7 @@ impl Called {
     }
 }
 
-impl Extend<Arc<Entry>> for Called {
+impl Extend<Arc<Entry>> for Recipients {
     #[inline]
     fn extend<I: IntoIterator<Item = Arc<Entry>>>(&mut self, entries: I) {
         entries.into_iter().for_each(|entry| self.push(entry));

@@ -8,32 +8,32 @@ use alloc::vec::Vec;
 use super::ids::Use;
 use super::outbox::Stage;
 use super::sending::{Sending, Terms};
-use super::{Ended, Failure, Outcome, Session, State, Told};
+use super::{Ended, Failure, Outcome, PendingEvent, Session, State};
 use crate::wire::{self, PacketType, PlainPublish, QoS, Received, Version};
 
 impl Session {
     /// Whether these steps may be made, as long as no other call changes anything: the connection is up, and nothing
     /// is held, so that each acknowledgement goes out at once.
-    pub fn is_steady(&self) -> bool {
+    pub fn is_on_fast_path(&self) -> bool {
         self.state == State::Up
             && self.version != Version::V5
-            && !self.good_bye_due
-            && self.inbound.is_steady()
+            && !self.disconnect_due
+            && self.inbound.is_on_fast_path()
     }
 
     /// A step for a message, if there is nothing special about it. Otherwise nothing is changed.
     ///
     /// The packet and its `head` are what [`PlainPublish::find`] found, `known` is as there. The application is
-    /// told; [`steady_handled`](Session::steady_handled) or, as after any event, [`handled`](Session::handled)
+    /// told; [`fast_handled`](Session::fast_handled) or, as after any event, [`handled`](Session::handled)
     /// follows.
     #[inline(always)]
-    pub fn steady_message<'a>(
+    pub fn fast_message<'a>(
         &mut self,
         packet: &'a [u8],
         head: usize,
         known: &[u8],
     ) -> Option<PlainPublish<'a>> {
-        debug_assert!(self.is_steady() && self.told == Told::Nothing);
+        debug_assert!(self.is_on_fast_path() && self.pending_event == PendingEvent::Nothing);
         let found = PlainPublish::decode(packet, head, known)?;
         let Received { qos, packet_id, .. } = found.publish;
         // A delivery of QoS 2 must be remembered, and a repeated one is none.
@@ -42,15 +42,15 @@ impl Session {
             return None;
         }
         self.flow.rx_messages += 1;
-        self.told = Told::Publish(qos, packet_id);
+        self.pending_event = PendingEvent::Publish(qos, packet_id);
         Some(found)
     }
 
     /// The handlers of a message have returned, and the session was left alone meanwhile.
     #[inline(always)]
-    pub fn steady_handled(&mut self, qos: QoS, packet_id: u16) -> Result<(), Failure> {
-        self.told = Told::Nothing;
-        debug_assert!(self.is_steady());
+    pub fn fast_handled(&mut self, qos: QoS, packet_id: u16) -> Result<(), Failure> {
+        self.pending_event = PendingEvent::Nothing;
+        debug_assert!(self.is_on_fast_path());
         match qos {
             QoS::AtMostOnce => Ok(()),
             QoS::AtLeastOnce => self.answer(PacketType::PubAck, packet_id),
@@ -64,8 +64,8 @@ impl Session {
     /// A step for the PUBREL in front of `bytes`, if the application need not be told; the number of bytes that were
     /// consumed.
     #[inline]
-    pub fn steady_release(&mut self, bytes: &[u8]) -> Option<usize> {
-        debug_assert!(self.is_steady());
+    pub fn fast_release(&mut self, bytes: &[u8]) -> Option<usize> {
+        debug_assert!(self.is_on_fast_path());
         let id = wire::Ack::plain(PacketType::PubRel, bytes)?;
         // Without memory for the answer the ordinary step fails as well, and says so.
         self.answer(PacketType::PubComp, id).ok()?;
@@ -76,9 +76,9 @@ impl Session {
     /// A step for the PUBREC in front of `bytes`, if it is about a message of the session's own and the application
     /// need not be told; the number of bytes that were consumed.
     #[inline]
-    pub fn steady_receipt(&mut self, bytes: &[u8]) -> Option<usize> {
+    pub fn fast_receipt(&mut self, bytes: &[u8]) -> Option<usize> {
         let id = wire::Ack::plain(PacketType::PubRec, bytes)?;
-        let slot = self.steady_slot(id, QoS::ExactlyOnce)?;
+        let slot = self.fast_slot(id, QoS::ExactlyOnce)?;
         if self.sending.outbox.get(slot).stage != Stage::Publish {
             return None;
         }
@@ -91,19 +91,21 @@ impl Session {
     }
 
     /// Steps for the PUBACKs or PUBCOMPs in front of `bytes`, of [`PLAIN_ACK`](wire::PLAIN_ACK) bytes each, as long as
-    /// each ends a message of the session's own. Those go to `ended`, `most` of them, as far as that has room. The application is
-    /// told of them, and [`steady_ended`](Session::steady_ended) follows.
+    /// each ends a message of the session's own. Those go to `ended`, `most` of them, as far as that has room. The
+    /// application is told of them, and [`fast_ended`](Session::fast_ended) follows.
     ///
     /// They are of one type; and a message whose outcome is told beside its acknowledgement is the last one, so
     /// that the two come one after the other.
     #[inline]
-    pub fn steady_acknowledgements(
+    pub fn fast_acknowledgements(
         &mut self,
         bytes: &[u8],
         ended: &mut Vec<Ended>,
         most: usize,
     ) -> Option<PacketType> {
-        debug_assert!(self.is_steady() && self.told == Told::Nothing && ended.is_empty());
+        debug_assert!(
+            self.is_on_fast_path() && self.pending_event == PendingEvent::Nothing && ended.is_empty()
+        );
         let packet = match bytes.first()? >> 4 {
             4 => PacketType::PubAck,
             7 => PacketType::PubComp,
@@ -138,7 +140,7 @@ impl Session {
             }
             let cookie = entry.cookie;
             sending.ids.release(id);
-            let message = sending.outbox.retire(slot).lend(slot);
+            let message = sending.outbox.retire(slot).take_topic(slot);
             let token = message.token;
             ended.push(message);
             if sending.tell(token, id, cookie, Outcome::Acked, terms) {
@@ -151,7 +153,7 @@ impl Session {
 
     /// The message of `qos` with this id, if the server can have an opinion on it.
     #[inline]
-    fn steady_slot(&self, id: u16, qos: QoS) -> Option<u32> {
+    fn fast_slot(&self, id: u16, qos: QoS) -> Option<u32> {
         match self.sending.ids.get(id)? {
             Use::Publish(slot) if self.sending.outbox.get(slot).qos == qos && self.is_sent(slot) => {
                 Some(slot)
@@ -160,7 +162,7 @@ impl Session {
         }
     }
 
-    /// A list for [these steps](Session::steady_acknowledgements), empty, to be [returned](Session::return_list).
+    /// A list for [these steps](Session::fast_acknowledgements), empty, to be [returned](Session::return_list).
     #[inline]
     pub fn lend_list(&mut self) -> Vec<Ended> {
         self.sending.get_mut().map(|sending| core::mem::take(&mut sending.list)).unwrap_or_default()
@@ -176,7 +178,7 @@ impl Session {
 
     /// The application was told of these.
     #[inline]
-    pub fn steady_ended(&mut self, ended: &mut Vec<Ended>) {
+    pub fn fast_ended(&mut self, ended: &mut Vec<Ended>) {
         let Some(Sending { outbox, .. }) = self.sending.get_mut() else { return };
         for Ended { token, slot, body, .. } in ended.drain(..) {
             outbox.discard_lent(token, slot, body);

@@ -6,7 +6,7 @@ use core::ops::{Deref, DerefMut};
 
 use crate::error::Code;
 
-/// What is read of a [`Rare`] that was never written to.
+/// What is read of a [`LazyBox`] that was never written to.
 pub(crate) trait Empty: 'static {
     /// Nothing.
     const EMPTY: &'static Self;
@@ -15,11 +15,11 @@ pub(crate) trait Empty: 'static {
 /// A value that is empty for most of its owners. Until it is written to it takes the place of a pointer; reading it
 /// needs no question whether it is there.
 #[derive(Clone, Debug)]
-pub(crate) struct Rare<T>(Option<Box<[T; 1]>>);
+pub(crate) struct LazyBox<T>(Option<Box<[T; 1]>>);
 
-impl<T> Rare<T> {
+impl<T> LazyBox<T> {
     pub(crate) const fn new() -> Self {
-        Rare(None)
+        LazyBox(None)
     }
 
     /// The value, if there is one.
@@ -52,7 +52,7 @@ impl<T> Rare<T> {
     }
 }
 
-impl<T: Default> Rare<T> {
+impl<T: Default> LazyBox<T> {
     /// The value to be changed.
     #[inline]
     pub(crate) fn try_make(&mut self) -> Result<&mut T, Code> {
@@ -68,13 +68,13 @@ impl<T: Default> Rare<T> {
     }
 }
 
-impl<T> Default for Rare<T> {
+impl<T> Default for LazyBox<T> {
     fn default() -> Self {
-        Rare::new()
+        LazyBox::new()
     }
 }
 
-impl<T: Empty> Deref for Rare<T> {
+impl<T: Empty> Deref for LazyBox<T> {
     type Target = T;
 
     #[inline]
@@ -86,8 +86,8 @@ impl<T: Empty> Deref for Rare<T> {
     }
 }
 
-/// To change what is there. Who may be the first to write to it [makes](Rare::try_make) it before.
-impl<T: Empty + Default> DerefMut for Rare<T> {
+/// To change what is there. Who may be the first to write to it [makes](LazyBox::try_make) it before.
+impl<T: Empty + Default> DerefMut for LazyBox<T> {
     #[inline]
     fn deref_mut(&mut self) -> &mut T {
         debug_assert!(self.0.is_some(), "it was not made");
@@ -129,8 +129,8 @@ mod tests {
 
     #[test]
     fn it_is_a_pointer_and_empty_until_it_is_written_to() {
-        assert_eq!(size_of::<Rare<[u64; 9]>>(), size_of::<usize>());
-        let mut rare = Rare::<u64>::new();
+        assert_eq!(size_of::<LazyBox<[u64; 9]>>(), size_of::<usize>());
+        let mut rare = LazyBox::<u64>::new();
         assert_eq!((*rare, rare.get().copied(), rare.take()), (7, None, None));
         assert!(rare.get_mut().is_none());
         *rare.try_make_by(|| 1).unwrap() += 1;

@@ -1,4 +1,4 @@
-//! One round of a loop: sleep, collect, give turns.
+//! One iteration of a loop: sleep, collect, give turns.
 
 use std::io;
 use std::sync::atomic::Ordering;
@@ -15,7 +15,7 @@ use crate::time::{Span, Time};
 /// The waker's token; no [`SourceId`] has these bits.
 pub(super) const WAKER: Token = Token(usize::MAX);
 
-/// How many events one round takes from the system. What is left comes in the next round; a foreign
+/// How many events one iteration takes from the system. What is left comes in the next iteration; a foreign
 /// loop is told to come back at once.
 const EVENTS: usize = 256;
 
@@ -31,8 +31,8 @@ pub(super) struct Engine {
     buffer: Vec<u8>,
     /// See [`Turn::spare`].
     spare: Vec<u8>,
-    /// Who is still to be told the end of a round.
-    every_round: Vec<SourceId>,
+    /// Who is still to be told the end of an iteration.
+    every_iteration: Vec<SourceId>,
 }
 
 impl Engine {
@@ -42,7 +42,7 @@ impl Engine {
             events: Events::with_capacity(EVENTS),
             buffer: vec![0; BUFFER],
             spare: Vec::new(),
-            every_round: Vec::new(),
+            every_iteration: Vec::new(),
         }
     }
 }
@@ -57,12 +57,12 @@ pub trait Source: Send + Sync {
     /// can, and ask for another, if [it may](Turn::is_bounded).
     fn drive(&self, turn: &mut Turn<'_>);
 
-    /// The beginning of a round, before it sleeps, for sources with [`Loop::set_every_begin`]: for a look at what cannot
-    /// announce itself. No user code.
-    fn round_begin(&self) {}
+    /// The beginning of an iteration, before it sleeps, for sources with [`Loop::set_every_begin`]: for a look at what
+    /// cannot announce itself. No user code.
+    fn iteration_begin(&self) {}
 
-    /// The end of a round, for sources with [`Loop::set_every_round`].
-    fn round_end(&self, turn: &mut Turn<'_>) {
+    /// The end of an iteration, for sources with [`Loop::set_every_iteration`].
+    fn iteration_end(&self, turn: &mut Turn<'_>) {
         let _ = turn;
     }
 }
@@ -70,8 +70,8 @@ pub trait Source: Send + Sync {
 /// What a source sees of its loop during a turn.
 #[derive(Debug)]
 pub struct Turn<'a> {
-    /// The time at the beginning of the turn. A source that asks for it at the end leaves it here, so that nobody else has
-    /// to.
+    /// The time at the beginning of the turn. A source that asks for it at the end leaves it here, so that nobody else
+    /// has to.
     pub now: Time,
     /// The socket became readable, or has an error or an end to be read. An edge: it is not told again until the socket
     /// was read until nothing was left. Who stops earlier calls [`again`](Self::again).
@@ -84,8 +84,8 @@ pub struct Turn<'a> {
     pub id: SourceId,
     /// The loop's read buffer, 128 KiB and one byte, shared by its sources one turn at a time.
     pub buffer: &'a mut Vec<u8>,
-    /// Another one, which a source that kept the loop's for itself has done with: for the next one that does. Empty if there
-    /// is none, and after a quiet moment.
+    /// Another one, which a source that kept the loop's for itself has done with: for the next one that does. Empty if
+    /// there is none, and after a quiet moment.
     pub spare: &'a mut Vec<u8>,
     registry: &'a Registry,
     handle: &'a Loop,
@@ -115,8 +115,8 @@ impl Turn<'_> {
         self.deadline = deadline;
     }
 
-    /// There is work left: the source gets a turn in the next round, which does not sleep, after those that wait for
-    /// their first one.
+    /// There is work left: the source gets a turn in the next iteration, which does not sleep, after those that wait
+    /// for their first one.
     pub fn again(&mut self) {
         self.again = true;
     }
@@ -133,15 +133,15 @@ impl Turn<'_> {
     }
 }
 
-/// One round that sleeps `until` then at most. Only who has the engine can call it.
+/// One iteration that sleeps `until` then at most. Only who has the engine can call it.
 ///
 /// It is soon over, so that whoever drives can look at what he waits for, and at his own time: what is left is the
-/// first of the next round. Unless it is not `bounded`, for a loop that has no further rounds.
-pub(super) fn round(handle: &Loop, engine: &mut Engine, until: Time, bounded: bool) -> io::Result<()> {
+/// first of the next iteration. Unless it is not `bounded`, for a loop that has no further iterations.
+pub(super) fn iteration(handle: &Loop, engine: &mut Engine, until: Time, bounded: bool) -> io::Result<()> {
     let inner = &*handle.0;
     let ready = &inner.protocol.ready;
     if inner.begins.load(Ordering::Relaxed) {
-        (0..).map_while(|at| ready.every_begin(at)).for_each(|source| source.round_begin());
+        (0..).map_while(|at| ready.every_begin(at)).for_each(|source| source.iteration_begin());
     }
     sleep(handle, engine, until)?;
     if inner.interrupted.load(Ordering::Relaxed) && inner.interrupted.swap(false, Ordering::SeqCst) {
@@ -166,18 +166,19 @@ pub(super) fn round(handle: &Loop, engine: &mut Engine, until: Time, bounded: bo
     Ok(())
 }
 
-/// Tells those that want to know it. Who does not come to it for the others is the first at the end of the next round.
+/// Tells those that want to know it. Who does not come to it for the others is the first at the end of the next
+/// iteration.
 fn end_of_round(handle: &Loop, engine: &mut Engine, bounded: bool) {
     let ready = &handle.0.protocol.ready;
-    if engine.every_round.is_empty() {
-        ready.every_round(&mut engine.every_round);
+    if engine.every_iteration.is_empty() {
+        ready.every_iteration(&mut engine.every_iteration);
     }
     let mut now = handle.now();
     let until = now + SHORT_SLICE;
-    while let Some(id) = engine.every_round.pop() {
+    while let Some(id) = engine.every_iteration.pop() {
         if let Some(begun) = ready.begin_round_end(id, now) {
-            turn(handle, engine, id, begun, bounded, |source, turn| source.round_end(turn));
-            if engine.every_round.is_empty() {
+            turn(handle, engine, id, begun, bounded, |source, turn| source.iteration_end(turn));
+            if engine.every_iteration.is_empty() {
                 return;
             }
             now = handle.now();

@@ -1,10 +1,10 @@
 //! Messages, one after the other: the way that nearly everything takes that comes to a busy client.
 //!
 //! What a message can meet on its way is much: handlers that disconnect, free, refuse or defer, a queue that is
-//! full, the end of the session. Next to always it meets nothing of that. So here a message is only decoded, delivered and
-//! acknowledged, as long as nobody but the loop has [looked into](State::visits) the connection's state; when somebody
-//! did, all of it is asked for. At the first that is not that simple, and at every other kind of packet, the way leads
-//! on in `incoming.rs`, which knows everything.
+//! full, the end of the session. Next to always it meets nothing of that. So here a message is only decoded, delivered
+//! and acknowledged, as long as nobody but the loop has [looked into](State::epoch) the connection's state; when
+//! somebody did, all of it is asked for. At the first that is not that simple, and at every other kind of packet, the
+//! way leads on in `incoming.rs`, which knows everything.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -12,11 +12,11 @@ use std::sync::atomic::Ordering;
 use crate::bugs::{Bug, bug};
 use crate::client::Conn;
 use crate::client::handlers::callback::Entry;
-use crate::client::handlers::called::Called;
 use crate::client::handlers::event::{Event, Kind, Message, TopicName};
+use crate::client::handlers::recipients::Recipients;
 use crate::client::handlers::registered::Audience;
 use crate::client::state::receive_queue::is_queue;
-use crate::client::state::verdict::{Handling, Wish};
+use crate::client::state::verdict::{HandlerVerdict, InDelivery};
 use crate::client::state::{Link, State};
 use crate::session::{Acknowledged, Ended, Failure};
 use crate::sync::MutexGuard;
@@ -60,10 +60,14 @@ impl Conn {
         buffer: &mut [u8],
         len: usize,
     ) -> (MutexGuard<'a, State>, usize, Ending) {
-        if bug(Bug::AckBeforeHandler) || st.traced || !st.is_calm(generation) || !st.session.is_steady() {
+        if bug(Bug::AckBeforeHandler)
+            || st.traced
+            || !st.is_undisturbed(generation)
+            || !st.session.is_on_fast_path()
+        {
             return (st, 0, Ending::Other);
         }
-        st.wish = Wish::default();
+        st.handler_verdict = HandlerVerdict::default();
         // The topic of the message before, if it had only one handler, and that. As long as no registration comes or
         // goes both are right, and the handler is also there, so that dropping it here is never the end of it.
         let mut known: &[u8] = &[];
@@ -86,7 +90,7 @@ impl Conn {
             };
             let (packet, behind) = rest.split_at_mut(total);
             let packet: &[u8] = packet;
-            let Some(PlainPublish { publish, topic_hash }) = st.session.steady_message(packet, head, known)
+            let Some(PlainPublish { publish, topic_hash }) = st.session.fast_message(packet, head, known)
             else {
                 break;
             };
@@ -105,7 +109,7 @@ impl Conn {
                 size: publish.payload.len(),
                 attempt: 1,
             };
-            let visits = st.visits;
+            let epoch = st.epoch;
             match &only {
                 // Nobody else gets it.
                 Some(entry) => {
@@ -116,21 +120,21 @@ impl Conn {
                 }
                 None => {
                     st = self.deliver(st, &message, behind);
-                    st.wish.shared = false;
+                    st.handler_verdict.shared = false;
                 }
             }
-            if st.visits != visits {
+            if st.epoch != epoch {
                 if st.handlers.changes() != changes {
                     st = self.drop_unlocked(st, &mut only);
                     changes = st.handlers.changes();
                     known = &[];
                 }
-                if !st.is_calm(generation) || !st.session.is_steady() || st.pace.is_over() {
+                if !st.is_undisturbed(generation) || !st.session.is_on_fast_path() || st.pace.is_over() {
                     return (st, len - left, Ending::Told);
                 }
-                st.wish = Wish::default();
+                st.handler_verdict = HandlerVerdict::default();
             }
-            if let Err(failure) = st.session.steady_handled(publish.qos, publish.packet_id) {
+            if let Err(failure) = st.session.fast_handled(publish.qos, publish.packet_id) {
                 return (st, len - left, Ending::Failed(failure));
             }
             rest = behind;
@@ -154,7 +158,7 @@ impl Conn {
         // Every packet that this is for: PUBACK, PUBREC, PUBREL and PUBCOMP.
         while let Some(packet @ 4..=7) = bytes.get(at).map(|first| first >> 4) {
             if let 5 | 6 = packet {
-                match st.steady_answer(packet, &bytes[at..]) {
+                match st.fast_answer(packet, &bytes[at..]) {
                     Some(consumed) => at += consumed,
                     None => break,
                 }
@@ -165,7 +169,7 @@ impl Conn {
                 0 if acked.try_reserve_exact(TOGETHER).is_err() => None,
                 _ => {
                     let most = st.most_acknowledged();
-                    st.session.steady_acknowledgements(&bytes[at..], &mut acked, most)
+                    st.session.fast_acknowledgements(&bytes[at..], &mut acked, most)
                 }
             };
             let Some(packet) = packet else {
@@ -173,16 +177,16 @@ impl Conn {
                 break;
             };
             at += acked.len() * PLAIN_ACK;
-            let (visits, changes) = (st.visits, st.handlers.changes());
+            let (epoch, changes) = (st.epoch, st.handlers.changes());
             let kind = if packet == PacketType::PubComp { Kind::PubComp } else { Kind::PubAck };
             st = self.tell_acked(st, kind, &acked);
-            st.session.steady_ended(&mut acked);
+            st.session.fast_ended(&mut acked);
             st.session.return_list(acked);
-            if st.visits != visits {
+            if st.epoch != epoch {
                 if st.handlers.changes() != changes {
                     st = self.drop_unlocked(st, known);
                 }
-                if !st.is_calm(generation) || !st.session.is_steady() || st.pace.is_over() {
+                if !st.is_undisturbed(generation) || !st.session.is_on_fast_path() || st.pace.is_over() {
                     return (st, at, Ending::Told);
                 }
             }
@@ -194,8 +198,8 @@ impl Conn {
         (st, at, Ending::Other)
     }
 
-    /// Tells of messages that were acknowledged, one after the other. The lock is not taken in between, as long as it is
-    /// known who is told.
+    /// Tells of messages that were acknowledged, one after the other. The lock is not taken in between, as long as it
+    /// is known who is told.
     #[inline]
     fn tell_acked<'a>(
         &'a self,
@@ -220,7 +224,7 @@ impl Conn {
             }
             // What ends with it must not end under the lock.
             drop(only);
-            st = self.lock_unseen();
+            st = self.lock_untracked();
             self.ran(&mut st, told);
         }
         for ended in &acked[told..] {
@@ -233,7 +237,7 @@ impl Conn {
                     entry.call(self, &acknowledgement(kind, ended.accepted(), Some(topic)));
                     // As above.
                     drop(entry);
-                    st = self.lock_unseen();
+                    st = self.lock_untracked();
                     self.ran(&mut st, 1);
                 }
                 Audience::Several => st = self.acknowledged(st, kind, ended.accepted(), Some(topic)),
@@ -242,7 +246,8 @@ impl Conn {
         st
     }
 
-    /// Drops a handler that may be there no more: what ends with it is the application's, and must not end under a lock.
+    /// Drops a handler that may be there no more: what ends with it is the application's, and must not end under a
+    /// lock.
     fn drop_unlocked<'a>(
         &'a self,
         st: MutexGuard<'a, State>,
@@ -253,7 +258,7 @@ impl Conn {
         }
         drop(st);
         *entry = None;
-        self.lock_unseen()
+        self.lock_untracked()
     }
 
     /// A message: to the subscribers, newest first; without one, to the handlers of the connection. `behind` it is at
@@ -265,24 +270,28 @@ impl Conn {
         message: &Message<'_>,
         behind: &mut [u8],
     ) -> MutexGuard<'a, State> {
-        let mut called = st.handlers.called();
-        st.handlers.message(message.topic.as_bytes(), &mut called);
-        if called.is_empty() {
-            st.handlers.told(called);
+        let mut recipients = st.handlers.recipients();
+        st.handlers.message(message.topic.as_bytes(), &mut recipients);
+        if recipients.is_empty() {
+            st.handlers.told(recipients);
             return st;
         }
-        st.wish = Wish { shared: called.iter().any(|entry| !is_queue(entry)), ..Wish::default() };
-        self.tell_message(st, message, behind, called.len(), |message| {
-            for entry in called.iter() {
+        st.handler_verdict = HandlerVerdict {
+            shared: recipients.iter().any(|entry| !is_queue(entry)),
+            ..HandlerVerdict::default()
+        };
+        self.tell_message(st, message, behind, recipients.len(), |message| {
+            for entry in recipients.iter() {
                 entry.message(self, message);
             }
             // Entries removed meanwhile end here, and with them their user data.
-            called.clear();
-            Some(called)
+            recipients.clear();
+            Some(recipients)
         })
     }
 
-    /// Runs `tell`, which has `n` to call, without the lock. It returns the list of who is called, if it had taken that.
+    /// Runs `tell`, which has `n` to call, without the lock. It returns the list of who is called, if it had taken
+    /// that.
     #[inline(always)]
     fn tell_message<'a>(
         &'a self,
@@ -290,23 +299,23 @@ impl Conn {
         message: &Message<'_>,
         behind: &mut [u8],
         n: usize,
-        tell: impl FnOnce(&Message<'_>) -> Option<Called>,
+        tell: impl FnOnce(&Message<'_>) -> Option<Recipients>,
     ) -> MutexGuard<'a, State> {
-        st.handling = Handling::Fresh;
+        st.in_delivery = InDelivery::Fresh;
         drop(st);
         // One NUL stands behind the payload while the handlers run, for those who print it as a string;
         // the byte that it covers comes back.
         let covered = std::mem::replace(&mut behind[0], 0);
-        let called = tell(message);
-        let mut st = self.lock_unseen();
+        let recipients = tell(message);
+        let mut st = self.lock_untracked();
         // Before anything that tells others.
-        if let Some(called) = called {
-            st.handlers.told(called);
+        if let Some(recipients) = recipients {
+            st.handlers.told(recipients);
         }
-        if let Some(reason) = st.wish.refused {
+        if let Some(reason) = st.handler_verdict.refused {
             st = self.refused(st, message, reason);
         }
-        st.handling = Handling::Nothing;
+        st.in_delivery = InDelivery::Nothing;
         behind[0] = covered;
         self.ran(&mut st, n);
         st
@@ -323,23 +332,23 @@ impl State {
 
     /// A step that only answers, for the packet of this type that `bytes` begin with; how many of them it took.
     #[inline]
-    fn steady_answer(&mut self, packet: u8, bytes: &[u8]) -> Option<usize> {
+    fn fast_answer(&mut self, packet: u8, bytes: &[u8]) -> Option<usize> {
         match packet {
-            5 if !self.handlers.wants(Kind::PubRec) => self.session.steady_receipt(bytes),
-            6 if !self.handlers.wants(Kind::PubRel) => self.session.steady_release(bytes),
+            5 if !self.handlers.wants(Kind::PubRec) => self.session.fast_receipt(bytes),
+            6 if !self.handlers.wants(Kind::PubRel) => self.session.fast_release(bytes),
             _ => None,
         }
     }
 
     /// Whether the connection is up on the link of `generation`, and there is nothing to be done but to go on with it.
-    fn is_calm(&self, generation: u64) -> bool {
+    fn is_undisturbed(&self, generation: u64) -> bool {
         matches!(self.link, Link::Open(_))
             && self.generation == generation
             && self.closing.is_none()
             && !self.freed
             && !self.broken
-            && self.wish.failed.is_none()
-            && !self.wish.not_delivered
+            && self.handler_verdict.failed.is_none()
+            && !self.handler_verdict.not_delivered
             && !self.outcomes.are_waiting()
     }
 }
