@@ -1,4 +1,4 @@
-//! Values that most of their owners never need.
+//! A boxed value that is made when it is first written.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -12,8 +12,7 @@ pub(crate) trait Empty: 'static {
     const EMPTY: &'static Self;
 }
 
-/// A value that is empty for most of its owners. Until it is written to it takes the place of a pointer; reading it
-/// needs no question whether it is there.
+/// A value that is empty for most of its owners: one pointer, which reads as `T::EMPTY` until it is first written.
 #[derive(Clone, Debug)]
 pub(crate) struct LazyBox<T>(Option<Box<[T; 1]>>);
 

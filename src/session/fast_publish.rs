@@ -1,8 +1,5 @@
-//! Publishing while nothing is unusual: connected, no limit near, memory at hand.
-//!
-//! Next to always a message meets nothing but that, and what it takes then is little more than to copy it. These
-//! are what [`publish`](Session::publish) does then. Whatever else there is, they find out before they change anything,
-//! and leave it to that.
+//! Fast path of publishing: connected, within limits, memory reserved. Checks everything first, otherwise falls back to
+//! [`publish`](Session::publish).
 
 use super::ids::Use;
 use super::outbox::Queue;

@@ -68,7 +68,7 @@ impl Conn {
         Ok(())
     }
 
-    /// There is a handler more, or one that gets more.
+    /// A handler was added, or its event mask grew.
     pub(in crate::client) fn registered(&self) {
         self.registrations.fetch_add(1, Ordering::Relaxed);
     }

@@ -1,10 +1,8 @@
-//! Messages, one after the other: the way that nearly everything takes that comes to a busy client.
+//! Fast path of receiving: message after message.
 //!
-//! What a message can meet on its way is much: handlers that disconnect, free, refuse or defer, a queue that is
-//! full, the end of the session. Next to always it meets nothing of that. So here a message is only decoded, delivered
-//! and acknowledged, as long as nobody but the loop has [looked into](State::epoch) the connection's state; when
-//! somebody did, all of it is asked for. At the first that is not that simple, and at every other kind of packet, the
-//! way leads on in `incoming.rs`, which knows everything.
+//! Almost every message needs only decode, deliver, acknowledge; the rest (handlers that disconnect, free, refuse or defer, a
+//! full queue, the end of the session) is in incoming.rs. The fast path goes on while the [epoch](State::epoch) stands
+//! still, so nobody but the loop has touched the connection's state; otherwise every condition is checked again.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

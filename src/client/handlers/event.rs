@@ -260,7 +260,7 @@ impl Report {
     }
 }
 
-/// A report as a connection keeps it: next to nothing, as long as nothing ever went wrong.
+/// A report as a connection keeps it: a few bytes as long as nothing ever went wrong.
 #[derive(Debug)]
 pub(in crate::client) struct KeptReport {
     code: Code,

@@ -30,7 +30,7 @@ pub enum Stage {
     Closing = 8,
 }
 
-/// What there is to know about that.
+/// The stage, and what explains it: the server, the next attempt, the last error.
 #[derive(Clone, Debug)]
 pub struct Status {
     /// What it is doing.

@@ -13,7 +13,7 @@ use crate::time::{Span, Time};
 /// A wall clock before this (July 2017) was not set yet; as in Mongoose OS.
 pub(in crate::client) const PLAUSIBLE_TIME: f64 = 1_500_000_000.0;
 
-/// What there is to know of an attempt while it goes on.
+/// State of the connection attempt in progress.
 #[derive(Default)]
 pub(in crate::client) struct Tries {
     /// The address that is being opened.
