@@ -7,5 +7,6 @@ fast=(coverage driver errors_doc headers hostile json_header locks no_std rooms 
   which_call wire_malformed wire_memory wire_plain wire_round_trip wire_topic wire_vectors)
 cargo fmt --check
 cargo clippy --locked --all-targets -- -D warnings
+RUSTDOCFLAGS="-D rustdoc::broken_intra_doc_links" cargo doc --locked --no-deps --document-private-items
 # The unit tests, and these.
 cargo test --locked --lib "${fast[@]/#/--test=}"

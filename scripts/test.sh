@@ -55,6 +55,9 @@ stage_fmt() {
 stage_clippy() {
   if cargo clippy --version >/dev/null 2>&1; then
     check clippy cargo clippy --locked --all-targets -- -D warnings
+    # A link that leads nowhere names what was renamed.
+    check clippy env RUSTDOCFLAGS="-D rustdoc::broken_intra_doc_links" cargo doc --locked --no-deps \
+      --document-private-items
   else
     skip clippy "clippy is not installed"
   fi

@@ -76,7 +76,7 @@ pub struct Conn {
     connected: AtomicBool,
     gone: AtomicBool,
     output_level: AtomicUsize,
-    /// What the face of the library that made it knows it by.
+    /// What its owner, the C face, knows it by.
     owner_tag: AtomicPtr<()>,
     /// Counts the handlers that were registered, for who calls some of them without a look into the state.
     registrations: AtomicU32,
@@ -135,7 +135,7 @@ impl Conn {
         &self.context
     }
 
-    /// Gives it a name that its [built-in handler](Context) finds it by.
+    /// Gives it a name that its [built-in handler](Common) finds it by.
     pub(crate) fn set_owner_tag(&self, owner_tag: *mut ()) {
         self.owner_tag.store(owner_tag, Ordering::Relaxed);
     }

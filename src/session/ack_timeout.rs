@@ -101,9 +101,9 @@ pub struct Overdue {
 }
 
 impl Session {
-    /// How many messages may be in flight for the next one to take the short way. With a limit for acknowledgements it
-    /// takes the long way if nobody watches yet.
-    pub(super) fn plain_flight_limit(&self) -> u16 {
+    /// How many messages may be in flight for the next one to take the fast path. With a limit for acknowledgements it
+    /// does not take it until somebody watches.
+    pub(super) fn fast_flight_limit(&self) -> u16 {
         let is_watched = self.limits.ack_timeout == Span::ZERO || self.sending.watch.look_at != Moment::NONE;
         if is_watched { self.limits.in_flight() } else { 0 }
     }
@@ -191,7 +191,7 @@ impl Session {
             sending.watch.look_at = at;
         }
         self.set_next_expiry();
-        self.flight_limit = self.plain_flight_limit();
+        self.flight_limit = self.fast_flight_limit();
     }
 
     /// A message in flight gets its outcome, and stays there.

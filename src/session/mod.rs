@@ -220,7 +220,7 @@ pub struct Session {
     disconnect_due: bool,
     /// Those without a cookie are told as well.
     tell_all: bool,
-    /// No message is to take the short way.
+    /// No message is to take the fast path.
     each_publish: bool,
     /// See [`watch_began`](Session::watch_began).
     watch_began: bool,
@@ -275,7 +275,7 @@ impl Session {
         if within != self.limits.ack_timeout {
             self.end_watch();
         }
-        self.flight_limit = self.plain_flight_limit();
+        self.flight_limit = self.fast_flight_limit();
         self.watch_acknowledgements();
         if let Some(sending) = self.sending.get_mut() {
             sending.outcomes_fit = 0;
@@ -535,13 +535,13 @@ impl Session {
         wanted
     }
 
-    /// As [`subscribe`](Session::subscribe), for several filters one after the other: [`ask`](Session::ask) then puts
-    /// them into as few packets as possible. The ticket gets the server's answer.
+    /// As [`subscribe`](Session::subscribe), for several filters one after the other: [`flush_subscriptions`](Session::flush_subscriptions)
+    /// then puts them into as few packets as possible. The ticket gets the server's answer.
     pub fn desire(&mut self, filter: Arc<str>, qos: QoS, ticket: Option<Ticket>) {
         self.subscriptions.make().desire(filter, qos, ticket);
     }
 
-    /// As [`unsubscribe`](Session::unsubscribe), until [`ask`](Session::ask).
+    /// As [`unsubscribe`](Session::unsubscribe), until [`flush_subscriptions`](Session::flush_subscriptions).
     pub fn withdraw(&mut self, filter: &str, ticket: Option<Ticket>) -> bool {
         let server = Server { up: self.is_up(), kept: self.may_have_filters() };
         if !server.kept && self.subscriptions.get().is_none() {
@@ -555,7 +555,7 @@ impl Session {
         if self.is_up() { self.resumed } else { self.limits.keep_session }
     }
 
-    /// Asks the server for what [`want`](Session::want) and [`withdraw`](Session::withdraw) left to be asked.
+    /// Asks the server for what [`desire`](Session::desire) and [`withdraw`](Session::withdraw) left to be asked.
     pub fn flush_subscriptions(&mut self) {
         self.pump_subscriptions();
     }
@@ -673,7 +673,7 @@ impl Session {
     pub fn look_at_each_publish(&mut self, on: bool) {
         self.each_publish = on;
         if let Some(sending) = self.sending.get_mut() {
-            // The short way asks for it, and finds out by it.
+            // The fast path asks for it, and finds out by it.
             sending.outcomes_fit = 0;
         }
     }

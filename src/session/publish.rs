@@ -48,7 +48,7 @@ impl<'a> Publication<'a> {
     }
 }
 
-/// Appends a PUBLISH; `plain` is its [`plain_len`](wire::Publish::plain_len).
+/// Appends a PUBLISH; `plain` is its `plain_len()`.
 #[inline(always)]
 pub(super) fn put_publish(
     out: &mut Output,

@@ -436,16 +436,18 @@ impl Sink for LogFunction {
     }
 }
 
-/// The function of `handler`, or an error for NULL.
+/// The function, or an error for NULL: then the user data stays the caller's.
+fn given<F>(function: Option<F>, data: &UserData) -> Result<F, Code> {
+    function.ok_or(Code::NullArgument).inspect_err(|_| data.disarm())
+}
+
+/// A handler of Mongoose's events, and what names it.
 pub(in crate::capi) fn event_handler(
     owner: &Handle,
     handler: mg_event_handler_t,
     data: UserData,
 ) -> Result<(Identity, Box<dyn Callback>), Code> {
-    let Some(function) = handler else {
-        data.disarm();
-        return Err(Code::NullArgument);
-    };
+    let function = given(handler, &data)?;
     let own = OwnNc::of(owner).inspect_err(|_| data.disarm())?;
     let identity = identity(function as *const (), data.ud);
     Ok((identity, Box::new(EventHandler { own, function, data })))
@@ -457,10 +459,7 @@ pub(in crate::capi) fn message_handler(
     handler: sub_handler_t,
     data: UserData,
 ) -> Result<(Identity, Box<dyn Callback>), Code> {
-    let Some(function) = handler else {
-        data.disarm();
-        return Err(Code::NullArgument);
-    };
+    let function = given(handler, &data)?;
     let own = OwnNc::of(owner).inspect_err(|_| data.disarm())?;
     let identity = identity(function as *const (), data.ud);
     Ok((identity, Box::new(MessageHandler { own, function, data })))
@@ -472,10 +471,7 @@ pub(in crate::capi) fn new_event_handler(
     handler: mgos_mqtt_event_fn_t,
     data: UserData,
 ) -> Result<(Identity, Box<dyn Callback>), Code> {
-    let Some(function) = handler else {
-        data.disarm();
-        return Err(Code::NullArgument);
-    };
+    let function = given(handler, &data)?;
     let identity = identity(function as *const (), data.ud);
     Ok((identity, Box::new(NewEventHandler { owner: Owner::of(owner), function, data })))
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use crate::capi::base::signals;
 use crate::capi::base::system::{boot_clock, send_queue};
+use crate::capi::bridge::builtin_handler::BuiltinHandler;
 use crate::capi::bridge::handle::LoopHandle;
-use crate::capi::bridge::nc_keeper::NcKeeper;
 use crate::capi::config::system;
 use crate::client::{Context, Entry};
 use crate::driver::{Clock, Loop};
@@ -17,7 +17,7 @@ pub(in crate::capi) fn create_loop() -> Result<Arc<LoopHandle>, Code> {
     let driver = Loop::with_threads_inside(clock, signals::blocked).map_err(|_| Code::NoResources)?;
     let mut context = Context::new(driver);
     // Before all others, so that it runs last.
-    context.common.builtin_handler = Some(Entry::shared(NcKeeper::KINDS, Box::new(NcKeeper)));
+    context.common.builtin_handler = Some(Entry::shared(BuiltinHandler::KINDS, Box::new(BuiltinHandler)));
     context.send_queue = send_queue;
     context.default_client_id = || system::device_id().ok().flatten();
     Ok(LoopHandle::new(Arc::new(context)))

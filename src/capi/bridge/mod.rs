@@ -11,7 +11,7 @@
 //! | `options.rs`                  | `struct mgos_mqtt_options` as the client's settings |
 //! | `profiles.rs`                 | C configurations as the client's server profiles |
 //! | `create_loop.rs`              | making a loop |
-//! | `nc_keeper.rs`                | the first handler of every connection: it keeps `nc` up to date |
+//! | `builtin_handler.rs`          | the first handler of every connection: it keeps `nc` up to date |
 //! | `event_bus.rs`                | who listens to the events of the system |
 //! | `publication.rs`              | publications and their outcomes |
 //! | `filters.rs`                  | lists of topic filters, and the answers to them |
@@ -26,6 +26,7 @@
 //! | `nc.rs`                       | the `nc` of Mongoose |
 //! | `hook_strings.rs`             | what a connect hook is shown |
 
+pub(super) mod builtin_handler;
 pub(super) mod callbacks;
 pub(super) mod connecting;
 pub(super) mod connection;
@@ -41,7 +42,6 @@ pub(super) mod hook_strings;
 pub(super) mod logging;
 pub(super) mod lookup;
 pub(super) mod nc;
-pub(super) mod nc_keeper;
 pub(super) mod options;
 pub(super) mod poll_callback;
 pub(super) mod profiles;

@@ -12,7 +12,7 @@ use crate::sync::MutexGuard;
 use crate::time::Span;
 
 impl Conn {
-    /// As [`connect`](Conn::connect), and tells `callback` once, by [`Event::ConnectResult`], how the attempt ends
+    /// As [`connect`](Conn::connect), and tells `callback` once, by [`ConnectResult`](crate::client::Event::ConnectResult), how the attempt ends
     /// that begins now or is under way. On an error it is dropped untold.
     pub fn connect_once(&self, callback: Box<dyn Callback>) -> Result<(), Code> {
         let mut st = self.usable()?;

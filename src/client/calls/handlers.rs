@@ -73,7 +73,7 @@ impl Conn {
         self.registrations.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Handlers of [`Event::Poll`] are called in each iteration of the loop from now on, not only after a turn of this
+    /// Handlers of [`Poll`](crate::client::Event::Poll) are called in each iteration of the loop from now on, not only after a turn of this
     /// connection.
     pub fn poll_each_iteration(&self) {
         let mut st = self.lock();
@@ -81,7 +81,7 @@ impl Conn {
         self.handlers_changed(&mut st);
     }
 
-    /// The [keeper](super::Context) has a look at the beginning of each iteration of the loop from now on.
+    /// The [built-in handler](crate::client::Common) is called at the beginning of each iteration of the loop from now on.
     pub fn watch(&self) -> Result<(), Code> {
         drop(self.usable()?);
         match self.source.get() {

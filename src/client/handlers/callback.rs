@@ -16,7 +16,7 @@ pub trait Callback: Send + Sync {
         self.call(conn, &Event::Message(*message));
     }
 
-    /// The beginning of an iteration of the loop, for the [keeper](super::Context) of a [watched](Conn::watch)
+    /// The beginning of an iteration of the loop, for the [built-in handler](crate::client::Common) of a [watched](Conn::watch)
     /// connection. It must not call the application.
     fn iteration_begin(&self, conn: &Conn) {
         let _ = conn;

@@ -69,7 +69,7 @@ impl Message<'_> {
 pub enum Event<'a> {
     /// A loop iteration, or the tick of an idle connection.
     Poll,
-    /// The timer set by [`Conn::set_timer`](super::Conn::set_timer) came.
+    /// The timer set by [`Conn::set_timer`](crate::client::Conn::set_timer) came.
     Timer,
     /// An attempt to connect begins.
     Connecting,
@@ -81,7 +81,7 @@ pub enum Event<'a> {
         connack: Option<u8>,
         /// The server kept the session.
         session_present: bool,
-        /// The number of the attempt, from 1 on; what a [credentials hook](super::CredentialsHook) was asked with.
+        /// The number of the attempt, from 1 on; what a [credentials hook](crate::client::CredentialsHook) was asked with.
         attempt: u64,
     },
     /// CONNACK with code 0.
@@ -126,9 +126,9 @@ pub enum Event<'a> {
     Close(&'a Report),
     /// How a publish ended.
     Outcome(Completion),
-    /// A call of [`Conn::subscribe_all`](super::Conn::subscribe_all) ended; told to nobody else.
+    /// A call of [`Conn::subscribe_all`](crate::client::Conn::subscribe_all) ended; told to nobody else.
     Subscribed(&'a FilterResults),
-    /// A call of [`Conn::unsubscribe_all`](super::Conn::unsubscribe_all) ended; told to nobody else.
+    /// A call of [`Conn::unsubscribe_all`](crate::client::Conn::unsubscribe_all) ended; told to nobody else.
     Unsubscribed(&'a FilterResults),
     /// A message was refused too often and is acknowledged now; with the last reason.
     SetAside(Message<'a>, u8),

@@ -9,7 +9,7 @@ use crate::client::handlers::callback::Entry;
 pub(in crate::client) const FEW: usize = 4;
 
 /// The entries that an event goes to, newest first. The first few are on the stack; for more, those who are registered
-/// have made [room](super::handlers::Handlers::reserve), so that no dispatch allocates.
+/// have made [room](super::registered::Handlers::reserve), so that no dispatch allocates.
 pub(crate) struct Recipients {
     few: [Option<Arc<Entry>>; FEW],
     len: usize,

@@ -47,7 +47,7 @@ impl Conn {
     }
 
     /// Replaces the client's certificate and key from the next attempt on, whichever server that is for; in a handler
-    /// of [`Event::Connecting`] from the present one on. `None`: those of the profiles again.
+    /// of [`Connecting`](crate::client::Event::Connecting) from the present one on. `None`: those of the profiles again.
     pub fn set_certificate(&self, own: Option<OwnCertificate>) -> Result<(), Code> {
         let mut st = self.usable()?;
         let extras = st.extras.try_make()?;
@@ -98,7 +98,7 @@ impl Conn {
         Ok(())
     }
 
-    /// Asks for one [`Event::Timer`] at `at`; `None` takes it back.
+    /// Asks for one [`Timer`](crate::client::Event::Timer) at `at`; `None` takes it back.
     pub fn set_timer(&self, at: Option<Time>) -> Result<(), Code> {
         let mut st = self.usable()?;
         if at.is_some() || st.extras.get().is_some() {

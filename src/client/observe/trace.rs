@@ -2,7 +2,7 @@
 //! sizes; never a payload, nor who we are to the server.
 //!
 //! While it is off it costs nothing for a message: what is sent is looked at when the output is written, and while it is on
-//! the short ways of [`stream`](super::stream) and of publishing are left.
+//! the fast paths of receiving and of publishing are left.
 //!
 //! A line must not be the cause of another. Packets of a topic on which log lines are published are left out, on all
 //! connections of the loop. And a connection on which a log function publishes by itself is not traced any more.

@@ -1,4 +1,4 @@
-//! The short ways, for what meets nothing unusual, do what the long ones do; and QoS 0 messages that follow one another
+//! The fast paths do what the general ones do; and QoS 0 messages that follow one another
 //! are still each a message of its own.
 
 use proptest::prelude::*;
@@ -45,7 +45,7 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-/// A session, and whether it goes the short ways.
+/// A session, and whether it takes the fast paths.
 struct Walker {
     rig: Rig,
     short: bool,
@@ -249,7 +249,7 @@ fn the_short_ways_are_taken() {
             assert_eq!(walker.rig.s.outstanding(), 0, "{qos:?} {round}");
         }
     }
-    // What makes memory grow goes the long way. A message of QoS 0 has one step, the others two.
+    // What makes memory grow leaves the fast path. A message of QoS 0 has one step, the others two.
     assert!(walker.went > 200 + 2 * 400 - 50, "{}", walker.went);
 }
 

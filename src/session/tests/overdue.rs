@@ -255,9 +255,9 @@ fn a_look_that_is_put_off_comes_again() {
     assert_eq!(rig.outcomes(), [(1, Outcome::Acked)]);
 }
 
-/// The short way is for those that somebody watches already; without a limit, for all.
+/// The fast path is for those that somebody watches already; without a limit, for all.
 #[test]
-fn the_short_way_is_taken_once_somebody_watches() {
+fn the_fast_path_is_taken_once_somebody_watches() {
     let mut rig = Rig::connected_with(limits());
     let plain = |rig: &mut Rig| rig.s.publish_tracked_fast(b"a", b"x", Q1, false).is_some();
     let room = |rig: &mut Rig| {

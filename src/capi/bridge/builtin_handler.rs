@@ -6,14 +6,14 @@ use crate::client::{Callback, Conn, Event, Kind};
 use crate::error::Code;
 
 /// Keeps the fields of `nc` up to date, after it raised the cloud events; for all connections of a loop.
-pub(in crate::capi) struct NcKeeper;
+pub(in crate::capi) struct BuiltinHandler;
 
-impl NcKeeper {
+impl BuiltinHandler {
     pub(in crate::capi) const KINDS: u32 =
         Kind::Connecting.bit() | Kind::ConnectResult.bit() | Kind::Close.bit() | event_bus::KINDS;
 }
 
-impl Callback for NcKeeper {
+impl Callback for BuiltinHandler {
     fn call(&self, conn: &Conn, event: &Event<'_>) {
         // SAFETY: what a connection is known by is its handle, which is there whenever a callback runs, or NULL.
         let Some(handle) = (unsafe { conn.owner_tag().cast::<Handle>().as_ref() }) else { return };
