@@ -124,6 +124,8 @@ pub struct Tap {
     pub bye: bool,
     pub was_blocked: bool,
     pub ping: bool,
+    /// Nothing was on its way to the broker ahead of it.
+    pub ping_alone: bool,
     /// When something passed last, by the clock that the client's turn knows.
     pub last_out: u64,
     pub last_in: u64,
@@ -258,7 +260,10 @@ impl World {
                 if !tap.was_blocked && (self.keep_alive == 0 || quiet < self.keep_alive) {
                     return self.fail(format!("PINGREQ after {quiet} us, without need"));
                 }
-                self.links[l].tap.ping = true;
+                // At most its own first byte.
+                let alone = self.links[l].given - self.links[l].acknowledged <= 1;
+                let tap = &mut self.links[l].tap;
+                (tap.ping, tap.ping_alone) = (true, alone);
             }
             Packet::Disconnect if self.aborted == Some(l) => {
                 self.fail("DISCONNECT, although the application wants its will to be published".into());
@@ -770,8 +775,11 @@ impl World {
         let (quiet, most) = match tap.ping {
             // As long as anything is acknowledged, too, which is looked after four times in that time.
             true => {
+                // But where nothing is ahead of it, at the end of that time only, or an idle client would wake up for it: if a
+                // part of it has arrived by then and the rest has not, it has that time once more.
                 let most = self.keep_alive.min(10_000_000);
-                (now - tap.in_at.max(tap.out_at).max(link.moved_at), most + most / 4)
+                let again = if tap.ping_alone && link.given > link.acknowledged { most } else { most / 4 };
+                (now - tap.in_at.max(tap.out_at).max(link.moved_at), most + again)
             }
             false => (now - tap.in_at.min(tap.out_at), self.keep_alive),
         };
