@@ -10,7 +10,7 @@ use super::dispatch::Dispatch;
 use super::ready::{Begun, Next, SHORT_SLICE};
 use super::slots::{Readiness, SourceId};
 use super::{AnySource, Loop};
-use crate::time::{Span, Time};
+use crate::time::{Moment, Span, Time};
 
 /// The waker's token; no [`SourceId`] has these bits.
 pub(super) const WAKER: Token = Token(usize::MAX);
@@ -89,7 +89,7 @@ pub struct Turn<'a> {
     pub spare: &'a mut Vec<u8>,
     registry: &'a Registry,
     handle: &'a Loop,
-    deadline: Option<Time>,
+    deadline: Moment,
     again: bool,
     bounded: bool,
 }
@@ -107,12 +107,12 @@ impl Turn<'_> {
 
     /// The source's next deadline, `None` after it came.
     pub fn deadline(&self) -> Option<Time> {
-        self.deadline
+        self.deadline.get()
     }
 
     /// Replaces the source's one deadline. It stays until it comes or is replaced.
-    pub fn set_deadline(&mut self, deadline: Option<Time>) {
-        self.deadline = deadline;
+    pub fn set_deadline(&mut self, deadline: impl Into<Moment>) {
+        self.deadline = deadline.into();
     }
 
     /// There is work left: the source gets a turn in the next iteration, which does not sleep, after those that wait
@@ -148,15 +148,17 @@ pub(super) fn iteration(handle: &Loop, engine: &mut Engine, until: Time, bounded
         handle.notify();
     }
 
-    let more = engine.events.iter().count() >= EVENTS;
-    let events = engine.events.iter().filter(|event| event.token() != WAKER).filter_map(|event| {
+    let events = engine.events.iter().map(|event| {
+        if event.token() == WAKER {
+            return None;
+        }
         let broken = event.is_error();
         let ended = broken || event.is_read_closed();
         let readable = ended || event.is_readable();
         let writable = broken || event.is_writable() || event.is_write_closed();
         Some((SourceId::from_bits(event.token().0)?, Readiness { readable, ended, writable }))
     });
-    let mut next = ready.after_sleep(handle.now(), more, events, bounded);
+    let mut next = ready.after_sleep(handle.now(), EVENTS, events, bounded);
     while let Some((id, begun)) = next.turn {
         next = turn(handle, engine, id, begun, bounded, |source, turn| source.drive(turn));
     }

@@ -99,7 +99,7 @@ pub(crate) struct Begun<T> {
     /// What its socket became.
     pub(crate) ready: Readiness,
     /// Its deadline, which has not come yet.
-    pub(crate) deadline: Option<Time>,
+    pub(crate) deadline: Moment,
     /// The time at which it begins.
     pub(crate) now: Time,
 }
@@ -335,19 +335,19 @@ impl<T: Clone, W: Wake> Ready<T, W> {
     }
 
     /// Collects who gets a turn in this iteration, and begins the first one: who was left over by the last iteration or
-    /// scheduled since, what is due, `events`, and at last those that asked for another turn. `more`: there may be
-    /// further events. An iteration that is not `bounded` goes through all of them, however long that takes.
+    /// scheduled since, what is due, `events`, and at last those that asked for another turn. An iteration that is not
+    /// `bounded` goes through all of them, however long that takes. With `room` events, of which some may be none of a
+    /// source, the system may have further ones.
     pub(crate) fn after_sleep(
         &self,
         now: Time,
-        more: bool,
-        events: impl Iterator<Item = Event>,
+        room: usize,
+        events: impl Iterator<Item = Option<Event>>,
         bounded: bool,
     ) -> Next<T> {
         let mut state = self.state.lock();
         let state = &mut *state;
         state.asleep = false;
-        state.more = more;
         while let Some(id) = state.timers.pop_due(now) {
             if let Some(slot) = state.slots.get_mut(id) {
                 slot.deadline = Moment::NONE;
@@ -359,35 +359,43 @@ impl<T: Clone, W: Wake> Ready<T, W> {
                 state.list(id);
             }
         }
-        for (id, what) in events {
-            if let Some(slot) = state.slots.get_mut(id) {
+        // Most often one source is ready and nobody else waits: it need not stand in the list.
+        let mut first = None;
+        let mut taken = 0;
+        for event in events {
+            taken += 1;
+            if let Some((id, what)) = event
+                && let Some(slot) = state.slots.get_mut(id)
+            {
                 slot.ready.add(what);
                 if slot.pending == Pending::No {
                     slot.pending = Pending::Soon;
-                    state.soon.push_back(id);
+                    if first.is_none() && state.soon.is_empty() {
+                        first = Some(id);
+                    } else {
+                        state.soon.push_back(id);
+                    }
                 }
             }
         }
+        state.more = taken >= room;
         let until = if bounded { now + LONG_SLICE } else { Time::NEVER };
         let (soon, later) = (state.soon.len(), state.later.len());
         state.iteration = Iteration { soon, later, until, is_late: false };
-        state.next(now)
+        match first.and_then(|id| state.begin(id, now)) {
+            Some(next) => next,
+            None => state.next(now),
+        }
     }
 
     /// Ends a source's turn, and begins the next one of the iteration. `now` is asked if there may be one.
-    pub(crate) fn end(
-        &self,
-        id: SourceId,
-        deadline: Option<Time>,
-        again: bool,
-        now: &dyn Fn() -> Time,
-    ) -> Next<T> {
+    pub(crate) fn end(&self, id: SourceId, deadline: Moment, again: bool, now: &dyn Fn() -> Time) -> Next<T> {
         let mut state = self.state.lock();
         let state = &mut *state;
         if let Some(slot) = state.slots.get_mut(id) {
-            if slot.deadline.get() != deadline {
-                slot.deadline = deadline.into();
-                state.timers.set(id, deadline);
+            if slot.deadline != deadline {
+                slot.deadline = deadline;
+                state.timers.set(id, deadline.get());
             }
             if again {
                 state.list_later(id);
@@ -404,7 +412,7 @@ impl<T: Clone, W: Wake> Ready<T, W> {
         let mut state = self.state.lock();
         let slot = state.slots.get_mut(id).filter(|slot| slot.every_iteration)?;
         let (value, deadline) = (slot.value.clone(), slot.deadline);
-        Some(Begun { value, ready: Readiness::default(), deadline: deadline.get(), now })
+        Some(Begun { value, ready: Readiness::default(), deadline, now })
     }
 
     /// The sources that want to know the end of each iteration.
@@ -432,16 +440,23 @@ impl<T: Clone> State<T> {
     #[inline(always)]
     fn next(&mut self, now: Time) -> Next<T> {
         while let Some(id) = self.pop(now) {
-            if let Some(slot) = self.slots.get_mut(id) {
-                slot.pending = Pending::No;
-                let (value, ready) = (slot.value.clone(), std::mem::take(&mut slot.ready));
-                let begun = Begun { value, ready, deadline: slot.deadline.get(), now };
-                return Next { turn: Some((id, begun)), ticks: !self.every_iteration.is_empty() };
+            if let Some(next) = self.begin(id, now) {
+                return next;
             }
         }
         // It is over: what follows belongs to none.
         (self.iteration.soon, self.iteration.later) = (0, 0);
         self.nobody()
+    }
+
+    /// Begins the turn of a source, if it is still there.
+    #[inline(always)]
+    fn begin(&mut self, id: SourceId, now: Time) -> Option<Next<T>> {
+        let slot = self.slots.get_mut(id)?;
+        slot.pending = Pending::No;
+        let (value, ready) = (slot.value.clone(), std::mem::take(&mut slot.ready));
+        let begun = Begun { value, ready, deadline: slot.deadline, now };
+        Some(Next { turn: Some((id, begun)), ticks: !self.every_iteration.is_empty() })
     }
 
     fn nobody(&self) -> Next<T> {

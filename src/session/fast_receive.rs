@@ -5,7 +5,6 @@
 
 use alloc::vec::Vec;
 
-use super::ids::Use;
 use super::outbox::Stage;
 use super::sending::{Sending, Terms};
 use super::{Ended, Failure, Outcome, PendingEvent, Session, State};
@@ -78,8 +77,11 @@ impl Session {
     #[inline]
     pub fn fast_receipt(&mut self, bytes: &[u8]) -> Option<usize> {
         let id = wire::Ack::plain(PacketType::PubRec, bytes)?;
-        let slot = self.fast_slot(id, QoS::ExactlyOnce)?;
-        if self.sending.outbox.get(slot).stage != Stage::Publish {
+        let sending = self.sending.get()?;
+        let slot = sending.ids.slot_at_home(id)?;
+        let entry = sending.outbox.get(slot);
+        if entry.qos != QoS::ExactlyOnce || entry.stage != Stage::Publish || !entry.is_sent(self.out.taken())
+        {
             return None;
         }
         // As above.
@@ -149,17 +151,6 @@ impl Session {
         }
         sending.acked(ended, self.now, terms);
         self.pump();
-    }
-
-    /// The message of `qos` with this id, if the server can have an opinion on it.
-    #[inline]
-    fn fast_slot(&self, id: u16, qos: QoS) -> Option<u32> {
-        match self.sending.ids.get(id)? {
-            Use::Publish(slot) if self.sending.outbox.get(slot).qos == qos && self.is_sent(slot) => {
-                Some(slot)
-            }
-            _ => None,
-        }
     }
 
     /// A list for [these steps](Session::fast_acknowledgements), empty, to be [returned](Session::return_list).

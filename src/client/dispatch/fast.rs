@@ -58,11 +58,7 @@ impl Conn {
         buffer: &mut [u8],
         len: usize,
     ) -> (MutexGuard<'a, State>, usize, Ending) {
-        if bug(Bug::AckBeforeHandler)
-            || st.traced
-            || !st.is_undisturbed(generation)
-            || !st.session.is_on_fast_path()
-        {
+        if bug(Bug::AckBeforeHandler) || !st.is_on_fast_path(generation) {
             return (st, 0, Ending::Other);
         }
         st.handler_verdict = HandlerVerdict::default();
@@ -127,7 +123,7 @@ impl Conn {
                     changes = st.handlers.changes();
                     known = &[];
                 }
-                if !st.is_undisturbed(generation) || !st.session.is_on_fast_path() || st.pace.is_over() {
+                if !st.is_on_fast_path(generation) {
                     return (st, len - left, Ending::Told);
                 }
                 st.handler_verdict = HandlerVerdict::default();
@@ -184,7 +180,7 @@ impl Conn {
                 if st.handlers.changes() != changes {
                     st = self.drop_unlocked(st, known);
                 }
-                if !st.is_undisturbed(generation) || !st.session.is_on_fast_path() || st.pace.is_over() {
+                if !st.is_on_fast_path(generation) {
                     return (st, at, Ending::Told);
                 }
             }
@@ -338,15 +334,18 @@ impl State {
         }
     }
 
-    /// Whether the connection is up on the link of `generation`, and there is nothing to be done but to go on with it.
-    fn is_undisturbed(&self, generation: u64) -> bool {
+    /// Whether there is nothing to be done but to go on with what came on the link of `generation`: it is up, and no
+    /// handler, and nobody else, asked for anything. A feature that needs a look at each message says so here, or, if
+    /// the session alone knows of it, in [`Session::is_on_fast_path`](crate::session::Session::is_on_fast_path).
+    #[inline(never)]
+    fn is_on_fast_path(&self, generation: u64) -> bool {
+        let stopped = self.freed | self.broken | self.traced | self.pace.is_over();
+        let told = &self.handler_verdict;
         matches!(self.link, Link::Open(_))
             && self.generation == generation
             && self.closing.is_none()
-            && !self.freed
-            && !self.broken
-            && self.handler_verdict.failed.is_none()
-            && !self.handler_verdict.not_delivered
+            && !(stopped | told.not_delivered | told.failed.is_some())
             && !self.outcomes.are_waiting()
+            && self.session.is_on_fast_path()
     }
 }

@@ -71,17 +71,17 @@ impl Conn {
         }
         if st.has_late() {
             st = self.tell_late(st);
-        } else {
-            st.pace.nothing(Stage::LATE);
         }
         if st.broken {
             st = self.give_up(st, turn);
         } else {
             st = self.progress(st, turn);
         }
-        if !st.handlers.wants(Kind::Poll) || st.extras.each_iteration || !st.gets_polls() {
-            st.pace.nothing(Stage::Poll as u8);
-        } else if st.pace.may(Stage::Poll) {
+        if st.handlers.wants(Kind::Poll)
+            && !st.extras.each_iteration
+            && st.gets_polls()
+            && st.pace.may(Stage::Poll)
+        {
             st = self.tell_poll(st, turn);
             if st.closing.is_none_or(|c| c.graceful) {
                 st = self.write(st, turn);
@@ -123,18 +123,12 @@ impl Conn {
             // There is no other attempt that anybody could mean.
             st.end_once(u64::MAX, attempt);
         }
-        if st.extras.results.is_empty() {
-            st.pace.nothing(Stage::Results as u8);
-        } else if st.pace.may(Stage::Results) {
+        if !st.extras.results.is_empty() && st.pace.may(Stage::Results) {
             st = self.tell_results(st);
         }
-        if !st.session.has_subscribe_result() && !st.extras.calls.has_ended() {
-            st.pace.nothing(Stage::Calls as u8);
-        } else if st.pace.may(Stage::Calls) {
+        let calls = st.session.has_subscribe_result() || st.extras.calls.has_ended();
+        if calls && st.pace.may(Stage::Calls) {
             st = self.tell_subscribed(st);
-        }
-        if !st.outcomes.are_waiting() {
-            st.pace.nothing(Stage::Outcomes as u8);
         }
         st
     }
@@ -160,8 +154,6 @@ impl Conn {
             st.unread |= turn.readable;
             if st.is_behind() {
                 st = self.read(st, turn);
-            } else {
-                st.pace.nothing(Stage::Read as u8);
             }
             if st.pace.is_over() {
                 // It took long, and more is due by now.
@@ -212,9 +204,7 @@ impl Conn {
             st.give_memory_back();
             st.session.quiet();
         }
-        if st.extras.refusals.due().is_none_or(|due| due > now) {
-            st.pace.nothing(Stage::Refused as u8);
-        } else if st.pace.may(Stage::Refused) {
+        if st.extras.refusals.due().is_some_and(|due| due <= now) && st.pace.may(Stage::Refused) {
             st = self.redeliver(st, now);
         }
         if st.extras.fail_back.get().and_then(|back| back.at).is_some_and(|at| at <= now) {
@@ -345,7 +335,7 @@ impl Conn {
     /// Delivers the log records that there are at the end of a turn.
     fn deliver_log<'a>(&'a self, mut st: MutexGuard<'a, State>, turn: &mut Turn<'_>) {
         if st.log.records.is_empty() {
-            return st.pace.nothing(Stage::Log as u8);
+            return;
         }
         if st.pace.may(Stage::Log) {
             st = self.tell_log(st);
@@ -454,7 +444,7 @@ impl State {
 
     /// Whether [`tell_late`](Conn::tell_late) may have something to tell. Little that it looks at is ever there.
     fn has_late(&self) -> bool {
-        self.extras.get().is_some() || self.session.has_subscribe_result() || self.outcomes.are_waiting()
+        self.extras.get().is_some() || self.session.has_subscribe_result()
     }
 
     /// Whether functions wait to be told how an attempt or a call ended.
@@ -519,7 +509,7 @@ impl State {
     }
 
     /// The earliest moment at which a turn has something to do.
-    pub(in crate::client) fn next_deadline(&self) -> Option<Time> {
+    pub(in crate::client) fn next_deadline(&self) -> Moment {
         let link = match &self.link {
             Link::Idle => None,
             Link::Waiting(at) => Some(*at),
@@ -541,6 +531,6 @@ impl State {
             next = next.min(at(extras.timer_at)).min(at(extras.fail_back.at)).min(at(extras.refusals.due()));
             next = next.min(at(extras.without_server));
         }
-        (next != Time::NEVER).then_some(next)
+        next.into()
     }
 }

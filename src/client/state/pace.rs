@@ -35,11 +35,6 @@ pub(in crate::client) enum Stage {
     Log = 1 << 6,
 }
 
-impl Stage {
-    /// Those for what happened between the turns, and what earlier ones had no time for.
-    pub(in crate::client) const LATE: u8 = Stage::Results as u8 | Stage::Calls as u8 | Stage::Outcomes as u8;
-}
-
 /// See the module.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::client) struct Pace {
@@ -51,9 +46,9 @@ pub(in crate::client) struct Pace {
     quick: u8,
     /// While they are not: how often the clock was read in this turn.
     looks: u8,
-    slow: bool,
     /// The turn has to end.
     over: bool,
+    slow: bool,
     /// Stages that have waited for longest: they come before the others.
     owed: u8,
     /// Stages that had to wait in this turn.
@@ -67,8 +62,8 @@ impl Pace {
             left: WINDOW,
             quick: 0,
             looks: 0,
-            slow: false,
             over: false,
+            slow: false,
             owed: 0,
             denied: 0,
         }
@@ -97,15 +92,13 @@ impl Pace {
     }
 
     /// Callbacks begin at `now`, in a turn or beside one.
+    #[inline]
     pub(in crate::client) fn start(&mut self, now: Time, bounded: bool) {
-        self.over = false;
-        self.quick = 0;
-        self.looks = 0;
-        (self.left, self.until) = match self.slow {
-            _ if !bounded => (WINDOW, Time::NEVER),
-            true => (1, now + SHORT_SLICE),
-            false => (WINDOW, now + LONG_SLICE),
-        };
+        self.until = if bounded { now + LONG_SLICE } else { Time::NEVER };
+        (self.left, self.quick, self.looks, self.over) = (WINDOW, 0, 0, false);
+        if self.slow && bounded {
+            (self.left, self.until) = (1, now + SHORT_SLICE);
+        }
     }
 
     /// Whether the callbacks of this stage may run now. None of the stages can use up all turns, since those that had to
@@ -118,11 +111,6 @@ impl Pace {
         }
         self.owed &= !stage;
         true
-    }
-
-    /// Nothing of these stages waits.
-    pub(in crate::client) fn nothing(&mut self, stages: u8) {
-        self.owed &= !stages;
     }
 
     /// The turn has to end: no further callback runs in it.

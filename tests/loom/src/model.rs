@@ -6,7 +6,7 @@ use loom::sync::{Arc, Condvar, Mutex};
 use crate::driver::protocol::{Driving, Protocol};
 use crate::driver::ready::Wake;
 use crate::driver::slots::{Readiness, SourceId};
-use crate::time::{Span, Time};
+use crate::time::{Moment, Span, Time};
 
 /// The poller's descriptor, edge-triggered: a write to the waker, or a socket's event, makes the
 /// present or the next sleep return.
@@ -107,11 +107,11 @@ impl Model {
         engine.fd.sleep(timeout);
         let ready_to_read = Readiness { readable: true, ..Readiness::default() };
         let event = engine.fd.take_event().map(|id| (id, ready_to_read));
-        let mut next = ready.after_sleep(Time::ZERO, false, event.into_iter(), true);
+        let mut next = ready.after_sleep(Time::ZERO, usize::MAX, event.into_iter().map(Some), true);
         while let Some((id, begun)) = next.turn {
             begun.value.turns.fetch_add(1, SeqCst);
             turn(id, &begun.value);
-            next = ready.end(id, None, false, &|| Time::ZERO);
+            next = ready.end(id, Moment::NONE, false, &|| Time::ZERO);
         }
         // At most one write per sleep, and none without.
         assert!(self.fd.writes() <= engine.sleeps + self.outside_writes());
