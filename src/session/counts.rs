@@ -1,44 +1,9 @@
-//! What a session counts for statistics: plain additions, under whatever lock its caller holds anyway.
+//! What was counted, and what a session holds right now.
 
-use core::fmt;
-use core::ops::{Deref, DerefMut};
-
-use super::outbox::Queue;
-use super::{Dropped, Outcome, Session};
-use crate::lazy_box::Empty;
-use crate::time::{Span, Time};
-
-/// How many spans of time a [`Latency`] tells apart.
-pub const LATENCY_BUCKETS: usize = 17;
-
-/// The longest span of the first bucket is 2 to this power, in microseconds: 256 µs.
-const FIRST_BUCKET_BITS: u32 = 8;
-
-/// How often a span of time was how long. Each bucket goes to twice the time of the one before it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Latency {
-    /// How often, for spans above the limit of the bucket before and up to that of this one.
-    pub buckets: [u64; LATENCY_BUCKETS],
-    /// All spans together, in microseconds.
-    pub sum: u64,
-}
-
-impl Latency {
-    /// The longest span of a bucket; `None` for the last, which has everything above.
-    pub fn limit(bucket: usize) -> Option<Span> {
-        (bucket + 1 < LATENCY_BUCKETS).then(|| Span::micros(1 << (FIRST_BUCKET_BITS as usize + bucket)))
-    }
-
-    pub(super) fn add(&mut self, n: u64, span: Span) {
-        let bucket = u64::BITS - (span.0.saturating_sub(1) >> FIRST_BUCKET_BITS).leading_zeros();
-        self.buckets[(bucket as usize).min(LATENCY_BUCKETS - 1)] += n;
-        self.sum = self.sum.saturating_add(span.0.saturating_mul(n));
-    }
-}
-
-impl Empty for Latency {
-    const EMPTY: &'static Self = &Latency { buckets: [0; LATENCY_BUCKETS], sum: 0 };
-}
+use crate::session::state::Session;
+use crate::session::state::counts::{Flow, Latency, Outcomes};
+use crate::session::state::outbox::Queue;
+use crate::time::Time;
 
 /// What happened since the session was made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -60,112 +25,26 @@ pub struct Counts {
     pub accepted: u64,
     /// Publishes not accepted.
     pub refused: u64,
-    /// Publishes that ended with [`Outcome::Acked`].
+    /// Publishes that ended with [`Outcome::Acked`](super::Outcome::Acked).
     pub acked: u64,
-    /// Publishes that ended with [`Outcome::Sent`].
+    /// Publishes that ended with [`Outcome::Sent`](super::Outcome::Sent).
     pub sent: u64,
-    /// Publishes that ended with [`Outcome::Rejected`].
+    /// Publishes that ended with [`Outcome::Rejected`](super::Outcome::Rejected).
     pub rejected: u64,
-    /// Publishes that ended with [`Outcome::Expired`].
+    /// Publishes that ended with [`Outcome::Expired`](super::Outcome::Expired).
     pub expired: u64,
-    /// Publishes that ended with [`Outcome::Dropped`].
+    /// Publishes that ended with [`Outcome::Dropped`](super::Outcome::Dropped).
     pub dropped: u64,
     /// Of these, the ones of QoS 0.
     pub dropped_qos0: u64,
-    /// Publishes that ended with [`Outcome::Cancelled`] or [`Outcome::Abandoned`].
+    /// Publishes that ended with [`Outcome::Cancelled`](super::Outcome::Cancelled) or [`Outcome::Abandoned`](super::Outcome::Abandoned).
     pub cancelled: u64,
-    /// Publishes that ended with [`Outcome::Lost`].
+    /// Publishes that ended with [`Outcome::Lost`](super::Outcome::Lost).
     pub lost: u64,
-    /// Publishes that ended with [`Outcome::TimedOut`].
+    /// Publishes that ended with [`Outcome::TimedOut`](super::Outcome::TimedOut).
     pub timed_out: u64,
     /// Of these, the ones that the server acknowledged later.
     pub late_acks: u64,
-}
-
-/// Statistics, which nothing in a session looks at. Sessions that differ in nothing else print alike: a checker that
-/// goes through all states tells them apart by that.
-#[derive(Clone, Copy, Default)]
-pub(super) struct Untracked<T>(pub(super) T);
-
-impl<T> fmt::Debug for Untracked<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("..")
-    }
-}
-
-impl<T> Deref for Untracked<T> {
-    type Target = T;
-
-    #[inline(always)]
-    fn deref(&self) -> &T {
-        &self.0
-    }
-}
-
-impl<T> DerefMut for Untracked<T> {
-    #[inline(always)]
-    fn deref_mut(&mut self) -> &mut T {
-        &mut self.0
-    }
-}
-
-/// What every session counts.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Flow {
-    pub(super) tx_bytes: u64,
-    pub(super) tx_messages: u64,
-    pub(super) rx_messages: u64,
-    pub(super) pings: u64,
-}
-
-/// How publishes ended, by the names that they have in [`Counts`].
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Outcomes {
-    pub(super) refused: u64,
-    acked: u64,
-    sent: u64,
-    rejected: u64,
-    expired: u64,
-    dropped: u64,
-    dropped_qos0: u64,
-    cancelled: u64,
-    lost: u64,
-    timed_out: u64,
-    pub(super) late_acks: u64,
-}
-
-impl Outcomes {
-    pub(super) const NONE: Outcomes = Outcomes {
-        refused: 0,
-        acked: 0,
-        sent: 0,
-        rejected: 0,
-        expired: 0,
-        dropped: 0,
-        dropped_qos0: 0,
-        cancelled: 0,
-        lost: 0,
-        timed_out: 0,
-        late_acks: 0,
-    };
-
-    #[inline]
-    pub(super) fn ended(&mut self, outcome: Outcome, n: u64) {
-        let count = match outcome {
-            Outcome::Acked => &mut self.acked,
-            Outcome::Sent => &mut self.sent,
-            Outcome::Rejected(_) => &mut self.rejected,
-            Outcome::Expired => &mut self.expired,
-            Outcome::Dropped(why) => {
-                self.dropped_qos0 += if why == Dropped::Link { n } else { 0 };
-                &mut self.dropped
-            }
-            Outcome::Cancelled | Outcome::Abandoned => &mut self.cancelled,
-            Outcome::Lost => &mut self.lost,
-            Outcome::TimedOut => &mut self.timed_out,
-        };
-        *count += n;
-    }
 }
 
 /// What a session holds right now.
@@ -186,11 +65,6 @@ pub struct Levels {
 }
 
 impl Session {
-    /// Tells the time, for what is accepted from now on. Input, output and time-outs bring their own.
-    pub fn clock(&mut self, now: Time) {
-        self.now = now;
-    }
-
     /// What was counted.
     pub fn counts(&self) -> Counts {
         let Flow { tx_bytes, tx_messages, rx_messages, pings } = *self.flow;
@@ -250,5 +124,21 @@ impl Session {
             unsent_bytes: self.unsent_bytes(),
             pending_subscriptions: self.pending_subscriptions(),
         }
+    }
+
+    /// QoS 1 and 2 messages waiting or in flight.
+    pub fn queue_len(&self) -> usize {
+        self.sending.outbox.len()
+    }
+
+    /// QoS 1 and 2 messages in flight.
+    pub fn in_flight(&self) -> usize {
+        self.sending.outbox.in_flight()
+    }
+
+    /// Payload bytes of QoS 1 and 2 messages that are not acknowledged, plus the bytes not yet
+    /// written.
+    pub fn unsent_bytes(&self) -> usize {
+        self.sending.outbox.payload_bytes() + self.out.len()
     }
 }

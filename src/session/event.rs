@@ -1,6 +1,7 @@
-//! What a step of the session can tell its caller.
+//! What a session tells its caller, and what the caller says to it.
 
 use alloc::boxed::Box;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ops::Range;
 
@@ -17,6 +18,11 @@ pub struct Step {
     pub consumed: usize,
     /// What happened.
     pub event: Option<Event>,
+}
+
+impl Step {
+    /// More bytes are needed.
+    pub(super) const MORE: Step = Step { consumed: 0, event: None };
 }
 
 /// An incoming PUBLISH. The ranges index the bytes given to the step.
@@ -60,14 +66,14 @@ pub struct Acknowledged {
 /// which is behind a lock.
 #[derive(Clone, Debug)]
 pub struct Ended {
-    pub(super) token: u64,
+    pub(crate) token: u64,
     /// Where its memory belongs.
-    pub(super) slot: u32,
-    pub(super) accepted_at: Time,
-    pub(super) packet_id: u16,
-    pub(super) topic_len: u16,
+    pub(crate) slot: u32,
+    pub(crate) accepted_at: Time,
+    pub(crate) packet_id: u16,
+    pub(crate) topic_len: u16,
     /// Begins with the topic.
-    pub(super) body: Box<[u8]>,
+    pub(crate) body: Box<[u8]>,
 }
 
 impl Ended {
@@ -142,6 +148,17 @@ impl Event {
     pub const fn is_acknowledgement(&self) -> bool {
         matches!(self, Event::PubAck(_) | Event::PubRec(_) | Event::PubComp(_))
     }
+}
+
+/// What the application says after it was told of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Acknowledge.
+    Ack,
+    /// The connection ended meanwhile: remember what was processed, send nothing.
+    ConnectionGone,
+    /// The application was not told: the server shall deliver it again.
+    NotDelivered,
 }
 
 /// Why a connection cannot go on.
@@ -228,4 +245,43 @@ pub struct Completion {
     pub cookie: u32,
     /// How it ended.
     pub outcome: Outcome,
+}
+
+/// What was not acknowledged in time: the first of each kind, and how many there are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Overdue {
+    /// Messages, which have the outcome [`Outcome::TimedOut`] now.
+    pub messages: usize,
+    /// The packet id of the first.
+    pub packet_id: u16,
+    /// Its QoS, if there is one.
+    pub qos: Option<QoS>,
+    /// Its topic name, in UTF-8.
+    pub topic: Vec<u8>,
+    /// Filters in SUBSCRIBE and UNSUBSCRIBE packets. Whoever waits for those has his [answer](super::Answer::TimedOut).
+    pub filters: usize,
+    /// The first of them.
+    pub filter: Option<Arc<str>>,
+}
+
+/// A message after which the server has closed the connection several times.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Poison {
+    /// The message.
+    pub token: u64,
+    /// Its packet id.
+    pub packet_id: u16,
+    /// Its topic name, in UTF-8.
+    pub topic: Vec<u8>,
+    /// How many times in a row.
+    pub closes: u32,
+    /// It is not sent any more: its outcome is a rejection without a reason.
+    pub set_aside: bool,
+}
+
+/// Where `part` lies in `whole`, of which it is a part.
+pub(super) fn range_in(whole: &[u8], part: &[u8]) -> Range<usize> {
+    let start = (part.as_ptr() as usize).wrapping_sub(whole.as_ptr() as usize);
+    debug_assert!(start + part.len() <= whole.len());
+    start..start + part.len()
 }

@@ -1,120 +1,87 @@
-//! When to ping, and when silence means that the peer is gone (MQTT 3.1.1 §3.1.2.10, §3.12).
-//!
-//! Both directions count: a client that only publishes at QoS 0 would never notice a dead link
-//! from its own sending, so a PINGREQ is due when *either* direction has been quiet for the keep-alive
-//! interval. Traffic only moves two time stamps; the timer itself is looked at when it is due.
+//! Time: PINGREQ, answers that do not come, and what a quiet moment is good for.
 
-use crate::bugs::{Bug, bug};
-use crate::time::{Moment, Span, Time};
+use crate::error::Code;
+use crate::patience::{Delivery, Patience};
+use crate::session::event::Failure;
+use crate::session::output::encode_code;
+use crate::session::state::keep_alive::Due;
+use crate::session::state::{PendingEvent, Session, State};
+use crate::time::{Span, Time};
+use crate::wire::{self, PacketType};
 
-/// What is to be done now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Due {
-    Nothing,
-    Ping,
-}
+impl Session {
+    /// When [`timeout`](Session::timeout) has to be called.
+    pub fn deadline(&self) -> Option<Time> {
+        self.patience.look_at().or_else(|| self.keep_alive.deadline())
+    }
 
-#[derive(Clone, Debug)]
-pub(crate) struct KeepAlive {
-    reply: Span,
-    last_in: Time,
-    last_out: Time,
-    /// When to look whether a PINGREQ is due.
-    look_at: Moment,
-    /// In seconds, as in CONNECT.
-    interval: u16,
-    /// There is a PINGREQ without an answer. How long that may take is the session's matter.
-    pinged: bool,
-}
+    /// Does what is due: sends PINGREQ, or finds that the server is too late. `delivery` is what the system knows of
+    /// the transport: a PINGREQ behind a megabyte that is still leaving, or a PINGRESP behind one that is still
+    /// arriving, says nothing about the server as long as bytes move.
+    pub fn timeout(&mut self, now: Time, delivery: Option<Delivery>) -> Result<(), Failure> {
+        let (heard, code) = match self.state {
+            State::Up => (self.keep_alive.heard(), Code::KeepAliveTimeout),
+            _ => (Time::ZERO, Code::ConnackTimeout),
+        };
+        if self.patience.is_over(now, heard, self.out.taken(), delivery) {
+            self.patience = Patience::NONE;
+            return Err(Failure::new(code, ""));
+        }
+        if self.keep_alive.check(now) == Due::Ping {
+            self.ping(now, delivery).map_err(|code| Failure::new(code, ""))?;
+            self.quiet();
+        }
+        Ok(())
+    }
 
-impl KeepAlive {
-    pub(crate) const fn new() -> Self {
-        KeepAlive {
-            reply: Span::ZERO,
-            last_in: Time::ZERO,
-            last_out: Time::ZERO,
-            look_at: Moment::NONE,
-            interval: 0,
-            pinged: false,
+    /// Nothing more is to be sent. From now on [`is_stuck`](Session::is_stuck) tells whether the server has
+    /// acknowledged nothing for so long; zero is for ever.
+    pub fn await_delivery(&mut self, now: Time, within: Span, delivery: Option<Delivery>) {
+        self.patience = Patience::of_stream(now, within, delivery);
+        self.patience.asked(self.out.end());
+    }
+
+    /// As [`await_delivery`](Session::await_delivery) says, to be asked at the [`deadline`](Session::deadline).
+    pub fn is_stuck(&mut self, now: Time, delivery: Option<Delivery>) -> bool {
+        self.patience.is_over(now, Time::ZERO, self.out.taken(), delivery)
+    }
+
+    pub(super) fn ping(&mut self, now: Time, delivery: Option<Delivery>) -> Result<(), Code> {
+        let before = self.out.end();
+        self.out.append(|out| wire::encode_empty(PacketType::PingReq, out)).map_err(encode_code)?;
+        if let Some(within) = self.keep_alive.pinged() {
+            let ends = (before, self.out.end());
+            self.patience = Patience::of_question(now, within, ends, self.out.taken(), delivery);
+        }
+        self.flow.pings += 1;
+        Ok(())
+    }
+
+    /// When bytes came or went last.
+    #[inline]
+    pub fn last_traffic(&self) -> Time {
+        self.keep_alive.last_traffic()
+    }
+
+    /// Whether nothing but the application tells of a quiet moment, as there is no keep-alive, although there is memory
+    /// to [give back](Session::quiet) then.
+    #[inline]
+    pub fn hoards(&self) -> bool {
+        self.keep_alive.is_off() && (self.out.has_spare() || self.sending.outbox.has_spare())
+    }
+
+    /// A whole keep-alive interval without traffic, or some time if there is none: memory that bursts needed goes back.
+    pub fn quiet(&mut self) {
+        if self.pending_event == PendingEvent::Nothing && self.outstanding() == 0 {
+            self.inbound.shrink();
+            if let Some(sending) = self.sending.get_mut() {
+                sending.shrink();
+            }
         }
     }
 
-    /// What the next connection wants. An interval of zero seconds switches the mechanism off; a reply time of zero
-    /// lets the answer take as long as it will.
-    pub(crate) fn set(&mut self, interval: u16, reply: Span) {
-        self.interval = if bug(Bug::KeepAliveNever) { 0 } else { interval };
-        self.reply = reply;
-    }
-
-    /// The connection is up.
-    pub(crate) fn start(&mut self, now: Time) {
-        (self.last_in, self.last_out) = (now, now);
-        self.rearm();
-    }
-
-    pub(crate) fn stop(&mut self) {
-        self.look_at = Moment::NONE;
-        self.pinged = false;
-    }
-
-    /// Bytes were handed to the kernel.
-    pub(crate) fn wrote(&mut self, now: Time) {
-        self.last_out = now;
-    }
-
-    pub(crate) fn read(&mut self, now: Time) {
-        self.last_in = now;
-    }
-
-    /// When something came or went last.
-    pub(crate) fn last_traffic(&self) -> Time {
-        self.last_in.max(self.last_out)
-    }
-
-    /// Whether no PINGREQ will ever be due.
-    pub(crate) fn is_off(&self) -> bool {
-        self.interval == 0
-    }
-
-    /// When something came from the server last.
-    pub(crate) fn heard(&self) -> Time {
-        self.last_in
-    }
-
-    /// A PINGREQ was appended. How long its answer may take; zero is without limit, `None` if nobody is to wait.
-    pub(crate) fn pinged(&mut self) -> Option<Span> {
-        self.pinged = self.interval > 0;
-        self.pinged.then_some(if bug(Bug::SilenceIgnored) { Span::ZERO } else { self.reply })
-    }
-
-    /// PINGRESP came, and whether somebody waited for it. One that nobody waits for changes nothing; after the end of
-    /// the connection nobody does.
-    pub(crate) fn ponged(&mut self) -> bool {
-        let pinged = self.pinged;
-        if pinged {
-            self.rearm();
-        }
-        pinged
-    }
-
-    pub(crate) fn deadline(&self) -> Option<Time> {
-        self.look_at.get().filter(|_| !self.pinged)
-    }
-
-    /// Looks at the clock.
-    pub(crate) fn check(&mut self, now: Time) -> Due {
-        if self.pinged || self.look_at.or_never() > now {
-            return Due::Nothing;
-        }
-        self.rearm();
-        if self.look_at.or_never() <= now { Due::Ping } else { Due::Nothing }
-    }
-
-    /// There is no PINGREQ: when one is due.
-    fn rearm(&mut self) {
-        self.pinged = false;
-        let interval = Span::secs(u64::from(self.interval));
-        let due = self.last_in.min(self.last_out) + interval;
-        self.look_at = (self.interval > 0).then_some(due).into();
+    /// Gives back what the output buffer does not need; for a moment when nothing is going on.
+    pub fn shrink_output(&mut self) {
+        self.out.shrink();
     }
 }

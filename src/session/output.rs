@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 
 use crate::error::Code;
+use crate::wire::{self, EncodeError, Outgoing};
 
 /// Below this, written bytes are not moved out of the way before the buffer is empty.
 const COMPACT_FROM: usize = 32 * 1024;
@@ -196,4 +197,28 @@ impl Output {
 fn wipe(bytes: &mut [u8]) {
     bytes.fill(0);
     core::hint::black_box(bytes);
+}
+
+/// Appends a PUBLISH; `plain` is its `plain_len()`.
+#[inline(always)]
+pub(crate) fn put_publish(
+    out: &mut Output,
+    version: wire::Version,
+    packet: &Outgoing<'_>,
+    plain: Option<usize>,
+) -> Result<(), Code> {
+    match plain {
+        Some(len) => packet.write_plain(out.room(len).ok_or(Code::NoMemory)?),
+        None => out.append(|out| packet.encode(version, out)).map_err(encode_code)?,
+    }
+    Ok(())
+}
+
+/// An encoder's refusal as an error of the library.
+pub(crate) fn encode_code(error: EncodeError) -> Code {
+    match error {
+        EncodeError::NoMemory => Code::NoMemory,
+        EncodeError::TooLarge => Code::TooLarge,
+        _ => Code::BadArgument,
+    }
 }

@@ -3,11 +3,10 @@
 //! They share the connection's packet ids: an id is held until its exchange ends or the connection
 //! does. Nothing of it is queued, sent again or remembered for the next connection.
 
-use super::ids::{RawUse, Use};
-use super::publish::put_publish;
-use super::subscriptions::encode_code;
-use super::{Session, State};
 use crate::error::Code;
+use crate::session::output::{encode_code, put_publish};
+use crate::session::state::ids::{RawUse, Use};
+use crate::session::state::{Session, State};
 use crate::time::Time;
 use crate::wire::{self, Properties, QoS, SubscribeOptions};
 
@@ -27,6 +26,11 @@ pub enum RawAck {
 impl Session {
     fn up(&self) -> Result<(), Code> {
         if self.state == State::Up { Ok(()) } else { Err(Code::NotConnected) }
+    }
+
+    /// Counts the packet id on and returns the next free one, without holding it.
+    pub fn next_packet_id(&mut self) -> Result<u16, Code> {
+        self.sending()?.ids.next()
     }
 
     /// Sends a PUBLISH with the application's own packet id. The topic name is valid.

@@ -10,7 +10,7 @@
 //!
 //! After a reconnect: a QoS 1 message that was not fetched yet goes when the server kept the session, since it
 //! comes again; when it did not, the message stays, since it does not. One that was fetched may come
-//! again. A QoS 2 message never does: see `session/inbound.rs`.
+//! again. A QoS 2 message never does: see `session/inbound/holds.rs`.
 
 use crate::client::Conn;
 use crate::client::handlers::callback::Callback;

@@ -1,6 +1,7 @@
 //! Packet ids: one counter, nothing given twice.
 
-use super::super::ids::{IdMap, PacketIds, Use};
+use super::super::state::id_map::IdMap;
+use super::super::state::ids::{PacketIds, Use};
 use super::*;
 
 fn large() -> Limits {

@@ -1,7 +1,8 @@
 //! Messages that are not acknowledged in time: told once, and in the session as before.
 
 use super::*;
-use crate::session::{OnSessionLoss, Overdue, PacketType};
+use crate::session::{OnSessionLoss, Overdue};
+use crate::wire::PacketType;
 
 const LIMIT: Span = Span::secs(8);
 /// When it is known at the latest: one look more.

@@ -7,9 +7,10 @@
 
 use std::collections::BTreeSet;
 
-use super::super::ids::{RawUse, Use};
-use super::super::outbox::Stage;
-use super::super::{PendingEvent, RawAck, State};
+use super::super::RawAck;
+use super::super::state::ids::{RawUse, Use};
+use super::super::state::outbox::Stage;
+use super::super::state::{PendingEvent, State};
 use super::*;
 
 const TABLE: &str = include_str!("../../../docs/state-machine.md");

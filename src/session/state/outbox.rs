@@ -8,11 +8,11 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use super::Ended;
-use super::counts::Untracked;
-use super::index::Index;
 use crate::bugs::{Bug, bug};
 use crate::error::Code;
+use crate::session::event::Ended;
+use crate::session::state::counts::Untracked;
+use crate::session::state::index::Index;
 use crate::time::{Moment, Time};
 use crate::wire::{Outgoing, QoS};
 
@@ -23,6 +23,7 @@ pub(crate) const NIL: u32 = u32::MAX;
 /// buffers have more than their messages counts as well. With a number of buffers as the limit, a window that is wider
 /// than that would allocate for each message.
 const KEEP_BYTES: usize = 1024 * 1024;
+
 const KEEP_BUFFER: usize = 64 * 1024;
 
 /// So many free slots are not worth giving back.
@@ -39,7 +40,7 @@ pub(crate) enum Stage {
     /// PUBREC came: the PUBREL is to be sent (again), or PUBCOMP is awaited. The PUBLISH must not
     /// be sent any more (MQTT 3.1.1 §4.3.3).
     Release,
-    /// As `Publish`, but its [time](super::Limits::ack_timeout) is over and its outcome was told.
+    /// As `Publish`, but its [time](crate::session::Limits::ack_timeout) is over and its outcome was told.
     Late,
     /// As `Release`, of one that was late.
     LateRelease,
@@ -515,12 +516,12 @@ impl Outbox {
         (next != NIL).then_some(next)
     }
 
-    /// Gives memory back that an empty outbox does not need.
     /// Whether [`shrink`](Self::shrink) has much to give back.
     pub(crate) fn has_spare(&self) -> bool {
         self.slots.capacity() > SPARE && self.len() == 0
     }
 
+    /// Gives memory back that an empty outbox does not need.
     pub(crate) fn shrink(&mut self) {
         if self.len() == 0 {
             self.slots = Vec::new();

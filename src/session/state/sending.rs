@@ -5,45 +5,45 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::ops::Range;
 
-use super::ack_timeout::AckWatch;
-use super::counts::{Latency, Outcomes, Untracked};
-use super::history::History;
-use super::ids::PacketIds;
-use super::outbox::Outbox;
-use super::suspect::Suspect;
-use super::unsent::Run;
-use super::{Completion, Ended, Limits, Outcome, Session};
 use crate::bugs::{Bug, bug};
-use crate::error::Code;
 use crate::lazy_box::{Empty, LazyBox};
+use crate::session::event::{Completion, Ended, Outcome};
+use crate::session::limits::Limits;
+use crate::session::state::ack_watch::AckWatch;
+use crate::session::state::counts::{Latency, Outcomes, Untracked};
+use crate::session::state::history::History;
+use crate::session::state::ids::PacketIds;
+use crate::session::state::outbox::Outbox;
+use crate::session::state::suspect::Suspect;
+use crate::session::state::unsent::Run;
 use crate::time::{Moment, Span, Time};
 
 /// Messages that were accepted, packet ids, and how messages ended.
 #[derive(Clone, Debug)]
-pub(super) struct Sending {
-    pub(super) ids: PacketIds,
-    pub(super) outbox: Outbox,
+pub(crate) struct Sending {
+    pub(crate) ids: PacketIds,
+    pub(crate) outbox: Outbox,
     /// The first moment at which some waiting message may be over its time.
-    pub(super) first_expires: Moment,
+    pub(crate) first_expires: Moment,
     /// That, or the next [look](AckWatch) for acknowledgements.
-    pub(super) next_expiry: Option<Time>,
+    pub(crate) next_expiry: Option<Time>,
     /// Messages accepted so far.
-    pub(super) accepted: u64,
-    pub(super) completions: VecDeque<Completion>,
+    pub(crate) accepted: u64,
+    pub(crate) completions: VecDeque<Completion>,
     /// As long as no more messages than this are outstanding, there is room for all their outcomes.
-    pub(super) outcomes_fit: usize,
-    pub(super) history: History,
-    pub(super) outcomes: Untracked<Outcomes>,
-    pub(super) ack_latency: Untracked<LazyBox<Latency>>,
-    pub(super) suspect: Untracked<Suspect>,
-    pub(super) watch: AckWatch,
+    pub(crate) outcomes_fit: usize,
+    pub(crate) history: History,
+    pub(crate) outcomes: Untracked<Outcomes>,
+    pub(crate) ack_latency: Untracked<LazyBox<Latency>>,
+    pub(crate) suspect: Untracked<Suspect>,
+    pub(crate) watch: AckWatch,
     /// For messages that are acknowledged together, empty in between.
-    pub(super) list: Vec<Ended>,
+    pub(crate) list: Vec<Ended>,
 }
 
 /// What of the session's settings the end of a message needs.
 #[derive(Clone, Copy)]
-pub(super) struct Terms {
+pub(crate) struct Terms {
     /// Those without a cookie are told as well.
     tell_all: bool,
     /// So many outcomes are remembered.
@@ -52,7 +52,7 @@ pub(super) struct Terms {
 
 impl Terms {
     #[inline]
-    pub(super) fn of(limits: &Limits, tell_all: bool) -> Terms {
+    pub(crate) fn of(limits: &Limits, tell_all: bool) -> Terms {
         Terms { tell_all, history: limits.outcome_history }
     }
 }
@@ -78,18 +78,18 @@ impl Sending {
 
     /// Messages that are not at their end.
     #[inline]
-    pub(super) fn unended(&self) -> usize {
+    pub(crate) fn unended(&self) -> usize {
         self.outbox.len() + self.ids.unsent.len()
     }
 
     /// Messages without an outcome.
     #[inline]
-    pub(super) fn outstanding(&self) -> usize {
+    pub(crate) fn outstanding(&self) -> usize {
         self.unended() - self.outbox.late()
     }
 
     /// Ends QoS 0 messages that follow one another.
-    pub(super) fn end_unsent(&mut self, run: Run, outcome: Outcome, terms: Terms) {
+    pub(crate) fn end_unsent(&mut self, run: Run, outcome: Outcome, terms: Terms) {
         if run.is_held() {
             run.packet_ids().for_each(|id| self.ids.release(id));
         }
@@ -104,7 +104,7 @@ impl Sending {
     /// These messages were acknowledged. Those that follow one another, and were accepted at the same time, as what is
     /// published in one go, are counted together.
     #[inline]
-    pub(super) fn acked(&mut self, ended: &[Ended], now: Time, terms: Terms) {
+    pub(crate) fn acked(&mut self, ended: &[Ended], now: Time, terms: Terms) {
         let mut run = 0..0;
         let mut accepted_at = now;
         for message in ended {
@@ -129,7 +129,7 @@ impl Sending {
     }
 
     #[inline]
-    pub(super) fn finish(&mut self, token: u64, packet_id: u16, cookie: u32, outcome: Outcome, terms: Terms) {
+    pub(crate) fn finish(&mut self, token: u64, packet_id: u16, cookie: u32, outcome: Outcome, terms: Terms) {
         if packet_id != 0 {
             self.ids.release(packet_id);
         }
@@ -139,7 +139,7 @@ impl Sending {
 
     /// The messages with these numbers ended alike.
     #[inline]
-    pub(super) fn remember(&mut self, numbers: Range<u64>, outcome: Outcome, terms: Terms) {
+    pub(crate) fn remember(&mut self, numbers: Range<u64>, outcome: Outcome, terms: Terms) {
         if !numbers.is_empty() {
             self.outcomes.ended(outcome, numbers.end - numbers.start);
             let place = self.history.record(numbers, outcome, terms.history);
@@ -149,7 +149,7 @@ impl Sending {
 
     /// Whether there is anybody to be told.
     #[inline]
-    pub(super) fn tell(
+    pub(crate) fn tell(
         &mut self,
         token: u64,
         packet_id: u16,
@@ -171,14 +171,14 @@ impl Sending {
 
     /// So many messages were acknowledged after this time. Without memory for the table they are not counted there.
     #[inline]
-    pub(super) fn count_latency(&mut self, n: u64, span: Span) {
+    pub(crate) fn count_latency(&mut self, n: u64, span: Span) {
         if let Ok(latency) = self.ack_latency.try_make() {
             latency.add(n, span);
         }
     }
 
     /// A whole keep-alive interval without traffic: memory that bursts needed goes back.
-    pub(super) fn shrink(&mut self) {
+    pub(crate) fn shrink(&mut self) {
         self.outbox.shrink();
         self.ids.shrink();
         self.completions.shrink_to_fit();
@@ -196,13 +196,4 @@ impl Default for Sending {
 
 impl Empty for Sending {
     const EMPTY: &'static Self = &Sending::new();
-}
-
-impl Session {
-    /// Makes sure that something can be sent under a packet id. Whatever changes what is in there comes after this, or
-    /// is about something that is there already.
-    #[inline]
-    pub(super) fn sending(&mut self) -> Result<&mut Sending, Code> {
-        self.sending.try_make()
-    }
 }

@@ -3,13 +3,13 @@
 use alloc::collections::VecDeque;
 use core::ops::Range;
 
-use super::Outcome;
 use crate::error::Code;
+use crate::session::event::Outcome;
 
 /// Messages that followed one another and ended alike.
 #[derive(Clone, Debug)]
-struct Run {
-    numbers: Range<u64>,
+pub(crate) struct Run {
+    pub(crate) numbers: Range<u64>,
     outcome: Outcome,
 }
 

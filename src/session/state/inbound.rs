@@ -1,32 +1,15 @@
-//! Incoming messages: what is acknowledged when, QoS 2 without a second delivery, and the skipping of messages
-//! that are too large.
-//!
-//! A message is acknowledged when its handlers have returned. One that is *held* ([`Session::hold`]) is
-//! acknowledged when everybody who holds it has let go of it; the handlers are one of them. Acknowledgements
-//! go out in the order in which the messages came, each QoS by itself (MQTT 3.1.1 §4.6): what is behind
-//! one that is held waits in line.
-//!
-//! What a reconnect makes of a held message depends on its QoS:
-//!
-//! * QoS 1: the hold ends with the connection, and the server delivers the message again. It is not
-//!   recognised: servers that number such messages anew would make us take another for it.
-//! * QoS 2: the packet id belongs to the exchange for as long as the session lives (§4.3.3), so the message is
-//!   still held when the server repeats it. It is not delivered again, and answered when it is let go.
+//! Incoming messages that are held, QoS 2 ids that came, and what is being skipped.
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::num::NonZeroU64;
 
-use super::counts::Untracked;
-use super::ids::IdMap;
-use super::{Event, Failure, PendingEvent, Session, State, Verdict};
-use crate::bugs::{Bug, bug};
 use crate::error::Code;
 use crate::lazy_box::{Empty, LazyBox};
-use crate::wire::{PacketType, QoS};
-
-/// More messages than packet ids cannot wait for an acknowledgement.
-const MAX_LINE: usize = u16::MAX as usize;
+use crate::session::event::Failure;
+use crate::session::state::counts::Untracked;
+use crate::session::state::id_map::IdMap;
+use crate::wire::QoS;
 
 /// The numbers of holds start anywhere below this, so that they never wrap.
 const NUMBERS: u64 = 1 << 46;
@@ -71,20 +54,20 @@ impl Hold {
 
 /// A QoS 1 message in line for its PUBACK.
 #[derive(Clone, Copy, Debug)]
-struct Waiting {
-    number: u64,
-    id: u16,
+pub(crate) struct Waiting {
+    pub(crate) number: u64,
+    pub(crate) id: u16,
     /// How many hold it.
-    held: u32,
+    pub(crate) held: u32,
 }
 
 /// A QoS 2 message that is held.
 #[derive(Clone, Copy, Debug, Default)]
-struct Held {
-    number: u64,
-    held: u32,
+pub(crate) struct Held {
+    pub(crate) number: u64,
+    pub(crate) held: u32,
     /// It came on the present connection and stands in line there.
-    in_line: bool,
+    pub(crate) in_line: bool,
 }
 
 /// A message over the receive limit, while the rest of it is being skipped.
@@ -112,28 +95,28 @@ type Doubtful = bool;
 #[derive(Clone, Debug)]
 pub(crate) struct Inbound {
     /// A connection that only ever received messages of QoS 0, or of QoS 1 that nobody held, has none.
-    lists: LazyBox<Lists>,
+    pub(crate) lists: LazyBox<Lists>,
     /// The number of the last hold.
-    last: u64,
+    pub(crate) last: u64,
 }
 
 /// Which messages are held, which of QoS 2 came, and what is being skipped.
 #[derive(Clone, Debug)]
-struct Lists {
+pub(crate) struct Lists {
     /// The hold of the message that is being handled.
-    current: Option<Hold>,
+    pub(crate) current: Option<Hold>,
     /// Bytes of an oversize packet still to come, and what to acknowledge after them.
-    skip: usize,
-    skipped: Option<Skipped>,
+    pub(crate) skip: usize,
+    pub(crate) skipped: Option<Skipped>,
     /// QoS 2 packet ids that were delivered and not yet released by the server. A PUBLISH with one
     /// of them is a repetition (MQTT 3.1.1 §4.3.3, method B).
     received: IdMap<Doubtful>,
     /// Those of them that are held.
-    held: IdMap<Held>,
+    pub(crate) held: IdMap<Held>,
     /// QoS 1 messages in the order in which they came, from the first that is held on.
-    line1: VecDeque<Waiting>,
+    pub(crate) line1: VecDeque<Waiting>,
     /// The same for QoS 2; those that are not in `held` can go.
-    line2: VecDeque<u16>,
+    pub(crate) line2: VecDeque<u16>,
     /// Holds up to here that are not there are over: of QoS 1 since the link closed, of QoS 2 since the session ended.
     over1: u64,
     over2: u64,
@@ -169,7 +152,7 @@ impl Inbound {
         Inbound { lists: LazyBox::new(), last: 0 }
     }
 
-    fn lists(&mut self) -> Result<&mut Lists, Code> {
+    pub(crate) fn lists(&mut self) -> Result<&mut Lists, Code> {
         let last = self.last;
         self.lists.try_make_by(|| Lists::new(last))
     }
@@ -288,7 +271,7 @@ impl Inbound {
     }
 
     /// The hold of the message that is being handled ends as that.
-    fn take_current(&mut self) -> Option<Hold> {
+    pub(crate) fn take_current(&mut self) -> Option<Hold> {
         self.lists.get_mut()?.current.take()
     }
 
@@ -333,7 +316,7 @@ impl Inbound {
     }
 
     /// Holds the message that is being handled, for its handlers and for one more.
-    fn hold(&mut self, qos: QoS, id: u16) -> Result<Hold, Code> {
+    pub(crate) fn hold(&mut self, qos: QoS, id: u16) -> Result<Hold, Code> {
         let number = self.last + 1;
         let lists = self.lists()?;
         if qos == QoS::ExactlyOnce {
@@ -355,7 +338,12 @@ impl Inbound {
     }
 
     /// Changes how many hold it. An error if those are not more than `others`, who are not to be touched.
-    fn change(&mut self, hold: Hold, others: u32, change: impl FnOnce(u32) -> u32) -> Result<(), Code> {
+    pub(crate) fn change(
+        &mut self,
+        hold: Hold,
+        others: u32,
+        change: impl FnOnce(u32) -> u32,
+    ) -> Result<(), Code> {
         let number = hold.number();
         // Without lists there never was one.
         let Some(lists) = self.lists.get_mut() else {
@@ -377,184 +365,5 @@ impl Inbound {
             lists.line1.get_mut(at).filter(|w| w.number == number && w.held > others).ok_or(gone)?;
         waiting.held = change(waiting.held);
         Ok(())
-    }
-}
-
-/// Stands for a message that nobody holds, behind one that is held: as new as the newest.
-fn in_line<T>(line: &mut VecDeque<T>, entry: T) -> Result<(), Failure> {
-    if line.len() >= MAX_LINE {
-        return Err(Failure::protocol(
-            "the server sent more than 65,535 messages without an acknowledgement",
-        ));
-    }
-    line.try_reserve(1).map_err(|_| Failure::out_of_memory())?;
-    line.push_back(entry);
-    Ok(())
-}
-
-impl Session {
-    /// Numbers what is held from somewhere else than other sessions do, so that one of theirs is not mistaken
-    /// for one of ours. For a new session.
-    pub fn number_holds_from(&mut self, random: u64) {
-        self.inbound.number_from(random);
-    }
-
-    /// Holds the acknowledgement of the message that is being handled until
-    /// [`let_go`](Session::let_go), once for each time it is held. `None` for a message of QoS 0, which has
-    /// nothing to hold; [`Code::NotFound`] if no message is being handled.
-    pub fn hold(&mut self) -> Result<Option<Hold>, Code> {
-        let (PendingEvent::Publish(qos, id) | PendingEvent::Cut(qos, id)) = self.pending_event else {
-            return Err(Code::NotFound);
-        };
-        if qos == QoS::AtMostOnce {
-            return Ok(None);
-        }
-        if let Some(hold) = self.inbound.lists.current {
-            return self.hold_again(hold).map(|()| Some(hold));
-        }
-        self.inbound.hold(qos, id).map(Some)
-    }
-
-    /// Holds once more what is held already.
-    pub fn hold_again(&mut self, hold: Hold) -> Result<(), Code> {
-        self.inbound.change(hold, 0, |held| held.saturating_add(1))
-    }
-
-    /// Lets go of a held message; when nobody holds it any more, it is acknowledged as soon as its turn comes.
-    ///
-    /// [`Code::NotFound`] if it is not held any more; [`Code::Stale`] if it came on an earlier connection, or in
-    /// an earlier session for QoS 2: the server will deliver it again, if it kept the session. Both change
-    /// nothing. Other errors: the connection cannot go on.
-    pub fn let_go(&mut self, hold: Hold) -> Result<(), Failure> {
-        if self.state != State::Up && !hold.outlives_link() {
-            return Err(Failure::new(Code::Stale, ""));
-        }
-        // The handlers' own hold ends when they have returned, and the message is there, not before.
-        let Lists { current, skipped, .. } = &*self.inbound.lists;
-        let handlers = [*current, skipped.as_ref().and_then(|skipped| skipped.hold)];
-        let others = u32::from(handlers.contains(&Some(hold)));
-        self.inbound.change(hold, others, |held| held - 1).map_err(|code| Failure::new(code, ""))?;
-        self.answer_line()
-    }
-
-    /// Acknowledges what stands in line and is not held, up to the first that is.
-    fn answer_line(&mut self) -> Result<(), Failure> {
-        while let Some(Waiting { id, held: 0, .. }) = self.inbound.lists.line1.front().copied() {
-            self.answer(PacketType::PubAck, id)?;
-            self.inbound.lists()?.line1.pop_front();
-        }
-        while let Some(id) = self.inbound.lists.line2.front().copied()
-            && self.inbound.lists.held.get(id).is_none()
-        {
-            // A server that released it without waiting for PUBREC wants none any more.
-            if self.inbound.is_known(id) {
-                self.answer(PacketType::PubRec, id)?;
-            }
-            self.inbound.lists()?.line2.pop_front();
-        }
-        Ok(())
-    }
-
-    /// The handlers of a message have returned.
-    pub(super) fn acknowledge(&mut self, qos: QoS, id: u16, verdict: Verdict) -> Result<(), Failure> {
-        let send = match verdict {
-            Verdict::Ack => true,
-            Verdict::ConnectionGone => false,
-            Verdict::NotDelivered => return self.undo_hold(),
-        };
-        if let Some(hold) = self.inbound.take_current() {
-            return self.handlers_let_go(hold);
-        }
-        match qos {
-            QoS::AtMostOnce => Ok(()),
-            QoS::AtLeastOnce if send => self.answer_in_line(qos, id),
-            QoS::AtLeastOnce => Ok(()),
-            QoS::ExactlyOnce => {
-                // Remembered even if the connection is gone: on the next one the server repeats
-                // it, and it must not be delivered twice.
-                self.inbound.remember(id)?;
-                if send { self.answer_in_line(qos, id) } else { Ok(()) }
-            }
-        }
-    }
-
-    /// The handlers do not hold it any more. Their hold may have ended with the link.
-    fn handlers_let_go(&mut self, hold: Hold) -> Result<(), Failure> {
-        let others = |held| if bug(Bug::HoldIgnored) { 0 } else { held - 1 };
-        match self.inbound.change(hold, 0, others) {
-            Ok(()) => self.answer_line(),
-            Err(_) => Ok(()),
-        }
-    }
-
-    /// The handlers of the beginning of a message have returned, and the rest is still to be skipped.
-    pub(super) fn cut_handled(&mut self, qos: QoS, id: u16, verdict: Verdict) -> Result<(), Failure> {
-        if verdict != Verdict::Ack {
-            return self.acknowledge(qos, id, verdict);
-        }
-        if qos == QoS::ExactlyOnce {
-            self.inbound.remember(id)?;
-        }
-        let hold = self.inbound.take_current();
-        self.inbound.lists()?.skipped = Some(Skipped { qos, id, told: None, hold });
-        Ok(())
-    }
-
-    /// The message counts as not delivered, whoever holds it: it will come again.
-    fn undo_hold(&mut self) -> Result<(), Failure> {
-        match self.inbound.take_current() {
-            Some(hold) if hold.outlives_link() => self.inbound.released(hold.id()),
-            Some(_) => drop(self.inbound.lists()?.line1.pop_back()),
-            None => {}
-        }
-        Ok(())
-    }
-
-    /// Acknowledges now, or behind what is held.
-    fn answer_in_line(&mut self, qos: QoS, id: u16) -> Result<(), Failure> {
-        let number = self.inbound.last;
-        match qos {
-            QoS::AtLeastOnce if !self.inbound.lists.line1.is_empty() && !bug(Bug::AckOutOfLine) => {
-                in_line(&mut self.inbound.lists()?.line1, Waiting { number, id, held: 0 })
-            }
-            QoS::AtLeastOnce => self.answer(PacketType::PubAck, id),
-            _ if !self.inbound.lists.line2.is_empty() => in_line(&mut self.inbound.lists()?.line2, id),
-            _ => self.answer(PacketType::PubRec, id),
-        }
-    }
-
-    /// The server repeats a QoS 2 message that was delivered.
-    pub(super) fn repeated(&mut self, id: u16) -> Result<(), Failure> {
-        match self.inbound.lists.held.get(id).filter(|_| !bug(Bug::RepeatedNotHeld)) {
-            None => self.answer_in_line(QoS::ExactlyOnce, id),
-            Some(held) if held.in_line => Ok(()),
-            Some(held) => {
-                let lists = self.inbound.lists()?;
-                in_line(&mut lists.line2, id)?;
-                lists.held.set(id, Held { in_line: true, ..held });
-                Ok(())
-            }
-        }
-    }
-
-    /// Skips bytes of a message over the receive limit. With the last one it is acknowledged, and told of: a link that
-    /// ends before will bring it again.
-    pub(super) fn skip(&mut self, n: usize) -> Result<Option<Event>, Failure> {
-        let lists = self.inbound.lists()?;
-        lists.skip -= n;
-        if lists.skip > 0 {
-            return Ok(None);
-        }
-        let Some(Skipped { qos, id, told, hold }) = lists.skipped.take() else { return Ok(None) };
-        match hold {
-            Some(hold) => self.handlers_let_go(hold)?,
-            // What is not told of has been remembered before.
-            None if qos == QoS::ExactlyOnce && told.is_none() => self.repeated(id)?,
-            None => self.acknowledge(qos, id, Verdict::Ack)?,
-        }
-        Ok(told.map(|Unread { topic, size }| {
-            self.inbound.count_oversize();
-            Event::Oversize { topic, size, qos, packet_id: id }
-        }))
     }
 }

@@ -7,20 +7,23 @@ use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use super::Failure;
-use super::ack_timeout::{Look, Overdue};
-use super::ids::{PacketIds, Use};
-use super::tickets::{self, Answer, Answers, Asked, Queued, Ticket};
 use crate::error::Code;
 use crate::lazy_box::Empty;
+use crate::session::event::{Failure, Overdue};
+use crate::session::output::encode_code;
+use crate::session::state::ack_watch::Look;
+use crate::session::state::ids::{PacketIds, Use};
+use crate::session::state::tickets::{self, Answer, Answers, Asked, Queued, Ticket};
 use crate::time::{Span, Time};
-use crate::wire::{self, EncodeError, QoS, Version};
+use crate::wire::{self, QoS, Version};
 
 /// Filters in one SUBSCRIBE or UNSUBSCRIBE. AWS IoT Core refuses more than eight; nobody else minds.
 const FILTERS_A_PACKET: usize = 8;
+
 /// SUBSCRIBE and UNSUBSCRIBE packets in flight; the next goes out when one is acknowledged. It bounds the packet ids
 /// and bytes that a hundred thousand filters take after a reconnect.
 const PACKETS_IN_FLIGHT: usize = 64;
+
 /// Entries of the list that do not count any more and are left standing.
 const COMPACT_FROM: usize = 64;
 
@@ -493,14 +496,5 @@ impl Packet {
     /// Who waits for its answer, each with the filter.
     fn waiting(&self) -> impl Iterator<Item = (Arc<str>, Ticket)> {
         self.tickets.iter().map(|(place, ticket)| (self.filters[usize::from(*place)].clone(), *ticket))
-    }
-}
-
-/// An encoder's refusal as an error of the library.
-pub(crate) fn encode_code(error: EncodeError) -> Code {
-    match error {
-        EncodeError::NoMemory => Code::NoMemory,
-        EncodeError::TooLarge => Code::TooLarge,
-        _ => Code::BadArgument,
     }
 }

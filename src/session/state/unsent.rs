@@ -81,6 +81,7 @@ impl Run {
 
 /// No packet id, and not 0.
 const NO_ID: u32 = u32::MAX;
+
 /// So many runs at most are looked through for a packet id. Messages of other kinds in between make runs short, and
 /// there may be as many as the output has packets.
 const LOOKED_THROUGH: usize = 64;

@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use super::Session;
+use crate::session::state::Session;
 use crate::wire::{self, MAX_REMAINING, QoS};
 
 /// Why a message is too large: a limit, its value, and the size.

@@ -1,0 +1,172 @@
+//! The life of a connection as the session sees it: a transport, CONNECT, CONNACK, DISCONNECT, and its end.
+
+use crate::bugs::{Bug, bug};
+use crate::error::Code;
+use crate::patience::{Delivery, Patience};
+use crate::session::event::{Event, Failure, Outcome, Poison};
+use crate::session::output::encode_code;
+use crate::session::state::{PendingEvent, Session, State};
+use crate::time::{Span, Time};
+use crate::wire::{self, PacketType};
+
+impl Session {
+    /// A transport is open. CONNACK has to come before `now + connack_within`, whoever sends CONNECT, or so long after
+    /// the server got that. `delivery` is what the system knows of the transport.
+    pub fn opened(&mut self, now: Time, connack_within: Span, delivery: Option<Delivery>) {
+        self.out.reset();
+        self.inbound.opened();
+        self.pending_event = PendingEvent::Nothing;
+        self.disconnect_due = false;
+        self.state = State::Open;
+        let within = if bug(Bug::ConnackAwaitedForever) { Span::ZERO } else { connack_within };
+        self.patience = Patience::before_question(now, within, delivery);
+    }
+
+    /// Appends CONNECT. The session obeys what is in it: version, clean session, keep-alive. `ping_reply`
+    /// is how long PINGRESP may take; zero is without limit.
+    pub fn connect(&mut self, connect: &wire::Connect<'_>, ping_reply: Span) -> Result<(), Code> {
+        if self.state != State::Open {
+            return Err(Code::Busy);
+        }
+        self.out.append(|out| connect.encode(connect.version, out)).map_err(encode_code)?;
+        self.out.mark_secret();
+        self.patience.asked(self.out.end());
+        self.version = connect.version;
+        self.in_doubt |= self.unanswered && !self.clean && !bug(Bug::LostConnackIgnored);
+        self.clean = connect.clean_session;
+        self.unanswered = true;
+        self.keep_alive.set(connect.keep_alive, ping_reply);
+        self.state = State::Connecting;
+        Ok(())
+    }
+
+    pub(super) fn connack(
+        &mut self,
+        now: Time,
+        session_present: bool,
+        code: u8,
+    ) -> Result<Option<Event>, Failure> {
+        self.patience = Patience::NONE;
+        self.unanswered = false;
+        if code != 0 {
+            self.state = State::Closing;
+            return Ok(Some(Event::ConnAck { session_present, code }));
+        }
+        if session_present && self.clean {
+            // MQTT-3.2.2-1. What that server takes for ours may be another client's.
+            let remedy =
+                "the connection would work with clean_session 0, or as MQTT 3.1 if the server speaks that";
+            return Err(Failure::new(Code::UnexpectedSession, remedy));
+        }
+        // MQTT 3.1 cannot say it: there a session is kept unless it was asked to be clean.
+        let session_present = !self.clean && (session_present || self.version == wire::Version::V31);
+        self.state = State::Up;
+        self.resumed = session_present;
+        self.keep_alive.start(now);
+        if !session_present && !bug(Bug::InboundNotCleared) || bug(Bug::InboundClearedEarly) {
+            self.inbound.forget();
+        }
+        if !session_present {
+            self.session_lost();
+        }
+        if bug(Bug::AckOnNewSocket) {
+            for id in 1..20 {
+                if self.inbound.is_known(id) {
+                    self.answer(PacketType::PubRec, id)?;
+                }
+            }
+        }
+        // Nor can it say that it is a new one.
+        let in_doubt = core::mem::take(&mut self.in_doubt) || self.version == wire::Version::V31;
+        let in_doubt = in_doubt && session_present && !bug(Bug::KeptBelieved);
+        if in_doubt {
+            self.inbound.doubt();
+        }
+        let known = session_present || bug(Bug::SubscriptionsForgotten);
+        if let Some(subscriptions) = self.subscriptions.get_mut() {
+            subscriptions.connected(known, self.limits.always_subscribe || in_doubt);
+        }
+        self.pump_subscriptions();
+        self.pending_event = PendingEvent::ConnAck;
+        Ok(Some(Event::ConnAck { session_present, code }))
+    }
+
+    /// Appends DISCONNECT if the connection is up, behind the acknowledgement of the message that is being
+    /// handled: without it the server would deliver that message again, and a handler that disconnects
+    /// would never get past it. Nothing else is accepted for this connection any more.
+    pub fn disconnect(&mut self) {
+        if self.state == State::Up {
+            self.disconnect_due = true;
+            if !matches!(self.pending_event, PendingEvent::Publish(..) | PendingEvent::Cut(..)) {
+                self.append_disconnect();
+            }
+        }
+        // Who asks again does not wait longer for that.
+        if !matches!(self.state, State::Closed | State::Closing) {
+            self.state = State::Closing;
+            self.patience = Patience::NONE;
+        }
+        self.keep_alive.stop();
+        self.end_watch();
+    }
+
+    pub(super) fn append_disconnect(&mut self) {
+        if core::mem::take(&mut self.disconnect_due) {
+            // Two bytes; should memory be out even for them, the server sees the link close.
+            let _ = self.out.append(|out| wire::encode_empty(PacketType::Disconnect, out));
+        }
+    }
+
+    /// The transport is gone. What was in flight will be sent again on the next connection.
+    pub fn closed(&mut self) {
+        if self.sending.get().is_some() {
+            self.requeue_in_flight();
+            self.sending.suspect.acknowledged_at = 0;
+        }
+        self.inbound.closed();
+        if let Some(subscriptions) = self.subscriptions.get_mut() {
+            subscriptions.disconnected();
+        }
+        self.keep_alive.stop();
+        self.patience = Patience::NONE;
+        self.end_watch();
+        self.disconnect_due = false;
+        self.out.reset();
+        self.state = State::Closed;
+    }
+
+    /// As [`closed`](Session::closed), when it was the server that ended a connection that was up. A message that made it do
+    /// so again and again is returned once, and when it is set aside.
+    pub fn closed_by_server(&mut self) -> Option<Poison> {
+        let poison = self.suspect();
+        self.closed();
+        // What was in flight is at the front now.
+        if let Some(poison) = poison.as_ref().filter(|poison| poison.set_aside)
+            && let Some(slot) = self.sending.outbox.first_waiting()
+            && self.sending.outbox.get(slot).token == poison.token
+        {
+            self.end(slot, Outcome::Rejected(0));
+        }
+        poison
+    }
+
+    /// The next connection belongs to another server or another client: the inbound QoS 2 ids of
+    /// the old one mean nothing there.
+    pub fn forget_inbound(&mut self) {
+        self.inbound.forget();
+        // What it has of us may be older than what was wanted meanwhile.
+        self.in_doubt = true;
+    }
+
+    /// The connection is freed: nothing will be sent any more; every message has its outcome, every
+    /// ticket its answer.
+    pub fn abandon(&mut self) {
+        self.closed();
+        while let Some(slot) = self.sending.outbox.first_waiting() {
+            self.end(slot, Outcome::Abandoned);
+        }
+        if let Some(subscriptions) = self.subscriptions.get_mut() {
+            subscriptions.abandon();
+        }
+    }
+}

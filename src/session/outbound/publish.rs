@@ -1,0 +1,277 @@
+//! Accepting messages: written at once, or queued until they can be.
+
+use crate::error::Code;
+use crate::session::event::{Dropped, Outcome};
+use crate::session::limits::{Limits, Overflow};
+use crate::session::outbound::sending::PUMP_UP_TO;
+use crate::session::output::{Output, put_publish};
+use crate::session::state::ids::Use;
+use crate::session::state::outbox::Queue;
+use crate::session::state::sending::Sending;
+use crate::session::state::{Session, State};
+use crate::time::Time;
+use crate::wire::topic::Topic;
+use crate::wire::{self, Outgoing, QoS};
+
+/// A message to be published. The topic name is valid.
+#[derive(Clone, Copy, Debug)]
+pub struct Publication<'a> {
+    /// The topic name.
+    pub topic: Topic<'a>,
+    /// The payload.
+    pub payload: &'a [u8],
+    /// Quality of service.
+    pub qos: QoS,
+    /// The server shall retain it.
+    pub retain: bool,
+    /// Give it a packet id now, whatever its QoS, and hold that id until the outcome. Otherwise it gets
+    /// one when it is sent.
+    pub reserve_id: bool,
+    /// If it was not sent by then, it is given up.
+    pub expires: Option<Time>,
+    /// Told with its outcome; of no meaning here.
+    pub cookie: u32,
+}
+
+impl<'a> Publication<'a> {
+    /// A message that gets its packet id when it is sent, never expires, and is not retained.
+    pub fn new(topic: impl Into<Topic<'a>>, payload: &'a [u8], qos: QoS) -> Self {
+        Publication::of(topic.into(), payload, qos)
+    }
+
+    /// [`new`](Self::new), for a topic that has been looked at perhaps.
+    #[inline(always)]
+    pub const fn of(topic: Topic<'a>, payload: &'a [u8], qos: QoS) -> Self {
+        Publication { topic, payload, qos, retain: false, reserve_id: false, expires: None, cookie: 0 }
+    }
+}
+
+/// The packet of a message that is sent for the first time.
+#[inline(always)]
+fn packet<'a>(message: &Publication<'a>, packet_id: u16) -> Outgoing<'a> {
+    let &Publication { qos, retain, topic, payload, .. } = message;
+    Outgoing { dup: false, qos, retain, topic: topic.as_bytes(), packet_id, payload }
+}
+
+/// Whether so many bytes more are within the limit.
+#[inline(always)]
+pub(crate) fn has_room(limits: &Limits, sending: &Sending, out: &Output, size: usize) -> bool {
+    let limit = limits.max_outgoing_bytes;
+    size <= limit && sending.outbox.bytes() + out.len() <= limit - size
+}
+
+/// Whether there are as many messages in the queue as there may be.
+#[inline(always)]
+pub(crate) fn is_full(limits: &Limits, sending: &Sending) -> bool {
+    let max = limits.max_queue;
+    max != 0 && sending.outbox.len() >= max
+}
+
+/// A publish that was accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Accepted {
+    /// Names it for the life of the session: its number, counted from 1.
+    pub token: u64,
+    /// 0 if it has none yet.
+    pub packet_id: u16,
+}
+
+impl Session {
+    /// Accepts a message: it is sent now, or as soon as it may be. On an error nothing was accepted.
+    #[inline(always)]
+    pub fn publish(&mut self, message: &Publication<'_>) -> Result<Accepted, Code> {
+        // What it needs is there from the first one on.
+        self.sending()?;
+        let accepted = self.accept(message);
+        self.sending.outcomes.refused += u64::from(accepted.is_err());
+        accepted
+    }
+
+    #[inline(always)]
+    fn accept(&mut self, message: &Publication<'_>) -> Result<Accepted, Code> {
+        // Room for its outcome is made now, so that reporting it later cannot fail.
+        let more = self.outstanding() + 1;
+        if more > self.sending.outcomes_fit {
+            self.make_outcomes_fit(more)?;
+        }
+        match message.qos {
+            QoS::AtMostOnce => self.publish_once(message),
+            _ => self.publish_tracked(message),
+        }
+    }
+
+    #[cold]
+    fn make_outcomes_fit(&mut self, n: usize) -> Result<(), Code> {
+        self.sending.history.reserve(n, self.limits.outcome_history)?;
+        self.sending.completions.try_reserve(n).map_err(|_| Code::NoMemory)?;
+        let completions = self.sending.completions.capacity() - self.sending.completions.len();
+        let fit = self.sending.history.room(self.limits.outcome_history).min(completions);
+        self.sending.outcomes_fit = if self.each_publish { 0 } else { fit };
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn publish_once(&mut self, message: &Publication<'_>) -> Result<Accepted, Code> {
+        if self.state != State::Up {
+            return Err(Code::NotConnected);
+        }
+        let packet = packet(message, 0);
+        let plain = packet.plain_len(self.version);
+        self.check_bytes(plain.map_or_else(|| self.packet_size(message), Ok)?)?;
+        self.sending.ids.reserve_unsent()?;
+        let packet_id = if message.reserve_id { self.sending.ids.lend()? } else { 0 };
+        let start = self.out.end();
+        put_publish(&mut self.out, self.version, &packet, plain)?;
+        self.flow.tx_messages += 1;
+        self.sending.accepted += 1;
+        let token = self.sending.accepted;
+        self.sending.ids.unsent.push(token, packet_id, message.cookie, start, self.out.end());
+        Ok(Accepted { token, packet_id })
+    }
+
+    #[inline(never)]
+    fn publish_tracked(&mut self, message: &Publication<'_>) -> Result<Accepted, Code> {
+        let size = message.topic.as_bytes().len() + message.payload.len();
+        // With whatever id it gets it is as long.
+        let plain = packet(message, 1).plain_len(self.version);
+        if plain.is_none() {
+            self.packet_size(message)?;
+        }
+        // Straight to the wire if nothing is ahead of it; otherwise it has to wait its turn.
+        let now = self.may_send_now();
+        self.make_room(size, now)?;
+
+        let queue = if now { Queue::Flight } else { Queue::Waiting };
+        let Sending { outbox, ids, accepted, .. } = &mut *self.sending;
+        outbox.make_slot(size)?;
+        let (slot, tail) = outbox.next_slot(size).ok_or(Code::NoMemory)?;
+        let mut packet = packet(message, 0);
+        packet.write_tail(tail);
+        let entry = outbox.push(queue, *accepted + 1, &packet, 0);
+        entry.cookie = message.cookie;
+        entry.expires = message.expires.into();
+        entry.accepted_at = self.now;
+        if message.reserve_id || now {
+            match ids.take(Use::Publish(slot)) {
+                Ok(id) => entry.identify(id),
+                Err(code) => return Err(self.take_back(slot, code)),
+            }
+        }
+        let accepted = Accepted { token: entry.token, packet_id: entry.packet_id() };
+        if now {
+            packet.packet_id = accepted.packet_id;
+            if let Err(code) = put_publish(&mut self.out, self.version, &packet, plain) {
+                return Err(self.take_back(slot, code));
+            }
+            entry.sent_end = self.out.end();
+            self.flow.tx_messages += 1;
+            if self.flight_limit == 0 {
+                self.watch_acknowledgements();
+            }
+        }
+        self.sending.accepted += 1;
+        if !now {
+            if let Some(at) = message.expires {
+                self.expire_at(at);
+            }
+            // Normally nothing can go, or it would have gone; but what memory stopped may go on now.
+            self.pump();
+        }
+        Ok(accepted)
+    }
+
+    /// Whether a message may be sent that is accepted now.
+    #[inline(always)]
+    pub(in crate::session) fn may_send_now(&self) -> bool {
+        self.state == State::Up
+            && self.sending.outbox.waiting() == 0
+            && self.sending.outbox.in_flight() < usize::from(self.limits.window)
+            && self.out.len() < PUMP_UP_TO
+    }
+
+    /// Whether there are as many messages in the queue as there may be.
+    #[inline(always)]
+    pub(in crate::session) fn is_full(&self) -> bool {
+        is_full(&self.limits, &self.sending)
+    }
+
+    /// Undoes an acceptance that could not be completed.
+    #[cold]
+    fn take_back(&mut self, slot: u32, code: Code) -> Code {
+        let Sending { ids, outbox, .. } = &mut *self.sending;
+        ids.release(outbox.get(slot).packet_id());
+        outbox.retire(slot);
+        outbox.discard(slot);
+        code
+    }
+
+    #[cold]
+    fn packet_size(&self, message: &Publication<'_>) -> Result<usize, Code> {
+        wire::publish_len(self.version, message.topic.as_bytes().len(), message.qos, 0, message.payload.len())
+            .ok_or(Code::TooLarge)
+    }
+
+    /// Whether so many bytes more are within the limit.
+    #[inline(always)]
+    fn has_room_for(&self, size: usize) -> bool {
+        has_room(&self.limits, &self.sending, &self.out, size)
+    }
+
+    /// Refuses what would go over the limit in bytes.
+    #[inline]
+    pub(in crate::session) fn check_bytes(&self, size: usize) -> Result<(), Code> {
+        if self.has_room_for(size) {
+            Ok(())
+        } else if size > self.limits.max_outgoing_bytes {
+            Err(Code::TooLarge)
+        } else {
+            Err(Code::QueueFull)
+        }
+    }
+
+    /// Makes sure that a message of `size` bytes fits, dropping older ones if the policy says so.
+    fn make_room(&mut self, size: usize, now: bool) -> Result<(), Code> {
+        let max = self.limits.max_queue;
+        if max == 0 && !now {
+            // Nothing is kept for later.
+            return Err(if self.state == State::Up { Code::QueueFull } else { Code::NotConnected });
+        }
+        let bytes = self.check_bytes(size);
+        let full = self.is_full();
+        match bytes {
+            Ok(()) if !full => return Ok(()),
+            Err(Code::TooLarge) => return bytes,
+            _ if self.limits.overflow == Overflow::RefuseNew => return Err(Code::QueueFull),
+            _ => {}
+        }
+        // How much has to go. If that much may not go, nothing does: a message that is refused must not
+        // take others with it.
+        let held = self.sending.outbox.bytes() + self.out.len();
+        let mut over_bytes = held.saturating_sub(self.limits.max_outgoing_bytes - size);
+        let mut over = if full { self.sending.outbox.len() + 1 - max } else { 0 };
+        let mut victims = 0;
+        for slot in self.sending.outbox.iter(Queue::Waiting) {
+            if over == 0 && over_bytes == 0 {
+                break;
+            }
+            let entry = self.sending.outbox.get(slot);
+            if entry.never_left() {
+                victims += 1;
+                over = over.saturating_sub(1);
+                over_bytes = over_bytes.saturating_sub(entry.size());
+            }
+        }
+        if over > 0 || over_bytes > 0 {
+            return Err(Code::QueueFull);
+        }
+        let mut next = self.sending.outbox.first_waiting();
+        while let Some(slot) = next.filter(|_| victims > 0) {
+            next = self.sending.outbox.next(slot);
+            if self.sending.outbox.get(slot).never_left() {
+                victims -= 1;
+                self.end(slot, Outcome::Dropped(Dropped::Overflow));
+            }
+        }
+        Ok(())
+    }
+}

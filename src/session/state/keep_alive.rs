@@ -1,0 +1,120 @@
+//! When to ping, and when silence means that the peer is gone (MQTT 3.1.1 §3.1.2.10, §3.12).
+//!
+//! Both directions count: a client that only publishes at QoS 0 would never notice a dead link
+//! from its own sending, so a PINGREQ is due when *either* direction has been quiet for the keep-alive
+//! interval. Traffic only moves two time stamps; the timer itself is looked at when it is due.
+
+use crate::bugs::{Bug, bug};
+use crate::time::{Moment, Span, Time};
+
+/// What is to be done now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Due {
+    Nothing,
+    Ping,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct KeepAlive {
+    reply: Span,
+    last_in: Time,
+    last_out: Time,
+    /// When to look whether a PINGREQ is due.
+    look_at: Moment,
+    /// In seconds, as in CONNECT.
+    interval: u16,
+    /// There is a PINGREQ without an answer. How long that may take is the session's matter.
+    pinged: bool,
+}
+
+impl KeepAlive {
+    pub(crate) const fn new() -> Self {
+        KeepAlive {
+            reply: Span::ZERO,
+            last_in: Time::ZERO,
+            last_out: Time::ZERO,
+            look_at: Moment::NONE,
+            interval: 0,
+            pinged: false,
+        }
+    }
+
+    /// What the next connection wants. An interval of zero seconds switches the mechanism off; a reply time of zero
+    /// lets the answer take as long as it will.
+    pub(crate) fn set(&mut self, interval: u16, reply: Span) {
+        self.interval = if bug(Bug::KeepAliveNever) { 0 } else { interval };
+        self.reply = reply;
+    }
+
+    /// The connection is up.
+    pub(crate) fn start(&mut self, now: Time) {
+        (self.last_in, self.last_out) = (now, now);
+        self.rearm();
+    }
+
+    pub(crate) fn stop(&mut self) {
+        self.look_at = Moment::NONE;
+        self.pinged = false;
+    }
+
+    /// Bytes were handed to the kernel.
+    pub(crate) fn wrote(&mut self, now: Time) {
+        self.last_out = now;
+    }
+
+    pub(crate) fn read(&mut self, now: Time) {
+        self.last_in = now;
+    }
+
+    /// When something came or went last.
+    pub(crate) fn last_traffic(&self) -> Time {
+        self.last_in.max(self.last_out)
+    }
+
+    /// Whether no PINGREQ will ever be due.
+    pub(crate) fn is_off(&self) -> bool {
+        self.interval == 0
+    }
+
+    /// When something came from the server last.
+    pub(crate) fn heard(&self) -> Time {
+        self.last_in
+    }
+
+    /// A PINGREQ was appended. How long its answer may take; zero is without limit, `None` if nobody is to wait.
+    pub(crate) fn pinged(&mut self) -> Option<Span> {
+        self.pinged = self.interval > 0;
+        self.pinged.then_some(if bug(Bug::SilenceIgnored) { Span::ZERO } else { self.reply })
+    }
+
+    /// PINGRESP came, and whether somebody waited for it. One that nobody waits for changes nothing; after the end of
+    /// the connection nobody does.
+    pub(crate) fn ponged(&mut self) -> bool {
+        let pinged = self.pinged;
+        if pinged {
+            self.rearm();
+        }
+        pinged
+    }
+
+    pub(crate) fn deadline(&self) -> Option<Time> {
+        self.look_at.get().filter(|_| !self.pinged)
+    }
+
+    /// Looks at the clock.
+    pub(crate) fn check(&mut self, now: Time) -> Due {
+        if self.pinged || self.look_at.or_never() > now {
+            return Due::Nothing;
+        }
+        self.rearm();
+        if self.look_at.or_never() <= now { Due::Ping } else { Due::Nothing }
+    }
+
+    /// There is no PINGREQ: when one is due.
+    fn rearm(&mut self) {
+        self.pinged = false;
+        let interval = Span::secs(u64::from(self.interval));
+        let due = self.last_in.min(self.last_out) + interval;
+        self.look_at = (self.interval > 0).then_some(due).into();
+    }
+}
