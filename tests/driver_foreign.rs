@@ -171,6 +171,40 @@ fn what_a_wait_leaves_unfinished_reaches_the_foreign_loop() {
     foreign.run(|| turns.load(SeqCst) >= 11);
 }
 
+/// It sleeps as long as it was told. What comes sooner than that ends its sleep, and nothing else does.
+#[test]
+fn only_a_nearer_deadline_wakes_the_foreign_loop() {
+    let on = new_loop();
+    let start = on.now();
+    let at = Arc::new(Mutex::new(None));
+    let deadline = at.clone();
+    let id = on.add(source(move |turn| turn.set_deadline(*deadline.lock().unwrap()))).unwrap();
+    let mut foreign = Foreign::new(&on);
+    let mut turn_by_a_wait = |minutes: Option<u64>| {
+        *at.lock().unwrap() = minutes.map(|minutes| start + Span::secs(60 * minutes));
+        on.schedule(id);
+        assert!(!on.wait(Some(on.now()), &mut || false).unwrap());
+        foreign.poll.poll(&mut foreign.events, Some(Duration::ZERO)).unwrap();
+        let woken = !foreign.events.is_empty();
+        // It looks at the time again only if it was woken.
+        if woken {
+            on.process().unwrap();
+            foreign.poll.poll(&mut foreign.events, Some(Duration::ZERO)).unwrap();
+            on.next_timeout();
+        }
+        woken
+    };
+    on.process().unwrap();
+    assert_eq!(on.next_timeout(), None);
+    assert!(turn_by_a_wait(Some(60)), "the first deadline");
+    assert!(!turn_by_a_wait(Some(60)), "the same");
+    assert!(!turn_by_a_wait(Some(90)), "a later one");
+    assert!(!turn_by_a_wait(None), "none");
+    assert!(turn_by_a_wait(Some(59)), "a nearer one");
+    assert!(!turn_by_a_wait(Some(59)), "the same again");
+    assert!(turn_by_a_wait(Some(1)), "one nearer still");
+}
+
 #[test]
 fn a_waiter_on_another_thread_sleeps_and_is_told() {
     let on = new_loop();

@@ -6,13 +6,15 @@ mod tls_support;
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener};
+use std::sync::Arc;
 
-use mgos_mqtt::client::Report;
+use mgos_mqtt::client::{Context, Report};
 use mgos_mqtt::config::{Profile, Secret};
+use mgos_mqtt::driver::{Clock, Loop};
 use mgos_mqtt::error::{Code, Phase};
 use mgos_mqtt::time::Span;
 use rcgen::{ExtendedKeyUsagePurpose, date_time_ymd};
-use tls_support::{Broker, Ca, Client, Folder, Pair, Peer, profile, self_signed};
+use tls_support::{Broker, Ca, Client, Folder, Pair, Peer, profile, self_signed, self_signed_with};
 
 const HERE: &[&str] = &["localhost", "127.0.0.1"];
 
@@ -112,6 +114,28 @@ fn not_yet_valid() {
     let (_broker, profile, _folder) = broker_and_profile(&pair, &ca.pem, "");
     let parts = ["the certificate of CN=localhost is not valid before 2999-12-31 00:00 UTC; the clock here"];
     fails(profile, Code::TlsNotYetValid, Phase::Tls, &parts);
+}
+
+/// A certificate that is trusted itself has dates like any other, each to the second.
+#[test]
+fn a_trusted_certificate_has_its_dates() {
+    let pair = self_signed_with(HERE, |params| {
+        (params.not_before, params.not_after) = (date_time_ymd(2023, 1, 1), date_time_ymd(2024, 1, 1));
+    });
+    let broker = Broker::tls(&pair, "");
+    let clocks: [(fn() -> f64, Code); 4] = [
+        (|| 1_672_531_199.0, Code::TlsNotYetValid),
+        (|| 1_672_531_200.0, Code::Ok),
+        (|| 1_704_067_200.0, Code::Ok),
+        (|| 1_704_067_201.0, Code::TlsExpired),
+    ];
+    for (wall_clock, code) in clocks {
+        let mut profile = profile(broker.port);
+        profile.tls.ca = Some(Secret(pair.certificate.clone().into_bytes()));
+        let context = Context::new(Loop::new(Clock::monotonic()).unwrap());
+        let client = Client::on(Arc::new(Context { wall_clock, ..context }), profile);
+        assert_eq!(client.attempt().code, code, "at {}", wall_clock());
+    }
 }
 
 #[test]

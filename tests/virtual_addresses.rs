@@ -1,13 +1,16 @@
 //! A name with several addresses, of which some do not answer: how long each is tried, in virtual time.
 
-use std::io;
+mod driver_support;
+
+use std::io::{self, Read};
 use std::net::SocketAddr;
 use std::os::fd::RawFd;
-use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 
+use driver_support::source;
 use mgos_mqtt::client::{Conn, Context, ProfileSource};
-use mgos_mqtt::config::{Profile, Retry, Settings, Timeouts};
+use mgos_mqtt::config::{Profile, Retry, Settings, Timeouts, TlsOptions};
 use mgos_mqtt::driver::{Clock, Loop};
 use mgos_mqtt::error::Code;
 use mgos_mqtt::time::{Span, Time};
@@ -23,26 +26,59 @@ enum Address {
     Silent,
     Refuses,
     Answers,
+    /// After a second.
+    RefusesLater,
+    /// After a second, too, and does not speak TLS.
+    AnswersWithoutTls,
 }
 
-struct Socket(Address, Loop);
+struct Socket {
+    address: Address,
+    on: Loop,
+    /// What it does it did.
+    done: Arc<AtomicBool>,
+    answer: &'static [u8],
+}
+
+impl Socket {
+    fn new(address: Address, on: &Loop) -> Socket {
+        Socket { address, on: on.clone(), done: Arc::default(), answer: b"HTTP/1.1 400 Bad Request" }
+    }
+}
 
 impl Transport for Socket {
     fn register(&mut self, _: &Registry, token: Token) -> io::Result<()> {
-        if self.0 == Address::Answers {
-            self.1.announce(token, false, true);
-        }
+        let wait = match self.address {
+            Address::Silent | Address::Refuses => return Ok(()),
+            Address::Answers => Span::ZERO,
+            Address::RefusesLater | Address::AnswersWithoutTls => Span::secs(1),
+        };
+        let (asked, done) = (AtomicBool::new(false), self.done.clone());
+        let timer = source(move |turn| {
+            if !asked.swap(true, SeqCst) {
+                turn.set_deadline(Some(turn.now + wait));
+            } else if !done.swap(true, SeqCst) {
+                turn.handle().announce(token, true, true);
+            }
+        });
+        self.on.schedule(self.on.add(timer).unwrap());
         Ok(())
     }
 
     fn deregister(&mut self, _: &Registry) {}
 
     fn connected(&mut self) -> io::Result<bool> {
-        Ok(self.0 == Address::Answers)
+        match (self.done.load(SeqCst), self.address) {
+            (true, Address::RefusesLater) => Err(io::Error::from_raw_os_error(REFUSED)),
+            (done, _) => Ok(done),
+        }
     }
 
-    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
-        Err(io::ErrorKind::WouldBlock.into())
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        match self.address {
+            Address::AnswersWithoutTls => self.answer.read(into),
+            _ => Err(io::ErrorKind::WouldBlock.into()),
+        }
     }
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -68,9 +104,16 @@ impl Transport for Socket {
     }
 }
 
-/// Makes one attempt with ten seconds for TCP. Returns when each address was tried, in milliseconds, when the attempt
-/// was over or CONNECT sent, and its error.
-fn attempt(addresses: &[Address]) -> (Vec<u64>, u64, Code) {
+/// When each address was tried, in milliseconds, when the attempt was over or CONNECT sent, and its error.
+type Course = (Vec<u64>, u64, Code);
+
+/// Makes one attempt with ten seconds for TCP.
+fn attempt(addresses: &[Address]) -> Course {
+    attempt_with(addresses, Span::secs(10), Span::ZERO)
+}
+
+/// Makes one attempt with so long for TCP, in a loop that comes to each deadline so `late`.
+fn attempt_with(addresses: &[Address], limit: Span, late: Span) -> Course {
     let now = Arc::new(AtomicU64::new(START.0));
     let (clock, dialled_at) = (now.clone(), now.clone());
     let listed: Vec<SocketAddr> = (0..addresses.len()).map(|n| ([192, 0, 2, n as u8], 1).into()).collect();
@@ -88,26 +131,32 @@ fn attempt(addresses: &[Address]) -> (Vec<u64>, u64, Code) {
         list.push((dialled_at.load(SeqCst) - START.0) / 1_000);
         match address {
             Address::Refuses => Err(io::Error::from_raw_os_error(REFUSED)),
-            address => Ok(Stream::Other(Box::new(Socket(address, on.clone())))),
+            address => Ok(Stream::Other(Box::new(Socket::new(address, &on)))),
         }
     });
+    let secure = addresses.contains(&Address::AnswersWithoutTls);
     let profile = Profile {
         enable: true,
-        server: Some("name.test".into()),
-        timeouts: Timeouts { tcp: Span::secs(10), connack: Span::ZERO, ..Timeouts::default() },
+        server: Some(if secure { "mqtts://name.test" } else { "name.test" }.into()),
+        timeouts: Timeouts { tcp: limit, connack: Span::ZERO, ..Timeouts::default() },
+        tls: TlsOptions { insecure_skip_verification: secure, ..TlsOptions::default() },
         ..Profile::default()
     };
     let settings = Settings { retry: Retry::Never, ..Settings::default() };
     let source = ProfileSource::Fixed(Arc::new(profile));
     let conn = Conn::new(Arc::new(context), 1, vec![source], settings).unwrap();
     conn.connect().unwrap();
-    loop {
+    // As many iterations as this takes, and many more.
+    let over = (0..10_000).any(|_| {
         driver.poll(Some(Span::ZERO)).unwrap();
         match driver.next_timeout() {
-            Some(wait) => drop(now.fetch_add(wait.0, SeqCst)),
-            None => break,
+            Some(Span::ZERO) => {}
+            Some(wait) => drop(now.fetch_add(wait.0 + late.0, SeqCst)),
+            None => return true,
         }
-    }
+        false
+    });
+    assert!(over, "it goes on and on");
     let code = if conn.is_busy() { Code::Ok } else { conn.report().code };
     conn.free(None);
     let tried = dialled.lock().unwrap().clone();
@@ -126,4 +175,35 @@ fn all_addresses_share_the_time() {
     let tried = vec![0, 2_500, 2_500, 2_500];
     assert_eq!(attempt(&[Silent, Refuses, Refuses, Silent]), (tried, 10_000, Code::ConnectTimeout));
     assert_eq!(attempt(&[Silent; 100]).1, 10_000);
+}
+
+/// The time that an address did not use is the others'.
+#[test]
+fn an_address_uses_what_it_takes() {
+    use Address::*;
+    let refused = attempt(&[Silent, RefusesLater, Silent, Silent]);
+    assert_eq!(refused, (vec![0, 2_500, 3_500, 6_750], 10_000, Code::ConnectTimeout));
+}
+
+/// An open connection that does not become a secure one took its time, too.
+#[cfg(feature = "tls")]
+#[test]
+fn an_address_without_tls_uses_what_it_takes() {
+    use Address::*;
+    let (tried, over, _) = attempt(&[AnswersWithoutTls, Silent, Silent, Silent]);
+    assert_eq!((tried, over), (vec![0, 1_000, 4_000, 7_000], 10_000));
+}
+
+/// A loop that is late, because a handler took long, takes nothing from the addresses that are still to come.
+#[test]
+fn a_late_loop_costs_no_address_its_share() {
+    let (tried, over, code) = attempt_with(&[Address::Silent; 4], Span::secs(10), Span::secs(2));
+    assert_eq!((tried, over, code), (vec![0, 4_500, 9_000, 13_500], 18_000, Code::ConnectTimeout));
+}
+
+#[test]
+fn without_a_limit_the_first_that_does_not_refuse_is_waited_for() {
+    use Address::*;
+    let waits = attempt_with(&[Refuses, Silent, Answers], Span::ZERO, Span::ZERO);
+    assert_eq!(waits, (vec![0, 0], 0, Code::Ok));
 }

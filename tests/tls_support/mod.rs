@@ -104,10 +104,16 @@ impl Ca {
 
 /// A self-signed certificate, as `openssl req -x509` makes them.
 pub(crate) fn self_signed(names: &[&str], is_ca: bool) -> Pair {
+    self_signed_with(names, |params| {
+        if is_ca {
+            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        }
+    })
+}
+
+pub(crate) fn self_signed_with(names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> Pair {
     let mut params = named(names[0], names);
-    if is_ca {
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    }
+    change(&mut params);
     let key = KeyPair::generate().unwrap();
     let certificate = params.self_signed(&key).unwrap().pem();
     Pair { certificate, key: key.serialize_pem() }
