@@ -71,9 +71,9 @@ abi-update: headers ## record exported names and types under abi/, after a meant
 	@cmake --build --preset release --target mgos_mqtt_cargo
 	@scripts/abi.sh update build/release/lib
 
-mutants: ## change the source in places and see whether a test notices; SHARD=k/n for another part of it
+mutants: ## change the source in places and see whether a test notices; LAYERS="driver capi" for these, SHARD=k/n for other places
 	@scripts/setup.sh build test
-	@scripts/mutants.sh $(SHARD)
+	@SHARD=$(SHARD) scripts/mutants.sh $(LAYERS)
 
 sbom: ## write build/sbom.cdx.json: every crate in the library, its licence and checksum (CycloneDX)
 	@mkdir -p build

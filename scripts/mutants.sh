@@ -1,15 +1,25 @@
 #!/usr/bin/env bash
 # Changes the source in one place at a time and looks whether a test notices (cargo-mutants):
 #
-#   scripts/mutants.sh [SHARD]
+#   scripts/mutants.sh [LAYER...]
 #
-# SHARD is k/n, every n-th change of each layer beginning with number k: 0/10 unless told otherwise, some 310 changes.
+# LAYER is a directory of src/: wire, session, client, driver, transport, capi; all of them unless told otherwise. SHARD=k/n
+# in the environment: every n-th change of each layer beginning with number k, instead of those that `shards` below names,
+# which are some 300 of the first three layers and some 300 of the others.
+#
 # First the tests in Rust that are closest to a layer look at its changes; only those that they miss are built with
 # all features and shown to the slower tests in Rust and to those in C (tests/mutants.rs). Ends with a table. Results:
 # build/mutants/missed.txt, and a directory for each run of the tool. See docs/mutants.md.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-shard=${1:-0/10}
+declare -A shards=([wire]=0/10 [session]=0/10 [client]=0/10 [driver]=0/5 [transport]=0/5 [capi]=0/5)
+layers=("$@")
+[ $# -gt 0 ] || layers=(wire session client driver transport capi)
+for layer in "${layers[@]}"; do
+  [ -n "${shards[$layer]:-}" ] || { echo "mutants: $layer is none of: ${!shards[*]}" >&2; exit 2; }
+done
+# Programs of the tests in C want them.
+[ -n "${CERTS:-}" ] || exec scripts/with_certificates.sh env CERTS=@CERTS@ "$0" "$@"
 out=$PWD/build/mutants
 source=$PWD
 
@@ -18,7 +28,7 @@ if ! cargo mutants --version >/dev/null 2>&1; then
   cargo install --locked --quiet cargo-mutants
 fi
 # What is built stays for the next time; it is most of the work of a short run.
-rm -rf "$out"/{wire,session,client,again-0,again-1,missed.txt,table.txt}
+rm -rf "$out"/{wire,session,client,driver,transport,capi,again-0,again-1,missed.txt,table.txt}
 mkdir -p "$out/target"
 # Nobody looks at a core dump here, and random inputs need not be many when hundreds of changes see them.
 export CARGO_PROFILE_DEV_DEBUG=none PROPTEST_CASES=${PROPTEST_CASES:-64}
@@ -31,85 +41,116 @@ if ! cmake --build --preset dev --target "${programs[@]}" >"$out/build.log" 2>&1
   tail -40 "$out/build.log"
   exit 1
 fi
-export MGOS_MQTT_C_PROGRAMS=$PWD/build/dev/tests/c
-# Runs of the tool go side by side, and two that shared a directory would run each other's programs. The dependencies
-# are compiled in one of them and copied to the others.
-CARGO_TARGET_DIR=$out/target/wire cargo test --quiet --no-run --no-default-features --lib
-CARGO_TARGET_DIR=$out/target/again-0 cargo test --quiet --no-run --test mutants
-for name in session client; do [ -d "$out/target/$name" ] || cp -a "$out/target/wire" "$out/target/$name"; done
-[ -d "$out/target/again-1" ] || cp -a "$out/target/again-0" "$out/target/again-1"
+export MGOS_MQTT_C_PROGRAMS=$PWD/build/dev/tests/c MGOS_MQTT_UNCHANGED=$PWD
 
-# mutants <name> <argument of cargo-mutants>...: one run, in the background.
-running=()
+# The tests in Rust that are closest to each layer, and the features they need: the fewer, the quicker everything is built.
+declare -A features=([wire]="" [session]="" [client]="" [driver]="" [transport]="tls psk" [capi]="capi")
+declare -A nearest=(
+  [wire]="--test=wire_vectors --test=wire_round_trip --test=wire_malformed --test=wire_topic --test=wire_memory"
+  [session]="--lib --test=session_closing --test=virtual_time"
+  [client]="--lib --test=virtual_time --test=virtual_expiry --test=virtual_addresses --test=client_large"
+  [driver]="--lib --test=driver --test=driver_close --test=driver_foreign --test=driver_transport --test=virtual_addresses"
+  [transport]="--lib --test=tls_errors --test=tls_sentences --test=tls_keys --test=tls_trust --test=tls_options --test=tls_psk"
+  [capi]="--lib"
+)
+# The rooms whose unit tests are run: the others would see none of the changes. (`transport` has a module `config`.)
+declare -A units=(
+  [wire]="wire" [session]="wire session client" [client]="wire client" [driver]="driver" [transport]="transport config"
+  [capi]="capi config"
+)
+# What looks at those that were missed. All of them have at least the programs in C.
+declare -A others=(
+  [wire]="--test=session_memory" [session]="--test=session_memory" [client]="--test=session_memory --test=tls_expiry"
+  [driver]="--test=virtual_time --test=slow_callbacks --test=loom"
+  [transport]="--test=driver_transport --test=tls --test=tls_addresses --test=tls_expiry --test=tls_files --test=tls_secrets
+    --test=tls_slow --test=tls_slow_files"
+  [capi]="--test=json_header"
+)
+
+# mutants <directory> <argument of cargo-mutants>...: one run. 2: some changes were missed, 3: some hung; the rest are errors of
+# the tool or of the tests.
 mutants() {
-  local name=$1
+  local name=$1 status=0
   shift
   mkdir -p "$out/$name"
-  CARGO_TARGET_DIR=$out/target/$name cargo mutants --output "$out/$name" --colors never --caught --unviable \
-    --build-timeout 600 "$@" >"$out/$name/log" 2>&1 &
-  running+=("$name:$!")
+  cargo mutants --output "$out/$name" --colors never --caught --unviable --build-timeout 600 "$@" >"$out/$name/log" 2>&1 ||
+    status=$?
+  case $status in 0 | 2 | 3) return ;; esac
+  tail -40 "$out/$name/log"
+  return 1
 }
 
-# Waits for all runs. 2: some changes were missed, 3: some hung; the rest are errors of the tool or of the tests.
+# cargo_args <argument of cargo>...: as arguments of cargo-mutants.
+cargo_args() { printf -- '--cargo-arg=%s\n' "$@"; }
+
+# Runs of the tool go side by side, two at a time, and two that shared a directory would run each other's programs.
+running=()
 finished() {
-  local run status
-  for run in "${running[@]}"; do
-    status=0
-    wait "${run#*:}" || status=$?
-    case $status in 0 | 2 | 3) continue ;; esac
-    tail -40 "$out/${run%:*}/log"
-    exit "$status"
-  done
+  local run
+  for run in "${running[@]}"; do wait "$run" || exit 1; done
   running=()
 }
+beside() {
+  [ ${#running[@]} -lt 2 ] || { wait "${running[0]}" || exit 1; running=("${running[@]:1}"); }
+  "$@" &
+  running+=($!)
+}
 
-# layer <name> <cargo argument>...: the changes of a layer, seen by these tests. They need neither TLS nor the C face, and
-# without both everything is built in a fraction of the time.
-layer() {
-  local name=$1 argument arguments=()
-  shift
-  for argument in "$@"; do arguments+=("--cargo-arg=$argument"); done
-  mutants "$name" --file "src/$name/**" --shard "$shard" --sharding round-robin --no-default-features \
-    --minimum-test-timeout 60 "${arguments[@]}" -- -- "${skip[@]}"
+first_look() {
+  local layer=$1 skip=() room arguments
+  # Skipped by name, since a filter by name would leave out those of tests/.
+  for room in config capi transport driver session client wire; do
+    [[ " ${units[$layer]} " == *" $room "* ]] || skip+=(--skip "$room::")
+  done
+  # shellcheck disable=SC2086 # they are lists
+  mapfile -t arguments < <(cargo_args ${nearest[$layer]})
+  CARGO_TARGET_DIR=$out/target/$layer mutants "$layer" --file "src/$layer/**" --shard "${SHARD:-${shards[$layer]}}" \
+    --sharding round-robin --no-default-features --features "${features[$layer]}" --minimum-test-timeout 60 \
+    "${arguments[@]}" -- -- "${skip[@]}"
 }
 
 echo "mutants: the tests in Rust nearest to each layer ($(date +%T))"
-# Tests of other rooms would be run for each change, and see none.
-skip=(--skip config:: --skip capi:: --skip transport:: --skip driver::)
-layer wire --test=wire_vectors --test=wire_round_trip --test=wire_malformed --test=wire_topic --test=wire_memory
-layer session --lib --test=session_closing --test=virtual_time
-skip+=(--skip session::)
-layer client --lib --test=virtual_time --test=virtual_expiry --test=client_large
+for layer in "${layers[@]}"; do beside first_look "$layer"; done
 finished
 
-missed=("$out"/{wire,session,client}/mutants.out/missed.txt)
-echo "mutants: all tests, for the $(cat "${missed[@]}" | wc -l) changes that those have missed ($(date +%T))"
-# Each half is a run that was interrupted, as the tool sees it, when all but these changes had been tried.
-files=(--file 'src/wire/**' --file 'src/session/**' --file 'src/client/**')
-for half in 0 1; do
-  mkdir -p "$out/again-$half/mutants.out"
-  cat "${missed[@]}" | awk "NR % 2 == $half" >"$out/again-$half/these.txt"
-  if [ ! -s "$out/again-$half/these.txt" ]; then
-    touch "$out/again-$half/mutants.out/"{unviable,caught,timeout,missed}.txt
-    continue
+# second_look <half> <layer>: one half of what was missed. It is a run that was interrupted, as the tool sees it, when all
+# but these changes had been tried.
+second_look() {
+  local half=$1 layer=$2 arguments features=()
+  local name=again-$half/$layer
+  mkdir -p "$out/$name/mutants.out"
+  awk "NR % 2 == $half" "$out/$layer/mutants.out/missed.txt" >"$out/$name/these.txt"
+  if [ ! -s "$out/$name/these.txt" ]; then
+    touch "$out/$name/mutants.out/"{unviable,caught,timeout,missed}.txt
+    return
   fi
-  cargo mutants --list "${files[@]}" | grep -vxF -f "$out/again-$half/these.txt" >"$out/again-$half/mutants.out/caught.txt"
-  mutants again-$half "${files[@]}" --iterate --minimum-test-timeout 300 \
-    --cargo-arg=--test=session_memory --cargo-arg=--test=tls_expiry --cargo-arg=--test=mutants
-done
+  cargo mutants --list --file "src/$layer/**" | grep -vxF -f "$out/$name/these.txt" >"$out/$name/mutants.out/caught.txt"
+  # shellcheck disable=SC2086
+  mapfile -t arguments < <(cargo_args ${others[$layer]} --test=mutants)
+  [ "$layer" != transport ] || features=(--features psk)
+  CARGO_TARGET_DIR=$out/target/again-$half mutants "$name" --file "src/$layer/**" --iterate "${features[@]}" \
+    --minimum-test-timeout 300 "${arguments[@]}"
+}
+second_looks() {
+  local layer
+  for layer in "${layers[@]}"; do second_look "$1" "$layer" || return 1; done
+}
+
+missed=("${layers[@]/#/$out/}")
+echo "mutants: all tests, for the $(cat "${missed[@]/%//mutants.out/missed.txt}" | wc -l) changes that those have missed ($(date +%T))"
+for half in 0 1; do beside second_looks "$half"; done
 finished
-again=("$out"/again-[01])
-cat "${again[@]/%//mutants.out/missed.txt}" | sort >"$out/missed.txt"
+cat "$out"/again-[01]/*/mutants.out/missed.txt | sort >"$out/missed.txt"
 
 # count <layer> <result>: changes of a layer with this result, now and, if they were not missed then, in the first round.
 count() {
   {
     [ "$2" = missed ] || cat "$out/$1/mutants.out/$2.txt"
-    cat "${again[@]/%//mutants.out/$2.txt}" | grep "^src/$1/" || true
+    cat "$out"/again-[01]/"$1/mutants.out/$2.txt"
   } | wc -l
 }
 
-row='%-8s %8s %9s %7s %5s %7s %9s\n'
+row='%-9s %8s %9s %7s %5s %7s %9s\n'
 # line <name> <unviable> <caught> <hung> <missed>
 line() {
   local viable=$(($3 + $4 + $5))
@@ -120,7 +161,7 @@ all=(0 0 0 0)
 {
   # shellcheck disable=SC2059
   printf "$row" layer changes unviable caught hung missed noticed
-  for name in wire session client; do
+  for name in "${layers[@]}"; do
     each=()
     for result in unviable caught timeout missed; do each+=("$(count "$name" "$result")"); done
     line "$name" "${each[@]}"
