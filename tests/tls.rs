@@ -16,7 +16,7 @@ use mgos_mqtt::driver::{Clock, Loop};
 use mgos_mqtt::error::Code;
 use mgos_mqtt::session::Publication;
 use mgos_mqtt::time::Span;
-use mgos_mqtt::transport::{Stream, Tcp};
+use mgos_mqtt::transport::Stream;
 use mgos_mqtt::wire::QoS;
 use tls_support::gate::Gated;
 use tls_support::{Broker, Ca, Client, Folder, Peer, profile, self_signed};
@@ -403,8 +403,8 @@ fn what_waits_for_a_full_socket_is_sent_once() {
     let full = Arc::new(AtomicBool::new(false));
     let mut context = Context::new(Loop::new(Clock::monotonic()).unwrap());
     let gate = full.clone();
-    context.dial = Arc::new(move |address| {
-        Ok(Stream::Other(Box::new(Gated { socket: Tcp::connect(address)?, full: gate.clone() })))
+    context.dial = Arc::new(move |endpoint| {
+        Ok(Stream::Other(Box::new(Gated { socket: endpoint.open()?, full: gate.clone() })))
     });
     let client = Client::on(Arc::new(context), profile.clone());
     client.up();

@@ -3,7 +3,7 @@
 mod tls_support;
 
 use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
@@ -15,7 +15,7 @@ use mgos_mqtt::driver::{Clock, Loop};
 use mgos_mqtt::error::Code;
 use mgos_mqtt::patience::Delivery;
 use mgos_mqtt::time::Span;
-use mgos_mqtt::transport::{SendQueue, Stream, Tcp, Transport};
+use mgos_mqtt::transport::{Endpoint, SendQueue, Stream, Transport};
 use mio::{Registry, Token};
 use tls_support::{Broker, Ca, Client, profile};
 
@@ -31,7 +31,7 @@ struct Counts {
 
 /// A socket at whose other end bytes arrive as slowly as [`relay`] takes them.
 struct Slow {
-    socket: Tcp,
+    socket: Stream,
     counts: Arc<Counts>,
 }
 
@@ -79,12 +79,8 @@ impl Transport for Slow {
         self.socket.shutdown();
     }
 
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.socket.local_addr()
-    }
-
-    fn peer_addr(&self) -> io::Result<SocketAddr> {
-        self.socket.peer_addr()
+    fn peer(&self) -> Option<Endpoint> {
+        self.socket.peer()
     }
 
     fn raw_fd(&self) -> RawFd {
@@ -142,8 +138,8 @@ fn attempt(suite: &str, most: u64) -> (Code, bool) {
     p.timeouts = Timeouts { tls: short, connack: short, ..Timeouts::default() };
     let mut context = Context::new(Loop::new(Clock::monotonic()).unwrap());
     let shared = counts.clone();
-    context.dial = Arc::new(move |address| {
-        Ok(Stream::Other(Box::new(Slow { socket: Tcp::connect(address)?, counts: shared.clone() })))
+    context.dial = Arc::new(move |endpoint: &Endpoint| {
+        Ok(Stream::Other(Box::new(Slow { socket: endpoint.open()?, counts: shared.clone() })))
     });
     let client = Client::on(Arc::new(context), p);
     let report = client.attempt();

@@ -14,7 +14,7 @@ use mgos_mqtt::config::{Profile, Retry, Settings, Timeouts, TlsOptions};
 use mgos_mqtt::driver::{Clock, Loop};
 use mgos_mqtt::error::Code;
 use mgos_mqtt::time::{Span, Time};
-use mgos_mqtt::transport::{Stream, Transport};
+use mgos_mqtt::transport::{Endpoint, Stream, Transport};
 use mio::{Registry, Token};
 
 const START: Time = Time(3_000_000_000);
@@ -91,12 +91,8 @@ impl Transport for Socket {
 
     fn shutdown(&mut self) {}
 
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-
-    fn peer_addr(&self) -> io::Result<SocketAddr> {
-        Err(io::ErrorKind::Unsupported.into())
+    fn peer(&self) -> Option<Endpoint> {
+        None
     }
 
     fn raw_fd(&self) -> RawFd {

@@ -4,7 +4,7 @@
 
 use core::ffi::{c_char, c_int, c_void};
 use std::collections::VecDeque;
-use std::io::{Error, ErrorKind, Result};
+use std::io::{ErrorKind, Result};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::RawFd;
 use std::sync::{Arc, Mutex};
@@ -31,7 +31,7 @@ use crate::capi::types::mgos_mqtt_options::mgos_mqtt_options;
 use crate::capi::types::mgos_mqtt_publish::*;
 use crate::driver::Loop;
 use crate::error::Code;
-use crate::transport::{Stream, Transport};
+use crate::transport::{Endpoint, Stream, Transport};
 use crate::wire::{self, ConnAck, Header, Packet, PacketType, Properties, Version};
 
 const SERVER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 1883);
@@ -72,11 +72,8 @@ impl Transport for Wire {
         Ok(self.write(first)? + self.write(second)?)
     }
     fn shutdown(&mut self) {}
-    fn local_addr(&self) -> Result<SocketAddr> {
-        Err(Error::from(ErrorKind::Unsupported))
-    }
-    fn peer_addr(&self) -> Result<SocketAddr> {
-        Ok(SERVER)
+    fn peer(&self) -> Option<Endpoint> {
+        Some(SERVER.into())
     }
     fn raw_fd(&self) -> RawFd {
         -1

@@ -330,7 +330,7 @@ pub unsafe extern "C" fn mgos_mqtt_conn_state(c: *mut mgos_mqtt_conn, state: *mu
             error: found.report.code.number(),
             wanted: found.wanted,
             text: fixed(&found.text()),
-            address: fixed(&found.address.map(|address| address.to_string()).unwrap_or_default()),
+            address: fixed(&found.endpoint.as_ref().map(ToString::to_string).unwrap_or_default()),
             server: fixed(&found.server),
             reason: fixed(&found.report.text),
         };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::client::state::log::Log;
 use crate::client::state::profiles::Common;
 use crate::driver::Loop;
-use crate::transport::{Dial, SendQueue, Tcp, tls};
+use crate::transport::{Dial, Endpoint, SendQueue, tls};
 
 /// A loop, its log, and what connections ask of the world.
 pub struct Context {
@@ -13,7 +13,7 @@ pub struct Context {
     pub driver: Loop,
     /// Where log records go.
     pub log: Log,
-    /// Opens the stream to an address. It runs under the connection's lock: it must not call the connection.
+    /// Opens a stream. It runs under the connection's lock: it must not call the connection.
     pub dial: Arc<Dial>,
     /// What is not acknowledged of the bytes that a socket was given. Without an answer, what the kernel has taken counts
     /// as delivered.
@@ -37,7 +37,7 @@ impl Context {
         Context {
             driver,
             log: Log::new(),
-            dial: Arc::new(|address| Ok(Tcp::connect(address)?.into())),
+            dial: Arc::new(Endpoint::open),
             send_queue: |_| None,
             tls: tls::Configs::default(),
             wall_clock: system_clock,

@@ -30,7 +30,7 @@ pub(in crate::client) fn copy(text: &str) -> String {
 }
 
 /// A copy, or nothing.
-pub(in crate::client) fn copy_all<T: Copy>(list: &[T]) -> Vec<T> {
+pub(in crate::client) fn copy_all<T: Clone>(list: &[T]) -> Vec<T> {
     let mut copy = Vec::new();
     if copy.try_reserve_exact(list.len()).is_ok() {
         copy.extend_from_slice(list);

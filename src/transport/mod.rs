@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+mod endpoint;
 mod tcp;
 #[cfg(any(feature = "tls", feature = "psk"))]
 pub mod tls;
@@ -14,10 +15,10 @@ pub mod tls;
 pub mod tls;
 pub mod tls_settings;
 
+pub use endpoint::Endpoint;
 pub use tcp::Tcp;
 
 use std::io;
-use std::net::SocketAddr;
 use std::ops::{Deref, DerefMut};
 use std::os::fd::RawFd;
 
@@ -70,8 +71,9 @@ pub struct Expiry {
     /// That of the server.
     pub server: Option<f64>,
 }
-/// Begins to open a stream to an address.
-pub type Dial = dyn Fn(SocketAddr) -> io::Result<Stream> + Send + Sync;
+
+/// Begins to open a stream.
+pub type Dial = dyn Fn(&Endpoint) -> io::Result<Stream> + Send + Sync;
 
 /// Asks the system how many bytes that a socket was given the other end has not acknowledged; `None` where it does not
 /// tell.
@@ -209,11 +211,8 @@ pub trait Transport: Send {
     /// the transport ends both halves.
     fn shutdown(&mut self);
 
-    /// This end's address, if the stream has one.
-    fn local_addr(&self) -> io::Result<SocketAddr>;
-
-    /// The other end's address.
-    fn peer_addr(&self) -> io::Result<SocketAddr>;
+    /// The other end, as far as the stream knows it.
+    fn peer(&self) -> Option<Endpoint>;
 
     /// The socket's number, to look at but not to close; -1 if there is none.
     fn raw_fd(&self) -> RawFd;

@@ -9,7 +9,7 @@ use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 use socket2::SockRef;
 
-use super::{SendQueue, Transport};
+use super::{Endpoint, SendQueue, Transport};
 use crate::patience::Delivery;
 
 /// Flags for every send: a peer that went away is an error, not a signal.
@@ -119,12 +119,8 @@ impl Transport for Tcp {
         let _ = self.stream.shutdown(Shutdown::Write);
     }
 
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.stream.local_addr()
-    }
-
-    fn peer_addr(&self) -> io::Result<SocketAddr> {
-        self.stream.peer_addr()
+    fn peer(&self) -> Option<Endpoint> {
+        self.stream.peer_addr().ok().map(Endpoint::Socket)
     }
 
     fn raw_fd(&self) -> RawFd {

@@ -1,16 +1,15 @@
 //! A socket that is full when the test says so.
 
 use std::io::{self, ErrorKind};
-use std::net::SocketAddr;
 use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
-use mgos_mqtt::transport::{Tcp, Transport};
+use mgos_mqtt::transport::{Endpoint, Stream, Transport};
 use mio::{Registry, Token};
 
 pub(crate) struct Gated {
-    pub(crate) socket: Tcp,
+    pub(crate) socket: Stream,
     pub(crate) full: Arc<AtomicBool>,
 }
 
@@ -47,12 +46,8 @@ impl Transport for Gated {
         self.socket.shutdown();
     }
 
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.socket.local_addr()
-    }
-
-    fn peer_addr(&self) -> io::Result<SocketAddr> {
-        self.socket.peer_addr()
+    fn peer(&self) -> Option<Endpoint> {
+        self.socket.peer()
     }
 
     fn raw_fd(&self) -> RawFd {

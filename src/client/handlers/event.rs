@@ -1,12 +1,11 @@
 //! What handlers are told.
 
-use std::net::SocketAddr;
-
 use crate::client::handlers::filter_results::FilterResults;
 use crate::client::text;
 use crate::error::{Code, Phase};
 use crate::lazy_box::{Empty, LazyBox};
 use crate::session::{Acknowledged, Completion};
+use crate::transport::Endpoint;
 use crate::wire::{QoS, Version, publish_len};
 
 /// The topic name of a message: bytes that were found to be a valid one when they were decoded. Who wants it as a
@@ -242,8 +241,8 @@ pub struct Report {
     pub alert: Option<u8>,
     /// The server as configured.
     pub server: String,
-    /// Each address tried in this attempt, with the error number it ended with.
-    pub tried: Vec<(SocketAddr, i32)>,
+    /// Each endpoint tried in this attempt, with the error number it ended with.
+    pub tried: Vec<(Endpoint, i32)>,
     /// A sentence that a person can act on.
     pub text: String,
 }
@@ -274,7 +273,7 @@ pub(in crate::client) struct KeptReport {
 #[derive(Debug)]
 struct Texts {
     server: String,
-    tried: Vec<(SocketAddr, i32)>,
+    tried: Vec<(Endpoint, i32)>,
     text: String,
 }
 

@@ -1,7 +1,6 @@
 //! Opening a connection, step by step, and what happens when one ends.
 
-use std::collections::VecDeque;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -26,7 +25,7 @@ use crate::error::{Code, Phase};
 use crate::lazy_box::LazyBox;
 use crate::sync::MutexGuard;
 use crate::time::{Moment, Span, Time};
-use crate::transport::Stream;
+use crate::transport::{Endpoint, Stream};
 use crate::wire::{QoS, Version};
 
 impl Conn {
@@ -175,12 +174,12 @@ impl Conn {
                         addresses.iter().map(|address| address.ip().to_string()).collect();
                     self.note(&mut st, Level::Debug, format_args!("resolved {host:?}: {}", list.join(", ")));
                 }
-                let mut addresses = VecDeque::from(addresses);
-                let first = addresses.pop_front();
-                if !addresses.is_empty() {
-                    st.tries.make().others.make().addresses = addresses;
+                let mut endpoints = addresses.into_iter().map(Endpoint::from);
+                let first = endpoints.next();
+                if endpoints.len() > 0 {
+                    st.tries.make().others.make().endpoints = endpoints.collect();
                 }
-                return self.try_address(st, turn, first);
+                return self.try_endpoint(st, turn, first);
             }
             Some(Ok(_)) => (Code::DnsFailed, format!("the name in {host:?} has no addresses")),
             Some(Err(LookupError::NoResources)) => {
@@ -201,32 +200,33 @@ impl Conn {
         self.link_down(st, turn, report)
     }
 
-    /// Opens a transport to the next address; without one left, the attempt has failed.
-    pub(in crate::client) fn next_address<'a>(
+    /// Opens a transport to the next endpoint; without one left, the attempt has failed.
+    pub(in crate::client) fn next_endpoint<'a>(
         &'a self,
         mut st: MutexGuard<'a, State>,
         turn: &mut Turn<'_>,
     ) -> MutexGuard<'a, State> {
-        let next = st.next_address();
-        self.try_address(st, turn, next)
+        let next = st.next_endpoint();
+        self.try_endpoint(st, turn, next)
     }
 
     /// The same, beginning with this one.
-    fn try_address<'a>(
+    fn try_endpoint<'a>(
         &'a self,
         mut st: MutexGuard<'a, State>,
         turn: &mut Turn<'_>,
-        mut next: Option<SocketAddr>,
+        mut next: Option<Endpoint>,
     ) -> MutexGuard<'a, State> {
-        while let Some(address) = next {
-            st.tries.make().target = Some(address);
-            self.note(&mut st, Level::Debug, format_args!("opening a TCP connection to {address}"));
-            let opened = (self.context.dial)(address).and_then(|mut transport| {
+        while let Some(endpoint) = next {
+            let text = format_args!("opening a {} to {endpoint}", endpoint.what());
+            self.note(&mut st, Level::Debug, text);
+            let opened = (self.context.dial)(&endpoint).and_then(|mut transport| {
                 transport.register(turn.registry(), turn.token())?;
                 Ok(transport)
             });
             match opened {
                 Ok(transport) => {
+                    st.tries.make().target = Some(endpoint);
                     let by = st.begin_opening(turn.now);
                     st.ended = false;
                     st.link = Link::Opening { transport, by };
@@ -234,10 +234,10 @@ impl Conn {
                 }
                 Err(error) => {
                     let os = error.raw_os_error().unwrap_or(0);
-                    st.tries.make().others.make().tried.push((address, os));
+                    st.tries.make().others.make().tried.push((endpoint, os));
                 }
             }
-            next = st.next_address();
+            next = st.next_endpoint();
         }
         // That somebody answered, and not as he should, says more than that somebody else did not.
         let report = match st.tries.make().insecure.take() {
@@ -252,7 +252,8 @@ impl Conn {
         let late = by.is_over(turn.now);
         match transport.connected() {
             Ok(true) => {
-                self.note(&mut st, Level::Debug, format_args!("the TCP connection is open"));
+                let what = st.tries.target.as_ref().map_or("connection", Endpoint::what);
+                self.note(&mut st, Level::Debug, format_args!("the {what} is open"));
                 st.end_opening(turn.now);
                 self.secure(st, turn)
             }
@@ -265,8 +266,9 @@ impl Conn {
                 transport.deregister(turn.registry());
                 st.end_opening(turn.now);
                 let tries = st.tries.make();
-                tries.others.make().tried.extend(tries.target.map(|target| (target, os)));
-                self.next_address(st, turn)
+                let target = tries.target.take();
+                tries.others.make().tried.extend(target.map(|target| (target, os)));
+                self.next_endpoint(st, turn)
             }
         }
     }
@@ -386,7 +388,7 @@ impl Conn {
         turn: &mut Turn<'_>,
         report: Report,
     ) -> MutexGuard<'a, State> {
-        let report = st.with_address(report);
+        let report = st.with_other_end(report);
         st.peer = LazyBox::new();
         let link = std::mem::replace(&mut st.link, Link::Idle);
         if let Link::Opening { mut transport, .. }
@@ -488,12 +490,12 @@ impl State {
         }
     }
 
-    /// An address is being opened; until when. With more of them to come, one that does not answer must not use up all
+    /// An endpoint is being opened; until when. With more of them to come, one that does not answer must not use up all
     /// the time that they have together.
     fn begin_opening(&mut self, now: Time) -> Moment {
         let limit = self.profile.timeouts.tcp;
         let left = Span(limit.0.saturating_sub(self.tries.others.used.0));
-        let share = Span(left.0 / (self.tries.others.addresses.len() as u64 + 1));
+        let share = Span(left.0 / (self.tries.others.endpoints.len() as u64 + 1));
         if let Some(others) = self.tries.get_mut().and_then(|tries| tries.others.get_mut()) {
             others.present = (now, share);
         }
@@ -508,11 +510,11 @@ impl State {
         }
     }
 
-    fn next_address(&mut self) -> Option<SocketAddr> {
-        self.tries.get_mut()?.others.get_mut()?.addresses.pop_front()
+    fn next_endpoint(&mut self) -> Option<Endpoint> {
+        self.tries.get_mut()?.others.get_mut()?.endpoints.pop_front()
     }
 
-    pub(in crate::client) fn take_tried(&mut self) -> Vec<(SocketAddr, i32)> {
+    pub(in crate::client) fn take_tried(&mut self) -> Vec<(Endpoint, i32)> {
         let others = self.tries.get_mut().and_then(|tries| tries.others.get_mut());
         others.map(|others| std::mem::take(&mut others.tried)).unwrap_or_default()
     }

@@ -160,9 +160,9 @@ impl Conn {
         if left == 0 || !self.is_connected() {
             return st.closing_report(code);
         }
-        let server = match st.link.stream().map(|stream| stream.peer_addr()) {
-            Some(Ok(address)) => address.to_string(),
-            _ => "the server".into(),
+        let server = match st.link.stream().and_then(|stream| stream.peer()) {
+            Some(endpoint) => endpoint.to_string(),
+            None => "the server".into(),
         };
         let bytes = if left == 1 { "byte" } else { "bytes" };
         let what = format!("{left} {bytes} of what was sent before were not acknowledged by {server} {why}");

@@ -11,7 +11,6 @@ use crate::client::handlers::event::{KeptReport, Report};
 use crate::client::state::asking::{Asking, Credentials, CredentialsHook, Pending};
 use crate::client::state::log::Level;
 use crate::client::state::params::ConnectParams;
-use crate::client::state::tries::Tries;
 use crate::client::state::{Link, State};
 use crate::driver::Turn;
 use crate::error::{Code, Phase};
@@ -192,11 +191,5 @@ impl State {
             "the connect hook did not answer in time: it has to call mg_send_mqtt_handshake_opt() within the \
              CONNACK time-out (connack_timeout_ms)"
         })
-    }
-
-    /// The address that is being talked to.
-    pub(in crate::client) fn target(&self) -> Option<std::net::SocketAddr> {
-        let tries: &Tries = &self.tries;
-        tries.target
     }
 }

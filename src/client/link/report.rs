@@ -1,20 +1,18 @@
 //! What is told of an attempt that failed, and of a link that was lost: phase, address, cause, remedy.
 
-use std::net::SocketAddr;
-
 use crate::client::handlers::event::Report;
 use crate::client::state::tries::Tries;
 use crate::client::state::{Link, State};
 use crate::client::text;
 use crate::error::{Code, Phase};
 use crate::session::Failure;
-use crate::transport::LayerError;
+use crate::transport::{Endpoint, LayerError};
 
 /// ETIMEDOUT, as the report of an address that did not answer in our own time.
 pub(in crate::client) const TIMED_OUT: i32 = if cfg!(target_os = "linux") { 110 } else { 60 };
 
 impl State {
-    /// Every address failed.
+    /// Every endpoint failed.
     pub(in crate::client) fn unreachable_report(&mut self) -> Report {
         use std::io::ErrorKind as Kind;
         let os = self.tries.others.tried.last().map_or(0, |(_, os)| *os);
@@ -27,7 +25,8 @@ impl State {
             _ if is_resource_error(os) => Code::NoResources,
             _ => Code::ConnectFailed,
         };
-        let list: Vec<String> = self.tries.others.tried.iter().map(|(a, os)| tried_text(*a, *os)).collect();
+        let list: Vec<String> =
+            self.tries.others.tried.iter().map(|(endpoint, os)| tried_text(endpoint, *os)).collect();
         let text = format!("{}: {}", code.text(), list.join(", "));
         self.report(code, Phase::Tcp, os, text)
     }
@@ -118,17 +117,17 @@ impl State {
         Report { connack: Some(connack), ..report }
     }
 
-    /// Keeps the address that was reached, unless it is the one that is configured.
+    /// Keeps the endpoint that was reached, unless it is the one that is configured.
     pub(in crate::client) fn keep_peer(&mut self) {
-        let Tries { target, is_literal, .. } = *self.tries;
-        if let Some(target) = target.filter(|_| !is_literal) {
+        let Tries { target, is_literal, .. } = &*self.tries;
+        if let (Some(target), false) = (target, is_literal) {
             // Without memory a report is without it.
-            let _ = self.peer.try_make_by(|| target);
+            let _ = self.peer.try_make_by(|| target.clone());
         }
     }
 
-    /// The address at the other end of the link; empty without one.
-    fn link_address(&self) -> String {
+    /// The other end of the link; empty without one.
+    fn other_end(&self) -> String {
         match (&self.link, self.peer.get()) {
             (Link::Open(_) | Link::Draining { .. }, Some(peer)) => {
                 text::format(format_args!("{peer}")).unwrap_or_default()
@@ -138,13 +137,13 @@ impl State {
         }
     }
 
-    /// The report about a link that is lost, with the address of who was at the other end.
-    pub(in crate::client) fn with_address(&self, mut report: Report) -> Report {
+    /// The report about a link that is lost, with who was at the other end.
+    pub(in crate::client) fn with_other_end(&self, mut report: Report) -> Report {
         if !matches!(report.phase, Phase::None | Phase::Usage) && !report.text.is_empty() {
-            let address = self.link_address();
-            if !address.is_empty()
-                && !report.text.contains(&address)
-                && let Some(text) = text::format(format_args!("{} ({address})", report.text))
+            let other_end = self.other_end();
+            if !other_end.is_empty()
+                && !report.text.contains(&other_end)
+                && let Some(text) = text::format(format_args!("{} ({other_end})", report.text))
             {
                 report.text = text;
             }
@@ -165,11 +164,11 @@ impl State {
     }
 }
 
-fn tried_text(address: SocketAddr, os: i32) -> String {
+fn tried_text(endpoint: &Endpoint, os: i32) -> String {
     if os == TIMED_OUT {
-        format!("{address} (no answer in time)")
+        format!("{endpoint} (no answer in time)")
     } else {
-        format!("{address} ({})", std::io::Error::from_raw_os_error(os))
+        format!("{endpoint} ({})", std::io::Error::from_raw_os_error(os))
     }
 }
 

@@ -160,7 +160,8 @@ impl Conn {
             }
             Ok(false) if !state.handshake_is_late(turn.now, self.context.send_queue) => return st,
             Ok(false) => {
-                let target = st.tries.target.map(|address| format!(" by {address}")).unwrap_or_default();
+                let target =
+                    st.tries.target.as_ref().map(|target| format!(" by {target}")).unwrap_or_default();
                 let text = format!("{}{target}", Code::TlsTimeout.text());
                 st.report(Code::TlsTimeout, Phase::Tls, 0, text)
             }
@@ -169,14 +170,15 @@ impl Conn {
         self.handshake_failed(st, turn, report)
     }
 
-    /// Goes on to the next address of the name, if there is one: behind each there may be another server.
+    /// Goes on to the next endpoint of the server, if there is one: behind each there may be another server.
     fn handshake_failed<'a>(
         &'a self,
         mut st: MutexGuard<'a, State>,
         turn: &mut Turn<'_>,
         mut report: Report,
     ) -> MutexGuard<'a, State> {
-        let Some(target) = st.tries.target.filter(|_| !st.tries.others.addresses.is_empty()) else {
+        let others = !st.tries.others.endpoints.is_empty();
+        let Some(target) = st.tries.target.clone().filter(|_| others) else {
             return self.link_down(st, turn, report);
         };
         if let Link::Handshaking { mut transport } = std::mem::replace(&mut st.link, Link::Idle) {
@@ -188,7 +190,7 @@ impl Conn {
         *tried = std::mem::take(&mut report.tried);
         tried.push((target, report.os));
         tries.insecure = Some(Box::new(report));
-        self.next_address(st, turn)
+        self.next_endpoint(st, turn)
     }
 }
 

@@ -99,11 +99,11 @@ impl State {
             Link::Waiting(at) => Some(at.since(now)),
             _ => None,
         };
-        let address = match &mut self.link {
-            Link::Opening { transport, .. } | Link::Handshaking { transport, .. } => {
-                transport.peer_addr().ok()
+        let endpoint = match &self.link {
+            Link::Opening { .. } => self.tries.target.clone(),
+            Link::Handshaking { transport } | Link::Open(transport) | Link::Draining { transport, .. } => {
+                transport.peer()
             }
-            Link::Open(transport) | Link::Draining { transport, .. } => transport.peer_addr().ok(),
             _ => None,
         };
         Status {
@@ -111,7 +111,7 @@ impl State {
             wait,
             attempt: self.attempt_number(),
             server: self.shown_server(),
-            address: address.or(if stage == Stage::Opening { self.target() } else { None }),
+            endpoint,
             wanted: self.course.is_wanted(),
             why_idle: self.course.why_not(),
             why_disabled: if stage == Stage::Idle { self.why_disabled() } else { None },

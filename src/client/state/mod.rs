@@ -87,11 +87,11 @@ use crate::lazy_box::LazyBox;
 use crate::session::Session;
 use crate::time::Moment;
 use crate::time::Time;
+use crate::transport::Endpoint;
 use crate::transport::Stream;
 use crate::transport::tls;
 use std::any::Any;
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// The course of the connection.
@@ -102,7 +102,7 @@ pub(in crate::client) enum Link {
     Waiting(Time),
     /// The server's name is being looked up.
     Resolving { lookup: Lookup, by: Moment },
-    /// A transport is being opened; further addresses are left.
+    /// A transport is being opened; further endpoints may be left.
     Opening { transport: Stream, by: Moment },
     /// The TCP connection is there, and a layer above it greets its peer.
     Handshaking { transport: Stream },
@@ -172,8 +172,8 @@ pub(in crate::client) struct State {
     /// Counts links: what belongs to an earlier one is dropped.
     pub(in crate::client) generation: u64,
     pub(in crate::client) tries: LazyBox<Tries>,
-    /// The address of the link, if it is not in the configuration.
-    pub(in crate::client) peer: LazyBox<SocketAddr>,
+    /// The other end of the link, if it is not in the configuration.
+    pub(in crate::client) peer: LazyBox<Endpoint>,
     /// How to secure the connection of the present attempt. It is kept for the next one, so that a session
     /// can be resumed.
     pub(in crate::client) tls: Option<Arc<dyn tls::Backend>>,

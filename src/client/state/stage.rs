@@ -1,10 +1,9 @@
 //! What a connection is doing right now, as it is told.
 
-use std::net::SocketAddr;
-
 use crate::client::handlers::event::Report;
 use crate::error::Code;
 use crate::time::Span;
+use crate::transport::Endpoint;
 
 /// What a connection is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,8 +40,8 @@ pub struct Status {
     pub attempt: u64,
     /// The server as configured.
     pub server: String,
-    /// The address that is being talked to.
-    pub address: Option<SocketAddr>,
+    /// The other end of the stream.
+    pub endpoint: Option<Endpoint>,
     /// Whether the application wants the connection to be up.
     pub wanted: bool,
     /// Why it is idle.
@@ -57,7 +56,7 @@ impl Status {
     /// What it is doing, as a sentence.
     pub fn text(&self) -> String {
         let server = if self.server.is_empty() { "no server" } else { &self.server };
-        let at = self.address.map(|address| format!(" {address}")).unwrap_or_default();
+        let at = self.endpoint.as_ref().map(|endpoint| format!(" {endpoint}")).unwrap_or_default();
         match self.stage {
             Stage::Idle if self.wanted => "an attempt begins in the next round of the loop".into(),
             Stage::Idle => match (self.why_idle, self.why_disabled) {
@@ -74,7 +73,10 @@ impl Status {
                 format!("waiting {wait} ms for the next attempt at {server}")
             }
             Stage::Resolving => format!("waiting for the name service to resolve the name in {server:?}"),
-            Stage::Opening => format!("waiting for{at} ({server}) to accept the TCP connection"),
+            Stage::Opening => {
+                let what = self.endpoint.as_ref().map_or("connection", Endpoint::what);
+                format!("waiting for{at} ({server}) to accept the {what}")
+            }
             Stage::Handshaking => format!("waiting for{at} ({server}) in the TLS handshake"),
             Stage::AwaitingHook => "waiting for the hook that is to send CONNECT, or to answer for it".into(),
             Stage::AwaitingConnack => {

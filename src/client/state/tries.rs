@@ -1,7 +1,6 @@
 //! The connection attempt in progress.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::client::handlers::event::Report;
@@ -9,6 +8,7 @@ use crate::config::Profile;
 use crate::lazy_box::{Empty, LazyBox};
 use crate::patience::Patience;
 use crate::time::{Span, Time};
+use crate::transport::Endpoint;
 
 /// A wall clock before this (July 2017) was not set yet; as in Mongoose OS.
 pub(in crate::client) const PLAUSIBLE_TIME: f64 = 1_500_000_000.0;
@@ -16,8 +16,8 @@ pub(in crate::client) const PLAUSIBLE_TIME: f64 = 1_500_000_000.0;
 /// State of the connection attempt in progress.
 #[derive(Default)]
 pub(in crate::client) struct Tries {
-    /// The address that is being opened.
-    pub(in crate::client) target: Option<SocketAddr>,
+    /// What is being opened.
+    pub(in crate::client) target: Option<Endpoint>,
     /// The configuration has an address, and no name.
     pub(in crate::client) is_literal: bool,
     /// None as long as that is the only one.
@@ -41,12 +41,12 @@ impl Empty for Tries {
     };
 }
 
-/// Addresses still to be tried, and those that failed.
+/// Endpoints still to be tried, and those that failed.
 #[derive(Default)]
 pub(in crate::client) struct Others {
-    pub(in crate::client) addresses: VecDeque<SocketAddr>,
-    pub(in crate::client) tried: Vec<(SocketAddr, i32)>,
-    /// Of the time for opening that all addresses have together, so much is used up.
+    pub(in crate::client) endpoints: VecDeque<Endpoint>,
+    pub(in crate::client) tried: Vec<(Endpoint, i32)>,
+    /// Of the time for opening that all endpoints have together, so much is used up.
     pub(in crate::client) used: Span,
     /// When the present one began, and its share.
     pub(in crate::client) present: (Time, Span),
@@ -54,7 +54,7 @@ pub(in crate::client) struct Others {
 
 impl Empty for Others {
     const EMPTY: &'static Self = &Others {
-        addresses: VecDeque::new(),
+        endpoints: VecDeque::new(),
         tried: Vec::new(),
         used: Span::ZERO,
         present: (Time::ZERO, Span::ZERO),

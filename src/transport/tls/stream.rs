@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Write};
-use std::net::SocketAddr;
 use std::os::fd::RawFd;
 use std::sync::Arc;
 
@@ -12,7 +11,7 @@ use super::{Backend, Engine};
 use crate::error::{Code, Phase};
 use crate::patience::Delivery;
 use crate::time::Time;
-use crate::transport::{Expiry, LayerError, SendQueue, Stream, Transport};
+use crate::transport::{Endpoint, Expiry, LayerError, SendQueue, Stream, Transport};
 
 /// With this much ciphertext waiting for the socket nothing more is taken.
 const HIGH: usize = 64 * 1024;
@@ -368,12 +367,8 @@ impl Transport for Tls {
         self.below.inner.shutdown();
     }
 
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.below.inner.local_addr()
-    }
-
-    fn peer_addr(&self) -> io::Result<SocketAddr> {
-        self.below.inner.peer_addr()
+    fn peer(&self) -> Option<Endpoint> {
+        self.below.inner.peer()
     }
 
     fn raw_fd(&self) -> RawFd {

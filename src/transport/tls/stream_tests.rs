@@ -137,12 +137,8 @@ impl Transport for Socket {
 
     fn shutdown(&mut self) {}
 
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        Err(ErrorKind::NotConnected.into())
-    }
-
-    fn peer_addr(&self) -> io::Result<SocketAddr> {
-        Err(ErrorKind::NotConnected.into())
+    fn peer(&self) -> Option<Endpoint> {
+        None
     }
 
     fn raw_fd(&self) -> RawFd {

@@ -2,12 +2,11 @@
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
-use std::net::SocketAddr;
 use std::os::fd::RawFd;
 use std::sync::{Arc, Mutex};
 
 use mgos_mqtt::patience::Delivery;
-use mgos_mqtt::transport::{SendQueue, Transport};
+use mgos_mqtt::transport::{Endpoint, SendQueue, Transport};
 use mio::{Registry, Token};
 
 use crate::watch::Tap;
@@ -425,12 +424,8 @@ impl Transport for Wire {
         lock(&self.world).send_out(self.link, Vec::new(), Some(End::Fin));
     }
 
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        Err(ErrorKind::Unsupported.into())
-    }
-
-    fn peer_addr(&self) -> io::Result<SocketAddr> {
-        Err(ErrorKind::Unsupported.into())
+    fn peer(&self) -> Option<Endpoint> {
+        None
     }
 
     fn raw_fd(&self) -> RawFd {

@@ -1,0 +1,45 @@
+//! What streams are opened to.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+
+use super::{Stream, Tcp};
+
+/// What a stream is opened to, as reports and log lines name it. A copy needs no memory: a variant that holds more than
+/// numbers shares it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Endpoint {
+    /// An IP address and a TCP port.
+    Socket(SocketAddr),
+}
+
+impl Endpoint {
+    /// Begins to open a stream to it.
+    pub fn open(&self) -> io::Result<Stream> {
+        match self {
+            Endpoint::Socket(address) => Ok(Tcp::connect(*address)?.into()),
+        }
+    }
+
+    /// What is opened there, in a sentence.
+    pub fn what(&self) -> &'static str {
+        match self {
+            Endpoint::Socket(_) => "TCP connection",
+        }
+    }
+}
+
+impl From<SocketAddr> for Endpoint {
+    fn from(address: SocketAddr) -> Endpoint {
+        Endpoint::Socket(address)
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Endpoint::Socket(address) => address.fmt(f),
+        }
+    }
+}
