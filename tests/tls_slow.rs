@@ -4,7 +4,6 @@ mod tls_support;
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
-use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
@@ -81,10 +80,6 @@ impl Transport for Slow {
 
     fn peer(&self) -> Option<Endpoint> {
         self.socket.peer()
-    }
-
-    fn raw_fd(&self) -> RawFd {
-        -1
     }
 }
 

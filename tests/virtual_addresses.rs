@@ -4,7 +4,6 @@ mod driver_support;
 
 use std::io::{self, Read};
 use std::net::SocketAddr;
-use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 
@@ -93,10 +92,6 @@ impl Transport for Socket {
 
     fn peer(&self) -> Option<Endpoint> {
         None
-    }
-
-    fn raw_fd(&self) -> RawFd {
-        -1
     }
 }
 

@@ -6,7 +6,6 @@ use core::ffi::{c_char, c_int, c_void};
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Result};
 use std::net::{Ipv4Addr, SocketAddr};
-use std::os::fd::RawFd;
 use std::sync::{Arc, Mutex};
 
 use mio::{Registry, Token};
@@ -74,9 +73,6 @@ impl Transport for Wire {
     fn shutdown(&mut self) {}
     fn peer(&self) -> Option<Endpoint> {
         Some(SERVER.into())
-    }
-    fn raw_fd(&self) -> RawFd {
-        -1
     }
 }
 

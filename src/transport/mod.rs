@@ -26,7 +26,6 @@ use mio::{Registry, Token};
 
 use crate::error::{Code, Phase};
 use crate::patience::Delivery;
-use crate::time::Time;
 
 /// What went wrong in a layer above the socket, where an errno says nothing. It travels inside an
 /// [`io::Error`].
@@ -121,10 +120,9 @@ impl From<Box<dyn Transport>> for Stream {
 
 /// A non-blocking byte stream, driven by readiness.
 ///
-/// Its life: [`register`](Self::register); after writable events [`connected`](Self::connected)
-/// until true; while [`wants_handshake`](Self::wants_handshake), [`handshake`](Self::handshake)
-/// after each event until true; then [`read`](Self::read) and write. The defaults of the handshake
-/// and buffer functions are those of a plain stream.
+/// Its life: [`register`](Self::register); after writable events [`connected`](Self::connected) until true;
+/// [`handshake`](Self::handshake) after each event until true; then [`read`](Self::read) and write. The defaults of the
+/// handshake and buffer functions are those of a plain stream.
 pub trait Transport: Send {
     /// Registers the socket, once: for reading and writing, edges only. A stream without a socket keeps the
     /// token, and says what is ready by [`Loop::announce`](crate::driver::Loop::announce).
@@ -137,25 +135,14 @@ pub trait Transport: Send {
     /// true.
     fn connected(&mut self) -> io::Result<bool>;
 
-    /// Whether a handshake must be completed before the first byte of the application.
-    fn wants_handshake(&self) -> bool {
-        false
-    }
-
     /// Goes on with the handshake as far as it goes; true when it is complete.
-    fn handshake(&mut self, now: Time) -> io::Result<bool> {
-        let _ = now;
+    fn handshake(&mut self) -> io::Result<bool> {
         Ok(true)
     }
 
     /// The layer that is at work until the stream is open, for time-outs and errors.
     fn phase(&self) -> Phase {
         Phase::Tcp
-    }
-
-    /// When the transport itself wants a turn: a layer's own time-out or ping.
-    fn deadline(&self) -> Option<Time> {
-        None
     }
 
     /// What the handshake settled, for the log.
@@ -202,9 +189,11 @@ pub trait Transport: Send {
     }
 
     /// What the system knows of the bytes that it was given, `given` of them so far, but for those of its own that end
-    /// the stream: a call of the system, for when a deadline is due. `queue` asks for a socket's.
+    /// the stream: a call of the system, for when a deadline is due. `queue` asks for a socket's. `None` for a stream
+    /// that cannot tell.
     fn delivery(&self, given: u64, queue: SendQueue) -> Option<Delivery> {
-        queue(self.raw_fd()).map(|left| Delivery { left, moved: given.saturating_sub(left) })
+        let _ = (given, queue);
+        None
     }
 
     /// Ends the sending half in order, after the last byte. Errors do not matter any more. Dropping
@@ -213,7 +202,4 @@ pub trait Transport: Send {
 
     /// The other end, as far as the stream knows it.
     fn peer(&self) -> Option<Endpoint>;
-
-    /// The socket's number, to look at but not to close; -1 if there is none.
-    fn raw_fd(&self) -> RawFd;
 }

@@ -3,7 +3,7 @@
 use std::ffi::c_int;
 use std::io::{self, ErrorKind, IoSlice, Read};
 use std::net::{Shutdown, SocketAddr};
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::AsRawFd;
 
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
@@ -109,7 +109,7 @@ impl Transport for Tcp {
 
     /// The end of the stream counts as a byte of it, for the system.
     fn delivery(&self, given: u64, queue: SendQueue) -> Option<Delivery> {
-        let left = queue(self.raw_fd())?.saturating_sub(u64::from(self.shut));
+        let left = queue(self.stream.as_raw_fd())?.saturating_sub(u64::from(self.shut));
         Some(Delivery { left, moved: given.saturating_sub(left) })
     }
 
@@ -121,10 +121,6 @@ impl Transport for Tcp {
 
     fn peer(&self) -> Option<Endpoint> {
         self.stream.peer_addr().ok().map(Endpoint::Socket)
-    }
-
-    fn raw_fd(&self) -> RawFd {
-        self.stream.as_raw_fd()
     }
 }
 

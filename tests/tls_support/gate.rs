@@ -1,7 +1,6 @@
 //! A socket that is full when the test says so.
 
 use std::io::{self, ErrorKind};
-use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
@@ -48,9 +47,5 @@ impl Transport for Gated {
 
     fn peer(&self) -> Option<Endpoint> {
         self.socket.peer()
-    }
-
-    fn raw_fd(&self) -> RawFd {
-        self.socket.raw_fd()
     }
 }

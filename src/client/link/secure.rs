@@ -145,7 +145,7 @@ impl Conn {
     ) -> MutexGuard<'a, State> {
         let state = &mut *st;
         let Link::Handshaking { transport } = &mut state.link else { return st };
-        let report = match transport.handshake(turn.now) {
+        let report = match transport.handshake() {
             Ok(true) => {
                 let Link::Handshaking { transport } = std::mem::replace(&mut st.link, Link::Idle) else {
                     return st;

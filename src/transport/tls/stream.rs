@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Write};
-use std::os::fd::RawFd;
 use std::sync::Arc;
 
 use mio::{Registry, Token};
@@ -10,7 +9,6 @@ use mio::{Registry, Token};
 use super::{Backend, Engine};
 use crate::error::{Code, Phase};
 use crate::patience::Delivery;
-use crate::time::Time;
 use crate::transport::{Endpoint, Expiry, LayerError, SendQueue, Stream, Transport};
 
 /// With this much ciphertext waiting for the socket nothing more is taken.
@@ -272,11 +270,7 @@ impl Transport for Tls {
         self.below.inner.connected()
     }
 
-    fn wants_handshake(&self) -> bool {
-        self.engine.is_handshaking()
-    }
-
-    fn handshake(&mut self, _: Time) -> io::Result<bool> {
+    fn handshake(&mut self) -> io::Result<bool> {
         self.engine.process()?;
         self.collect()?;
         loop {
@@ -369,10 +363,6 @@ impl Transport for Tls {
 
     fn peer(&self) -> Option<Endpoint> {
         self.below.inner.peer()
-    }
-
-    fn raw_fd(&self) -> RawFd {
-        self.below.inner.raw_fd()
     }
 }
 

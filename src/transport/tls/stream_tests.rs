@@ -140,10 +140,6 @@ impl Transport for Socket {
     fn peer(&self) -> Option<Endpoint> {
         None
     }
-
-    fn raw_fd(&self) -> RawFd {
-        -1
-    }
 }
 
 /// Who writes keeps what is not out, and counts on that being the same when he goes on: what is sent while something is

@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
-use std::os::fd::RawFd;
 use std::sync::{Arc, Mutex};
 
 use mgos_mqtt::patience::Delivery;
@@ -426,10 +425,6 @@ impl Transport for Wire {
 
     fn peer(&self) -> Option<Endpoint> {
         None
-    }
-
-    fn raw_fd(&self) -> RawFd {
-        -1
     }
 }
 
