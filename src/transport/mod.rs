@@ -1,12 +1,21 @@
 //! Non-blocking byte streams.
 //!
-//! [`Transport`] is what a connection talks through; [`Tcp`] is the one at the bottom. Others (a
-//! proxy's CONNECT, TLS, WebSocket) wrap one and are one, so they stack in any order that makes
-//! sense. No transport sleeps, calls back, or raises a signal.
+//! [`Transport`] is what a connection talks through. One is opened to an [`Endpoint`]; each [`Layer`] on it wraps one and
+//! gives one, so they stack in any order that makes sense. No transport sleeps, calls back, or raises a signal.
+//!
+//! | file              | what |
+//! |-------------------|------|
+//! | `mod.rs`          | what all streams have in common |
+//! | `endpoint.rs`     | what a stream is opened to |
+//! | `layer.rs`        | what is put on one |
+//! | `tls/`            | TLS; `no_tls.rs` in a library without it |
+//! | `tls_settings.rs` | what TLS is made with |
+//! | `tcp.rs`          | TCP |
 
 #![forbid(unsafe_code)]
 
 mod endpoint;
+mod layer;
 mod tcp;
 #[cfg(any(feature = "tls", feature = "psk"))]
 pub mod tls;
@@ -16,6 +25,7 @@ pub mod tls;
 pub mod tls_settings;
 
 pub use endpoint::Endpoint;
+pub use layer::Layer;
 pub use tcp::Tcp;
 
 use std::io;
@@ -140,19 +150,14 @@ pub trait Transport: Send {
         Ok(true)
     }
 
-    /// The layer that is at work until the stream is open, for time-outs and errors.
-    fn phase(&self) -> Phase {
-        Phase::Tcp
-    }
-
     /// What the handshake settled, for the log.
     fn describe(&self) -> Option<String> {
         None
     }
 
-    /// When the certificates of both sides end.
-    fn expiry(&self) -> Expiry {
-        Expiry::default()
+    /// When the certificates of both sides end; `None` for a stream that knows of none.
+    fn expiry(&self) -> Option<Expiry> {
+        None
     }
 
     /// Reads what there is. `WouldBlock`: nothing until the next readable event; 0: the end.

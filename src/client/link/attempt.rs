@@ -255,7 +255,10 @@ impl Conn {
                 let what = st.tries.target.as_ref().map_or("connection", Endpoint::what);
                 self.note(&mut st, Level::Debug, format_args!("the {what} is open"));
                 st.end_opening(turn.now);
-                self.secure(st, turn)
+                let Link::Opening { transport, .. } = std::mem::replace(&mut st.link, Link::Idle) else {
+                    return st;
+                };
+                self.begin_layer(st, turn, transport, 0)
             }
             Ok(false) if !late => st,
             outcome => {

@@ -10,6 +10,7 @@
 //! | `report.rs`      | what is told of a failed attempt and of a lost link |
 //! | `configure.rs`   | its main profile, certificate, will, hook, limits |
 //! | `closing.rs`     | closing in order |
+//! | `layers.rs`      | the layers between the socket and MQTT: their handshakes |
 //! | `secure.rs`      | the TLS part of connecting |
 
 pub(in crate::client) mod attempt;
@@ -19,6 +20,7 @@ pub(in crate::client) mod course;
 pub(in crate::client) mod credentials;
 #[cfg(feature = "capi")]
 pub(in crate::client) mod inherit;
+pub(in crate::client) mod layers;
 pub(in crate::client) mod options;
 pub(in crate::client) mod report;
 pub(in crate::client) mod secure;

@@ -6,7 +6,7 @@ use crate::client::state::{Link, State};
 use crate::client::text;
 use crate::error::{Code, Phase};
 use crate::session::Failure;
-use crate::transport::{Endpoint, LayerError};
+use crate::transport::{Endpoint, Layer, LayerError};
 
 /// ETIMEDOUT, as the report of an address that did not answer in our own time.
 pub(in crate::client) const TIMED_OUT: i32 = if cfg!(target_os = "linux") { 110 } else { 60 };
@@ -69,7 +69,7 @@ impl State {
 
     /// What a server may mean that ends the connection where CONNACK should come.
     fn why_no_connack(&self) -> &'static str {
-        if self.tls.is_some() {
+        if self.is_secured() {
             "; it may want another client certificate, or refuse the protocol version, the client id or the \
              credentials"
         } else {
@@ -156,7 +156,7 @@ impl State {
             Link::Idle | Link::Waiting(_) => Phase::None,
             Link::Resolving { .. } => Phase::Dns,
             Link::Opening { .. } => Phase::Tcp,
-            Link::Handshaking { transport, .. } => transport.phase(),
+            Link::Handshaking { .. } => self.layer().map_or(Phase::None, Layer::phase),
             Link::Open(_) if self.session.is_up() => Phase::Up,
             Link::Open(_) => Phase::Connect,
             Link::Draining { .. } => Phase::Up,

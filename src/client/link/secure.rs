@@ -1,4 +1,4 @@
-//! The TLS part of connecting: the configuration before, the handshake after TCP is there.
+//! The TLS part of connecting: the layer is made before anything is sent. What becomes of it: `layers.rs`.
 
 use std::sync::Arc;
 
@@ -9,11 +9,9 @@ use crate::client::state::{Link, State};
 use crate::config::{Address, Profile};
 use crate::driver::Turn;
 use crate::error::{Code, Phase};
-use crate::patience::Patience;
 use crate::sync::MutexGuard;
-use crate::time::Time;
+use crate::transport::Layer;
 use crate::transport::tls_settings::{Psk, Source, TlsSettings};
-use crate::transport::{LayerError, SendQueue, tls};
 
 /// What TLS a profile asks for.
 fn settings(profile: &Profile, clock: fn() -> f64) -> TlsSettings<'_> {
@@ -74,7 +72,7 @@ impl Conn {
             }
         }
         if !address.scheme.is_tls() {
-            st.tls = None;
+            st.layers = Box::default();
             return st;
         }
         let profile = st.profile.clone();
@@ -98,7 +96,7 @@ impl Conn {
         }
         match config {
             Ok(config) => {
-                st.tls = Some(config);
+                st.layers = Box::new([Layer::Tls(config)]);
                 st
             }
             Err(error) => {
@@ -106,91 +104,6 @@ impl Conn {
                 self.link_down(st, turn, report)
             }
         }
-    }
-
-    /// TCP is there. With TLS, the handshake begins.
-    pub(in crate::client) fn secure<'a>(
-        &'a self,
-        mut st: MutexGuard<'a, State>,
-        turn: &mut Turn<'_>,
-    ) -> MutexGuard<'a, State> {
-        let Link::Opening { transport, .. } = std::mem::replace(&mut st.link, Link::Idle) else { return st };
-        let Some(config) = st.tls.clone() else { return self.opened(st, turn, transport) };
-        let host = match (&st.profile.tls.server_name, st.profile.address()) {
-            (Some(name), _) => name.clone(),
-            (None, Ok(address)) => address.host,
-            // It was valid when the attempt began.
-            (None, Err(_)) => String::new(),
-        };
-        match tls::wrap(transport, &config, &host) {
-            Ok(transport) => {
-                let delivery = transport.delivery(0, self.context.send_queue);
-                let within = st.profile.timeouts.tls;
-                st.tries.make().handshake = Patience::of_stream(turn.now, within, delivery);
-                st.link = Link::Handshaking { transport };
-                st
-            }
-            Err(error) => {
-                let report = st.layer_report(&error);
-                self.link_down(st, turn, report)
-            }
-        }
-    }
-
-    /// Goes on with the handshake.
-    pub(in crate::client) fn handshaking<'a>(
-        &'a self,
-        mut st: MutexGuard<'a, State>,
-        turn: &mut Turn<'_>,
-    ) -> MutexGuard<'a, State> {
-        let state = &mut *st;
-        let Link::Handshaking { transport } = &mut state.link else { return st };
-        let report = match transport.handshake() {
-            Ok(true) => {
-                let Link::Handshaking { transport } = std::mem::replace(&mut st.link, Link::Idle) else {
-                    return st;
-                };
-                st.expiry.make().ends = transport.expiry();
-                if self.context.log.wants(Level::Info)
-                    && let Some(text) = transport.describe()
-                {
-                    self.note(&mut st, Level::Info, format_args!("{text}"));
-                }
-                return self.opened(st, turn, transport);
-            }
-            Ok(false) if !state.handshake_is_late(turn.now, self.context.send_queue) => return st,
-            Ok(false) => {
-                let target =
-                    st.tries.target.as_ref().map(|target| format!(" by {target}")).unwrap_or_default();
-                let text = format!("{}{target}", Code::TlsTimeout.text());
-                st.report(Code::TlsTimeout, Phase::Tls, 0, text)
-            }
-            Err(error) => st.io_report(&error),
-        };
-        self.handshake_failed(st, turn, report)
-    }
-
-    /// Goes on to the next endpoint of the server, if there is one: behind each there may be another server.
-    fn handshake_failed<'a>(
-        &'a self,
-        mut st: MutexGuard<'a, State>,
-        turn: &mut Turn<'_>,
-        mut report: Report,
-    ) -> MutexGuard<'a, State> {
-        let others = !st.tries.others.endpoints.is_empty();
-        let Some(target) = st.tries.target.clone().filter(|_| others) else {
-            return self.link_down(st, turn, report);
-        };
-        if let Link::Handshaking { mut transport } = std::mem::replace(&mut st.link, Link::Idle) {
-            transport.deregister(turn.registry());
-        }
-        self.note(&mut st, Level::Warn, format_args!("{target}: {}; trying the next address", report.text));
-        let tries = st.tries.make();
-        let tried = &mut tries.others.make().tried;
-        *tried = std::mem::take(&mut report.tried);
-        tried.push((target, report.os));
-        tries.insecure = Some(Box::new(report));
-        self.next_endpoint(st, turn)
     }
 }
 
@@ -204,19 +117,6 @@ pub(in crate::client) enum Foreign {
 }
 
 impl State {
-    /// Whether the handshake takes too long. Certificates that are still on their way to the server are no reason to
-    /// give it up.
-    fn handshake_is_late(&mut self, now: Time, queue: SendQueue) -> bool {
-        let (Link::Handshaking { transport }, Some(tries)) = (&self.link, self.tries.get_mut()) else {
-            return false;
-        };
-        if tries.handshake.look_at().is_none_or(|at| now < at) {
-            return false;
-        }
-        let delivery = transport.delivery(0, queue);
-        tries.handshake.is_over(now, Time::ZERO, 0, delivery)
-    }
-
     /// Makes the profile of this attempt anew, with what the application has set meanwhile.
     fn take_new_certificate(&mut self) -> Result<Address, Report> {
         let before = self.profile.clone();
@@ -248,10 +148,15 @@ impl State {
         }
     }
 
+    /// Whether TLS is among the layers.
+    pub(in crate::client) fn is_secured(&self) -> bool {
+        self.layers.iter().any(|layer| matches!(layer, Layer::Tls(_)))
+    }
+
     /// What the server sent instead of an MQTT packet.
     pub(in crate::client) fn foreign(&self, answer: &[u8]) -> Foreign {
         const ALERT: u8 = 21;
-        if self.session.is_up() || self.tls.is_some() {
+        if self.session.is_up() || self.is_secured() {
             return Foreign::Unknown;
         }
         match answer {
@@ -265,11 +170,5 @@ impl State {
         let text = "the server answered with a TLS alert: it wants TLS on this port; set ssl_ca_cert, or write \
                     mqtts:// before the server";
         self.report(Code::TlsExpected, Phase::Connect, 0, text.into())
-    }
-
-    /// The error of a layer between TCP and MQTT.
-    pub(in crate::client) fn layer_report(&mut self, error: &LayerError) -> Report {
-        let report = self.report(error.code, error.phase, 0, error.text.clone());
-        Report { alert: error.alert, ..report }
     }
 }

@@ -7,6 +7,7 @@ use crate::client::state::stage::{Stage, Status};
 use crate::client::state::{Link, State};
 use crate::error::{Code, Phase};
 use crate::time::{Span, Time};
+use crate::transport::Layer;
 
 /// So long who made a connection without a server has to give it one, before it is said that it has none.
 pub(in crate::client) const GIVES_SERVER: Span = Span::secs(1);
@@ -101,9 +102,9 @@ impl State {
         };
         let endpoint = match &self.link {
             Link::Opening { .. } => self.tries.target.clone(),
-            Link::Handshaking { transport } | Link::Open(transport) | Link::Draining { transport, .. } => {
-                transport.peer()
-            }
+            Link::Handshaking { transport, .. }
+            | Link::Open(transport)
+            | Link::Draining { transport, .. } => transport.peer(),
             _ => None,
         };
         Status {
@@ -112,6 +113,7 @@ impl State {
             attempt: self.attempt_number(),
             server: self.shown_server(),
             endpoint,
+            handshake: self.layer().map(Layer::handshake_name),
             wanted: self.course.is_wanted(),
             why_idle: self.course.why_not(),
             why_disabled: if stage == Stage::Idle { self.why_disabled() } else { None },
@@ -123,7 +125,7 @@ impl State {
         match self.link {
             Link::Resolving { .. } => Phase::Dns,
             Link::Opening { .. } => Phase::Tcp,
-            Link::Handshaking { .. } => Phase::Tls,
+            Link::Handshaking { .. } => self.layer().map_or(Phase::None, Layer::phase),
             Link::Open(_) => Phase::Connect,
             _ => Phase::None,
         }

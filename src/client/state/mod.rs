@@ -88,8 +88,8 @@ use crate::session::Session;
 use crate::time::Moment;
 use crate::time::Time;
 use crate::transport::Endpoint;
+use crate::transport::Layer;
 use crate::transport::Stream;
-use crate::transport::tls;
 use std::any::Any;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -104,8 +104,8 @@ pub(in crate::client) enum Link {
     Resolving { lookup: Lookup, by: Moment },
     /// A transport is being opened; further endpoints may be left.
     Opening { transport: Stream, by: Moment },
-    /// The TCP connection is there, and a layer above it greets its peer.
-    Handshaking { transport: Stream },
+    /// The connection is open, and this one of the layers above it greets its peer.
+    Handshaking { transport: Stream, layer: usize },
     /// Bytes flow: CONNECT, CONNACK, and the time while it is up.
     Open(Stream),
     /// DISCONNECT was written and our side shut; the server's side is read until it ends.
@@ -174,9 +174,9 @@ pub(in crate::client) struct State {
     pub(in crate::client) tries: LazyBox<Tries>,
     /// The other end of the link, if it is not in the configuration.
     pub(in crate::client) peer: LazyBox<Endpoint>,
-    /// How to secure the connection of the present attempt. It is kept for the next one, so that a session
-    /// can be resumed.
-    pub(in crate::client) tls: Option<Arc<dyn tls::Backend>>,
+    /// The layers between the socket and MQTT in the present attempt, from the socket upwards. They are kept for the
+    /// next one, so that a TLS session can be resumed.
+    pub(in crate::client) layers: Box<[Layer]>,
     pub(in crate::client) expiry: LazyBox<Ends>,
     /// The beginning of a packet that has not come whole.
     pub(in crate::client) partial: Vec<u8>,
@@ -328,7 +328,7 @@ impl State {
             generation: 0,
             tries: LazyBox::new(),
             peer: LazyBox::new(),
-            tls: None,
+            layers: Box::default(),
             expiry: LazyBox::new(),
             partial: Vec::new(),
             backlog: None,

@@ -17,7 +17,7 @@ pub enum Stage {
     Resolving = 2,
     /// It opens the connection to an address.
     Opening = 3,
-    /// A layer above the socket greets its peer: TLS.
+    /// A layer above the socket greets its peer.
     Handshaking = 4,
     /// A hook is to send CONNECT, or to give what belongs into it.
     AwaitingHook = 5,
@@ -42,6 +42,8 @@ pub struct Status {
     pub server: String,
     /// The other end of the stream.
     pub endpoint: Option<Endpoint>,
+    /// The handshake that is going on.
+    pub handshake: Option<&'static str>,
     /// Whether the application wants the connection to be up.
     pub wanted: bool,
     /// Why it is idle.
@@ -77,7 +79,9 @@ impl Status {
                 let what = self.endpoint.as_ref().map_or("connection", Endpoint::what);
                 format!("waiting for{at} ({server}) to accept the {what}")
             }
-            Stage::Handshaking => format!("waiting for{at} ({server}) in the TLS handshake"),
+            Stage::Handshaking => {
+                format!("waiting for{at} ({server}) in the {}", self.handshake.unwrap_or("handshake"))
+            }
             Stage::AwaitingHook => "waiting for the hook that is to send CONNECT, or to answer for it".into(),
             Stage::AwaitingConnack => {
                 format!("waiting for{at} ({server}) to answer CONNECT: is it an MQTT server, on this port?")

@@ -294,16 +294,12 @@ impl Transport for Tls {
         }
     }
 
-    fn phase(&self) -> Phase {
-        Phase::Tls
-    }
-
     fn describe(&self) -> Option<String> {
         self.engine.describe()
     }
 
-    fn expiry(&self) -> Expiry {
-        self.engine.expiry()
+    fn expiry(&self) -> Option<Expiry> {
+        Some(self.engine.expiry())
     }
 
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {

@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use proptest::prelude::*;
 
 use super::*;
+use crate::transport::Layer;
 
 /// What a record has beside its plaintext.
 const HEADER: usize = 3;
@@ -176,6 +177,27 @@ fn what_the_engine_answers_goes_out_as_one_piece() {
     socket.with(|taken| assert_eq!((taken.bytes.len(), taken.next.len()), (3 * HEADER, 3)));
     assert_eq!(tls.write(b"data").unwrap(), 4);
     socket.with(|taken| assert_eq!((taken.bytes.len(), taken.next.len()), (4 * HEADER + 4, 2)));
+}
+
+/// As TLS through a proxy that speaks TLS itself.
+#[test]
+fn layers_stack() {
+    let socket = Socket::default();
+    let layers = [0, 0].map(|answers| Layer::Tls(Arc::new(Answering(answers))));
+    let bottom = Stream::Other(Box::new(socket.clone()));
+    let mut top = layers.iter().fold(bottom, |below, layer| layer.begin(below, "").unwrap());
+    assert!(top.handshake().unwrap());
+    assert_eq!(top.write(&[7; 1_000]).unwrap(), 1_000);
+    assert_eq!(top.unsent(), 1_000, "the layer below has it");
+    // All but one byte.
+    socket.with(|taken| taken.next = [1_000 + 2 * HEADER - 1].into());
+    assert_eq!(top.flush().unwrap_err().kind(), ErrorKind::WouldBlock);
+    assert_eq!(top.unsent(), 1_000);
+    socket.with(|taken| taken.next = [1].into());
+    top.flush().unwrap();
+    assert_eq!(top.unsent(), 0);
+    let inner = Taken { bytes: socket.with(|taken| taken.plaintext()), ..Taken::default() };
+    assert_eq!(inner.plaintext(), [7; 1_000]);
 }
 
 /// A socket that always takes something and never all of it must not make us keep what it took.

@@ -1,0 +1,155 @@
+//! The layers between the socket and MQTT: from the socket upwards, one after the other greets its peer.
+
+use crate::client::Conn;
+use crate::client::handlers::event::Report;
+use crate::client::state::log::Level;
+use crate::client::state::{Link, State};
+use crate::config::Timeouts;
+use crate::driver::Turn;
+use crate::patience::Patience;
+use crate::sync::MutexGuard;
+use crate::time::{Span, Time};
+use crate::transport::{Layer, LayerError, SendQueue, Stream};
+
+/// How long the handshake of a layer may take.
+fn limit(layer: &Layer, timeouts: &Timeouts) -> Span {
+    match layer {
+        Layer::Tls(_) => timeouts.tls,
+    }
+}
+
+impl Conn {
+    /// The stream is open below the layer with this number: puts that one on it. Above the last one follows CONNECT.
+    pub(in crate::client) fn begin_layer<'a>(
+        &'a self,
+        mut st: MutexGuard<'a, State>,
+        turn: &mut Turn<'_>,
+        below: Stream,
+        number: usize,
+    ) -> MutexGuard<'a, State> {
+        let Some(layer) = st.layers.get(number) else { return self.opened(st, turn, below) };
+        let within = limit(layer, &st.profile.timeouts);
+        match layer.begin(below, &st.host_for(layer)) {
+            Ok(transport) => {
+                let delivery = transport.delivery(0, self.context.send_queue);
+                st.tries.make().handshake = Patience::of_stream(turn.now, within, delivery);
+                st.link = Link::Handshaking { transport, layer: number };
+                st
+            }
+            Err(error) => {
+                let report = st.layer_report(&error);
+                self.link_down(st, turn, report)
+            }
+        }
+    }
+
+    /// Goes on with the handshakes, as far as they go now.
+    pub(in crate::client) fn handshaking<'a>(
+        &'a self,
+        mut st: MutexGuard<'a, State>,
+        turn: &mut Turn<'_>,
+    ) -> MutexGuard<'a, State> {
+        loop {
+            let state = &mut *st;
+            let Link::Handshaking { transport, layer } = &mut state.link else { return st };
+            let number = *layer;
+            let report = match transport.handshake() {
+                Ok(true) => {
+                    let Link::Handshaking { transport, .. } = std::mem::replace(&mut st.link, Link::Idle)
+                    else {
+                        return st;
+                    };
+                    self.note_handshake(&mut st, &transport);
+                    st = self.begin_layer(st, turn, transport, number + 1);
+                    continue;
+                }
+                Ok(false) if !state.handshake_is_late(turn.now, self.context.send_queue) => return st,
+                Ok(false) => st.late_report(number),
+                Err(error) => st.io_report(&error),
+            };
+            return self.handshake_failed(st, turn, report);
+        }
+    }
+
+    /// What the handshake settled.
+    fn note_handshake(&self, st: &mut State, transport: &Stream) {
+        if let Some(ends) = transport.expiry() {
+            st.expiry.make().ends = ends;
+        }
+        if self.context.log.wants(Level::Info)
+            && let Some(text) = transport.describe()
+        {
+            self.note(st, Level::Info, format_args!("{text}"));
+        }
+    }
+
+    /// Goes on to the next endpoint of the server, if there is one: behind each there may be another server.
+    fn handshake_failed<'a>(
+        &'a self,
+        mut st: MutexGuard<'a, State>,
+        turn: &mut Turn<'_>,
+        mut report: Report,
+    ) -> MutexGuard<'a, State> {
+        let others = !st.tries.others.endpoints.is_empty();
+        let Some(target) = st.tries.target.clone().filter(|_| others) else {
+            return self.link_down(st, turn, report);
+        };
+        if let Link::Handshaking { mut transport, .. } = std::mem::replace(&mut st.link, Link::Idle) {
+            transport.deregister(turn.registry());
+        }
+        self.note(&mut st, Level::Warn, format_args!("{target}: {}; trying the next address", report.text));
+        let tries = st.tries.make();
+        let tried = &mut tries.others.make().tried;
+        *tried = std::mem::take(&mut report.tried);
+        tried.push((target, report.os));
+        tries.insecure = Some(Box::new(report));
+        self.next_endpoint(st, turn)
+    }
+}
+
+impl State {
+    /// The layer that greets its peer.
+    pub(in crate::client) fn layer(&self) -> Option<&Layer> {
+        match self.link {
+            Link::Handshaking { layer, .. } => self.layers.get(layer),
+            _ => None,
+        }
+    }
+
+    /// Whom a layer is to reach.
+    fn host_for(&self, layer: &Layer) -> String {
+        match (layer, &self.profile.tls.server_name, self.profile.address()) {
+            (Layer::Tls(_), Some(name), _) => name.clone(),
+            (Layer::Tls(_), None, Ok(address)) => address.host,
+            // It was valid when the attempt began.
+            (Layer::Tls(_), None, Err(_)) => String::new(),
+        }
+    }
+
+    /// Whether the handshake takes too long. Bytes that are still on their way to the server, certificates for instance,
+    /// are no reason to give it up.
+    fn handshake_is_late(&mut self, now: Time, queue: SendQueue) -> bool {
+        let (Link::Handshaking { transport, .. }, Some(tries)) = (&self.link, self.tries.get_mut()) else {
+            return false;
+        };
+        if tries.handshake.look_at().is_none_or(|at| now < at) {
+            return false;
+        }
+        let delivery = transport.delivery(0, queue);
+        tries.handshake.is_over(now, Time::ZERO, 0, delivery)
+    }
+
+    /// The handshake of the layer with this number takes too long.
+    fn late_report(&mut self, number: usize) -> Report {
+        let layer = &self.layers[number];
+        let (code, phase) = (layer.too_late(), layer.phase());
+        let target = self.tries.target.as_ref().map(|target| format!(" by {target}")).unwrap_or_default();
+        self.report(code, phase, 0, format!("{}{target}", code.text()))
+    }
+
+    /// The error of a layer.
+    pub(in crate::client) fn layer_report(&mut self, error: &LayerError) -> Report {
+        let report = self.report(error.code, error.phase, 0, error.text.clone());
+        Report { alert: error.alert, ..report }
+    }
+}
