@@ -11,7 +11,7 @@ use crate::client::handlers::event::{Event, KeptReport, Kind, Report};
 use crate::client::handlers::recipients::Recipients;
 use crate::client::handlers::registered::Handlers;
 use crate::client::link::configure::session_limits;
-use crate::client::link::report::TIMED_OUT;
+use crate::client::link::race::close;
 use crate::client::state::log::Level;
 use crate::client::state::params::ConnectParams;
 use crate::client::state::profiles::{ClientIdentity, UserCredentials};
@@ -24,7 +24,7 @@ use crate::driver::{LookupError, Turn};
 use crate::error::{Code, Phase};
 use crate::lazy_box::LazyBox;
 use crate::sync::MutexGuard;
-use crate::time::{Moment, Span, Time};
+use crate::time::{Moment, Span};
 use crate::transport::{Endpoint, Stream};
 use crate::wire::{QoS, Version};
 
@@ -200,82 +200,6 @@ impl Conn {
         self.link_down(st, turn, report)
     }
 
-    /// Opens a transport to the next endpoint; without one left, the attempt has failed.
-    pub(in crate::client) fn next_endpoint<'a>(
-        &'a self,
-        mut st: MutexGuard<'a, State>,
-        turn: &mut Turn<'_>,
-    ) -> MutexGuard<'a, State> {
-        let next = st.next_endpoint();
-        self.try_endpoint(st, turn, next)
-    }
-
-    /// The same, beginning with this one.
-    fn try_endpoint<'a>(
-        &'a self,
-        mut st: MutexGuard<'a, State>,
-        turn: &mut Turn<'_>,
-        mut next: Option<Endpoint>,
-    ) -> MutexGuard<'a, State> {
-        while let Some(endpoint) = next {
-            let text = format_args!("opening a {} to {endpoint}", endpoint.what());
-            self.note(&mut st, Level::Debug, text);
-            let opened = (self.context.dial)(&endpoint).and_then(|mut transport| {
-                transport.register(turn.registry(), turn.token())?;
-                Ok(transport)
-            });
-            match opened {
-                Ok(transport) => {
-                    st.tries.make().target = Some(endpoint);
-                    let by = st.begin_opening(turn.now);
-                    st.ended = false;
-                    st.link = Link::Opening { transport, by };
-                    return st;
-                }
-                Err(error) => {
-                    let os = error.raw_os_error().unwrap_or(0);
-                    st.tries.make().others.make().tried.push((endpoint, os));
-                }
-            }
-            next = st.next_endpoint();
-        }
-        // That somebody answered, and not as he should, says more than that somebody else did not.
-        let report = match st.tries.make().insecure.take() {
-            Some(report) => Report { tried: st.take_tried(), ..*report },
-            None => st.unreachable_report(),
-        };
-        self.link_down(st, turn, report)
-    }
-
-    fn opening<'a>(&'a self, mut st: MutexGuard<'a, State>, turn: &mut Turn<'_>) -> MutexGuard<'a, State> {
-        let Link::Opening { transport, by } = &mut st.link else { return st };
-        let late = by.is_over(turn.now);
-        match transport.connected() {
-            Ok(true) => {
-                let what = st.tries.target.as_ref().map_or("connection", Endpoint::what);
-                self.note(&mut st, Level::Debug, format_args!("the {what} is open"));
-                st.end_opening(turn.now);
-                let Link::Opening { transport, .. } = std::mem::replace(&mut st.link, Link::Idle) else {
-                    return st;
-                };
-                self.begin_layer(st, turn, transport, 0)
-            }
-            Ok(false) if !late => st,
-            outcome => {
-                let os = match outcome {
-                    Err(error) => error.raw_os_error().unwrap_or(0),
-                    Ok(_) => TIMED_OUT,
-                };
-                transport.deregister(turn.registry());
-                st.end_opening(turn.now);
-                let tries = st.tries.make();
-                let target = tries.target.take();
-                tries.others.make().tried.extend(target.map(|target| (target, os)));
-                self.next_endpoint(st, turn)
-            }
-        }
-    }
-
     /// The transport is open: CONNECT, by the hook or by ourselves.
     pub(in crate::client) fn opened<'a>(
         &'a self,
@@ -394,12 +318,12 @@ impl Conn {
         let report = st.with_other_end(report);
         st.peer = LazyBox::new();
         let link = std::mem::replace(&mut st.link, Link::Idle);
-        if let Link::Opening { mut transport, .. }
-        | Link::Handshaking { mut transport, .. }
-        | Link::Open(mut transport)
-        | Link::Draining { mut transport, .. } = link
-        {
-            transport.deregister(turn.registry());
+        match link {
+            Link::Handshaking { mut transport, .. }
+            | Link::Open(mut transport)
+            | Link::Draining { mut transport, .. } => transport.deregister(turn.registry()),
+            Link::Opening { race, .. } => close(race, turn.registry()),
+            Link::Idle | Link::Waiting(_) | Link::Resolving { .. } => {}
         }
         let was_up = self.connected.swap(false, Ordering::AcqRel);
         let up_since = if was_up { st.stats.up_since() } else { Moment::NONE };
@@ -491,34 +415,5 @@ impl State {
         if self.tries.others.tried.is_empty() {
             self.tries = LazyBox::new();
         }
-    }
-
-    /// An endpoint is being opened; until when. With more of them to come, one that does not answer must not use up all
-    /// the time that they have together.
-    fn begin_opening(&mut self, now: Time) -> Moment {
-        let limit = self.profile.timeouts.tcp;
-        let left = Span(limit.0.saturating_sub(self.tries.others.used.0));
-        let share = Span(left.0 / (self.tries.others.endpoints.len() as u64 + 1));
-        if let Some(others) = self.tries.get_mut().and_then(|tries| tries.others.get_mut()) {
-            others.present = (now, share);
-        }
-        (limit > Span::ZERO).then(|| now + share).into()
-    }
-
-    /// It is open, or will not be. That the loop was late is not its fault.
-    fn end_opening(&mut self, now: Time) {
-        if let Some(others) = self.tries.get_mut().and_then(|tries| tries.others.get_mut()) {
-            let (since, share) = others.present;
-            others.used = Span(others.used.0 + now.since(since).min(share).0);
-        }
-    }
-
-    fn next_endpoint(&mut self) -> Option<Endpoint> {
-        self.tries.get_mut()?.others.get_mut()?.endpoints.pop_front()
-    }
-
-    pub(in crate::client) fn take_tried(&mut self) -> Vec<(Endpoint, i32)> {
-        let others = self.tries.get_mut().and_then(|tries| tries.others.get_mut());
-        others.map(|others| std::mem::take(&mut others.tried)).unwrap_or_default()
     }
 }

@@ -6,7 +6,8 @@
 //! | `inherit.rs`     | a connection configured as another one |
 //! | `credentials.rs` | hooks that make CONNECT, or a part of it |
 //! | `course.rs`      | whether it is to be up, and what each call does to that |
-//! | `attempt.rs`     | connecting: name, address, transport, CONNECT; and the end |
+//! | `attempt.rs`     | connecting: from the name to CONNECT and its answer; and the end |
+//! | `race.rs`        | opening a connection to one of the server's endpoints |
 //! | `report.rs`      | what is told of a failed attempt and of a lost link |
 //! | `configure.rs`   | its main profile, certificate, will, hook, limits |
 //! | `closing.rs`     | closing in order |
@@ -22,5 +23,6 @@ pub(in crate::client) mod credentials;
 pub(in crate::client) mod inherit;
 pub(in crate::client) mod layers;
 pub(in crate::client) mod options;
+pub(in crate::client) mod race;
 pub(in crate::client) mod report;
 pub(in crate::client) mod secure;

@@ -101,7 +101,7 @@ impl State {
             _ => None,
         };
         let endpoint = match &self.link {
-            Link::Opening { .. } => self.tries.target.clone(),
+            Link::Opening { race, .. } => race.first().map(|one| one.endpoint.clone()),
             Link::Handshaking { transport, .. }
             | Link::Open(transport)
             | Link::Draining { transport, .. } => transport.peer(),

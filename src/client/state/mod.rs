@@ -68,6 +68,7 @@ use crate::client::state::receive_queue::ReceiveQueue;
 use crate::client::state::reconnect::Reconnect;
 use crate::client::state::slow::Looks;
 use crate::client::state::stats::Stats;
+use crate::client::state::tries::Opening;
 use crate::client::state::tries::Tries;
 use crate::client::state::verdict::HandlerVerdict;
 use crate::client::state::verdict::InDelivery;
@@ -102,8 +103,8 @@ pub(in crate::client) enum Link {
     Waiting(Time),
     /// The server's name is being looked up.
     Resolving { lookup: Lookup, by: Moment },
-    /// A transport is being opened; further endpoints may be left.
-    Opening { transport: Stream, by: Moment },
+    /// One of these is to be opened until then; further endpoints may be left.
+    Opening { race: Vec<Opening>, by: Moment },
     /// The connection is open, and this one of the layers above it greets its peer.
     Handshaking { transport: Stream, layer: usize },
     /// Bytes flow: CONNECT, CONNACK, and the time while it is up.

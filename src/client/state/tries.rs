@@ -8,7 +8,7 @@ use crate::config::Profile;
 use crate::lazy_box::{Empty, LazyBox};
 use crate::patience::Patience;
 use crate::time::{Span, Time};
-use crate::transport::Endpoint;
+use crate::transport::{Endpoint, Stream};
 
 /// A wall clock before this (July 2017) was not set yet; as in Mongoose OS.
 pub(in crate::client) const PLAUSIBLE_TIME: f64 = 1_500_000_000.0;
@@ -16,7 +16,7 @@ pub(in crate::client) const PLAUSIBLE_TIME: f64 = 1_500_000_000.0;
 /// State of the connection attempt in progress.
 #[derive(Default)]
 pub(in crate::client) struct Tries {
-    /// What is being opened.
+    /// The endpoint that was reached.
     pub(in crate::client) target: Option<Endpoint>,
     /// The configuration has an address, and no name.
     pub(in crate::client) is_literal: bool,
@@ -39,6 +39,12 @@ impl Empty for Tries {
         common: None,
         handshake: Patience::NONE,
     };
+}
+
+/// A transport that is being opened.
+pub(in crate::client) struct Opening {
+    pub(in crate::client) endpoint: Endpoint,
+    pub(in crate::client) transport: Stream,
 }
 
 /// Endpoints still to be tried, and those that failed.
