@@ -63,15 +63,18 @@ fn function(file: &str, name: &str) -> String {
 fn every_error_of_rustls_and_webpki_has_a_sentence() {
     let read = |package| std::fs::read_to_string(source_of(package).join("error.rs")).unwrap();
     let (rustls, webpki) = (read("rustls"), read("rustls-webpki"));
+    let misbehaved =
+        ["misbehaved", "misbehaved_in_resumption"].map(|name| function("peer_faults.rs", name)).concat();
+    let certificate = ["certificate", "revocation"].map(|name| function("chain_faults.rs", name)).concat();
     let judged = ["judged", "dates", "unacceptable"].map(|name| function("error.rs", name)).concat();
     for (source, name, ours, alias) in [
         (&rustls, "Error", function("peer_faults.rs", "other"), "Error::"),
-        (&rustls, "PeerMisbehaved", function("peer_faults.rs", "misbehaved"), "P::"),
+        (&rustls, "PeerMisbehaved", misbehaved, "P::"),
         (&rustls, "PeerIncompatible", function("peer_faults.rs", "incompatible"), "P::"),
         (&rustls, "InvalidMessage", function("peer_faults.rs", "invalid"), "M::"),
         (&rustls, "CertificateError", judged, "CertificateError::"),
         (&rustls, "CertRevocationListError", function("chain_faults.rs", "list"), "E::"),
-        (&webpki, "Error", function("chain_faults.rs", "certificate"), "Error::"),
+        (&webpki, "Error", certificate, "Error::"),
     ] {
         let ours: Vec<&str> = ours
             .split(alias)

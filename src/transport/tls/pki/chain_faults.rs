@@ -69,7 +69,13 @@ pub(super) fn certificate(error: &Error) -> &'static str {
         | Error::UnsupportedSignatureAlgorithmForPublicKeyContext(_) => {
             "a signature of its chain is of a kind that is not supported; have it issued again"
         }
-        // Of lists of revoked certificates.
+        error => revocation(error),
+    }
+}
+
+/// The same about the lists of revoked certificates with which it was compared, and whatever else there is.
+fn revocation(error: &Error) -> &'static str {
+    match error {
         #[expect(deprecated, reason = "older versions of webpki report these")]
         Error::UnsupportedCrlSignatureAlgorithm
         | Error::UnsupportedCrlSignatureAlgorithmContext(_)

@@ -56,6 +56,24 @@ pub(super) fn misbehaved(what: &PeerMisbehaved) -> &'static str {
         P::SignedHandshakeWithUnadvertisedSigScheme | P::SignedKxWithWrongAlgorithm => {
             "it signed the handshake in a way that was not offered"
         }
+        P::IllegalMiddleboxChangeCipherSpec
+        | P::IllegalTlsInnerPlaintext
+        | P::KeyEpochWithPendingFragment
+        | P::KeyUpdateReceivedInQuicConnection
+        | P::MessageInterleavedWithHandshakeMessage
+        | P::TooManyEmptyFragments => "its records do not follow each other as they must",
+        P::TooManyKeyUpdateRequests | P::TooManyRenegotiationRequests | P::TooManyWarningAlertsReceived => {
+            "it sends the same request, or warning, again and again"
+        }
+        P::DuplicateServerNameTypes | P::ServerNameMustContainOneHostName => "its server name is wrong",
+        what => misbehaved_in_resumption(what),
+    }
+}
+
+/// The same about sessions that are resumed, and whatever else there is.
+fn misbehaved_in_resumption(what: &PeerMisbehaved) -> &'static str {
+    use PeerMisbehaved as P;
+    match what {
         P::EarlyDataAttemptedInSecondClientHello
         | P::EarlyDataExtensionWithoutResumption
         | P::EarlyDataOfferedWithVariedCipherSuite
@@ -76,16 +94,6 @@ pub(super) fn misbehaved(what: &PeerMisbehaved) -> &'static str {
         | P::SelectedUnofferedPsk
         | P::ServerEchoedCompatibilitySessionId
         | P::TooMuchEarlyDataReceived => "it resumes a session that is another one",
-        P::IllegalMiddleboxChangeCipherSpec
-        | P::IllegalTlsInnerPlaintext
-        | P::KeyEpochWithPendingFragment
-        | P::KeyUpdateReceivedInQuicConnection
-        | P::MessageInterleavedWithHandshakeMessage
-        | P::TooManyEmptyFragments => "its records do not follow each other as they must",
-        P::TooManyKeyUpdateRequests | P::TooManyRenegotiationRequests | P::TooManyWarningAlertsReceived => {
-            "it sends the same request, or warning, again and again"
-        }
-        P::DuplicateServerNameTypes | P::ServerNameMustContainOneHostName => "its server name is wrong",
         _ => "it did what is not allowed",
     }
 }
