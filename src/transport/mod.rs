@@ -84,11 +84,11 @@ pub struct Expiry {
 /// Begins to open a stream.
 pub type Dial = dyn Fn(&Endpoint) -> io::Result<Stream> + Send + Sync;
 
-/// Asks the system how many bytes that a socket was given the other end has not acknowledged; `None` where it does not
-/// tell.
+/// Asks the system how many of the bytes that were written to a socket its peer has not acknowledged; `None` if it
+/// cannot tell.
 pub type SendQueue = fn(RawFd) -> Option<u64>;
 
-/// A transport in its owner's memory, if it is small; most are nothing but a socket.
+/// A transport. Most are a plain socket, which needs no allocation.
 pub enum Stream {
     /// A socket.
     Tcp(Tcp),
@@ -160,7 +160,7 @@ pub trait Transport: Send {
         None
     }
 
-    /// Reads what there is. `WouldBlock`: nothing until the next readable event; 0: the end.
+    /// Reads what there is. `WouldBlock`: nothing before the next readable event; 0: the end.
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize>;
 
     /// Whether a read that gives less than there was room for took all there is: what comes later is told by another
@@ -193,9 +193,9 @@ pub trait Transport: Send {
         Ok(())
     }
 
-    /// What the system knows of the bytes that it was given, `given` of them so far, but for those of its own that end
-    /// the stream: a call of the system, for when a deadline is due. `queue` asks for a socket's. `None` for a stream
-    /// that cannot tell.
+    /// How many of the bytes that this stream was given, `given` so far, its peer has acknowledged; bytes that only end
+    /// the stream do not count. A call of the system, so only for when a deadline is due. `queue` asks it about a socket.
+    /// `None` for a stream that cannot tell.
     fn delivery(&self, given: u64, queue: SendQueue) -> Option<Delivery> {
         let _ = (given, queue);
         None

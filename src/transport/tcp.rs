@@ -107,7 +107,7 @@ impl Transport for Tcp {
         }
     }
 
-    /// The end of the stream counts as a byte of it, for the system.
+    /// The system counts the end of the stream (FIN) as a byte of it.
     fn delivery(&self, given: u64, queue: SendQueue) -> Option<Delivery> {
         let left = queue(self.stream.as_raw_fd())?.saturating_sub(u64::from(self.shut));
         Some(Delivery { left, moved: given.saturating_sub(left) })
@@ -124,7 +124,7 @@ impl Transport for Tcp {
     }
 }
 
-/// A signal that arrives in the middle is not an event of the stream.
+/// Repeats a call that a signal interrupted.
 fn retry(mut io: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
     loop {
         match io() {

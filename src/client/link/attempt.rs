@@ -81,7 +81,7 @@ impl Conn {
         {
             Arc::make_mut(&mut client).client_id = Some(id.into());
         }
-        // Shared with others, as long as nothing in it is to be different for this connection.
+        // Stays shared with other connections unless something in it differs for this one.
         let mut profile = common.clone();
         if let Some(will) = &st.extras.will {
             Arc::make_mut(&mut profile).will.clone_from(will);
@@ -214,7 +214,7 @@ impl Conn {
         st.keep_peer();
         st.backlog = None;
         if st.tries.others.get().is_none() && st.tries.common.is_none() {
-            // Thousands may connect at the same time. Nothing failed that is to be told of.
+            // Nothing failed that would be reported: thousands that connect at the same time need not keep it.
             st.tries = LazyBox::new();
         }
         st.unread = transport.has_unread();
@@ -286,7 +286,7 @@ impl Conn {
         if st.reconnect.active() != 0 && fail_back > Span::ZERO {
             st.extras.make().fail_back.make().at = Some(turn.now + fail_back);
         }
-        // There is nothing in it but the room that CONNECT took.
+        // It is empty, with the room that CONNECT took.
         st.session.shrink_output();
         if self.context.log.wants(Level::Info) {
             let text = if session_present { "connected, session resumed" } else { "connected, session new" };
@@ -407,7 +407,7 @@ pub(in crate::client) fn after(turn: &Turn<'_>, limit: Span) -> Moment {
 }
 
 impl State {
-    /// The attempt is over. What was its alone is needed no more.
+    /// The attempt is over: drops what belonged to it alone.
     pub(in crate::client) fn attempt_over(&mut self) {
         if let Some(common) = self.tries.get_mut().and_then(|tries| tries.common.take()) {
             self.profile = common;

@@ -1,8 +1,8 @@
 //! Closing in order: what was published before gets there.
 //!
-//! DISCONNECT goes to the kernel behind everything else, our side is shut, and the server's side is read to its end. On
-//! a slow link the server is far from having it all by then, and to close a socket into which the server still sends
-//! resets the connection, with all that is under way. So the end waits as long as the server acknowledges bytes.
+//! DISCONNECT is written behind everything else, our side is shut, and the server's side is read to its end. On a slow
+//! link most of it is still under way by then, and closing a socket into which the server still sends resets the
+//! connection and loses that. So closing goes on as long as the server's TCP acknowledges bytes.
 
 use std::io;
 
@@ -17,18 +17,18 @@ use crate::sync::MutexGuard;
 use crate::time::{Moment, Span, Time};
 use crate::transport::{SendQueue, Stream};
 
-/// How long a closing connection waits for the server to close its side when that has everything; and how often it
-/// is looked whether it has.
+/// How long a closing connection waits for the server to close its side once everything has arrived; also how often
+/// it checks whether it has.
 const DRAIN: Span = Span::secs(1);
 
-/// Closing takes in all so many times what it may take without progress.
+/// Closing may take this many times as long as it may go without progress.
 const IN_ALL: u64 = 6;
 
-/// The limit of who set none.
+/// No limit.
 const FOREVER: Time = Time(u64::MAX - 1);
 
 impl Closing {
-    /// When to look at it. Without a limit nothing comes of itself.
+    /// When to look at it again; `None` if only the server can end it.
     pub(in crate::client) fn look_at(self, progress: Option<Time>) -> Option<Time> {
         let next = self.by.or_never().min(progress.unwrap_or(Time::NEVER));
         (next < FOREVER).then_some(next)
@@ -88,7 +88,7 @@ impl Conn {
     /// When it has to be over.
     fn begin_closing(&self, st: &mut State, now: Time) -> Time {
         let close = st.settings.close;
-        // What a server was sent that has not accepted us is of no use to it.
+        // Before CONNACK nothing that was sent is worth waiting for.
         let (without, in_all) = match self.is_connected() && !bug(Bug::DrainCut) {
             true => (close, Span(close.0.saturating_mul(IN_ALL))),
             false => (DRAIN, DRAIN),
@@ -105,7 +105,7 @@ impl Conn {
         mut st: MutexGuard<'a, State>,
         turn: &mut Turn<'_>,
     ) -> MutexGuard<'a, State> {
-        // The first look comes right after the other side was shut, when nothing told of readiness yet.
+        // The first call comes right after our side was shut, without an event.
         st = self.read(st, turn);
         if bug(Bug::Spins) {
             turn.again();
@@ -113,14 +113,14 @@ impl Conn {
         let queue = self.context.send_queue;
         let state = &mut *st;
         let Link::Draining { by, left: before, .. } = state.link else { return st };
-        // What is still to be told is told.
+        // Messages that were read are delivered before the end.
         if turn.now < by || state.backlog.is_some() {
             return st;
         }
         let (code, limit) =
             state.closing.map_or((Code::ClosedByClient, Time::ZERO), |c| (c.code, c.by.or_never()));
         let left = state.undelivered(queue);
-        // With everything there, the server has this one second more to close its side.
+        // Once everything has arrived, the server gets one more DRAIN to close its side.
         if left == 0 && before == 0 || bug(Bug::DrainCut) {
             let report = state.closing_report(code);
             return self.link_down(st, turn, report);
@@ -154,7 +154,7 @@ impl Conn {
         })?
     }
 
-    /// How closing ended; `why` says what it did if not everything was delivered.
+    /// How closing ended; `why` goes behind "were not acknowledged" if something was not.
     pub(in crate::client) fn closed_report(&self, st: &mut State, code: Code, why: &str) -> Report {
         let left = st.undelivered(self.context.send_queue);
         if left == 0 || !self.is_connected() {
@@ -175,8 +175,8 @@ impl Conn {
         }
     }
 
-    /// How many bytes of what the server was sent it has not acknowledged, as far as the system tells, with those that
-    /// the system has not got yet.
+    /// How many bytes the server has not acknowledged, as far as the system tells, with those that still wait in the
+    /// output.
     pub fn undelivered(&self) -> u64 {
         self.lock().undelivered(self.context.send_queue)
     }
@@ -207,8 +207,8 @@ impl State {
     }
 }
 
-/// Reads what has come already. To close a socket that holds something resets the connection, and what is on its way
-/// to the server is lost.
+/// Reads and drops what has come already: closing a socket that holds unread bytes resets the connection, and what is
+/// on its way to the server is lost.
 pub(in crate::client) fn discard(transport: &mut Stream) {
     let mut waste = [0; 4096];
     for _ in 0..64 {

@@ -13,8 +13,8 @@ use crate::time::Time;
 
 impl Conn {
     /// Replaces the main profile, over which the options go as over the old one. A connection that is up or on its way
-    /// is closed and opened again with the new one; with a disabled profile it is closed and stays down. Fails, and
-    /// nothing changes, if it cannot be connected with.
+    /// is closed and opened again with the new one; with a disabled profile it is closed and stays down. Fails without
+    /// changing anything if no connection is possible with it.
     pub fn set_profile(&self, profile: ProfileSource) -> Result<(), ConfigError> {
         let profile = Server::new(profile, &self.context.common);
         let mut st = self.usable()?;
@@ -35,7 +35,7 @@ impl Conn {
             None => st.profiles = Servers::One([profile]),
         }
         st.reconnect.select(0);
-        // It was about the main profile as it had been: the new one has a series of attempts of its own.
+        // The schedule was that of the old profile; the new one starts its own.
         st.forget_fail_back();
         let limits = session_limits(&st.settings, &snapshot);
         st.session.set_limits(self.context.common.limits.share(limits));

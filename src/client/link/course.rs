@@ -12,8 +12,8 @@
 //! | `set_profile`     | as before, and no if it is not enabled | ends, with DISCONNECT | at once, or when the link has ended |
 //! | `set_profiles`, `set_settings` | as before | stays                | as before                                   |
 //!
-//! Of two ends of one link the harder one wins, and of two reasons for the next attempt the sooner. What there is
-//! nothing of cannot be ended: `drop_link` without a link does nothing.
+//! Of two ends of one link the harder one wins, and of two reasons for the next attempt the sooner. `drop_link` without
+//! a link does nothing.
 //!
 //! A connection that is wanted always has a link, a wait for the next attempt, or an attempt that begins in the next
 //! turn. The end of a link is planned after its handlers returned ([`plan`](Conn::plan)), so what they ask for
@@ -87,8 +87,8 @@ impl Conn {
         Ok(())
     }
 
-    /// Whether there is a server to be tried; and whether that needs the time of day. Asking in vain counts as
-    /// asking: a connection that comes by itself comes when there is one.
+    /// Whether there is a server to be tried, and whether that needs the time of day. A call that fails here is remembered:
+    /// a connection that comes by itself comes once there is a server.
     fn can_try(&self, st: &mut State) -> Result<bool, Code> {
         let problem = match st.next_profile(&self.context.common) {
             Some((_, Ok((profile, _)))) => match profile.address() {
@@ -187,7 +187,7 @@ impl Conn {
             st.course.want(Has::Nothing);
         }
         if !enabled {
-            // What the application closed it did itself.
+            // The application's own end stays the reason.
             st.course.give_up(if st.course.closed { Code::ClosedByClient } else { Code::Disabled });
         }
         match st.has() {
@@ -213,7 +213,8 @@ impl Conn {
             Some(lived) if lived >= st.settings.stable_after => Lost::Stable,
             Some(_) => Lost::Early,
         };
-        // Where every connection counts as stable, there is still no other pause than the one that it was.
+        // With `stable_after` 0 even a link that was closed at once is stable: without a pause it would be called again
+        // and again.
         let shortest = st.profile.reconnect_bounds().0;
         let may_hurry = own || lost == Lost::Stable && lived.is_some_and(|lived| lived >= shortest);
         if lost == Lost::Stable {

@@ -8,7 +8,7 @@ use crate::error::{Code, Phase};
 use crate::session::Failure;
 use crate::transport::{Endpoint, Layer, LayerError};
 
-/// ETIMEDOUT, as the report of an address that did not answer in our own time.
+/// ETIMEDOUT: stands for an endpoint that did not answer within our own limit.
 pub(in crate::client) const TIMED_OUT: i32 = if cfg!(target_os = "linux") { 110 } else { 60 };
 
 impl State {
@@ -67,7 +67,7 @@ impl State {
         self.report(Code::ClosedByServer, phase, 0, text)
     }
 
-    /// What a server may mean that ends the connection where CONNACK should come.
+    /// Why a server may close the connection instead of sending CONNACK.
     fn why_no_connack(&self) -> &'static str {
         if self.is_secured() {
             "; it may want another client certificate, or refuse the protocol version, the client id or the \

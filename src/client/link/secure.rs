@@ -40,7 +40,7 @@ fn settings(profile: &Profile, clock: fn() -> f64) -> TlsSettings<'_> {
         key_password: options.key_password.as_ref().map(|password| &password[..]),
         psk: match (&profile.ssl_psk_identity, &profile.ssl_psk_key) {
             (Some(identity), Some(key)) => Some(Psk { identity, key }),
-            // Half of it is refused before.
+            // Validation refuses one without the other.
             _ => None,
         },
         cipher_suites: profile.ssl_cipher_suites.as_deref(),
@@ -86,7 +86,7 @@ impl Conn {
                         is client";
             self.note(&mut st, Level::Warn, format_args!("{text}"));
         }
-        // Nobody waits for a slow flash who only wants to publish.
+        // Without the lock: a slow flash must not hold up a call that only wants to publish.
         let generation = st.generation;
         drop(st);
         let config = self.context.tls.get(&settings);
@@ -111,13 +111,13 @@ impl Conn {
 pub(in crate::client) enum Foreign {
     /// The server took the first byte of CONNECT for the beginning of a TLS record.
     TlsAlert,
-    /// The next bytes tell.
+    /// It may be; more bytes decide.
     MaybeTlsAlert,
     Unknown,
 }
 
 impl State {
-    /// Makes the profile of this attempt anew, with what the application has set meanwhile.
+    /// Makes the profile of this attempt again, with the certificate that was set since it began.
     fn take_new_certificate(&mut self) -> Result<Address, Report> {
         let before = self.profile.clone();
         let mut profile = before.clone();
@@ -132,7 +132,7 @@ impl State {
         }
     }
 
-    /// Instead of what the profile has.
+    /// Puts the connection's own certificate and key in place of those of the profile.
     pub(in crate::client) fn put_own_certificate(&mut self, profile: &mut Arc<Profile>) {
         if let Some(extras) = self.extras.get_mut() {
             extras.own_is_new = false;

@@ -44,11 +44,10 @@ pub trait Engine: Send {
     /// Reads once from `socket` what came from the server; 0 is the end.
     fn receive(&mut self, socket: &mut dyn Transport) -> io::Result<usize>;
 
-    /// Makes of what was received what can be made, and goes on with the handshake.
+    /// Decrypts what was received, as far as it is complete, and goes on with the handshake.
     fn process(&mut self) -> Result<(), LayerError>;
 
-    /// Writes to `out` what is to be sent, to the last byte. Called after every other function that may have something to
-    /// say.
+    /// Writes all that is to be sent to `out`. Called after every other function that may produce something.
     fn collect(&mut self, out: &mut dyn Write) -> io::Result<()>;
 
     /// Plaintext that was received. `WouldBlock`: there is none; 0: the server's side has ended.

@@ -11,11 +11,11 @@ use crate::error::{Code, Phase};
 use crate::patience::Delivery;
 use crate::transport::{Endpoint, Expiry, LayerError, SendQueue, Stream, Transport};
 
-/// With this much ciphertext waiting for the socket nothing more is taken.
+/// With this much ciphertext waiting for the stream below, writes take nothing more.
 const HIGH: usize = 64 * 1024;
 /// The largest payload of a record (RFC 8446, section 5.1).
 const RECORD: usize = 16 * 1024;
-/// A larger buffer is given back when it has run empty.
+/// A larger buffer is freed when it is empty.
 pub(super) const KEEP: usize = 2 * 1024;
 
 /// Puts TLS on top of a connected transport. `host` is the name, or the IP literal, that the server must
@@ -36,15 +36,15 @@ pub fn wrap(inner: Stream, backend: &Arc<dyn Backend>, host: &str) -> Result<Str
     })))
 }
 
-/// Where a piece of plaintext ends, in both streams.
+/// Where a piece of plaintext ends, as a position in the ciphertext and in the plaintext.
 struct Mark {
     cipher: u64,
     plain: u64,
 }
 
-/// The socket, and what it has not taken yet. What an engine has to say is written here: to the socket as long as that
-/// takes it, so that it is not copied again. Nothing of it stays in the engine, so that what is known about it is
-/// exact; and rustls would write by `writev`, which can raise SIGPIPE.
+/// The stream below, and what it has not taken yet. The engine writes its records here, and they go straight on as long as
+/// the stream takes them, without another copy. None stay in the engine, so it is known exactly what has gone out; and
+/// rustls would write by `writev`, which can raise SIGPIPE.
 struct Below {
     inner: Stream,
     /// Ciphertext on its way to the socket, from `head` on.
@@ -102,7 +102,7 @@ impl Write for Below {
         }
         self.sent += n as u64;
         let rest = &bytes[n..];
-        // On a link that is always busy it may never be empty. What moves is not more than what has gone.
+        // On a busy link it may never run empty. Moves at most as much as has gone out.
         if self.head > 0 && self.head >= self.waiting() {
             self.out.drain(..self.head);
             self.head = 0;
@@ -128,9 +128,9 @@ struct Tls {
     /// Plaintext that was ever taken, and that has gone out completely.
     taken: u64,
     gone: u64,
-    /// Ciphertext that only says that nothing follows.
+    /// Bytes of close_notify.
     farewell: u64,
-    /// The last read of the socket found nothing more: everything that came is with the application.
+    /// The last read found nothing more, and the engine holds no plaintext: everything that came was read.
     drained: bool,
     /// The server's side has ended.
     ended: bool,

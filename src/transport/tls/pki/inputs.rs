@@ -1,7 +1,7 @@
-//! The files and texts that a configuration is made of, and how it is seen that they are still the same.
+//! The files and texts that a configuration is made of, and whether they are still the same.
 //!
-//! A connection that comes back makes its configuration anew only if something in it is another. Whether a file is, its stamp
-//! tells: a slow flash is not read at each attempt.
+//! A reconnect makes its configuration anew only if something in it has changed. For a file, its stamp (size, times, inode)
+//! decides, so that a slow flash is not read at each attempt.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;

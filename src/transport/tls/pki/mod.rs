@@ -112,8 +112,7 @@ impl Engine for Rustls {
 
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         match self.tls.reader().read(buf) {
-            // A packet of MQTT knows its own length, so an end without close_notify, which is common, cuts
-            // nothing off unseen.
+            // Many servers close without close_notify. MQTT packets carry their length, so truncation shows anyway.
             Err(error) if error.kind() == ErrorKind::UnexpectedEof => Ok(0),
             other => other,
         }

@@ -49,8 +49,8 @@ impl Chain {
     }
 }
 
-/// The certificates that were refused last. rustls gives its error only, and a person wants to know whose
-/// certificate it was. One loop drives all connections of a configuration, one after the other: what
+/// The certificates that were refused last: rustls passes on only the error, and the report is to name the
+/// certificate. One loop drives all connections of a configuration, one after the other: what
 /// the refusal left here belongs to the error that comes out of the same call.
 #[derive(Debug, Default)]
 pub(super) struct Refused(Mutex<Option<Chain>>);
