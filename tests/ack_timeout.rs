@@ -37,7 +37,7 @@ impl Lines {
 /// Notes outcomes and acknowledgements.
 struct Notes(Arc<Mutex<Vec<String>>>);
 
-impl Callback for Notes {
+impl Callback<Conn> for Notes {
     fn call(&self, _: &Conn, event: &Event<'_>) {
         let note = match event {
             Event::Outcome(ended) => format!("{} {:?}", ended.token, ended.outcome),

@@ -99,7 +99,7 @@ struct Seen {
 
 struct Handler(Arc<Seen>);
 
-impl Callback for Handler {
+impl Callback<Conn> for Handler {
     fn call(&self, conn: &Conn, event: &Event<'_>) {
         match event {
             Event::Message(message) => {

@@ -14,7 +14,7 @@ use mgos_mqtt::wire::QoS;
 /// Calls a closure with each event.
 struct Tell<F>(F);
 
-impl<F: Fn(&Conn, &Event<'_>) + Send + Sync> Callback for Tell<F> {
+impl<F: Fn(&Conn, &Event<'_>) + Send + Sync> Callback<Conn> for Tell<F> {
     fn call(&self, conn: &Conn, event: &Event<'_>) {
         (self.0)(conn, event);
     }

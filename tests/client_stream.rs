@@ -28,7 +28,7 @@ struct Shared {
 /// A handler with a name.
 struct Named(&'static str, Arc<Shared>);
 
-impl Callback for Named {
+impl Callback<Conn> for Named {
     fn call(&self, _: &Conn, event: &Event<'_>) {
         let Event::Message(message) = event else { return };
         let Named(name, shared) = self;
@@ -311,7 +311,7 @@ fn exactly_once_within_one_piece() {
 #[test]
 fn a_handler_of_the_connection_is_told_of_each_release() {
     struct Releases(Arc<Shared>);
-    impl Callback for Releases {
+    impl Callback<Conn> for Releases {
         fn call(&self, _: &Conn, event: &Event<'_>) {
             self.0.log.lock().unwrap().push(format!("{event:?}"));
         }
@@ -329,7 +329,7 @@ struct Acks(&'static str, Arc<Shared>, Box<AckAct>);
 
 type AckAct = dyn Fn(&Arc<Conn>, u16) + Send + Sync;
 
-impl Callback for Acks {
+impl Callback<Conn> for Acks {
     fn call(&self, _: &Conn, event: &Event<'_>) {
         let (Event::PubAck(ack, topic) | Event::PubComp(ack, topic)) = event else { return };
         let Acks(name, shared, act) = self;

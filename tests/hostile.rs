@@ -128,7 +128,7 @@ enum Told {
 
 struct Tell<F>(F);
 
-impl<F: Fn(&Event<'_>) + Send + Sync> Callback for Tell<F> {
+impl<F: Fn(&Event<'_>) + Send + Sync> Callback<Conn> for Tell<F> {
     fn call(&self, _: &Conn, event: &Event<'_>) {
         (self.0)(event);
     }

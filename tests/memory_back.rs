@@ -60,7 +60,7 @@ struct Rig {
 }
 
 impl Rig {
-    fn new(keep_alive: u16, handler: Option<Box<dyn Callback>>) -> Rig {
+    fn new(keep_alive: u16, handler: Option<Box<dyn Callback<Conn>>>) -> Rig {
         let now = Arc::new(AtomicU64::new(77_000_000_000));
         let clock = now.clone();
         let driver = Loop::new(Clock::from_fn(move || Time(clock.load(SeqCst)))).unwrap();
@@ -142,7 +142,7 @@ impl Rig {
 
 struct Nothing;
 
-impl Callback for Nothing {
+impl Callback<Conn> for Nothing {
     fn call(&self, _: &Conn, _: &Event<'_>) {}
 }
 

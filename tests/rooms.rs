@@ -204,9 +204,7 @@ fn arrows_run_downwards() {
                 continue;
             }
             let (Some(user), Some(used)) = (module.get(common), target.get(common)) else {
-                // What a connection is told of is told with the connection itself, which holds who is told.
-                let is_conn = target == ["client"] && name == "Conn";
-                if module.len() > target.len() && !is_conn && is_held(&target) {
+                if module.len() > target.len() && is_held(&target) {
                     let (user, used) = (module.join("/"), target.join("/"));
                     wrong.insert(format!(
                         "{user}.rs uses {name} of {used}/mod.rs: a mod.rs stands above its files"

@@ -52,7 +52,7 @@ struct Slow {
     refuses: bool,
 }
 
-impl Callback for Slow {
+impl Callback<Conn> for Slow {
     fn call(&self, conn: &Conn, event: &Event<'_>) {
         let what = match event {
             Event::Message(message) => {
@@ -298,7 +298,7 @@ struct Answering {
     to: Arc<Conn>,
 }
 
-impl Callback for Answering {
+impl Callback<Conn> for Answering {
     fn call(&self, _: &Conn, _: &Event<'_>) {
         self.to.publish(Publication::new("answer", b"!", Q0)).unwrap();
     }
@@ -508,7 +508,7 @@ fn the_end_of_a_loop() {
 
 struct Do(Box<dyn Fn() + Send + Sync>);
 
-impl Callback for Do {
+impl Callback<Conn> for Do {
     fn call(&self, _: &Conn, _: &Event<'_>) {
         (self.0)();
     }

@@ -29,7 +29,7 @@ fn wall_clock() -> f64 {
 #[derive(Clone, Default)]
 struct Told(Arc<Mutex<Vec<(Owner, i32)>>>);
 
-impl Callback for Told {
+impl Callback<Conn> for Told {
     fn call(&self, _: &Conn, event: &Event<'_>) {
         if let Event::Expiry { owner, days } = event {
             self.0.lock().unwrap().push((*owner, *days));
@@ -193,7 +193,7 @@ fn a_certificate_in_memory_is_replaced() {
 /// Sets another certificate each time an attempt begins.
 struct Fresh(Mutex<Vec<Pair>>);
 
-impl Callback for Fresh {
+impl Callback<Conn> for Fresh {
     fn call(&self, conn: &Conn, _: &Event<'_>) {
         if let Some(pair) = self.0.lock().unwrap().pop() {
             conn.set_certificate(own(&pair)).unwrap();

@@ -234,7 +234,7 @@ fn what_is_encrypted_otherwise_is_named() {
 /// Sets the password when an attempt begins, as somebody would who is asked for it.
 struct Asked(Mutex<Vec<&'static str>>);
 
-impl Callback for Asked {
+impl Callback<Conn> for Asked {
     fn call(&self, conn: &Conn, _: &Event<'_>) {
         let password = self.0.lock().unwrap().pop().map(|password| Secret(password.into()));
         conn.set_key_password(password).unwrap();

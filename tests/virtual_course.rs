@@ -247,7 +247,7 @@ struct Shared {
 
 struct Told(Arc<Shared>);
 
-impl Callback for Told {
+impl Callback<Conn> for Told {
     fn call(&self, conn: &Conn, event: &Event<'_>) {
         match event {
             Event::Connecting => self.0.tried.fetch_add(1, SeqCst),
@@ -265,7 +265,7 @@ impl Callback for Told {
 
 struct Once(Arc<Shared>);
 
-impl Callback for Once {
+impl Callback<Conn> for Once {
     fn call(&self, _: &Conn, _: &Event<'_>) {
         self.0.answered.fetch_add(1, SeqCst);
     }

@@ -44,7 +44,7 @@ struct Notes {
     log: Log,
 }
 
-impl Callback for Notes {
+impl Callback<Conn> for Notes {
     fn call(&self, conn: &Conn, event: &Event<'_>) {
         let note = match event {
             Event::Connecting => format!("try {}", conn.active_profile()),
@@ -755,7 +755,7 @@ fn the_first_message_does_not_wait_for_the_loop() {
 /// Counts what it is told.
 struct Count(Arc<AtomicU64>);
 
-impl Callback for Count {
+impl Callback<Conn> for Count {
     fn call(&self, _: &Conn, _: &Event<'_>) {
         self.0.fetch_add(1, SeqCst);
     }
@@ -823,7 +823,7 @@ impl Sink for Warnings {
 /// Asks for the next attempt whenever it is told that the connection was closed.
 struct ConnectsAgain;
 
-impl Callback for ConnectsAgain {
+impl Callback<Conn> for ConnectsAgain {
     fn call(&self, conn: &Conn, _: &Event<'_>) {
         assert_eq!(conn.connect(), Ok(()));
     }

@@ -46,7 +46,7 @@ use crate::capi::types::mgos_mg_str::mg_str;
 use crate::capi::types::mgos_mongoose::{mg_connection, mg_event_handler_t};
 use crate::capi::types::mgos_mqtt_conn::{mgos_mqtt_conn, mgos_mqtt_connect_fn_t};
 use crate::capi::types::mgos_mqtt_loop::mgos_mqtt_ud_free_fn_t;
-use crate::client::{ConnectHook, ProfileSource};
+use crate::client::{Conn, ConnectHook, ProfileSource};
 use crate::config::Settings;
 use crate::error::Code;
 
@@ -252,7 +252,7 @@ pub unsafe extern "C" fn mgos_mqtt_conn_set_connect_fn(
             None => None,
             function => {
                 let (own, data) = (OwnNc::of(&handle)?, UserData::new(fn_arg, None));
-                Some(Arc::new(MgosHook { own, function, data }) as Arc<dyn ConnectHook>)
+                Some(Arc::new(MgosHook { own, function, data }) as Arc<dyn ConnectHook<Conn>>)
             }
         };
         handle.conn()?.set_hook(hook)

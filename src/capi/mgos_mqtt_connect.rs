@@ -267,7 +267,7 @@ pub unsafe extern "C" fn mgos_mqtt_conn_set_credentials_fn(
         let hook = match r#fn {
             Some(function) => {
                 let hook = CredentialsFunction { owner: Owner::of(&handle), function, data };
-                Some(Arc::new(hook) as Arc<dyn CredentialsHook>)
+                Some(Arc::new(hook) as Arc<dyn CredentialsHook<Conn>>)
             }
             // Nothing is kept that `ud` could belong to.
             None => {

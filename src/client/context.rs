@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use crate::client::handlers::callback::Builtin;
 use crate::client::state::log::Log;
 use crate::client::state::profiles::Common;
 use crate::driver::Loop;
 use crate::transport::{Dial, Endpoint, SendQueue, tls};
 
-/// A loop, its log, and what connections ask of the world.
-pub struct Context {
+/// A loop, its log, and what connections, which are `C`, ask of the world.
+pub struct Context<C> {
     /// The loop that drives the connections.
     pub driver: Loop,
     /// Where log records go.
@@ -29,9 +30,11 @@ pub struct Context {
     pub random_seed: fn() -> u64,
     /// What its connections have in common.
     pub common: Common,
+    /// The library's own handler of each of them.
+    pub builtin_handler: Builtin<C>,
 }
 
-impl Context {
+impl<C> Context<C> {
     /// A context around a loop, with TCP, the system's clock and no default client id.
     pub fn new(driver: Loop) -> Self {
         Context {
@@ -44,6 +47,7 @@ impl Context {
             default_client_id: || None,
             random_seed: system_seed,
             common: Common::default(),
+            builtin_handler: Builtin::default(),
         }
     }
 }

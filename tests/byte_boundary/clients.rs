@@ -16,7 +16,7 @@ use crate::{HURRY, Kinds, LONG, Session};
 
 struct Tell<F>(F);
 
-impl<F: Fn(&Event<'_>) + Send + Sync> Callback for Tell<F> {
+impl<F: Fn(&Event<'_>) + Send + Sync> Callback<Conn> for Tell<F> {
     fn call(&self, _: &Conn, event: &Event<'_>) {
         (self.0)(event);
     }

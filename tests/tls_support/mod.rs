@@ -283,7 +283,7 @@ pub(crate) struct Seen {
 
 struct Watch(Arc<Mutex<Seen>>);
 
-impl Callback for Watch {
+impl Callback<Conn> for Watch {
     fn call(&self, _: &Conn, event: &Event<'_>) {
         let mut seen = self.0.lock().unwrap();
         match event {

@@ -13,7 +13,7 @@ impl BuiltinHandler {
         Kind::Connecting.bit() | Kind::ConnectResult.bit() | Kind::Close.bit() | event_bus::KINDS;
 }
 
-impl Callback for BuiltinHandler {
+impl Callback<Conn> for BuiltinHandler {
     fn call(&self, conn: &Conn, event: &Event<'_>) {
         // SAFETY: what a connection is known by is its handle, which is there whenever a callback runs, or NULL.
         let Some(handle) = (unsafe { conn.owner_tag().cast::<Handle>().as_ref() }) else { return };

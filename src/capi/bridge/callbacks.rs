@@ -174,7 +174,7 @@ fn acknowledgement(ack: &Acknowledged) -> mg_mqtt_message {
     mg_mqtt_message { message_id: ack.packet_id, len: ACK_LEN, ..NO_MESSAGE }
 }
 
-impl Callback for EventHandler {
+impl Callback<Conn> for EventHandler {
     fn message(&self, conn: &Conn, message: &Message<'_>) {
         let mut message = mg_mqtt_message {
             cmd: MG_EV_MQTT_PUBLISH - MG_MQTT_EVENT_BASE,
@@ -260,7 +260,7 @@ pub(in crate::capi) struct MessageHandler {
     pub(in crate::capi) data: UserData,
 }
 
-impl Callback for MessageHandler {
+impl Callback<Conn> for MessageHandler {
     fn call(&self, conn: &Conn, event: &Event<'_>) {
         if let Event::Message(message) = event {
             self.message(conn, message);
@@ -315,7 +315,7 @@ pub(in crate::capi) struct NewEventHandler {
     pub(in crate::capi) data: UserData,
 }
 
-impl Callback for NewEventHandler {
+impl Callback<Conn> for NewEventHandler {
     fn call(&self, _: &Conn, event: &Event<'_>) {
         tell(&self.owner, self.function, event, &self.data);
     }
@@ -333,7 +333,7 @@ pub(in crate::capi) struct ConnectPair {
     pub(in crate::capi) data: UserData,
 }
 
-impl Callback for ConnectPair {
+impl Callback<Conn> for ConnectPair {
     fn call(&self, _: &Conn, event: &Event<'_>) {
         let function = match event {
             Event::ConnectResult { error: Code::Ok, .. } => self.ok,
@@ -350,7 +350,7 @@ pub(in crate::capi) struct NoMessages {
     pub(in crate::capi) data: UserData,
 }
 
-impl Callback for NoMessages {
+impl Callback<Conn> for NoMessages {
     fn call(&self, _: &Conn, _: &Event<'_>) {}
 
     fn disarm(&self) {
@@ -365,7 +365,7 @@ pub(in crate::capi) struct MgosHook {
     pub(in crate::capi) data: UserData,
 }
 
-impl ConnectHook for MgosHook {
+impl ConnectHook<Conn> for MgosHook {
     fn about_to_connect(&self, conn: &Conn, params: &ConnectParams) {
         let Some(function) = self.function else { return };
         let nc = self.own.nc();
@@ -402,7 +402,7 @@ pub(in crate::capi) struct CredentialsFunction {
     pub(in crate::capi) data: UserData,
 }
 
-impl CredentialsHook for CredentialsFunction {
+impl CredentialsHook<Conn> for CredentialsFunction {
     fn ask(&self, _: &Conn, attempt: u64) {
         let handle = self.owner.handle();
         entering_user_code();
@@ -446,7 +446,7 @@ pub(in crate::capi) fn event_handler(
     owner: &Handle,
     handler: mg_event_handler_t,
     data: UserData,
-) -> Result<(Identity, Box<dyn Callback>), Code> {
+) -> Result<(Identity, Box<dyn Callback<Conn>>), Code> {
     let function = given(handler, &data)?;
     let own = OwnNc::of(owner).inspect_err(|_| data.disarm())?;
     let identity = identity(function as *const (), data.ud);
@@ -458,7 +458,7 @@ pub(in crate::capi) fn message_handler(
     owner: &Handle,
     handler: sub_handler_t,
     data: UserData,
-) -> Result<(Identity, Box<dyn Callback>), Code> {
+) -> Result<(Identity, Box<dyn Callback<Conn>>), Code> {
     let function = given(handler, &data)?;
     let own = OwnNc::of(owner).inspect_err(|_| data.disarm())?;
     let identity = identity(function as *const (), data.ud);
@@ -470,7 +470,7 @@ pub(in crate::capi) fn new_event_handler(
     owner: &Handle,
     handler: mgos_mqtt_event_fn_t,
     data: UserData,
-) -> Result<(Identity, Box<dyn Callback>), Code> {
+) -> Result<(Identity, Box<dyn Callback<Conn>>), Code> {
     let function = given(handler, &data)?;
     let identity = identity(function as *const (), data.ud);
     Ok((identity, Box::new(NewEventHandler { owner: Owner::of(owner), function, data })))
@@ -481,7 +481,7 @@ pub(in crate::capi) fn subscriber<H>(
     handler: Option<H>,
     kinds: u32,
     data: UserData,
-    make: impl FnOnce(Option<H>, UserData) -> Result<(Identity, Box<dyn Callback>), Code>,
+    make: impl FnOnce(Option<H>, UserData) -> Result<(Identity, Box<dyn Callback<Conn>>), Code>,
 ) -> Result<Subscriber, Code> {
     if handler.is_none() {
         let identity = identity(ptr::null(), data.ud);
@@ -496,6 +496,6 @@ pub(in crate::capi) fn completion(
     owner: &Handle,
     function: EventFunction,
     ud: *mut c_void,
-) -> Box<dyn Callback> {
+) -> Box<dyn Callback<Conn>> {
     Box::new(NewEventHandler { owner: Owner::of(owner), function, data: UserData::new(ud, None) })
 }

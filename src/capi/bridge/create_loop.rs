@@ -17,7 +17,7 @@ pub(in crate::capi) fn create_loop() -> Result<Arc<LoopHandle>, Code> {
     let driver = Loop::with_threads_inside(clock, signals::blocked).map_err(|_| Code::NoResources)?;
     let mut context = Context::new(driver);
     // Before all others, so that it runs last.
-    context.common.builtin_handler = Some(Entry::shared(BuiltinHandler::KINDS, Box::new(BuiltinHandler)));
+    context.builtin_handler.0 = Some(Entry::shared(BuiltinHandler::KINDS, Box::new(BuiltinHandler)));
     context.send_queue = send_queue;
     context.default_client_id = || system::device_id().ok().flatten();
     Ok(LoopHandle::new(Arc::new(context)))

@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 
 use crate::client::Conn;
+use crate::client::conn::State;
 use crate::client::handlers::callback::Callback;
+use crate::client::state::Link;
 use crate::client::state::waiters::{Attempt, ConnectResult, ConnectWaiter, Notify, UNKNOWN};
-use crate::client::state::{Link, State};
 use crate::error::Code;
 use crate::sync::MutexGuard;
 use crate::time::Span;
@@ -14,7 +15,7 @@ use crate::time::Span;
 impl Conn {
     /// As [`connect`](Conn::connect), and tells `callback` once, by [`ConnectResult`](crate::client::Event::ConnectResult), how the attempt ends
     /// that begins now or is under way. On an error it is dropped untold.
-    pub fn connect_once(&self, callback: Box<dyn Callback>) -> Result<(), Code> {
+    pub fn connect_once(&self, callback: Box<dyn Callback<Conn>>) -> Result<(), Code> {
         let mut st = self.usable()?;
         self.begin_connect(&mut st)?;
         st.ask_once(Notify::Callback(callback));
@@ -41,7 +42,7 @@ impl Conn {
             Ok(Code::Ok) => Ok(()),
             Ok(code) => Err(code),
             Err(code) => {
-                let is_mine = |once: &ConnectWaiter| matches!(&once.notify, Notify::Waiter(other) if Arc::ptr_eq(other, &result));
+                let is_mine = |once: &ConnectWaiter<Conn>| matches!(&once.notify, Notify::Waiter(other) if Arc::ptr_eq(other, &result));
                 if let Some(extras) = self.lock().extras.get_mut() {
                     extras.connect_waiters.retain(|once| !is_mine(once));
                 }
@@ -111,7 +112,7 @@ impl State {
         self.stats.attempts.into()
     }
 
-    fn ask_once(&mut self, notify: Notify) {
+    fn ask_once(&mut self, notify: Notify<Conn>) {
         let since = self.generation + u64::from(self.closing.is_some());
         self.extras.make().connect_waiters.push(ConnectWaiter { since, notify });
     }

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::client::Conn;
-use crate::client::handlers::callback::{Callback, Entry, Identity, Slot};
+use crate::client::conn::{Entry, State};
+use crate::client::handlers::callback::{Callback, Identity, Slot};
 use crate::client::handlers::event::Kind;
-use crate::client::state::State;
 use crate::error::Code;
 use crate::time::Moment;
 
@@ -17,7 +17,7 @@ impl Conn {
         &self,
         identity: Identity,
         kinds: u32,
-        callback: Box<dyn Callback>,
+        callback: Box<dyn Callback<Conn>>,
     ) -> Result<(), Code> {
         self.add_entry(Entry::new(identity, kinds, callback))
     }
@@ -40,7 +40,7 @@ impl Conn {
     }
 
     /// Puts a callback into a slot, or clears that; the callback that was there is not called any more.
-    pub fn set_slot(&self, slot: Slot, callback: Option<Box<dyn Callback>>) -> Result<(), Code> {
+    pub fn set_slot(&self, slot: Slot, callback: Option<Box<dyn Callback<Conn>>>) -> Result<(), Code> {
         let entry = callback.map(|callback| Entry::new(Identity(0, 0), slot.kind().bit(), callback));
         self.set_slot_entry(slot, entry)
     }

@@ -7,8 +7,8 @@
 use std::cell::Cell;
 
 use crate::client::Conn;
+use crate::client::conn::State;
 use crate::client::handlers::event::{Event, Kind};
-use crate::client::state::State;
 use crate::client::state::outcomes::{Listener, OnTimeout, Waiter};
 use crate::error::Code;
 use crate::session::{Known, Outcome, Publication};
@@ -21,7 +21,7 @@ impl Conn {
     pub fn publish_with(
         &self,
         message: Publication<'_>,
-        listener: Option<Listener>,
+        listener: Option<Listener<Conn>>,
         token: &Cell<u64>,
     ) -> Result<(), Code> {
         let mut st = self.usable()?;
@@ -34,7 +34,7 @@ impl Conn {
         &self,
         st: &mut State,
         message: Publication<'_>,
-        listener: Option<Listener>,
+        listener: Option<Listener<Conn>>,
         token: &Cell<u64>,
     ) -> Result<(), Code> {
         let cookie = listener.map_or(Ok(0), |listener| st.outcomes.add_listener(listener))?;
@@ -51,7 +51,7 @@ impl Conn {
     pub fn publish_wait(
         &self,
         message: Publication<'_>,
-        listener: Option<Listener>,
+        listener: Option<Listener<Conn>>,
         timeout: Option<Span>,
         on_timeout: OnTimeout,
         token: &Cell<u64>,

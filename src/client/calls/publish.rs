@@ -6,14 +6,15 @@ use std::sync::atomic::Ordering;
 
 use crate::bugs::{Bug, bug};
 use crate::client::Conn;
-use crate::client::handlers::callback::{Callback, Entry, Identity};
+use crate::client::conn::{Entry, State};
+use crate::client::handlers::callback::{Callback, Identity};
 use crate::client::handlers::event::KeptReport;
 use crate::client::handlers::registered::Removed;
+use crate::client::state::Link;
 use crate::client::state::flush::Flush;
 use crate::client::state::log::Level;
 use crate::client::state::over_limit::over_limit;
 use crate::client::state::params::ConnectParams;
-use crate::client::state::{Link, State};
 use crate::error::Code;
 use crate::session::{Accepted, Publication, RawAck, Session};
 use crate::time::{Moment, Span, Time};
@@ -135,7 +136,7 @@ impl Conn {
         qos: QoS,
         identity: Identity,
         kinds: u32,
-        callback: Box<dyn Callback>,
+        callback: Box<dyn Callback<Conn>>,
     ) -> Result<(), Code> {
         self.subscribe_entry(filter, qos, Entry::new(identity, kinds, callback))
     }

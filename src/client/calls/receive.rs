@@ -13,11 +13,12 @@
 //! again. A QoS 2 message never does: see `session/inbound/holds.rs`.
 
 use crate::client::Conn;
+use crate::client::conn::State;
 use crate::client::handlers::callback::Callback;
 use crate::client::handlers::event::{Event, Kind, Message};
+use crate::client::state::Link;
 use crate::client::state::log::Level;
 use crate::client::state::receive_queue::{OwnedMessage, QUEUE, ReceiveQueue};
-use crate::client::state::{Link, State};
 use crate::config::ReceiveOverflow;
 use crate::driver::Loop;
 use crate::error::Code;
@@ -27,7 +28,7 @@ use crate::wire::{QoS, Version};
 /// The handler of the subscriptions for the queue.
 pub(in crate::client) struct ToQueue;
 
-impl Callback for ToQueue {
+impl Callback<Conn> for ToQueue {
     fn call(&self, conn: &Conn, event: &Event<'_>) {
         if let Event::Message(message) = event {
             conn.enqueue(message);

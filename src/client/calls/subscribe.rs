@@ -7,10 +7,10 @@
 use std::sync::Arc;
 
 use crate::client::Conn;
-use crate::client::handlers::callback::{Callback, Entry, Identity};
+use crate::client::conn::{Entry, State};
+use crate::client::handlers::callback::{Callback, Identity};
 use crate::client::handlers::event::Event;
 use crate::client::handlers::filter_results::FilterResults;
-use crate::client::state::State;
 use crate::client::state::calls::{Asker, Subscriber};
 use crate::error::Code;
 use crate::session::{Answer, Ticket};
@@ -19,9 +19,9 @@ use crate::time::Span;
 use crate::wire::{QoS, topic};
 
 /// One filter's part of a callback that several have.
-pub(in crate::client) struct Shared(Arc<dyn Callback>);
+pub(in crate::client) struct Shared(Arc<dyn Callback<Conn>>);
 
-impl Callback for Shared {
+impl Callback<Conn> for Shared {
     fn call(&self, conn: &Conn, event: &Event<'_>) {
         self.0.call(conn, event);
     }
@@ -35,8 +35,8 @@ impl Conn {
     pub fn subscribe_all(
         &self,
         filters: &[(&str, QoS)],
-        subscriber: Subscriber,
-        done: Option<Box<dyn Callback>>,
+        subscriber: Subscriber<Conn>,
+        done: Option<Box<dyn Callback<Conn>>>,
     ) -> Result<(), Code> {
         self.begin_subscribe(filters, subscriber, Asker::Callback(done)).map(drop)
     }
@@ -46,7 +46,7 @@ impl Conn {
     pub fn subscribe_wait(
         &self,
         filters: &[(&str, QoS)],
-        subscriber: Subscriber,
+        subscriber: Subscriber<Conn>,
         timeout: Option<Span>,
     ) -> Result<FilterResults, Code> {
         self.may_wait().inspect_err(|_| subscriber.callback.disarm())?;
@@ -61,7 +61,7 @@ impl Conn {
         &self,
         filters: &[&str],
         identity: Identity,
-        done: Option<Box<dyn Callback>>,
+        done: Option<Box<dyn Callback<Conn>>>,
     ) -> Result<(), Code> {
         self.begin_unsubscribe(filters, identity, Asker::Callback(done)).map(drop)
     }
@@ -81,15 +81,15 @@ impl Conn {
     fn begin_subscribe(
         &self,
         filters: &[(&str, QoS)],
-        subscriber: Subscriber,
-        asker: Asker,
+        subscriber: Subscriber<Conn>,
+        asker: Asker<Conn>,
     ) -> Result<u64, Code> {
         let Subscriber { identity, kinds, callback } = subscriber;
         let mut st = check(filters.iter().map(|(filter, _)| *filter))
             .and_then(|()| self.usable())
             .inspect_err(|_| callback.disarm())?;
         st.handlers.reserve(filters.len()).inspect_err(|_| callback.disarm())?;
-        let callback: Arc<dyn Callback> = Arc::from(callback);
+        let callback: Arc<dyn Callback<Conn>> = Arc::from(callback);
         self.clock(&mut st);
         let state = &mut *st;
         let (call, names) =
@@ -116,7 +116,12 @@ impl Conn {
         Ok(call)
     }
 
-    fn begin_unsubscribe(&self, filters: &[&str], identity: Identity, asker: Asker) -> Result<u64, Code> {
+    fn begin_unsubscribe(
+        &self,
+        filters: &[&str],
+        identity: Identity,
+        asker: Asker<Conn>,
+    ) -> Result<u64, Code> {
         check(filters.iter().copied())?;
         let mut st = self.usable()?;
         self.clock(&mut st);

@@ -1,7 +1,7 @@
 //! Waiting for something to become true of a connection.
 
 use crate::client::Conn;
-use crate::client::state::State;
+use crate::client::conn::State;
 use crate::driver::DriveError;
 use crate::error::Code;
 use crate::time::Span;

@@ -9,13 +9,12 @@ use std::sync::atomic::Ordering;
 
 use crate::bugs::{Bug, bug};
 use crate::client::Conn;
-use crate::client::handlers::callback::Entry;
+use crate::client::conn::{Entry, Recipients, State};
 use crate::client::handlers::event::{Event, Kind, Message, TopicName};
-use crate::client::handlers::recipients::Recipients;
 use crate::client::handlers::registered::Audience;
+use crate::client::state::Link;
 use crate::client::state::receive_queue::is_queue;
 use crate::client::state::verdict::{HandlerVerdict, InDelivery};
-use crate::client::state::{Link, State};
 use crate::session::{Acknowledged, Ended, Failure};
 use crate::sync::MutexGuard;
 use crate::wire::{PLAIN_ACK, PacketType, PlainPublish};

@@ -5,13 +5,11 @@ use std::ops::Range;
 
 use crate::bugs::{Bug, bug};
 use crate::client::Conn;
+use crate::client::conn::{Handlers, Recipients, State};
 use crate::client::dispatch::fast::{Ending, acknowledgement};
 use crate::client::handlers::event::{Event, Kind, Message, TopicName};
-use crate::client::handlers::recipients::Recipients;
-use crate::client::handlers::registered::Handlers;
 use crate::client::link::secure::Foreign;
 use crate::client::observe::trace::DELIVER_AT;
-use crate::client::state::State;
 use crate::client::state::backlog::Backlog;
 use crate::client::state::flush::Flush;
 use crate::client::state::log::Level;

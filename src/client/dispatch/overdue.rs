@@ -1,7 +1,7 @@
 //! What the server has not acknowledged in time: who waits for it is told, and the log says what it was.
 
 use crate::client::Conn;
-use crate::client::state::State;
+use crate::client::conn::State;
 use crate::client::state::log::Level;
 use crate::driver::Turn;
 use crate::session::{Acknowledged, Overdue};

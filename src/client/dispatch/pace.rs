@@ -1,7 +1,7 @@
 //! Asking the clock while callbacks run.
 
 use crate::client::Conn;
-use crate::client::state::State;
+use crate::client::conn::State;
 
 impl Conn {
     /// So many callbacks have run.

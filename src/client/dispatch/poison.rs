@@ -1,8 +1,8 @@
 //! Messages for which the server closes the connection each time: named, and set aside if that is wanted.
 
 use crate::client::Conn;
+use crate::client::conn::State;
 use crate::client::handlers::event::{Event, Kind};
-use crate::client::state::State;
 use crate::client::state::log::Level;
 use crate::error::Code;
 use crate::session::Poison;

@@ -5,15 +5,14 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 
+use crate::client::conn::{Handlers, Recipients, State};
 use crate::client::handlers::event::{Event, Kind};
-use crate::client::handlers::recipients::Recipients;
-use crate::client::handlers::registered::Handlers;
 use crate::client::link::closing::discard;
 use crate::client::state::flush::Flush;
 use crate::client::state::log::Level;
 use crate::client::state::pace::Stage;
 use crate::client::state::profiles::Server;
-use crate::client::state::{Extras, Link, State};
+use crate::client::state::{Extras, Link};
 use crate::client::{Conn, text};
 use crate::driver::{Source, Turn};
 use crate::error::{Code, Phase};
@@ -36,7 +35,7 @@ impl Source for Conn {
     }
 
     fn iteration_begin(&self) {
-        if let Some(builtin_handler) = &self.context.common.builtin_handler {
+        if let Some(builtin_handler) = &self.context.builtin_handler.0 {
             builtin_handler.iteration_begin(self);
         }
     }

@@ -5,8 +5,8 @@
 //! then it is held like any message whose acknowledgement was deferred.
 
 use crate::client::Conn;
+use crate::client::conn::State;
 use crate::client::handlers::event::{Event, KeptReport, Kind, Message};
-use crate::client::state::State;
 use crate::client::state::log::Level;
 use crate::client::state::receive_queue::OwnedMessage;
 use crate::client::state::verdict::{HandlerVerdict, InDelivery, Refusals, Refused};

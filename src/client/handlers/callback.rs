@@ -1,24 +1,25 @@
 //! What the application registers: a callback, the events that it wants, and what names it.
+//!
+//! `C`, here and in what holds callbacks, is what they are given: the connection. Only who calls them has to know it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::client::Conn;
 use crate::client::handlers::event::{Event, Kind, Message};
 
 /// What an application registers. Dropping it releases the user data.
-pub trait Callback: Send + Sync {
+pub trait Callback<C>: Send + Sync {
     /// Tells the application. Runs on the thread that drives the loop, with no lock held.
-    fn call(&self, conn: &Conn, event: &Event<'_>);
+    fn call(&self, conn: &C, event: &Event<'_>);
 
     /// [`call`](Self::call) for a message: for who does without the event.
-    fn message(&self, conn: &Conn, message: &Message<'_>) {
+    fn message(&self, conn: &C, message: &Message<'_>) {
         self.call(conn, &Event::Message(*message));
     }
 
-    /// The beginning of an iteration of the loop, for the [built-in handler](crate::client::Common) of a [watched](Conn::watch)
-    /// connection. It must not call the application.
-    fn iteration_begin(&self, conn: &Conn) {
+    /// The beginning of an iteration of the loop, for the [built-in handler](crate::client::Common) of a watched connection.
+    /// It must not call the application.
+    fn iteration_begin(&self, conn: &C) {
         let _ = conn;
     }
 
@@ -55,7 +56,7 @@ impl Slot {
 }
 
 /// One registration.
-pub(crate) struct Entry {
+pub(crate) struct Entry<C> {
     /// Subscriptions are numbered; newer ones are called first.
     pub(in crate::client) seq: u64,
     pub(in crate::client) identity: Identity,
@@ -63,17 +64,17 @@ pub(crate) struct Entry {
     /// Every connection of the loop has it, and none of them ends it.
     pub(in crate::client) shared: bool,
     pub(in crate::client) alive: AtomicBool,
-    pub(in crate::client) callback: Box<dyn Callback>,
+    pub(in crate::client) callback: Box<dyn Callback<C>>,
 }
 
-impl Entry {
-    pub(crate) fn new(identity: Identity, kinds: u32, callback: Box<dyn Callback>) -> Arc<Entry> {
+impl<C> Entry<C> {
+    pub(crate) fn new(identity: Identity, kinds: u32, callback: Box<dyn Callback<C>>) -> Arc<Entry<C>> {
         Arc::new(Entry { seq: 0, identity, kinds, shared: false, alive: AtomicBool::new(true), callback })
     }
 
     /// A handler of every connection of a loop.
     #[cfg(feature = "capi")]
-    pub(crate) fn shared(kinds: u32, callback: Box<dyn Callback>) -> Arc<Entry> {
+    pub(crate) fn shared(kinds: u32, callback: Box<dyn Callback<C>>) -> Arc<Entry<C>> {
         let (identity, alive) = (Identity(0, 0), AtomicBool::new(true));
         Arc::new(Entry { seq: 0, identity, kinds, shared: true, alive, callback })
     }
@@ -98,21 +99,30 @@ impl Entry {
         self.identity
     }
 
-    pub(crate) fn call(&self, conn: &Conn, event: &Event<'_>) {
+    pub(crate) fn call(&self, conn: &C, event: &Event<'_>) {
         if self.alive.load(Ordering::Acquire) {
             self.callback.call(conn, event);
         }
     }
 
     /// See [`Callback::iteration_begin`].
-    pub(in crate::client) fn iteration_begin(&self, conn: &Conn) {
+    pub(in crate::client) fn iteration_begin(&self, conn: &C) {
         self.callback.iteration_begin(conn);
     }
 
     #[inline]
-    pub(crate) fn message(&self, conn: &Conn, message: &Message<'_>) {
+    pub(crate) fn message(&self, conn: &C, message: &Message<'_>) {
         if self.alive.load(Ordering::Acquire) {
             self.callback.message(conn, message);
         }
+    }
+}
+
+/// A handler that every connection of a loop has before all others, so that it runs last; or none.
+pub struct Builtin<C>(pub(crate) Option<Arc<Entry<C>>>);
+
+impl<C> Default for Builtin<C> {
+    fn default() -> Self {
+        Builtin(None)
     }
 }

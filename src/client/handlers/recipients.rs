@@ -10,26 +10,26 @@ pub(in crate::client) const FEW: usize = 4;
 
 /// The entries that an event goes to, newest first. The first few are on the stack; for more, those who are registered
 /// have made [room](super::registered::Handlers::reserve), so that no dispatch allocates.
-pub(crate) struct Recipients {
-    few: [Option<Arc<Entry>>; FEW],
+pub(crate) struct Recipients<C> {
+    few: [Option<Arc<Entry<C>>>; FEW],
     len: usize,
-    more: Vec<Arc<Entry>>,
+    more: Vec<Arc<Entry<C>>>,
 }
 
-impl Recipients {
+impl<C> Recipients<C> {
     #[inline]
-    pub(in crate::client) fn new(room: Vec<Arc<Entry>>) -> Recipients {
+    pub(in crate::client) fn new(room: Vec<Arc<Entry<C>>>) -> Recipients<C> {
         Recipients { few: [const { None }; FEW], len: 0, more: room }
     }
 
     /// The room, when all entries are [gone](Self::clear).
     #[inline]
-    pub(in crate::client) fn room(self) -> Vec<Arc<Entry>> {
+    pub(in crate::client) fn room(self) -> Vec<Arc<Entry<C>>> {
         self.more
     }
 
     #[inline]
-    pub(in crate::client) fn push(&mut self, entry: Arc<Entry>) {
+    pub(in crate::client) fn push(&mut self, entry: Arc<Entry<C>>) {
         match self.few.get_mut(self.len) {
             Some(place) => *place = Some(entry),
             None => self.more.push(entry),
@@ -48,7 +48,7 @@ impl Recipients {
     }
 
     #[inline]
-    pub(in crate::client) fn iter(&self) -> impl Iterator<Item = &Arc<Entry>> {
+    pub(in crate::client) fn iter(&self) -> impl Iterator<Item = &Arc<Entry<C>>> {
         let few = self.len.min(FEW);
         self.few[..few].iter().flatten().chain(&self.more)
     }
@@ -83,9 +83,9 @@ impl Recipients {
     }
 }
 
-impl Extend<Arc<Entry>> for Recipients {
+impl<C> Extend<Arc<Entry<C>>> for Recipients<C> {
     #[inline]
-    fn extend<I: IntoIterator<Item = Arc<Entry>>>(&mut self, entries: I) {
+    fn extend<I: IntoIterator<Item = Arc<Entry<C>>>>(&mut self, entries: I) {
         entries.into_iter().for_each(|entry| self.push(entry));
     }
 }

@@ -15,21 +15,21 @@ use crate::lazy_box::{Empty, LazyBox};
 use crate::wire::QoS;
 
 /// One filter and who subscribed to it.
-pub(in crate::client) struct Subscription {
+pub(in crate::client) struct Subscription<C> {
     pub(in crate::client) filter: Arc<str>,
-    pub(in crate::client) entries: Vec<(QoS, Arc<Entry>)>,
+    pub(in crate::client) entries: Vec<(QoS, Arc<Entry<C>>)>,
 }
 
 /// Who is told of something: nearly always one, or nobody.
-pub(crate) enum Audience<'a> {
+pub(crate) enum Audience<'a, C> {
     Nobody,
-    One(&'a Arc<Entry>),
+    One(&'a Arc<Entry<C>>),
     Several,
 }
 
-impl<'a> Audience<'a> {
+impl<'a, C> Audience<'a, C> {
     #[inline]
-    fn admit(&mut self, entry: &'a Arc<Entry>, kind: Kind) {
+    fn admit(&mut self, entry: &'a Arc<Entry<C>>, kind: Kind) {
         if entry.kinds & kind.bit() != 0 {
             *self = match self {
                 Audience::Nobody => Audience::One(entry),
@@ -40,37 +40,37 @@ impl<'a> Audience<'a> {
 }
 
 /// Entries that were removed. Dropping them runs destructors, so the caller does it without a lock.
-pub(crate) type Removed = Vec<Arc<Entry>>;
+pub(crate) type Removed<C> = Vec<Arc<Entry<C>>>;
 
 /// All registrations of one connection.
-pub(crate) struct Handlers {
+pub(crate) struct Handlers<C> {
     /// How often a registration came or went. A subscription that comes has this as its number.
     pub(in crate::client) changes: u64,
     /// Those of the connection, oldest first; further ones are among the others.
-    pub(in crate::client) first: [Option<Arc<Entry>>; FIRST],
+    pub(in crate::client) first: [Option<Arc<Entry<C>>>; FIRST],
     /// The kinds that any of those of the connection wants.
     pub(in crate::client) kinds: u32,
     /// The kinds that any subscriber wants, or one that was there while there were others.
     pub(in crate::client) subscriber_kinds: u32,
-    pub(in crate::client) others: LazyBox<Others>,
+    pub(in crate::client) others: LazyBox<Others<C>>,
 }
 
 /// So many handlers of a connection have their place without the others: one that the library adds, and one more.
 pub(in crate::client) const FIRST: usize = 2;
 
 /// Subscribers, what stands in the slots, and further handlers of the connection.
-pub(in crate::client) struct Others {
-    pub(in crate::client) connection: Vec<Arc<Entry>>,
-    pub(in crate::client) slots: [Option<Arc<Entry>>; Slot::COUNT],
-    pub(in crate::client) subscriptions: Topics<Vec<Subscription>>,
+pub(in crate::client) struct Others<C> {
+    pub(in crate::client) connection: Vec<Arc<Entry<C>>>,
+    pub(in crate::client) slots: [Option<Arc<Entry<C>>>; Slot::COUNT],
+    pub(in crate::client) subscriptions: Topics<Vec<Subscription<C>>>,
     /// Entries of all subscriptions.
     pub(in crate::client) subscribed: usize,
     /// For dispatches to more than a few.
-    pub(in crate::client) room: Vec<Arc<Entry>>,
+    pub(in crate::client) room: Vec<Arc<Entry<C>>>,
 }
 
-impl Others {
-    const fn new() -> Others {
+impl<C> Others<C> {
+    const fn new() -> Self {
         Others {
             connection: Vec::new(),
             slots: [const { None }; Slot::COUNT],
@@ -81,17 +81,17 @@ impl Others {
     }
 }
 
-impl Default for Others {
-    fn default() -> Others {
+impl<C> Default for Others<C> {
+    fn default() -> Self {
         Others::new()
     }
 }
 
-impl Empty for Others {
+impl<C: 'static> Empty for Others<C> {
     const EMPTY: &'static Self = &Others::new();
 }
 
-impl Handlers {
+impl<C: 'static> Handlers<C> {
     pub(crate) fn new() -> Self {
         Handlers {
             changes: 0,
@@ -108,7 +108,7 @@ impl Handlers {
         self.changes
     }
 
-    fn retire(&mut self, entry: Arc<Entry>) -> Arc<Entry> {
+    fn retire(&mut self, entry: Arc<Entry<C>>) -> Arc<Entry<C>> {
         self.changes += 1;
         entry.end();
         entry
@@ -130,7 +130,7 @@ impl Handlers {
 
     /// The list for a dispatch.
     #[inline]
-    pub(crate) fn recipients(&mut self) -> Recipients {
+    pub(crate) fn recipients(&mut self) -> Recipients<C> {
         Recipients::new(
             self.others.get_mut().map(|others| std::mem::take(&mut others.room)).unwrap_or_default(),
         )
@@ -138,7 +138,7 @@ impl Handlers {
 
     /// The dispatch is over, and the list empty again. If room was made for more meanwhile, that is kept.
     #[inline]
-    pub(crate) fn told(&mut self, recipients: Recipients) {
+    pub(crate) fn told(&mut self, recipients: Recipients<C>) {
         if let Some(others) = self.others.get_mut() {
             let room = recipients.room();
             if others.room.capacity() < room.capacity() {
@@ -149,12 +149,12 @@ impl Handlers {
 
     /// The handlers of the connection, oldest first.
     #[inline]
-    fn of_connection(&self) -> impl DoubleEndedIterator<Item = &Arc<Entry>> {
+    fn of_connection(&self) -> impl DoubleEndedIterator<Item = &Arc<Entry<C>>> {
         self.first.iter().flatten().chain(&self.others.connection)
     }
 
     /// Adds a handler of the connection itself.
-    pub(crate) fn add(&mut self, entry: Arc<Entry>) {
+    pub(crate) fn add(&mut self, entry: Arc<Entry<C>>) {
         self.changes += 1;
         self.kinds |= entry.kinds;
         match self.first.iter_mut().find(|place| place.is_none()) {
@@ -164,8 +164,8 @@ impl Handlers {
     }
 
     /// Removes the newest connection handler with this identity.
-    pub(crate) fn remove(&mut self, identity: Identity) -> Removed {
-        let mine = |e: &Arc<Entry>| e.identity == identity && !e.shared;
+    pub(crate) fn remove(&mut self, identity: Identity) -> Removed<C> {
+        let mine = |e: &Arc<Entry<C>>| e.identity == identity && !e.shared;
         let further = self.others.get_mut().map(|others| &mut others.connection);
         let at = further.as_ref().and_then(|further| further.iter().rposition(mine));
         let removed = match (further, at) {
@@ -186,14 +186,14 @@ impl Handlers {
     }
 
     /// Replaces or clears what is in a slot.
-    pub(crate) fn set_slot(&mut self, slot: Slot, entry: Option<Arc<Entry>>) -> Removed {
+    pub(crate) fn set_slot(&mut self, slot: Slot, entry: Option<Arc<Entry<C>>>) -> Removed<C> {
         self.changes += 1;
         let old = std::mem::replace(&mut self.others.make().slots[slot as usize], entry);
         old.map(|entry| self.retire(entry)).into_iter().collect()
     }
 
     /// Collects what is in a slot.
-    pub(crate) fn slot(&self, slot: Slot, recipients: &mut Recipients) {
+    pub(crate) fn slot(&self, slot: Slot, recipients: &mut Recipients<C>) {
         recipients.extend(self.others.slots[slot as usize].clone());
     }
 
@@ -209,8 +209,8 @@ impl Handlers {
         &mut self,
         filter: &Arc<str>,
         qos: QoS,
-        mut entry: Arc<Entry>,
-    ) -> (QoS, Option<Arc<Entry>>) {
+        mut entry: Arc<Entry<C>>,
+    ) -> (QoS, Option<Arc<Entry<C>>>) {
         let (identity, kinds) = (entry.identity, entry.kinds);
         let others = self.others.make();
         let same = others
@@ -260,7 +260,7 @@ impl Handlers {
         &mut self,
         filter: &str,
         identity: Option<Identity>,
-    ) -> Option<(Removed, bool)> {
+    ) -> Option<(Removed<C>, bool)> {
         let others = self.others.get_mut()?;
         let all = others.subscriptions.get_mut(filter)?;
         let at = all.iter().position(|s| *s.filter == *filter)?;
@@ -282,14 +282,14 @@ impl Handlers {
     }
 
     /// Collects who gets an event of the connection.
-    pub(crate) fn connection(&self, kind: Kind, recipients: &mut Recipients) {
+    pub(crate) fn connection(&self, kind: Kind, recipients: &mut Recipients<C>) {
         if self.wants(kind) {
             recipients.extend(self.of_connection().rev().filter(|e| e.kinds & kind.bit() != 0).cloned());
         }
     }
 
     /// Collects who gets a message: the subscribers; without one, the handlers of the connection; and the slot.
-    pub(crate) fn message(&self, topic: &[u8], recipients: &mut Recipients) {
+    pub(crate) fn message(&self, topic: &[u8], recipients: &mut Recipients<C>) {
         self.matching(topic, Kind::Message, recipients);
         if recipients.is_empty() {
             self.connection(Kind::Message, recipients);
@@ -299,7 +299,7 @@ impl Handlers {
 
     /// The only one who gets a message; `None` if there is nobody, or if that takes a closer look.
     #[inline]
-    pub(crate) fn only(&self, topic: &[u8], hash: u64) -> Option<&Arc<Entry>> {
+    pub(crate) fn only(&self, topic: &[u8], hash: u64) -> Option<&Arc<Entry<C>>> {
         let others = &*self.others;
         if others.slots[Slot::Message as usize].is_some() {
             return None;
@@ -321,7 +321,7 @@ impl Handlers {
 
     /// The handler of the connection that is alone in wanting events of this kind, if no subscriber does either.
     #[inline]
-    pub(crate) fn only_of_connection(&self, kind: Kind) -> Option<&Arc<Entry>> {
+    pub(crate) fn only_of_connection(&self, kind: Kind) -> Option<&Arc<Entry<C>>> {
         let mut all = self.of_connection().filter(|entry| entry.kinds & kind.bit() != 0);
         match (all.next(), all.next()) {
             (Some(entry), None) if self.subscriber_kinds & kind.bit() == 0 => Some(entry),
@@ -332,7 +332,7 @@ impl Handlers {
     /// Who is told of the acknowledgement of a message on `topic`: the subscribers whose filter matches it, and the
     /// handlers of the connection.
     #[inline]
-    pub(crate) fn acknowledged(&self, topic: &[u8], kind: Kind) -> Audience<'_> {
+    pub(crate) fn acknowledged(&self, topic: &[u8], kind: Kind) -> Audience<'_, C> {
         let mut audience = Audience::Nobody;
         if self.subscriber_kinds & kind.bit() != 0 {
             self.others.subscriptions.matching(topic, |all| {
@@ -347,13 +347,13 @@ impl Handlers {
     }
 
     /// Collects the subscribers whose filter matches `topic` and who want events of this kind.
-    pub(crate) fn matching(&self, topic: &[u8], kind: Kind, recipients: &mut Recipients) {
+    pub(crate) fn matching(&self, topic: &[u8], kind: Kind, recipients: &mut Recipients<C>) {
         self.others.subscriptions.matching(topic, |all| collect(all, kind, recipients));
         recipients.newest_first();
     }
 
     /// Collects the subscribers of exactly this filter.
-    pub(crate) fn subscribers(&mut self, filter: &str, kind: Kind, recipients: &mut Recipients) {
+    pub(crate) fn subscribers(&mut self, filter: &str, kind: Kind, recipients: &mut Recipients<C>) {
         let all = self.others.get_mut().and_then(|others| others.subscriptions.get_mut(filter));
         if let Some(all) = all {
             collect(all.iter().filter(|s| *s.filter == *filter), kind, recipients);
@@ -362,7 +362,7 @@ impl Handlers {
     }
 
     /// Collects all subscribers.
-    pub(crate) fn all_subscribers(&self, kind: Kind, recipients: &mut Recipients) {
+    pub(crate) fn all_subscribers(&self, kind: Kind, recipients: &mut Recipients<C>) {
         self.others.subscriptions.for_each(|all| collect(all, kind, recipients));
         recipients.newest_first();
     }
@@ -375,10 +375,10 @@ impl Handlers {
     }
 
     /// Removes everything.
-    pub(crate) fn clear(&mut self) -> Removed {
+    pub(crate) fn clear(&mut self) -> Removed<C> {
         self.silence();
         self.changes += 1;
-        let mut removed: Removed = std::mem::take(&mut self.first).into_iter().flatten().collect();
+        let mut removed: Removed<C> = std::mem::take(&mut self.first).into_iter().flatten().collect();
         self.kinds = 0;
         self.subscriber_kinds = 0;
         let Others { connection, slots, subscriptions, .. } = self.others.take().unwrap_or_default();
@@ -391,10 +391,10 @@ impl Handlers {
     }
 }
 
-pub(in crate::client) fn collect<'a>(
-    all: impl IntoIterator<Item = &'a Subscription>,
+pub(in crate::client) fn collect<'a, C: 'static>(
+    all: impl IntoIterator<Item = &'a Subscription<C>>,
     kind: Kind,
-    recipients: &mut Recipients,
+    recipients: &mut Recipients<C>,
 ) {
     for subscription in all {
         for (_, entry) in &subscription.entries {

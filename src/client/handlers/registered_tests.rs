@@ -2,22 +2,21 @@
 use std::sync::atomic::Ordering;
 
 use super::*;
-use crate::client::Conn;
 use crate::client::handlers::callback::Callback;
 use crate::client::handlers::event::Event;
 
 struct Nothing;
 
-impl Callback for Nothing {
-    fn call(&self, _: &Conn, _: &Event<'_>) {}
+impl Callback<()> for Nothing {
+    fn call(&self, (): &(), _: &Event<'_>) {}
 }
 
-fn entry(n: usize) -> Arc<Entry> {
+fn entry(n: usize) -> Arc<Entry<()>> {
     Entry::new(Identity(n, 0), Kind::Message.bit(), Box::new(Nothing))
 }
 
 /// Who is called, by number.
-fn told(handlers: &mut Handlers, collect: impl Fn(&mut Handlers, &mut Recipients)) -> Vec<usize> {
+fn told(handlers: &mut Handlers<()>, collect: impl Fn(&mut Handlers<()>, &mut Recipients<()>)) -> Vec<usize> {
     let mut recipients = handlers.recipients();
     collect(handlers, &mut recipients);
     let numbers = recipients.iter().map(|entry| entry.identity().0).collect();
@@ -27,7 +26,7 @@ fn told(handlers: &mut Handlers, collect: impl Fn(&mut Handlers, &mut Recipients
     numbers
 }
 
-fn of_connection(handlers: &mut Handlers) -> Vec<usize> {
+fn of_connection(handlers: &mut Handlers<()>) -> Vec<usize> {
     told(handlers, |handlers, recipients| handlers.connection(Kind::Message, recipients))
 }
 
@@ -68,8 +67,9 @@ fn subscribers_of_several_filters_are_called_newest_first() {
             assert!(same.is_none());
         }
         let expected: Vec<usize> = (1..=many).rev().collect();
-        let message =
-            |handlers: &mut Handlers, recipients: &mut Recipients| handlers.message(b"a/b", recipients);
+        let message = |handlers: &mut Handlers<()>, recipients: &mut Recipients<()>| {
+            handlers.message(b"a/b", recipients)
+        };
         assert_eq!(told(&mut handlers, message), expected);
         // Once more, with the room that the first dispatch gave back.
         assert_eq!(told(&mut handlers, message), expected);

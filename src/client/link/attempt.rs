@@ -6,19 +6,18 @@ use std::sync::atomic::Ordering;
 
 use crate::bugs::{Bug, bug};
 use crate::client::Conn;
+use crate::client::conn::{Handlers, Recipients, State};
 use crate::client::handlers::callback::Slot;
 use crate::client::handlers::event::{Event, KeptReport, Kind, Report};
-use crate::client::handlers::recipients::Recipients;
-use crate::client::handlers::registered::Handlers;
 use crate::client::link::configure::session_limits;
 use crate::client::link::race::close;
 use crate::client::state::log::Level;
 use crate::client::state::params::ConnectParams;
 use crate::client::state::profiles::{ClientIdentity, UserCredentials};
 
+use crate::client::state::Link;
 pub(in crate::client) use crate::client::state::tries::PLAUSIBLE_TIME;
 use crate::client::state::waiters::Attempt;
-use crate::client::state::{Link, State};
 use crate::config::{Address, Profile, Protocol, Scheme};
 use crate::driver::{LookupError, Turn};
 use crate::error::{Code, Phase};

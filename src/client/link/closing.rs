@@ -8,9 +8,10 @@ use std::io;
 
 use crate::bugs::{Bug, bug};
 use crate::client::Conn;
+use crate::client::conn::State;
 use crate::client::handlers::event::Report;
 use crate::client::state::flush::Flush;
-use crate::client::state::{Closing, Link, State};
+use crate::client::state::{Closing, Link};
 use crate::driver::Turn;
 use crate::error::{Code, Phase};
 use crate::sync::MutexGuard;

@@ -85,7 +85,7 @@ impl Conn {
     }
 
     /// Sets or clears the connect hook; the old one is dropped outside the lock.
-    pub fn set_hook(&self, hook: Option<Arc<dyn ConnectHook>>) -> Result<(), Code> {
+    pub fn set_hook(&self, hook: Option<Arc<dyn ConnectHook<Conn>>>) -> Result<(), Code> {
         let old = std::mem::replace(&mut self.usable()?.extras.try_make()?.hook, hook);
         drop(old);
         Ok(())

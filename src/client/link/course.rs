@@ -22,11 +22,12 @@
 
 use crate::bugs::{Bug, bug};
 use crate::client::Conn;
+use crate::client::conn::State;
 use crate::client::link::attempt;
 use crate::client::state::course::{Course, Ended, Has, Next};
 use crate::client::state::log::Level;
 use crate::client::state::reconnect::{Growth, Lost, SUSPICIOUS, Waits, jitter};
-use crate::client::state::{Closing, Link, State};
+use crate::client::state::{Closing, Link};
 use crate::config::{Backoff, Retry};
 use crate::driver::Turn;
 use crate::error::Code;

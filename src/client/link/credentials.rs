@@ -7,18 +7,19 @@ use std::sync::Arc;
 
 use crate::bugs::{Bug, bug};
 use crate::client::Conn;
+use crate::client::conn::State;
 use crate::client::handlers::event::{KeptReport, Report};
+use crate::client::state::Link;
 use crate::client::state::asking::{Asking, Credentials, CredentialsHook, Pending};
 use crate::client::state::log::Level;
 use crate::client::state::params::ConnectParams;
-use crate::client::state::{Link, State};
 use crate::driver::Turn;
 use crate::error::{Code, Phase};
 use crate::sync::MutexGuard;
 
 impl Conn {
     /// Sets or clears the credentials hook. What the old one answered is forgotten.
-    pub fn set_credentials_hook(&self, hook: Option<Arc<dyn CredentialsHook>>) -> Result<(), Code> {
+    pub fn set_credentials_hook(&self, hook: Option<Arc<dyn CredentialsHook<Conn>>>) -> Result<(), Code> {
         let asking = hook.map(|hook| Box::new(Asking { hook, known: None, pending: None }));
         let mut st = self.usable()?;
         let extras = st.extras.try_make()?;

@@ -1,9 +1,10 @@
 //! The layers between the socket and MQTT: from the socket upwards, one after the other greets its peer.
 
 use crate::client::Conn;
+use crate::client::conn::State;
 use crate::client::handlers::event::Report;
+use crate::client::state::Link;
 use crate::client::state::log::Level;
-use crate::client::state::{Link, State};
 use crate::config::Timeouts;
 use crate::driver::Turn;
 use crate::patience::Patience;

@@ -1,8 +1,8 @@
 //! The options of a connection: kept beside its profiles, and merged with one of them at each attempt to connect.
 
 use crate::client::Conn;
+use crate::client::conn::State;
 use crate::client::link::configure::session_limits;
-use crate::client::state::State;
 use crate::client::state::log::Level;
 use crate::client::state::profiles::{
     ClientIdentity, Now, Own, ProfileSource, Server, Servers, UserCredentials,

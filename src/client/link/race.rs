@@ -7,11 +7,12 @@
 use mio::Registry;
 
 use crate::client::Conn;
+use crate::client::conn::State;
 use crate::client::handlers::event::Report;
 use crate::client::link::report::TIMED_OUT;
+use crate::client::state::Link;
 use crate::client::state::log::Level;
 use crate::client::state::tries::Opening;
-use crate::client::state::{Link, State};
 use crate::driver::Turn;
 use crate::sync::MutexGuard;
 use crate::time::{Moment, Span, Time};
@@ -142,10 +143,5 @@ impl State {
 
     fn next_endpoint(&mut self) -> Option<Endpoint> {
         self.tries.get_mut()?.others.get_mut()?.endpoints.pop_front()
-    }
-
-    pub(in crate::client) fn take_tried(&mut self) -> Vec<(Endpoint, i32)> {
-        let others = self.tries.get_mut().and_then(|tries| tries.others.get_mut());
-        others.map(|others| std::mem::take(&mut others.tried)).unwrap_or_default()
     }
 }

@@ -1,8 +1,9 @@
 //! What is told of an attempt that failed, and of a link that was lost: phase, address, cause, remedy.
 
+use crate::client::conn::State;
 use crate::client::handlers::event::Report;
+use crate::client::state::Link;
 use crate::client::state::tries::Tries;
-use crate::client::state::{Link, State};
 use crate::client::text;
 use crate::error::{Code, Phase};
 use crate::session::Failure;

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use crate::client::Conn;
+use crate::client::conn::State;
 use crate::client::handlers::event::Report;
+use crate::client::state::Link;
 use crate::client::state::log::Level;
-use crate::client::state::{Link, State};
 use crate::config::{Address, Profile};
 use crate::driver::Turn;
 use crate::error::{Code, Phase};

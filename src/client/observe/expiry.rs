@@ -3,8 +3,8 @@
 use std::fmt;
 
 use crate::client::Conn;
+use crate::client::conn::State;
 use crate::client::handlers::event::{Event, Kind, Owner};
-use crate::client::state::State;
 use crate::client::state::log::Level;
 use crate::client::state::tries::PLAUSIBLE_TIME;
 use crate::driver::Turn;

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::client::state::State;
+use crate::client::conn::State;
 use crate::client::state::log::{Level, Waiting};
 
 impl State {

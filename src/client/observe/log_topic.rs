@@ -8,7 +8,7 @@ use std::io::Write;
 use std::sync::{Arc, Weak};
 
 use crate::client::Conn;
-use crate::client::state::State;
+use crate::client::conn::State;
 use crate::client::state::log::{Level, Sink};
 use crate::client::state::log_topics::{LogLine, LogState, LogTopics};
 use crate::client::state::over_limit::over_limit;

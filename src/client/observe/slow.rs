@@ -2,7 +2,7 @@
 //! connections.
 
 use crate::client::Conn;
-use crate::client::state::State;
+use crate::client::conn::State;
 use crate::client::state::log::Level;
 use crate::client::state::slow::{LOOKS, Looks, WINDOW};
 use crate::driver::Turn;

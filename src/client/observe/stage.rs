@@ -1,10 +1,11 @@
 //! What a connection is doing right now, for whoever asks; and what nobody will do for it.
 
 use crate::client::Conn;
+use crate::client::conn::State;
 use crate::client::handlers::event::KeptReport;
+use crate::client::state::Link;
 use crate::client::state::log::Level;
 use crate::client::state::stage::{Stage, Status};
-use crate::client::state::{Link, State};
 use crate::error::{Code, Phase};
 use crate::time::{Span, Time};
 use crate::transport::Layer;

@@ -9,7 +9,7 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use crate::client::state::State;
+use crate::client::conn::State;
 use crate::client::state::log::{self, Level};
 use crate::client::{Conn, text};
 use crate::wire::{Header, Packet, PacketType, PublishHead, QoS, Version};

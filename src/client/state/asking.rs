@@ -2,15 +2,14 @@
 
 use std::sync::Arc;
 
-use crate::client::Conn;
 use crate::client::state::params::ConnectParams;
 use crate::config::Secret;
 
 /// Runs when CONNECT is about to be made, on the thread that drives the loop, with no lock held. It answers by
-/// [`Conn::answer_credentials`], at once or later from any thread, until the CONNACK time-out.
-pub trait CredentialsHook: Send + Sync {
+/// [`answer_credentials`](crate::client::Conn::answer_credentials), at once or later from any thread, until the CONNACK time-out.
+pub trait CredentialsHook<C>: Send + Sync {
     /// Asks for the credentials of an attempt.
-    fn ask(&self, conn: &Conn, attempt: u64);
+    fn ask(&self, conn: &C, attempt: u64);
 }
 
 /// What a credentials hook answers.
@@ -25,8 +24,8 @@ pub struct Credentials {
 }
 
 /// What a connection with a credentials hook knows.
-pub(in crate::client) struct Asking {
-    pub(in crate::client) hook: Arc<dyn CredentialsHook>,
+pub(in crate::client) struct Asking<C> {
+    pub(in crate::client) hook: Arc<dyn CredentialsHook<C>>,
     /// Those of the last answer that are still good, and the server that they are for.
     pub(in crate::client) known: Option<(Option<String>, Credentials)>,
     pub(in crate::client) pending: Option<Pending>,

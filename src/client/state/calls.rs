@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use crate::client::Conn;
 use crate::client::handlers::callback::{Callback, Identity};
 use crate::client::handlers::event::Event;
 use crate::client::handlers::filter_results::{FilterResult, FilterResults};
@@ -12,50 +11,55 @@ use crate::lazy_box::Empty;
 use crate::session::{Answer, Ticket};
 
 /// Who gets the messages of the filters of a call.
-pub struct Subscriber {
+pub struct Subscriber<C> {
     /// What names the subscription.
     pub identity: Identity,
     /// The kinds of events that it wants; 0 for a subscription whose messages go to the handlers of the
     /// connection.
     pub kinds: u32,
     /// Shared by all filters of the call, and dropped with the last of them.
-    pub callback: Box<dyn Callback>,
+    pub callback: Box<dyn Callback<C>>,
 }
 
 /// Who wants to know how a call ended.
-pub(in crate::client) enum Asker {
+pub(in crate::client) enum Asker<C> {
     /// A function, which runs on the thread that drives the loop.
-    Callback(Option<Box<dyn Callback>>),
+    Callback(Option<Box<dyn Callback<C>>>),
     /// A thread inside a wait, which takes the results out itself.
     Waiter,
 }
 
-pub(in crate::client) struct Call {
+pub(in crate::client) struct Call<C> {
     pub(in crate::client) unsubscribe: bool,
     pub(in crate::client) open: usize,
     pub(in crate::client) results: FilterResults,
-    pub(in crate::client) asker: Asker,
+    pub(in crate::client) asker: Asker<C>,
 }
 
 /// The calls of a connection that did not end, or whose end was not told.
-#[derive(Default)]
-pub(in crate::client) struct Calls {
+pub(in crate::client) struct Calls<C> {
     pub(in crate::client) last: u64,
-    pub(in crate::client) open: BTreeMap<u64, Call>,
+    pub(in crate::client) open: BTreeMap<u64, Call<C>>,
     /// To be told, oldest first.
-    pub(in crate::client) ended: VecDeque<Call>,
+    pub(in crate::client) ended: VecDeque<Call<C>>,
 }
 
-impl Empty for Calls {
+impl<C> Default for Calls<C> {
+    fn default() -> Self {
+        Calls { last: 0, open: BTreeMap::new(), ended: VecDeque::new() }
+    }
+}
+
+impl<C: 'static> Empty for Calls<C> {
     const EMPTY: &'static Self = &Calls { last: 0, open: BTreeMap::new(), ended: VecDeque::new() };
 }
 
-impl Calls {
+impl<C> Calls<C> {
     pub(in crate::client) fn begin<'f>(
         &mut self,
         unsubscribe: bool,
         filters: impl Iterator<Item = &'f str>,
-        asker: Asker,
+        asker: Asker<C>,
     ) -> (u64, Vec<Arc<str>>) {
         let filters: Vec<Arc<str>> = filters.map(Arc::from).collect();
         let results = FilterResults {
@@ -113,8 +117,8 @@ impl Calls {
     }
 }
 
-impl Call {
-    pub(in crate::client) fn tell(self, conn: &Conn) {
+impl<C> Call<C> {
+    pub(in crate::client) fn tell(self, conn: &C) {
         if let Asker::Callback(Some(done)) = &self.asker {
             let event = match self.unsubscribe {
                 false => Event::Subscribed(&self.results),

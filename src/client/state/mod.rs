@@ -146,12 +146,13 @@ impl Empty for FailBack {
     const EMPTY: &'static Self = &FailBack { at: None, from: None };
 }
 
-pub(in crate::client) struct State {
+/// What a connection knows. `C` is the connection, which handlers are given.
+pub(in crate::client) struct State<C> {
     /// Incremented on every tracked lock; unchanged means that nobody else touched the state.
     pub(in crate::client) epoch: u32,
     pub(in crate::client) session: Session,
-    pub(in crate::client) outcomes: Outcomes,
-    pub(in crate::client) handlers: Handlers,
+    pub(in crate::client) outcomes: Outcomes<C>,
+    pub(in crate::client) handlers: Handlers<C>,
     pub(in crate::client) profiles: Servers,
     /// The options, but for the password.
     pub(in crate::client) settings: Arc<Settings>,
@@ -218,20 +219,19 @@ pub(in crate::client) struct State {
     /// A panic was caught: this connection is closed for good.
     pub(in crate::client) broken: bool,
     pub(in crate::client) freed: bool,
-    pub(in crate::client) extras: LazyBox<Extras>,
+    pub(in crate::client) extras: LazyBox<Extras<C>>,
 }
 
 /// What few connections have.
-#[derive(Default)]
-pub(in crate::client) struct Extras {
-    pub(in crate::client) hook: Option<Arc<dyn ConnectHook>>,
-    pub(in crate::client) asking: Option<Box<Asking>>,
+pub(in crate::client) struct Extras<C> {
+    pub(in crate::client) hook: Option<Arc<dyn ConnectHook<C>>>,
+    pub(in crate::client) asking: Option<Box<Asking<C>>>,
     /// Who waits for the result of an attempt.
-    pub(in crate::client) connect_waiters: Vec<ConnectWaiter>,
+    pub(in crate::client) connect_waiters: Vec<ConnectWaiter<C>>,
     /// Who is to be told of one.
-    pub(in crate::client) results: VecDeque<ConnectResult>,
+    pub(in crate::client) results: VecDeque<ConnectResult<C>>,
     /// Calls that wait for the server's answers about filters.
-    pub(in crate::client) calls: LazyBox<Calls>,
+    pub(in crate::client) calls: LazyBox<Calls<C>>,
     /// The password of the options.
     pub(in crate::client) password: Option<Box<config::Secret<Vec<u8>>>>,
     /// The will instead of the profile's: `Some(None)` is none.
@@ -257,8 +257,8 @@ pub(in crate::client) struct Extras {
     pub(in crate::client) owner: Option<Box<dyn Any + Send>>,
 }
 
-impl Empty for Extras {
-    const EMPTY: &'static Self = &Extras {
+impl<C> Extras<C> {
+    const NONE: Self = Extras {
         hook: None,
         asking: None,
         connect_waiters: Vec::new(),
@@ -281,7 +281,17 @@ impl Empty for Extras {
     };
 }
 
-impl Extras {
+impl<C> Default for Extras<C> {
+    fn default() -> Self {
+        Extras::NONE
+    }
+}
+
+impl<C: 'static> Empty for Extras<C> {
+    const EMPTY: &'static Self = &Extras::NONE;
+}
+
+impl<C: 'static> Extras<C> {
     /// Gives back the room of lists that are empty.
     pub(in crate::client) fn shrink(&mut self) {
         if self.results.is_empty() {
@@ -299,7 +309,7 @@ impl Extras {
     }
 }
 
-impl State {
+impl<C: 'static> State<C> {
     /// What a connection knows that has done nothing yet.
     pub(in crate::client) fn new(
         session: Session,
@@ -308,7 +318,7 @@ impl State {
         profile: Arc<Profile>,
         client: Arc<ClientIdentity>,
         random_seed: u64,
-    ) -> State {
+    ) -> Self {
         State {
             epoch: 0,
             session,
@@ -387,6 +397,12 @@ impl State {
             tried: self.take_tried(),
             text,
         }
+    }
+
+    /// The addresses that were tried in vain, and why.
+    pub(in crate::client) fn take_tried(&mut self) -> Vec<(Endpoint, i32)> {
+        let others = self.tries.get_mut().and_then(|tries| tries.others.get_mut());
+        others.map(|others| std::mem::take(&mut others.tried)).unwrap_or_default()
     }
 
     /// The server as it may be shown; nothing without memory for it.

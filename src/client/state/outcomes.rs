@@ -2,7 +2,6 @@
 
 use std::sync::atomic::AtomicPtr;
 
-use crate::client::Conn;
 use crate::client::handlers::event::Event;
 use crate::error::Code;
 use crate::lazy_box::{Empty, LazyBox};
@@ -13,18 +12,18 @@ pub type RawArgs = [*mut (); 3];
 
 /// Is told how one publish ended: exactly once, on the thread that drives the loop, with no lock held. It is
 /// plain data, so that a publish with a listener allocates no more than one without.
-pub struct Listener {
-    pub(in crate::client) tell: fn(&Conn, &Event<'_>, RawArgs),
+pub struct Listener<C> {
+    pub(in crate::client) tell: fn(&C, &Event<'_>, RawArgs),
     pub(in crate::client) words: [AtomicPtr<()>; 3],
 }
 
-impl Listener {
+impl<C> Listener<C> {
     /// A function and what it is given.
-    pub fn new(tell: fn(&Conn, &Event<'_>, RawArgs), words: RawArgs) -> Listener {
+    pub fn new(tell: fn(&C, &Event<'_>, RawArgs), words: RawArgs) -> Self {
         Listener { tell, words: words.map(AtomicPtr::new) }
     }
 
-    pub(in crate::client) fn call(self, conn: &Conn, event: &Event<'_>) {
+    pub(in crate::client) fn call(self, conn: &C, event: &Event<'_>) {
         (self.tell)(conn, event, self.words.map(AtomicPtr::into_inner));
     }
 }
@@ -39,10 +38,10 @@ pub enum OnTimeout {
 }
 
 /// A place for a listener.
-pub(in crate::client) enum Place {
+pub(in crate::client) enum Place<C> {
     /// The next free place; [`NO_PLACE`] after the last.
     Free(u32),
-    Taken(Listener),
+    Taken(Listener<C>),
 }
 
 pub(in crate::client) const NO_PLACE: u32 = u32::MAX;
@@ -55,10 +54,9 @@ pub(in crate::client) struct Waiter {
 }
 
 /// What a connection keeps about its publishes beside the session.
-#[derive(Default)]
-pub(in crate::client) struct Outcomes {
+pub(in crate::client) struct Outcomes<C> {
     /// Made by the first who wants to know how one message ends.
-    pub(in crate::client) asked: LazyBox<Asked>,
+    pub(in crate::client) asked: LazyBox<Asked<C>>,
     /// How many messages of the session had ended when they were settled last.
     pub(in crate::client) ended: u64,
     /// So many of the session's completions were shown to the waiters already, and are still to be told.
@@ -68,37 +66,43 @@ pub(in crate::client) struct Outcomes {
 }
 
 /// Who wants to know how one message ends.
-pub(in crate::client) struct Asked {
+pub(in crate::client) struct Asked<C> {
     /// The cookie of a message is the place of its listener, plus one.
-    pub(in crate::client) listeners: Vec<Place>,
+    pub(in crate::client) listeners: Vec<Place<C>>,
     pub(in crate::client) free: u32,
     pub(in crate::client) waiters: Vec<Waiter>,
     pub(in crate::client) last_ticket: u64,
 }
 
-impl Asked {
-    const fn new() -> Asked {
+impl<C> Asked<C> {
+    const fn new() -> Self {
         Asked { listeners: Vec::new(), free: NO_PLACE, waiters: Vec::new(), last_ticket: 0 }
     }
 }
 
-impl Default for Asked {
-    fn default() -> Asked {
+impl<C> Default for Asked<C> {
+    fn default() -> Self {
         Asked::new()
     }
 }
 
-impl Empty for Asked {
+impl<C: 'static> Empty for Asked<C> {
     const EMPTY: &'static Self = &Asked::new();
 }
 
-impl Outcomes {
-    /// Whether [`Conn::tell_outcomes`] has something to do.
+impl<C> Default for Outcomes<C> {
+    fn default() -> Self {
+        Outcomes { asked: LazyBox::new(), ended: 0, to_be_told: 0, wanted: false }
+    }
+}
+
+impl<C: 'static> Outcomes<C> {
+    /// Whether `tell_outcomes()` has something to do.
     pub(in crate::client) fn are_waiting(&self) -> bool {
         self.to_be_told > 0
     }
 
-    pub(in crate::client) fn add_listener(&mut self, listener: Listener) -> Result<u32, Code> {
+    pub(in crate::client) fn add_listener(&mut self, listener: Listener<C>) -> Result<u32, Code> {
         let Asked { listeners, free, .. } = self.asked.try_make()?;
         if *free == NO_PLACE {
             listeners.try_reserve(1).map_err(|_| Code::NoMemory)?;
@@ -113,7 +117,7 @@ impl Outcomes {
         Ok(at + 1)
     }
 
-    pub(in crate::client) fn take_listener(&mut self, cookie: u32) -> Option<Listener> {
+    pub(in crate::client) fn take_listener(&mut self, cookie: u32) -> Option<Listener<C>> {
         let at = cookie.checked_sub(1)?;
         let Asked { listeners, free, .. } = self.asked.get_mut()?;
         match std::mem::replace(&mut listeners[at as usize], Place::Free(*free)) {

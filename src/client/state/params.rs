@@ -1,6 +1,5 @@
 //! What CONNECT is made of, and the hook that may change it.
 
-use crate::client::Conn;
 use crate::config::Secret;
 
 /// A certificate in memory, PEM or DER, and its key; without one it is in the PEM of the certificate.
@@ -32,8 +31,8 @@ pub struct ConnectParams {
 }
 
 /// Runs when CONNECT is about to be sent, on the thread that drives the loop, with no lock held. It sends
-/// CONNECT itself by [`Conn::send_connect`], at once or later from any thread; until the CONNACK time-out.
-pub trait ConnectHook: Send + Sync {
+/// CONNECT itself by [`send_connect`](crate::client::Conn::send_connect), at once or later from any thread; until the CONNACK time-out.
+pub trait ConnectHook<C>: Send + Sync {
     /// `params` is what would be sent without a hook.
-    fn about_to_connect(&self, conn: &Conn, params: &ConnectParams);
+    fn about_to_connect(&self, conn: &C, params: &ConnectParams);
 }

@@ -7,7 +7,6 @@
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Weak};
 
-use crate::client::handlers::callback::Entry;
 use crate::config::{ConfigError, Profile, Secret, Settings};
 use crate::session::Limits;
 use crate::sync::Mutex;
@@ -189,8 +188,6 @@ pub struct Common {
     pub(in crate::client) settings: Shared<Settings>,
     pub(in crate::client) limits: Shared<Limits>,
     pub(in crate::client) merged: Merged,
-    /// A handler that each of them has before all others, so that it runs last.
-    pub(crate) builtin_handler: Option<Arc<Entry>>,
 }
 
 /// Values that are shared by those who have the same one after the other.

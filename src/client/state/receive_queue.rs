@@ -12,7 +12,7 @@ use crate::wire::QoS;
 /// The identity of the queue as a subscriber: no function has this address.
 pub(in crate::client) const QUEUE: Identity = Identity(usize::MAX, 0);
 
-pub(in crate::client) fn is_queue(entry: &Entry) -> bool {
+pub(in crate::client) fn is_queue<C>(entry: &Entry<C>) -> bool {
     entry.identity() == QUEUE
 }
 

@@ -11,23 +11,23 @@ use crate::error::Code;
 pub(in crate::client) const UNKNOWN: i32 = 1;
 
 /// Who is told of one result.
-pub(in crate::client) struct ConnectWaiter {
+pub(in crate::client) struct ConnectWaiter<C> {
     /// The link whose attempt is meant, or the first after it: one that the application is ending already, or that a
     /// handler is just being told of, is not.
     pub(in crate::client) since: u64,
-    pub(in crate::client) notify: Notify,
+    pub(in crate::client) notify: Notify<C>,
 }
 
-pub(in crate::client) enum Notify {
+pub(in crate::client) enum Notify<C> {
     /// A function, which runs on the thread that drives the loop.
-    Callback(Box<dyn Callback>),
+    Callback(Box<dyn Callback<C>>),
     /// A thread inside a wait.
     Waiter(Arc<AtomicI32>),
 }
 
 /// A function that is to be told of a result.
-pub(in crate::client) struct ConnectResult {
-    pub(in crate::client) callback: Box<dyn Callback>,
+pub(in crate::client) struct ConnectResult<C> {
+    pub(in crate::client) callback: Box<dyn Callback<C>>,
     pub(in crate::client) attempt: Attempt,
 }
 

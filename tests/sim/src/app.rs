@@ -49,7 +49,7 @@ struct Asker {
     instance: usize,
 }
 
-impl CredentialsHook for Asker {
+impl CredentialsHook<Conn> for Asker {
     fn ask(&self, conn: &Conn, attempt: u64) {
         let mut world = lock(&self.app.world);
         world.effects += 1;
@@ -123,7 +123,7 @@ impl App {
         conn
     }
 
-    fn handler(self: &Arc<App>, instance: usize) -> Box<dyn Callback> {
+    fn handler(self: &Arc<App>, instance: usize) -> Box<dyn Callback<Conn>> {
         Box::new(Handler { app: self.clone(), instance })
     }
 
@@ -459,7 +459,7 @@ impl Handler {
     }
 }
 
-impl Callback for Handler {
+impl Callback<Conn> for Handler {
     fn call(&self, conn: &Conn, event: &Event<'_>) {
         let app = &self.app;
         let mut world = lock(&app.world);
