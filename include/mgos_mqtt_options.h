@@ -195,8 +195,9 @@ struct mgos_mqtt_options {
    */
   int dns_timeout_ms;
   /**
-   * How long opening the TCP connection may take, for all addresses of the name together; an address that does not answer
-   * leaves the others their share. Default 10,000 ms, MGOS_MQTT_OFF is without limit.
+   * How long opening the TCP connection may take, for all addresses of the name together. IPv6 and IPv4 take turns
+   * (RFC 8305): as long as one does not answer, the next is tried beside it every 250 ms, or sooner if there is little
+   * time for many; the first that is open wins. Default 10,000 ms, MGOS_MQTT_OFF is without limit.
    */
   int tcp_timeout_ms;
   /**

@@ -1,14 +1,14 @@
-//! A name with several addresses, of which some do not answer: how long each is tried, in virtual time.
+//! A name with several addresses, of which some do not answer: when each is tried, and which one wins, in virtual time.
 
 mod driver_support;
 
-use std::io::{self, Read};
-use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 
 use driver_support::source;
-use mgos_mqtt::client::{Conn, Context, ProfileSource};
+use mgos_mqtt::client::{Callback, Conn, Context, Event, Identity, Kind, ProfileSource, Report};
 use mgos_mqtt::config::{Profile, Retry, Settings, Timeouts, TlsOptions};
 use mgos_mqtt::driver::{Clock, Loop};
 use mgos_mqtt::error::Code;
@@ -25,8 +25,10 @@ enum Address {
     Silent,
     Refuses,
     Answers,
-    /// After a second.
+    /// After 100 ms.
     RefusesLater,
+    /// After a second.
+    AnswersLater,
     /// After a second, too, and does not speak TLS.
     AnswersWithoutTls,
 }
@@ -37,20 +39,36 @@ struct Socket {
     /// What it does it did.
     done: Arc<AtomicBool>,
     answer: &'static [u8],
+    /// How many there are.
+    sockets: Arc<AtomicUsize>,
 }
 
 impl Socket {
-    fn new(address: Address, on: &Loop) -> Socket {
-        Socket { address, on: on.clone(), done: Arc::default(), answer: b"HTTP/1.1 400 Bad Request" }
+    fn new(address: Address, on: &Loop, sockets: &Arc<AtomicUsize>) -> Socket {
+        sockets.fetch_add(1, SeqCst);
+        let (on, sockets) = (on.clone(), sockets.clone());
+        Socket { address, on, done: Arc::default(), answer: b"HTTP/1.1 400 Bad Request", sockets }
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        self.sockets.fetch_sub(1, SeqCst);
     }
 }
 
 impl Transport for Socket {
     fn register(&mut self, _: &Registry, token: Token) -> io::Result<()> {
+        if self.done.load(SeqCst) {
+            // As the system does.
+            self.on.announce(token, false, true);
+            return Ok(());
+        }
         let wait = match self.address {
             Address::Silent | Address::Refuses => return Ok(()),
             Address::Answers => Span::ZERO,
-            Address::RefusesLater | Address::AnswersWithoutTls => Span::secs(1),
+            Address::RefusesLater => Span::millis(100),
+            Address::AnswersLater | Address::AnswersWithoutTls => Span::secs(1),
         };
         let (asked, done) = (AtomicBool::new(false), self.done.clone());
         let timer = source(move |turn| {
@@ -98,6 +116,17 @@ impl Transport for Socket {
 /// When each address was tried, in milliseconds, when the attempt was over or CONNECT sent, and its error.
 type Course = (Vec<u64>, u64, Code);
 
+/// How an attempt went.
+struct Attempt {
+    /// The addresses that were opened, each with its time in milliseconds.
+    dialled: Vec<(SocketAddr, u64)>,
+    /// When it was over, or CONNECT was sent.
+    over: u64,
+    report: Report,
+    /// How many sockets were open then.
+    sockets: usize,
+}
+
 /// Makes one attempt with ten seconds for TCP.
 fn attempt(addresses: &[Address]) -> Course {
     attempt_with(addresses, Span::secs(10), Span::ZERO)
@@ -105,27 +134,33 @@ fn attempt(addresses: &[Address]) -> Course {
 
 /// Makes one attempt with so long for TCP, in a loop that comes to each deadline so `late`.
 fn attempt_with(addresses: &[Address], limit: Span, late: Span) -> Course {
+    let address = |n: usize| SocketAddr::from(([192, 0, 2, n as u8], 1));
+    let listed: Vec<_> = addresses.iter().enumerate().map(|(n, what)| (address(n), *what)).collect();
+    let Attempt { dialled, over, report, .. } = attempt_at(&listed, limit, late);
+    (dialled.into_iter().map(|(_, at)| at).collect(), over, report.code)
+}
+
+fn attempt_at(listed: &[(SocketAddr, Address)], limit: Span, late: Span) -> Attempt {
     let now = Arc::new(AtomicU64::new(START.0));
     let (clock, dialled_at) = (now.clone(), now.clone());
-    let listed: Vec<SocketAddr> = (0..addresses.len()).map(|n| ([192, 0, 2, n as u8], 1).into()).collect();
+    let answer: Vec<SocketAddr> = listed.iter().map(|(address, _)| *address).collect();
     let driver = Loop::with_name_service(
         Clock::from_fn(move || Time(clock.load(SeqCst))),
-        Arc::new(move |question| question.answer(Ok(listed.clone()))),
+        Arc::new(move |question| question.answer(Ok(answer.clone()))),
     )
     .unwrap();
-    let dialled = Arc::new(Mutex::new(Vec::new()));
-    let (list, what, on) = (dialled.clone(), addresses.to_vec(), driver.clone());
+    let (dialled, sockets) = (Arc::new(Mutex::new(Vec::new())), Arc::<AtomicUsize>::default());
+    let (list, what, on, made) = (dialled.clone(), listed.to_vec(), driver.clone(), sockets.clone());
     let mut context = Context::new(driver.clone());
-    context.dial = Arc::new(move |_| {
-        let mut list = list.lock().unwrap();
-        let address = what[list.len()];
-        list.push((dialled_at.load(SeqCst) - START.0) / 1_000);
-        match address {
+    context.dial = Arc::new(move |endpoint| {
+        let (at, what) = what.iter().find(|(address, _)| Endpoint::from(*address) == *endpoint).unwrap();
+        list.lock().unwrap().push((*at, (dialled_at.load(SeqCst) - START.0) / 1_000));
+        match what {
             Address::Refuses => Err(io::Error::from_raw_os_error(REFUSED)),
-            address => Ok(Stream::Other(Box::new(Socket::new(address, &on)))),
+            what => Ok(Stream::Other(Box::new(Socket::new(*what, &on, &made)))),
         }
     });
-    let secure = addresses.contains(&Address::AnswersWithoutTls);
+    let secure = listed.iter().any(|(_, what)| *what == Address::AnswersWithoutTls);
     let profile = Profile {
         enable: true,
         server: Some(if secure { "mqtts://name.test" } else { "name.test" }.into()),
@@ -148,10 +183,10 @@ fn attempt_with(addresses: &[Address], limit: Span, late: Span) -> Course {
         false
     });
     assert!(over, "it goes on and on");
-    let code = if conn.is_busy() { Code::Ok } else { conn.report().code };
+    let (report, sockets) = (conn.report(), sockets.load(SeqCst));
     conn.free(None);
-    let tried = dialled.lock().unwrap().clone();
-    (tried, (now.load(SeqCst) - START.0) / 1_000, code)
+    let dialled = dialled.lock().unwrap().clone();
+    Attempt { dialled, over: (now.load(SeqCst) - START.0) / 1_000, report, sockets }
 }
 
 /// field: F-12
@@ -159,42 +194,147 @@ fn attempt_with(addresses: &[Address], limit: Span, late: Span) -> Course {
 fn all_addresses_share_the_time() {
     use Address::*;
     assert_eq!(attempt(&[Silent]), (vec![0], 10_000, Code::ConnectTimeout));
-    let four = vec![0, 2_500, 5_000, 7_500];
+    let four = vec![0, 250, 500, 750];
     assert_eq!(attempt(&[Silent; 4]), (four.clone(), 10_000, Code::ConnectTimeout));
-    assert_eq!(attempt(&[Silent, Silent, Silent, Answers]), (four, 7_500, Code::Ok));
-    // Those that refuse at once leave their time to the others.
-    let tried = vec![0, 2_500, 2_500, 2_500];
+    assert_eq!(attempt(&[Silent, Silent, Silent, Answers]), (four, 750, Code::Ok));
+    // Behind one that refuses the next is tried at once.
+    let tried = vec![0, 250, 250, 250];
     assert_eq!(attempt(&[Silent, Refuses, Refuses, Silent]), (tried, 10_000, Code::ConnectTimeout));
-    assert_eq!(attempt(&[Silent; 100]).1, 10_000);
+    let tried = vec![0, 250, 350, 600];
+    assert_eq!(attempt(&[Silent, RefusesLater, Silent, Silent]), (tried, 10_000, Code::ConnectTimeout));
+    // Each gets its turn, even when there is little time for many.
+    let tried = (0..100).map(|n| n * 100).collect();
+    assert_eq!(attempt(&[Silent; 100]), (tried, 10_000, Code::ConnectTimeout));
 }
 
-/// The time that an address did not use is the others'.
 #[test]
-fn an_address_uses_what_it_takes() {
+fn the_first_that_is_open_wins_and_the_others_are_closed() {
     use Address::*;
-    let refused = attempt(&[Silent, RefusesLater, Silent, Silent]);
-    assert_eq!(refused, (vec![0, 2_500, 3_500, 6_750], 10_000, Code::ConnectTimeout));
+    let address = |n: u8| SocketAddr::from(([192, 0, 2, n], 1));
+    for (first, next) in [(Silent, 250), (AnswersLater, 250), (RefusesLater, 100)] {
+        let listed = [(address(0), first), (address(1), Answers), (address(2), Silent)];
+        let won = attempt_at(&listed, Span::secs(10), Span::ZERO);
+        assert_eq!((won.report.code, won.sockets), (Code::Ok, 1));
+        assert_eq!(won.dialled, [(address(0), 0), (address(1), next)]);
+    }
+    // One that was begun earlier, too.
+    let listed = [(address(0), AnswersLater), (address(1), Silent), (address(2), Silent)];
+    let won = attempt_at(&listed, Span::secs(10), Span::ZERO);
+    assert_eq!((won.report.code, won.over, won.sockets), (Code::Ok, 1_000, 1));
+    assert_eq!(won.dialled.len(), 3);
 }
 
-/// An open connection that does not become a secure one took its time, too.
+#[test]
+fn the_report_has_the_error_of_each() {
+    use Address::*;
+    let address = |n: u8| SocketAddr::from(([192, 0, 2, n], 1));
+    let listed = [(address(0), Silent), (address(1), RefusesLater), (address(2), Silent)];
+    let failed = attempt_at(&listed, Span::secs(10), Span::ZERO);
+    assert_eq!((failed.report.code, failed.sockets), (Code::ConnectTimeout, 0));
+    let tried: Vec<_> =
+        failed.report.tried.iter().map(|(endpoint, os)| (endpoint.to_string(), *os)).collect();
+    let text = |n| address(n).to_string();
+    assert_eq!(tried.len(), 3, "{tried:?}");
+    assert_eq!(tried[0], (text(1), REFUSED));
+    assert_eq!((&tried[1].0, &tried[2].0), (&text(0), &text(2)));
+    assert!(tried[1].1 == tried[2].1 && tried[1].1 != REFUSED);
+    assert!((0..3).all(|n| failed.report.text.contains(&text(n))), "{}", failed.report.text);
+}
+
+/// Where one family does not get through, the other one is tried next.
+#[test]
+fn both_families_take_turns() {
+    let v4 = |n: u8| SocketAddr::from(([192, 0, 2, n], 1));
+    let v6 = |n: u16| SocketAddr::from(([0x2001, 0xdb8, 0, 0, 0, 0, 0, n], 1));
+    let order = |listed: &[SocketAddr]| {
+        let listed: Vec<_> = listed.iter().map(|address| (*address, Address::Silent)).collect();
+        let Attempt { dialled, .. } = attempt_at(&listed, Span::secs(10), Span::ZERO);
+        dialled.into_iter().map(|(address, _)| address).collect::<Vec<_>>()
+    };
+    assert_eq!(order(&[v6(1), v6(2), v6(3), v4(1)]), [v6(1), v4(1), v6(2), v6(3)]);
+    assert_eq!(order(&[v4(1), v4(2), v6(1), v6(2)]), [v4(1), v6(1), v4(2), v6(2)]);
+    assert_eq!(order(&[v6(2), v4(2), v4(1), v4(3)]), [v6(2), v4(2), v4(1), v4(3)]);
+}
+
+/// An open connection that does not become a secure one took its time, too. The others, which were closed when it won,
+/// are tried again.
 #[cfg(feature = "tls")]
 #[test]
 fn an_address_without_tls_uses_what_it_takes() {
     use Address::*;
-    let (tried, over, _) = attempt(&[AnswersWithoutTls, Silent, Silent, Silent]);
-    assert_eq!((tried, over), (vec![0, 1_000, 4_000, 7_000], 10_000));
+    let (tried, over, code) = attempt(&[AnswersWithoutTls, Silent, Silent, Silent]);
+    assert_eq!((tried, over), (vec![0, 250, 500, 750, 1_000, 1_250, 1_500], 10_000));
+    assert_ne!(code, Code::ConnectTimeout, "that it answered says more");
 }
 
 /// A loop that is late, because a handler took long, takes nothing from the addresses that are still to come.
 #[test]
 fn a_late_loop_costs_no_address_its_share() {
     let (tried, over, code) = attempt_with(&[Address::Silent; 4], Span::secs(10), Span::secs(2));
-    assert_eq!((tried, over, code), (vec![0, 4_500, 9_000, 13_500], 18_000, Code::ConnectTimeout));
+    assert_eq!((tried, over, code), (vec![0, 2_250, 4_500, 6_750], 18_000, Code::ConnectTimeout));
 }
 
 #[test]
-fn without_a_limit_the_first_that_does_not_refuse_is_waited_for() {
+fn without_a_limit_none_is_given_up_and_all_are_tried() {
     use Address::*;
     let waits = attempt_with(&[Refuses, Silent, Answers], Span::ZERO, Span::ZERO);
-    assert_eq!(waits, (vec![0, 0], 0, Code::Ok));
+    assert_eq!(waits, (vec![0, 0, 250], 250, Code::Ok));
+    let waits = attempt_with(&[AnswersLater, Silent], Span::ZERO, Span::ZERO);
+    assert_eq!(waits, (vec![0, 250], 1_000, Code::Ok));
+}
+
+/// Whether the connection came up, and went down.
+struct Ends(Arc<Mutex<Vec<&'static str>>>);
+
+impl Callback<Conn> for Ends {
+    fn call(&self, _: &Conn, event: &Event<'_>) {
+        match event {
+            Event::ConnAck { .. } => self.0.lock().unwrap().push("up"),
+            Event::Close(_) => self.0.lock().unwrap().push("down"),
+            _ => {}
+        }
+    }
+}
+
+/// Once with sockets of the system. All that the winner says comes at once, its end included; nothing of it is lost
+/// because the others were closed, or were the first to be heard of.
+#[test]
+fn what_the_winner_says_is_heard() {
+    // One whose queue is full lets nobody in, and does not say so.
+    let full = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    socket2::SockRef::from(&full).listen(0).unwrap();
+    let silent = full.local_addr().unwrap();
+    let _queue: Vec<_> = (0..4).map(|_| Endpoint::from(silent).open().unwrap()).collect();
+    let server = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let list = vec![silent, server.local_addr().unwrap(), silent];
+    let server = std::thread::spawn(move || {
+        let (mut link, _) = server.accept().unwrap();
+        let mut header = [0; 2];
+        link.read_exact(&mut header).unwrap();
+        link.read_exact(&mut vec![0; usize::from(header[1])]).unwrap();
+        link.write_all(b"\x20\x02\0\0\x30\x03\0\x01a").unwrap();
+    });
+    let driver = Loop::with_name_service(
+        Clock::monotonic(),
+        Arc::new(move |question| question.answer(Ok(list.clone()))),
+    )
+    .unwrap();
+    let profile = Profile { enable: true, server: Some("name.test".into()), ..Profile::default() };
+    let settings = Settings { retry: Retry::Never, ..Settings::default() };
+    let source = ProfileSource::Fixed(Arc::new(profile));
+    let conn = Conn::new(Arc::new(Context::new(driver.clone())), 1, vec![source], settings).unwrap();
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let kinds = Kind::ConnAck.bit() | Kind::Close.bit();
+    conn.add_handler(Identity(1, 1), kinds, Box::new(Ends(seen.clone()))).unwrap();
+    conn.connect().unwrap();
+    let end = driver.now() + Span::secs(20);
+    assert!(
+        driver.wait(Some(end), &mut || seen.lock().unwrap().len() == 2).unwrap(),
+        "{}",
+        conn.report().text
+    );
+    assert_eq!(*seen.lock().unwrap(), ["up", "down"]);
+    assert_eq!(conn.report().code, Code::ClosedByServer);
+    server.join().unwrap();
+    conn.free(None);
 }

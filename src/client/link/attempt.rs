@@ -10,7 +10,7 @@ use crate::client::conn::{Handlers, Recipients, State};
 use crate::client::handlers::callback::Slot;
 use crate::client::handlers::event::{Event, KeptReport, Kind, Report};
 use crate::client::link::configure::session_limits;
-use crate::client::link::race::close;
+use crate::client::link::race::{close, interleave};
 use crate::client::state::log::Level;
 use crate::client::state::params::ConnectParams;
 use crate::client::state::profiles::{ClientIdentity, UserCredentials};
@@ -24,7 +24,7 @@ use crate::error::{Code, Phase};
 use crate::lazy_box::LazyBox;
 use crate::sync::MutexGuard;
 use crate::time::{Moment, Span};
-use crate::transport::{Endpoint, Stream};
+use crate::transport::Stream;
 use crate::wire::{QoS, Version};
 
 impl Conn {
@@ -173,10 +173,10 @@ impl Conn {
                         addresses.iter().map(|address| address.ip().to_string()).collect();
                     self.note(&mut st, Level::Debug, format_args!("resolved {host:?}: {}", list.join(", ")));
                 }
-                let mut endpoints = addresses.into_iter().map(Endpoint::from);
-                let first = endpoints.next();
-                if endpoints.len() > 0 {
-                    st.tries.make().others.make().endpoints = endpoints.collect();
+                let mut endpoints = interleave(&addresses);
+                let first = endpoints.pop_front();
+                if !endpoints.is_empty() {
+                    st.tries.make().others.make().endpoints = endpoints;
                 }
                 return self.try_endpoint(st, turn, first);
             }

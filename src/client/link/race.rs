@@ -1,8 +1,12 @@
-//! Opening a connection to one of the endpoints of a server: those that are being opened stand in a set, the first that is
-//! open wins, and the others are closed.
+//! Opening a connection to one of the endpoints of a server (RFC 8305, "happy eyeballs"): as long as one does not answer,
+//! the next is opened beside it, the first that is open wins, and the others are closed.
 //!
 //! Each is registered with the connection's own token: whatever the loop says of one of them leads to a turn, which looks
-//! at all of them.
+//! at all of them. The winner is registered anew, so that nothing that was said of another one is taken for its own.
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::SocketAddr;
 
 use mio::Registry;
 
@@ -16,10 +20,13 @@ use crate::client::state::tries::Opening;
 use crate::driver::Turn;
 use crate::sync::MutexGuard;
 use crate::time::{Moment, Span, Time};
-use crate::transport::Endpoint;
+use crate::transport::{Endpoint, Stream};
+
+/// So long an endpoint has before the next one is opened beside it (RFC 8305, section 8).
+const ATTEMPT_DELAY: Span = Span::millis(250);
 
 impl Conn {
-    /// Begins to open the next endpoint; without one left, the attempt has failed.
+    /// Begins to open the next endpoint beside those that are being opened; without one left, the attempt has failed.
     pub(in crate::client) fn next_endpoint<'a>(
         &'a self,
         mut st: MutexGuard<'a, State>,
@@ -45,9 +52,16 @@ impl Conn {
             });
             match opened {
                 Ok(transport) => {
-                    let by = st.begin_opening(turn.now);
+                    let one = Opening { endpoint, transport };
+                    let next = st.begin_opening(turn.now);
+                    match &mut st.link {
+                        Link::Opening { race, by } => {
+                            race.push(one);
+                            *by = next;
+                        }
+                        link => *link = Link::Opening { race: vec![one], by: next },
+                    }
                     st.ended = false;
-                    st.link = Link::Opening { race: vec![Opening { endpoint, transport }], by };
                     return st;
                 }
                 Err(error) => {
@@ -56,6 +70,13 @@ impl Conn {
                 }
             }
             next = st.next_endpoint();
+        }
+        let last = st.begin_opening(turn.now);
+        if let Link::Opening { race, by } = &mut st.link
+            && !race.is_empty()
+        {
+            *by = last;
+            return st;
         }
         // That somebody answered, and not as he should, says more than that somebody else did not.
         let report = match st.tries.make().insecure.take() {
@@ -73,10 +94,17 @@ impl Conn {
     ) -> MutexGuard<'a, State> {
         let state = &mut *st;
         let Link::Opening { race, by } = &mut state.link else { return st };
-        let late = by.is_over(turn.now);
-        let mut at = 0;
+        let several = state.tries.others.get().is_some();
+        let more = !state.tries.others.endpoints.is_empty();
+        let due = by.is_over(turn.now);
+        let late = due && !more;
+        let (mut at, mut failed) = (0, false);
         while let Some(one) = race.get_mut(at) {
-            let os = match one.transport.connected() {
+            let open = match one.transport.connected() {
+                Ok(true) if several => register_anew(&mut one.transport, turn),
+                other => other,
+            };
+            let os = match open {
                 Ok(true) => return self.won(st, turn, at),
                 Ok(false) if !late => {
                     at += 1;
@@ -88,8 +116,9 @@ impl Conn {
             let Opening { endpoint, mut transport } = race.remove(at);
             transport.deregister(turn.registry());
             state.tries.make().others.make().tried.push((endpoint, os));
+            failed = true;
         }
-        if !race.is_empty() {
+        if !race.is_empty() && !(more && (due || failed)) {
             return st;
         }
         st.end_opening(turn.now);
@@ -105,12 +134,35 @@ impl Conn {
     ) -> MutexGuard<'a, State> {
         let Link::Opening { mut race, .. } = std::mem::replace(&mut st.link, Link::Idle) else { return st };
         let Opening { endpoint, transport } = race.remove(at);
+        if let Some(others) = st.tries.get_mut().and_then(|tries| tries.others.get_mut()) {
+            // Should this one turn out not to be a server as it should be, they are tried again.
+            race.iter().rev().for_each(|one| others.endpoints.push_front(one.endpoint.clone()));
+            st.ended = false;
+        }
         close(race, turn.registry());
         self.note(&mut st, Level::Debug, format_args!("the {} is open", endpoint.what()));
         st.tries.make().target = Some(endpoint);
         st.end_opening(turn.now);
         self.begin_layer(st, turn, transport, 0)
     }
+}
+
+/// Has all said once more that there is to say of a stream that is open.
+fn register_anew(transport: &mut Stream, turn: &Turn<'_>) -> io::Result<bool> {
+    transport.deregister(turn.registry());
+    transport.register(turn.registry(), turn.token()).map(|()| true)
+}
+
+/// The addresses by turns of both families, beginning with that of the first (RFC 8305, section 4).
+pub(in crate::client) fn interleave(addresses: &[SocketAddr]) -> VecDeque<Endpoint> {
+    let first_is_ipv6 = addresses.first().is_some_and(SocketAddr::is_ipv6);
+    let family = |of_first| addresses.iter().filter(move |one| (one.is_ipv6() == first_is_ipv6) == of_first);
+    let (mut first, mut second) = (family(true), family(false));
+    let mut endpoints = VecDeque::with_capacity(addresses.len());
+    while endpoints.len() < addresses.len() {
+        endpoints.extend(first.next().into_iter().chain(second.next()).copied().map(Endpoint::from));
+    }
+    endpoints
 }
 
 /// Nobody wants these any more.
@@ -121,16 +173,20 @@ pub(in crate::client) fn close(race: Vec<Opening>, registry: &Registry) {
 }
 
 impl State {
-    /// An endpoint is being opened; until when. With more of them to come, one that does not answer must not use up all
-    /// the time that they have together.
+    /// An endpoint is being opened; until when alone, or if it is the last one, at all. With many of them to come in a
+    /// short time, each has its share of that.
     fn begin_opening(&mut self, now: Time) -> Moment {
         let limit = self.profile.timeouts.tcp;
         let left = Span(limit.0.saturating_sub(self.tries.others.used.0));
-        let share = Span(left.0 / (self.tries.others.endpoints.len() as u64 + 1));
+        let share = match self.tries.others.endpoints.len() as u64 {
+            0 => left,
+            _ if limit == Span::ZERO => ATTEMPT_DELAY,
+            more => Span(left.0 / (more + 1)).min(ATTEMPT_DELAY),
+        };
         if let Some(others) = self.tries.get_mut().and_then(|tries| tries.others.get_mut()) {
             others.present = (now, share);
         }
-        (limit > Span::ZERO).then(|| now + share).into()
+        (share > Span::ZERO || limit > Span::ZERO).then(|| now + share).into()
     }
 
     /// It is open, or will not be. That the loop was late is not its fault.
