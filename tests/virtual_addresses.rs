@@ -61,7 +61,7 @@ impl Transport for Socket {
     fn register(&mut self, _: &Registry, token: Token) -> io::Result<()> {
         if self.done.load(SeqCst) {
             // As the system does.
-            self.on.announce(token, false, true);
+            self.on.announce(token, false);
             return Ok(());
         }
         let wait = match self.address {
@@ -75,7 +75,7 @@ impl Transport for Socket {
             if !asked.swap(true, SeqCst) {
                 turn.set_deadline(Some(turn.now + wait));
             } else if !done.swap(true, SeqCst) {
-                turn.handle().announce(token, true, true);
+                turn.handle().announce(token, true);
             }
         });
         self.on.schedule(self.on.add(timer).unwrap());

@@ -5,8 +5,7 @@ mod wire_common;
 use mgos_mqtt::wire::{
     Ack, Auth, Carrier, ConnAck, Connect, Disconnect, EncodeError, Header, Malformed, Packet, PacketType,
     Properties, PropertyId, PropertyKind, PropertyValue, Publish, QoS, RetainHandling, SubAck, Subscribe,
-    SubscribeOptions, UnsubAck, Unsubscribe, Version, Will, encode_publish_header, publish_len, reason,
-    topic,
+    SubscribeOptions, UnsubAck, Unsubscribe, Version, Will, publish_len, reason, topic,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -187,10 +186,6 @@ proptest! {
         let properties_len = publish.properties.encoded_len();
         let len = publish_len(version, publish.topic.len(), qos, properties_len, payload.len());
         prop_assert_eq!(len, Some(whole.len()));
-        let mut parts = Vec::new();
-        encode_publish_header(&Publish { payload: b"", ..publish }, version, payload.len(), &mut parts).unwrap();
-        parts.extend_from_slice(&payload);
-        prop_assert_eq!(parts, whole);
     }
 
     #[test]

@@ -30,7 +30,7 @@ fn document(text: &[u8]) {
         };
         let problems = profile.problems();
         assert_eq!(profile.validate().err(), problems.into_iter().next());
-        let _ = (profile.address(), profile.pins(), profile.reconnect_bounds(), profile.pingresp_timeout());
+        let _ = (profile.address(), profile.pins(), profile.reconnect_bounds());
     }
 }
 

@@ -1,4 +1,4 @@
-//! The C face around whole connections that are fed without a socket: what C hands in, what its handlers get, and
+//! The C interface around whole connections that are fed without a socket: what C hands in, what its handlers get, and
 //! what lives how long. For Miri, which knows of each access to memory whether it may be (`scripts/test.sh miri`);
 //! everything that C can see of it is tested from C.
 
@@ -141,7 +141,7 @@ impl Server {
         }
         ends.to_server = bytes;
         if let Some(token) = ends.token {
-            self.driver.announce(token, !ends.to_client.is_empty(), true);
+            self.driver.announce(token, !ends.to_client.is_empty());
         }
     }
 

@@ -1,4 +1,4 @@
-//! Where a server is: the texts that the field `server` accepts.
+//! Server addresses: the texts that the field `server` accepts.
 //!
 //! | text                                   | transport                                        |
 //! |----------------------------------------|--------------------------------------------------|
@@ -12,11 +12,11 @@
 //! | `unix:/path`, `unix:///path`           | a local socket                                   |
 //!
 //! A host is an IPv4 or IPv6 literal or a name in ASCII; an international name is written in its
-//! punycode form (`xn--…`). Whether the transport was built is for the transports to say: every
-//! address of the table is understood by every build.
+//! punycode form (`xn--…`). Every build understands every address of the table; the transports
+//! report what was not built.
 
 use core::fmt;
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use core::net::{Ipv4Addr, Ipv6Addr};
 use core::str::FromStr;
 
 use super::address_error::AddressError;
@@ -73,7 +73,7 @@ impl Scheme {
     }
 }
 
-/// What holds for an address that does not say it itself.
+/// What the profile asks for, where an address leaves it open.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Wanted {
     /// The profile has TLS settings (`ssl_ca_cert`, `ssl_cert` or `ssl_psk_identity`).
@@ -99,8 +99,8 @@ pub struct Address {
 impl Address {
     /// Takes an address apart.
     ///
-    /// An address that contradicts `wanted` is refused rather than one of the two silently
-    /// ignored: `mqtt://` in a profile with a CA file would otherwise send the password in clear.
+    /// An address that contradicts `wanted` is refused; neither of the two is silently ignored.
+    /// Otherwise `mqtt://` in a profile with a CA file would send the password in clear.
     pub fn parse(text: &str, wanted: Wanted) -> Result<Address, AddressError> {
         if text.is_empty() {
             return Err(AddressError::Empty);
@@ -139,17 +139,6 @@ impl Address {
             return Err(AddressError::UnixPath);
         }
         Ok(Address { scheme: Scheme::Unix, host: String::new(), port: 0, path: path.to_owned() })
-    }
-
-    /// The address if the host is an IP literal: then there is nothing to resolve. The scope of an
-    /// IPv6 literal is not part of it; see [`Address::scope`].
-    pub fn ip(&self) -> Option<IpAddr> {
-        IpAddr::from_str(self.host.split('%').next().unwrap_or_default()).ok()
-    }
-
-    /// The scope of an IPv6 literal, an interface name or number: `eth0` of `fe80::1%eth0`.
-    pub fn scope(&self) -> Option<&str> {
-        self.host.split_once('%').map(|(_, scope)| scope)
     }
 }
 
@@ -225,8 +214,8 @@ impl Prefix {
     }
 }
 
-/// Whether two words are the same but for upper and lower case. Not inlined: it is asked in loops over tables, and each
-/// iteration would have a vectorised comparison of its own.
+/// Whether two words differ at most in upper and lower case. Not inlined: it is called in loops over tables, and each
+/// iteration would get a vectorised comparison of its own.
 #[inline(never)]
 pub(crate) fn same_word(a: &str, b: &str) -> bool {
     a.eq_ignore_ascii_case(b)
@@ -250,7 +239,7 @@ fn check_path(path: &str, prefix: Prefix) -> Result<&str, AddressError> {
         let fine = path.is_empty() || (path.starts_with('/') && path.is_ascii() && !path.contains('#'));
         return if fine { Ok(path) } else { Err(AddressError::WebSocketPath) };
     }
-    // A lone slash is how many people end a URL; it says nothing.
+    // Many people end a URL with a slash; it means nothing.
     if matches!(path, "" | "/") { Ok("") } else { Err(AddressError::Path) }
 }
 
@@ -335,7 +324,7 @@ fn check_name(name: &str) -> Result<(), AddressError> {
     if !name.is_ascii() {
         return Err(AddressError::NotAscii);
     }
-    // A dot at the end says that the name is complete.
+    // A dot at the end marks a complete name.
     let name = name.strip_suffix('.').unwrap_or(name);
     if name.len() > 253 {
         return Err(AddressError::NameTooLong);

@@ -15,7 +15,8 @@ macro_rules! refusals {
 
         impl AddressError {
             /// Every refusal.
-            pub const ALL: &'static [AddressError] = &[$(AddressError::$variant,)*];
+            #[cfg(test)]
+            pub(super) const ALL: &'static [AddressError] = &[$(AddressError::$variant,)*];
 
             /// The sentence, without a full stop.
             pub const fn text(self) -> &'static str {

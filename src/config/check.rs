@@ -1,4 +1,4 @@
-//! What a profile must satisfy before it can be connected with.
+//! What a profile must satisfy before a connection is attempted with it.
 
 use super::error::ConfigError;
 use super::profile::{Profile, Will};
@@ -39,7 +39,7 @@ impl Profile {
         if !id.is_empty() {
             return check_string("client_id", id);
         }
-        // MQTT 3.1.1 lets the server choose one, 3.1 gets one that is made for the connection: either way a new one each time.
+        // With MQTT 3.1.1 the server chooses one, with 3.1 one is made for the connection: either way a new one each time.
         let problem = "an empty client id needs clean_session: the server could not find the session again";
         (!self.clean_session).then(|| ConfigError::new("client_id", problem))
     }
@@ -273,18 +273,11 @@ mod tests {
     fn derived_values() {
         let p = Profile {
             reconnect_min: Span::secs(90),
-            keep_alive: 5,
-            max_qos: Some(1),
             ws_enable: true,
             server: Some("h".into()),
             ..Profile::default()
         };
         assert_eq!(p.reconnect_bounds(), (Span::secs(60), Span::secs(60)));
-        assert_eq!(p.pingresp_timeout(), Some(Span::secs(5)));
-        assert_eq!(Profile::default().pingresp_timeout(), Some(Span::secs(10)));
-        assert_eq!(Profile { keep_alive: 0, ..p.clone() }.pingresp_timeout(), Some(Span::secs(10)));
-        assert_eq!((p.limit_qos(0), p.limit_qos(2)), (0, 1));
-        assert_eq!(Profile { max_qos: None, ..p.clone() }.limit_qos(2), 2);
         assert_eq!(p.address().map(|a| a.to_string()).as_deref(), Ok("ws://h:1883/mqtt"));
         let own = Profile { server: Some("wss://h/x?y".into()), ..p.clone() };
         assert_eq!(own.address().map(|a| a.to_string()).as_deref(), Ok("wss://h:443/x?y"));

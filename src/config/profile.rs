@@ -1,4 +1,5 @@
-//! One server, completely described: where it is, who we are there, and how to treat the link.
+//! The complete description of one server: its address, our identity there, and how to treat the
+//! link.
 
 use core::fmt;
 use core::ops::Deref;
@@ -15,7 +16,7 @@ use crate::time::Span;
 pub struct Secret<T: Zeroize>(pub T);
 
 impl<T: Zeroize> Drop for Secret<T> {
-    // Not inlined: wiping is 400 bytes of code, and whatever has a profile in it would drop several secrets in line.
+    // Not inlined: wiping is 400 bytes of code, and dropping a profile drops several secrets.
     #[inline(never)]
     fn drop(&mut self) {
         self.0.zeroize();
@@ -47,7 +48,7 @@ pub enum Protocol {
     V311,
 }
 
-/// What the server publishes for us when the link breaks.
+/// The will: what the server publishes for us when the link breaks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Will {
     /// The topic, without wildcards.
@@ -82,7 +83,7 @@ impl Default for Timeouts {
     }
 }
 
-/// From how many days before its end on a certificate is told of; `None` is never.
+/// How many days before its end a certificate is reported; `None` is never.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ExpiryNotice(pub Option<u32>);
 
@@ -95,14 +96,15 @@ impl Default for ExpiryNotice {
 /// What the fields of `struct mgos_config_mqtt` cannot say about TLS.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TlsOptions {
-    /// The name for which the server's certificate must be, instead of the host of the address.
+    /// The name for which the server's certificate must be valid, instead of the host of the
+    /// address.
     pub server_name: Option<String>,
     /// The names of application protocols to offer (ALPN), the favourite first.
     pub alpn: Vec<String>,
     /// Speak TLS 1.3 only, not 1.2.
     pub only_tls13: bool,
-    /// Trusted certificates in memory, PEM or DER, besides those of `ssl_ca_cert`; turns TLS on. A private key may stand
-    /// beside them, as in the next one.
+    /// Trusted certificates in memory, PEM or DER, besides those of `ssl_ca_cert`; turns TLS on. The text may also
+    /// contain a private key, as may the next one.
     pub ca: Option<Secret<Vec<u8>>>,
     /// The client's certificate in memory, instead of `ssl_cert`; turns TLS on.
     pub certificate: Option<Secret<Vec<u8>>>,
@@ -110,28 +112,29 @@ pub struct TlsOptions {
     pub key: Option<Secret<Vec<u8>>>,
     /// The password of the private key, if it is encrypted: any bytes.
     pub key_password: Option<Secret<Vec<u8>>>,
-    /// Public keys of which the server must have one, as text: see [`pin`](super::pin). Turns TLS on. Without
-    /// trusted certificates they alone tell who the server is, and its certificate may be any.
+    /// Pinned public keys as text, of which the server must have one: see [`pin`](super::pin). Turns TLS on.
+    /// Without trusted certificates they alone identify the server, and any certificate will do.
     pub pins: Option<String>,
-    /// Lists of revoked certificates in memory, PEM or DER: what people put there may be another file.
+    /// Revocation lists in memory, PEM or DER. Secret, since people may put another file there by
+    /// mistake.
     pub crl: Option<Secret<Vec<u8>>>,
-    /// The file of lists of revoked certificates.
+    /// The file with revocation lists.
     pub crl_file: Option<String>,
-    /// Trust what the system trusts, besides what is named; turns TLS on. What is meant when nothing is
-    /// named.
+    /// Trust the certificates that the system trusts, besides those given; turns TLS on. The default if
+    /// none are given.
     pub system_roots: bool,
-    /// From how many days before its end on a certificate is told of.
+    /// How many days before its end a certificate is reported.
     pub expiry_notice: ExpiryNotice,
-    /// Talk to anybody who answers, whoever it is; turns TLS on. For tests only: the connection is
-    /// encrypted, but perhaps not with the server.
+    /// Accept any server without checking its certificate; turns TLS on. For tests only: the
+    /// connection is encrypted, but perhaps not to the server.
     pub insecure_skip_verification: bool,
 }
 
-/// One complete server profile. What holds for the connection whatever the server stands in
+/// One complete server profile. What does not depend on the server is in
 /// [`Settings`](super::Settings).
 ///
-/// The fields are those of `struct mgos_config_mqtt` in its order, typed, and what is new follows
-/// them. An unset string is `None`; the C face also takes the empty string for unset.
+/// The fields are those of `struct mgos_config_mqtt` in its order, typed, followed by new ones. An
+/// unset string is `None`; the C interface also treats the empty string as unset.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Profile {
     /// Whether a connection may be made at all.
@@ -146,15 +149,15 @@ pub struct Profile {
     pub pass: Option<Secret<Vec<u8>>>,
     /// The first delay before a reconnect.
     pub reconnect_min: Span,
-    /// The longest delay before a reconnect. If it is the smaller of the two, it wins.
+    /// The longest delay before a reconnect. If it is the smaller of the two, it is used for both.
     pub reconnect_max: Span,
     /// The file of the client's certificate; turns TLS on.
     pub ssl_cert: Option<String>,
     /// The file of the private key; `None` looks for it in the file of the certificate.
     pub ssl_key: Option<Secret<String>>,
-    /// The file of the trusted certificates; turns TLS on. What begins with `sha256/` is a list of pins instead,
-    /// see [`TlsOptions::pins`]. `*`, which accepted any certificate in
-    /// Mongoose OS, is refused: see [`TlsOptions::insecure_skip_verification`].
+    /// The file with the trusted certificates; turns TLS on. A text that begins with `sha256/` is a list of pins
+    /// instead, see [`TlsOptions::pins`]. `*`, which accepted any certificate in Mongoose OS, is refused: see
+    /// [`TlsOptions::insecure_skip_verification`].
     pub ssl_ca_cert: Option<String>,
     /// The names of the cipher suites, between colons.
     pub ssl_cipher_suites: Option<String>,
@@ -168,9 +171,10 @@ pub struct Profile {
     pub keep_alive: u16,
     /// The will. The C struct makes one only if both its topic and its message are set.
     pub will: Option<Will>,
-    /// The will of a topic without a message: none, unless the connection's options have its payload.
+    /// The topic of a will without a message: there is no will, unless the connection's options have
+    /// its payload.
     pub will_without_message: Option<Will>,
-    /// The highest QoS that is used for publish and subscribe; `None` is no limit.
+    /// The highest QoS for publishing and subscribing; `None` is no limit.
     pub max_qos: Option<u8>,
     /// The largest packet that is received, in bytes; 0 leaves only the limit of the protocol.
     pub recv_limit: usize,
@@ -178,14 +182,14 @@ pub struct Profile {
     pub require_time: bool,
     /// Whether the cloud events are raised.
     pub cloud_events: bool,
-    /// How many QoS 1 and 2 messages may wait or be in flight; 0 queues nothing while offline.
-    /// That of the server in use counts, and a smaller one throws nothing away.
+    /// How many QoS 1 and 2 messages may wait or be in flight; 0 queues nothing without a
+    /// connection. The limit of the server in use applies; a lower limit discards no messages.
     pub max_queue_length: usize,
     /// MQTT over WebSocket.
     pub ws_enable: bool,
-    /// The path of the WebSocket, for an address that names none.
+    /// The path of the WebSocket, for an address without one.
     pub ws_path: Option<String>,
-    /// Whether log messages carry their level instead of the number of their stream.
+    /// Whether log lines carry their level instead of the number of their stream.
     pub debug_use_log_level: bool,
 
     /// The version of MQTT.
@@ -244,12 +248,12 @@ impl Profile {
             || self.tls.insecure_skip_verification
     }
 
-    /// The file of the trusted certificates, if that is what `ssl_ca_cert` has.
+    /// The file with the trusted certificates, if `ssl_ca_cert` is that.
     pub fn ca_file(&self) -> Option<&str> {
         self.ssl_ca_cert.as_deref().filter(|text| !pin::is_list(text))
     }
 
-    /// The public keys of which the server must have one; none is any.
+    /// The pinned public keys, of which the server must have one; empty if any key will do.
     pub fn pins(&self) -> Result<Vec<Pin>, ConfigError> {
         let mut all = Vec::new();
         let in_ca = self.ssl_ca_cert.as_deref().filter(|text| pin::is_list(text));
@@ -292,23 +296,9 @@ impl Profile {
         }
     }
 
-    /// The shortest and the longest delay before a reconnect; of two that cross, the longest wins.
+    /// The shortest and the longest delay before a reconnect; if they cross, the longest is used
+    /// for both.
     pub fn reconnect_bounds(&self) -> (Span, Span) {
         (self.reconnect_min.min(self.reconnect_max), self.reconnect_max)
-    }
-
-    /// How long PINGRESP may take; `None` is without limit.
-    pub fn pingresp_timeout(&self) -> Option<Span> {
-        let span = self.timeouts.pingresp.unwrap_or_else(|| {
-            // With keep-alive off, only a ping of the application itself can be waited for.
-            let keep_alive = Span::secs(self.keep_alive.into());
-            if keep_alive == Span::ZERO { Span::secs(10) } else { keep_alive.min(Span::secs(10)) }
-        });
-        (span != Span::ZERO).then_some(span)
-    }
-
-    /// The QoS that is used where `qos` was asked for.
-    pub fn limit_qos(&self, qos: u8) -> u8 {
-        self.max_qos.map_or(qos, |max| qos.min(max))
     }
 }

@@ -23,7 +23,7 @@ const EVENTS: usize = 256;
 /// the NUL that follows a payload.
 const BUFFER: usize = 128 * 1024 + 1;
 
-/// What belongs to the driver, and to it alone: it moves from hand to hand with the role.
+/// What only the driver uses: it is handed over with the role.
 #[derive(Debug)]
 pub(super) struct Engine {
     poll: Poll,
@@ -31,7 +31,7 @@ pub(super) struct Engine {
     buffer: Vec<u8>,
     /// See [`Turn::spare`].
     spare: Vec<u8>,
-    /// Who is still to be told the end of an iteration.
+    /// The sources that are still to be told the end of an iteration.
     every_iteration: Vec<SourceId>,
 }
 
@@ -49,16 +49,16 @@ impl Engine {
 
 /// Something that a loop drives: a connection, for instance.
 ///
-/// Turns of one loop's sources never overlap; they run on whichever thread drives, and no lock of
-/// the driver is held meanwhile. A turn without reason is possible and must do no harm.
+/// Turns of one loop's sources never overlap; they run on the thread that drives, and no lock of
+/// the driver is held meanwhile. A turn may come without a reason, and must then do no harm.
 pub trait Source: Send + Sync {
-    /// One turn: the socket is ready, the deadline came, [`Loop::schedule`] was called, or
-    /// [`Turn::again`] in the turn before. Must do a bounded amount of work: one that takes long is to stop where it
-    /// can, and ask for another, if [it may](Turn::is_bounded).
+    /// One turn: the socket is ready, the deadline has come, or [`Loop::schedule`] was called, or [`Turn::again`] in
+    /// the turn before. It must do a bounded amount of work: if there is much to do, it stops where it can and asks
+    /// for another turn, unless [it must not](Turn::is_bounded).
     fn drive(&self, turn: &mut Turn<'_>);
 
-    /// The beginning of an iteration, before it sleeps, for sources with [`Loop::set_every_begin`]: for a look at what
-    /// cannot announce itself. No user code.
+    /// The beginning of an iteration, before it sleeps, for sources with [`Loop::set_every_begin`]: a chance to check
+    /// for changes that nobody announces. No user code runs here.
     fn iteration_begin(&self) {}
 
     /// The end of an iteration, for sources with [`Loop::set_every_iteration`].
@@ -70,22 +70,21 @@ pub trait Source: Send + Sync {
 /// What a source sees of its loop during a turn.
 #[derive(Debug)]
 pub struct Turn<'a> {
-    /// The time at the beginning of the turn. A source that asks for it at the end leaves it here, so that nobody else
-    /// has to.
+    /// The time at the beginning of the turn. A source that reads the clock at the end of its turn stores the time
+    /// here, so that it need not be read again.
     pub now: Time,
-    /// The socket became readable, or has an error or an end to be read. An edge: it is not told again until the socket
-    /// was read until nothing was left. Who stops earlier calls [`again`](Self::again).
+    /// The socket became readable, or has an error or the end of the stream to be read. This is an edge: it is not
+    /// reported again until everything was read. A source that stops earlier calls [`again`](Self::again).
     pub readable: bool,
-    /// What is to be read is an error, or ends with the end. An edge, too: nothing else will tell of it.
+    /// What is to be read is an error, or is followed by the end of the stream. Also an edge: it is
+    /// reported only once.
     pub ended: bool,
-    /// The socket became writable, or broken. An edge, too.
-    pub writable: bool,
     /// The source itself.
     pub id: SourceId,
     /// The loop's read buffer, 128 KiB and one byte, shared by its sources one turn at a time.
     pub buffer: &'a mut Vec<u8>,
-    /// Another one, which a source that kept the loop's for itself has done with: for the next one that does. Empty if
-    /// there is none, and after a quiet moment.
+    /// A second buffer, for a source that keeps the loop's own: one that an earlier source has kept and given back.
+    /// Empty if there is none, and after a quiet moment.
     pub spare: &'a mut Vec<u8>,
     registry: &'a Registry,
     handle: &'a Loop,
@@ -115,14 +114,14 @@ impl Turn<'_> {
         self.deadline = deadline.into();
     }
 
-    /// There is work left: the source gets a turn in the next iteration, which does not sleep, after those that wait
-    /// for their first one.
+    /// There is work left: the source gets another turn in the next iteration, which does not sleep, after the
+    /// sources that wait for their first one.
     pub fn again(&mut self) {
         self.again = true;
     }
 
-    /// Others wait for their turns. Otherwise the loop is being closed, and there may be no further turn: all
-    /// that is left is to be done in this one.
+    /// True if other sources wait for their turns. False if the loop is being closed and there may be no
+    /// further turn: everything left has to be done in this one.
     pub fn is_bounded(&self) -> bool {
         self.bounded
     }
@@ -133,10 +132,10 @@ impl Turn<'_> {
     }
 }
 
-/// One iteration that sleeps `until` then at most. Only who has the engine can call it.
+/// One iteration that sleeps until `until` at most. Only the owner of the engine can call it.
 ///
-/// It is soon over, so that whoever drives can look at what he waits for, and at his own time: what is left is the
-/// first of the next iteration. Unless it is not `bounded`, for a loop that has no further iterations.
+/// It ends soon, so that the driver can check its own condition and time limit; what is left comes first in the
+/// next iteration. If it is not `bounded`, it does everything, for a loop that has no further iterations.
 pub(super) fn iteration(handle: &Loop, engine: &mut Engine, until: Time, bounded: bool) -> io::Result<()> {
     let inner = &*handle.0;
     let ready = &inner.protocol.ready;
@@ -152,11 +151,9 @@ pub(super) fn iteration(handle: &Loop, engine: &mut Engine, until: Time, bounded
         if event.token() == WAKER {
             return None;
         }
-        let broken = event.is_error();
-        let ended = broken || event.is_read_closed();
+        let ended = event.is_error() || event.is_read_closed();
         let readable = ended || event.is_readable();
-        let writable = broken || event.is_writable() || event.is_write_closed();
-        Some((SourceId::from_bits(event.token().0)?, Readiness { readable, ended, writable }))
+        Some((SourceId::from_bits(event.token().0)?, Readiness { readable, ended }))
     });
     let mut next = ready.after_sleep(handle.now(), EVENTS, events, bounded);
     while let Some((id, begun)) = next.turn {
@@ -168,7 +165,7 @@ pub(super) fn iteration(handle: &Loop, engine: &mut Engine, until: Time, bounded
     Ok(())
 }
 
-/// Tells those that want to know it. Who does not come to it for the others is the first at the end of the next
+/// Tells the sources that asked for it. Those that it does not get to in time come first at the end of the next
 /// iteration.
 fn end_of_round(handle: &Loop, engine: &mut Engine, bounded: bool) {
     let ready = &handle.0.protocol.ready;
@@ -191,19 +188,20 @@ fn end_of_round(handle: &Loop, engine: &mut Engine, bounded: bool) {
     }
 }
 
-/// Sleeps until something is ready or due, or it is `until`.
+/// Sleeps until something is ready or due, or until `until`.
 fn sleep(handle: &Loop, engine: &mut Engine, until: Time) -> io::Result<()> {
     let inner = &*handle.0;
     let now = inner.clock.now();
     let limit = (until != Time::NEVER).then(|| until.since(now));
-    // mio rounds up to the milliseconds of epoll, so a deadline a moment away is not spun for.
+    // mio rounds up to the milliseconds of epoll, so the loop does not spin for a deadline a moment
+    // away.
     let timeout = inner.protocol.ready.before_sleep(now, limit).map(Span::to_duration);
     let polled = engine.poll.poll(&mut engine.events, timeout);
     if !engine.spare.is_empty() && engine.events.is_empty() && timeout != Some(Duration::ZERO) {
         engine.spare = Vec::new();
     }
     match polled {
-        // A signal. Whoever drives may have something to look at, now that its handler has returned.
+        // A signal. Its handler may have changed what the driver waits for.
         Err(error) if error.kind() == io::ErrorKind::Interrupted => {
             engine.events.clear();
             Ok(())
@@ -224,7 +222,7 @@ fn turn(
     let inside = Dispatch::enter();
     // Bound after `inside`, so that it is dropped before: this may be the last reference, and a
     // destructor is user code, too.
-    let Begun { value: source, ready: Readiness { readable, ended, writable }, deadline, now } = begun;
+    let Begun { value: source, ready: Readiness { readable, ended }, deadline, now } = begun;
     // A source may have taken the buffer apart.
     if engine.buffer.len() != BUFFER {
         engine.buffer.resize(BUFFER, 0);
@@ -233,7 +231,6 @@ fn turn(
         now,
         readable,
         ended,
-        writable,
         id,
         buffer: &mut engine.buffer,
         spare: &mut engine.spare,

@@ -1,21 +1,20 @@
 //! The loop: readiness of sockets, timers, name resolution, threads.
 //!
-//! A [`Loop`] owns any number of [`Source`]s (an MQTT connection is one, but nothing here knows of
-//! MQTT) and gives each its turn when its socket is ready, its deadline has come, or somebody asked
-//! for it. It is driven in one of three modes, on the same handle, and the mode may change at any
-//! time:
+//! A [`Loop`] owns any number of [`Source`]s (an MQTT connection is one, but nothing here knows
+//! about MQTT) and gives each its turn when its socket is ready, its deadline has come, or somebody
+//! asked for it. It is driven in one of three modes, and may change between them at any time:
 //!
 //! - application threads call [`Loop::poll`], or [`Loop::wait`] for something;
 //! - a foreign event loop watches [`Loop::fd`] and [`Loop::next_timeout`], and calls
 //!   [`Loop::process`];
 //! - a thread of its own, by [`Loop::start`].
 //!
-//! | file              | what lives there                                               |
+//! | file | what |
 //! |-------------------|----------------------------------------------------------------|
 //! | `role`            | who drives: the role, the mode, the waiters                    |
 //! | `ready`           | who has work, and how a sleeping driver is woken               |
 //! | `protocol`        | both together                                                  |
-//! | `iteration`           | one iteration: sleep, collect, give turns                          |
+//! | `iteration` | one iteration: sleep, collect, give turns |
 //! | `slots`, `timers` | the table of sources, and their deadlines                      |
 //! | `thread`          | the loop's own thread                                          |
 //! | `resolver`        | host names on helper threads                                   |
@@ -64,13 +63,13 @@ use thread::OwnThread;
 
 use crate::time::{Span, Time};
 
-/// Iterations that closing gives to sources that go on asking for turns.
+/// How many iterations closing grants to sources that keep asking for turns.
 const CLOSING_ROUNDS: usize = 1_000;
 
 /// A source, as the loop holds it.
 type AnySource = Arc<dyn Source>;
 
-/// Why a loop does not do what was asked.
+/// Why a loop refuses a call.
 #[derive(Debug)]
 pub enum DriveError {
     /// Not here or not now: inside a handler, or the loop has a thread of its own.
@@ -126,9 +125,9 @@ struct Inner {
     fd: RawFd,
     /// What its threads are started inside.
     around: Around,
-    /// There was a source that wants to know the beginning of each iteration.
+    /// Some source was told of the beginning of each iteration at some time.
     begins: AtomicBool,
-    /// The driver was interrupted, and has not seen it.
+    /// The driver was interrupted and has not noticed yet.
     interrupted: AtomicBool,
 }
 
@@ -136,8 +135,8 @@ struct Waker(mio::Waker);
 
 impl Wake for Waker {
     fn wake(&self) {
-        // Writing to an eventfd or a kqueue of one's own fails only if the process has no memory
-        // for it; there is nobody to tell, and the next deadline or socket event comes anyway.
+        // Writing to an eventfd or a kqueue fails only if the process is out of memory; nobody
+        // could be told, and the next deadline or socket event comes anyway.
         let _ = self.0.wake();
     }
 }
@@ -148,8 +147,8 @@ impl Loop {
         Loop::with_resolver(clock, Arc::new(resolver::system))
     }
 
-    /// As [`new`](Self::new), and every thread of the loop is started inside `around`: with all signals blocked, where
-    /// there are signals, so that they reach the threads of the application.
+    /// As [`new`](Self::new), but every thread of the loop is started inside `around`, which blocks all signals, so
+    /// that they reach the threads of the application.
     pub fn with_threads_inside(clock: Clock, around: Around) -> io::Result<Loop> {
         let resolver = Resolver::inside(Arc::new(resolver::system), around);
         Loop::with(clock, resolver, around)
@@ -195,8 +194,8 @@ impl Loop {
         })
     }
 
-    /// Removes a source. A turn that runs at this moment on another thread comes to its end; there
-    /// is none after it. The loop's reference to the source is dropped here, or there.
+    /// Removes a source. A turn that is running on another thread comes to its end; no other
+    /// follows. The loop's reference to the source is dropped here, or there.
     pub fn remove(&self, id: SourceId) {
         drop(self.0.protocol.ready.remove(id));
     }
@@ -206,11 +205,12 @@ impl Loop {
         self.0.protocol.ready.schedule(id);
     }
 
-    /// A stream that is no socket became readable or writable: what the system says of a socket that was
-    /// registered with this token. An edge, as there: to be said again when more comes, not before.
-    pub fn announce(&self, token: mio::Token, readable: bool, writable: bool) {
+    /// A stream without a socket became ready: `readable`, or else only writable. It replaces the event that the
+    /// system reports for a socket registered with this token, and like that it is an edge: call it again only when
+    /// more comes.
+    pub fn announce(&self, token: mio::Token, readable: bool) {
         if let Some(id) = SourceId::from_bits(token.0) {
-            self.0.protocol.ready.announce(id, Readiness { readable, ended: false, writable });
+            self.0.protocol.ready.announce(id, Readiness { readable, ended: false });
         }
     }
 
@@ -253,8 +253,8 @@ impl Loop {
         self.once(entry, Time::ZERO)
     }
 
-    /// The descriptor for a foreign loop: readable when anything is to be done except deadlines.
-    /// -1 after [`close`](Self::close). It belongs to this loop: only watch it.
+    /// The descriptor for a foreign loop: readable when there is anything to do, except for
+    /// deadlines. -1 after [`close`](Self::close). It belongs to this loop: only watch it.
     pub fn fd(&self) -> RawFd {
         if self.is_closed() {
             return -1;
@@ -269,7 +269,7 @@ impl Loop {
         self.0.protocol.next_timeout(self.now(), thread_number())
     }
 
-    /// Waits until `done` says true (`Ok(true)`) or the deadline came (`Ok(false)`).
+    /// Waits until `done` returns true (`Ok(true)`) or the deadline has come (`Ok(false)`).
     ///
     /// `done` is called on this thread with no lock held. What it looks at must be changed under a
     /// mutex that it takes too, or be a sequentially consistent atomic; and whoever changes it must
@@ -292,7 +292,7 @@ impl Loop {
         }
     }
 
-    /// Something changed that a waiter may wait for. One atomic load if nobody waits.
+    /// To be called after a change that a waiter may wait for. One atomic load if nobody waits.
     pub fn notify(&self) {
         if self.0.protocol.seat.is_waited_for() {
             self.0.protocol.notify(thread_number());
@@ -336,14 +336,14 @@ impl Loop {
         self.0.protocol.seat.mode()
     }
 
-    /// Whether [`close`](Self::close) came to its end.
+    /// Whether [`close`](Self::close) has completed.
     pub fn is_closed(&self) -> bool {
         self.0.protocol.ready.is_closed()
     }
 
     /// Asks for the addresses of `host`; `source` gets a turn when the answer is there. An address
     /// in text form, with or without brackets or a scope, is answered at once. There is no time
-    /// limit: who has waited long enough drops the [`Lookup`].
+    /// limit: to give up, drop the [`Lookup`].
     pub fn lookup(&self, host: &str, port: u16, source: SourceId) -> Lookup {
         let inner = Arc::downgrade(&self.0);
         let announce = move || {
@@ -358,9 +358,9 @@ impl Loop {
     ///
     /// The calling thread becomes the driver as soon as the present one left; the loop's own thread
     /// is stopped. Sources that are scheduled, or that ask for it by [`Turn::again`], get their
-    /// turns (a bounded number), so a source that is to end in order is told so and scheduled
-    /// first. Then the remaining ones are dropped, and the descriptors closed. Other threads inside
-    /// `poll` and `wait` return [`DriveError::Closed`], as does every later call.
+    /// turns (a bounded number), so a source that is to end in order must be told and scheduled
+    /// before. Then the remaining ones are dropped, and the descriptors closed. Other threads
+    /// inside `poll` and `wait` return [`DriveError::Closed`], as does every later call.
     ///
     /// [`DriveError::Busy`] inside a handler. A foreign loop must stop watching before.
     pub fn close(&self) -> Result<(), DriveError> {
@@ -393,7 +393,7 @@ impl Loop {
     }
 
     /// Whether polling and waiting are refused here: inside a handler, or (in the condition of a wait) inside
-    /// this very driver. To sleep for the role here would be to wait for oneself.
+    /// this very driver. A thread that slept for the role here would wait for itself.
     pub fn is_busy_here(&self) -> bool {
         self.is_busy_on(thread_number())
     }
@@ -403,7 +403,7 @@ impl Loop {
         dispatch::in_dispatch() || self.0.protocol.seat.is_driver(me)
     }
 
-    /// One iteration, if the claim came true.
+    /// One iteration, if the claim succeeds.
     fn once(
         &self,
         entry: Entry<Driving<'_, Box<Engine>, AnySource, Waker>>,

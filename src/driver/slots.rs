@@ -36,15 +36,13 @@ impl SourceId {
     }
 }
 
-/// What the system said of a source's socket since its last turn. All of it are edges.
+/// What the system reported about a source's socket since its last turn. All of these are edges.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Readiness {
     /// It became readable.
     pub(crate) readable: bool,
-    /// The other side sends no more: behind what is left to be read is the end.
+    /// The other side sends no more: the end follows what is left to be read.
     pub(crate) ended: bool,
-    /// It became writable.
-    pub(crate) writable: bool,
 }
 
 impl Readiness {
@@ -52,7 +50,6 @@ impl Readiness {
     pub(crate) fn add(&mut self, more: Readiness) {
         self.readable |= more.readable;
         self.ended |= more.ended;
-        self.writable |= more.writable;
     }
 }
 
@@ -63,7 +60,7 @@ pub(crate) enum Pending {
     No,
     /// As soon as possible.
     Soon,
-    /// It had one, which was not enough; others come first.
+    /// Its last turn was not enough; others come first.
     Later,
 }
 
@@ -72,11 +69,11 @@ pub(crate) enum Pending {
 pub(crate) struct Slot<T> {
     /// The source itself.
     pub(crate) value: T,
-    /// In which list of those that want a turn it is.
+    /// In which list of sources that want a turn it is.
     pub(crate) pending: Pending,
     /// What its socket became since the last turn.
     pub(crate) ready: Readiness,
-    /// It also wants to know the beginning, and the end, of each iteration.
+    /// Whether it is also told of the beginning, and of the end, of each iteration.
     pub(crate) every_begin: bool,
     pub(crate) every_iteration: bool,
     /// Its entry in the timers.

@@ -7,9 +7,6 @@ use super::{Malformed, PacketType, Version};
 /// The largest remaining length: four groups of seven bits (MQTT 3.1.1 §2.2.3).
 pub const MAX_REMAINING: u32 = 268_435_455;
 
-/// The largest packet: the largest remaining length and its five-byte fixed header.
-pub const MAX_PACKET: usize = MAX_REMAINING as usize + 5;
-
 /// A parsed fixed header (MQTT 3.1.1 §2.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
@@ -26,14 +23,14 @@ pub struct Header {
 impl Header {
     /// Reads the header at the start of `bytes`; `None` if there are not enough bytes yet.
     ///
-    /// The first byte is judged as soon as it is there, so a peer that does not speak MQTT is
-    /// found out before it has sent a length.
+    /// The first byte is checked as soon as it is there, so a peer that does not speak MQTT is
+    /// recognised before it has sent a length.
     #[inline]
     pub fn parse(bytes: &[u8]) -> Result<Option<Header>, Malformed> {
         Header::parse_with(bytes, first_byte)
     }
 
-    /// Like [`Header::parse`], with what only one version says.
+    /// Like [`Header::parse`], with the rules of one version.
     ///
     /// MQTT 3.1 (§2.1) leaves the flags of most packets unused and lets DUP be set on a repeated
     /// PUBREL, SUBSCRIBE or UNSUBSCRIBE, so there they are ignored except for QoS 3. MQTT 5.0 wants the
@@ -79,8 +76,8 @@ impl Header {
         usize::from(self.header_len) + self.remaining as usize
     }
 
-    /// Whether a packet of this type can have this length, as far as MQTT 3 knows it before the rest has come: so
-    /// nobody waits for the rest of what cannot be right.
+    /// Whether a packet of this type can have this length, as far as MQTT 3 can tell before the rest has come: so
+    /// nobody waits for the rest of an invalid packet.
     pub fn check_length(&self, version: Version) -> Result<(), Malformed> {
         use PacketType::*;
         let length = match self.packet {
@@ -140,7 +137,7 @@ fn remaining_length(bytes: &[u8]) -> Result<Option<(u32, u8)>, Malformed> {
             return Ok(Some((value, taken)));
         }
     }
-    // A fourth byte that announces a fifth is wrong whatever the fifth is.
+    // A fourth byte that announces a fifth is always wrong.
     if taken == 4 { Err(Malformed::RemainingLengthTooLong) } else { Ok(None) }
 }
 

@@ -38,14 +38,12 @@ pub use close::{Auth, Disconnect};
 pub use connack::ConnAck;
 pub use connect::{Connect, Will};
 pub use encode::{EncodeError, encode_empty};
-pub use header::{Header, MAX_PACKET, MAX_REMAINING};
+pub use header::{Header, MAX_REMAINING};
 pub use malformed::Malformed;
 pub use packet::Packet;
 pub use properties::{Properties, PropertiesIter};
 pub use property::{Carrier, Property, PropertyId, PropertyKind, PropertyValue};
-pub use publish::{
-    Outgoing, PlainPublish, Publish, PublishHead, Received, encode_publish_header, publish_len,
-};
+pub use publish::{Outgoing, PlainPublish, Publish, PublishHead, Received, publish_len};
 pub use suback::{SubAck, UnsubAck};
 pub use subscribe::{RetainHandling, Subscribe, SubscribeFilters, SubscribeOptions};
 pub use types::{PacketType, QoS, Version};

@@ -1,4 +1,4 @@
-//! PUBLISH: the packet everything else is there for.
+//! PUBLISH: the packet that carries messages.
 
 use alloc::vec::Vec;
 
@@ -25,7 +25,7 @@ const SHORT: usize = 0x4000;
 pub struct Publish<'a> {
     /// This is possibly not the first attempt to deliver it (MQTT 3.1.1 §3.3.1.1).
     pub dup: bool,
-    /// How surely it is delivered (MQTT 3.1.1 §3.3.1.2).
+    /// Its delivery guarantee (MQTT 3.1.1 §3.3.1.2).
     pub qos: QoS,
     /// To the server: keep it for later subscribers; from the server: it was kept (MQTT 3.1.1 §3.3.1.3).
     pub retain: bool,
@@ -57,22 +57,9 @@ impl<'a> Publish<'a> {
 
     /// Appends the packet.
     ///
-    /// The characters of the topic are not looked at again: whoever accepts a message for sending
-    /// checks its topic once, with [`topic::valid_name`].
+    /// The topic is not checked again: whoever accepts a message for sending checks its topic once,
+    /// with [`topic::valid_name`].
     pub fn encode(&self, version: Version, out: &mut Vec<u8>) -> Result<(), EncodeError> {
-        self.put_head(version, self.payload.len(), self.payload.len(), out)?;
-        out.extend_from_slice(self.payload);
-        Ok(())
-    }
-
-    /// Writes all that comes before the payload, and reserves `room` behind it.
-    fn put_head(
-        &self,
-        version: Version,
-        payload_len: usize,
-        room: usize,
-        out: &mut Vec<u8>,
-    ) -> Result<(), EncodeError> {
         let topic = self.topic.as_bytes();
         let mut head = 2 + topic.len();
         if self.qos != QoS::AtMostOnce {
@@ -89,10 +76,12 @@ impl<'a> Publish<'a> {
         } else if version == Version::V5 {
             head += 1;
         }
-        let remaining = remaining_length(head.saturating_add(payload_len))?;
-        out.try_reserve(1 + var_int_len(remaining) + head + room).map_err(|_| EncodeError::NoMemory)?;
+        let remaining = remaining_length(head + self.payload.len())?;
+        out.try_reserve(1 + var_int_len(remaining) + head + self.payload.len())
+            .map_err(|_| EncodeError::NoMemory)?;
 
-        // First byte, length and the topic's length in one write: each write costs more than what it writes.
+        // First byte, length and the topic's length in one write: the cost is in the number of writes, not
+        // in their size.
         let mut start = [0; 7];
         start[0] = first_byte(self.dup, self.qos, self.retain);
         let mut at = 1;
@@ -111,6 +100,7 @@ impl<'a> Publish<'a> {
             put_u16(out, self.packet_id);
         }
         put_properties(out, version, &self.properties);
+        out.extend_from_slice(self.payload);
         Ok(())
     }
 
@@ -133,7 +123,8 @@ fn first_byte(dup: bool, qos: QoS, retain: bool) -> u8 {
     (PacketType::Publish as u8) << 4 | u8::from(dup) << 3 | qos.bits() << QOS_SHIFT | u8::from(retain)
 }
 
-/// A PUBLISH to be sent, its topic name as bytes: valid, and not looked at again. Without properties.
+/// A PUBLISH to be sent, without properties; its topic name is given as bytes, which are valid and
+/// not checked again.
 #[derive(Clone, Copy, Debug)]
 pub struct Outgoing<'a> {
     /// See [`Publish::dup`].
@@ -151,9 +142,10 @@ pub struct Outgoing<'a> {
 }
 
 impl Outgoing<'_> {
-    /// The size of the packet, if it is one that [`write_plain`](Outgoing::write_plain) can write.
+    /// The size of the packet, if [`write_plain`](Outgoing::write_plain) can write it.
     ///
-    /// That is every right one before MQTT 5.0 whose length takes one or two bytes: by far the most messages.
+    /// It can write every valid packet before MQTT 5.0 whose length takes one or two bytes, and so nearly
+    /// every message.
     #[inline(always)]
     #[must_use]
     pub fn plain_len(&self, version: Version) -> Option<usize> {
@@ -175,15 +167,16 @@ impl Outgoing<'_> {
         2 + self.topic.len() + if self.qos == QoS::AtMostOnce { 0 } else { 2 } + self.payload.len()
     }
 
-    /// Writes the packet into `room`, which is as long as [`plain_len`](Outgoing::plain_len) says.
+    /// Writes the packet into `room`, whose length is [`plain_len`](Outgoing::plain_len).
     ///
-    /// Always inlined, because the fields that are constant at the call fold the conditions away.
+    /// Always inlined: with fields that are constant at the call, the conditions fold away.
     #[inline(always)]
     pub fn write_plain(&self, room: &mut [u8]) {
         self.write_tail(self.write_plain_head(room));
     }
 
-    /// [`write_plain`](Outgoing::write_plain) with what [`write_tail`](Outgoing::write_tail) wrote, in one go.
+    /// [`write_plain`](Outgoing::write_plain), copying a tail that [`write_tail`](Outgoing::write_tail) wrote
+    /// before.
     #[inline(always)]
     pub fn write_plain_with(&self, tail: &[u8], room: &mut [u8]) {
         self.write_plain_head(room).copy_from_slice(tail);
@@ -202,8 +195,8 @@ impl Outgoing<'_> {
         }
     }
 
-    /// Writes what stands behind the length of the topic into `room`, which is as long: the topic, the packet id, and the
-    /// payload.
+    /// Writes what follows the length of the topic into `room`, which has exactly that length: the topic, the packet
+    /// id, and the payload.
     #[inline(always)]
     pub fn write_tail(&self, room: &mut [u8]) {
         let room = put_topic(room, self.topic);
@@ -223,7 +216,8 @@ impl Outgoing<'_> {
     }
 }
 
-/// [`put`] for a topic. Most are short: two words that may overlap are less work than to call a function.
+/// [`put`] for a topic. Most topics are short, and copying two words that may overlap is less work than a
+/// function call.
 #[inline(always)]
 fn put_topic<'r>(room: &'r mut [u8], topic: &[u8]) -> &'r mut [u8] {
     let (place, rest) = room.split_at_mut(topic.len());
@@ -238,14 +232,15 @@ fn put_topic<'r>(room: &'r mut [u8], topic: &[u8]) -> &'r mut [u8] {
 }
 
 impl<'a> From<&Publish<'a>> for Outgoing<'a> {
-    /// What it says but for its properties.
+    /// Its fields, except for the properties.
     fn from(publish: &Publish<'a>) -> Outgoing<'a> {
         let &Publish { dup, qos, retain, topic, packet_id, payload, .. } = publish;
         Outgoing { dup, qos, retain, topic: topic.as_bytes(), packet_id, payload }
     }
 }
 
-/// A PUBLISH as it was received, its topic name as bytes: valid, but not looked at a second time to become a `str`.
+/// A received PUBLISH; its topic name is given as bytes, which are valid UTF-8, but not checked a second time to
+/// make a `str`.
 #[derive(Clone, Copy, Debug)]
 pub struct Received<'a> {
     /// See [`Publish::dup`].
@@ -295,19 +290,20 @@ impl<'a> Received<'a> {
     }
 }
 
-/// A PUBLISH of the plainest kind: MQTT 3.x, less than 16 KiB, an ASCII topic. Nearly every message is one, and finding
-/// out takes a fraction of what [`Header`] and [`Received::decode`] need for being ready for everything. What is found
-/// here they find as well; that nothing is found does not say that anything is wrong.
+/// A PUBLISH of the plainest kind: MQTT 3.x, less than 16 KiB, an ASCII topic. Nearly every message is one, and
+/// recognising it takes a fraction of what [`Header`] and [`Received::decode`] need, which handle everything. Whatever
+/// is found here, they find as well; if nothing is found, the packet may still be valid.
 #[derive(Clone, Copy, Debug)]
 pub struct PlainPublish<'a> {
-    /// What it says.
+    /// Its fields.
     pub publish: Received<'a>,
-    /// The [hash](topic::hash) of its topic; `None` for the topic that was known.
+    /// The [hash](topic::hash) of its topic; `None` if the topic is the known one.
     pub topic_hash: Option<u64>,
 }
 
 impl<'a> PlainPublish<'a> {
-    /// How long the packet in front of `bytes` is, and its fixed header, if it may be one and is all there.
+    /// The lengths of the packet at the start of `bytes` and of its fixed header, if it may be a plain one
+    /// and is complete.
     #[inline(always)]
     pub fn find(bytes: &[u8]) -> Option<(usize, usize)> {
         let (head, body) = match *bytes {
@@ -319,10 +315,10 @@ impl<'a> PlainPublish<'a> {
         whole.then_some((head + body, head))
     }
 
-    /// Decodes the packet with a fixed header of `head` bytes. `known` is the topic of another one, or empty: it need
-    /// not be looked at again.
+    /// Decodes the packet with a fixed header of `head` bytes. `known` is the topic of an earlier packet, or empty:
+    /// the same topic need not be checked again.
     ///
-    /// Always inlined: the caller takes the result apart at once, and little of it need ever lie in memory.
+    /// Always inlined: the caller takes the result apart at once, so little of it need be stored in memory.
     #[inline(always)]
     pub fn decode(packet: &'a [u8], head: usize, known: &[u8]) -> Option<PlainPublish<'a>> {
         const QOS: u8 = 0b11 << QOS_SHIFT;
@@ -350,19 +346,19 @@ fn has_alias(properties: &Properties<'_>) -> bool {
     properties.get(PropertyId::TopicAlias).is_some()
 }
 
-/// What stands before the payload of a PUBLISH that is too large to be taken in: enough to tell of
-/// it and to acknowledge it.
+/// The beginning of a PUBLISH that is too large to be received, up to its payload: enough to report
+/// and to acknowledge it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PublishHead<'a> {
     /// It may have been sent before.
     pub dup: bool,
-    /// How surely it was to be delivered.
+    /// Its quality of service.
     pub qos: QoS,
     /// The topic name.
     pub topic: &'a str,
     /// The packet identifier; 0 for QoS 0.
     pub packet_id: u16,
-    /// How many bytes of the packet this is, from its first one on.
+    /// How many bytes this takes, from the first one of the packet on.
     pub len: usize,
 }
 
@@ -388,17 +384,6 @@ impl<'a> PublishHead<'a> {
         let dup = header.flags & DUP != 0;
         Ok(Some(PublishHead { dup, qos, topic, packet_id, len: start + body }))
     }
-}
-
-/// Appends all of a PUBLISH but its payload of `payload_len` bytes, which the caller sends from
-/// where it lies. `publish.payload` is not looked at.
-pub fn encode_publish_header(
-    publish: &Publish<'_>,
-    version: Version,
-    payload_len: usize,
-    out: &mut Vec<u8>,
-) -> Result<(), EncodeError> {
-    publish.put_head(version, payload_len, 0, out)
 }
 
 /// The size of a whole PUBLISH, or `None` if there cannot be such a packet: its topic is longer

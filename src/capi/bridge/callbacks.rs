@@ -198,9 +198,7 @@ impl Callback<Conn> for EventHandler {
                 let mut at = self.own.nc().set_timer(0.0);
                 self.tell(conn, MG_EV_TIMER, ptr::from_mut(&mut at).cast());
             }
-            Event::ConnAck { .. } => {
-                self.packet(conn, MG_EV_MQTT_CONNACK, mg_mqtt_message { len: 4, ..NO_MESSAGE })
-            }
+            Event::ConnAck => self.packet(conn, MG_EV_MQTT_CONNACK, mg_mqtt_message { len: 4, ..NO_MESSAGE }),
             Event::Message(message) => self.message(conn, message),
             Event::PubAck(ack, _) => self.packet(conn, MG_EV_MQTT_PUBACK, acknowledgement(ack)),
             Event::PubRec(ack) => self.packet(conn, MG_EV_MQTT_PUBREC, acknowledgement(ack)),
@@ -225,7 +223,7 @@ impl Callback<Conn> for EventHandler {
                 MG_EV_MQTT_UNSUBACK,
                 mg_mqtt_message { message_id: *id, len: ACK_LEN, ..NO_MESSAGE },
             ),
-            Event::Disconnect(_) => {
+            Event::Disconnect => {
                 self.packet(conn, MG_EV_MQTT_DISCONNECT, mg_mqtt_message { len: 2, ..NO_MESSAGE });
             }
             Event::Close(_) => self.tell(conn, MG_EV_CLOSE, ptr::null_mut()),
@@ -294,7 +292,7 @@ impl Callback<Conn> for MessageHandler {
     }
 }
 
-/// A function that is told of the library's own events.
+/// A function that is called with the library's own events.
 type EventFunction =
     unsafe extern "C" fn(c: *mut mgos_mqtt_conn, ev: *const mgos_mqtt_event, ud: *mut c_void);
 
@@ -325,7 +323,7 @@ impl Callback<Conn> for NewEventHandler {
     }
 }
 
-/// The pair of functions of which one is told how an attempt ended.
+/// The pair of functions, one of which is called when an attempt ends.
 pub(in crate::capi) struct ConnectPair {
     pub(in crate::capi) owner: Owner,
     pub(in crate::capi) ok: mgos_mqtt_event_fn_t,
@@ -441,7 +439,7 @@ fn given<F>(function: Option<F>, data: &UserData) -> Result<F, Code> {
     function.ok_or(Code::NullArgument).inspect_err(|_| data.disarm())
 }
 
-/// A handler of Mongoose's events, and what names it.
+/// A handler of Mongoose's events, and its identity.
 pub(in crate::capi) fn event_handler(
     owner: &Handle,
     handler: mg_event_handler_t,
@@ -476,7 +474,7 @@ pub(in crate::capi) fn new_event_handler(
     Ok((identity, Box::new(NewEventHandler { owner: Owner::of(owner), function, data })))
 }
 
-/// Who gets what comes for a subscription: `handler`, as `make` makes it one; without one, the handlers of the connection.
+/// Who gets the messages of a subscription: `handler`, wrapped by `make`; without one, the handlers of the connection.
 pub(in crate::capi) fn subscriber<H>(
     handler: Option<H>,
     kinds: u32,
@@ -491,7 +489,7 @@ pub(in crate::capi) fn subscriber<H>(
     Ok(Subscriber { identity, kinds, callback })
 }
 
-/// A function that is told once how a call ended.
+/// A function that is called once when a call ends.
 pub(in crate::capi) fn completion(
     owner: &Handle,
     function: EventFunction,

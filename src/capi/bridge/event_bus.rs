@@ -1,4 +1,4 @@
-//! The event bus of Mongoose OS, as far as an MQTT client has to do with it: who listens, and telling them.
+//! The event bus of Mongoose OS, as far as an MQTT client needs it: its handlers, and calling them.
 
 use core::ffi::{c_int, c_void};
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -22,7 +22,7 @@ pub(in crate::capi) struct Entry {
     group: bool,
     function: Function,
     ud: *mut c_void,
-    /// Removed while a dispatch that had collected it was going on.
+    /// Removed during a dispatch that had already collected it.
     removed: AtomicBool,
 }
 
@@ -89,7 +89,7 @@ pub(in crate::capi) fn remove(
     Ok(())
 }
 
-/// Calls everybody who wants an event, the newest first, and says how many they were. No lock is held meanwhile.
+/// Calls all handlers of an event, newest first, and returns how many there were. No lock is held meanwhile.
 ///
 /// # Safety
 /// `ev_data` is what handlers of this event expect.
@@ -119,7 +119,7 @@ pub(in crate::capi) fn raise(conn: &Conn, event: &Event<'_>) {
         // The application knows what it did.
         Event::ConnectResult { error: Code::ClosedByClient | Code::Reconfigured, .. } => return,
         Event::ConnectResult { .. } => mgos_event_sys::MGOS_EVENT_CLOUD_CONNECTERROR,
-        Event::Disconnect(_) => mgos_event_sys::MGOS_EVENT_CLOUD_DISCONNECTED,
+        Event::Disconnect => mgos_event_sys::MGOS_EVENT_CLOUD_DISCONNECTED,
         _ => return,
     };
     let mut arg = mgos_cloud_arg { r#type: mgos_cloud_type::MGOS_CLOUD_MQTT };

@@ -9,7 +9,7 @@ use crate::transport::Endpoint;
 use crate::wire::{QoS, Version, publish_len};
 
 /// The topic name of a message: bytes that were found to be a valid one when they were decoded. Who wants it as a
-/// `str` pays for another check then; the C face does not.
+/// `str` pays for another check then; the C interface does not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TopicName<'a>(pub(in crate::client) &'a [u8]);
 
@@ -84,10 +84,7 @@ pub enum Event<'a> {
         attempt: u64,
     },
     /// CONNACK with code 0.
-    ConnAck {
-        /// The server kept the session.
-        session_present: bool,
-    },
+    ConnAck,
     /// A message.
     Message(Message<'a>),
     /// A message over the receive limit was skipped and acknowledged.
@@ -120,7 +117,7 @@ pub enum Event<'a> {
     /// UNSUBACK.
     UnsubAck(u16),
     /// The connection ends; comes just before [`Event::Close`].
-    Disconnect(&'a Report),
+    Disconnect,
     /// The connection was up and is closed.
     Close(&'a Report),
     /// How a publish ended.
@@ -205,7 +202,7 @@ impl Event<'_> {
             Event::Timer => Kind::Timer,
             Event::Connecting => Kind::Connecting,
             Event::ConnectResult { .. } => Kind::ConnectResult,
-            Event::ConnAck { .. } => Kind::ConnAck,
+            Event::ConnAck => Kind::ConnAck,
             Event::Message(_) => Kind::Message,
             Event::Oversize { .. } => Kind::Oversize,
             Event::PubAck(..) => Kind::PubAck,
@@ -214,7 +211,7 @@ impl Event<'_> {
             Event::PubComp(..) => Kind::PubComp,
             Event::SubAck { .. } => Kind::SubAck,
             Event::UnsubAck(_) => Kind::UnsubAck,
-            Event::Disconnect(_) => Kind::Disconnect,
+            Event::Disconnect => Kind::Disconnect,
             Event::Close(_) => Kind::Close,
             Event::Outcome(_) => Kind::Outcome,
             Event::Expiry { .. } => Kind::Expiry,

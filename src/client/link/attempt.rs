@@ -302,8 +302,7 @@ impl Conn {
         let attempt =
             Attempt { error: Code::Ok, connack: Some(0), session_present, number: st.attempt_number() };
         let st = self.tell_result(st, generation, attempt);
-        let event = Event::ConnAck { session_present };
-        let st = self.tell(st, |h, recipients| h.connection(Kind::ConnAck, recipients), &event);
+        let st = self.tell(st, |h, recipients| h.connection(Kind::ConnAck, recipients), &Event::ConnAck);
         if st.generation == generation { self.tell_expiry(st, turn) } else { st }
     }
 
@@ -358,8 +357,8 @@ impl Conn {
         }
         self.context.driver.notify();
         if was_up {
-            let event = Event::Disconnect(&report);
-            st = self.tell(st, |h, recipients| h.connection(Kind::Disconnect, recipients), &event);
+            st =
+                self.tell(st, |h, recipients| h.connection(Kind::Disconnect, recipients), &Event::Disconnect);
             let event = Event::Close(&report);
             st = self.tell(st, |h, recipients| h.connection(Kind::Close, recipients), &event);
             st = self.tell(st, |h, recipients| h.slot(Slot::Offline, recipients), &event);

@@ -1,7 +1,6 @@
 //! What a connection counts, beside what its session does.
 
 use crate::client::Conn;
-use crate::client::state::Link;
 use crate::client::state::stats::Snapshot;
 
 impl Conn {
@@ -16,13 +15,11 @@ impl Conn {
             client_id: st.client.client_id.as_deref().unwrap_or_default().to_owned(),
             now,
             is_up: self.is_connected(),
-            is_connecting: !self.is_connected() && !matches!(st.link, Link::Idle | Link::Waiting(_)),
             first_connect: past.first_connect.or(last_connect),
             last_connect,
             last_disconnect: past.last_disconnect,
             attempts: stats.attempts.into(),
             connects: stats.connects.into(),
-            failures: past.failures,
             disconnects: past.disconnects,
             rx_bytes: stats.rx_bytes,
             counts: st.session.counts(),

@@ -21,7 +21,6 @@ pub(in crate::client) struct Stats {
 pub(in crate::client) struct Past {
     pub(in crate::client) first_connect: Option<Time>,
     pub(in crate::client) last_disconnect: Option<Time>,
-    pub(in crate::client) failures: u64,
     pub(in crate::client) disconnects: u64,
     /// One entry for each way.
     pub(in crate::client) ends: Vec<End>,
@@ -29,7 +28,7 @@ pub(in crate::client) struct Past {
 
 impl Empty for Past {
     const EMPTY: &'static Self =
-        &Past { first_connect: None, last_disconnect: None, failures: 0, disconnects: 0, ends: Vec::new() };
+        &Past { first_connect: None, last_disconnect: None, disconnects: 0, ends: Vec::new() };
 }
 
 /// How often attempts or connections ended in one way.
@@ -56,8 +55,6 @@ pub struct Snapshot {
     pub now: Time,
     /// CONNACK accepted us and the connection was not closed since.
     pub is_up: bool,
-    /// Whether an attempt is under way.
-    pub is_connecting: bool,
     /// When the server accepted us for the first time.
     pub first_connect: Option<Time>,
     /// And for the last.
@@ -68,8 +65,6 @@ pub struct Snapshot {
     pub attempts: u64,
     /// Attempts that succeeded.
     pub connects: u64,
-    /// Attempts that did not.
-    pub failures: u64,
     /// Connections that were up and ended.
     pub disconnects: u64,
     /// Bytes received.
@@ -102,8 +97,6 @@ impl Stats {
         if was_up {
             past.disconnects += 1;
             past.last_disconnect = Some(now);
-        } else {
-            past.failures += 1;
         }
         let same = |end: &&mut End| end.was_up == was_up && end.code == code && end.phase == phase;
         if let Some(end) = past.ends.iter_mut().find(same) {

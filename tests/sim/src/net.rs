@@ -148,12 +148,12 @@ impl World {
         }
         link.course = if refused { Course::Failed(ECONNREFUSED) } else { Course::Open };
         link.heard = self.now;
-        self.announce(l, false, true);
+        self.announce(l, false);
     }
 
-    pub fn announce(&mut self, l: usize, readable: bool, writable: bool) {
+    pub fn announce(&mut self, l: usize, readable: bool) {
         if let (Some(token), Some(driver)) = (self.links[l].token, &self.driver) {
-            driver.announce(token, readable, writable);
+            driver.announce(token, readable);
         }
     }
 
@@ -226,8 +226,7 @@ impl World {
             }
         }
         if any {
-            let broken = link.rst.is_some();
-            self.announce(l, true, broken);
+            self.announce(l, true);
         }
     }
 
@@ -256,7 +255,7 @@ impl World {
 
     pub fn writable_event(&mut self, l: usize) {
         self.links[l].blocked = false;
-        self.announce(l, false, true);
+        self.announce(l, false);
     }
 
     // -- what goes wrong ------------------------------------------------------------------------
@@ -267,12 +266,12 @@ impl World {
         link.harmed = true;
         if link.course == Course::Pending {
             link.course = Course::Failed(ECONNREFUSED);
-            return self.announce(l, false, true);
+            return self.announce(l, false);
         }
         link.to_client.pieces.clear();
         link.arrived.clear();
         link.rst = Some(error);
-        self.announce(l, true, true);
+        self.announce(l, true);
     }
 
     /// Both directions lose what is under way, and both ends learn it.
