@@ -145,22 +145,22 @@ fn event_base() -> String {
 
 /// The number range of errors.
 fn error_range() -> String {
-    "/* Whether a number is an error of this library, whichever: all of its errors lie here, and nothing else that it\n   \
-     returns does. */\n\
+    "/* Whether a number is an error of this library: all of its errors are in this range, and nothing else that it\n   \
+     returns is. */\n\
      #define MGOS_MQTT_IS_ERROR(code) ((code) <= -1001 && (code) >= -1999)"
         .into()
 }
 
 /// What the libraries of Mongoose OS test for.
 fn have_mqtt() -> String {
-    "/* This library is there; other libraries of Mongoose OS ask for it. */\n\
+    "/* Tells other libraries of Mongoose OS that MQTT is available. */\n\
      #ifndef MGOS_HAVE_MQTT\n#define MGOS_HAVE_MQTT 1\n#endif"
         .into()
 }
 
 /// The initialisers of strings.
 fn string_macros() -> String {
-    r#"/* Initialisers of struct mg_str: of a literal, of a pointer and a length, of nothing. */
+    r#"/* Initialisers of struct mg_str: from a literal, from a pointer and a length, empty. */
 #define MG_MK_STR(str_literal) \
   { str_literal, sizeof(str_literal) - 1 }
 #define MG_MK_STR_N(str_literal, len) \
@@ -172,7 +172,7 @@ fn string_macros() -> String {
 
 /// Macros with arguments, which Rust does not have.
 fn mongoose_macros() -> String {
-    r#"/* The last parameter of a handler, for code that writes it with Mongoose's macro. */
+    r#"/* The last parameter of a handler, for code that uses Mongoose's macro for it. */
 #ifndef MG_UD_ARG
 #define MG_UD_ARG(ud) , ud
 #endif
@@ -196,7 +196,7 @@ fn names(file: &str) -> String {
     let rust = fs::read_to_string(functions_file(file)).unwrap();
     let mut text = String::from(
         "/*\n * The names of Mongoose. The exported symbols are mgos_mg_*, so that this library links beside\n \
-         * Mongoose 7; one source file includes the header of one of the two.\n */",
+         * Mongoose 7; a source file may include the header of only one of the two.\n */",
     );
     for name in exported(&rust).filter_map(|name| name.strip_prefix("mgos_mg_")) {
         text += &format!("\n#define mg_{name} mgos_mg_{name}");
@@ -214,7 +214,7 @@ fn json_names() -> String {
     let rust = fs::read_to_string(functions_file("mgos_json")).unwrap();
     let mut text = String::from(
         "/*\n * The names of the frozen library. The exported symbols are mgos_json_*, so that this library links\n \
-         * beside another copy of frozen; one source file includes the header of one of the two.\n */",
+         * beside another copy of frozen; a source file may include the header of only one of the two.\n */",
     );
     for name in exported(&rust).filter_map(|name| name.strip_prefix("mgos_json_")) {
         text += &format!("\n#define json_{name} mgos_json_{name}");

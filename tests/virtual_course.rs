@@ -288,7 +288,7 @@ fn settings(retry: Retry) -> Settings {
     Settings { jitter_percent: 0, retry, ..Settings::default() }
 }
 
-/// Makes the call, as the C face does.
+/// Makes the call, as the C interface does.
 fn make(conn: &Conn, shared: &Arc<Shared>, call: Call) -> Result<(), Code> {
     let set = |profile| conn.set_profile(ProfileSource::Fixed(Arc::new(profile))).map_err(|error| error.code);
     match call {

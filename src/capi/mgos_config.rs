@@ -63,8 +63,8 @@ pub unsafe extern "C" fn mgos_config_mqtt_set_defaults(cfg: *mut mgos_config_mqt
 /// the names of the fields; flags are true or false. Whatever was in `cfg` is overwritten and not
 /// released; release the result with mgos_config_mqtt_free().
 ///
-/// Returns false for a text that is not valid; `cfg` then has the defaults.
-/// mgos_config_mqtt_parse_ex() also tells what is wrong with it.
+/// Returns false if the text is not valid; `cfg` then has the defaults. mgos_config_mqtt_parse_ex()
+/// also tells what is wrong with the text.
 ///
 /// # Safety
 /// `cfg` is NULL, which returns false, or points to a structure to write; `json` is readable for
@@ -75,13 +75,13 @@ pub unsafe extern "C" fn mgos_config_mqtt_parse(json: mg_str, cfg: *mut mgos_con
     unsafe { mgos_config_mqtt_parse_ex(json.p, json.len, cfg, ptr::null_mut(), 0) }
 }
 
-/// As mgos_config_mqtt_parse(), and if the text is not valid writes a sentence about it to `err`:
+/// As mgos_config_mqtt_parse(); if the text is not valid, a sentence about it is written to `err`:
 ///
 ///     keep_alive: expected a number, found a string (line 4, column 20)
 ///
 /// The sentence is cut to fit into `err_len` bytes and ends with a NUL; after a success it is empty.
-/// `err` may be NULL. A text has at most 1 MiB. An unknown key, a key that comes twice and a number
-/// out of its range are errors.
+/// `err` may be NULL. A text has at most 1 MiB. An unknown key, a duplicate key and a number out of
+/// range are errors.
 ///
 /// # Safety
 /// `json` is readable for `len` bytes; `cfg` is NULL, which returns false, or points to a structure
@@ -115,7 +115,7 @@ pub unsafe extern "C" fn mgos_config_mqtt_parse_ex(
 
 /// As mgos_config_mqtt_parse(), with the content of a file.
 ///
-/// Returns false also if the file cannot be read or has more than 1 MiB.
+/// Also returns false if the file cannot be read or has more than 1 MiB.
 ///
 /// # Safety
 /// `fname` is NULL, which returns false, or ends with a NUL; `cfg` is NULL, which returns false, or
@@ -138,11 +138,11 @@ pub unsafe extern "C" fn mgos_config_mqtt_parse_f(fname: *const c_char, cfg: *mu
     })
 }
 
-/// Writes `cfg` to a file as JSON, with the passwords, so that mgos_config_mqtt_parse_f() reads back
-/// the same; `pretty` writes one field in each line.
+/// Writes `cfg` to a file as JSON, including passwords, so that mgos_config_mqtt_parse_f() reads
+/// back the same; with `pretty`, one field per line.
 ///
-/// The new content is written to a second file beside it, which then takes its place: after a power
-/// failure there is the old content or the new one. Only the owner can read the file.
+/// The new content is written to a second file beside it, which then replaces it: after a power
+/// failure the file has either the old content or the new. Only its owner can read it.
 ///
 /// Returns false if a string is not UTF-8, a number cannot be written in JSON, or the file cannot be
 /// written.
@@ -168,7 +168,7 @@ pub unsafe extern "C" fn mgos_config_mqtt_emit_f(
 }
 
 /// The JSON text of `cfg`. With `with_secrets` false, `pass`, `ssl_key` and `ssl_psk_key` are
-/// written as "***": such a text is for a log, not to be parsed again.
+/// written as "***": such a text is meant for a log and cannot be used as a configuration.
 ///
 /// Returns a string that the caller releases with free(); NULL if a string is not UTF-8, a number
 /// cannot be written in JSON, or there is no memory.
@@ -190,8 +190,8 @@ pub unsafe extern "C" fn mgos_config_mqtt_to_json(
 }
 
 /// Copies a configuration with its strings. Whatever was in `dst` is overwritten and not released;
-/// release the copy with mgos_config_mqtt_free(). A configuration may be copied onto itself, which
-/// changes nothing.
+/// release the copy with mgos_config_mqtt_free(). Copying a configuration onto itself changes
+/// nothing.
 ///
 /// Returns false if there is no memory; `dst` is then unchanged.
 ///
@@ -218,9 +218,9 @@ pub unsafe extern "C" fn mgos_config_mqtt_copy(
     })
 }
 
-/// Releases the strings of a configuration that mgos_config_mqtt_parse*() or
-/// mgos_config_mqtt_copy() filled, and sets them to NULL. The structure itself stays the caller's, and
-/// may be given here again. NULL does nothing.
+/// Releases the strings of a configuration that mgos_config_mqtt_parse*() or mgos_config_mqtt_copy()
+/// filled, and sets them to NULL. The structure itself stays the caller's; calling this again for it
+/// does nothing. NULL does nothing.
 ///
 /// # Safety
 /// `cfg` is NULL, or every string in it is NULL, a compiled-in default, or was allocated with

@@ -1,7 +1,7 @@
-//! The strings of Mongoose: a pointer and a length, and what can be done with them. Nothing is copied but where a
+//! The strings of Mongoose, each a pointer and a length, and functions for them. Nothing is copied unless a
 //! function says so, and nothing needs a NUL at its end.
 //!
-//! The functions are exported as `mgos_mg_*` and mapped to their Mongoose names by macros at the end, as those of
+//! The functions are exported as `mgos_mg_*`; macros at the end give them their Mongoose names, as in
 //! mgos_mongoose.h, which includes this header.
 
 use core::ffi::{c_char, c_int};
@@ -25,8 +25,8 @@ pub extern "C" fn mgos_mg_mk_str_n(s: *const c_char, len: usize) -> mg_str {
     mg_str { p: s, len }
 }
 
-/// Compares with a C string: 0 if equal; otherwise negative or positive, like strcmp(). NULL is
-/// taken as an empty string.
+/// Compares with a C string: 0 if equal; otherwise negative or positive, like strcmp(). NULL counts
+/// as an empty string.
 ///
 /// # Safety
 /// `str2` is NULL or valid, `str1` is NULL or a C string.
@@ -67,7 +67,7 @@ pub unsafe extern "C" fn mgos_mg_strdup_nul(s: mg_str) -> mg_str {
     unsafe { duplicate(s, 1) }
 }
 
-/// Releases what mg_strdup() made and makes it empty. NULL is ignored.
+/// Releases a copy made by mg_strdup() and makes `*s` empty. NULL is ignored.
 ///
 /// # Safety
 /// `s` is NULL or valid, and `s->p` is NULL or came from malloc().

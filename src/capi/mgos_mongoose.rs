@@ -37,8 +37,8 @@ pub extern "C" fn mgos_mg_time() -> f64 {
     wall_clock()
 }
 
-/// Asks for one MG_EV_TIMER at the time of day `timestamp` (see mg_time()), to the connection's handlers;
-/// 0 takes it back. Returns the time that was set before, 0 if none.
+/// Asks for one MG_EV_TIMER to the connection's handlers at the time of day `timestamp` (see mg_time());
+/// 0 cancels it. Returns the time that was set before, 0 if none was.
 ///
 /// # Safety
 /// `nc` is NULL or a connection of this library.
@@ -52,7 +52,7 @@ pub unsafe extern "C" fn mgos_mg_set_timer(nc: *mut mg_connection, timestamp: f6
 }
 
 /// Closes a connection as MG_F_SEND_AND_CLOSE does: what waits is written, DISCONNECT is sent, and the
-/// reconnect policy goes on. Ignores NULL. From any thread.
+/// reconnect policy goes on. Ignores NULL. Callable from any thread.
 ///
 /// # Safety
 /// `nc` is NULL or a connection of this library.
@@ -67,7 +67,8 @@ pub unsafe extern "C" fn mgos_disconnect(nc: *mut mg_connection) {
     });
 }
 
-/// The default loop as Mongoose's manager; NULL only without memory or file descriptors.
+/// The default loop in the role of Mongoose's manager; NULL only without memory or file
+/// descriptors.
 #[unsafe(no_mangle)]
 pub extern "C" fn mgos_get_mgr() -> *mut mg_mgr {
     value(core::ptr::null_mut(), || Ok(default_loop()?.as_mgr()))
@@ -81,7 +82,7 @@ pub extern "C" fn mgos_mongoose_poll(ms: c_int) -> c_int {
 }
 
 /// Calls `cb(cb_arg)` at the end of each iteration of the default loop, until mgos_remove_poll_cb(). It may call
-/// everything but what polls or waits.
+/// every function except those that poll or wait.
 ///
 /// # Safety
 /// `cb` can be called with `cb_arg` until it is removed.
@@ -90,8 +91,8 @@ pub unsafe extern "C" fn mgos_add_poll_cb(cb: mgos_poll_cb_t, cb_arg: *mut c_voi
     status(|| poll_callback::add(cb.ok_or(Code::NullArgument)?, cb_arg));
 }
 
-/// Takes back the newest mgos_add_poll_cb() with this function and argument. It may still be running on the
-/// thread that drives the loop when this returns, but is not called again.
+/// Removes the newest poll callback with this function and argument. It may still be running on the thread
+/// that drives the loop when this returns, but is not called again.
 #[unsafe(no_mangle)]
 pub extern "C" fn mgos_remove_poll_cb(cb: mgos_poll_cb_t, cb_arg: *mut c_void) {
     status(|| poll_callback::remove(cb.ok_or(Code::NullArgument)?, cb_arg));
@@ -105,7 +106,7 @@ pub extern "C" fn mgos_mg_set_protocol_mqtt(nc: *mut mg_connection) {
     let _ = nc;
 }
 
-/// Sends CONNECT with a session to be kept, a keep-alive of 60 seconds, and nothing else. For connect
+/// Sends CONNECT with clean session off, a keep-alive of 60 seconds, and nothing else. For connect
 /// hooks; see mgos_mqtt_set_connect_fn().
 ///
 /// # Safety
@@ -124,12 +125,13 @@ pub unsafe extern "C" fn mgos_mg_send_mqtt_handshake(nc: *mut mg_connection, cli
     unsafe { mgos_mg_send_mqtt_handshake_opt(nc, client_id, opts) }
 }
 
-/// Sends CONNECT. For connect hooks: inside the hook for its attempt; outside, from any thread, for the attempt under
-/// way, whichever that is (answers that name their attempt: mgos_mqtt_conn_set_credentials_fn()). Until the CONNACK
-/// time-out. Everything is copied before it returns; a NULL client id is an empty one.
+/// Sends CONNECT, for connect hooks. Called inside the hook, it sends for the hook's attempt; called outside, from
+/// any thread, for the attempt under way, whichever that is. (With mgos_mqtt_conn_set_credentials_fn(), answers name
+/// their attempt.) It may be called until the CONNACK time-out. Everything is copied before it returns; a NULL client
+/// id counts as an empty one.
 ///
-/// Fails with MGOS_MQTT_NOT_CONNECTED if CONNECT was sent already or there is nothing to send it on. Any other error
-/// ends the attempt at once: nothing better would come.
+/// Fails with MGOS_MQTT_NOT_CONNECTED if CONNECT was already sent or there is no connection to send it on. Any other
+/// error ends the attempt at once, since the hook has given its answer.
 ///
 /// # Safety
 /// `nc` is NULL or a connection of this library; the strings are NULL or C strings.
@@ -150,7 +152,7 @@ pub unsafe extern "C" fn mgos_mg_send_mqtt_handshake_opt(
 }
 
 /// Sends PUBLISH. `flags` is MG_MQTT_QOS(qos), with MG_MQTT_RETAIN and MG_MQTT_DUP as needed. With QoS 1
-/// and 2 `message_id` must be free: take it from mgos_mqtt_get_packet_id(). Acknowledgements come to the
+/// and 2 `message_id` must be free: take it from mgos_mqtt_get_packet_id(). Acknowledgements go to the
 /// connection's handlers; for QoS 2 the library sends PUBREL.
 ///
 /// # Safety
@@ -177,8 +179,8 @@ pub unsafe extern "C" fn mgos_mg_mqtt_publish(
     });
 }
 
-/// Sends one SUBSCRIBE with `topics_len` filters. It is not remembered: what arrives goes to the
-/// connection's handlers, and after a reconnect it has to be sent again.
+/// Sends one SUBSCRIBE with `topics_len` filters. The library does not remember them: messages go
+/// to the connection's handlers, and after a reconnect the application has to subscribe again.
 ///
 /// # Safety
 /// `nc` is NULL or a connection of this library; `topics` has `topics_len` entries with C strings.
@@ -209,8 +211,8 @@ pub unsafe extern "C" fn mgos_mg_mqtt_subscribe(
     });
 }
 
-/// Sends one UNSUBSCRIBE with `topics_len` filters. Subscriptions made by mgos_mqtt_sub() and its kin
-/// stay registered.
+/// Sends one UNSUBSCRIBE with `topics_len` filters. Subscriptions made by mgos_mqtt_sub() and similar
+/// calls stay registered.
 ///
 /// # Safety
 /// `nc` is NULL or a connection of this library; `topics` has `topics_len` C strings.
@@ -249,7 +251,7 @@ pub unsafe extern "C" fn mgos_mg_mqtt_disconnect(nc: *mut mg_connection) {
 }
 
 /// Marks a QoS 1 message as acknowledged. The library sends each PUBACK itself, once, after the handlers
-/// returned; so this has no further effect, however often and with whatever id it is called.
+/// have returned; so this call has no further effect, however often and with whatever id it is made.
 ///
 /// # Safety
 /// `nc` is NULL or a connection of this library.
@@ -289,7 +291,7 @@ pub unsafe extern "C" fn mgos_mg_mqtt_pubcomp(nc: *mut mg_connection, message_id
     unsafe { acknowledge(nc, RawAck::PubComp, message_id) }
 }
 
-/// Sends PINGREQ. The answer is watched as that of the keep-alive.
+/// Sends PINGREQ. Its answer has the same time-out as that of the keep-alive.
 ///
 /// # Safety
 /// `nc` is NULL or a connection of this library.
@@ -302,7 +304,7 @@ pub unsafe extern "C" fn mgos_mg_mqtt_ping(nc: *mut mg_connection) {
 }
 
 /// 1 if the topic filter `exp` matches the topic name `topic`, exactly as MQTT 3.1.1 section 4.7 says
-/// (Mongoose differs: there `a/b` matches `a/b/`). 0 if not, and for what is not valid.
+/// (Mongoose differs: there `a/b` matches `a/b/`). 0 if it does not, or if either is not valid.
 ///
 /// # Safety
 /// The bytes of both must be readable.

@@ -1,10 +1,10 @@
-//! Connecting with an answer: to whom, what comes of it, told once or waited for; and the three places for one function
-//! each that Electric Imp and NodeMCU have.
+//! Connecting with an answer: which server to connect to, and how the attempt ended, as a callback or by waiting; and
+//! the three places for one function each that Electric Imp and NodeMCU have.
 //!
-//! Every attempt has exactly one result, automatic ones too: MGOS_MQTT_EV_CONNECT_RESULT, with mgos_mqtt_event_error()
-//! and, if the server answered, its code in mgos_mqtt_event_code(). It goes to the handlers of mgos_mqtt_conn_on(), then
-//! to mgos_mqtt_conn_on_connect(), then to those who asked for one result by mgos_mqtt_conn_connect_once() or
-//! mgos_mqtt_conn_connect_wait(). Whether a connection tries again by itself is `retry` of the options.
+//! Every attempt, automatic or not, has exactly one result: MGOS_MQTT_EV_CONNECT_RESULT, with mgos_mqtt_event_error()
+//! and, if the server answered, its code in mgos_mqtt_event_code(). It goes to the handlers of mgos_mqtt_conn_on(),
+//! then to the function of mgos_mqtt_conn_on_connect(), then to the callers of mgos_mqtt_conn_connect_once() and
+//! mgos_mqtt_conn_connect_wait(). `retry` of the options says whether a connection tries again by itself.
 //!
 //! What a connection is doing right now, and what it waits for: mgos_mqtt_conn_state(). Credentials that are made for each
 //! attempt, and may take their time: mgos_mqtt_conn_set_credentials_fn().
@@ -27,18 +27,19 @@ use crate::client::{Conn, CredentialsHook, ProfileSource, Slot};
 use crate::config::{Profile, Secret};
 use crate::error::Code;
 
-/// Says where to connect to, and as whom: the connection's main server is replaced, the rest of its configuration and its
-/// backup servers are kept. To be followed by one of the calls that connect; a connection that is up or on its way is
-/// closed in order and opened again with the new server, as by mgos_mqtt_conn_set_config().
+/// Sets the server to connect to, and the client id and credentials to use there. The connection's main server is
+/// replaced; the rest of its configuration and its backup servers are kept. Call one of the functions that connect
+/// afterwards; a connection that is up or being opened is closed in order and opened again with the new server, as by
+/// mgos_mqtt_conn_set_config().
 ///
-/// `server` is an address with or without a scheme: "host", "host:1883", "tcp://host:1883", "mqtts://host". NULL for it
-/// or another argument leaves that as it is; an empty client id, user or password is none. All of it is copied. If
-/// the system configuration was read live, it is not any more.
+/// `server` is an address with or without a scheme: "host", "host:1883", "tcp://host:1883", "mqtts://host". NULL for
+/// any argument leaves that as it is; an empty client id, user or password means none. Everything is copied. A
+/// connection that read the system configuration live does not do so any more.
 ///
-/// The options of the connection stay and go over the new server as over the old one. With a password there,
-/// `password` must be NULL here.
+/// The options of the connection stay, and apply to the new server as to the old one. If they have a
+/// password, `password` must be NULL here.
 ///
-/// Returns 0; MGOS_MQTT_BAD_ADDRESS, MGOS_MQTT_BAD_CONFIG and others, and nothing changed.
+/// Returns 0. On an error (MGOS_MQTT_BAD_ADDRESS, MGOS_MQTT_BAD_CONFIG and others) nothing changes.
 ///
 /// # Safety
 /// `c` is NULL or a living connection, as for all functions below; the others are NULL or C strings.
@@ -82,12 +83,12 @@ pub unsafe extern "C" fn mgos_mqtt_conn_set_server(
     })
 }
 
-/// The will: what the server publishes when the connection ends without DISCONNECT (MQTT 3.1.1, section 3.1.2.5),
-/// instead of the one of the configuration. It goes to the server with CONNECT, so it holds from the next connection on;
-/// one that is up keeps the will that it has. `topic` NULL: no will.
+/// Sets the will, the message that the server publishes when the connection ends without DISCONNECT (MQTT 3.1.1,
+/// section 3.1.2.5), instead of the configured one. It is part of CONNECT, so it applies from the next connection on;
+/// one that is up keeps its will. With NULL for `topic` there is no will.
 ///
-/// `payload` may hold any bytes, at most 65,535; `qos` is usually 0 and `retain` false. Both are copied. Returns 0;
-/// MGOS_MQTT_BAD_TOPIC, MGOS_MQTT_BAD_QOS, MGOS_MQTT_TOO_LARGE, and nothing changed.
+/// `payload` may hold any bytes, at most 65,535; `qos` is usually 0 and `retain` false. Topic and payload are
+/// copied. Returns 0; on an error (MGOS_MQTT_BAD_TOPIC, MGOS_MQTT_BAD_QOS, MGOS_MQTT_TOO_LARGE) nothing changes.
 ///
 /// # Safety
 /// `topic` is NULL or a C string, `payload` has `len` bytes.
@@ -111,17 +112,19 @@ pub unsafe extern "C" fn mgos_mqtt_conn_set_will(
     })
 }
 
-/// As mgos_mqtt_conn_connect(), and tells once how the attempt ends that begins now or is under way: exactly one of the
-/// two functions is called, exactly once, with an event MGOS_MQTT_EV_CONNECT_RESULT; either may be NULL. `ok` when the
-/// server accepted the connection, at once if it is up; `fail` when the attempt failed, mgos_mqtt_event_error()
-/// says why: also MGOS_MQTT_CLOSED_BY_CLIENT if the application ended it, and MGOS_MQTT_INCOMPLETE if it freed the
-/// connection.
+/// As mgos_mqtt_conn_connect(), and reports how the attempt that begins now or is under way ends: exactly one of the
+/// two functions is called, exactly once, with an event MGOS_MQTT_EV_CONNECT_RESULT; either may be NULL. `ok` is called
+/// when the server accepts the connection, or at once if it is up; `fail` when the attempt fails.
+/// mgos_mqtt_event_error() says why it failed: MGOS_MQTT_CLOSED_BY_CLIENT if the application ended it,
+/// MGOS_MQTT_INCOMPLETE if it freed the connection.
 ///
-/// An attempt that the application is ending already, by mgos_mqtt_conn_disconnect() or by a new configuration, is not
-/// meant: they are told of the one that follows it. So in a handler that is told of a failure, which may ask for the
-/// next attempt here. Later attempts are not told to them: whether there are any is `retry` of the options.
+/// If the application is already ending the present attempt, by mgos_mqtt_conn_disconnect() or by a new configuration,
+/// the result reported is that of the attempt that follows. The same holds in a handler that is told of a failure,
+/// which may ask for the next attempt here. Later attempts are not reported; `retry` of the options says whether there
+/// are any.
 ///
-/// Returns 0, or why there is nothing to try, as mgos_mqtt_conn_connect() does; then neither is called.
+/// Returns 0, or the reason why there is nothing to try, as mgos_mqtt_conn_connect() does; then neither
+/// function is called.
 ///
 /// # Safety
 /// The functions can be called with `ud` once.
@@ -144,10 +147,10 @@ pub unsafe extern "C" fn mgos_mqtt_conn_connect_once(
 /// the attempt that begins now or is under way. How it waits: see mgos_mqtt_conn_subscribe_wait() in
 /// mgos_mqtt_subscribe.h.
 ///
-/// Returns 0 when the connection is up, at once if it is already; else the error of that one attempt (more is in
-/// mgos_mqtt_conn_last_error()), whether or not further ones follow; or why there is nothing to try.
+/// Returns 0 when the connection is up, at once if it already is; otherwise the error of that one attempt (more is in
+/// mgos_mqtt_conn_last_error()), whether or not further ones follow, or the reason why there is nothing to try.
 /// MGOS_MQTT_TIMED_OUT: the attempt goes on; mgos_mqtt_conn_disconnect() ends it. MGOS_MQTT_CLOSED_BY_CLIENT and
-/// MGOS_MQTT_INCOMPLETE: another thread ended it or freed the connection. MGOS_MQTT_BUSY inside a callback; then nothing
+/// MGOS_MQTT_INCOMPLETE: another thread ended it or freed the connection. MGOS_MQTT_BUSY inside a callback: nothing
 /// was begun.
 ///
 /// # Safety
@@ -167,13 +170,13 @@ pub unsafe extern "C" fn mgos_mqtt_conn_connect_wait(c: *mut mgos_mqtt_conn, tim
 }
 
 /// As mgos_mqtt_conn_disconnect(), and waits, at most `timeout_ms` milliseconds (negative: without limit), until the
-/// connection is closed and its handlers were told. That takes as long as the server takes to get what was sent to it,
-/// see `close_timeout_ms` of the options, and then to close its side, at most a second.
+/// connection is closed and its handlers were told. That takes as long as the server needs to receive what was sent to
+/// it (limited by `close_timeout_ms` of the options), and then to close its side, at most a second.
 ///
-/// Returns 0, also if there was none; MGOS_MQTT_UNDELIVERED if the connection is closed and the server has not acknowledged
-/// everything (where the system tells; else, if the system did not take it): mgos_mqtt_last_error_text() says how much;
-/// MGOS_MQTT_TIMED_OUT if it is still closing, which goes on, and mgos_mqtt_conn_abort() cuts short; MGOS_MQTT_BUSY
-/// inside a callback, and nothing was done.
+/// Returns 0, also if there was no connection; MGOS_MQTT_UNDELIVERED if the connection is closed but the server has not
+/// acknowledged all bytes (on systems that do not report that: if the system did not take them all), and
+/// mgos_mqtt_last_error_text() says how many are missing; MGOS_MQTT_TIMED_OUT if it is still closing, which goes on
+/// unless mgos_mqtt_conn_abort() ends it; MGOS_MQTT_BUSY inside a callback: nothing was done.
 ///
 /// # Safety
 /// See mgos_mqtt_conn_set_server().
@@ -196,13 +199,13 @@ pub unsafe extern "C" fn mgos_mqtt_conn_disconnect_wait(c: *mut mgos_mqtt_conn, 
     })
 }
 
-/// The one function that is told how each attempt ends, automatic ones too: MGOS_MQTT_EV_CONNECT_RESULT, also when it
-/// failed.
+/// Sets the one function that is told how each attempt ends, automatic or not: MGOS_MQTT_EV_CONNECT_RESULT, for
+/// success and failure.
 ///
-/// This and the next two are places for one function each, beside the handlers and called after them. The last one set
-/// is the one that is called; NULL clears the place. They may be set at any time, also from inside the function itself:
-/// the one that was there is not called any more, and `ud_free`, if not NULL, takes its `ud` back after its last call.
-/// Returns 0; on an error `ud` stays yours.
+/// This and the next two are places for one function each, called after the handlers. Setting a function replaces the
+/// one before; NULL clears the place. That may be done at any time, even inside the function itself: the old function
+/// is not called any more, and its `ud_free`, if not NULL, takes back its `ud` after its last call. Returns 0; on an
+/// error `ud` stays yours.
 ///
 /// # Safety
 /// The functions can be called with `ud` until another is set or the connection has ended.
@@ -216,8 +219,8 @@ pub unsafe extern "C" fn mgos_mqtt_conn_on_connect(
     set_slot(c, Slot::Connect, r#fn, UserData::new(ud, ud_free))
 }
 
-/// The one function that is told when a connection that was up is closed, whoever closed it: MGOS_MQTT_EV_CLOSE, with the
-/// reason in mgos_mqtt_event_error(). See mgos_mqtt_conn_on_connect().
+/// Sets the one function that is told when a connection that was up is closed, whoever closed it: MGOS_MQTT_EV_CLOSE,
+/// with the reason in mgos_mqtt_event_error(). See mgos_mqtt_conn_on_connect().
 ///
 /// # Safety
 /// See mgos_mqtt_conn_on_connect().
@@ -231,8 +234,8 @@ pub unsafe extern "C" fn mgos_mqtt_conn_on_offline(
     set_slot(c, Slot::Offline, r#fn, UserData::new(ud, ud_free))
 }
 
-/// The one function that is given every message: MGOS_MQTT_EV_MESSAGE, whether or not a subscription or a handler got
-/// it before. See mgos_mqtt_conn_on_connect().
+/// Sets the one function that is given every message, MGOS_MQTT_EV_MESSAGE, whether or not a subscription or a
+/// handler got it before. See mgos_mqtt_conn_on_connect().
 ///
 /// # Safety
 /// See mgos_mqtt_conn_on_connect().
@@ -246,9 +249,10 @@ pub unsafe extern "C" fn mgos_mqtt_conn_on_message(
     set_slot(c, Slot::Message, r#fn, UserData::new(ud, ud_free))
 }
 
-/// Sets the function that is asked for credentials before each CONNECT; NULL takes it away. It has one place, the last
-/// one set wins, and what an earlier one answered is forgotten. `ud_free`, if not NULL, takes `ud` back after its last
-/// call. If there is a connect hook (mgos_mqtt_conn_set_connect_fn()) too, that is called with the answer in its `opts`.
+/// Sets the function that is asked for credentials before each CONNECT; NULL removes it. There is one such function:
+/// setting one replaces the one before, and what that answered is forgotten. `ud_free`, if not NULL, takes `ud` back
+/// after its last call. If there is a connect hook as well (mgos_mqtt_conn_set_connect_fn()), it is called with the
+/// answer in its `opts`.
 ///
 /// Returns 0; on an error `ud` stays yours.
 ///
@@ -279,12 +283,12 @@ pub unsafe extern "C" fn mgos_mqtt_conn_set_credentials_fn(
     })
 }
 
-/// Answers the credentials function for the attempt with this number; NULL gives the attempt up, and the reconnect policy
-/// goes on. From any thread, inside the function or later. All of it is copied.
+/// Answers the credentials function for the attempt with this number; NULL gives the attempt up, and the reconnect
+/// policy goes on. Callable from any thread, inside the function or later. Everything is copied.
 ///
-/// Returns 0; MGOS_MQTT_STALE if the attempt is over or was answered: nothing happens then, and the next attempt asks
-/// anew. An answer that cannot be used (MGOS_MQTT_BAD_UTF8, MGOS_MQTT_TOO_LARGE, MGOS_MQTT_NULL_ARGUMENT, MGOS_MQTT_BAD_STRUCTURE)
-/// ends its attempt at once.
+/// Returns 0, or MGOS_MQTT_STALE if the attempt is over or was already answered: then nothing happens, and the next
+/// attempt asks again. An answer that cannot be used (MGOS_MQTT_BAD_UTF8, MGOS_MQTT_TOO_LARGE, MGOS_MQTT_NULL_ARGUMENT,
+/// MGOS_MQTT_BAD_STRUCTURE) ends its attempt at once.
 ///
 /// # Safety
 /// `credentials` is NULL or has `credentials->size` bytes, and what it points to is valid.
@@ -310,7 +314,8 @@ pub unsafe extern "C" fn mgos_mqtt_conn_answer(
 }
 
 /// What a connection is doing at this moment, what it waits for, and its last error. `state->size` must be set; a
-/// smaller structure of an older header is filled as far as it goes. From any thread, and inside every handler.
+/// smaller structure of an older header is filled as far as it goes. Callable from any thread and inside every
+/// handler.
 ///
 /// Returns 0, or MGOS_MQTT_NULL_ARGUMENT, MGOS_MQTT_BAD_STRUCTURE.
 ///

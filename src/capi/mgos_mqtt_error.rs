@@ -51,10 +51,10 @@ pub extern "C" fn mgos_mqtt_error_name(code: c_int) -> *const c_char {
     Code::from_number(code).map_or(UNKNOWN, Code::c_name).as_ptr()
 }
 
-/// The last error of a connection's link, of a failed attempt as well as of a connection that was up.
+/// The last error of a connection's link: of a failed attempt, or of a connection that was up.
 /// `info->size` must be set; a smaller structure of an older header is filled as far as it goes.
 ///
-/// Returns 0, or MGOS_MQTT_NULL_ARGUMENT, MGOS_MQTT_BAD_STRUCTURE. From any thread.
+/// Returns 0, or MGOS_MQTT_NULL_ARGUMENT, MGOS_MQTT_BAD_STRUCTURE. Callable from any thread.
 ///
 /// # Safety
 /// `c` is NULL or a living connection; `info` is NULL or has `info->size` bytes.

@@ -1,9 +1,9 @@
-//! The library's own events, for everything that the handlers of Mongoose cannot tell: each attempt to connect
+//! The library's own events, for everything that handlers of Mongoose do not learn: each attempt to connect
 //! and how it ended, the retain and duplicate flags of a message, the result of each subscription, why a
 //! connection was lost.
 //!
-//! An event is opaque and read through functions; a value that it does not have reads as 0, -1 or NULL as each
-//! function says. Events and everything they point to are valid until the handler returns.
+//! An event is opaque and read through functions; for a value that it does not have they return 0, -1 or NULL,
+//! as each function says. Events and everything they point to are valid until the handler returns.
 
 use core::ffi::{c_char, c_int, c_void};
 
@@ -51,8 +51,8 @@ pub unsafe extern "C" fn mgos_mqtt_conn_on(
     })
 }
 
-/// Removes the newest handler that was added with this function and argument. It is not called any more
-/// when this returns, unless it is running on another thread right now; `ud_free` runs after its last call.
+/// Removes the newest handler that was added with this function and argument. After this returns it is not
+/// called any more, though it may still be running on another thread; `ud_free` runs after its last call.
 ///
 /// Returns 0, or MGOS_MQTT_NOT_FOUND.
 ///
@@ -73,13 +73,14 @@ pub unsafe extern "C" fn mgos_mqtt_conn_off(
 }
 
 /// Subscribes: now if the connection is up, and after every CONNACK until mgos_mqtt_conn_unsubscribe(). The
-/// handler gets MESSAGE, SUBACK, CLOSE, and PUBACK and PUBCOMP of own messages whose topic matches.
+/// handler gets MESSAGE, SUBACK, CLOSE, and PUBACK and PUBCOMP for this connection's own messages whose
+/// topic matches.
 ///
-/// For messages alone there is mgos_mqtt_conn_subscribe_messages(). With NULL for `fn` there is nobody of its own: the
-/// messages go to the connection's handlers and to mgos_mqtt_conn_on_message().
+/// For messages alone there is mgos_mqtt_conn_subscribe_messages(). With NULL for `fn` the messages go to the
+/// connection's handlers and to the function of mgos_mqtt_conn_on_message().
 ///
-/// `filter` and `qos` as MQTT says; the filter is copied. The same filter with the same function and
-/// argument twice is one subscription. Returns 0; on an error `ud` stays yours.
+/// `filter` and `qos` are as in MQTT; the filter is copied. Subscribing twice with the same filter,
+/// function and argument makes one subscription. Returns 0; on an error `ud` stays yours.
 ///
 /// # Safety
 /// `c` is NULL or a living connection, `filter` NULL or a C string; the functions can be called with `ud`.
@@ -96,7 +97,7 @@ pub unsafe extern "C" fn mgos_mqtt_conn_subscribe(
     status(|| unsafe { subscribe(c, filter, qos, SUBSCRIPTION_KINDS, r#fn, (ud, ud_free)) })
 }
 
-/// As mgos_mqtt_conn_subscribe(), for a handler that gets MESSAGE and nothing else: what it is given always has a topic and
+/// As mgos_mqtt_conn_subscribe(), for a handler that gets MESSAGE and nothing else: its events always have a topic and
 /// a payload.
 ///
 /// # Safety
@@ -114,9 +115,9 @@ pub unsafe extern "C" fn mgos_mqtt_conn_subscribe_messages(
     status(|| unsafe { subscribe(c, filter, qos, MGOS_MQTT_EV_MESSAGE, r#fn, (ud, ud_free)) })
 }
 
-/// Takes back a subscription made with this filter, function and argument. The server is told when it was the
-/// filter's last one. Returns 0, or MGOS_MQTT_NOT_FOUND. Works with and without a connection. A filter that nobody
-/// subscribed to since the connection was made: see mgos_mqtt_conn_unsub().
+/// Ends a subscription made with this filter, function and argument. The server is told when it was the filter's
+/// last one. Returns 0, or MGOS_MQTT_NOT_FOUND. Works with and without a connection. For a filter that nobody has
+/// subscribed to since the connection was made, see mgos_mqtt_conn_unsub().
 ///
 /// # Safety
 /// `c` is NULL or a living connection, `filter` NULL or a C string.
@@ -174,8 +175,8 @@ pub unsafe extern "C" fn mgos_mqtt_event_topic(ev: *const mgos_mqtt_event, len: 
 }
 
 /// The payload of a message; one NUL byte follows it, which is not counted. Its length goes to `*len`, if `len` is not
-/// NULL. Never NULL: an event that has no payload has an empty one. So has OVERSIZE; how large it was says
-/// mgos_mqtt_event_size().
+/// NULL. Never NULL: an event without a payload has an empty one. That includes OVERSIZE; mgos_mqtt_event_size() says
+/// how large its payload was.
 ///
 /// # Safety
 /// See mgos_mqtt_event_kind(); `len` is NULL or valid.
@@ -250,8 +251,9 @@ pub unsafe extern "C" fn mgos_mqtt_event_size(ev: *const mgos_mqtt_event) -> usi
     unsafe { read(ev, 0, get) }
 }
 
-/// 1 for a message that was not refused before, and one more each time it is delivered again for that; see
-/// mgos_mqtt_msg_refuse(). For POISON how often the server closed the connection. 0 without one.
+/// 1 for a message that was not refused before, and one more each time it is delivered again after a
+/// refusal; see mgos_mqtt_msg_refuse(). For POISON, how often the server has closed the connection. 0 for
+/// other events.
 ///
 /// # Safety
 /// See mgos_mqtt_event_kind().

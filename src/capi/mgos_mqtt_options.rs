@@ -15,14 +15,15 @@ use crate::client::OwnCertificate;
 use crate::config::Secret;
 use crate::error::Code;
 
-/// Creates a connection on a loop (NULL: the default loop) with options (NULL: defaults, and no server). No
-/// network I/O happens before mgos_mqtt_conn_connect(). `conn_id` names it in the log.
+/// Creates a connection on a loop (NULL: the default loop) with options (NULL: the defaults, and no
+/// server). No network I/O happens before mgos_mqtt_conn_connect(). `conn_id` names the connection in the
+/// log.
 ///
 /// Returns NULL if something in the options is not valid: mgos_mqtt_last_error() has MGOS_MQTT_BAD_STRUCTURE,
 /// MGOS_MQTT_BAD_ARGUMENT, MGOS_MQTT_BAD_CONFIG and others.
 ///
 /// # Safety
-/// `r#loop` is NULL or a living loop; `options` is NULL or has `options->size` bytes, and what it points to is
+/// `loop` is NULL or a living loop; `options` is NULL or has `options->size` bytes, and what it points to is
 /// valid.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgos_mqtt_conn_create_on(
@@ -38,17 +39,17 @@ pub unsafe extern "C" fn mgos_mqtt_conn_create_on(
     })
 }
 
-/// Replaces all options of a connection: what is 0 or NULL here has its default again. Limits and policies hold at once,
-/// the rest from the next attempt to connect on.
+/// Replaces all options of a connection: a field that is 0 or NULL here goes back to its default. Limits and policies
+/// apply at once, the rest from the next attempt to connect on.
 ///
-/// Options belong to the connection and not to its servers: they go over whatever configuration it has at an attempt,
-/// and no other call changes them (mgos_mqtt_conn_set_config(), mgos_mqtt_conn_set_server() and the like). Without
-/// `profiles` here the servers stay as they are; with them they replace all that the connection had.
+/// Options belong to the connection and not to its servers: they override whatever configuration it has at an
+/// attempt, and no other call changes them (such as mgos_mqtt_conn_set_config() or mgos_mqtt_conn_set_server()).
+/// Without `profiles` the connection's servers stay as they are; with them, all its servers are replaced.
 ///
 /// Returns 0 or a negative error; then nothing changed, and mgos_mqtt_last_error_text() names the field.
-/// MGOS_MQTT_BAD_CONFIG also if a server of the connection could not be connected with under these options, or would
-/// no longer be talked to under TLS because the option is missing that had switched it on. Other options that protect
-/// the link and are missing are named by a warning in the log.
+/// MGOS_MQTT_BAD_CONFIG is also returned if no connection to one of its servers were possible with these options, or
+/// if a server that is reached under TLS now would lose it, because the option that turned TLS on is missing. Other
+/// options that protect the link, and are missing now, are named in a warning in the log.
 ///
 /// # Safety
 /// `c` is NULL or a living connection; `options` as for mgos_mqtt_conn_create_on().
@@ -68,13 +69,13 @@ pub unsafe extern "C" fn mgos_mqtt_conn_set_options(
     })
 }
 
-/// Replaces the client's certificate and private key by others in memory, whichever server the connection goes to:
-/// from the next attempt to connect on, and in a handler of MGOS_MQTT_EV_CONNECTING from this one on. A connection
-/// that is up goes on as it is. Files need no call: they are read at each attempt.
+/// Replaces the client's certificate and private key by others in memory, for every server of the connection: from
+/// the next attempt to connect on, or, called in a handler of MGOS_MQTT_EV_CONNECTING, from that attempt on. A
+/// connection that is up is not affected. Files need no such call: they are read at each attempt.
 ///
-/// PEM or DER as in `tls_cert` and `tls_key` of the options; both are copied. A NULL key is in the PEM of the
-/// certificate; with a NULL certificate, and so no key, the configured ones count again. What is wrong with them is
-/// the error of the attempt. Returns 0 or a negative error.
+/// PEM or DER as in `tls_cert` and `tls_key` of the options; both are copied. If the key is NULL, it is in the PEM
+/// of the certificate; if both are NULL, the configured ones are used again. If something is wrong with them, the
+/// attempt fails with that error. Returns 0 or a negative error.
 ///
 /// # Safety
 /// `c` is NULL or a living connection; the pointers are NULL or have that many bytes.
@@ -101,12 +102,13 @@ pub unsafe extern "C" fn mgos_mqtt_conn_set_certificate(
     })
 }
 
-/// Sets the password of an encrypted private key, instead of `tls_key_password` of the options: from the next attempt to
-/// connect on, and in a handler of MGOS_MQTT_EV_CONNECTING, which can ask somebody for it, from this one on.
+/// Sets the password of an encrypted private key, instead of `tls_key_password` of the options: from the next attempt
+/// to connect on, or, called in a handler of MGOS_MQTT_EV_CONNECTING (which can ask somebody for it), from that attempt
+/// on.
 ///
-/// It is copied, kept until another is set or the connection is freed, and wiped then; NULL lets that of the options count
-/// again. A wrong one is the error of the attempt. Callable from every thread and in handlers. Returns 0 or a negative
-/// error.
+/// It is copied, kept until another is set or the connection is freed, and then wiped; with NULL, that of the options
+/// is used again. With a wrong password the attempt fails. Callable from every thread and in handlers. Returns 0 or a
+/// negative error.
 ///
 /// # Safety
 /// `c` is NULL or a living connection; `password` is NULL or has that many bytes.

@@ -1,19 +1,20 @@
 //! Publishing with an answer: did it arrive?
 //!
-//! Every message that is accepted ends in exactly one outcome (MGOS_MQTT_OUTCOME_*). It can be had in three ways,
-//! on the same message if you like:
+//! Every message that is accepted ends in exactly one outcome (MGOS_MQTT_OUTCOME_*). There are three ways to
+//! learn it, also for the same message:
 //!
-//! - a function of yours is called with it: `done` of the message, or a handler of MGOS_MQTT_EV_OUTCOME for all
-//!   messages of a connection;
-//! - a call waits for it: mgos_mqtt_conn_publish_wait(), mgos_mqtt_conn_wait();
-//! - it is asked for: mgos_mqtt_conn_outcome().
+//! - by a callback: `done` of the message, or a handler of MGOS_MQTT_EV_OUTCOME for all messages of a
+//!   connection;
+//! - by waiting for it: mgos_mqtt_conn_publish_wait(), mgos_mqtt_conn_wait();
+//! - by asking for it: mgos_mqtt_conn_outcome().
 //!
-//! A message is named by its token, a number that no other message of the connection ever has. Messages of
-//! mgos_mqtt_pub() and its like have one too: mgos_mqtt_conn_token() finds it by the packet id.
+//! A message is identified by its token, a number that no other message of the connection ever has.
+//! Messages of mgos_mqtt_pub() and similar calls have one, too: mgos_mqtt_conn_token() finds it by the
+//! packet id.
 //!
 //! BLOCKING CALLS drive the loop themselves if nobody else does, so callbacks may run on the calling thread; while
-//! another thread drives it, they sleep. They work from any thread, but not inside a callback: there they return
-//! MGOS_MQTT_BUSY at once and have done nothing.
+//! another thread drives it, they sleep. They may be called from any thread, but not inside a callback: there they
+//! do nothing and return MGOS_MQTT_BUSY at once.
 
 use core::cell::Cell;
 use core::ffi::{c_char, c_int};
@@ -32,12 +33,12 @@ use crate::capi::types::mgos_mqtt_publish::{
 use crate::client::OnTimeout;
 use crate::error::Code;
 
-/// Publishes. Returns 0 when the message was accepted: it is sent now, or as soon as the connection and the in-flight
-/// window allow; its token is in `*token`, if that is not NULL, before `done` can be called. On an error nothing was accepted,
-/// `*token` is 0 and `done` is not called.
+/// Publishes. Returns 0 if the message is accepted: it is sent now, or as soon as the connection and the in-flight
+/// window allow. Its token is stored in `*token`, if that is not NULL, before `done` can be called. On an error nothing
+/// is accepted, `*token` is 0 and `done` is not called.
 ///
-/// QoS 1 and 2 are accepted without a connection, too, as far as the queue goes. A message gets its packet id when it
-/// is sent, so more than 65,535 may wait.
+/// QoS 1 and 2 are also accepted without a connection, as long as there is room in the queue. A message gets its
+/// packet id when it is sent, so more than 65,535 may wait.
 ///
 /// Errors: MGOS_MQTT_NOT_CONNECTED (QoS 0, or no queue), MGOS_MQTT_QUEUE_FULL, MGOS_MQTT_TOO_LARGE,
 /// MGOS_MQTT_BAD_TOPIC, MGOS_MQTT_BAD_UTF8, MGOS_MQTT_BAD_QOS, MGOS_MQTT_BAD_STRUCTURE, MGOS_MQTT_NO_MEMORY.
@@ -111,7 +112,7 @@ pub unsafe extern "C" fn mgos_mqtt_conn_publish_wait(
 /// if it ended too long ago, MGOS_MQTT_NOT_FOUND if no message ever had this token, MGOS_MQTT_INCOMPLETE if the
 /// connection is freed meanwhile.
 ///
-/// An outcome is kept for those who wait for it, however many others come meanwhile.
+/// An outcome is kept for as long as somebody waits for it, however many others come meanwhile.
 ///
 /// # Safety
 /// `c` is NULL or a living connection, as for all functions below.
@@ -136,8 +137,8 @@ pub unsafe extern "C" fn mgos_mqtt_conn_outcome(c: *mut mgos_mqtt_conn, token: u
     outcome(|| Handle::of(c)?.conn()?.outcome(token))
 }
 
-/// The token of a message by the packet id that mgos_mqtt_pub() or one of its like returned, as long as the message has no
-/// outcome; 0 if no such message has this id now.
+/// The token of the message with this packet id, as returned by mgos_mqtt_pub() and similar calls, as long as the
+/// message has no outcome; 0 if no such message has this id now.
 ///
 /// # Safety
 /// See mgos_mqtt_conn_wait().
@@ -146,10 +147,10 @@ pub unsafe extern "C" fn mgos_mqtt_conn_token(c: *mut mgos_mqtt_conn, packet_id:
     value(0, || Handle::of(c)?.conn()?.token_of(packet_id))
 }
 
-/// Gives a message up that is not on its way yet; its outcome is MGOS_MQTT_OUTCOME_CANCELLED.
+/// Cancels a message that has not been sent yet; its outcome is MGOS_MQTT_OUTCOME_CANCELLED.
 ///
-/// Returns 0, MGOS_MQTT_ALREADY_SENT if it is on its way, MGOS_MQTT_NOT_FOUND if it has its outcome already or never
-/// was.
+/// Returns 0, MGOS_MQTT_ALREADY_SENT if it is on its way, MGOS_MQTT_NOT_FOUND if it already has its outcome or never
+/// existed.
 ///
 /// # Safety
 /// See mgos_mqtt_conn_wait().
@@ -162,8 +163,8 @@ pub unsafe extern "C" fn mgos_mqtt_conn_cancel(c: *mut mgos_mqtt_conn, token: u6
 /// to the system. At most `timeout_ms` milliseconds (negative: without limit). For devices about to sleep, which
 /// call mgos_mqtt_conn_disconnect() afterwards.
 ///
-/// Returns 0, MGOS_MQTT_TIMED_OUT (nothing is given up by that), MGOS_MQTT_BUSY inside a callback, MGOS_MQTT_INCOMPLETE
-/// if the connection is freed meanwhile.
+/// Returns 0, MGOS_MQTT_TIMED_OUT (no message is given up because of that), MGOS_MQTT_BUSY inside a callback,
+/// MGOS_MQTT_INCOMPLETE if the connection is freed meanwhile.
 ///
 /// # Safety
 /// See mgos_mqtt_conn_wait().

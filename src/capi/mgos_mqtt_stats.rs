@@ -1,15 +1,15 @@
-//! What a connection counts: for a log line, for a watchdog, for Prometheus.
+//! Statistics of a connection: for a log line, for a watchdog, for Prometheus.
 //!
-//! Counting goes on all the time and costs an addition here and there. Reading takes a connection's lock for the
-//! time of a copy, so it may be done as often as one likes, from any thread and from inside handlers.
+//! Counting is always on and costs an addition here and there. Reading holds the connection's lock while it
+//! copies, so it may be done as often as you like, from any thread and inside handlers.
 //!
 //!     struct mgos_mqtt_stats stats = mgos_mqtt_stats_init();
 //!     mgos_mqtt_conn_stats(c, &stats);
 //!     if (stats.oldest_ms > 60000) complain();
 //!
-//! Everything counts from the creation of the connection, over all reconnects. Times of day are milliseconds
+//! Everything is counted from the creation of the connection on, over all reconnects. Times are milliseconds
 //! since the system was started, on a clock that never goes back and goes on while a device sleeps. They and
-//! all spans of time are exact to an iteration of the loop.
+//! all durations are accurate to an iteration of the loop.
 
 use core::ffi::{c_char, c_int};
 
@@ -65,7 +65,7 @@ pub unsafe extern "C" fn mgos_mqtt_conn_metrics(
 /// have the same number and client id, the second is labelled `conn="<number>#2"`.
 ///
 /// # Safety
-/// `r#loop` is NULL or a living loop; `buf` is NULL or has `len` bytes.
+/// `loop` is NULL or a living loop; `buf` is NULL or has `len` bytes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgos_mqtt_loop_metrics(
     r#loop: *mut mgos_mqtt_loop,
@@ -84,8 +84,8 @@ pub unsafe extern "C" fn mgos_mqtt_loop_metrics(
     })
 }
 
-/// How often attempts to connect, and connections that were up, ended with an error code of
-/// mgos_mqtt_error.h. 0 also for a code that is none, and for NULL.
+/// How often attempts to connect, and connections that were up, ended with this error code of
+/// mgos_mqtt_error.h. 0 for a number that is not an error code, and for NULL.
 ///
 /// # Safety
 /// `c` is NULL or a living connection.

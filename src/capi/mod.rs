@@ -1,14 +1,14 @@
-//! The C face, and the only `unsafe`: one exported file and one file of types per generated header (see tests/headers.rs).
+//! The C interface, and the only `unsafe`: one exported file and one file of types per generated header (see tests/headers.rs).
 //!
 //! | file           | what |
 //! |----------------|------|
-//! | `mgos_mqtt.rs` | the same functions for the global connection, by those for any connection |
+//! | `mgos_mqtt.rs` | the functions for the global connection, which call those for any connection |
 //! | `mgos_*.rs`    | the exported functions, and nothing else; each file is a header |
 //! | `json/`        | the variadic functions and their formatter |
 //! | `bridge/`      | between C and the client: what stands behind handles, callbacks, values |
 //! | `config/`      | the configuration structure and the system configuration |
 //! | `types/`       | the types and constants of the headers |
-//! | `base/`        | what every call passes: panics, pointers, errors, sizes |
+//! | `base/` | what every call goes through: panics, pointers, errors, sizes |
 //!
 //! In this table and those of the directories each file uses only what stands below it; tests/rooms.rs holds that.
 #![allow(non_camel_case_types)]

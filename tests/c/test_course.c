@@ -1,6 +1,6 @@
 /* The calls that open and close a connection, one after the other: what the headers say of each holds, whatever was
  * called before. tests/virtual_course.rs has every order from every state, in virtual time; this is the same library
- * by its C face, with the calls that only it has. */
+ * by its C interface, with the calls that only it has. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

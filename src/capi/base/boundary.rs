@@ -1,5 +1,5 @@
-//! What every exported function passes: panics end here, pointers are checked here, and a call's own
-//! error is kept here.
+//! What every exported function goes through: panics are caught, pointers are checked, and the
+//! call's error is kept.
 
 use core::any::Any;
 use core::cell::{Cell, RefCell};
@@ -25,15 +25,16 @@ struct Text {
 /// How the last call of a thread ended.
 struct Last {
     code: Cell<i32>,
-    /// The call that goes on has explained itself already.
+    /// The running call has already set a sentence.
     explained: Cell<bool>,
-    /// One of these is not as at first, and the thread is among [`FAILED`].
+    /// One of these has changed from its initial value, and the thread is counted in [`FAILED`].
     failed: Cell<bool>,
     text: RefCell<Text>,
 }
 
 thread_local! {
-    // Without a destructor, so that it can be used and forgotten at any moment of a thread's life.
+    // Without a destructor, so that it can be used at any moment of a thread's life, also at its
+    // end.
     static LAST: Last = const {
         Last {
             code: Cell::new(0),
@@ -44,12 +45,13 @@ thread_local! {
     };
 }
 
-/// How many threads have an error that their next good call has to clear. As long as there is none, which is nearly
-/// always, a good call need not look for its thread's own variables. A thread that ends with an error stays counted.
+/// How many threads have an error that their next successful call has to clear. While it is 0, which is nearly
+/// always, a successful call need not access its thread-local variables. A thread that ends with an error stays
+/// counted.
 static FAILED: AtomicUsize = AtomicUsize::new(0);
 
 impl Last {
-    /// There will be something to be cleared.
+    /// Notes that there is something to clear.
     fn fails(&self) {
         if !self.failed.replace(true) {
             FAILED.fetch_add(1, Ordering::Relaxed);
@@ -57,7 +59,7 @@ impl Last {
     }
 }
 
-/// Keeps a call's error for `mgos_mqtt_last_error`. A sentence that was not made by this call is not about it.
+/// Keeps a call's error for `mgos_mqtt_last_error`. A sentence from an earlier call is discarded.
 #[cold]
 #[inline(never)]
 pub(in crate::capi) fn set_call_error(code: Code) {
@@ -76,10 +78,10 @@ pub(in crate::capi) fn set_call_error(code: Code) {
     });
 }
 
-/// A call ended well. The sentence of an earlier one stays where it is, since only errors have one.
+/// A call succeeded. The sentence of an earlier one stays in memory; it is read after errors only.
 #[inline]
 fn set_call_done() {
-    // What this thread itself has counted it sees in any case.
+    // A thread always sees what it has counted itself.
     if FAILED.load(Ordering::Relaxed) > 0 {
         clear_call_error();
     }
@@ -147,10 +149,10 @@ pub(in crate::capi) fn with_error_text<T>(read: impl FnOnce(&str) -> T) -> T {
     })
 }
 
-/// The application's `errno`, which a call leaves as it was: what happens inside (EAGAIN, EINPROGRESS) says nothing to
-/// its caller.
+/// Restores the application's `errno` at the end of a call: what happens inside (EAGAIN, EINPROGRESS) means nothing to
+/// the caller.
 struct Errno {
-    /// This thread's own variable. It is always there where it is [known](Errno::KNOWN) how to find it.
+    /// This thread's `errno`. Not NULL on systems where it is [known](Errno::KNOWN) how to find it.
     place: *mut c_int,
     value: c_int,
 }
@@ -183,7 +185,7 @@ impl Drop for Errno {
     }
 }
 
-/// What a call ends with that panicked. Releasing what was thrown stands here once instead of in each exported function.
+/// How a call that panicked ends. The payload of the panic is released here, once, instead of in each exported function.
 #[cold]
 #[inline(never)]
 fn panicked(thrown: Box<dyn Any + Send>) -> Result<(), Code> {
@@ -207,7 +209,8 @@ pub(in crate::capi) fn status(body: impl FnOnce() -> Result<(), Code>) -> c_int 
     }
 }
 
-/// Runs the body of an exported function that returns something else; `refused` tells of an error.
+/// Runs the body of an exported function that returns something else; it returns `refused` on an
+/// error.
 #[inline(always)]
 pub(in crate::capi) fn value<T>(refused: T, body: impl FnOnce() -> Result<T, Code>) -> T {
     let mut value = refused;
@@ -247,7 +250,7 @@ pub(in crate::capi) unsafe fn bytes<'a>(start: *const u8, len: usize) -> Result<
     }
 }
 
-/// A string given by C, which must be there and be UTF-8.
+/// A string given by C, which must not be NULL and must be UTF-8.
 ///
 /// # Safety
 /// `text` is NULL, or a C string that stays unchanged for `'a`.
@@ -256,7 +259,7 @@ pub(in crate::capi) unsafe fn text<'a>(text: *const c_char) -> Result<&'a str, C
     unsafe { optional(text) }?.ok_or(Code::NullArgument)
 }
 
-/// A string given by C that is to be a topic name. It must be there and be UTF-8.
+/// A string given by C as a topic name. It must not be NULL and must be UTF-8.
 ///
 /// # Safety
 /// As [`text`].

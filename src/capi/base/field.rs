@@ -7,13 +7,13 @@ use crate::capi::base::boundary::{bytes, explain};
 use crate::error::Code;
 use crate::time::Span;
 
-/// A number under the name of its field, made by [`field!`].
+/// A number with the name of its field, made by [`field!`].
 pub(in crate::capi) struct Number {
     pub(in crate::capi) name: &'static str,
     pub(in crate::capi) value: c_int,
 }
 
-/// A pointer under the names of the fields that have it and its length, made by [`memory!`].
+/// A pointer and its length with the names of their fields, made by [`memory!`].
 pub(in crate::capi) struct Memory {
     pub(in crate::capi) name: &'static str,
     pub(in crate::capi) start: *const c_void,
@@ -21,7 +21,7 @@ pub(in crate::capi) struct Memory {
     pub(in crate::capi) len: usize,
 }
 
-/// A C string under the name of its field, made by [`text!`].
+/// A C string with the name of its field, made by [`text!`].
 pub(in crate::capi) struct Text {
     pub(in crate::capi) name: &'static str,
     pub(in crate::capi) start: *const c_char,
@@ -63,7 +63,7 @@ macro_rules! text {
 
 pub(in crate::capi) use {field, memory, text};
 
-/// Keeps the sentence about a string that is not there or not UTF-8.
+/// Keeps the sentence about a string that is NULL or not UTF-8.
 #[cold]
 pub(in crate::capi) fn wrong_text(name: &str, code: Code) -> Code {
     match code {
@@ -87,7 +87,7 @@ pub(in crate::capi) fn wrong_level(level: c_int) -> Code {
     refuse(Code::BadArgument, "level", level, "0 (MGOS_MQTT_LOG_ERROR) to 3 (MGOS_MQTT_LOG_DEBUG)")
 }
 
-/// The error about a handle behind which there is nothing.
+/// The error about a handle that is not alive.
 #[cold]
 pub(in crate::capi) fn no_such(what: &str) -> Code {
     explain(format_args!("the {what} was freed, or never was one"));
@@ -152,7 +152,7 @@ impl Number {
         found.ok_or_else(|| self.refused(format_args!("0 (the default) to {}", N - 1)))
     }
 
-    /// One of several under numbers of their own, which `allowed` names.
+    /// One of several with explicit numbers, which `allowed` names.
     pub(in crate::capi) fn one_of<T: Copy>(self, of: &[(c_int, T)], allowed: &str) -> Result<T, Code> {
         let found = of.iter().find(|(number, _)| *number == self.value).map(|(_, meaning)| *meaning);
         found.ok_or_else(|| self.refused(format_args!("{allowed}")))

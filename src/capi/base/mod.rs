@@ -1,4 +1,4 @@
-//! What every call at the boundary needs. Nothing in here knows a type of the headers.
+//! What every call at the boundary needs. Nothing here knows a type of the headers.
 //!
 //! | file          | what |
 //! |---------------|------|
@@ -9,7 +9,7 @@
 //! | `registry.rs` | which handles are alive |
 //! | `process.rs`  | which process this is, after a fork |
 //! | `field.rs`    | fields of structures, and the errors that name them |
-//! | `boundary.rs` | what every call passes: panics, pointers, the error of the call |
+//! | `boundary.rs` | what every call goes through: panics, pointers, the error of the call |
 
 pub(super) mod boundary;
 pub(super) mod field;

@@ -1,4 +1,4 @@
-//! Which process this is: an object of one that this was forked from is not ours.
+//! Which process this is: objects of a process that this one was forked from are not ours.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 

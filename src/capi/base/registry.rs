@@ -1,16 +1,16 @@
 //! Which handles are alive.
 //!
-//! What C holds are addresses. A call never follows one: it looks the address up here and gets a counted
+//! C holds addresses. A call never dereferences one: it looks the address up here and gets a counted
 //! reference, so that a handle which another thread frees meanwhile lives until the call is done. A handle
-//! that was freed, or never was one, is an error and nothing worse.
+//! that was freed, or never existed, is an error and nothing worse.
 
 use core::any::Any;
 use std::sync::Arc;
 
 use crate::sync::{ProcessWide, ReadGuard, RwLock, WriteGuard};
 
-/// The living handles of one kind, in the order of their addresses: they are looked for with each call, and made and freed
-/// seldom. The lock is held for a look-up or a change of the table only.
+/// The living handles of one kind, sorted by address: every call looks one up, but handles are seldom made and freed.
+/// The lock is held only for a look-up or a change of the table.
 pub(in crate::capi) struct Registry<T>(RwLock<Vec<Arc<T>>>);
 
 impl<T> Registry<T> {
@@ -43,8 +43,8 @@ impl<T> Registry<T> {
         place(&all, address).ok().map(|at| all[at].clone())
     }
 
-    /// Whether there is a handle at this address; `None` if that cannot be told at this moment. Takes no reference, and
-    /// waits for nothing.
+    /// Whether there is a handle at this address; `None` if the table is locked at this moment. Takes no reference and
+    /// never waits.
     pub(in crate::capi) fn has_now<P>(&self, address: *const P) -> Option<bool> {
         self.0.try_read().map(|all| place(&all, address).is_ok())
     }
@@ -74,7 +74,7 @@ impl<T> ProcessWide for Registry<T> {
 
 type Table<'a, T> = WriteGuard<'a, Vec<Arc<T>>>;
 
-/// Where the handle at this address stands, or would.
+/// The place of the handle at this address, or where it would be inserted.
 #[inline(always)]
 fn place<T, P>(all: &[Arc<T>], address: *const P) -> Result<usize, usize> {
     all.binary_search_by_key(&address.addr(), |handle| Arc::as_ptr(handle).addr())

@@ -1,4 +1,4 @@
-//! Signals: threads of the library take none, and what may be called by a handler of one leaves no trace.
+//! Signals: threads of the library block them, and a call made in a signal handler leaves no trace.
 
 use core::ffi::c_int;
 use core::mem::MaybeUninit;
@@ -42,7 +42,7 @@ fn errno() -> *mut c_int {
     return ptr::null_mut();
 }
 
-/// Runs `f`, after which `errno` is what it was: for what a signal handler calls, in the middle of anything.
+/// Runs `f` and restores `errno`: for calls made in a signal handler, which may interrupt anything.
 pub(in crate::capi) fn keeping_errno<R>(f: impl FnOnce() -> R) -> R {
     let place = errno();
     // SAFETY: NULL, or this thread's `errno`.

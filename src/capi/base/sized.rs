@@ -1,5 +1,5 @@
-//! Structures that may grow: they begin with their size as the caller's header knew it, and newer fields come at
-//! their end. A caller with an older header brings a shorter one, a caller with a newer header a longer one.
+//! Structures that may grow: they begin with their size as in the caller's header, and new fields are added at
+//! the end. A caller with an older header passes a shorter structure, one with a newer header a longer one.
 
 use core::mem::MaybeUninit;
 use core::ptr;
@@ -7,7 +7,7 @@ use core::ptr;
 use crate::capi::base::boundary::{bytes, explain};
 use crate::error::Code;
 
-/// No structure is longer: what is, has no size in its first field.
+/// No structure is longer: a larger first field is not a size.
 const LONGEST: usize = 4096;
 
 /// A structure that may grow.
@@ -17,7 +17,7 @@ const LONGEST: usize = 4096;
 pub(in crate::capi) unsafe trait Growing: Sized {
     /// What C calls it.
     const NAME: &'static str;
-    /// The size of its first version; nothing shorter is taken.
+    /// The size of its first version; nothing shorter is accepted.
     const FIRST: usize;
 
     /// Zeros: every default.
@@ -44,8 +44,8 @@ unsafe fn size_of_callers<T: Growing>(start: *const T) -> Result<usize, Code> {
     Err(Code::BadStructure)
 }
 
-/// What a caller says, with zeros for what its header did not have. [`Code::BadStructure`] if it says more than this
-/// library understands.
+/// Reads the caller's structure, with zeros for fields that its header does not have. [`Code::BadStructure`] if it
+/// sets fields that this library does not know.
 ///
 /// # Safety
 /// `start` is NULL or has as many bytes as its first field says, valid for `T`.
@@ -73,7 +73,8 @@ pub(in crate::capi) unsafe fn read<T: Growing>(start: *const T) -> Result<T, Cod
     Ok(copy)
 }
 
-/// Tells a caller: as much as its header knows, with zeros for what this library does not. The size stays.
+/// Fills the caller's structure as far as its header goes, with zeros for fields that this library does
+/// not know. The size stays.
 ///
 /// # Safety
 /// `start` is NULL or has as many bytes as its first field says.

@@ -24,7 +24,8 @@ pub(in crate::capi) fn boot_clock() -> Time {
     Time(now.tv_sec as u64 * 1_000_000 + now.tv_nsec as u64 / 1_000)
 }
 
-/// How many bytes of a TCP socket the other end has not acknowledged, where the system tells.
+/// How many bytes of a TCP socket the other end has not acknowledged, where the system reports
+/// that.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub(in crate::capi) fn send_queue(socket: RawFd) -> Option<u64> {
     let mut left: c_int = 0;

@@ -5,7 +5,7 @@ use crate::capi::bridge::handle::Handle;
 use crate::client::{Callback, Conn, Event, Kind};
 use crate::error::Code;
 
-/// Keeps the fields of `nc` up to date, after it raised the cloud events; for all connections of a loop.
+/// Raises the cloud events and then keeps the fields of `nc` up to date, for all connections of a loop.
 pub(in crate::capi) struct BuiltinHandler;
 
 impl BuiltinHandler {

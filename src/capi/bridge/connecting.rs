@@ -50,7 +50,7 @@ pub(in crate::capi) fn set_slot(
         let handle = Handle::of(c).inspect_err(|_| data.disarm())?;
         let callback = match function {
             Some(_) => Some(new_event_handler(&handle, function, data)?.1),
-            // Nothing is kept that `ud` could belong to.
+            // The function is not kept, so `ud` is not needed any more.
             None => {
                 data.disarm();
                 None
@@ -93,7 +93,8 @@ pub(in crate::capi) fn fixed<const N: usize>(text: &str) -> [c_char; N] {
     copy
 }
 
-/// Says of a wait that was in vain what has not come, and what the connection is doing. Who only looks does not wait.
+/// Explains a wait that timed out: what did not come, and what the connection is doing. A call that only looks does
+/// not wait.
 pub(in crate::capi) fn say_what_is_missing<T>(
     conn: &Conn,
     timeout_ms: c_int,
@@ -106,7 +107,7 @@ pub(in crate::capi) fn say_what_is_missing<T>(
     waited
 }
 
-/// Says which of the reasons for [`Code::Disabled`] it is.
+/// Explains which of the reasons for [`Code::Disabled`] it is.
 pub(in crate::capi) fn say_why_disabled(conn: &Conn, result: Result<(), Code>) -> Result<(), Code> {
     if result == Err(Code::Disabled)
         && let Some(why) = conn.why_disabled()

@@ -10,7 +10,7 @@ use crate::client::{Conn, Subscriber};
 use crate::error::Code;
 use crate::wire::{QoS, topic};
 
-/// What is logged about a configuration of zeros only, which is used as it is.
+/// What is logged about an all-zero configuration, which is used as written.
 pub(in crate::capi) const ALL_ZERO: &str = "the configuration is all zero, so the connection is disabled: \
                         call mgos_config_mqtt_set_defaults() first";
 
@@ -25,7 +25,7 @@ pub(in crate::capi) fn wait_until_gone(conn: &Conn, timeout_ms: c_int) -> Result
     if gone || conn.is_gone() { Ok(()) } else { Err(Code::TimedOut) }
 }
 
-/// Publishes, for all faces.
+/// Publishes, for all functions of the C interface that do.
 ///
 /// # Safety
 /// `topic` is NULL or a C string.
@@ -40,7 +40,7 @@ pub(in crate::capi) unsafe fn publish(
     unsafe { publish_here(handle, topic, payload, qos, retain) }
 }
 
-/// [`publish`], as a part of its caller.
+/// [`publish`], inlined into its caller.
 ///
 /// # Safety
 /// `topic` is NULL or a C string.
@@ -54,7 +54,7 @@ pub(in crate::capi) unsafe fn publish_here(
 ) -> Result<u16, Code> {
     // SAFETY: promised by the caller.
     let topic = unsafe { boundary::topic(topic) }?;
-    // Most have this one, and then nothing more is asked about it.
+    // Most topics are plain, and then need no further check.
     let qos = if qos == 0 { QoS::AtMostOnce } else { boundary::qos(qos)? };
     handle.found_conn().publish_numbered(topic, payload, qos, retain)
 }

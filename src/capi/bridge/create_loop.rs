@@ -11,12 +11,12 @@ use crate::client::{Context, Entry};
 use crate::driver::{Clock, Loop};
 use crate::error::Code;
 
-/// A loop with everything that the C face adds to one.
+/// A loop with everything that the C interface adds to one.
 pub(in crate::capi) fn create_loop() -> Result<Arc<LoopHandle>, Code> {
     let clock = Clock::from_fn(boot_clock);
     let driver = Loop::with_threads_inside(clock, signals::blocked).map_err(|_| Code::NoResources)?;
     let mut context = Context::new(driver);
-    // Before all others, so that it runs last.
+    // Added before all others, so that it runs last.
     context.builtin_handler.0 = Some(Entry::shared(BuiltinHandler::KINDS, Box::new(BuiltinHandler)));
     context.send_queue = send_queue;
     context.default_client_id = || system::device_id().ok().flatten();

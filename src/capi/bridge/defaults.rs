@@ -27,7 +27,7 @@ pub(in crate::capi) static CHANGES: Mutex<Inheritance> = Mutex::new(Inheritance 
 /// mgos_mqtt_loop_break() was called before there was a default loop.
 static BROKEN: AtomicBool = AtomicBool::new(false);
 
-/// As [`LoopHandle::break_runs`], for the default loop. Takes no lock and no memory.
+/// As [`LoopHandle::break_runs`], for the default loop. Takes no lock and allocates no memory.
 pub(in crate::capi) fn break_runs_of_default() {
     match known_loop().filter(|home| home.is_ours()) {
         Some(home) => home.break_runs(),
@@ -35,13 +35,13 @@ pub(in crate::capi) fn break_runs_of_default() {
     }
 }
 
-/// What the child of a fork has from its parent.
+/// What the child of a fork takes over from its parent.
 pub(in crate::capi) struct Inheritance {
     /// How the parent's global connection was configured, if it had one.
     global: Option<Configured>,
 }
 
-/// What is logged in the child at its first use of either.
+/// What is logged in the child when it first uses either.
 const NEW_AFTER_FORK: &str = "this process was forked: its default loop and global connection are new and have to be \
     driven here; the configuration carries over, subscriptions, handlers and queued messages do not";
 
@@ -64,15 +64,15 @@ pub(in crate::capi) fn default_loop() -> Result<&'static Arc<LoopHandle>, Code> 
     }
 }
 
-/// A default loop that may be new to this process.
+/// The default loop, and whether it is new in this process.
 struct Made {
     home: &'static Arc<LoopHandle>,
     after_fork: bool,
 }
 
 impl Made {
-    /// Says in the log that a fork's child does not have what it may rely on. Calls the log function: no lock may be
-    /// held.
+    /// Logs that the child of a fork does not have its parent's subscriptions and handlers. Calls the log function:
+    /// no lock may be held.
     fn announce(self) -> &'static Arc<LoopHandle> {
         if self.after_fork {
             self.home.context.log.now(Level::Warn, NEW_AFTER_FORK);
@@ -143,7 +143,7 @@ fn make_global() -> Result<Arc<Handle>, Code> {
     Ok(handle)
 }
 
-/// The system configuration has changed: the global connection, if there is one, may be opened by that. No lock of the
+/// The system configuration has changed, which may open the global connection, if there is one. No lock of the
 /// configuration may be held.
 pub(in crate::capi) fn configuration_changed() {
     if let Some(handle) = known_global()
@@ -156,10 +156,10 @@ pub(in crate::capi) fn configuration_changed() {
 /// Ends the global connection, if there is one; the next use makes another.
 pub(in crate::capi) fn end_global() -> Option<Arc<Conn>> {
     let mut changes = CHANGES.lock();
-    // The next one begins with the system configuration, in a child as anywhere.
+    // The next one starts from the system configuration, also in the child of a fork.
     changes.global = None;
     let handle = HANDLES.get(GLOBAL.swap(ptr::null_mut(), Ordering::AcqRel))?;
-    // What runs now may be the application's, and may use the global connection.
+    // Destructors of the application may run now, and may use the global connection.
     drop(changes);
     if !handle.is_ours() {
         handle.close_after_fork();
@@ -168,17 +168,18 @@ pub(in crate::capi) fn end_global() -> Option<Arc<Conn>> {
     HANDLES.remove(Arc::as_ptr(&handle)).map(Handle::give_up)
 }
 
-/// Before a fork: what the child will have, and what it shall not find locked. [`CHANGES`] is held.
+/// Before a fork: collects what the child takes over, and takes the locks that it must not find
+/// locked. [`CHANGES`] is held.
 pub(in crate::capi) fn before_fork() -> (Inheritance, Option<LogHeld<'static>>) {
     let global = known_global().and_then(|handle| handle.conn().ok().map(|conn| conn.configured()));
-    // Of a parent's loop that this process never used for itself, too: the child's takes its log from there.
+    // Also that of a parent's loop which this process never used itself: the child takes its log from there.
     (Inheritance { global }, known_loop().map(|home| home.context.log.hold()))
 }
 
 /// After a fork, in the child, with no lock held.
 pub(in crate::capi) fn in_child(inheritance: Inheritance) {
     if inheritance.global.is_some() {
-        // Otherwise what this process itself inherited, and did not use, is the child's.
+        // Otherwise the child takes over what this process inherited and did not use.
         *CHANGES.lock() = inheritance;
     }
 }

@@ -1,4 +1,4 @@
-//! Reading the events that handlers are given, and who gets which.
+//! Reading the events that handlers are given, and which handlers get which events.
 
 use core::ffi::{c_char, c_int, c_void};
 
@@ -31,7 +31,7 @@ pub(in crate::capi) const ALL_KINDS: u32 = MGOS_MQTT_EV_CONNECTING
     | MGOS_MQTT_EV_POISON
     | MGOS_MQTT_EV_POLL;
 
-/// What a subscription can be told.
+/// The events that a subscription can get.
 pub(in crate::capi) const SUBSCRIPTION_KINDS: u32 = MGOS_MQTT_EV_MESSAGE
     | MGOS_MQTT_EV_SUBACK
     | MGOS_MQTT_EV_PUBACK

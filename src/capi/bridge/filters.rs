@@ -71,7 +71,7 @@ pub(in crate::capi) unsafe fn names<'a>(
     filters.iter().enumerate().map(one).collect()
 }
 
-/// A topic filter; what is wrong with it is told under its name.
+/// A topic filter; an error about it names it.
 ///
 /// # Safety
 /// `start` is NULL or a C string that stays for `'a`.
@@ -102,7 +102,7 @@ pub(in crate::capi) unsafe fn array<'a, T>(start: *const T, n: usize) -> Result<
     Ok(unsafe { core::slice::from_raw_parts(start, n) })
 }
 
-/// What names the subscriptions of a function and its argument.
+/// The identity of the subscriptions made with a function and its argument.
 pub(in crate::capi) fn subscription_of(function: mgos_mqtt_event_fn_t, ud: *mut c_void) -> Identity {
     identity(function.map_or(core::ptr::null(), |function| function as *const ()), ud)
 }

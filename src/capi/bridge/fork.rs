@@ -1,7 +1,7 @@
 //! Fork: the child shares the parent's sockets, so it must not touch its loops and connections; it makes its own.
 //!
-//! The child has one thread, and what another thread of the parent was doing at that moment is left half done in its
-//! copy of the memory, for good. So two things hold:
+//! The child has one thread. What other threads of the parent were doing at that moment stays half done in the
+//! child's copy of the memory, for good. So two rules hold:
 //!
 //! - An object remembers in which process it was made. A call for one of the parent's returns FORKED before it takes any
 //!   lock of that object; its memory is given up, not released.
@@ -33,7 +33,7 @@ static LOCKS: [&(dyn ProcessWide + Sync); 7] = [
 
 /// What a thread holds while it forks.
 struct Held {
-    /// What the child's global connection will have from the parent's.
+    /// What the child's global connection takes over from the parent's.
     inheritance: defaults::Inheritance,
     locks: Vec<Box<dyn Any>>,
 }
@@ -45,9 +45,9 @@ unsafe impl Sync for Guards {}
 
 static GUARDS: Guards = Guards(UnsafeCell::new(None));
 
-/// Before a fork: no other thread may hold a lock of ours that the child would inherit without it.
+/// Before a fork: takes all locks, so that the child inherits none that another thread holds.
 extern "C" fn prepare() {
-    // The first one also keeps other threads that fork away.
+    // The first one also keeps out other threads that fork.
     let first = LOCKS[0].hold();
     let (inheritance, log) = defaults::before_fork();
     let mut locks = vec![first];
@@ -58,7 +58,7 @@ extern "C" fn prepare() {
     unsafe { *GUARDS.0.get() = Some(Held { inheritance, locks }) };
 }
 
-/// After a fork, in the parent: it was nothing.
+/// After a fork, in the parent: releases the locks, and nothing else has changed.
 extern "C" fn parent() {
     // SAFETY: all the locks are held by this thread, since `prepare`.
     drop(unsafe { (*GUARDS.0.get()).take() });
@@ -69,16 +69,16 @@ extern "C" fn child() {
     forked();
     // SAFETY: as in `parent`: the thread that forked is the one that lives on.
     let Some(Held { inheritance, locks }) = (unsafe { (*GUARDS.0.get()).take() }) else { return };
-    // If it was forked inside a callback: the callback belongs to a loop of the parent, and no loop of the child's is
-    // inside one.
+    // If the fork happened inside a callback, that belongs to a loop of the parent; no loop of the child is inside a
+    // callback.
     Loop::forget_dispatch_after_fork();
     forget_callbacks_after_fork();
     drop(locks);
     defaults::in_child(inheritance);
 }
 
-/// Begins to count forks: when the library is loaded, so that there is no lock that a fork does not know of, and so that
-/// a fork handler of the application, which comes later, runs while none is held.
+/// Begins to count forks when the library is loaded, so that no lock is ever taken before forks are handled, and so
+/// that a fork handler of the application, which is registered later, runs while no lock is held.
 extern "C" fn watch_forks() {
     if cfg!(miri) {
         return; // it knows of no forks

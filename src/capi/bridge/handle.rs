@@ -29,7 +29,7 @@ pub(in crate::capi) struct LoopHandle {
     pub(in crate::capi) context: Arc<Context>,
     /// How many are inside mgos_mqtt_loop_run().
     runs: Mutex<usize>,
-    /// They shall leave. Stays until one has seen it.
+    /// Set when they are to return; stays set until one has seen it.
     over: AtomicBool,
     forks: u32,
 }
@@ -84,13 +84,13 @@ impl LoopHandle {
         let mut runs = self.runs.lock();
         *runs -= 1;
         if *runs == 0 {
-            // The last one leaves nothing behind for the next.
+            // The last one clears the flag for the next run.
             self.over.store(false, Ordering::SeqCst);
         }
         outcome.map(drop).map_err(drive_code)
     }
 
-    /// Ends every [`run`](Self::run), or the next one. Takes no lock and no memory.
+    /// Ends every [`run`](Self::run), or the next one. Takes no lock and allocates no memory.
     pub(in crate::capi) fn break_runs(&self) {
         self.over.store(true, Ordering::SeqCst);
         self.driver().interrupt();
@@ -140,7 +140,7 @@ impl Handle {
         Handle::find(handle)
     }
 
-    /// [`of`](Handle::of), as a part of its caller: for the calls that are made for each message.
+    /// [`of`](Handle::of), inlined into its caller: for calls that are made for each message.
     #[inline(always)]
     pub(in crate::capi) fn find(handle: *mut mgos_mqtt_conn) -> Result<Arc<Handle>, Code> {
         if handle.is_null() {
@@ -151,13 +151,13 @@ impl Handle {
         Ok(handle)
     }
 
-    /// The connection of a handle that was [found](Handle::find) by the call that goes on.
+    /// The connection of a handle that the running call has [found](Handle::find).
     #[inline(always)]
     pub(in crate::capi) fn found_conn(&self) -> &Arc<Conn> {
         &self.conn
     }
 
-    /// The connection, unless it came here by a fork.
+    /// The connection, unless it belongs to a process that this was forked from.
     pub(in crate::capi) fn conn(&self) -> Result<&Arc<Conn>, Code> {
         if self.is_ours() { Ok(&self.conn) } else { Err(Code::Forked) }
     }
@@ -168,8 +168,8 @@ impl Handle {
         self.home.is_ours()
     }
 
-    /// In the child of a fork: closes this process's copy of the socket. All else is the parent's, and the handle stays
-    /// known, so that every later call is told why it is refused.
+    /// In the child of a fork: closes this process's copy of the socket. Everything else belongs to the parent, and the
+    /// handle stays known, so that every later call fails with the right error.
     pub(in crate::capi) fn close_after_fork(&self) {
         self.conn.close_after_fork();
     }
@@ -201,7 +201,7 @@ impl Handle {
         self.nc().ok_or(Code::NoMemory)
     }
 
-    /// The `nc` for somebody who is not being told of anything: what he does to its fields is read in each iteration.
+    /// The `nc` for a caller outside of a handler: changes to its fields are read in each iteration.
     pub(in crate::capi) fn watched_nc(&self) -> Result<&Nc, Code> {
         let nc = self.make_nc()?;
         if !Loop::in_dispatch() {
@@ -210,8 +210,8 @@ impl Handle {
         Ok(nc)
     }
 
-    /// Ends a handle that no later call finds any more: its memory goes when its loop and the calls that have
-    /// begun have let go of it. Returns the connection, to wait for the loop.
+    /// Ends a handle that no later call finds any more: its memory is released when its loop and the running
+    /// calls have dropped it. Returns the connection, to wait for the loop.
     pub(in crate::capi) fn give_up(self: Arc<Self>) -> Arc<Conn> {
         let conn = self.conn.clone();
         conn.free(Some(Box::new(self)));
@@ -283,7 +283,7 @@ pub(in crate::capi) unsafe fn conn_of(nc: *mut mg_connection) -> Result<Arc<Hand
     // SAFETY: not NULL, and valid as the caller promises. This field never changes, so it may be read
     // from any thread.
     let handle: *mut c_void = unsafe { (*nc).priv_1 };
-    // What stands there is an address to be looked up, not followed.
+    // The value is an address to be looked up, never dereferenced.
     let handle = HANDLES
         .get(handle)
         .filter(|handle| handle.nc().is_some_and(|own| own.as_ptr() == nc))

@@ -1,9 +1,9 @@
-//! What CONNECT would say, as a connect hook of Mongoose OS is shown it.
+//! The content of CONNECT, as a connect hook of Mongoose OS sees it.
 
 use crate::client::ConnectParams;
 use crate::config::Secret;
 
-/// A C copy of what CONNECT would say. A NUL inside ends it: the visible part is what a hook can see.
+/// A C copy of a field of CONNECT. A NUL inside ends it: a hook sees only the part before.
 fn c_string(bytes: &[u8]) -> Vec<u8> {
     let visible = bytes.split(|b| *b == 0).next().unwrap_or_default();
     // Without growing: a vector that grows leaves copies behind, and this may be a password.

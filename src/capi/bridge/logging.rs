@@ -1,4 +1,4 @@
-//! Where a log goes.
+//! Where log lines go.
 
 use std::sync::Arc;
 

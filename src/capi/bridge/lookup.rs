@@ -27,7 +27,7 @@ pub(in crate::capi) unsafe fn break_runs_of(handle: *mut mgos_mqtt_loop) -> Resu
         break_runs_of_default();
         return Ok(());
     }
-    // What interrupted a change of the table has to rely on the caller's word alone.
+    // A signal that interrupted a change of the table can only trust the caller.
     if LOOPS.has_now(handle) == Some(false) {
         return Err(Code::BadArgument);
     }

@@ -1,4 +1,4 @@
-//! The `nc` that handlers of Mongoose see. A connection has one from the first handler on that gets it.
+//! The `nc` that handlers of Mongoose see. A connection gets one with its first such handler.
 
 use core::cell::UnsafeCell;
 use core::ffi::{c_int, c_ulong, c_void};
@@ -30,14 +30,15 @@ const BEGUN: c_ulong = MG_F_RESOLVING | MG_F_CONNECTING;
 
 /// It lives exactly as long as its connection.
 pub(in crate::capi) struct Nc {
-    /// Only the thread that drives the loop, and the handlers it runs, touch the fields of this.
+    /// The fields of this are touched only by the thread that drives the loop and the handlers it
+    /// runs.
     shown: UnsafeCell<mg_connection>,
     /// The receive limit that was applied last, to see when a handler changes it.
     applied_limit: UnsafeCell<usize>,
     hooked: Mutex<Hooked>,
 }
 
-/// What few of them ever have.
+/// What few connections ever need.
 struct Hooked {
     /// What CONNECT would say, while a connect hook may still answer.
     prepared: Option<Box<(ConnectParams, HookStrings)>>,
@@ -52,7 +53,7 @@ unsafe impl Sync for Nc {}
 unsafe impl Send for Nc {}
 
 impl Nc {
-    /// `handle` is what the application knows the connection by.
+    /// `handle` is the application's handle of the connection.
     pub(in crate::capi) fn new(conn: &Conn, mgr: *mut mg_mgr, handle: *mut c_void, attempt: Attempt) -> Nc {
         let limit = conn.receive_limit();
         let empty = || mbuf { buf: ptr::null_mut(), len: 0, size: 0 };
@@ -128,7 +129,7 @@ impl Nc {
         }
     }
 
-    /// A new attempt begins: what is shown starts anew.
+    /// A new attempt begins: the fields are reset.
     ///
     /// # Safety
     /// As [`before_handler`](Self::before_handler).

@@ -105,7 +105,7 @@ unsafe fn settings(options: &mgos_mqtt_options) -> Result<Settings, Code> {
     })
 }
 
-/// What goes over each profile. What is not set leaves the profiles as they are, so that they can be shared.
+/// What overrides each profile. If nothing is set the profiles stay as they are, so that they can be shared.
 ///
 /// # Safety
 /// What the options point to is valid.

@@ -36,14 +36,14 @@ impl Source for PollCallback {
     }
 }
 
-/// One that is registered: function and argument as numbers, and the source in the default loop of a process.
+/// A registered callback: function and argument as numbers, and its source in the default loop of a process.
 pub(in crate::capi) struct Registered {
     identity: (usize, usize),
     id: SourceId,
     forks: u32,
 }
 
-/// What is registered, newest last.
+/// The registered callbacks, newest last.
 pub(in crate::capi) static ALL: Mutex<Vec<Registered>> = Mutex::new(Vec::new());
 
 fn identity(function: Function, arg: *mut c_void) -> (usize, usize) {
@@ -55,7 +55,7 @@ pub(in crate::capi) fn add(function: Function, arg: *mut c_void) -> Result<(), C
     let id = driver.add(Arc::new(PollCallback { function, arg })).map_err(|_| Code::NoResources)?;
     driver.set_every_iteration(id, true);
     let mut all = ALL.lock();
-    // Those of a process that this was forked from are about its default loop.
+    // Callbacks registered before a fork belong to the parent's default loop.
     all.retain(|other| other.forks == forks());
     all.push(Registered { identity: identity(function, arg), id, forks: forks() });
     Ok(())

@@ -10,13 +10,14 @@ use crate::client::ProfileSource;
 use crate::config::{ConfigError, Profile, SectionId};
 use crate::error::Code;
 
-/// A section of the system configuration, read anew at each attempt.
+/// A section of the system configuration, read again at each attempt.
 pub(in crate::capi) fn live(section: SectionId) -> ProfileSource {
     ProfileSource::Live(Arc::new(move || system::snapshot(section).map_err(|error| error.to_string())))
 }
 
 /// The profile that a C configuration describes: a copy, or the live section if it is the system
-/// configuration's own. Whether it can be connected with is for the connection to say, which knows its options.
+/// configuration's own. Whether a connection is possible with it is checked by the connection, which knows its
+/// options.
 ///
 /// # Safety
 /// `cfg` is valid; its strings are NULL or C strings.

@@ -33,7 +33,7 @@ pub(in crate::capi) fn outcome_number(outcome: Outcome) -> c_int {
     }
 }
 
-/// What an outcome is as an error.
+/// The error code of an outcome.
 pub(in crate::capi) fn outcome_code(outcome: Outcome) -> Code {
     match outcome {
         Outcome::Acked | Outcome::Sent => Code::Ok,
@@ -103,7 +103,7 @@ pub(in crate::capi) fn tell(_: &Conn, event: &Event<'_>, [done, ud, owner]: RawA
     unsafe { handle.after_handler() };
 }
 
-/// Where a token is to be put. A cell, since a callback on another thread may look at it before the call returns.
+/// Where a token is to be stored. A cell, since a callback on another thread may read it before the call returns.
 ///
 /// # Safety
 /// `token` is NULL or valid for `'a`.

@@ -52,8 +52,8 @@ pub(in crate::capi) unsafe fn handshake(
         password,
         will,
     };
-    // A password or will with NUL bytes cannot pass through C strings. If the hook left the
-    // visible part of it as it was, the whole of it is meant.
+    // A password or will with NUL bytes does not survive as a C string. If the hook left its
+    // visible part unchanged, the whole original is used.
     if let Some(prepared) = prepared {
         let cut = |bytes: &[u8]| bytes.split(|b| *b == 0).next().unwrap_or_default().to_vec();
         let visible = prepared.password.as_ref().map(|password| Secret(cut(password)));

@@ -1,4 +1,5 @@
-//! The log function that comes with the library: to standard error, one write a line.
+//! The log function that comes with the library: it writes to standard error, with one write per
+//! line.
 
 use core::ffi::{CStr, c_char};
 use std::fmt::Write;
@@ -9,7 +10,7 @@ use crate::client::{Level, Sink};
 use crate::config::address::same_word;
 use crate::error::Code;
 
-/// What the levels are called in an environment variable, each in the place of its number.
+/// The names of the levels in an environment variable, each at the index of its number.
 const NAMES: [&str; 4] = ["error", "warn", "info", "debug"];
 
 /// The level that a value of an environment variable names; `None` is off.
@@ -65,9 +66,9 @@ impl Sink for Stderr {
         }
         stamp(&mut line);
         let letter = NAMES[level as usize].as_bytes()[0].to_ascii_uppercase();
-        // Into memory that is there.
+        // The memory is already reserved.
         let _ = write!(line, " mgos_mqtt {connection} {} ", char::from(letter));
-        // A terminal is not to be told what to do by a name that came from the network.
+        // A name that came from the network must not control the terminal.
         line.extend(text.chars().map(|c| if c.is_control() { '?' } else { c }));
         line.push('\n');
         write_all(line.as_bytes());
@@ -97,7 +98,8 @@ fn stamp(line: &mut String) {
     );
 }
 
-/// By the system call, not through a buffer with a lock that a fork could leave locked. What cannot be written is lost.
+/// Written by the system call, not through a buffer whose lock a fork could leave locked. What cannot be written is
+/// lost.
 fn write_all(mut rest: &[u8]) {
     while !rest.is_empty() {
         // SAFETY: the bytes are readable.

@@ -1,4 +1,4 @@
-//! The C face of the configuration, called as C calls it. These tests run under Miri.
+//! The C interface of the configuration, called as C calls it. These tests run under Miri.
 
 use core::ffi::{CStr, c_char, c_int};
 use core::mem::{MaybeUninit, offset_of};

@@ -7,8 +7,8 @@ use core::ffi::{c_char, c_int};
 /// Flags are ints, of which 0 is false and everything else true. Strings are UTF-8 but for `pass`
 /// and `will_message`, which may be any bytes without a NUL.
 ///
-/// A structure of zero bytes (memset) is used as it is written: not enabled, no keep-alive, no
-/// delay between reconnects, QoS 0. Start with mgos_config_mqtt_set_defaults() instead.
+/// A structure of zero bytes (memset) means what it says: not enabled, no keep-alive, no delay
+/// between reconnects, QoS 0. Start with mgos_config_mqtt_set_defaults() instead.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct mgos_config_mqtt {
@@ -16,10 +16,11 @@ pub struct mgos_config_mqtt {
     pub enable: c_int,
     /// The address: `host`, `host:port`, `[IPv6 address]:port`, or a URL that begins with mqtt://,
     /// mqtts://, tcp://, ssl://, tls://, ws:// or wss://. Without a port it is 1883, with TLS 8883.
-    /// Default: none, as that of Mongoose OS, iot.eclipse.org, does not exist any more.
+    /// Default: none, since the default of Mongoose OS, iot.eclipse.org, no longer exists.
     pub server: *const c_char,
-    /// The client id. Not set: the device id, see mgos_sys_config_get_device_id(); if that is not
-    /// set either the server chooses one, which needs `clean_session`. Default: not set.
+    /// The client id. If not set, the device id is used, see mgos_sys_config_get_device_id(); if
+    /// that is not set either, the server chooses one, which needs `clean_session`. Default: not
+    /// set.
     pub client_id: *const c_char,
     /// The user name. Default: not set.
     pub user: *const c_char,
@@ -29,20 +30,21 @@ pub struct mgos_config_mqtt {
     /// `reconnect_timeout_max`. Default: 2.
     pub reconnect_timeout_min: f64,
     /// The longest delay before a reconnect, in seconds, 0 to 2147483. If it is smaller than
-    /// `reconnect_timeout_min`, it wins. Default: 60.
+    /// `reconnect_timeout_min`, it is used for both. Default: 60.
     pub reconnect_timeout_max: f64,
-    /// The file of the client's certificate and of those that lead to its issuer, in PEM. Turns TLS on.
-    /// Default: not set.
+    /// The file with the client's certificate and the intermediate certificates up to its issuer, in
+    /// PEM. Turns TLS on. Default: not set.
     pub ssl_cert: *const c_char,
-    /// The file of the private key, PKCS#8, PKCS#1 or SEC1, in PEM or DER, not encrypted. Not set: the key
-    /// is in the file `ssl_cert`. Default: not set.
+    /// The file with the private key, PKCS#8, PKCS#1 or SEC1, in PEM or DER, not encrypted. If not set,
+    /// the key is in the file `ssl_cert`. Default: not set.
     pub ssl_key: *const c_char,
-    /// The file of the certificates that are trusted, in PEM or DER. Turns TLS on. `*`, which accepted
-    /// every certificate in Mongoose OS, is refused with an error. Default: not set, which for an
-    /// mqtts:// address means those of the system.
+    /// The file with the trusted certificates, in PEM or DER. Turns TLS on. `*`, which accepted every
+    /// certificate in Mongoose OS, is refused with an error. Default: not set; for an mqtts:// address
+    /// the certificates that the system trusts are then used.
     pub ssl_ca_cert: *const c_char,
-    /// The names of the cipher suites that are allowed, between colons or commas, as IANA or mbedTLS
-    /// write them; one that the library does not have is an error. Default: not set, which is all.
+    /// The names of the allowed cipher suites, separated by colons or commas, as IANA or mbedTLS
+    /// write them; a suite that the library does not have is an error. Default: not set, which
+    /// allows all.
     pub ssl_cipher_suites: *const c_char,
     /// The identity of the pre-shared key. Turns TLS on. Default: not set.
     pub ssl_psk_identity: *const c_char,
@@ -50,36 +52,36 @@ pub struct mgos_config_mqtt {
     pub ssl_psk_key: *const c_char,
     /// Whether the server forgets the session of this client at each connect. Default: true.
     pub clean_session: c_int,
-    /// After how many seconds without traffic the connection is probed, 0 to 65535. 0: never.
-    /// Default: 60.
+    /// The keep-alive: after how many seconds without traffic the connection is probed, 0 to 65535.
+    /// 0: never. Default: 60.
     pub keep_alive: c_int,
-    /// The topic of the message that the server publishes when it loses us. There is a will only if
-    /// `will_message` is set as well. Default: not set.
+    /// The topic of the will, the message that the server publishes when it loses this client.
+    /// There is a will only if `will_message` is set as well. Default: not set.
     pub will_topic: *const c_char,
-    /// The will itself. Default: not set.
+    /// The payload of the will. Default: not set.
     pub will_message: *const c_char,
     /// Whether the will is retained. Its QoS is 0; struct mgos_mqtt_options can say more. Default:
     /// false.
     pub will_retain: c_int,
-    /// The highest QoS that is used for publish and subscribe, whatever is asked for: 0, 1 or 2;
+    /// The highest QoS for publishing and subscribing; a higher one is lowered to it. 0, 1 or 2;
     /// negative: no limit. Default: 2.
     pub max_qos: c_int,
-    /// The largest packet that is received, in bytes; 0: no limit but that of MQTT. A larger one is
-    /// skipped and reported, and the connection goes on. Default: 4194304 (Mongoose OS: 3072).
+    /// The largest packet that is received, in bytes; 0: no limit except that of MQTT. A larger one
+    /// is skipped and reported, and the connection stays up. Default: 4194304 (Mongoose OS: 3072).
     pub recv_mbuf_limit: c_int,
-    /// Whether to connect only when the wall clock is set, as the check of a certificate needs it.
+    /// Whether to connect only after the wall clock was set, which checking a certificate needs.
     /// Default: false.
     pub require_time: c_int,
-    /// Whether cloud events are raised when the connection comes and goes. Default: true.
+    /// Whether cloud events are raised when the connection comes up and goes down. Default: true.
     pub cloud_events: c_int,
-    /// How many messages of QoS 1 and 2 may wait or be in flight. 0 or less: none is queued while
-    /// offline. Default: 1024 (Mongoose OS: 5).
+    /// How many messages of QoS 1 and 2 may wait or be in flight. 0 or less: no message is queued
+    /// without a connection. Default: 1024 (Mongoose OS: 5).
     pub max_queue_length: c_int,
     /// Whether MQTT runs over WebSocket. Default: false.
     pub ws_enable: c_int,
     /// The path of the WebSocket. Default: "/mqtt".
     pub ws_path: *const c_char,
-    /// Whether log messages that are published carry their level instead of 1 for standard output
-    /// and 2 for standard error. Default: false.
+    /// Whether published log lines carry their level instead of 1 for standard output and 2 for
+    /// standard error. Default: false.
     pub debug_use_log_level: c_int,
 }

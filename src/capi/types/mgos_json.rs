@@ -4,7 +4,7 @@ use core::ffi::{c_char, c_int, c_void};
 
 use libc::FILE;
 
-/// Where JSON text goes: a function, and what it needs to know.
+/// Where JSON text goes: a function, and its data.
 ///
 /// Filled in by JSON_OUT_BUF or JSON_OUT_FILE, or by hand with a printer of your own:
 ///
@@ -26,7 +26,7 @@ pub struct json_out {
     /// to give up. It runs on the caller's thread, with no lock held, and may call every function of
     /// this library; it must return (no longjmp, no C++ exception).
     pub printer: Option<unsafe extern "C" fn(out: *mut json_out, str: *const c_char, len: usize) -> c_int>,
-    /// What the printer needs; which member is valid is between you and the printer.
+    /// The printer's data; the printer decides which member it uses.
     pub u: json_out_u,
 }
 
@@ -42,7 +42,7 @@ pub struct json_out_buf {
     pub len: usize,
 }
 
-/// What a printer needs.
+/// The data of a printer.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub union json_out_u {

@@ -4,8 +4,8 @@ use core::ffi::{CStr, c_char};
 
 use crate::capi::base::boundary::bytes;
 
-/// A piece of text or data: a pointer and a length, in general without a NUL behind it. Whoever made
-/// it says who owns the bytes.
+/// A piece of text or data: a pointer and a length, in general without a NUL behind it. Who owns the
+/// bytes is said by the function that returns or takes it.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct mg_str {

@@ -4,7 +4,7 @@ use core::ffi::{c_char, c_int, c_long, c_uchar, c_ulong, c_void};
 
 use crate::capi::types::mgos_mg_str::mg_str;
 
-/// A growing buffer of Mongoose; here only its sizes are of interest.
+/// A growing buffer of Mongoose; this library fills in only its sizes.
 #[repr(C)]
 pub struct mbuf {
     /// NULL: the bytes themselves are not shown.
@@ -18,10 +18,11 @@ pub struct mbuf {
 /// The manager of Mongoose: here the loop that drives a connection. Opaque.
 pub struct mg_mgr(());
 
-/// A connection as handlers see it. One lives in each mgos_mqtt_conn, from its creation until it is
-/// freed, and is used again for every reconnect: an `nc` that was kept never dangles before that.
+/// A connection as handlers see it. Each mgos_mqtt_conn has one, from its creation until it is
+/// freed, and keeps it over reconnects: an `nc` that a program has kept stays valid until then.
 ///
-/// Fields are for the thread that drives the loop, in handlers; from other threads use functions.
+/// Only the thread that drives the loop may use its fields, in handlers; other threads use
+/// functions.
 #[repr(C)]
 pub struct mg_connection {
     /// The loop, as Mongoose's manager. Never NULL.
@@ -32,7 +33,7 @@ pub struct mg_connection {
     pub err: c_int,
     /// The receive limit in bytes, as configured. May be changed in a handler.
     pub recv_mbuf_limit: usize,
-    /// What was received and not processed: always empty in a handler.
+    /// What was received and not yet processed: always empty in a handler.
     pub recv_mbuf: mbuf,
     /// What waits to be written: `send_mbuf.len` is up to date when a handler is called.
     pub send_mbuf: mbuf,
@@ -72,7 +73,7 @@ pub struct mg_mqtt_message {
     pub connack_ret_code: u8,
     /// The packet id, where the packet has one; otherwise 0.
     pub message_id: u16,
-    /// Not used by clients, as all that follow.
+    /// Not used by clients, like all that follow.
     pub protocol_version: u8,
     /// Not used.
     pub connect_flags: u8,
@@ -266,8 +267,8 @@ pub const MG_EV_MQTT_CONNACK_BAD_AUTH: c_int = 4;
 #[allow(missing_docs)]
 pub const MG_EV_MQTT_CONNACK_NOT_AUTHORIZED: c_int = 5;
 
-/// Flags of a connection. Set by the library: RESOLVING, CONNECTING, SSL. Set by applications: the two
-/// close flags and MG_F_USER_*. The others have their place only.
+/// Flags of a connection. The library sets RESOLVING, CONNECTING and SSL; applications set the two
+/// close flags and MG_F_USER_*. The others exist only so that programs compile.
 pub const MG_F_LISTENING: c_ulong = 1 << 0;
 
 #[allow(missing_docs)]
@@ -321,7 +322,7 @@ pub const MG_F_USER_5: c_ulong = 1 << 24;
 #[allow(missing_docs)]
 pub const MG_F_USER_6: c_ulong = 1 << 25;
 
-/// Is called at the end of each iteration of the default loop, on the thread that drives it, with no lock held.
+/// Called at the end of each iteration of the default loop, on the thread that drives it, with no lock held.
 #[allow(non_camel_case_types)]
 pub type mgos_poll_cb_t = Option<unsafe extern "C" fn(cb_arg: *mut c_void)>;
 

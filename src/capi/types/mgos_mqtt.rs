@@ -7,8 +7,9 @@ use crate::capi::types::mgos_mongoose::mg_connection;
 /// The QoS of mgos_mqtt_sub() and mgos_mqtt_global_subscribe().
 pub const MGOS_MQTT_SUBSCRIBE_QOS: c_int = 1;
 
-/// Is given a message. Topic and message are not NUL-terminated texts but pointers and lengths, valid until it
-/// returns; `msg` is never NULL, and one NUL byte follows it, which `msg_len` does not count.
+/// A handler of messages. Topic and message are pointers with lengths, not NUL-terminated texts, and valid
+/// until the handler returns; `msg` is never NULL, and one NUL byte follows it, which `msg_len` does not
+/// count.
 pub type sub_handler_t = Option<
     unsafe extern "C" fn(
         nc: *mut mg_connection,

@@ -9,10 +9,10 @@ use crate::client::Stage;
 
 // -- credentials --------------------------------------------------------------------------------
 
-/// Is asked for the credentials of an attempt to connect, when the server has accepted the TCP connection (and TLS is
-/// up), on the thread that drives the loop. It must not block: it answers by mgos_mqtt_conn_answer() with the same
-/// `attempt`, at once or later from any thread, within the CONNACK time-out (`connack_timeout_ms` of the options).
-/// An attempt that is not answered by then fails with MGOS_MQTT_HOOK_TIMEOUT.
+/// Called for the credentials of an attempt, once the TCP connection (and TLS, if used) is established, on the thread
+/// that drives the loop. It must not block: it answers with mgos_mqtt_conn_answer() and the same `attempt`, at once
+/// or later from any thread, within the CONNACK time-out (`connack_timeout_ms` of the options). An attempt that is
+/// not answered by then fails with MGOS_MQTT_HOOK_TIMEOUT.
 pub type mgos_mqtt_credentials_fn_t =
     Option<unsafe extern "C" fn(c: *mut mgos_mqtt_conn, attempt: u64, ud: *mut c_void)>;
 
@@ -30,8 +30,8 @@ pub struct mgos_mqtt_credentials {
     pub password: *const c_void,
     /// Its length, at most 65,535.
     pub password_len: usize,
-    /// Until when they hold, in seconds since 1970: later attempts at the same server use them until then without asking
-    /// again, unless the server refuses them. 0: they are for this attempt only.
+    /// Until when they are valid, in seconds since 1970: until then, later attempts at the same server use them without
+    /// asking again, unless the server refuses them. 0: they are for this attempt only.
     pub valid_until: f64,
 }
 
@@ -43,7 +43,7 @@ unsafe impl Growing for mgos_mqtt_credentials {
 
 // -- what it is doing ---------------------------------------------------------------------------
 
-/// mgos_mqtt_conn_state(): nothing, and nothing is planned; `text` says why.
+/// mgos_mqtt_conn_state(): the connection is down, and no attempt is planned; `text` says why.
 pub const MGOS_MQTT_STATE_IDLE: c_int = 0;
 
 /// It waits `wait_ms` for the next attempt.
@@ -96,11 +96,11 @@ pub struct mgos_mqtt_state {
     pub attempt: u64,
     /// The last error of the link, MGOS_MQTT_*; 0 if there was none. More is in mgos_mqtt_conn_last_error().
     pub error: c_int,
-    /// Whether the application wants the connection to be up, as it said last.
+    /// Whether the application's last call asked for the connection to be up.
     pub wanted: bool,
     /// What it is doing and what it waits for, as a sentence.
     pub text: [c_char; 256],
-    /// The address of the server, "192.0.2.1:1883", as far as it is known; else empty.
+    /// The address of the server, "192.0.2.1:1883"; empty as long as it is not known.
     pub address: [c_char; 64],
     /// The server as configured.
     pub server: [c_char; 256],

@@ -8,19 +8,19 @@ use crate::client::Kind;
 /// An event. Opaque.
 pub struct mgos_mqtt_event(());
 
-/// Is told of events. Runs on the thread that drives the loop, with no lock held; it may call every function
-/// of the library but those that poll or wait: see the table in mgos_mqtt_loop.h.
+/// A handler of events. It runs on the thread that drives the loop, with no lock held, and may call every
+/// function of the library except those that poll or wait: see the table in mgos_mqtt_loop.h.
 pub type mgos_mqtt_event_fn_t =
     Option<unsafe extern "C" fn(c: *mut mgos_mqtt_conn, ev: *const mgos_mqtt_event, ud: *mut c_void)>;
 
 /// An attempt to connect begins.
 pub const MGOS_MQTT_EV_CONNECTING: u32 = 1 << 2;
 
-/// An attempt ended, automatic ones too: mgos_mqtt_event_error() is 0 if the connection is up now.
+/// An attempt ended, automatic or not: mgos_mqtt_event_error() is 0 if the connection is up now.
 /// Comes exactly once for each attempt.
 pub const MGOS_MQTT_EV_CONNECT_RESULT: u32 = 1 << 3;
 
-/// The connection was up and is closed; mgos_mqtt_event_error() tells why.
+/// A connection that was up is closed; mgos_mqtt_event_error() tells why.
 pub const MGOS_MQTT_EV_CLOSE: u32 = 1 << 14;
 
 /// A message. For connection handlers: one that no subscription matched.
@@ -33,11 +33,11 @@ pub const MGOS_MQTT_EV_OVERSIZE: u32 = 1 << 6;
 /// last reason, everything else is as for MESSAGE. For connection handlers.
 pub const MGOS_MQTT_EV_SET_ASIDE: u32 = 1 << 17;
 
-/// The server closed the connection three times in a row after this message of ours, of which all was sent, and before
-/// it acknowledged anything behind it: it may be the reason. mgos_mqtt_event_topic(), mgos_mqtt_event_token() and
-/// mgos_mqtt_event_packet_id() name the message, mgos_mqtt_event_attempt() is how many times. It is sent again, unless
-/// `poison_after` of the options sets it aside: then this comes again, with MGOS_MQTT_PUBLISH_REFUSED in
-/// mgos_mqtt_event_error(). For connection handlers.
+/// The server closed the connection three times in a row after it was sent all of this message of ours, and before it
+/// acknowledged anything sent after it: the message may be the reason. mgos_mqtt_event_topic(),
+/// mgos_mqtt_event_token() and mgos_mqtt_event_packet_id() name the message, mgos_mqtt_event_attempt() is how many
+/// times. It is sent again, unless `poison_after` of the options sets it aside: then this comes again, with
+/// MGOS_MQTT_PUBLISH_REFUSED in mgos_mqtt_event_error(). For connection handlers.
 pub const MGOS_MQTT_EV_POISON: u32 = 1 << 20;
 
 /// The server answered a subscription: mgos_mqtt_event_code() is the granted QoS, or 0x80 and above.
@@ -53,15 +53,18 @@ pub const MGOS_MQTT_EV_PUBACK: u32 = 1 << 7;
 pub const MGOS_MQTT_EV_PUBCOMP: u32 = 1 << 10;
 
 /// How a publish ended; see mgos_mqtt_publish.h. Comes exactly once for each message that ends while the handler is
-/// there, unless the connection is freed before: that silences handlers, but not the `done` of a message.
+/// registered, unless the connection is freed before: then handlers are not called any more, but the `done` of a
+/// message is.
 pub const MGOS_MQTT_EV_OUTCOME: u32 = 1 << 15;
 
 /// A certificate ends within `tls_expiry_days` of the options: mgos_mqtt_event_days() tells in how many days,
-/// mgos_mqtt_event_certificate() whose it is. Comes when the connection is up, and once a day while it stays so.
+/// mgos_mqtt_event_certificate() whose it is. Comes when the connection comes up, and once a day while it stays
+/// up.
 pub const MGOS_MQTT_EV_TLS_EXPIRY: u32 = 1 << 16;
 
 /// The connection had something to do, or its tick came while it was idle (`poll_tick_ms` of the options); for the
-/// global connection, each iteration of the loop. Handlers that do not ask for it cost an idle device no wake-ups.
+/// global connection, in each iteration of the loop. An idle device wakes up for ticks only if a handler asks for
+/// this event.
 pub const MGOS_MQTT_EV_POLL: u32 = 1 << 0;
 
 /// mgos_mqtt_event_certificate(): it is this client's.

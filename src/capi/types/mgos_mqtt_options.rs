@@ -6,8 +6,8 @@ use core::mem::offset_of;
 use crate::capi::base::sized::Growing;
 use crate::capi::types::mgos_config::mgos_config_mqtt;
 
-/// Turns off what a field of the options would do or limit: "without limit" for a time-out, "never" and "none" for the
-/// rest. Each field says whether it knows this value.
+/// Turns off what a field of the options does or limits: "without limit" for a time-out, "never" or "none" for the
+/// rest. Each field says whether it accepts this value.
 pub const MGOS_MQTT_OFF: c_int = -1;
 
 /// `protocol_version`: MQTT 3.1.
@@ -24,7 +24,7 @@ pub const MGOS_MQTT_RETRY_NEVER: c_int = 2;
 
 /// `fixed_delay`: waits double, and backup servers are used.
 pub const MGOS_MQTT_DELAY_DOUBLES: c_int = 0;
-/// `fixed_delay`: the shortest wait, always, and the first server.
+/// `fixed_delay`: always the shortest wait, and only the first server.
 pub const MGOS_MQTT_DELAY_FIXED: c_int = 1;
 
 /// `overflow`: a full queue refuses the new message.
@@ -59,13 +59,13 @@ pub const MGOS_MQTT_TLS_1_3: c_int = 13;
 ///     struct mgos_mqtt_options options = mgos_mqtt_options_init();
 ///     options.retry = MGOS_MQTT_RETRY_NEVER;
 ///
-/// In every field 0 or NULL means the default; where something can be switched off, MGOS_MQTT_OFF does it. The structure
-/// may grow: a program that was compiled with an older header works with a newer library, and one that
-/// uses a field which the library does not know is refused with MGOS_MQTT_BAD_STRUCTURE.
+/// In every field 0 or NULL means the default; where something can be switched off, MGOS_MQTT_OFF does it. The
+/// structure may grow: a program compiled with an older header works with a newer library, and a structure that sets a
+/// field which the library does not know is refused with MGOS_MQTT_BAD_STRUCTURE.
 ///
-/// They go over whatever configuration the connection has when it connects, also one that it is given later; see
+/// Options override whatever configuration the connection has when it connects, even one set later; see
 /// mgos_mqtt_conn_set_options(). A value that is not allowed is refused with MGOS_MQTT_BAD_ARGUMENT, and
-/// mgos_mqtt_last_error_text() names field, value and what is allowed.
+/// mgos_mqtt_last_error_text() names the field, the value and what is allowed.
 ///
 /// Everything is copied before a call returns.
 #[repr(C)]
@@ -78,38 +78,40 @@ pub struct mgos_mqtt_options {
     /// How many; default 0, a connection without a server.
     pub num_profiles: usize,
 
-    /// CONNECT. The version of MQTT, MGOS_MQTT_PROTOCOL_*: default 3.1.1. Never another one silently.
+    /// CONNECT. The version of MQTT, MGOS_MQTT_PROTOCOL_*: default 3.1.1. The library never falls
+    /// back to another one silently.
     pub protocol_version: c_int,
     /// A binary password, instead of the text `pass` of each configuration; NULL for none.
     pub password: *const c_void,
     /// Its length.
     pub password_len: usize,
-    /// A binary will payload, instead of the text `will_message` of each configuration, which must have a `will_topic`;
-    /// NULL for none.
+    /// A binary payload for the will, instead of the text `will_message` of each configuration, which must have a
+    /// `will_topic`; NULL for none.
     pub will_payload: *const c_void,
     /// Its length.
     pub will_payload_len: usize,
-    /// The QoS of the will, whichever of the two it is made of: default MGOS_MQTT_AT_MOST_ONCE (MQTT 3.1.1, section
-    /// 3.1.2.6).
+    /// The QoS of the will, whichever of the two its payload comes from: default MGOS_MQTT_AT_MOST_ONCE (MQTT
+    /// 3.1.1, section 3.1.2.6).
     pub will_qos: c_int,
 
     /// RECONNECTING. Whether the connection tries again by itself after a failed attempt or a loss: default
-    /// MGOS_MQTT_RETRY_ALWAYS; MGOS_MQTT_RETRY_ONCE_UP, once it was up since mgos_mqtt_conn_connect();
-    /// MGOS_MQTT_RETRY_NEVER. Where it does not, it stays down until it is told to connect, and no other server is tried.
+    /// MGOS_MQTT_RETRY_ALWAYS; MGOS_MQTT_RETRY_ONCE_UP: only if it has been up since mgos_mqtt_conn_connect();
+    /// MGOS_MQTT_RETRY_NEVER. If it does not, it stays down until it is told to connect, and no other server is tried.
     pub retry: c_int,
     /// The waits between attempts: default MGOS_MQTT_DELAY_DOUBLES, from `reconnect_timeout_min` to
-    /// `reconnect_timeout_max`, with backup servers; or MGOS_MQTT_DELAY_FIXED, always `reconnect_timeout_min`, and the first
-    /// server.
+    /// `reconnect_timeout_max`, with backup servers; or MGOS_MQTT_DELAY_FIXED, always `reconnect_timeout_min`, and only
+    /// the first server.
     pub fixed_delay: c_int,
-    /// By how many percent the wait before a reconnect varies: default 10, MGOS_MQTT_OFF is not at all.
+    /// By how many percent the wait before a reconnect varies at random: default 10, MGOS_MQTT_OFF is
+    /// not at all.
     pub jitter_percent: c_int,
-    /// After how long on a backup server the main one is tried again: default never. The connection is closed for
-    /// that; if the main server does not answer, the backup is used again at once.
+    /// After how long on a backup server the main one is tried again: default never. The connection to the backup
+    /// is closed for that; if the main server does not answer, the backup is used again at once.
     pub fail_back_ms: c_int,
 
-    /// TIME-OUTS. Where the system tells (Linux), the time for an answer begins when the server has acknowledged what is
-    /// to be answered: on a slow link that may be long after it was sent. How long the name service may take: default
-    /// 10,000 ms, MGOS_MQTT_OFF is without limit.
+    /// TIME-OUTS. Where the system reports acknowledged bytes (Linux), the time for an answer begins when the server's
+    /// system has received the question: on a slow link that may be long after it was sent. How long the name service
+    /// may take: default 10,000 ms, MGOS_MQTT_OFF is without limit.
     pub dns_timeout_ms: c_int,
     /// How long opening the TCP connection may take, for all addresses of the name together. IPv6 and IPv4 take turns
     /// (RFC 8305): as long as one does not answer, the next is tried beside it every 250 ms, or sooner if there is little
@@ -134,24 +136,24 @@ pub struct mgos_mqtt_options {
     /// What happens to messages in flight when the server lost the session: default MGOS_MQTT_SESSION_LOSS_RESEND, they are
     /// sent again (a message may then arrive twice); or MGOS_MQTT_SESSION_LOSS_REPORT, they are given up.
     pub on_session_loss: c_int,
-    /// How many outcomes of publishes mgos_mqtt_conn_outcome() can still tell: default 1,024, MGOS_MQTT_OFF is
-    /// none. Eight bytes each, taken when there are so many.
+    /// How many of the last outcomes mgos_mqtt_conn_outcome() can still tell: default 1,024, MGOS_MQTT_OFF is
+    /// none. Each takes eight bytes, allocated when they are needed.
     pub outcome_history: c_int,
 
-    /// SUBSCRIBING AND RECEIVING. When the filters are subscribed again: default MGOS_MQTT_RESUBSCRIBE_ALWAYS, after every
-    /// CONNACK; or MGOS_MQTT_RESUBSCRIBE_WHEN_LOST, only if the server lost the session, or if that cannot be known: with
-    /// MQTT 3.1, and after another server.
+    /// SUBSCRIBING AND RECEIVING. When the filters are subscribed again: default MGOS_MQTT_RESUBSCRIBE_ALWAYS, after
+    /// every CONNACK; or MGOS_MQTT_RESUBSCRIBE_WHEN_LOST, only if the server lost the session, or if that cannot be
+    /// known: with MQTT 3.1, and after a change of server.
     pub resubscribe: c_int,
-    /// Of a message over the receive limit (`recv_mbuf_limit`), deliver this many bytes of the payload, at most
-    /// that limit, instead of MGOS_MQTT_EV_OVERSIZE; mgos_mqtt_event_size() tells how many there were, and in
-    /// struct mg_mqtt_message the length of the whole packet. It is acknowledged when all of it has come. Default 0:
-    /// nothing of it.
+    /// How many bytes of the payload of a message over the receive limit (`recv_mbuf_limit`) are delivered, at most
+    /// that limit, instead of MGOS_MQTT_EV_OVERSIZE. mgos_mqtt_event_size() tells how many there were; `len` of
+    /// struct mg_mqtt_message is the length of the whole packet. The message is acknowledged when all of it has
+    /// come. Default 0: none are delivered.
     pub oversize_keep: usize,
-    /// How many messages may wait for mgos_mqtt_conn_receive(), default 1,024; as many refused ones may wait to be
-    /// delivered again.
+    /// How many messages may wait for mgos_mqtt_conn_receive(): default 1,024. The same number of refused messages
+    /// may wait to be delivered again.
     pub receive_queue_length: usize,
-    /// How many bytes of topics and payloads these may have together: default 4 MiB; the same for refused ones. One
-    /// message is always taken, however large.
+    /// How many bytes of topics and payloads they may have together: default 4 MiB. The same limit applies to
+    /// refused messages. One message is always accepted, however large.
     pub receive_queue_bytes: usize,
     /// Which QoS 0 message is dropped when that queue is full: default MGOS_MQTT_RECEIVE_DROP_NEW; or
     /// MGOS_MQTT_RECEIVE_DROP_OLDEST. For QoS 1 and 2 the oldest QoS 0 messages make room in any case.
@@ -162,28 +164,28 @@ pub struct mgos_mqtt_options {
     /// How long after each refusal: default 1,000 ms, MGOS_MQTT_OFF is at once.
     pub refuse_delay_ms: c_int,
 
-    /// EVENTS. How often an idle connection gets MG_EV_POLL, if it has a handler for that: default 1,000 ms,
-    /// MGOS_MQTT_OFF is never.
+    /// EVENTS. The interval at which an idle connection gets MG_EV_POLL, if it has a handler for that:
+    /// default 1,000 ms, MGOS_MQTT_OFF is never.
     pub poll_tick_ms: c_int,
 
-    /// TLS; see docs/tls.md. The name that the server's certificate must be for, and that is sent to it (SNI): default the
-    /// host of `server`.
+    /// TLS; see docs/tls.md. The name for which the server's certificate must be valid, and which is sent to the server
+    /// (SNI): default the host of `server`.
     pub tls_server_name: *const c_char,
     /// The application protocols to offer (ALPN), between commas, the favourite first; for brokers that share port
     /// 443 with others. NULL for none.
     pub tls_alpn: *const c_char,
     /// The lowest version of TLS: default MGOS_MQTT_TLS_1_2, or MGOS_MQTT_TLS_1_3. Nothing below 1.2 is ever spoken.
     pub tls_min_version: c_int,
-    /// 1: trust the certificates that the system trusts, besides those that are named. It is the default for an
-    /// mqtts:// address when none are named. Turns TLS on.
+    /// 1: trust the certificates that the system trusts, besides those given here or in the configuration. This
+    /// is the default for an mqtts:// address when none are given. Turns TLS on.
     pub tls_system_roots: c_int,
     /// Trusted certificates in memory, PEM (any number) or DER (one), besides those of `ssl_ca_cert`; NULL for none.
     /// Turns TLS on.
     pub tls_ca: *const c_void,
     /// Its length.
     pub tls_ca_len: usize,
-    /// The client's certificate in memory, instead of `ssl_cert`: PEM, with those that lead to its issuer, or DER.
-    /// Turns TLS on.
+    /// The client's certificate in memory, instead of `ssl_cert`: PEM, with the intermediate certificates up to
+    /// its issuer, or DER. Turns TLS on.
     pub tls_cert: *const c_void,
     /// Its length.
     pub tls_cert_len: usize,
@@ -192,63 +194,64 @@ pub struct mgos_mqtt_options {
     pub tls_key: *const c_void,
     /// Its length.
     pub tls_key_len: usize,
-    /// Public keys of which the server must have one, between commas; several, so that a key can be replaced. A
-    /// pin is the SHA-256 of the key as it stands in the certificate (subjectPublicKeyInfo): `sha256/` and Base64,
-    /// or 64 hexadecimal digits. With trusted certificates both must hold. Without any the pin alone does:
-    /// the certificate's issuer, names and dates do not matter. NULL for none. Turns TLS on.
+    /// Pins, separated by commas: the server must have one of these public keys. Give several, so that a key can
+    /// be replaced. A pin is the SHA-256 of the key as it stands in the certificate (subjectPublicKeyInfo):
+    /// `sha256/` and Base64, or 64 hexadecimal digits. If trusted certificates are given as well, both checks must
+    /// pass. Otherwise the pin alone decides: the certificate's issuer, names and dates do not matter. NULL for
+    /// none. Turns TLS on.
     pub tls_pins: *const c_char,
-    /// Lists of revoked certificates in memory, PEM (any number) or DER (one): of each issuer from the server's up
-    /// to the trusted one. A list that should have been renewed still counts. NULL for none.
+    /// Certificate revocation lists in memory, PEM (any number) or DER (one): one of each issuer, from the
+    /// server's up to the trusted one. A list that is past its next update still counts. NULL for none.
     pub tls_crl: *const c_void,
     /// Its length.
     pub tls_crl_len: usize,
     /// A file with such lists, besides `tls_crl`; read at each attempt to connect.
     pub tls_crl_file: *const c_char,
-    /// From how many days before its end on a certificate, the client's or the server's, is told of by
-    /// MGOS_MQTT_EV_TLS_EXPIRY: default 30, MGOS_MQTT_OFF is never.
+    /// How many days before a certificate expires, the client's or the server's,
+    /// MGOS_MQTT_EV_TLS_EXPIRY begins to report it: default 30, MGOS_MQTT_OFF is never.
     pub tls_expiry_days: c_int,
-    /// 1: talk to whoever answers, without looking at the certificate. For tests only: somebody in between can read
-    /// and change everything, passwords included. A warning is logged at each connect. Turns TLS on. Default 0.
+    /// 1: accept any server, without checking its certificate. For tests only: somebody in between can read and
+    /// change everything, passwords included. A warning is logged at each connect. Turns TLS on. Default 0.
     pub tls_insecure_skip_verification: c_int,
-    /// The password of the private key, wherever that comes from, if it is encrypted: PKCS#8 (PBES2) or the traditional
-    /// form of OpenSSL, with AES-128, AES-256 or Triple DES. NULL for none. To ask for it when it is needed, see
-    /// mgos_mqtt_conn_set_key_password().
+    /// The password of the private key, wherever the key comes from, if it is encrypted: PKCS#8 (PBES2) or the
+    /// traditional form of OpenSSL, with AES-128, AES-256 or Triple DES. NULL for none. To ask for it when it is
+    /// needed, see mgos_mqtt_conn_set_key_password().
     pub tls_key_password: *const c_void,
     /// Its length.
     pub tls_key_password_len: usize,
 
-    /// RECONNECTING, again. How long a connection has to be up for the waits between attempts to start anew: default
-    /// 30,000 ms, MGOS_MQTT_OFF is not at all. One that is lost sooner is followed by the next longer wait, so that a server
-    /// that accepts and closes is not called all the time; it is no reason to go to another server. After five of
-    /// them in a row a warning is logged.
+    /// RECONNECTING, again. How long a connection has to be up for the waits between attempts to start from the
+    /// shortest again: default 30,000 ms, MGOS_MQTT_OFF is not at all. A connection that is lost sooner is followed by
+    /// the next longer wait, so that a server that accepts and then closes is not contacted all the time; it is no
+    /// reason to change to another server. After five such connections in a row a warning is logged.
     pub stable_after_ms: c_int,
 
-    /// ANSWERS. How long the server may take to acknowledge a PUBLISH of QoS 1 or 2 (by PUBACK or PUBREC), and to answer a
-    /// SUBSCRIBE or an UNSUBSCRIBE: default without limit. Some servers never answer what they do not permit. The time runs
-    /// on each connection from when the packet has arrived there, so a link on which bytes still move is not too slow; that
-    /// it is over is noticed at most an eighth of it later.
+    /// ANSWERS. How long the server may take to acknowledge a PUBLISH of QoS 1 or 2 (by PUBACK or PUBREC), and to
+    /// answer a SUBSCRIBE or an UNSUBSCRIBE: default without limit. Some servers never answer what they do not permit.
+    /// On each connection the time begins when the packet has arrived at the server, so a slow link on which bytes
+    /// still move is not timed out. That the time is over is noticed at most an eighth of it later.
     ///
-    /// What ends is the wait: the message has the outcome MGOS_MQTT_OUTCOME_TIMED_OUT (error MGOS_MQTT_ACK_TIMEOUT), a
-    /// call that subscribes or unsubscribes ends with MGOS_MQTT_ACK_TIMEOUT, and where nobody waits, as for mgos_mqtt_sub(),
-    /// there is a warning in the log. What was asked for stays asked for, and a late answer still counts.
+    /// Only the wait ends: the message has the outcome MGOS_MQTT_OUTCOME_TIMED_OUT (error MGOS_MQTT_ACK_TIMEOUT), a
+    /// call that subscribes or unsubscribes ends with MGOS_MQTT_ACK_TIMEOUT, and where nobody waits, as for
+    /// mgos_mqtt_sub(), a warning is logged. The request itself stays, and a late answer still counts.
     ///
-    /// What goes on is the rest. The connection stays. The message stays in the session, as MQTT demands: its packet id is in
-    /// use, and it counts in the queue and in the in-flight window, until the server acknowledges it; after a
+    /// Everything else goes on. The connection stays. The message stays in the session, as MQTT demands: its packet id
+    /// is in use, and it counts in the queue and in the in-flight window, until the server acknowledges it. After a
     /// reconnect it is sent again, unless the server lost the session: then it is given up, whatever `on_session_loss`
-    /// says. So it may still arrive. A late PUBACK or PUBCOMP comes to its handlers as any does, and changes no outcome.
-    /// After PUBREC the time never runs out: what is left is sure to end well.
+    /// says. So it may still arrive. Handlers get a late PUBACK or PUBCOMP like any other, but it changes no outcome.
+    /// After PUBREC the time never runs out: the server has the message.
     pub ack_timeout_ms: c_int,
-    /// A message of QoS 1 or 2 after which the server closed the connection so many times in a row, with nothing acknowledged
-    /// in between, is set aside: its outcome is MGOS_MQTT_OUTCOME_REJECTED with reason 0. Default 0: never, it is sent again
-    /// and again. See MGOS_MQTT_EV_POISON.
+    /// After how many closed connections a message of QoS 1 or 2 is set aside: if the server closes the connection this
+    /// many times in a row after receiving it, with nothing acknowledged in between, its outcome is
+    /// MGOS_MQTT_OUTCOME_REJECTED with reason 0. Default 0: never, it is sent again and again. See MGOS_MQTT_EV_POISON.
     pub poison_after: c_int,
-    /// How long closing in order may go on without the server acknowledging anything (where the system does not tell
-    /// that: without the system taking anything): default 10,000 ms, MGOS_MQTT_OFF is without limit. In all it takes six
-    /// times that at most, or as long as mgos_mqtt_conn_disconnect_wait() waits. For every way to close or reopen a connection
-    /// that sends DISCONNECT, but not for freeing it.
+    /// How long closing in order may go on without the server acknowledging any bytes (where the system does not report
+    /// that: without the system taking any): default 10,000 ms, MGOS_MQTT_OFF is without limit. In all, closing takes
+    /// at most six times that, or as long as mgos_mqtt_conn_disconnect_wait() waits. This applies to every way of
+    /// closing or reopening a connection that sends DISCONNECT, but not to freeing it.
     pub close_timeout_ms: c_int,
-    /// EVENTS, again. A warning is logged when the callbacks of one turn of the connection took so long, since the loop
-    /// neither sends nor receives meanwhile: default 1,000 ms, MGOS_MQTT_OFF is never.
+    /// EVENTS, again. How long the callbacks of one turn of the connection may take before a warning is logged, since
+    /// the loop neither sends nor receives meanwhile: default 1,000 ms, MGOS_MQTT_OFF is never.
     pub slow_callback_ms: c_int,
 }
 

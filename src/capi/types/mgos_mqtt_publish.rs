@@ -5,19 +5,19 @@ use core::ffi::{c_char, c_int, c_void};
 use crate::capi::base::sized::Growing;
 use crate::capi::types::mgos_mqtt_event::mgos_mqtt_event_fn_t;
 
-/// It waits, or is on its way: there is no outcome yet.
+/// There is no outcome yet: the message waits, or is on its way.
 pub const MGOS_MQTT_OUTCOME_PENDING: c_int = 0;
 
 /// QoS 1: the server acknowledged it (PUBACK). QoS 2: it was delivered exactly once (PUBCOMP).
 pub const MGOS_MQTT_OUTCOME_ACKED: c_int = 1;
 
-/// QoS 0: its last byte was handed to the system. More is never known of QoS 0.
+/// QoS 0: its last byte was handed to the system. Nothing more can be known of a QoS 0 message.
 pub const MGOS_MQTT_OUTCOME_SENT: c_int = 2;
 
 /// The server refused it; mgos_mqtt_event_code() has the reason that it gave.
 pub const MGOS_MQTT_OUTCOME_REJECTED: c_int = 3;
 
-/// It was not sent in the time given by `expires_ms`.
+/// It was not sent within `expires_ms`.
 pub const MGOS_MQTT_OUTCOME_EXPIRED: c_int = 4;
 
 /// It made room for a newer one in a full queue; or, QoS 0, the connection was lost while it was being written.
@@ -29,15 +29,15 @@ pub const MGOS_MQTT_OUTCOME_CANCELLED: c_int = 6;
 
 /// The server lost the session in which it was sent, and `on_session_loss` says not to send it again.
 pub const MGOS_MQTT_OUTCOME_LOST: c_int = 7;
-/// QoS 1 and 2: the server did not acknowledge it in the time given by `ack_timeout_ms` of the options. It may have arrived, or
-/// still do so: see there.
+/// QoS 1 and 2: the server did not acknowledge it in the time given by `ack_timeout_ms` of the options. It may have
+/// arrived, or may still arrive: see there.
 pub const MGOS_MQTT_OUTCOME_TIMED_OUT: c_int = 8;
 
-/// On a time-out: the message stays accepted, and is sent when that is possible.
+/// On a time-out the message stays accepted, and is sent when that is possible.
 pub const MGOS_MQTT_KEEP: c_int = 0;
 
-/// On a time-out: the message is cancelled if it is not on its way yet. One that is stays until its outcome: it
-/// cannot be called back.
+/// On a time-out the message is cancelled, unless it is on its way already: that cannot be undone, and it goes
+/// on until its outcome.
 pub const MGOS_MQTT_CANCEL: c_int = 1;
 
 /// A message to be published. Begin with mgos_mqtt_publication_init(), then set what you need.
@@ -55,14 +55,14 @@ pub struct mgos_mqtt_publication {
     pub payload_len: usize,
     /// 0, 1 or 2; lowered to the connection's maximum.
     pub qos: c_int,
-    /// The server shall retain it (MQTT 3.1.1, section 3.3.1.3).
+    /// Whether the server retains it (MQTT 3.1.1, section 3.3.1.3).
     pub retain: bool,
-    /// After how many milliseconds it is given up if it was not sent by then; 0 is never. What is on its way does not
-    /// expire.
+    /// After how many milliseconds the message is given up if it was not sent by then; 0 is never. A message that is
+    /// on its way does not expire.
     pub expires_ms: u32,
-    /// Is called with the outcome, exactly once, on the thread that drives the loop, with no lock held; NULL for
-    /// nobody. The event's kind is MGOS_MQTT_EV_OUTCOME. It comes also when the connection is freed; then nothing may
-    /// be called with that connection any more.
+    /// Called with the outcome, exactly once, on the thread that drives the loop, with no lock held; may be NULL. The
+    /// event's kind is MGOS_MQTT_EV_OUTCOME. It is also called when the connection is freed; then it must not use
+    /// that connection any more.
     pub done: mgos_mqtt_event_fn_t,
     /// Passed to it.
     pub ud: *mut c_void,

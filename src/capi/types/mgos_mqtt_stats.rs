@@ -3,7 +3,7 @@
 use crate::capi::base::sized::Growing;
 use crate::session::LATENCY_BUCKETS;
 
-/// How many spans of time `ack_latency` tells apart.
+/// The number of buckets of `ack_latency`.
 pub const MGOS_MQTT_ACK_LATENCY_BUCKETS: usize = 17;
 
 const _: () = assert!(MGOS_MQTT_ACK_LATENCY_BUCKETS == LATENCY_BUCKETS);
@@ -18,7 +18,7 @@ pub struct mgos_mqtt_stats {
     pub size: usize,
     /// When the server accepted this client for the first time, in ms since the start of the system; 0: never.
     pub first_connect_ms: u64,
-    /// And for the last time.
+    /// When the server accepted it for the last time; 0: never.
     pub last_connect_ms: u64,
     /// When a connection that was up ended for the last time; 0: never.
     pub last_disconnect_ms: u64,
@@ -33,7 +33,7 @@ pub struct mgos_mqtt_stats {
     /// Messages sent, repetitions after a reconnect included.
     pub tx_messages: u64,
 
-    /// The present time on the same clock.
+    /// The present time on the same clock, in ms.
     pub now_ms: u64,
     /// 1 while the connection is up, otherwise 0.
     pub connected: u64,
@@ -58,7 +58,7 @@ pub struct mgos_mqtt_stats {
     pub failed_usage: u64,
     /// ... in the name service ...
     pub failed_dns: u64,
-    /// ... in the TCP connection, or before it was there for another reason ...
+    /// ... in opening the TCP connection, or before that for another reason ...
     pub failed_tcp: u64,
     /// ... in the TLS handshake ...
     pub failed_tls: u64,
@@ -79,7 +79,7 @@ pub struct mgos_mqtt_stats {
 
     /// Publishes that were accepted. Each ends in one of the outcomes below.
     pub publishes_accepted: u64,
-    /// Publishes that were not.
+    /// Publishes that were refused.
     pub publishes_refused: u64,
     /// QoS 1 and 2: acknowledged by the server.
     pub publishes_acked: u64,
@@ -89,7 +89,7 @@ pub struct mgos_mqtt_stats {
     pub publishes_rejected: u64,
     /// Too old before they could be sent.
     pub publishes_expired: u64,
-    /// Given up for want of room, or with a lost connection.
+    /// Given up for lack of room, or with a lost connection.
     pub publishes_dropped: u64,
     /// Of these, the ones of QoS 0.
     pub publishes_dropped_qos0: u64,
@@ -107,11 +107,11 @@ pub struct mgos_mqtt_stats {
 
     /// From the acceptance of a QoS 1 or 2 publish to its PUBACK or PUBCOMP, all of them together, in us.
     pub ack_latency_sum_us: u64,
-    /// How often that took how long: up to 256 us, up to 512 us, and so on to the double; the last has all that
-    /// were longer than 8.4 s (2 to the power of 23 us).
+    /// A histogram of the same times: up to 256 us, up to 512 us, and so on, each bucket twice as long as the
+    /// one before; the last counts all that were longer than 8.4 s (2 to the power of 23 us).
     pub ack_latency: [u64; MGOS_MQTT_ACK_LATENCY_BUCKETS],
 
-    /// Not acknowledged in the time given by `ack_timeout_ms`: one of the outcomes, as those above.
+    /// Not acknowledged within `ack_timeout_ms`: one of the outcomes, like those above.
     pub publishes_timed_out: u64,
     /// Of these, the ones that the server acknowledged later.
     pub late_acks: u64,

@@ -7,14 +7,14 @@ use core::ffi::{c_char, c_int};
 pub struct mgos_mqtt_filter {
     /// The filter (MQTT 3.1.1, section 4.7).
     pub filter: *const c_char,
-    /// 0, 1 or 2; higher ones than the connection's maximum are lowered to it. Other bits are refused.
+    /// 0, 1 or 2; lowered to the connection's maximum. Other bits are refused.
     pub qos: c_int,
 }
 
-/// A call that subscribes has ended. Given to its own function only.
+/// A call that subscribes has ended. Only its own `done` gets this event.
 pub const MGOS_MQTT_EV_SUBSCRIBED: u32 = 1 << 18;
 
-/// A call that unsubscribes has ended. Given to its own function only.
+/// A call that unsubscribes has ended. Only its own `done` gets this event.
 pub const MGOS_MQTT_EV_UNSUBSCRIBED: u32 = 1 << 19;
 
 // The header generation takes numbers only; that they are the client's is checked here.
