@@ -1,7 +1,8 @@
 //! Deliberate bugs, so that the simulation can show that it finds each of them (docs/reliability.md).
 //!
-//! A line `if bug(Bug::X)` marks where a bug would be made. In every build but one the answer is the constant
-//! `false`, and nothing of it is left. Built with `--cfg mgos_mqtt_bug`, the bug is chosen at run time.
+//! A line `if bug(Bug::X)` marks where a bug would be made. In normal builds the answer is the constant
+//! `false`, and the compiler removes it all. In a build with `--cfg mgos_mqtt_bug` the bug is chosen at run
+//! time.
 
 macro_rules! bugs {
     ($($(#[$what:meta])* $name:ident,)*) => {
@@ -22,7 +23,7 @@ bugs! {
     AckBeforeHandler,
     /// Acknowledgements that the last connection owed are sent on the next one.
     AckOnNewSocket,
-    /// Packet ids are given again while they are in use.
+    /// Packet ids are assigned again while they are in use.
     IdReuse,
     /// A message that was never sent is marked as a repetition.
     DupTooEarly,
@@ -32,19 +33,20 @@ bugs! {
     PubrelLost,
     /// After PUBREC the PUBLISH is repeated.
     PublishAfterPubrec,
-    /// After a reconnect, what waited goes before what was in flight.
+    /// After a reconnect, waiting messages are sent before those that were in flight.
     OrderSwapped,
     /// A new session does not clear the QoS 2 ids of the old one.
     InboundNotCleared,
     /// The QoS 2 ids are cleared although the session was kept.
     InboundClearedEarly,
-    /// A lost CONNACK is not taken for the loss of a session that it may have told of.
+    /// After a lost CONNACK the session is taken for kept, although that CONNACK may have said that
+    /// it was lost.
     LostConnackIgnored,
     /// MQTT 3.1, or another server: its session is taken for the one that the client remembers.
     KeptBelieved,
     /// The session was lost, and the subscriptions with it.
     SubscriptionsForgotten,
-    /// The window is not looked at when what waits is sent.
+    /// The window is ignored when waiting messages are sent.
     WindowIgnored,
     /// An outcome is told twice.
     OutcomeTwice,
@@ -52,31 +54,32 @@ bugs! {
     CancelTooLate,
     /// No PINGREQ is ever sent.
     KeepAliveNever,
-    /// A PINGREQ without an answer is of no consequence.
+    /// An unanswered PINGREQ has no consequence.
     SilenceIgnored,
     /// The CONNACK time-out never comes.
     ConnackAwaitedForever,
-    /// The wait before a reconnect starts anew as soon as TCP is there.
+    /// The wait before a reconnect is reset as soon as TCP is connected.
     BackoffResetEarly,
-    /// What an application publishes between two turns is written in the next, whenever that comes.
+    /// What an application publishes between two turns is written in the next turn, but none is
+    /// asked for.
     LostWakeup,
-    /// The loop goes round and round while a connection closes.
+    /// The loop spins while a connection closes.
     Spins,
     /// A handler is called after its connection was freed.
     HandlerAfterFree,
-    /// A message that is held is acknowledged when its handlers have returned.
+    /// A deferred message is acknowledged when its handlers have returned.
     HoldIgnored,
-    /// An acknowledgement overtakes that of an earlier message, which is held.
+    /// An acknowledgement overtakes that of an earlier, deferred message.
     AckOutOfLine,
-    /// A QoS 2 message that is held is acknowledged when the server repeats it.
+    /// A deferred QoS 2 message is acknowledged when the server repeats it.
     RepeatedNotHeld,
     /// Closing does not wait for what is still on its way to the server.
     DrainCut,
     /// Another configuration of the server drops the options of the connection.
     OptionDropped,
-    /// Closing a link that is not there takes back the attempt that was asked for.
+    /// Closing a link that does not exist cancels the requested attempt.
     StuckAfterDisconnect,
-    /// However slow callbacks are, a turn runs all that there are.
+    /// A turn runs all pending callbacks, however slow they are.
     Starvation,
     /// The answer of a hook is taken for the attempt under way, whichever it is for.
     LateAnswerTaken,

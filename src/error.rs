@@ -1,9 +1,9 @@
 //! Every error of the library: its number, its name, its sentence, and the phase of a connection
 //! it belongs to.
 //!
-//! Numbers are part of the ABI: they are never reused and never renumbered. They start below
-//! -1000 so that none can be mistaken for an `errno`, for -1, or for a return code of MQTT, which
-//! is kept beside them as the server sent it.
+//! Numbers are part of the ABI: they are never reused and never renumbered. They start below -1000
+//! so that none can be mistaken for an `errno`, for -1, or for a return code of MQTT, which is kept
+//! separately as the server sent it.
 
 use core::ffi::CStr;
 use core::fmt;
@@ -17,7 +17,7 @@ const fn c_str(text: &'static str) -> &'static CStr {
 
 macro_rules! codes {
     ($($(#[$doc:meta])* $variant:ident = $number:literal, $name:literal, $text:literal;)*) => {
-        /// What went wrong. `Code::Ok` is 0, everything else is negative.
+        /// What went wrong. `Code::Ok` is 0, every error is negative.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[repr(i32)]
         #[non_exhaustive]
@@ -193,7 +193,7 @@ pub enum Phase {
     Connect = 7,
     /// The connection was up and the peer went silent.
     KeepAlive = 8,
-    /// The connection was up, and what the peer said was wrong.
+    /// The connection was up, and the peer violated the protocol.
     Protocol = 9,
     /// The message store.
     Store = 10,

@@ -1,4 +1,4 @@
-//! A boxed value that is made when it is first written.
+//! A boxed value that is allocated when it is first written.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -6,7 +6,7 @@ use core::ops::{Deref, DerefMut};
 
 use crate::error::Code;
 
-/// What is read of a [`LazyBox`] that was never written to.
+/// What a [`LazyBox`] reads as before it is first written.
 pub(crate) trait Empty: 'static {
     /// Nothing.
     const EMPTY: &'static Self;
@@ -33,7 +33,7 @@ impl<T> LazyBox<T> {
         self.0.as_deref_mut().map(|[value]| value)
     }
 
-    /// The value to be changed; what `make` gives, if there was none.
+    /// The value, mutable; made by `make` if there was none.
     #[inline]
     pub(crate) fn try_make_by(&mut self, make: impl FnOnce() -> T) -> Result<&mut T, Code> {
         match &mut self.0 {
@@ -42,7 +42,7 @@ impl<T> LazyBox<T> {
         }
     }
 
-    /// Takes it away.
+    /// Takes the value and leaves none.
     pub(crate) fn take(&mut self) -> Option<T> {
         self.0.take().map(|boxed| {
             let [value] = *boxed;
@@ -58,7 +58,7 @@ impl<T: Default> LazyBox<T> {
         self.try_make_by(T::default)
     }
 
-    /// The value to be changed, where memory is relied on.
+    /// The value, mutable, where running out of memory may abort.
     pub(crate) fn make(&mut self) -> &mut T {
         match &mut self.0 {
             Some(boxed) => &mut boxed[0],
@@ -85,7 +85,8 @@ impl<T: Empty> Deref for LazyBox<T> {
     }
 }
 
-/// To change what is there. Who may be the first to write to it [makes](LazyBox::try_make) it before.
+/// Mutable access to an existing value. A caller that may be the first to write
+/// [makes](LazyBox::try_make) it before.
 impl<T: Empty + Default> DerefMut for LazyBox<T> {
     #[inline]
     fn deref_mut(&mut self) -> &mut T {
@@ -103,7 +104,7 @@ fn relied_on<T: Default>(place: &mut Option<Box<[T; 1]>>) -> &mut T {
     &mut place.get_or_insert_with(|| Box::new([T::default()]))[0]
 }
 
-/// `Box` itself has no stable way of finding out that there is no memory, and `Vec` has.
+/// `Box` has no stable fallible allocation; `Vec` has.
 #[cold]
 #[inline(never)]
 fn fill<T>(place: &mut Option<Box<[T; 1]>>, make: impl FnOnce() -> T) -> Result<&mut T, Code> {

@@ -1,19 +1,19 @@
 //! An MQTT client for C firmware and applications, with a Rust core.
 //!
-//! The rooms, from the top down: each uses only what stands below it (tests/rooms.rs).
+//! The rooms, from the top down: each uses only those below it (tests/rooms.rs checks that).
 //!
 //! | room           | what |
 //! |----------------|------|
-//! | `capi`         | the C face, and the only room with `unsafe` |
+//! | `capi` | the C interface, and the only room with `unsafe` |
 //! | [`client`]     | one connection: session, transport, reconnect policy, handlers |
 //! | [`driver`]     | the loop: readiness of sockets, timers, name resolution, threads |
 //! | [`transport`]  | byte streams that do not block: TCP, TLS |
 //! | [`session`]    | the MQTT client state machine, without I/O; time is a parameter |
 //! | [`config`]     | server profiles, addresses, the JSON configuration text |
 //! | [`wire`]       | bytes to packets and back: no state, no time, no I/O |
-//! | [`vocabulary`] | the errors in the numbers of other systems |
-//! | [`patience`]   | how long to wait for the other end of a link that may be slow |
-//! | `lazy_box`         | what few connections need |
+//! | [`vocabulary`] | the error numbers of other systems |
+//! | [`patience`] | how long to wait for an answer on a link that may be slow |
+//! | `lazy_box` | values that few connections need |
 //! | `bugs`         | deliberate bugs, for the tests that have to find them |
 //! | `sync`         | the locks, counted in debug builds |
 //! | [`time`]       | moments and spans |

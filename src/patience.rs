@@ -1,30 +1,31 @@
-//! How long to wait for the other end while bytes of ours may still be on their way to it.
+//! How long to wait for an answer while our bytes may still be on their way to the other end.
 //!
-//! A link may be slow: what the kernel took a minute ago has perhaps not arrived. Nobody answers what he has not got, so
-//! the time for an answer runs from when the other end acknowledged the question, and as long as it acknowledges
-//! anything, it lives. Where the system does not tell what was acknowledged, the time runs from when the question was
-//! handed to the kernel.
+//! A link may be slow: bytes that the kernel took a minute ago may not have arrived yet. A peer cannot answer a
+//! question it has not received, so the time for an answer begins when the other end has acknowledged the question, and
+//! as long as it acknowledges any bytes, it is alive. Where the system does not report acknowledged bytes, the time
+//! begins when the question was handed to the kernel.
 
 use crate::time::{Moment, Span, Time};
 
-/// While a question is on its way, it is looked after so often in the time that its answer may take.
+/// How often progress is checked, within the time that an answer may take, while the question is on
+/// its way.
 const LOOKS: u64 = 4;
 
-/// What the system knows of the bytes that a stream was given.
+/// What the system knows about the bytes that were written to a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Delivery {
-    /// So many of them the other end has not acknowledged.
+    /// How many of them the other end has not acknowledged.
     pub left: u64,
-    /// Grows with each byte that it acknowledges, in the stream's own count.
+    /// Grows with each byte that it acknowledges, counted in bytes of the stream.
     pub moved: u64,
 }
 
 /// How far a question has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
-    /// It stands in the output: each byte that leaves shows life.
+    /// It is in the output buffer: each byte that leaves is progress.
     Waits,
-    /// It is whatever the stream is given, and there may always come more.
+    /// It is everything written to the stream, which may still grow.
     Stream,
     /// The kernel has it, as far as anybody knows.
     Left,
@@ -37,16 +38,16 @@ enum Stage {
 pub struct Patience {
     /// How long it may take.
     within: Span,
-    /// From when on that counts.
+    /// From when that time counts.
     since: Time,
-    /// When to look; none if nothing is waited for, or without limit.
+    /// When to check next; none if nothing is waited for, or without a limit.
     look_at: Moment,
     /// Where the question ends in the output.
     end: u64,
-    /// What was acknowledged when somebody looked last.
+    /// What was acknowledged at the last check.
     moved: u64,
     stage: Stage,
-    /// Nothing was on its way when the question was asked, and nobody has looked since.
+    /// Nothing was on its way when the question was asked, and there was no check since.
     alone: bool,
 }
 
@@ -68,15 +69,15 @@ impl Patience {
         alone: false,
     };
 
-    /// Waits for the answer to a question that is still to be asked, [`within`](Self::within) this time. It runs from
-    /// now on, as long as nothing is under way.
+    /// Waits for the answer to a question that is still to be asked, [`within`](Self::within) this time. The time
+    /// runs from now on, as long as nothing is on its way.
     pub fn before_question(now: Time, within: Span, delivery: Option<Delivery>) -> Patience {
         let moved = delivery.map_or(0, |delivery| delivery.moved);
         let waiting = Patience { end: u64::MAX, stage: Stage::Left, alone: true, moved, ..Patience::NONE };
         Patience { since: now, ..waiting }.within(within, delivery.is_some())
     }
 
-    /// The question was asked: it ends there in the output.
+    /// The question was asked; `end` is where it ends in the output.
     pub fn asked(&mut self, end: u64) {
         self.end = end;
     }
@@ -93,7 +94,7 @@ impl Patience {
         let alone = delivery.is_none_or(|delivery| has_arrived(before, taken, delivery));
         let moved = delivery.map_or(0, |delivery| delivery.moved);
         let waiting = Patience { since: now, end, moved, stage: Stage::Waits, alone, ..Patience::NONE };
-        // One that nothing is ahead of is at the other end at once, or its loss is noticed soon enough.
+        // A question with nothing ahead of it arrives at once, or its loss is noticed soon enough.
         waiting.within(within, !alone)
     }
 
@@ -104,12 +105,12 @@ impl Patience {
         Patience { within, look_at, ..self }
     }
 
-    /// Waits for the answer to all that is given to a stream, beginning now.
+    /// Waits for the answer to everything that is written to a stream from now on.
     pub fn of_stream(now: Time, within: Span, delivery: Option<Delivery>) -> Patience {
         Patience { end: 0, stage: Stage::Stream, ..Patience::before_question(now, within, delivery) }
     }
 
-    /// When to look; none if nothing is waited for.
+    /// When to check next; none if nothing is waited for.
     pub fn look_at(&self) -> Option<Time> {
         self.look_at.get()
     }
@@ -125,8 +126,8 @@ impl Patience {
         }
     }
 
-    /// Looks, and says whether the time is over. `heard` is when something came from the other end, `taken` the position
-    /// in the output up to which the kernel has it.
+    /// Checks for progress and returns whether the time is over. `heard` is when something last came from the other
+    /// end, `taken` the position in the output up to which the kernel has it.
     pub fn is_over(&mut self, now: Time, heard: Time, taken: u64, delivery: Option<Delivery>) -> bool {
         if now < self.look_at.or_never() {
             return false;
@@ -142,7 +143,7 @@ impl Patience {
                 self.stage = Stage::Arrived;
             }
             let is_asked = self.end != u64::MAX;
-            // What nothing was ahead of arrived when it left.
+            // A question with nothing ahead of it arrived when it left.
             if moved && is_asked && (under_way || !self.alone) {
                 self.since = now;
             }
@@ -159,8 +160,8 @@ fn between_looks(within: Span) -> Span {
     Span((within.0 / LOOKS).max(1))
 }
 
-/// Whether the other end has everything up to `end`. A layer adds bytes of its own, so there are not more of the output
-/// among those that are left.
+/// Whether the other end has everything up to `end`. Layers such as TLS add bytes, so the unacknowledged bytes contain
+/// at most as many of the output.
 fn has_arrived(end: u64, taken: u64, delivery: Delivery) -> bool {
     taken >= end.saturating_add(delivery.left)
 }
@@ -180,7 +181,8 @@ mod tests {
         Some(Delivery { left, moved: given - left })
     }
 
-    /// Looks whenever it is time to; when the time was over, in milliseconds. `left` says what is on its way then.
+    /// Checks whenever that is due; returns when the time was over, in milliseconds. `left` says what is on its
+    /// way then.
     fn over(mut patience: Patience, given: u64, left_at: impl Fn(u64) -> u64) -> u64 {
         for _ in 0..1_000 {
             let now = patience.look_at().expect("a limit");

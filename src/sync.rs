@@ -1,13 +1,14 @@
-//! The locks of the library. Every one of them is of these types, never of the standard library's own, for two reasons:
+//! The locks of the library. All of them are of these types, never those of the standard library, for two reasons:
 //!
-//! - **No lock is held while user code runs**, and no rule is kept that nothing checks. A debug build counts the locks
-//!   that each thread holds, and [`entering_user_code`], called at every call of an application's function, panics if
-//!   there are any. A release build counts nothing.
-//! - A thread that panicked under a lock leaves it as usable as before. Only a connection wants to know: see
-//!   [`Mutex::lock_or`].
+//! - **No lock is held while user code runs**, and a rule that nothing checks is not kept. A debug build counts the
+//!   locks that each thread holds, and [`entering_user_code`], which stands before every call of an application's
+//!   function, panics if there are any. A release build counts nothing.
+//! - A lock stays usable after a thread panicked while holding it. Only a connection has to know about that:
+//!   see [`Mutex::lock_or`].
 //!
-//! A lock that is a `static` also has to be known to the fork handler (`capi/bridge/fork.rs`), since the child of a fork inherits
-//! it locked if another thread of the parent holds it at that moment. `tests/locks.rs` reads the source for all of this.
+//! A `static` lock must also be known to the fork handler (`capi/bridge/fork.rs`), since the child of a fork inherits
+//! it locked if another thread of the parent holds it at that moment. `tests/locks.rs` checks all of this in the
+//! source.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::PoisonError;
@@ -62,8 +63,8 @@ mod held {
 
 use held::Held;
 
-/// To be called right before a function of the application is: a debug build panics if this thread holds a lock of the
-/// library. The function may call the library, and would wait for its own thread.
+/// Call this right before calling a function of the application: a debug build panics if this thread holds a lock of
+/// the library. The function may call the library, which would then wait for its own thread.
 #[cfg(feature = "capi")]
 #[inline(always)]
 pub(crate) fn entering_user_code() {
@@ -113,12 +114,12 @@ impl<T> Mutex<T> {
         }
     }
 
-    /// The lock, if nobody holds it and nobody ever panicked under it.
+    /// The lock, if nobody holds it and no thread panicked while holding it.
     pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
         self.0.try_lock().ok().map(MutexGuard::new)
     }
 
-    /// The panic of a thread that held it is dealt with.
+    /// Clears the mark that a thread panicked while holding it.
     pub(crate) fn clear_poison(&self) {
         self.0.clear_poison();
     }
@@ -215,10 +216,10 @@ impl<T> DerefMut for WriteGuard<'_, T> {
     }
 }
 
-/// A lock that is a `static`. The child of a fork inherits it as it is, so the thread that forks holds it meanwhile.
+/// A `static` lock. The child of a fork inherits its state, so the thread that forks holds it meanwhile.
 #[cfg(feature = "capi")]
 pub(crate) trait ProcessWide {
-    /// Waits for the lock. What this returns lets go of it when it is dropped, by the same thread, in whichever process.
+    /// Waits for the lock. The result releases it when it is dropped, by the same thread, in the parent or in the child.
     fn hold(&'static self) -> Box<dyn std::any::Any>;
 }
 
@@ -267,7 +268,7 @@ impl Condvar {
     }
 }
 
-// Only the C face has locks for reading, and calls user code.
+// Only the C interface has locks for reading, and calls user code.
 #[cfg(all(test, debug_assertions, feature = "capi"))]
 mod tests {
     use super::*;
@@ -280,7 +281,7 @@ mod tests {
         drop(one.lock());
         entering_user_code();
         let _held = (one.lock(), other.read());
-        // Another thread's business is not this one's.
+        // Locks of another thread do not count.
         std::thread::spawn(entering_user_code).join().unwrap();
         entering_user_code();
     }
@@ -300,7 +301,7 @@ mod tests {
         }));
         assert!(panicked.is_err());
         assert_eq!(held::count(), 0);
-        // Usable all the same, and who wants to know is told.
+        // Still usable, and `lock_or` reports the panic.
         *mutex.lock() += 1;
         let mut told = false;
         drop(mutex.lock_or(|guard| {

@@ -1,7 +1,7 @@
 //! Points in time and spans of it, in microseconds, as plain numbers.
 //!
-//! `wire` and `session` never ask a clock: time comes in as a parameter. That makes every schedule
-//! of the client testable in virtual time, to the microsecond.
+//! `wire` and `session` never read a clock: time is a parameter. So every schedule of the client
+//! can be tested in virtual time, to the microsecond.
 
 use core::ops::{Add, Sub};
 
@@ -17,8 +17,8 @@ impl Time {
     /// The origin of the clock.
     pub const ZERO: Time = Time(0);
 
-    /// Later than any other. Instead of an `Option`, where times are compared: the optimiser otherwise compares first
-    /// and asks later whether there was one, which valgrind reports in every program that uses the library.
+    /// Later than any other. Used instead of an `Option` where times are compared: with an `Option` the optimiser may
+    /// compare before it checks that there is a value, which valgrind reports in every program that uses the library.
     pub const NEVER: Time = Time(u64::MAX);
 
     /// The span from `earlier` to here; zero if `earlier` is later.
@@ -27,7 +27,8 @@ impl Time {
     }
 }
 
-/// A point in time or none, in the size of a point in time: for what every connection keeps.
+/// An optional point in time, no larger than a point in time: for values that every connection
+/// keeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Moment(Time);
 
@@ -47,13 +48,13 @@ impl Moment {
         self.0
     }
 
-    /// Whether it has come.
+    /// Whether it has passed.
     #[inline]
     pub fn is_over(self, now: Time) -> bool {
         self.0 <= now
     }
 
-    /// Takes it away.
+    /// Takes the value and leaves none.
     #[inline]
     pub fn take(&mut self) -> Option<Time> {
         core::mem::replace(self, Moment::NONE).get()

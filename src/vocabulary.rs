@@ -1,8 +1,9 @@
-//! Our errors in the numbers of the systems whose programs are ported to this library.
+//! Translates our errors into the numbers of the systems from which programs are ported to this
+//! library.
 //!
-//! Their number spaces collide (-1 to -5 mean other things in Electric Imp and in NodeMCU, and 4 yet another in
-//! CONNACK), so none of them is ours; each function here says the same in one of them. Where a system has
-//! no number for something, it is the one that its document would lead a reader to.
+//! Their numbers collide (-1 to -5 mean different things in Electric Imp and in NodeMCU, and 4 means yet
+//! another in CONNACK), so the library has numbers of its own, and each function here translates them for one
+//! system. Where a system has no exact number for an error, it gets the one that its documentation suggests.
 
 use crate::error::Code;
 
@@ -25,7 +26,7 @@ pub mod electric_imp {
     pub const BAD_SUBSCRIBE: i32 = 0x80;
 }
 
-/// Zerynth's exceptions, which have names only; the numbers are ours.
+/// Zerynth's exceptions. They have only names there; the numbers are ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(i32)]
 pub enum Zerynth {
@@ -104,12 +105,14 @@ pub fn as_electric_imp(code: Code) -> i32 {
     }
 }
 
-/// The `resultCode` of Electric Imp's `onconnect`: that of CONNACK, or -1 for everything before it.
+/// The `resultCode` of Electric Imp's `onconnect`: that of CONNACK, or -1 for every error before
+/// it.
 pub fn as_electric_imp_connect(code: Code) -> i32 {
     connack(code).unwrap_or(electric_imp::FAILURE)
 }
 
-/// The `reason` of NodeMCU's failure callback; `None` for what is no result of an attempt to connect.
+/// The `reason` of NodeMCU's failure callback; `None` for errors with which no attempt to connect
+/// ends.
 pub fn as_nodemcu(code: Code) -> Option<i32> {
     if let Some(code) = connack(code) {
         return Some(code);
@@ -120,7 +123,7 @@ pub fn as_nodemcu(code: Code) -> Option<i32> {
         Code::DnsFailed | Code::DnsTimeout => Some(-3),
         Code::NotConnack | Code::MalformedConnack | Code::UnexpectedSession => Some(-4),
         Code::RefusedOther | Code::Protocol => Some(-4),
-        // What an attempt can end with otherwise: there is no server with which it would work.
+        // Any other error of an attempt: no connection to the server is possible.
         Code::ConnectRefused | Code::ConnectUnreachable | Code::ConnectFailed => Some(-5),
         Code::ClosedByServer | Code::ConnectionReset | Code::IoFailed => Some(-5),
         Code::BadAddress | Code::BadConfig | Code::Disabled | Code::TimeNotSet | Code::NotBuilt => Some(-5),
@@ -162,7 +165,7 @@ pub fn as_zerynth(code: Code) -> Zerynth {
     }
 }
 
-/// The CONNACK code that a code stands for.
+/// The CONNACK code that an error stands for.
 fn connack(code: Code) -> Option<i32> {
     match code {
         Code::Ok => Some(0),

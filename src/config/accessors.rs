@@ -1,7 +1,7 @@
 //! The C text of the accessors, one set for each field of each section.
 //!
-//! They are `static inline` functions over a handful of exported ones: 156 symbols less, and the
-//! names still are those that applications of Mongoose OS use. The program that generates the headers
+//! They are `static inline` functions over a handful of exported ones: that saves 156 symbols and
+//! keeps the names that applications of Mongoose OS use. The program that generates the headers
 //! appends the texts of this file; it runs outside the library, so nothing of it is linked in.
 
 use core::fmt::{self, Write};
@@ -56,7 +56,7 @@ fn section(out: &mut String, id: SectionId) -> fmt::Result {
     Ok(())
 }
 
-/// The macros by which an application asks whether there is a field.
+/// The macros with which an application tests whether a field exists.
 fn have(out: &mut String, dotted: &str) -> fmt::Result {
     let name = dotted.replace('.', "_").to_uppercase();
     writeln!(out, "\n/* {dotted} */\n#define MGOS_CONFIG_HAVE_{name}\n#define MGOS_SYS_CONFIG_HAVE_{name}")

@@ -15,15 +15,15 @@ use super::shown::Shown;
 pub struct Style {
     /// One field in each line, indented by two blanks.
     pub pretty: bool,
-    /// Passwords and keys as they are. Without it they are written as `***`, also in an address, and the text is for
-    /// people: read back, it would set the password to three asterisks.
+    /// Passwords and keys in plain text. Without this they are written as `***`, also in an address, and the text is
+    /// for people: read back, it would set the password to three asterisks.
     pub secrets: bool,
 }
 
 impl Section {
     /// The object of this section; all 26 fields, an unset string as `""`.
     ///
-    /// Fails for a number that JSON cannot write: infinity, or none.
+    /// Fails for a number that JSON cannot write: infinity or NaN.
     pub fn to_json(&self, style: Style) -> Result<String, ConfigError> {
         self.check_writable()?;
         write(&Fields { section: self, style }, style)
@@ -55,13 +55,13 @@ impl Document {
 fn write(what: &impl Serialize, style: Style) -> Result<String, ConfigError> {
     let mut text = Vec::new();
     let mut to = serde_json::Serializer::with_formatter(&mut text, Layout::of(style));
-    // Neither the memory it writes to nor our serializers fail.
+    // Neither writing to memory nor our serializers can fail.
     what.serialize(&mut to).map_err(|e| ConfigError::new("", e.to_string()))?;
     String::from_utf8(text).map_err(|e| ConfigError::new("", e.to_string()))
 }
 
-/// Both layouts of serde_json in one type, since everything that writes is compiled anew for each type of layout. There
-/// are no lists in a configuration.
+/// Both layouts of serde_json in one type, since all code that writes is compiled once for each type of layout. A
+/// configuration has no lists.
 enum Layout {
     Compact(CompactFormatter),
     Pretty(PrettyFormatter<'static>),

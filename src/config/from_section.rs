@@ -1,4 +1,4 @@
-//! What a section says becomes what the client works with.
+//! From sections to profiles.
 
 use super::error::ConfigError;
 use super::profile::{Profile, Secret, Will};
@@ -8,8 +8,8 @@ use crate::time::Span;
 impl Profile {
     /// The profile that a section describes.
     ///
-    /// Fails for the first number that is out of its range. That the fields go together is for
-    /// [`Profile::validate`], at the time of a connect: a client id may still come.
+    /// Fails for the first number that is out of range. Whether the fields fit each other is
+    /// checked by [`Profile::validate`] at the time of a connect, since a client id may still come.
     pub fn from_section(section: &Section) -> Result<Profile, ConfigError> {
         for field in Field::ALL {
             let number = match section.get(field) {
@@ -19,7 +19,7 @@ impl Profile {
             };
             field.info().check_number(number).map_err(|problem| ConfigError::new(field.key(), problem))?;
         }
-        // Two fields make the will, and as in Mongoose OS half of one is none.
+        // The will needs both fields; as in Mongoose OS, one alone makes none.
         let will = section.will_topic.clone().map(|topic| Will {
             topic,
             payload: section.will_message.clone().unwrap_or_default().into_bytes(),

@@ -23,11 +23,11 @@ pub enum Key {
 pub struct Change {
     /// What is set.
     pub key: Key,
-    /// To which value, of the key's type and in its range.
+    /// The value, of the key's type and in its range.
     pub value: Value,
 }
 
-/// The objects at the top of a text that are looked into; an application keeps its own beside them.
+/// The objects at the top of a text that are read; an application may have its own beside them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Group {
     Profile(SectionId),
@@ -71,7 +71,7 @@ impl Group {
 }
 
 impl Key {
-    /// The thing of this dotted name.
+    /// The key with this dotted name.
     pub fn of_dotted(name: &str) -> Option<Key> {
         let (group, name) = name.split_once('.')?;
         Group::of_name(group)?.key(name)
@@ -105,8 +105,8 @@ impl fmt::Display for Key {
     }
 }
 
-/// The section that was meant by a name at the top of a text that is none: one that differs from it in case or by one
-/// letter, or that stands before a point. A number behind `mqtt` makes a section of the application's.
+/// The section that an unknown name at the top of a text was probably meant for: the name differs from it only in
+/// case or in one letter, or has it before a dot. `mqtt` with another number is a section of the application's.
 pub(super) fn section_meant(name: &str) -> Option<&'static str> {
     if let Some((section, _)) = name.split_once('.') {
         let ours =
@@ -123,7 +123,8 @@ pub(super) fn section_meant(name: &str) -> Option<&'static str> {
     sections.into_iter().find(|ours| same_word(name, ours) || is_one_edit(name, ours))
 }
 
-/// Whether one letter more, less, replaced, or exchanged with the next makes one of the other.
+/// Whether one letter inserted, removed, replaced, or swapped with the next turns one into the
+/// other.
 fn is_one_edit(a: &str, b: &str) -> bool {
     let (a, b) = (a.as_bytes(), b.as_bytes());
     let same = a.iter().zip(b).take_while(|(x, y)| x == y).count();
@@ -138,17 +139,17 @@ fn is_one_edit(a: &str, b: &str) -> bool {
     }
 }
 
-/// The field of a profile whose name is most like `name`.
+/// The field of a profile whose name is most similar to `name`.
 pub(super) fn nearest(name: &str) -> &'static str {
     FIELDS.iter().map(|f| f.key).min_by_key(|key| distance(key, name)).unwrap_or_default()
 }
 
-/// How many letters must be inserted or removed to make one of the other, where case and the kind
-/// of separator do not count. A replaced letter counts as both, so that a part of a key is nearer
-/// to it than another key of similar length: `ca_cert` means `ssl_ca_cert`, not `ssl_cert`.
+/// How many letters must be inserted or removed to turn one into the other, ignoring case and the
+/// kind of separator. A replaced letter counts twice, so that a part of a key is nearer to it than
+/// another key of similar length: `ca_cert` means `ssl_ca_cert`, not `ssl_cert`.
 fn distance(a: &str, b: &str) -> usize {
     let fold = |c: u8| if c == b'-' || c == b' ' { b'_' } else { c.to_ascii_lowercase() };
-    // A name longer than any key cannot win; the bound keeps a long one cheap.
+    // A name longer than any key cannot be the nearest; the bound keeps long names cheap.
     let b = &b.as_bytes()[..b.len().min(64)];
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, x) in a.bytes().enumerate() {

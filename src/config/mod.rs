@@ -1,8 +1,8 @@
-//! Server profiles, addresses, and the JSON text they are written in.
+//! Server profiles, addresses, and their JSON text.
 //!
-//! A configuration comes as text (`text`) or as a C struct; both become a [`Section`], which holds
-//! exactly what they can say, described by one table ([`schema`]). A section becomes a [`Profile`],
-//! which holds what the client works with, typed and checked.
+//! A configuration comes as text (`text`) or as a C struct. Both become a [`Section`], which has
+//! exactly their fields, described by one table ([`schema`]). A section becomes a [`Profile`],
+//! which is what the client works with, typed and checked.
 
 pub mod accessors;
 pub mod address;

@@ -1,14 +1,14 @@
-//! What a connection says about all its servers, over what each profile says itself.
+//! The options of a connection that override the profiles of its servers.
 //!
-//! It is kept by the connection, beside its profiles, and the two meet at each attempt to connect: so whoever replaces a
-//! profile changes none of it, and whoever replaces it changes no profile.
+//! The connection keeps them separately from its profiles, and merges the two at each attempt to connect: replacing a
+//! profile changes no option, and replacing the options changes no profile.
 
 use super::error::ConfigError;
 use super::profile::{Profile, Protocol, Secret, Timeouts, TlsOptions, Will};
 use super::settings::Settings;
 use crate::error::Code;
 
-/// The part of a connection's [`Settings`] that goes over its profiles. `None` leaves what the profile says.
+/// The part of a connection's [`Settings`] that overrides its profiles. `None` leaves the profile's value.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProfileOptions {
     /// The version of MQTT.
@@ -21,7 +21,7 @@ pub struct ProfileOptions {
     pub will_qos: Option<u8>,
     /// How long each step of connecting may take.
     pub timeouts: Option<Timeouts>,
-    /// What else there is to say about TLS.
+    /// The other options of TLS.
     pub tls: Option<TlsOptions>,
 }
 
@@ -39,7 +39,7 @@ impl ProfileOptions {
 
     /// The profile that an attempt connects with.
     pub fn merge(&self, profile: &Profile) -> Result<Profile, ConfigError> {
-        // Each field by its name: the compiler tells of one that is forgotten here.
+        // Each field by its name, so that the compiler reports one that is forgotten here.
         let ProfileOptions { protocol, password, will_payload, will_qos, timeouts, tls } = self;
         let mut merged = profile.clone();
         if let Some(protocol) = protocol {
@@ -68,12 +68,12 @@ impl ProfileOptions {
         Ok(merged)
     }
 
-    /// What is wrong whatever the profile says.
+    /// The errors that no profile can correct.
     fn validate(&self) -> Result<(), ConfigError> {
         if self.is_empty() {
             return Ok(());
         }
-        // A profile with which only they can be wrong.
+        // A profile with which only the options can be wrong.
         let topic = Will { topic: "t".to_owned(), payload: Vec::new(), qos: 0, retain: false };
         let stand_in = Profile {
             client_id: Some("c".to_owned()),
@@ -87,7 +87,7 @@ impl ProfileOptions {
         merged.validate().map_err(|error| self.blame(error))
     }
 
-    /// An error of the merged profile, under the name of the option if the value came from there.
+    /// An error of the merged profile; it names the option if the value came from there.
     fn blame(&self, mut error: ConfigError) -> ConfigError {
         let option = match error.key.as_str() {
             "pass" if self.password.is_some() => "password",
@@ -98,7 +98,7 @@ impl ProfileOptions {
         error
     }
 
-    /// The options that protect the link, of those that are here and not in `newer`.
+    /// The options that protect the link and are set here but not in `newer`.
     pub fn protection_lost(&self, newer: &ProfileOptions) -> Vec<&'static str> {
         let default = TlsOptions::default();
         let (old, new) = (self.tls.as_ref().unwrap_or(&default), newer.tls.as_ref().unwrap_or(&default));
@@ -134,7 +134,7 @@ impl Settings {
         merged.validate().map_err(|error| self.profile.blame(error))
     }
 
-    /// The first thing that is wrong, whatever the profiles say.
+    /// The first error, independent of the profiles.
     pub fn validate(&self) -> Result<(), ConfigError> {
         if self.in_flight_window == 0 {
             return Err(ConfigError::new("in_flight_window", "0 would never send anything: use 1 to 65535"));
@@ -154,7 +154,7 @@ impl Settings {
         profile.enable && is_tls(self) == Ok(true) && is_tls(newer) == Ok(false)
     }
 
-    /// What is told to who gives options with which it would.
+    /// The error for options with which it would.
     pub fn tls_would_be_lost(&self, newer: &Settings) -> ConfigError {
         let lost = self.profile.protection_lost(&newer.profile).join(", ");
         let lost = if lost.is_empty() { "what had switched it on" } else { lost.as_str() };
@@ -223,7 +223,7 @@ mod tests {
         let long = Some(Secret(vec![0; 65_536]));
         let text = text(ProfileOptions { password: long, ..ProfileOptions::default() });
         assert_eq!(text, "password: 65536 bytes are too long: CONNECT carries at most 65535");
-        // What the profile may complete is not wrong yet.
+        // A field that the profile may still complete is not an error yet.
         let tls = TlsOptions {
             key: Some(Secret(vec![1])),
             crl_file: Some("crl.pem".into()),

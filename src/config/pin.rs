@@ -3,7 +3,7 @@
 /// The SHA-256 of a certificate's subjectPublicKeyInfo (RFC 7469, section 2.4).
 pub type Pin = [u8; 32];
 
-/// What a pin begins with where a file could stand too.
+/// What a pin begins with, where a file name is possible too.
 const PREFIX: &str = "sha256/";
 
 /// Whether the text is a list of pins and not the name of a file.
@@ -11,8 +11,8 @@ pub fn is_list(text: &str) -> bool {
     text.starts_with(PREFIX)
 }
 
-/// The pins that a list names, between commas, semicolons or blanks: 44 characters of Base64 or 64 hexadecimal
-/// digits, each with `sha256/` before it or not. The error is the word that is none.
+/// The pins of a list, separated by commas, semicolons or blanks: each is 44 characters of Base64 or 64
+/// hexadecimal digits, with or without `sha256/` before it. The error is the first word that is not a pin.
 pub fn parse(list: &str) -> Result<Vec<Pin>, &str> {
     list.split([',', ';', ' ', '\n'])
         .filter(|word| !word.is_empty())
@@ -61,7 +61,7 @@ fn base64(text: &str) -> Option<Pin> {
             at += 1;
         }
     }
-    // Two bits are left, and are zero in what an encoder writes.
+    // Two bits are left over; an encoder writes them as zero.
     (bits & 3 == 0).then_some(pin)
 }
 

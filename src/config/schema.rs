@@ -43,7 +43,7 @@ pub enum Value {
 }
 
 impl Value {
-    /// A text, of which the empty one is unset.
+    /// A text; the empty one means unset.
     pub fn text(text: impl Into<String>) -> Value {
         Value::Text(Some(text.into()).filter(|t| !t.is_empty()))
     }
@@ -58,11 +58,11 @@ pub enum Fallback {
     Int(i32),
     /// Of a [`Value::Double`].
     Double(f64),
-    /// Of a [`Value::Text`], as C gets it.
+    /// Of a [`Value::Text`], as C sees it.
     Text(Option<&'static CStr>),
 }
 
-/// What is known about one field.
+/// The description of one field.
 #[derive(Debug)]
 pub struct FieldInfo {
     /// Its name.
@@ -71,7 +71,7 @@ pub struct FieldInfo {
     pub default: Fallback,
     /// The smallest and the largest number.
     pub range: (f64, f64),
-    /// Whether it is left out where people may read along.
+    /// Whether it is hidden where people may read it.
     pub secret: bool,
 }
 
@@ -151,7 +151,7 @@ macro_rules! schema {
             pub const ALL: [Field; FIELD_COUNT] = [$(Field::$field,)*];
         }
 
-        /// What is known about each field, in order.
+        /// The description of each field, in order.
         pub static FIELDS: [FieldInfo; FIELD_COUNT] = [$(FieldInfo {
             key: stringify!($key),
             default: Fallback::$kind($default),
@@ -159,7 +159,7 @@ macro_rules! schema {
             secret: schema!(@secret $($secret)?),
         },)*];
 
-        /// Exactly what a section can say: the Rust twin of `struct mgos_config_mqtt`.
+        /// The content of a section: the Rust counterpart of `struct mgos_config_mqtt`.
         #[derive(Clone, PartialEq)]
         pub struct Section { $($(#[$doc])* pub $key: $type,)* }
 
@@ -169,7 +169,7 @@ macro_rules! schema {
                 match field { $(Field::$field => self.$key.load(),)* }
             }
 
-            /// Wipes the secrets from memory; for a section that is given up.
+            /// Wipes the secrets from memory, for a section that is no longer needed.
             pub fn wipe_secrets(&mut self) {
                 $(if Field::$field.info().secret {
                     self.$key.wipe();
@@ -187,7 +187,7 @@ macro_rules! schema {
             fn default() -> Section {
                 let mut section = Section { $($key: Default::default(),)* };
                 for field in Field::ALL {
-                    // The macro takes type and default from one line; a test sees to the rest.
+                    // The macro takes type and default from one line; a test checks the rest.
                     let _ = section.set(field, field.info().default_value());
                 }
                 section
@@ -206,8 +206,8 @@ pub const FIELD_COUNT: usize = 26;
 schema! {
     /// Whether a connection may be made at all.
     Enable, enable: bool = Bool(false);
-    /// The server's address, see [`address`](super::address). The default host of Mongoose OS is
-    /// dead; here there is none.
+    /// The server's address, see [`address`](super::address). No default: that of Mongoose OS no
+    /// longer exists.
     Server, server: Option<String> = Text(None);
     /// The client id; unset is the device id.
     ClientId, client_id: Option<String> = Text(None);
@@ -224,7 +224,7 @@ schema! {
     SslCert, ssl_cert: Option<String> = Text(None);
     /// The file of the private key; unset looks for it in the file of the certificate.
     SslKey, ssl_key: Option<String> = Text(None), secret;
-    /// The file of the trusted certificates; turns TLS on. `*` accepts any certificate.
+    /// The file with the trusted certificates; turns TLS on. `*` is refused.
     SslCaCert, ssl_ca_cert: Option<String> = Text(None);
     /// The names of the cipher suites, between colons.
     SslCipherSuites, ssl_cipher_suites: Option<String> = Text(None);
@@ -236,7 +236,7 @@ schema! {
     CleanSession, clean_session: bool = Bool(true);
     /// The keep-alive interval in seconds; 0 is off.
     KeepAlive, keep_alive: i32 = Int(60), 0 ..= 65_535;
-    /// The topic of the will, which there is if its message is set as well.
+    /// The topic of the will. There is a will only if its message is set as well.
     WillTopic, will_topic: Option<String> = Text(None);
     /// The message of the will.
     WillMessage, will_message: Option<String> = Text(None);
@@ -257,12 +257,12 @@ schema! {
     WsEnable, ws_enable: bool = Bool(false);
     /// The path of the WebSocket.
     WsPath, ws_path: Option<String> = Text(Some(c"/mqtt"));
-    /// Whether log messages carry their level instead of the number of their stream.
+    /// Whether log lines carry their level instead of the number of their stream.
     DebugUseLogLevel, debug_use_log_level: bool = Bool(false);
 }
 
 impl Field {
-    /// What is known about it.
+    /// Its description.
     pub fn info(self) -> &'static FieldInfo {
         &FIELDS[self as usize]
     }

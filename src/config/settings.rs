@@ -1,4 +1,4 @@
-//! How a connection behaves, whichever server it talks to: its options.
+//! How a connection behaves, independent of its server: its options.
 
 use super::options::ProfileOptions;
 use crate::time::Span;
@@ -19,8 +19,8 @@ pub enum Resubscribe {
     /// After every CONNACK, as the original does.
     #[default]
     Always,
-    /// After a CONNACK that says that the server lost the session, or that cannot say that it is the one we know: of MQTT
-    /// 3.1, or of another server.
+    /// After a CONNACK which says that the server lost the session, or from which that cannot be known: with MQTT 3.1,
+    /// and after a change of server.
     WhenSessionLost,
 }
 
@@ -34,7 +34,7 @@ pub enum OnSessionLoss {
     Report,
 }
 
-/// Which message is dropped when the queue of received messages has no room for one of QoS 0.
+/// Which message is dropped when the queue of received messages has no room for a QoS 0 message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ReceiveOverflow {
     /// The new one.
@@ -54,21 +54,21 @@ pub enum Backoff {
     Fixed,
 }
 
-/// Whether it tries again after a failed attempt or a lost connection.
+/// Whether a connection tries again after a failed attempt or a loss.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Retry {
-    /// Until the application ends it.
+    /// Always, until the application ends it.
     #[default]
     Always,
-    /// Once it was up; if it never comes up, the first failed attempt is the last.
+    /// Only if it was up before: if the first attempt fails, it is the last.
     OnceUp,
-    /// Never: each attempt is asked for.
+    /// Never: the application asks for each attempt.
     Never,
 }
 
-/// What belongs to a connection and not to one of its servers: its options. A new option is a field here or in one of the
-/// structures of [`ProfileOptions`], with its default; reading it from C is a line in `src/capi/bridge/options.rs`, and
-/// the compiler and the tests there tell where it is forgotten.
+/// The options, which belong to a connection and not to one of its servers. A new option is a field here or in one of
+/// the structures of [`ProfileOptions`], with its default; a line in `src/capi/bridge/options.rs` reads it from C. The
+/// compiler and the tests there report where it is forgotten.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// How many bytes may wait to be sent, over all messages; 0 is without limit.
@@ -81,41 +81,44 @@ pub struct Settings {
     pub resubscribe: Resubscribe,
     /// What happens to unfinished messages when the server lost the session.
     pub on_session_loss: OnSessionLoss,
-    /// Whether it tries again after a failed attempt or a lost connection.
+    /// Whether a connection tries again after a failed attempt or a loss.
     pub retry: Retry,
     /// How the delay before a reconnect grows.
     pub backoff: Backoff,
     /// By how many percent a delay is randomly shorter or longer, 0 to 100; 0 is off.
     pub jitter_percent: u8,
-    /// How long a connection has to be up for the delays to start anew.
+    /// How long a connection has to be up for the delays to start from the shortest again.
     pub stable_after: Span,
     /// After how long on the backup server the primary one is tried again; zero is never.
     pub fail_back: Span,
-    /// How many outcomes of publishes can still be asked for.
+    /// How many of the last outcomes of publishes are remembered.
     pub outcome_history: usize,
-    /// How long closing in order goes on without progress, and in all six times that; zero is without limit.
+    /// How long closing in order may go on without progress, and at most six times that in all; zero is
+    /// without limit.
     pub close: Span,
     /// How often a connection with handlers gets a POLL event; zero is never.
     pub poll_tick: Span,
-    /// From which time on a warning is logged about the callbacks of a turn; zero is never.
+    /// How long the callbacks of a turn may take before a warning is logged; zero is without limit.
     pub slow_callback: Span,
-    /// Of the payload of a message over the receive limit, this much is delivered; 0: it is only reported.
+    /// How many bytes of the payload of a message over the receive limit are delivered; 0: it is only
+    /// reported.
     pub keep_oversize: usize,
     /// How often a message that a handler refused is delivered again.
     pub refuse_retries: u32,
     /// How long after each refusal.
     pub refuse_delay: Span,
-    /// How many messages may wait to be fetched; and as many refused ones to be delivered again.
+    /// How many messages may wait to be fetched, and how many refused ones to be delivered again.
     pub receive_queue_length: usize,
-    /// How many bytes of topics and payloads these may have together; the same for refused ones.
+    /// How many bytes of topics and payloads the waiting messages may have together, and likewise
+    /// the refused ones.
     pub receive_queue_bytes: usize,
     /// Which QoS 0 message is dropped when the queue is full.
     pub receive_overflow: ReceiveOverflow,
     /// How long the server may take to answer SUBSCRIBE and UNSUBSCRIBE; zero is without limit.
     pub ack_timeout: Span,
-    /// A message after which the server closed the connection so many times in a row is set aside; 0 is never.
+    /// After how many closed connections in a row a message is set aside; 0 is never.
     pub poison_after: u32,
-    /// What goes over each profile.
+    /// The options that override each profile.
     pub profile: ProfileOptions,
 }
 

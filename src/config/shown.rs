@@ -1,9 +1,9 @@
-//! Server addresses where people may read along.
+//! Server addresses in places where people may read them.
 
 use core::fmt;
 
-/// An address as it may be shown: without user name and password, which do not belong there and may stand there all the
-/// same, and without the query of a WebSocket's address, in which clouds have signatures.
+/// An address as it may be shown: without user name and password, which do not belong there but may be there all the
+/// same, and without the query of a WebSocket address, in which clouds put signatures.
 pub struct Shown<'a>(pub &'a str);
 
 impl fmt::Display for Shown<'_> {
@@ -15,7 +15,8 @@ impl fmt::Display for Shown<'_> {
             }
             None => self.0,
         };
-        // The last one: a password may have others, and a path that has one is not worth the risk.
+        // The last `@`: a password may contain others. A path that contains one is cut, too; that
+        // is not worth the risk.
         let rest = match rest.rsplit_once('@') {
             Some((_, rest)) => {
                 f.write_str("***@")?;

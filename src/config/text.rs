@@ -4,8 +4,8 @@
 //! {"mqtt": {"enable": true, "server": "broker:1883"}, "mqtt1": {}, "device": {"id": "d1"}}
 //! ```
 //!
-//! A text becomes a list of [`Change`]s and nothing else happens: whoever applies them applies all
-//! or, after an error, none. What a text does not name keeps its value.
+//! A text becomes a list of [`Change`]s, which the caller applies all at once; after an error, none
+//! are applied. A field that the text does not name keeps its value.
 
 use core::fmt;
 
@@ -16,22 +16,22 @@ use super::error::{ConfigError, Position};
 use super::key::{Change, Group, Key, nearest, section_meant};
 use super::schema::{Fallback, Field, SectionId, Value};
 
-/// The longest text that is read: far more than any configuration, far less than any memory.
+/// The longest text that is read: far more than any configuration needs, far less than memory.
 pub const MAX_TEXT: usize = 1 << 20;
 
 /// Reads a text with sections: `{"mqtt": {…}, "mqtt1": {…}, "debug": {…}, "device": {…}}`.
 ///
-/// Other sections belong to the application and are skipped, and so are other keys of `debug` and
-/// `device`. In `mqtt` and `mqtt1` an unknown key is an error, and so is a key that comes twice, and a section whose name
-/// is all but one of theirs.
+/// Other sections belong to the application and are skipped, and so are other keys of `debug` and `device`. In `mqtt`
+/// and `mqtt1` an unknown key is an error, and so are a duplicate key and a section whose name differs only a little
+/// from these.
 pub fn parse_document(text: &[u8]) -> Result<Vec<Change>, ConfigError> {
     let mut run = Run::default();
     let found = run_on(text, Object { run: &mut run, group: None });
     run.end(found)
 }
 
-/// As [`parse_document`], but what is not known is the application's, wherever it stands: the dotted names of keys and
-/// sections that may have been meant for this library, with their values as they were written.
+/// As [`parse_document`], but unknown keys belong to the application, wherever they are. Returned are the dotted names
+/// of keys and sections that may have been meant for this library, with their values as they were written.
 pub fn parse_with_unknown(text: &[u8]) -> Result<(Vec<Change>, Vec<Unknown>), ConfigError> {
     let mut run = Run { unknown: Some(Vec::new()), ..Run::default() };
     let found = run_on(text, Object { run: &mut run, group: None });
@@ -39,7 +39,7 @@ pub fn parse_with_unknown(text: &[u8]) -> Result<(Vec<Change>, Vec<Unknown>), Co
     Ok((run.end(found)?, unknown))
 }
 
-/// Something in a text that is not known.
+/// An unknown key of a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unknown {
     /// Its dotted name.
@@ -90,14 +90,14 @@ fn run_on(text: &[u8], object: Object<'_>) -> serde_json::Result<()> {
 #[derive(Default)]
 struct Run {
     changes: Vec<Change>,
-    /// The problem behind the error that serde carries: it can carry only a text.
+    /// The problem behind serde's error, which can carry only a text.
     problem: Option<ConfigError>,
-    /// What is not known; `None` if that is an error.
+    /// The unknown keys; `None` if they are errors.
     unknown: Option<Vec<Unknown>>,
 }
 
 impl Run {
-    /// Takes the value of a name that is not known; without a place for it, that is an error.
+    /// Takes the value of an unknown name; an error if unknown names are errors.
     fn unknown<'de, A: MapAccess<'de>>(
         &mut self,
         name: String,
@@ -131,7 +131,7 @@ impl Run {
     }
 }
 
-/// serde_json's own sentence, whose end is the place that we write in our way.
+/// serde_json's own sentence, without the position at its end, which we write in our own form.
 fn without_position(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let place = format!(" at line {} column {}", error.line(), error.column());
@@ -149,7 +149,7 @@ impl<'de> DeserializeSeed<'de> for Object<'_> {
 
     fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
         let name = self.group.map_or(String::new(), |g| g.name().to_owned());
-        // Taken back as soon as there is an object.
+        // Cleared as soon as there is an object.
         self.run.problem = Some(ConfigError::new(name, "expected an object"));
         from.deserialize_map(self)
     }
@@ -203,7 +203,8 @@ fn read_section<'de, A: MapAccess<'de>>(run: &mut Run, group: Group, mut map: A)
         let Some(key) = group.key(&name) else {
             if group.is_ours_alone() {
                 let problem = format!("unknown key; the nearest is {}", nearest(&name));
-                // Not which one: in a damaged text the value of `pass` can stand where a key belongs.
+                // The key is not quoted: in a damaged text the value of `pass` can be where a key
+                // belongs.
                 let error = (group.name().to_owned(), problem);
                 run.unknown(format!("{}.{name}", group.name()), error, &mut map)?;
             } else {
@@ -281,7 +282,7 @@ impl<'de> Visitor<'de> for Scalar<'_> {
     }
 }
 
-/// What stands in a text.
+/// A value in a text.
 enum Raw<'a> {
     Null,
     Bool(bool),
@@ -304,8 +305,8 @@ impl Raw<'_> {
     }
 }
 
-/// Makes the value of a key; the error is a sentence that does not quote strings, because the
-/// value of `pass` can stand at the wrong key.
+/// Makes the value of a key. The error sentence does not quote strings, because the value of `pass`
+/// may have been written at the wrong key.
 fn convert(key: Key, raw: Raw<'_>) -> Result<Value, String> {
     let expected = match (key.default(), raw) {
         (Fallback::Bool(_), Raw::Bool(b)) => return Ok(Value::Bool(b)),

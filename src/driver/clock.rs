@@ -25,13 +25,13 @@ impl Clock {
         Clock(Kind::Monotonic(Instant::now()))
     }
 
-    /// A clock of the caller's making: one that counts suspend, or virtual time in a test.
-    /// It must never run backwards, and must not call into the loop.
+    /// A clock made by the caller: one that counts suspend, or virtual time in a test. It must
+    /// never run backwards, and must not call into the loop.
     pub fn from_fn(now: impl Fn() -> Time + Send + Sync + 'static) -> Clock {
         Clock(Kind::Function(Arc::new(now)))
     }
 
-    /// The time it is.
+    /// The present time.
     pub fn now(&self) -> Time {
         match &self.0 {
             Kind::Monotonic(origin) => since(origin),
@@ -40,7 +40,7 @@ impl Clock {
     }
 }
 
-/// Not inlined: the C face has a clock of its own, so this is code that every place which asks for the time would carry along.
+/// Not inlined: the C interface has its own clock, so every place that reads the time would carry this code along unused.
 #[cold]
 #[inline(never)]
 fn since(origin: &Instant) -> Time {

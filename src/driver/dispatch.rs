@@ -1,10 +1,11 @@
-//! What a thread knows about itself: its number, and whether it is inside user code of a loop.
+//! Per-thread state: the thread's number, and whether it is inside user code of a loop.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 // Constant-initialised and without destructors, so that they work at any moment of a thread's life,
-// in a library that a host unloads, and without allocation. `std::thread::current` is neither.
+// in a library that a host unloads, and without allocation. `std::thread::current` offers none of
+// this.
 thread_local! {
     static NUMBER: Cell<usize> = const { Cell::new(0) };
     static DEPTH: Cell<usize> = const { Cell::new(0) };
@@ -36,7 +37,7 @@ impl Dispatch {
     }
 }
 
-/// In the child of a fork: a dispatch that this thread is inside of is of the parent's loop.
+/// In the child of a fork: a dispatch that this thread is in belongs to the parent's loop.
 #[cfg(feature = "capi")]
 pub(crate) fn forget_after_fork() {
     DEPTH.set(0);

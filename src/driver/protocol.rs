@@ -6,7 +6,7 @@ use super::ready::{Ready, Wake};
 use super::role::{Claim, Entry, Seat};
 use crate::time::{Span, Time};
 
-/// See the module. `E` is the engine, `T` a source, `W` what ends a sleep.
+/// See the module. `E` is the engine, `T` a source, `W` the waker that ends a sleep.
 #[derive(Debug)]
 pub(crate) struct Protocol<E, T, W: Wake> {
     /// Who drives.
@@ -97,7 +97,8 @@ impl<E, T: Clone, W: Wake> Protocol<E, T, W> {
     ) -> Result<bool, WaitError<F>> {
         let _waiting = Waiting::new(&self.seat);
         loop {
-            // In this order: a change after the look raises the epoch, and the claim fails.
+            // In this order: a change after the condition was checked raises the epoch, and the
+            // claim fails.
             let epoch = self.seat.epoch();
             if done() {
                 return Ok(true);
@@ -153,7 +154,7 @@ impl<E, T: Clone, W: Wake> Protocol<E, T, W> {
         first
     }
 
-    /// An iteration follows, whose first step tells `ready`, unless it is told before.
+    /// An iteration follows; its first step tells `ready`, unless that is told before.
     fn driving(&self, engine: E) -> Driving<'_, E, T, W> {
         Driving { protocol: self, engine: Some(engine) }
     }
@@ -190,7 +191,8 @@ impl<E, T: Clone, W: Wake> Drop for Driving<'_, E, T, W> {
         // While the role is still here: afterwards the flags belong to the next driver.
         let wrong = ready.rest();
         let missed = seat.leave(Some(engine));
-        // A wake too many costs a foreign loop one empty iteration; one too few would be for ever.
+        // A superfluous wake costs a foreign loop one empty iteration; a missing one would let it
+        // sleep for ever.
         if wrong || missed {
             ready.wake_fd();
         }

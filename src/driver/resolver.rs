@@ -1,10 +1,10 @@
 //! Host names to addresses, without ever blocking a loop.
 //!
-//! The system's resolver blocks, for as long as it likes, and cannot be cancelled. So it runs on
-//! helper threads that own nothing but their job: a thread that hangs holds no reference to the
-//! loop or to a connection, and whoever asked can walk away from it.
+//! The system's resolver blocks for an unknown time and cannot be cancelled. So it runs on helper
+//! threads that own nothing but their job: a thread that hangs holds no reference to the loop or to
+//! a connection, and the asker can simply give up.
 //!
-//! A host that has a resolver which does not block takes the questions itself, and no thread is made.
+//! A host with a resolver that does not block answers the questions itself, and no thread is made.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -17,13 +17,13 @@ use std::time::{Duration, Instant};
 use super::spawn::{Around, NOTHING_AROUND, spawn};
 use crate::sync::{Condvar, Mutex, MutexGuard};
 
-/// How many names one loop asks for at the same time; a system with a dead name server must not
-/// end up with a thread for each connection.
+/// How many names one loop asks for at the same time: a system with a dead name server must not get
+/// a thread for each connection.
 const MAX_ACTIVE: usize = 8;
-/// How many threads there are in all: those whose askers have given up do not count among the active ones, nor do those
-/// that have waited for longer than [`PATIENCE`], so that names that are never resolved do not stand in the way of others.
+/// How many threads there are at most. Threads whose askers have given up, and those that have waited for longer than
+/// [`PATIENCE`], do not count as active, so that names that are never resolved do not block others.
 const MAX_THREADS: usize = 64;
-/// How long the name service may take for names that others wait behind. A healthy one is quicker by far.
+/// How long the name service may take for a name while others wait. A healthy one is much quicker.
 const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Resolves a name; may block.
@@ -39,7 +39,7 @@ pub enum LookupError {
     Failed(io::Error),
     /// No thread could be started to ask it.
     NoResources,
-    /// All threads that there may be wait for names of which it told nothing.
+    /// All threads are waiting for names that the name service has not answered.
     AllHang,
 }
 
@@ -67,7 +67,7 @@ type Slot = Mutex<Option<Answer>>;
 /// A question to the name service. Dropping it means that the answer is of no interest any more.
 pub struct Lookup {
     slot: Option<Arc<Slot>>,
-    /// Where a thread may have become free for others by that.
+    /// The threads, since one may become free for others by that.
     threads: Weak<Threads>,
 }
 
@@ -99,7 +99,7 @@ impl Drop for Lookup {
 
 /// Who waits for an answer.
 struct Asker {
-    /// Dead when the asker dropped its [`Lookup`].
+    /// Dead once the asker has dropped its [`Lookup`].
     answer: Weak<Slot>,
     /// Tells the asker that the answer is there.
     announce: Box<dyn FnOnce() + Send>,
@@ -118,8 +118,8 @@ impl Asker {
     }
 }
 
-/// A name whose addresses somebody waits for. Dropping it leaves the question without an answer, so that
-/// the asker runs into its own time limit.
+/// A name that somebody asked for. Dropping it leaves the question unanswered, and the asker runs into
+/// its own time limit.
 pub struct Question {
     host: String,
     port: u16,
@@ -138,12 +138,12 @@ impl Question {
         &self.host
     }
 
-    /// The port that the addresses shall have.
+    /// The port of the addresses.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// Answers it. Without effect if nobody waits any more.
+    /// Answers it. Does nothing if nobody waits any more.
     pub fn answer(self, result: io::Result<Vec<SocketAddr>>) {
         self.asker.tell(not_empty(result));
     }
@@ -170,16 +170,16 @@ fn copy(answer: &Answer) -> Answer {
     }
 }
 
-/// A name that is asked for, and everybody who wants to know it.
+/// A name that is asked for, and all its askers.
 struct Job {
     host: String,
     port: u16,
     askers: Vec<Asker>,
-    /// There was a moment at which nobody waited for it any more.
+    /// At some moment nobody waited for it any more.
     given_up: bool,
     /// Since when a thread asks for it.
     asked_at: Option<Instant>,
-    /// The name service takes long for it, and others waited.
+    /// The name service took long for it while others waited.
     is_slow: bool,
 }
 
@@ -202,7 +202,7 @@ struct Work {
     asked: Vec<(u64, Job)>,
     numbers: u64,
     threads: usize,
-    /// There is a thread that looks out for slow ones.
+    /// There is a thread that watches for slow ones.
     is_watched: bool,
 }
 
@@ -213,24 +213,24 @@ impl Work {
         asked.chain(&mut self.queue).find(|job| job.host == host && job.port == port)
     }
 
-    /// The names that are asked for and that somebody has waited for all the time.
+    /// The running questions that somebody has waited for all the time.
     fn wanted(&self) -> impl Iterator<Item = &Job> {
         self.asked.iter().map(|(_, job)| job).filter(|job| !job.given_up)
     }
 
-    /// Those of them that others have to wait for.
+    /// Those of them that others have to wait behind.
     fn active(&self) -> usize {
         self.wanted().filter(|job| !job.is_slow).count()
     }
 
-    /// How long it takes until the first of the active ones is slow.
+    /// How long until the first of the active ones counts as slow.
     fn until_slow(&self, now: Instant, patience: Duration) -> Option<Duration> {
         let active = self.wanted().filter(|job| !job.is_slow);
         active.filter_map(|job| Some(patience.saturating_sub(now - job.asked_at?))).min()
     }
 }
 
-/// The helper threads of one loop, and what they have to do.
+/// The helper threads of one loop, and their jobs.
 struct Threads {
     resolve: Arc<Resolve>,
     work: Mutex<Work>,
@@ -262,7 +262,7 @@ impl Threads {
         lookup
     }
 
-    /// An asker has what it wanted, or wants it no more: perhaps others may ask now.
+    /// An asker got its answer or gave up: perhaps others may ask now.
     fn asker_left(self: &Arc<Self>) {
         let mut work = self.work.lock();
         for (_, job) in &mut work.asked {
@@ -275,14 +275,15 @@ impl Threads {
         self.staff(work);
     }
 
-    /// Starts threads for what waits, as far as there may be more.
+    /// Starts threads for waiting questions, as far as the limits allow.
     fn staff(self: &Arc<Self>, mut work: MutexGuard<'_, Work>) {
         // A thread that was started takes a job as soon as it runs.
         let mut idle = work.threads - work.asked.len();
         let mut failed = None;
         while failed.is_none() && idle < work.queue.len() && work.active() + idle < MAX_ACTIVE {
             if work.threads >= MAX_THREADS {
-                // One for which somebody waits may still end, and then it is somebody else's turn.
+                // A running question that somebody waits for may still end; then the next one has
+                // its turn.
                 if work.wanted().count() + idle >= MAX_ACTIVE {
                     return;
                 }
@@ -295,14 +296,14 @@ impl Threads {
                     work.threads += 1;
                     idle += 1;
                 }
-                // Another thread may come to it; with none that will, nobody would.
+                // Another thread may take it; without any, nobody would.
                 Err(_) if work.active() + idle > 0 => return,
                 Err(_) => failed = Some(LookupError::NoResources),
             }
         }
         if failed.is_none() && idle < work.queue.len() && !work.is_watched {
             let shared = self.clone();
-            // Without it, what waits has its turn when somebody gives up.
+            // Without that thread, waiting questions have their turn when somebody gives up.
             work.is_watched = spawn(self.around, "mgos-mqtt-dns", move || shared.watch()).is_ok();
         }
         if let Some(error) = failed {
@@ -313,12 +314,12 @@ impl Threads {
         }
     }
 
-    /// As long as names wait for others, and there may be more threads: those that take long do not count any more.
+    /// As long as names wait and more threads are allowed: those that take long are no longer counted.
     fn watch(self: &Arc<Self>) {
         let mut work = self.work.lock();
         while !work.queue.is_empty() && work.threads < MAX_THREADS {
             let now = Instant::now();
-            // If none is being asked for yet, threads are about to begin.
+            // If none is being asked for yet, threads are just starting.
             let left = work.until_slow(now, self.patience).unwrap_or(self.patience);
             if left > Duration::ZERO {
                 work = self.emptied.wait(work, Some(left));
@@ -398,7 +399,8 @@ impl Resolver {
     }
 
     /// Asks for the addresses of `host`. `announce` runs once when the answer is there, unless
-    /// nobody wants it any more; at once for an address in text form, and for this host's own name.
+    /// nobody waits for it any more; it runs at once for an address in text form and for
+    /// `localhost`.
     pub(crate) fn lookup(&self, host: &str, port: u16, announce: Box<dyn FnOnce() + Send>) -> Lookup {
         if let Some(answer) = literal(host, port) {
             let lookup = Lookup::answered(answer);

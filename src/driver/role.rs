@@ -1,17 +1,17 @@
 //! Who drives: the one role, the mode, the waiters.
 //!
-//! The role *is* the possession of the engine (`E`: the poller, the event list, the read buffer),
-//! so two drivers at a time cannot be written down. Whoever wants the role claims it here, and
-//! sleeps here as long as somebody else has it and the claim may still come true.
+//! Whoever owns the engine (`E`: the poller, the event list, the read buffer) has the role, so the
+//! types rule out two drivers at a time. Whoever wants the role claims it here, and sleeps here as
+//! long as somebody else has it and the claim may still come true.
 //!
-//! What makes sure that nobody sleeps for ever:
+//! Why nobody sleeps for ever:
 //!
 //! - A waiter reads the `epoch`, then looks at its condition, then claims. Whoever changes what a
 //!   waiter may wait for calls [`Seat::notify`] *afterwards*, which raises the epoch under the lock;
 //!   a claim with an old epoch returns at once. If the waiter drives, it is kicked instead.
-//! - Who leaves in poll mode wakes one sleeper, as any of them can take the role. It does not fail
-//!   to: a time-out is only looked at when the role is not there, and whatever else makes a claim
-//!   come to nothing (a new epoch, a change of the mode, closing) wakes all sleepers.
+//! - A driver that leaves in poll mode wakes one sleeper, since any of them can take the role. That
+//!   one does take it: a time-out is only checked when the role is not free, and everything else
+//!   that makes a claim fail (a new epoch, a change of the mode, closing) wakes all sleepers.
 //! - A change of the mode, and closing, also kick the driver.
 
 use std::time::Duration;
@@ -48,7 +48,7 @@ pub(crate) enum Claim {
     Close,
 }
 
-/// What became of a claim.
+/// The result of a claim.
 #[derive(Debug)]
 pub(crate) enum Entry<E> {
     /// The caller is the driver now, and must give the engine back by [`Seat::leave`].
@@ -89,7 +89,7 @@ pub(crate) struct Seat<E> {
 
 #[derive(Debug)]
 struct State<E> {
-    /// Here while the role is free.
+    /// Present while the role is free.
     engine: Option<E>,
     mode: Mode,
     /// The thread that last called `process`.
@@ -131,8 +131,8 @@ impl<E> Seat<E> {
         }
     }
 
-    /// Claims the role, and sleeps until the claim comes true or cannot come true any more.
-    /// `left` tells how much time there is (`None`: no limit).
+    /// Claims the role, and sleeps until the claim succeeds or can no longer succeed. `left` tells
+    /// how much time there is (`None`: no limit).
     pub(crate) fn claim(&self, claim: Claim, me: usize, left: &dyn Fn() -> Option<Duration>) -> Entry<E> {
         let mut state = self.state.lock();
         loop {
@@ -157,8 +157,8 @@ impl<E> Seat<E> {
         }
     }
 
-    /// What a claim for an iteration of `poll` comes to nearly always: the role was free, and polling was the mode
-    /// already.
+    /// The usual case of a claim for an iteration of `poll`: the role is free, and the loop is already in poll
+    /// mode.
     #[inline]
     pub(crate) fn try_poll(&self, me: usize) -> Option<E> {
         let mut state = self.state.lock();
@@ -184,7 +184,7 @@ impl<E> Seat<E> {
     }
 
     /// Gives the role back, for good when the loop closes (`engine` is `None`). True if a foreign
-    /// loop came by meanwhile and went away in vain: it must be woken.
+    /// loop tried to process meanwhile and could not: it must be woken.
     pub(crate) fn leave(&self, engine: Option<E>) -> bool {
         let mut state = self.state.lock();
         self.driver.store(0, Ordering::Relaxed);
@@ -342,7 +342,7 @@ impl<E> Seat<E> {
 }
 
 impl<E> State<E> {
-    /// What a claim is worth at this moment, the role being free.
+    /// The result of a claim at this moment, if the role is free.
     fn judge(&mut self, claim: Claim, me: usize) -> Result<Verdict, Entry<E>> {
         if self.closing && claim != Claim::Close {
             return Err(Entry::Closed);

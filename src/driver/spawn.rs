@@ -1,9 +1,10 @@
-//! Starting threads, such that they are none of the application's business.
+//! Starting threads that do not disturb the application.
 
 use std::io;
 use std::thread::{Builder, JoinHandle};
 
-/// Runs what it is given, on the same thread; a thread that is started there inherits what it has set up.
+/// Runs a function on the same thread; a thread that is started there inherits what was set up, such as
+/// the signal mask.
 pub type Around = fn(&mut dyn FnMut());
 
 /// Sets up nothing.

@@ -34,7 +34,7 @@ impl Loop {
     /// with [`stop`](Self::stop) or [`close`](Self::close).
     pub fn start(&self, name: &str) -> Result<(), DriveError> {
         let inner = &*self.0;
-        // Held until the handle is in its place, so that a stop on another thread finds it.
+        // Held until the handle is stored, so that a stop on another thread finds it.
         let mut state = inner.own.state.lock();
         let generation = match inner.protocol.start::<()>() {
             Ok(generation) => generation,
@@ -47,7 +47,7 @@ impl Loop {
         let handle = self.clone();
         let body = move || {
             if let Some(former) = former {
-                // A panic in it was reported when it happened.
+                // A panic of that thread was reported when it happened.
                 let _ = former.join();
             }
             handle.run(generation);
@@ -112,8 +112,8 @@ impl Loop {
         let Entry::Role(mut driving) = self.0.protocol.claim(claim, me, &|| None) else { return };
         while driving.may_go_on(claim, me) {
             if driving.iteration(&mut |engine| iteration(self, engine, Time::NEVER, true)).is_err() {
-                // The poller is broken, which no later iteration would mend; waiters learn it as they
-                // take the role.
+                // The poller is broken, and no later iteration would mend it; waiters notice when
+                // they take the role.
                 return;
             }
         }

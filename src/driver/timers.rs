@@ -10,8 +10,8 @@ const NOWHERE: usize = usize::MAX;
 
 /// A binary heap of deadlines, at most one per source, that knows where each source's entry is.
 ///
-/// A deadline that was replaced is gone: there are no tombstones, so no wake-up ever happens for
-/// nothing. Memory is reserved when a source is added, so that setting a deadline cannot fail.
+/// A replaced deadline is removed from the heap, so no wake-up ever happens for nothing. Memory is
+/// reserved when a source is added, so that setting a deadline cannot fail.
 #[derive(Debug, Default)]
 pub(crate) struct Timers {
     heap: Vec<(Time, SourceId)>,

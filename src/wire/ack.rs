@@ -6,7 +6,7 @@ use super::encode::{append, begin, packet_id, properties, put_properties, put_u1
 use super::read::Reader;
 use super::{Carrier, EncodeError, Malformed, PacketType, Properties, Version, reason};
 
-/// The size of an acknowledgement that says nothing but the packet identifier.
+/// The size of an acknowledgement with nothing but the packet identifier.
 pub const PLAIN_ACK: usize = 4;
 
 /// The answer to a PUBLISH, or a step of a QoS 2 delivery (MQTT 3.1.1 §3.4 to §3.7).
@@ -21,9 +21,9 @@ pub struct Ack<'a> {
 }
 
 impl<'a> Ack<'a> {
-    /// The packet id of the acknowledgement in front of `bytes`, if it is all there, of this type, and says nothing
-    /// else: then it takes [`PLAIN_ACK`] bytes. As with [`PlainPublish`](super::PlainPublish), `None` does not
-    /// say that anything is wrong.
+    /// The packet id of the acknowledgement at the start of `bytes`, if that is complete, of this type, and
+    /// contains nothing else: then it takes [`PLAIN_ACK`] bytes. As with [`PlainPublish`](super::PlainPublish),
+    /// `None` does not mean that anything is wrong.
     #[inline]
     pub fn plain(packet: PacketType, bytes: &[u8]) -> Option<u16> {
         match *bytes {
@@ -103,9 +103,9 @@ impl<'a> Ack<'a> {
     }
 }
 
-/// Appends the four bytes of an acknowledgement that says nothing but the packet identifier:
-/// PUBACK, PUBREC, PUBREL and PUBCOMP in every version (MQTT 3.1.1 §3.4 to §3.7), UNSUBACK before
-/// MQTT 5.0 (MQTT 3.1.1 §3.11).
+/// Appends the four bytes of an acknowledgement with nothing but the packet identifier: PUBACK,
+/// PUBREC, PUBREL and PUBCOMP in every version (MQTT 3.1.1 §3.4 to §3.7), UNSUBACK before MQTT 5.0
+/// (MQTT 3.1.1 §3.11).
 #[inline]
 pub fn encode_ack(packet: PacketType, id: u16, out: &mut Vec<u8>) -> Result<(), EncodeError> {
     append(out, &ack(packet, id)?)

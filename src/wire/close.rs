@@ -102,7 +102,7 @@ impl<'a> Auth<'a> {
         put_reason(PacketType::Auth, self.reason, &self.properties, out)
     }
 
-    /// The short form, which has no room for the method, is the only one that may do without.
+    /// Only the short form may leave the method out, since it has no room for it.
     fn lacks_method(&self) -> bool {
         let short = self.reason == reason::SUCCESS && self.properties.is_empty();
         !short && self.properties.get(PropertyId::AuthenticationMethod).is_none()

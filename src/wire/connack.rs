@@ -12,7 +12,7 @@ const CARRIER: Carrier = Carrier::Packet(PacketType::ConnAck);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ConnAck<'a> {
     /// The server kept a session for this client (MQTT 3.1.1 §3.2.2.2); always false in MQTT 3.1,
-    /// which cannot say it.
+    /// which has no such flag.
     pub session_present: bool,
     /// The return code (MQTT 3.1.1 §3.2.2.3) or reason code (MQTT 5.0 §3.2.2.2); 0 is success.
     /// Codes that MQTT 3.1.1 does not define are kept: the connection is refused in any case.

@@ -83,7 +83,7 @@ pub(super) fn begin(out: &mut Vec<u8>, packet: PacketType, remaining: usize) -> 
     Ok(())
 }
 
-/// `remaining` as the fixed header can say it (MQTT 3.1.1 §2.2.3).
+/// `remaining`, if the fixed header can express it (MQTT 3.1.1 §2.2.3).
 #[inline]
 pub(super) fn remaining_length(remaining: usize) -> Result<u32, EncodeError> {
     match u32::try_from(remaining) {
@@ -92,7 +92,7 @@ pub(super) fn remaining_length(remaining: usize) -> Result<u32, EncodeError> {
     }
 }
 
-/// Copies `bytes` to the front of `room`, which has as many at least, and returns the rest of it.
+/// Copies `bytes` to the front of `room`, which is at least as long, and returns the rest of it.
 #[inline]
 pub(super) fn put<'r>(room: &'r mut [u8], bytes: &[u8]) -> &'r mut [u8] {
     let (front, rest) = room.split_at_mut(bytes.len());
@@ -139,8 +139,8 @@ pub(super) fn packet_id(id: u16) -> Result<(), EncodeError> {
     if id == 0 { Err(EncodeError::ZeroPacketId) } else { Ok(()) }
 }
 
-/// The size of a property block with its length, checked for its `carrier`; in MQTT 3 there is no
-/// such block, and properties that would be lost in silence are refused.
+/// The size of a property block with its length, checked for its `carrier`. MQTT 3 has no such
+/// block: properties, which would be lost silently, are refused there.
 pub(super) fn properties(
     version: Version,
     properties: &Properties<'_>,

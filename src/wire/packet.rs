@@ -52,7 +52,7 @@ impl<'a> Packet<'a> {
         if body.len() != remaining {
             return Err(if body.len() < remaining { Malformed::Truncated } else { Malformed::TrailingBytes });
         }
-        // The steady stream first: these are small and may be inlined, the others are calls.
+        // The frequent packets first: these are small and may be inlined, the others are calls.
         let packet = header.packet;
         Ok(match packet {
             PacketType::Publish => Packet::Publish(Publish::decode(version, header.flags, body)?),

@@ -10,8 +10,8 @@ use super::{Carrier, Malformed, Property, PropertyId, PropertyKind, PropertyValu
 
 /// The properties of a packet (MQTT 5.0 §2.2.2): a borrowed view, cheap to copy, empty by default.
 ///
-/// Decoding validates a block once and keeps its bytes; a block to be sent is a list of
-/// [`Property`], or the bytes of another packet. Both are written without a copy in between.
+/// Decoding validates a block once and keeps its bytes. A block to be sent is a list of
+/// [`Property`], or the bytes of another packet; either is written directly.
 #[derive(Clone, Copy)]
 pub struct Properties<'a>(Block<'a>);
 
@@ -128,7 +128,7 @@ impl<'a> Properties<'a> {
     }
 }
 
-/// Reads one property without judging where it stands.
+/// Reads one property, without checking whether it may be there.
 fn read_property<'a>(reader: &mut Reader<'a>) -> Result<Property<'a>, Malformed> {
     let id = PropertyId::from_number(reader.var_int()?).ok_or(Malformed::BadProperty)?;
     let value = match id.kind() {
@@ -175,7 +175,7 @@ fn value_len(value: &PropertyValue<'_>) -> usize {
 /// The rules of a block, one property after the other.
 struct Check {
     carrier: Carrier,
-    /// One bit for each identifier that was there; the highest is 42.
+    /// One bit for each identifier seen so far; the highest is 42.
     seen: u64,
 }
 
@@ -204,7 +204,7 @@ impl Check {
         self.seen & 1 << id as u8 != 0
     }
 
-    /// Data of an authentication method that is not named (MQTT 5.0 §3.1.2.11.10).
+    /// Authentication data without an authentication method (MQTT 5.0 §3.1.2.11.10).
     fn end(&self) -> Result<(), Malformed> {
         let data = self.has(PropertyId::AuthenticationData);
         if data && !self.has(PropertyId::AuthenticationMethod) {
@@ -214,7 +214,7 @@ impl Check {
     }
 }
 
-/// What decoding ensures and a caller's list may break: lengths and U+0000.
+/// Checks what decoding ensures and a caller's list may violate: lengths and U+0000.
 fn check_fields(value: &PropertyValue<'_>) -> Result<(), Malformed> {
     let (first, second): (&[u8], &[u8]) = match value {
         PropertyValue::Binary(bytes) => (bytes, &[]),
@@ -271,7 +271,7 @@ impl Default for Properties<'_> {
     }
 }
 
-/// Equal means the same properties in the same order, wherever they lie.
+/// Equal means the same properties in the same order, however they are stored.
 impl PartialEq for Properties<'_> {
     fn eq(&self, other: &Properties<'_>) -> bool {
         self.iter().eq(other.iter())

@@ -3,7 +3,7 @@
 use super::Malformed;
 use super::header::var_int_len;
 
-/// What is left of a packet's body. Reading beyond its end is [`Malformed::Truncated`].
+/// The rest of a packet's body. Reading beyond its end is [`Malformed::Truncated`].
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Reader<'a> {
     rest: &'a [u8],

@@ -12,7 +12,7 @@ const CARRIER: Carrier = Carrier::Packet(PacketType::Subscribe);
 /// A request for messages (MQTT 3.1.1 §3.8), decoded. One is sent with [`Subscribe::encode`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Subscribe<'a> {
-    /// What SUBACK will name.
+    /// The packet identifier, which SUBACK repeats.
     pub packet_id: u16,
     /// The properties (MQTT 5.0 §3.8.2.1).
     pub properties: Properties<'a>,
@@ -107,7 +107,7 @@ impl<'a> Subscribe<'a> {
         self.filters
     }
 
-    /// Appends a SUBSCRIBE. The filters are walked twice: to check and add up, and to write.
+    /// Appends a SUBSCRIBE. The filters are iterated twice: to check and add up, and to write.
     pub fn encode<'f>(
         out: &mut Vec<u8>,
         version: Version,

@@ -9,7 +9,7 @@ use super::{EncodeError, Malformed};
 /// Why a topic name or filter is not one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum TopicError {
-    /// It has no character \[MQTT-4.7.3-1\].
+    /// It is empty \[MQTT-4.7.3-1\].
     Empty,
     /// It is longer than 65535 bytes \[MQTT-4.7.3-3\].
     TooLong,
@@ -85,7 +85,7 @@ pub fn valid_name(topic: impl AsRef<[u8]>) -> Result<(), TopicError> {
     name(topic).map(|_| ())
 }
 
-/// The topic of a message to be published: text that is to be a topic name.
+/// The topic of a message to be published: text that should be a topic name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Topic<'a> {
     /// In UTF-8.
@@ -95,8 +95,8 @@ pub struct Topic<'a> {
 }
 
 impl<'a> Topic<'a> {
-    /// A topic name of the plain kind that nearly all are of: ASCII without wildcards. That, and that it is valid, is
-    /// found in one go, eight bytes at a time; `None` says nothing.
+    /// A plain topic name, as nearly all are: ASCII without wildcards. One pass, eight bytes at a time, finds that it
+    /// is plain and valid; `None` does not mean that it is invalid.
     #[inline(always)]
     #[must_use]
     pub fn plain(text: &'a CStr) -> Option<Topic<'a>> {
@@ -105,7 +105,7 @@ impl<'a> Topic<'a> {
         // A byte that is 0 borrows into its top bit, which no ASCII has.
         let add = |odd: u64, word: u64| odd | word | wildcards_in(word).wrapping_sub(ONES);
         let odd = match (bytes.len(), bytes.first_chunk(), bytes.last_chunk()) {
-            // Two words, as so many topics are: the same without a loop.
+            // Many topics take two words: the same without a loop.
             (9..=16, Some(first), Some(last)) => {
                 add(add(0, u64::from_le_bytes(*first)), u64::from_le_bytes(*last))
             }
@@ -133,7 +133,7 @@ impl<'a> Topic<'a> {
         self.bytes
     }
 
-    /// As text; that costs another look at it.
+    /// As text; that checks the UTF-8 again.
     #[must_use]
     pub fn as_str(self) -> &'a str {
         core::str::from_utf8(self.bytes).unwrap_or_default()
@@ -175,8 +175,8 @@ pub fn valid_filter(filter: impl AsRef<[u8]>) -> Result<(), TopicError> {
 
 /// Does a message of `topic` belong to a subscription of `filter` (MQTT 3.1.1 §4.7)?
 ///
-/// A shared subscription is matched on the filter inside it. What is not a valid topic name
-/// matches nothing, and a filter with a misplaced wildcard is matched by nothing.
+/// A shared subscription is matched by the filter inside it. An invalid topic name matches no
+/// filter, and a filter with a misplaced wildcard matches no topic.
 #[must_use]
 pub fn matches(filter: &str, topic: &str) -> bool {
     let filter = share(filter).map_or(filter, |(_, inner)| inner);
@@ -244,16 +244,15 @@ fn has_special(bytes: &[u8]) -> bool {
     any_in(bytes, special_in)
 }
 
-/// A number for tables of topics: the same for the same name. It defends against nobody who chooses names to that
-/// end.
+/// A hash for tables of topics. It does not resist names that were chosen to collide.
 #[inline]
 #[must_use]
 pub fn hash(name: &[u8]) -> u64 {
     look(name).0
 }
 
-/// The [`hash`] of a name that is ASCII without U+0000, `+` and `#`. Most topics are, and then nothing else need
-/// be looked at.
+/// The [`hash`] of a name that is ASCII without U+0000, `+` and `#`. Most topics are, and then need no further
+/// check.
 #[inline(always)]
 pub(super) fn plain_hash(name: &[u8]) -> Option<u64> {
     let (hash, plain) = look(name);
@@ -263,9 +262,9 @@ pub(super) fn plain_hash(name: &[u8]) -> Option<u64> {
 /// Both in one go, eight bytes at a time: every message passes through here.
 #[inline(always)]
 fn look(name: &[u8]) -> (u64, bool) {
-    /// Odd, and half of its bits are set, without a pattern: what one gets by dividing 2^64 by the golden ratio.
+    /// 2^64 divided by the golden ratio: odd, with half of its bits set and no pattern.
     const MIX: u64 = 0x9e37_79b9_7f4a_7c15;
-    // Not the length itself: what the last word repeats could make up for it.
+    // Not the length itself: the bytes that the last word repeats could cancel it out.
     let hash = (name.len() as u64).wrapping_mul(MIX);
     let add = |(hash, odd): (u64, u64), word: u64| {
         // A byte that is 0 borrows into its top bit, which no ASCII has.
@@ -278,7 +277,7 @@ fn look(name: &[u8]) -> (u64, bool) {
     (hash, odd & (ONES << 7) == 0)
 }
 
-/// Goes through a name by words of eight bytes.
+/// Iterates over a name in words of eight bytes.
 #[inline(always)]
 fn fold<T>(name: &[u8], mut add: impl FnMut(T, u64) -> T, start: T) -> T {
     let mut sum = start;
@@ -288,7 +287,7 @@ fn fold<T>(name: &[u8], mut add: impl FnMut(T, u64) -> T, start: T) -> T {
         rest = more;
     }
     if !rest.is_empty() {
-        // The last eight bytes; that some of them were seen before does no harm.
+        // The last eight bytes; it does no harm if some of them were seen before.
         sum = add(sum, name.last_chunk().map_or_else(|| short_word(name), |word| u64::from_le_bytes(*word)));
     }
     sum
@@ -317,7 +316,7 @@ fn any_in(bytes: &[u8], found: impl Fn([u8; 8]) -> u64) -> bool {
     let whole = words.iter().fold(0, |sum, word| sum | found(*word));
     let tail = match bytes.last_chunk::<8>() {
         _ if rest.is_empty() => 0,
-        // The last eight bytes; that some of them were seen before does no harm.
+        // The last eight bytes; it does no harm if some of them were seen before.
         Some(word) => found(*word),
         None => {
             let mut word = [b'/'; 8];

@@ -13,7 +13,7 @@ const CARRIER: Carrier = Carrier::Packet(PacketType::Unsubscribe);
 /// [`Unsubscribe::encode`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unsubscribe<'a> {
-    /// What UNSUBACK will name.
+    /// The packet identifier, which UNSUBACK repeats.
     pub packet_id: u16,
     /// The properties (MQTT 5.0 §3.10.2.1).
     pub properties: Properties<'a>,
@@ -45,7 +45,7 @@ impl<'a> Unsubscribe<'a> {
         self.filters
     }
 
-    /// Appends an UNSUBSCRIBE. The filters are walked twice: to check and add up, and to write.
+    /// Appends an UNSUBSCRIBE. The filters are iterated twice: to check and add up, and to write.
     pub fn encode<'f>(
         out: &mut Vec<u8>,
         version: Version,
