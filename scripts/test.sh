@@ -5,7 +5,7 @@
 #   scripts/test.sh rust c     these stages only
 #
 # Stages: fmt, clippy, deny (licences, sources and known holes of the dependencies), features (builds without TLS, and
-# without the C face), psk (with pre-shared keys by OpenSSL), rust, miri (the C face), c (release build: C tests,
+# without the C interface), psk (with pre-shared keys by OpenSSL), rust, miri (the C interface), c (release build: C tests,
 # headers, examples, ABI), asan, valgrind, package; and tsan, which builds the standard library and all programs once
 # more (`make test-tsan`). A stage that fails does not keep the next from running.
 # At the end: the time of each stage, and how much of the processors it took; the last line counts all tests.
@@ -88,7 +88,7 @@ stage_rust() {
   count rust "$@"
 }
 
-# The C face without sockets, and without what Miri cannot run, C code: the variadic functions and their formatter's
+# The C interface without sockets, and without what Miri cannot run, C code: the variadic functions and their formatter's
 # tests. Needs a nightly toolchain with Miri and the sources of the standard library.
 stage_miri() {
   local status=0
@@ -112,7 +112,7 @@ stage_miri() {
 }
 
 # Each combination of features compiles with all its tests; the one of all but psk is what the other stages run. Without
-# TLS and the C face the unit tests run, too: everything else that runs there also runs with them.
+# TLS and the C interface the unit tests run, too: everything else that runs there also runs with them.
 # field: F-86
 stage_features() {
   local combination
