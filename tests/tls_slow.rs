@@ -63,11 +63,6 @@ impl Transport for Slow {
         self.given(outcome)
     }
 
-    fn write_two(&mut self, first: &[u8], second: &[u8]) -> io::Result<usize> {
-        let outcome = self.socket.write_two(first, second);
-        self.given(outcome)
-    }
-
     fn delivery(&self, given: u64, _: SendQueue) -> Option<Delivery> {
         let passed = self.counts.passed.load(SeqCst);
         assert!(given == 0 || given == self.counts.given.load(SeqCst), "TLS knows what it gave");

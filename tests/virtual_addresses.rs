@@ -102,10 +102,6 @@ impl Transport for Socket {
         Ok(bytes.len())
     }
 
-    fn write_two(&mut self, first: &[u8], second: &[u8]) -> io::Result<usize> {
-        Ok(first.len() + second.len())
-    }
-
     fn shutdown(&mut self) {}
 
     fn peer(&self) -> Option<Endpoint> {

@@ -67,9 +67,6 @@ impl Transport for Wire {
         self.0.lock().unwrap().to_server.extend_from_slice(bytes);
         Ok(bytes.len())
     }
-    fn write_two(&mut self, first: &[u8], second: &[u8]) -> Result<usize> {
-        Ok(self.write(first)? + self.write(second)?)
-    }
     fn shutdown(&mut self) {}
     fn peer(&self) -> Option<Endpoint> {
         Some(SERVER.into())

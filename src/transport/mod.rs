@@ -178,10 +178,6 @@ pub trait Transport: Send {
     /// was taken.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize>;
 
-    /// As [`write`](Self::write), for two parts that follow each other: a packet's header, and a
-    /// large payload in the caller's memory.
-    fn write_two(&mut self, first: &[u8], second: &[u8]) -> io::Result<usize>;
-
     /// How many of the bytes that were taken are not yet given to the system, so that they are lost
     /// with the connection for sure.
     fn unsent(&self) -> usize {

@@ -1,7 +1,7 @@
 //! TCP.
 
 use std::ffi::c_int;
-use std::io::{self, ErrorKind, IoSlice, Read};
+use std::io::{self, ErrorKind, Read};
 use std::net::{Shutdown, SocketAddr};
 use std::os::fd::AsRawFd;
 
@@ -42,16 +42,6 @@ impl Tcp {
     /// Begins to connect to `address`. The socket is non-blocking and not inherited by children.
     pub fn connect(address: SocketAddr) -> io::Result<Tcp> {
         Ok(Tcp { stream: TcpStream::connect(address)?, open: false, shut: false })
-    }
-
-    /// Sends `parts`, whose total is not empty, without a signal.
-    fn send(&self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
-        retry(|| match parts {
-            [one] => self.stream.try_io(|| SockRef::from(&self.stream).send_with_flags(one, NO_SIGNAL)),
-            _ => {
-                self.stream.try_io(|| SockRef::from(&self.stream).send_vectored_with_flags(parts, NO_SIGNAL))
-            }
-        })
     }
 }
 
@@ -97,14 +87,7 @@ impl Transport for Tcp {
     }
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.send(&[IoSlice::new(bytes)])
-    }
-
-    fn write_two(&mut self, first: &[u8], second: &[u8]) -> io::Result<usize> {
-        match (first, second) {
-            (bytes, []) | ([], bytes) => self.write(bytes),
-            _ => self.send(&[IoSlice::new(first), IoSlice::new(second)]),
-        }
+        retry(|| self.stream.try_io(|| SockRef::from(&self.stream).send_with_flags(bytes, NO_SIGNAL)))
     }
 
     /// The system counts the end of the stream (FIN) as a byte of it.

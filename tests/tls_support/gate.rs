@@ -33,14 +33,6 @@ impl Transport for Gated {
         if self.full.load(SeqCst) { Err(ErrorKind::WouldBlock.into()) } else { self.socket.write(bytes) }
     }
 
-    fn write_two(&mut self, first: &[u8], second: &[u8]) -> io::Result<usize> {
-        if self.full.load(SeqCst) {
-            Err(ErrorKind::WouldBlock.into())
-        } else {
-            self.socket.write_two(first, second)
-        }
-    }
-
     fn shutdown(&mut self) {
         self.socket.shutdown();
     }

@@ -53,8 +53,8 @@ pub trait Engine: Send {
     /// Plaintext that was received. `WouldBlock`: there is none; 0: the server's side has ended.
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize>;
 
-    /// Encrypts two parts that follow each other, at most one record together. Returns how many bytes it took.
-    fn write(&mut self, first: &[u8], second: &[u8]) -> io::Result<usize>;
+    /// Encrypts `bytes`, at most one record. Returns how many it took.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize>;
 
     /// Says that this side has ended.
     fn close_notify(&mut self);

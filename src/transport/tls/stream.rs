@@ -215,23 +215,19 @@ impl Tls {
         LayerError { code, phase: Phase::Tls, text, alert: None }.into()
     }
 
-    /// Encrypts as much of the two parts as there is room for, and sends what the socket takes.
-    fn take(&mut self, first: &[u8], second: &[u8]) -> io::Result<usize> {
+    /// Encrypts as many bytes as there is room for, and sends what the socket takes.
+    fn take(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if let Some(error) = self.broken.take() {
             return Err(error);
         }
         if self.below.waiting() >= HIGH {
             self.push_or_explain()?;
         }
-        let total = first.len() + second.len();
         let mut done = 0;
-        while done < total && self.below.waiting() < HIGH {
+        while done < bytes.len() && self.below.waiting() < HIGH {
             // One record each, so that it is known where each piece ends.
-            let a = first.get(done..).unwrap_or_default();
-            let a = &a[..a.len().min(RECORD)];
-            let b = second.get((done + a.len()).saturating_sub(first.len())..).unwrap_or_default();
-            let b = &b[..b.len().min(RECORD - a.len())];
-            let n = match self.engine.write(a, b) {
+            let piece = &bytes[done..bytes.len().min(done + RECORD)];
+            let n = match self.engine.write(piece) {
                 Ok(0) => break,
                 Ok(n) => n,
                 Err(_) if done > 0 => break,
@@ -322,11 +318,7 @@ impl Transport for Tls {
     }
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.take(bytes, &[])
-    }
-
-    fn write_two(&mut self, first: &[u8], second: &[u8]) -> io::Result<usize> {
-        self.take(first, second)
+        self.take(bytes)
     }
 
     fn unsent(&self) -> usize {

@@ -407,10 +407,6 @@ impl Transport for Wire {
         Ok(n)
     }
 
-    fn write_two(&mut self, first: &[u8], second: &[u8]) -> io::Result<usize> {
-        self.write(&[first, second].concat())
-    }
-
     fn delivery(&self, _: u64, _: SendQueue) -> Option<Delivery> {
         let mut world = lock(&self.world);
         world.looks += 1;

@@ -34,7 +34,7 @@ mod revocation;
 mod suites;
 mod verify;
 
-use std::io::{self, ErrorKind, IoSlice, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -118,8 +118,8 @@ impl Engine for Rustls {
         }
     }
 
-    fn write(&mut self, first: &[u8], second: &[u8]) -> io::Result<usize> {
-        self.tls.writer().write_vectored(&[IoSlice::new(first), IoSlice::new(second)])
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.tls.writer().write(bytes)
     }
 
     fn close_notify(&mut self) {

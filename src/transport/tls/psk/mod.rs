@@ -167,26 +167,12 @@ impl Engine for OpenSsl {
         }
     }
 
-    fn write(&mut self, first: &[u8], second: &[u8]) -> io::Result<usize> {
-        // Two parts are two records: to join them would be a copy, and `second` is only there when it is large.
-        let mut done = 0;
-        for part in [first, second] {
-            if part.is_empty() {
-                continue;
-            }
-            match self.stream.ssl_write(part) {
-                Ok(n) => {
-                    done += n;
-                    if n < part.len() {
-                        break;
-                    }
-                }
-                Err(_) if done > 0 => break,
-                Err(error) if wants_more(&error) => return Err(ErrorKind::WouldBlock.into()),
-                Err(error) => return Err(self.explain(error)),
-            }
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self.stream.ssl_write(bytes) {
+            Ok(n) => Ok(n),
+            Err(error) if wants_more(&error) => Err(ErrorKind::WouldBlock.into()),
+            Err(error) => Err(self.explain(error)),
         }
-        Ok(done)
     }
 
     fn close_notify(&mut self) {
