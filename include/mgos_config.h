@@ -50,8 +50,8 @@
  * Flags are ints, of which 0 is false and everything else true. Strings are UTF-8 but for `pass`
  * and `will_message`, which may be any bytes without a NUL.
  *
- * A structure of zero bytes (memset) is used as it is written: not enabled, no keep-alive, no
- * delay between reconnects, QoS 0. Start with mgos_config_mqtt_set_defaults() instead.
+ * A structure of zero bytes (memset) means what it says: not enabled, no keep-alive, no delay
+ * between reconnects, QoS 0. Start with mgos_config_mqtt_set_defaults() instead.
  */
 struct mgos_config_mqtt {
   /**
@@ -61,12 +61,13 @@ struct mgos_config_mqtt {
   /**
    * The address: `host`, `host:port`, `[IPv6 address]:port`, or a URL that begins with mqtt://,
    * mqtts://, tcp://, ssl://, tls://, ws:// or wss://. Without a port it is 1883, with TLS 8883.
-   * Default: none, as that of Mongoose OS, iot.eclipse.org, does not exist any more.
+   * Default: none, since the default of Mongoose OS, iot.eclipse.org, no longer exists.
    */
   const char *server;
   /**
-   * The client id. Not set: the device id, see mgos_sys_config_get_device_id(); if that is not
-   * set either the server chooses one, which needs `clean_session`. Default: not set.
+   * The client id. If not set, the device id is used, see mgos_sys_config_get_device_id(); if
+   * that is not set either, the server chooses one, which needs `clean_session`. Default: not
+   * set.
    */
   const char *client_id;
   /**
@@ -84,28 +85,29 @@ struct mgos_config_mqtt {
   double reconnect_timeout_min;
   /**
    * The longest delay before a reconnect, in seconds, 0 to 2147483. If it is smaller than
-   * `reconnect_timeout_min`, it wins. Default: 60.
+   * `reconnect_timeout_min`, it is used for both. Default: 60.
    */
   double reconnect_timeout_max;
   /**
-   * The file of the client's certificate and of those that lead to its issuer, in PEM. Turns TLS on.
-   * Default: not set.
+   * The file with the client's certificate and the intermediate certificates up to its issuer, in
+   * PEM. Turns TLS on. Default: not set.
    */
   const char *ssl_cert;
   /**
-   * The file of the private key, PKCS#8, PKCS#1 or SEC1, in PEM or DER, not encrypted. Not set: the key
-   * is in the file `ssl_cert`. Default: not set.
+   * The file with the private key, PKCS#8, PKCS#1 or SEC1, in PEM or DER, not encrypted. If not set,
+   * the key is in the file `ssl_cert`. Default: not set.
    */
   const char *ssl_key;
   /**
-   * The file of the certificates that are trusted, in PEM or DER. Turns TLS on. `*`, which accepted
-   * every certificate in Mongoose OS, is refused with an error. Default: not set, which for an
-   * mqtts:// address means those of the system.
+   * The file with the trusted certificates, in PEM or DER. Turns TLS on. `*`, which accepted every
+   * certificate in Mongoose OS, is refused with an error. Default: not set; for an mqtts:// address
+   * the certificates that the system trusts are then used.
    */
   const char *ssl_ca_cert;
   /**
-   * The names of the cipher suites that are allowed, between colons or commas, as IANA or mbedTLS
-   * write them; one that the library does not have is an error. Default: not set, which is all.
+   * The names of the allowed cipher suites, separated by colons or commas, as IANA or mbedTLS
+   * write them; a suite that the library does not have is an error. Default: not set, which
+   * allows all.
    */
   const char *ssl_cipher_suites;
   /**
@@ -121,17 +123,17 @@ struct mgos_config_mqtt {
    */
   int clean_session;
   /**
-   * After how many seconds without traffic the connection is probed, 0 to 65535. 0: never.
-   * Default: 60.
+   * The keep-alive: after how many seconds without traffic the connection is probed, 0 to 65535.
+   * 0: never. Default: 60.
    */
   int keep_alive;
   /**
-   * The topic of the message that the server publishes when it loses us. There is a will only if
-   * `will_message` is set as well. Default: not set.
+   * The topic of the will, the message that the server publishes when it loses this client.
+   * There is a will only if `will_message` is set as well. Default: not set.
    */
   const char *will_topic;
   /**
-   * The will itself. Default: not set.
+   * The payload of the will. Default: not set.
    */
   const char *will_message;
   /**
@@ -140,27 +142,27 @@ struct mgos_config_mqtt {
    */
   int will_retain;
   /**
-   * The highest QoS that is used for publish and subscribe, whatever is asked for: 0, 1 or 2;
+   * The highest QoS for publishing and subscribing; a higher one is lowered to it. 0, 1 or 2;
    * negative: no limit. Default: 2.
    */
   int max_qos;
   /**
-   * The largest packet that is received, in bytes; 0: no limit but that of MQTT. A larger one is
-   * skipped and reported, and the connection goes on. Default: 4194304 (Mongoose OS: 3072).
+   * The largest packet that is received, in bytes; 0: no limit except that of MQTT. A larger one
+   * is skipped and reported, and the connection stays up. Default: 4194304 (Mongoose OS: 3072).
    */
   int recv_mbuf_limit;
   /**
-   * Whether to connect only when the wall clock is set, as the check of a certificate needs it.
+   * Whether to connect only after the wall clock was set, which checking a certificate needs.
    * Default: false.
    */
   int require_time;
   /**
-   * Whether cloud events are raised when the connection comes and goes. Default: true.
+   * Whether cloud events are raised when the connection comes up and goes down. Default: true.
    */
   int cloud_events;
   /**
-   * How many messages of QoS 1 and 2 may wait or be in flight. 0 or less: none is queued while
-   * offline. Default: 1024 (Mongoose OS: 5).
+   * How many messages of QoS 1 and 2 may wait or be in flight. 0 or less: no message is queued
+   * without a connection. Default: 1024 (Mongoose OS: 5).
    */
   int max_queue_length;
   /**
@@ -172,8 +174,8 @@ struct mgos_config_mqtt {
    */
   const char *ws_path;
   /**
-   * Whether log messages that are published carry their level instead of 1 for standard output
-   * and 2 for standard error. Default: false.
+   * Whether published log lines carry their level instead of 1 for standard output and 2 for
+   * standard error. Default: false.
    */
   int debug_use_log_level;
 };
@@ -197,8 +199,8 @@ void mgos_config_mqtt_set_defaults(struct mgos_config_mqtt *cfg);
  * the names of the fields; flags are true or false. Whatever was in `cfg` is overwritten and not
  * released; release the result with mgos_config_mqtt_free().
  *
- * Returns false for a text that is not valid; `cfg` then has the defaults.
- * mgos_config_mqtt_parse_ex() also tells what is wrong with it.
+ * Returns false if the text is not valid; `cfg` then has the defaults. mgos_config_mqtt_parse_ex()
+ * also tells what is wrong with the text.
  *
  * Preconditions: `cfg` is NULL, which returns false, or points to a structure to write; `json` is readable for
  * its length.
@@ -206,13 +208,13 @@ void mgos_config_mqtt_set_defaults(struct mgos_config_mqtt *cfg);
 bool mgos_config_mqtt_parse(struct mg_str json, struct mgos_config_mqtt *cfg);
 
 /**
- * As mgos_config_mqtt_parse(), and if the text is not valid writes a sentence about it to `err`:
+ * As mgos_config_mqtt_parse(); if the text is not valid, a sentence about it is written to `err`:
  *
  *     keep_alive: expected a number, found a string (line 4, column 20)
  *
  * The sentence is cut to fit into `err_len` bytes and ends with a NUL; after a success it is empty.
- * `err` may be NULL. A text has at most 1 MiB. An unknown key, a key that comes twice and a number
- * out of its range are errors.
+ * `err` may be NULL. A text has at most 1 MiB. An unknown key, a duplicate key and a number out of
+ * range are errors.
  *
  * Preconditions: `json` is readable for `len` bytes; `cfg` is NULL, which returns false, or points to a structure
  * to write; `err` is NULL or has room for `err_len` bytes.
@@ -222,7 +224,7 @@ bool mgos_config_mqtt_parse_ex(const char *json, size_t len, struct mgos_config_
 /**
  * As mgos_config_mqtt_parse(), with the content of a file.
  *
- * Returns false also if the file cannot be read or has more than 1 MiB.
+ * Also returns false if the file cannot be read or has more than 1 MiB.
  *
  * Preconditions: `fname` is NULL, which returns false, or ends with a NUL; `cfg` is NULL, which returns false, or
  * points to a structure to write.
@@ -230,11 +232,11 @@ bool mgos_config_mqtt_parse_ex(const char *json, size_t len, struct mgos_config_
 bool mgos_config_mqtt_parse_f(const char *fname, struct mgos_config_mqtt *cfg);
 
 /**
- * Writes `cfg` to a file as JSON, with the passwords, so that mgos_config_mqtt_parse_f() reads back
- * the same; `pretty` writes one field in each line.
+ * Writes `cfg` to a file as JSON, including passwords, so that mgos_config_mqtt_parse_f() reads
+ * back the same; with `pretty`, one field per line.
  *
- * The new content is written to a second file beside it, which then takes its place: after a power
- * failure there is the old content or the new one. Only the owner can read the file.
+ * The new content is written to a second file beside it, which then replaces it: after a power
+ * failure the file has either the old content or the new. Only its owner can read it.
  *
  * Returns false if a string is not UTF-8, a number cannot be written in JSON, or the file cannot be
  * written.
@@ -246,7 +248,7 @@ bool mgos_config_mqtt_emit_f(const struct mgos_config_mqtt *cfg, bool pretty, co
 
 /**
  * The JSON text of `cfg`. With `with_secrets` false, `pass`, `ssl_key` and `ssl_psk_key` are
- * written as "***": such a text is for a log, not to be parsed again.
+ * written as "***": such a text is meant for a log and cannot be used as a configuration.
  *
  * Returns a string that the caller releases with free(); NULL if a string is not UTF-8, a number
  * cannot be written in JSON, or there is no memory.
@@ -257,8 +259,8 @@ char *mgos_config_mqtt_to_json(const struct mgos_config_mqtt *cfg, bool pretty, 
 
 /**
  * Copies a configuration with its strings. Whatever was in `dst` is overwritten and not released;
- * release the copy with mgos_config_mqtt_free(). A configuration may be copied onto itself, which
- * changes nothing.
+ * release the copy with mgos_config_mqtt_free(). Copying a configuration onto itself changes
+ * nothing.
  *
  * Returns false if there is no memory; `dst` is then unchanged.
  *
@@ -268,9 +270,9 @@ char *mgos_config_mqtt_to_json(const struct mgos_config_mqtt *cfg, bool pretty, 
 bool mgos_config_mqtt_copy(const struct mgos_config_mqtt *src, struct mgos_config_mqtt *dst);
 
 /**
- * Releases the strings of a configuration that mgos_config_mqtt_parse*() or
- * mgos_config_mqtt_copy() filled, and sets them to NULL. The structure itself stays the caller's, and
- * may be given here again. NULL does nothing.
+ * Releases the strings of a configuration that mgos_config_mqtt_parse*() or mgos_config_mqtt_copy()
+ * filled, and sets them to NULL. The structure itself stays the caller's; calling this again for it
+ * does nothing. NULL does nothing.
  *
  * Preconditions: `cfg` is NULL, or every string in it is NULL, a compiled-in default, or was allocated with
  * malloc() and is used nowhere else.

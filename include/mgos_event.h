@@ -11,7 +11,7 @@
  * `ev_data`. Those of a connection whose configuration has `cloud_events` off are left out, but for
  * MGOS_EVENT_CLOUD_CONNECTING. Handlers may call everything but what polls or waits.
  *
- * The handlers are those of the process, and the child of a fork has them, too.
+ * Handlers belong to the process; the child of a fork keeps them.
  *
  * An application may trigger events of its own, numbered from a base of its own.
  */

@@ -43,7 +43,7 @@ struct json_out_buf {
 };
 
 /**
- * What a printer needs.
+ * The data of a printer.
  */
 union json_out_u {
   /**
@@ -61,7 +61,7 @@ union json_out_u {
 };
 
 /**
- * Where JSON text goes: a function, and what it needs to know.
+ * Where JSON text goes: a function, and its data.
  *
  * Filled in by JSON_OUT_BUF or JSON_OUT_FILE, or by hand with a printer of your own:
  *
@@ -85,7 +85,7 @@ struct json_out {
    */
   int (*printer)(struct json_out *out, const char *str, size_t len);
   /**
-   * What the printer needs; which member is valid is between you and the printer.
+   * The printer's data; the printer decides which member it uses.
    */
   union json_out_u u;
 };
@@ -105,7 +105,8 @@ extern "C" {
 /**
  * Prints JSON into `out`.
  *
- * The format string is scanned from left to right, with no memory of JSON structure:
+ * The format string is scanned from left to right, without keeping track of the JSON
+ * structure:
  *
  * - `%` starts a conversion, see the table.
  * - A letter or `_` starts a word, the longest run of letters, digits and `_`. It is printed
@@ -137,27 +138,27 @@ extern "C" {
  * | %lc                  | wint_t                        | as UTF-8                              |
  * | %%                   | none                          | %                                     |
  *
- * `%d %u %x %f %e %g` take the flags `-` and `0`, a width and a precision in digits (`%05d`,
- * `%-8.2f`), `%s` and `%c` the flag `-` and a width, and `%s` a precision, in bytes also with `%ls`, which
- * cuts no character. Numbers are printed
- * as C's printf() does in the "C" locale, whatever the locale of the process is: the decimal
- * point is a point. Infinity and NaN give inf and nan, which JSON does not know. Letters of the
- * set `sdfFeEgGlhuIcx` and digits directly behind one of these printf conversions belong to it
- * and get no quotes: `{t: \"%ds\"}` gives `{"t": "5s"}`.
+ * `%d %u %x %f %e %g` take the flags `-` and `0`, a width, and a precision in digits (`%05d`, `%-8.2f`);
+ * `%s` and `%c` take the flag `-` and a width; `%s` and `%ls` also take a precision in bytes, where `%ls`
+ * cuts no character apart. Numbers are printed as C's printf() does in the "C" locale, whatever the locale
+ * of the process is: the decimal point is a point. Infinity and NaN give inf and nan, which are not valid
+ * JSON. Letters of the set `sdfFeEgGlhuIcx` and digits directly behind one of these printf conversions
+ * belong to it and get no quotes: `{t: \"%ds\"}` gives `{"t": "5s"}`.
  *
  * `%Q` escapes `"` and `\`, writes control characters and 0x7f as `\b \f \n \r \t` or `\u00XX`,
  * copies UTF-8, and writes U+FFFD for each byte that is not valid UTF-8.
  *
- * Everything else is refused, among it `%i %X %o %p %n %a %Lf %+d %#x %*d %.*f %5Q`: the format string is
- * checked first, so nothing is printed and no argument is read. A negative length, and NULL with
- * a length that is not 0, are refused too (`%.*Q` with NULL is null), but when they are reached.
+ * Everything else is refused, including `%i %X %o %p %n %a %Lf %+d %#x %*d %.*f %5Q`. The format string
+ * is checked first, so in that case nothing is printed and no argument is read. A negative length, and
+ * NULL with a length that is not 0, are refused too (except for `%.*Q`, which prints null for NULL), but
+ * only when they are reached.
  *
  * @param out  Where to print; NULL is refused.
  * @param fmt  The format string; NULL is refused.
  *
- * @return The number of bytes of the complete output, also when JSON_OUT_BUF had room for only a
+ * @return The number of bytes of the complete output, even if JSON_OUT_BUF had room for only a
  * part of it; -1 if the output was refused, if a printer or a `%M` function returned a negative
- * number, or beyond 268435455 bytes.
+ * number, or if it has more than 268435455 bytes.
  *
  * Ownership: nothing is kept. The arguments must stay unchanged during the call. Threads: from
  * any thread, and from every callback.
@@ -181,8 +182,8 @@ extern int mgos_json_vprintf(struct json_out *out, const char *fmt, va_list ap);
 /**
  * Prints JSON, as json_printf() does, into memory of its own.
  *
- * @return The text with a NUL behind it, to be given to free(); NULL if `fmt` is NULL or empty,
- * if the output was refused (see json_printf()), or if there is no memory.
+ * @return The NUL-terminated text, which the caller releases with free(); NULL if `fmt` is NULL
+ * or empty, if the output was refused (see json_printf()), or without memory.
  *
  * Threads: from any thread, and from every callback.
  */
@@ -219,9 +220,9 @@ extern int mgos_json_printf_array(struct json_out *out, va_list *ap);
 /**
  * The printer of JSON_OUT_BUF: appends what fits into the buffer and always ends it with a NUL.
  *
- * @return `len`, also if not all of it fitted; -1 if `out` is NULL, or `str` is NULL and `len` is not 0.
+ * @return `len`, even if not all of it fitted; -1 if `out` is NULL, or `str` is NULL and `len` is not 0.
  *
- * A buffer that is NULL or has no room counts and stores nothing. Threads: one `out` is used by one
+ * If the buffer is NULL or full, the bytes are only counted. Threads: one `out` is used by one
  * thread at a time.
  *
  * Preconditions: `out` must be valid and made by JSON_OUT_BUF; `str` must have `len` bytes outside of its buffer.
@@ -240,7 +241,7 @@ int mgos_json_printer_buf(struct json_out *out, const char *str, size_t len);
 int mgos_json_printer_file(struct json_out *out, const char *str, size_t len);
 
 /**
- * Prints the inside of a JSON string, without the quotes around it: what `%.*Q` prints between them.
+ * Prints the content of a JSON string without the quotes around it: what `%.*Q` prints between them.
  *
  * @param out  Where to print; NULL is refused.
  * @param p    The text; NULL is refused if `len` is not 0. A NUL in it gives `\u0000`.
@@ -261,7 +262,7 @@ int mgos_json_escape(struct json_out *out, const char *p, size_t len);
 #ifndef MGOS_JSON_ORIGINAL
 /*
  * The names of the frozen library. The exported symbols are mgos_json_*, so that this library links
- * beside another copy of frozen; one source file includes the header of one of the two.
+ * beside another copy of frozen; a source file may include the header of only one of the two.
  */
 #define json_printf mgos_json_printf
 #define json_vprintf mgos_json_vprintf

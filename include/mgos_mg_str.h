@@ -1,8 +1,8 @@
 /*
- * The strings of Mongoose: a pointer and a length, and what can be done with them. Nothing is copied but where a
+ * The strings of Mongoose, each a pointer and a length, and functions for them. Nothing is copied unless a
  * function says so, and nothing needs a NUL at its end.
  *
- * The functions are exported as `mgos_mg_*` and mapped to their Mongoose names by macros at the end, as those of
+ * The functions are exported as `mgos_mg_*`; macros at the end give them their Mongoose names, as in
  * mgos_mongoose.h, which includes this header.
  */
 
@@ -27,8 +27,8 @@
 
 #ifndef MGOS_MG_STR_ORIGINAL
 /**
- * A piece of text or data: a pointer and a length, in general without a NUL behind it. Whoever made
- * it says who owns the bytes.
+ * A piece of text or data: a pointer and a length, in general without a NUL behind it. Who owns the
+ * bytes is said by the function that returns or takes it.
  */
 struct mg_str {
   /**
@@ -59,8 +59,8 @@ struct mg_str mgos_mg_mk_str(const char *s);
 struct mg_str mgos_mg_mk_str_n(const char *s, size_t len);
 
 /**
- * Compares with a C string: 0 if equal; otherwise negative or positive, like strcmp(). NULL is
- * taken as an empty string.
+ * Compares with a C string: 0 if equal; otherwise negative or positive, like strcmp(). NULL counts
+ * as an empty string.
  *
  * Preconditions: `str2` is NULL or valid, `str1` is NULL or a C string.
  */
@@ -89,7 +89,7 @@ struct mg_str mgos_mg_strdup(struct mg_str s);
 struct mg_str mgos_mg_strdup_nul(struct mg_str s);
 
 /**
- * Releases what mg_strdup() made and makes it empty. NULL is ignored.
+ * Releases a copy made by mg_strdup() and makes `*s` empty. NULL is ignored.
  *
  * Preconditions: `s` is NULL or valid, and `s->p` is NULL or came from malloc().
  */
@@ -149,7 +149,7 @@ int mgos_mg_str_starts_with(struct mg_str s, struct mg_str prefix);
 #endif  // __cplusplus
 
 #ifndef MGOS_MG_STR_ORIGINAL
-/* Initialisers of struct mg_str: of a literal, of a pointer and a length, of nothing. */
+/* Initialisers of struct mg_str: from a literal, from a pointer and a length, empty. */
 #define MG_MK_STR(str_literal) \
   { str_literal, sizeof(str_literal) - 1 }
 #define MG_MK_STR_N(str_literal, len) \
@@ -159,7 +159,7 @@ int mgos_mg_str_starts_with(struct mg_str s, struct mg_str prefix);
 
 /*
  * The names of Mongoose. The exported symbols are mgos_mg_*, so that this library links beside
- * Mongoose 7; one source file includes the header of one of the two.
+ * Mongoose 7; a source file may include the header of only one of the two.
  */
 #define mg_mk_str mgos_mg_mk_str
 #define mg_mk_str_n mgos_mg_mk_str_n

@@ -33,7 +33,7 @@
 #define MGOS_MONGOOSE_ORIGINAL
 #endif
 
-/* The last parameter of a handler, for code that writes it with Mongoose's macro. */
+/* The last parameter of a handler, for code that uses Mongoose's macro for it. */
 #ifndef MG_UD_ARG
 #define MG_UD_ARG(ud) , ud
 #endif
@@ -227,8 +227,8 @@
 #define MG_EV_MQTT_CONNACK_NOT_AUTHORIZED 5
 
 /**
- * Flags of a connection. Set by the library: RESOLVING, CONNECTING, SSL. Set by applications: the two
- * close flags and MG_F_USER_*. The others have their place only.
+ * Flags of a connection. The library sets RESOLVING, CONNECTING and SSL; applications set the two
+ * close flags and MG_F_USER_*. The others exist only so that programs compile.
  */
 #define MG_F_LISTENING (1 << 0)
 
@@ -279,7 +279,7 @@ struct mg_mgr;
 
 #ifndef MGOS_MONGOOSE_ORIGINAL
 /**
- * A growing buffer of Mongoose; here only its sizes are of interest.
+ * A growing buffer of Mongoose; this library fills in only its sizes.
  */
 struct mbuf {
   /**
@@ -298,10 +298,11 @@ struct mbuf {
 #endif
 
 /**
- * A connection as handlers see it. One lives in each mgos_mqtt_conn, from its creation until it is
- * freed, and is used again for every reconnect: an `nc` that was kept never dangles before that.
+ * A connection as handlers see it. Each mgos_mqtt_conn has one, from its creation until it is
+ * freed, and keeps it over reconnects: an `nc` that a program has kept stays valid until then.
  *
- * Fields are for the thread that drives the loop, in handlers; from other threads use functions.
+ * Only the thread that drives the loop may use its fields, in handlers; other threads use
+ * functions.
  */
 struct mg_connection {
   /**
@@ -321,7 +322,7 @@ struct mg_connection {
    */
   size_t recv_mbuf_limit;
   /**
-   * What was received and not processed: always empty in a handler.
+   * What was received and not yet processed: always empty in a handler.
    */
   struct mbuf recv_mbuf;
   /**
@@ -349,7 +350,7 @@ struct mg_connection {
 };
 
 /**
- * Is called at the end of each iteration of the default loop, on the thread that drives it, with no lock held.
+ * Called at the end of each iteration of the default loop, on the thread that drives it, with no lock held.
  */
 typedef void (*mgos_poll_cb_t)(void *cb_arg);
 
@@ -436,7 +437,7 @@ struct mg_mqtt_message {
    */
   uint16_t message_id;
   /**
-   * Not used by clients, as all that follow.
+   * Not used by clients, like all that follow.
    */
   uint8_t protocol_version;
   /**
@@ -483,8 +484,8 @@ extern "C" {
 double mgos_mg_time(void);
 
 /**
- * Asks for one MG_EV_TIMER at the time of day `timestamp` (see mg_time()), to the connection's handlers;
- * 0 takes it back. Returns the time that was set before, 0 if none.
+ * Asks for one MG_EV_TIMER to the connection's handlers at the time of day `timestamp` (see mg_time());
+ * 0 cancels it. Returns the time that was set before, 0 if none was.
  *
  * Preconditions: `nc` is NULL or a connection of this library.
  */
@@ -492,14 +493,15 @@ double mgos_mg_set_timer(struct mg_connection *nc, double timestamp);
 
 /**
  * Closes a connection as MG_F_SEND_AND_CLOSE does: what waits is written, DISCONNECT is sent, and the
- * reconnect policy goes on. Ignores NULL. From any thread.
+ * reconnect policy goes on. Ignores NULL. Callable from any thread.
  *
  * Preconditions: `nc` is NULL or a connection of this library.
  */
 void mgos_disconnect(struct mg_connection *nc);
 
 /**
- * The default loop as Mongoose's manager; NULL only without memory or file descriptors.
+ * The default loop in the role of Mongoose's manager; NULL only without memory or file
+ * descriptors.
  */
 struct mg_mgr *mgos_get_mgr(void);
 
@@ -511,15 +513,15 @@ int mgos_mongoose_poll(int ms);
 
 /**
  * Calls `cb(cb_arg)` at the end of each iteration of the default loop, until mgos_remove_poll_cb(). It may call
- * everything but what polls or waits.
+ * every function except those that poll or wait.
  *
  * Preconditions: `cb` can be called with `cb_arg` until it is removed.
  */
 void mgos_add_poll_cb(mgos_poll_cb_t cb, void *cb_arg);
 
 /**
- * Takes back the newest mgos_add_poll_cb() with this function and argument. It may still be running on the
- * thread that drives the loop when this returns, but is not called again.
+ * Removes the newest poll callback with this function and argument. It may still be running on the thread
+ * that drives the loop when this returns, but is not called again.
  */
 void mgos_remove_poll_cb(mgos_poll_cb_t cb, void *cb_arg);
 
@@ -529,7 +531,7 @@ void mgos_remove_poll_cb(mgos_poll_cb_t cb, void *cb_arg);
 void mgos_mg_set_protocol_mqtt(struct mg_connection *nc);
 
 /**
- * Sends CONNECT with a session to be kept, a keep-alive of 60 seconds, and nothing else. For connect
+ * Sends CONNECT with clean session off, a keep-alive of 60 seconds, and nothing else. For connect
  * hooks; see mgos_mqtt_set_connect_fn().
  *
  * Preconditions: As mg_send_mqtt_handshake_opt().
@@ -537,12 +539,13 @@ void mgos_mg_set_protocol_mqtt(struct mg_connection *nc);
 void mgos_mg_send_mqtt_handshake(struct mg_connection *nc, const char *client_id);
 
 /**
- * Sends CONNECT. For connect hooks: inside the hook for its attempt; outside, from any thread, for the attempt under
- * way, whichever that is (answers that name their attempt: mgos_mqtt_conn_set_credentials_fn()). Until the CONNACK
- * time-out. Everything is copied before it returns; a NULL client id is an empty one.
+ * Sends CONNECT, for connect hooks. Called inside the hook, it sends for the hook's attempt; called outside, from
+ * any thread, for the attempt under way, whichever that is. (With mgos_mqtt_conn_set_credentials_fn(), answers name
+ * their attempt.) It may be called until the CONNACK time-out. Everything is copied before it returns; a NULL client
+ * id counts as an empty one.
  *
- * Fails with MGOS_MQTT_NOT_CONNECTED if CONNECT was sent already or there is nothing to send it on. Any other error
- * ends the attempt at once: nothing better would come.
+ * Fails with MGOS_MQTT_NOT_CONNECTED if CONNECT was already sent or there is no connection to send it on. Any other
+ * error ends the attempt at once, since the hook has given its answer.
  *
  * Preconditions: `nc` is NULL or a connection of this library; the strings are NULL or C strings.
  */
@@ -552,7 +555,7 @@ void mgos_mg_send_mqtt_handshake_opt(struct mg_connection *nc,
 
 /**
  * Sends PUBLISH. `flags` is MG_MQTT_QOS(qos), with MG_MQTT_RETAIN and MG_MQTT_DUP as needed. With QoS 1
- * and 2 `message_id` must be free: take it from mgos_mqtt_get_packet_id(). Acknowledgements come to the
+ * and 2 `message_id` must be free: take it from mgos_mqtt_get_packet_id(). Acknowledgements go to the
  * connection's handlers; for QoS 2 the library sends PUBREL.
  *
  * Preconditions: `nc` is NULL or a connection of this library, `topic` NULL or a C string, `data` has `len` bytes.
@@ -565,8 +568,8 @@ void mgos_mg_mqtt_publish(struct mg_connection *nc,
                           size_t len);
 
 /**
- * Sends one SUBSCRIBE with `topics_len` filters. It is not remembered: what arrives goes to the
- * connection's handlers, and after a reconnect it has to be sent again.
+ * Sends one SUBSCRIBE with `topics_len` filters. The library does not remember them: messages go
+ * to the connection's handlers, and after a reconnect the application has to subscribe again.
  *
  * Preconditions: `nc` is NULL or a connection of this library; `topics` has `topics_len` entries with C strings.
  */
@@ -576,8 +579,8 @@ void mgos_mg_mqtt_subscribe(struct mg_connection *nc,
                             uint16_t message_id);
 
 /**
- * Sends one UNSUBSCRIBE with `topics_len` filters. Subscriptions made by mgos_mqtt_sub() and its kin
- * stay registered.
+ * Sends one UNSUBSCRIBE with `topics_len` filters. Subscriptions made by mgos_mqtt_sub() and similar
+ * calls stay registered.
  *
  * Preconditions: `nc` is NULL or a connection of this library; `topics` has `topics_len` C strings.
  */
@@ -593,7 +596,7 @@ void mgos_mg_mqtt_disconnect(struct mg_connection *nc);
 
 /**
  * Marks a QoS 1 message as acknowledged. The library sends each PUBACK itself, once, after the handlers
- * returned; so this has no further effect, however often and with whatever id it is called.
+ * have returned; so this call has no further effect, however often and with whatever id it is made.
  *
  * Preconditions: `nc` is NULL or a connection of this library.
  */
@@ -621,7 +624,7 @@ void mgos_mg_mqtt_pubrel(struct mg_connection *nc, uint16_t message_id);
 void mgos_mg_mqtt_pubcomp(struct mg_connection *nc, uint16_t message_id);
 
 /**
- * Sends PINGREQ. The answer is watched as that of the keep-alive.
+ * Sends PINGREQ. Its answer has the same time-out as that of the keep-alive.
  *
  * Preconditions: `nc` is NULL or a connection of this library.
  */
@@ -629,7 +632,7 @@ void mgos_mg_mqtt_ping(struct mg_connection *nc);
 
 /**
  * 1 if the topic filter `exp` matches the topic name `topic`, exactly as MQTT 3.1.1 section 4.7 says
- * (Mongoose differs: there `a/b` matches `a/b/`). 0 if not, and for what is not valid.
+ * (Mongoose differs: there `a/b` matches `a/b/`). 0 if it does not, or if either is not valid.
  *
  * Preconditions: The bytes of both must be readable.
  */
@@ -648,7 +651,7 @@ int mgos_mg_mqtt_vmatch_topic_expression(const char *exp, struct mg_str topic);
 
 /*
  * The names of Mongoose. The exported symbols are mgos_mg_*, so that this library links beside
- * Mongoose 7; one source file includes the header of one of the two.
+ * Mongoose 7; a source file may include the header of only one of the two.
  */
 #define mg_time mgos_mg_time
 #define mg_set_timer mgos_mg_set_timer

@@ -1,15 +1,15 @@
 /*
  * The global MQTT connection, as in Mongoose OS: publish, subscribe, and never think about the connection.
  *
- * The global connection has the system configuration (mgos_sys_config.h, sections `mqtt` and `mqtt1`). It is
- * made on first use, on the default loop; if `mqtt.enable` is set it connects by itself in the loop's first
- * iteration, or as soon as a server is set and enabled later; comes back after every loss, and uses the server of
- * `mqtt1` as its backup. Handlers and subscriptions may be registered before there is a configuration. As the next
- * iteration may take it, set `mqtt.enable` last.
+ * The global connection uses the system configuration (mgos_sys_config.h, sections `mqtt` and `mqtt1`). It is made
+ * on first use, on the default loop. If `mqtt.enable` is set, it connects by itself in the loop's first iteration,
+ * or as soon as a server is set and enabled later; it reconnects after every loss, and uses the server of `mqtt1`
+ * as its backup. Handlers and subscriptions may be registered before there is a configuration. Set `mqtt.enable`
+ * last: from then on the next iteration may use the configuration.
  *
- * Something has to drive the loop: call mongoose_poll(ms) or mgos_mqtt_loop_poll(NULL, ms) again and
- * again, or mgos_mqtt_loop_start(NULL) once. The other functions of the library, for the same connection, take
- * its handle: mgos_mqtt_global().
+ * Something has to drive the loop: call mongoose_poll(ms) or mgos_mqtt_loop_poll(NULL, ms) again and again, or
+ * mgos_mqtt_loop_start(NULL) once. To use the library's other functions with this connection, pass them its
+ * handle: mgos_mqtt_global().
  *
  * Everything that mgos_mqtt_conn.h says about ownership, threads and errors holds here, too.
  */
@@ -25,7 +25,7 @@
 #include <stdarg.h>
 #include "mgos_mqtt_conn.h"
 
-/* This library is there; other libraries of Mongoose OS ask for it. */
+/* Tells other libraries of Mongoose OS that MQTT is available. */
 #ifndef MGOS_HAVE_MQTT
 #define MGOS_HAVE_MQTT 1
 #endif
@@ -36,8 +36,9 @@
 #define MGOS_MQTT_SUBSCRIBE_QOS 1
 
 /**
- * Is given a message. Topic and message are not NUL-terminated texts but pointers and lengths, valid until it
- * returns; `msg` is never NULL, and one NUL byte follows it, which `msg_len` does not count.
+ * A handler of messages. Topic and message are pointers with lengths, not NUL-terminated texts, and valid
+ * until the handler returns; `msg` is never NULL, and one NUL byte follows it, which `msg_len` does not
+ * count.
  */
 typedef void (*sub_handler_t)(struct mg_connection *nc,
                               const char *topic,
@@ -57,13 +58,13 @@ extern "C" {
 bool mgos_mqtt_init(void);
 
 /**
- * Ends the global connection with everything that was registered on it, as mgos_mqtt_conn_free_wait() does,
- * and waits at most `timeout_ms` milliseconds for that (negative: without limit). For the end of a program
- * that wants all memory back; the next use of the global connection makes another one, also if it is a user-data
- * destructor or a `done` that uses it meanwhile.
+ * Ends the global connection and everything that was registered on it, as mgos_mqtt_conn_free_wait() does, and
+ * waits at most `timeout_ms` milliseconds for that (negative: without limit). For programs that want all memory
+ * back at their end. The next use of the global connection makes a new one, even if that use comes from a
+ * user-data destructor or a `done` that runs during this call.
  *
- * Returns 0, MGOS_MQTT_TIMED_OUT, or MGOS_MQTT_BUSY inside a callback (it ends all the same). No other call on
- * the global connection may run at the same time.
+ * Returns 0, MGOS_MQTT_TIMED_OUT, or MGOS_MQTT_BUSY inside a callback (the connection ends all the same). No
+ * other call on the global connection may run at the same time.
  */
 int mgos_mqtt_deinit(int timeout_ms);
 
@@ -75,8 +76,8 @@ struct mgos_mqtt_conn *mgos_mqtt_global(void);
 
 /**
  * Subscribes to a topic with QoS 1 (MGOS_MQTT_SUBSCRIBE_QOS), as mgos_mqtt_conn_sub() does: the handler gets
- * MG_EV_MQTT_PUBLISH, MG_EV_MQTT_SUBACK, MG_EV_MQTT_PUBACK and MG_EV_MQTT_PUBCOMP of own messages whose topic matches,
- * and MG_EV_CLOSE.
+ * MG_EV_MQTT_PUBLISH, MG_EV_MQTT_SUBACK, MG_EV_MQTT_PUBACK and MG_EV_MQTT_PUBCOMP for this connection's own messages
+ * whose topic matches, and MG_EV_CLOSE.
  *
  * Preconditions: `topic` is NULL or a C string; `handler` can be called with `ud` until the subscription ends.
  */
@@ -102,7 +103,7 @@ void mgos_mqtt_set_connect_fn(mgos_mqtt_connect_fn_t cb, void *fn_arg);
 struct mg_connection *mgos_mqtt_get_global_conn(void);
 
 /**
- * Wants the connection up, at once; as mgos_mqtt_conn_connect().
+ * Brings the connection up, now and after every loss; as mgos_mqtt_conn_connect().
  */
 bool mgos_mqtt_global_connect(void);
 
@@ -126,7 +127,7 @@ bool mgos_mqtt_global_is_connected(void);
 uint16_t mgos_mqtt_pub(const char *topic, const void *message, size_t len, int qos, bool retain);
 
 /**
- * Publishes JSON that is made from a format string; as mgos_mqtt_conn_pubf():
+ * Publishes JSON built from a format string; as mgos_mqtt_conn_pubf():
  *
  *     mgos_mqtt_pubf("sensor/1", 1, false, "{t: %.1f, unit: %Q, ok: %B}", 21.5, "C", 1);
  *     // {"t": 21.5, "unit": "C", "ok": true}
@@ -139,18 +140,19 @@ extern uint16_t mgos_mqtt_pubf(const char *topic, int qos, bool retain, const ch
 extern uint16_t mgos_mqtt_pubv(const char *topic, int qos, bool retain, const char *json_fmt, va_list ap);
 
 /**
- * Subscribes to a topic with QoS 1 (MGOS_MQTT_SUBSCRIBE_QOS). `handler` gets every message that matches, and
- * nothing else; messages are acknowledged after it returned. Stays until mgos_mqtt_unsub(), over all
- * reconnects; may be called before there is a connection. With NULL for `handler` the messages go to the connection's
- * handlers (mgos_mqtt_add_global_handler()). Errors are in mgos_mqtt_last_error(). A server that never answers is
- * named in the log if `ack_timeout_ms` of the options has a limit; mgos_mqtt_conn_subscribe_all() tells the program.
+ * Subscribes to a topic with QoS 1 (MGOS_MQTT_SUBSCRIBE_QOS). `handler` gets every message that matches, and nothing
+ * else; a message is acknowledged after it has returned. The subscription lasts until mgos_mqtt_unsub(), over all
+ * reconnects, and may be made before there is a connection. With NULL for `handler` the messages go to the
+ * connection's handlers (mgos_mqtt_add_global_handler()). Errors are in mgos_mqtt_last_error(). A server that never
+ * answers is named in the log if `ack_timeout_ms` of the options has a limit; mgos_mqtt_conn_subscribe_all() tells
+ * the program.
  *
  * Preconditions: `topic` is NULL or a C string; `handler` can be called with `ud` until the subscription ends.
  */
 void mgos_mqtt_sub(const char *topic, sub_handler_t handler, void *ud);
 
 /**
- * Takes back the newest subscription to exactly this topic; as mgos_mqtt_conn_unsub().
+ * Ends the newest subscription to exactly this topic; as mgos_mqtt_conn_unsub().
  *
  * Preconditions: `topic` is NULL or a C string.
  */

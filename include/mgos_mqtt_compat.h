@@ -15,8 +15,8 @@
 #include <stdint.h>
 #include "mgos_mqtt_options.h"
 
-/* Whether a number is an error of this library, whichever: all of its errors lie here, and nothing else that it
-   returns does. */
+/* Whether a number is an error of this library: all of its errors are in this range, and nothing else that it
+   returns is. */
 #define MGOS_MQTT_IS_ERROR(code) ((code) <= -1001 && (code) >= -1999)
 
 /**
@@ -263,15 +263,16 @@ int mgos_mqtt_subscribe_qos_of(int system);
  * Fills options and a configuration with what a program of another system expects when it says nothing: the
  * defaults of this library, and of these those that `system` (MGOS_MQTT_AS_*) has otherwise:
  *
- * | system       | otherwise                                                                                   |
+ * | system | differences |
  * |--------------|---------------------------------------------------------------------------------------------|
- * | Electric Imp | MQTT 3.1.1 and no other; does not connect again by itself; enabled                           |
- * | Mongoose OS  | a queue of 5 messages, of which the oldest makes room for a new one; after each CONNACK the waits start anew |
- * | NodeMCU      | keep-alive 120 s; does not connect again by itself; enabled                                  |
- * | Zerynth      | 5 s between attempts, always and exactly; 6 s for each step of connecting and for PINGRESP; enabled |
+ * | Electric Imp | MQTT 3.1.1 only; does not reconnect by itself; enabled |
+ * | Mongoose OS | a queue of 5 messages, of which the oldest makes room for a new one; after each CONNACK the waits start from the shortest again |
+ * | NodeMCU | keep-alive 120 s; does not reconnect by itself; enabled |
+ * | Zerynth | always exactly 5 s between attempts; 6 s for each step of connecting and for PINGRESP; enabled |
  *
  * `options->size` must be set. Both are overwritten, and what their pointers pointed to is not released. Either
- * may be NULL; with both, `cfg` becomes the only profile of `options`, for as long as it lives:
+ * may be NULL; if both are given, `cfg` becomes the only profile of `options`, and must live as long as
+ * `options` is used:
  *
  *     struct mgos_mqtt_options options = mgos_mqtt_options_init();
  *     struct mgos_config_mqtt cfg;

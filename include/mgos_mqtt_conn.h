@@ -1,9 +1,10 @@
 /*
- * Connections: the calls of Mongoose OS with a handle of their own, and what the original lacked.
+ * Connections: the calls of Mongoose OS, each with a connection handle, and what the original
+ * lacks.
  *
- * A connection belongs to a loop (mgos_mqtt_loop.h), which has to be driven for anything to happen. Once
- * mgos_mqtt_conn_connect() was called it stays connected: it comes back after every loss, subscribes again and
- * sends what was not acknowledged. It stops only when it is told to.
+ * A connection belongs to a loop (mgos_mqtt_loop.h); nothing happens unless that is driven. After
+ * mgos_mqtt_conn_connect() the connection keeps itself up: it reconnects after every loss, subscribes again
+ * and resends what was not acknowledged, until it is told to stop.
  *
  * OWNERSHIP. Strings and data given to these functions are copied before they return. What handlers are given
  * is valid until they return. A connection is ended by mgos_mqtt_conn_free(), or with its loop.
@@ -57,7 +58,7 @@
 #define MGOS_MQTT_AT_LEAST_ONCE 1
 
 /**
- * QoS 2: arrives, and not twice.
+ * QoS 2: arrives exactly once.
  */
 #define MGOS_MQTT_EXACTLY_ONCE 2
 
@@ -67,16 +68,15 @@
 struct mgos_mqtt_conn;
 
 /**
- * Is called when CONNECT is about to be sent, before every CONNECT, and has to send it itself with
- * mg_send_mqtt_handshake_opt(nc, client_id, *opts): at once, or later from any thread until the CONNACK
- * time-out. It may change `*opts` and pass another client id; or give the attempt up with
- * `nc->flags |= MG_F_CLOSE_IMMEDIATELY`. If it does neither in time, the attempt fails with MGOS_MQTT_HOOK_TIMEOUT; if what
- * it sends is refused, the attempt ends at once.
+ * The connect hook. It is called before every CONNECT and has to send that itself with mg_send_mqtt_handshake_opt(nc,
+ * client_id, *opts): at once, or later from any thread until the CONNACK time-out. It may change `*opts` and pass
+ * another client id, or give the attempt up with `nc->flags |= MG_F_CLOSE_IMMEDIATELY`. If it does neither in time,
+ * the attempt fails with MGOS_MQTT_HOOK_TIMEOUT; if what it sends is refused, the attempt ends at once.
  *
- * `client_id` and `opts` are what the configuration says. `*opts` is valid until it returns, its strings and
- * `client_id` until the attempt is over. An answer that comes later than that cannot be told from one for the next
- * attempt: to answer from another thread, use mgos_mqtt_conn_set_credentials_fn() of mgos_mqtt_connect.h, whose answers
- * name their attempt.
+ * `client_id` and `opts` are what the configuration says. `*opts` is valid until the hook returns, its strings and
+ * `client_id` until the attempt is over. An answer that comes after that cannot be told from one for the next attempt:
+ * to answer from another thread, use mgos_mqtt_conn_set_credentials_fn() of mgos_mqtt_connect.h, whose answers name
+ * their attempt.
  */
 typedef void (*mgos_mqtt_connect_fn_t)(struct mg_connection *nc,
                                        const char *client_id,
@@ -101,9 +101,9 @@ extern "C" {
 struct mgos_mqtt_conn *mgos_mqtt_conn_create(int conn_id, const struct mgos_config_mqtt *cfg);
 
 /**
- * As mgos_mqtt_conn_create(), with a backup server: when the wait between attempts on one has reached its
- * maximum and one more attempt failed, the other takes over, if it is enabled; and so on in turn. A server that
- * works is kept.
+ * As mgos_mqtt_conn_create(), with a backup server. When the wait between attempts at one server has reached
+ * its maximum and one more attempt fails, the other server takes over, if it is enabled; and so on in turn. A
+ * server that works is kept.
  *
  * Preconditions: As mgos_mqtt_conn_create(), for both.
  */
@@ -114,10 +114,11 @@ struct mgos_mqtt_conn *mgos_mqtt_conn_create2(int conn_id,
 /**
  * Ends a connection. Returns at once; the handle may not be used afterwards.
  *
- * If it is up, DISCONNECT is sent as far as that goes without waiting. Messages that were not acknowledged
- * are given up. If another thread drives the loop, the rest happens there as soon as its present callback
- * returns; until every user-data destructor ran, user data may be in use. If nobody drives the loop, all of
- * it has happened when the call returns. Ignores NULL. From inside a handler of the same connection, too.
+ * If it is up, DISCONNECT is sent, as far as that is possible without waiting. Messages that were not
+ * acknowledged are given up. If another thread drives the loop, the rest happens there as soon as its
+ * present callback returns; user data may be in use until every user-data destructor has run. If nobody
+ * drives the loop, all of it has happened when the call returns. May be called inside a handler of the same
+ * connection. Ignores NULL.
  *
  * The global connection is ended by mgos_mqtt_deinit() instead.
  *
@@ -127,7 +128,7 @@ void mgos_mqtt_conn_free(struct mgos_mqtt_conn *c);
 
 /**
  * As mgos_mqtt_conn_free(), and waits at most `timeout_ms` milliseconds (negative: without limit) until
- * all of it has happened: no handler runs any more and every user-data destructor ran.
+ * all of it has happened: no handler runs any more and every user-data destructor has run.
  *
  * Returns 0; MGOS_MQTT_TIMED_OUT if that takes longer, MGOS_MQTT_BUSY inside a callback (the connection ends
  * all the same, and the handle is gone); MGOS_MQTT_BAD_ARGUMENT for the global connection.
@@ -137,7 +138,7 @@ void mgos_mqtt_conn_free(struct mgos_mqtt_conn *c);
 int mgos_mqtt_conn_free_wait(struct mgos_mqtt_conn *c, int timeout_ms);
 
 /**
- * The connection that an `nc` belongs to; NULL for NULL and for what is not an `nc` of this library.
+ * The connection that an `nc` belongs to; NULL for NULL, and if `nc` is not one of this library's.
  *
  * Preconditions: `nc` is NULL or points to a `struct mg_connection`.
  */
@@ -146,8 +147,9 @@ struct mgos_mqtt_conn *mgos_mqtt_conn_from_nc(struct mg_connection *nc);
 /**
  * The `nc` of a connection while it is up; NULL otherwise. It may be kept: it lives as long as the connection.
  *
- * Its fields are for the thread that drives the loop, also outside of callbacks, in a timer of yours for instance:
- * what is done to `flags` and `recv_mbuf_limit` there is obeyed in the next iteration of the loop.
+ * Only the thread that drives the loop may use its fields; it may do so outside of callbacks as well, in a timer
+ * of its own for instance. Changes to `flags` and `recv_mbuf_limit` made there take effect in the next iteration
+ * of the loop.
  *
  * Preconditions: `c` is NULL or a living connection, as for all functions below.
  */
@@ -159,8 +161,8 @@ struct mg_connection *mgos_mqtt_conn_nc(struct mgos_mqtt_conn *c);
  * UNSUBACK; MG_EV_MQTT_DISCONNECT and MG_EV_CLOSE when a connection that was up is closed.
  *
  * Handlers are called newest first and stay until mgos_mqtt_conn_remove_handler(). MG_EV_POLL comes whenever the
- * connection had something to do, for the global connection in each iteration of the loop; and once a second, for
- * which an idle connection with such a handler wakes up (`poll_tick_ms` of the options).
+ * connection had something to do (for the global connection: in each iteration of the loop), and once a second:
+ * an idle connection with such a handler wakes up for that (`poll_tick_ms` of the options).
  *
  * Preconditions: `handler` can be called with `user_data` until it is removed or the connection has ended.
  */
@@ -194,19 +196,19 @@ int mgos_mqtt_conn_remove_handler(struct mgos_mqtt_conn *c, mg_event_handler_t h
 void mgos_mqtt_conn_set_connect_fn(struct mgos_mqtt_conn *c, mgos_mqtt_connect_fn_t fn, void *fn_arg);
 
 /**
- * Wants the connection up: begins an attempt in the loop's next iteration, cancelling the wait for the next one if
- * there is one. While it is closing, it comes back as soon as that is done; while it is up or on its way, nothing
- * happens.
+ * Brings the connection up and keeps it up: an attempt begins in the loop's next iteration, even if the connection
+ * was waiting for a later one. If it is closing, it is opened again as soon as that is done; if it is up or being
+ * opened, nothing happens.
  *
- * In a handler that is told that a connection was closed or that an attempt failed, the next attempt begins at once if
- * the connection was up for `stable_after_ms` of the options (and as long as the shortest wait), or if the
+ * Called in a handler that is told of a closed connection or a failed attempt, it begins the next attempt at once if
+ * the connection had been up for `stable_after_ms` of the options (and for at least the shortest wait), or if the
  * application closed it; otherwise after the wait that the schedule has reached, whatever `retry` of the options says.
- * So a handler may always call this, and a server that closes at once is not called without a pause.
+ * So a handler may always call this: a server that closes at once is still not contacted without a pause.
  *
- * False if there is nothing to try: no server (MGOS_MQTT_DISABLED), a configuration that is not enabled
- * (likewise) or has a bad address (MGOS_MQTT_BAD_ADDRESS), `require_time` and a clock that is not set
- * (MGOS_MQTT_TIME_NOT_SET; it tries again by itself). True means that the attempt begins, not more: see
- * MGOS_MQTT_EV_CONNECT_RESULT.
+ * False if there is nothing to try: no server or a configuration that is not enabled
+ * (MGOS_MQTT_DISABLED), a bad address (MGOS_MQTT_BAD_ADDRESS), or `require_time` and a clock that is
+ * not set (MGOS_MQTT_TIME_NOT_SET; it tries again by itself). True means only that the attempt begins;
+ * how it ends is told by MGOS_MQTT_EV_CONNECT_RESULT.
  *
  * Preconditions: See mgos_mqtt_conn_nc().
  */
@@ -214,28 +216,28 @@ bool mgos_mqtt_conn_connect(struct mgos_mqtt_conn *c);
 
 /**
  * Closes the connection, if there is one, and stops trying until mgos_mqtt_conn_connect(). What was published
- * before is written first, then DISCONNECT, so that the server does not publish the will (MQTT 3.1.1,
- * section 3.14). Handlers get MG_EV_CLOSE when it is done; until then the connection counts as up. That is when the
- * server has everything, and has closed its side or had a second for that; how long it may take on a slow link is
- * `close_timeout_ms` of the options. If the server did not get everything, the error is MGOS_MQTT_UNDELIVERED.
- * Messages and subscriptions are kept for the next connection.
+ * before is written first, then DISCONNECT, so that the server does not publish the will (MQTT 3.1.1, section
+ * 3.14). The connection counts as up until it is closed; then handlers get MG_EV_CLOSE. It is closed when the
+ * server has received everything and has closed its side, for which it gets one second; `close_timeout_ms` of the
+ * options limits how long that may take on a slow link. If the server did not get everything, the error is
+ * MGOS_MQTT_UNDELIVERED. Messages and subscriptions are kept for the next connection.
  *
  * Preconditions: See mgos_mqtt_conn_nc().
  */
 void mgos_mqtt_conn_disconnect(struct mgos_mqtt_conn *c);
 
 /**
- * As mgos_mqtt_conn_disconnect(), but at once and without DISCONNECT: the server publishes the will. A connection that
- * is being closed in order, and whose DISCONNECT was not written yet, is closed this way, too; no later call makes
- * that softer.
+ * As mgos_mqtt_conn_disconnect(), but at once and without DISCONNECT: the server publishes the will. This also holds
+ * for a connection that is already being closed in order, unless its DISCONNECT has been written; no later call takes
+ * it back.
  *
  * Preconditions: See mgos_mqtt_conn_nc().
  */
 void mgos_mqtt_conn_abort(struct mgos_mqtt_conn *c);
 
 /**
- * Closes the connection as mgos_mqtt_conn_disconnect() does and opens it again, if there is a server to be tried: if
- * not, nothing happens, and mgos_mqtt_last_error() says why, as after mgos_mqtt_conn_connect().
+ * Closes the connection as mgos_mqtt_conn_disconnect() does and opens it again. Without a server to try nothing
+ * happens, and mgos_mqtt_last_error() says why, as after mgos_mqtt_conn_connect().
  *
  * Preconditions: See mgos_mqtt_conn_nc().
  */
@@ -251,11 +253,11 @@ bool mgos_mqtt_conn_is_connected(struct mgos_mqtt_conn *c);
 /**
  * Publishes `msg` to `topic`. Topic and payload are copied; a payload of `{NULL, 0}` is an empty one.
  *
- * `qos` is 0, 1 or 2; others are refused. One above the connection's maximum, see mgos_mqtt_conn_set_max_qos(), is
- * lowered to that. QoS 1 and 2 are queued while there is no connection or the in-flight window is full, and sent again
- * after a reconnect until they are acknowledged; QoS 0 is sent once.
+ * `qos` is 0, 1 or 2; other values are refused. It is lowered to the connection's maximum, see
+ * mgos_mqtt_conn_set_max_qos(). QoS 1 and 2 are queued while there is no connection or the in-flight window is full,
+ * and sent again after a reconnect until they are acknowledged; QoS 0 is sent once.
  *
- * Returns the packet id (never 0), which PUBACK or PUBCOMP will bring again; it is in use until then. 0 if the
+ * Returns the packet id (never 0), which stays in use until PUBACK or PUBCOMP arrives with it; 0 if the
  * message was not accepted: MGOS_MQTT_NOT_CONNECTED (QoS 0, or no queue), MGOS_MQTT_QUEUE_FULL,
  * MGOS_MQTT_TOO_LARGE, MGOS_MQTT_BAD_TOPIC, MGOS_MQTT_BAD_UTF8, MGOS_MQTT_BAD_QOS, MGOS_MQTT_NO_MORE_MSGIDS,
  * MGOS_MQTT_NO_MEMORY.
@@ -265,9 +267,9 @@ bool mgos_mqtt_conn_is_connected(struct mgos_mqtt_conn *c);
 uint16_t mgos_mqtt_conn_pub(struct mgos_mqtt_conn *c, const char *topic, struct mg_str msg, int qos, bool retain);
 
 /**
- * Publishes JSON that is made from a format string; see json_printf() in mgos_json.h for the format.
- * As mgos_mqtt_conn_pub() otherwise; returns 0 also if the format has an unsupported conversion
- * (MGOS_MQTT_BAD_FORMAT) or is empty.
+ * Publishes JSON built from a format string; see json_printf() in mgos_json.h for the format.
+ * Otherwise as mgos_mqtt_conn_pub(); also returns 0 if the format is empty or has an unsupported
+ * conversion (MGOS_MQTT_BAD_FORMAT).
  */
 extern uint16_t mgos_mqtt_conn_pubf(struct mgos_mqtt_conn *c,
                                     const char *topic,
@@ -288,13 +290,13 @@ extern uint16_t mgos_mqtt_conn_pubv(struct mgos_mqtt_conn *c,
 
 /**
  * Subscribes: now if the connection is up, and again after every CONNACK until mgos_mqtt_conn_unsub(). The handler
- * gets MG_EV_MQTT_PUBLISH for messages that match, MG_EV_MQTT_SUBACK (the result is the first byte of
- * `payload`: the granted QoS, or 0x80 and above for a refusal), MG_EV_MQTT_PUBACK and MG_EV_MQTT_PUBCOMP of own
- * messages whose topic matches, and MG_EV_CLOSE.
+ * gets MG_EV_MQTT_PUBLISH for messages that match, MG_EV_MQTT_SUBACK (the result is the first byte of `payload`:
+ * the granted QoS, or 0x80 and above for a refusal), MG_EV_MQTT_PUBACK and MG_EV_MQTT_PUBCOMP for this
+ * connection's own messages whose topic matches, and MG_EV_CLOSE.
  *
- * A message goes to every handler whose filter matches, newest first, and is acknowledged after the
- * last one returned. The same topic, handler and user data twice is one subscription. With NULL for `handler` there is
- * nobody of its own: the messages go to the connection's handlers. `qos` as for mgos_mqtt_conn_pub(). Errors are in
+ * A message goes to every handler whose filter matches, newest first, and is acknowledged after the last one has
+ * returned. Subscribing twice with the same topic, handler and user data makes one subscription. With NULL for
+ * `handler` the messages go to the connection's handlers. `qos` is as for mgos_mqtt_conn_pub(). Errors are in
  * mgos_mqtt_last_error(): MGOS_MQTT_BAD_FILTER, MGOS_MQTT_BAD_QOS, ...
  *
  * Preconditions: `topic` is NULL or a C string; `handler` can be called with `user_data` until the subscription ends.
@@ -326,12 +328,12 @@ int mgos_mqtt_conn_sub_ex(struct mgos_mqtt_conn *c,
 void mgos_mqtt_conn_sub_s(struct mgos_mqtt_conn *c, struct mg_str topic, int qos, mg_event_handler_t h, void *ud);
 
 /**
- * Takes back the newest subscription to exactly this filter, also while there is no connection. The server is
- * told when it was the filter's last one. The user data is not freed (unless it was given with a function for
- * that). True if there was one.
+ * Ends the newest subscription to exactly this filter; works without a connection, too. The server is told
+ * when it was the filter's last one. The user data is not freed, unless it was given with a function for
+ * that. Returns whether there was such a subscription.
  *
- * A filter that nobody subscribed to since the connection was made may be the server's from an earlier process: where
- * it kept the session, or while there is no connection may have kept it (`clean_session` 0), it is told, and true is
+ * The server may still hold a filter from an earlier process, which nobody has subscribed to since the connection was
+ * made: if it kept the session, or may have kept it (no connection, and `clean_session` 0), it is told, and true is
  * returned.
  *
  * Preconditions: `topic` is NULL or a C string.
@@ -346,26 +348,27 @@ bool mgos_mqtt_conn_unsub(struct mgos_mqtt_conn *c, const char *topic);
 size_t mgos_mqtt_conn_num_unsent_bytes(struct mgos_mqtt_conn *c);
 
 /**
- * The next packet id, for the raw calls of mgos_mongoose.h: counts on with every call, from 1 to 65535 and
- * again, and skips ids in use. It is not held: use it before another is taken. 0 on an error.
+ * The next packet id, for the raw calls of mgos_mongoose.h. Each call counts on, from 1 to 65535 and then
+ * from 1 again, and skips ids in use. The id is not reserved: use it before another is taken. 0 on an
+ * error.
  *
  * Preconditions: See mgos_mqtt_conn_nc().
  */
 uint16_t mgos_mqtt_conn_get_packet_id(struct mgos_mqtt_conn *c);
 
 /**
- * The highest QoS of later publishes and subscriptions: 0, 1 or 2; higher ones are lowered to it.
- * Negative: what the configuration says.
+ * Sets the highest QoS of later publishes and subscriptions: 0, 1 or 2; a higher one is lowered to
+ * it. Negative: what the configuration says.
  *
  * Preconditions: See mgos_mqtt_conn_nc().
  */
 void mgos_mqtt_conn_set_max_qos(struct mgos_mqtt_conn *c, int qos);
 
 /**
- * Replaces the configuration of the main server. A connection that is up or on its way is closed in order
+ * Replaces the configuration of the main server. A connection that is up or being opened is closed in order
  * (handlers get MG_EV_CLOSE) and opened again with the new one; one that is down or being closed stays down. With
- * `enable` off it is closed and does not come back. Subscriptions, handlers and queued messages are kept. The global
- * connection is opened as mgos_mqtt_set_config() says.
+ * `enable` off it is closed and does not come back. Subscriptions, handlers and queued messages are kept. When the
+ * global connection is opened: see mgos_mqtt_set_config().
  *
  * The configuration is copied as by mgos_mqtt_conn_create(). False if it is not valid; then nothing changed.
  *

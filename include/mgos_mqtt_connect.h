@@ -1,11 +1,11 @@
 /*
- * Connecting with an answer: to whom, what comes of it, told once or waited for; and the three places for one function
- * each that Electric Imp and NodeMCU have.
+ * Connecting with an answer: which server to connect to, and how the attempt ended, as a callback or by waiting; and
+ * the three places for one function each that Electric Imp and NodeMCU have.
  *
- * Every attempt has exactly one result, automatic ones too: MGOS_MQTT_EV_CONNECT_RESULT, with mgos_mqtt_event_error()
- * and, if the server answered, its code in mgos_mqtt_event_code(). It goes to the handlers of mgos_mqtt_conn_on(), then
- * to mgos_mqtt_conn_on_connect(), then to those who asked for one result by mgos_mqtt_conn_connect_once() or
- * mgos_mqtt_conn_connect_wait(). Whether a connection tries again by itself is `retry` of the options.
+ * Every attempt, automatic or not, has exactly one result: MGOS_MQTT_EV_CONNECT_RESULT, with mgos_mqtt_event_error()
+ * and, if the server answered, its code in mgos_mqtt_event_code(). It goes to the handlers of mgos_mqtt_conn_on(),
+ * then to the function of mgos_mqtt_conn_on_connect(), then to the callers of mgos_mqtt_conn_connect_once() and
+ * mgos_mqtt_conn_connect_wait(). `retry` of the options says whether a connection tries again by itself.
  *
  * What a connection is doing right now, and what it waits for: mgos_mqtt_conn_state(). Credentials that are made for each
  * attempt, and may take their time: mgos_mqtt_conn_set_credentials_fn().
@@ -27,7 +27,7 @@
 struct mgos_mqtt_conn;
 
 /**
- * mgos_mqtt_conn_state(): nothing, and nothing is planned; `text` says why.
+ * mgos_mqtt_conn_state(): the connection is down, and no attempt is planned; `text` says why.
  */
 #define MGOS_MQTT_STATE_IDLE 0
 
@@ -72,10 +72,10 @@ struct mgos_mqtt_conn;
 #define MGOS_MQTT_STATE_CLOSING 8
 
 /**
- * Is asked for the credentials of an attempt to connect, when the server has accepted the TCP connection (and TLS is
- * up), on the thread that drives the loop. It must not block: it answers by mgos_mqtt_conn_answer() with the same
- * `attempt`, at once or later from any thread, within the CONNACK time-out (`connack_timeout_ms` of the options).
- * An attempt that is not answered by then fails with MGOS_MQTT_HOOK_TIMEOUT.
+ * Called for the credentials of an attempt, once the TCP connection (and TLS, if used) is established, on the thread
+ * that drives the loop. It must not block: it answers with mgos_mqtt_conn_answer() and the same `attempt`, at once
+ * or later from any thread, within the CONNACK time-out (`connack_timeout_ms` of the options). An attempt that is
+ * not answered by then fails with MGOS_MQTT_HOOK_TIMEOUT.
  */
 typedef void (*mgos_mqtt_credentials_fn_t)(struct mgos_mqtt_conn *c, uint64_t attempt, void *ud);
 
@@ -103,8 +103,8 @@ struct mgos_mqtt_credentials {
    */
   size_t password_len;
   /**
-   * Until when they hold, in seconds since 1970: later attempts at the same server use them until then without asking
-   * again, unless the server refuses them. 0: they are for this attempt only.
+   * Until when they are valid, in seconds since 1970: until then, later attempts at the same server use them without
+   * asking again, unless the server refuses them. 0: they are for this attempt only.
    */
   double valid_until;
 };
@@ -134,7 +134,7 @@ struct mgos_mqtt_state {
    */
   int error;
   /**
-   * Whether the application wants the connection to be up, as it said last.
+   * Whether the application's last call asked for the connection to be up.
    */
   bool wanted;
   /**
@@ -142,7 +142,7 @@ struct mgos_mqtt_state {
    */
   char text[256];
   /**
-   * The address of the server, "192.0.2.1:1883", as far as it is known; else empty.
+   * The address of the server, "192.0.2.1:1883"; empty as long as it is not known.
    */
   char address[64];
   /**
@@ -160,18 +160,19 @@ extern "C" {
 #endif // __cplusplus
 
 /**
- * Says where to connect to, and as whom: the connection's main server is replaced, the rest of its configuration and its
- * backup servers are kept. To be followed by one of the calls that connect; a connection that is up or on its way is
- * closed in order and opened again with the new server, as by mgos_mqtt_conn_set_config().
+ * Sets the server to connect to, and the client id and credentials to use there. The connection's main server is
+ * replaced; the rest of its configuration and its backup servers are kept. Call one of the functions that connect
+ * afterwards; a connection that is up or being opened is closed in order and opened again with the new server, as by
+ * mgos_mqtt_conn_set_config().
  *
- * `server` is an address with or without a scheme: "host", "host:1883", "tcp://host:1883", "mqtts://host". NULL for it
- * or another argument leaves that as it is; an empty client id, user or password is none. All of it is copied. If
- * the system configuration was read live, it is not any more.
+ * `server` is an address with or without a scheme: "host", "host:1883", "tcp://host:1883", "mqtts://host". NULL for
+ * any argument leaves that as it is; an empty client id, user or password means none. Everything is copied. A
+ * connection that read the system configuration live does not do so any more.
  *
- * The options of the connection stay and go over the new server as over the old one. With a password there,
- * `password` must be NULL here.
+ * The options of the connection stay, and apply to the new server as to the old one. If they have a
+ * password, `password` must be NULL here.
  *
- * Returns 0; MGOS_MQTT_BAD_ADDRESS, MGOS_MQTT_BAD_CONFIG and others, and nothing changed.
+ * Returns 0. On an error (MGOS_MQTT_BAD_ADDRESS, MGOS_MQTT_BAD_CONFIG and others) nothing changes.
  *
  * Preconditions: `c` is NULL or a living connection, as for all functions below; the others are NULL or C strings.
  */
@@ -182,12 +183,12 @@ int mgos_mqtt_conn_set_server(struct mgos_mqtt_conn *c,
                               const char *password);
 
 /**
- * The will: what the server publishes when the connection ends without DISCONNECT (MQTT 3.1.1, section 3.1.2.5),
- * instead of the one of the configuration. It goes to the server with CONNECT, so it holds from the next connection on;
- * one that is up keeps the will that it has. `topic` NULL: no will.
+ * Sets the will, the message that the server publishes when the connection ends without DISCONNECT (MQTT 3.1.1,
+ * section 3.1.2.5), instead of the configured one. It is part of CONNECT, so it applies from the next connection on;
+ * one that is up keeps its will. With NULL for `topic` there is no will.
  *
- * `payload` may hold any bytes, at most 65,535; `qos` is usually 0 and `retain` false. Both are copied. Returns 0;
- * MGOS_MQTT_BAD_TOPIC, MGOS_MQTT_BAD_QOS, MGOS_MQTT_TOO_LARGE, and nothing changed.
+ * `payload` may hold any bytes, at most 65,535; `qos` is usually 0 and `retain` false. Topic and payload are
+ * copied. Returns 0; on an error (MGOS_MQTT_BAD_TOPIC, MGOS_MQTT_BAD_QOS, MGOS_MQTT_TOO_LARGE) nothing changes.
  *
  * Preconditions: `topic` is NULL or a C string, `payload` has `len` bytes.
  */
@@ -199,17 +200,19 @@ int mgos_mqtt_conn_set_will(struct mgos_mqtt_conn *c,
                             bool retain);
 
 /**
- * As mgos_mqtt_conn_connect(), and tells once how the attempt ends that begins now or is under way: exactly one of the
- * two functions is called, exactly once, with an event MGOS_MQTT_EV_CONNECT_RESULT; either may be NULL. `ok` when the
- * server accepted the connection, at once if it is up; `fail` when the attempt failed, mgos_mqtt_event_error()
- * says why: also MGOS_MQTT_CLOSED_BY_CLIENT if the application ended it, and MGOS_MQTT_INCOMPLETE if it freed the
- * connection.
+ * As mgos_mqtt_conn_connect(), and reports how the attempt that begins now or is under way ends: exactly one of the
+ * two functions is called, exactly once, with an event MGOS_MQTT_EV_CONNECT_RESULT; either may be NULL. `ok` is called
+ * when the server accepts the connection, or at once if it is up; `fail` when the attempt fails.
+ * mgos_mqtt_event_error() says why it failed: MGOS_MQTT_CLOSED_BY_CLIENT if the application ended it,
+ * MGOS_MQTT_INCOMPLETE if it freed the connection.
  *
- * An attempt that the application is ending already, by mgos_mqtt_conn_disconnect() or by a new configuration, is not
- * meant: they are told of the one that follows it. So in a handler that is told of a failure, which may ask for the
- * next attempt here. Later attempts are not told to them: whether there are any is `retry` of the options.
+ * If the application is already ending the present attempt, by mgos_mqtt_conn_disconnect() or by a new configuration,
+ * the result reported is that of the attempt that follows. The same holds in a handler that is told of a failure,
+ * which may ask for the next attempt here. Later attempts are not reported; `retry` of the options says whether there
+ * are any.
  *
- * Returns 0, or why there is nothing to try, as mgos_mqtt_conn_connect() does; then neither is called.
+ * Returns 0, or the reason why there is nothing to try, as mgos_mqtt_conn_connect() does; then neither
+ * function is called.
  *
  * Preconditions: The functions can be called with `ud` once.
  */
@@ -220,10 +223,10 @@ int mgos_mqtt_conn_connect_once(struct mgos_mqtt_conn *c, mgos_mqtt_event_fn_t o
  * the attempt that begins now or is under way. How it waits: see mgos_mqtt_conn_subscribe_wait() in
  * mgos_mqtt_subscribe.h.
  *
- * Returns 0 when the connection is up, at once if it is already; else the error of that one attempt (more is in
- * mgos_mqtt_conn_last_error()), whether or not further ones follow; or why there is nothing to try.
+ * Returns 0 when the connection is up, at once if it already is; otherwise the error of that one attempt (more is in
+ * mgos_mqtt_conn_last_error()), whether or not further ones follow, or the reason why there is nothing to try.
  * MGOS_MQTT_TIMED_OUT: the attempt goes on; mgos_mqtt_conn_disconnect() ends it. MGOS_MQTT_CLOSED_BY_CLIENT and
- * MGOS_MQTT_INCOMPLETE: another thread ended it or freed the connection. MGOS_MQTT_BUSY inside a callback; then nothing
+ * MGOS_MQTT_INCOMPLETE: another thread ended it or freed the connection. MGOS_MQTT_BUSY inside a callback: nothing
  * was begun.
  *
  * Preconditions: See mgos_mqtt_conn_set_server().
@@ -233,27 +236,26 @@ int mgos_mqtt_conn_connect_wait(struct mgos_mqtt_conn *c,
 
 /**
  * As mgos_mqtt_conn_disconnect(), and waits, at most `timeout_ms` milliseconds (negative: without limit), until the
- * connection is closed and its handlers were told. That takes as long as the server takes to get what was sent to it,
- * see `close_timeout_ms` of the options, and then to close its side, at most a second.
+ * connection is closed and its handlers were told. That takes as long as the server needs to receive what was sent to
+ * it (limited by `close_timeout_ms` of the options), and then to close its side, at most a second.
  *
- * Returns 0, also if there was none; MGOS_MQTT_UNDELIVERED if the connection is closed and the server has not acknowledged
- * everything (where the system tells; else, if the system did not take it): mgos_mqtt_last_error_text() says how much;
- * MGOS_MQTT_TIMED_OUT if it is still closing, which goes on, and mgos_mqtt_conn_abort() cuts short; MGOS_MQTT_BUSY
- * inside a callback, and nothing was done.
+ * Returns 0, also if there was no connection; MGOS_MQTT_UNDELIVERED if the connection is closed but the server has not
+ * acknowledged all bytes (on systems that do not report that: if the system did not take them all), and
+ * mgos_mqtt_last_error_text() says how many are missing; MGOS_MQTT_TIMED_OUT if it is still closing, which goes on
+ * unless mgos_mqtt_conn_abort() ends it; MGOS_MQTT_BUSY inside a callback: nothing was done.
  *
  * Preconditions: See mgos_mqtt_conn_set_server().
  */
-int mgos_mqtt_conn_disconnect_wait(struct mgos_mqtt_conn *c,
-                                   int timeout_ms);
+int mgos_mqtt_conn_disconnect_wait(struct mgos_mqtt_conn *c, int timeout_ms);
 
 /**
- * The one function that is told how each attempt ends, automatic ones too: MGOS_MQTT_EV_CONNECT_RESULT, also when it
- * failed.
+ * Sets the one function that is told how each attempt ends, automatic or not: MGOS_MQTT_EV_CONNECT_RESULT, for
+ * success and failure.
  *
- * This and the next two are places for one function each, beside the handlers and called after them. The last one set
- * is the one that is called; NULL clears the place. They may be set at any time, also from inside the function itself:
- * the one that was there is not called any more, and `ud_free`, if not NULL, takes its `ud` back after its last call.
- * Returns 0; on an error `ud` stays yours.
+ * This and the next two are places for one function each, called after the handlers. Setting a function replaces the
+ * one before; NULL clears the place. That may be done at any time, even inside the function itself: the old function
+ * is not called any more, and its `ud_free`, if not NULL, takes back its `ud` after its last call. Returns 0; on an
+ * error `ud` stays yours.
  *
  * Preconditions: The functions can be called with `ud` until another is set or the connection has ended.
  */
@@ -263,8 +265,8 @@ int mgos_mqtt_conn_on_connect(struct mgos_mqtt_conn *c,
                               mgos_mqtt_ud_free_fn_t ud_free);
 
 /**
- * The one function that is told when a connection that was up is closed, whoever closed it: MGOS_MQTT_EV_CLOSE, with the
- * reason in mgos_mqtt_event_error(). See mgos_mqtt_conn_on_connect().
+ * Sets the one function that is told when a connection that was up is closed, whoever closed it: MGOS_MQTT_EV_CLOSE,
+ * with the reason in mgos_mqtt_event_error(). See mgos_mqtt_conn_on_connect().
  *
  * Preconditions: See mgos_mqtt_conn_on_connect().
  */
@@ -274,8 +276,8 @@ int mgos_mqtt_conn_on_offline(struct mgos_mqtt_conn *c,
                               mgos_mqtt_ud_free_fn_t ud_free);
 
 /**
- * The one function that is given every message: MGOS_MQTT_EV_MESSAGE, whether or not a subscription or a handler got
- * it before. See mgos_mqtt_conn_on_connect().
+ * Sets the one function that is given every message, MGOS_MQTT_EV_MESSAGE, whether or not a subscription or a
+ * handler got it before. See mgos_mqtt_conn_on_connect().
  *
  * Preconditions: See mgos_mqtt_conn_on_connect().
  */
@@ -285,9 +287,10 @@ int mgos_mqtt_conn_on_message(struct mgos_mqtt_conn *c,
                               mgos_mqtt_ud_free_fn_t ud_free);
 
 /**
- * Sets the function that is asked for credentials before each CONNECT; NULL takes it away. It has one place, the last
- * one set wins, and what an earlier one answered is forgotten. `ud_free`, if not NULL, takes `ud` back after its last
- * call. If there is a connect hook (mgos_mqtt_conn_set_connect_fn()) too, that is called with the answer in its `opts`.
+ * Sets the function that is asked for credentials before each CONNECT; NULL removes it. There is one such function:
+ * setting one replaces the one before, and what that answered is forgotten. `ud_free`, if not NULL, takes `ud` back
+ * after its last call. If there is a connect hook as well (mgos_mqtt_conn_set_connect_fn()), it is called with the
+ * answer in its `opts`.
  *
  * Returns 0; on an error `ud` stays yours.
  *
@@ -299,22 +302,21 @@ int mgos_mqtt_conn_set_credentials_fn(struct mgos_mqtt_conn *c,
                                       mgos_mqtt_ud_free_fn_t ud_free);
 
 /**
- * Answers the credentials function for the attempt with this number; NULL gives the attempt up, and the reconnect policy
- * goes on. From any thread, inside the function or later. All of it is copied.
+ * Answers the credentials function for the attempt with this number; NULL gives the attempt up, and the reconnect
+ * policy goes on. Callable from any thread, inside the function or later. Everything is copied.
  *
- * Returns 0; MGOS_MQTT_STALE if the attempt is over or was answered: nothing happens then, and the next attempt asks
- * anew. An answer that cannot be used (MGOS_MQTT_BAD_UTF8, MGOS_MQTT_TOO_LARGE, MGOS_MQTT_NULL_ARGUMENT, MGOS_MQTT_BAD_STRUCTURE)
- * ends its attempt at once.
+ * Returns 0, or MGOS_MQTT_STALE if the attempt is over or was already answered: then nothing happens, and the next
+ * attempt asks again. An answer that cannot be used (MGOS_MQTT_BAD_UTF8, MGOS_MQTT_TOO_LARGE, MGOS_MQTT_NULL_ARGUMENT,
+ * MGOS_MQTT_BAD_STRUCTURE) ends its attempt at once.
  *
  * Preconditions: `credentials` is NULL or has `credentials->size` bytes, and what it points to is valid.
  */
-int mgos_mqtt_conn_answer(struct mgos_mqtt_conn *c,
-                          uint64_t attempt,
-                          const struct mgos_mqtt_credentials *credentials);
+int mgos_mqtt_conn_answer(struct mgos_mqtt_conn *c, uint64_t attempt, const struct mgos_mqtt_credentials *credentials);
 
 /**
  * What a connection is doing at this moment, what it waits for, and its last error. `state->size` must be set; a
- * smaller structure of an older header is filled as far as it goes. From any thread, and inside every handler.
+ * smaller structure of an older header is filled as far as it goes. Callable from any thread and inside every
+ * handler.
  *
  * Returns 0, or MGOS_MQTT_NULL_ARGUMENT, MGOS_MQTT_BAD_STRUCTURE.
  *

@@ -323,10 +323,10 @@ const char *mgos_mqtt_strerror(int code);
 const char *mgos_mqtt_error_name(int code);
 
 /**
- * The last error of a connection's link, of a failed attempt as well as of a connection that was up.
+ * The last error of a connection's link: of a failed attempt, or of a connection that was up.
  * `info->size` must be set; a smaller structure of an older header is filled as far as it goes.
  *
- * Returns 0, or MGOS_MQTT_NULL_ARGUMENT, MGOS_MQTT_BAD_STRUCTURE. From any thread.
+ * Returns 0, or MGOS_MQTT_NULL_ARGUMENT, MGOS_MQTT_BAD_STRUCTURE. Callable from any thread.
  *
  * Preconditions: `c` is NULL or a living connection; `info` is NULL or has `info->size` bytes.
  */

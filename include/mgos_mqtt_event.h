@@ -1,10 +1,10 @@
 /*
- * The library's own events, for everything that the handlers of Mongoose cannot tell: each attempt to connect
+ * The library's own events, for everything that handlers of Mongoose do not learn: each attempt to connect
  * and how it ended, the retain and duplicate flags of a message, the result of each subscription, why a
  * connection was lost.
  *
- * An event is opaque and read through functions; a value that it does not have reads as 0, -1 or NULL as each
- * function says. Events and everything they point to are valid until the handler returns.
+ * An event is opaque and read through functions; for a value that it does not have they return 0, -1 or NULL,
+ * as each function says. Events and everything they point to are valid until the handler returns.
  */
 
 #ifndef MGOS_MQTT_EVENT_H
@@ -26,13 +26,13 @@ struct mgos_mqtt_conn;
 #define MGOS_MQTT_EV_CONNECTING (1 << 2)
 
 /**
- * An attempt ended, automatic ones too: mgos_mqtt_event_error() is 0 if the connection is up now.
+ * An attempt ended, automatic or not: mgos_mqtt_event_error() is 0 if the connection is up now.
  * Comes exactly once for each attempt.
  */
 #define MGOS_MQTT_EV_CONNECT_RESULT (1 << 3)
 
 /**
- * The connection was up and is closed; mgos_mqtt_event_error() tells why.
+ * A connection that was up is closed; mgos_mqtt_event_error() tells why.
  */
 #define MGOS_MQTT_EV_CLOSE (1 << 14)
 
@@ -53,11 +53,11 @@ struct mgos_mqtt_conn;
 #define MGOS_MQTT_EV_SET_ASIDE (1 << 17)
 
 /**
- * The server closed the connection three times in a row after this message of ours, of which all was sent, and before
- * it acknowledged anything behind it: it may be the reason. mgos_mqtt_event_topic(), mgos_mqtt_event_token() and
- * mgos_mqtt_event_packet_id() name the message, mgos_mqtt_event_attempt() is how many times. It is sent again, unless
- * `poison_after` of the options sets it aside: then this comes again, with MGOS_MQTT_PUBLISH_REFUSED in
- * mgos_mqtt_event_error(). For connection handlers.
+ * The server closed the connection three times in a row after it was sent all of this message of ours, and before it
+ * acknowledged anything sent after it: the message may be the reason. mgos_mqtt_event_topic(),
+ * mgos_mqtt_event_token() and mgos_mqtt_event_packet_id() name the message, mgos_mqtt_event_attempt() is how many
+ * times. It is sent again, unless `poison_after` of the options sets it aside: then this comes again, with
+ * MGOS_MQTT_PUBLISH_REFUSED in mgos_mqtt_event_error(). For connection handlers.
  */
 #define MGOS_MQTT_EV_POISON (1 << 20)
 
@@ -83,19 +83,22 @@ struct mgos_mqtt_conn;
 
 /**
  * How a publish ended; see mgos_mqtt_publish.h. Comes exactly once for each message that ends while the handler is
- * there, unless the connection is freed before: that silences handlers, but not the `done` of a message.
+ * registered, unless the connection is freed before: then handlers are not called any more, but the `done` of a
+ * message is.
  */
 #define MGOS_MQTT_EV_OUTCOME (1 << 15)
 
 /**
  * A certificate ends within `tls_expiry_days` of the options: mgos_mqtt_event_days() tells in how many days,
- * mgos_mqtt_event_certificate() whose it is. Comes when the connection is up, and once a day while it stays so.
+ * mgos_mqtt_event_certificate() whose it is. Comes when the connection comes up, and once a day while it stays
+ * up.
  */
 #define MGOS_MQTT_EV_TLS_EXPIRY (1 << 16)
 
 /**
  * The connection had something to do, or its tick came while it was idle (`poll_tick_ms` of the options); for the
- * global connection, each iteration of the loop. Handlers that do not ask for it cost an idle device no wake-ups.
+ * global connection, in each iteration of the loop. An idle device wakes up for ticks only if a handler asks for
+ * this event.
  */
 #define MGOS_MQTT_EV_POLL (1 << 0)
 
@@ -115,8 +118,8 @@ struct mgos_mqtt_conn;
 struct mgos_mqtt_event;
 
 /**
- * Is told of events. Runs on the thread that drives the loop, with no lock held; it may call every function
- * of the library but those that poll or wait: see the table in mgos_mqtt_loop.h.
+ * A handler of events. It runs on the thread that drives the loop, with no lock held, and may call every
+ * function of the library except those that poll or wait: see the table in mgos_mqtt_loop.h.
  */
 typedef void (*mgos_mqtt_event_fn_t)(struct mgos_mqtt_conn *c, const struct mgos_mqtt_event *ev, void *ud);
 
@@ -140,8 +143,8 @@ int mgos_mqtt_conn_on(struct mgos_mqtt_conn *c,
                       mgos_mqtt_ud_free_fn_t ud_free);
 
 /**
- * Removes the newest handler that was added with this function and argument. It is not called any more
- * when this returns, unless it is running on another thread right now; `ud_free` runs after its last call.
+ * Removes the newest handler that was added with this function and argument. After this returns it is not
+ * called any more, though it may still be running on another thread; `ud_free` runs after its last call.
  *
  * Returns 0, or MGOS_MQTT_NOT_FOUND.
  *
@@ -151,13 +154,14 @@ int mgos_mqtt_conn_off(struct mgos_mqtt_conn *c, mgos_mqtt_event_fn_t fn, void *
 
 /**
  * Subscribes: now if the connection is up, and after every CONNACK until mgos_mqtt_conn_unsubscribe(). The
- * handler gets MESSAGE, SUBACK, CLOSE, and PUBACK and PUBCOMP of own messages whose topic matches.
+ * handler gets MESSAGE, SUBACK, CLOSE, and PUBACK and PUBCOMP for this connection's own messages whose
+ * topic matches.
  *
- * For messages alone there is mgos_mqtt_conn_subscribe_messages(). With NULL for `fn` there is nobody of its own: the
- * messages go to the connection's handlers and to mgos_mqtt_conn_on_message().
+ * For messages alone there is mgos_mqtt_conn_subscribe_messages(). With NULL for `fn` the messages go to the
+ * connection's handlers and to the function of mgos_mqtt_conn_on_message().
  *
- * `filter` and `qos` as MQTT says; the filter is copied. The same filter with the same function and
- * argument twice is one subscription. Returns 0; on an error `ud` stays yours.
+ * `filter` and `qos` are as in MQTT; the filter is copied. Subscribing twice with the same filter,
+ * function and argument makes one subscription. Returns 0; on an error `ud` stays yours.
  *
  * Preconditions: `c` is NULL or a living connection, `filter` NULL or a C string; the functions can be called with `ud`.
  */
@@ -169,7 +173,7 @@ int mgos_mqtt_conn_subscribe(struct mgos_mqtt_conn *c,
                              mgos_mqtt_ud_free_fn_t ud_free);
 
 /**
- * As mgos_mqtt_conn_subscribe(), for a handler that gets MESSAGE and nothing else: what it is given always has a topic and
+ * As mgos_mqtt_conn_subscribe(), for a handler that gets MESSAGE and nothing else: its events always have a topic and
  * a payload.
  *
  * Preconditions: As mgos_mqtt_conn_subscribe().
@@ -182,9 +186,9 @@ int mgos_mqtt_conn_subscribe_messages(struct mgos_mqtt_conn *c,
                                       mgos_mqtt_ud_free_fn_t ud_free);
 
 /**
- * Takes back a subscription made with this filter, function and argument. The server is told when it was the
- * filter's last one. Returns 0, or MGOS_MQTT_NOT_FOUND. Works with and without a connection. A filter that nobody
- * subscribed to since the connection was made: see mgos_mqtt_conn_unsub().
+ * Ends a subscription made with this filter, function and argument. The server is told when it was the filter's
+ * last one. Returns 0, or MGOS_MQTT_NOT_FOUND. Works with and without a connection. For a filter that nobody has
+ * subscribed to since the connection was made, see mgos_mqtt_conn_unsub().
  *
  * Preconditions: `c` is NULL or a living connection, `filter` NULL or a C string.
  */
@@ -207,8 +211,8 @@ const char *mgos_mqtt_event_topic(const struct mgos_mqtt_event *ev, size_t *len)
 
 /**
  * The payload of a message; one NUL byte follows it, which is not counted. Its length goes to `*len`, if `len` is not
- * NULL. Never NULL: an event that has no payload has an empty one. So has OVERSIZE; how large it was says
- * mgos_mqtt_event_size().
+ * NULL. Never NULL: an event without a payload has an empty one. That includes OVERSIZE; mgos_mqtt_event_size() says
+ * how large its payload was.
  *
  * Preconditions: See mgos_mqtt_event_kind(); `len` is NULL or valid.
  */
@@ -245,8 +249,9 @@ bool mgos_mqtt_event_dup(const struct mgos_mqtt_event *ev);
 size_t mgos_mqtt_event_size(const struct mgos_mqtt_event *ev);
 
 /**
- * 1 for a message that was not refused before, and one more each time it is delivered again for that; see
- * mgos_mqtt_msg_refuse(). For POISON how often the server closed the connection. 0 without one.
+ * 1 for a message that was not refused before, and one more each time it is delivered again after a
+ * refusal; see mgos_mqtt_msg_refuse(). For POISON, how often the server has closed the connection. 0 for
+ * other events.
  *
  * Preconditions: See mgos_mqtt_event_kind().
  */

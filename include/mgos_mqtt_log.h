@@ -1,13 +1,13 @@
 /*
- * The log: to standard error in one call, and log lines that are published to a topic: those of the application, and those
- * of the library.
+ * The log: writing it to standard error with one call, and publishing log lines to a topic, those of the application
+ * and those of the library.
  *
  *     mgos_mqtt_log_to_stderr(NULL, MGOS_MQTT_LOG_DEBUG);
  *     // 2026-01-31T12:00:00.123Z mgos_mqtt 0 D sent SUBSCRIBE 1: "a/b" QoS 1, 10 bytes in all
  *
- * At MGOS_MQTT_LOG_DEBUG there is a line for each packet, with its kind, id, flags, topic and sizes, never with a payload, a
- * user name or a password; and for each step of connecting. Packets on the topics to which log lines are published are left
- * out, and so are all packets of a connection on which a log function publishes by itself.
+ * At MGOS_MQTT_LOG_DEBUG there is a line for each step of connecting and for each packet, with its kind, id, flags,
+ * topic and sizes, but never a payload, a user name or a password. Packets on the topics to which log lines are
+ * published are left out, and so are all packets of a connection on which a log function itself publishes.
  *
  * PUBLISHED LINES.
  *
@@ -23,8 +23,8 @@
  * `n` is the file descriptor, 1 or 2, or with `debug_use_log_level` of the configuration the level of the line
  * (MGOS_MQTT_LOG_*). Lines count from 0. One that is not published is counted as well, so a reader sees gaps.
  *
- * A log must not make things worse: while much is unsent, lines are left out; and nothing that happens
- * because of a line is logged. (What cannot be prevented here: a handler that is subscribed to the topic of
+ * A log must not make things worse: while much is unsent, lines are left out, and nothing that a line
+ * itself causes is logged. (One loop cannot be prevented here: a handler that is subscribed to the topic of
  * the log and logs what it gets.)
  */
 
@@ -51,7 +51,7 @@ extern "C" {
 /**
  * Writes the log of a loop and its connections to standard error: all that is at least as important as `level`
  * (MGOS_MQTT_LOG_*), one line a record, with the time in UTC, the number of the connection and the first letter of the
- * level. Takes the place of the function of mgos_mqtt_loop_set_log(). MGOS_MQTT_LOG_OFF ends it.
+ * level. Replaces the function of mgos_mqtt_loop_set_log(). MGOS_MQTT_LOG_OFF ends it.
  *
  * Returns 0, or MGOS_MQTT_BAD_ARGUMENT for another level.
  *
@@ -60,9 +60,9 @@ extern "C" {
 int mgos_mqtt_log_to_stderr(struct mgos_mqtt_loop *loop, int level);
 
 /**
- * As mgos_mqtt_log_to_stderr(), at the level that an environment variable has: "error", "warn", "info", "debug", "off", or
- * a number. If it is not set, nothing changes. The library reads no variable by itself: a program that calls this lets
- * whoever starts it have the log.
+ * As mgos_mqtt_log_to_stderr(), at the level given by an environment variable: "error", "warn", "info", "debug",
+ * "off", or a number. If it is not set, nothing changes. The library reads no variable by itself: a program calls this
+ * to let its user switch the log on.
  *
  *     mgos_mqtt_log_from_env(NULL, "MY_PROGRAM_MQTT_LOG");
  *
@@ -71,16 +71,15 @@ int mgos_mqtt_log_to_stderr(struct mgos_mqtt_loop *loop, int level);
  *
  * Preconditions: As mgos_mqtt_log_to_stderr(); `variable` is NULL or a C string; no other thread changes the environment meanwhile.
  */
-int mgos_mqtt_log_from_env(struct mgos_mqtt_loop *loop,
-                           const char *variable);
+int mgos_mqtt_log_from_env(struct mgos_mqtt_loop *loop, const char *variable);
 
 /**
- * Sets the topics of a connection's log lines: of those with file descriptor 1, and of those with 2. NULL or
- * empty is none; without both, publishing of lines ends. Lines are left out while mgos_mqtt_conn_num_unsent_bytes() is
- * at least `threshold`; 0 is MGOS_MQTT_LOG_PUSHBACK_THRESHOLD.
+ * Sets the topics of a connection's log lines, for file descriptor 1 and for 2. NULL or empty means none; with
+ * neither, no more lines are published. Lines are left out while mgos_mqtt_conn_num_unsent_bytes() is at least
+ * `threshold`; 0 is MGOS_MQTT_LOG_PUSHBACK_THRESHOLD.
  *
- * The global connection has the topics of the system configuration (`debug.stdout_topic`, `debug.stderr_topic`), as
- * they are at its first line, if this function was not called for it before.
+ * Unless this function is called for it before its first line, the global connection uses the topics that the
+ * system configuration has then (`debug.stdout_topic`, `debug.stderr_topic`).
  *
  * Returns 0, or MGOS_MQTT_BAD_TOPIC, MGOS_MQTT_BAD_UTF8, MGOS_MQTT_NULL_ARGUMENT.
  *
@@ -93,20 +92,21 @@ int mgos_mqtt_conn_set_log_topics(struct mgos_mqtt_conn *c,
 
 /**
  * Publishes a log line of `len` bytes to the topic of file descriptor `fd`, 1 or 2. `level` is one of
- * MGOS_MQTT_LOG_*; a negative one is taken for 0.
+ * MGOS_MQTT_LOG_*; a negative one counts as 0.
  *
- * Returns 0 if it was published, otherwise why not: MGOS_MQTT_NOT_FOUND if there is no topic for it,
- * MGOS_MQTT_NOT_CONNECTED, MGOS_MQTT_QUEUE_FULL if too much is unsent, MGOS_MQTT_BAD_ARGUMENT for another `fd`, or for
- * an empty line. From any thread and any callback, also from a log function.
+ * Returns 0 if it was published, otherwise the reason why not: MGOS_MQTT_NOT_FOUND if there is no topic for it,
+ * MGOS_MQTT_NOT_CONNECTED, MGOS_MQTT_QUEUE_FULL if too much is unsent, MGOS_MQTT_BAD_ARGUMENT for another `fd` or an
+ * empty line. Callable from any thread and any callback, even from a log function.
  *
  * Preconditions: `c` is NULL or a living connection; `data` has `len` bytes.
  */
 int mgos_mqtt_conn_log(struct mgos_mqtt_conn *c, int fd, int level, const char *data, size_t len);
 
 /**
- * Publishes the library's own log, too, with file descriptor 2: all that is at least as important as `level`
- * (MGOS_MQTT_LOG_*), of every connection on the same loop, beside the function of mgos_mqtt_loop_set_log().
- * MGOS_MQTT_LOG_OFF ends it. One connection of a loop can do so, the last for which this was called.
+ * Also publishes the library's own log, with file descriptor 2: all records that are at least as important
+ * as `level` (MGOS_MQTT_LOG_*), of every connection on the same loop, in addition to the function of
+ * mgos_mqtt_loop_set_log(). MGOS_MQTT_LOG_OFF ends it. Only one connection of a loop publishes the log: the
+ * last for which this was called.
  *
  * Returns 0, or MGOS_MQTT_BAD_ARGUMENT for another level.
  *

@@ -1,53 +1,53 @@
 /*
- * The loop: what makes connections live.
+ * The loop, which drives connections.
  *
  * A loop owns connections. There is a default one, made on first use, for the global connection and those of
  * mgos_mqtt_conn_create(); NULL means it wherever a loop is asked for. A loop is driven in one of three
- * ways, which may change at any time, on the same handle:
+ * ways; the same loop may change between them at any time:
  *
  * 1. by your own code, with mgos_mqtt_loop_poll() or mgos_mqtt_loop_run();
  * 2. by a foreign event loop (epoll, libuv, GLib): watch mgos_mqtt_loop_fd() for reading, wake up after
  *    mgos_mqtt_loop_timeout() milliseconds, and call mgos_mqtt_loop_process() for either;
  * 3. by a thread of its own, with mgos_mqtt_loop_start().
  *
- * THREADS. Every function of the library may be called from any thread, at any time, and from inside every
- * callback, unless it says otherwise. Callbacks run with no lock held, on the thread that drives the loop unless the
- * table says otherwise. Those of a connection that is freed while nobody drives its loop run inside
- * mgos_mqtt_conn_free(), also when that is called in a callback of another loop. Inside a callback everything may
- * be called, also what frees any connection, except what polls or waits: that returns MGOS_MQTT_BUSY.
+ * THREADS. Every function of the library may be called from any thread, at any time, and from inside every callback,
+ * unless it says otherwise. Callbacks run with no lock held, on the thread that drives the loop unless the table
+ * says otherwise. If a connection is freed while nobody drives its loop, its callbacks run inside
+ * mgos_mqtt_conn_free(), even if that is called in a callback of another loop. Inside a callback every function may
+ * be called, including those that free a connection, except those that poll or wait: these return MGOS_MQTT_BUSY.
  *
- * | callback                                           | set by                                    | how often     |
- * |----------------------------------------------------|-------------------------------------------|---------------|
- * | handlers of events and messages (1)                | mgos_mqtt_conn_on(), ..._subscribe() ...  | any number    |
- * | places for one function (1)                        | mgos_mqtt_conn_on_connect() ...           | any number    |
- * | `done` of a publish (2)                            | struct mgos_mqtt_publication              | exactly once  |
- * | `done` of subscribing and unsubscribing (2)        | mgos_mqtt_conn_subscribe_all() ...        | exactly once  |
- * | `ok` or `fail` of an attempt (2)                   | mgos_mqtt_conn_connect_once()             | exactly once  |
- * | connect hook                                       | mgos_mqtt_conn_set_connect_fn()           | each CONNECT  |
- * | log function                                       | mgos_mqtt_loop_set_log()                  | any number    |
- * | user-data destructor `ud_free` (3)                 | every call that takes one                 | exactly once  |
- * | handlers of the event bus (4)                      | mgos_event_add_handler() ...              | any number    |
- * | poll callback, of the default loop                 | mgos_add_poll_cb()                        | each iteration    |
- * | printer of `%M`, of JSON (5)                       | mgos_mqtt_pubf(), json_printf() ...       | each `%M`     |
+ * | callback                                           | set by                                    | how often      |
+ * |----------------------------------------------------|-------------------------------------------|----------------|
+ * | handlers of events and messages (1)                | mgos_mqtt_conn_on(), ..._subscribe() ...  | any number     |
+ * | places for one function (1)                        | mgos_mqtt_conn_on_connect() ...           | any number     |
+ * | `done` of a publish (2)                            | struct mgos_mqtt_publication              | exactly once   |
+ * | `done` of subscribing and unsubscribing (2)        | mgos_mqtt_conn_subscribe_all() ...        | exactly once   |
+ * | `ok` or `fail` of an attempt (2)                   | mgos_mqtt_conn_connect_once()             | exactly once   |
+ * | connect hook                                       | mgos_mqtt_conn_set_connect_fn()           | each CONNECT   |
+ * | log function                                       | mgos_mqtt_loop_set_log()                  | any number     |
+ * | user-data destructor `ud_free` (3)                 | every call that takes one                 | exactly once   |
+ * | handlers of the event bus (4)                      | mgos_event_add_handler() ...              | any number     |
+ * | poll callback, of the default loop                 | mgos_add_poll_cb()                        | each iteration |
+ * | printer of `%M`, of JSON (5)                       | mgos_mqtt_pubf(), json_printf() ...       | each `%M`      |
  *
- * 1. Are not called any more once mgos_mqtt_conn_free() was.
- * 2. Have no destructor: the one call is the end of their user data. If the connection is freed before, they are called
- *    then, with MGOS_MQTT_INCOMPLETE, and nothing may be called with that connection any more.
- * 3. Runs when the last use is over: inside the call that took the callback back, on whichever thread, or on the
- *    thread that drives the loop. It may not poll or wait, nor use a connection that is being freed.
+ * 1. Are not called any more after mgos_mqtt_conn_free().
+ * 2. Have no destructor: after their one call the library does not use their user data any more. If the connection is
+ *    freed before, they are called then, with MGOS_MQTT_INCOMPLETE, and must not use that connection.
+ * 3. Runs after the last use: inside the call that removed the callback, on the calling thread, or on the thread
+ *    that drives the loop. It must not poll or wait, nor use a connection that is being freed.
  * 4. Also on the thread that calls mgos_event_trigger(), inside that call.
  * 5. On the calling thread, inside the call; may poll and wait.
  *
  * A callback must return: no longjmp() and no C++ exception out of it.
  *
  * FORK. After fork() the child's calls on loops and connections of the parent, and on what belongs to them, fail at
- * once with MGOS_MQTT_FORKED and touch nothing that the two share. Those that free close this process's copies of the
- * sockets; the memory is given up. The default loop and the global connection are new in the child, made at their
- * first use there, and have to be driven there, also if the parent's has a thread: servers, options, will, certificate
- * and log function are those of the parent; handlers, subscriptions, poll callbacks and queued messages are not, and
- * the first call logs a warning that says so, on the calling thread. Both have one client id then, unless the child
- * changes its. A child that was forked inside a callback may use the library so, too, but must not return from the
- * callback.
+ * once with MGOS_MQTT_FORKED and touch nothing that the two processes share. Calls that free close the child's copies
+ * of the sockets; the memory is given up. The default loop and the global connection are new in the child: they are
+ * made at their first use there, and the child has to drive the loop, even if the parent's has a thread. Servers,
+ * options, will, certificate and log function are those of the parent; handlers, subscriptions, poll callbacks and
+ * queued messages are not, and the first call logs a warning that says so, on the calling thread. Parent and child
+ * then have the same client id, unless the child changes its own. All this also holds for a child that was forked
+ * inside a callback, but it must not return from the callback.
  */
 
 #ifndef MGOS_MQTT_LOOP_H
@@ -70,12 +70,12 @@
 #define MGOS_MQTT_LOG_ERROR 0
 
 /**
- * Something works, but perhaps not as meant.
+ * Something works, but perhaps not as intended.
  */
 #define MGOS_MQTT_LOG_WARN 1
 
 /**
- * Connections come and go.
+ * Connections come up and go down.
  */
 #define MGOS_MQTT_LOG_INFO 2
 
@@ -90,14 +90,15 @@
 struct mgos_mqtt_loop;
 
 /**
- * Takes a log record: how important it is (MGOS_MQTT_LOG_*), the number that the connection was created
- * with, and a line without a line break. `text` is valid until it returns. Secrets are never in it.
+ * Receives a log record: its level (MGOS_MQTT_LOG_*), the number that the connection was created with,
+ * and a line without a line break. `text` is valid until the function returns, and never contains
+ * secrets.
  */
 typedef void (*mgos_mqtt_log_fn_t)(int level, int conn_id, const char *text, void *ud);
 
 /**
- * Takes user data back: called once, after the last call of the callback it was given for, and with no
- * lock held. Usually free(). For the thread see above.
+ * Takes user data back: called once, after the last call of the callback that it was given for, with
+ * no lock held. Often just free(). For the thread see above.
  */
 typedef void (*mgos_mqtt_ud_free_fn_t)(void *ud);
 
@@ -106,71 +107,72 @@ extern "C" {
 #endif // __cplusplus
 
 /**
- * Makes a loop. NULL without memory or file descriptors. To be ended with mgos_mqtt_loop_free().
+ * Makes a loop. NULL without memory or file descriptors. End it with mgos_mqtt_loop_free().
  */
 struct mgos_mqtt_loop *mgos_mqtt_loop_create(void);
 
 /**
- * Ends a loop: its thread, if it has one, and every connection on it, as mgos_mqtt_conn_free() does. The
- * handles of those connections may not be used afterwards, nor the loop's. When it returns, all of it has
- * happened and every user-data destructor has run.
+ * Ends a loop: its thread, if it has one, and every connection on it, as mgos_mqtt_conn_free() does.
+ * Neither the loop's handle nor those of its connections may be used afterwards. When the call returns,
+ * all of this has happened and every user-data destructor has run.
  *
  * Ignores NULL; the default loop cannot be freed. Returns 0, MGOS_MQTT_BUSY inside a callback,
- * MGOS_MQTT_BAD_ARGUMENT for the default loop. Takes less than a second, beyond the callback that
- * runs if one does, whatever the name service, the network and the server are doing.
+ * MGOS_MQTT_BAD_ARGUMENT for the default loop. Takes less than a second, plus the time of a
+ * callback that is running, whatever the name service, the network and the server are doing.
  *
- * Preconditions: `r#loop` is NULL or came from mgos_mqtt_loop_create() and was not freed.
+ * Preconditions: `loop` is NULL or came from mgos_mqtt_loop_create() and was not freed.
  */
 int mgos_mqtt_loop_free(struct mgos_mqtt_loop *loop);
 
 /**
- * One iteration: waits until there is something to do, at most `timeout_ms` milliseconds (0: not at all,
- * negative: without limit), and does it. Returns early and often, at once when a signal comes; call it in a loop.
- * However many callbacks there are to be run and however slow they are, it ends soon after its time, and the next one
- * goes on.
+ * One iteration: waits until there is something to do, at most `timeout_ms` milliseconds (0: not at all, negative:
+ * without limit), and does it. It may return early, and does so at once on a signal; call it in a loop. However many
+ * callbacks are due and however slow they are, it returns soon after its time; the next iteration goes on with the
+ * rest.
  *
  * Returns 0, or MGOS_MQTT_BUSY inside a callback or while the loop has a thread of its own. If another
  * thread polls already, it waits for its turn, at most `timeout_ms`.
  *
- * Preconditions: `r#loop` is NULL (the default loop) or a living loop.
+ * Preconditions: `loop` is NULL (the default loop) or a living loop.
  */
 int mgos_mqtt_loop_poll(struct mgos_mqtt_loop *loop, int timeout_ms);
 
 /**
- * Drives the loop until mgos_mqtt_loop_break(): all that a program has to do whose work is done in handlers. If the
- * loop has a thread of its own or another thread polls it, this one sleeps meanwhile. Any number of threads may.
+ * Drives the loop until mgos_mqtt_loop_break(): all that is needed by a program whose work is done in handlers.
+ * While the loop has a thread of its own or another thread polls it, the caller sleeps. Any number of threads may
+ * call this.
  *
  * Returns 0 after mgos_mqtt_loop_break(), MGOS_MQTT_BUSY inside a callback, MGOS_MQTT_INCOMPLETE if the loop is
  * freed meanwhile, MGOS_MQTT_NO_RESOURCES if the system refuses to wait.
  *
- * Preconditions: `r#loop` is NULL (the default loop) or a living loop.
+ * Preconditions: `loop` is NULL (the default loop) or a living loop.
  */
 int mgos_mqtt_loop_run(struct mgos_mqtt_loop *loop);
 
 /**
- * Lets every mgos_mqtt_loop_run() of a loop return, after the present handler. If there is none, the next returns at
- * once. A mgos_mqtt_loop_poll() that sleeps returns, too, as does the next one. From any thread, from inside handlers,
- * and from signal handlers: it takes no lock and no memory, and leaves `errno` alone. Returns 0.
+ * Makes every mgos_mqtt_loop_run() of a loop return, after the present handler. If none is running, the next one
+ * returns at once. A mgos_mqtt_loop_poll() that sleeps returns, too, as does the next one. Callable from any thread,
+ * inside handlers, and in signal handlers: it takes no lock, allocates no memory, and leaves `errno` alone. Returns 0.
  *
- * Preconditions: `r#loop` is NULL (the default loop) or a living loop.
+ * Preconditions: `loop` is NULL (the default loop) or a living loop.
  */
 int mgos_mqtt_loop_break(struct mgos_mqtt_loop *loop);
 
 /**
  * A file descriptor for a foreign event loop. It becomes readable when mgos_mqtt_loop_process() has something
- * to do; watch it for reading, level- or edge-triggered. It belongs to the loop: do not read, write
- * or close it. The same for the loop's whole life. Negative without one.
+ * to do; watch it for reading, level- or edge-triggered. It belongs to the loop, do not read, write or close
+ * it, and stays the same for the loop's whole life. Negative if there is none.
  *
- * Preconditions: `r#loop` is NULL (the default loop) or a living loop.
+ * Preconditions: `loop` is NULL (the default loop) or a living loop.
  */
 int mgos_mqtt_loop_fd(struct mgos_mqtt_loop *loop);
 
 /**
  * After how many milliseconds mgos_mqtt_loop_process() has to be called even if the file descriptor does not
- * become readable; -1: not at all. Ask again after each mgos_mqtt_loop_process(). Calls from other
- * threads that make it shorter make the file descriptor readable.
+ * become readable; -1: not at all. Ask again after each mgos_mqtt_loop_process(). When a call from another
+ * thread makes it shorter, the file descriptor becomes readable.
  *
- * Preconditions: `r#loop` is NULL (the default loop) or a living loop.
+ * Preconditions: `loop` is NULL (the default loop) or a living loop.
  */
 int mgos_mqtt_loop_timeout(struct mgos_mqtt_loop *loop);
 
@@ -179,7 +181,7 @@ int mgos_mqtt_loop_timeout(struct mgos_mqtt_loop *loop);
  *
  * Returns 0, or MGOS_MQTT_BUSY inside a callback or while the loop has a thread of its own.
  *
- * Preconditions: `r#loop` is NULL (the default loop) or a living loop.
+ * Preconditions: `loop` is NULL (the default loop) or a living loop.
  */
 int mgos_mqtt_loop_process(struct mgos_mqtt_loop *loop);
 
@@ -188,30 +190,30 @@ int mgos_mqtt_loop_process(struct mgos_mqtt_loop *loop);
  *
  * Returns 0, or MGOS_MQTT_NO_RESOURCES if no thread can be started.
  *
- * Preconditions: `r#loop` is NULL (the default loop) or a living loop.
+ * Preconditions: `loop` is NULL (the default loop) or a living loop.
  */
 int mgos_mqtt_loop_start(struct mgos_mqtt_loop *loop);
 
 /**
- * Ends the loop's own thread and waits for that; from inside one of its callbacks it ends after the present
- * iteration. Connections stay, and live on when the loop is driven again. Does nothing without a thread.
- * Takes less than a second, beyond the callback that runs if one does. The process may also just end:
- * exit() does not wait for the thread.
+ * Ends the loop's own thread and waits for that; called inside one of its callbacks, the thread ends after
+ * the present iteration. Connections stay, and go on when the loop is driven again. Does nothing without a
+ * thread. Takes less than a second, plus the time of a callback that is running. The process may also just
+ * end: exit() does not wait for the thread.
  *
- * Preconditions: `r#loop` is NULL (the default loop) or a living loop.
+ * Preconditions: `loop` is NULL (the default loop) or a living loop.
  */
 int mgos_mqtt_loop_stop(struct mgos_mqtt_loop *loop);
 
 /**
- * Sets where log records of a loop and its connections go: all that are at least as important as `level`
- * (MGOS_MQTT_LOG_*). NULL switches the log off, which is the default: nothing is ever printed by
- * itself. mgos_mqtt_log_to_stderr() is the function that most programs want.
+ * Sets the function that gets the log records of a loop and its connections: all that are at least as
+ * important as `level` (MGOS_MQTT_LOG_*). NULL switches the log off, which is the default: the library
+ * prints nothing by itself. Most programs want mgos_mqtt_log_to_stderr() instead.
  *
  * `fn` runs on the thread that drives the loop, with no lock held. `ud` is passed to it; `ud_free`, if
  * not NULL, takes it back when the function is replaced or the loop freed. An unknown level is refused
  * with MGOS_MQTT_BAD_ARGUMENT, and `ud` stays yours.
  *
- * Preconditions: `r#loop` is NULL (the default loop) or a living loop; the functions can be called with `ud`.
+ * Preconditions: `loop` is NULL (the default loop) or a living loop; the functions can be called with `ud`.
  */
 int mgos_mqtt_loop_set_log(struct mgos_mqtt_loop *loop,
                            int level,

@@ -19,8 +19,8 @@
 struct mgos_mqtt_conn;
 
 /**
- * Turns off what a field of the options would do or limit: "without limit" for a time-out, "never" and "none" for the
- * rest. Each field says whether it knows this value.
+ * Turns off what a field of the options does or limits: "without limit" for a time-out, "never" or "none" for the
+ * rest. Each field says whether it accepts this value.
  */
 #define MGOS_MQTT_OFF -1
 
@@ -55,7 +55,7 @@ struct mgos_mqtt_conn;
 #define MGOS_MQTT_DELAY_DOUBLES 0
 
 /**
- * `fixed_delay`: the shortest wait, always, and the first server.
+ * `fixed_delay`: always the shortest wait, and only the first server.
  */
 #define MGOS_MQTT_DELAY_FIXED 1
 
@@ -117,13 +117,13 @@ struct mgos_mqtt_conn;
  *     struct mgos_mqtt_options options = mgos_mqtt_options_init();
  *     options.retry = MGOS_MQTT_RETRY_NEVER;
  *
- * In every field 0 or NULL means the default; where something can be switched off, MGOS_MQTT_OFF does it. The structure
- * may grow: a program that was compiled with an older header works with a newer library, and one that
- * uses a field which the library does not know is refused with MGOS_MQTT_BAD_STRUCTURE.
+ * In every field 0 or NULL means the default; where something can be switched off, MGOS_MQTT_OFF does it. The
+ * structure may grow: a program compiled with an older header works with a newer library, and a structure that sets a
+ * field which the library does not know is refused with MGOS_MQTT_BAD_STRUCTURE.
  *
- * They go over whatever configuration the connection has when it connects, also one that it is given later; see
+ * Options override whatever configuration the connection has when it connects, even one set later; see
  * mgos_mqtt_conn_set_options(). A value that is not allowed is refused with MGOS_MQTT_BAD_ARGUMENT, and
- * mgos_mqtt_last_error_text() names field, value and what is allowed.
+ * mgos_mqtt_last_error_text() names the field, the value and what is allowed.
  *
  * Everything is copied before a call returns.
  */
@@ -142,7 +142,8 @@ struct mgos_mqtt_options {
    */
   size_t num_profiles;
   /**
-   * CONNECT. The version of MQTT, MGOS_MQTT_PROTOCOL_*: default 3.1.1. Never another one silently.
+   * CONNECT. The version of MQTT, MGOS_MQTT_PROTOCOL_*: default 3.1.1. The library never falls
+   * back to another one silently.
    */
   int protocol_version;
   /**
@@ -154,8 +155,8 @@ struct mgos_mqtt_options {
    */
   size_t password_len;
   /**
-   * A binary will payload, instead of the text `will_message` of each configuration, which must have a `will_topic`;
-   * NULL for none.
+   * A binary payload for the will, instead of the text `will_message` of each configuration, which must have a
+   * `will_topic`; NULL for none.
    */
   const void *will_payload;
   /**
@@ -163,35 +164,36 @@ struct mgos_mqtt_options {
    */
   size_t will_payload_len;
   /**
-   * The QoS of the will, whichever of the two it is made of: default MGOS_MQTT_AT_MOST_ONCE (MQTT 3.1.1, section
-   * 3.1.2.6).
+   * The QoS of the will, whichever of the two its payload comes from: default MGOS_MQTT_AT_MOST_ONCE (MQTT
+   * 3.1.1, section 3.1.2.6).
    */
   int will_qos;
   /**
    * RECONNECTING. Whether the connection tries again by itself after a failed attempt or a loss: default
-   * MGOS_MQTT_RETRY_ALWAYS; MGOS_MQTT_RETRY_ONCE_UP, once it was up since mgos_mqtt_conn_connect();
-   * MGOS_MQTT_RETRY_NEVER. Where it does not, it stays down until it is told to connect, and no other server is tried.
+   * MGOS_MQTT_RETRY_ALWAYS; MGOS_MQTT_RETRY_ONCE_UP: only if it has been up since mgos_mqtt_conn_connect();
+   * MGOS_MQTT_RETRY_NEVER. If it does not, it stays down until it is told to connect, and no other server is tried.
    */
   int retry;
   /**
    * The waits between attempts: default MGOS_MQTT_DELAY_DOUBLES, from `reconnect_timeout_min` to
-   * `reconnect_timeout_max`, with backup servers; or MGOS_MQTT_DELAY_FIXED, always `reconnect_timeout_min`, and the first
-   * server.
+   * `reconnect_timeout_max`, with backup servers; or MGOS_MQTT_DELAY_FIXED, always `reconnect_timeout_min`, and only
+   * the first server.
    */
   int fixed_delay;
   /**
-   * By how many percent the wait before a reconnect varies: default 10, MGOS_MQTT_OFF is not at all.
+   * By how many percent the wait before a reconnect varies at random: default 10, MGOS_MQTT_OFF is
+   * not at all.
    */
   int jitter_percent;
   /**
-   * After how long on a backup server the main one is tried again: default never. The connection is closed for
-   * that; if the main server does not answer, the backup is used again at once.
+   * After how long on a backup server the main one is tried again: default never. The connection to the backup
+   * is closed for that; if the main server does not answer, the backup is used again at once.
    */
   int fail_back_ms;
   /**
-   * TIME-OUTS. Where the system tells (Linux), the time for an answer begins when the server has acknowledged what is
-   * to be answered: on a slow link that may be long after it was sent. How long the name service may take: default
-   * 10,000 ms, MGOS_MQTT_OFF is without limit.
+   * TIME-OUTS. Where the system reports acknowledged bytes (Linux), the time for an answer begins when the server's
+   * system has received the question: on a slow link that may be long after it was sent. How long the name service
+   * may take: default 10,000 ms, MGOS_MQTT_OFF is without limit.
    */
   int dns_timeout_ms;
   /**
@@ -233,31 +235,31 @@ struct mgos_mqtt_options {
    */
   int on_session_loss;
   /**
-   * How many outcomes of publishes mgos_mqtt_conn_outcome() can still tell: default 1,024, MGOS_MQTT_OFF is
-   * none. Eight bytes each, taken when there are so many.
+   * How many of the last outcomes mgos_mqtt_conn_outcome() can still tell: default 1,024, MGOS_MQTT_OFF is
+   * none. Each takes eight bytes, allocated when they are needed.
    */
   int outcome_history;
   /**
-   * SUBSCRIBING AND RECEIVING. When the filters are subscribed again: default MGOS_MQTT_RESUBSCRIBE_ALWAYS, after every
-   * CONNACK; or MGOS_MQTT_RESUBSCRIBE_WHEN_LOST, only if the server lost the session, or if that cannot be known: with
-   * MQTT 3.1, and after another server.
+   * SUBSCRIBING AND RECEIVING. When the filters are subscribed again: default MGOS_MQTT_RESUBSCRIBE_ALWAYS, after
+   * every CONNACK; or MGOS_MQTT_RESUBSCRIBE_WHEN_LOST, only if the server lost the session, or if that cannot be
+   * known: with MQTT 3.1, and after a change of server.
    */
   int resubscribe;
   /**
-   * Of a message over the receive limit (`recv_mbuf_limit`), deliver this many bytes of the payload, at most
-   * that limit, instead of MGOS_MQTT_EV_OVERSIZE; mgos_mqtt_event_size() tells how many there were, and in
-   * struct mg_mqtt_message the length of the whole packet. It is acknowledged when all of it has come. Default 0:
-   * nothing of it.
+   * How many bytes of the payload of a message over the receive limit (`recv_mbuf_limit`) are delivered, at most
+   * that limit, instead of MGOS_MQTT_EV_OVERSIZE. mgos_mqtt_event_size() tells how many there were; `len` of
+   * struct mg_mqtt_message is the length of the whole packet. The message is acknowledged when all of it has
+   * come. Default 0: none are delivered.
    */
   size_t oversize_keep;
   /**
-   * How many messages may wait for mgos_mqtt_conn_receive(), default 1,024; as many refused ones may wait to be
-   * delivered again.
+   * How many messages may wait for mgos_mqtt_conn_receive(): default 1,024. The same number of refused messages
+   * may wait to be delivered again.
    */
   size_t receive_queue_length;
   /**
-   * How many bytes of topics and payloads these may have together: default 4 MiB; the same for refused ones. One
-   * message is always taken, however large.
+   * How many bytes of topics and payloads they may have together: default 4 MiB. The same limit applies to
+   * refused messages. One message is always accepted, however large.
    */
   size_t receive_queue_bytes;
   /**
@@ -275,13 +277,13 @@ struct mgos_mqtt_options {
    */
   int refuse_delay_ms;
   /**
-   * EVENTS. How often an idle connection gets MG_EV_POLL, if it has a handler for that: default 1,000 ms,
-   * MGOS_MQTT_OFF is never.
+   * EVENTS. The interval at which an idle connection gets MG_EV_POLL, if it has a handler for that:
+   * default 1,000 ms, MGOS_MQTT_OFF is never.
    */
   int poll_tick_ms;
   /**
-   * TLS; see docs/tls.md. The name that the server's certificate must be for, and that is sent to it (SNI): default the
-   * host of `server`.
+   * TLS; see docs/tls.md. The name for which the server's certificate must be valid, and which is sent to the server
+   * (SNI): default the host of `server`.
    */
   const char *tls_server_name;
   /**
@@ -294,8 +296,8 @@ struct mgos_mqtt_options {
    */
   int tls_min_version;
   /**
-   * 1: trust the certificates that the system trusts, besides those that are named. It is the default for an
-   * mqtts:// address when none are named. Turns TLS on.
+   * 1: trust the certificates that the system trusts, besides those given here or in the configuration. This
+   * is the default for an mqtts:// address when none are given. Turns TLS on.
    */
   int tls_system_roots;
   /**
@@ -308,8 +310,8 @@ struct mgos_mqtt_options {
    */
   size_t tls_ca_len;
   /**
-   * The client's certificate in memory, instead of `ssl_cert`: PEM, with those that lead to its issuer, or DER.
-   * Turns TLS on.
+   * The client's certificate in memory, instead of `ssl_cert`: PEM, with the intermediate certificates up to
+   * its issuer, or DER. Turns TLS on.
    */
   const void *tls_cert;
   /**
@@ -326,15 +328,16 @@ struct mgos_mqtt_options {
    */
   size_t tls_key_len;
   /**
-   * Public keys of which the server must have one, between commas; several, so that a key can be replaced. A
-   * pin is the SHA-256 of the key as it stands in the certificate (subjectPublicKeyInfo): `sha256/` and Base64,
-   * or 64 hexadecimal digits. With trusted certificates both must hold. Without any the pin alone does:
-   * the certificate's issuer, names and dates do not matter. NULL for none. Turns TLS on.
+   * Pins, separated by commas: the server must have one of these public keys. Give several, so that a key can
+   * be replaced. A pin is the SHA-256 of the key as it stands in the certificate (subjectPublicKeyInfo):
+   * `sha256/` and Base64, or 64 hexadecimal digits. If trusted certificates are given as well, both checks must
+   * pass. Otherwise the pin alone decides: the certificate's issuer, names and dates do not matter. NULL for
+   * none. Turns TLS on.
    */
   const char *tls_pins;
   /**
-   * Lists of revoked certificates in memory, PEM (any number) or DER (one): of each issuer from the server's up
-   * to the trusted one. A list that should have been renewed still counts. NULL for none.
+   * Certificate revocation lists in memory, PEM (any number) or DER (one): one of each issuer, from the
+   * server's up to the trusted one. A list that is past its next update still counts. NULL for none.
    */
   const void *tls_crl;
   /**
@@ -346,19 +349,19 @@ struct mgos_mqtt_options {
    */
   const char *tls_crl_file;
   /**
-   * From how many days before its end on a certificate, the client's or the server's, is told of by
-   * MGOS_MQTT_EV_TLS_EXPIRY: default 30, MGOS_MQTT_OFF is never.
+   * How many days before a certificate expires, the client's or the server's,
+   * MGOS_MQTT_EV_TLS_EXPIRY begins to report it: default 30, MGOS_MQTT_OFF is never.
    */
   int tls_expiry_days;
   /**
-   * 1: talk to whoever answers, without looking at the certificate. For tests only: somebody in between can read
-   * and change everything, passwords included. A warning is logged at each connect. Turns TLS on. Default 0.
+   * 1: accept any server, without checking its certificate. For tests only: somebody in between can read and
+   * change everything, passwords included. A warning is logged at each connect. Turns TLS on. Default 0.
    */
   int tls_insecure_skip_verification;
   /**
-   * The password of the private key, wherever that comes from, if it is encrypted: PKCS#8 (PBES2) or the traditional
-   * form of OpenSSL, with AES-128, AES-256 or Triple DES. NULL for none. To ask for it when it is needed, see
-   * mgos_mqtt_conn_set_key_password().
+   * The password of the private key, wherever the key comes from, if it is encrypted: PKCS#8 (PBES2) or the
+   * traditional form of OpenSSL, with AES-128, AES-256 or Triple DES. NULL for none. To ask for it when it is
+   * needed, see mgos_mqtt_conn_set_key_password().
    */
   const void *tls_key_password;
   /**
@@ -366,45 +369,45 @@ struct mgos_mqtt_options {
    */
   size_t tls_key_password_len;
   /**
-   * RECONNECTING, again. How long a connection has to be up for the waits between attempts to start anew: default
-   * 30,000 ms, MGOS_MQTT_OFF is not at all. One that is lost sooner is followed by the next longer wait, so that a server
-   * that accepts and closes is not called all the time; it is no reason to go to another server. After five of
-   * them in a row a warning is logged.
+   * RECONNECTING, again. How long a connection has to be up for the waits between attempts to start from the
+   * shortest again: default 30,000 ms, MGOS_MQTT_OFF is not at all. A connection that is lost sooner is followed by
+   * the next longer wait, so that a server that accepts and then closes is not contacted all the time; it is no
+   * reason to change to another server. After five such connections in a row a warning is logged.
    */
   int stable_after_ms;
   /**
-   * ANSWERS. How long the server may take to acknowledge a PUBLISH of QoS 1 or 2 (by PUBACK or PUBREC), and to answer a
-   * SUBSCRIBE or an UNSUBSCRIBE: default without limit. Some servers never answer what they do not permit. The time runs
-   * on each connection from when the packet has arrived there, so a link on which bytes still move is not too slow; that
-   * it is over is noticed at most an eighth of it later.
+   * ANSWERS. How long the server may take to acknowledge a PUBLISH of QoS 1 or 2 (by PUBACK or PUBREC), and to
+   * answer a SUBSCRIBE or an UNSUBSCRIBE: default without limit. Some servers never answer what they do not permit.
+   * On each connection the time begins when the packet has arrived at the server, so a slow link on which bytes
+   * still move is not timed out. That the time is over is noticed at most an eighth of it later.
    *
-   * What ends is the wait: the message has the outcome MGOS_MQTT_OUTCOME_TIMED_OUT (error MGOS_MQTT_ACK_TIMEOUT), a
-   * call that subscribes or unsubscribes ends with MGOS_MQTT_ACK_TIMEOUT, and where nobody waits, as for mgos_mqtt_sub(),
-   * there is a warning in the log. What was asked for stays asked for, and a late answer still counts.
+   * Only the wait ends: the message has the outcome MGOS_MQTT_OUTCOME_TIMED_OUT (error MGOS_MQTT_ACK_TIMEOUT), a
+   * call that subscribes or unsubscribes ends with MGOS_MQTT_ACK_TIMEOUT, and where nobody waits, as for
+   * mgos_mqtt_sub(), a warning is logged. The request itself stays, and a late answer still counts.
    *
-   * What goes on is the rest. The connection stays. The message stays in the session, as MQTT demands: its packet id is in
-   * use, and it counts in the queue and in the in-flight window, until the server acknowledges it; after a
+   * Everything else goes on. The connection stays. The message stays in the session, as MQTT demands: its packet id
+   * is in use, and it counts in the queue and in the in-flight window, until the server acknowledges it. After a
    * reconnect it is sent again, unless the server lost the session: then it is given up, whatever `on_session_loss`
-   * says. So it may still arrive. A late PUBACK or PUBCOMP comes to its handlers as any does, and changes no outcome.
-   * After PUBREC the time never runs out: what is left is sure to end well.
+   * says. So it may still arrive. Handlers get a late PUBACK or PUBCOMP like any other, but it changes no outcome.
+   * After PUBREC the time never runs out: the server has the message.
    */
   int ack_timeout_ms;
   /**
-   * A message of QoS 1 or 2 after which the server closed the connection so many times in a row, with nothing acknowledged
-   * in between, is set aside: its outcome is MGOS_MQTT_OUTCOME_REJECTED with reason 0. Default 0: never, it is sent again
-   * and again. See MGOS_MQTT_EV_POISON.
+   * After how many closed connections a message of QoS 1 or 2 is set aside: if the server closes the connection this
+   * many times in a row after receiving it, with nothing acknowledged in between, its outcome is
+   * MGOS_MQTT_OUTCOME_REJECTED with reason 0. Default 0: never, it is sent again and again. See MGOS_MQTT_EV_POISON.
    */
   int poison_after;
   /**
-   * How long closing in order may go on without the server acknowledging anything (where the system does not tell
-   * that: without the system taking anything): default 10,000 ms, MGOS_MQTT_OFF is without limit. In all it takes six
-   * times that at most, or as long as mgos_mqtt_conn_disconnect_wait() waits. For every way to close or reopen a connection
-   * that sends DISCONNECT, but not for freeing it.
+   * How long closing in order may go on without the server acknowledging any bytes (where the system does not report
+   * that: without the system taking any): default 10,000 ms, MGOS_MQTT_OFF is without limit. In all, closing takes
+   * at most six times that, or as long as mgos_mqtt_conn_disconnect_wait() waits. This applies to every way of
+   * closing or reopening a connection that sends DISCONNECT, but not to freeing it.
    */
   int close_timeout_ms;
   /**
-   * EVENTS, again. A warning is logged when the callbacks of one turn of the connection took so long, since the loop
-   * neither sends nor receives meanwhile: default 1,000 ms, MGOS_MQTT_OFF is never.
+   * EVENTS, again. How long the callbacks of one turn of the connection may take before a warning is logged, since
+   * the loop neither sends nor receives meanwhile: default 1,000 ms, MGOS_MQTT_OFF is never.
    */
   int slow_callback_ms;
 };
@@ -414,13 +417,14 @@ extern "C" {
 #endif // __cplusplus
 
 /**
- * Creates a connection on a loop (NULL: the default loop) with options (NULL: defaults, and no server). No
- * network I/O happens before mgos_mqtt_conn_connect(). `conn_id` names it in the log.
+ * Creates a connection on a loop (NULL: the default loop) with options (NULL: the defaults, and no
+ * server). No network I/O happens before mgos_mqtt_conn_connect(). `conn_id` names the connection in the
+ * log.
  *
  * Returns NULL if something in the options is not valid: mgos_mqtt_last_error() has MGOS_MQTT_BAD_STRUCTURE,
  * MGOS_MQTT_BAD_ARGUMENT, MGOS_MQTT_BAD_CONFIG and others.
  *
- * Preconditions: `r#loop` is NULL or a living loop; `options` is NULL or has `options->size` bytes, and what it points to is
+ * Preconditions: `loop` is NULL or a living loop; `options` is NULL or has `options->size` bytes, and what it points to is
  * valid.
  */
 struct mgos_mqtt_conn *mgos_mqtt_conn_create_on(struct mgos_mqtt_loop *loop,
@@ -428,30 +432,30 @@ struct mgos_mqtt_conn *mgos_mqtt_conn_create_on(struct mgos_mqtt_loop *loop,
                                                 const struct mgos_mqtt_options *options);
 
 /**
- * Replaces all options of a connection: what is 0 or NULL here has its default again. Limits and policies hold at once,
- * the rest from the next attempt to connect on.
+ * Replaces all options of a connection: a field that is 0 or NULL here goes back to its default. Limits and policies
+ * apply at once, the rest from the next attempt to connect on.
  *
- * Options belong to the connection and not to its servers: they go over whatever configuration it has at an attempt,
- * and no other call changes them (mgos_mqtt_conn_set_config(), mgos_mqtt_conn_set_server() and the like). Without
- * `profiles` here the servers stay as they are; with them they replace all that the connection had.
+ * Options belong to the connection and not to its servers: they override whatever configuration it has at an
+ * attempt, and no other call changes them (such as mgos_mqtt_conn_set_config() or mgos_mqtt_conn_set_server()).
+ * Without `profiles` the connection's servers stay as they are; with them, all its servers are replaced.
  *
  * Returns 0 or a negative error; then nothing changed, and mgos_mqtt_last_error_text() names the field.
- * MGOS_MQTT_BAD_CONFIG also if a server of the connection could not be connected with under these options, or would
- * no longer be talked to under TLS because the option is missing that had switched it on. Other options that protect
- * the link and are missing are named by a warning in the log.
+ * MGOS_MQTT_BAD_CONFIG is also returned if no connection to one of its servers were possible with these options, or
+ * if a server that is reached under TLS now would lose it, because the option that turned TLS on is missing. Other
+ * options that protect the link, and are missing now, are named in a warning in the log.
  *
  * Preconditions: `c` is NULL or a living connection; `options` as for mgos_mqtt_conn_create_on().
  */
 int mgos_mqtt_conn_set_options(struct mgos_mqtt_conn *c, const struct mgos_mqtt_options *options);
 
 /**
- * Replaces the client's certificate and private key by others in memory, whichever server the connection goes to:
- * from the next attempt to connect on, and in a handler of MGOS_MQTT_EV_CONNECTING from this one on. A connection
- * that is up goes on as it is. Files need no call: they are read at each attempt.
+ * Replaces the client's certificate and private key by others in memory, for every server of the connection: from
+ * the next attempt to connect on, or, called in a handler of MGOS_MQTT_EV_CONNECTING, from that attempt on. A
+ * connection that is up is not affected. Files need no such call: they are read at each attempt.
  *
- * PEM or DER as in `tls_cert` and `tls_key` of the options; both are copied. A NULL key is in the PEM of the
- * certificate; with a NULL certificate, and so no key, the configured ones count again. What is wrong with them is
- * the error of the attempt. Returns 0 or a negative error.
+ * PEM or DER as in `tls_cert` and `tls_key` of the options; both are copied. If the key is NULL, it is in the PEM
+ * of the certificate; if both are NULL, the configured ones are used again. If something is wrong with them, the
+ * attempt fails with that error. Returns 0 or a negative error.
  *
  * Preconditions: `c` is NULL or a living connection; the pointers are NULL or have that many bytes.
  */
@@ -462,18 +466,17 @@ int mgos_mqtt_conn_set_certificate(struct mgos_mqtt_conn *c,
                                    size_t key_len);
 
 /**
- * Sets the password of an encrypted private key, instead of `tls_key_password` of the options: from the next attempt to
- * connect on, and in a handler of MGOS_MQTT_EV_CONNECTING, which can ask somebody for it, from this one on.
+ * Sets the password of an encrypted private key, instead of `tls_key_password` of the options: from the next attempt
+ * to connect on, or, called in a handler of MGOS_MQTT_EV_CONNECTING (which can ask somebody for it), from that attempt
+ * on.
  *
- * It is copied, kept until another is set or the connection is freed, and wiped then; NULL lets that of the options count
- * again. A wrong one is the error of the attempt. Callable from every thread and in handlers. Returns 0 or a negative
- * error.
+ * It is copied, kept until another is set or the connection is freed, and then wiped; with NULL, that of the options
+ * is used again. With a wrong password the attempt fails. Callable from every thread and in handlers. Returns 0 or a
+ * negative error.
  *
  * Preconditions: `c` is NULL or a living connection; `password` is NULL or has that many bytes.
  */
-int mgos_mqtt_conn_set_key_password(struct mgos_mqtt_conn *c,
-                                    const void *password,
-                                    size_t password_len);
+int mgos_mqtt_conn_set_key_password(struct mgos_mqtt_conn *c, const void *password, size_t password_len);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -1,20 +1,21 @@
 /*
  * Publishing with an answer: did it arrive?
  *
- * Every message that is accepted ends in exactly one outcome (MGOS_MQTT_OUTCOME_*). It can be had in three ways,
- * on the same message if you like:
+ * Every message that is accepted ends in exactly one outcome (MGOS_MQTT_OUTCOME_*). There are three ways to
+ * learn it, also for the same message:
  *
- * - a function of yours is called with it: `done` of the message, or a handler of MGOS_MQTT_EV_OUTCOME for all
- *   messages of a connection;
- * - a call waits for it: mgos_mqtt_conn_publish_wait(), mgos_mqtt_conn_wait();
- * - it is asked for: mgos_mqtt_conn_outcome().
+ * - by a callback: `done` of the message, or a handler of MGOS_MQTT_EV_OUTCOME for all messages of a
+ *   connection;
+ * - by waiting for it: mgos_mqtt_conn_publish_wait(), mgos_mqtt_conn_wait();
+ * - by asking for it: mgos_mqtt_conn_outcome().
  *
- * A message is named by its token, a number that no other message of the connection ever has. Messages of
- * mgos_mqtt_pub() and its like have one too: mgos_mqtt_conn_token() finds it by the packet id.
+ * A message is identified by its token, a number that no other message of the connection ever has.
+ * Messages of mgos_mqtt_pub() and similar calls have one, too: mgos_mqtt_conn_token() finds it by the
+ * packet id.
  *
  * BLOCKING CALLS drive the loop themselves if nobody else does, so callbacks may run on the calling thread; while
- * another thread drives it, they sleep. They work from any thread, but not inside a callback: there they return
- * MGOS_MQTT_BUSY at once and have done nothing.
+ * another thread drives it, they sleep. They may be called from any thread, but not inside a callback: there they
+ * do nothing and return MGOS_MQTT_BUSY at once.
  */
 
 #ifndef MGOS_MQTT_PUBLISH_H
@@ -30,7 +31,7 @@
 #include "mgos_mqtt_event.h"
 
 /**
- * It waits, or is on its way: there is no outcome yet.
+ * There is no outcome yet: the message waits, or is on its way.
  */
 #define MGOS_MQTT_OUTCOME_PENDING 0
 
@@ -40,7 +41,7 @@
 #define MGOS_MQTT_OUTCOME_ACKED 1
 
 /**
- * QoS 0: its last byte was handed to the system. More is never known of QoS 0.
+ * QoS 0: its last byte was handed to the system. Nothing more can be known of a QoS 0 message.
  */
 #define MGOS_MQTT_OUTCOME_SENT 2
 
@@ -50,7 +51,7 @@
 #define MGOS_MQTT_OUTCOME_REJECTED 3
 
 /**
- * It was not sent in the time given by `expires_ms`.
+ * It was not sent within `expires_ms`.
  */
 #define MGOS_MQTT_OUTCOME_EXPIRED 4
 
@@ -71,19 +72,19 @@
 #define MGOS_MQTT_OUTCOME_LOST 7
 
 /**
- * QoS 1 and 2: the server did not acknowledge it in the time given by `ack_timeout_ms` of the options. It may have arrived, or
- * still do so: see there.
+ * QoS 1 and 2: the server did not acknowledge it in the time given by `ack_timeout_ms` of the options. It may have
+ * arrived, or may still arrive: see there.
  */
 #define MGOS_MQTT_OUTCOME_TIMED_OUT 8
 
 /**
- * On a time-out: the message stays accepted, and is sent when that is possible.
+ * On a time-out the message stays accepted, and is sent when that is possible.
  */
 #define MGOS_MQTT_KEEP 0
 
 /**
- * On a time-out: the message is cancelled if it is not on its way yet. One that is stays until its outcome: it
- * cannot be called back.
+ * On a time-out the message is cancelled, unless it is on its way already: that cannot be undone, and it goes
+ * on until its outcome.
  */
 #define MGOS_MQTT_CANCEL 1
 
@@ -113,18 +114,18 @@ struct mgos_mqtt_publication {
    */
   int qos;
   /**
-   * The server shall retain it (MQTT 3.1.1, section 3.3.1.3).
+   * Whether the server retains it (MQTT 3.1.1, section 3.3.1.3).
    */
   bool retain;
   /**
-   * After how many milliseconds it is given up if it was not sent by then; 0 is never. What is on its way does not
-   * expire.
+   * After how many milliseconds the message is given up if it was not sent by then; 0 is never. A message that is
+   * on its way does not expire.
    */
   uint32_t expires_ms;
   /**
-   * Is called with the outcome, exactly once, on the thread that drives the loop, with no lock held; NULL for
-   * nobody. The event's kind is MGOS_MQTT_EV_OUTCOME. It comes also when the connection is freed; then nothing may
-   * be called with that connection any more.
+   * Called with the outcome, exactly once, on the thread that drives the loop, with no lock held; may be NULL. The
+   * event's kind is MGOS_MQTT_EV_OUTCOME. It is also called when the connection is freed; then it must not use
+   * that connection any more.
    */
   mgos_mqtt_event_fn_t done;
   /**
@@ -138,21 +139,19 @@ extern "C" {
 #endif // __cplusplus
 
 /**
- * Publishes. Returns 0 when the message was accepted: it is sent now, or as soon as the connection and the in-flight
- * window allow; its token is in `*token`, if that is not NULL, before `done` can be called. On an error nothing was accepted,
- * `*token` is 0 and `done` is not called.
+ * Publishes. Returns 0 if the message is accepted: it is sent now, or as soon as the connection and the in-flight
+ * window allow. Its token is stored in `*token`, if that is not NULL, before `done` can be called. On an error nothing
+ * is accepted, `*token` is 0 and `done` is not called.
  *
- * QoS 1 and 2 are accepted without a connection, too, as far as the queue goes. A message gets its packet id when it
- * is sent, so more than 65,535 may wait.
+ * QoS 1 and 2 are also accepted without a connection, as long as there is room in the queue. A message gets its
+ * packet id when it is sent, so more than 65,535 may wait.
  *
  * Errors: MGOS_MQTT_NOT_CONNECTED (QoS 0, or no queue), MGOS_MQTT_QUEUE_FULL, MGOS_MQTT_TOO_LARGE,
  * MGOS_MQTT_BAD_TOPIC, MGOS_MQTT_BAD_UTF8, MGOS_MQTT_BAD_QOS, MGOS_MQTT_BAD_STRUCTURE, MGOS_MQTT_NO_MEMORY.
  *
  * Preconditions: `c` is NULL or a living connection; `message` is NULL or valid, with `size` bytes; `token` is NULL or valid.
  */
-int mgos_mqtt_conn_publish(struct mgos_mqtt_conn *c,
-                           const struct mgos_mqtt_publication *message,
-                           uint64_t *token);
+int mgos_mqtt_conn_publish(struct mgos_mqtt_conn *c, const struct mgos_mqtt_publication *message, uint64_t *token);
 
 /**
  * Publishes and waits for the outcome, at most `timeout_ms` milliseconds (negative: without limit; 0: does not
@@ -177,7 +176,7 @@ int mgos_mqtt_conn_publish_wait(struct mgos_mqtt_conn *c,
  * if it ended too long ago, MGOS_MQTT_NOT_FOUND if no message ever had this token, MGOS_MQTT_INCOMPLETE if the
  * connection is freed meanwhile.
  *
- * An outcome is kept for those who wait for it, however many others come meanwhile.
+ * An outcome is kept for as long as somebody waits for it, however many others come meanwhile.
  *
  * Preconditions: `c` is NULL or a living connection, as for all functions below.
  */
@@ -193,19 +192,18 @@ int mgos_mqtt_conn_wait(struct mgos_mqtt_conn *c, uint64_t token, int timeout_ms
 int mgos_mqtt_conn_outcome(struct mgos_mqtt_conn *c, uint64_t token);
 
 /**
- * The token of a message by the packet id that mgos_mqtt_pub() or one of its like returned, as long as the message has no
- * outcome; 0 if no such message has this id now.
+ * The token of the message with this packet id, as returned by mgos_mqtt_pub() and similar calls, as long as the
+ * message has no outcome; 0 if no such message has this id now.
  *
  * Preconditions: See mgos_mqtt_conn_wait().
  */
-uint64_t mgos_mqtt_conn_token(struct mgos_mqtt_conn *c,
-                              uint16_t packet_id);
+uint64_t mgos_mqtt_conn_token(struct mgos_mqtt_conn *c, uint16_t packet_id);
 
 /**
- * Gives a message up that is not on its way yet; its outcome is MGOS_MQTT_OUTCOME_CANCELLED.
+ * Cancels a message that has not been sent yet; its outcome is MGOS_MQTT_OUTCOME_CANCELLED.
  *
- * Returns 0, MGOS_MQTT_ALREADY_SENT if it is on its way, MGOS_MQTT_NOT_FOUND if it has its outcome already or never
- * was.
+ * Returns 0, MGOS_MQTT_ALREADY_SENT if it is on its way, MGOS_MQTT_NOT_FOUND if it already has its outcome or never
+ * existed.
  *
  * Preconditions: See mgos_mqtt_conn_wait().
  */
@@ -216,8 +214,8 @@ int mgos_mqtt_conn_cancel(struct mgos_mqtt_conn *c, uint64_t token);
  * to the system. At most `timeout_ms` milliseconds (negative: without limit). For devices about to sleep, which
  * call mgos_mqtt_conn_disconnect() afterwards.
  *
- * Returns 0, MGOS_MQTT_TIMED_OUT (nothing is given up by that), MGOS_MQTT_BUSY inside a callback, MGOS_MQTT_INCOMPLETE
- * if the connection is freed meanwhile.
+ * Returns 0, MGOS_MQTT_TIMED_OUT (no message is given up because of that), MGOS_MQTT_BUSY inside a callback,
+ * MGOS_MQTT_INCOMPLETE if the connection is freed meanwhile.
  *
  * Preconditions: See mgos_mqtt_conn_wait().
  */

@@ -2,19 +2,19 @@
  * Receiving: acknowledging a message later, refusing it, and fetching messages instead of being called.
  *
  * ACKNOWLEDGEMENTS. Without any of these calls a message is acknowledged when the last of its handlers has
- * returned: what a program does in a handler survives everything, and what it has not begun comes again. QoS 1 is
- * acknowledged with PUBACK, QoS 2 with PUBREC; QoS 0 not at all.
+ * returned, so a message whose handlers have not finished comes again after a crash or a lost connection. QoS 1
+ * is acknowledged with PUBACK, QoS 2 with PUBREC; QoS 0 not at all.
  *
- * ORDER. Acknowledgements leave in the order in which the messages came (MQTT 3.1.1, section 4.6), QoS 1 and QoS 2
- * each for itself. So a message that is acknowledged before an older one waits until that one is; and a server that
- * limits how many it sends ahead (mosquitto: 20) sends no more until then. A message that is never
- * acknowledged stops its QoS until the next connection.
+ * ORDER. Acknowledgements are sent in the order in which the messages came (MQTT 3.1.1, section 4.6), separately
+ * for QoS 1 and QoS 2. So the acknowledgement of a message waits until all older ones are acknowledged, and a
+ * server that limits the number of unacknowledged messages (mosquitto: 20) sends no more until then. A message that
+ * is never acknowledged blocks its QoS until the next connection.
  *
- * RECONNECTS. An acknowledgement never leaves on another connection than the one on which its message came. What was
- * not acknowledged when a connection is lost comes again, if the server keeps the session
- * (`clean_session` off): QoS 1 is delivered again, with mgos_mqtt_event_dup(). QoS 2 is not: it is still yours, and
- * acknowledging it is right at any time while the session lives. With a session that is not kept nothing comes
- * again; messages that wait in the queue stay there.
+ * RECONNECTS. An acknowledgement is only sent on the connection on which its message came. If the server keeps the
+ * session (`clean_session` off), it sends the messages again that were not acknowledged when a connection was lost:
+ * a QoS 1 message is delivered again, with mgos_mqtt_event_dup(). A QoS 2 message is not delivered again: the
+ * program still holds it, and may acknowledge it at any time while the session lives. If the session is not kept,
+ * nothing is sent again; messages that wait in the queue stay there.
  */
 
 #ifndef MGOS_MQTT_RECEIVE_H
@@ -40,64 +40,66 @@ extern "C" {
 #endif // __cplusplus
 
 /**
- * Inside a handler of a message, of any kind of handler: the message is not acknowledged when the handlers have
- * returned, but by mgos_mqtt_msg_ack() with the number that this returns. Topic and payload are valid until the
- * handler returns, as always: copy them.
+ * Defers the acknowledgement of the message that is being handled; for handlers of any kind. The message is not
+ * acknowledged when the handlers have returned, but by mgos_mqtt_msg_ack() with the number returned here. Topic
+ * and payload are still valid only until the handler returns: copy them.
  *
- * If several handlers defer the same message they get the same number, and each has to acknowledge it.
+ * If several handlers defer the same message, they get the same number, and each has to acknowledge
+ * it.
  *
- * Returns 0 if there is nothing to acknowledge: QoS 0. On an error, too (see mgos_mqtt_last_error()), and then the
- * message is acknowledged after its handlers as if nothing had been said: MGOS_MQTT_NOT_FOUND if no message of
- * this connection is being handled by the calling thread, MGOS_MQTT_NO_MEMORY.
+ * Returns 0 if there is nothing to acknowledge (QoS 0), or on an error (see mgos_mqtt_last_error()); then the
+ * message is acknowledged after its handlers, as without this call: MGOS_MQTT_NOT_FOUND if the calling thread is
+ * not handling a message of this connection, MGOS_MQTT_NO_MEMORY.
  *
  * Preconditions: `c` is NULL or a living connection, as for all functions below.
  */
 uint64_t mgos_mqtt_msg_defer(struct mgos_mqtt_conn *c);
 
 /**
- * Acknowledges a message that was deferred: once, from any thread, inside and outside of handlers. `number` 0 is
- * fine and does nothing.
+ * Acknowledges a deferred message. Call it once, from any thread, inside or outside of handlers. With 0 for
+ * `number` it does nothing and returns 0.
  *
  * Returns 0; MGOS_MQTT_STALE if the connection on which it came has ended (for QoS 2: its session), so that the
- * server delivers it again; MGOS_MQTT_NOT_FOUND if it is acknowledged already or never was deferred. Both
- * change nothing.
+ * server delivers it again; MGOS_MQTT_NOT_FOUND if it is already acknowledged or was never deferred. Neither
+ * changes anything.
  *
  * Preconditions: See mgos_mqtt_msg_defer().
  */
 int mgos_mqtt_msg_ack(struct mgos_mqtt_conn *c, uint64_t number);
 
 /**
- * Inside a handler of a message: refuses it, because it cannot be processed, now or ever. The connection
- * stays.
+ * Refuses the message that is being handled, because it cannot be processed, now or ever. The connection
+ * stays up.
  *
- * MQTT 3.1.1 cannot tell the server. So the library keeps a copy and delivers it again after `refuse_delay_ms`, with
- * mgos_mqtt_event_dup() and mgos_mqtt_event_attempt(), to all its handlers, up to `refuse_retries` times (see
- * mgos_mqtt_options.h). If it is refused then, too, it is set aside: handlers of the connection get it as
- * MGOS_MQTT_EV_SET_ASIDE, and it is acknowledged, so that it does not come again for ever. A message that is
- * accepted in between is acknowledged like any other. Later messages are not held up; their acknowledgements
- * are, see above.
+ * MQTT 3.1.1 has no way to tell the server. So the library keeps a copy and delivers it again after
+ * `refuse_delay_ms`, with mgos_mqtt_event_dup() and mgos_mqtt_event_attempt(), to all its handlers, up to
+ * `refuse_retries` times (see mgos_mqtt_options.h). If it is still refused then, it is set aside: handlers of the
+ * connection get it as MGOS_MQTT_EV_SET_ASIDE, and it is acknowledged, so that it does not come again for ever. If
+ * its handlers accept it meanwhile, it is acknowledged like any other. Later messages are not delayed, but their
+ * acknowledgements are, see above.
  *
- * At most `receive_queue_length` messages and `receive_queue_bytes` are kept so; what is refused beyond that is set
- * aside at once. After a reconnect a QoS 1 message begins anew.
+ * At most `receive_queue_length` such messages, with at most `receive_queue_bytes`, are kept; what is refused
+ * beyond that is set aside at once. After a reconnect the attempts of a QoS 1 message are counted from 1 again.
  *
- * `reason`, 0 to 255, is handed to those who get it when it is set aside; 0x80 and above as in MQTT 5.0. Any one of
- * several handlers can refuse. Returns 0; MGOS_MQTT_NOT_FOUND if no message of this connection is being handled
- * by the calling thread.
+ * `reason`, 0 to 255, is handed to the handlers of MGOS_MQTT_EV_SET_ASIDE; 0x80 and above are the codes of MQTT
+ * 5.0. Any one of several handlers can refuse. Returns 0, or MGOS_MQTT_NOT_FOUND if the calling thread is not
+ * handling a message of this connection.
  *
  * Preconditions: See mgos_mqtt_msg_defer().
  */
 int mgos_mqtt_msg_refuse(struct mgos_mqtt_conn *c, int reason);
 
 /**
- * Subscribes for the queue: messages that match wait for mgos_mqtt_conn_receive(), beside the handlers of other
- * subscriptions. A message that several such filters match is there once.
+ * Subscribes for the queue: matching messages wait for mgos_mqtt_conn_receive(); handlers of other
+ * subscriptions get them as well. A message that several such filters match is queued once.
  *
  * The queue holds `receive_queue_length` messages and `receive_queue_bytes` (see mgos_mqtt_options.h). QoS 1
- * and 2 are acknowledged when they are released, so a server that limits how many it sends ahead does not
- * overfill it. If it is full all the same, QoS 0 is dropped and counted; a QoS 1 or 2 message is left
- * with the server: when the queue is half empty and everything that was fetched is released, the connection is
- * closed and opened again (MGOS_MQTT_RECEIVE_FULL), and the server sends it again if it keeps the session. Only
- * what other handlers are given as well is taken in any case: they must not get it twice.
+ * and 2 are acknowledged when they are released, so a server that limits the number of unacknowledged messages
+ * does not overfill it. If it is full all the same, a QoS 0 message is dropped and counted. A QoS 1 or 2
+ * message is left with the server: when the queue is half empty and everything that was fetched has been
+ * released, the connection is closed and opened again (MGOS_MQTT_RECEIVE_FULL), and the server sends the
+ * message again if it keeps the session. A message that other handlers get as well is always queued, since they
+ * must not get it twice.
  *
  * Returns 0 or a negative error.
  *
@@ -106,7 +108,8 @@ int mgos_mqtt_msg_refuse(struct mgos_mqtt_conn *c, int reason);
 int mgos_mqtt_conn_subscribe_queue(struct mgos_mqtt_conn *c, const char *filter, int qos);
 
 /**
- * Takes such a subscription back. What waits in the queue stays there. Returns 0, or MGOS_MQTT_NOT_FOUND.
+ * Ends such a subscription. Messages that wait in the queue stay there. Returns 0, or
+ * MGOS_MQTT_NOT_FOUND.
  *
  * Preconditions: `c` is NULL or a living connection, `filter` NULL or a C string.
  */
@@ -114,22 +117,21 @@ int mgos_mqtt_conn_unsubscribe_queue(struct mgos_mqtt_conn *c, const char *filte
 
 /**
  * Fetches the oldest message of the queue into `*msg`. Waits for one at most `timeout_ms` milliseconds: 0 not at
- * all, negative without limit. Meanwhile the calling thread drives the loop if nobody else does, also
- * with 0: a program that only calls this in a loop works. Any number of threads may; each message goes
+ * all, negative without limit. Meanwhile the calling thread drives the loop if nobody else does, even with 0: a
+ * program that does nothing but call this repeatedly works. Any number of threads may call it; each message goes
  * to one of them.
  *
- * Returns 0, and `*msg` has to be given to mgos_mqtt_msg_release() when it is done with. Otherwise `*msg` is NULL:
+ * Returns 0; pass `*msg` to mgos_mqtt_msg_release() when you are done with it. Otherwise `*msg` is NULL:
  * MGOS_MQTT_TIMED_OUT if there is none in time; MGOS_MQTT_BUSY inside a handler with a `timeout_ms` other than 0;
- * MGOS_MQTT_INCOMPLETE if the connection is freed meanwhile; MGOS_MQTT_NO_MEMORY (the message stays in the
- * queue).
+ * MGOS_MQTT_INCOMPLETE if the connection is freed meanwhile; MGOS_MQTT_NO_MEMORY (the message stays in the queue).
  *
  * Preconditions: `c` is NULL or a living connection, `msg` is NULL or valid.
  */
 int mgos_mqtt_conn_receive(struct mgos_mqtt_conn *c, int timeout_ms, struct mgos_mqtt_msg **msg);
 
 /**
- * Gives a message back and acknowledges it; the handle may not be used afterwards. From any thread, also after the
- * connection was freed: then it only gives the memory back. Ignores NULL.
+ * Releases a message and acknowledges it; the handle may not be used afterwards. Callable from any thread, even
+ * after the connection was freed: then it only releases the memory. Ignores NULL.
  *
  * Returns 0, also for QoS 0; MGOS_MQTT_STALE if the connection on which it came has ended meanwhile, so that it may
  * come again, see above; MGOS_MQTT_INCOMPLETE if the connection was freed.
@@ -140,7 +142,7 @@ int mgos_mqtt_msg_release(struct mgos_mqtt_msg *msg);
 
 /**
  * The topic name of a fetched message; UTF-8 and not NUL-terminated: its length goes to `*len`, if `len` is not
- * NULL. Valid until the message is released, as everything of it.
+ * NULL. Valid until the message is released, like everything in it.
  *
  * Preconditions: `msg` is NULL or a message that was not released, as for all functions below; `len` is NULL or valid.
  */

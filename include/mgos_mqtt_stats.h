@@ -1,16 +1,16 @@
 /*
- * What a connection counts: for a log line, for a watchdog, for Prometheus.
+ * Statistics of a connection: for a log line, for a watchdog, for Prometheus.
  *
- * Counting goes on all the time and costs an addition here and there. Reading takes a connection's lock for the
- * time of a copy, so it may be done as often as one likes, from any thread and from inside handlers.
+ * Counting is always on and costs an addition here and there. Reading holds the connection's lock while it
+ * copies, so it may be done as often as you like, from any thread and inside handlers.
  *
  *     struct mgos_mqtt_stats stats = mgos_mqtt_stats_init();
  *     mgos_mqtt_conn_stats(c, &stats);
  *     if (stats.oldest_ms > 60000) complain();
  *
- * Everything counts from the creation of the connection, over all reconnects. Times of day are milliseconds
+ * Everything is counted from the creation of the connection on, over all reconnects. Times are milliseconds
  * since the system was started, on a clock that never goes back and goes on while a device sleeps. They and
- * all spans of time are exact to an iteration of the loop.
+ * all durations are accurate to an iteration of the loop.
  */
 
 #ifndef MGOS_MQTT_STATS_H
@@ -26,7 +26,7 @@
 #include "mgos_mqtt_loop.h"
 
 /**
- * How many spans of time `ack_latency` tells apart.
+ * The number of buckets of `ack_latency`.
  */
 #define MGOS_MQTT_ACK_LATENCY_BUCKETS 17
 
@@ -45,7 +45,7 @@ struct mgos_mqtt_stats {
    */
   uint64_t first_connect_ms;
   /**
-   * And for the last time.
+   * When the server accepted it for the last time; 0: never.
    */
   uint64_t last_connect_ms;
   /**
@@ -73,7 +73,7 @@ struct mgos_mqtt_stats {
    */
   uint64_t tx_messages;
   /**
-   * The present time on the same clock.
+   * The present time on the same clock, in ms.
    */
   uint64_t now_ms;
   /**
@@ -121,7 +121,7 @@ struct mgos_mqtt_stats {
    */
   uint64_t failed_dns;
   /**
-   * ... in the TCP connection, or before it was there for another reason ...
+   * ... in opening the TCP connection, or before that for another reason ...
    */
   uint64_t failed_tcp;
   /**
@@ -161,7 +161,7 @@ struct mgos_mqtt_stats {
    */
   uint64_t publishes_accepted;
   /**
-   * Publishes that were not.
+   * Publishes that were refused.
    */
   uint64_t publishes_refused;
   /**
@@ -181,7 +181,7 @@ struct mgos_mqtt_stats {
    */
   uint64_t publishes_expired;
   /**
-   * Given up for want of room, or with a lost connection.
+   * Given up for lack of room, or with a lost connection.
    */
   uint64_t publishes_dropped;
   /**
@@ -213,12 +213,12 @@ struct mgos_mqtt_stats {
    */
   uint64_t ack_latency_sum_us;
   /**
-   * How often that took how long: up to 256 us, up to 512 us, and so on to the double; the last has all that
-   * were longer than 8.4 s (2 to the power of 23 us).
+   * A histogram of the same times: up to 256 us, up to 512 us, and so on, each bucket twice as long as the
+   * one before; the last counts all that were longer than 8.4 s (2 to the power of 23 us).
    */
   uint64_t ack_latency[MGOS_MQTT_ACK_LATENCY_BUCKETS];
   /**
-   * Not acknowledged in the time given by `ack_timeout_ms`: one of the outcomes, as those above.
+   * Not acknowledged within `ack_timeout_ms`: one of the outcomes, like those above.
    */
   uint64_t publishes_timed_out;
   /**
@@ -257,13 +257,13 @@ size_t mgos_mqtt_conn_metrics(struct mgos_mqtt_conn *c, char *buf, size_t len);
  * As mgos_mqtt_conn_metrics(), for all connections of a loop (NULL: the default loop) in one text. Where two
  * have the same number and client id, the second is labelled `conn="<number>#2"`.
  *
- * Preconditions: `r#loop` is NULL or a living loop; `buf` is NULL or has `len` bytes.
+ * Preconditions: `loop` is NULL or a living loop; `buf` is NULL or has `len` bytes.
  */
 size_t mgos_mqtt_loop_metrics(struct mgos_mqtt_loop *loop, char *buf, size_t len);
 
 /**
- * How often attempts to connect, and connections that were up, ended with an error code of
- * mgos_mqtt_error.h. 0 also for a code that is none, and for NULL.
+ * How often attempts to connect, and connections that were up, ended with this error code of
+ * mgos_mqtt_error.h. 0 for a number that is not an error code, and for NULL.
  *
  * Preconditions: `c` is NULL or a living connection.
  */

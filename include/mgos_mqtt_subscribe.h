@@ -1,17 +1,17 @@
 /*
  * Subscribing and unsubscribing with an answer: calls that take any number of filters, go to the server in as few
- * packets as possible, and tell once how they ended, with the server's code for each filter. Any number of calls
- * may be open at a time. Each has a form that waits.
+ * packets as possible, and report once how they ended, with the server's code for each filter. Any number of
+ * calls may be pending at a time. Each has a form that waits.
  *
- * They may be made at any time: before the first connection, and while there is none; then the filters are asked for
- * when there is one. A subscription is kept until it is taken back, and made again after every CONNACK.
+ * They may be made at any time, also without a connection: the filters are then sent when there is one. A
+ * subscription lasts until it is taken back, and is made again after every CONNACK.
  *
- * WHEN A CALL ENDS. When the server has answered for the last of its filters. A lost connection does not end it: the
- * filters are asked for again on the next one, and the call ends with that answer. A refusal is an answer:
+ * WHEN A CALL ENDS. A call ends when the server has answered for the last of its filters. A lost connection does not
+ * end it: the filters are sent again on the next one, and the call ends with that answer. A refusal is an answer:
  * mgos_mqtt_event_error() is MGOS_MQTT_OK and the filter's code is 0x80. It also ends
  *
- * - with MGOS_MQTT_CANCELLED, if a later call takes one of its filters back (or subscribes to it again, for a call that
- *   unsubscribes) before the server was asked, or while the answer is lost with the connection;
+ * - with MGOS_MQTT_CANCELLED, if a later call takes one of its filters back (or, for a call that unsubscribes,
+ *   subscribes to it again) before the filter was sent, or after its answer was lost with the connection;
  * - with MGOS_MQTT_ACK_TIMEOUT, if the server takes longer than `ack_timeout_ms` of the options;
  * - with MGOS_MQTT_INCOMPLETE, if the connection is freed.
  *
@@ -33,12 +33,12 @@
 struct mgos_mqtt_conn;
 
 /**
- * A call that subscribes has ended. Given to its own function only.
+ * A call that subscribes has ended. Only its own `done` gets this event.
  */
 #define MGOS_MQTT_EV_SUBSCRIBED (1 << 18)
 
 /**
- * A call that unsubscribes has ended. Given to its own function only.
+ * A call that unsubscribes has ended. Only its own `done` gets this event.
  */
 #define MGOS_MQTT_EV_UNSUBSCRIBED (1 << 19)
 
@@ -51,7 +51,7 @@ struct mgos_mqtt_filter {
    */
   const char *filter;
   /**
-   * 0, 1 or 2; higher ones than the connection's maximum are lowered to it. Other bits are refused.
+   * 0, 1 or 2; lowered to the connection's maximum. Other bits are refused.
    */
   int qos;
 };
@@ -63,13 +63,13 @@ extern "C" {
 /**
  * Subscribes to `n` filters. The server's answers to this call come together, to `done`.
  *
- * `fn` gets the messages of all of them, and SUBACK, CLOSE, PUBACK and PUBCOMP, as that of
- * mgos_mqtt_conn_subscribe(); `ud_free`, if not NULL, takes `ud` back once, after the last of the filters was taken
- * back. With NULL for `fn` there is nobody of their own: the messages go to the connection's handlers and to
- * mgos_mqtt_conn_on_message(). The same filter with the same function and argument twice is one subscription.
+ * `fn` gets the messages of all of them, and SUBACK, CLOSE, PUBACK and PUBCOMP, as with mgos_mqtt_conn_subscribe();
+ * `ud_free`, if not NULL, takes `ud` back once, after the last of the filters was taken back. With NULL for `fn`
+ * the messages go to the connection's handlers and to the function of mgos_mqtt_conn_on_message(). Subscribing
+ * twice with the same filter, function and argument makes one subscription.
  *
  * `done`, which may be NULL, is called exactly once, with MGOS_MQTT_EV_SUBSCRIBED, on the thread that drives the
- * loop: see above for when. Its event has mgos_mqtt_event_error(), mgos_mqtt_event_num_filters(),
+ * loop, when the call ends (see above). Its event has mgos_mqtt_event_error(), mgos_mqtt_event_num_filters(),
  * mgos_mqtt_event_filter() and mgos_mqtt_event_filter_code(). Messages that come after the answer are handled
  * after it.
  *
@@ -94,13 +94,14 @@ int mgos_mqtt_conn_subscribe_all(struct mgos_mqtt_conn *c,
  * a refusal, -1 without an answer.
  *
  * Returns 0 if every filter was answered, refused ones too. MGOS_MQTT_TIMED_OUT: the subscriptions stay, and are made
- * as soon as that is possible; take them back if that is not wanted. MGOS_MQTT_CANCELLED and MGOS_MQTT_INCOMPLETE: see
- * above. MGOS_MQTT_BUSY inside a callback, and the errors of mgos_mqtt_conn_subscribe_all(): nothing was subscribed, and
- * `ud` stays yours.
+ * as soon as that is possible; unsubscribe if that is not wanted. MGOS_MQTT_CANCELLED and MGOS_MQTT_INCOMPLETE: see
+ * above. MGOS_MQTT_BUSY inside a callback, and the errors of mgos_mqtt_conn_subscribe_all(): nothing was subscribed,
+ * and `ud` stays yours.
  *
  * Any number of threads may wait at a time, however the loop is driven: in poll mode a waiting thread drives it if
- * nobody else does; with a thread of its own the loop goes on by itself; with a foreign loop somebody else must go on
- * calling mgos_mqtt_loop_process(), or the thread that does so waits here, which drives the loop meanwhile.
+ * nobody else does; a loop with a thread of its own goes on by itself; with a foreign loop another thread must go on
+ * calling mgos_mqtt_loop_process(), unless the thread that normally does so waits here: then that drives the loop
+ * meanwhile.
  *
  * Preconditions: As mgos_mqtt_conn_subscribe_all(); `codes` is NULL or has `n` entries.
  */
@@ -114,14 +115,14 @@ int mgos_mqtt_conn_subscribe_wait(struct mgos_mqtt_conn *c,
                                   int timeout_ms);
 
 /**
- * Takes back the subscriptions to `n` filters that were made with `fn` and `ud`, both NULL for those without a function.
- * The server is told of the filters that nobody else subscribes to. A filter that nobody subscribed to since the
- * connection was made may be taken back as well, if the server may have it from an earlier process: in a session that it
- * kept, or while there is no connection one that it may have kept (`clean_session` 0).
+ * Takes back the subscriptions to `n` filters that were made with `fn` and `ud`, both NULL for those without a
+ * function. The server is told of the filters that nobody else subscribes to. A filter that nobody has subscribed to
+ * since the connection was made may be given as well, if the server may hold it from an earlier process: in a session
+ * that it kept or, while there is no connection, may have kept (`clean_session` 0).
  *
- * `done`, which may be NULL, is called exactly once, with MGOS_MQTT_EV_UNSUBSCRIBED, as that of
- * mgos_mqtt_conn_subscribe_all() is: when the server has acknowledged the last of them (the code of a filter is then 0),
- * or has no session any more that could know of them.
+ * `done`, which may be NULL, is called exactly once, with MGOS_MQTT_EV_UNSUBSCRIBED, like that of
+ * mgos_mqtt_conn_subscribe_all(): when the server has acknowledged the last of them (the code of a filter is then 0),
+ * or no longer has a session in which they could be.
  *
  * `fn` is not called any more when this returns, unless it is running on another thread right now. Returns 0; on an
  * error nothing was taken back and `done` is not called: MGOS_MQTT_NOT_FOUND if one of them is not there, and the
@@ -152,7 +153,7 @@ int mgos_mqtt_conn_unsubscribe_wait(struct mgos_mqtt_conn *c,
                                     int timeout_ms);
 
 /**
- * How many filters wait for the server's answer, or for a connection on which they can be asked for. 0 means that the
+ * How many filters wait for the server's answer, or for a connection on which they can be sent. 0 means that the
  * server has answered for every subscription since the connection came up.
  *
  * Preconditions: `c` is NULL or a living connection.
@@ -160,7 +161,7 @@ int mgos_mqtt_conn_unsubscribe_wait(struct mgos_mqtt_conn *c,
 size_t mgos_mqtt_conn_pending_subscriptions(struct mgos_mqtt_conn *c);
 
 /**
- * How many filters the call had that has ended; 0 for other events and NULL.
+ * How many filters the call that has ended had; 0 for other events and NULL.
  *
  * Preconditions: `ev` is NULL or the event of a handler that has not returned, as for all functions below.
  */

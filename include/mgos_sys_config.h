@@ -1,5 +1,5 @@
 /*
- * The system configuration: the settings of the whole process, by name.
+ * The system configuration: settings of the whole process, by name.
  *
  * It has the sections `mqtt` and `mqtt1`, the primary and the backup server, each with the fields of
  * struct mgos_config_mqtt; `debug.stdout_topic` and `debug.stderr_topic`; and `device.id`. At the
@@ -16,14 +16,14 @@
  * MGOS_SYS_CONFIG_HAVE_S_X (in upper case) and the functions mgos_sys_config_get_S_X(),
  * mgos_sys_config_get_default_S_X() and mgos_sys_config_set_S_X(), which stand at the end.
  *
- * A change does not touch a connection that is up; it may open the global connection, see mgos_mqtt.h. A connection that was made from
- * mgos_sys_config_get_mqtt() or mgos_sys_config_get_mqtt1(), as the global connection is, reads the
- * configuration again at each connect. Numbers out of their range are found there, too, if they
- * were set by a setter and not by a text.
+ * A change does not affect a connection that is up; it may open the global connection, see mgos_mqtt.h. A connection
+ * that was made from mgos_sys_config_get_mqtt() or mgos_sys_config_get_mqtt1(), as the global connection is, reads the
+ * configuration again at each connect. A text with a number out of range is refused; with a setter, the error shows at
+ * the next connect.
  *
- * Strings. A setter copies its string; NULL and "" both unset it. A getter returns NULL for a string
- * that is not set, otherwise a pointer into the configuration, which is valid until that very field
- * is set again. A program in which one thread may set a string while another uses it calls
+ * Strings. A setter copies its string; NULL and "" both unset the field. A getter returns NULL for a
+ * string that is not set, otherwise a pointer into the configuration, which is valid until that
+ * field is set again. If one thread may set a string while another uses it, call
  * mgos_sys_config_get() instead, which returns a copy.
  *
  * Threads. Every function here may be called from any thread and in every handler, and none blocks.
@@ -52,8 +52,8 @@
 #define MGOS_SYS_CONFIG_MQTT1 1
 
 /**
- * Is told of something in a configuration that this library does not know: its dotted name, e.g. `mqtt.pub`, and its
- * value as it was written, which is JSON. Both are valid until it returns. It may call everything.
+ * Called for a key of a configuration that this library does not know, with its dotted name, e.g. `mqtt.pub`, and
+ * its value as it was written, which is JSON. Both are valid until it returns. It may call every function.
  */
 typedef void (*mgos_sys_config_unknown_fn_t)(const char *name, const char *value, void *ud);
 
@@ -64,10 +64,10 @@ extern "C" {
 /**
  * The section `mqtt` in place. Never NULL, and the same for the life of the process.
  *
- * Given to mgos_mqtt_conn_create2() or mgos_mqtt_set_config() it means "this section, as it is at
- * each connect". To change a copy: `struct mgos_config_mqtt cfg = *mgos_sys_config_get_mqtt();` copies
- * numbers and pointers, mgos_config_mqtt_copy() also the strings. Reading through the pointer
- * while another thread sets a field of the section is a data race.
+ * Given to mgos_mqtt_conn_create2() or mgos_mqtt_set_config() it means "this section, as it is at each
+ * connect". To change a copy: `struct mgos_config_mqtt cfg = *mgos_sys_config_get_mqtt();` copies
+ * numbers and pointers, mgos_config_mqtt_copy() copies the strings as well. Reading through the
+ * pointer while another thread sets a field of the section is a data race.
  */
 const struct mgos_config_mqtt *mgos_sys_config_get_mqtt(void);
 
@@ -91,10 +91,10 @@ bool mgos_sys_config_get(struct mg_str key, struct mg_str *val);
 
 /**
  * Sets a dotted name from text, in the form in which mgos_sys_config_get() returns it. A section is
- * set from a JSON text, of which only the fields that it names are changed.
+ * set from a JSON text; only the fields named there are changed.
  *
- * `free_strings` says whether the memory of the old string is released; false is for a program that
- * still uses pointers it got from a getter, and leaks it.
+ * `free_strings` says whether the memory of the old string is released. With false it leaks, for
+ * programs that still use a pointer they got from a getter.
  *
  * Returns false, and changes nothing, if there is no such name, the value does not fit, or there is
  * no memory.
@@ -104,36 +104,32 @@ bool mgos_sys_config_get(struct mg_str key, struct mg_str *val);
 bool mgos_sys_config_set(struct mg_str key, struct mg_str val, bool free_strings);
 
 /**
- * Loads a text with sections, of which only the fields that it names are changed:
+ * Loads a text with sections; only the fields named there are changed:
  *
  *     {"mqtt": {"server": "a:1883"}, "mqtt1": {"server": "b:1883"}, "device": {"id": "pump-7"}}
  *
- * Sections other than `mqtt`, `mqtt1`, `debug` and `device` are the application's own and skipped;
- * so are the keys of `debug` and `device` that are not ours. In `mqtt` and `mqtt1` an unknown key is
- * an error; in all of them a key that comes twice, a value of the wrong type, and a number out of its
- * range. So is a section that is `mqtt` or `mqtt1` but for case or one letter (`mqtt2` is the application's), and a
- * dotted name such as `mqtt.server` in place of a section. See mgos_sys_config_load_json_with() for a text with keys of the
- * application's among ours.
+ * Sections other than `mqtt`, `mqtt1`, `debug` and `device` belong to the application and are skipped; so are unknown
+ * keys in `debug` and `device`. Errors are: an unknown key in `mqtt` or `mqtt1`; in all four, a duplicate key, a value
+ * of the wrong type, and a number out of range; a section whose name differs from `mqtt` or `mqtt1` only in case or in
+ * one letter (but `mqtt2` belongs to the application); and a dotted name such as `mqtt.server` in place of a section.
+ * For a text with the application's keys in these sections see mgos_sys_config_load_json_with().
  *
  * Returns true, or false and changes nothing; `err` then gets a sentence that names field, line and
- * column, cut to fit into `err_len` bytes and ended with a NUL. After a success it is empty. `err`
- * may be NULL. A text has at most 1 MiB.
+ * column, cut to fit into `err_len` bytes and NUL-terminated. After a success it is empty. `err`
+ * may be NULL. A text may have at most 1 MiB.
  *
  * Preconditions: `text` is readable for `len` bytes; `err` is NULL or has room for `err_len` bytes.
  */
-bool mgos_sys_config_load_json(const char *text,
-                               size_t len,
-                               char *err,
-                               size_t err_len);
+bool mgos_sys_config_load_json(const char *text, size_t len, char *err, size_t err_len);
 
 /**
- * As mgos_sys_config_load_json(), for texts that were written for Mongoose OS, where an application may add keys to any
- * section: what is an unknown key there, or a name that is all but one of ours, is handed to `fn` after the text was
- * loaded, one after the other on this thread, with no lock held; NULL for nobody.
+ * As mgos_sys_config_load_json(), for texts that were written for Mongoose OS, where an application may add keys to
+ * any section. Unknown keys, and names that differ only a little from the library's, are not errors here: they are
+ * handed to `fn` after the text was loaded, one after the other on this thread, with no lock held. `fn` may be NULL.
  *
- * Returns true also then, and `err` has one warning that says how many there were; so has the log of the global
- * connection, if there is one. Returns false and changes nothing as mgos_sys_config_load_json() does, and where such a name
- * has a U+0000, and `fn` is not called.
+ * If there were any, it still returns true, and `err` has one warning that says how many; so has the log of the global
+ * connection, if there is one. It returns false, changes nothing and does not call `fn` for the other errors of
+ * mgos_sys_config_load_json(), and if such a name contains U+0000.
  *
  * Preconditions: As mgos_sys_config_load_json(); `fn` can be called with `ud` until this returns.
  */
@@ -147,8 +143,8 @@ bool mgos_sys_config_load_json_with(const char *text,
 /**
  * Loads a text with sections, as mgos_sys_config_load_json().
  *
- * `save` must be false: this library has no file system of its own, and to save is for the
- * application, with the text of mgos_sys_config_to_json(). With `save` true the function changes
+ * `save` must be false: this library has no file system of its own. To save the configuration, the
+ * application writes the text of mgos_sys_config_to_json(). With `save` true the function changes
  * nothing and returns false, so that no application believes that its settings survive a restart.
  *
  * Preconditions: `json` is NULL, which returns false, or ends with a NUL.
@@ -165,7 +161,8 @@ bool mgos_config_apply_s(struct mg_str json, bool save);
 /**
  * The whole system configuration as JSON, as mgos_sys_config_load_json() reads it; `pretty` writes
  * one field in each line. With `with_secrets` false, `pass`, `ssl_key` and `ssl_psk_key` are written
- * as "***", and so are credentials in `server`: such a text is for a log, not to be loaded again.
+ * as "***", and so are credentials in `server`: such a text is meant for a log and cannot be loaded
+ * again.
  *
  * Returns a string that the caller releases with free(); NULL if a string is not UTF-8, a number
  * cannot be written in JSON, or there is no memory.
@@ -185,7 +182,8 @@ const char *mgos_sys_config_get_device_id(void);
 void mgos_sys_config_set_device_id(const char *v);
 
 /**
- * `debug.stdout_topic`: the topic to which standard output is published; NULL if it is not.
+ * `debug.stdout_topic`: the topic to which standard output is published; NULL if it is not
+ * published.
  */
 const char *mgos_sys_config_get_debug_stdout_topic(void);
 
@@ -197,7 +195,8 @@ const char *mgos_sys_config_get_debug_stdout_topic(void);
 void mgos_sys_config_set_debug_stdout_topic(const char *v);
 
 /**
- * `debug.stderr_topic`: the topic to which standard error is published; NULL if it is not.
+ * `debug.stderr_topic`: the topic to which standard error is published; NULL if it is not
+ * published.
  */
 const char *mgos_sys_config_get_debug_stderr_topic(void);
 
@@ -209,7 +208,7 @@ const char *mgos_sys_config_get_debug_stderr_topic(void);
 void mgos_sys_config_set_debug_stderr_topic(const char *v);
 
 /**
- * Reads a string field of a section; what the functions mgos_sys_config_get_S_X() call. `field` is
+ * Reads a string field of a section; the functions mgos_sys_config_get_S_X() call this. `field` is
  * the index of the field in struct mgos_config_mqtt. NULL if the string is not set, or if there is no
  * such section or string field.
  */
@@ -226,8 +225,8 @@ int mgos_sys_config_read_int(int section, int field);
 double mgos_sys_config_read_double(int section, int field);
 
 /**
- * The default of a string field; what the functions mgos_sys_config_get_default_S_X() call. The
- * string lives as long as the process. NULL if the default is "not set", or if there is no such field.
+ * The default of a string field; the functions mgos_sys_config_get_default_S_X() call this. The string
+ * lives as long as the process. NULL if the default is "not set", or if there is no such field.
  */
 const char *mgos_sys_config_default_string(int field);
 
@@ -242,9 +241,9 @@ int mgos_sys_config_default_int(int field);
 double mgos_sys_config_default_double(int field);
 
 /**
- * Sets a string field of a section; what the functions mgos_sys_config_set_S_X() call. The string is
- * copied and the old one released; NULL and "" unset it; the pointer that is already there changes
- * nothing. Without memory the old value stays.
+ * Sets a string field of a section; the functions mgos_sys_config_set_S_X() call this. The string is
+ * copied and the old one released; NULL and "" unset the field; passing the pointer that is already
+ * there changes nothing. Without memory the old value stays.
  *
  * Preconditions: `v` is NULL or ends with a NUL.
  */
