@@ -43,8 +43,9 @@ pub struct Out {
     /// The application took it back, and was told that it could.
     pub cancelled: bool,
     pub expires: bool,
-    /// When the application had it, by the client's clock.
+    /// When the application had it, by the client's clock, and when the client read its first acknowledgement.
     pub made_at: u64,
+    pub read_at: Option<u64>,
 }
 
 /// A message for the client.
@@ -456,7 +457,9 @@ impl World {
             Packet::PubAck(id) | Packet::PubComp(id) => {
                 if let Some(n) = self.ids.remove(&id) {
                     tap.untaken.push(Untaken::Done { n, lost: false });
-                    self.out[n as usize].done = true;
+                    let out = &mut self.out[n as usize];
+                    out.done = true;
+                    out.read_at.get_or_insert(self.now + self.offset);
                     tap.flight.retain(|other| *other != n);
                 }
             }
@@ -466,6 +469,7 @@ impl World {
                     let out = &mut self.out[*n as usize];
                     out.rec = true;
                     out.rel_due = true;
+                    out.read_at.get_or_insert(self.now + self.offset);
                 }
             }
             Packet::PubRel(id) => {
@@ -698,8 +702,11 @@ impl World {
             Outcome::Expired => out.expires && unsent,
             Outcome::Cancelled => out.cancelled && unsent,
             Outcome::TimedOut => {
-                let over = self.ack_timeout > 0 && waited >= self.ack_timeout;
-                out.qos > 0 && over && !out.rec && !out.done
+                let is_over = |waited: u64| self.ack_timeout > 0 && waited >= self.ack_timeout;
+                // Where callbacks are slow the outcome is told long after it was so, and what was late may have come.
+                let was_over = out.read_at.is_some_and(|at| is_over(at.saturating_sub(out.made_at)));
+                let read = out.rec || out.done;
+                out.qos > 0 && is_over(waited) && (!read || self.slow > 0 && was_over)
             }
             Outcome::Abandoned => self.freeing,
             Outcome::Rejected(_) => false,

@@ -424,6 +424,7 @@ impl World {
             cancelled: false,
             expires: false,
             made_at: self.client_now(),
+            read_at: None,
         });
         self.out.len() as u32 - 1
     }
