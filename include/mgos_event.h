@@ -1,6 +1,7 @@
 /*
- * The event bus of Mongoose OS, with the events that an MQTT client raises: that the connection to the cloud
- * comes and goes, for a status LED or a supervisor, without a handler on any connection.
+ * The event bus of Mongoose OS, with the events that an MQTT client raises: the connection to the cloud
+ * comes up or goes down. For a status LED or a supervisor, which needs no handler on any connection for
+ * that.
  *
  *     static void on_cloud(int ev, void *ev_data, void *userdata) {
  *       led(ev == MGOS_EVENT_CLOUD_CONNECTED);
@@ -8,8 +9,8 @@
  *     mgos_event_add_group_handler(MGOS_EVENT_SYS, on_cloud, NULL);
  *
  * Every connection raises them, on the thread that drives its loop, with a `struct mgos_cloud_arg *` as
- * `ev_data`. Those of a connection whose configuration has `cloud_events` off are left out, but for
- * MGOS_EVENT_CLOUD_CONNECTING. Handlers may call everything but what polls or waits.
+ * `ev_data`. A connection whose configuration has `cloud_events` off raises only
+ * MGOS_EVENT_CLOUD_CONNECTING. Handlers may call every function except those that poll or wait.
  *
  * Handlers belong to the process; the child of a fork keeps them.
  *
@@ -38,7 +39,7 @@
  */
 enum mgos_event_sys {
   /**
-   * The system is set up. No data, as for the next but where it says so.
+   * The system is set up. It comes without data, as do the others unless they say so.
    */
   MGOS_EVENT_INIT_DONE = 1297044224,
   /**
@@ -54,8 +55,8 @@ enum mgos_event_sys {
    */
   MGOS_EVENT_TIME_CHANGED,
   /**
-   * A connection is up: CONNACK came, and its handlers are told next. `ev_data` is a `struct mgos_cloud_arg *`, as for
-   * the next three.
+   * A connection is up: CONNACK came, and the connection's handlers are told next. `ev_data` is a `struct
+   * mgos_cloud_arg *`, as for the next three.
    */
   MGOS_EVENT_CLOUD_CONNECTED,
   /**
@@ -67,7 +68,7 @@ enum mgos_event_sys {
    */
   MGOS_EVENT_CLOUD_CONNECTING,
   /**
-   * It failed: in the name service, in TCP or TLS, or by a refusal of the server.
+   * An attempt failed: in the name service, in TCP or TLS, or because the server refused it.
    */
   MGOS_EVENT_CLOUD_CONNECTERROR,
   /**
@@ -107,7 +108,7 @@ enum mgos_cloud_type {
 };
 
 /**
- * Is told of an event.
+ * A handler of events.
  */
 typedef void (*mgos_event_handler_t)(int ev, void *ev_data, void *userdata);
 
@@ -126,7 +127,8 @@ extern "C" {
 #endif // __cplusplus
 
 /**
- * Claims a group of 256 events for one user, named for whoever reads the program. False if it is taken.
+ * Claims a group of 256 events. The name says whose they are, for people who read the program. False if
+ * the group is taken.
  *
  * Preconditions: `name` is NULL or a C string.
  */
@@ -140,7 +142,7 @@ bool mgos_event_register_base(int base_event_number, const char *name);
 int mgos_event_trigger(int ev, void *ev_data);
 
 /**
- * Adds a handler of one event. It may be added more than once, and is then called as often. False for NULL and
+ * Adds a handler of one event. A handler that is added several times is called as often. False for NULL and
  * without memory.
  *
  * Preconditions: `cb` can be called with `userdata` until it is removed.
@@ -148,7 +150,7 @@ int mgos_event_trigger(int ev, void *ev_data);
 bool mgos_event_add_handler(int ev, mgos_event_handler_t cb, void *userdata);
 
 /**
- * Adds a handler of all events of a group, of which `evgrp` is any.
+ * Adds a handler of all events of a group; `evgrp` is any event of the group.
  *
  * Preconditions: As mgos_event_add_handler().
  */

@@ -1,8 +1,9 @@
 /*
  * For programs that come from another system: its error numbers, and its defaults.
  *
- * The number spaces of Electric Imp, NodeMCU and Zerynth collide, so the library has its own
- * (mgos_mqtt_error.h), and a function for each of theirs. docs/errors.md has the whole table.
+ * The error numbers of Electric Imp, NodeMCU and Zerynth collide, so the library has numbers of
+ * its own (mgos_mqtt_error.h), and a function that translates them for each of these systems.
+ * docs/errors.md has the whole table.
  */
 
 #ifndef MGOS_MQTT_COMPAT_H
@@ -45,7 +46,7 @@
 #define MGOS_MQTT_EI_SUCCESS 0
 
 /**
- * Electric Imp: the socket has failed, and everything that has no other number.
+ * Electric Imp: the socket has failed, or any error that has no other number.
  */
 #define MGOS_MQTT_EI_FAILURE -1
 
@@ -110,7 +111,7 @@
 #define MGOS_MQTT_EI_BAD_SUBSCRIBE 128
 
 /**
- * NodeMCU: nothing listens there, or no server with which a connection is possible.
+ * NodeMCU: nothing listens at the address, or no connection is possible with what does.
  */
 #define MGOS_MQTT_NM_CONN_FAIL_SERVER_NOT_FOUND -5
 
@@ -210,7 +211,7 @@
 #define MGOS_MQTT_ZY_PUBLISH_GENERIC_ERROR 8
 
 /**
- * What the functions below return for an error for which a system has no number.
+ * What the functions below return if a system has no number for an error.
  */
 #define MGOS_MQTT_NO_EQUIVALENT -10000
 
@@ -219,15 +220,16 @@ extern "C" {
 #endif // __cplusplus
 
 /**
- * The number (MGOS_MQTT_EI_*, Paho's MQTTASYNC_*) that a method of Electric Imp's mqttclient would return for an error
- * of this library.
+ * The number (MGOS_MQTT_EI_*, which are Paho's MQTTASYNC_*) that a method of Electric Imp's mqttclient would return
+ * for an error of this library.
  *
  * MGOS_MQTT_NO_EQUIVALENT for a number that is no error of this library.
  */
 int mgos_mqtt_error_as_electric_imp(int code);
 
 /**
- * The `resultCode` that Electric Imp's onconnect would get: 0 to 5 as in CONNACK, -1 for everything before it.
+ * The `resultCode` that Electric Imp's onconnect would get: 0 to 5 as in CONNACK, -1 for every error before
+ * CONNACK.
  *
  * MGOS_MQTT_NO_EQUIVALENT for a number that is no error of this library.
  */
@@ -237,7 +239,7 @@ int mgos_mqtt_connect_error_as_electric_imp(int code);
  * The `reason` (MGOS_MQTT_NM_*) that NodeMCU's failure callback would get, for the error with which an attempt to
  * connect ended.
  *
- * MGOS_MQTT_NO_EQUIVALENT for errors with which none can end.
+ * MGOS_MQTT_NO_EQUIVALENT for errors with which no attempt can end.
  */
 int mgos_mqtt_error_as_nodemcu(int code);
 
@@ -254,14 +256,14 @@ int mgos_mqtt_error_as_zerynth(int code);
 const char *mgos_mqtt_zerynth_name(int exception);
 
 /**
- * The QoS with which a system subscribes when a program names none: 1 in Mongoose OS and Zerynth, 0 in NodeMCU and
- * Electric Imp. -1 for an unknown system.
+ * The QoS with which a system subscribes when a program does not give one: 1 in Mongoose OS and Zerynth, 0 in
+ * NodeMCU and Electric Imp. -1 for an unknown system.
  */
 int mgos_mqtt_subscribe_qos_of(int system);
 
 /**
- * Fills options and a configuration with what a program of another system expects when it says nothing: the
- * defaults of this library, and of these those that `system` (MGOS_MQTT_AS_*) has otherwise:
+ * Fills options and a configuration with the defaults that programs of another system (MGOS_MQTT_AS_*)
+ * expect: those of this library, except where that system differs:
  *
  * | system | differences |
  * |--------------|---------------------------------------------------------------------------------------------|

@@ -1,12 +1,12 @@
 /*
- * Errors: numbers, names, sentences, and where they are kept.
+ * Errors: their numbers, names and sentences, and where to find them.
  *
- * Every call keeps its own error for the thread that made it: mgos_mqtt_last_error() right after a call that
- * returned false, 0 or NULL tells why. What happens to a connection later (a name that cannot be resolved,
- * a refused CONNECT, a lost link) is kept by the connection: mgos_mqtt_conn_last_error().
+ * The error of a call is kept for the thread that made it: after a call that returned false, 0 or NULL,
+ * mgos_mqtt_last_error() tells why. What happens to a connection later (a name that cannot be resolved, a
+ * refused CONNECT, a lost link) is kept with the connection: mgos_mqtt_conn_last_error().
  *
- * Numbers are never reused and never renumbered. They lie below -1000, so none can be taken for an errno
- * or for a return code of MQTT, which is kept beside them as the server sent it.
+ * Numbers are never reused and never renumbered. They are below -1000, so none can be mistaken for an
+ * errno or for a return code of MQTT, which is kept separately as the server sent it.
  */
 
 #ifndef MGOS_MQTT_ERROR_H
@@ -300,11 +300,11 @@ extern "C" {
 int mgos_mqtt_last_error(void);
 
 /**
- * A sentence about the error of the last call that this thread made, with what the number cannot say: which
- * field of a configuration, which place in a format string.
+ * A sentence about the error of the last call that this thread made, with the details that a number cannot
+ * give: which field of a configuration, which place in a format string.
  *
- * Written to `buf` as far as `len` bytes go, always with a NUL; returns the length of the whole text without
- * it. 0 after success.
+ * It is written to `buf`, cut to `len` bytes and always NUL-terminated. Returns the length of the whole text
+ * without the NUL; 0 after success.
  *
  * Preconditions: `buf` is NULL or has `len` bytes.
  */
@@ -312,13 +312,13 @@ size_t mgos_mqtt_last_error_text(char *buf, size_t len);
 
 /**
  * A sentence about an error number, e.g. "the outgoing queue is full". Never NULL; the text belongs to the
- * library and lives as long as the process. An unknown number has a text that says so.
+ * library and lives as long as the process. For an unknown number the text says so.
  */
 const char *mgos_mqtt_strerror(int code);
 
 /**
- * The name of an error number as the header writes it, e.g. "MGOS_MQTT_QUEUE_FULL". As
- * mgos_mqtt_strerror() otherwise.
+ * The name of an error number as in the header, e.g. "MGOS_MQTT_QUEUE_FULL". Otherwise as
+ * mgos_mqtt_strerror().
  */
 const char *mgos_mqtt_error_name(int code);
 
@@ -334,10 +334,10 @@ int mgos_mqtt_conn_last_error(struct mgos_mqtt_conn *c, struct mgos_mqtt_error_i
 
 /**
  * A sentence about the last error of a connection's link that a person can act on: what was tried, with
- * every address, and what the server or the system said. Secrets are not in it.
+ * every address, and what the server or the system said. It never contains secrets.
  *
- * Written to `buf` as far as `len` bytes go, always with a NUL; returns the length of the whole text without
- * it, so that NULL and 0 ask for the size. 0 if there was no error. From any thread.
+ * It is written to `buf`, cut to `len` bytes and always NUL-terminated. Returns the length of the whole text
+ * without the NUL, so NULL and 0 ask for the size; 0 if there was no error. Callable from any thread.
  *
  * Preconditions: `c` is NULL or a living connection; `buf` is NULL or has `len` bytes.
  */

@@ -89,9 +89,9 @@ struct mgos_mqtt_conn;
 #define MGOS_MQTT_EV_OUTCOME (1 << 15)
 
 /**
- * A certificate ends within `tls_expiry_days` of the options: mgos_mqtt_event_days() tells in how many days,
- * mgos_mqtt_event_certificate() whose it is. Comes when the connection comes up, and once a day while it stays
- * up.
+ * A certificate expires within `tls_expiry_days` of the options: mgos_mqtt_event_days() tells in how many
+ * days, mgos_mqtt_event_certificate() whose it is. Comes when the connection comes up, and once a day while it
+ * stays up.
  */
 #define MGOS_MQTT_EV_TLS_EXPIRY (1 << 16)
 
@@ -273,16 +273,16 @@ uint64_t mgos_mqtt_event_attempt_number(const struct mgos_mqtt_event *ev);
 uint16_t mgos_mqtt_event_packet_id(const struct mgos_mqtt_event *ev);
 
 /**
- * The server's code as it sent it: of CONNACK for CONNECT_RESULT, of one filter for SUBACK, the reason of an OUTCOME that
- * is a rejection. The handler's reason of SET_ASIDE. -1 if none came.
+ * The server's code as it sent it: that of CONNACK for CONNECT_RESULT, that of one filter for SUBACK, the reason for
+ * an OUTCOME that is a rejection. For SET_ASIDE, the handler's reason. -1 if none came.
  *
  * Preconditions: See mgos_mqtt_event_kind().
  */
 int mgos_mqtt_event_code(const struct mgos_mqtt_event *ev);
 
 /**
- * Why an attempt failed, a connection was closed, a message did not arrive or a call had no answer: MGOS_MQTT_*; 0 for
- * success and for other events. More, with a sentence, is in mgos_mqtt_conn_last_error().
+ * Why an attempt failed, a connection was closed, a message did not arrive or a call got no answer: MGOS_MQTT_*; 0 for
+ * success and for other events. mgos_mqtt_conn_last_error() has more, with a sentence.
  *
  * Preconditions: See mgos_mqtt_event_kind().
  */
@@ -317,8 +317,8 @@ bool mgos_mqtt_event_session_present(const struct mgos_mqtt_event *ev);
 int mgos_mqtt_event_certificate(const struct mgos_mqtt_event *ev);
 
 /**
- * In how many whole days the certificate of a TLS_EXPIRY ends: 0 on its last day, negative after it; 0 for other
- * events.
+ * In how many whole days the certificate of a TLS_EXPIRY expires: 0 on its last day, negative after that; 0 for
+ * other events.
  *
  * Preconditions: See mgos_mqtt_event_kind().
  */

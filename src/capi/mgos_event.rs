@@ -1,5 +1,6 @@
-//! The event bus of Mongoose OS, with the events that an MQTT client raises: that the connection to the cloud
-//! comes and goes, for a status LED or a supervisor, without a handler on any connection.
+//! The event bus of Mongoose OS, with the events that an MQTT client raises: the connection to the cloud
+//! comes up or goes down. For a status LED or a supervisor, which needs no handler on any connection for
+//! that.
 //!
 //!     static void on_cloud(int ev, void *ev_data, void *userdata) {
 //!       led(ev == MGOS_EVENT_CLOUD_CONNECTED);
@@ -7,8 +8,8 @@
 //!     mgos_event_add_group_handler(MGOS_EVENT_SYS, on_cloud, NULL);
 //!
 //! Every connection raises them, on the thread that drives its loop, with a `struct mgos_cloud_arg *` as
-//! `ev_data`. Those of a connection whose configuration has `cloud_events` off are left out, but for
-//! MGOS_EVENT_CLOUD_CONNECTING. Handlers may call everything but what polls or waits.
+//! `ev_data`. A connection whose configuration has `cloud_events` off raises only
+//! MGOS_EVENT_CLOUD_CONNECTING. Handlers may call every function except those that poll or wait.
 //!
 //! Handlers belong to the process; the child of a fork keeps them.
 //!
@@ -21,7 +22,8 @@ use crate::capi::bridge::event_bus::{add, register_base, remove, trigger};
 use crate::capi::types::mgos_event::mgos_event_handler_t;
 use crate::error::Code;
 
-/// Claims a group of 256 events for one user, named for whoever reads the program. False if it is taken.
+/// Claims a group of 256 events. The name says whose they are, for people who read the program. False if
+/// the group is taken.
 ///
 /// # Safety
 /// `name` is NULL or a C string.
@@ -44,7 +46,7 @@ pub unsafe extern "C" fn mgos_event_trigger(ev: c_int, ev_data: *mut c_void) -> 
     value(0, || Ok(unsafe { trigger(ev, ev_data) }))
 }
 
-/// Adds a handler of one event. It may be added more than once, and is then called as often. False for NULL and
+/// Adds a handler of one event. A handler that is added several times is called as often. False for NULL and
 /// without memory.
 ///
 /// # Safety
@@ -58,7 +60,7 @@ pub unsafe extern "C" fn mgos_event_add_handler(
     value(false, || add(ev, false, cb.ok_or(Code::NullArgument)?, userdata).map(|()| true))
 }
 
-/// Adds a handler of all events of a group, of which `evgrp` is any.
+/// Adds a handler of all events of a group; `evgrp` is any event of the group.
 ///
 /// # Safety
 /// As mgos_event_add_handler().

@@ -1,7 +1,8 @@
 //! For programs that come from another system: its error numbers, and its defaults.
 //!
-//! The number spaces of Electric Imp, NodeMCU and Zerynth collide, so the library has its own
-//! (mgos_mqtt_error.h), and a function for each of theirs. docs/errors.md has the whole table.
+//! The error numbers of Electric Imp, NodeMCU and Zerynth collide, so the library has numbers of
+//! its own (mgos_mqtt_error.h), and a function that translates them for each of these systems.
+//! docs/errors.md has the whole table.
 
 use core::ffi::{CStr, c_char, c_int};
 
@@ -18,8 +19,8 @@ use crate::capi::types::mgos_mqtt_options::{MGOS_MQTT_RETRY_NEVER, mgos_mqtt_opt
 use crate::error::Code;
 use crate::vocabulary::{Zerynth, as_electric_imp, as_electric_imp_connect, as_nodemcu, as_zerynth};
 
-/// The number (MGOS_MQTT_EI_*, Paho's MQTTASYNC_*) that a method of Electric Imp's mqttclient would return for an error
-/// of this library.
+/// The number (MGOS_MQTT_EI_*, which are Paho's MQTTASYNC_*) that a method of Electric Imp's mqttclient would return
+/// for an error of this library.
 ///
 /// MGOS_MQTT_NO_EQUIVALENT for a number that is no error of this library.
 #[unsafe(no_mangle)]
@@ -27,7 +28,8 @@ pub extern "C" fn mgos_mqtt_error_as_electric_imp(code: c_int) -> c_int {
     Code::from_number(code).map_or(MGOS_MQTT_NO_EQUIVALENT, as_electric_imp)
 }
 
-/// The `resultCode` that Electric Imp's onconnect would get: 0 to 5 as in CONNACK, -1 for everything before it.
+/// The `resultCode` that Electric Imp's onconnect would get: 0 to 5 as in CONNACK, -1 for every error before
+/// CONNACK.
 ///
 /// MGOS_MQTT_NO_EQUIVALENT for a number that is no error of this library.
 #[unsafe(no_mangle)]
@@ -38,7 +40,7 @@ pub extern "C" fn mgos_mqtt_connect_error_as_electric_imp(code: c_int) -> c_int 
 /// The `reason` (MGOS_MQTT_NM_*) that NodeMCU's failure callback would get, for the error with which an attempt to
 /// connect ended.
 ///
-/// MGOS_MQTT_NO_EQUIVALENT for errors with which none can end.
+/// MGOS_MQTT_NO_EQUIVALENT for errors with which no attempt can end.
 #[unsafe(no_mangle)]
 pub extern "C" fn mgos_mqtt_error_as_nodemcu(code: c_int) -> c_int {
     Code::from_number(code).and_then(as_nodemcu).unwrap_or(MGOS_MQTT_NO_EQUIVALENT)
@@ -59,8 +61,8 @@ pub extern "C" fn mgos_mqtt_zerynth_name(exception: c_int) -> *const c_char {
     found.map_or(c"", |e: Zerynth| -> &'static CStr { e.c_name() }).as_ptr()
 }
 
-/// The QoS with which a system subscribes when a program names none: 1 in Mongoose OS and Zerynth, 0 in NodeMCU and
-/// Electric Imp. -1 for an unknown system.
+/// The QoS with which a system subscribes when a program does not give one: 1 in Mongoose OS and Zerynth, 0 in
+/// NodeMCU and Electric Imp. -1 for an unknown system.
 #[unsafe(no_mangle)]
 pub extern "C" fn mgos_mqtt_subscribe_qos_of(system: c_int) -> c_int {
     match system {
@@ -70,8 +72,8 @@ pub extern "C" fn mgos_mqtt_subscribe_qos_of(system: c_int) -> c_int {
     }
 }
 
-/// Fills options and a configuration with what a program of another system expects when it says nothing: the
-/// defaults of this library, and of these those that `system` (MGOS_MQTT_AS_*) has otherwise:
+/// Fills options and a configuration with the defaults that programs of another system (MGOS_MQTT_AS_*)
+/// expect: those of this library, except where that system differs:
 ///
 /// | system | differences |
 /// |--------------|---------------------------------------------------------------------------------------------|

@@ -300,8 +300,8 @@ pub unsafe extern "C" fn mgos_mqtt_event_packet_id(ev: *const mgos_mqtt_event) -
     unsafe { read(ev, 0, get) }
 }
 
-/// The server's code as it sent it: of CONNACK for CONNECT_RESULT, of one filter for SUBACK, the reason of an OUTCOME that
-/// is a rejection. The handler's reason of SET_ASIDE. -1 if none came.
+/// The server's code as it sent it: that of CONNACK for CONNECT_RESULT, that of one filter for SUBACK, the reason for
+/// an OUTCOME that is a rejection. For SET_ASIDE, the handler's reason. -1 if none came.
 ///
 /// # Safety
 /// See mgos_mqtt_event_kind().
@@ -318,8 +318,8 @@ pub unsafe extern "C" fn mgos_mqtt_event_code(ev: *const mgos_mqtt_event) -> c_i
     unsafe { read(ev, -1, get) }
 }
 
-/// Why an attempt failed, a connection was closed, a message did not arrive or a call had no answer: MGOS_MQTT_*; 0 for
-/// success and for other events. More, with a sentence, is in mgos_mqtt_conn_last_error().
+/// Why an attempt failed, a connection was closed, a message did not arrive or a call got no answer: MGOS_MQTT_*; 0 for
+/// success and for other events. mgos_mqtt_conn_last_error() has more, with a sentence.
 ///
 /// # Safety
 /// See mgos_mqtt_event_kind().
@@ -396,8 +396,8 @@ pub unsafe extern "C" fn mgos_mqtt_event_certificate(ev: *const mgos_mqtt_event)
     unsafe { read(ev, 0, get) }
 }
 
-/// In how many whole days the certificate of a TLS_EXPIRY ends: 0 on its last day, negative after it; 0 for other
-/// events.
+/// In how many whole days the certificate of a TLS_EXPIRY expires: 0 on its last day, negative after that; 0 for
+/// other events.
 ///
 /// # Safety
 /// See mgos_mqtt_event_kind().

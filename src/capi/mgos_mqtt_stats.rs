@@ -43,8 +43,8 @@ pub unsafe extern "C" fn mgos_mqtt_conn_stats(c: *mut mgos_mqtt_conn, stats: *mu
 /// `application/openmetrics-text; version=1.0.0; charset=utf-8`. Metrics are named `mgos_mqtt_*`; the labels
 /// `conn`, the number that the connection was created with, and `client_id` name the connection.
 ///
-/// Written to `buf` as far as `len` bytes go, always with a NUL; returns the length of the whole text without it,
-/// so that NULL and 0 ask for the size, which grows a little from call to call. 0 for an error.
+/// It is written to `buf`, cut to `len` bytes and always NUL-terminated. Returns the length of the whole text
+/// without the NUL, so NULL and 0 ask for the size, which grows a little from call to call; 0 for an error.
 ///
 /// # Safety
 /// `c` is NULL or a living connection; `buf` is NULL or has `len` bytes.

@@ -1,7 +1,7 @@
-//! Which version of the library this is, and what was built into it.
+//! Which version of the library this is, and which features it was built with.
 //!
-//! The macros say what a program was compiled against, the functions what it runs with.
-//! Every function here may be called from any thread, at any time, also in a handler.
+//! The macros say what a program was compiled against, the functions what it runs with. Every
+//! function here may be called from any thread, at any time, and inside handlers.
 
 use core::ffi::{CStr, c_char, c_int};
 
@@ -26,9 +26,9 @@ pub extern "C" fn mgos_mqtt_version_number() -> c_int {
 
 /// Whether a feature was built into the library: "tls", "psk", "ws", "store", "capi".
 ///
-/// Headers and exported functions are the same whatever was built; a function whose feature is
-/// missing fails with its own error. Names are lower case and compared exactly; false for a name
-/// this version does not know, and for NULL.
+/// Headers and exported functions are the same whichever features were built; a function whose
+/// feature is missing fails with its own error. Names are lower case and compared exactly; false
+/// for a name this version does not know, and for NULL.
 ///
 /// # Safety
 /// `feature` is NULL or points to a string that ends with a NUL byte.

@@ -79,7 +79,7 @@ macro_rules! choices {
                 options.$name.spoil()
             },
         }),*];
-        // The compiler tells of a field that is not here.
+        // A field that is missing in the list below does not compile here: "pattern requires `..`".
         let mgos_mqtt_options { size: _, profiles: _, num_profiles: _, $($name: _, $($len: _,)?)* } =
             mgos_mqtt_options::zeros();
         choices
@@ -282,7 +282,7 @@ fn no_setter_drops_an_option() {
     for Choice { name, set, .. } in choices() {
         let plain = Made::new(None).effective();
         let with = Made::new(Some(set)).effective();
-        assert_ne!(plain, with, "{name} can be seen");
+        assert_ne!(plain, with, "{name} changes nothing: is it read in src/capi/bridge/options.rs?");
         assert_eq!(Made::late(Some(set)).effective(), with, "{name} before the server");
         for setter in &SETTERS {
             let what = || format!("{name}, then {}", setter.name);

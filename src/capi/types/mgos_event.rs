@@ -9,7 +9,7 @@ pub const MGOS_EVENT_SYS: c_int = 0x4D4F5300;
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub enum mgos_event_sys {
-    /// The system is set up. No data, as for the next but where it says so.
+    /// The system is set up. It comes without data, as do the others unless they say so.
     MGOS_EVENT_INIT_DONE = 0x4D4F5300,
     /// A line of the log.
     MGOS_EVENT_LOG,
@@ -17,14 +17,14 @@ pub enum mgos_event_sys {
     MGOS_EVENT_REBOOT,
     /// The wall clock was set.
     MGOS_EVENT_TIME_CHANGED,
-    /// A connection is up: CONNACK came, and its handlers are told next. `ev_data` is a `struct mgos_cloud_arg *`, as for
-    /// the next three.
+    /// A connection is up: CONNACK came, and the connection's handlers are told next. `ev_data` is a `struct
+    /// mgos_cloud_arg *`, as for the next three.
     MGOS_EVENT_CLOUD_CONNECTED,
     /// A connection that was up has ended; its handlers get MG_EV_CLOSE next.
     MGOS_EVENT_CLOUD_DISCONNECTED,
     /// An attempt to connect begins.
     MGOS_EVENT_CLOUD_CONNECTING,
-    /// It failed: in the name service, in TCP or TLS, or by a refusal of the server.
+    /// An attempt failed: in the name service, in TCP or TLS, or because the server refused it.
     MGOS_EVENT_CLOUD_CONNECTERROR,
     /// The system will restart at a later time.
     MGOS_EVENT_REBOOT_AFTER,
@@ -55,6 +55,6 @@ pub struct mgos_cloud_arg {
     pub r#type: mgos_cloud_type,
 }
 
-/// Is told of an event.
+/// A handler of events.
 pub type mgos_event_handler_t =
     Option<unsafe extern "C" fn(ev: c_int, ev_data: *mut c_void, userdata: *mut c_void)>;

@@ -19,7 +19,7 @@ pub const MGOS_MQTT_AS_ZERYNTH: c_int = 4;
 /// Electric Imp: the call succeeded.
 pub const MGOS_MQTT_EI_SUCCESS: c_int = 0;
 
-/// Electric Imp: the socket has failed, and everything that has no other number.
+/// Electric Imp: the socket has failed, or any error that has no other number.
 pub const MGOS_MQTT_EI_FAILURE: c_int = -1;
 
 /// Electric Imp: the message store failed.
@@ -58,7 +58,7 @@ pub const MGOS_MQTT_EI_MAX_BUFFERED_MESSAGES: c_int = -12;
 /// Electric Imp: the server refused the subscription (the code of SUBACK).
 pub const MGOS_MQTT_EI_BAD_SUBSCRIBE: c_int = 0x80;
 
-/// NodeMCU: nothing listens there, or no server with which a connection is possible.
+/// NodeMCU: nothing listens at the address, or no connection is possible with what does.
 pub const MGOS_MQTT_NM_CONN_FAIL_SERVER_NOT_FOUND: c_int = -5;
 
 /// NodeMCU: the first packet was not a CONNACK.
@@ -118,7 +118,7 @@ pub const MGOS_MQTT_ZY_PUBLISH_TIMEOUT: c_int = 7;
 /// Zerynth: MQTTPublishGenericError.
 pub const MGOS_MQTT_ZY_PUBLISH_GENERIC_ERROR: c_int = 8;
 
-/// What the functions below return for an error for which a system has no number.
+/// What the functions below return if a system has no number for an error.
 pub const MGOS_MQTT_NO_EQUIVALENT: c_int = -10000;
 
 const _: () = {

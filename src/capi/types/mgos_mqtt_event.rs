@@ -57,9 +57,9 @@ pub const MGOS_MQTT_EV_PUBCOMP: u32 = 1 << 10;
 /// message is.
 pub const MGOS_MQTT_EV_OUTCOME: u32 = 1 << 15;
 
-/// A certificate ends within `tls_expiry_days` of the options: mgos_mqtt_event_days() tells in how many days,
-/// mgos_mqtt_event_certificate() whose it is. Comes when the connection comes up, and once a day while it stays
-/// up.
+/// A certificate expires within `tls_expiry_days` of the options: mgos_mqtt_event_days() tells in how many
+/// days, mgos_mqtt_event_certificate() whose it is. Comes when the connection comes up, and once a day while it
+/// stays up.
 pub const MGOS_MQTT_EV_TLS_EXPIRY: u32 = 1 << 16;
 
 /// The connection had something to do, or its tick came while it was idle (`poll_tick_ms` of the options); for the
