@@ -9,7 +9,7 @@ mod source_text;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
-use source_text::{root, sources};
+use source_text::{files, root, sources};
 
 /// A file of src/ without its ending, as a path from there: `["client", "turn"]`. A `mod.rs` is its directory.
 type Module = Vec<String>;
@@ -290,4 +290,54 @@ fn exported_files_hold_exported_functions_only() {
     }
     assert!(functions > 150, "only {functions} functions were recognised");
     assert!(wrong.is_empty(), "not exported, so it belongs into another room:\n{}", wrong.join("\n"));
+}
+
+/// The longest file of src/, and the longest function of one, tests included.
+const MOST_LINES: usize = 700;
+const MOST_LINES_OF_A_FUNCTION: usize = 80;
+
+/// Functions that are still longer.
+const LONGER: [&str; 2] = ["stream in src/client/dispatch/fast.rs", "run in src/session/tests/model.rs"];
+
+/// The functions of a text that is formatted, each with its name and its number of lines: from `fn` to the brace that
+/// closes it, which is indented alike.
+fn functions(text: &str) -> Vec<(&str, usize)> {
+    let lines: Vec<&str> = text.lines().collect();
+    let mut all = Vec::new();
+    for (first, line) in lines.iter().enumerate() {
+        let code = line.trim_start();
+        let begins =
+            ["fn ", "pub", "const fn ", "unsafe ", "extern "].iter().any(|word| code.starts_with(word));
+        let Some((_, rest)) = code.split_once("fn ").filter(|_| begins) else { continue };
+        let name = rest.split(|c| !is_name(c)).next().unwrap();
+        let indent = &line[..line.len() - code.len()];
+        let body = lines[first..].iter().position(|line| line.ends_with(['{', '}', ';'])).map(|n| first + n);
+        let Some(body) = body.filter(|n| lines[*n].ends_with('{')) else { continue };
+        let closed = lines[body..].iter().position(|line| line.strip_prefix(indent) == Some("}"));
+        all.push((name, closed.expect("the end of a function") + body - first + 1));
+    }
+    all
+}
+
+#[test]
+fn files_and_functions_are_short() {
+    let mut wrong = Vec::new();
+    let mut counted = 0;
+    for path in files("src").iter().filter(|path| path.extension().is_some_and(|ext| ext == "rs")) {
+        let text = fs::read_to_string(path).unwrap();
+        let file = path.strip_prefix(root()).unwrap().display();
+        let lines = text.lines().count();
+        if lines > MOST_LINES {
+            wrong.push(format!("{file} has {lines} lines, {MOST_LINES} are allowed"));
+        }
+        for (name, lines) in functions(&text) {
+            counted += 1;
+            let function = format!("{name} in {file}");
+            if lines > MOST_LINES_OF_A_FUNCTION && !LONGER.contains(&function.as_str()) {
+                wrong.push(format!("{function} has {lines} lines, {MOST_LINES_OF_A_FUNCTION} are allowed"));
+            }
+        }
+    }
+    assert!(counted > 2_000, "only {counted} functions were recognised");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

@@ -19,10 +19,16 @@ fn collect(directory: &Path, files: &mut Vec<PathBuf>) {
     }
 }
 
-/// Every file of the library below `below`, without comments and without its unit tests, and its path.
-pub(crate) fn sources(below: &str) -> Vec<(String, String)> {
+/// Every file of the library below `below`.
+pub(crate) fn files(below: &str) -> Vec<PathBuf> {
     let mut files = Vec::new();
     collect(&root().join(below), &mut files);
+    files
+}
+
+/// Every file of the library below `below`, without comments and without its unit tests, and its path.
+pub(crate) fn sources(below: &str) -> Vec<(String, String)> {
+    let files = files(below);
     let is_test = |name: &str| name.contains("/tests/") || name.ends_with("tests.rs");
     let mut all: Vec<(String, String)> = files
         .iter()
