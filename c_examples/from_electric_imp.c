@@ -2,16 +2,20 @@
  *
  *   if ("mqtt" in getroottable()) ...        mgos_mqtt_has("tls"), mgos_mqtt_version()
  *   client = mqtt.createclient()             mgos_mqtt_options_set_defaults_of(...,
- * MGOS_MQTT_AS_ELECTRIC_IMP) and mgos_mqtt_conn_create_on() client.onconnect(f) mgos_mqtt_conn_on_connect();
- * its result in their numbers is mgos_mqtt_connect_error_as_electric_imp() client.onmessage(f)
- * mgos_mqtt_conn_on_message(): topic and payload with their lengths client.onconnectionlost(f)
- * mgos_mqtt_conn_on_offline() client.connect(url, id, {username=...})  mgos_mqtt_conn_set_server() and
- * mgos_mqtt_conn_connect() client.subscribe(topic, qos, f)          mgos_mqtt_conn_subscribe_all(): result
- * and granted QoS msg = client.createmessage(topic, text)  struct mgos_mqtt_publication msg.sendasync(f),
- * msg.sendsync()         mgos_mqtt_conn_publish(), mgos_mqtt_conn_publish_wait() msg.cancelsend()
- * mgos_mqtt_conn_cancel() mqtt.AT_LEAST_ONCE                       MGOS_MQTT_AT_LEAST_ONCE
+ *                                                MGOS_MQTT_AS_ELECTRIC_IMP),
+ *                                            mgos_mqtt_conn_create_on()
+ *   client.onconnect(f)                      mgos_mqtt_conn_on_connect(); its result in their numbers is
+ *                                            mgos_mqtt_connect_error_as_electric_imp()
+ *   client.onmessage(f)                      mgos_mqtt_conn_on_message(): topic and payload have lengths
+ *   client.onconnectionlost(f)               mgos_mqtt_conn_on_offline()
+ *   client.connect(url, id, {username=...})  mgos_mqtt_conn_set_server() and mgos_mqtt_conn_connect()
+ *   client.subscribe(topic, qos, f)          mgos_mqtt_conn_subscribe_all(): result and granted QoS
+ *   msg = client.createmessage(topic, text)  struct mgos_mqtt_publication
+ *   msg.sendasync(f), msg.sendsync()         mgos_mqtt_conn_publish(), mgos_mqtt_conn_publish_wait()
+ *   msg.cancelsend()                         mgos_mqtt_conn_cancel()
+ *   mqtt.AT_LEAST_ONCE                       MGOS_MQTT_AT_LEAST_ONCE
  *
- * Beyond that: the client connects again by itself (`retry` of the options switches that off).
+ * In addition, the client reconnects by itself (`retry` of the options switches that off).
  *
  *   cc from_electric_imp.c $(pkg-config --cflags --libs mgos_mqtt) -o from_electric_imp
  *   ./from_electric_imp 127.0.0.1:1883

@@ -1,16 +1,18 @@
 /* For those who come from NodeMCU: the sample of its MQTT module. Lua on the left, C on the right:
  *
- *   m = mqtt.Client(id, 120, user, password)     mgos_mqtt_options_set_defaults_of(...,
- * MGOS_MQTT_AS_NODEMCU), the fields of these names, mgos_mqtt_conn_create_on() m:lwt(topic, text, 0, 0)
- * mgos_mqtt_conn_set_will() m:on("connect" or "offline" or "message", f) mgos_mqtt_conn_on_connect(),
- * _on_offline(), _on_message() m:connect(host, port, secure, ok, fail)      mgos_mqtt_conn_set_server(),
- * mgos_mqtt_conn_connect_once() the reason that `fail` is given              mgos_mqtt_error_as_nodemcu():
- * the same numbers, really told apart m:subscribe(topic, 0, f) mgos_mqtt_conn_subscribe_all(): each call has
- * its own `f` m:publish(topic, text, 1, 0, f)              mgos_mqtt_conn_publish(): each message has its own
- * `f` m:close()                                    mgos_mqtt_conn_disconnect(); the client can connect again
+ *   m = mqtt.Client(id, 120, user, password)  mgos_mqtt_options_set_defaults_of(..., MGOS_MQTT_AS_NODEMCU),
+ *                                             the fields of these names, mgos_mqtt_conn_create_on()
+ *   m:lwt(topic, text, 0, 0)                  mgos_mqtt_conn_set_will()
+ *   m:on("connect", f), m:on("offline", f),   mgos_mqtt_conn_on_connect(), mgos_mqtt_conn_on_offline(),
+ *   m:on("message", f)                        mgos_mqtt_conn_on_message()
+ *   m:connect(host, port, secure, ok, fail)   mgos_mqtt_conn_set_server(), mgos_mqtt_conn_connect_once()
+ *   the reason that `fail` is given           mgos_mqtt_error_as_nodemcu(): the same numbers, kept apart
+ *   m:subscribe(topic, 0, f)                  mgos_mqtt_conn_subscribe_all(): each call has its own `f`
+ *   m:publish(topic, text, 1, 0, f)           mgos_mqtt_conn_publish(): each message has its own `f`
+ *   m:close()                                 mgos_mqtt_conn_disconnect(); the client can connect again
  *
- * What the manual warns of does not hold here: calls may follow each other without waiting for an answer, and
- * a connection that comes back by itself (`retry` of the options) brings its subscriptions along.
+ * What the manual warns of does not apply here: calls may follow each other without waiting for an answer,
+ * and a connection that reconnects by itself (`retry` of the options) restores its subscriptions.
  *
  *   cc from_nodemcu.c $(pkg-config --cflags --libs mgos_mqtt) -o from_nodemcu
  *   ./from_nodemcu 127.0.0.1:1883

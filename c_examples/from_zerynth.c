@@ -1,15 +1,18 @@
 /* For those who come from Zerynth: the sample of its MQTT module. Python on the left, C on the right:
  *
- *   client = mqtt.MQTT(host, id, ...)     mgos_mqtt_options_set_defaults_of(..., MGOS_MQTT_AS_ZERYNTH), the
- * fields of these names, mgos_mqtt_conn_create_on() reconnect_after, network_timeout `reconnect_timeout_min`
- * with `fixed_delay`; the time-outs of the options, which work here client.connect(), its exceptions
- * mgos_mqtt_conn_connect_wait(), mgos_mqtt_error_as_zerynth() client.on(topic, f, qos=1)
- * mgos_mqtt_conn_subscribe() client.publish(topic, text, qos=1,    mgos_mqtt_conn_publish_wait(), which also
- * asks what becomes of the message timeout=5000)          when the time is over client.receive()
- * mgos_mqtt_conn_subscribe_queue(), mgos_mqtt_conn_receive(), and mgos_mqtt_msg_release(), with which it is
- * acknowledged client.pending_subscriptions()        mgos_mqtt_conn_pending_subscriptions() client.stats()
- * mgos_mqtt_conn_stats(): these eight, and more client.loop()                         mgos_mqtt_loop_run(),
- * which mgos_mqtt_loop_break() ends
+ *   client = mqtt.MQTT(host, id, ...)    mgos_mqtt_options_set_defaults_of(..., MGOS_MQTT_AS_ZERYNTH),
+ *                                        the fields of these names, mgos_mqtt_conn_create_on()
+ *   reconnect_after, network_timeout     `reconnect_timeout_min` with `fixed_delay`; the time-outs of the
+ *                                        options, which work here
+ *   client.connect(), its exceptions     mgos_mqtt_conn_connect_wait(), mgos_mqtt_error_as_zerynth()
+ *   client.on(topic, f, qos=1)           mgos_mqtt_conn_subscribe()
+ *   client.publish(topic, text, qos=1,   mgos_mqtt_conn_publish_wait(), which also asks what becomes of the
+ *                  timeout=5000)         message when the time is over
+ *   client.receive()                     mgos_mqtt_conn_subscribe_queue(), mgos_mqtt_conn_receive(), and
+ *                                        mgos_mqtt_msg_release(), which acknowledges the message
+ *   client.pending_subscriptions()       mgos_mqtt_conn_pending_subscriptions()
+ *   client.stats()                       mgos_mqtt_conn_stats(): these eight, and more
+ *   client.loop()                        mgos_mqtt_loop_run(), which mgos_mqtt_loop_break() ends
  *
  *   cc from_zerynth.c $(pkg-config --cflags --libs mgos_mqtt) -o from_zerynth
  *   ./from_zerynth 127.0.0.1:1883

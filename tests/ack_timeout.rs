@@ -1,4 +1,4 @@
-//! A server that does not acknowledge, or late: through the client, with a clock that the test moves.
+//! A server that acknowledges late or never: through the client, with a clock that the test moves.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};

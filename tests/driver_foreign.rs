@@ -1,5 +1,5 @@
-//! The loop inside a foreign one: one descriptor, one deadline. The foreign loop here watches the
-//! descriptor for edges only, which is the harder case; one test watches its level.
+//! The loop inside a foreign event loop: one descriptor, one deadline. The foreign loop here
+//! watches the descriptor for edges only, which is the harder case; one test watches its level.
 
 mod driver_support;
 

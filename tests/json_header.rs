@@ -1,5 +1,5 @@
-//! `include/mgos_json.h`: the declarations that C code relies on, word by word, and that a program
-//! with its macros compiles as C and C++. (That it is what cbindgen makes is the affair of tests/headers.rs.)
+//! `include/mgos_json.h`: the declarations that C code relies on, word by word, and that a program with its
+//! macros compiles as C and C++. (tests/headers.rs checks that it is what cbindgen makes.)
 
 #![cfg(feature = "capi")]
 

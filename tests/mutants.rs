@@ -1,4 +1,4 @@
-//! For `make mutants`: the C tests, run against the library as its source is at this moment.
+//! For `make mutants`: runs the C tests against the library built from the present source.
 //!
 //! cargo-mutants changes one line of the source at a time and runs the tests in Rust. Most of what the client does is
 //! tested from C, by programs that CMake built before; here the changed library takes the place of the one they

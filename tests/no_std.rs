@@ -1,4 +1,4 @@
-//! `wire` and `session` need `core` and `alloc` only, and know nothing of the world outside.
+//! `wire` and `session` need only `core` and `alloc`: no clock, no socket, no thread.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,4 +1,4 @@
-//! Closing from inside a handler: what was delivered is acknowledged before the good-bye.
+//! Closing from inside a handler: what was delivered is acknowledged before DISCONNECT.
 
 use mgos_mqtt::session::{Limits, Session, Verdict};
 use mgos_mqtt::time::{Span, Time};

@@ -1,4 +1,4 @@
-//! Callbacks that take their time, in numbers, of every kind: nothing that is due waits for more than a few of them.
+//! Many slow callbacks of every kind: nothing that is due waits for more than a few of them.
 //!
 //! Time is virtual: a callback is slow by moving the clock. Only the sockets are real. So a round of the loop is one call,
 //! and what it may run is a count.

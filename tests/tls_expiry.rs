@@ -1,4 +1,4 @@
-//! Certificates that end and are replaced, while the program runs.
+//! Certificates that expire and are replaced while the program runs.
 
 #![cfg(feature = "tls")]
 

@@ -1,4 +1,4 @@
-//! What files and texts of certificates have in them: all of it counts, or is named.
+//! Certificate files and texts: each of their sections is used, or named in an error.
 
 #![cfg(feature = "tls")]
 

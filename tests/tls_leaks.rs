@@ -1,4 +1,5 @@
-//! No byte of a secret stands in an error or in the log, whatever is wrong with what it came in.
+//! No byte of a secret appears in an error or in the log, whatever is wrong with the file or text
+//! that has it.
 
 #![cfg(feature = "tls")]
 

@@ -1,4 +1,4 @@
-//! Passwords and keys are not left behind in memory: the program looks through all of its own.
+//! Passwords and keys are not left behind in memory: the program searches all of its own.
 
 #![cfg(all(feature = "tls", target_os = "linux"))]
 

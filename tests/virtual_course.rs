@@ -1,5 +1,5 @@
 //! What the calls that open and close a connection promise, after every order of three of them, from every state in
-//! which a connection can be: compared with a model that says nothing but what the headers say.
+//! which a connection can be: compared with a model of what the headers say.
 //!
 //! In virtual time, against a server that is played on this thread.
 

@@ -1,4 +1,4 @@
-//! Messages whose time is over: through the client, with a clock that the test moves.
+//! Messages that expire: through the client, with a clock that the test moves.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener};

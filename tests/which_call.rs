@@ -1,4 +1,4 @@
-//! docs/which-call.md names every exported function, by itself or with a family of functions, and none that is not there.
+//! docs/which-call.md names every exported function, by itself or as part of a family, and none that does not exist.
 
 use std::collections::BTreeSet;
 use std::fs;

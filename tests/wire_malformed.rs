@@ -1,4 +1,5 @@
-//! Every way to be malformed, provoked; and what must not be taken for malformed.
+//! Every way in which a packet can be malformed; and valid packets that must not be taken for
+//! malformed.
 
 mod wire_common;
 

@@ -1,4 +1,4 @@
-//! Memory: an encoder that finds none changes nothing, and the hot paths ask for none.
+//! Memory: an encoder that gets none changes nothing, and the hot paths allocate none.
 
 mod wire_common;
 

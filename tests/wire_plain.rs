@@ -1,4 +1,4 @@
-//! The plain packets that are found at one glance are what the decoders make of the same bytes.
+//! The fast recognition of plain packets finds the same as the decoders do in the same bytes.
 
 use mgos_mqtt::wire::{
     Ack, Header, PLAIN_ACK, Packet, PacketType, PlainPublish, Publish, QoS, Received, Version, topic,

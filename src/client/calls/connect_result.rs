@@ -1,4 +1,4 @@
-//! Who wants to know how one attempt to connect ends, and is told once.
+//! Calls that learn, once, how one attempt to connect ends.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
@@ -13,8 +13,9 @@ use crate::sync::MutexGuard;
 use crate::time::Span;
 
 impl Conn {
-    /// As [`connect`](Conn::connect), and tells `callback` once, by [`ConnectResult`](crate::client::Event::ConnectResult), how the attempt ends
-    /// that begins now or is under way. On an error it is dropped untold.
+    /// As [`connect`](Conn::connect), and tells `callback` once, by
+    /// [`ConnectResult`](crate::client::Event::ConnectResult), how the attempt that begins now or is under way ends. On
+    /// an error it is dropped without a call.
     pub fn connect_once(&self, callback: Box<dyn Callback<Conn>>) -> Result<(), Code> {
         let mut st = self.usable()?;
         self.begin_connect(&mut st)?;
@@ -54,7 +55,7 @@ impl Conn {
         }
     }
 
-    /// The attempt of the link with this generation ended: tells who waits for that.
+    /// The attempt of the link with this generation ended: informs those who wait for it.
     pub(in crate::client) fn tell_once<'a>(
         &'a self,
         mut st: MutexGuard<'a, State>,
@@ -65,7 +66,7 @@ impl Conn {
         self.tell_results(st)
     }
 
-    /// Tells those who are to be told of a result, as many as this turn has time for.
+    /// Calls the functions that wait for a result, as many as this turn has time for.
     pub(in crate::client) fn tell_results<'a>(
         &'a self,
         mut st: MutexGuard<'a, State>,
@@ -76,7 +77,7 @@ impl Conn {
         {
             drop(st);
             callback.call(self, &attempt.event());
-            // What ends with it must not end under the lock.
+            // What is dropped with it must not be dropped under the lock.
             drop(callback);
             st = self.lock();
             self.ran(&mut st, 1);
@@ -86,8 +87,7 @@ impl Conn {
 }
 
 impl State {
-    /// The attempt of the link with this generation ended: threads that wait for that learn it now, functions are to be
-    /// told.
+    /// The attempt of the link with this generation ended: waiting threads learn it now, functions are called later.
     pub(in crate::client) fn end_once(&mut self, generation: u64, attempt: Attempt) {
         let Some(extras) = self.extras.get_mut() else { return };
         for once in extras.connect_waiters.extract_if(.., |once| once.since <= generation) {
@@ -117,12 +117,12 @@ impl State {
         self.extras.make().connect_waiters.push(ConnectWaiter { since, notify });
     }
 
-    /// CONNACK accepted us, and nobody asked for the end since.
+    /// CONNACK accepted us, and nobody has asked to close the connection since.
     pub(in crate::client) fn is_up(&self) -> bool {
         matches!(self.link, Link::Open(_)) && self.session.is_up() && self.closing.is_none()
     }
 
-    /// The result of an attempt that is over, or will not be, although somebody waits for one.
+    /// The result of an attempt that is over or will not take place, for those who wait for one.
     pub(in crate::client) fn late_result(&self) -> Option<Attempt> {
         let number = self.attempt_number();
         if self.extras.connect_waiters.is_empty() {

@@ -81,7 +81,7 @@ impl Conn {
         self.handlers_changed(&mut st);
     }
 
-    /// The [built-in handler](crate::client::Common) is called at the beginning of each iteration of the loop from now on.
+    /// From now on the [built-in handler](crate::client::Common) is called at the beginning of each iteration of the loop.
     pub fn watch(&self) -> Result<(), Code> {
         drop(self.usable()?);
         match self.source.get() {

@@ -1,4 +1,4 @@
-//! What the application calls, beside connecting.
+//! The calls of the application, except for connecting.
 //!
 //! | file                | what |
 //! |---------------------|------|

@@ -1,4 +1,4 @@
-//! How publishes ended: who is told, who waits, and what is remembered.
+//! The outcomes of publishes: who is told, who waits, and what is remembered.
 //!
 //! The session ends each accepted publish exactly once. From there its completion goes three ways: into the
 //! history, to those who wait for it, both at once and under the lock; and to its listener and the handlers
@@ -62,7 +62,7 @@ impl Conn {
         let mut st = self.usable()?;
         st.outcomes.reserve_waiter()?;
         self.accept_with(&mut st, message, listener, token)?;
-        // Before it is set off: its outcome may be there when that returns.
+        // Before `set_off`: its outcome may be there when that returns.
         let ticket = st.outcomes.add_waiter(token.get(), None);
         st.tell_completions();
         self.set_off(&mut st);
@@ -106,8 +106,8 @@ impl Conn {
         self.usable()?.outcome(token)
     }
 
-    /// Gives a message up that is not on its way yet: its outcome is [`Outcome::Cancelled`]. Otherwise
-    /// [`Code::AlreadySent`], or [`Code::NotFound`] when it has its outcome already.
+    /// Cancels a message that has not been sent yet: its outcome is [`Outcome::Cancelled`]. Otherwise
+    /// [`Code::AlreadySent`], or [`Code::NotFound`] if it already has its outcome.
     pub fn cancel(&self, token: u64) -> Result<(), Code> {
         let mut st = self.usable()?;
         st.session.cancel(token)?;
@@ -164,7 +164,7 @@ impl Conn {
         &'a self,
         mut st: MutexGuard<'a, State>,
     ) -> MutexGuard<'a, State> {
-        // Those that the callbacks bring about come in the next turn.
+        // Outcomes that the callbacks cause come in the next turn.
         for _ in 0..st.outcomes.to_be_told {
             if st.pace.is_over() {
                 break;

@@ -24,13 +24,13 @@ use crate::wire::{self, Properties, QoS};
 /// With this much unwritten output, a call writes it itself instead of leaving it to the loop.
 pub(in crate::client) const WRITE_AT: usize = 64 * 1024;
 
-/// A call may write to the socket itself if the last one that did is this long ago; what follows closer
-/// than that is collected and written together.
+/// A call may write to the socket itself if the last such write is at least this long ago; output that
+/// follows sooner is collected and written together.
 pub(in crate::client) const QUIET: Span = Span::millis(1);
 
 impl Conn {
-    /// Publishes. The QoS is lowered to the connection's maximum. What is accepted is sent, or will be as soon
-    /// as the connection and the window allow.
+    /// Publishes. The QoS is lowered to the connection's maximum. An accepted message is sent as soon as the
+    /// connection and the window allow.
     pub fn publish(&self, message: Publication<'_>) -> Result<Accepted, Code> {
         self.publish_now(&mut *self.usable()?, message)
     }
@@ -80,7 +80,7 @@ impl Conn {
         Ok(accepted)
     }
 
-    /// Takes a message in; [`set_off`](Conn::set_off) follows.
+    /// Accepts a message; [`set_off`](Conn::set_off) follows.
     pub(in crate::client) fn accept(
         &self,
         st: &mut State,
@@ -161,8 +161,8 @@ impl Conn {
         Ok(())
     }
 
-    /// Takes back the newest subscription to `filter`, or the newest with this identity. The server is told
-    /// with the filter's last one; and of a filter that nobody here subscribed to, if it may have that from an earlier
+    /// Ends the newest subscription to `filter`, or the newest with this identity. The server is told when it was the
+    /// filter's last one; also of a filter that nobody here subscribed to, if it may hold that from an earlier
     /// process, in a session that it kept. False if there is none.
     pub fn unsubscribe(&self, filter: &str, identity: Option<Identity>) -> Result<bool, Code> {
         let mut st = self.usable()?;
@@ -192,7 +192,7 @@ impl Conn {
         self.lock().session.pending_subscriptions()
     }
 
-    /// The next packet id, counted on and not held.
+    /// The next packet id; it is not reserved.
     pub fn next_packet_id(&self) -> Result<u16, Code> {
         self.usable()?.session.next_packet_id()
     }
@@ -279,7 +279,7 @@ impl Conn {
 
     /// Something may have been appended to the output. The first bytes after a quiet moment are written at
     /// once, by the caller itself; what follows is collected for the loop, and what comes inside a turn for its
-    /// end. Only a lot of output is written right away in any case.
+    /// end. Large output is written right away in any case.
     #[inline(always)]
     pub(in crate::client) fn output_grew(&self, st: &mut State) {
         let clock = st.clock_was_read.take();
@@ -293,7 +293,7 @@ impl Conn {
 
     #[inline(never)]
     fn write_early(&self, st: &mut State, clock: Option<Time>, waiting: usize) {
-        // A link that is to end without DISCONNECT takes nothing any more.
+        // A link that is to end without DISCONNECT accepts nothing any more.
         let ends = st.closing.is_some_and(|closing| !closing.graceful);
         if waiting == 0 || ends || !matches!(st.link, Link::Open(_)) {
             return;
@@ -308,7 +308,7 @@ impl Conn {
         }
         st.wrote_early = now.into();
         match self.flush(st, now) {
-            // If the socket is full, the loop hears when it is not any more.
+            // If the socket is full, the loop is told when it has room again.
             Flush::Done | Flush::Blocked => {
                 self.output_level.store(st.session.output().len(), Ordering::Relaxed);
                 self.settle(st);
@@ -322,9 +322,9 @@ impl Conn {
         }
     }
 
-    /// Tells the session the time at which something is accepted. Within a turn it is the turn's own, and between
-    /// the call that asked for a turn and the turn that of the first that wanted to know: a burst reads the clock
-    /// once.
+    /// Tells the session the time at which something is accepted. Within a turn it is the turn's own time.
+    /// Between the call that asked for a turn and the turn itself it is the time of the first call that needed
+    /// it: a burst reads the clock once.
     #[inline(always)]
     pub(in crate::client) fn clock(&self, st: &mut State) {
         if !st.now_holds {

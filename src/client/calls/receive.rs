@@ -1,16 +1,16 @@
 //! Messages that are fetched instead of delivered: a bounded queue between the loop and any number of threads.
 //!
 //! A subscription for the queue ([`Conn::subscribe_queue`]) is a subscription like any other, whose handler
-//! copies the message and holds its acknowledgement until the one who fetched it has released it. So the
-//! window of the server is what throttles QoS 1 and 2, and QoS 0 is dropped when the queue is full.
+//! copies the message and holds its acknowledgement until whoever fetched it has released it. So the window
+//! of the server throttles QoS 1 and 2, and QoS 0 is dropped when the queue is full.
 //!
 //! QoS 1 and 2 over the limits of the queue cannot be dropped, nor may the socket be left unread. Such a message
-//! counts as not delivered; when the queue has been emptied for the better part, the connection is closed and
-//! opened again, and the server sends what it got no answer for.
+//! counts as not delivered; when the queue is half empty again, the connection is closed and reopened, and the
+//! server sends again what was not acknowledged.
 //!
-//! After a reconnect: a QoS 1 message that was not fetched yet goes when the server kept the session, since it
-//! comes again; when it did not, the message stays, since it does not. One that was fetched may come
-//! again. A QoS 2 message never does: see `session/inbound/holds.rs`.
+//! After a reconnect, a QoS 1 message that was not fetched yet is discarded if the server kept the session,
+//! since it comes again; otherwise it stays, since it does not. One that was fetched may come again. A QoS 2
+//! message never does: see `session/inbound/holds.rs`.
 
 use crate::client::Conn;
 use crate::client::conn::State;
@@ -44,7 +44,7 @@ impl Conn {
         self.subscribe(filter, qos, QUEUE, Kind::Message.bit(), Box::new(ToQueue))
     }
 
-    /// Takes such a subscription back. What waits already stays. False if there is none.
+    /// Ends such a subscription. Messages that already wait stay. False if there is none.
     pub fn unsubscribe_queue(&self, filter: &str) -> Result<bool, Code> {
         self.unsubscribe(filter, Some(QUEUE))
     }
@@ -69,7 +69,7 @@ impl Conn {
         })
     }
 
-    /// Gives back a message from [`receive`](Conn::receive): now it is acknowledged. [`Code::Stale`] if the
+    /// Releases a message from [`receive`](Conn::receive): now it is acknowledged. [`Code::Stale`] if the
     /// connection that it came on is gone: it may come again.
     pub fn release(&self, kept: OwnedMessage) -> Result<(), Code> {
         let mut st = self.usable()?;
@@ -112,7 +112,7 @@ impl Conn {
             }
             return;
         }
-        // What other handlers get as well must not come again, so it is taken in any case.
+        // A message that other handlers get as well must not come again, so it is always queued.
         if (st.extras.receive_queue.overrun || !st.extras.make().receive_queue.make().make_room(len, limits))
             && !st.handler_verdict.shared
         {
@@ -127,7 +127,7 @@ impl Conn {
         }
     }
 
-    /// After an overrun: when there is room again, the server is made to send again what found none.
+    /// After an overrun: when there is room again, makes the server send again what did not fit.
     fn fetch_rest(&self, st: &mut State) {
         let few = st.extras.receive_queue.queue.len() <= st.settings.receive_queue_length / 2
             && st.extras.receive_queue.bytes <= st.settings.receive_queue_bytes / 2;
@@ -150,8 +150,8 @@ impl State {
         Ok(())
     }
 
-    /// CONNACK came, and says what became of what was not acknowledged. MQTT 3.1 does not say it, so nothing is
-    /// given up there.
+    /// CONNACK came, and says whether unacknowledged messages come again. MQTT 3.1 does not say that, so
+    /// nothing is discarded there.
     pub(in crate::client) fn session_is(&mut self, kept: bool) {
         if !kept {
             self.session_over();

@@ -1,8 +1,8 @@
 //! Subscribing and unsubscribing by calls that cover several filters and end once.
 //!
 //! A call is open until each of its filters has its answer: from the server, or because a later call took the filter
-//! back. A lost link alone answers nothing: the filters are asked for again on the next connection, and the
-//! call ends then.
+//! back. A lost link alone does not end it: the filters are sent again on the next connection, and the call ends
+//! then.
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ impl Callback<Conn> for Shared {
     fn call(&self, conn: &Conn, event: &Event<'_>) {
         self.0.call(conn, event);
     }
-    // A part that is given up does not give up the whole.
+    // A part that is disarmed does not disarm the whole.
 }
 
 impl Conn {
@@ -126,7 +126,7 @@ impl Conn {
         let mut st = self.usable()?;
         self.clock(&mut st);
         let state = &mut *st;
-        // What nobody here subscribed to may be the server's from an earlier process.
+        // The server may hold a filter from an earlier process that nobody here subscribed to.
         let kept = state.session.may_have_filters();
         let handlers = &mut state.handlers;
         let mut is_there =
@@ -138,7 +138,7 @@ impl Conn {
         let mut removed = Vec::new();
         for (place, filter) in (0..).zip(names) {
             let ticket = Ticket { call, place };
-            // A filter that stands in the call twice is found once.
+            // A filter that the call names twice is found once.
             let last = match state.handlers.unsubscribe(&filter, Some(identity)) {
                 Some((entry, last)) => {
                     removed.extend(entry);
@@ -147,7 +147,7 @@ impl Conn {
                 None => state.handlers.qos_of(&filter).is_none(),
             };
             if !last || !state.session.withdraw(&filter, Some(ticket)) {
-                // There is nothing that the server has to be told.
+                // The server need not be told anything.
                 self.answer(state, ticket, Answer::Code(0));
             }
         }
@@ -167,7 +167,7 @@ impl Conn {
         if waited.is_err() {
             let mut st = self.lock();
             st.extras.make().calls.make().open.remove(&call);
-            // Who tries again and again while there is no connection leaves nothing behind.
+            // Trying again and again without a connection leaves nothing behind.
             st.session.forget_call(call);
         }
         waited
@@ -189,7 +189,7 @@ impl Conn {
         }
     }
 
-    /// Tells of the calls that ended, as many as this turn has time for.
+    /// Reports the calls that ended, as many as this turn has time for.
     pub(in crate::client) fn tell_ended<'a>(
         &'a self,
         mut st: MutexGuard<'a, State>,
@@ -213,7 +213,8 @@ impl Conn {
     pub(in crate::client) fn end_calls(&self, st: &mut State) {
         self.take_answers(st);
         if let Some(calls) = st.extras.get_mut().and_then(|extras| extras.calls.get_mut()) {
-            // The session answered for every filter; who waits inside a call learns it there.
+            // The session answered for every filter; threads that wait inside a call learn it
+            // there.
             calls.ended.extend(std::mem::take(&mut calls.open).into_values());
         }
     }

@@ -12,7 +12,7 @@ impl Conn {
         if self.context.driver.is_busy_here() { Err(Code::Busy) } else { Ok(()) }
     }
 
-    /// As [`wait_for`](Self::wait_for), for what only comes over a connection that is up. Says in the log if nobody will
+    /// As [`wait_for`](Self::wait_for), for something that needs a connection that is up. Logs a warning if nobody will
     /// open it.
     pub(in crate::client) fn wait_for_link<T>(
         &self,
@@ -46,7 +46,8 @@ impl Conn {
         let mut done = || {
             found = match self.usable() {
                 Ok(mut st) => look(&mut st).map(Ok),
-                // Freed: who drives has to end it first. To leave now might leave nobody who does.
+                // Freed: the driver has to end it first. If this thread left now, perhaps nobody
+                // would drive.
                 Err(Code::Incomplete) if !self.is_gone() => None,
                 Err(code) => Some(Err(code)),
             };

@@ -1,4 +1,4 @@
-//! Certificates that end: told when the connection is up, and once a day while it stays so.
+//! Expiring certificates: reported when the connection comes up, and once a day while it stays up.
 
 use std::fmt;
 
@@ -14,7 +14,7 @@ use crate::time::Span;
 pub(in crate::client) const DAY: f64 = 86_400.0;
 
 impl Conn {
-    /// Tells of certificates that end soon, and plans to look again tomorrow.
+    /// Reports certificates that expire soon, and schedules the next check in a day.
     pub(in crate::client) fn tell_expiry<'a>(
         &'a self,
         mut st: MutexGuard<'a, State>,
@@ -28,7 +28,7 @@ impl Conn {
         st.expiry.make().look_at = Some(turn.now + Span::secs(DAY as u64));
         let now = (self.context.wall_clock)();
         if now < PLAUSIBLE_TIME {
-            // A clock that is not set says nothing about other times.
+            // Without a set clock nothing can be said about other times.
             return st;
         }
         let generation = st.generation;

@@ -6,7 +6,7 @@ use crate::client::conn::State;
 use crate::client::state::log::{Level, Waiting};
 
 impl State {
-    /// The records to be delivered, and how many there might have been more.
+    /// Takes the records to be delivered; the last one says how many were left out.
     pub(in crate::client) fn take_log(&mut self) -> Vec<(Level, String)> {
         let Waiting { mut records, lost } = self.log.take().unwrap_or_default();
         if lost > 0 {
@@ -15,7 +15,7 @@ impl State {
         records
     }
 
-    /// Those of the [taken](State::take_log) records for which there was no time come before those since.
+    /// Puts back the [taken](State::take_log) records for which there was no time, before the newer ones.
     pub(in crate::client) fn put_log_back(&mut self, mut rest: VecDeque<(Level, String)>) {
         // Without memory for it they are lost, as all records are then.
         let Ok(waiting) = self.log.try_make() else { return };
