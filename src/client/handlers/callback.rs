@@ -1,4 +1,4 @@
-//! What the application registers: a callback, the events that it wants, and what names it.
+//! What the application registers: a callback, the events that it wants, and its identity.
 //!
 //! `C`, here and in what holds callbacks, is what they are given: the connection. Only who calls them has to know it.
 
@@ -12,7 +12,7 @@ pub trait Callback<C>: Send + Sync {
     /// Tells the application. Runs on the thread that drives the loop, with no lock held.
     fn call(&self, conn: &C, event: &Event<'_>);
 
-    /// [`call`](Self::call) for a message: for who does without the event.
+    /// [`call`](Self::call) for a message: for callbacks that do not need the event.
     fn message(&self, conn: &C, message: &Message<'_>) {
         self.call(conn, &Event::Message(*message));
     }
@@ -23,8 +23,8 @@ pub trait Callback<C>: Send + Sync {
         let _ = conn;
     }
 
-    /// The registration is given up, because it failed or because an identical one owns the same user
-    /// data: drop without releasing that.
+    /// The registration is discarded, because it failed or because an identical one owns the same
+    /// user data: dropping it must not release that.
     fn disarm(&self) {}
 }
 
@@ -32,7 +32,7 @@ pub trait Callback<C>: Send + Sync {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Identity(pub usize, pub usize);
 
-/// A place for one callback beside the lists of handlers: what is put there takes the place of what was.
+/// A slot for one callback beside the lists of handlers: setting one replaces the one before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Slot {
     /// How each attempt to connect ended.
@@ -61,7 +61,7 @@ pub(crate) struct Entry<C> {
     pub(in crate::client) seq: u64,
     pub(in crate::client) identity: Identity,
     pub(in crate::client) kinds: u32,
-    /// Every connection of the loop has it, and none of them ends it.
+    /// Shared by every connection of the loop; none of them ends it.
     pub(in crate::client) shared: bool,
     pub(in crate::client) alive: AtomicBool,
     pub(in crate::client) callback: Box<dyn Callback<C>>,
@@ -79,7 +79,7 @@ impl<C> Entry<C> {
         Arc::new(Entry { seq: 0, identity, kinds, shared: true, alive, callback })
     }
 
-    /// The registration failed: the user data stays whose it was.
+    /// The registration failed: the user data stays the caller's.
     pub(crate) fn disarm(&self) {
         self.callback.disarm();
     }

@@ -8,8 +8,8 @@ use crate::session::{Acknowledged, Completion};
 use crate::transport::Endpoint;
 use crate::wire::{QoS, Version, publish_len};
 
-/// The topic name of a message: bytes that were found to be a valid one when they were decoded. Who wants it as a
-/// `str` pays for another check then; the C interface does not.
+/// The topic name of a message: bytes that were checked when they were decoded. As a `str` they are checked
+/// again; the C interface does not need that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TopicName<'a>(pub(in crate::client) &'a [u8]);
 
@@ -80,7 +80,7 @@ pub enum Event<'a> {
         connack: Option<u8>,
         /// The server kept the session.
         session_present: bool,
-        /// The number of the attempt, from 1 on; what a [credentials hook](crate::client::CredentialsHook) was asked with.
+        /// The number of the attempt, from 1 on, as given to a [credentials hook](crate::client::CredentialsHook).
         attempt: u64,
     },
     /// CONNACK with code 0.
@@ -223,7 +223,7 @@ impl Event<'_> {
     }
 }
 
-/// Why a connection failed or ended, with what is needed to act on it.
+/// Why a connection failed or ended, with the details needed to act on it.
 #[derive(Clone, Debug)]
 pub struct Report {
     /// The error.
@@ -245,7 +245,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// A copy; without memory, one without what does not fit.
+    /// A copy; without memory, parts of it are missing.
     pub(crate) fn copy(&self) -> Self {
         Report {
             server: text::copy(&self.server),
@@ -297,7 +297,7 @@ impl KeptReport {
         KeptReport { code, phase, os, connack, alert, texts }
     }
 
-    /// A copy; without memory, one without what does not fit.
+    /// A copy; without memory, parts of it are missing.
     pub(in crate::client) fn copy(&self) -> Report {
         let KeptReport { code, phase, os, connack, alert, ref texts } = *self;
         let server = text::copy(&texts.server);

@@ -1,8 +1,8 @@
 //! Log lines, published: an application's own, and those of the library.
 //!
-//! A log must not make things worse. Lines are QoS 0 and are left out while much is unsent; that a line was left
-//! out is never logged itself; and what happens inside a log function is not logged (`log.rs`), so that no line
-//! can be the cause of another.
+//! A log must not make things worse. Lines are QoS 0 and are left out while much is unsent; leaving a line out
+//! is never logged itself; and what happens inside a log function is not logged (`log.rs`), so that no line
+//! causes another.
 
 use std::io::Write;
 use std::sync::{Arc, Weak};
@@ -17,7 +17,7 @@ use crate::session::Publication;
 use crate::sync::MutexGuard;
 use crate::wire::{QoS, topic};
 
-/// Everything before the data but the device's name: two numbers, a time, and what stands between them.
+/// Everything before the data except the device's name: two numbers, a time, and the separators.
 pub(in crate::client) const HEADER_MAX: usize = 96;
 
 impl Conn {
@@ -44,7 +44,7 @@ impl Conn {
     /// Publishes a line, if it may: [`Code::NotFound`] without a topic for it, [`Code::NotConnected`],
     /// [`Code::QueueFull`] while too much is unsent.
     pub fn log_line(&self, line: &LogLine<'_>) -> Result<(), Code> {
-        // The application's function that tells the device's name takes a lock of its own.
+        // The function that returns the device's name takes a lock of its own.
         let device = (self.context.default_client_id)();
         let st = self.usable()?;
         self.publish_line(st, line, device.as_deref().unwrap_or("-"))
@@ -78,7 +78,7 @@ impl Conn {
         let mut payload = Vec::new();
         payload.try_reserve(device.len() + HEADER_MAX + line.data.len()).map_err(|_| Code::NoMemory)?;
         let kind = if by_level { line.level.max(0) } else { line.fd };
-        // Into memory that is there.
+        // The memory is already reserved.
         let _ = write!(payload, "{device} {number} {now:.3} {kind}|");
         payload.extend_from_slice(line.data);
         let message = Publication::new(topic, &payload, QoS::AtMostOnce);
@@ -93,9 +93,9 @@ impl Conn {
         Ok(())
     }
 
-    /// Publishes the log of the library, too: everything that is at least as important as `level`, of all
-    /// connections of this one's loop. `None` ends it. One connection of a loop can do that; the last that was
-    /// told to.
+    /// Also publishes the log of the library: everything that is at least as important as `level`, of all
+    /// connections of this one's loop. `None` ends it. Only one connection of a loop does so: the last for
+    /// which this was called.
     pub fn log_library(self: &Arc<Self>, level: Option<Level>) -> Result<(), Code> {
         drop(self.usable()?);
         let sink = LibraryLog(Arc::downgrade(self));

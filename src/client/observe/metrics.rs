@@ -1,7 +1,7 @@
-//! Statistics as OpenMetrics text, which Prometheus and its relatives collect.
+//! Statistics as OpenMetrics text, which Prometheus and similar systems collect.
 //!
-//! Text that a configuration brings in (client ids) is escaped; everything of one metric stands together, and
-//! no two lines have the same labels, as the format demands.
+//! Text from a configuration (client ids) is escaped; all lines of one metric are together, and no two lines
+//! have the same labels, as the format demands.
 
 use std::fmt::Write;
 
@@ -39,7 +39,8 @@ impl From<bool> for Value {
     }
 }
 
-/// A moment, since the origin of the loop's clock; a zero would say that something happened then.
+/// A moment, since the origin of the loop's clock; left out if there is none, since zero would be a
+/// moment.
 impl From<Option<Time>> for Value {
     fn from(at: Option<Time>) -> Value {
         at.map_or(Value::Missing, |at| Value::Micros(at.0))
@@ -53,7 +54,7 @@ enum Kind {
     Gauge,
 }
 
-/// What a family of metrics has in all connections. The unit is the end of its name, if it has one.
+/// The description of a family of metrics. Its unit is the end of its name, if it has one.
 type Family = (Kind, &'static str, &'static str, &'static str, fn(&Snapshot) -> Value);
 
 const FAMILIES: &[Family] = &[
@@ -159,8 +160,8 @@ pub fn openmetrics(connections: &[Snapshot]) -> String {
     text + "# EOF\n"
 }
 
-/// The labels that name each connection. Numbers and client ids are the application's choice and may come
-/// twice; then the number is followed by which of them it is.
+/// The labels that name each connection. The application chooses numbers and client ids, so two
+/// connections may have the same; then an ordinal is appended to the number.
 fn labels(connections: &[Snapshot]) -> Vec<String> {
     let same = |a: &Snapshot, b: &Snapshot| a.number == b.number && a.client_id == b.client_id;
     let which = |i: usize| connections[..i].iter().filter(|before| same(before, &connections[i])).count();
@@ -201,7 +202,7 @@ fn seconds(micros: u64) -> String {
     format!("{}.{:06}", micros / 1_000_000, micros % 1_000_000)
 }
 
-/// One line for each way in which something ended that did.
+/// One line for each way in which an attempt or a connection ended.
 fn ends<'a>(
     text: &mut String,
     name: &str,

@@ -1,4 +1,4 @@
-//! What can be seen of a connection.
+//! What can be observed of a connection.
 //!
 //! | file           | what |
 //! |----------------|------|

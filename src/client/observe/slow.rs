@@ -1,4 +1,4 @@
-//! A warning about callbacks that take long: while one runs, its loop neither sends nor receives, for none of its
+//! A warning about slow callbacks: while one runs, its loop neither sends nor receives for any of its
 //! connections.
 
 use crate::client::Conn;

@@ -1,4 +1,4 @@
-//! What a connection is doing right now, for whoever asks; and what nobody will do for it.
+//! What a connection is doing right now; and warnings about a connection that nobody will open.
 
 use crate::client::Conn;
 use crate::client::conn::State;
@@ -10,7 +10,7 @@ use crate::error::{Code, Phase};
 use crate::time::{Span, Time};
 use crate::transport::Layer;
 
-/// So long who made a connection without a server has to give it one, before it is said that it has none.
+/// How long a program may take to give a connection a server, before a warning says that it has none.
 pub(in crate::client) const GIVES_SERVER: Span = Span::secs(1);
 
 impl Conn {
@@ -20,7 +20,7 @@ impl Conn {
         self.lock().status(now)
     }
 
-    /// A wait for the connection was in vain: the last error says what it was waiting for.
+    /// A wait for the connection timed out: the last error then says what it was waiting for.
     pub(in crate::client) fn waited_in_vain(&self) {
         let now = self.context.driver.now();
         let mut st = self.lock();
@@ -33,8 +33,8 @@ impl Conn {
         }
     }
 
-    /// Something is to wait for a connection that nobody will open: says so once, as long as that is so. Who makes a
-    /// connection without a server will give it one, and has some time for that.
+    /// Something waits for a connection that nobody will open: warns once while that is so. A program that makes a
+    /// connection without a server will probably give it one, and has some time for that.
     pub(in crate::client) fn warn_if_nobody_opens(&self, st: &mut State, what: &str) {
         if !st.profiles.is_empty() {
             self.warn_that_nobody_opens(st, what);
@@ -57,7 +57,7 @@ impl Conn {
         self.note(st, Level::Warn, text);
     }
 
-    /// There was time to give it a server.
+    /// The time to give it a server is over.
     pub(in crate::client) fn look_for_server(&self, st: &mut State) {
         if let Some(extras) = st.extras.get_mut() {
             extras.without_server = None;
@@ -76,7 +76,7 @@ impl Conn {
 }
 
 impl State {
-    /// Nobody has asked for the connection, and that was not said yet.
+    /// Nobody has asked for the connection, and there was no warning yet.
     fn needs_somebody(&self) -> bool {
         !self.course.is_wanted()
             && matches!(self.link, Link::Idle)
@@ -143,7 +143,7 @@ impl State {
                 }
                 _ => return None,
             };
-            // That of the main server is the one to be mended.
+            // The reason of the main server is the one to fix.
             why.get_or_insert(problem);
         }
         why.or(Some(

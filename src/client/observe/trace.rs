@@ -1,8 +1,8 @@
-//! What goes over the link, packet by packet, for the log at level DEBUG: the kind of each packet, its id, flags, topic and
-//! sizes; never a payload, nor who we are to the server.
+//! The packets on the link, for the log at level DEBUG: the kind of each packet, its id, flags, topic and sizes; never
+//! a payload, nor our identity or credentials.
 //!
-//! While it is off it costs nothing for a message: what is sent is looked at when the output is written, and while it is on
-//! the fast paths of receiving and of publishing are left.
+//! While it is off it costs nothing per message: packets sent are examined when the output is written, and while it is
+//! on, the fast paths of receiving and publishing are not taken.
 //!
 //! A line must not be the cause of another. Packets of a topic on which log lines are published are left out, on all
 //! connections of the loop. And a connection on which a log function publishes by itself is not traced any more.
@@ -14,14 +14,15 @@ use crate::client::state::log::{self, Level};
 use crate::client::{Conn, text};
 use crate::wire::{Header, Packet, PacketType, PublishHead, QoS, Version};
 
-/// So many characters of a topic are shown, so that a record is not as long as the other side likes.
+/// How many characters of a topic are shown, so that the other side cannot make a record arbitrarily
+/// long.
 const SHOWN: usize = 128;
 
-/// With so many records waiting, they are delivered before more is read.
+/// With this many records waiting, they are delivered before more is read.
 pub(in crate::client) const DELIVER_AT: usize = log::MOST_TRACED / 4;
 
 impl Conn {
-    /// Begins or ends it, at the beginning of a turn.
+    /// Begins or ends tracing, at the beginning of a turn.
     #[inline]
     pub(in crate::client) fn trace_if_wanted(&self, st: &mut State) {
         let wanted = self.context.log.wants(Level::Debug) && !st.carries_log;
@@ -55,7 +56,7 @@ impl Conn {
         }
     }
 
-    /// Something may be written: the packets of it that were not looked at yet.
+    /// Output may be written: traces the packets in it that were not traced yet.
     #[cold]
     pub(in crate::client) fn trace_sent(&self, st: &mut State) {
         let version = st.session.version();
@@ -86,7 +87,7 @@ impl State {
         self.session.look_at_each_publish(on);
     }
 
-    /// Keeps a record for the log, whoever is the cause of it. Without memory for it, it is left out.
+    /// Keeps a record for the log. Without memory for it, it is left out.
     pub(in crate::client) fn record(&mut self, level: Level, record: fmt::Arguments<'_>) {
         let Ok(waiting) = self.log.try_make() else { return };
         let most = if level == Level::Debug { log::MOST_TRACED } else { log::MOST_WAITING };
@@ -139,7 +140,7 @@ impl Display for Line<'_> {
     }
 }
 
-/// All but the name and the size. Of who we are, only what there is of it.
+/// All but the name and the size. Of our identity it says only which parts are present.
 fn describe(packet: &Packet<'_>, f: &mut Formatter<'_>) -> fmt::Result {
     match packet {
         Packet::Connect(connect) => {
