@@ -21,7 +21,6 @@ use crate::client::{
 use crate::error::Code;
 use crate::session::Acknowledged;
 use crate::sync::entering_user_code;
-use crate::wire::QoS;
 
 /// The handle of the connection that a callback belongs to. Valid whenever the callback runs: a connection drops
 /// its callbacks before its handle.
@@ -368,13 +367,13 @@ impl ConnectHook<Conn> for MgosHook {
         let Some(function) = self.function else { return };
         let nc = self.own.nc();
         let strings = HookStrings::of(params);
-        let (qos, retain) = params.will.as_ref().map_or((QoS::AtMostOnce, false), |w| (w.2, w.3));
+        let (qos, retain) = params.will.as_ref().map_or((0, false), |will| (will.qos, will.retain));
         let pointer = |s: Option<&Vec<u8>>| s.map_or(ptr::null(), |s| s.as_ptr().cast::<c_char>());
         let clean = if params.clean_session { MG_MQTT_CLEAN_SESSION } else { 0 };
         let retain = if retain { MG_MQTT_WILL_RETAIN } else { 0 };
         let client_id = pointer(Some(&strings.client_id));
         let mut opts = mg_send_mqtt_handshake_opts {
-            flags: (clean | retain | ((qos as c_int) << 3)) as u8,
+            flags: (clean | retain | (c_int::from(qos) << 3)) as u8,
             keep_alive: params.keep_alive,
             will_topic: pointer(strings.will.as_ref().map(|w| &w.0)),
             will_message: pointer(strings.will.as_ref().map(|w| &w.1)),

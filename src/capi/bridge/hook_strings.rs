@@ -30,7 +30,7 @@ impl HookStrings {
             will: params
                 .will
                 .as_ref()
-                .map(|(topic, payload, ..)| (c_string(topic.as_bytes()), c_string(payload))),
+                .map(|will| (c_string(will.topic.as_bytes()), c_string(&will.payload))),
         }
     }
 }

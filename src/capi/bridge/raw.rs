@@ -9,7 +9,7 @@ use crate::capi::types::mgos_mongoose::{
     MG_MQTT_CLEAN_SESSION, MG_MQTT_WILL_RETAIN, mg_connection, mg_send_mqtt_handshake_opts,
 };
 use crate::client::ConnectParams;
-use crate::config::Secret;
+use crate::config::{Secret, Will};
 use crate::error::Code;
 use crate::session::RawAck;
 use crate::wire::{QoS, Version, topic};
@@ -38,7 +38,8 @@ pub(in crate::capi) unsafe fn handshake(
             // SAFETY: not NULL, and see above.
             let message = unsafe { CStr::from_ptr(opts.will_message) }.to_bytes();
             let qos = QoS::try_from(((flags & 0x18) >> 3) as u8).map_err(|_| Code::BadQos)?;
-            Some((name.to_owned(), message.to_vec(), qos, flags & MG_MQTT_WILL_RETAIN != 0))
+            let (topic, payload) = (name.to_owned(), message.to_vec());
+            Some(Will { topic, payload, qos: qos.bits(), retain: flags & MG_MQTT_WILL_RETAIN != 0 })
         }
         _ => None,
     };
@@ -61,9 +62,9 @@ pub(in crate::capi) unsafe fn handshake(
             params.password = prepared.password;
         }
         if let (Some(ours), Some(theirs)) = (prepared.will, params.will.as_mut())
-            && cut(&ours.1) == theirs.1
+            && cut(&ours.payload) == theirs.payload
         {
-            theirs.1 = ours.1;
+            theirs.payload = ours.payload;
         }
     }
     Ok(params)

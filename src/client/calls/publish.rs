@@ -374,11 +374,11 @@ impl State {
 
     /// Appends CONNECT.
     pub(in crate::client) fn append_connect(&mut self, params: &ConnectParams) -> Result<(), Code> {
-        let will = params.will.as_ref().map(|(topic, payload, qos, retain)| wire::Will {
-            topic,
-            payload,
-            qos: *qos,
-            retain: *retain,
+        let will = params.will.as_ref().map(|will| wire::Will {
+            topic: &will.topic,
+            payload: &will.payload,
+            qos: QoS::try_from(will.qos).unwrap_or(QoS::AtMostOnce),
+            retain: will.retain,
             properties: Properties::default(),
         });
         let connect = wire::Connect {

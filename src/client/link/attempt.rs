@@ -25,7 +25,7 @@ use crate::lazy_box::LazyBox;
 use crate::sync::MutexGuard;
 use crate::time::{Moment, Span};
 use crate::transport::Stream;
-use crate::wire::{QoS, Version};
+use crate::wire::Version;
 
 impl Conn {
     /// Moves an attempt on as far as it goes now.
@@ -257,10 +257,7 @@ impl Conn {
             keep_alive: profile.keep_alive,
             user,
             password,
-            will: profile.will.as_ref().map(|will| {
-                let qos = QoS::try_from(will.qos).unwrap_or(QoS::AtMostOnce);
-                (will.topic.clone(), will.payload.clone(), qos, will.retain)
-            }),
+            will: profile.will.clone(),
         }
     }
 

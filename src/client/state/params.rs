@@ -1,6 +1,6 @@
 //! What CONNECT is made of, and the hook that may change it.
 
-use crate::config::Secret;
+use crate::config::{Secret, Will};
 
 /// A certificate in memory, PEM or DER, and its key; without one it is in the PEM of the certificate.
 #[derive(Clone)]
@@ -26,8 +26,8 @@ pub struct ConnectParams {
     pub user: Option<String>,
     /// Password.
     pub password: Option<Secret<Vec<u8>>>,
-    /// Topic, payload, QoS and retain flag of the will.
-    pub will: Option<(String, Vec<u8>, crate::wire::QoS, bool)>,
+    /// The will; its QoS was checked.
+    pub will: Option<Will>,
 }
 
 /// Runs when CONNECT is about to be sent, on the thread that drives the loop, with no lock held. It sends
