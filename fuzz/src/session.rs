@@ -417,7 +417,7 @@ impl World {
             Event::Publish(incoming) => {
                 let (qos, id) = publish.expect("a message comes from a PUBLISH");
                 assert_eq!((qos, id), (incoming.qos, incoming.packet_id));
-                let topic = str::from_utf8(&bytes[incoming.topic.clone()]).expect("topics are UTF-8");
+                let topic = str::from_utf8(incoming.topic(bytes)).expect("topics are UTF-8");
                 assert_eq!(wire::topic::valid_name(topic), Ok(()));
                 assert!(bytes[incoming.payload.clone()].len() <= incoming.size);
                 message = Some(Handling { qos, id, hold: None, gone: false });

@@ -25,11 +25,11 @@ impl Step {
     pub(super) const MORE: Step = Step { consumed: 0, event: None };
 }
 
-/// An incoming PUBLISH. The ranges index the bytes given to the step.
+/// An incoming PUBLISH. The range indexes the bytes given to the step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Incoming {
-    /// The topic name, valid UTF-8 without U+0000.
-    pub topic: Range<usize>,
+    /// Where the [topic name](Incoming::topic) is.
+    pub(super) topic: Range<usize>,
     /// The payload.
     pub payload: Range<usize>,
     /// Quality of service.
@@ -42,6 +42,15 @@ pub struct Incoming {
     pub packet_id: u16,
     /// The size of the payload as the server sent it: more than there is of it when the message was cut.
     pub size: usize,
+}
+
+impl Incoming {
+    /// The topic name, valid UTF-8 without U+0000. `bytes` are those given to the step; where the name is found is the
+    /// session's matter.
+    #[inline]
+    pub fn topic<'a>(&'a self, bytes: &'a [u8]) -> &'a [u8] {
+        &bytes[self.topic.clone()]
+    }
 }
 
 /// Where an acknowledgement belongs to.

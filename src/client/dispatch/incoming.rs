@@ -345,7 +345,7 @@ impl Conn {
             session::Event::Publish(incoming) => {
                 let (whole, behind) = packet.split_at_mut(incoming.payload.end);
                 let message = Message {
-                    topic: TopicName(&whole[incoming.topic.clone()]),
+                    topic: TopicName(incoming.topic(whole)),
                     payload: &whole[incoming.payload.clone()],
                     qos: incoming.qos,
                     retain: incoming.retain,

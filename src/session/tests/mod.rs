@@ -120,6 +120,7 @@ impl Rig {
     pub(super) fn told(&self, event: &Event, bytes: &[u8]) -> String {
         let text =
             |range: &core::ops::Range<usize>| String::from_utf8_lossy(&bytes[range.clone()]).into_owned();
+        let topic = |m: &super::Incoming| String::from_utf8_lossy(m.topic(bytes)).into_owned();
         let ack = |name: &str, ack: &super::Acknowledged| {
             let token = ack.token.map_or(String::new(), |token| format!(" token {token}"));
             let topic = self
@@ -134,10 +135,10 @@ impl Rig {
             Event::ConnAck { session_present, code } => format!("CONNACK {session_present} {code}"),
             Event::Publish(m) if m.size > m.payload.len() => {
                 let name = format!("FIRST {} OF {} OF MESSAGE", m.payload.len(), m.size);
-                message(&name, m.qos, m.dup, m.retain, m.packet_id, &text(&m.topic), &text(&m.payload))
+                message(&name, m.qos, m.dup, m.retain, m.packet_id, &topic(m), &text(&m.payload))
             }
             Event::Publish(m) => {
-                message("MESSAGE", m.qos, m.dup, m.retain, m.packet_id, &text(&m.topic), &text(&m.payload))
+                message("MESSAGE", m.qos, m.dup, m.retain, m.packet_id, &topic(m), &text(&m.payload))
             }
             Event::Oversize { topic, size, qos, packet_id } => {
                 format!("OVERSIZE{} #{packet_id} {} {size}", qos.bits(), str::from_utf8(topic).unwrap())
