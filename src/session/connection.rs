@@ -4,6 +4,7 @@ use crate::bugs::{Bug, bug};
 use crate::error::Code;
 use crate::patience::{Delivery, Patience};
 use crate::session::event::{Event, Failure, Outcome, Poison};
+use crate::session::limits::ServerLimits;
 use crate::session::output::encode_code;
 use crate::session::state::{PendingEvent, Session, State};
 use crate::time::{Span, Time};
@@ -43,9 +44,9 @@ impl Session {
     pub(super) fn connack(
         &mut self,
         now: Time,
-        session_present: bool,
-        code: u8,
+        connack: &wire::ConnAck<'_>,
     ) -> Result<Option<Event>, Failure> {
+        let &wire::ConnAck { session_present, code, .. } = connack;
         self.patience = Patience::NONE;
         self.unanswered = false;
         if code != 0 {
@@ -60,6 +61,7 @@ impl Session {
         }
         // MQTT 3.1 cannot say it: there a session is kept unless it was asked to be clean.
         let session_present = !self.clean && (session_present || self.version == wire::Version::V31);
+        self.obey(ServerLimits::of(connack))?;
         self.state = State::Up;
         self.resumed = session_present;
         self.keep_alive.start(now);
@@ -89,6 +91,15 @@ impl Session {
         self.pump_subscriptions();
         self.pending_event = PendingEvent::ConnAck;
         Ok(Some(Event::ConnAck { session_present, code }))
+    }
+
+    /// What the server allows holds from now on. Without any limit there need not be anything that remembers it.
+    fn obey(&mut self, server: ServerLimits) -> Result<(), Code> {
+        if server != self.sending.server {
+            self.sending()?.server = server;
+            self.flight_limit = self.fast_flight_limit();
+        }
+        Ok(())
     }
 
     /// Appends DISCONNECT if the connection is up, behind the acknowledgement of the message that is being

@@ -65,7 +65,7 @@ impl Session {
             Packet::PubComp(ack) => self.pubcomp(ack.packet_id, ack.reason)?,
             // The application gave up before it came. What it says of the session stays unknown.
             Packet::ConnAck(_) if self.state == State::Closing => None,
-            Packet::ConnAck(ack) => self.connack(now, ack.session_present, ack.code)?,
+            Packet::ConnAck(ack) => self.connack(now, &ack)?,
             Packet::SubAck(ack) => self.suback(ack.packet_id, ack.codes, bytes)?,
             Packet::UnsubAck(ack) => self.unsuback(ack.packet_id)?,
             Packet::PingResp => {

@@ -1,6 +1,7 @@
-//! What a session may use, and its policies.
+//! What a session may use, and its policies; and what its server allows.
 
 use crate::time::Span;
+use crate::wire::{self, PropertyId};
 
 /// What happens when the queue is full.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -78,5 +79,29 @@ impl Limits {
     pub(super) fn in_flight(&self) -> u16 {
         let queue = if self.max_queue == 0 { usize::MAX } else { self.max_queue };
         queue.min(usize::from(self.window)) as u16
+    }
+}
+
+/// What the server allows to be sent on the present connection, as its CONNACK says. MQTT 3.x cannot say it: there is
+/// no limit then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ServerLimits {
+    /// So many QoS 1 and 2 messages may be in flight at once.
+    pub(super) receive_maximum: u16,
+    /// The largest packet, in bytes.
+    pub(super) packet_size: u32,
+}
+
+impl ServerLimits {
+    pub(super) const NONE: ServerLimits = ServerLimits { receive_maximum: u16::MAX, packet_size: u32::MAX };
+
+    /// The limits in a CONNACK (MQTT 5.0 §3.2.2.3).
+    pub(super) fn of(connack: &wire::ConnAck<'_>) -> ServerLimits {
+        let number = |id| connack.properties.number(id);
+        let receive_maximum = number(PropertyId::ReceiveMaximum).and_then(|most| u16::try_from(most).ok());
+        ServerLimits {
+            receive_maximum: receive_maximum.unwrap_or(u16::MAX),
+            packet_size: number(PropertyId::MaximumPacketSize).unwrap_or(u32::MAX),
+        }
     }
 }

@@ -36,9 +36,7 @@ impl Session {
     /// Sends a PUBLISH with the application's own packet id. The topic name is valid.
     pub fn raw_publish(&mut self, packet: &wire::Publish<'_>) -> Result<(), Code> {
         self.up()?;
-        let size = wire::publish_len(self.version, packet.topic.len(), packet.qos, 0, packet.payload.len())
-            .ok_or(Code::TooLarge)?;
-        self.check_bytes(size)?;
+        self.check_bytes(self.packet_size(packet.topic.as_bytes(), packet.payload, packet.qos)?)?;
         let outgoing = wire::Outgoing::from(packet);
         let plain = outgoing.plain_len(self.version);
         let purpose = match packet.qos {

@@ -27,7 +27,7 @@ impl Session {
     /// does not take it until somebody watches.
     pub(super) fn fast_flight_limit(&self) -> u16 {
         let is_watched = self.limits.ack_timeout == Span::ZERO || self.sending.watch.look_at != Moment::NONE;
-        if is_watched { self.limits.in_flight() } else { 0 }
+        if is_watched { self.limits.in_flight().min(self.window()) } else { 0 }
     }
 
     /// Something was sent whose acknowledgement has a limit: makes sure that it is looked for.

@@ -27,10 +27,7 @@ impl HookStrings {
             client_id: c_string(params.client_id.as_bytes()),
             user: params.user.as_ref().map(|s| c_string(s.as_bytes())),
             password: params.password.as_ref().map(|password| Secret(c_string(password))),
-            will: params
-                .will
-                .as_ref()
-                .map(|will| (c_string(will.topic.as_bytes()), c_string(&will.payload))),
+            will: params.will.as_ref().map(|will| (c_string(will.topic.as_bytes()), c_string(&will.payload))),
         }
     }
 }

@@ -18,10 +18,13 @@ impl Session {
     #[cold]
     pub fn over_limit(&self, topic: &[u8], payload: &[u8], qos: QoS) -> OverLimit {
         let size = wire::publish_len(self.version, topic.len(), qos, 0, payload.len());
-        let most = self.limits.max_outgoing_bytes;
-        match size.filter(|size| *size > most) {
-            Some(size) => OverLimit { size, limit: "max_outgoing_bytes of the options", most },
-            None => {
+        let (most, server) = (self.limits.max_outgoing_bytes, self.sending.server.packet_size as usize);
+        match size {
+            Some(size) if size > most => OverLimit { size, limit: "max_outgoing_bytes of the options", most },
+            Some(size) if size > server => {
+                OverLimit { size, limit: "the maximum packet size of the server", most: server }
+            }
+            _ => {
                 let size = topic.len().saturating_add(payload.len());
                 OverLimit { size, limit: "the limit of MQTT", most: MAX_REMAINING as usize }
             }

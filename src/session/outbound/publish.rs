@@ -117,7 +117,8 @@ impl Session {
         }
         let packet = packet(message, 0);
         let plain = packet.plain_len(self.version);
-        self.check_bytes(plain.map_or_else(|| self.packet_size(message), Ok)?)?;
+        let size = || self.packet_size(message.topic.as_bytes(), message.payload, message.qos);
+        self.check_bytes(plain.map_or_else(size, Ok)?)?;
         self.sending.ids.reserve_unsent()?;
         let packet_id = if message.reserve_id { self.sending.ids.lend()? } else { 0 };
         let start = self.out.end();
@@ -135,7 +136,7 @@ impl Session {
         // With whatever id it gets it is as long.
         let plain = packet(message, 1).plain_len(self.version);
         if plain.is_none() {
-            self.packet_size(message)?;
+            self.packet_size(message.topic.as_bytes(), message.payload, message.qos)?;
         }
         // Straight to the wire if nothing is ahead of it; otherwise it has to wait its turn.
         let now = self.may_send_now();
@@ -185,7 +186,7 @@ impl Session {
     pub(in crate::session) fn may_send_now(&self) -> bool {
         self.state == State::Up
             && self.sending.outbox.waiting() == 0
-            && self.sending.outbox.in_flight() < usize::from(self.limits.window)
+            && self.sending.outbox.in_flight() < usize::from(self.window())
             && self.out.len() < PUMP_UP_TO
     }
 
@@ -205,9 +206,16 @@ impl Session {
         code
     }
 
+    /// The size of a PUBLISH, which is not more than MQTT and the server allow.
     #[cold]
-    fn packet_size(&self, message: &Publication<'_>) -> Result<usize, Code> {
-        wire::publish_len(self.version, message.topic.as_bytes().len(), message.qos, 0, message.payload.len())
+    pub(in crate::session) fn packet_size(
+        &self,
+        topic: &[u8],
+        payload: &[u8],
+        qos: QoS,
+    ) -> Result<usize, Code> {
+        wire::publish_len(self.version, topic.len(), qos, 0, payload.len())
+            .filter(|size| *size <= self.sending.server.packet_size as usize)
             .ok_or(Code::TooLarge)
     }
 

@@ -57,7 +57,7 @@ impl Session {
         // An id that came free may be what a subscription waits for.
         self.pump_subscriptions();
         let alone = self.sending.suspect.is_sent_alone();
-        let window = if alone { 1 } else { self.limits.window };
+        let window = if alone { 1 } else { self.window() };
         let window = if bug(Bug::WindowIgnored) { u16::MAX } else { window };
         while self.sending.outbox.in_flight() < usize::from(window) && self.out.len() < PUMP_UP_TO {
             let Some(slot) = self.sending.outbox.first_waiting() else { return };

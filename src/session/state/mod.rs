@@ -166,6 +166,12 @@ impl Session {
         self.state == State::Open
     }
 
+    /// How many QoS 1 and 2 messages may be in flight at once.
+    #[inline]
+    pub(super) fn window(&self) -> u16 {
+        self.limits.window.min(self.sending.server.receive_maximum)
+    }
+
     /// Makes sure that something can be sent under a packet id. Whatever changes what is in there comes after this, or
     /// is about something that is there already.
     #[inline]

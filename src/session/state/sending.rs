@@ -8,7 +8,7 @@ use core::ops::Range;
 use crate::bugs::{Bug, bug};
 use crate::lazy_box::{Empty, LazyBox};
 use crate::session::event::{Completion, Ended, Outcome};
-use crate::session::limits::Limits;
+use crate::session::limits::{Limits, ServerLimits};
 use crate::session::state::ack_watch::AckWatch;
 use crate::session::state::counts::{Latency, Outcomes, Untracked};
 use crate::session::state::history::History;
@@ -27,6 +27,8 @@ pub(crate) struct Sending {
     pub(crate) first_expires: Moment,
     /// That, or the next [look](AckWatch) for acknowledgements.
     pub(crate) next_expiry: Option<Time>,
+    /// What the server allows.
+    pub(crate) server: ServerLimits,
     /// Messages accepted so far.
     pub(crate) accepted: u64,
     pub(crate) completions: VecDeque<Completion>,
@@ -64,6 +66,7 @@ impl Sending {
             outbox: Outbox::new(),
             first_expires: Moment::NONE,
             next_expiry: None,
+            server: ServerLimits::NONE,
             accepted: 0,
             completions: VecDeque::new(),
             outcomes_fit: 0,

@@ -15,6 +15,7 @@ mod overdue;
 mod oversize;
 mod queue;
 mod raw;
+mod server_limits;
 mod states;
 mod stream;
 mod subscriptions;
@@ -24,7 +25,9 @@ use super::{Accepted, Event, Failure, Hold, Limits, Outcome, Publication, Sessio
 use crate::error::Code;
 use crate::patience::Delivery;
 use crate::time::{Span, Time};
-use crate::wire::{self, ConnAck, Connect, Header, Packet, PacketType, Properties, QoS, Version};
+use crate::wire::{
+    self, ConnAck, Connect, Header, Packet, PacketType, Properties, PropertyId, PropertyValue, QoS, Version,
+};
 
 pub(super) const Q0: QoS = QoS::AtMostOnce;
 pub(super) const Q1: QoS = QoS::AtLeastOnce;
