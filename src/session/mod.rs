@@ -33,6 +33,7 @@
 //! | `subscribe.rs`  | asking for filters, and the answers |
 //! | `watch.rs`      | when to look for what is late |
 //! | `inbound/`      | what comes: messages, their acknowledgements, and who holds those back |
+//! | `fast_path.rs` | what keeps a session from its fast paths |
 //! | `state/`        | what a session knows |
 //! | `limits.rs`     | what it may use, and its policies |
 //! | `output.rs`     | the bytes that wait to be written |
@@ -41,6 +42,7 @@
 mod connection;
 mod counts;
 mod event;
+mod fast_path;
 mod inbound;
 mod input;
 mod keep_alive;

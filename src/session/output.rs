@@ -8,6 +8,10 @@ use crate::wire::{self, EncodeError, Outgoing};
 /// Below this, written bytes are not moved out of the way before the buffer is empty.
 const COMPACT_FROM: usize = 32 * 1024;
 
+/// With this many unwritten bytes no further queued message is encoded: what waits, waits once, not
+/// twice.
+pub(super) const PUMP_UP_TO: usize = 128 * 1024;
+
 /// As much memory is not worth giving back.
 const KEEP: usize = 4 * 1024;
 

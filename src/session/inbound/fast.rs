@@ -4,19 +4,10 @@
 //! have to ask for. Whatever is not of the plainest kind is left to those.
 
 use crate::session::event::Failure;
-use crate::session::state::{PendingEvent, Session, State};
-use crate::wire::{self, PacketType, PlainPublish, QoS, Received, Version};
+use crate::session::state::{PendingEvent, Session};
+use crate::wire::{self, PacketType, PlainPublish, QoS, Received};
 
 impl Session {
-    /// Whether these steps may be made, as long as no other call changes anything: the connection is up, and nothing
-    /// is held, so that each acknowledgement goes out at once.
-    pub fn is_on_fast_path(&self) -> bool {
-        self.state == State::Up
-            && self.version != Version::V5
-            && !self.disconnect_due
-            && self.inbound.is_on_fast_path()
-    }
-
     /// A step for a message, if there is nothing special about it. Otherwise nothing is changed.
     ///
     /// The packet and its `head` are what [`PlainPublish::find`] found, `known` is as there. The application is

@@ -4,16 +4,16 @@
 
 use alloc::vec::Vec;
 
-use crate::bugs::{Bug, bug};
 use crate::session::event::{Ended, Outcome};
-use crate::session::outbound::publish::has_room;
-use crate::session::outbound::sending::PUMP_UP_TO;
 use crate::session::state::ids::Use;
 use crate::session::state::outbox::{Queue, Stage};
 use crate::session::state::sending::{Sending, Terms};
 use crate::session::state::unsent::Unsent;
-use crate::session::state::{PendingEvent, Session, State};
-use crate::wire::{self, Outgoing, PacketType, QoS};
+use crate::session::state::{PendingEvent, Session};
+use crate::wire::{self, Outgoing, PacketType, QoS, Version};
+
+/// A version whose packets are plain. Others do not come here.
+const PLAIN: Version = Version::V311;
 
 impl Session {
     /// Accepts a message of QoS 0 behind others of QoS 0, or as the first one. The topic name is valid. Returns the
@@ -49,16 +49,12 @@ impl Session {
         packet_id: u16,
         enter: impl FnOnce(&mut Unsent, u64, u64),
     ) -> Option<u16> {
-        let sending = self.sending.get_mut()?;
         let packet = Outgoing { dup: false, qos: QoS::AtMostOnce, retain, topic, packet_id: 0, payload };
-        let len = packet.plain_len(self.version)?;
-        if self.state != State::Up
-            || sending.unended() >= sending.outcomes_fit
-            || !has_room(&self.limits, sending, &self.out, len)
-            || bug(Bug::IdReuse)
-        {
+        let len = packet.plain_len(PLAIN)?;
+        if !self.may_accept_fast(len) {
             return None;
         }
+        let sending = self.sending.get_mut()?;
         packet.write_plain(self.out.spare(len)?);
         self.out.add(len);
         sending.accepted += 1;
@@ -79,18 +75,13 @@ impl Session {
         retain: bool,
     ) -> Option<u16> {
         let size = topic.len() + payload.len();
-        let may_send = self.may_send_fast();
-        let sending = self.sending.get_mut()?;
-        if !may_send
-            || sending.unended() >= sending.outcomes_fit
-            || !has_room(&self.limits, sending, &self.out, size)
-            || bug(Bug::IdReuse)
-        {
+        if !self.may_send_fast(size) {
             return None;
         }
+        let sending = self.sending.get_mut()?;
         let packet_id = sending.ids.next_in_line()?;
         let packet = Outgoing { dup: false, qos, retain, topic, packet_id, payload };
-        let len = packet.plain_len(self.version)?;
+        let len = packet.plain_len(PLAIN)?;
         // What is written to a free slot and behind the output is nothing yet.
         let (slot, tail) = sending.outbox.next_slot(size)?;
         packet.write_tail(tail);
@@ -105,18 +96,6 @@ impl Session {
         entry.accepted_at = self.now;
         entry.sent_end = self.out.end();
         Some(packet_id)
-    }
-
-    /// [`may_send_now`](Self::may_send_now), and the queue is not full.
-    #[inline(always)]
-    pub(in crate::session) fn may_send_fast(&self) -> bool {
-        let Some(Sending { outbox, .. }) = self.sending.get() else { return false };
-        let may = self.state == State::Up
-            && outbox.waiting() == 0
-            && outbox.in_flight() < usize::from(self.flight_limit)
-            && self.out.len() < PUMP_UP_TO;
-        debug_assert!(!may || self.may_send_now() && !self.is_full());
-        may
     }
 
     /// A step for the PUBREC in front of `bytes`, if it is about a message of the session's own and the application

@@ -3,8 +3,7 @@
 use crate::error::Code;
 use crate::session::event::{Dropped, Outcome};
 use crate::session::limits::{Limits, Overflow};
-use crate::session::outbound::sending::PUMP_UP_TO;
-use crate::session::output::{Output, put_publish};
+use crate::session::output::{PUMP_UP_TO, put_publish};
 use crate::session::state::ids::Use;
 use crate::session::state::outbox::Queue;
 use crate::session::state::sending::Sending;
@@ -51,13 +50,6 @@ impl<'a> Publication<'a> {
 fn packet<'a>(message: &Publication<'a>, packet_id: u16) -> Outgoing<'a> {
     let &Publication { qos, retain, topic, payload, .. } = message;
     Outgoing { dup: false, qos, retain, topic: topic.as_bytes(), packet_id, payload }
-}
-
-/// Whether so many bytes more are within the limit.
-#[inline(always)]
-pub(crate) fn has_room(limits: &Limits, sending: &Sending, out: &Output, size: usize) -> bool {
-    let limit = limits.max_outgoing_bytes;
-    size <= limit && sending.outbox.bytes() + out.len() <= limit - size
 }
 
 /// Whether there are as many messages in the queue as there may be.
@@ -222,7 +214,7 @@ impl Session {
     /// Whether so many bytes more are within the limit.
     #[inline(always)]
     fn has_room_for(&self, size: usize) -> bool {
-        has_room(&self.limits, &self.sending, &self.out, size)
+        self.sending.has_room(&self.limits, &self.out, size)
     }
 
     /// Refuses what would go over the limit in bytes.

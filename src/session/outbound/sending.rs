@@ -4,17 +4,13 @@ use crate::bugs::{Bug, bug};
 use crate::error::Code;
 use crate::session::event::{Dropped, Outcome};
 use crate::session::limits::OnSessionLoss;
-use crate::session::output::{Output, encode_code, put_publish};
+use crate::session::output::{Output, PUMP_UP_TO, encode_code, put_publish};
 use crate::session::state::ids::Use;
 use crate::session::state::outbox::{Queue, Stage};
 use crate::session::state::sending::Terms;
 use crate::session::state::{Session, State};
 use crate::time::Time;
 use crate::wire::{self, Outgoing, PacketType};
-
-/// With this many unwritten bytes no further queued message is encoded: what waits, waits once, not
-/// twice.
-pub(in crate::session) const PUMP_UP_TO: usize = 128 * 1024;
 
 impl Session {
     /// The bytes to be written.

@@ -9,6 +9,7 @@ use crate::bugs::{Bug, bug};
 use crate::lazy_box::{Empty, LazyBox};
 use crate::session::event::{Completion, Ended, Outcome};
 use crate::session::limits::{Limits, ServerLimits};
+use crate::session::output::Output;
 use crate::session::state::ack_watch::AckWatch;
 use crate::session::state::counts::{Latency, Outcomes, Untracked};
 use crate::session::state::history::History;
@@ -89,6 +90,13 @@ impl Sending {
     #[inline]
     pub(crate) fn outstanding(&self) -> usize {
         self.unended() - self.outbox.late()
+    }
+
+    /// Whether so many bytes more are within the limit.
+    #[inline(always)]
+    pub(crate) fn has_room(&self, limits: &Limits, out: &Output, size: usize) -> bool {
+        let limit = limits.max_outgoing_bytes;
+        size <= limit && self.outbox.bytes() + out.len() <= limit - size
     }
 
     /// Ends QoS 0 messages that follow one another.
