@@ -36,8 +36,8 @@ impl Session {
     /// Sends a PUBLISH with the application's own packet id. The topic name is valid.
     pub fn raw_publish(&mut self, packet: &wire::Publish<'_>) -> Result<(), Code> {
         self.up()?;
-        self.check_bytes(self.packet_size(packet.topic.as_bytes(), packet.payload, packet.qos)?)?;
         let outgoing = wire::Outgoing::from(packet);
+        self.check_bytes(self.packet_size(&outgoing)?)?;
         let plain = outgoing.plain_len(self.version);
         let purpose = match packet.qos {
             QoS::AtMostOnce => {

@@ -107,12 +107,23 @@ pub(super) fn put_u16(out: &mut Vec<u8>, value: u16) {
 
 /// A variable byte integer (MQTT 5.0 §1.5.5; the remaining length of MQTT 3.1.1 §2.2.3).
 #[inline]
-pub(super) fn put_var_int(out: &mut Vec<u8>, mut value: u32) {
+pub(super) fn put_var_int(out: &mut Vec<u8>, value: u32) {
+    let (bytes, len) = var_int(value);
+    out.extend_from_slice(&bytes[..len]);
+}
+
+/// The bytes of a variable byte integer, and how many of them there are.
+#[inline]
+pub(super) fn var_int(mut value: u32) -> ([u8; 5], usize) {
+    let mut bytes = [0; 5];
+    let mut at = 0;
     while value > 0x7f {
-        out.push(value as u8 | 0x80);
+        bytes[at] = value as u8 | 0x80;
         value >>= 7;
+        at += 1;
     }
-    out.push(value as u8);
+    bytes[at] = value as u8;
+    (bytes, at + 1)
 }
 
 /// A string or binary data behind its two byte length; [`field`] or [`string`] has checked it.

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 use core::{fmt, slice};
 
-use super::encode::{put_field, put_u16, put_var_int};
+use super::encode::{put, var_int};
 use super::header::var_int_len;
 use super::read::Reader;
 use super::{Carrier, Malformed, Property, PropertyId, PropertyKind, PropertyValue};
@@ -63,7 +63,7 @@ impl<'a> Properties<'a> {
     }
 
     /// Are there none?
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         match self.0 {
@@ -73,14 +73,12 @@ impl<'a> Properties<'a> {
     }
 
     /// The size of the block in bytes, without its length.
+    #[inline(always)]
     #[must_use]
     pub fn encoded_len(&self) -> usize {
         match self.0 {
             Block::Raw(block) => block.len(),
-            // Saturating: a list may name the same long string any number of times.
-            Block::List(list) => {
-                list.iter().fold(0, |sum, (_, value)| sum.saturating_add(1 + value_len(value)))
-            }
+            Block::List(list) => list_len(list),
         }
     }
 
@@ -123,7 +121,27 @@ impl<'a> Properties<'a> {
     pub(super) fn put(&self, out: &mut Vec<u8>) {
         match self.0 {
             Block::Raw(block) => out.extend_from_slice(block),
-            Block::List(list) => list.iter().for_each(|property| put_property(out, property)),
+            Block::List(_) => {
+                let start = out.len();
+                out.resize(start + self.encoded_len(), 0);
+                self.write(&mut out[start..]);
+            }
+        }
+    }
+
+    /// Writes the block without its length to the front of `room`, and returns the rest of it.
+    ///
+    /// Always inlined: a message without properties is to pay nothing for them.
+    #[inline(always)]
+    pub(super) fn write<'r>(&self, room: &'r mut [u8]) -> &'r mut [u8] {
+        if self.is_empty() { room } else { self.write_some(room) }
+    }
+
+    #[cold]
+    fn write_some<'r>(&self, room: &'r mut [u8]) -> &'r mut [u8] {
+        match self.0 {
+            Block::Raw(block) => put(room, block),
+            Block::List(list) => list.iter().fold(room, put_property),
         }
     }
 }
@@ -143,21 +161,28 @@ fn read_property<'a>(reader: &mut Reader<'a>) -> Result<Property<'a>, Malformed>
     Ok((id, value))
 }
 
-fn put_property(out: &mut Vec<u8>, (id, value): &Property<'_>) {
+fn put_property<'r>(room: &'r mut [u8], (id, value): &Property<'_>) -> &'r mut [u8] {
+    let field = |room, bytes: &[u8]| put(put(room, &(bytes.len() as u16).to_be_bytes()), bytes);
     // The identifier is a variable byte integer, but none is above 42: one byte.
-    out.push(*id as u8);
+    let room = put(room, &[*id as u8]);
     match *value {
-        PropertyValue::Byte(number) => out.push(number),
-        PropertyValue::TwoByte(number) => put_u16(out, number),
-        PropertyValue::FourByte(number) => out.extend_from_slice(&number.to_be_bytes()),
-        PropertyValue::VarInt(number) => put_var_int(out, number),
-        PropertyValue::Binary(bytes) => put_field(out, bytes),
-        PropertyValue::Utf8(text) => put_field(out, text.as_bytes()),
-        PropertyValue::Pair(name, text) => {
-            put_field(out, name.as_bytes());
-            put_field(out, text.as_bytes());
+        PropertyValue::Byte(number) => put(room, &[number]),
+        PropertyValue::TwoByte(number) => put(room, &number.to_be_bytes()),
+        PropertyValue::FourByte(number) => put(room, &number.to_be_bytes()),
+        PropertyValue::VarInt(number) => {
+            let (bytes, len) = var_int(number);
+            put(room, &bytes[..len])
         }
+        PropertyValue::Binary(bytes) => field(room, bytes),
+        PropertyValue::Utf8(text) => field(room, text.as_bytes()),
+        PropertyValue::Pair(name, text) => field(field(room, name.as_bytes()), text.as_bytes()),
     }
+}
+
+#[cold]
+fn list_len(list: &[Property<'_>]) -> usize {
+    // Saturating: a list may name the same long string any number of times.
+    list.iter().fold(0, |sum, (_, value)| sum.saturating_add(1 + value_len(value)))
 }
 
 fn value_len(value: &PropertyValue<'_>) -> usize {

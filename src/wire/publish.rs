@@ -123,8 +123,7 @@ fn first_byte(dup: bool, qos: QoS, retain: bool) -> u8 {
     (PacketType::Publish as u8) << 4 | u8::from(dup) << 3 | qos.bits() << QOS_SHIFT | u8::from(retain)
 }
 
-/// A PUBLISH to be sent, without properties; its topic name is given as bytes, which are valid and
-/// not checked again.
+/// A PUBLISH to be sent; its topic name is given as bytes, which are valid and not checked again.
 #[derive(Clone, Copy, Debug)]
 pub struct Outgoing<'a> {
     /// See [`Publish::dup`].
@@ -137,6 +136,8 @@ pub struct Outgoing<'a> {
     pub topic: &'a [u8],
     /// See [`Publish::packet_id`].
     pub packet_id: u16,
+    /// See [`Publish::properties`].
+    pub properties: Properties<'a>,
     /// See [`Publish::payload`].
     pub payload: &'a [u8],
 }
@@ -145,14 +146,15 @@ impl Outgoing<'_> {
     /// The size of the packet, if [`write_plain`](Outgoing::write_plain) can write it.
     ///
     /// It can write every valid packet before MQTT 5.0 whose length takes one or two bytes, and so nearly
-    /// every message.
+    /// every message. Properties exist in MQTT 5.0 only.
     #[inline(always)]
     #[must_use]
     pub fn plain_len(&self, version: Version) -> Option<usize> {
         let (topic, payload) = (self.topic.len(), self.payload.len());
         let tracked = self.qos != QoS::AtMostOnce;
         let right = topic != 0 && if tracked { self.packet_id != 0 } else { !self.dup };
-        if !right || version == Version::V5 || topic >= SHORT || payload >= SHORT {
+        let plain = version != Version::V5 && self.properties.is_empty();
+        if !right || !plain || topic >= SHORT || payload >= SHORT {
             return None;
         }
         match self.plain_remaining() {
@@ -160,6 +162,14 @@ impl Outgoing<'_> {
             n if n < SHORT => Some(3 + n),
             _ => None,
         }
+    }
+
+    /// The size of the packet, whatever it is, if there can be such a packet and its properties are right.
+    pub fn packet_len(&self, version: Version) -> Result<usize, EncodeError> {
+        properties(version, &self.properties, CARRIER)?;
+        let properties = self.properties.encoded_len();
+        publish_len(version, self.topic.len(), self.qos, properties, self.payload.len())
+            .ok_or(EncodeError::TooLarge)
     }
 
     #[inline(always)]
@@ -196,7 +206,7 @@ impl Outgoing<'_> {
     }
 
     /// Writes what follows the length of the topic into `room`, which has exactly that length: the topic, the packet
-    /// id, and the payload.
+    /// id, the properties without their length (MQTT 5.0 only), and the payload.
     #[inline(always)]
     pub fn write_tail(&self, room: &mut [u8]) {
         let room = put_topic(room, self.topic);
@@ -204,14 +214,13 @@ impl Outgoing<'_> {
             QoS::AtMostOnce => room,
             _ => put(room, &self.packet_id.to_be_bytes()),
         };
-        room.copy_from_slice(self.payload);
+        self.properties.write(room).copy_from_slice(self.payload);
     }
 
     /// Appends the packet, whatever its size and version.
     pub fn encode(&self, version: Version, out: &mut Vec<u8>) -> Result<(), EncodeError> {
-        let &Outgoing { dup, qos, retain, topic, packet_id, payload } = self;
+        let &Outgoing { dup, qos, retain, topic, packet_id, properties, payload } = self;
         let topic = core::str::from_utf8(topic).map_err(|_| EncodeError::BadTopic)?;
-        let properties = Properties::EMPTY;
         Publish { dup, qos, retain, topic, packet_id, properties, payload }.encode(version, out)
     }
 }
@@ -232,10 +241,9 @@ fn put_topic<'r>(room: &'r mut [u8], topic: &[u8]) -> &'r mut [u8] {
 }
 
 impl<'a> From<&Publish<'a>> for Outgoing<'a> {
-    /// Its fields, except for the properties.
     fn from(publish: &Publish<'a>) -> Outgoing<'a> {
-        let &Publish { dup, qos, retain, topic, packet_id, payload, .. } = publish;
-        Outgoing { dup, qos, retain, topic: topic.as_bytes(), packet_id, payload }
+        let &Publish { dup, qos, retain, topic, packet_id, properties, payload } = publish;
+        Outgoing { dup, qos, retain, topic: topic.as_bytes(), packet_id, properties, payload }
     }
 }
 

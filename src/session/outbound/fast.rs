@@ -10,10 +10,11 @@ use crate::session::state::outbox::{Queue, Stage};
 use crate::session::state::sending::{Sending, Terms};
 use crate::session::state::unsent::Unsent;
 use crate::session::state::{PendingEvent, Session};
-use crate::wire::{self, Outgoing, PacketType, QoS, Version};
+use crate::wire::{self, Outgoing, PacketType, Properties, QoS, Version};
 
 /// A version whose packets are plain. Others do not come here.
 const PLAIN: Version = Version::V311;
+const NONE: Properties<'static> = Properties::EMPTY;
 
 impl Session {
     /// Accepts a message of QoS 0 behind others of QoS 0, or as the first one. The topic name is valid. Returns the
@@ -49,7 +50,15 @@ impl Session {
         packet_id: u16,
         enter: impl FnOnce(&mut Unsent, u64, u64),
     ) -> Option<u16> {
-        let packet = Outgoing { dup: false, qos: QoS::AtMostOnce, retain, topic, packet_id: 0, payload };
+        let packet = Outgoing {
+            dup: false,
+            qos: QoS::AtMostOnce,
+            retain,
+            topic,
+            packet_id: 0,
+            properties: NONE,
+            payload,
+        };
         let len = packet.plain_len(PLAIN)?;
         if !self.may_accept_fast(len) {
             return None;
@@ -80,7 +89,7 @@ impl Session {
         }
         let sending = self.sending.get_mut()?;
         let packet_id = sending.ids.next_in_line()?;
-        let packet = Outgoing { dup: false, qos, retain, topic, packet_id, payload };
+        let packet = Outgoing { dup: false, qos, retain, topic, packet_id, properties: NONE, payload };
         let len = packet.plain_len(PLAIN)?;
         // What is written to a free slot and behind the output is nothing yet.
         let (slot, tail) = sending.outbox.next_slot(size)?;

@@ -3,20 +3,22 @@
 use crate::error::Code;
 use crate::session::event::{Dropped, Outcome};
 use crate::session::limits::{Limits, Overflow};
-use crate::session::output::{PUMP_UP_TO, put_publish};
+use crate::session::output::{PUMP_UP_TO, encode_code, put_publish};
 use crate::session::state::ids::Use;
 use crate::session::state::outbox::Queue;
 use crate::session::state::sending::Sending;
 use crate::session::state::{Session, State};
 use crate::time::Time;
 use crate::wire::topic::Topic;
-use crate::wire::{self, Outgoing, QoS};
+use crate::wire::{Outgoing, Properties, QoS};
 
 /// A message to be published. The topic name is valid.
 #[derive(Clone, Copy, Debug)]
 pub struct Publication<'a> {
     /// The topic name.
     pub topic: Topic<'a>,
+    /// The properties. Only MQTT 5.0 has any.
+    pub properties: Properties<'a>,
     /// The payload.
     pub payload: &'a [u8],
     /// Quality of service.
@@ -41,15 +43,24 @@ impl<'a> Publication<'a> {
     /// [`new`](Self::new), for a topic that has been looked at perhaps.
     #[inline(always)]
     pub const fn of(topic: Topic<'a>, payload: &'a [u8], qos: QoS) -> Self {
-        Publication { topic, payload, qos, retain: false, reserve_id: false, expires: None, cookie: 0 }
+        Publication {
+            topic,
+            properties: Properties::EMPTY,
+            payload,
+            qos,
+            retain: false,
+            reserve_id: false,
+            expires: None,
+            cookie: 0,
+        }
     }
 }
 
 /// The packet of a message that is sent for the first time.
 #[inline(always)]
 fn packet<'a>(message: &Publication<'a>, packet_id: u16) -> Outgoing<'a> {
-    let &Publication { qos, retain, topic, payload, .. } = message;
-    Outgoing { dup: false, qos, retain, topic: topic.as_bytes(), packet_id, payload }
+    let &Publication { qos, retain, topic, properties, payload, .. } = message;
+    Outgoing { dup: false, qos, retain, topic: topic.as_bytes(), packet_id, properties, payload }
 }
 
 /// Whether there are as many messages in the queue as there may be.
@@ -109,8 +120,7 @@ impl Session {
         }
         let packet = packet(message, 0);
         let plain = packet.plain_len(self.version);
-        let size = || self.packet_size(message.topic.as_bytes(), message.payload, message.qos);
-        self.check_bytes(plain.map_or_else(size, Ok)?)?;
+        self.check_bytes(plain.map_or_else(|| self.packet_size(&packet), Ok)?)?;
         self.sending.ids.reserve_unsent()?;
         let packet_id = if message.reserve_id { self.sending.ids.lend()? } else { 0 };
         let start = self.out.end();
@@ -124,11 +134,12 @@ impl Session {
 
     #[inline(never)]
     fn publish_tracked(&mut self, message: &Publication<'_>) -> Result<Accepted, Code> {
-        let size = message.topic.as_bytes().len() + message.payload.len();
         // With whatever id it gets it is as long.
-        let plain = packet(message, 1).plain_len(self.version);
+        let mut packet = packet(message, 1);
+        let size = packet.topic.len() + packet.properties.encoded_len() + packet.payload.len();
+        let plain = packet.plain_len(self.version);
         if plain.is_none() {
-            self.packet_size(message.topic.as_bytes(), message.payload, message.qos)?;
+            self.packet_size(&packet)?;
         }
         // Straight to the wire if nothing is ahead of it; otherwise it has to wait its turn.
         let now = self.may_send_now();
@@ -138,7 +149,6 @@ impl Session {
         let Sending { outbox, ids, accepted, .. } = &mut *self.sending;
         outbox.make_slot(size)?;
         let (slot, tail) = outbox.next_slot(size).ok_or(Code::NoMemory)?;
-        let mut packet = packet(message, 0);
         packet.write_tail(tail);
         let entry = outbox.push(queue, *accepted + 1, &packet, 0);
         entry.cookie = message.cookie;
@@ -198,17 +208,12 @@ impl Session {
         code
     }
 
-    /// The size of a PUBLISH, which is not more than MQTT and the server allow.
+    /// The size of a packet, which is not more than MQTT and the server allow. Properties that MQTT 3.x would lose in
+    /// silence are refused.
     #[cold]
-    pub(in crate::session) fn packet_size(
-        &self,
-        topic: &[u8],
-        payload: &[u8],
-        qos: QoS,
-    ) -> Result<usize, Code> {
-        wire::publish_len(self.version, topic.len(), qos, 0, payload.len())
-            .filter(|size| *size <= self.sending.server.packet_size as usize)
-            .ok_or(Code::TooLarge)
+    pub(in crate::session) fn packet_size(&self, packet: &Outgoing<'_>) -> Result<usize, Code> {
+        let size = packet.packet_len(self.version).map_err(encode_code)?;
+        if size > self.sending.server.packet_size as usize { Err(Code::TooLarge) } else { Ok(size) }
     }
 
     /// Whether so many bytes more are within the limit.

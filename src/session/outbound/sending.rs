@@ -10,7 +10,7 @@ use crate::session::state::outbox::{Queue, Stage};
 use crate::session::state::sending::Terms;
 use crate::session::state::{Session, State};
 use crate::time::Time;
-use crate::wire::{self, Outgoing, PacketType};
+use crate::wire::{self, Outgoing, PacketType, Properties, Version};
 
 impl Session {
     /// The bytes to be written.
@@ -93,13 +93,19 @@ impl Session {
                     retain: entry.retain,
                     topic: entry.topic(),
                     packet_id: entry.packet_id(),
+                    // One that was accepted for MQTT 5.0 goes without them to a server that does not know them.
+                    properties: if self.version == Version::V5 {
+                        entry.properties()
+                    } else {
+                        Properties::EMPTY
+                    },
                     payload: entry.payload(),
                 };
                 match packet.plain_len(self.version) {
-                    Some(len) => {
+                    Some(len) if !entry.has_properties() => {
                         packet.write_plain_with(entry.tail(), self.out.room(len).ok_or(Code::NoMemory)?)
                     }
-                    None => put_publish(&mut self.out, self.version, &packet, None)?,
+                    plain => put_publish(&mut self.out, self.version, &packet, plain)?,
                 }
             }
         }

@@ -14,7 +14,7 @@ use crate::session::event::Ended;
 use crate::session::state::counts::Untracked;
 use crate::session::state::index::Index;
 use crate::time::{Moment, Time};
-use crate::wire::{Outgoing, QoS};
+use crate::wire::{Carrier, Outgoing, PacketType, Properties, QoS};
 
 /// The end of a list, and "no slot".
 pub(crate) const NIL: u32 = u32::MAX;
@@ -83,10 +83,11 @@ pub(crate) struct Entry {
     pub(crate) sent_end: u64,
     /// The list it is in.
     queue: Queue,
-    /// Topic, packet id, payload: what stands in its packet behind the topic's length. Then what is left of longer
-    /// ones.
+    /// Topic, packet id, properties without their length, payload: what stands in its packet behind the topic's length,
+    /// as long as there are no properties. Then what is left of longer ones.
     body: Box<[u8]>,
     topic_len: u16,
+    properties_len: u32,
     payload_len: u32,
     prev: u32,
     next: u32,
@@ -110,6 +111,7 @@ impl Entry {
             queue: Queue::Waiting,
             body: Box::default(),
             topic_len: 0,
+            properties_len: 0,
             payload_len: 0,
             prev: NIL,
             next: NIL,
@@ -149,16 +151,26 @@ impl Entry {
         self.stage == Stage::Publish && !self.dup
     }
 
-    /// Bytes of topic and payload.
+    /// Bytes of topic, properties and payload.
     pub(crate) fn size(&self) -> usize {
-        usize::from(self.topic_len) + self.payload_len as usize
+        usize::from(self.topic_len) + self.properties_len as usize + self.payload_len as usize
+    }
+
+    pub(crate) fn has_properties(&self) -> bool {
+        self.properties_len > 0
+    }
+
+    pub(crate) fn properties(&self) -> Properties<'_> {
+        let block = &self.tail()[usize::from(self.topic_len) + PACKET_ID..][..self.properties_len as usize];
+        // They were checked when the message was accepted.
+        Properties::from_raw(block, Carrier::Packet(PacketType::Publish)).unwrap_or_default()
     }
 
     pub(crate) fn payload(&self) -> &[u8] {
-        &self.tail()[usize::from(self.topic_len) + PACKET_ID..]
+        &self.tail()[usize::from(self.topic_len) + PACKET_ID + self.properties_len as usize..]
     }
 
-    /// What stands in its packet behind the topic's length.
+    /// What stands in its packet behind the topic's length, if it has no properties.
     pub(crate) fn tail(&self) -> &[u8] {
         &self.body[..self.size() + PACKET_ID]
     }
@@ -214,7 +226,7 @@ pub(crate) struct Outbox {
     late: usize,
     /// Bytes in the buffers of all slots.
     buffers: usize,
-    /// Topics and payloads held, in bytes.
+    /// Topics, properties and payloads held, in bytes.
     bytes: usize,
     /// Payloads held, in bytes.
     payload_bytes: usize,
@@ -370,10 +382,12 @@ impl Outbox {
         let slot = self.free;
         let entry = &mut self.slots[slot as usize];
         self.free = entry.next;
-        self.bytes += packet.topic.len() + packet.payload.len();
+        let properties = packet.properties.encoded_len();
+        self.bytes += packet.topic.len() + properties + packet.payload.len();
         self.payload_bytes += packet.payload.len();
         // A topic name is at most 65,535 bytes long, and a packet 256 MiB; both were checked on acceptance.
         entry.topic_len = packet.topic.len() as u16;
+        entry.properties_len = properties as u32;
         entry.payload_len = packet.payload.len() as u32;
         entry.token = token;
         entry.cookie = 0;
@@ -464,6 +478,7 @@ impl Outbox {
         let entry = &mut self.slots[slot as usize];
         entry.token = 0;
         entry.topic_len = 0;
+        entry.properties_len = 0;
         entry.payload_len = 0;
         entry.next = self.free;
         self.free = slot;

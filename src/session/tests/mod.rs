@@ -13,6 +13,7 @@ mod model;
 mod outgoing;
 mod overdue;
 mod oversize;
+mod properties;
 mod queue;
 mod raw;
 mod server_limits;
