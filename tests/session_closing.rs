@@ -21,7 +21,7 @@ fn session_that_is_up(now: Time) -> Session {
     };
     session.connect(&connect, Span::secs(10)).unwrap();
     session.input(now, &[0x20, 2, 0, 0]).unwrap();
-    session.handled(Verdict::Ack).unwrap();
+    session.handled(Verdict::Ack(0)).unwrap();
     assert!(session.is_up());
     session.wrote(now, session.output().len());
     session
@@ -37,7 +37,7 @@ fn a_message_whose_handler_disconnects_is_acknowledged_first() {
         session.disconnect();
         assert!(!session.is_up());
         assert!(session.output().is_empty(), "not before the handlers returned");
-        session.handled(Verdict::Ack).unwrap();
+        session.handled(Verdict::Ack(0)).unwrap();
         assert_eq!(session.output().pending(), [&[ack, 2, 0, 7][..], &DISCONNECT].concat(), "QoS {qos}");
     }
 }

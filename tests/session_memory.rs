@@ -116,7 +116,7 @@ impl Link {
         self.session.received(self.now);
         let step = self.session.input(self.now, bytes)?;
         assert_eq!(step.consumed, bytes.len());
-        self.session.handled(Verdict::Ack)
+        self.session.handled(Verdict::Ack(0))
     }
 
     /// The server reads everything there is and answers it.
@@ -373,7 +373,7 @@ fn refused_while_skipping() {
         let skipped = link.session.input(link.now, &large[step.consumed..]).unwrap();
         assert_eq!(step.consumed + skipped.consumed, large.len());
         assert!(matches!(skipped.event, Some(Event::Oversize { size: 200, .. })));
-        link.session.handled(Verdict::Ack).unwrap();
+        link.session.handled(Verdict::Ack(0)).unwrap();
         assert_eq!(link.session.counts().rx_oversize, 1);
     }
 }
@@ -415,7 +415,7 @@ fn refused_while_receiving() {
                 let failure = with_memory_for(granted, || match link.session.input(link.now, bytes) {
                     Ok(step) => {
                         deliveries += usize::from(step.event.is_some());
-                        link.session.handled(Verdict::Ack).err()
+                        link.session.handled(Verdict::Ack(0)).err()
                     }
                     Err(failure) => Some(failure),
                 });
@@ -457,10 +457,10 @@ fn holding_asks_for_no_memory() {
         for (_, _, bytes) in &packets {
             link.session.input(link.now, bytes).unwrap();
             held.push(link.session.hold().unwrap().unwrap());
-            link.session.handled(Verdict::Ack).unwrap();
+            link.session.handled(Verdict::Ack(0)).unwrap();
         }
         while let Some(hold) = held.pop() {
-            link.session.let_go(hold).unwrap();
+            link.session.let_go(hold, 0).unwrap();
         }
         link.serve().unwrap();
     };
@@ -495,7 +495,7 @@ fn refused_while_holding() {
             } else {
                 assert!(granted > 0);
             }
-            link.session.handled(Verdict::Ack).unwrap();
+            link.session.handled(Verdict::Ack(0)).unwrap();
             assert!(link.session.output().is_empty(), "it is held");
         }
     }

@@ -462,9 +462,9 @@ impl World {
         let verdict = match input.below(8) {
             _ if gone => Verdict::ConnectionGone,
             7 => Verdict::NotDelivered,
-            _ => Verdict::Ack,
+            _ => Verdict::Ack(0),
         };
-        if let (Some(message), Verdict::Ack) = (message, verdict) {
+        if let (Some(message), Verdict::Ack(0)) = (message, verdict) {
             self.owe(message.qos, message.id);
         }
         self.session.handled(verdict).is_ok() && verdict != Verdict::NotDelivered
@@ -480,7 +480,7 @@ impl World {
         if input.flag() {
             let _ = self.session.hold_again(hold).map(|()| self.holds.push(hold));
         } else {
-            let _ = self.session.let_go(hold);
+            let _ = self.session.let_go(hold, 0);
             self.holds.swap_remove(at);
         }
     }

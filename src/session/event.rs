@@ -162,8 +162,8 @@ impl Event {
 /// What the application says after it was told of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Acknowledge.
-    Ack,
+    /// Acknowledge, with this reason code, which MQTT 3.x cannot say.
+    Ack(u8),
     /// The connection ended meanwhile: remember what was processed, send nothing.
     ConnectionGone,
     /// The application was not told: the server shall deliver it again.

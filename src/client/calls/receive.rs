@@ -23,7 +23,7 @@ use crate::config::ReceiveOverflow;
 use crate::driver::Loop;
 use crate::error::Code;
 use crate::time::Span;
-use crate::wire::{QoS, Version};
+use crate::wire::{QoS, Version, reason};
 
 /// The handler of the subscriptions for the queue.
 pub(in crate::client) struct ToQueue;
@@ -76,7 +76,7 @@ impl Conn {
         if let Some(receive_queue) = st.extras.get_mut().and_then(|extras| extras.receive_queue.get_mut()) {
             receive_queue.fetched = receive_queue.fetched.saturating_sub(1);
         }
-        let released = kept.hold.map_or(Ok(()), |hold| self.let_go(&mut st, hold));
+        let released = kept.hold.map_or(Ok(()), |hold| self.let_go(&mut st, hold, reason::SUCCESS));
         self.fetch_rest(&mut st);
         drop(st);
         released

@@ -19,7 +19,7 @@ use crate::driver::Turn;
 use crate::error::Code;
 use crate::session::{self, Acknowledged, Failure, Verdict};
 use crate::sync::MutexGuard;
-use crate::wire::{Header, PublishHead};
+use crate::wire::{Header, PublishHead, reason};
 
 /// Bytes read in one turn before other connections get theirs.
 pub(in crate::client) const READ_A_TURN: usize = 256 * 1024;
@@ -273,7 +273,7 @@ impl Conn {
                         return Consumed { st: self.link_down(st, turn, report), bytes: len, alive: false };
                     }
                     if bug(Bug::AckBeforeHandler) && matches!(event, session::Event::Publish(_)) {
-                        let _ = st.session.handled(Verdict::Ack);
+                        let _ = st.session.handled(Verdict::Ack(reason::SUCCESS));
                         let _ = self.flush(&mut st, turn.now);
                     }
                     // After the application ended the connection, only its own messages concern it.
@@ -309,16 +309,16 @@ impl Conn {
         told: bool,
     ) -> (MutexGuard<'a, State>, bool) {
         let alive = st.is_on(generation);
-        let HandlerVerdict { not_delivered, failed, .. } = st.handler_verdict;
+        let HandlerVerdict { reason, not_delivered, failed, .. } = st.handler_verdict;
         let verdict = match (told, alive) {
             (false, _) => Verdict::NotDelivered,
             _ if not_delivered || failed.is_some() => Verdict::NotDelivered,
-            (true, true) => Verdict::Ack,
+            (true, true) => Verdict::Ack(reason),
             (true, false) => Verdict::ConnectionGone,
         };
         let handled = st.session.handled(verdict);
         self.settle(&mut st);
-        if not_delivered || failed.is_some() {
+        if reason != reason::SUCCESS || not_delivered || failed.is_some() {
             st.handler_verdict = HandlerVerdict::default();
         }
         if st.outcomes.are_waiting() {

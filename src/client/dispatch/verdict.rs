@@ -15,6 +15,7 @@ use crate::error::Code;
 use crate::session::Hold;
 use crate::sync::MutexGuard;
 use crate::time::Time;
+use crate::wire::reason;
 
 impl Conn {
     /// Inside a handler of a message: it is not acknowledged when the handlers have returned, but when
@@ -31,7 +32,7 @@ impl Conn {
     /// again. [`Code::NotFound`] if it is acknowledged already.
     pub fn acknowledge(&self, hold: Hold) -> Result<(), Code> {
         let mut st = self.usable()?;
-        self.let_go(&mut st, hold)
+        self.let_go(&mut st, hold, reason::SUCCESS)
     }
 
     /// Inside a handler of a message: refuses it.
@@ -49,8 +50,8 @@ impl Conn {
         if st.in_delivery == InDelivery::Nothing { Err(Code::NotFound) } else { Ok(st) }
     }
 
-    pub(in crate::client) fn let_go(&self, st: &mut State, hold: Hold) -> Result<(), Code> {
-        let outcome = st.session.let_go(hold);
+    pub(in crate::client) fn let_go(&self, st: &mut State, hold: Hold, reason: u8) -> Result<(), Code> {
+        let outcome = st.session.let_go(hold, reason);
         self.output_grew(st);
         let Err(failure) = outcome else { return Ok(()) };
         if !matches!(failure.code, Code::Stale | Code::NotFound) {
@@ -80,6 +81,7 @@ impl Conn {
             // Without memory for a copy, too: it is not lost without a word.
             Err(_) => {
                 st.in_delivery = InDelivery::Nothing;
+                st.handler_verdict.reason = reason;
                 self.set_aside(st, message, reason)
             }
         }
@@ -130,7 +132,7 @@ impl Conn {
                 st = self.set_aside(st, &refused.kept.message(attempt), reason);
             }
             if let Some(hold) = refused.kept.hold {
-                let _ = self.let_go(&mut st, hold);
+                let _ = self.let_go(&mut st, hold, reason.unwrap_or(reason::SUCCESS));
             }
         }
         st

@@ -29,6 +29,8 @@ pub(in crate::client) struct HandlerVerdict {
     pub(in crate::client) queued: bool,
     /// It was refused, for this reason.
     pub(in crate::client) refused: Option<u8>,
+    /// The reason code of its acknowledgement.
+    pub(in crate::client) reason: u8,
     /// The server shall send it again, on another connection.
     pub(in crate::client) not_delivered: bool,
     /// It could not be kept, and the connection cannot go on.

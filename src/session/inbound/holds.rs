@@ -19,7 +19,7 @@ use crate::error::Code;
 use crate::session::event::{Failure, Verdict};
 use crate::session::state::inbound::{Held, Hold, Lists, Skipped, Waiting};
 use crate::session::state::{PendingEvent, Session, State};
-use crate::wire::{PacketType, QoS};
+use crate::wire::{PacketType, QoS, Version, reason};
 
 /// More messages than packet ids cannot wait for an acknowledgement.
 const MAX_LINE: usize = u16::MAX as usize;
@@ -49,15 +49,16 @@ impl Session {
 
     /// Holds once more what is held already.
     pub fn hold_again(&mut self, hold: Hold) -> Result<(), Code> {
-        self.inbound.change(hold, 0, |held| held.saturating_add(1))
+        self.inbound.change(hold, 0, reason::SUCCESS, |held| held.saturating_add(1))
     }
 
-    /// Lets go of a held message; when nobody holds it any more, it is acknowledged as soon as its turn comes.
+    /// Lets go of a held message; when nobody holds it any more, it is acknowledged as soon as its turn comes, with the
+    /// first reason code that is not success.
     ///
     /// [`Code::NotFound`] if it is not held any more; [`Code::Stale`] if it came on an earlier connection, or in
     /// an earlier session for QoS 2: the server will deliver it again, if it kept the session. Both change
     /// nothing. Other errors: the connection cannot go on.
-    pub fn let_go(&mut self, hold: Hold) -> Result<(), Failure> {
+    pub fn let_go(&mut self, hold: Hold, reason: u8) -> Result<(), Failure> {
         if self.state != State::Up && !hold.outlives_link() {
             return Err(Failure::new(Code::Stale, ""));
         }
@@ -65,7 +66,8 @@ impl Session {
         let Lists { current, skipped, .. } = &*self.inbound.lists;
         let handlers = [*current, skipped.as_ref().and_then(|skipped| skipped.hold)];
         let others = u32::from(handlers.contains(&Some(hold)));
-        self.inbound.change(hold, others, |held| held - 1).map_err(|code| Failure::new(code, ""))?;
+        let changed = self.inbound.change(hold, others, reason, |held| held - 1);
+        changed.map_err(|code| Failure::new(code, ""))?;
         self.answer_line()
     }
 
@@ -76,24 +78,22 @@ impl Session {
         id: u16,
         verdict: Verdict,
     ) -> Result<(), Failure> {
-        let send = match verdict {
-            Verdict::Ack => true,
-            Verdict::ConnectionGone => false,
+        let reason = match verdict {
+            Verdict::Ack(reason) => Some(reason),
+            Verdict::ConnectionGone => None,
             Verdict::NotDelivered => return self.undo_hold(),
         };
         if let Some(hold) = self.inbound.take_current() {
-            return self.handlers_let_go(hold);
+            return self.handlers_let_go(hold, reason.unwrap_or(reason::SUCCESS));
         }
-        match qos {
-            QoS::AtMostOnce => Ok(()),
-            QoS::AtLeastOnce if send => self.answer_in_line(qos, id),
-            QoS::AtLeastOnce => Ok(()),
-            QoS::ExactlyOnce => {
-                // Remembered even if the connection is gone: on the next one the server repeats
-                // it, and it must not be delivered twice.
-                self.inbound.remember(id)?;
-                if send { self.answer_in_line(qos, id) } else { Ok(()) }
-            }
+        if qos == QoS::ExactlyOnce {
+            // Remembered even if the connection is gone: on the next one the server repeats
+            // it, and it must not be delivered twice.
+            self.inbound.remember(id)?;
+        }
+        match reason {
+            Some(reason) if qos != QoS::AtMostOnce => self.answer_in_line(qos, id, reason),
+            _ => Ok(()),
         }
     }
 
@@ -104,14 +104,12 @@ impl Session {
         id: u16,
         verdict: Verdict,
     ) -> Result<(), Failure> {
-        if verdict != Verdict::Ack {
-            return self.acknowledge(qos, id, verdict);
-        }
+        let Verdict::Ack(reason) = verdict else { return self.acknowledge(qos, id, verdict) };
         if qos == QoS::ExactlyOnce {
             self.inbound.remember(id)?;
         }
         let hold = self.inbound.take_current();
-        self.inbound.lists()?.skipped = Some(Skipped { qos, id, told: None, hold });
+        self.inbound.lists()?.skipped = Some(Skipped { qos, id, told: None, hold, reason });
         Ok(())
     }
 
@@ -126,39 +124,50 @@ impl Session {
     }
 
     /// The handlers do not hold it any more. Their hold may have ended with the link.
-    pub(in crate::session) fn handlers_let_go(&mut self, hold: Hold) -> Result<(), Failure> {
+    pub(in crate::session) fn handlers_let_go(&mut self, hold: Hold, reason: u8) -> Result<(), Failure> {
         let others = |held| if bug(Bug::HoldIgnored) { 0 } else { held - 1 };
-        match self.inbound.change(hold, 0, others) {
+        match self.inbound.change(hold, 0, reason, others) {
             Ok(()) => self.answer_line(),
             Err(_) => Ok(()),
         }
     }
 
     /// Acknowledges now, or behind what is held.
-    fn answer_in_line(&mut self, qos: QoS, id: u16) -> Result<(), Failure> {
+    fn answer_in_line(&mut self, qos: QoS, id: u16, reason: u8) -> Result<(), Failure> {
         let number = self.inbound.last;
         match qos {
             QoS::AtLeastOnce if !self.inbound.lists.line1.is_empty() && !bug(Bug::AckOutOfLine) => {
-                in_line(&mut self.inbound.lists()?.line1, Waiting { number, id, held: 0 })
+                in_line(&mut self.inbound.lists()?.line1, Waiting { number, id, held: 0, reason })
             }
-            QoS::AtLeastOnce => self.answer(PacketType::PubAck, id),
-            _ if !self.inbound.lists.line2.is_empty() => in_line(&mut self.inbound.lists()?.line2, id),
-            _ => self.answer(PacketType::PubRec, id),
+            QoS::AtLeastOnce => self.answer_with(PacketType::PubAck, id, reason),
+            _ if !self.inbound.lists.line2.is_empty() => {
+                in_line(&mut self.inbound.lists()?.line2, (id, reason))
+            }
+            _ => self.answer_received(id, reason),
         }
+    }
+
+    /// Answers by PUBREC. One that refuses the message ends its exchange (MQTT 5.0 §4.3.3).
+    fn answer_received(&mut self, id: u16, reason: u8) -> Result<(), Failure> {
+        self.answer_with(PacketType::PubRec, id, reason)?;
+        if reason >= reason::UNSPECIFIED_ERROR && self.version == Version::V5 {
+            self.inbound.released(id);
+        }
+        Ok(())
     }
 
     /// Acknowledges what stands in line and is not held, up to the first that is.
     fn answer_line(&mut self) -> Result<(), Failure> {
-        while let Some(Waiting { id, held: 0, .. }) = self.inbound.lists.line1.front().copied() {
-            self.answer(PacketType::PubAck, id)?;
+        while let Some(Waiting { id, held: 0, reason, .. }) = self.inbound.lists.line1.front().copied() {
+            self.answer_with(PacketType::PubAck, id, reason)?;
             self.inbound.lists()?.line1.pop_front();
         }
-        while let Some(id) = self.inbound.lists.line2.front().copied()
+        while let Some((id, reason)) = self.inbound.lists.line2.front().copied()
             && self.inbound.lists.held.get(id).is_none()
         {
             // A server that released it without waiting for PUBREC wants none any more.
             if self.inbound.is_known(id) {
-                self.answer(PacketType::PubRec, id)?;
+                self.answer_received(id, reason)?;
             }
             self.inbound.lists()?.line2.pop_front();
         }
@@ -166,13 +175,13 @@ impl Session {
     }
 
     /// The server repeats a QoS 2 message that was delivered.
-    pub(in crate::session) fn repeated(&mut self, id: u16) -> Result<(), Failure> {
+    pub(in crate::session) fn repeated(&mut self, id: u16, reason: u8) -> Result<(), Failure> {
         match self.inbound.lists.held.get(id).filter(|_| !bug(Bug::RepeatedNotHeld)) {
-            None => self.answer_in_line(QoS::ExactlyOnce, id),
+            None => self.answer_in_line(QoS::ExactlyOnce, id, reason),
             Some(held) if held.in_line => Ok(()),
             Some(held) => {
                 let lists = self.inbound.lists()?;
-                in_line(&mut lists.line2, id)?;
+                in_line(&mut lists.line2, (id, reason))?;
                 lists.held.set(id, Held { in_line: true, ..held });
                 Ok(())
             }

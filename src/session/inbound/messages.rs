@@ -6,7 +6,7 @@ use crate::error::Code;
 use crate::session::event::{Event, Failure, Incoming, Step, Verdict, range_in};
 use crate::session::state::inbound::{Skipped, Unread};
 use crate::session::state::{PendingEvent, Session};
-use crate::wire::{self, Header, PacketType, QoS};
+use crate::wire::{self, Header, PacketType, QoS, reason};
 
 impl Session {
     pub(in crate::session) fn publish_in(
@@ -16,7 +16,7 @@ impl Session {
     ) -> Result<Option<Event>, Failure> {
         if publish.qos == QoS::ExactlyOnce && self.inbound.recognises(publish.packet_id, publish.dup) {
             self.inbound.count_duplicate();
-            self.repeated(publish.packet_id)?;
+            self.repeated(publish.packet_id, reason::SUCCESS)?;
             return Ok(None);
         }
         if publish.qos == QoS::ExactlyOnce {
@@ -90,7 +90,10 @@ impl Session {
             topic.extend_from_slice(head.topic.as_bytes());
             told = Some(Unread { topic, size });
         }
-        self.inbound.begin_skip(size, Some(Skipped { qos, id: packet_id, told, hold: None }))?;
+        self.inbound.begin_skip(
+            size,
+            Some(Skipped { qos, id: packet_id, told, hold: None, reason: reason::SUCCESS }),
+        )?;
         // If the topic was all of it, there is nothing to be skipped first.
         let event = if size == 0 { self.skip(0)? } else { None };
         Ok(Step { consumed: head.len, event })
@@ -104,12 +107,12 @@ impl Session {
         if lists.skip > 0 {
             return Ok(None);
         }
-        let Some(Skipped { qos, id, told, hold }) = lists.skipped.take() else { return Ok(None) };
+        let Some(Skipped { qos, id, told, hold, reason }) = lists.skipped.take() else { return Ok(None) };
         match hold {
-            Some(hold) => self.handlers_let_go(hold)?,
+            Some(hold) => self.handlers_let_go(hold, reason)?,
             // What is not told of has been remembered before.
-            None if qos == QoS::ExactlyOnce && told.is_none() => self.repeated(id)?,
-            None => self.acknowledge(qos, id, Verdict::Ack)?,
+            None if qos == QoS::ExactlyOnce && told.is_none() => self.repeated(id, reason)?,
+            None => self.acknowledge(qos, id, Verdict::Ack(reason))?,
         }
         Ok(told.map(|Unread { topic, size }| {
             self.inbound.count_oversize();

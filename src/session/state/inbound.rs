@@ -9,7 +9,7 @@ use crate::lazy_box::{Empty, LazyBox};
 use crate::session::event::Failure;
 use crate::session::state::counts::Untracked;
 use crate::session::state::id_map::IdMap;
-use crate::wire::QoS;
+use crate::wire::{QoS, reason};
 
 /// The numbers of holds start anywhere below this, so that they never wrap.
 const NUMBERS: u64 = 1 << 46;
@@ -59,6 +59,8 @@ pub(crate) struct Waiting {
     pub(crate) id: u16,
     /// How many hold it.
     pub(crate) held: u32,
+    /// What PUBACK will say.
+    pub(crate) reason: u8,
 }
 
 /// A QoS 2 message that is held.
@@ -79,6 +81,8 @@ pub(crate) struct Skipped {
     pub(crate) told: Option<Unread>,
     /// Its beginning was delivered and is held.
     pub(crate) hold: Option<Hold>,
+    /// What its acknowledgement will say.
+    pub(crate) reason: u8,
 }
 
 /// A message that nobody is to read.
@@ -115,8 +119,8 @@ pub(crate) struct Lists {
     pub(crate) held: IdMap<Held>,
     /// QoS 1 messages in the order in which they came, from the first that is held on.
     pub(crate) line1: VecDeque<Waiting>,
-    /// The same for QoS 2; those that are not in `held` can go.
-    pub(crate) line2: VecDeque<u16>,
+    /// The same for QoS 2, each with what PUBREC will say; those that are not in `held` can go.
+    pub(crate) line2: VecDeque<(u16, u8)>,
     /// Holds up to here that are not there are over: of QoS 1 since the link closed, of QoS 2 since the session ended.
     over1: u64,
     over2: u64,
@@ -175,14 +179,14 @@ impl Inbound {
     pub(crate) fn closed(&mut self) {
         if let Some(Skipped { hold: Some(hold), .. }) = self.take_skipped() {
             // Its handlers have returned; there is nothing more to wait for.
-            let _ = self.change(hold, 0, |held| held - 1);
+            let _ = self.change(hold, 0, reason::SUCCESS, |held| held - 1);
         }
         let Some(lists) = self.lists.get_mut() else { return };
         // The rest of the packet will not come: what does is not asked for.
         lists.skip = 0;
         lists.line1.clear();
         lists.over1 = self.last;
-        while let Some(id) = lists.line2.pop_front() {
+        while let Some((id, _)) = lists.line2.pop_front() {
             if let Some(held) = lists.held.get(id) {
                 lists.held.set(id, Held { in_line: false, ..held });
             }
@@ -326,10 +330,10 @@ impl Inbound {
                 lists.held.remove(id);
                 return Err(code);
             }
-            lists.line2.push_back(id);
+            lists.line2.push_back((id, reason::SUCCESS));
         } else {
             lists.line1.try_reserve(1).map_err(|_| Code::NoMemory)?;
-            lists.line1.push_back(Waiting { number, id, held: 2 });
+            lists.line1.push_back(Waiting { number, id, held: 2, reason: reason::SUCCESS });
         }
         let hold = Hold::new(number, qos, id);
         lists.current = Some(hold);
@@ -337,11 +341,13 @@ impl Inbound {
         Ok(hold)
     }
 
-    /// Changes how many hold it. An error if those are not more than `others`, who are not to be touched.
+    /// Changes how many hold it, and what its acknowledgement will say: the first `reason` that is not success. An error
+    /// if those are not more than `others`, who are not to be touched.
     pub(crate) fn change(
         &mut self,
         hold: Hold,
         others: u32,
+        reason: u8,
         change: impl FnOnce(u32) -> u32,
     ) -> Result<(), Code> {
         let number = hold.number();
@@ -358,12 +364,24 @@ impl Inbound {
                 0 => drop(lists.held.remove(hold.id())),
                 n => lists.held.set(hold.id(), Held { held: n, ..held }),
             }
+            if reason != reason::SUCCESS
+                && let Some((_, there)) = lists.line2.iter_mut().find(|(id, _)| *id == hold.id())
+            {
+                first_reason(there, reason);
+            }
             return Ok(());
         }
         let at = lists.line1.partition_point(|waiting| waiting.number < number);
         let waiting =
             lists.line1.get_mut(at).filter(|w| w.number == number && w.held > others).ok_or(gone)?;
         waiting.held = change(waiting.held);
+        first_reason(&mut waiting.reason, reason);
         Ok(())
+    }
+}
+
+fn first_reason(there: &mut u8, reason: u8) {
+    if *there == reason::SUCCESS {
+        *there = reason;
     }
 }

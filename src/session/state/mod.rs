@@ -46,7 +46,7 @@ use crate::session::state::keep_alive::KeepAlive;
 use crate::session::state::sending::{Sending, Terms};
 use crate::session::state::subscriptions::Subscriptions;
 use crate::time::{Span, Time};
-use crate::wire::{self, PacketType, QoS, Version};
+use crate::wire::{self, PacketType, QoS, Version, reason};
 
 /// The state of the connection below.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -184,9 +184,24 @@ impl Session {
         Terms::of(&self.limits, self.tell_all)
     }
 
+    /// Appends an acknowledgement with a reason code, which MQTT 3.x has none of, unless the connection takes nothing more.
+    pub(super) fn answer_with(&mut self, packet: PacketType, id: u16, reason: u8) -> Result<(), Failure> {
+        if reason == reason::SUCCESS || self.version != Version::V5 || !self.takes_answers() {
+            return self.answer(packet, id);
+        }
+        let reason = if reason::valid(packet, reason) { reason } else { reason::UNSPECIFIED_ERROR };
+        let ack = wire::Ack { reason, ..wire::Ack::new(id) };
+        let encoded = self.out.append(|out| ack.encode(packet, Version::V5, out));
+        encoded.map_err(|error| Failure::new(encode_code(error), ""))
+    }
+
+    fn takes_answers(&self) -> bool {
+        self.state == State::Up || self.disconnect_due
+    }
+
     /// Appends an acknowledgement that says nothing but the packet id, unless the connection takes nothing more.
     pub(super) fn answer(&mut self, packet: PacketType, id: u16) -> Result<(), Failure> {
-        if self.state != State::Up && !self.disconnect_due {
+        if !self.takes_answers() {
             return Ok(());
         }
         let packet = wire::ack(packet, id).map_err(|error| Failure::new(encode_code(error), ""))?;

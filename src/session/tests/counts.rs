@@ -90,6 +90,6 @@ fn unsent_bytes() {
     assert_eq!(rig.s.unsent_bytes(), 0);
     rig.publish(Q1, "t", b"abc").unwrap();
     assert_eq!(rig.s.unsent_bytes(), 3 + packet - 7);
-    rig.s.handled(Verdict::Ack).unwrap();
+    rig.s.handled(Verdict::Ack(0)).unwrap();
     assert_eq!(rig.s.unsent_bytes(), 3 + packet - 7);
 }

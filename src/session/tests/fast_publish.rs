@@ -129,7 +129,7 @@ impl Walker {
                     (Event::PubComp(ack), Some(topic)) => self.log.push(format!("PUBCOMP {ack:?} {topic}")),
                     _ => {}
                 }
-                self.rig.s.handled(Verdict::Ack).unwrap();
+                self.rig.s.handled(Verdict::Ack(0)).unwrap();
             }
             at += step.consumed;
         }

@@ -11,12 +11,12 @@ fn held(rig: &mut Rig, qos: QoS, id: u16, holds: usize) -> Hold {
     for _ in 1..holds {
         assert_eq!(rig.s.hold(), Ok(Some(hold)));
     }
-    rig.s.handled(Verdict::Ack).unwrap();
+    rig.s.handled(Verdict::Ack(0)).unwrap();
     hold
 }
 
 fn let_go(rig: &mut Rig, hold: Hold) -> Result<(), Code> {
-    rig.s.let_go(hold).map_err(|failure| failure.code)
+    rig.s.let_go(hold, 0).map_err(|failure| failure.code)
 }
 
 #[test]
@@ -43,7 +43,7 @@ fn not_before_the_handlers_returned() {
         let_go(&mut rig, hold).unwrap();
         assert_eq!(let_go(&mut rig, hold), Err(Code::NotFound));
         assert!(rig.sent().is_empty());
-        rig.s.handled(Verdict::Ack).unwrap();
+        rig.s.handled(Verdict::Ack(0)).unwrap();
         assert_eq!(rig.sent(), [answer]);
     }
 }
@@ -74,7 +74,7 @@ fn qos_0_has_nothing_to_hold() {
     let mut rig = Rig::connected();
     rig.s.input(rig.now, &publish(Q0, 0, false, "t", b"x")).unwrap();
     assert_eq!(rig.s.hold(), Ok(None));
-    rig.s.handled(Verdict::Ack).unwrap();
+    rig.s.handled(Verdict::Ack(0)).unwrap();
     assert_eq!(rig.s.hold(), Err(Code::NotFound));
 }
 
@@ -255,7 +255,7 @@ fn a_cut_message_can_be_held() {
             let step = rig.s.input(rig.now, &bytes).unwrap();
             assert_eq!(step.consumed, head);
             let hold = rig.s.hold().unwrap().unwrap();
-            rig.s.handled(Verdict::Ack).unwrap();
+            rig.s.handled(Verdict::Ack(0)).unwrap();
             if gone_first {
                 let_go(&mut rig, hold).unwrap();
                 assert_eq!(let_go(&mut rig, hold), Err(Code::NotFound));
@@ -278,7 +278,7 @@ fn a_link_that_breaks_inside_a_cut_message() {
             let bytes = publish(qos, 7, false, "t", &[b'x'; 200]);
             rig.s.input(rig.now, &bytes).unwrap();
             let hold = holds.then(|| rig.s.hold().unwrap().unwrap());
-            rig.s.handled(Verdict::Ack).unwrap();
+            rig.s.handled(Verdict::Ack(0)).unwrap();
             rig.again(true);
             assert_eq!(rig.feed(&bytes).len(), again, "{qos:?}");
             if let Some(hold) = hold {
@@ -287,6 +287,59 @@ fn a_link_that_breaks_inside_a_cut_message() {
             }
             assert_eq!(rig.sent().len(), 1, "{qos:?} {holds}");
             assert_eq!(rig.feed(&publish(Q0, 0, false, "next", b"ok")), ["MESSAGE0 next=ok"]);
+        }
+    }
+}
+
+/// A message comes, is held or not, and handled with this verdict.
+fn come(rig: &mut Rig, qos: QoS, id: u16, is_held: bool, reason: u8) -> Option<Hold> {
+    let mut bytes = Vec::new();
+    let message = wire::Publish { qos, packet_id: id, topic: "t", ..Default::default() };
+    message.encode(rig.connect.version, &mut bytes).unwrap();
+    let step = rig.s.input(rig.now, &bytes).unwrap();
+    assert!(matches!(step.event, Some(Event::Publish(_))), "{id} is not known");
+    let hold = is_held.then(|| rig.s.hold().unwrap().unwrap());
+    rig.s.handled(Verdict::Ack(reason)).unwrap();
+    hold
+}
+
+/// The verdict's reason code leaves with the acknowledgement in MQTT 5.0; MQTT 3.x has no room for one.
+#[test]
+fn a_reason_leaves_with_the_acknowledgement() {
+    use wire::reason::{SUCCESS, UNSPECIFIED_ERROR};
+    // Not authorized, and a code that these packets must not have.
+    const NO: u8 = 0x87;
+    const ODD: u8 = 0x19;
+    for (version, qos) in [(Version::V311, Q1), (Version::V311, Q2), (Version::V5, Q1), (Version::V5, Q2)] {
+        let mut rig = Rig::new(Limits::default());
+        rig.connect.version = version;
+        rig.open();
+        let mut bytes = Vec::new();
+        let connack = ConnAck { session_present: false, code: 0, properties: Properties::EMPTY };
+        Packet::ConnAck(connack).encode(version, &mut bytes).unwrap();
+        rig.feed(&bytes);
+        // At once; then behind one that is held, for which the first reason of those who held it counts.
+        come(&mut rig, qos, 1, false, NO);
+        let hold = come(&mut rig, qos, 2, true, SUCCESS).unwrap();
+        rig.s.hold_again(hold).unwrap();
+        come(&mut rig, qos, 3, false, ODD);
+        rig.s.let_go(hold, 0x99).unwrap();
+        rig.s.let_go(hold, NO).unwrap();
+        let sent = rig.s.output().pending().to_vec();
+        rig.s.wrote(rig.now, sent.len());
+        let first = if qos == Q1 { 0x40 } else { 0x50 };
+        // The odd one becomes the general one.
+        let expected: Vec<u8> = [(1, NO), (2, 0x99), (3, UNSPECIFIED_ERROR)]
+            .iter()
+            .flat_map(|(id, reason)| match version {
+                Version::V5 => vec![first, 3, 0, *id, *reason],
+                _ => vec![first, 2, 0, *id],
+            })
+            .collect();
+        assert_eq!(sent, expected);
+        if version == Version::V5 {
+            // PUBREC ended the exchange: the id is free for another message.
+            come(&mut rig, qos, 1, false, SUCCESS);
         }
     }
 }

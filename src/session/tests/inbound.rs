@@ -17,7 +17,7 @@ fn acknowledged_after_the_handlers() {
         assert!(rig.s.output().is_empty());
         // A handler publishes: that goes out first.
         rig.must(Q0, "answer");
-        rig.s.handled(Verdict::Ack).unwrap();
+        rig.s.handled(Verdict::Ack(0)).unwrap();
         assert_eq!(rig.sent(), ["PUBLISH0 answer=answer", answer]);
     }
 }
@@ -201,7 +201,7 @@ fn disconnect_in_a_handler() {
         rig.s.disconnect();
         assert_eq!(rig.publish(Q0, "after", b""), Err(Code::NotConnected));
         rig.s.disconnect();
-        rig.s.handled(Verdict::Ack).unwrap();
+        rig.s.handled(Verdict::Ack(0)).unwrap();
         rig.s.disconnect();
         let expected: Vec<&str> =
             ["PUBLISH0 before=before"].into_iter().chain(answer).chain(["DISCONNECT"]).collect();

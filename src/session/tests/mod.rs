@@ -112,7 +112,7 @@ impl Rig {
             let step = self.s.input(self.now, &bytes[at..])?;
             if let Some(event) = &step.event {
                 events.push(self.told(event, &bytes[at..]));
-                self.s.handled(Verdict::Ack)?;
+                self.s.handled(Verdict::Ack(0))?;
             }
             assert!(step.consumed > 0, "an unfinished packet at the end of the test's bytes");
             at += step.consumed;

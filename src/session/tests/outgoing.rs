@@ -386,7 +386,7 @@ fn the_topic_is_there_while_the_acknowledgement_is_handled() {
         rig.must(Q1, &format!("from the handler {n}"));
     }
     assert_eq!(rig.s.acknowledged_topic(), Some(&b"first"[..]));
-    rig.s.handled(Verdict::Ack).unwrap();
+    rig.s.handled(Verdict::Ack(0)).unwrap();
     assert_eq!(rig.s.acknowledged_topic(), None);
     assert_eq!(rig.s.queue_len(), 51);
     assert_eq!(rig.sent(), ["PUBLISH1 #2 second=second"]);

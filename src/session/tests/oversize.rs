@@ -17,7 +17,7 @@ fn pieces(rig: &mut Rig, bytes: &[u8], piece: usize) -> Vec<String> {
             let step = rig.s.input(rig.now, &kept[at..]).unwrap();
             if let Some(event) = &step.event {
                 events.push(rig.told(event, &kept[at..]));
-                rig.s.handled(Verdict::Ack).unwrap();
+                rig.s.handled(Verdict::Ack(0)).unwrap();
             }
             at += step.consumed;
             if step.consumed == 0 && step.event.is_none() {

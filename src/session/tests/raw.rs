@@ -99,6 +99,6 @@ fn an_acknowledgement_of_the_application_is_not_a_second_one() {
     rig.s.input(rig.now, &bytes).unwrap();
     rig.s.raw_ack(super::super::RawAck::PubAck, 9).unwrap();
     assert!(rig.s.output().is_empty());
-    rig.s.handled(Verdict::Ack).unwrap();
+    rig.s.handled(Verdict::Ack(0)).unwrap();
     assert_eq!(rig.sent(), ["PUBACK #9"]);
 }

@@ -38,7 +38,7 @@ fn run(bytes: &[u8], cuts: &[usize], max_incoming: usize) -> (Vec<String>, Vec<S
             }
             if let Some(event) = &step.event {
                 events.push(rig.told(event, &kept[at..]));
-                rig.s.handled(Verdict::Ack).unwrap();
+                rig.s.handled(Verdict::Ack(0)).unwrap();
             }
             at += step.consumed;
         }
@@ -130,7 +130,7 @@ fn hostile(rig: &mut Rig, bytes: &[u8]) {
         if let Some(event) = &step.event {
             rig.told(event, &bytes[at..]);
         }
-        if rig.s.handled(Verdict::Ack).is_err() || step.consumed == 0 {
+        if rig.s.handled(Verdict::Ack(0)).is_err() || step.consumed == 0 {
             break;
         }
         at += step.consumed;

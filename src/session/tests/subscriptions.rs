@@ -40,7 +40,7 @@ fn in_the_output_before_connack_is_told() {
     assert!(rig.s.output().pending().starts_with(b"\x82"));
     // What a handler of CONNACK publishes comes after what waited.
     rig.must(Q1, "new");
-    rig.s.handled(Verdict::Ack).unwrap();
+    rig.s.handled(Verdict::Ack(0)).unwrap();
     assert_eq!(rig.sent(), ["SUBSCRIBE #1 a:1", "PUBLISH1 #2 waiting=waiting", "PUBLISH1 #3 new=new"]);
 }
 

@@ -77,7 +77,7 @@ impl Case {
             }));
             doing.extend(s.inbound.is_known(id).then_some("received"));
         }
-        let held = |hold| s.clone().let_go(hold).is_ok();
+        let held = |hold| s.clone().let_go(hold, 0).is_ok();
         doing.extend(self.hold.filter(|hold| held(*hold)).map(|_| "deferred"));
         // The next thing to wait for is PINGRESP, and not the end of a keep-alive interval.
         let soon = s.deadline().is_some_and(|at| at <= self.rig.now + Span::secs(10));
@@ -126,7 +126,7 @@ impl Case {
         let bytes = publish(qos, 1, false, "t", b"x");
         self.rig.s.input(self.rig.now, &bytes).unwrap();
         self.hold = self.rig.s.hold().unwrap();
-        self.rig.s.handled(Verdict::Ack).unwrap();
+        self.rig.s.handled(Verdict::Ack(0)).unwrap();
         self
     }
 }
@@ -309,7 +309,7 @@ fn reaction(mut case: Case, bytes: &[u8]) -> (String, String) {
         Err(failure) => return (format!("error {}", failure.code.name()), String::new()),
     };
     if event.is_some() {
-        case.rig.s.handled(Verdict::Ack).unwrap();
+        case.rig.s.handled(Verdict::Ack(0)).unwrap();
     }
     let mut what: Vec<String> = event.iter().map(|event| told(event).into()).collect();
     let mut answers = &case.rig.s.output().pending()[unwritten..];

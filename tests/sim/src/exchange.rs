@@ -226,7 +226,7 @@ impl World {
             Step::Write => self.write()?,
             Step::BrokerReads => self.broker_reads()?,
             Step::BrokerPublishes => self.broker_publishes(),
-            Step::ClientReads => self.client_reads(Verdict::Ack)?,
+            Step::ClientReads => self.client_reads(Verdict::Ack(0))?,
             Step::BrokerRepeats => {
                 self.repeats -= 1;
                 self.broker_sends(self.broker.flight[0]);
@@ -336,7 +336,7 @@ impl World {
                 must!(!first, "the broker's message {k} comes behind a later one");
                 let known = &mut self.inward[usize::from(k)];
                 known.told = 1;
-                known.acknowledged |= verdict == Verdict::Ack;
+                known.acknowledged |= verdict == Verdict::Ack(0);
             }
             Some(Event::PubRec(ack)) => {
                 for out in self.out.iter_mut().filter(|out| Some(out.token) == ack.token) {
