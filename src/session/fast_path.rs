@@ -3,6 +3,7 @@
 
 use crate::bugs::{Bug, bug};
 use crate::session::output::PUMP_UP_TO;
+use crate::session::state::sending::Sending;
 use crate::session::state::{Session, State};
 use crate::wire::Version;
 
@@ -22,24 +23,25 @@ impl Session {
     /// Whether a message that takes `size` bytes may be accepted on the fast path: it is within the limits, and there is
     /// room for its outcome.
     #[inline(always)]
-    pub(super) fn may_accept_fast(&self, size: usize) -> bool {
-        let Some(sending) = self.sending.get() else { return false };
-        self.is_plain()
-            && sending.unended() < sending.outcomes_fit
-            && sending.has_room(&self.limits, &self.out, size)
-            && !bug(Bug::IdReuse)
+    pub(super) fn may_accept_fast(&self, sending: &Sending, size: usize) -> bool {
+        self.is_plain() && self.fits(sending, size)
     }
 
-    /// [`may_accept_fast`](Self::may_accept_fast) for a message of QoS 1 or 2: nothing waits ahead of it, and the window
-    /// and the queue are not full.
+    /// The same for a message of QoS 1 or 2: nothing waits ahead of it, and the window and the queue are not full.
     #[inline(always)]
-    pub(super) fn may_send_fast(&self, size: usize) -> bool {
-        let outbox = &self.sending.outbox;
-        let may = self.may_accept_fast(size)
-            && outbox.waiting() == 0
-            && outbox.in_flight() < usize::from(self.flight_limit)
+    pub(super) fn may_send_fast(&self, sending: &Sending, size: usize) -> bool {
+        let may = self.is_plain()
+            && sending.outbox.waiting() == 0
+            && sending.outbox.in_flight() < usize::from(self.flight_limit)
             && self.out.len() < PUMP_UP_TO;
         debug_assert!(!may || self.may_send_now() && !self.is_full());
-        may
+        may && self.fits(sending, size)
+    }
+
+    #[inline(always)]
+    fn fits(&self, sending: &Sending, size: usize) -> bool {
+        sending.unended() < sending.outcomes_fit
+            && sending.has_room(&self.limits, &self.out, size)
+            && !bug(Bug::IdReuse)
     }
 }

@@ -10,10 +10,8 @@ use crate::session::state::outbox::{Queue, Stage};
 use crate::session::state::sending::{Sending, Terms};
 use crate::session::state::unsent::Unsent;
 use crate::session::state::{PendingEvent, Session};
-use crate::wire::{self, Outgoing, PacketType, Properties, QoS, Version};
+use crate::wire::{self, Outgoing, PacketType, Properties, QoS};
 
-/// A version whose packets are plain. Others do not come here.
-const PLAIN: Version = Version::V311;
 const NONE: Properties<'static> = Properties::EMPTY;
 
 impl Session {
@@ -50,6 +48,7 @@ impl Session {
         packet_id: u16,
         enter: impl FnOnce(&mut Unsent, u64, u64),
     ) -> Option<u16> {
+        let sending = self.sending.get()?;
         let packet = Outgoing {
             dup: false,
             qos: QoS::AtMostOnce,
@@ -59,8 +58,8 @@ impl Session {
             properties: NONE,
             payload,
         };
-        let len = packet.plain_len(PLAIN)?;
-        if !self.may_accept_fast(len) {
+        let len = packet.plain_len(self.version)?;
+        if !self.may_accept_fast(sending, len) {
             return None;
         }
         let sending = self.sending.get_mut()?;
@@ -84,13 +83,13 @@ impl Session {
         retain: bool,
     ) -> Option<u16> {
         let size = topic.len() + payload.len();
-        if !self.may_send_fast(size) {
+        if !self.may_send_fast(self.sending.get()?, size) {
             return None;
         }
         let sending = self.sending.get_mut()?;
         let packet_id = sending.ids.next_in_line()?;
         let packet = Outgoing { dup: false, qos, retain, topic, packet_id, properties: NONE, payload };
-        let len = packet.plain_len(PLAIN)?;
+        let len = packet.plain_len(self.version)?;
         // What is written to a free slot and behind the output is nothing yet.
         let (slot, tail) = sending.outbox.next_slot(size)?;
         packet.write_tail(tail);
