@@ -183,11 +183,71 @@ impl World {
             }
         }
     }
+
+    fn publish(&mut self, qos: QoS, reserve: bool, size: usize, expires: Option<u64>) {
+        let mut payload = self.next.to_be_bytes().to_vec();
+        payload.resize(8 + size, b'.');
+        let message = Publication {
+            reserve_id: reserve,
+            expires: expires.map(|at| Time::ZERO + Span::secs(at)),
+            cookie: self.next as u32,
+            ..Publication::new("t", &payload, qos)
+        };
+        let accepted = self.rig.s.publish(&message);
+        // Its number is the payload: both count what was accepted.
+        if let Ok(accepted) = accepted {
+            assert_eq!(accepted.token, self.next);
+            self.open.insert(self.next, (qos, accepted.token));
+            if qos != Q0 {
+                self.accepted.push(self.next);
+            }
+            self.next += 1;
+            if reserve {
+                assert_eq!(self.rig.s.token_of(accepted.packet_id), Some(accepted.token));
+            }
+        }
+        self.collect();
+        let most = self.rig.s.limits().max_queue;
+        assert!(most == 0 || self.rig.s.queue_len() <= most);
+    }
+
+    /// Takes back the message that was accepted so many before the last one.
+    fn cancel(&mut self, back: u64) {
+        let asked = self.next.checked_sub(back).and_then(|n| self.open.get(&n)).copied();
+        if let Some((_, token)) = asked {
+            assert_eq!(self.rig.s.look_up(token), Known::Outstanding);
+            let cancelled = self.rig.s.cancel(token);
+            let still = self.rig.s.look_up(token) == Known::Outstanding;
+            assert_eq!(cancelled, if still { Err(Code::AlreadySent) } else { Ok(()) });
+        }
+        self.collect();
+    }
+
+    fn pass(&mut self, seconds: u64) {
+        self.rig.pass(Span::secs(seconds));
+        self.rig.s.expire(self.rig.now);
+        self.rig.s.look_for_acknowledgements(self.rig.now, None);
+        assert!(self.rig.s.expiry().is_none_or(|at| at > self.rig.now));
+        self.collect();
+    }
+
+    /// Lets it all end: then every message has an outcome, without abandoning anything.
+    fn finish(&mut self) {
+        self.lose();
+        self.connect(true);
+        for _ in 0..10_000 {
+            self.write(usize::MAX);
+            if self.server.owed.is_empty() && self.rig.s.output().is_empty() {
+                break;
+            }
+            self.answer(0);
+        }
+        assert_eq!(self.open, BTreeMap::new(), "stuck");
+    }
 }
 
 fn run(program: &[Do], limits: Limits) {
     let report = limits.on_session_loss == OnSessionLoss::Report;
-    let max_queue = limits.max_queue;
     let refuse = limits.overflow == Overflow::RefuseNew;
     let mut world = World {
         rig: Rig::new(limits),
@@ -202,48 +262,10 @@ fn run(program: &[Do], limits: Limits) {
     for step in program {
         match *step {
             Do::Publish { qos, reserve, size, expires } => {
-                let qos = QoS::from_bits(qos).unwrap();
-                let mut payload = world.next.to_be_bytes().to_vec();
-                payload.resize(8 + size, b'.');
-                let message = Publication {
-                    reserve_id: reserve,
-                    expires: expires.map(|at| Time::ZERO + Span::secs(at)),
-                    cookie: world.next as u32,
-                    ..Publication::new("t", &payload, qos)
-                };
-                let accepted = world.rig.s.publish(&message);
-                // Its number is the payload: both count what was accepted.
-                if let Ok(accepted) = accepted {
-                    assert_eq!(accepted.token, world.next);
-                    world.open.insert(world.next, (qos, accepted.token));
-                    if qos != Q0 {
-                        world.accepted.push(world.next);
-                    }
-                    world.next += 1;
-                    if reserve {
-                        assert_eq!(world.rig.s.token_of(accepted.packet_id), Some(accepted.token));
-                    }
-                }
-                world.collect();
-                assert!(max_queue == 0 || world.rig.s.queue_len() <= max_queue);
+                world.publish(QoS::from_bits(qos).unwrap(), reserve, size, expires);
             }
-            Do::Cancel(back) => {
-                let asked = world.next.checked_sub(back).and_then(|n| world.open.get(&n)).copied();
-                if let Some((_, token)) = asked {
-                    assert_eq!(world.rig.s.look_up(token), Known::Outstanding);
-                    let cancelled = world.rig.s.cancel(token);
-                    let still = world.rig.s.look_up(token) == Known::Outstanding;
-                    assert_eq!(cancelled, if still { Err(Code::AlreadySent) } else { Ok(()) });
-                }
-                world.collect();
-            }
-            Do::Pass(seconds) => {
-                world.rig.pass(Span::secs(seconds));
-                world.rig.s.expire(world.rig.now);
-                world.rig.s.look_for_acknowledgements(world.rig.now, None);
-                assert!(world.rig.s.expiry().is_none_or(|at| at > world.rig.now));
-                world.collect();
-            }
+            Do::Cancel(back) => world.cancel(back),
+            Do::Pass(seconds) => world.pass(seconds),
             Do::Write(n) => world.write(n),
             Do::Serve => {
                 while !world.server.owed.is_empty() && world.rig.s.is_up() {
@@ -265,17 +287,7 @@ fn run(program: &[Do], limits: Limits) {
         let tracked = world.open.values().filter(|(qos, _)| *qos != Q0).count();
         assert_eq!(tracked, world.rig.s.queue_len());
     }
-    // Let it all end: then every message has an outcome, without abandoning anything.
-    world.lose();
-    world.connect(true);
-    for _ in 0..10_000 {
-        world.write(usize::MAX);
-        if world.server.owed.is_empty() && world.rig.s.output().is_empty() {
-            break;
-        }
-        world.answer(0);
-    }
-    assert_eq!(world.open, BTreeMap::new(), "stuck");
+    world.finish();
     for (token, (qos, outcome)) in &world.ended {
         let delivered = world.server.delivered.get(token).copied().unwrap_or(0);
         if *qos == Q2 && !world.lost_session {
