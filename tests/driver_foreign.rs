@@ -196,6 +196,7 @@ fn only_a_nearer_deadline_wakes_the_foreign_loop() {
     };
     on.process().unwrap();
     assert_eq!(on.next_timeout(), None);
+    assert!(!turn_by_a_wait(None), "none, as before");
     assert!(turn_by_a_wait(Some(60)), "the first deadline");
     assert!(!turn_by_a_wait(Some(60)), "the same");
     assert!(!turn_by_a_wait(Some(90)), "a later one");

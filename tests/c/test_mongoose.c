@@ -287,6 +287,9 @@ static void hook_that_never_answers_times_out(void **state) {
 static void on_event(struct mg_connection *nc, int ev, void *ev_data, void *ud) {
   const struct mg_mqtt_message *m = ev_data;
   (void) nc;
+  if (ev > MG_MQTT_EVENT_BASE && ev != MG_EV_MQTT_DISCONNECT && m->cmd != ev - MG_MQTT_EVENT_BASE) {
+    trace(ud, "cmd %d", m->cmd);
+  }
   if (ev == MG_EV_MQTT_SUBACK) {
     size_t i;
     trace(ud, "SUBACK:%d:%d", m->message_id, (int) m->payload.len);
@@ -296,7 +299,6 @@ static void on_event(struct mg_connection *nc, int ev, void *ev_data, void *ud) 
           (int) m->payload.len, m->payload.p);
   } else if (ev > MG_MQTT_EVENT_BASE && ev != MG_EV_MQTT_DISCONNECT) {
     trace(ud, "%s:%d", event_name(ev), m->message_id);
-    if (m->cmd != ev - MG_MQTT_EVENT_BASE) trace(ud, "cmd %d", m->cmd);
   }
 }
 
