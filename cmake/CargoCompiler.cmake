@@ -2,8 +2,8 @@
 #   cargo_env                settings NAME=VALUE for Cargo's environment
 #   compiler_maps_prefixes   whether the compiler knows -ffile-prefix-map
 
-# Launchers (CMAKE_C_COMPILER_LAUNCHER, or CC="ccache gcc") and compilers with arguments (CC="gcc -m32") are several words.
-# Neither Cargo's linker nor all build scripts take those, so they get a script that is one.
+# Launchers (CMAKE_C_COMPILER_LAUNCHER, or CC="ccache gcc") and compilers with arguments (CC="gcc -m32") are several
+# words. Cargo's linker and some build scripts do not accept that, so they get a script, which is one word.
 separate_arguments(arguments UNIX_COMMAND "${CMAKE_C_COMPILER_ARG1}")
 set(command ${CMAKE_C_COMPILER_LAUNCHER} "${CMAKE_C_COMPILER}" ${arguments})
 list(LENGTH command words)

@@ -46,7 +46,7 @@ if(multi_config)
 endif()
 
 configure_file("${CMAKE_CURRENT_LIST_DIR}/cargo_build.cmake.in" "${PROJECT_BINARY_DIR}/cargo_build.cmake" @ONLY)
-# Cargo knows what is out of date, so it is always asked; the files here change only if theirs did.
+# Cargo knows what is out of date, so it always runs; the files here change only if Cargo's did.
 set(jobserver "")
 if(CMAKE_VERSION VERSION_GREATER_EQUAL 3.28)
   set(jobserver JOB_SERVER_AWARE ON)

@@ -1,11 +1,11 @@
-# Included by cargo_build.cmake. Takes the builder's directories out of what is compiled: panics name the files of crates and
-# of the standard library, debug information names all files, and so a build in another place would not be the same.
+# Included by cargo_build.cmake. Removes the builder's directories from the compiled code: panics name files of crates
+# and of the standard library, and debug information names all files, so a build in another place would differ.
 #
 #   mgos_hide_paths(<result> RUSTC <program> SOURCE <dir> TARGET_DIR <dir> RUST_TARGET <triple> MAP_C <bool>)
 #
 # sets flags for the compilers in the environment, and <result> to options for Cargo.
 
-# What rustc says of itself: the rest of the line that begins with KEY.
+# What rustc reports about itself: the rest of the line that begins with KEY.
 function(mgos_rustc_says result rustc key)
   execute_process(COMMAND "${rustc}" --version --verbose OUTPUT_VARIABLE text)
   set(${result} unknown PARENT_SCOPE)
@@ -23,8 +23,8 @@ function(mgos_hide_paths result)
     set(cargo_home "$ENV{CARGO_HOME}")
   endif()
 
-  # Where one directory is inside another, the later one counts. The standard library's sources have rustc's name for
-  # them, except where they are installed beside it.
+  # Where one directory is inside another, the later option applies. The standard library's sources have rustc's name
+  # for them, except where they are installed beside it.
   set(dirs "${sysroot}/lib/rustlib/src/rust" "${cargo_home}" "${arg_SOURCE}" "${arg_TARGET_DIR}")
   set(names "/rustc/${commit}" /cargo . target)
   set(rust_flags "")
@@ -45,7 +45,8 @@ function(mgos_hide_paths result)
     set(ENV{CFLAGS} "$ENV{CFLAGS} ${c_flags}")
   endif()
 
-  # Cargo takes the flags from the first of these places that has any, so ours go to where the builder's are.
+  # Cargo takes the flags from the first of these places that has any, so ours are added where the builder's
+  # are.
   set(options "")
   string(ASCII 31 separator)
   list(JOIN rust_flags "${separator}" encoded)

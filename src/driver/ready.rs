@@ -1,23 +1,22 @@
 //! Who has work: the sources, the ready list, the deadlines, and whether the driver sleeps.
 //!
-//! All of it is behind one lock, held for a few instructions at a time and never while user code
-//! or a system call runs. That makes the wake-up protocol short enough to be seen through:
+//! All of it is behind one lock, held for a few instructions at a time and never while user code or
+//! a system call runs. That keeps the wake-up protocol short enough to be understood:
 //!
-//! - The driver sets `asleep` under the lock, and only after it saw under the same lock that there
-//!   is nothing to do.
-//! - Whoever adds work does so under the lock, and takes `asleep` away in the same breath; only the
-//!   one who found it set writes to the waker, after unlocking. So no wake-up is lost, and a sleep
-//!   costs at most one write.
-//! - A *kick* asks the driver to end its iteration and look around. It stays until an iteration consumed it,
-//!   because it may come just before the driver falls asleep.
+//! - The driver sets `asleep` under the lock, and only after it found under the same lock that
+//!   there is nothing to do.
+//! - Whoever adds work does so under the lock and clears `asleep` at the same time; only if it was
+//!   set, the waker is written to, after unlocking. So no wake-up is lost, and a sleep costs at
+//!   most one write.
+//! - A *kick* asks the driver to end its iteration and check everything again. It stays until an iteration
+//!   has consumed it, because it may come just before the driver falls asleep.
 //!
-//! A source that needs more than one turn for what it has to do ([`Turn::again`](super::Turn::again)) is *later*: in
-//! each iteration it comes after all those that have just become ready or due, so that somebody busy keeps nobody
-//! waiting for longer than one turn of his. And an iteration is bounded by time: those that it does not come to are the
-//! first of the next one.
+//! A source that needs more than one turn for its work ([`Turn::again`](super::Turn::again)) is *later*: in each
+//! iteration it comes after all sources that have just become ready or due, so that a busy source delays others by no
+//! more than one turn. And an iteration is bounded in time: sources that it does not get to come first in the next one.
 //!
-//! When the file descriptor was handed out (`watched`), the loop counts as asleep whenever nobody
-//! drives it: what then sleeps is somebody else's event loop, and the waker makes the descriptor
+//! Once the file descriptor was handed out (`watched`), the loop counts as asleep whenever nobody
+//! drives it: then a foreign event loop may be sleeping, and the waker makes the descriptor
 //! readable.
 
 use std::collections::VecDeque;
@@ -27,10 +26,11 @@ use super::sync::{Mutex, MutexGuard};
 use super::timers::Timers;
 use crate::time::{Moment, Span, Time};
 
-/// So long an iteration gives turns to those that became ready or due, unless one turn takes longer.
+/// How long an iteration gives turns to sources that became ready or due, unless one turn takes
+/// longer.
 pub(crate) const LONG_SLICE: Span = Span::millis(8);
 
-/// And so long to those that asked for another turn; one of them gets it in any case.
+/// And how long to those that asked for another turn; at least one of them gets it.
 pub(crate) const SHORT_SLICE: Span = Span::micros(500);
 
 /// Ends the driver's sleep; what [`mio::Waker`] does, or a model of it.
@@ -91,12 +91,12 @@ impl Iteration {
     }
 }
 
-/// What a source gets its turn with.
+/// What a source needs for its turn.
 #[derive(Debug)]
 pub(crate) struct Begun<T> {
     /// The source.
     pub(crate) value: T,
-    /// What its socket became.
+    /// The readiness of its socket.
     pub(crate) ready: Readiness,
     /// Its deadline, which has not come yet.
     pub(crate) deadline: Moment,
@@ -184,7 +184,7 @@ impl<T: Clone, W: Wake> Ready<T, W> {
         }
     }
 
-    /// The source's stream, which is no socket, became ready.
+    /// The source's stream, which has no socket, became ready.
     pub(crate) fn announce(&self, id: SourceId, what: Readiness) {
         let mut state = self.state.lock();
         let Some(slot) = state.slots.get_mut(id) else { return };
@@ -209,8 +209,8 @@ impl<T: Clone, W: Wake> Ready<T, W> {
         }
     }
 
-    /// The source wants to know the beginning of each iteration, as long as it is there. Without memory for that it
-    /// does not, and the answer is false.
+    /// The source is told of the beginning of each iteration, for as long as it exists. False without memory for
+    /// that.
     pub(crate) fn set_every_begin(&self, id: SourceId) -> bool {
         let mut state = self.state.lock();
         if state.every_begin.try_reserve(1).is_err() {
@@ -244,9 +244,9 @@ impl<T: Clone, W: Wake> Ready<T, W> {
         }
     }
 
-    /// How long a foreign loop may sleep: zero if there is work, `None` for ever. If somebody else
-    /// than the caller (`driver`: whether the caller drives) drives at this moment, for ever too:
-    /// to come back at once would be to spin. See [`rest`](Self::rest).
+    /// How long a foreign loop may sleep: zero if there is work, `None` for ever. Also for ever if
+    /// somebody other than the caller drives at this moment (`driver`: whether the caller drives):
+    /// coming back at once would mean spinning. See [`rest`](Self::rest).
     pub(crate) fn next_timeout(&self, now: Time, driver: bool) -> Option<Span> {
         let mut state = self.state.lock();
         state.asked = true;
@@ -265,7 +265,7 @@ impl<T: Clone, W: Wake> Ready<T, W> {
         self.state.lock().closed
     }
 
-    /// Ends it all: hands out what sources there are, and takes no new ones.
+    /// Ends everything: returns all sources, and accepts no new ones.
     pub(crate) fn close(&self) -> Vec<T> {
         let mut state = self.state.lock();
         state.closed = true;
@@ -351,7 +351,7 @@ impl<T: Clone, W: Wake> Ready<T, W> {
         while let Some(id) = state.timers.pop_due(now) {
             if let Some(slot) = state.slots.get_mut(id) {
                 slot.deadline = Moment::NONE;
-                // What is due does not wait for others who are busy.
+                // A source that is due does not wait for busy ones.
                 if slot.pending == Pending::Later {
                     slot.pending = Pending::No;
                     state.unlist(id, Pending::Later);
@@ -359,7 +359,7 @@ impl<T: Clone, W: Wake> Ready<T, W> {
                 state.list(id);
             }
         }
-        // Most often one source is ready and nobody else waits: it need not stand in the list.
+        // Most often one source is ready and no other waits: it need not be put into the list.
         let mut first = None;
         let mut taken = 0;
         for event in events {
@@ -444,7 +444,7 @@ impl<T: Clone> State<T> {
                 return next;
             }
         }
-        // It is over: what follows belongs to none.
+        // The iteration is over: what follows belongs to none.
         (self.iteration.soon, self.iteration.later) = (0, 0);
         self.nobody()
     }
