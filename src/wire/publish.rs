@@ -182,7 +182,7 @@ impl Outgoing<'_> {
     /// Always inlined: with fields that are constant at the call, the conditions fold away.
     #[inline(always)]
     pub fn write_plain(&self, room: &mut [u8]) {
-        self.write_tail(self.write_plain_head(room));
+        self.write_front(self.write_plain_head(room)).copy_from_slice(self.payload);
     }
 
     /// [`write_plain`](Outgoing::write_plain), copying a tail that [`write_tail`](Outgoing::write_tail) wrote
@@ -209,12 +209,17 @@ impl Outgoing<'_> {
     /// id, the properties without their length (MQTT 5.0 only), and the payload.
     #[inline(always)]
     pub fn write_tail(&self, room: &mut [u8]) {
+        self.properties.write(self.write_front(room)).copy_from_slice(self.payload);
+    }
+
+    /// Writes the topic and the packet id, and returns what is left.
+    #[inline(always)]
+    fn write_front<'r>(&self, room: &'r mut [u8]) -> &'r mut [u8] {
         let room = put_topic(room, self.topic);
-        let room = match self.qos {
+        match self.qos {
             QoS::AtMostOnce => room,
             _ => put(room, &self.packet_id.to_be_bytes()),
-        };
-        self.properties.write(room).copy_from_slice(self.payload);
+        }
     }
 
     /// Appends the packet, whatever its size and version.
