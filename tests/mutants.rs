@@ -71,7 +71,7 @@ const PROGRAMS: [&str; 43] = [
 /// Not for this: they link the static library, or test the tests.
 const OTHERS: [&str; 3] = ["leak", "peer", "tls_cut"];
 /// Which programs look first, by a part of the path of the file that was changed; the first that fits.
-const NEAREST: [(&str, &[&str]); 33] = [
+const NEAREST: [(&str, &[&str]); 34] = [
     ("src/driver/", &["process", "foreign_loop", "threads", "free"]),
     ("src/transport/", &["tls", "tls_wire", "bad_network"]),
     ("/capi/types/", &["structures", "arguments", "values"]),
@@ -81,7 +81,8 @@ const NEAREST: [(&str, &[&str]); 33] = [
     ("_config.rs", &["config", "config_apply"]),
     ("mgos_event", &["log_topic"]),
     ("event_bus", &["log_topic"]),
-    ("callbacks", &["mongoose", "handlers", "subscribe"]),
+    ("callback", &["mongoose", "handlers", "subscribe"]),
+    ("bridge/handle", &["free", "fetch", "waits"]),
     ("mgos_mg_str", &["mg_str"]),
     ("mgos_mongoose", &["mongoose", "values"]),
     ("bridge/nc", &["mongoose", "promises_mg", "handlers"]),

@@ -518,6 +518,7 @@ static void runs_until_it_is_told_to_end(void **state) {
   for (i = 0; i < 2; i++) {
     peer_send(client->peer, "30 @ ='t' 'a'; 30 @ ='t' 'b'; 30 @ ='t' 'end'");
     assert_int_equal(mgos_mqtt_loop_run(client->loop), 0);
+    assert_string_equal(client->trace, "a b end ");
     expect_trace(client, "a b end ");
   }
   /* Told before it began. */

@@ -745,6 +745,31 @@ static void fields_of_the_application_stay(void **state) {
   mgos_mqtt_conn_disconnect(client->c);
 }
 
+/* -- poll callbacks -------------------------------------------------------------------------------- */
+
+static void count(void *ud) {
+  ++*(int *) ud;
+}
+
+static void poll_callbacks_come_and_go(void **state) {
+  int first = 0, second = 0;
+  (void) state;
+  mgos_add_poll_cb(count, &first);
+  mgos_add_poll_cb(count, &second);
+  assert_int_equal(mgos_mongoose_poll(0), 0);
+  assert_int_equal(first, 1);
+  assert_int_equal(second, 1);
+  mgos_remove_poll_cb(count, &first);
+  assert_int_equal(mgos_mqtt_last_error(), MGOS_MQTT_OK);
+  assert_int_equal(mgos_mongoose_poll(0), 0);
+  mgos_remove_poll_cb(count, &first);
+  assert_int_equal(mgos_mqtt_last_error(), MGOS_MQTT_NOT_FOUND);
+  mgos_remove_poll_cb(count, &second);
+  assert_int_equal(mgos_mongoose_poll(0), 0);
+  assert_int_equal(first, 1);
+  assert_int_equal(second, 2);
+}
+
 /* -- the list -------------------------------------------------------------------------------------- */
 
 /* Appends the words that follow `prefix` at the start of the lines of a file, one a line. */
@@ -816,6 +841,7 @@ int main(void) {
       WITH_CLIENT(receive_limit_can_be_raised_in_a_handler),
       WITH_CLIENT(send_mbuf_tells_what_waits),
       WITH_CLIENT(fields_of_the_application_stay),
+      cmocka_unit_test(poll_callbacks_come_and_go),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
