@@ -5,8 +5,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "mgos_config.h"
+#include "mgos_mqtt_error.h"
 #include "mgos_sys_config.h"
 
 static int failures;
@@ -282,8 +284,33 @@ static void test_unknown(void) {
   CHECK(same(mgos_sys_config_get_mqtt_server(), "known"));
 }
 
+/* A file of exactly 1 MiB is read, and one byte more is too much. */
+static void test_large_file(void) {
+  static const char text[] = "{\"server\": \"h:1\"}";
+  const size_t limit = 1 << 20;
+  char name[] = "/tmp/mgos_mqtt_test_XXXXXX", err[100];
+  struct mgos_config_mqtt cfg;
+  int file = mkstemp(name);
+  char *spaces = malloc(limit);
+  CHECK(file >= 0 && spaces != NULL);
+  memset(spaces, ' ', limit);
+  CHECK(write(file, spaces, limit - strlen(text)) == (ssize_t) (limit - strlen(text)));
+  CHECK(write(file, text, strlen(text)) == (ssize_t) strlen(text));
+  CHECK(mgos_config_mqtt_parse_f(name, &cfg) && same(cfg.server, "h:1"));
+  mgos_config_mqtt_free(&cfg);
+  CHECK(write(file, " ", 1) == 1);
+  CHECK(!mgos_config_mqtt_parse_f(name, &cfg));
+  CHECK(mgos_mqtt_last_error() == MGOS_MQTT_TOO_LARGE);
+  mgos_mqtt_last_error_text(err, sizeof(err));
+  CHECK(strstr(err, "1048577 bytes") != NULL);
+  free(spaces);
+  close(file);
+  unlink(name);
+}
+
 int main(void) {
   test_struct();
+  test_large_file();
   test_text();
   test_mqtt1();
   test_accessors();

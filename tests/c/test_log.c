@@ -1,4 +1,5 @@
 /* The log: a line for each packet, and where it goes. */
+#include <fcntl.h>
 #include <regex.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -330,6 +331,20 @@ static void standard_error_in_one_call(void **state) {
   regfree(&line);
 }
 
+/* What cannot be written is lost, and nothing else. */
+static void standard_error_that_cannot_be_written(void **state) {
+  struct client *client = *state;
+  int nowhere = open("/dev/null", O_RDONLY), saved = dup(STDERR_FILENO);
+  assert_int_equal(mgos_mqtt_log_to_stderr(client->loop, MGOS_MQTT_LOG_DEBUG), 0);
+  dup2(nowhere, STDERR_FILENO);
+  close(nowhere);
+  client_up(client);
+  dup2(saved, STDERR_FILENO);
+  close(saved);
+  assert_int_equal(mgos_mqtt_log_to_stderr(client->loop, -1), 0);
+  assert_true(mgos_mqtt_conn_is_connected(client->c));
+}
+
 #define WITH_CLIENT(test) cmocka_unit_test_setup_teardown(test, client_setup, client_teardown)
 
 int main(void) {
@@ -340,6 +355,7 @@ int main(void) {
       WITH_CLIENT(published_lines_cause_none),
       WITH_CLIENT(a_log_function_may_publish),
       WITH_CLIENT(standard_error_in_one_call),
+      WITH_CLIENT(standard_error_that_cannot_be_written),
   };
   return cmocka_run_group_tests_name("log", tests, NULL, NULL);
 }
