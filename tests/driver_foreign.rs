@@ -232,6 +232,24 @@ fn a_waiter_on_another_thread_sleeps_and_is_told() {
     assert!(waiter.join().unwrap());
 }
 
+/// A wait drives on the thread of the foreign loop: the one that processed last, also when that was another one before.
+#[test]
+fn who_processed_last_drives_in_a_wait() {
+    let on = new_loop();
+    let turns = Arc::new(AtomicUsize::new(0));
+    let count = turns.clone();
+    let id = on
+        .add(source(move |_| {
+            count.fetch_add(1, SeqCst);
+        }))
+        .unwrap();
+    let former = on.clone();
+    thread::spawn(move || former.process().unwrap()).join().unwrap();
+    on.process().unwrap();
+    on.schedule(id);
+    assert!(on.wait(patience(&on), &mut || turns.load(SeqCst) == 1).unwrap());
+}
+
 #[test]
 fn a_visitor_with_the_role_does_not_make_it_spin_or_miss() {
     let on = new_loop();
