@@ -21,23 +21,23 @@
 //!
 //! The files, from the top down: each uses only what stands below it (tests/rooms.rs).
 //!
-//! | file            | what |
-//! |-----------------|------|
-//! | `input.rs`      | bytes from the server to events, one packet a step |
-//! | `connection.rs` | the life of a connection: CONNECT, CONNACK, DISCONNECT, its end |
-//! | `settings.rs`   | what its owner says how a session is to work |
-//! | `counts.rs`     | what was counted, and what a session holds right now |
-//! | `raw.rs`        | packets that an application sends by itself |
-//! | `keep_alive.rs` | PINGREQ, answers that do not come, quiet moments |
-//! | `outbound/`     | what is sent: accepted, written, acknowledged, and how it ended |
-//! | `subscribe.rs`  | asking for filters, and the answers |
-//! | `watch.rs`      | when to look for what is late |
-//! | `inbound/`      | what comes: messages, their acknowledgements, and who holds those back |
-//! | `fast_path.rs` | what keeps a session from its fast paths |
-//! | `state/`        | what a session knows |
-//! | `limits.rs`     | what it may use, and its policies |
-//! | `output.rs`     | the bytes that wait to be written |
-//! | `event.rs`      | what it tells its caller, and what the caller says to it |
+//! | file              | what |
+//! |-------------------|------|
+//! | `input.rs`        | bytes from the server to events, one packet a step |
+//! | `connection.rs`   | the life of a connection: CONNECT, CONNACK, DISCONNECT, its end |
+//! | `settings.rs`     | what its owner says how a session is to work |
+//! | `counts.rs`       | what was counted, and what a session holds right now |
+//! | `raw.rs`          | packets that an application sends by itself |
+//! | `keep_alive.rs`   | PINGREQ, answers that do not come, quiet moments |
+//! | `outbound/`       | what is sent: accepted, written, acknowledged, and how it ended |
+//! | `subscribe.rs`    | asking for filters, and the answers |
+//! | `watch.rs`        | when to look for what is late |
+//! | `inbound/`        | what comes: messages, their acknowledgements, and who holds those back |
+//! | `fast_path.rs`    | what keeps a session from its fast paths |
+//! | `state/`          | what a session knows |
+//! | `limits.rs`       | what it may use, its policies, and what its server allows |
+//! | `output.rs`       | the bytes that wait to be written |
+//! | `event.rs`        | what it tells its caller, and what the caller says to it |
 
 mod connection;
 mod counts;
