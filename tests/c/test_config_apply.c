@@ -266,6 +266,10 @@ static void subscriptions_may_come_before_the_configuration(void **state) {
   peer_expect(client->peer, "82 @ 0003 ='early/#' 01");
   assert_true(mgos_mqtt_global_connect());
   peer_done(client->peer, NULL);
+  mgos_mqtt_set_max_qos(0);
+  assert_int_not_equal(mgos_mqtt_pub("t", "x", 1, 1, false), 0);
+  peer_expect(client->peer, "30 @ ='t' 'x'");
+  peer_done(client->peer, NULL);
   client->trace[0] = '\0';
   assert_int_equal(mgos_mqtt_deinit(TEST_DEADLINE_MS), 0);
 }
