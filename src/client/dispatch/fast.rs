@@ -17,7 +17,7 @@ use crate::client::state::receive_queue::is_queue;
 use crate::client::state::verdict::{HandlerVerdict, InDelivery};
 use crate::session::{Acknowledged, Ended, Failure};
 use crate::sync::MutexGuard;
-use crate::wire::{PLAIN_ACK, PacketType, PlainPublish};
+use crate::wire::{PLAIN_ACK, PacketType, PlainPublish, Received};
 
 /// What handlers are told of PUBACK, or of PUBCOMP.
 pub(in crate::client) fn acknowledgement<'a>(
@@ -28,6 +28,21 @@ pub(in crate::client) fn acknowledgement<'a>(
     match kind {
         Kind::PubComp => Event::PubComp(ack, topic),
         _ => Event::PubAck(ack, topic),
+    }
+}
+
+/// What handlers get of a message that comes for the first time, and whole.
+#[inline(always)]
+fn first_delivery<'a>(publish: &Received<'a>) -> Message<'a> {
+    Message {
+        topic: TopicName(publish.topic),
+        payload: publish.payload,
+        qos: publish.qos,
+        retain: publish.retain,
+        dup: publish.dup,
+        packet_id: publish.packet_id,
+        size: publish.payload.len(),
+        attempt: 1,
     }
 }
 
@@ -92,16 +107,7 @@ impl Conn {
                 only = st.handlers.only(publish.topic, hash).cloned();
                 known = if only.is_some() { publish.topic } else { &[] };
             }
-            let message = Message {
-                topic: TopicName(publish.topic),
-                payload: publish.payload,
-                qos: publish.qos,
-                retain: publish.retain,
-                dup: publish.dup,
-                packet_id: publish.packet_id,
-                size: publish.payload.len(),
-                attempt: 1,
-            };
+            let message = first_delivery(&publish);
             let epoch = st.epoch;
             match &only {
                 // Nobody else gets it.
