@@ -11,6 +11,8 @@ mod bugs;
 pub mod error;
 #[path = "../../../src/patience.rs"]
 mod patience;
+// The client uses more of it.
+#[allow(dead_code)]
 #[path = "../../../src/lazy_box.rs"]
 mod lazy_box;
 #[path = "../../../src/session/mod.rs"]
