@@ -60,10 +60,11 @@ pub(crate) fn patience(on: &Loop) -> Option<Time> {
     Some(on.now() + Span::secs(20))
 }
 
-/// Waits for `done`, and fails if it does not come.
+/// Waits for `done`, and fails if it does not come, or if nobody told: then the wait would see it at its deadline only.
 #[track_caller]
 pub(crate) fn until(on: &Loop, mut done: impl FnMut() -> bool) {
-    assert!(on.wait(patience(on), &mut done).unwrap(), "waited in vain");
+    let late = patience(on).unwrap();
+    assert!(on.wait(Some(late), &mut done).unwrap() && on.now() < late, "waited in vain");
 }
 
 /// A server on this host that runs `serve` for the one connection it takes.
