@@ -218,6 +218,41 @@ fn a_message_that_is_not_acknowledged_ends_and_the_link_lives() {
     }
 }
 
+/// Takes three seconds for each message, and publishes in answer to the third.
+struct Slow {
+    now: Arc<AtomicU64>,
+    told: AtomicU64,
+}
+
+impl Callback<Conn> for Slow {
+    fn call(&self, conn: &Conn, _: &Event<'_>) {
+        self.now.fetch_add(Span::secs(3).0, SeqCst);
+        if self.told.fetch_add(1, SeqCst) == 2 {
+            conn.publish(Publication::new("b", b"", QoS::AtLeastOnce)).unwrap();
+        }
+    }
+}
+
+/// What is published behind slow callbacks has its time from then on, and not from before they ran.
+#[test]
+fn slow_callbacks_take_nothing_of_the_time_of_what_they_publish() {
+    let world = World::new(limited());
+    let slow = Slow { now: world.now.clone(), told: AtomicU64::new(0) };
+    world.conn.add_handler(Identity(2, 2), Kind::Message.bit(), Box::new(slow)).unwrap();
+    let first = world.publish("a", QoS::AtLeastOnce);
+    world.expect(b"\x32\x05\0\x01a\0\x01");
+    world.until(|| world.driver.next_timeout() != Some(Span::ZERO));
+    // A look is due in the turn that reads them.
+    world.now.fetch_add(world.driver.next_timeout().unwrap().0, SeqCst);
+    world.answer(&b"\x30\x03\0\x01m".repeat(3));
+    world.expect(b"\x32\x05\0\x01b\0\x02");
+    world.pass(Span::secs(7));
+    assert!(world.notes().is_empty());
+    world.pass(Span::secs(3));
+    assert_eq!(world.notes(), [format!("{first} TimedOut"), format!("{} TimedOut", first + 1)]);
+    world.conn.free(None);
+}
+
 /// MQTT-4.4.0-1: the server's session is owed the message, whatever the application was told.
 #[test]
 fn what_timed_out_is_sent_again_when_the_session_is_resumed() {

@@ -70,6 +70,7 @@ impl Conn {
         }
         if st.has_late() {
             st = self.tell_late(st);
+            self.ask_time(&mut st, turn);
         }
         if st.broken {
             st = self.give_up(st, turn);
@@ -141,6 +142,7 @@ impl Conn {
         let due = turn.deadline().is_none_or(over) || st.session.expiry().is_some_and(over);
         if due {
             st = self.timers(st, turn);
+            self.ask_time(&mut st, turn);
             // A handler may have asked for the end there: then the attempt that is under way does not go on.
             st = self.close_if_asked(st, turn);
         }
@@ -154,11 +156,9 @@ impl Conn {
             if st.is_behind() {
                 st = self.read(st, turn);
             }
-            if st.pace.is_over() {
-                // It took long, and more is due by now.
-                turn.now = self.context.driver.now();
-            }
             if due || st.pace.is_over() {
+                // If it took long, more is due by now.
+                self.ask_time(&mut st, turn);
                 st = self.session_timer(st, turn);
             }
             // "At once" is before what a handler published, and before the acknowledgement of its message.
@@ -175,6 +175,14 @@ impl Conn {
             turn.again();
         }
         st
+    }
+
+    /// Callbacks may have taken long: what is measured from now on must not begin before they did.
+    fn ask_time(&self, st: &mut State, turn: &mut Turn<'_>) {
+        if st.pace.has_run() {
+            turn.now = self.context.driver.now();
+            st.session.clock(turn.now);
+        }
     }
 
     /// Timers of the application and of the policy.

@@ -124,6 +124,11 @@ impl Pace {
         self.over || self.denied != 0
     }
 
+    /// Callbacks have run in this turn.
+    pub(in crate::client) fn has_run(&self) -> bool {
+        self.looks > 0 || !self.slow && self.left < WINDOW
+    }
+
     /// How many callbacks may run before it has to be [asked](Self::count) whether there is time for more.
     #[inline]
     pub(in crate::client) fn most(&self) -> usize {
