@@ -13,7 +13,7 @@ use std::thread;
 use std::time::Duration;
 
 use driver_support::{Client, Rounds, new_loop, patience, server, source};
-use mgos_mqtt::driver::{Loop, Mode, Source, Turn};
+use mgos_mqtt::driver::{Loop, Mode, Source, SourceId, Turn};
 use mgos_mqtt::time::Span;
 use mio::net::UdpSocket as Udp;
 use mio::unix::SourceFd;
@@ -49,6 +49,17 @@ impl Foreign {
             self.turn();
         }
     }
+}
+
+/// A source, and how many turns it had.
+fn counted(on: &Loop) -> (SourceId, Arc<AtomicUsize>) {
+    let turns = Arc::new(AtomicUsize::new(0));
+    let count = turns.clone();
+    let counts = source(move |_| {
+        count.fetch_add(1, SeqCst);
+    });
+    let id = on.add(counts).unwrap();
+    (id, turns)
 }
 
 #[test]
@@ -112,13 +123,7 @@ fn more_events_than_a_round_takes_are_not_left_behind() {
 #[test]
 fn another_thread_wakes_a_foreign_loop_even_before_its_first_round() {
     let on = new_loop();
-    let turns = Arc::new(AtomicUsize::new(0));
-    let count = turns.clone();
-    let id = on
-        .add(source(move |_| {
-            count.fetch_add(1, SeqCst);
-        }))
-        .unwrap();
+    let (id, turns) = counted(&on);
     let mut foreign = Foreign::new(&on);
     assert_eq!(on.next_timeout(), None);
     for n in 1..=100 {
@@ -236,13 +241,7 @@ fn a_waiter_on_another_thread_sleeps_and_is_told() {
 #[test]
 fn who_processed_last_drives_in_a_wait() {
     let on = new_loop();
-    let turns = Arc::new(AtomicUsize::new(0));
-    let count = turns.clone();
-    let id = on
-        .add(source(move |_| {
-            count.fetch_add(1, SeqCst);
-        }))
-        .unwrap();
+    let (id, turns) = counted(&on);
     let former = on.clone();
     thread::spawn(move || former.process().unwrap()).join().unwrap();
     on.process().unwrap();
@@ -253,13 +252,7 @@ fn who_processed_last_drives_in_a_wait() {
 #[test]
 fn a_visitor_with_the_role_does_not_make_it_spin_or_miss() {
     let on = new_loop();
-    let turns = Arc::new(AtomicUsize::new(0));
-    let count = turns.clone();
-    let id = on
-        .add(source(move |_| {
-            count.fetch_add(1, SeqCst);
-        }))
-        .unwrap();
+    let (id, turns) = counted(&on);
     let mut foreign = Foreign::new(&on);
     on.process().unwrap();
     let (inside, is_inside) = channel();

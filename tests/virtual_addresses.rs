@@ -185,6 +185,42 @@ fn attempt_at(listed: &[(SocketAddr, Address)], limit: Span, late: Span) -> Atte
     Attempt { dialled, over: (now.load(SeqCst) - START.0) / 1_000, report, sockets }
 }
 
+/// Takes nine seconds, and connects.
+struct SlowlyConnects(Arc<AtomicU64>);
+
+impl Callback<Conn> for SlowlyConnects {
+    fn call(&self, conn: &Conn, _: &Event<'_>) {
+        self.0.fetch_add(Span::secs(9).0, SeqCst);
+        conn.connect().unwrap();
+    }
+}
+
+/// The time for opening begins with the attempt, and not with the turn in which a callback took long before it.
+#[test]
+fn slow_callbacks_take_nothing_of_the_time_of_an_attempt() {
+    let now = Arc::new(AtomicU64::new(START.0));
+    let clock = now.clone();
+    let driver = Loop::new(Clock::from_fn(move || Time(clock.load(SeqCst)))).unwrap();
+    let (on, made) = (driver.clone(), Arc::<AtomicUsize>::default());
+    let mut context = Context::new(driver.clone());
+    context.dial = Arc::new(move |_| Ok(Stream::Other(Box::new(Socket::new(Address::Silent, &on, &made)))));
+    let profile = Profile { enable: true, server: Some("192.0.2.1:1".into()), ..Profile::default() };
+    let settings = Settings { retry: Retry::Never, ..Settings::default() };
+    let source = ProfileSource::Fixed(Arc::new(profile));
+    let conn = Conn::new(Arc::new(context), 1, vec![source], settings).unwrap();
+    let slow = Box::new(SlowlyConnects(now.clone()));
+    conn.add_handler(Identity(1, 1), Kind::Timer.bit(), slow).unwrap();
+    conn.set_timer(Some(START)).unwrap();
+    let mut left = None;
+    assert!((0..10_000).any(|_| {
+        driver.poll(Some(Span::ZERO)).unwrap();
+        left = driver.next_timeout();
+        left != Some(Span::ZERO)
+    }));
+    assert_eq!(left, Some(Span::secs(10)));
+    conn.free(None);
+}
+
 /// field: F-12
 #[test]
 fn all_addresses_share_the_time() {

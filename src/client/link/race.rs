@@ -147,7 +147,7 @@ impl Conn {
     }
 }
 
-/// Has all said once more that there is to say of a stream that is open.
+/// Registers an open stream once more, so that its readiness is reported again.
 fn register_anew(transport: &mut Stream, turn: &Turn<'_>) -> io::Result<bool> {
     transport.deregister(turn.registry());
     transport.register(turn.registry(), turn.token()).map(|()| true)
