@@ -60,7 +60,9 @@ struct mgos_config_mqtt {
   int enable;
   /**
    * The address: `host`, `host:port`, `[IPv6 address]:port`, or a URL that begins with mqtt://,
-   * mqtts://, tcp://, ssl://, tls://, ws:// or wss://. Without a port it is 1883, with TLS 8883.
+   * mqtts://, tcp://, ssl://, tls://, ws:// or wss://, or unix:/// and the path of a local socket. Without a port it
+   * is 1883, with TLS 8883, in a ws:// URL 80 and in a wss:// URL 443. A URL may have user name and password,
+   * percent-encoded: mqtt://user:pass%40word@host; `user` and `pass` are then not set.
    * Default: none, since the default of Mongoose OS, iot.eclipse.org, no longer exists.
    */
   const char *server;

@@ -165,12 +165,16 @@ extern "C" {
  * afterwards; a connection that is up or being opened is closed in order and opened again with the new server, as by
  * mgos_mqtt_conn_set_config().
  *
- * `server` is an address with or without a scheme: "host", "host:1883", "tcp://host:1883", "mqtts://host". NULL for
- * any argument leaves that as it is; an empty client id, user or password means none. Everything is copied. A
+ * `server` is an address with or without a scheme: "host", "host:1883", "tcp://host:1883", "mqtts://host",
+ * "ws://host/path", "wss://host/path", "unix:///run/mqtt.sock". Behind the slashes of a scheme it may have user name and
+ * password, percent-encoded (RFC 3986): "mqtt://user:pass%40word@host"; `user` and `password` are then NULL, and what the
+ * connection had of both is replaced.
+ *
+ * NULL for any argument leaves that as it is; an empty client id, user or password means none. Everything is copied. A
  * connection that read the system configuration live does not do so any more.
  *
  * The options of the connection stay, and apply to the new server as to the old one. If they have a
- * password, `password` must be NULL here.
+ * password, there must be none here.
  *
  * Returns 0. On an error (MGOS_MQTT_BAD_ADDRESS, MGOS_MQTT_BAD_CONFIG and others) nothing changes.
  *

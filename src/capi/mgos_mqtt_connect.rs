@@ -24,7 +24,7 @@ use crate::capi::types::mgos_mqtt_connect::{
 use crate::capi::types::mgos_mqtt_event::mgos_mqtt_event_fn_t;
 use crate::capi::types::mgos_mqtt_loop::mgos_mqtt_ud_free_fn_t;
 use crate::client::{Conn, CredentialsHook, ProfileSource, Slot};
-use crate::config::{Profile, Secret};
+use crate::config::{Profile, Secret, user_info};
 use crate::error::Code;
 
 /// Sets the server to connect to, and the client id and credentials to use there. The connection's main server is
@@ -32,12 +32,16 @@ use crate::error::Code;
 /// afterwards; a connection that is up or being opened is closed in order and opened again with the new server, as by
 /// mgos_mqtt_conn_set_config().
 ///
-/// `server` is an address with or without a scheme: "host", "host:1883", "tcp://host:1883", "mqtts://host". NULL for
-/// any argument leaves that as it is; an empty client id, user or password means none. Everything is copied. A
+/// `server` is an address with or without a scheme: "host", "host:1883", "tcp://host:1883", "mqtts://host",
+/// "ws://host/path", "wss://host/path", "unix:///run/mqtt.sock". Behind the slashes of a scheme it may have user name and
+/// password, percent-encoded (RFC 3986): "mqtt://user:pass%40word@host"; `user` and `password` are then NULL, and what the
+/// connection had of both is replaced.
+///
+/// NULL for any argument leaves that as it is; an empty client id, user or password means none. Everything is copied. A
 /// connection that read the system configuration live does not do so any more.
 ///
 /// The options of the connection stay, and apply to the new server as to the old one. If they have a
-/// password, `password` must be NULL here.
+/// password, there must be none here.
 ///
 /// Returns 0. On an error (MGOS_MQTT_BAD_ADDRESS, MGOS_MQTT_BAD_CONFIG and others) nothing changes.
 ///
@@ -57,7 +61,9 @@ pub unsafe extern "C" fn mgos_mqtt_conn_set_server(
         // SAFETY: promised by the caller.
         let [server, client_id, user, password] =
             [server, client_id, user, password].map(|argument| unsafe { optional(argument) });
-        if password?.is_some() && conn.has_password_option()? {
+        let info = server?.and_then(|server| user_info::take(server).ok().flatten()).map(|(_, info)| info);
+        let in_address = info.as_ref().is_some_and(|info| info.pass.is_some());
+        if (password?.is_some() || in_address) && conn.has_password_option()? {
             explain(format_args!(
                 "the options of this connection have a password, which goes over that of every server: give the new \
                  one to mgos_mqtt_conn_set_options()"
@@ -69,6 +75,9 @@ pub unsafe extern "C" fn mgos_mqtt_conn_set_server(
         let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
         if let Some(server) = server? {
             profile.server = some(server);
+        }
+        if info.is_some() {
+            (profile.user, profile.pass) = (None, None);
         }
         if let Some(client_id) = client_id? {
             profile.client_id = some(client_id);

@@ -11,6 +11,9 @@
 //! | `ws://…/path`, `wss://…/path`          | WebSocket, port 80, or 443 with TLS              |
 //! | `unix:/path`, `unix:///path`           | a local socket                                   |
 //!
+//! Behind the slashes of `scheme://` may stand `user:password@`, see [`user_info`](super::user_info). Schemes are
+//! written in any case.
+//!
 //! A host is an IPv4 or IPv6 literal or a name in ASCII; an international name is written in its
 //! punycode form (`xn--…`). Every build understands every address of the table; the transports
 //! report what was not built.
@@ -25,6 +28,9 @@ use super::address_error::AddressError;
 pub const PORT_PLAIN: u16 = 1883;
 /// The default port with TLS.
 pub const PORT_TLS: u16 = 8883;
+
+/// The longest path of a local socket: `sun_path` of the system without the NUL.
+const UNIX_PATH_MAX: usize = if cfg!(target_os = "linux") { 107 } else { 103 };
 
 /// How bytes travel to the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -97,7 +103,7 @@ pub struct Address {
 }
 
 impl Address {
-    /// Takes an address apart.
+    /// Takes an address apart, of which the [credentials](super::user_info::take) were taken before.
     ///
     /// An address that contradicts `wanted` is refused; neither of the two is silently ignored.
     /// Otherwise `mqtt://` in a profile with a CA file would send the password in clear.
@@ -109,7 +115,7 @@ impl Address {
             return Err(AddressError::Blank);
         }
         if let Some(path) = strip_prefix_ignore_case(text, "unix:") {
-            return Address::parse_unix(path);
+            return Address::parse_unix(path, wanted);
         }
         let (prefix, rest) = split_prefix(text)?;
         let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
@@ -128,7 +134,12 @@ impl Address {
         Ok(Address { scheme, host, port, path: path.to_owned() })
     }
 
-    fn parse_unix(rest: &str) -> Result<Address, AddressError> {
+    fn parse_unix(rest: &str, wanted: Wanted) -> Result<Address, AddressError> {
+        match wanted {
+            Wanted { tls: true, .. } => return Err(AddressError::UnixWithTls),
+            Wanted { websocket: true, .. } => return Err(AddressError::NotWebSocket),
+            _ => {}
+        }
         // The authority of a URL, which a local socket does not have, must be empty.
         let path = match rest.strip_prefix("//") {
             Some(path) if !path.starts_with('/') => return Err(AddressError::UnixHost),
@@ -137,6 +148,9 @@ impl Address {
         };
         if path.is_empty() {
             return Err(AddressError::UnixPath);
+        }
+        if path.len() > UNIX_PATH_MAX {
+            return Err(AddressError::UnixPathTooLong);
         }
         Ok(Address { scheme: Scheme::Unix, host: String::new(), port: 0, path: path.to_owned() })
     }
@@ -238,6 +252,10 @@ fn check_path(path: &str, prefix: Prefix) -> Result<&str, AddressError> {
     if matches!(prefix, Prefix::Ws | Prefix::Wss) {
         let fine = path.is_empty() || (path.starts_with('/') && path.is_ascii() && !path.contains('#'));
         return if fine { Ok(path) } else { Err(AddressError::WebSocketPath) };
+    }
+    if path.contains('@') {
+        // A password with a slash in it.
+        return Err(AddressError::UserInfoEncoding);
     }
     // Many people end a URL with a slash; it means nothing.
     if matches!(path, "" | "/") { Ok("") } else { Err(AddressError::Path) }

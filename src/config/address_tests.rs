@@ -2,6 +2,7 @@ use proptest::prelude::*;
 
 use super::address::{Address, Scheme, Wanted};
 use super::address_error::AddressError as E;
+use super::user_info;
 use crate::error::Code;
 
 const PLAIN: Wanted = Wanted { tls: false, websocket: false };
@@ -50,7 +51,7 @@ fn urls() {
         ("ssl://h", WS, "wss://h:8883"),
         ("mqtt://[fe80::1%25eth0]", PLAIN, "mqtt://[fe80::1%25eth0]:1883"),
         ("unix:/run/m.sock", PLAIN, "unix:/run/m.sock"),
-        ("UNIX:///run/m.sock", TLS, "unix:/run/m.sock"),
+        ("UNIX:///run/m.sock", PLAIN, "unix:/run/m.sock"),
         ("unix:m.sock", PLAIN, "unix:m.sock"),
         ("unix:////run/m.sock", PLAIN, "unix:////run/m.sock"),
     ] {
@@ -69,6 +70,7 @@ fn parts() {
 fn every_refusal_has_its_sentence() {
     let long_label = "a".repeat(64);
     let long_name = ["a".repeat(63).as_str(); 4].join(".");
+    let long_path = format!("unix:/{}", "a".repeat(107));
     let cases: &[(&str, Wanted, E)] = &[
         ("", PLAIN, E::Empty),
         ("a b", PLAIN, E::Blank),
@@ -78,7 +80,11 @@ fn every_refusal_has_its_sentence() {
         ("http://h", PLAIN, E::UnknownScheme),
         ("://h", PLAIN, E::UnknownScheme),
         ("u:p@h:1883", PLAIN, E::UserInfo),
-        ("mqtt://u@h", PLAIN, E::UserInfo),
+        ("u@h", PLAIN, E::UserInfo),
+        ("mqtt://u:p/w@h", PLAIN, E::UserInfoEncoding),
+        ("mqtt://a@b@h", PLAIN, E::UserInfoEncoding),
+        ("mqtt://%ff@h", PLAIN, E::UserUtf8),
+        ("mqtt://u:p@", PLAIN, E::NoHost),
         ("mqtt://h", TLS, E::PlainWithTls),
         ("ws://h", TLS, E::PlainWithTls),
         ("mqtt://h", WS, E::NotWebSocket),
@@ -91,6 +97,9 @@ fn every_refusal_has_its_sentence() {
         ("ws://h/ä", PLAIN, E::WebSocketPath),
         ("unix://host/path", PLAIN, E::UnixHost),
         ("unix:", PLAIN, E::UnixPath),
+        (&long_path, PLAIN, E::UnixPathTooLong),
+        ("unix:/run/m.sock", TLS, E::UnixWithTls),
+        ("unix:/run/m.sock", WS, E::NotWebSocket),
         (":1883", PLAIN, E::NoHost),
         ("mqtt://", PLAIN, E::NoHost),
         (".", PLAIN, E::EmptyLabel),
@@ -122,7 +131,11 @@ fn every_refusal_has_its_sentence() {
         ("h:99999999999999999999", PLAIN, E::PortTooLarge),
     ];
     for (text, wanted, expected) in cases {
-        assert_eq!(Address::parse(text, *wanted), Err(*expected), "{text:?}");
+        let found = user_info::take(text).and_then(|found| {
+            let rest = found.map_or((*text).to_owned(), |(rest, _)| rest);
+            Address::parse(&rest, *wanted)
+        });
+        assert_eq!(found, Err(*expected), "{text:?}");
     }
     for error in E::ALL {
         assert!(cases.iter().any(|(_, _, e)| e == error), "{error:?} has no case");

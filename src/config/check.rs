@@ -173,6 +173,11 @@ mod tests {
             p.ssl_ca_cert = Some("ca.pem".into());
         });
         assert!(e.1.starts_with("server: the scheme says plain text"), "{e:?}");
+        let e = only(|p| {
+            p.server = Some("mqtt://u:p@h".into());
+            p.pass = Some(Secret(b"q".to_vec()));
+        });
+        assert!(e.1.starts_with("server: the address names a user or a password, and so do"), "{e:?}");
     }
 
     #[test]
@@ -281,6 +286,26 @@ mod tests {
         assert_eq!(p.address().map(|a| a.to_string()).as_deref(), Ok("ws://h:1883/mqtt"));
         let own = Profile { server: Some("wss://h/x?y".into()), ..p.clone() };
         assert_eq!(own.address().map(|a| a.to_string()).as_deref(), Ok("wss://h:443/x?y"));
+    }
+
+    #[test]
+    fn credentials_of_the_address_go_into_their_fields() {
+        let mut p = Profile { server: Some("mqtts://u:p%40@h:1".into()), ..Profile::default() };
+        assert_eq!(p.address().map(|a| a.to_string()).as_deref(), Ok("mqtts://h:1"));
+        p.take_user_info();
+        assert_eq!((p.server.as_deref(), p.user.as_deref()), (Some("mqtts://h:1"), Some("u")));
+        assert_eq!(p.pass, Some(Secret(b"p@".to_vec())));
+        // One part here, the other there.
+        let server = Some("mqtt://u@h".to_owned());
+        let mut p = Profile { server, pass: Some(Secret(vec![0])), ..Profile::default() };
+        assert_eq!(p.validate(), Ok(()));
+        p.take_user_info();
+        assert_eq!((p.user.as_deref(), p.pass), (Some("u"), Some(Secret(vec![0]))));
+        // A contradiction stays, to be reported.
+        let mut p =
+            Profile { server: Some("mqtt://u@h".into()), user: Some("v".into()), ..Profile::default() };
+        p.take_user_info();
+        assert_eq!((p.server.as_deref(), p.user.as_deref()), (Some("mqtt://u@h"), Some("v")));
     }
 
     #[test]

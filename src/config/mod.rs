@@ -24,6 +24,7 @@ mod shown;
 pub mod text;
 #[cfg(test)]
 mod text_tests;
+pub mod user_info;
 
 pub use address::{Address, Scheme};
 pub use address_error::AddressError;

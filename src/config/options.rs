@@ -129,7 +129,12 @@ impl Settings {
         if self.profile.is_empty() && profile.client_id.is_some() {
             return profile.validate();
         }
-        let mut merged = self.profile.merge(profile)?;
+        // What a connection keeps of the profile.
+        let mut kept = profile.clone();
+        if kept.address().is_ok() {
+            kept.take_user_info();
+        }
+        let mut merged = self.profile.merge(&kept)?;
         merged.name_client(Some("device"));
         merged.validate().map_err(|error| self.profile.blame(error))
     }

@@ -5,10 +5,12 @@ use core::fmt;
 use core::ops::Deref;
 
 use super::address::{Address, Wanted};
+use super::address_error::AddressError;
 use zeroize::Zeroize;
 
 use super::error::ConfigError;
 use super::pin::{self, Pin};
+use super::user_info::{self, UserInfo};
 use crate::time::Span;
 
 /// A value that `Debug` does not print, and that is wiped from memory when it is dropped.
@@ -139,7 +141,7 @@ pub struct TlsOptions {
 pub struct Profile {
     /// Whether a connection may be made at all.
     pub enable: bool,
-    /// The address, see [`Address`]. The original's default host is dead, so there is none.
+    /// The address, see [`Address`]; it may have the user name and the password. The original's default host is dead, so there is none.
     pub server: Option<String>,
     /// The client id; `None` is the device id, see [`Profile::name_client`].
     pub client_id: Option<String>,
@@ -279,13 +281,36 @@ impl Profile {
         let Some(server) = self.server.as_deref() else {
             return Err(ConfigError::new("server", "no server is set"));
         };
+        let refused = |e: AddressError| ConfigError::new("server", e.text()).with_code(e.code());
+        let rest = match user_info::take(server).map_err(refused)? {
+            Some((_, info)) if self.contradicts(&info) => {
+                let problem = "the address names a user or a password, and so do the fields user and pass: use one of the \
+                               two";
+                return Err(ConfigError::new("server", problem));
+            }
+            Some((rest, _)) => Some(rest),
+            None => None,
+        };
         let wanted = Wanted { tls: self.wants_tls(), websocket: self.ws_enable };
-        let mut address = Address::parse(server, wanted)
-            .map_err(|e| ConfigError::new("server", e.text()).with_code(e.code()))?;
+        let mut address = Address::parse(rest.as_deref().unwrap_or(server), wanted).map_err(refused)?;
         if address.scheme.is_websocket() && address.path.is_empty() {
             address.path = self.ws_path.clone().unwrap_or_else(|| "/".to_owned());
         }
         Ok(address)
+    }
+
+    fn contradicts(&self, info: &UserInfo) -> bool {
+        info.user.is_some() && self.user.is_some() || info.pass.is_some() && self.pass.is_some()
+    }
+
+    /// Moves the credentials that the address has into `user` and `pass`. An address that cannot be understood, or that
+    /// contradicts those two, stays as it is: [`address`](Self::address) says why.
+    pub fn take_user_info(&mut self) {
+        let found = self.server.as_deref().and_then(|server| user_info::take(server).ok().flatten());
+        let Some((rest, info)) = found.filter(|(_, info)| !self.contradicts(info)) else { return };
+        self.server = Some(rest);
+        self.user = self.user.take().or(info.user);
+        self.pass = self.pass.take().or(info.pass);
     }
 
     /// Takes `device_id` as the client id if the profile has none. To be called at each connect,

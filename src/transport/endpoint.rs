@@ -3,8 +3,9 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
-use super::{Stream, Tcp};
+use super::{Stream, Tcp, Unix};
 
 /// What a stream is opened to, as reports and log lines name it. A copy needs no memory: a variant that holds more than
 /// numbers shares it.
@@ -12,6 +13,8 @@ use super::{Stream, Tcp};
 pub enum Endpoint {
     /// An IP address and a TCP port.
     Socket(SocketAddr),
+    /// The path of a local socket.
+    Unix(Arc<str>),
 }
 
 impl Endpoint {
@@ -19,6 +22,7 @@ impl Endpoint {
     pub fn open(&self) -> io::Result<Stream> {
         match self {
             Endpoint::Socket(address) => Ok(Tcp::connect(*address)?.into()),
+            Endpoint::Unix(path) => Ok(Stream::Other(Box::new(Unix::connect(path)?))),
         }
     }
 
@@ -26,6 +30,7 @@ impl Endpoint {
     pub fn what(&self) -> &'static str {
         match self {
             Endpoint::Socket(_) => "TCP connection",
+            Endpoint::Unix(_) => "local socket",
         }
     }
 }
@@ -40,6 +45,7 @@ impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Endpoint::Socket(address) => address.fmt(f),
+            Endpoint::Unix(path) => write!(f, "unix:{path}"),
         }
     }
 }

@@ -10,6 +10,7 @@
 //! | `layer.rs`        | what is put on one |
 //! | `tls/`            | TLS; `no_tls.rs` in a library without it |
 //! | `tls_settings.rs` | what TLS is made with |
+//! | `unix.rs`         | local sockets |
 //! | `tcp.rs`          | TCP |
 
 #![forbid(unsafe_code)]
@@ -23,10 +24,12 @@ pub mod tls;
 #[path = "no_tls.rs"]
 pub mod tls;
 pub mod tls_settings;
+mod unix;
 
 pub use endpoint::Endpoint;
 pub use layer::Layer;
 pub use tcp::Tcp;
+pub use unix::Unix;
 
 use std::io;
 use std::ops::{Deref, DerefMut};

@@ -17,18 +17,19 @@ use crate::patience::Delivery;
 /// SIGPIPE kills a C host, and a library must not change the host's signal handlers. Rust's own
 /// vectored write uses `writev`, which has no flags; so all sending goes through `send` and
 /// `sendmsg` here. The value is the system's `MSG_NOSIGNAL`, which is not worth `libc` in this room.
-const NO_SIGNAL: c_int = if cfg!(any(target_os = "linux", target_os = "android", target_os = "emscripten")) {
-    0x4000
-} else if cfg!(any(target_os = "freebsd")) {
-    0x2_0000
-} else if cfg!(any(target_os = "openbsd", target_os = "netbsd", target_os = "dragonfly")) {
-    0x400
-} else if cfg!(any(target_os = "illumos", target_os = "solaris")) {
-    0x200
-} else {
-    // Apple: mio sets SO_NOSIGPIPE on the socket instead.
-    0
-};
+pub(super) const NO_SIGNAL: c_int =
+    if cfg!(any(target_os = "linux", target_os = "android", target_os = "emscripten")) {
+        0x4000
+    } else if cfg!(any(target_os = "freebsd")) {
+        0x2_0000
+    } else if cfg!(any(target_os = "openbsd", target_os = "netbsd", target_os = "dragonfly")) {
+        0x400
+    } else if cfg!(any(target_os = "illumos", target_os = "solaris")) {
+        0x200
+    } else {
+        // Apple: mio sets SO_NOSIGPIPE on the socket instead.
+        0
+    };
 
 /// A TCP stream.
 #[derive(Debug)]
@@ -108,7 +109,7 @@ impl Transport for Tcp {
 }
 
 /// Repeats a call that a signal interrupted.
-fn retry(mut io: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
+pub(super) fn retry(mut io: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
     loop {
         match io() {
             Err(error) if error.kind() == ErrorKind::Interrupted => {}

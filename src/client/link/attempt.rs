@@ -24,7 +24,7 @@ use crate::error::{Code, Phase};
 use crate::lazy_box::LazyBox;
 use crate::sync::MutexGuard;
 use crate::time::{Moment, Span};
-use crate::transport::Stream;
+use crate::transport::{Endpoint, Stream};
 use crate::wire::Version;
 
 impl Conn {
@@ -108,8 +108,11 @@ impl Conn {
             return self.cannot_begin(st, turn, Code::NotBuilt, missing.into());
         }
         if self.context.log.wants(Level::Info) {
-            let text = format_args!("connecting to {}:{}", address.host, address.port);
-            self.note(&mut st, Level::Info, text);
+            let text = match address.scheme {
+                Scheme::Unix => format!("connecting to unix:{}", address.path),
+                _ => format!("connecting to {}:{}", address.host, address.port),
+            };
+            self.note(&mut st, Level::Info, format_args!("{text}"));
         }
         st.generation += 1;
         let generation = st.generation;
@@ -121,13 +124,19 @@ impl Conn {
         self.prepare_tls(st, turn, address)
     }
 
-    /// Asks for the addresses of the server.
+    /// Asks for the addresses of the server. A local socket has none, and is opened in the same turn.
     pub(in crate::client) fn look_up<'a>(
         &'a self,
         mut st: MutexGuard<'a, State>,
         turn: &Turn<'_>,
         address: &Address,
     ) -> MutexGuard<'a, State> {
+        if address.scheme == Scheme::Unix {
+            st.tries.make().is_literal = true;
+            st.tries.make().others.make().endpoints.push_back(Endpoint::Unix(address.path.as_str().into()));
+            st.link = Link::Opening { race: Vec::new(), by: Moment::NONE };
+            return st;
+        }
         let Some(source) = self.source.get() else { return st };
         self.note(&mut st, Level::Debug, format_args!("resolving {:?}", address.host));
         let lookup = self.context.driver.lookup(&address.host, address.port, *source);
@@ -391,9 +400,8 @@ impl Conn {
 pub(in crate::client) fn missing_transport(address: &Address) -> Option<&'static str> {
     match address.scheme {
         // TLS says so itself, if it was not built.
-        Scheme::Mqtt | Scheme::Mqtts => None,
+        Scheme::Mqtt | Scheme::Mqtts | Scheme::Unix => None,
         Scheme::Ws | Scheme::Wss => Some("this library was built without WebSocket"),
-        Scheme::Unix => Some("this library was built without local sockets"),
     }
 }
 

@@ -18,7 +18,8 @@ impl State {
         use std::io::ErrorKind as Kind;
         let os = self.tries.others.tried.last().map_or(0, |(_, os)| *os);
         let code = match std::io::Error::from_raw_os_error(os).kind() {
-            Kind::ConnectionRefused => Code::ConnectRefused,
+            // NotFound: of a local socket.
+            Kind::ConnectionRefused | Kind::NotFound => Code::ConnectRefused,
             Kind::TimedOut => Code::ConnectTimeout,
             Kind::HostUnreachable | Kind::NetworkUnreachable | Kind::NetworkDown => Code::ConnectUnreachable,
             _ if os == 0 => Code::ConnectFailed,

@@ -61,7 +61,7 @@ impl Conn {
         turn: &mut Turn<'_>,
         mut address: Address,
     ) -> MutexGuard<'a, State> {
-        if st.extras.own_is_new && matches!(st.link, Link::Resolving { .. }) {
+        if st.extras.own_is_new && matches!(st.link, Link::Resolving { .. } | Link::Opening { .. }) {
             // Set in a handler that was told of this attempt. A certificate turns TLS on, which has a port of its own.
             match st.take_new_certificate() {
                 Ok(other) if other == address => {}

@@ -90,6 +90,7 @@ pub(in crate::client) struct UserCredentials {
 impl ClientIdentity {
     /// Takes it out of a profile. What is left there is the same for many.
     fn take(profile: &mut Profile) -> ClientIdentity {
+        profile.take_user_info();
         let client_id = profile.client_id.take().map(String::into_boxed_str);
         let user_credentials = UserCredentials { user: profile.user.take(), pass: profile.pass.take() };
         let user_credentials = (user_credentials.user.is_some() || user_credentials.pass.is_some())
