@@ -35,6 +35,11 @@ struct mgos_mqtt_conn;
 #define MGOS_MQTT_PROTOCOL_3_1_1 4
 
 /**
+ * MQTT 5.0.
+ */
+#define MGOS_MQTT_PROTOCOL_5 5
+
+/**
  * `retry`: the connection always tries again by itself.
  */
 #define MGOS_MQTT_RETRY_ALWAYS 0

@@ -41,8 +41,8 @@ impl Callback<Conn> for Notes {
     fn call(&self, _: &Conn, event: &Event<'_>) {
         let note = match event {
             Event::Outcome(ended) => format!("{} {:?}", ended.token, ended.outcome),
-            Event::PubAck(ack, _) => format!("PUBACK {}", ack.packet_id),
-            Event::PubComp(ack, _) => format!("PUBCOMP {}", ack.packet_id),
+            Event::PubAck(ack, ..) => format!("PUBACK {}", ack.packet_id),
+            Event::PubComp(ack, ..) => format!("PUBCOMP {}", ack.packet_id),
             Event::Close(_) => "closed".into(),
             _ => return,
         };

@@ -106,7 +106,7 @@ impl Callback<Conn> for Handler {
                 let text = std::str::from_utf8(message.payload).unwrap();
                 self.0.message.store(text.parse().unwrap(), SeqCst);
             }
-            Event::ConnAck => self.0.course.lock().unwrap().push(format!("up {}", conn.active_profile())),
+            Event::ConnAck(_) => self.0.course.lock().unwrap().push(format!("up {}", conn.active_profile())),
             Event::Close(_) => self.0.course.lock().unwrap().push("down".into()),
             _ => {}
         }

@@ -331,7 +331,7 @@ type AckAct = dyn Fn(&Arc<Conn>, u16) + Send + Sync;
 
 impl Callback<Conn> for Acks {
     fn call(&self, _: &Conn, event: &Event<'_>) {
-        let (Event::PubAck(ack, topic) | Event::PubComp(ack, topic)) = event else { return };
+        let (Event::PubAck(ack, topic, _) | Event::PubComp(ack, topic, _)) = event else { return };
         let Acks(name, shared, act) = self;
         let topic = topic.map_or("", |topic| topic.as_str());
         shared.log.lock().unwrap().push(format!("{name} {} {topic}", ack.packet_id));

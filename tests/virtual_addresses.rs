@@ -321,7 +321,7 @@ struct Ends(Arc<Mutex<Vec<&'static str>>>);
 impl Callback<Conn> for Ends {
     fn call(&self, _: &Conn, event: &Event<'_>) {
         match event {
-            Event::ConnAck { .. } => self.0.lock().unwrap().push("up"),
+            Event::ConnAck(_) => self.0.lock().unwrap().push("up"),
             Event::Close(_) => self.0.lock().unwrap().push("down"),
             _ => {}
         }

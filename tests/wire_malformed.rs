@@ -122,7 +122,7 @@ const TABLE: &[(Malformed, &[Version], &[u8])] = &[
     (Malformed::DuplicateProperty, &[V5], b"\x82\x0b\0\x01\x04\x0b\x01\x0b\x01\0\x01t\0"),
     (Malformed::BadPropertyValue, &[V5], b"\x30\x06\0\x01t\x02\x01\x02"),
     (Malformed::BadPropertyValue, &[V5], b"\x30\x06\0\x01t\x02\x0b\0"),
-    (Malformed::BadPropertyValue, &[V5], b"\x30\x07\0\x01t\x03\x23\0\0"),
+    (Malformed::ZeroTopicAlias, &[V5], b"\x30\x07\0\x01t\x03\x23\0\0"),
     (Malformed::BadPropertyValue, &[V5], b"\x20\x06\0\0\x03\x21\0\0"),
     (Malformed::BadPropertyValue, &[V5], b"\x20\x08\0\0\x05\x27\0\0\0\0"),
     (Malformed::BadPropertyValue, &[V5], b"\x20\x05\0\0\x02\x24\x02"),

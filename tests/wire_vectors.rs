@@ -286,11 +286,15 @@ fn publish_heads() {
                 let header = Header::parse(&bytes).unwrap().unwrap();
                 let len = bytes.len() - payload.len();
                 for enough in 0..len {
-                    assert_eq!(PublishHead::decode(&header, &bytes[..enough]), Ok(None), "{enough} bytes");
+                    assert_eq!(
+                        PublishHead::decode(Version::V311, &header, &bytes[..enough]),
+                        Ok(None),
+                        "{enough} bytes"
+                    );
                 }
-                let expected = PublishHead { dup, qos, topic, packet_id, len };
-                assert_eq!(PublishHead::decode(&header, &bytes[..len]), Ok(Some(expected)));
-                assert_eq!(PublishHead::decode(&header, &bytes), Ok(Some(expected)));
+                let expected = PublishHead { dup, qos, topic, packet_id, properties: Properties::EMPTY, len };
+                assert_eq!(PublishHead::decode(Version::V311, &header, &bytes[..len]), Ok(Some(expected)));
+                assert_eq!(PublishHead::decode(Version::V311, &header, &bytes), Ok(Some(expected)));
             }
         }
     }
@@ -298,7 +302,7 @@ fn publish_heads() {
     for (length, topic_len, expected) in [(12, 10, Ok(None)), (11, 10, Err(Malformed::Truncated))] {
         let bytes = [0x30, length, 0, topic_len, b't'];
         let header = Header::parse(&bytes).unwrap().unwrap();
-        assert_eq!(PublishHead::decode(&header, &bytes), expected);
+        assert_eq!(PublishHead::decode(Version::V311, &header, &bytes), expected);
     }
 }
 

@@ -30,17 +30,18 @@ fn packets(version: Version, mut bytes: &[u8]) {
 
 /// The beginning of a PUBLISH is read as in the whole packet, as soon as it is there.
 fn head(version: Version, header: &Header, bytes: &[u8], whole: Option<&[u8]>) {
-    if header.packet != PacketType::Publish || version == Version::V5 {
+    if header.packet != PacketType::Publish {
         return;
     }
     let start = usize::from(header.header_len);
     let decoded = whole.map(|whole| Packet::decode(version, header, &whole[start..]));
     let available = whole.unwrap_or(bytes);
     for cut in [available.len() / 2, available.len()] {
-        match (PublishHead::decode(header, &available[..cut]), &decoded) {
+        match (PublishHead::decode(version, header, &available[..cut]), &decoded) {
             (Ok(Some(head)), Some(Ok(Packet::Publish(packet)))) => {
                 assert_eq!(head.topic, packet.topic);
                 assert_eq!((head.qos, head.packet_id), (packet.qos, packet.packet_id));
+                assert_eq!(head.properties, packet.properties);
             }
             (Ok(None), Some(Ok(_))) => assert!(cut < available.len()),
             (Err(_), Some(Ok(_))) => panic!("the head of a good packet is refused"),

@@ -382,7 +382,7 @@ impl World {
         self.skip = header.total() - n;
         match header.packet {
             PacketType::Publish => {
-                let head = PublishHead::decode(&header, bytes).unwrap().unwrap();
+                let head = PublishHead::decode(self.version, &header, bytes).unwrap().unwrap();
                 Some((head.qos, head.packet_id))
             }
             PacketType::PubRel => {

@@ -160,7 +160,7 @@ pub unsafe extern "C" fn mgos_mqtt_event_topic(ev: *const mgos_mqtt_event, len: 
         }
         Event::Oversize { topic, .. } | Event::Poison { topic, .. } => Some((topic.as_ptr(), topic.len())),
         Event::SubAck { filter: Some(filter), .. } => Some((filter.as_ptr(), filter.len())),
-        Event::PubAck(_, Some(topic)) | Event::PubComp(_, Some(topic)) => {
+        Event::PubAck(_, Some(topic), _) | Event::PubComp(_, Some(topic), _) => {
             Some((topic.as_bytes().as_ptr(), topic.as_bytes().len()))
         }
         _ => None,
@@ -290,8 +290,8 @@ pub unsafe extern "C" fn mgos_mqtt_event_attempt_number(ev: *const mgos_mqtt_eve
 pub unsafe extern "C" fn mgos_mqtt_event_packet_id(ev: *const mgos_mqtt_event) -> u16 {
     let get = |event: &Event<'_>| match event {
         Event::Message(message) | Event::SetAside(message, _) => Some(message.packet_id),
-        Event::PubAck(ack, _) | Event::PubComp(ack, _) => Some(ack.packet_id),
-        Event::SubAck { packet_id, .. } | Event::UnsubAck(packet_id) => Some(*packet_id),
+        Event::PubAck(ack, ..) | Event::PubComp(ack, ..) => Some(ack.packet_id),
+        Event::SubAck { packet_id, .. } | Event::UnsubAck(packet_id, _) => Some(*packet_id),
         Event::Outcome(ended) => Some(ended.packet_id),
         Event::Poison { packet_id, .. } => Some(*packet_id),
         _ => None,
@@ -346,7 +346,7 @@ pub unsafe extern "C" fn mgos_mqtt_event_token(ev: *const mgos_mqtt_event) -> u6
     let get = |event: &Event<'_>| match event {
         Event::Outcome(ended) => Some(ended.token),
         Event::Poison { token, .. } => Some(*token),
-        Event::PubAck(ack, _) | Event::PubComp(ack, _) => ack.token,
+        Event::PubAck(ack, ..) | Event::PubComp(ack, ..) => ack.token,
         _ => None,
     };
     // SAFETY: promised by the caller.

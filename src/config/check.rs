@@ -242,7 +242,7 @@ mod tests {
     fn will() {
         let will = |topic: &str, payload: usize, qos: u8| {
             let topic = topic.to_owned();
-            only(|p| p.will = Some(Will { topic, payload: vec![0; payload], qos, retain: false }))
+            only(|p| p.will = Some(Will { topic, payload: vec![0; payload], qos, ..Will::default() }))
         };
         for topic in ["", "a/+", "#", "a\0"] {
             assert_eq!(will(topic, 0, 0).0, Code::BadTopic);

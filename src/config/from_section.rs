@@ -4,6 +4,7 @@ use super::error::ConfigError;
 use super::profile::{Profile, Secret, Will};
 use super::schema::{Field, Section, Value};
 use crate::time::Span;
+use crate::wire::PropertyBlock;
 
 impl Profile {
     /// The profile that a section describes.
@@ -25,6 +26,7 @@ impl Profile {
             payload: section.will_message.clone().unwrap_or_default().into_bytes(),
             qos: 0,
             retain: section.will_retain,
+            properties: PropertyBlock::EMPTY,
         });
         let (will, will_without_message) =
             if section.will_message.is_some() { (will, None) } else { (None, will) };
@@ -108,6 +110,7 @@ mod tests {
                 payload: b"will_message".to_vec(),
                 qos: 0,
                 retain: true,
+                properties: PropertyBlock::EMPTY,
             }),
             max_qos: Some(1),
             recv_limit: 1,

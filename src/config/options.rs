@@ -7,6 +7,7 @@ use super::error::ConfigError;
 use super::profile::{Profile, Protocol, Secret, Timeouts, TlsOptions, Will};
 use super::settings::Settings;
 use crate::error::Code;
+use crate::wire::PropertyBlock;
 
 /// The part of a connection's [`Settings`] that overrides its profiles. `None` leaves the profile's value.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,6 +20,10 @@ pub struct ProfileOptions {
     pub will_payload: Option<Vec<u8>>,
     /// The QoS of the will, if there is one.
     pub will_qos: Option<u8>,
+    /// The properties of the will, if there is one (MQTT 5.0 §3.1.3.2).
+    pub will_properties: Option<PropertyBlock>,
+    /// The properties of CONNECT (MQTT 5.0 §3.1.2.11).
+    pub connect_properties: Option<PropertyBlock>,
     /// How long each step of connecting may take.
     pub timeouts: Option<Timeouts>,
     /// The other options of TLS.
@@ -28,11 +33,22 @@ pub struct ProfileOptions {
 impl ProfileOptions {
     /// Whether every profile stays as it is.
     pub fn is_empty(&self) -> bool {
-        let ProfileOptions { protocol, password, will_payload, will_qos, timeouts, tls } = self;
+        let ProfileOptions {
+            protocol,
+            password,
+            will_payload,
+            will_qos,
+            will_properties,
+            connect_properties,
+            timeouts,
+            tls,
+        } = self;
         protocol.is_none()
             && password.is_none()
             && will_payload.is_none()
             && will_qos.is_none()
+            && will_properties.is_none()
+            && connect_properties.is_none()
             && timeouts.is_none()
             && tls.is_none()
     }
@@ -40,7 +56,16 @@ impl ProfileOptions {
     /// The profile that an attempt connects with.
     pub fn merge(&self, profile: &Profile) -> Result<Profile, ConfigError> {
         // Each field by its name, so that the compiler reports one that is forgotten here.
-        let ProfileOptions { protocol, password, will_payload, will_qos, timeouts, tls } = self;
+        let ProfileOptions {
+            protocol,
+            password,
+            will_payload,
+            will_qos,
+            will_properties,
+            connect_properties,
+            timeouts,
+            tls,
+        } = self;
         let mut merged = profile.clone();
         if let Some(protocol) = protocol {
             merged.protocol = *protocol;
@@ -59,6 +84,12 @@ impl ProfileOptions {
         if let (Some(qos), Some(will)) = (will_qos, &mut merged.will) {
             will.qos = *qos;
         }
+        if let (Some(properties), Some(will)) = (will_properties, &mut merged.will) {
+            will.properties.clone_from(properties);
+        }
+        if let Some(properties) = connect_properties {
+            merged.connect_properties.clone_from(properties);
+        }
         if let Some(timeouts) = timeouts {
             merged.timeouts = *timeouts;
         }
@@ -74,7 +105,7 @@ impl ProfileOptions {
             return Ok(());
         }
         // A profile with which only the options can be wrong.
-        let topic = Will { topic: "t".to_owned(), payload: Vec::new(), qos: 0, retain: false };
+        let topic = Will { topic: "t".to_owned(), ..Will::default() };
         let stand_in = Profile {
             client_id: Some("c".to_owned()),
             user: Some("u".to_owned()),
@@ -172,9 +203,17 @@ impl Settings {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::{Carrier, PacketType, Properties, PropertyId, PropertyValue};
+
+    const CONNECT: Carrier = Carrier::Packet(PacketType::Connect);
+
+    fn block(list: &[(PropertyId, u32)], carrier: Carrier) -> PropertyBlock {
+        let list: Vec<_> = list.iter().map(|(id, value)| (*id, PropertyValue::FourByte(*value))).collect();
+        PropertyBlock::new(Properties::from_list(&list), carrier).unwrap()
+    }
 
     fn will(payload: &[u8], qos: u8) -> Will {
-        Will { topic: "t".into(), payload: payload.into(), qos, retain: true }
+        Will { topic: "t".into(), payload: payload.into(), qos, retain: true, ..Will::default() }
     }
 
     #[test]
@@ -191,6 +230,8 @@ mod tests {
         let tls = TlsOptions { system_roots: true, ..TlsOptions::default() };
         let all = ProfileOptions {
             protocol: Some(Protocol::V31),
+            will_properties: Some(block(&[(PropertyId::WillDelayInterval, 1)], Carrier::Will)),
+            connect_properties: Some(block(&[(PropertyId::SessionExpiryInterval, 2)], CONNECT)),
             password: Some(Secret(vec![0, 255])),
             will_payload: Some(vec![0]),
             will_qos: Some(2),
@@ -200,7 +241,11 @@ mod tests {
         let expected = Profile {
             protocol: Protocol::V31,
             pass: Some(Secret(vec![0, 255])),
-            will: Some(will(&[0], 2)),
+            will: Some(Will {
+                properties: block(&[(PropertyId::WillDelayInterval, 1)], Carrier::Will),
+                ..will(&[0], 2)
+            }),
+            connect_properties: block(&[(PropertyId::SessionExpiryInterval, 2)], CONNECT),
             timeouts,
             tls,
             ..profile.clone()

@@ -12,6 +12,7 @@ use super::error::ConfigError;
 use super::pin::{self, Pin};
 use super::user_info::{self, UserInfo};
 use crate::time::Span;
+use crate::wire::PropertyBlock;
 
 /// A value that `Debug` does not print, and that is wiped from memory when it is dropped.
 #[derive(Clone, PartialEq, Eq)]
@@ -48,10 +49,12 @@ pub enum Protocol {
     /// MQTT 3.1.1, level 4.
     #[default]
     V311,
+    /// MQTT 5.0, level 5.
+    V5,
 }
 
 /// The will: what the server publishes for us when the link breaks.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Will {
     /// The topic, without wildcards.
     pub topic: String,
@@ -61,6 +64,8 @@ pub struct Will {
     pub qos: u8,
     /// Whether the server keeps the message.
     pub retain: bool,
+    /// The will properties, for MQTT 5.0 (§3.1.3.2).
+    pub properties: PropertyBlock,
 }
 
 /// How long each step of connecting may take; zero means without limit.
@@ -196,6 +201,8 @@ pub struct Profile {
 
     /// The version of MQTT.
     pub protocol: Protocol,
+    /// What CONNECT carries in MQTT 5.0 (§3.1.2.11).
+    pub connect_properties: PropertyBlock,
     /// How long each step of connecting may take.
     pub timeouts: Timeouts,
     /// What else there is to say about TLS.
@@ -231,6 +238,7 @@ impl Default for Profile {
             ws_path: Some("/mqtt".to_owned()),
             debug_use_log_level: false,
             protocol: Protocol::V311,
+            connect_properties: PropertyBlock::EMPTY,
             timeouts: Timeouts::default(),
             tls: TlsOptions::default(),
         }

@@ -2,13 +2,14 @@
 
 use crate::bugs::{Bug, bug};
 use crate::error::Code;
+use crate::lazy_box::LazyBox;
 use crate::patience::{Delivery, Patience};
 use crate::session::event::{Event, Failure, Outcome, Poison};
 use crate::session::limits::ServerLimits;
 use crate::session::output::encode_code;
 use crate::session::state::{PendingEvent, Session, State};
 use crate::time::{Span, Time};
-use crate::wire::{self, PacketType};
+use crate::wire::{self, PacketType, PropertyBlock, PropertyId, RawProperties, Version, reason};
 
 impl Session {
     /// A transport is open. CONNACK has to come before `now + connack_within`, whoever sends CONNECT, or so long after
@@ -36,6 +37,10 @@ impl Session {
         self.in_doubt |= self.unanswered && !self.clean && !bug(Bug::LostConnackIgnored);
         self.clean = connect.clean_session;
         self.unanswered = true;
+        match connect.version {
+            Version::V5 => self.five.try_make()?.announced(connect),
+            _ => self.five = LazyBox::new(),
+        }
         self.keep_alive.set(connect.keep_alive, ping_reply);
         self.state = State::Connecting;
         Ok(())
@@ -49,6 +54,9 @@ impl Session {
         let &wire::ConnAck { session_present, code, .. } = connack;
         self.patience = Patience::NONE;
         self.unanswered = false;
+        if let Some(five) = self.five.get_mut() {
+            five.connack = PropertyBlock::copy(RawProperties::of_checked(connack.properties.raw()));
+        }
         if code != 0 {
             self.state = State::Closing;
             return Ok(Some(Event::ConnAck { session_present, code }));
@@ -57,12 +65,16 @@ impl Session {
             // MQTT-3.2.2-1. What that server takes for ours may be another client's.
             let remedy =
                 "the connection would work with clean_session 0, or as MQTT 3.1 if the server speaks that";
-            return Err(Failure::new(Code::UnexpectedSession, remedy));
+            return Err(Failure::new(Code::UnexpectedSession, remedy).because(reason::PROTOCOL_ERROR));
         }
         // MQTT 3.1 cannot say it: there a session is kept unless it was asked to be clean.
-        let session_present = !self.clean && (session_present || self.version == wire::Version::V31);
+        let session_present = !self.clean && (session_present || self.version == Version::V31);
         self.obey(ServerLimits::of(connack))?;
         self.state = State::Up;
+        if let Some(seconds) = connack.properties.number(PropertyId::ServerKeepAlive) {
+            // A two byte integer [MQTT-3.1.2-21].
+            self.keep_alive.instead(seconds as u16);
+        }
         self.resumed = session_present;
         self.keep_alive.start(now);
         if !session_present && !bug(Bug::InboundNotCleared) || bug(Bug::InboundClearedEarly) {
@@ -79,7 +91,7 @@ impl Session {
             }
         }
         // Nor can it say that it is a new one.
-        let in_doubt = core::mem::take(&mut self.in_doubt) || self.version == wire::Version::V31;
+        let in_doubt = core::mem::take(&mut self.in_doubt) || self.version == Version::V31;
         let in_doubt = in_doubt && session_present && !bug(Bug::KeptBelieved);
         if in_doubt {
             self.inbound.doubt();
@@ -121,6 +133,37 @@ impl Session {
         self.end_watch();
     }
 
+    /// The server's DISCONNECT. Nothing may be sent after it (MQTT 5.0 §3.14.4).
+    pub(super) fn disconnected(&mut self, disconnect: &wire::Disconnect<'_>) -> Result<Event, Failure> {
+        if disconnect.properties.number(PropertyId::SessionExpiryInterval).is_some() {
+            let what = "the server's DISCONNECT has a session expiry interval [MQTT-3.14.2-2]";
+            return Err(Failure::protocol(what));
+        }
+        self.state = State::Closing;
+        self.disconnect_due = false;
+        self.keep_alive.stop();
+        self.end_watch();
+        Ok(Event::Disconnect(disconnect.reason))
+    }
+
+    /// Appends DISCONNECT with the reason why the connection cannot go on. False if the server cannot be told: in MQTT
+    /// 3.x, and behind another DISCONNECT.
+    pub fn disconnect_because(&mut self, reason: u8) -> bool {
+        if self.version != Version::V5 || !matches!(self.state, State::Connecting | State::Up) {
+            return false;
+        }
+        self.state = State::Closing;
+        self.keep_alive.stop();
+        self.end_watch();
+        let disconnect = wire::Disconnect { reason, ..wire::Disconnect::default() };
+        self.out.append(|out| disconnect.encode(Version::V5, out)).is_ok()
+    }
+
+    /// The properties of the last CONNACK of MQTT 5.0 (§3.2.2.3).
+    pub fn connack_properties(&self) -> &PropertyBlock {
+        &self.five.connack
+    }
+
     pub(super) fn append_disconnect(&mut self) {
         if core::mem::take(&mut self.disconnect_due) {
             // Two bytes; should memory be out even for them, the server sees the link close.
@@ -135,6 +178,9 @@ impl Session {
             self.sending.suspect.acknowledged_at = 0;
         }
         self.inbound.closed();
+        if let Some(five) = self.five.get_mut() {
+            five.closed();
+        }
         if let Some(subscriptions) = self.subscriptions.get_mut() {
             subscriptions.disconnected();
         }

@@ -7,7 +7,7 @@ use core::ops::Range;
 
 use crate::error::Code;
 use crate::time::Time;
-use crate::wire::{Malformed, PacketType, QoS};
+use crate::wire::{Malformed, PacketType, Properties, QoS, RawProperties, reason};
 
 /// The result of one step: how many bytes were consumed, and at most one event.
 ///
@@ -18,18 +18,30 @@ pub struct Step {
     pub consumed: usize,
     /// What happened.
     pub event: Option<Event>,
+    /// Where the properties of the packet are in the bytes given to the step; empty before MQTT 5.0.
+    pub properties: Range<usize>,
 }
 
 impl Step {
     /// More bytes are needed.
-    pub(super) const MORE: Step = Step { consumed: 0, event: None };
+    pub(super) const MORE: Step = Step::of(0, None);
+
+    /// So many bytes were consumed, of something without properties.
+    pub(super) const fn of(consumed: usize, event: Option<Event>) -> Step {
+        Step { consumed, event, properties: 0..0 }
+    }
+
+    /// The properties of the packet, of which `bytes` are those given to the step.
+    pub fn properties<'a>(&self, bytes: &'a [u8]) -> RawProperties<'a> {
+        RawProperties::of_checked(&bytes[self.properties.clone()])
+    }
 }
 
 /// An incoming PUBLISH. The range indexes the bytes given to the step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Incoming {
     /// Where the [topic name](Incoming::topic) is.
-    pub(super) topic: Range<usize>,
+    pub(super) topic: TopicAt,
     /// The payload.
     pub payload: Range<usize>,
     /// Quality of service.
@@ -49,8 +61,20 @@ impl Incoming {
     /// session's matter.
     #[inline]
     pub fn topic<'a>(&'a self, bytes: &'a [u8]) -> &'a [u8] {
-        &bytes[self.topic.clone()]
+        match &self.topic {
+            TopicAt::Packet(range) => &bytes[range.clone()],
+            TopicAt::Alias(_, topic) => topic,
+        }
     }
+}
+
+/// Where the topic name of an incoming message is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum TopicAt {
+    /// In the bytes given to the step.
+    Packet(Range<usize>),
+    /// This alias stands for it (MQTT 5.0 §3.3.2.3.4); lent by the session.
+    Alias(u16, Box<[u8]>),
 }
 
 /// Where an acknowledgement belongs to.
@@ -148,6 +172,8 @@ pub enum Event {
     UnsubAck(u16),
     /// PINGRESP.
     PingResp,
+    /// The server's DISCONNECT, with its reason code (MQTT 5.0 §3.14): the connection ends.
+    Disconnect(u8),
     /// SUBACK or UNSUBACK with a packet id that nothing waits for under that name: ignored.
     Unasked(PacketType, u16),
 }
@@ -182,11 +208,18 @@ pub struct Failure {
     pub connack: Option<u8>,
     /// What the server did that it must not do, or what helps.
     pub what: &'static str,
+    /// With what reason code DISCONNECT tells the server, if it speaks MQTT 5.0 (§4.13.1).
+    pub reason: Option<u8>,
 }
 
 impl Failure {
     pub(crate) const fn new(code: Code, what: &'static str) -> Self {
-        Failure { code, malformed: None, connack: None, what }
+        Failure { code, malformed: None, connack: None, what, reason: None }
+    }
+
+    /// With a reason code for the server.
+    pub(crate) const fn because(self, reason: u8) -> Self {
+        Failure { reason: Some(reason), ..self }
     }
 
     /// An allocation failed.
@@ -195,7 +228,7 @@ impl Failure {
     }
 
     pub(crate) const fn protocol(what: &'static str) -> Self {
-        Failure::new(Code::Protocol, what)
+        Failure::new(Code::Protocol, what).because(reason::PROTOCOL_ERROR)
     }
 }
 
@@ -207,7 +240,8 @@ impl From<Code> for Failure {
 
 impl From<Malformed> for Failure {
     fn from(malformed: Malformed) -> Self {
-        Failure { malformed: Some(malformed), ..Failure::new(Code::Protocol, "") }
+        let failure = Failure::new(Code::Protocol, "").because(malformed.reason());
+        Failure { malformed: Some(malformed), ..failure }
     }
 }
 
@@ -293,4 +327,9 @@ pub(super) fn range_in(whole: &[u8], part: &[u8]) -> Range<usize> {
     let start = (part.as_ptr() as usize).wrapping_sub(whole.as_ptr() as usize);
     debug_assert!(start + part.len() <= whole.len());
     start..start + part.len()
+}
+
+/// Where the properties of a packet are; nowhere if there are none.
+pub(super) fn properties_in(bytes: &[u8], properties: &Properties<'_>) -> Range<usize> {
+    if properties.is_empty() { 0..0 } else { range_in(bytes, properties.raw()) }
 }

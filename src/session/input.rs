@@ -2,10 +2,10 @@
 
 use crate::error::Code;
 use crate::patience::Patience;
-use crate::session::event::{Event, Failure, Step, Verdict};
+use crate::session::event::{Event, Failure, Step, Verdict, properties_in};
 use crate::session::state::{PendingEvent, Session, State};
 use crate::time::Time;
-use crate::wire::{self, Header, Packet, PacketType};
+use crate::wire::{self, Header, Packet, PacketType, Version, reason};
 
 /// What every packet but PUBLISH may have. The longest is a SUBACK, with a byte for each filter.
 const CONTROL_PACKET: usize = 1024;
@@ -34,11 +34,15 @@ impl Session {
         let to_skip = self.inbound.to_skip();
         if to_skip > 0 {
             let consumed = to_skip.min(bytes.len());
-            return Ok(Step { consumed, event: self.skip(consumed)? });
+            return Ok(Step::of(consumed, self.skip(consumed)?));
         }
         let Some(header) = Header::parse_as(self.version, bytes)? else { return Ok(Step::MORE) };
         self.expect(header.packet)?;
         let total = header.total();
+        if total > self.five.packet_size as usize {
+            let what = "a packet is over the maximum packet size of CONNECT [MQTT-3.1.2-24]";
+            return Err(Failure::new(Code::Oversize, what).because(reason::PACKET_TOO_LARGE));
+        }
         let limit = match header.packet {
             PacketType::Publish => self.limits.max_incoming,
             // The limit is for messages: a small one must not keep a CONNACK out.
@@ -56,9 +60,23 @@ impl Session {
         if header.packet == PacketType::Publish {
             // By far the most frequent one, and the only one whose decoding is not a handful of instructions.
             let received = wire::Received::decode(self.version, header.flags, &bytes[start..total])?;
-            return Ok(Step { consumed: total, event: self.publish_in(&received, bytes)? });
+            let properties = properties_in(bytes, &received.properties);
+            return Ok(Step { consumed: total, event: self.publish_in(&received, bytes)?, properties });
         }
-        let event = match Packet::decode(self.version, &header, &bytes[start..total])? {
+        let packet = Packet::decode(self.version, &header, &bytes[start..total])?;
+        let properties = properties_in(bytes, &packet.properties());
+        let event = self.control_packet(now, packet, bytes)?;
+        Ok(Step { consumed: total, event, properties })
+    }
+
+    /// Any packet but PUBLISH.
+    fn control_packet(
+        &mut self,
+        now: Time,
+        packet: Packet<'_>,
+        bytes: &[u8],
+    ) -> Result<Option<Event>, Failure> {
+        Ok(match packet {
             Packet::PubAck(ack) => self.puback(ack.packet_id, ack.reason)?,
             Packet::PubRec(ack) => self.pubrec(ack.packet_id, ack.reason)?,
             Packet::PubRel(ack) => self.pubrel(ack.packet_id)?,
@@ -67,16 +85,18 @@ impl Session {
             Packet::ConnAck(_) if self.state == State::Closing => None,
             Packet::ConnAck(ack) => self.connack(now, &ack)?,
             Packet::SubAck(ack) => self.suback(ack.packet_id, ack.codes, bytes)?,
-            Packet::UnsubAck(ack) => self.unsuback(ack.packet_id)?,
+            Packet::UnsubAck(ack) => self.unsuback(ack.packet_id, ack.codes)?,
             Packet::PingResp => {
                 if self.keep_alive.ponged() {
                     self.patience = Patience::NONE;
                 }
                 Some(Event::PingResp)
             }
+            Packet::Disconnect(disconnect) if self.version == Version::V5 => {
+                Some(self.disconnected(&disconnect)?)
+            }
             _ => return Err(Failure::protocol("the server sent a packet that only clients send")),
-        };
-        Ok(Step { consumed: total, event })
+        })
     }
 
     /// The application was told of the last event.
@@ -112,7 +132,7 @@ impl Session {
                 Err(Failure::protocol("the server sent a second CONNACK"))
             }
             (State::Up | State::Closing, _) | (State::Connecting, PacketType::ConnAck) => Ok(()),
-            (State::Connecting, _) => Err(Failure::new(Code::NotConnack, "")),
+            (State::Connecting, _) => Err(Failure::new(Code::NotConnack, "").because(reason::PROTOCOL_ERROR)),
             _ => Err(Failure::protocol("the server sent something before it was asked")),
         }
     }

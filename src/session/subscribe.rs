@@ -85,11 +85,11 @@ impl Session {
         Ok(Some(Event::SubAck { packet_id: id, raw }))
     }
 
-    pub(super) fn unsuback(&mut self, id: u16) -> Result<Option<Event>, Failure> {
+    pub(super) fn unsuback(&mut self, id: u16, codes: &[u8]) -> Result<Option<Event>, Failure> {
         match self.sending.ids.get(id) {
             Some(Use::Unsubscribe) => {
                 if let Some(subscriptions) = self.subscriptions.get_mut() {
-                    subscriptions.removed(id);
+                    subscriptions.removed(id, codes)?;
                 }
             }
             Some(Use::Raw(RawUse::Unsubscribe)) => {}

@@ -177,7 +177,7 @@ pub(super) fn put_properties(out: &mut Vec<u8>, version: Version, properties: &P
     }
 }
 
-fn property_error(error: Malformed) -> EncodeError {
+pub(super) fn property_error(error: Malformed) -> EncodeError {
     match error {
         Malformed::NulInString => EncodeError::BadString,
         Malformed::Truncated => EncodeError::StringTooLong,

@@ -23,7 +23,7 @@ macro_rules! malformed {
             }
 
             /// The reason code with which an MQTT 5.0 DISCONNECT reports it (MQTT 5.0 §4.13.1):
-            /// 0x81 Malformed Packet or 0x82 Protocol Error.
+            /// 0x81 Malformed Packet, 0x82 Protocol Error, or 0x94 Topic Alias invalid.
             #[must_use]
             pub const fn reason(self) -> u8 {
                 match self { $(Malformed::$variant => $reason,)* }
@@ -72,6 +72,7 @@ malformed! {
     PropertyNotAllowed, 0x81, "the packet cannot carry this property", "MQTT 5.0 §2.2.2.2";
     DuplicateProperty, 0x82, "a property is there more than once", "MQTT 5.0 §2.2.2.2";
     BadPropertyValue, 0x82, "a property has a value that is not allowed", "MQTT 5.0 §2.2.2.2";
+    ZeroTopicAlias, 0x94, "the topic alias is 0", "MQTT 5.0 [MQTT-3.3.2-8]";
     MissingAuthMethod, 0x82, "authentication without its method", "MQTT 5.0 §3.1.2.11.10, §3.15.2.2.2";
 }
 

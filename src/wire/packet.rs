@@ -3,8 +3,8 @@
 use alloc::vec::Vec;
 
 use super::{
-    Ack, Auth, ConnAck, Connect, Disconnect, EncodeError, Header, Malformed, PacketType, Publish, SubAck,
-    Subscribe, UnsubAck, Unsubscribe, Version, encode_empty,
+    Ack, Auth, ConnAck, Connect, Disconnect, EncodeError, Header, Malformed, PacketType, Properties, Publish,
+    SubAck, Subscribe, UnsubAck, Unsubscribe, Version, encode_empty,
 };
 
 /// A decoded packet (MQTT 3.1.1 §3, MQTT 5.0 §3).
@@ -96,6 +96,26 @@ impl<'a> Packet<'a> {
             Packet::PingReq | Packet::PingResp => encode_empty(self.packet_type(), out),
             Packet::Disconnect(disconnect) => disconnect.encode(version, out),
             Packet::Auth(auth) => auth.encode(version, out),
+        }
+    }
+
+    /// Its properties; of CONNECT those that are not the will's.
+    #[must_use]
+    pub const fn properties(&self) -> Properties<'a> {
+        match self {
+            Packet::Connect(packet) => packet.properties,
+            Packet::ConnAck(packet) => packet.properties,
+            Packet::Publish(packet) => packet.properties,
+            Packet::PubAck(ack) | Packet::PubRec(ack) | Packet::PubRel(ack) | Packet::PubComp(ack) => {
+                ack.properties
+            }
+            Packet::Subscribe(packet) => packet.properties,
+            Packet::SubAck(packet) => packet.properties,
+            Packet::Unsubscribe(packet) => packet.properties,
+            Packet::UnsubAck(packet) => packet.properties,
+            Packet::PingReq | Packet::PingResp => Properties::EMPTY,
+            Packet::Disconnect(packet) => packet.properties,
+            Packet::Auth(packet) => packet.properties,
         }
     }
 

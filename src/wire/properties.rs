@@ -44,6 +44,21 @@ impl<'a> Properties<'a> {
         Ok(Properties(Block::Raw(block)))
     }
 
+    /// The properties in the bytes of a block that was checked before.
+    #[inline]
+    pub(super) const fn of_checked(block: &'a [u8]) -> Properties<'a> {
+        Properties(Block::Raw(block))
+    }
+
+    /// The bytes of a block that came; empty for a list.
+    #[inline]
+    pub(crate) const fn raw(&self) -> &'a [u8] {
+        match self.0 {
+            Block::Raw(block) => block,
+            Block::List(_) => &[],
+        }
+    }
+
     /// Reads a block and its length (MQTT 5.0 §2.2.2.1).
     #[inline]
     pub(super) fn read(reader: &mut Reader<'a>, carrier: Carrier) -> Result<Properties<'a>, Malformed> {

@@ -189,7 +189,8 @@ impl PropertyId {
             (PropertyId::ResponseTopic, PropertyValue::Utf8(name)) => {
                 return topic::valid_name(name).map_err(topic::TopicError::in_name);
             }
-            (PropertyId::ReceiveMaximum | PropertyId::TopicAlias, PropertyValue::TwoByte(0)) => false,
+            (PropertyId::TopicAlias, PropertyValue::TwoByte(0)) => return Err(Malformed::ZeroTopicAlias),
+            (PropertyId::ReceiveMaximum, PropertyValue::TwoByte(0)) => false,
             (PropertyId::MaximumPacketSize, PropertyValue::FourByte(0)) => false,
             (PropertyId::SubscriptionIdentifier, PropertyValue::VarInt(0)) => false,
             (_, PropertyValue::VarInt(number)) => *number <= super::MAX_REMAINING,

@@ -367,18 +367,28 @@ pub struct PublishHead<'a> {
     pub dup: bool,
     /// Its quality of service.
     pub qos: QoS,
-    /// The topic name.
+    /// The topic name; empty only with a Topic Alias.
     pub topic: &'a str,
     /// The packet identifier; 0 for QoS 0.
     pub packet_id: u16,
+    /// The properties (MQTT 5.0 §3.3.2.3).
+    pub properties: Properties<'a>,
     /// How many bytes this takes, from the first one of the packet on.
     pub len: usize,
 }
 
 impl<'a> PublishHead<'a> {
+    /// Nobody need collect more than this of a packet that is too large: with a longer topic and properties it is not
+    /// worth that.
+    pub const MOST: usize = 0x2_0000;
+
     /// Decodes the beginning of a packet with this `header`; `None` if `bytes` does not hold enough of it.
-    /// At most 65,544 bytes are needed.
-    pub fn decode(header: &Header, bytes: &'a [u8]) -> Result<Option<PublishHead<'a>>, Malformed> {
+    /// At most 65,544 bytes are needed, and in MQTT 5.0 the properties.
+    pub fn decode(
+        version: Version,
+        header: &Header,
+        bytes: &'a [u8],
+    ) -> Result<Option<PublishHead<'a>>, Malformed> {
         let start = usize::from(header.header_len);
         let Some(&[high, low]) = bytes.get(start..start + 2) else { return Ok(None) };
         let qos = QoS::from_bits(header.flags >> QOS_SHIFT & 0b11)?;
@@ -390,12 +400,36 @@ impl<'a> PublishHead<'a> {
         let Some(head) = bytes.get(start..start + body) else { return Ok(None) };
         let mut reader = Reader::new(head);
         let topic = topic::name(reader.binary()?).map_err(TopicError::in_name)?;
-        if topic.is_empty() {
-            return Err(Malformed::EmptyTopic);
-        }
         let packet_id = if id_len == 0 { 0 } else { reader.packet_id()? };
         let dup = header.flags & DUP != 0;
-        Ok(Some(PublishHead { dup, qos, topic, packet_id, len: start + body }))
+        let mut len = start + body;
+        let mut properties = Properties::EMPTY;
+        if version == Version::V5 {
+            let available = bytes.len().min(header.total());
+            match PublishHead::properties(&bytes[len..available], available == header.total())? {
+                Some((block, taken)) => (properties, len) = (block, len + taken),
+                None => return Ok(None),
+            }
+        }
+        if topic.is_empty() && !has_alias(&properties) {
+            return Err(Malformed::EmptyTopic);
+        }
+        Ok(Some(PublishHead { dup, qos, topic, packet_id, properties, len }))
+    }
+
+    /// The properties at the start of `bytes` and how many bytes they take; `None` if those are not enough, and not `all`
+    /// that there is of the packet.
+    fn properties(bytes: &'a [u8], all: bool) -> Result<Option<(Properties<'a>, usize)>, Malformed> {
+        let mut reader = Reader::new(bytes);
+        let block = reader.var_int().and_then(|length| reader.bytes(length as usize));
+        match block {
+            Ok(block) => {
+                let taken = bytes.len() - reader.rest().len();
+                Ok(Some((Properties::from_raw(block, CARRIER)?, taken)))
+            }
+            Err(Malformed::Truncated) if !all => Ok(None),
+            Err(malformed) => Err(malformed),
+        }
     }
 }
 

@@ -65,7 +65,6 @@ static void options_out_of_range(void **state) {
   BAD_OPTION(size, (size_t) 1 << 40, MGOS_MQTT_BAD_STRUCTURE);
   BAD_OPTION(protocol_version, 6, MGOS_MQTT_BAD_ARGUMENT);
   BAD_OPTION(protocol_version, -1, MGOS_MQTT_BAD_ARGUMENT);
-  BAD_OPTION(protocol_version, 5, MGOS_MQTT_NOT_BUILT);
   BAD_OPTION(will_qos, 3, MGOS_MQTT_BAD_QOS);
   BAD_OPTION(will_qos, -1, MGOS_MQTT_BAD_QOS);
   BAD_OPTION(jitter_percent, 101, MGOS_MQTT_BAD_ARGUMENT);

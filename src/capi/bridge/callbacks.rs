@@ -197,11 +197,13 @@ impl Callback<Conn> for EventHandler {
                 let mut at = self.own.nc().set_timer(0.0);
                 self.tell(conn, MG_EV_TIMER, ptr::from_mut(&mut at).cast());
             }
-            Event::ConnAck => self.packet(conn, MG_EV_MQTT_CONNACK, mg_mqtt_message { len: 4, ..NO_MESSAGE }),
+            Event::ConnAck(_) => {
+                self.packet(conn, MG_EV_MQTT_CONNACK, mg_mqtt_message { len: 4, ..NO_MESSAGE })
+            }
             Event::Message(message) => self.message(conn, message),
-            Event::PubAck(ack, _) => self.packet(conn, MG_EV_MQTT_PUBACK, acknowledgement(ack)),
-            Event::PubRec(ack) => self.packet(conn, MG_EV_MQTT_PUBREC, acknowledgement(ack)),
-            Event::PubComp(ack, _) => self.packet(conn, MG_EV_MQTT_PUBCOMP, acknowledgement(ack)),
+            Event::PubAck(ack, ..) => self.packet(conn, MG_EV_MQTT_PUBACK, acknowledgement(ack)),
+            Event::PubRec(ack, _) => self.packet(conn, MG_EV_MQTT_PUBREC, acknowledgement(ack)),
+            Event::PubComp(ack, ..) => self.packet(conn, MG_EV_MQTT_PUBCOMP, acknowledgement(ack)),
             Event::PubRel(id) => self.packet(
                 conn,
                 MG_EV_MQTT_PUBREL,
@@ -217,7 +219,7 @@ impl Callback<Conn> for EventHandler {
                     ..NO_MESSAGE
                 },
             ),
-            Event::UnsubAck(id) => self.packet(
+            Event::UnsubAck(id, _) => self.packet(
                 conn,
                 MG_EV_MQTT_UNSUBACK,
                 mg_mqtt_message { message_id: *id, len: ACK_LEN, ..NO_MESSAGE },

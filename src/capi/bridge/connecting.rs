@@ -37,7 +37,7 @@ pub(in crate::capi) unsafe fn will(
     }
     // SAFETY: promised by the caller.
     let payload = unsafe { bytes(payload.cast(), len) }?;
-    Ok(Will { topic: topic.into(), payload: payload.into(), qos, retain })
+    Ok(Will { topic: topic.into(), payload: payload.into(), qos, retain, ..Will::default() })
 }
 
 pub(in crate::capi) fn set_slot(

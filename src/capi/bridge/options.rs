@@ -110,16 +110,11 @@ unsafe fn settings(options: &mgos_mqtt_options) -> Result<Settings, Code> {
 /// # Safety
 /// What the options point to is valid.
 unsafe fn profile(options: &mgos_mqtt_options) -> Result<ProfileOptions, Code> {
-    if options.protocol_version == 5 {
-        explain(format_args!(
-            "protocol_version is 5, for which this library was not built; allowed are {PROTOCOLS}"
-        ));
-        return Err(Code::NotBuilt);
-    }
     let protocols = [
         (0, None),
         (MGOS_MQTT_PROTOCOL_3_1, Some(Protocol::V31)),
         (MGOS_MQTT_PROTOCOL_3_1_1, Some(Protocol::V311)),
+        (MGOS_MQTT_PROTOCOL_5, Some(Protocol::V5)),
     ];
     let timeouts = timeouts(options)?;
     // SAFETY: promised by the caller.
@@ -131,12 +126,14 @@ unsafe fn profile(options: &mgos_mqtt_options) -> Result<ProfileOptions, Code> {
         // SAFETY: promised by the caller.
         will_payload: unsafe { memory!(options.will_payload, will_payload_len).copy() }?,
         will_qos: Some(field!(options.will_qos).qos()? as u8).filter(|qos| *qos > 0),
+        will_properties: None,
+        connect_properties: None,
         timeouts: Some(timeouts).filter(|timeouts| *timeouts != Timeouts::default()),
         tls: Some(tls).filter(|tls| *tls != TlsOptions::default()),
     })
 }
 
-const PROTOCOLS: &str = "0 (the default), 3 (MQTT 3.1) and 4 (MQTT 3.1.1)";
+const PROTOCOLS: &str = "0 (the default), 3 (MQTT 3.1), 4 (MQTT 3.1.1) and 5 (MQTT 5.0)";
 
 fn timeouts(options: &mgos_mqtt_options) -> Result<Timeouts, Code> {
     let default = Timeouts::default();

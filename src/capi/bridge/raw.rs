@@ -39,7 +39,8 @@ pub(in crate::capi) unsafe fn handshake(
             let message = unsafe { CStr::from_ptr(opts.will_message) }.to_bytes();
             let qos = QoS::try_from(((flags & 0x18) >> 3) as u8).map_err(|_| Code::BadQos)?;
             let (topic, payload) = (name.to_owned(), message.to_vec());
-            Some(Will { topic, payload, qos: qos.bits(), retain: flags & MG_MQTT_WILL_RETAIN != 0 })
+            let retain = flags & MG_MQTT_WILL_RETAIN != 0;
+            Some(Will { topic, payload, qos: qos.bits(), retain, ..Will::default() })
         }
         _ => None,
     };
@@ -52,6 +53,7 @@ pub(in crate::capi) unsafe fn handshake(
         user,
         password,
         will,
+        connect_properties: prepared.as_ref().map(|p| p.connect_properties.clone()).unwrap_or_default(),
     };
     // A password or will with NUL bytes does not survive as a C string. If the hook left its
     // visible part unchanged, the whole original is used.
@@ -61,10 +63,12 @@ pub(in crate::capi) unsafe fn handshake(
         if visible == params.password {
             params.password = prepared.password;
         }
-        if let (Some(ours), Some(theirs)) = (prepared.will, params.will.as_mut())
-            && cut(&ours.payload) == theirs.payload
-        {
-            theirs.payload = ours.payload;
+        if let (Some(ours), Some(theirs)) = (prepared.will, params.will.as_mut()) {
+            // A hook cannot say anything about these.
+            theirs.properties = ours.properties;
+            if cut(&ours.payload) == theirs.payload {
+                theirs.payload = ours.payload;
+            }
         }
     }
     Ok(params)

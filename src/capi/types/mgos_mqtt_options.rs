@@ -14,6 +14,8 @@ pub const MGOS_MQTT_OFF: c_int = -1;
 pub const MGOS_MQTT_PROTOCOL_3_1: c_int = 3;
 /// `protocol_version`: MQTT 3.1.1.
 pub const MGOS_MQTT_PROTOCOL_3_1_1: c_int = 4;
+/// MQTT 5.0.
+pub const MGOS_MQTT_PROTOCOL_5: c_int = 5;
 
 /// `retry`: the connection always tries again by itself.
 pub const MGOS_MQTT_RETRY_ALWAYS: c_int = 0;

@@ -11,6 +11,7 @@ use crate::client::state::waiters::{Attempt, ConnectResult, ConnectWaiter, Notif
 use crate::error::Code;
 use crate::sync::MutexGuard;
 use crate::time::Span;
+use crate::wire::RawProperties;
 
 impl Conn {
     /// As [`connect`](Conn::connect), and tells `callback` once, by
@@ -76,7 +77,7 @@ impl Conn {
                 st.extras.get_mut().and_then(|extras| extras.results.pop_front())
         {
             drop(st);
-            callback.call(self, &attempt.event());
+            callback.call(self, &attempt.event(RawProperties::EMPTY));
             // What is dropped with it must not be dropped under the lock.
             drop(callback);
             st = self.lock();

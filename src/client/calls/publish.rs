@@ -19,7 +19,7 @@ use crate::error::Code;
 use crate::session::{Accepted, Publication, RawAck, Session};
 use crate::time::{Moment, Span, Time};
 use crate::wire::topic::{self, Topic};
-use crate::wire::{self, Properties, QoS};
+use crate::wire::{self, Properties, QoS, Version};
 
 /// With this much unwritten output, a call writes it itself instead of leaving it to the loop.
 pub(in crate::client) const WRITE_AT: usize = 64 * 1024;
@@ -374,18 +374,19 @@ impl State {
 
     /// Appends CONNECT.
     pub(in crate::client) fn append_connect(&mut self, params: &ConnectParams) -> Result<(), Code> {
+        let five = params.version == Version::V5;
         let will = params.will.as_ref().map(|will| wire::Will {
             topic: &will.topic,
             payload: &will.payload,
             qos: QoS::try_from(will.qos).unwrap_or(QoS::AtMostOnce),
             retain: will.retain,
-            properties: Properties::default(),
+            properties: if five { will.properties.properties() } else { Properties::EMPTY },
         });
         let connect = wire::Connect {
             version: params.version,
             clean_session: params.clean_session,
             keep_alive: params.keep_alive,
-            properties: Properties::default(),
+            properties: if five { params.connect_properties.properties() } else { Properties::EMPTY },
             client_id: &params.client_id,
             will,
             user_name: params.user.as_deref(),

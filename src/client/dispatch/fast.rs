@@ -17,18 +17,24 @@ use crate::client::state::receive_queue::is_queue;
 use crate::client::state::verdict::{HandlerVerdict, InDelivery};
 use crate::session::{Acknowledged, Ended, Failure};
 use crate::sync::MutexGuard;
-use crate::wire::{PLAIN_ACK, PacketType, PlainPublish, Received};
+use crate::wire::{PLAIN_ACK, PacketType, PlainPublish, RawProperties, Received};
 
 /// What handlers are told of PUBACK, or of PUBCOMP.
 pub(in crate::client) fn acknowledgement<'a>(
     kind: Kind,
     ack: Acknowledged,
     topic: Option<TopicName<'a>>,
+    properties: RawProperties<'a>,
 ) -> Event<'a> {
     match kind {
-        Kind::PubComp => Event::PubComp(ack, topic),
-        _ => Event::PubAck(ack, topic),
+        Kind::PubComp => Event::PubComp(ack, topic, properties),
+        _ => Event::PubAck(ack, topic, properties),
     }
+}
+
+/// What handlers are told of an acknowledgement that says nothing but the packet id.
+fn accepted(kind: Kind, ended: &Ended) -> Event<'_> {
+    acknowledgement(kind, ended.accepted(), Some(TopicName(ended.topic())), RawProperties::EMPTY)
 }
 
 /// What handlers get of a message that comes for the first time, and whole.
@@ -43,6 +49,7 @@ fn first_delivery<'a>(publish: &Received<'a>) -> Message<'a> {
         packet_id: publish.packet_id,
         size: publish.payload.len(),
         attempt: 1,
+        properties: RawProperties::EMPTY,
     }
 }
 
@@ -215,7 +222,7 @@ impl Conn {
             drop(st);
             for ended in acked {
                 told += 1;
-                only.call(self, &acknowledgement(kind, ended.accepted(), Some(TopicName(ended.topic()))));
+                only.call(self, &accepted(kind, ended));
                 // One that was registered meanwhile, here or on another thread, is told of the next.
                 if self.registrations.load(Ordering::Relaxed) != known {
                     break;
@@ -227,19 +234,21 @@ impl Conn {
             self.ran(&mut st, told);
         }
         for ended in &acked[told..] {
-            let topic = TopicName(ended.topic());
             match st.handlers.acknowledged(ended.topic(), kind) {
                 Audience::Nobody => {}
                 Audience::One(entry) => {
                     let entry = entry.clone();
                     drop(st);
-                    entry.call(self, &acknowledgement(kind, ended.accepted(), Some(topic)));
+                    entry.call(self, &accepted(kind, ended));
                     // As above.
                     drop(entry);
                     st = self.lock_untracked();
                     self.ran(&mut st, 1);
                 }
-                Audience::Several => st = self.acknowledged(st, kind, ended.accepted(), Some(topic)),
+                Audience::Several => {
+                    let topic = Some(TopicName(ended.topic()));
+                    st = self.acknowledged(st, kind, ended.accepted(), topic, RawProperties::EMPTY);
+                }
             }
         }
         st

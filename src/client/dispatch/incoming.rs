@@ -19,7 +19,7 @@ use crate::driver::Turn;
 use crate::error::Code;
 use crate::session::{self, Acknowledged, Failure, Verdict};
 use crate::sync::MutexGuard;
-use crate::wire::{Header, PublishHead, reason};
+use crate::wire::{Header, PublishHead, RawProperties, reason};
 
 /// Bytes read in one turn before other connections get theirs.
 pub(in crate::client) const READ_A_TURN: usize = 256 * 1024;
@@ -104,8 +104,7 @@ impl Conn {
             };
             *turn.buffer = buffer;
             if let Err(failure) = kept {
-                let report = st.failure_report(&failure);
-                return self.link_down(st, turn, report);
+                return self.fail(st, turn, &failure);
             }
             if !consumed.alive {
                 return st;
@@ -148,8 +147,7 @@ impl Conn {
                 }
             }
             Err(code) => {
-                let report = st.failure_report(&Failure::new(code, ""));
-                return (self.link_down(st, turn, report), false);
+                return (self.fail(st, turn, &Failure::new(code, "")), false);
             }
         }
         (st, true)
@@ -166,8 +164,7 @@ impl Conn {
     ) -> (MutexGuard<'a, State>, bool) {
         let have = st.partial.len();
         if st.partial.try_reserve_exact(total + 1 - have).is_err() {
-            let report = st.failure_report(&Failure::out_of_memory());
-            return (self.link_down(st, turn, report), false);
+            return (self.fail(st, turn, &Failure::out_of_memory()), false);
         }
         let state = &mut *st;
         // Only as much is made ready as this turn may read: what is not read would be filled for nothing,
@@ -236,8 +233,7 @@ impl Conn {
             at += bytes;
             let told = match ending {
                 Ending::Failed(failure) => {
-                    let report = st.failure_report(&failure);
-                    return Consumed { st: self.link_down(st, turn, report), bytes: len, alive: false };
+                    return Consumed { st: self.fail(st, turn, &failure), bytes: len, alive: false };
                 }
                 Ending::Told => true,
                 Ending::Other if at == len => break,
@@ -250,27 +246,28 @@ impl Conn {
                         }
                         Ok(step) => step,
                         Err(failure) => {
-                            let report = match st.foreign(&buffer[at..len]) {
+                            let st = match st.foreign(&buffer[at..len]) {
                                 Foreign::MaybeTlsAlert => break,
-                                Foreign::TlsAlert => st.tls_expected_report(),
-                                Foreign::Unknown => st.failure_report(&failure),
+                                Foreign::TlsAlert => {
+                                    let report = st.tls_expected_report();
+                                    self.link_down(st, turn, report)
+                                }
+                                Foreign::Unknown => self.fail(st, turn, &failure),
                             };
-                            let st = self.link_down(st, turn, report);
                             return Consumed { st, bytes: len, alive: false };
                         }
                     };
-                    let Some(event) = step.event else {
+                    let Some(event) = &step.event else {
                         if step.consumed == 0 {
                             break;
                         }
                         at += step.consumed;
                         continue;
                     };
-                    if let session::Event::ConnAck { code, .. } = event
-                        && code != 0
-                    {
-                        let report = st.refused_report(code);
-                        return Consumed { st: self.link_down(st, turn, report), bytes: len, alive: false };
+                    let properties = step.properties(&buffer[at..]);
+                    if is_last_word(event) {
+                        st = self.hear_last_word(st, turn, event, properties);
+                        return Consumed { st, bytes: len, alive: false };
                     }
                     if bug(Bug::AckBeforeHandler) && matches!(event, session::Event::Publish(_)) {
                         let _ = st.session.handled(Verdict::Ack(reason::SUCCESS));
@@ -279,9 +276,12 @@ impl Conn {
                     // After the application ended the connection, only its own messages concern it.
                     let told = st.closing.is_none() || event.is_acknowledgement();
                     if told {
-                        st = self.told(st, turn, &event, &mut buffer[at..]);
+                        st = self.told(st, turn, event, step.properties.clone(), &mut buffer[at..]);
                     }
                     at += step.consumed;
+                    if let Some(session::Event::Publish(incoming)) = step.event {
+                        st.session.give_back(incoming);
+                    }
                     told
                 }
             };
@@ -297,6 +297,21 @@ impl Conn {
             }
         }
         Consumed { st, bytes: at, alive: true }
+    }
+
+    /// The server does not want this connection. After the application closed it, that is its good end.
+    fn hear_last_word<'a>(
+        &'a self,
+        mut st: MutexGuard<'a, State>,
+        turn: &mut Turn<'_>,
+        event: &session::Event,
+        properties: RawProperties<'_>,
+    ) -> MutexGuard<'a, State> {
+        if st.closing.is_some() && matches!(event, session::Event::Disconnect(_)) {
+            return self.stream_ended(st, turn, None);
+        }
+        let report = st.last_word(event, properties);
+        self.link_down(st, turn, report)
     }
 
     /// The handlers of an event have returned, or it was not told: the session's part after it, and what the handlers
@@ -326,8 +341,7 @@ impl Conn {
         }
         let failed = failed.map_or(Ok(()), |code| Err(Failure::new(code, "")));
         if let Err(failure) = handled.and(failed) {
-            let report = st.failure_report(&failure);
-            return (self.link_down(st, turn, report), false);
+            return (self.fail(st, turn, &failure), false);
         }
         let alive = alive && st.is_on(generation) && !st.freed && !st.broken;
         (st, alive)
@@ -339,39 +353,33 @@ impl Conn {
         mut st: MutexGuard<'a, State>,
         turn: &mut Turn<'_>,
         event: &session::Event,
+        properties: Range<usize>,
         packet: &mut [u8],
     ) -> MutexGuard<'a, State> {
+        if let session::Event::Publish(incoming) = event {
+            return self.deliver_incoming(st, incoming, properties, packet);
+        }
+        let packet = &*packet;
+        let properties = RawProperties::of_checked(&packet[properties]);
         match event {
-            session::Event::Publish(incoming) => {
-                let (whole, behind) = packet.split_at_mut(incoming.payload.end);
-                let message = Message {
-                    topic: TopicName(incoming.topic(whole)),
-                    payload: &whole[incoming.payload.clone()],
-                    qos: incoming.qos,
-                    retain: incoming.retain,
-                    dup: incoming.dup,
-                    packet_id: incoming.packet_id,
-                    size: incoming.size,
-                    attempt: 1,
-                };
-                self.deliver(st, &message, behind)
+            session::Event::ConnAck { session_present, .. } => {
+                self.link_up(st, turn, *session_present, properties)
             }
-            session::Event::ConnAck { session_present, .. } => self.link_up(st, turn, *session_present),
             session::Event::PubAck(ack) => {
                 self.note_late(&mut st, "PUBACK", *ack);
                 if ack.early {
                     let text = "the server answered a QoS 2 publish with PUBACK; taken as completed";
                     self.note(&mut st, Level::Warn, format_args!("{text}"));
                 }
-                self.tell_acknowledged(st, Kind::PubAck, *ack)
+                self.tell_acknowledged(st, Kind::PubAck, *ack, properties)
             }
             session::Event::PubComp(ack) => {
                 self.note_late(&mut st, "PUBCOMP", *ack);
-                self.tell_acknowledged(st, Kind::PubComp, *ack)
+                self.tell_acknowledged(st, Kind::PubComp, *ack, properties)
             }
             session::Event::PubRec(ack) => {
                 self.note_late(&mut st, "PUBREC", *ack);
-                let event = Event::PubRec(*ack);
+                let event = Event::PubRec(*ack, properties);
                 self.tell(st, |h, recipients| h.connection(Kind::PubRec, recipients), &event)
             }
             session::Event::PubRel(id) => {
@@ -380,13 +388,13 @@ impl Conn {
             }
             session::Event::SubAck { packet_id, raw } => {
                 if let Some(codes) = raw.clone().map(|range| &packet[range]) {
-                    let event = Event::SubAck { packet_id: *packet_id, filter: None, codes };
+                    let event = Event::SubAck { packet_id: *packet_id, filter: None, codes, properties };
                     return self.tell(st, |h, recipients| h.connection(Kind::SubAck, recipients), &event);
                 }
                 self.tell_subscribed(st)
             }
             session::Event::UnsubAck(id) => {
-                let event = Event::UnsubAck(*id);
+                let event = Event::UnsubAck(*id, properties);
                 st = self.tell(st, |h, recipients| h.connection(Kind::UnsubAck, recipients), &event);
                 self.take_answers(&mut st);
                 self.tell_ended(st)
@@ -404,8 +412,32 @@ impl Conn {
                 self.note(&mut st, Level::Warn, text);
                 st
             }
-            session::Event::PingResp => st,
+            // The first is delivered above, and the last ends the link before anybody is told.
+            session::Event::Publish(_) | session::Event::PingResp | session::Event::Disconnect(_) => st,
         }
+    }
+
+    /// A message: its topic, payload and properties are in `packet`, as the event and `properties` say.
+    fn deliver_incoming<'a>(
+        &'a self,
+        st: MutexGuard<'a, State>,
+        incoming: &session::Incoming,
+        properties: Range<usize>,
+        packet: &mut [u8],
+    ) -> MutexGuard<'a, State> {
+        let (whole, behind) = packet.split_at_mut(incoming.payload.end);
+        let message = Message {
+            topic: TopicName(incoming.topic(whole)),
+            payload: &whole[incoming.payload.clone()],
+            qos: incoming.qos,
+            retain: incoming.retain,
+            dup: incoming.dup,
+            packet_id: incoming.packet_id,
+            size: incoming.size,
+            attempt: 1,
+            properties: RawProperties::of_checked(&whole[properties]),
+        };
+        self.deliver(st, &message, behind)
     }
 
     /// PUBACK or PUBCOMP as one event of the session.
@@ -414,9 +446,11 @@ impl Conn {
         mut st: MutexGuard<'a, State>,
         kind: Kind,
         ack: Acknowledged,
+        properties: RawProperties<'_>,
     ) -> MutexGuard<'a, State> {
         let ended = st.session.take_acknowledged();
-        st = self.acknowledged(st, kind, ack, ended.as_ref().map(|ended| TopicName(ended.topic())));
+        let topic = ended.as_ref().map(|ended| TopicName(ended.topic()));
+        st = self.acknowledged(st, kind, ack, topic, properties);
         if let Some(ended) = ended {
             st.session.restore(ended);
         }
@@ -432,6 +466,7 @@ impl Conn {
         kind: Kind,
         ack: Acknowledged,
         topic: Option<TopicName<'_>>,
+        properties: RawProperties<'_>,
     ) -> MutexGuard<'a, State> {
         let collect = |h: &mut Handlers, recipients: &mut Recipients| {
             if let Some(topic) = topic {
@@ -439,7 +474,7 @@ impl Conn {
             }
             h.connection(kind, recipients);
         };
-        self.tell(st, collect, &acknowledgement(kind, ack, topic))
+        self.tell(st, collect, &acknowledgement(kind, ack, topic, properties))
     }
 
     /// SUBACK: each filter's code to its subscribers; what nobody claimed, to the handlers of the connection. Then the
@@ -455,7 +490,12 @@ impl Conn {
                 let text = format_args!("{}: {:?}", Code::SubscribeRefused.text(), result.filter);
                 self.note(&mut st, Level::Warn, text);
             }
-            let event = Event::SubAck { packet_id, filter: Some(&result.filter), codes: &[result.code] };
+            let event = Event::SubAck {
+                packet_id,
+                filter: Some(&result.filter),
+                codes: &[result.code],
+                properties: RawProperties::EMPTY,
+            };
             st = self.tell(
                 st,
                 |h, recipients| {
@@ -473,6 +513,11 @@ impl Conn {
         self.take_answers(&mut st);
         self.tell_ended(st)
     }
+}
+
+/// Whether nothing comes after it: a CONNACK that refuses, or DISCONNECT.
+fn is_last_word(event: &session::Event) -> bool {
+    matches!(event, session::Event::ConnAck { code: 1.., .. } | session::Event::Disconnect(_))
 }
 
 impl State {
@@ -520,7 +565,9 @@ impl State {
             total
         } else {
             let keep = limits.keep_oversize.min(limits.max_incoming);
-            let head = PublishHead::decode(&header, &self.partial).ok().flatten().filter(|_| keep > 0);
+            let version = self.session.version();
+            let head =
+                PublishHead::decode(version, &header, &self.partial).ok().flatten().filter(|_| keep > 0);
             match head.map(|head| total.min(head.len + keep)) {
                 Some(beginning) if self.partial.len() < beginning => beginning,
                 _ if self.partial.len() >= room => total,

@@ -6,7 +6,7 @@ use crate::error::{Code, Phase};
 use crate::lazy_box::{Empty, LazyBox};
 use crate::session::{Acknowledged, Completion};
 use crate::transport::Endpoint;
-use crate::wire::{QoS, Version, publish_len};
+use crate::wire::{Properties, PropertyBlock, QoS, RawProperties, Version, publish_len};
 
 /// The topic name of a message: bytes that were checked when they were decoded. As a `str` they are checked
 /// again; the C interface does not need that.
@@ -52,6 +52,8 @@ pub struct Message<'a> {
     pub size: usize,
     /// 1, and one more each time it is delivered again after it was refused.
     pub attempt: u32,
+    /// Its properties.
+    pub properties: RawProperties<'a>,
 }
 
 impl Message<'_> {
@@ -82,9 +84,11 @@ pub enum Event<'a> {
         session_present: bool,
         /// The number of the attempt, from 1 on, as given to a [credentials hook](crate::client::CredentialsHook).
         attempt: u64,
+        /// The properties of CONNACK, if one came, as long as its connection is the present one.
+        properties: RawProperties<'a>,
     },
-    /// CONNACK with code 0.
-    ConnAck,
+    /// CONNACK with code 0, and its properties.
+    ConnAck(RawProperties<'a>),
     /// A message.
     Message(Message<'a>),
     /// A message over the receive limit was skipped and acknowledged.
@@ -97,13 +101,13 @@ pub enum Event<'a> {
         qos: QoS,
     },
     /// PUBACK, with the topic of the message if it is one of ours.
-    PubAck(Acknowledged, Option<TopicName<'a>>),
+    PubAck(Acknowledged, Option<TopicName<'a>>, RawProperties<'a>),
     /// PUBREC.
-    PubRec(Acknowledged),
+    PubRec(Acknowledged, RawProperties<'a>),
     /// PUBREL.
     PubRel(u16),
     /// PUBCOMP, with the topic of the message if it is one of ours.
-    PubComp(Acknowledged, Option<TopicName<'a>>),
+    PubComp(Acknowledged, Option<TopicName<'a>>, RawProperties<'a>),
     /// SUBACK.
     SubAck {
         /// The packet id.
@@ -113,9 +117,11 @@ pub enum Event<'a> {
         /// The server's codes, each the granted QoS, or 0x80 and above: that of the filter, or all of the
         /// packet.
         codes: &'a [u8],
+        /// Those of the packet.
+        properties: RawProperties<'a>,
     },
     /// UNSUBACK.
-    UnsubAck(u16),
+    UnsubAck(u16, RawProperties<'a>),
     /// The connection ends; comes just before [`Event::Close`].
     Disconnect,
     /// The connection was up and is closed.
@@ -195,6 +201,22 @@ impl Kind {
 }
 
 impl Event<'_> {
+    /// The properties of the packet that it is about; none before MQTT 5.0.
+    pub fn properties(&self) -> Properties<'_> {
+        match self {
+            Event::ConnectResult { properties, .. }
+            | Event::ConnAck(properties)
+            | Event::PubAck(_, _, properties)
+            | Event::PubRec(_, properties)
+            | Event::PubComp(_, _, properties)
+            | Event::SubAck { properties, .. }
+            | Event::UnsubAck(_, properties) => properties.properties(),
+            Event::Message(message) | Event::SetAside(message, _) => message.properties.properties(),
+            Event::Close(report) => report.properties.properties(),
+            _ => Properties::EMPTY,
+        }
+    }
+
     /// Its kind.
     pub const fn kind(&self) -> Kind {
         match self {
@@ -202,15 +224,15 @@ impl Event<'_> {
             Event::Timer => Kind::Timer,
             Event::Connecting => Kind::Connecting,
             Event::ConnectResult { .. } => Kind::ConnectResult,
-            Event::ConnAck => Kind::ConnAck,
+            Event::ConnAck(_) => Kind::ConnAck,
             Event::Message(_) => Kind::Message,
             Event::Oversize { .. } => Kind::Oversize,
             Event::PubAck(..) => Kind::PubAck,
-            Event::PubRec(_) => Kind::PubRec,
+            Event::PubRec(..) => Kind::PubRec,
             Event::PubRel(_) => Kind::PubRel,
             Event::PubComp(..) => Kind::PubComp,
             Event::SubAck { .. } => Kind::SubAck,
-            Event::UnsubAck(_) => Kind::UnsubAck,
+            Event::UnsubAck(..) => Kind::UnsubAck,
             Event::Disconnect => Kind::Disconnect,
             Event::Close(_) => Kind::Close,
             Event::Outcome(_) => Kind::Outcome,
@@ -236,6 +258,10 @@ pub struct Report {
     pub connack: Option<u8>,
     /// The number of the TLS alert that the server sent, if one came.
     pub alert: Option<u8>,
+    /// The reason code of the server's DISCONNECT, if one came (MQTT 5.0 §3.14.2.1).
+    pub reason: Option<u8>,
+    /// The properties of that DISCONNECT, or of a CONNACK that refused the connection.
+    pub properties: PropertyBlock,
     /// The server as configured.
     pub server: String,
     /// Each endpoint tried in this attempt, with the error number it ended with.
@@ -251,6 +277,7 @@ impl Report {
             server: text::copy(&self.server),
             tried: text::copy_all(&self.tried),
             text: text::copy(&self.text),
+            properties: PropertyBlock::copy(self.properties.raw()),
             ..*self
         }
     }
@@ -272,10 +299,18 @@ struct Texts {
     server: String,
     tried: Vec<(Endpoint, i32)>,
     text: String,
+    reason: Option<u8>,
+    properties: PropertyBlock,
 }
 
 impl Empty for Texts {
-    const EMPTY: &'static Self = &Texts { server: String::new(), tried: Vec::new(), text: String::new() };
+    const EMPTY: &'static Self = &Texts {
+        server: String::new(),
+        tried: Vec::new(),
+        text: String::new(),
+        reason: None,
+        properties: PropertyBlock::EMPTY,
+    };
 }
 
 impl KeptReport {
@@ -291,9 +326,9 @@ impl KeptReport {
 
     /// Without memory the texts are missing.
     pub(in crate::client) fn of(report: Report) -> Self {
-        let Report { code, phase, os, connack, alert, server, tried, text } = report;
+        let Report { code, phase, os, connack, alert, reason, properties, server, tried, text } = report;
         let mut texts = LazyBox::<Texts>::new();
-        let _ = texts.try_make_by(|| Texts { server, tried, text });
+        let _ = texts.try_make_by(|| Texts { server, tried, text, reason, properties });
         KeptReport { code, phase, os, connack, alert, texts }
     }
 
@@ -302,6 +337,7 @@ impl KeptReport {
         let KeptReport { code, phase, os, connack, alert, ref texts } = *self;
         let server = text::copy(&texts.server);
         let (tried, text) = (text::copy_all(&texts.tried), text::copy(&texts.text));
-        Report { code, phase, os, connack, alert, server, tried, text }
+        let (reason, properties) = (texts.reason, PropertyBlock::copy(texts.properties.raw()));
+        Report { code, phase, os, connack, alert, reason, properties, server, tried, text }
     }
 }

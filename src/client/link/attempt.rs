@@ -25,7 +25,9 @@ use crate::lazy_box::LazyBox;
 use crate::sync::MutexGuard;
 use crate::time::{Moment, Span};
 use crate::transport::{Endpoint, Stream};
-use crate::wire::Version;
+use crate::wire::{
+    Carrier, PacketType, Properties, PropertyBlock, PropertyId, PropertyValue, RawProperties, Version,
+};
 
 impl Conn {
     /// Moves an attempt on as far as it goes now.
@@ -248,14 +250,20 @@ impl Conn {
     /// What CONNECT says without a hook.
     fn connect_params(&self, st: &mut State) -> ConnectParams {
         let profile = st.profile.clone();
-        let version = if profile.protocol == Protocol::V31 { Version::V31 } else { Version::V311 };
+        let version = match profile.protocol {
+            Protocol::V31 => Version::V31,
+            Protocol::V311 => Version::V311,
+            Protocol::V5 => Version::V5,
+        };
         let UserCredentials { user, pass } = st.user_credentials(&st.client);
         let password = pass.filter(|pass| user.is_some() || !pass.is_empty());
-        // A password goes with a user name, and if that is empty (MQTT 3.1.1 §3.1.2.8, §3.1.3.4).
-        let user = user.or_else(|| password.is_some().then(String::new));
+        // A password goes with a user name, and if that is empty (MQTT 3.1.1 §3.1.2.8, §3.1.3.4); not in MQTT 5.0.
+        let alone = version == Version::V5;
+        let user = user.or_else(|| (password.is_some() && !alone).then(String::new));
         let client_id = match st.client.client_id.clone() {
             Some(id) => id.into(),
             // 3.1.1 lets the server choose an id for a clean session, and for no other; 3.1 never does.
+            None if version == Version::V5 => st.assigned_id().unwrap_or_default(),
             None if version == Version::V311 => String::new(),
             None => format!("mgos-{:016x}", st.random()),
         };
@@ -267,6 +275,7 @@ impl Conn {
             user,
             password,
             will: profile.will.clone(),
+            connect_properties: connect_properties(&profile),
         }
     }
 
@@ -278,12 +287,14 @@ impl Conn {
         mut st: MutexGuard<'a, State>,
         turn: &mut Turn<'_>,
         session_present: bool,
+        properties: RawProperties<'_>,
     ) -> MutexGuard<'a, State> {
         st.stats.came_up(turn.now);
         st.session_is(session_present);
         st.attempt_over();
         st.course.came_up();
         st.session_present = session_present;
+        st.keep_assigned_id(properties);
         let fail_back = st.settings.fail_back;
         if let Some(extras) = st.extras.get_mut() {
             extras.fail_back = LazyBox::new();
@@ -307,8 +318,9 @@ impl Conn {
         let generation = st.generation;
         let attempt =
             Attempt { error: Code::Ok, connack: Some(0), session_present, number: st.attempt_number() };
-        let st = self.tell_result(st, generation, attempt);
-        let st = self.tell(st, |h, recipients| h.connection(Kind::ConnAck, recipients), &Event::ConnAck);
+        let st = self.tell_result(st, generation, attempt, properties);
+        let event = Event::ConnAck(properties);
+        let st = self.tell(st, |h, recipients| h.connection(Kind::ConnAck, recipients), &event);
         if st.generation == generation { self.tell_expiry(st, turn) } else { st }
     }
 
@@ -373,7 +385,8 @@ impl Conn {
         } else {
             let (error, connack) = (report.code, report.connack);
             let number = st.attempt_number();
-            st = self.tell_result(st, ended, Attempt { error, connack, session_present: false, number });
+            let attempt = Attempt { error, connack, session_present: false, number };
+            st = self.tell_result(st, ended, attempt, report.properties.raw());
         }
         self.plan(&mut st, turn, how);
         st
@@ -385,8 +398,9 @@ impl Conn {
         st: MutexGuard<'a, State>,
         generation: u64,
         attempt: Attempt,
+        properties: RawProperties<'_>,
     ) -> MutexGuard<'a, State> {
-        let event = attempt.event();
+        let event = attempt.event(properties);
         let collect = |h: &mut Handlers, recipients: &mut Recipients| {
             h.connection(Kind::ConnectResult, recipients);
             h.slot(Slot::Connect, recipients);
@@ -394,6 +408,20 @@ impl Conn {
         let st = self.tell(st, collect, &event);
         self.tell_once(st, generation, attempt)
     }
+}
+
+/// The properties of CONNECT: those of the configuration, and how long the session is to be kept. That is as MQTT 3.x
+/// says it, unless they say something else: without `clean_session` for ever, with it until the link ends.
+fn connect_properties(profile: &Profile) -> PropertyBlock {
+    let given = profile.connect_properties.properties();
+    if profile.clean_session || given.number(PropertyId::SessionExpiryInterval).is_some() {
+        return profile.connect_properties.clone();
+    }
+    let mut list = Vec::from_iter(&given);
+    list.push((PropertyId::SessionExpiryInterval, PropertyValue::FourByte(u32::MAX)));
+    let carrier = Carrier::Packet(PacketType::Connect);
+    // What was checked before is right with one more.
+    PropertyBlock::new(Properties::from_list(&list), carrier).unwrap_or_default()
 }
 
 /// What an address asks for and this library was built without.
@@ -410,6 +438,20 @@ pub(in crate::client) fn after(turn: &Turn<'_>, limit: Span) -> Moment {
 }
 
 impl State {
+    /// The client id that this server assigned before.
+    fn assigned_id(&self) -> Option<String> {
+        let (server, id) = &**self.extras.assigned.as_ref()?;
+        (*server == self.profile.server).then(|| id.clone())
+    }
+
+    /// A client without an id has the one that the server assigned, on the next connection too (MQTT 5.0 §3.2.2.3.7).
+    fn keep_assigned_id(&mut self, connack: RawProperties<'_>) {
+        if let Some(id) = connack.properties().text(PropertyId::AssignedClientIdentifier) {
+            let assigned = (self.profile.server.clone(), id.to_owned());
+            self.extras.make().assigned = Some(Box::new(assigned));
+        }
+    }
+
     /// The attempt is over: drops what belonged to it alone.
     pub(in crate::client) fn attempt_over(&mut self) {
         if let Some(common) = self.tries.get_mut().and_then(|tries| tries.common.take()) {

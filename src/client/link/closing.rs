@@ -14,6 +14,7 @@ use crate::client::state::flush::Flush;
 use crate::client::state::{Closing, Link};
 use crate::driver::Turn;
 use crate::error::{Code, Phase};
+use crate::session::Failure;
 use crate::sync::MutexGuard;
 use crate::time::{Moment, Span, Time};
 use crate::transport::{SendQueue, Stream};
@@ -98,6 +99,26 @@ impl Conn {
         st.session.await_delivery(now, without, delivery);
         let in_all = if in_all == Span::ZERO { FOREVER } else { now + in_all };
         in_all.max(st.extras.close_until.unwrap_or(Time::ZERO)).min(FOREVER)
+    }
+
+    /// The session cannot go on. In MQTT 5.0 the server is told why, as far as the socket takes that (§4.13.1); the link
+    /// goes down.
+    pub(in crate::client) fn fail<'a>(
+        &'a self,
+        mut st: MutexGuard<'a, State>,
+        turn: &mut Turn<'_>,
+        failure: &Failure,
+    ) -> MutexGuard<'a, State> {
+        let report = st.failure_report(failure);
+        if let Some(reason) = failure.reason
+            && st.session.disconnect_because(reason)
+            && matches!(self.flush(&mut st, turn.now), Flush::Done)
+            && let Some(transport) = st.link.stream()
+        {
+            transport.shutdown();
+            discard(transport);
+        }
+        self.link_down(st, turn, report)
     }
 
     /// Reads what the server still sends, until it closes too: acknowledgements of what was published before.

@@ -1,13 +1,16 @@
 //! What is told of an attempt that failed, and of a link that was lost: phase, address, cause, remedy.
 
+use std::fmt::{self, Display, Formatter};
+
 use crate::client::conn::State;
 use crate::client::handlers::event::Report;
 use crate::client::state::Link;
 use crate::client::state::tries::Tries;
 use crate::client::text;
 use crate::error::{Code, Phase};
-use crate::session::Failure;
+use crate::session::{Event, Failure};
 use crate::transport::{Endpoint, Layer, LayerError};
+use crate::wire::{PropertyBlock, PropertyId, RawProperties, Version, reason};
 
 /// ETIMEDOUT: stands for an endpoint that did not answer within our own limit.
 pub(in crate::client) const TIMED_OUT: i32 = if cfg!(target_os = "linux") { 110 } else { 60 };
@@ -104,19 +107,48 @@ impl State {
         Report { connack: failure.connack, ..report }
     }
 
+    /// The server's last word: CONNACK with another code than 0, or DISCONNECT.
+    pub(in crate::client) fn last_word(&mut self, event: &Event, properties: RawProperties<'_>) -> Report {
+        let report = match event {
+            Event::Disconnect(reason) => self.disconnected_report(*reason, properties),
+            Event::ConnAck { code, .. } => self.refused_report(*code, properties),
+            _ => self.end_report(),
+        };
+        Report { properties: PropertyBlock::copy(properties), ..report }
+    }
+
     /// CONNACK with another code than 0.
-    pub(in crate::client) fn refused_report(&mut self, connack: u8) -> Report {
+    fn refused_report(&mut self, connack: u8, properties: RawProperties<'_>) -> Report {
+        let five = self.session.version() == Version::V5;
         let code = match connack {
             1 => Code::RefusedVersion,
             2 => Code::RefusedIdentifier,
             3 => Code::RefusedUnavailable,
             4 => Code::RefusedCredentials,
             5 => Code::RefusedNotAuthorized,
+            reason::UNSUPPORTED_PROTOCOL_VERSION if five => Code::RefusedVersion,
+            reason::CLIENT_IDENTIFIER_NOT_VALID if five => Code::RefusedIdentifier,
+            reason::SERVER_UNAVAILABLE | reason::SERVER_BUSY if five => Code::RefusedUnavailable,
+            reason::BAD_USER_NAME_OR_PASSWORD if five => Code::RefusedCredentials,
+            reason::NOT_AUTHORIZED | reason::BANNED if five => Code::RefusedNotAuthorized,
             _ => Code::RefusedOther,
         };
-        let text = format!("{} (CONNACK {connack})", code.text());
+        let said = Said { code: connack, properties };
+        let text = if five {
+            text::format(format_args!("{} (CONNACK {said})", code.text())).unwrap_or_default()
+        } else {
+            format!("{} (CONNACK {connack})", code.text())
+        };
         let report = self.report(code, Phase::Connect, 0, text);
         Report { connack: Some(connack), ..report }
+    }
+
+    /// The server's DISCONNECT.
+    fn disconnected_report(&mut self, reason: u8, properties: RawProperties<'_>) -> Report {
+        let code = Code::ClosedByServer;
+        let said = Said { code: reason, properties };
+        let text = text::format(format_args!("{} (DISCONNECT {said})", code.text())).unwrap_or_default();
+        Report { reason: Some(reason), ..self.report(code, Phase::Up, 0, text) }
     }
 
     /// Keeps the endpoint that was reached, unless it is the one that is configured.
@@ -162,6 +194,43 @@ impl State {
             Link::Open(_) if self.session.is_up() => Phase::Up,
             Link::Open(_) => Phase::Connect,
             Link::Draining { .. } => Phase::Up,
+        }
+    }
+}
+
+/// What the server gave as the reason: its code, the name of that, and its own words.
+struct Said<'a> {
+    code: u8,
+    properties: RawProperties<'a>,
+}
+
+impl Display for Said<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Said { code, properties } = self;
+        match reason::name(*code) {
+            Some(name) => write!(f, "{code:#04x}: {name}")?,
+            None => write!(f, "{code}")?,
+        }
+        let properties = properties.properties();
+        if let Some(text) = properties.text(PropertyId::ReasonString) {
+            write!(f, "; the server says {:?}", Short(text))?;
+        }
+        if let Some(other) = properties.text(PropertyId::ServerReference) {
+            write!(f, "; it names {:?} as another server", Short(other))?;
+        }
+        Ok(())
+    }
+}
+
+/// The beginning of a text of the server, so that it cannot make ours arbitrarily long.
+struct Short<'a>(&'a str);
+
+impl fmt::Debug for Short<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        const SHOWN: usize = 256;
+        match self.0.char_indices().nth(SHOWN) {
+            None => write!(f, "{:?}", self.0),
+            Some((at, _)) => write!(f, "{:?}...", &self.0[..at]),
         }
     }
 }

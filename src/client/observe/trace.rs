@@ -116,7 +116,7 @@ impl Line<'_> {
         if self.header.packet != PacketType::Publish {
             return None;
         }
-        PublishHead::decode(&self.header, self.bytes).ok().flatten().map(|head| head.topic)
+        PublishHead::decode(self.version, &self.header, self.bytes).ok().flatten().map(|head| head.topic)
     }
 }
 

@@ -91,6 +91,7 @@ use crate::time::Time;
 use crate::transport::Endpoint;
 use crate::transport::Layer;
 use crate::transport::Stream;
+use crate::wire::PropertyBlock;
 use std::any::Any;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -243,6 +244,8 @@ pub(in crate::client) struct Extras<C> {
     /// The password of the key, instead of the profile's.
     pub(in crate::client) key_password: Option<Secret<Vec<u8>>>,
     pub(in crate::client) fail_back: LazyBox<FailBack>,
+    /// The client id that a server assigned, and its address.
+    pub(in crate::client) assigned: Option<Box<(Option<String>, String)>>,
     pub(in crate::client) timer_at: Option<Time>,
     /// Somebody waits until then for the end of a connection that is to be closed.
     pub(in crate::client) close_until: Option<Time>,
@@ -270,6 +273,7 @@ impl<C> Extras<C> {
         own_is_new: false,
         key_password: None,
         fail_back: LazyBox::new(),
+        assigned: None,
         timer_at: None,
         close_until: None,
         without_server: None,
@@ -393,6 +397,8 @@ impl<C: 'static> State<C> {
             os,
             connack: None,
             alert: None,
+            reason: None,
+            properties: PropertyBlock::EMPTY,
             server: self.shown_server(),
             tried: self.take_tried(),
             text,

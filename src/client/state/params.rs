@@ -1,6 +1,7 @@
 //! What CONNECT is made of, and the hook that may change it.
 
 use crate::config::{Secret, Will};
+use crate::wire::PropertyBlock;
 
 /// A certificate in memory, PEM or DER, and its key; without one it is in the PEM of the certificate.
 #[derive(Clone)]
@@ -22,6 +23,8 @@ pub struct ConnectParams {
     pub clean_session: bool,
     /// Seconds; 0 is off.
     pub keep_alive: u16,
+    /// Its properties in MQTT 5.0.
+    pub connect_properties: PropertyBlock,
     /// User name.
     pub user: Option<String>,
     /// Password.

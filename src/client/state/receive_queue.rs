@@ -7,7 +7,7 @@ use crate::client::handlers::event::{Message, TopicName};
 use crate::error::Code;
 use crate::lazy_box::Empty;
 use crate::session::Hold;
-use crate::wire::QoS;
+use crate::wire::{QoS, RawProperties};
 
 /// The identity of the queue as a subscriber: no function has this address.
 pub(in crate::client) const QUEUE: Identity = Identity(usize::MAX, 0);
@@ -19,9 +19,10 @@ pub(in crate::client) fn is_queue<C>(entry: &Entry<C>) -> bool {
 /// A copy of a message.
 #[derive(Debug)]
 pub struct OwnedMessage {
-    /// The topic, the payload, and one NUL.
+    /// The topic, the properties, the payload, and one NUL.
     pub(in crate::client) bytes: Vec<u8>,
     pub(in crate::client) topic_len: usize,
+    pub(in crate::client) properties_len: usize,
     /// Quality of service.
     pub qos: QoS,
     /// The server had it retained.
@@ -39,15 +40,18 @@ pub struct OwnedMessage {
 impl OwnedMessage {
     pub(in crate::client) fn of(message: &Message<'_>) -> Result<OwnedMessage, Code> {
         let mut bytes = Vec::new();
-        let len = message.topic.len() + message.payload.len() + 1;
+        let properties = message.properties.as_bytes();
+        let len = message.topic.as_bytes().len() + properties.len() + message.payload.len() + 1;
         bytes.try_reserve_exact(len).map_err(|_| Code::NoMemory)?;
         bytes.extend_from_slice(message.topic.as_bytes());
+        bytes.extend_from_slice(properties);
         bytes.extend_from_slice(message.payload);
         bytes.push(0);
         let &Message { qos, retain, dup, packet_id, size, .. } = message;
         Ok(OwnedMessage {
             bytes,
-            topic_len: message.topic.len(),
+            topic_len: message.topic.as_bytes().len(),
+            properties_len: properties.len(),
             qos,
             retain,
             dup,
@@ -64,10 +68,15 @@ impl OwnedMessage {
 
     /// The payload. In memory one NUL byte follows it, which is not part of it.
     pub fn payload(&self) -> &[u8] {
-        &self.bytes[self.topic_len..self.bytes.len() - 1]
+        &self.bytes[self.topic_len + self.properties_len..self.bytes.len() - 1]
     }
 
-    /// Bytes of topic and payload.
+    /// Its properties.
+    pub fn properties(&self) -> RawProperties<'_> {
+        RawProperties::of_checked(&self.bytes[self.topic_len..][..self.properties_len])
+    }
+
+    /// Bytes of topic, properties and payload.
     pub(in crate::client) fn len(&self) -> usize {
         self.bytes.len() - 1
     }
@@ -83,6 +92,7 @@ impl OwnedMessage {
             packet_id: self.packet_id,
             size: self.size,
             attempt,
+            properties: self.properties(),
         }
     }
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicI32;
 use crate::client::handlers::callback::Callback;
 use crate::client::handlers::event::Event;
 use crate::error::Code;
+use crate::wire::RawProperties;
 
 /// No [`Code`] has this number.
 pub(in crate::client) const UNKNOWN: i32 = 1;
@@ -46,8 +47,9 @@ impl Attempt {
         Attempt { error, connack: None, session_present: false, number }
     }
 
-    pub(in crate::client) const fn event(self) -> Event<'static> {
+    /// With the properties of its CONNACK.
+    pub(in crate::client) const fn event(self, properties: RawProperties<'_>) -> Event<'_> {
         let Attempt { error, connack, session_present, number: attempt } = self;
-        Event::ConnectResult { error, connack, session_present, attempt }
+        Event::ConnectResult { error, connack, session_present, attempt, properties }
     }
 }

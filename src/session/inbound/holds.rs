@@ -151,7 +151,7 @@ impl Session {
     fn answer_received(&mut self, id: u16, reason: u8) -> Result<(), Failure> {
         self.answer_with(PacketType::PubRec, id, reason)?;
         if reason >= reason::UNSPECIFIED_ERROR && self.version == Version::V5 {
-            self.inbound.released(id);
+            self.release(id);
         }
         Ok(())
     }

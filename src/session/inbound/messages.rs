@@ -3,10 +3,10 @@
 use alloc::vec::Vec;
 
 use crate::error::Code;
-use crate::session::event::{Event, Failure, Incoming, Step, Verdict, range_in};
+use crate::session::event::{Event, Failure, Incoming, Step, TopicAt, Verdict, properties_in, range_in};
 use crate::session::state::inbound::{Skipped, Unread};
 use crate::session::state::{PendingEvent, Session};
-use crate::wire::{self, Header, PacketType, QoS, reason};
+use crate::wire::{self, Header, PacketType, Properties, PropertyId, QoS, reason};
 
 impl Session {
     pub(in crate::session) fn publish_in(
@@ -14,6 +14,7 @@ impl Session {
         publish: &wire::Received<'_>,
         bytes: &[u8],
     ) -> Result<Option<Event>, Failure> {
+        let alias = self.alias_of(publish.topic, &publish.properties)?;
         if publish.qos == QoS::ExactlyOnce && self.inbound.recognises(publish.packet_id, publish.dup) {
             self.inbound.count_duplicate();
             self.repeated(publish.packet_id, reason::SUCCESS)?;
@@ -23,10 +24,12 @@ impl Session {
             // Before it is delivered: a delivery that cannot be remembered would be repeated.
             self.inbound.reserve().map_err(|code| Failure::new(code, ""))?;
         }
+        self.admit(publish.qos)?;
+        let topic = self.topic_at(publish.topic, alias, bytes)?;
         self.flow.rx_messages += 1;
         self.pending_event = PendingEvent::Publish(publish.qos, publish.packet_id);
         Ok(Some(Event::Publish(Incoming {
-            topic: range_in(bytes, publish.topic),
+            topic,
             payload: range_in(bytes, publish.payload),
             qos: publish.qos,
             retain: publish.retain,
@@ -36,9 +39,71 @@ impl Session {
         })))
     }
 
-    pub(in crate::session) fn pubrel(&mut self, id: u16) -> Result<Option<Event>, Failure> {
+    /// The alias of a message, 0 for none. With a topic it stands for that from now on.
+    fn alias_of(&mut self, topic: &[u8], properties: &Properties<'_>) -> Result<u16, Failure> {
+        if properties.is_empty() {
+            return Ok(0);
+        }
+        // It is a two byte integer.
+        let alias = properties.number(PropertyId::TopicAlias).unwrap_or(0) as u16;
+        if alias > self.five.alias_maximum {
+            let what = "a topic alias is over the topic alias maximum of CONNECT [MQTT-3.1.2-26]";
+            return Err(Failure::protocol(what).because(reason::TOPIC_ALIAS_INVALID));
+        }
+        if alias > 0 && !topic.is_empty() {
+            self.five.try_make()?.aliases.set(alias, topic)?;
+        }
+        Ok(alias)
+    }
+
+    /// Where the topic of a message is: in the packet, or behind the alias.
+    fn topic_at(&mut self, topic: &[u8], alias: u16, bytes: &[u8]) -> Result<TopicAt, Failure> {
+        if !topic.is_empty() {
+            return Ok(TopicAt::Packet(range_in(bytes, topic)));
+        }
+        let lent = self.five.get_mut().and_then(|five| five.aliases.lend(alias));
+        let unknown = || Failure::protocol("a topic alias was used before it was set (MQTT 5.0 §3.3.2.3.4)");
+        lent.map(|topic| TopicAt::Alias(alias, topic)).ok_or_else(unknown)
+    }
+
+    /// The application was told of this message: its topic is the session's again, if it was lent.
+    pub fn give_back(&mut self, incoming: Incoming) {
+        if let (TopicAt::Alias(alias, topic), Some(five)) = (incoming.topic, self.five.get_mut()) {
+            five.aliases.give_back(alias, topic);
+        }
+    }
+
+    /// A new message has come. With more than the receive maximum of CONNECT allows, the connection cannot go on
+    /// (MQTT 5.0 §3.3.4).
+    fn admit(&mut self, qos: QoS) -> Result<(), Failure> {
+        let Some(five) = self.five.get_mut().filter(|_| qos != QoS::AtMostOnce) else { return Ok(()) };
+        let unacknowledged = self.inbound.lists.line1.len() + five.unreleased as usize;
+        if unacknowledged >= usize::from(five.receive_maximum) {
+            let what =
+                "more messages came without an acknowledgement than the receive maximum of CONNECT allows";
+            return Err(Failure::protocol(what).because(reason::RECEIVE_MAXIMUM_EXCEEDED));
+        }
+        five.unreleased += u32::from(qos == QoS::ExactlyOnce);
+        Ok(())
+    }
+
+    /// The exchange of a QoS 2 message is over.
+    pub(in crate::session) fn release(&mut self, id: u16) {
+        if let Some(five) = self.five.get_mut()
+            && self.inbound.is_known(id)
+        {
+            // Some may have come on an earlier connection: they were not counted on this one.
+            five.unreleased = five.unreleased.saturating_sub(1);
+        }
         self.inbound.released(id);
-        self.answer(PacketType::PubComp, id)?;
+    }
+
+    pub(in crate::session) fn pubrel(&mut self, id: u16) -> Result<Option<Event>, Failure> {
+        // MQTT 3.x has no way to say that there is no such exchange.
+        let known = self.inbound.is_known(id);
+        let reason = if known { reason::SUCCESS } else { reason::PACKET_IDENTIFIER_NOT_FOUND };
+        self.release(id);
+        self.answer_with(PacketType::PubComp, id, reason)?;
         Ok(Some(Event::PubRel(id)))
     }
 
@@ -55,10 +120,19 @@ impl Session {
             return Err(Failure::new(
                 Code::Oversize,
                 "a packet other than PUBLISH is over the receive limit",
-            ));
+            )
+            .because(reason::PACKET_TOO_LARGE));
         }
-        let Some(head) = wire::PublishHead::decode(header, bytes)? else { return Ok(Step::MORE) };
-        let (topic, size) = (range_in(bytes, head.topic.as_bytes()), header.total() - head.len);
+        let Some(head) = wire::PublishHead::decode(self.version, header, bytes)? else {
+            if bytes.len() < wire::PublishHead::MOST {
+                return Ok(Step::MORE);
+            }
+            let what = "a message over the receive limit has properties of more than 64 KiB";
+            return Err(Failure::new(Code::Oversize, what).because(reason::PACKET_TOO_LARGE));
+        };
+        let properties = properties_in(bytes, &head.properties);
+        let alias = self.alias_of(head.topic.as_bytes(), &head.properties)?;
+        let size = header.total() - head.len;
         let (qos, packet_id) = (head.qos, head.packet_id);
         let known = qos == QoS::ExactlyOnce && self.inbound.recognises(packet_id, head.dup);
         // The limit holds for what is kept of it, too.
@@ -71,6 +145,7 @@ impl Session {
             if qos == QoS::ExactlyOnce {
                 self.inbound.reserve().map_err(|code| Failure::new(code, ""))?;
             }
+            self.admit(qos)?;
             if size > keep {
                 self.inbound.begin_skip(size - keep, None)?;
             }
@@ -80,15 +155,14 @@ impl Session {
             };
             let (retain, dup) = (header.flags & 1 != 0, header.flags & 8 != 0);
             let consumed = payload.end;
+            let topic = self.topic_at(head.topic.as_bytes(), alias, bytes)?;
             let cut = Incoming { topic, payload, qos, retain, dup, packet_id, size };
-            return Ok(Step { consumed, event: Some(Event::Publish(cut)) });
+            return Ok(Step { consumed, event: Some(Event::Publish(cut)), properties });
         }
         let mut told = None;
         if !known {
-            let mut topic = Vec::new();
-            topic.try_reserve_exact(head.topic.len()).map_err(|_| Failure::out_of_memory())?;
-            topic.extend_from_slice(head.topic.as_bytes());
-            told = Some(Unread { topic, size });
+            self.admit(qos)?;
+            told = Some(Unread { topic: self.copy_topic(head.topic.as_bytes(), alias)?, size });
         }
         self.inbound.begin_skip(
             size,
@@ -96,7 +170,20 @@ impl Session {
         )?;
         // If the topic was all of it, there is nothing to be skipped first.
         let event = if size == 0 { self.skip(0)? } else { None };
-        Ok(Step { consumed: head.len, event })
+        Ok(Step::of(head.len, event))
+    }
+
+    /// A copy of a topic, or of that behind the alias.
+    fn copy_topic(&mut self, topic: &[u8], alias: u16) -> Result<Vec<u8>, Failure> {
+        let mut copy = Vec::new();
+        let at = self.topic_at(topic, alias, topic)?;
+        let name = if let TopicAt::Alias(_, name) = &at { name } else { topic };
+        let copied = copy.try_reserve_exact(name.len()).map(|()| copy.extend_from_slice(name));
+        if let (TopicAt::Alias(alias, name), Some(five)) = (at, self.five.get_mut()) {
+            five.aliases.give_back(alias, name);
+        }
+        copied.map_err(|_| Failure::out_of_memory())?;
+        Ok(copy)
     }
 
     /// Skips bytes of a message over the receive limit. With the last one it is acknowledged, and told of: a link that

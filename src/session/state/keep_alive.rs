@@ -46,6 +46,13 @@ impl KeepAlive {
         self.reply = reply;
     }
 
+    /// The server wants another interval than CONNECT had (MQTT 5.0 §3.2.2.3.14). An answer may take no longer than
+    /// that.
+    pub(crate) fn instead(&mut self, interval: u16) {
+        let reply = if interval == 0 { self.reply } else { self.reply.min(Span::secs(u64::from(interval))) };
+        self.set(interval, reply);
+    }
+
     /// The connection is up.
     pub(crate) fn start(&mut self, now: Time) {
         (self.last_in, self.last_out) = (now, now);

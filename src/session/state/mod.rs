@@ -15,10 +15,14 @@
 //! | `inbound.rs`       | messages that are held, QoS 2 ids that came, what is being skipped |
 //! | `id_map.rs`        | a table by packet id |
 //! | `keep_alive.rs`    | when to ping |
+//! | `five.rs`          | what only MQTT 5.0 has |
+//! | `aliases.rs`       | topic aliases |
 //! | `counts.rs`        | what is counted |
 
 pub(super) mod ack_watch;
+pub(super) mod aliases;
 pub(super) mod counts;
+pub(super) mod five;
 pub(super) mod history;
 pub(super) mod id_map;
 pub(super) mod ids;
@@ -41,6 +45,7 @@ use crate::session::event::Failure;
 use crate::session::limits::Limits;
 use crate::session::output::{Output, encode_code};
 use crate::session::state::counts::{Flow, Untracked};
+use crate::session::state::five::Five;
 use crate::session::state::inbound::Inbound;
 use crate::session::state::keep_alive::KeepAlive;
 use crate::session::state::sending::{Sending, Terms};
@@ -93,6 +98,8 @@ pub struct Session {
     pub(super) sending: LazyBox<Sending>,
     pub(super) inbound: Inbound,
     pub(super) subscriptions: LazyBox<Subscriptions>,
+    /// There is none before a CONNECT of MQTT 5.0.
+    pub(super) five: LazyBox<Five>,
     pub(super) keep_alive: KeepAlive,
     /// How long CONNACK or PINGRESP may take.
     pub(super) patience: Patience,
@@ -131,6 +138,7 @@ impl Session {
             sending: LazyBox::new(),
             inbound: Inbound::new(),
             subscriptions: LazyBox::new(),
+            five: LazyBox::new(),
             keep_alive: KeepAlive::new(),
             patience: Patience::NONE,
             unanswered: false,

@@ -465,13 +465,21 @@ impl Subscriptions {
         Ok(&self.results)
     }
 
-    /// UNSUBACK for one of our packets.
-    pub(crate) fn removed(&mut self, id: u16) {
+    /// UNSUBACK for one of our packets; before MQTT 5.0 it has no codes. On an error nothing has changed.
+    pub(crate) fn removed(&mut self, id: u16, codes: &[u8]) -> Result<(), Failure> {
+        let asked = self.dropping.get(&id).map_or(0, |packet| packet.filters.len());
+        if !codes.is_empty() && codes.len() != asked {
+            return Err(Failure::protocol("UNSUBACK has not one code for each filter"));
+        }
         let packet = self.dropping.remove(&id);
         self.late -= usize::from(packet.as_ref().is_some_and(|packet| packet.late));
         let tickets = packet.map(|packet| packet.tickets).unwrap_or_default();
         self.skip_answered();
-        self.answers.extend(tickets.into_iter().map(|(_, ticket)| (ticket, Answer::Code(0))));
+        self.answers.extend(tickets.into_iter().map(|(place, ticket)| {
+            let code = codes.get(usize::from(place)).copied().unwrap_or(0);
+            (ticket, Answer::Code(code))
+        }));
+        Ok(())
     }
 
     /// The results of the SUBACK handled last.
