@@ -8,7 +8,7 @@ help: ## what there is
 
 demo: ## build the library and show it at work with a mosquitto of its own
 	@scripts/setup.sh build demo
-	@cmake --preset release -DMGOS_MQTT_BUILD_TESTS=OFF -B build/demo
+	@cmake --preset release -DMGOS_MQTT_BUILD_TESTS=OFF -DMGOS_MQTT_MONGOOSE_OS=OFF -B build/demo
 	@cmake --build build/demo
 	@scripts/demo.sh build/demo
 
