@@ -415,7 +415,35 @@ struct mgos_mqtt_options {
    * the loop neither sends nor receives meanwhile: default 1,000 ms, MGOS_MQTT_OFF is never.
    */
   int slow_callback_ms;
+  /**
+   * TLS, again. The post-quantum key exchange X25519MLKEM768: by default it is offered with TLS 1.3, beside the
+   * classical ones, if the library was built with it (mgos_mqtt_has("pq")). What is recorded today then stays secret
+   * from the quantum computers of tomorrow. MGOS_MQTT_OFF: not offered, which makes the handshake 1,184 bytes shorter.
+   */
+  int tls_post_quantum;
 };
+
+/**
+ * A function that signs with the client's private key, which only it can use: a key in a secure element, a TPM or a
+ * smart card. See mgos_mqtt_conn_set_sign_fn().
+ *
+ * `scheme` is a SignatureScheme of TLS (RFC 8446, section 4.2.3), one that fits the client's certificate: 0x0403
+ * ecdsa_secp256r1_sha256, 0x0503 ecdsa_secp384r1_sha384, 0x0807 ed25519, 0x0804 to 0x0806 rsa_pss_rsae_sha256 to
+ * _sha512; with TLS 1.2 also 0x0401, 0x0501, 0x0601 rsa_pkcs1_sha256 to _sha512. `message` is what has to be signed: its hash is still to be
+ * made. The signature goes to `signature`, which has room for `*signature_len` bytes; its length goes to
+ * `*signature_len`. ECDSA signatures are in DER (an ECDSA-Sig-Value). Returns 0, or another number if there is no
+ * signature: then the attempt to connect fails with MGOS_MQTT_TLS_BAD_KEY, and the number is in its text.
+ *
+ * It runs on the thread that drives the loop, with no lock held, and the loop stands still until it returns. It may call
+ * every function of the library except those that poll or wait.
+ */
+typedef int (*mgos_mqtt_sign_fn_t)(struct mgos_mqtt_conn *c,
+                                   int scheme,
+                                   const void *message,
+                                   size_t message_len,
+                                   void *signature,
+                                   size_t *signature_len,
+                                   void *ud);
 
 #ifdef __cplusplus
 extern "C" {
@@ -482,6 +510,22 @@ int mgos_mqtt_conn_set_certificate(struct mgos_mqtt_conn *c,
  * Preconditions: `c` is NULL or a living connection; `password` is NULL or has that many bytes.
  */
 int mgos_mqtt_conn_set_key_password(struct mgos_mqtt_conn *c, const void *password, size_t password_len);
+
+/**
+ * Sets the function that signs with the client's private key, for keys that nobody may read: from the next attempt to
+ * connect on, for every server of the connection. NULL removes it. The certificate is configured as usual (`ssl_cert`,
+ * `tls_cert`, mgos_mqtt_conn_set_certificate()), a key is not. It is called once in each handshake in which the server
+ * asks for a certificate; a resumed one needs none.
+ *
+ * Setting a function replaces the one before; `ud_free`, if not NULL, takes `ud` back after its last call. Callable
+ * from every thread and in handlers. Returns 0, or MGOS_MQTT_NOT_BUILT without TLS; on an error `ud` stays yours.
+ *
+ * Preconditions: `c` is NULL or a living connection; `fn` can be called with `ud` until another is set or the connection has ended.
+ */
+int mgos_mqtt_conn_set_sign_fn(struct mgos_mqtt_conn *c,
+                               mgos_mqtt_sign_fn_t fn,
+                               void *ud,
+                               mgos_mqtt_ud_free_fn_t ud_free);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -166,9 +166,13 @@ fn bill_of_materials() {
     for dependency in manifest["dependencies"].as_array().unwrap() {
         let name = text(dependency, "name");
         let switch = format!("dep:{}", dependency["rename"].as_str().unwrap_or(name));
-        let of_tls = manifest["features"]["tls"].as_array().unwrap().iter().any(|one| *one == *switch);
+        let of = |feature: &str| {
+            manifest["features"][feature].as_array().unwrap().iter().any(|one| *one == *switch)
+        };
+        let of_tls = of("tls") || of("pq");
+        let is_built = of("tls") && cfg!(feature = "tls") || of("pq") && cfg!(feature = "pq");
         let wanted = match dependency["kind"].as_str() {
-            None if of_tls && !cfg!(feature = "tls") => continue,
+            None if of_tls && !is_built => continue,
             None if dependency["optional"] == true && !of_tls => None,
             None => Some("required"),
             Some("build") => Some("excluded"),

@@ -5,12 +5,13 @@ use core::ffi::{c_int, c_void};
 
 use crate::capi::base::boundary::{config_code, status, value};
 use crate::capi::base::field::memory;
+use crate::capi::bridge::callbacks::{UserData, sign_function};
 use crate::capi::bridge::handle::Handle;
 use crate::capi::bridge::lookup::loop_of;
 use crate::capi::bridge::options::read;
 use crate::capi::types::mgos_mqtt_conn::mgos_mqtt_conn;
-use crate::capi::types::mgos_mqtt_loop::mgos_mqtt_loop;
-use crate::capi::types::mgos_mqtt_options::mgos_mqtt_options;
+use crate::capi::types::mgos_mqtt_loop::{mgos_mqtt_loop, mgos_mqtt_ud_free_fn_t};
+use crate::capi::types::mgos_mqtt_options::{mgos_mqtt_options, mgos_mqtt_sign_fn_t};
 use crate::client::OwnCertificate;
 use crate::config::Secret;
 use crate::error::Code;
@@ -123,5 +124,42 @@ pub unsafe extern "C" fn mgos_mqtt_conn_set_key_password(
         // SAFETY: promised by the caller.
         let password = unsafe { memory!(password, password_len).copy() }?.map(Secret);
         handle.conn()?.set_key_password(password)
+    })
+}
+
+/// Sets the function that signs with the client's private key, for keys that nobody may read: from the next attempt to
+/// connect on, for every server of the connection. NULL removes it. The certificate is configured as usual (`ssl_cert`,
+/// `tls_cert`, mgos_mqtt_conn_set_certificate()), a key is not. It is called once in each handshake in which the server
+/// asks for a certificate; a resumed one needs none.
+///
+/// Setting a function replaces the one before; `ud_free`, if not NULL, takes `ud` back after its last call. Callable
+/// from every thread and in handlers. Returns 0, or MGOS_MQTT_NOT_BUILT without TLS; on an error `ud` stays yours.
+///
+/// # Safety
+/// `c` is NULL or a living connection; `fn` can be called with `ud` until another is set or the connection has ended.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_conn_set_sign_fn(
+    c: *mut mgos_mqtt_conn,
+    r#fn: mgos_mqtt_sign_fn_t,
+    ud: *mut c_void,
+    ud_free: mgos_mqtt_ud_free_fn_t,
+) -> c_int {
+    let data = UserData::new(ud, ud_free);
+    status(|| {
+        let handle = Handle::of(c).inspect_err(|_| data.disarm())?;
+        let conn = handle.conn().inspect_err(|_| data.disarm())?;
+        if cfg!(not(feature = "tls")) {
+            data.disarm();
+            return Err(Code::NotBuilt);
+        }
+        let signer = match r#fn {
+            Some(function) => Some(sign_function(&handle, function, data)),
+            // Nothing is kept that `ud` could belong to.
+            None => {
+                data.disarm();
+                None
+            }
+        };
+        conn.set_signer(signer)
     })
 }

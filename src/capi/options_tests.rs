@@ -134,6 +134,7 @@ fn choices() -> Vec<Choice> {
         poison_after = 1;
         close_timeout_ms = 1;
         slow_callback_ms = -1;
+        tls_post_quantum = -1;
     }
 }
 

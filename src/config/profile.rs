@@ -110,6 +110,8 @@ pub struct TlsOptions {
     pub alpn: Vec<String>,
     /// Speak TLS 1.3 only, not 1.2.
     pub only_tls13: bool,
+    /// Do not offer the post-quantum key exchange.
+    pub no_post_quantum: bool,
     /// Trusted certificates in memory, PEM or DER, besides those of `ssl_ca_cert`; turns TLS on. The text may also
     /// contain a private key, as may the next one.
     pub ca: Option<Secret<Vec<u8>>>,

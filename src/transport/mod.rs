@@ -8,6 +8,7 @@
 //! | `mod.rs`          | what all streams have in common |
 //! | `endpoint.rs`     | what a stream is opened to |
 //! | `layer.rs`        | what is put on one |
+//! | `elsewhere.rs`    | in place of one that is in use without the connection's lock |
 //! | `tls/`            | TLS; `no_tls.rs` in a library without it |
 //! | `tls_settings.rs` | what TLS is made with |
 //! | `unix.rs`         | local sockets |
@@ -15,6 +16,7 @@
 
 #![forbid(unsafe_code)]
 
+mod elsewhere;
 mod endpoint;
 mod layer;
 mod tcp;
@@ -26,6 +28,7 @@ pub mod tls;
 pub mod tls_settings;
 mod unix;
 
+pub use elsewhere::Elsewhere;
 pub use endpoint::Endpoint;
 pub use layer::Layer;
 pub use tcp::Tcp;

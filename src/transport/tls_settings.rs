@@ -1,6 +1,7 @@
 //! What a TLS connection is made with, whether TLS was built or not.
 
 use std::fmt;
+use std::sync::Weak;
 
 /// A certificate, a bundle of them, or a key.
 #[derive(Clone, Copy)]
@@ -36,6 +37,13 @@ impl fmt::Debug for Psk<'_> {
     }
 }
 
+/// Signs with a key that only the application can use, because a chip keeps it, for instance.
+pub trait Sign: fmt::Debug + Send + Sync {
+    /// Signs `message`, which is not hashed yet, by a scheme of TLS (RFC 8446 §4.2.3). It is called with no lock held, on
+    /// the thread that drives the loop. The error is a sentence.
+    fn sign(&self, scheme: u16, message: &[u8]) -> Result<Vec<u8>, String>;
+}
+
 /// What one TLS configuration is made of. Files are read each time it is asked for, so that certificates can
 /// be replaced while the program runs.
 #[derive(Clone)]
@@ -53,6 +61,8 @@ pub struct TlsSettings<'a> {
     pub certificate: Option<Source<'a>>,
     /// Its key; `None` looks for it beside the certificate.
     pub key: Option<Source<'a>>,
+    /// Who signs instead of the key.
+    pub signer: Option<Weak<dyn Sign>>,
     /// The password of the key, if it is encrypted.
     pub key_password: Option<&'a [u8]>,
     /// A key that this side and the server share, instead of certificates.
@@ -63,6 +73,8 @@ pub struct TlsSettings<'a> {
     pub alpn: Vec<Vec<u8>>,
     /// Do not speak TLS 1.2.
     pub only_tls13: bool,
+    /// Offer the post-quantum key exchange, where it was built.
+    pub post_quantum: bool,
     /// Take any certificate.
     pub insecure_skip_verification: bool,
     /// Seconds since 1970, against which certificates are judged.

@@ -143,6 +143,7 @@ static void null_for_connections(struct client *client) {
   NULLS(mgos_mqtt_conn_set_certificate, c, NULL, 0, "key", 3);
   NULLS(mgos_mqtt_conn_set_key_password, NULL, NULL, 0);
   NULLS(mgos_mqtt_conn_set_key_password, c, NULL, 1);
+  NULLS(mgos_mqtt_conn_set_sign_fn, NULL, NULL, NULL, NULL);
   REFUSED(mgos_mqtt_conn_set_options, MGOS_MQTT_BAD_STRUCTURE, c, &options);
   options.size = sizeof(options);
   options.num_profiles = 1;

@@ -77,6 +77,7 @@ static struct mgos_mqtt_conn *create(const struct mgos_mqtt_options *options) {
   _(tls_min_version, 11, "0 (the default), 12 (TLS 1.2) and 13 (TLS 1.3)")               \
   _(tls_system_roots, 2, "0 (the default) to 1")                                         \
   _(tls_expiry_days, -2, "0 (the default), -1 (off) and 1 to 2147483647")                \
+  _(tls_post_quantum, 1, "0 (the default) and -1 (off)")                                 \
   _(tls_insecure_skip_verification, 2, "0 (the default) to 1")
 
 /* field: F-63 */

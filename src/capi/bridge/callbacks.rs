@@ -2,6 +2,7 @@
 
 use core::ffi::{c_char, c_int, c_void};
 use core::ptr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::capi::base::system::wall_clock;
@@ -21,6 +22,7 @@ use crate::client::{
 use crate::error::Code;
 use crate::session::Acknowledged;
 use crate::sync::entering_user_code;
+use crate::transport::tls_settings::Sign;
 
 /// The handle of the connection that a callback belongs to. Valid whenever the callback runs: a connection drops
 /// its callbacks before its handle.
@@ -409,6 +411,59 @@ impl CredentialsHook<Conn> for CredentialsFunction {
         unsafe { (self.function)(handle.as_ptr(), attempt, self.data.ud) };
         // SAFETY: callbacks run on the thread that drives the loop.
         unsafe { handle.after_handler() };
+    }
+}
+
+type SignFn = unsafe extern "C" fn(
+    *mut mgos_mqtt_conn,
+    c_int,
+    *const c_void,
+    usize,
+    *mut c_void,
+    *mut usize,
+    *mut c_void,
+) -> c_int;
+
+/// A function that signs for the client.
+struct SignFunction {
+    owner: Owner,
+    function: SignFn,
+    data: UserData,
+}
+
+impl core::fmt::Debug for SignFunction {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("SignFunction")
+    }
+}
+
+/// As a connection takes it.
+pub(in crate::capi) fn sign_function(owner: &Handle, function: SignFn, data: UserData) -> Arc<dyn Sign> {
+    Arc::new(SignFunction { owner: Owner::of(owner), function, data })
+}
+
+impl Sign for SignFunction {
+    fn sign(&self, scheme: u16, message: &[u8]) -> Result<Vec<u8>, String> {
+        // RSA with 8,192 bits.
+        const LONGEST: usize = 1024;
+        let mut signature = vec![0; LONGEST];
+        let mut len = LONGEST;
+        let handle = self.owner.handle();
+        let (c, text, room) = (handle.as_ptr(), message.as_ptr().cast(), signature.as_mut_ptr().cast());
+        let (scheme, ud, n) = (c_int::from(scheme), self.data.ud, &raw mut len);
+        entering_user_code();
+        // SAFETY: the application's function with its own argument; the rest lives until it returns.
+        let answer = unsafe { (self.function)(c, scheme, text, message.len(), room, n, ud) };
+        // SAFETY: callbacks run on the thread that drives the loop.
+        unsafe { handle.after_handler() };
+        match answer {
+            0 if (1..=LONGEST).contains(&len) => {
+                signature.truncate(len);
+                Ok(signature)
+            }
+            0 => Err(format!("it returned 0 and a signature of {len} bytes; possible are 1 to {LONGEST}")),
+            other => Err(format!("it returned {other}")),
+        }
     }
 }
 

@@ -181,6 +181,8 @@ unsafe fn tls(options: &mgos_mqtt_options) -> Result<TlsOptions, Code> {
             &[(0, false), (MGOS_MQTT_TLS_1_2, false), (MGOS_MQTT_TLS_1_3, true)],
             "0 (the default), 12 (TLS 1.2) and 13 (TLS 1.3)",
         )?,
+        no_post_quantum: field!(options.tls_post_quantum)
+            .one_of(&[(0, false), (MGOS_MQTT_OFF, true)], "0 (the default) and -1 (off)")?,
         ca: ca?.map(Secret),
         certificate: certificate?.map(Secret),
         key: key?.map(Secret),

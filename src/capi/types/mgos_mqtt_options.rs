@@ -5,6 +5,7 @@ use core::mem::offset_of;
 
 use crate::capi::base::sized::Growing;
 use crate::capi::types::mgos_config::mgos_config_mqtt;
+use crate::capi::types::mgos_mqtt_conn::mgos_mqtt_conn;
 
 /// Turns off what a field of the options does or limits: "without limit" for a time-out, "never" or "none" for the
 /// rest. Each field says whether it accepts this value.
@@ -53,6 +54,30 @@ pub const MGOS_MQTT_RECEIVE_DROP_OLDEST: c_int = 1;
 pub const MGOS_MQTT_TLS_1_2: c_int = 12;
 /// `tls_min_version`: TLS 1.3.
 pub const MGOS_MQTT_TLS_1_3: c_int = 13;
+
+/// A function that signs with the client's private key, which only it can use: a key in a secure element, a TPM or a
+/// smart card. See mgos_mqtt_conn_set_sign_fn().
+///
+/// `scheme` is a SignatureScheme of TLS (RFC 8446, section 4.2.3), one that fits the client's certificate: 0x0403
+/// ecdsa_secp256r1_sha256, 0x0503 ecdsa_secp384r1_sha384, 0x0807 ed25519, 0x0804 to 0x0806 rsa_pss_rsae_sha256 to
+/// _sha512; with TLS 1.2 also 0x0401, 0x0501, 0x0601 rsa_pkcs1_sha256 to _sha512. `message` is what has to be signed: its hash is still to be
+/// made. The signature goes to `signature`, which has room for `*signature_len` bytes; its length goes to
+/// `*signature_len`. ECDSA signatures are in DER (an ECDSA-Sig-Value). Returns 0, or another number if there is no
+/// signature: then the attempt to connect fails with MGOS_MQTT_TLS_BAD_KEY, and the number is in its text.
+///
+/// It runs on the thread that drives the loop, with no lock held, and the loop stands still until it returns. It may call
+/// every function of the library except those that poll or wait.
+pub type mgos_mqtt_sign_fn_t = Option<
+    unsafe extern "C" fn(
+        c: *mut mgos_mqtt_conn,
+        scheme: c_int,
+        message: *const c_void,
+        message_len: usize,
+        signature: *mut c_void,
+        signature_len: *mut usize,
+        ud: *mut c_void,
+    ) -> c_int,
+>;
 
 /// Options of a connection.
 ///
@@ -255,6 +280,10 @@ pub struct mgos_mqtt_options {
     /// EVENTS, again. How long the callbacks of one turn of the connection may take before a warning is logged, since
     /// the loop neither sends nor receives meanwhile: default 1,000 ms, MGOS_MQTT_OFF is never.
     pub slow_callback_ms: c_int,
+    /// TLS, again. The post-quantum key exchange X25519MLKEM768: by default it is offered with TLS 1.3, beside the
+    /// classical ones, if the library was built with it (mgos_mqtt_has("pq")). What is recorded today then stays secret
+    /// from the quantum computers of tomorrow. MGOS_MQTT_OFF: not offered, which makes the handshake 1,184 bytes shorter.
+    pub tls_post_quantum: c_int,
 }
 
 // SAFETY: plain numbers and pointers, and no header ever had less than everything before TLS.

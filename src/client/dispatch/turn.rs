@@ -424,14 +424,14 @@ impl Conn {
         {
             return turn.again();
         }
-        let Extras { receive_queue, refusals, hook, asking, owner, .. } =
+        let Extras { receive_queue, refusals, hook, asking, signer, owner, .. } =
             st.extras.take().unwrap_or_default();
         let removed = st.handlers.clear();
         let records = st.take_log();
         drop(st);
         drop((receive_queue, refusals));
         drop(removed);
-        drop((hook, asking));
+        drop((hook, asking, signer));
         self.context.log.deliver(self.number, records.into_iter());
         if let Some(id) = self.source.get() {
             self.context.driver.remove(*id);

@@ -10,6 +10,7 @@ use crate::config::{self, ConfigError, Profile, Resubscribe, Secret, Settings};
 use crate::error::Code;
 use crate::session::{Limits, OnSessionLoss, Overflow};
 use crate::time::Time;
+use crate::transport::tls_settings::Sign;
 
 impl Conn {
     /// Replaces the main profile, over which the options go as over the old one. A connection that is up or on its way
@@ -63,6 +64,14 @@ impl Conn {
         let extras = st.extras.try_make()?;
         extras.key_password = password;
         extras.own_is_new = true;
+        Ok(())
+    }
+
+    /// Sets who signs instead of the client's key, from the next attempt on; `None`: the key again. The old one is
+    /// dropped outside the lock.
+    pub fn set_signer(&self, signer: Option<Arc<dyn Sign>>) -> Result<(), Code> {
+        let old = std::mem::replace(&mut self.usable()?.extras.try_make()?.signer, signer);
+        drop(old);
         Ok(())
     }
 

@@ -10,7 +10,7 @@ use crate::driver::Turn;
 use crate::patience::Patience;
 use crate::sync::MutexGuard;
 use crate::time::{Span, Time};
-use crate::transport::{Layer, LayerError, SendQueue, Stream};
+use crate::transport::{Elsewhere, Layer, LayerError, SendQueue, Stream};
 
 /// How long the handshake of a layer may take.
 fn limit(layer: &Layer, timeouts: &Timeouts) -> Span {
@@ -54,7 +54,27 @@ impl Conn {
             let state = &mut *st;
             let Link::Handshaking { transport, layer } = &mut state.link else { return st };
             let number = *layer;
-            let report = match transport.handshake() {
+            let outcome = if state.extras.signer.is_some() {
+                // It may call the application, which signs.
+                let mut taken = std::mem::replace(transport, Elsewhere.into());
+                let generation = state.generation;
+                drop(st);
+                let outcome = taken.handshake();
+                st = self.lock();
+                let same = st.generation == generation;
+                let Link::Handshaking { transport, .. } = &mut st.link else { return st };
+                if !same {
+                    return st;
+                }
+                *transport = taken;
+                if st.freed || st.closing.is_some() {
+                    return st;
+                }
+                outcome
+            } else {
+                transport.handshake()
+            };
+            let report = match outcome {
                 Ok(true) => {
                     let Link::Handshaking { transport, .. } = std::mem::replace(&mut st.link, Link::Idle)
                     else {
@@ -64,7 +84,7 @@ impl Conn {
                     st = self.begin_layer(st, turn, transport, number + 1);
                     continue;
                 }
-                Ok(false) if !state.handshake_is_late(turn.now, self.context.send_queue) => return st,
+                Ok(false) if !st.handshake_is_late(turn.now, self.context.send_queue) => return st,
                 Ok(false) => st.late_report(number),
                 Err(error) => st.io_report(&error),
             };

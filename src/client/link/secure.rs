@@ -12,10 +12,10 @@ use crate::driver::Turn;
 use crate::error::{Code, Phase};
 use crate::sync::MutexGuard;
 use crate::transport::Layer;
-use crate::transport::tls_settings::{Psk, Source, TlsSettings};
+use crate::transport::tls_settings::{Psk, Sign, Source, TlsSettings};
 
 /// What TLS a profile asks for.
-fn settings(profile: &Profile, clock: fn() -> f64) -> TlsSettings<'_> {
+fn settings<'a>(profile: &'a Profile, signer: Option<&Arc<dyn Sign>>, clock: fn() -> f64) -> TlsSettings<'a> {
     let options = &profile.tls;
     // With verification switched off the field may still have the original's way of saying so.
     let ca_file = profile.ca_file().filter(|_| !options.insecure_skip_verification);
@@ -38,6 +38,7 @@ fn settings(profile: &Profile, clock: fn() -> f64) -> TlsSettings<'_> {
             Some(bytes) => Some(Source::Memory(bytes, "the key in memory")),
             None => profile.ssl_key.as_ref().map(|path| Source::File(path)),
         },
+        signer: signer.map(Arc::downgrade),
         key_password: options.key_password.as_ref().map(|password| &password[..]),
         psk: match (&profile.ssl_psk_identity, &profile.ssl_psk_key) {
             (Some(identity), Some(key)) => Some(Psk { identity, key }),
@@ -47,6 +48,7 @@ fn settings(profile: &Profile, clock: fn() -> f64) -> TlsSettings<'_> {
         cipher_suites: profile.ssl_cipher_suites.as_deref(),
         alpn: options.alpn.iter().map(|name| name.clone().into_bytes()).collect(),
         only_tls13: options.only_tls13,
+        post_quantum: !options.no_post_quantum,
         insecure_skip_verification: options.insecure_skip_verification,
         clock,
     }
@@ -81,7 +83,7 @@ impl Conn {
             let text = "tls_insecure_skip_verification is set: whoever answers is taken for the server";
             self.note(&mut st, Level::Warn, format_args!("{text}"));
         }
-        let settings = settings(&profile, self.context.wall_clock);
+        let settings = settings(&profile, st.extras.signer.as_ref(), self.context.wall_clock);
         if settings.psk.is_some() && settings.names_certificates() {
             let text = "a pre-shared key is set, so the certificates that are set too are not used: the key proves client \
                         is client";

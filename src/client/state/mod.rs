@@ -91,6 +91,7 @@ use crate::time::Time;
 use crate::transport::Endpoint;
 use crate::transport::Layer;
 use crate::transport::Stream;
+use crate::transport::tls_settings::Sign;
 use crate::wire::PropertyBlock;
 use std::any::Any;
 use std::collections::VecDeque;
@@ -243,6 +244,8 @@ pub(in crate::client) struct Extras<C> {
     pub(in crate::client) own_is_new: bool,
     /// The password of the key, instead of the profile's.
     pub(in crate::client) key_password: Option<Secret<Vec<u8>>>,
+    /// Signs instead of a key.
+    pub(in crate::client) signer: Option<Arc<dyn Sign>>,
     pub(in crate::client) fail_back: LazyBox<FailBack>,
     /// The client id that a server assigned, and its address.
     pub(in crate::client) assigned: Option<Box<(Option<String>, String)>>,
@@ -272,6 +275,7 @@ impl<C> Extras<C> {
         own: None,
         own_is_new: false,
         key_password: None,
+        signer: None,
         fail_back: LazyBox::new(),
         assigned: None,
         timer_at: None,

@@ -17,7 +17,7 @@ use super::inputs::{self, Fingerprint, Parts, Remembered};
 use super::key::{self, Refused};
 use super::revocation::Lists;
 use super::verify::{self, Anyone, Verifier};
-use super::{Backend, chain_faults, config_error, suites};
+use super::{Backend, chain_faults, config_error, signer, suites};
 use crate::error::Code;
 use crate::sync::Mutex;
 use crate::transport::LayerError;
@@ -96,6 +96,10 @@ fn build(
     if let Some(list) = settings.cipher_suites {
         provider.cipher_suites = suites::parse(list)?;
     }
+    #[cfg(feature = "pq")]
+    if settings.post_quantum {
+        provider.kx_groups.insert(0, &super::hybrid::X25519MlKem768);
+    }
     let provider = Arc::new(provider);
     let refused = Arc::new(verify::Refused::default());
     let versions: &[_] =
@@ -116,7 +120,7 @@ fn build(
         let (verifier, trust) = verifier(settings, &inputs, &provider, refused.clone())?;
         (builder.with_custom_certificate_verifier(Arc::new(verifier)), trust)
     };
-    let own = own_certificate(&inputs, settings.key_password)?;
+    let own = own_certificate(settings, &inputs)?;
     let has_certificate = own.is_some();
     let own_end = own.as_ref().and_then(|own| own.cert.first()).and_then(|own| certificate::end(own));
     let mut client = match own {
@@ -203,11 +207,30 @@ fn chain(
 }
 
 fn own_certificate(
+    settings: &TlsSettings<'_>,
     inputs: &Parts<Bytes>,
-    password: Option<&[u8]>,
 ) -> Result<Option<CertifiedKey>, LayerError> {
-    let Some(certificate) = &inputs.certificate else { return Ok(None) };
+    let Some(certificate) = &inputs.certificate else {
+        return match settings.signer {
+            None => Ok(None),
+            Some(_) => {
+                let text = "a function signs for this client, and there is no certificate that its key belongs to: set \
+                            ssl_cert or tls_cert";
+                Err(config_error(Code::TlsBadKey, text.into()))
+            }
+        };
+    };
     let chain = files::certificates("ssl_cert", certificate)?;
+    if let Some(signer) = &settings.signer {
+        if let Some(key) = &inputs.key {
+            let text =
+                format!("a function signs for this client, so the key of {:?} must not be set", key.name);
+            return Err(config_error(Code::TlsBadKey, text));
+        }
+        let leaf = chain.first().and_then(|leaf| Certificate::look(leaf)).unwrap_or_default();
+        let key = signer::key(signer.clone(), &leaf.key, &certificate.name)?;
+        return Ok(Some(CertifiedKey::new(chain, key)));
+    }
     let (field, from) = match &inputs.key {
         Some(key) => ("ssl_key", key),
         None => ("ssl_cert", certificate),
@@ -221,7 +244,7 @@ fn own_certificate(
     };
     // All in it were looked into when they were read.
     let leaf = chain.first().and_then(|leaf| Certificate::look(leaf)).unwrap_or_default();
-    match key::load(field, from, section, &leaf, password) {
+    match key::load(field, from, section, &leaf, settings.key_password) {
         // What the certificate is like is the server's business: rustls would refuse some, as those of version 1.
         Ok(key) => Ok(Some(CertifiedKey::new(chain, key))),
         Err(Refused::Because(error)) => Err(error),

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::transport::tls_settings::Source;
+use crate::transport::tls_settings::{Sign, Source};
 
 const PIN: [u8; 32] = [7; 32];
 
@@ -23,6 +23,16 @@ struct Files {
     /// The same key, written differently.
     padded: Vec<u8>,
     list: Vec<u8>,
+    signer: Arc<dyn Sign>,
+}
+
+#[derive(Debug)]
+struct Nobody;
+
+impl Sign for Nobody {
+    fn sign(&self, _: u16, _: &[u8]) -> Result<Vec<u8>, String> {
+        Err("nobody signs".into())
+    }
 }
 
 impl Files {
@@ -34,7 +44,12 @@ impl Files {
         };
         let ((first, key), (second, _)) = (pair("first.example"), pair("second.example"));
         let (both, padded) = ([&first[..], &key].concat(), [b"\n", &key[..]].concat());
-        Files { first, second, key, both, padded, list: list() }
+        Files { first, second, key, both, padded, list: list(), signer: Arc::new(Nobody) }
+    }
+
+    /// The same each time.
+    fn signer(&self) -> std::sync::Weak<dyn Sign> {
+        Arc::downgrade(&self.signer)
     }
 
     fn plain(&self) -> TlsSettings<'_> {
@@ -45,11 +60,13 @@ impl Files {
             revoked: Vec::new(),
             certificate: Some(Source::Memory(&self.both, "own")),
             key: None,
+            signer: None,
             key_password: None,
             psk: None,
             cipher_suites: None,
             alpn: Vec::new(),
             only_tls13: false,
+            post_quantum: true,
             insecure_skip_verification: false,
             clock: now,
         }
@@ -78,6 +95,7 @@ impl Files {
                 TlsSettings { key: Some(Source::Memory(&self.key, "a key")), ..plain.clone() },
             ),
             ("key: another text", TlsSettings { key: Some(ca(&self.padded)), ..plain.clone() }),
+            ("signer", TlsSettings { signer: Some(self.signer()), ..plain.clone() }),
             ("key_password", TlsSettings { key_password: Some(b"a"), ..plain.clone() }),
             ("key_password: another", TlsSettings { key_password: Some(b"b"), ..plain.clone() }),
             ("key_password: empty", TlsSettings { key_password: Some(b""), ..plain.clone() }),
@@ -95,6 +113,7 @@ impl Files {
                 TlsSettings { alpn: vec![b"m".to_vec(), b"qtt".to_vec()], ..plain.clone() },
             ),
             ("only_tls13", TlsSettings { only_tls13: true, ..plain.clone() }),
+            ("post_quantum", TlsSettings { post_quantum: false, ..plain.clone() }),
             ("insecure_skip_verification", TlsSettings { insecure_skip_verification: true, ..plain.clone() }),
             ("clock", TlsSettings { clock: later, ..plain }),
         ]
@@ -115,11 +134,13 @@ fn has_all_fields(settings: &TlsSettings<'_>) {
         revoked: _,
         certificate: _,
         key: _,
+        signer: _,
         key_password: _,
         psk: _,
         cipher_suites: _,
         alpn: _,
         only_tls13: _,
+        post_quantum: _,
         insecure_skip_verification: _,
         clock: _,
     } = settings;

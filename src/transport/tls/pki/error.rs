@@ -6,7 +6,7 @@ use super::Config;
 use super::algorithm::{KeyKind, THEIR_KEYS, signature};
 use super::certificate::{Certificate, digits, readable};
 use super::verify::{Chain, sha256};
-use super::{chain_faults, config_error, describe, peer_faults};
+use super::{chain_faults, config_error, describe, peer_faults, signer};
 use crate::error::{Code, Phase};
 use crate::transport::LayerError;
 
@@ -35,6 +35,9 @@ pub(super) fn explain(error: &Error, at: &At<'_>) -> LayerError {
             "what the server answered is not TLS: it does not speak TLS on this port".into(),
         ),
         Error::PeerIncompatible(what) => incompatible(what, at),
+        Error::Other(_) if signer::refused(error).is_some() => {
+            (Code::TlsBadKey, signer::refused(error).unwrap_or_default())
+        }
         Error::NoApplicationProtocol => (
             Code::TlsFailed,
             "the server speaks none of tls_alpn: set it to what the server has, or not at all".into(),

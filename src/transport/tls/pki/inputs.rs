@@ -91,11 +91,13 @@ pub(super) fn fingerprint(settings: &TlsSettings<'_>, parts: &Parts<Sum>) -> Fin
         revoked,
         certificate,
         key,
+        signer,
         key_password,
         psk: _,
         cipher_suites,
         alpn,
         only_tls13,
+        post_quantum,
         insecure_skip_verification,
         clock,
     } = settings;
@@ -119,6 +121,8 @@ pub(super) fn fingerprint(settings: &TlsSettings<'_>, parts: &Parts<Sum>) -> Fin
         add(source.as_ref().map(name).unwrap_or_default().as_bytes());
         add(sum.as_ref().map_or(&[][..], |sum| sum));
     }
+    // Its memory is taken as long as a configuration refers to it, so no other one can have the same address.
+    add(&signer.as_ref().map_or(0, |signer| signer.as_ptr().cast::<()>() as usize).to_le_bytes());
     add(&[u8::from(key_password.is_some())]);
     add(key_password.unwrap_or_default());
     add(&[u8::from(cipher_suites.is_some())]);
@@ -126,7 +130,7 @@ pub(super) fn fingerprint(settings: &TlsSettings<'_>, parts: &Parts<Sum>) -> Fin
     add(&pins.concat());
     add(&alpn.len().to_le_bytes());
     alpn.iter().for_each(|name| add(name));
-    add(&[u8::from(*only_tls13), u8::from(*insecure_skip_verification)]);
+    add(&[*only_tls13, *post_quantum, *insecure_skip_verification].map(u8::from));
     add(&(*clock as usize).to_le_bytes());
     let mut fingerprint = Fingerprint::default();
     fingerprint.copy_from_slice(digest.finish().as_ref());

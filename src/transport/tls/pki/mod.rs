@@ -8,8 +8,10 @@
 //! | `files.rs`       | certificates and keys from files and memory            |
 //! | `pem.rs`         | the sections of a PEM text                             |
 //! | `key.rs`         | the client's own key, in the form that ring wants      |
+//! | `signer.rs`      | a key elsewhere, with which the application signs      |
 //! | `encrypted.rs`   | keys with a password                                   |
 //! | `suites.rs`      | names of cipher suites                                 |
+//! | `hybrid.rs`      | post-quantum key exchange (feature `pq`)               |
 //! | `revocation.rs`  | lists of revoked certificates                          |
 //! | `verify.rs`      | the judgement of the server's certificate              |
 //! | `certificate.rs` | a look into a certificate, for errors                  |
@@ -26,11 +28,14 @@ mod der;
 mod encrypted;
 mod error;
 mod files;
+#[cfg(feature = "pq")]
+mod hybrid;
 mod inputs;
 mod key;
 mod peer_faults;
 mod pem;
 mod revocation;
+mod signer;
 mod suites;
 mod verify;
 
@@ -139,6 +144,11 @@ impl Engine for Rustls {
             _ => "TLS 1.3",
         };
         let suite = suites::name(self.tls.negotiated_cipher_suite()?.suite());
+        // Classical exchanges differ in nothing that matters.
+        let hybrid = match self.tls.negotiated_key_exchange_group().map(|group| group.name()) {
+            Some(rustls::NamedGroup::X25519MLKEM768) => ", X25519MLKEM768",
+            _ => "",
+        };
         let resumed = match self.tls.handshake_kind() {
             Some(rustls::HandshakeKind::Resumed) => ", resumed",
             _ => "",
@@ -147,7 +157,7 @@ impl Engine for Rustls {
             Some(name) => format!(", {}", String::from_utf8_lossy(name)),
             None => String::new(),
         };
-        Some(format!("{version}, {suite}{alpn}{resumed}"))
+        Some(format!("{version}, {suite}{hybrid}{alpn}{resumed}"))
     }
 
     fn expiry(&self) -> Expiry {
