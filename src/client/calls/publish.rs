@@ -282,17 +282,18 @@ impl Conn {
     /// end. Large output is written right away in any case.
     #[inline(always)]
     pub(in crate::client) fn output_grew(&self, st: &mut State) {
-        let clock = st.clock_was_read.take();
         let waiting = st.session.output().len();
         self.output_level.store(waiting, Ordering::Relaxed);
         if (st.in_turn || st.scheduled) && waiting < WRITE_AT {
+            st.clock_was_read = Moment::NONE;
             return;
         }
-        self.write_early(st, clock, waiting);
+        self.write_early(st, waiting);
     }
 
     #[inline(never)]
-    fn write_early(&self, st: &mut State, clock: Option<Time>, waiting: usize) {
+    fn write_early(&self, st: &mut State, waiting: usize) {
+        let clock = st.clock_was_read.take();
         // A link that is to end without DISCONNECT accepts nothing any more.
         let ends = st.closing.is_some_and(|closing| !closing.graceful);
         if waiting == 0 || ends || !matches!(st.link, Link::Open(_)) {
