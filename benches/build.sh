@@ -33,6 +33,7 @@ library tls -DMGOS_MQTT_CARGO_TARGET_DIR="$cargo_dir"
 "${CC:-cc}" -std=gnu11 -O2 -Wall -Wextra -Wpedantic -Werror benches/sink.c -o "$out/sink" -lssl -lcrypto
 "${CC:-cc}" -std=gnu11 -O2 -Wall -Wextra -Wpedantic -Werror -fno-builtin -shared -fPIC benches/count_allocations.c \
   -o "$out/count_allocations.so"
+"${CC:-cc}" -std=gnu11 -O2 -Wall -Wextra -Wpedantic -Werror -shared -fPIC benches/slow_clock.c -o "$out/slow_clock.so"
 driver mgos_mqtt -L"$out/tls/installed/lib" -lmgos_mqtt -Wl,-rpath,"$out/tls/installed/lib"
 if [ "${2-}" = peers ]; then
   driver raw -lssl -lcrypto
