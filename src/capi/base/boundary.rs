@@ -259,21 +259,32 @@ pub(in crate::capi) unsafe fn text<'a>(text: *const c_char) -> Result<&'a str, C
     unsafe { optional(text) }?.ok_or(Code::NullArgument)
 }
 
-/// A string given by C as a topic name. It must not be NULL and must be UTF-8.
+/// A string given by C, which must not be NULL; of its bytes nothing is known.
 ///
 /// # Safety
 /// As [`text`].
 #[inline(always)]
-pub(in crate::capi) unsafe fn topic<'a>(text: *const c_char) -> Result<Topic<'a>, Code> {
+pub(in crate::capi) unsafe fn unchecked_text<'a>(text: *const c_char) -> Result<&'a CStr, Code> {
     if text.is_null() {
         return Err(Code::NullArgument);
     }
     // SAFETY: not NULL, and the caller promises the terminating NUL.
-    let text = unsafe { CStr::from_ptr(text) };
-    match Topic::plain(text) {
-        Some(topic) => Ok(topic),
-        None => text.to_str().map(Topic::from).map_err(|_| Code::BadUtf8),
-    }
+    Ok(unsafe { CStr::from_ptr(text) })
+}
+
+/// A string given by C as a topic name. It must not be NULL and must be UTF-8.
+///
+/// # Safety
+/// As [`text`].
+pub(in crate::capi) unsafe fn topic<'a>(text: *const c_char) -> Result<Topic<'a>, Code> {
+    // SAFETY: promised by the caller.
+    let text = unsafe { unchecked_text(text) }?;
+    Topic::plain(text).map_or_else(|| any_topic(text), Ok)
+}
+
+/// Text that is not known to be a topic name.
+pub(in crate::capi) fn any_topic(text: &CStr) -> Result<Topic<'_>, Code> {
+    text.to_str().map(Topic::from).map_err(|_| Code::BadUtf8)
 }
 
 /// A string given by C, or NULL.

@@ -1,6 +1,6 @@
 //! What the calls for one connection and those for the global connection have in common.
 
-use core::ffi::{c_char, c_int};
+use core::ffi::{CStr, c_char, c_int};
 
 use crate::capi::base::boundary::{self, text, timeout};
 use crate::capi::bridge::callbacks::{SUBSCRIPTION_KINDS, UserData, event_handler, subscriber};
@@ -8,7 +8,9 @@ use crate::capi::bridge::handle::{Handle, drive_code};
 use crate::capi::types::mgos_mongoose::mg_event_handler_t;
 use crate::client::{Conn, Subscriber};
 use crate::error::Code;
-use crate::wire::{QoS, topic};
+use crate::session::Publication;
+use crate::wire::QoS;
+use crate::wire::topic::{self, Topic};
 
 /// What is logged about an all-zero configuration, which is used as written.
 pub(in crate::capi) const ALL_ZERO: &str = "the configuration is all zero, so the connection is disabled: \
@@ -53,10 +55,24 @@ pub(in crate::capi) unsafe fn publish_here(
     retain: bool,
 ) -> Result<u16, Code> {
     // SAFETY: promised by the caller.
-    let topic = unsafe { boundary::topic(topic) }?;
+    let text = unsafe { boundary::unchecked_text(topic) }?;
+    let conn = handle.found_conn();
     // Most topics are plain, and then need no further check.
+    let Some(topic) = Topic::plain(text) else { return publish_unusual(conn, text, payload, qos, retain) };
     let qos = if qos == 0 { QoS::AtMostOnce } else { boundary::qos(qos)? };
-    handle.found_conn().publish_numbered(topic, payload, qos, retain)
+    conn.publish_numbered(topic, payload, qos, retain)
+}
+
+/// The same for a topic that is not plain, or none.
+///
+/// Apart, so that the plain one is known to be valid where it is used.
+#[cold]
+#[inline(never)]
+fn publish_unusual(conn: &Conn, topic: &CStr, payload: &[u8], qos: c_int, retain: bool) -> Result<u16, Code> {
+    let topic = boundary::any_topic(topic)?;
+    let message =
+        Publication { retain, reserve_id: true, ..Publication::of(topic, payload, boundary::qos(qos)?) };
+    conn.publish(message).map(|accepted| accepted.packet_id)
 }
 
 pub(in crate::capi) fn subscribe(

@@ -17,7 +17,7 @@ use crate::client::state::over_limit::over_limit;
 use crate::client::state::params::ConnectParams;
 use crate::error::Code;
 use crate::session::{Accepted, Publication, RawAck, Session};
-use crate::time::{Moment, Span, Time};
+use crate::time::{Moment, Span};
 use crate::wire::topic::{self, Topic};
 use crate::wire::{self, Properties, QoS, Version};
 

@@ -77,6 +77,13 @@ impl<V: Copy + Default> IdMap<V> {
         (*there == id && id != 0).then_some(value)
     }
 
+    /// Whether the id's own cell is free: then it is not in the table.
+    #[inline(always)]
+    pub(crate) fn is_home_free(&self, id: u16) -> bool {
+        let home = usize::from(id) & self.cells.len().wrapping_sub(1);
+        self.cells.get(home).is_none_or(|cell| cell.0 == 0)
+    }
+
     /// Inserts or replaces; fails only when memory runs out.
     pub(crate) fn insert(&mut self, id: u16, value: V) -> Result<(), Code> {
         debug_assert_ne!(id, 0);

@@ -114,7 +114,7 @@ impl PacketIds {
     #[inline(always)]
     pub(crate) fn free(&self) -> Option<u16> {
         match self.next_in_line() {
-            Some(next) if self.used.get(next).is_none() => Some(next),
+            Some(next) if self.used.is_home_free(next) => Some(next),
             _ => None,
         }
     }
