@@ -5,7 +5,7 @@ cd "$(dirname "$0")/.."
 # Each of them takes a few seconds.
 fast=(coverage driver errors_doc headers hostile json_header locks no_std rooms sbom session_closing session_memory
   which_call wire_malformed wire_memory wire_plain wire_round_trip wire_topic wire_vectors)
-cargo fmt --check
+cargo fmt --all --check
 cargo clippy --locked --all-targets -- -D warnings
 RUSTDOCFLAGS="-D rustdoc::broken_intra_doc_links" cargo doc --locked --no-deps --document-private-items
 # The unit tests, and these.

@@ -73,7 +73,7 @@ mutants() {
   local name=$1 status=0
   shift
   mkdir -p "$out/$name"
-  cargo mutants --output "$out/$name" --colors never --caught --unviable --build-timeout 600 "$@" >"$out/$name/log" 2>&1 ||
+  cargo mutants --workspace --test-workspace=true --output "$out/$name" --colors never --caught --unviable --build-timeout 600 "$@" >"$out/$name/log" 2>&1 ||
     status=$?
   case $status in 0 | 2 | 3) return ;; esac
   tail -40 "$out/$name/log"
@@ -124,7 +124,7 @@ second_look() {
     touch "$out/$name/mutants.out/"{unviable,caught,timeout,missed}.txt
     return
   fi
-  cargo mutants --list --file "src/$layer/**" | grep -vxF -f "$out/$name/these.txt" >"$out/$name/mutants.out/caught.txt"
+  cargo mutants --workspace --list --file "src/$layer/**" | grep -vxF -f "$out/$name/these.txt" >"$out/$name/mutants.out/caught.txt"
   # shellcheck disable=SC2086
   mapfile -t arguments < <(cargo_args ${others[$layer]} --test=mutants)
   [ "$layer" != transport ] || features=(--features psk)

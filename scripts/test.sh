@@ -49,7 +49,7 @@ check() {
 }
 
 stage_fmt() {
-  if cargo fmt --version >/dev/null 2>&1; then check fmt cargo fmt --check; else skip fmt "rustfmt is not installed"; fi
+  if cargo fmt --version >/dev/null 2>&1; then check fmt cargo fmt --all --check; else skip fmt "rustfmt is not installed"; fi
 }
 
 stage_clippy() {

@@ -35,7 +35,7 @@ out=build/tsan
 mkdir -p "$out"
 # The sources of the standard library's dependencies may have to be fetched first.
 if ! env RUSTFLAGS=-Zsanitizer=thread CARGO_TARGET_DIR="$target" "CC_${host//-/_}=$CC" \
-  cargo +nightly rustc --quiet --lib --crate-type staticlib -Zbuild-std --target "$host" >"$out/build.log" 2>&1; then
+  cargo +nightly rustc --quiet --package mgos-mqtt --lib --crate-type staticlib -Zbuild-std --target "$host" >"$out/build.log" 2>&1; then
   if grep -qiE 'failed to (download|fetch|get|query)|could not connect|offline' "$out/build.log"; then
     skip "the dependencies of the standard library cannot be fetched"
   fi

@@ -96,13 +96,13 @@ pub fn choose(bug: Option<Bug>) {
 
 /// Whether the library has this bug.
 #[cfg(mgos_mqtt_bug)]
-pub(crate) fn bug(bug: Bug) -> bool {
+pub fn bug(bug: Bug) -> bool {
     CHOSEN.load(core::sync::atomic::Ordering::Relaxed) == bug as u8
 }
 
 /// Whether the library has this bug: no.
 #[cfg(not(mgos_mqtt_bug))]
 #[inline(always)]
-pub(crate) const fn bug(_: Bug) -> bool {
+pub const fn bug(_: Bug) -> bool {
     false
 }

@@ -7,35 +7,36 @@ use core::ops::{Deref, DerefMut};
 use crate::error::Code;
 
 /// What a [`LazyBox`] reads as before it is first written.
-pub(crate) trait Empty: 'static {
+pub trait Empty: 'static {
     /// Nothing.
     const EMPTY: &'static Self;
 }
 
 /// A value that is empty for most of its owners: one pointer, which reads as `T::EMPTY` until it is first written.
 #[derive(Clone, Debug)]
-pub(crate) struct LazyBox<T>(Option<Box<[T; 1]>>);
+pub struct LazyBox<T>(Option<Box<[T; 1]>>);
 
 impl<T> LazyBox<T> {
-    pub(crate) const fn new() -> Self {
+    /// Nothing yet; allocates nothing.
+    pub const fn new() -> Self {
         LazyBox(None)
     }
 
     /// The value, if there is one.
     #[inline]
-    pub(crate) fn get(&self) -> Option<&T> {
+    pub fn get(&self) -> Option<&T> {
         self.0.as_deref().map(|[value]| value)
     }
 
     /// The value to be changed, if there is one.
     #[inline]
-    pub(crate) fn get_mut(&mut self) -> Option<&mut T> {
+    pub fn get_mut(&mut self) -> Option<&mut T> {
         self.0.as_deref_mut().map(|[value]| value)
     }
 
     /// The value, mutable; made by `make` if there was none.
     #[inline]
-    pub(crate) fn try_make_by(&mut self, make: impl FnOnce() -> T) -> Result<&mut T, Code> {
+    pub fn try_make_by(&mut self, make: impl FnOnce() -> T) -> Result<&mut T, Code> {
         match &mut self.0 {
             Some(boxed) => Ok(&mut boxed[0]),
             none => fill(none, make),
@@ -43,7 +44,7 @@ impl<T> LazyBox<T> {
     }
 
     /// Takes the value and leaves none.
-    pub(crate) fn take(&mut self) -> Option<T> {
+    pub fn take(&mut self) -> Option<T> {
         self.0.take().map(|boxed| {
             let [value] = *boxed;
             value
@@ -54,12 +55,12 @@ impl<T> LazyBox<T> {
 impl<T: Default> LazyBox<T> {
     /// The value to be changed.
     #[inline]
-    pub(crate) fn try_make(&mut self) -> Result<&mut T, Code> {
+    pub fn try_make(&mut self) -> Result<&mut T, Code> {
         self.try_make_by(T::default)
     }
 
     /// The value, mutable, where running out of memory may abort.
-    pub(crate) fn make(&mut self) -> &mut T {
+    pub fn make(&mut self) -> &mut T {
         match &mut self.0 {
             Some(boxed) => &mut boxed[0],
             none => relied_on(none),
@@ -112,7 +113,7 @@ fn fill<T>(place: &mut Option<Box<[T; 1]>>, make: impl FnOnce() -> T) -> Result<
 }
 
 /// A box of one, if there is memory for it.
-pub(crate) fn try_box<T>(make: impl FnOnce() -> T) -> Result<Box<[T; 1]>, Code> {
+pub fn try_box<T>(make: impl FnOnce() -> T) -> Result<Box<[T; 1]>, Code> {
     let mut one = Vec::new();
     one.try_reserve_exact(1).map_err(|_| Code::NoMemory)?;
     one.push(make());

@@ -19,26 +19,26 @@
 //! | [`time`]       | moments and spans |
 //! | [`error`]      | every error: number, name, text and the phase it belongs to |
 
+//!
+//! The rooms from `transport` on, without `session`, are a package that is compiled for size, `wire` is one that it shares with
+//! this one (Cargo.toml says why). Here they are parts of this crate as the others are.
+
 #![deny(unsafe_code)]
 
 extern crate alloc;
 
-#[cfg(mgos_mqtt_bug)]
-pub mod bugs;
-#[cfg(not(mgos_mqtt_bug))]
-mod bugs;
 #[cfg(feature = "capi")]
 #[allow(unsafe_code)]
 pub mod capi;
 pub mod client;
-pub mod config;
 pub mod driver;
-pub mod error;
-mod lazy_box;
-pub mod patience;
 pub mod session;
-mod sync;
-pub mod time;
-pub mod transport;
-pub mod vocabulary;
-pub mod wire;
+
+#[cfg(mgos_mqtt_bug)]
+pub use mgos_mqtt_base::bugs;
+pub use mgos_mqtt_base::{config, error, patience, time, transport, vocabulary};
+pub use mgos_mqtt_wire as wire;
+
+#[cfg(not(mgos_mqtt_bug))]
+use mgos_mqtt_base::bugs;
+use mgos_mqtt_base::{lazy_box, sync};

@@ -11,9 +11,7 @@
 //! source.
 
 use std::ops::{Deref, DerefMut};
-use std::sync::PoisonError;
-#[cfg(feature = "capi")]
-use std::sync::TryLockError;
+use std::sync::{PoisonError, TryLockError};
 use std::time::Duration;
 
 #[cfg(debug_assertions)]
@@ -42,7 +40,6 @@ mod held {
         }
     }
 
-    #[cfg(feature = "capi")]
     pub(super) fn count() -> usize {
         LOCKS.get()
     }
@@ -65,20 +62,19 @@ use held::Held;
 
 /// Call this right before calling a function of the application: a debug build panics if this thread holds a lock of
 /// the library. The function may call the library, which would then wait for its own thread.
-#[cfg(feature = "capi")]
 #[inline(always)]
-pub(crate) fn entering_user_code() {
+pub fn entering_user_code() {
     #[cfg(debug_assertions)]
     assert!(held::count() == 0, "user code is called while this thread holds {} lock(s)", held::count());
 }
 
 /// A mutex.
 #[derive(Debug, Default)]
-pub(crate) struct Mutex<T>(std::sync::Mutex<T>);
+pub struct Mutex<T>(std::sync::Mutex<T>);
 
 /// Holds a [`Mutex`].
 #[derive(Debug)]
-pub(crate) struct MutexGuard<'a, T> {
+pub struct MutexGuard<'a, T> {
     guard: std::sync::MutexGuard<'a, T>,
     held: Held,
 }
@@ -92,19 +88,19 @@ impl<'a, T> MutexGuard<'a, T> {
 
 impl<T> Mutex<T> {
     /// A mutex around `value`.
-    pub(crate) const fn new(value: T) -> Mutex<T> {
+    pub const fn new(value: T) -> Mutex<T> {
         Mutex(std::sync::Mutex::new(value))
     }
 
     /// Waits for the lock.
     #[inline(always)]
-    pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+    pub fn lock(&self) -> MutexGuard<'_, T> {
         MutexGuard::new(self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Waits for the lock; `repair` is called if a thread panicked while it held it.
     #[inline(always)]
-    pub(crate) fn lock_or<'a>(
+    pub fn lock_or<'a>(
         &'a self,
         repair: impl FnOnce(MutexGuard<'a, T>) -> MutexGuard<'a, T>,
     ) -> MutexGuard<'a, T> {
@@ -115,12 +111,12 @@ impl<T> Mutex<T> {
     }
 
     /// The lock, if nobody holds it and no thread panicked while holding it.
-    pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
+    pub fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
         self.0.try_lock().ok().map(MutexGuard::new)
     }
 
     /// Clears the mark that a thread panicked while holding it.
-    pub(crate) fn clear_poison(&self) {
+    pub fn clear_poison(&self) {
         self.0.clear_poison();
     }
 }
@@ -142,41 +138,39 @@ impl<T> DerefMut for MutexGuard<'_, T> {
 }
 
 /// A lock for many readers or one writer.
-#[cfg(feature = "capi")]
 #[derive(Debug, Default)]
-pub(crate) struct RwLock<T>(std::sync::RwLock<T>);
+pub struct RwLock<T>(std::sync::RwLock<T>);
 
 /// Holds a [`RwLock`] for reading.
-#[cfg(feature = "capi")]
 #[derive(Debug)]
-pub(crate) struct ReadGuard<'a, T> {
+pub struct ReadGuard<'a, T> {
     guard: std::sync::RwLockReadGuard<'a, T>,
     #[expect(dead_code, reason = "counted until it is dropped")]
     held: Held,
 }
 
 /// Holds a [`RwLock`] for writing.
-#[cfg(feature = "capi")]
 #[derive(Debug)]
-pub(crate) struct WriteGuard<'a, T> {
+pub struct WriteGuard<'a, T> {
     guard: std::sync::RwLockWriteGuard<'a, T>,
     #[expect(dead_code, reason = "counted until it is dropped")]
     held: Held,
 }
 
-#[cfg(feature = "capi")]
 impl<T> RwLock<T> {
-    pub(crate) const fn new(value: T) -> RwLock<T> {
+    /// A lock around `value`.
+    pub const fn new(value: T) -> RwLock<T> {
         RwLock(std::sync::RwLock::new(value))
     }
 
+    /// Waits for the lock, which others may have for reading, too.
     #[inline(always)]
-    pub(crate) fn read(&self) -> ReadGuard<'_, T> {
+    pub fn read(&self) -> ReadGuard<'_, T> {
         ReadGuard { guard: self.0.read().unwrap_or_else(PoisonError::into_inner), held: Held::new() }
     }
 
     /// The lock, if nobody has it for writing at this moment. Never waits.
-    pub(crate) fn try_read(&self) -> Option<ReadGuard<'_, T>> {
+    pub fn try_read(&self) -> Option<ReadGuard<'_, T>> {
         let guard = match self.0.try_read() {
             Ok(guard) => guard,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
@@ -185,12 +179,12 @@ impl<T> RwLock<T> {
         Some(ReadGuard { guard, held: Held::new() })
     }
 
-    pub(crate) fn write(&self) -> WriteGuard<'_, T> {
+    /// Waits for the lock; nobody else has it then.
+    pub fn write(&self) -> WriteGuard<'_, T> {
         WriteGuard { guard: self.0.write().unwrap_or_else(PoisonError::into_inner), held: Held::new() }
     }
 }
 
-#[cfg(feature = "capi")]
 impl<T> Deref for ReadGuard<'_, T> {
     type Target = T;
 
@@ -200,7 +194,6 @@ impl<T> Deref for ReadGuard<'_, T> {
     }
 }
 
-#[cfg(feature = "capi")]
 impl<T> Deref for WriteGuard<'_, T> {
     type Target = T;
 
@@ -209,7 +202,6 @@ impl<T> Deref for WriteGuard<'_, T> {
     }
 }
 
-#[cfg(feature = "capi")]
 impl<T> DerefMut for WriteGuard<'_, T> {
     fn deref_mut(&mut self) -> &mut T {
         &mut self.guard
@@ -217,20 +209,17 @@ impl<T> DerefMut for WriteGuard<'_, T> {
 }
 
 /// A `static` lock. The child of a fork inherits its state, so the thread that forks holds it meanwhile.
-#[cfg(feature = "capi")]
-pub(crate) trait ProcessWide {
+pub trait ProcessWide {
     /// Waits for the lock. The result releases it when it is dropped, by the same thread, in the parent or in the child.
     fn hold(&'static self) -> Box<dyn std::any::Any>;
 }
 
-#[cfg(feature = "capi")]
 impl<T> ProcessWide for Mutex<T> {
     fn hold(&'static self) -> Box<dyn std::any::Any> {
         Box::new(self.lock())
     }
 }
 
-#[cfg(feature = "capi")]
 impl<T> ProcessWide for RwLock<T> {
     fn hold(&'static self) -> Box<dyn std::any::Any> {
         Box::new(self.write())
@@ -239,16 +228,16 @@ impl<T> ProcessWide for RwLock<T> {
 
 /// A condition variable for [`Mutex`].
 #[derive(Debug, Default)]
-pub(crate) struct Condvar(std::sync::Condvar);
+pub struct Condvar(std::sync::Condvar);
 
 impl Condvar {
     /// A condition nobody waits for.
-    pub(crate) fn new() -> Condvar {
+    pub fn new() -> Condvar {
         Condvar(std::sync::Condvar::new())
     }
 
     /// Sleeps until notified, or until `limit` is over; may wake without reason.
-    pub(crate) fn wait<'a, T>(&self, guard: MutexGuard<'a, T>, limit: Option<Duration>) -> MutexGuard<'a, T> {
+    pub fn wait<'a, T>(&self, guard: MutexGuard<'a, T>, limit: Option<Duration>) -> MutexGuard<'a, T> {
         let MutexGuard { guard, held } = guard;
         let guard = match limit {
             None => self.0.wait(guard).unwrap_or_else(PoisonError::into_inner),
@@ -258,18 +247,17 @@ impl Condvar {
     }
 
     /// Wakes one sleeper.
-    pub(crate) fn notify_one(&self) {
+    pub fn notify_one(&self) {
         self.0.notify_one();
     }
 
     /// Wakes every sleeper.
-    pub(crate) fn notify_all(&self) {
+    pub fn notify_all(&self) {
         self.0.notify_all();
     }
 }
 
-// Only the C interface has locks for reading, and calls user code.
-#[cfg(all(test, debug_assertions, feature = "capi"))]
+#[cfg(all(test, debug_assertions))]
 mod tests {
     use super::*;
 

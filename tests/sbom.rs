@@ -55,6 +55,8 @@ struct Graph {
     /// By package: what it needs, and whether only to be built (a build script, or a procedural macro's).
     needs: BTreeMap<String, Vec<(String, bool)>>,
     root: String,
+    /// The library's own packages: one to whoever uses it. The root stands for them, and needs what they need.
+    own: Vec<String>,
 }
 
 fn resolve() -> Graph {
@@ -76,7 +78,16 @@ fn resolve() -> Graph {
         }
         needs.insert(text(node, "id").to_owned(), found);
     }
-    Graph { packages, needs, root }
+    let own: Vec<String> = metadata["workspace_members"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|id| id.as_str().unwrap().to_owned())
+        .collect();
+    let of_parts =
+        own.iter().filter_map(|id| needs.remove(id)).flatten().filter(|(id, _)| !own.contains(id)).collect();
+    needs.insert(root.clone(), of_parts);
+    Graph { packages, needs, root, own }
 }
 
 impl Graph {
@@ -162,8 +173,11 @@ fn bill_of_materials() {
     }
     let scope = |name: &str| components.iter().find(|c| text(c, "name") == name).map(|c| text(c, "scope"));
     // What Cargo.toml asks for, each in its place.
-    let manifest = &graph.packages[&graph.root];
-    for dependency in manifest["dependencies"].as_array().unwrap() {
+    let manifests = graph.own.iter().map(|id| &graph.packages[id]);
+    let asked_for = manifests.flat_map(|manifest| {
+        manifest["dependencies"].as_array().unwrap().iter().map(move |dependency| (manifest, dependency))
+    });
+    for (manifest, dependency) in asked_for.filter(|(_, dependency)| dependency["path"].is_null()) {
         let name = text(dependency, "name");
         let switch = format!("dep:{}", dependency["rename"].as_str().unwrap_or(name));
         let of = |feature: &str| {

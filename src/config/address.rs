@@ -231,7 +231,7 @@ impl Prefix {
 /// Whether two words differ at most in upper and lower case. Not inlined: it is called in loops over tables, and each
 /// iteration would get a vectorised comparison of its own.
 #[inline(never)]
-pub(crate) fn same_word(a: &str, b: &str) -> bool {
+pub fn same_word(a: &str, b: &str) -> bool {
     a.eq_ignore_ascii_case(b)
 }
 

@@ -42,7 +42,6 @@ impl<T: Zeroize> Deref for Secret<T> {
 
 /// Which MQTT a profile speaks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-#[non_exhaustive]
 pub enum Protocol {
     /// MQTT 3.1, protocol name `MQIsdp`, level 3.
     V31,

@@ -141,7 +141,7 @@ impl From<Box<dyn Transport>> for Stream {
 /// handshake and buffer functions are those of a plain stream.
 pub trait Transport: Send {
     /// Registers the socket, once: for reading and writing, edges only. A stream without a socket keeps the
-    /// token, and says what is ready by [`Loop::announce`](crate::driver::Loop::announce).
+    /// token, and says what is ready by the loop's `announce`.
     fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()>;
 
     /// Undoes that, for a socket that lives on in another loop. One that is dropped needs it not.
@@ -170,7 +170,7 @@ pub trait Transport: Send {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize>;
 
     /// Whether a read that gives less than there was room for took all there is: what comes later is told by another
-    /// event. Not so with layers that hold bytes, and never when the other side [ended](crate::driver::Turn::ended).
+    /// event. Not so with layers that hold bytes, and never when the other side ended, as the turn says.
     fn short_read_is_all(&self) -> bool {
         false
     }

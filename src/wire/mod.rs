@@ -14,6 +14,8 @@
 
 #![forbid(unsafe_code)]
 
+extern crate alloc;
+
 mod ack;
 mod close;
 mod connack;

@@ -52,7 +52,7 @@ impl<'a> Properties<'a> {
 
     /// The bytes of a block that came; empty for a list.
     #[inline]
-    pub(crate) const fn raw(&self) -> &'a [u8] {
+    pub const fn raw(&self) -> &'a [u8] {
         match self.0 {
             Block::Raw(block) => block,
             Block::List(_) => &[],

@@ -2,8 +2,8 @@
 
 use alloc::vec::Vec;
 
+use super::encode::property_error;
 use super::{Carrier, EncodeError, Properties};
-use crate::wire::encode::property_error;
 
 /// The bytes of a property block that was checked when its packet was decoded: what an event has of it. Empty in MQTT 3.x.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -15,7 +15,7 @@ impl<'a> RawProperties<'a> {
 
     /// These bytes, of a block that was checked.
     #[inline(always)]
-    pub(crate) const fn of_checked(block: &'a [u8]) -> RawProperties<'a> {
+    pub const fn of_checked(block: &'a [u8]) -> RawProperties<'a> {
         RawProperties(block)
     }
 
@@ -50,7 +50,7 @@ impl PropertyBlock {
     }
 
     /// A copy of what came; empty without memory for it.
-    pub(crate) fn copy(raw: RawProperties<'_>) -> PropertyBlock {
+    pub fn copy(raw: RawProperties<'_>) -> PropertyBlock {
         let mut block = Vec::new();
         if block.try_reserve_exact(raw.0.len()).is_ok() {
             block.extend_from_slice(raw.0);
