@@ -105,55 +105,48 @@ static struct mg_str from(struct mg_str s, size_t n) {
   return s;
 }
 
-/* How many bytes match one alternative, as `*matched`; each `*` tries the longest first, and remembers only the last one of its kind,
-   as all before need not be tried again. */
-static int matches(struct mg_str pattern, struct mg_str s, size_t *matched) {
-  size_t i = 0, j = 0;
-  size_t star_i = SIZE_MAX, star_j = 0, star_max = 0, deep_i = SIZE_MAX, deep_j = 0, deep_max = 0;
-  for (;;) {
-    if (i == pattern.len) {
-      *matched = j;
-      return 1;
+/* One step of a pattern for all places at once that the pattern before it can have come to; how many bytes of the pattern it is. */
+static size_t step(struct mg_str pattern, struct mg_str s, char *places) {
+  char p = pattern.p[0];
+  if (p == '*') {
+    int deep = pattern.len > 1 && pattern.p[1] == '*';
+    for (size_t j = 0; j < s.len; j++) {
+      if (places[j] && (deep || s.p[j] != '/')) places[j + 1] = 1;
     }
-    if (pattern.p[i] == '*') {
-      int deep = i + 1 < pattern.len && pattern.p[i + 1] == '*';
-      size_t end = j;
-      while (end < s.len && (deep || s.p[end] != '/')) end++;
-      i += deep ? 2 : 1;
-      if (deep) {
-        deep_i = i, deep_j = end, deep_max = j;
-        star_i = SIZE_MAX;
-      } else {
-        star_i = i, star_j = end, star_max = j;
-      }
-      j = end;
-      continue;
-    }
-    if (pattern.p[i] == '$' ? j == s.len : j < s.len && (pattern.p[i] == '?' || lower(pattern.p[i]) == lower(s.p[j]))) {
-      if (pattern.p[i] != '$') j++;
-      i++;
-      continue;
-    }
-    if (star_i != SIZE_MAX && star_j > star_max) {
-      i = star_i;
-      j = --star_j;
-    } else if (deep_i != SIZE_MAX && deep_j > deep_max) {
-      star_i = SIZE_MAX;
-      i = deep_i;
-      j = --deep_j;
-    } else {
-      return 0;
-    }
+    return deep ? 2 : 1;
   }
+  if (p == '$') {
+    memset(places, 0, s.len);
+    return 1;
+  }
+  for (size_t j = s.len; j > 0; j--) places[j] = places[j - 1] && (p == '?' || lower(p) == lower(s.p[j - 1]));
+  places[0] = 0;
+  return 1;
+}
+
+/* The most bytes that one alternative matches. No pattern takes longer than its length times that of the text. */
+static size_t matches(struct mg_str pattern, struct mg_str s) {
+  char space[256], *places = s.len < sizeof(space) ? space : malloc(s.len + 1);
+  size_t best = 0;
+  if (places == NULL) return 0;
+  memset(places, 0, s.len + 1);
+  places[0] = 1;
+  while (pattern.len > 0) pattern = from(pattern, step(pattern, s, places));
+  for (size_t j = 1; j <= s.len; j++) {
+    if (places[j]) best = j;
+  }
+  if (places != space) free(places);
+  return best;
 }
 
 size_t mgos_mg_match_prefix_n(struct mg_str pattern, struct mg_str str) {
-  size_t matched = 0;
   for (;;) {
     const char *bar = pattern.len > 0 ? memchr(pattern.p, '|', pattern.len) : NULL;
     struct mg_str one = pattern;
+    size_t matched;
     if (bar != NULL) one.len = (size_t) (bar - pattern.p);
-    if (matches(one, str, &matched) && matched > 0) return matched;
+    matched = matches(one, str);
+    if (matched > 0) return matched;
     if (bar == NULL) return 0;
     pattern = from(pattern, one.len + 1);
   }

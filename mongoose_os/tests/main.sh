@@ -1,0 +1,84 @@
+#!/usr/bin/env bash
+# Courses of mgos_main():  main.sh <part> <program>
+set -uo pipefail
+part=${1:?} program=${2:?}
+here=$(cd "$(dirname "$0")" && pwd)
+work=$(mktemp -d "${TMPDIR:-/tmp}/mgos_main.XXXXXX")
+trap 'rm -rf "$work"' EXIT
+cd "$work" || exit 1
+
+fail() {
+  echo "FAILED: $*"
+  echo "-- standard output:" && cat out
+  echo "-- standard error:" && tail -n 30 err
+  exit 1
+}
+
+# run STATUS ARGUMENT...: runs the program and compares its status.
+run() {
+  local wanted=$1 status=0
+  shift
+  "$program" "$@" >out 2>err || status=$?
+  [ $status = "$wanted" ] || fail "the status is $status, not $wanted"
+}
+# The same beside a mosquitto, whose log is kept.
+run_online() {
+  local wanted=$1 status=0
+  "$here/../../scripts/with_mosquitto.sh" -c "log_type all" bash -c '
+    printf "{\"mqtt\": {\"enable\": true, \"server\": \"%s\"}}" "$MQTT_SERVER" >conf5.json
+    "$1" >out 2>err; status=$?
+    for _ in $(seq 100); do if grep -q "auto-\|Received DISCONNECT\|disconnected" "$MQTT_DIR/log"; then break; fi; sleep 0.05; done
+    cp "$MQTT_DIR/log" log
+    exit $status' _ "$program" || status=$?
+  [ $status != 77 ] || exit 77
+  [ $status = "$wanted" ] || fail "the status is $status, not $wanted"
+}
+said() { # said LINE...: the whole output
+  diff -u <(printf '%s\n' "$@") out || fail "the output is another"
+}
+
+case $part in
+  course) # everything in its order, and an end by SIGTERM
+    mkdir files
+    echo '{"app": {"number": 8}}' >files/conf2.json
+    DO=end run 0 files
+    said mgos_app_init "number 8" INIT_DONE IP_ACQUIRED REBOOT || exit 1
+    ;;
+  usage)
+    run 1 a b
+    grep -q '^usage: ' err || fail "no usage"
+    run 1 nothing
+    grep -q 'nothing cannot be the directory of the application: No such file' err || fail "no reason"
+    ;;
+  refused)
+    DO=fail run 1
+    said mgos_app_init
+    grep -q 'mgos_app_init() failed' err || fail "no reason"
+    ;;
+  exec) # restarts by execv(), with the connection closed in order; also inside a handler
+    for how in restart restart_in_handler; do
+      DO=$how AGAIN=$work/again run_online 0
+      grep -c '^mgos_app_init$' out | grep -qx 2 || fail "it did not start again ($how)"
+      grep -q 'Received DISCONNECT from' log || fail "no DISCONNECT ($how): $(cat log)"
+      rm again
+    done
+    ;;
+  exit) # restarts by a status
+    EXIT_CODE=42 DO=restart run_online 42
+    said mgos_app_init "number -5" INIT_DONE IP_ACQUIRED CONNACK REBOOT_AFTER REBOOT CLOSE
+    grep -q "'course', ... (5 bytes)" log || fail "what was published last did not arrive"
+    grep -q 'Received DISCONNECT from' log || fail "no DISCONNECT"
+    ;;
+  damaged)
+    echo '{"app": {"number": 8}, "debug": {"level": 3}}' >conf0.json
+    echo '{"app": {"number": 9' >conf9.json
+    DO=end run 0
+    grep -qx 'number 8' out || fail "the settings below were not used"
+    grep -q 'conf9.json: not JSON: it ends too early' err && [ -e conf9.json.damaged ] && [ ! -e conf9.json ] || fail "not set aside"
+    ;;
+  unreachable) # an application that waits for a server ends, too
+    echo '{"mqtt": {"enable": true, "server": "192.0.2.1:1883"}}' >conf5.json
+    DO=end run 0
+    ;;
+  *) exit 2 ;;
+esac
