@@ -17,7 +17,7 @@
 
 /* Fields. */
 
-struct conf_view conf_whole(void *cfg) {
+struct conf_view mgos_os_conf_whole(void *cfg) {
   struct conf_view view = {&APP->entries[0], cfg};
   return view;
 }
@@ -30,12 +30,12 @@ static struct conf_view section_view(const struct mgos_conf_entry *section, cons
   return view;
 }
 
-void *conf_field(const struct conf_view *view, const struct mgos_conf_entry *entry) {
+void *mgos_os_conf_field(const struct conf_view *view, const struct mgos_conf_entry *entry) {
   return (void *) ((uintptr_t) view->base + entry->offset);
 }
 
 static const char **text_field(const struct conf_view *view, const struct mgos_conf_entry *entry) {
-  return conf_field(view, entry);
+  return mgos_os_conf_field(view, entry);
 }
 
 /* All entries of a view, those of objects included. */
@@ -92,7 +92,7 @@ void mgos_conf_set_str(const char **field, const char *value) {
   *field = copy;
 }
 
-bool conf_own(const struct conf_view *view) {
+bool mgos_os_conf_own(const struct conf_view *view) {
   bool good = true;
   for (const struct mgos_conf_entry *e = first_of(view); e < end_of(view); e++) {
     const char **field = text_field(view, e);
@@ -103,7 +103,7 @@ bool conf_own(const struct conf_view *view) {
   return good;
 }
 
-void conf_free(const struct conf_view *view) {
+void mgos_os_conf_free(const struct conf_view *view) {
   for (const struct mgos_conf_entry *e = first_of(view); e < end_of(view); e++) {
     if (e->type != CONF_TYPE_STRING) continue;
     free_text(*text_field(view, e));
@@ -132,7 +132,7 @@ static const char *const findings[] = {"nothing", "a string", "a number", "true"
                                        "an array", "an array"};
 
 static int refuse(struct reading *r, const struct json_event *event, const char *expected, const char *found) {
-  r->error = sentence("%s: expected %s, found %s (line %d)", event->path_len > 0 ? event->path + 1 : "the whole", expected, found,
+  r->error = mgos_os_sentence("%s: expected %s, found %s (line %d)", event->path_len > 0 ? event->path + 1 : "the whole", expected, found,
                       line_of(r, event->start));
   return JSON_STRING_INVALID;
 }
@@ -187,7 +187,7 @@ static int read_event(void *ud, const struct json_event *event) {
   const struct mgos_conf_entry *entry = find(r->view->root, event->path, event->path_len);
   if (event->path_len == strlen(".conf_acl") && strcmp(event->path, ".conf_acl") == 0) {
     if (type == JSON_TYPE_STRING && (event->token.len == 0 || (event->token.len == 1 && *event->token.ptr == '*'))) return 0;
-    r->error = sentence("conf_acl is not supported: on Linux the rights of the files conf0.json to conf9.json say who may change what "
+    r->error = mgos_os_sentence("conf_acl is not supported: on Linux the rights of the files conf0.json to conf9.json say who may change what "
                         "(line %d)", line_of(r, event->start));
     return JSON_STRING_INVALID;
   }
@@ -201,7 +201,7 @@ static int read_event(void *ud, const struct json_event *event) {
   }
   if (entry->type == CONF_TYPE_OBJECT) {
     if (type == JSON_TYPE_OBJECT_START) return 0;
-  } else if (read_value(entry, &event->token, conf_field(r->view, entry))) {
+  } else if (read_value(entry, &event->token, mgos_os_conf_field(r->view, entry))) {
     return 0;
   }
   if (type == JSON_TYPE_NUMBER && entry->type != CONF_TYPE_OBJECT && entry->type != CONF_TYPE_BOOL && entry->type != CONF_TYPE_STRING) {
@@ -214,14 +214,14 @@ static int read_event(void *ud, const struct json_event *event) {
   return refuse(r, event, expectations[entry->type], findings[type]);
 }
 
-char *conf_read(const struct conf_view *view, const char *json, size_t len, const char *what) {
+char *mgos_os_conf_read(const struct conf_view *view, const char *json, size_t len, const char *what) {
   struct reading r = {view, json, what, NULL};
-  int result = len > 1024 * 1024 ? JSON_DEPTH_LIMIT : json_check(json, (int) len);
-  if (len > 1024 * 1024) return sentence("a configuration may have at most 1 MiB");
-  if (result >= 0) result = json_events(json, (int) len, read_event, &r);
+  int result = len > 1024 * 1024 ? JSON_DEPTH_LIMIT : mgos_os_json_check(json, (int) len);
+  if (len > 1024 * 1024) return mgos_os_sentence("a configuration may have at most 1 MiB");
+  if (result >= 0) result = mgos_os_json_events(json, (int) len, read_event, &r);
   if (result >= 0) return NULL;
   if (r.error != NULL) return r.error;
-  return sentence("not JSON: %s", result == JSON_STRING_INCOMPLETE ? "it ends too early"
+  return mgos_os_sentence("not JSON: %s", result == JSON_STRING_INCOMPLETE ? "it ends too early"
                                   : result == JSON_DEPTH_LIMIT     ? "it is nested too deep"
                                   : result == JSON_NO_MEMORY       ? "no memory to read it"
                                                                    : "something stands where it cannot");
@@ -240,7 +240,7 @@ struct writing {
 static bool is_utf8(const char *s) {
   const char *end = s + strlen(s);
   while (s < end) {
-    size_t n = json_utf8(s, end);
+    size_t n = mgos_os_json_utf8(s, end);
     if (n == 0) return false;
     s += n;
   }
@@ -262,7 +262,7 @@ static bool write_number(struct writing *w, double value, bool single) {
 }
 
 static void write_value(struct writing *w, const struct mgos_conf_entry *e) {
-  const void *field = conf_field(w->view, e);
+  const void *field = mgos_os_conf_field(w->view, e);
   bool good = false;
   switch (e->type) {
     case CONF_TYPE_BOOL: good = mgos_json_printf(&w->out, "%B", *(const int *) field) >= 0; break;
@@ -282,7 +282,7 @@ static void write_value(struct writing *w, const struct mgos_conf_entry *e) {
 }
 
 static bool same(const struct conf_view *a, const struct conf_view *b, const struct mgos_conf_entry *e) {
-  const void *x = conf_field(a, e), *y = conf_field(b, e);
+  const void *x = mgos_os_conf_field(a, e), *y = mgos_os_conf_field(b, e);
   switch (e->type) {
     case CONF_TYPE_BOOL: return (*(const int *) x != 0) == (*(const int *) y != 0);
     case CONF_TYPE_DOUBLE: return memcmp(x, y, sizeof(double)) == 0;
@@ -320,7 +320,7 @@ static void write_object(struct writing *w, const struct mgos_conf_entry *object
   if (mgos_json_printf(&w->out, "}") < 0) w->failed = true;
 }
 
-char *conf_text(const struct conf_view *view, const struct conf_view *other, bool pretty) {
+char *mgos_os_conf_text(const struct conf_view *view, const struct conf_view *other, bool pretty) {
   struct writing w = {view, other, JSON_OUT_MBUF(&w.text), {NULL, 0, 0}, false};
   struct mbuf result;
   if (view->root->type == CONF_TYPE_OBJECT) {
@@ -347,13 +347,13 @@ void mgos_conf_section_defaults(const struct mgos_conf_entry *section, void *cfg
   void *defaults = calloc(1, APP->config_size);
   if (defaults == NULL) return;
   APP->set_defaults(defaults);
-  whole = conf_whole(defaults);
+  whole = mgos_os_conf_whole(defaults);
   for (const struct mgos_conf_entry *e = first_of(&view); e < end_of(&view); e++) {
     size_t size = e->type == CONF_TYPE_STRING   ? sizeof(char *)
                   : e->type == CONF_TYPE_DOUBLE ? sizeof(double)
                   : e->type == CONF_TYPE_OBJECT ? 0
                                                 : sizeof(int);
-    memcpy(conf_field(&view, e), conf_field(&whole, e), size);
+    memcpy(mgos_os_conf_field(&view, e), mgos_os_conf_field(&whole, e), size);
   }
   free(defaults);
 }
@@ -362,11 +362,11 @@ bool mgos_conf_section_parse(const struct mgos_conf_entry *section, struct mg_st
   struct conf_view view = section_view(section, cfg);
   char *error;
   mgos_conf_section_defaults(section, cfg);
-  error = conf_read(&view, json.p, json.len, section->key);
+  error = mgos_os_conf_read(&view, json.p, json.len, section->key);
   if (error == NULL) return true;
   LOG(LL_ERROR, ("%s: %s", section->key, error));
   free(error);
-  conf_free(&view);
+  mgos_os_conf_free(&view);
   mgos_conf_section_defaults(section, cfg);
   return false;
 }
@@ -386,7 +386,7 @@ bool mgos_conf_section_parse_f(const struct mgos_conf_entry *section, const char
 
 bool mgos_conf_section_emit(const struct mgos_conf_entry *section, const void *cfg, bool pretty, struct json_out *out) {
   struct conf_view view = section_view(section, cfg);
-  char *text = conf_text(&view, NULL, pretty);
+  char *text = mgos_os_conf_text(&view, NULL, pretty);
   bool good = text != NULL && out->printer(out, text, strlen(text)) >= 0;
   free(text);
   return good;
@@ -394,9 +394,9 @@ bool mgos_conf_section_emit(const struct mgos_conf_entry *section, const void *c
 
 bool mgos_conf_section_emit_f(const struct mgos_conf_entry *section, const void *cfg, bool pretty, const char *fname) {
   struct conf_view view = section_view(section, cfg);
-  char *text = conf_text(&view, NULL, pretty), *error;
+  char *text = mgos_os_conf_text(&view, NULL, pretty), *error;
   if (text == NULL) return false;
-  error = file_replace(fname, text);
+  error = mgos_os_file_replace(fname, text);
   free(text);
   if (error == NULL) return true;
   LOG(LL_ERROR, ("%s", error));
@@ -409,22 +409,22 @@ bool mgos_conf_section_copy(const struct mgos_conf_entry *section, const void *s
   if (src == dst) return true;
   for (const struct mgos_conf_entry *e = first_of(&from); e < end_of(&from); e++) {
     if (e->type == CONF_TYPE_OBJECT) continue;
-    memcpy(conf_field(&to, e), conf_field(&from, e),
+    memcpy(mgos_os_conf_field(&to, e), mgos_os_conf_field(&from, e),
            e->type == CONF_TYPE_STRING ? sizeof(char *) : e->type == CONF_TYPE_DOUBLE ? sizeof(double) : sizeof(int));
   }
-  if (conf_own(&to)) return true;
-  conf_free(&to);
+  if (mgos_os_conf_own(&to)) return true;
+  mgos_os_conf_free(&to);
   return false;
 }
 
 void mgos_conf_section_free(const struct mgos_conf_entry *section, void *cfg) {
   struct conf_view view = section_view(section, cfg);
-  conf_free(&view);
+  mgos_os_conf_free(&view);
 }
 
 /* By name. */
 
-const struct mgos_conf_entry *conf_entry(struct mg_str key) {
+const struct mgos_conf_entry *mgos_os_conf_entry(struct mg_str key) {
   return key.len == 0 || key.p == NULL || *key.p == '.' ? NULL : find(APP->entries, key.p, key.len);
 }
 
@@ -434,14 +434,14 @@ bool mgos_conf_sys_get(struct mg_str key, struct mg_str *value) {
   if (value == NULL) return false;
   *value = mg_mk_str(NULL);
   mgos_conf_pull();
-  view = conf_whole(APP->config);
-  view.root = conf_entry(key);
+  view = mgos_os_conf_whole(APP->config);
+  view.root = mgos_os_conf_entry(key);
   if (view.root == NULL) return false;
   if (view.root->type == CONF_TYPE_STRING) {
     const char *s = *text_field(&view, view.root);
     text = strdup(s != NULL ? s : "");
   } else {
-    text = conf_text(&view, NULL, false);
+    text = mgos_os_conf_text(&view, NULL, false);
   }
   *value = mg_mk_str(text);
   return text != NULL;

@@ -17,7 +17,7 @@
 /* The level of the user's settings. */
 #define USER_LEVEL 9
 
-char *sentence(const char *fmt, ...) {
+char *mgos_os_sentence(const char *fmt, ...) {
   char *text = NULL;
   va_list ap;
   va_start(ap, fmt);
@@ -29,7 +29,7 @@ char *sentence(const char *fmt, ...) {
 /* Files. */
 
 static char *failed(const char *doing, const char *path) {
-  return sentence("%s: cannot %s: %s", path, doing, strerror(errno));
+  return mgos_os_sentence("%s: cannot %s: %s", path, doing, strerror(errno));
 }
 
 static bool write_all(int fd, const char *text) {
@@ -57,10 +57,10 @@ static void sync_directory(const char *path) {
   free(copy);
 }
 
-char *file_replace(const char *path, const char *text) {
-  char *beside = path != NULL ? sentence("%s.new", path) : NULL, *error = NULL;
+char *mgos_os_file_replace(const char *path, const char *text) {
+  char *beside = path != NULL ? mgos_os_sentence("%s.new", path) : NULL, *error = NULL;
   int fd;
-  if (beside == NULL) return sentence("no memory, or no name, for the file");
+  if (beside == NULL) return mgos_os_sentence("no memory, or no name, for the file");
   /* Passwords stand in it. */
   fd = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
   if (fd < 0) {
@@ -91,11 +91,11 @@ static const char *core_text(const struct mgos_conf_core *c) {
 }
 
 void mgos_conf_pull(void) {
-  struct conf_view view = conf_whole(APP->config);
+  struct conf_view view = mgos_os_conf_whole(APP->config);
   for (size_t i = 0; i < APP->num_core; i++) {
     const struct mgos_conf_core *c = &APP->core[i];
     const struct mgos_conf_entry *e = &APP->entries[c->entry];
-    void *field = conf_field(&view, e);
+    void *field = mgos_os_conf_field(&view, e);
     if (e->type == CONF_TYPE_STRING) {
       *(const char **) field = core_text(c);
     } else if (e->type == CONF_TYPE_DOUBLE) {
@@ -128,7 +128,7 @@ static void push(const struct conf_view *view) {
     for (size_t i = 0; i < APP->num_core; i++) {
       const struct mgos_conf_core *c = &APP->core[i];
       const struct mgos_conf_entry *e = &APP->entries[c->entry];
-      const void *field = conf_field(view, e);
+      const void *field = mgos_os_conf_field(view, e);
       if ((c->section <= 1 && c->field == 0) != last) continue;
       if (e->type == CONF_TYPE_STRING) {
         push_text(c, *(const char *const *) field);
@@ -151,11 +151,11 @@ static bool is_core(const struct mgos_conf_entry *e) {
 /* Makes `cfg`, which is given up, the configuration of the system. Texts that stay the same stay where they are: the application
    may have kept a pointer. */
 static void take(void *cfg, bool free_strings) {
-  struct conf_view from = conf_whole(cfg), to = conf_whole(APP->config);
+  struct conf_view from = mgos_os_conf_whole(cfg), to = mgos_os_conf_whole(APP->config);
   const struct mgos_conf_entry *end = APP->entries + 1 + APP->entries[0].num_desc;
   push(&from);
   for (const struct mgos_conf_entry *e = APP->entries + 1; e < end; e++) {
-    void *source = conf_field(&from, e), *target = conf_field(&to, e);
+    void *source = mgos_os_conf_field(&from, e), *target = mgos_os_conf_field(&to, e);
     if (e->type == CONF_TYPE_OBJECT || is_core(e)) continue;
     if (e->type == CONF_TYPE_STRING) {
       const char **new_text = source, **old_text = target;
@@ -168,7 +168,7 @@ static void take(void *cfg, bool free_strings) {
       memcpy(target, source, e->type == CONF_TYPE_DOUBLE ? sizeof(double) : sizeof(int));
     }
   }
-  conf_free(&from);
+  mgos_os_conf_free(&from);
   free(cfg);
   mgos_conf_pull();
 }
@@ -180,23 +180,23 @@ static void *copy_of(const void *cfg) {
   struct conf_view view;
   if (copy == NULL) return NULL;
   memcpy(copy, cfg, APP->config_size);
-  view = conf_whole(copy);
-  if (conf_own(&view)) return copy;
-  conf_free(&view);
+  view = mgos_os_conf_whole(copy);
+  if (mgos_os_conf_own(&view)) return copy;
+  mgos_os_conf_free(&view);
   free(copy);
   return NULL;
 }
 
 static void drop(void *cfg) {
-  struct conf_view view = conf_whole(cfg);
+  struct conf_view view = mgos_os_conf_whole(cfg);
   if (cfg == NULL) return;
-  conf_free(&view);
+  mgos_os_conf_free(&view);
   free(cfg);
 }
 
 /* A file that cannot be used must not be overwritten by the next save_cfg(). */
 static void set_aside(const char *name) {
-  char *aside = sentence("%s.damaged", name);
+  char *aside = mgos_os_sentence("%s.damaged", name);
   if (aside != NULL && rename(name, aside) == 0) {
     LOG(LL_ERROR, ("%s was renamed to %s, and its settings are not used", name, aside));
   } else {
@@ -222,8 +222,8 @@ static void read_level(void **cfg, int level) {
     free(text);
     return;
   }
-  view = conf_whole(copy);
-  error = conf_read(&view, text, strlen(text), name);
+  view = mgos_os_conf_whole(copy);
+  error = mgos_os_conf_read(&view, text, strlen(text), name);
   if (error != NULL) {
     LOG(LL_ERROR, ("%s: %s", name, error));
     if (level == USER_LEVEL) {
@@ -249,7 +249,7 @@ static void *read_levels(int last) {
   return cfg;
 }
 
-bool config_start(void) {
+bool mgos_os_config_start(void) {
   void *cfg = read_levels(USER_LEVEL);
   if (cfg == NULL) return false;
   take(cfg, true);
@@ -262,17 +262,17 @@ bool mgos_sys_config_save(const struct mgos_config *cfg, bool try_once, char **m
   (void) try_once; /* that was about the flash */
   if (msg != NULL) *msg = NULL;
   if (cfg == NULL) {
-    error = sentence("no configuration was given");
+    error = mgos_os_sentence("no configuration was given");
   } else {
     if ((const void *) cfg == APP->config) mgos_conf_pull();
     below = read_levels(USER_LEVEL - 1);
     if (below == NULL) {
-      error = sentence("no memory to save the configuration");
+      error = mgos_os_sentence("no memory to save the configuration");
     } else {
-      struct conf_view view = conf_whole((void *) (uintptr_t) cfg), other = conf_whole(below);
-      text = conf_text(&view, &other, true);
-      error = text != NULL ? file_replace("conf9.json", text)
-                           : sentence("the configuration is not saved: no memory, or a string is not UTF-8, or a number is not finite");
+      struct conf_view view = mgos_os_conf_whole((void *) (uintptr_t) cfg), other = mgos_os_conf_whole(below);
+      text = mgos_os_conf_text(&view, &other, true);
+      error = text != NULL ? mgos_os_file_replace("conf9.json", text)
+                           : mgos_os_sentence("the configuration is not saved: no memory, or a string is not UTF-8, or a number is not finite");
       free(text);
       drop(below);
       if (text != NULL && error == NULL) return true;
@@ -311,8 +311,8 @@ static bool apply(struct mg_str json, bool free_strings, const char *what) {
     LOG(LL_ERROR, ("%s: no memory", what));
     return false;
   }
-  view = conf_whole(cfg);
-  error = conf_read(&view, json.p, json.len, what);
+  view = mgos_os_conf_whole(cfg);
+  error = mgos_os_conf_read(&view, json.p, json.len, what);
   if (error == NULL) {
     take(cfg, free_strings);
     return true;
@@ -352,13 +352,13 @@ static bool wrap(struct mbuf *text, struct mg_str key, struct mg_str value, bool
 bool mgos_conf_sys_set(struct mg_str key, struct mg_str value, bool free_strings) {
   struct mbuf text;
   struct json_event found;
-  const struct mgos_conf_entry *entry = conf_entry(key);
+  const struct mgos_conf_entry *entry = mgos_os_conf_entry(key);
   bool good, is_string = entry != NULL && entry->type == CONF_TYPE_STRING;
   if (entry == NULL || value.len > 1024 * 1024) return false;
   /* Nothing but the value: no second key behind it. */
-  if (!is_string && (json_check(value.p, (int) value.len) < 0 || json_find(value.p, (int) value.len, "", &found) < 0)) return false;
+  if (!is_string && (mgos_os_json_check(value.p, (int) value.len) < 0 || mgos_os_json_find(value.p, (int) value.len, "", &found) < 0)) return false;
   for (size_t i = 0; is_string && i < value.len;) {
-    size_t n = json_utf8(value.p + i, value.p + value.len);
+    size_t n = mgos_os_json_utf8(value.p + i, value.p + value.len);
     if (n == 0) return false;
     i += n;
   }

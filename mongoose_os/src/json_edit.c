@@ -44,8 +44,8 @@ static long four_digits(const char *at, const char *end) {
   long code = 0;
   for (int i = 0; i < 4; i++) {
     if (at + i == end) return JSON_STRING_INCOMPLETE;
-    if (json_hex(at[i]) < 0) return JSON_STRING_INVALID;
-    code = code * 16 + json_hex(at[i]);
+    if (mgos_os_json_hex(at[i]) < 0) return JSON_STRING_INVALID;
+    code = code * 16 + mgos_os_json_hex(at[i]);
   }
   return code;
 }
@@ -152,7 +152,7 @@ static int longest_known(const char *s, int len, const char *path, size_t *known
   if (part == NULL) return JSON_NO_MEMORY;
   for (;;) {
     char *cut;
-    error = json_find(s, len, part, found);
+    error = mgos_os_json_find(s, len, part, found);
     if (error < 0 || found->token.type != JSON_TYPE_INVALID) break;
     cut = strrchr(part, '.');
     if (strrchr(part, '[') > cut) cut = strrchr(part, '[');
@@ -217,12 +217,12 @@ int mgos_json_vsetf(const char *s, int len, struct json_out *out, const char *pa
   char *text = NULL;
   int result;
   if (out == NULL || path == NULL) return JSON_STRING_INVALID;
-  result = json_check(s, len);
+  result = mgos_os_json_check(s, len);
   if (result < 0) return result;
   if (fmt != NULL) {
     text = mgos_json_vasprintf(fmt, ap);
     if (text == NULL) return JSON_NO_MEMORY;
-    if (json_check(text, (int) strlen(text)) < 0) {
+    if (mgos_os_json_check(text, (int) strlen(text)) < 0) {
       free(text);
       return JSON_STRING_INVALID;
     }
@@ -289,9 +289,9 @@ int mgos_json_prettify(const char *s, int len, struct json_out *out) {
   struct pretty p = {out, true, false};
   int used;
   if (out == NULL) return JSON_STRING_INVALID;
-  used = json_check(s, len);
+  used = mgos_os_json_check(s, len);
   if (used < 0) return used;
-  used = json_events(s, len, pretty_value, &p);
+  used = mgos_os_json_events(s, len, pretty_value, &p);
   return p.failed ? JSON_STRING_INVALID : used;
 }
 

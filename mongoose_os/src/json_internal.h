@@ -24,19 +24,19 @@ struct json_event {
 typedef int (*json_event_fn)(void *ud, const struct json_event *event);
 
 /* Reads one value from the beginning of a text. How many bytes it has, a negative JSON_*, or what `fn` returned. */
-int json_events(const char *json, int len, json_event_fn fn, void *ud);
+int mgos_os_json_events(const char *json, int len, json_event_fn fn, void *ud);
 
-/* As json_events(), but there may be nothing but white space and NULs behind the value. */
-int json_check(const char *json, int len);
+/* As mgos_os_json_events(), but there may be nothing but white space and NULs behind the value. */
+int mgos_os_json_check(const char *json, int len);
 
 /* The length of a valid UTF-8 sequence at `s`, or 0. */
-size_t json_utf8(const char *s, const char *end);
+size_t mgos_os_json_utf8(const char *s, const char *end);
 
 /* The last value at a path; its type is JSON_TYPE_INVALID if there is none. `found`, if not NULL, gets all of it, but for its
    names and path. 0, or JSON_NO_MEMORY. */
-int json_find(const char *json, int len, const char *path, struct json_event *found);
+int mgos_os_json_find(const char *json, int len, const char *path, struct json_event *found);
 
 /* The value of a hexadecimal digit, or -1. */
-int json_hex(char c);
+int mgos_os_json_hex(char c);
 
 #endif

@@ -101,7 +101,7 @@ static bool integer(const struct json_token *t, unsigned base, bool *negative, u
   if (*negative) i++;
   if (i == t->len) return false;
   for (; i < t->len; i++) {
-    int digit = json_hex(t->ptr[i]);
+    int digit = mgos_os_json_hex(t->ptr[i]);
     if (digit < 0 || digit >= (int) base) break;
     if (sum > (UINTMAX_MAX - (uintmax_t) digit) / base) return false;
     sum = sum * base + (uintmax_t) digit;
@@ -175,12 +175,12 @@ static bool store_text(const struct json_token *t, char **target) {
 static bool store_hex(const struct json_token *t, int *len, char **target) {
   if (t->type != JSON_TYPE_STRING || t->len % 2 != 0) return false;
   for (int i = 0; i < t->len; i++) {
-    if (json_hex(t->ptr[i]) < 0) return false;
+    if (mgos_os_json_hex(t->ptr[i]) < 0) return false;
   }
   *target = malloc((size_t) t->len / 2 + 1);
   if (*target == NULL) return false;
   for (int i = 0; i < t->len / 2; i++) {
-    (*target)[i] = (char) (json_hex(t->ptr[2 * i]) * 16 + json_hex(t->ptr[2 * i + 1]));
+    (*target)[i] = (char) (mgos_os_json_hex(t->ptr[2 * i]) * 16 + mgos_os_json_hex(t->ptr[2 * i + 1]));
   }
   (*target)[t->len / 2] = '\0';
   *len = t->len / 2;
@@ -398,11 +398,11 @@ int mgos_json_vscanf(const char *str, int str_len, const char *fmt, va_list ap) 
   struct conversion c;
   struct arguments args;
   int count = 0;
-  if (fmt == NULL || !check_format(fmt) || json_check(str, str_len) < 0 || !begin(&s, fmt)) return 0;
+  if (fmt == NULL || !check_format(fmt) || mgos_os_json_check(str, str_len) < 0 || !begin(&s, fmt)) return 0;
   va_copy(args.ap, ap);
   while (next(&s, &c) == 1) {
     struct json_event found;
-    if (json_find(str, str_len, s.place.path, &found) < 0) break;
+    if (mgos_os_json_find(str, str_len, s.place.path, &found) < 0) break;
     if (convert(&c, &found.token, &args)) count++;
   }
   va_end(args.ap);

@@ -38,14 +38,14 @@ static bool is_word(char c) {
   return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
 }
 
-int json_hex(char c) {
+int mgos_os_json_hex(char c) {
   if (is_digit(c)) return c - '0';
   if (c >= 'a' && c <= 'f') return c - 'a' + 10;
   if (c >= 'A' && c <= 'F') return c - 'A' + 10;
   return -1;
 }
 
-size_t json_utf8(const char *s, const char *end) {
+size_t mgos_os_json_utf8(const char *s, const char *end) {
   const unsigned char *p = (const unsigned char *) s;
   size_t left = (size_t) (end - s), n;
   if (left == 0) return 0;
@@ -113,7 +113,7 @@ static int tell(struct walker *w, const struct place *place, enum json_token_typ
 static long four_digits(struct walker *w) {
   long code = 0;
   for (int i = 0; i < 4; i++, w->at++) {
-    int digit = w->at < w->end ? json_hex(*w->at) : -1;
+    int digit = w->at < w->end ? mgos_os_json_hex(*w->at) : -1;
     if (digit < 0) return wrong(w);
     code = code * 16 + digit;
   }
@@ -156,7 +156,7 @@ static int string(struct walker *w) {
       error = escape(w);
       if (error < 0) return error;
     } else {
-      size_t n = json_utf8(w->at, w->end);
+      size_t n = mgos_os_json_utf8(w->at, w->end);
       if (n == 0) return JSON_STRING_INVALID;
       w->at += n;
     }
@@ -307,7 +307,7 @@ static int value(struct walker *w, const struct place *place) {
   return word(w, place);
 }
 
-int json_events(const char *json, int len, json_event_fn fn, void *ud) {
+int mgos_os_json_events(const char *json, int len, json_event_fn fn, void *ud) {
   struct walker w;
   struct place outermost = {NULL, 0, NULL, 0};
   int result;
@@ -331,8 +331,8 @@ static int ignore(void *ud, const struct json_event *event) {
   return 0;
 }
 
-int json_check(const char *json, int len) {
-  int used = json_events(json, len, ignore, NULL);
+int mgos_os_json_check(const char *json, int len) {
+  int used = mgos_os_json_events(json, len, ignore, NULL);
   for (int i = used; used >= 0 && i < len; i++) {
     if (json[i] != '\0' && strchr(" \t\r\n", json[i]) == NULL) return JSON_STRING_INVALID;
   }
@@ -354,7 +354,7 @@ static int call(void *ud, const struct json_event *event) {
 
 int mgos_json_walk(const char *json, int len, json_walk_callback_t callback, void *callback_data) {
   struct callback told = {callback, callback_data};
-  return json_events(json, len, callback != NULL ? call : ignore, &told);
+  return mgos_os_json_events(json, len, callback != NULL ? call : ignore, &told);
 }
 
 /* Finding by path. */
@@ -372,13 +372,13 @@ static int compare(void *ud, const struct json_event *event) {
   return 0;
 }
 
-int json_find(const char *json, int len, const char *path, struct json_event *found) {
+int mgos_os_json_find(const char *json, int len, const char *path, struct json_event *found) {
   struct search search;
   int result;
   memset(&search, 0, sizeof(search));
   search.path = path;
   search.path_len = strlen(path);
-  result = json_events(json, len, compare, &search);
+  result = mgos_os_json_events(json, len, compare, &search);
   if (result < 0) search.found.token.type = JSON_TYPE_INVALID;
   search.found.name = search.found.path = NULL;
   *found = search.found;
@@ -419,7 +419,7 @@ static bool next(struct children *c, const char *s, int len, const char *path, c
   c->path_len = strlen(c->path);
   c->after = handle;
   c->handle = NULL;
-  return json_events(s, len, child, c) >= 0 && c->handle != NULL;
+  return mgos_os_json_events(s, len, child, c) >= 0 && c->handle != NULL;
 }
 
 static void *handle_of(const struct children *c) {

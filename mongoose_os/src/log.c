@@ -137,12 +137,12 @@ static void set_library_level(void) {
   mgos_mqtt_loop_set_log(NULL, level, level >= MGOS_MQTT_LOG_ERROR ? from_library : NULL, NULL, NULL);
 }
 
-void log_begin(void) {
+void mgos_os_log_begin(void) {
   atomic_store(&s_begun, true);
   set_library_level();
 }
 
-void log_end(void) {
+void mgos_os_log_end(void) {
   atomic_store(&s_begun, false);
 }
 

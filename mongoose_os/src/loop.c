@@ -73,37 +73,37 @@ static void run_invocations(void) {
   mgos_mqtt_loop_break(NULL);
 }
 
-void runtime_wake(void) {
+void mgos_os_wake(void) {
   mgos_mqtt_loop_break(NULL);
 }
 
-void runtime_stop(void) {
+void mgos_os_stop(void) {
   atomic_store(&s_stopped, true);
   mgos_mqtt_loop_break(NULL);
 }
 
-bool runtime_stopped(void) {
+bool mgos_os_stopped(void) {
   return atomic_load(&s_stopped);
 }
 
 int mgos_mongoose_os_poll(int ms) {
-  int next = timers_wait(), result;
+  int next = mgos_os_timers_wait(), result;
   if (next >= 0 && (ms < 0 || next < ms)) ms = next;
   result = mgos_mqtt_loop_poll(NULL, ms);
   if (result != 0) return result;
   run_invocations();
-  timers_run();
+  mgos_os_timers_run();
   return 0;
 }
 
-void runtime_disconnect(int timeout_ms) {
-  int64_t end = runtime_micros() + (int64_t) timeout_ms * 1000, left;
-  log_end();
+void mgos_os_disconnect(int timeout_ms) {
+  int64_t end = mgos_os_micros() + (int64_t) timeout_ms * 1000, left;
+  mgos_os_log_end();
   mgos_mqtt_global_disconnect();
   /* Inside a handler nobody can wait: then the end of the connection sends DISCONNECT, as far as that goes at once. */
-  while (mgos_mqtt_global_is_connected() && (left = end - runtime_micros()) > 0) {
+  while (mgos_mqtt_global_is_connected() && (left = end - mgos_os_micros()) > 0) {
     if (mgos_mqtt_loop_poll(NULL, (int) (left / 1000) + 1) != 0) break;
   }
-  left = end - runtime_micros();
+  left = end - mgos_os_micros();
   mgos_mqtt_deinit(left > 0 ? (int) (left / 1000) : 0);
 }

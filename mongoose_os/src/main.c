@@ -24,7 +24,7 @@
 static void on_signal(int signal) {
   struct sigaction act;
   int error = errno;
-  runtime_stop();
+  mgos_os_stop();
   /* The next one does not wait. */
   memset(&act, 0, sizeof(act));
   act.sa_handler = SIG_DFL;
@@ -67,8 +67,8 @@ static void expand(const char *(*get)(void), void (*set)(const char *)) {
 
 static bool set_up(void) {
   const char *failed;
-  runtime_set_ro_vars(mgos_app_description.name, mgos_app_description.version);
-  if (!config_start()) {
+  mgos_os_set_ro_vars(mgos_app_description.name, mgos_app_description.version);
+  if (!mgos_os_config_start()) {
     LOG(LL_ERROR, ("no memory for the configuration"));
     return false;
   }
@@ -77,7 +77,7 @@ static bool set_up(void) {
   expand(mgos_sys_config_get_debug_stderr_topic, mgos_sys_config_set_debug_stderr_topic);
   mgos_conf_pull();
   set_log();
-  log_begin();
+  mgos_os_log_begin();
   LOG(LL_INFO, ("%s %s, MAC %s", mgos_sys_ro_vars.app, mgos_sys_ro_vars.fw_version, mgos_sys_ro_vars.mac_address));
   if (!mgos_mqtt_init()) {
     char why[200];
@@ -98,7 +98,7 @@ static bool set_up(void) {
 }
 
 int mgos_main(int argc, char **argv) {
-  runtime_remember(argv);
+  mgos_os_remember(argv);
   if (argc > 2) {
     fprintf(stderr, "usage: %s [DIRECTORY]\n  DIRECTORY has the application's files: conf0.json to conf9.json, certificates\n", argv[0]);
     return EXIT_FAILURE;
@@ -110,14 +110,14 @@ int mgos_main(int argc, char **argv) {
   watch_signals();
   if (!set_up()) return EXIT_FAILURE;
   mgos_event_trigger(MGOS_EVENT_INIT_DONE, NULL);
-  while (!runtime_stopped()) {
-    net_look();
-    clock_look();
+  while (!mgos_os_stopped()) {
+    mgos_os_net_look();
+    mgos_os_clock_look();
     if (mgos_mongoose_os_poll(LOOK_MS) < 0) mgos_msleep(10); /* another thread drives the loop */
   }
   LOG(LL_INFO, ("the end was asked for"));
   mgos_event_trigger(MGOS_EVENT_REBOOT, NULL);
-  runtime_disconnect(END_WAIT_MS);
+  mgos_os_disconnect(END_WAIT_MS);
   mgos_debug_flush();
   return EXIT_SUCCESS;
 }

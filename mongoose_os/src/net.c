@@ -107,7 +107,7 @@ static struct interface *find(struct interface *list, int n, int index) {
   return NULL;
 }
 
-void net_look(void) {
+void mgos_os_net_look(void) {
   struct interface now[MAX_INTERFACES], before[MAX_INTERFACES];
   int n, num_before = s_num_up;
   if (!s_looked) open_socket();
@@ -144,10 +144,10 @@ char *mgos_net_ip_to_str(const struct sockaddr_in *sin, char *out) {
 
 /* The clock was set if it and the one that nobody can set went apart. Slewing makes them drift, so the difference is taken anew each
    time. */
-void clock_look(void) {
+void mgos_os_clock_look(void) {
   static int64_t before;
   static bool known;
-  int64_t difference = mgos_time_micros() - runtime_micros(), jump = difference - before;
+  int64_t difference = mgos_time_micros() - mgos_os_micros(), jump = difference - before;
   struct mgos_time_changed_arg arg;
   before = difference;
   if (!known) {

@@ -40,16 +40,16 @@ static int64_t micros(clockid_t clock) {
   return (int64_t) t.tv_sec * 1000000 + t.tv_nsec / 1000;
 }
 
-int64_t runtime_micros(void) {
+int64_t mgos_os_micros(void) {
   return micros(CLOCK_BOOTTIME);
 }
 
 __attribute__((constructor)) static void begin(void) {
-  s_start = runtime_micros();
+  s_start = mgos_os_micros();
 }
 
 int64_t mgos_uptime_micros(void) {
-  return runtime_micros() - s_start;
+  return mgos_os_micros() - s_start;
 }
 
 double mgos_uptime(void) {
@@ -121,7 +121,7 @@ size_t mgos_get_free_fs_size(void) {
 
 /* Restart. */
 
-void runtime_remember(char **argv) {
+void mgos_os_remember(char **argv) {
   s_argv = argv;
   if (s_start_dir < 0) s_start_dir = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
@@ -135,7 +135,7 @@ void mgos_system_restart(void) {
   sigset_t none;
   int status = atomic_load(&s_exit_code);
   mgos_event_trigger(MGOS_EVENT_REBOOT, NULL);
-  runtime_disconnect(RESTART_WAIT_MS);
+  mgos_os_disconnect(RESTART_WAIT_MS);
   mgos_debug_flush();
   if (status >= 0) exit(status);
   if (s_start_dir >= 0 && fchdir(s_start_dir) != 0) LOG(LL_ERROR, ("restart: the first directory is gone: %s", strerror(errno)));
@@ -233,7 +233,7 @@ int mgos_itoa(int value, char *out, int base) {
 float mgos_rand_range(float from, float to) {
   uint32_t bits = 0;
   double result;
-  if (getrandom(&bits, sizeof(bits), 0) != (ssize_t) sizeof(bits)) bits = (uint32_t) (runtime_micros() * 2654435761u);
+  if (getrandom(&bits, sizeof(bits), 0) != (ssize_t) sizeof(bits)) bits = (uint32_t) (mgos_os_micros() * 2654435761u);
   result = (double) from + ((double) to - (double) from) * ((double) bits / 4294967296.0);
   /* Rounding may reach the end, which does not belong to it. */
   return (float) result < to || from >= to ? (float) result : nextafterf(to, from);
@@ -268,7 +268,7 @@ static void read_mac(void) {
   closedir(dir);
 }
 
-void runtime_set_ro_vars(const char *name, const char *version) {
+void mgos_os_set_ro_vars(const char *name, const char *version) {
   time_t now = time(NULL);
   struct tm tm;
   mgos_sys_ro_vars.app = name;

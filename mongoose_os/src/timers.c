@@ -10,7 +10,7 @@
 struct timer {
   struct timer *next;
   mgos_timer_id id;
-  int64_t due; /* as runtime_micros() */
+  int64_t due; /* as mgos_os_micros() */
   int64_t interval; /* 0: once */
   timer_callback cb;
   void *cb_arg;
@@ -37,7 +37,7 @@ mgos_timer_id mgos_set_timer(int msecs, int flags, timer_callback cb, void *cb_a
   timer->cb = cb;
   timer->cb_arg = cb_arg;
   timer->interval = (flags & MGOS_TIMER_REPEAT) != 0 ? (wait > 0 ? wait : 1) : 0;
-  timer->due = runtime_micros() + ((flags & MGOS_TIMER_RUN_NOW) != 0 ? 0 : wait);
+  timer->due = mgos_os_micros() + ((flags & MGOS_TIMER_RUN_NOW) != 0 ? 0 : wait);
   pthread_mutex_lock(&lock);
   do {
     s_last_id = s_last_id < INT_MAX ? s_last_id + 1 : 1;
@@ -47,7 +47,7 @@ mgos_timer_id mgos_set_timer(int msecs, int flags, timer_callback cb, void *cb_a
   timer->next = s_timers;
   s_timers = timer;
   pthread_mutex_unlock(&lock);
-  runtime_wake();
+  mgos_os_wake();
   return id;
 }
 
@@ -71,7 +71,7 @@ bool mgos_get_timer_info(mgos_timer_id id, struct mgos_timer_info *info) {
   pthread_mutex_lock(&lock);
   timer = *find(id);
   if (timer != NULL && info != NULL) {
-    int64_t left = timer->due - runtime_micros();
+    int64_t left = timer->due - mgos_os_micros();
     info->interval_ms = (int) (timer->interval / 1000);
     info->msecs_left = left > 0 ? (int) (left / 1000) : 0;
     info->cb = timer->cb;
@@ -90,8 +90,8 @@ static struct timer **earliest(int64_t now, uint64_t round) {
   return best;
 }
 
-void timers_run(void) {
-  int64_t now = runtime_micros();
+void mgos_os_timers_run(void) {
+  int64_t now = mgos_os_micros();
   uint64_t round;
   pthread_mutex_lock(&lock);
   round = ++s_round;
@@ -114,8 +114,8 @@ void timers_run(void) {
   pthread_mutex_unlock(&lock);
 }
 
-int timers_wait(void) {
-  int64_t now = runtime_micros(), wait = -1;
+int mgos_os_timers_wait(void) {
+  int64_t now = mgos_os_micros(), wait = -1;
   pthread_mutex_lock(&lock);
   for (const struct timer *timer = s_timers; timer != NULL; timer = timer->next) {
     int64_t left = timer->due > now ? timer->due - now : 0;

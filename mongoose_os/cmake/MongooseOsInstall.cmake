@@ -1,0 +1,36 @@
+# Installs the component: archive, headers in a directory of their own, mgos_configure, CMake and pkg-config files. Like the rest of the
+# install tree it can be moved.
+include(GNUInstallDirs)
+set(headers_dir "${CMAKE_INSTALL_INCLUDEDIR}/mongoose_os")
+
+install(FILES "$<TARGET_FILE:mgos_mqtt_mongoose_os>" DESTINATION "${CMAKE_INSTALL_LIBDIR}" COMPONENT mongoose_os)
+install(DIRECTORY include/ DESTINATION "${headers_dir}" COMPONENT mongoose_os FILES_MATCHING PATTERN "*.h")
+install(PROGRAMS "${MGOS_CONFIGURE}" DESTINATION "${CMAKE_INSTALL_BINDIR}" COMPONENT mongoose_os)
+
+set(cmake_dir "${CMAKE_INSTALL_LIBDIR}/cmake/mgos_mqtt")
+foreach(dir IN ITEMS LIBDIR INCLUDEDIR BINDIR)
+  set(dir_${dir} "${CMAKE_INSTALL_${dir}}")
+  if(NOT IS_ABSOLUTE "${dir_${dir}}")
+    file(RELATIVE_PATH up "/${cmake_dir}" "/${dir_${dir}}")
+    set(dir_${dir} "\${CMAKE_CURRENT_LIST_DIR}/${up}")
+  endif()
+endforeach()
+configure_file("${CMAKE_CURRENT_LIST_DIR}/mgos_mqttMongooseOs.cmake.in" "${CMAKE_CURRENT_BINARY_DIR}/mgos_mqttMongooseOs.cmake" @ONLY)
+install(FILES "${CMAKE_CURRENT_BINARY_DIR}/mgos_mqttMongooseOs.cmake" "${CMAKE_CURRENT_LIST_DIR}/MongooseOsApp.cmake"
+  DESTINATION "${cmake_dir}" COMPONENT mongoose_os)
+
+set(pc_dir "${CMAKE_INSTALL_LIBDIR}/pkgconfig")
+foreach(dir IN ITEMS LIBDIR INCLUDEDIR BINDIR)
+  set(PC_${dir} "${CMAKE_INSTALL_${dir}}")
+  if(NOT IS_ABSOLUTE "${CMAKE_INSTALL_${dir}}")
+    set(PC_${dir} "\${prefix}/${CMAKE_INSTALL_${dir}}")
+  endif()
+endforeach()
+if(IS_ABSOLUTE "${CMAKE_INSTALL_LIBDIR}")
+  set(PC_PREFIX "${CMAKE_INSTALL_PREFIX}")
+else()
+  file(RELATIVE_PATH PC_PREFIX "/${pc_dir}" "/")
+  string(REGEX REPLACE "/$" "" PC_PREFIX "\${pcfiledir}/${PC_PREFIX}")
+endif()
+configure_file("${CMAKE_CURRENT_LIST_DIR}/mgos_mqtt_mongoose_os.pc.in" "${CMAKE_CURRENT_BINARY_DIR}/mgos_mqtt_mongoose_os.pc" @ONLY)
+install(FILES "${CMAKE_CURRENT_BINARY_DIR}/mgos_mqtt_mongoose_os.pc" DESTINATION "${pc_dir}" COMPONENT mongoose_os)
