@@ -10,6 +10,8 @@
 #include "mgos_mqtt_version.h"
 #include "mgos_mqtt_error.h"
 #include "mgos_mqtt_loop.h"
+#include "mgos_mqtt_reason.h"
+#include "mgos_mqtt_property.h"
 #include "mgos_mqtt_event.h"
 #include "mgos_mqtt_publish.h"
 #include "mgos_mqtt_options.h"

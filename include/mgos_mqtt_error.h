@@ -83,6 +83,10 @@ enum mgos_mqtt_error {
   MGOS_MQTT_ALREADY_SENT = -1029,
   /* the message was not sent in the time given */
   MGOS_MQTT_EXPIRED = -1030,
+  /* this exists in MQTT 5.0 only, and the connection speaks another version */
+  MGOS_MQTT_NEEDS_V5 = -1038,
+  /* a property of MQTT 5.0 is not allowed here, or not with this value */
+  MGOS_MQTT_BAD_PROPERTY = -1040,
   /* too late: the message came on a connection that has ended */
   MGOS_MQTT_STALE = -1036,
   /* the receive queue had no room for a message that must not be lost */
@@ -287,6 +291,10 @@ struct mgos_mqtt_error_info {
    * The number of the TLS alert that the server sent (RFC 8446, section 6), or -1 if none came.
    */
   int tls_alert;
+  /**
+   * MQTT 5.0: the reason code of the server's DISCONNECT or refusing CONNACK (mgos_mqtt_reason.h), or -1 if none came.
+   */
+  int reason;
 };
 
 #ifdef __cplusplus

@@ -17,6 +17,8 @@
 #include <stdint.h>
 #include "mgos_mqtt_error.h"
 #include "mgos_mqtt_loop.h"
+#include "mgos_mqtt_property.h"
+#include "mgos_mqtt_reason.h"
 
 struct mgos_mqtt_conn;
 
@@ -274,7 +276,8 @@ uint16_t mgos_mqtt_event_packet_id(const struct mgos_mqtt_event *ev);
 
 /**
  * The server's code as it sent it: that of CONNACK for CONNECT_RESULT, that of one filter for SUBACK, the reason for
- * an OUTCOME that is a rejection. For SET_ASIDE, the handler's reason. -1 if none came.
+ * an OUTCOME that is a rejection; with MQTT 5.0 also the reason of PUBACK and PUBCOMP, if it is not 0, and for CLOSE that of the server's
+ * DISCONNECT. For SET_ASIDE, the handler's reason. -1 if none came. The reasons of MQTT 5.0 are in mgos_mqtt_reason.h.
  *
  * Preconditions: See mgos_mqtt_event_kind().
  */
@@ -301,6 +304,28 @@ uint64_t mgos_mqtt_event_token(const struct mgos_mqtt_event *ev);
  * Preconditions: See mgos_mqtt_event_kind().
  */
 int mgos_mqtt_event_outcome(const struct mgos_mqtt_event *ev);
+
+/**
+ * The properties of the packet that the event is about, one after the other, in their order (MQTT 5.0, section 2.2.2):
+ * those of CONNACK for CONNECT_RESULT, of the server's DISCONNECT for CLOSE, of the packet itself for MESSAGE, SET_ASIDE,
+ * SUBACK, UNSUBACK, PUBACK and PUBCOMP. `*cursor` is 0 for the first one, and is moved behind what was read:
+ *
+ *     struct mgos_mqtt_property property;
+ *     size_t cursor = 0;
+ *     while (mgos_mqtt_event_property(ev, &cursor, &property)) {
+ *       if (property.id == MGOS_MQTT_PROPERTY_CONTENT_TYPE) {
+ *         printf("%.*s\n", (int) property.value_len, (const char *) property.value);
+ *       }
+ *     }
+ *
+ * Returns false, and a property with the id 0, when there are no more; that is always so before MQTT 5.0. Nothing is
+ * copied: what the property points to is valid until the handler returns, and ends with no NUL byte.
+ *
+ * Preconditions: See mgos_mqtt_event_kind(); `cursor` and `out` are NULL or valid.
+ */
+bool mgos_mqtt_event_property(const struct mgos_mqtt_event *ev,
+                              size_t *cursor,
+                              struct mgos_mqtt_property *out);
 
 /**
  * Whether the server had kept the session (MQTT 3.1.1, section 3.2.2.2); for CONNECT_RESULT.

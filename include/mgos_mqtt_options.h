@@ -421,6 +421,25 @@ struct mgos_mqtt_options {
    * from the quantum computers of tomorrow. MGOS_MQTT_OFF: not offered, which makes the handshake 1,184 bytes shorter.
    */
   int tls_post_quantum;
+  /**
+   * CONNECT, again, with MGOS_MQTT_PROTOCOL_5 alone (else MGOS_MQTT_NEEDS_V5). The properties of CONNECT, see
+   * mgos_mqtt_property.h; NULL for none. The library obeys them as well: a RECEIVE MAXIMUM, for instance, is a limit that
+   * the server must keep. Without SESSION EXPIRY INTERVAL the session is kept for ever if `clean_session` is 0, and ends
+   * with the connection otherwise.
+   */
+  const struct mgos_mqtt_property *properties;
+  /**
+   * How many.
+   */
+  size_t num_properties;
+  /**
+   * The properties of the will of the configuration (not of mgos_mqtt_conn_set_will()); NULL for none.
+   */
+  const struct mgos_mqtt_property *will_properties;
+  /**
+   * How many.
+   */
+  size_t num_will_properties;
 };
 
 /**

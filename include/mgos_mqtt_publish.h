@@ -29,6 +29,7 @@
 #include <string.h>
 #include "mgos_mqtt_error.h"
 #include "mgos_mqtt_event.h"
+#include "mgos_mqtt_property.h"
 
 /**
  * There is no outcome yet: the message waits, or is on its way.
@@ -132,6 +133,14 @@ struct mgos_mqtt_publication {
    * Passed to it.
    */
   void *ud;
+  /**
+   * MQTT 5.0: the properties of the PUBLISH, see mgos_mqtt_property.h; NULL for none. Copied.
+   */
+  const struct mgos_mqtt_property *properties;
+  /**
+   * How many.
+   */
+  size_t num_properties;
 };
 
 #ifdef __cplusplus
@@ -147,11 +156,14 @@ extern "C" {
  * packet id when it is sent, so more than 65,535 may wait.
  *
  * Errors: MGOS_MQTT_NOT_CONNECTED (QoS 0, or no queue), MGOS_MQTT_QUEUE_FULL, MGOS_MQTT_TOO_LARGE,
- * MGOS_MQTT_BAD_TOPIC, MGOS_MQTT_BAD_UTF8, MGOS_MQTT_BAD_QOS, MGOS_MQTT_BAD_STRUCTURE, MGOS_MQTT_NO_MEMORY.
+ * MGOS_MQTT_BAD_TOPIC, MGOS_MQTT_BAD_UTF8, MGOS_MQTT_BAD_QOS, MGOS_MQTT_BAD_STRUCTURE, MGOS_MQTT_NO_MEMORY; for properties
+ * MGOS_MQTT_BAD_PROPERTY, and MGOS_MQTT_NEEDS_V5 if the connection does not speak MQTT 5.0.
  *
  * Preconditions: `c` is NULL or a living connection; `message` is NULL or valid, with `size` bytes; `token` is NULL or valid.
  */
-int mgos_mqtt_conn_publish(struct mgos_mqtt_conn *c, const struct mgos_mqtt_publication *message, uint64_t *token);
+int mgos_mqtt_conn_publish(struct mgos_mqtt_conn *c,
+                           const struct mgos_mqtt_publication *message,
+                           uint64_t *token);
 
 /**
  * Publishes and waits for the outcome, at most `timeout_ms` milliseconds (negative: without limit; 0: does not

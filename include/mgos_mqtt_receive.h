@@ -186,6 +186,14 @@ bool mgos_mqtt_msg_retain(const struct mgos_mqtt_msg *msg);
 bool mgos_mqtt_msg_dup(const struct mgos_mqtt_msg *msg);
 
 /**
+ * Its properties, one after the other, as mgos_mqtt_event_property(): what they point to is valid until the message is
+ * released. False when there are no more, and for NULL.
+ *
+ * Preconditions: See mgos_mqtt_msg_topic(); `cursor` and `out` are NULL or valid.
+ */
+bool mgos_mqtt_msg_property(const struct mgos_mqtt_msg *msg, size_t *cursor, struct mgos_mqtt_property *out);
+
+/**
  * How many messages wait in the queue; their bytes of topics and payloads go to `*bytes`, if `bytes` is not NULL.
  *
  * Preconditions: `c` is NULL or a living connection, `bytes` is NULL or valid.

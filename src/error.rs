@@ -84,6 +84,8 @@ codes! {
     PacketIdInUse = -1028, "PACKET_ID_IN_USE", "this packet id is already in use";
     AlreadySent = -1029, "ALREADY_SENT", "too late: the message is on its way";
     Expired = -1030, "EXPIRED", "the message was not sent in the time given";
+    NeedsV5 = -1038, "NEEDS_V5", "this exists in MQTT 5.0 only, and the connection speaks another version";
+    BadProperty = -1040, "BAD_PROPERTY", "a property of MQTT 5.0 is not allowed here, or not with this value";
     Stale = -1036, "STALE", "too late: the message came on a connection that has ended";
     ReceiveFull = -1037, "RECEIVE_FULL", "the receive queue had no room for a message that must not be lost";
 

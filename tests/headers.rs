@@ -44,12 +44,27 @@ const HEADERS: &[Header] = &[
     Header { name: "mgos_mqtt_error", before: error_enum, ..NONE },
     Header { name: "mgos_mqtt_loop", ..NONE },
     Header {
+        name: "mgos_mqtt_reason",
+        before: mgos_mqtt::capi::types::mgos_mqtt_reason::reason_enum_text,
+        ..NONE
+    },
+    Header {
+        name: "mgos_mqtt_property",
+        includes: &["<string.h>"],
+        after: mgos_mqtt::capi::types::mgos_mqtt_property::property_functions_text,
+        ..NONE
+    },
+    Header {
         name: "mgos_mqtt_event",
-        includes: &["mgos_mqtt_error.h", "mgos_mqtt_loop.h"],
+        includes: &["mgos_mqtt_error.h", "mgos_mqtt_loop.h", "mgos_mqtt_property.h", "mgos_mqtt_reason.h"],
         before: || "struct mgos_mqtt_conn;".into(),
         ..NONE
     },
-    Header { name: "mgos_mqtt_publish", includes: &["mgos_mqtt_error.h", "mgos_mqtt_event.h"], ..NONE },
+    Header {
+        name: "mgos_mqtt_publish",
+        includes: &["mgos_mqtt_error.h", "mgos_mqtt_event.h", "mgos_mqtt_property.h"],
+        ..NONE
+    },
     Header {
         name: "mgos_mqtt_options",
         includes: &["mgos_config.h", "mgos_mqtt_error.h", "mgos_mqtt_loop.h"],

@@ -266,6 +266,7 @@ fn mutual_tls_with_pem_in_memory() {
             os_errno: 0,
             connack: 0,
             tls_alert: 0,
+            reason: 0,
         };
         let mut rounds = 0;
         while !unsafe { mgos_mqtt_conn_is_connected(conn) } && info.code == 0 {

@@ -32,6 +32,7 @@ use mgos_mqtt::capi::types::mgos_mqtt_conn::*;
 use mgos_mqtt::capi::types::mgos_mqtt_event::*;
 use mgos_mqtt::capi::types::mgos_mqtt_loop::*;
 use mgos_mqtt::capi::types::mgos_mqtt_options::*;
+use mgos_mqtt::capi::types::mgos_mqtt_property::mgos_mqtt_property;
 use mgos_mqtt::capi::types::mgos_mqtt_publish::*;
 use mgos_mqtt::capi::types::mgos_mqtt_receive::*;
 use mgos_mqtt::capi::types::mgos_mqtt_subscribe::*;
@@ -353,6 +354,15 @@ impl World {
             return;
         }
         let data = self.give(true, false);
+        // Any identifier, with a value that fits some of them.
+        let property = mgos_mqtt_property {
+            id: u32::from(self.below(44)),
+            number: u32::from(self.below(3)),
+            name: null(),
+            name_len: 0,
+            value: null(),
+            value_len: 0,
+        };
         let message = mgos_mqtt_publication {
             size: size_of::<mgos_mqtt_publication>(),
             topic,
@@ -363,6 +373,8 @@ impl World {
             expires_ms: self.one_of(&[0, 1]),
             done: Some(on_event),
             ud: data,
+            properties: &property,
+            num_properties: usize::from(self.flag()),
         };
         let mut token = 0;
         let result = unsafe { mgos_mqtt_conn_publish(c, &message, &mut token) };

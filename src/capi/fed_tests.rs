@@ -234,6 +234,8 @@ fn publish(conn: *mut mgos_mqtt_conn, payload: &[u8], ud: *mut c_void) -> u64 {
         expires_ms: 0,
         done: Some(on_outcome),
         ud,
+        properties: core::ptr::null(),
+        num_properties: 0,
     };
     let mut token = 0;
     // SAFETY: a living connection and a complete structure.

@@ -72,6 +72,7 @@ pub unsafe extern "C" fn mgos_mqtt_conn_last_error(
             phase: report.phase as c_int,
             os_errno: report.os,
             connack: report.connack.map_or(-1, c_int::from),
+            reason: report.reason.map_or(-1, c_int::from),
             tls_alert: report.alert.map_or(-1, c_int::from),
         };
         // SAFETY: promised by the caller.

@@ -13,6 +13,7 @@ use crate::capi::bridge::callbacks::{UserData, identity, new_event_handler};
 use crate::capi::bridge::events::{ALL_KINDS, SUBSCRIPTION_KINDS, message, read, subscribe};
 use crate::capi::bridge::filters::subscription_of;
 use crate::capi::bridge::handle::Handle;
+use crate::capi::bridge::properties;
 use crate::capi::bridge::publication::{outcome_code, outcome_number};
 use crate::capi::types::mgos_mqtt_conn::mgos_mqtt_conn;
 use crate::capi::types::mgos_mqtt_event::{
@@ -20,6 +21,7 @@ use crate::capi::types::mgos_mqtt_event::{
     mgos_mqtt_event_fn_t,
 };
 use crate::capi::types::mgos_mqtt_loop::mgos_mqtt_ud_free_fn_t;
+use crate::capi::types::mgos_mqtt_property::mgos_mqtt_property;
 use crate::client::{Event, Owner};
 use crate::error::Code;
 use crate::session::{Completion, Outcome};
@@ -301,7 +303,8 @@ pub unsafe extern "C" fn mgos_mqtt_event_packet_id(ev: *const mgos_mqtt_event) -
 }
 
 /// The server's code as it sent it: that of CONNACK for CONNECT_RESULT, that of one filter for SUBACK, the reason for
-/// an OUTCOME that is a rejection. For SET_ASIDE, the handler's reason. -1 if none came.
+/// an OUTCOME that is a rejection; with MQTT 5.0 also the reason of PUBACK and PUBCOMP, if it is not 0, and for CLOSE that of the server's
+/// DISCONNECT. For SET_ASIDE, the handler's reason. -1 if none came. The reasons of MQTT 5.0 are in mgos_mqtt_reason.h.
 ///
 /// # Safety
 /// See mgos_mqtt_event_kind().
@@ -311,6 +314,9 @@ pub unsafe extern "C" fn mgos_mqtt_event_code(ev: *const mgos_mqtt_event) -> c_i
         Event::ConnectResult { connack, .. } => connack.map(c_int::from),
         Event::SubAck { codes, .. } => codes.first().map(|code| c_int::from(*code)),
         Event::SetAside(_, reason) => Some(c_int::from(*reason)),
+        // In MQTT 3.x there is none.
+        Event::PubAck(ack, ..) | Event::PubComp(ack, ..) if ack.reason > 0 => Some(c_int::from(ack.reason)),
+        Event::Close(report) => report.reason.map(c_int::from),
         Event::Outcome(Completion { outcome: Outcome::Rejected(reason), .. }) => Some(c_int::from(*reason)),
         _ => None,
     };
@@ -365,6 +371,35 @@ pub unsafe extern "C" fn mgos_mqtt_event_outcome(ev: *const mgos_mqtt_event) -> 
     };
     // SAFETY: promised by the caller.
     unsafe { read(ev, 0, get) }
+}
+
+/// The properties of the packet that the event is about, one after the other, in their order (MQTT 5.0, section 2.2.2):
+/// those of CONNACK for CONNECT_RESULT, of the server's DISCONNECT for CLOSE, of the packet itself for MESSAGE, SET_ASIDE,
+/// SUBACK, UNSUBACK, PUBACK and PUBCOMP. `*cursor` is 0 for the first one, and is moved behind what was read:
+///
+///     struct mgos_mqtt_property property;
+///     size_t cursor = 0;
+///     while (mgos_mqtt_event_property(ev, &cursor, &property)) {
+///       if (property.id == MGOS_MQTT_PROPERTY_CONTENT_TYPE) {
+///         printf("%.*s\n", (int) property.value_len, (const char *) property.value);
+///       }
+///     }
+///
+/// Returns false, and a property with the id 0, when there are no more; that is always so before MQTT 5.0. Nothing is
+/// copied: what the property points to is valid until the handler returns, and ends with no NUL byte.
+///
+/// # Safety
+/// See mgos_mqtt_event_kind(); `cursor` and `out` are NULL or valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_event_property(
+    ev: *const mgos_mqtt_event,
+    cursor: *mut usize,
+    out: *mut mgos_mqtt_property,
+) -> bool {
+    // SAFETY: promised by the caller.
+    let get = |event: &Event<'_>| Some(unsafe { properties::next(event.properties(), cursor, out) });
+    // SAFETY: promised by the caller.
+    unsafe { read(ev, false, get) }
 }
 
 /// Whether the server had kept the session (MQTT 3.1.1, section 3.2.2.2); for CONNECT_RESULT.

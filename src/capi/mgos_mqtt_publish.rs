@@ -23,6 +23,7 @@ use crate::capi::base::boundary::{status, timeout, value};
 use crate::capi::base::field::refuse;
 use crate::capi::bridge::connecting::say_what_is_missing;
 use crate::capi::bridge::handle::Handle;
+use crate::capi::bridge::properties::Array;
 use crate::capi::bridge::publication::{cell, outcome, read};
 use crate::capi::types::mgos_mqtt_conn::mgos_mqtt_conn;
 use crate::capi::types::mgos_mqtt_publish::{
@@ -41,7 +42,8 @@ use crate::error::Code;
 /// packet id when it is sent, so more than 65,535 may wait.
 ///
 /// Errors: MGOS_MQTT_NOT_CONNECTED (QoS 0, or no queue), MGOS_MQTT_QUEUE_FULL, MGOS_MQTT_TOO_LARGE,
-/// MGOS_MQTT_BAD_TOPIC, MGOS_MQTT_BAD_UTF8, MGOS_MQTT_BAD_QOS, MGOS_MQTT_BAD_STRUCTURE, MGOS_MQTT_NO_MEMORY.
+/// MGOS_MQTT_BAD_TOPIC, MGOS_MQTT_BAD_UTF8, MGOS_MQTT_BAD_QOS, MGOS_MQTT_BAD_STRUCTURE, MGOS_MQTT_NO_MEMORY; for properties
+/// MGOS_MQTT_BAD_PROPERTY, and MGOS_MQTT_NEEDS_V5 if the connection does not speak MQTT 5.0.
 ///
 /// # Safety
 /// `c` is NULL or a living connection; `message` is NULL or valid, with `size` bytes; `token` is NULL or valid.
@@ -57,8 +59,9 @@ pub unsafe extern "C" fn mgos_mqtt_conn_publish(
         let token = unsafe { cell(token) }.unwrap_or(&nobody);
         token.set(0);
         let handle = Handle::of(c)?;
+        let mut properties = Array::EMPTY;
         // SAFETY: promised by the caller.
-        let (message, listener) = unsafe { read(&handle, message) }?;
+        let (message, listener) = unsafe { read(&handle, message, &mut properties) }?;
         handle.conn()?.publish_with(message, listener, token)
     })
 }
@@ -87,8 +90,9 @@ pub unsafe extern "C" fn mgos_mqtt_conn_publish_wait(
         let token = unsafe { cell(token) }.unwrap_or(&nobody);
         token.set(0);
         let handle = Handle::of(c)?;
+        let mut properties = Array::EMPTY;
         // SAFETY: promised by the caller.
-        let (message, listener) = unsafe { read(&handle, message) }?;
+        let (message, listener) = unsafe { read(&handle, message, &mut properties) }?;
         let on_timeout = match on_timeout {
             MGOS_MQTT_KEEP => OnTimeout::Keep,
             MGOS_MQTT_CANCEL => OnTimeout::Cancel,

@@ -25,7 +25,9 @@ use crate::capi::base::process::forks;
 use crate::capi::bridge::connecting::say_what_is_missing;
 use crate::capi::bridge::fetched::{Fetched, read, read_bytes};
 use crate::capi::bridge::handle::Handle;
+use crate::capi::bridge::properties;
 use crate::capi::types::mgos_mqtt_conn::mgos_mqtt_conn;
+use crate::capi::types::mgos_mqtt_property::mgos_mqtt_property;
 use crate::capi::types::mgos_mqtt_receive::mgos_mqtt_msg;
 use crate::client::OwnedMessage;
 use crate::error::Code;
@@ -273,6 +275,23 @@ pub unsafe extern "C" fn mgos_mqtt_msg_retain(msg: *const mgos_mqtt_msg) -> bool
 pub unsafe extern "C" fn mgos_mqtt_msg_dup(msg: *const mgos_mqtt_msg) -> bool {
     // SAFETY: promised by the caller.
     unsafe { read(msg, false, |kept| kept.dup) }
+}
+
+/// Its properties, one after the other, as mgos_mqtt_event_property(): what they point to is valid until the message is
+/// released. False when there are no more, and for NULL.
+///
+/// # Safety
+/// See mgos_mqtt_msg_topic(); `cursor` and `out` are NULL or valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_msg_property(
+    msg: *const mgos_mqtt_msg,
+    cursor: *mut usize,
+    out: *mut mgos_mqtt_property,
+) -> bool {
+    // SAFETY: promised by the caller.
+    let get = |kept: &OwnedMessage| unsafe { properties::next(kept.properties().properties(), cursor, out) };
+    // SAFETY: promised by the caller.
+    unsafe { read(msg, false, get) }
 }
 
 /// How many messages wait in the queue; their bytes of topics and payloads go to `*bytes`, if `bytes` is not NULL.

@@ -20,6 +20,7 @@ use crate::capi::types::mgos_config::mgos_config_mqtt;
 use crate::capi::types::mgos_mqtt_conn::*;
 use crate::capi::types::mgos_mqtt_loop::*;
 use crate::capi::types::mgos_mqtt_options::*;
+use crate::capi::types::mgos_mqtt_property::*;
 use crate::client::ProfileSource;
 use crate::config::{Profile, Settings};
 use crate::error::Code;
@@ -66,11 +67,12 @@ impl Spoil for *const c_void {
 }
 
 macro_rules! choices {
-    ($($name:ident $(with $len:ident)? = $value:expr;)*) => {{
+    ($($name:ident $(with $len:ident)? $(at $version:literal)? = $value:expr;)*) => {{
         let choices: Vec<Choice> = vec![$(Choice {
             name: stringify!($name),
             set: |options| {
                 let value = $value;
+                $(options.protocol_version = $version;)?
                 $(options.$len = value.len();)?
                 options.$name = choices!(@put value $($len)?);
             },
@@ -86,6 +88,17 @@ macro_rules! choices {
     }};
     (@put $value:ident) => { $value };
     (@put $value:ident $len:ident) => { $value.as_ptr().cast() };
+}
+
+/// A property that lives long enough for any call.
+fn number(id: u32, number: u32) -> mgos_mqtt_property {
+    mgos_mqtt_property { id, number, name: null(), name_len: 0, value: null(), value_len: 0 }
+}
+
+impl Spoil for *const mgos_mqtt_property {
+    fn spoil(&mut self) -> bool {
+        true
+    }
 }
 
 fn choices() -> Vec<Choice> {
@@ -135,6 +148,8 @@ fn choices() -> Vec<Choice> {
         close_timeout_ms = 1;
         slow_callback_ms = -1;
         tls_post_quantum = -1;
+        properties with num_properties at 5 = [number(MGOS_MQTT_PROPERTY_RECEIVE_MAXIMUM, 7)];
+        will_properties with num_will_properties at 5 = [number(MGOS_MQTT_PROPERTY_WILL_DELAY_INTERVAL, 7)];
     }
 }
 
@@ -300,7 +315,12 @@ fn no_setter_drops_an_option() {
             assert_eq!(late.effective(), last.effective(), "{}", what());
             // A will by a call is instead of all that is configured.
             let hidden = name.starts_with("will_") && setter.name.contains("will");
-            assert_eq!(first.effective() == without, hidden, "{}", what());
+            let (mut profile, settings) = first.effective();
+            if name.ends_with("properties") {
+                // They come with a version.
+                profile.protocol = without.0.protocol;
+            }
+            assert_eq!((profile, settings) == without, hidden, "{}", what());
         }
     }
 }

@@ -44,7 +44,7 @@ pub use encode::{EncodeError, encode_empty};
 pub use header::{Header, MAX_REMAINING};
 pub use malformed::Malformed;
 pub use packet::Packet;
-pub use properties::{Properties, PropertiesIter};
+pub use properties::{Properties, PropertiesIter, PropertyList};
 pub use property::{Carrier, Property, PropertyId, PropertyKind, PropertyValue};
 pub use property_block::{PropertyBlock, RawProperties};
 pub use publish::{Outgoing, PlainPublish, Publish, PublishHead, Received, publish_len};

@@ -15,12 +15,20 @@ use super::{Carrier, Malformed, Property, PropertyId, PropertyKind, PropertyValu
 #[derive(Clone, Copy)]
 pub struct Properties<'a>(Block<'a>);
 
+/// A list of properties that is stored in another form, and read one by one.
+pub trait PropertyList {
+    /// The property at this position, from 0 on; `None` behind the last one.
+    fn at(&self, position: usize) -> Option<Property<'_>>;
+}
+
 #[derive(Clone, Copy)]
 enum Block<'a> {
     /// The bytes behind the property length; always validated.
     Raw(&'a [u8]),
     /// A caller's list; validated when it is encoded.
     List(&'a [Property<'a>]),
+    /// The same in another form; never empty.
+    Foreign(&'a dyn PropertyList),
 }
 
 impl<'a> Properties<'a> {
@@ -31,6 +39,12 @@ impl<'a> Properties<'a> {
     #[must_use]
     pub const fn from_list(list: &'a [Property<'a>]) -> Properties<'a> {
         Properties(Block::List(list))
+    }
+
+    /// The properties of a list in another form. They are checked when they are encoded.
+    #[must_use]
+    pub fn from_foreign(list: &'a dyn PropertyList) -> Properties<'a> {
+        if list.at(0).is_none() { Properties::EMPTY } else { Properties(Block::Foreign(list)) }
     }
 
     /// The properties in the bytes of a block, without its length, as `carrier` may have them.
@@ -55,7 +69,7 @@ impl<'a> Properties<'a> {
     pub const fn raw(&self) -> &'a [u8] {
         match self.0 {
             Block::Raw(block) => block,
-            Block::List(_) => &[],
+            Block::List(_) | Block::Foreign(_) => &[],
         }
     }
 
@@ -65,6 +79,38 @@ impl<'a> Properties<'a> {
         match reader.var_int()? {
             0 => Ok(Properties::EMPTY),
             length => Properties::from_raw(reader.bytes(length as usize)?, carrier),
+        }
+    }
+
+    /// The first property that `carrier` cannot have, by its position, and why.
+    #[must_use]
+    pub fn fault(&self, carrier: Carrier) -> Option<(usize, Malformed)> {
+        let mut check = Check::new(carrier);
+        let mut count = 0;
+        for (position, property) in self.iter().enumerate() {
+            if let Err(why) = check.property(&property) {
+                return Some((position, why));
+            }
+            count = position;
+        }
+        check.end().err().map(|why| (count, why))
+    }
+
+    /// The property at `cursor`, which is moved behind it; it begins at 0.
+    #[must_use]
+    pub fn next_from(&self, cursor: &mut usize) -> Option<Property<'a>> {
+        match self.0 {
+            Block::Raw(block) => {
+                let mut reader = Reader::new(block.get(*cursor..)?);
+                let property = read_property(&mut reader).ok()?;
+                *cursor = block.len() - reader.rest().len();
+                Some(property)
+            }
+            Block::List(_) | Block::Foreign(_) => {
+                let property = self.iter().nth(*cursor)?;
+                *cursor += 1;
+                Some(property)
+            }
         }
     }
 
@@ -84,6 +130,7 @@ impl<'a> Properties<'a> {
         match self.0 {
             Block::Raw(block) => block.is_empty(),
             Block::List(list) => list.is_empty(),
+            Block::Foreign(_) => false,
         }
     }
 
@@ -93,7 +140,8 @@ impl<'a> Properties<'a> {
     pub fn encoded_len(&self) -> usize {
         match self.0 {
             Block::Raw(block) => block.len(),
-            Block::List(list) => list_len(list),
+            Block::List(list) => list_len(list.iter().copied()),
+            Block::Foreign(list) => list_len(PropertiesIter(Cursor::Foreign(list, 0))),
         }
     }
 
@@ -103,6 +151,7 @@ impl<'a> Properties<'a> {
         PropertiesIter(match self.0 {
             Block::Raw(block) => Cursor::Raw(Reader::new(block)),
             Block::List(list) => Cursor::List(list.iter()),
+            Block::Foreign(list) => Cursor::Foreign(list, 0),
         })
     }
 
@@ -136,7 +185,7 @@ impl<'a> Properties<'a> {
     pub(super) fn put(&self, out: &mut Vec<u8>) {
         match self.0 {
             Block::Raw(block) => out.extend_from_slice(block),
-            Block::List(_) => {
+            Block::List(_) | Block::Foreign(_) => {
                 let start = out.len();
                 out.resize(start + self.encoded_len(), 0);
                 self.write(&mut out[start..]);
@@ -157,6 +206,7 @@ impl<'a> Properties<'a> {
         match self.0 {
             Block::Raw(block) => put(room, block),
             Block::List(list) => list.iter().fold(room, put_property),
+            Block::Foreign(_) => self.iter().fold(room, |room, property| put_property(room, &property)),
         }
     }
 }
@@ -195,9 +245,9 @@ fn put_property<'r>(room: &'r mut [u8], (id, value): &Property<'_>) -> &'r mut [
 }
 
 #[cold]
-fn list_len(list: &[Property<'_>]) -> usize {
+fn list_len<'a>(list: impl Iterator<Item = Property<'a>>) -> usize {
     // Saturating: a list may name the same long string any number of times.
-    list.iter().fold(0, |sum, (_, value)| sum.saturating_add(1 + value_len(value)))
+    list.fold(0, |sum, (_, value)| sum.saturating_add(1 + value_len(&value)))
 }
 
 fn value_len(value: &PropertyValue<'_>) -> usize {
@@ -282,6 +332,7 @@ pub struct PropertiesIter<'a>(Cursor<'a>);
 enum Cursor<'a> {
     Raw(Reader<'a>),
     List(slice::Iter<'a, Property<'a>>),
+    Foreign(&'a dyn PropertyList, usize),
 }
 
 impl<'a> Iterator for PropertiesIter<'a> {
@@ -292,6 +343,11 @@ impl<'a> Iterator for PropertiesIter<'a> {
             // A raw block is always a validated one: the only error left is its end.
             Cursor::Raw(reader) => read_property(reader).ok(),
             Cursor::List(list) => list.next().copied(),
+            Cursor::Foreign(list, position) => {
+                let property = list.at(*position);
+                *position += usize::from(property.is_some());
+                property
+            }
         }
     }
 }

@@ -119,6 +119,12 @@ macro_rules! property_table {
                 match self { $(PropertyId::$variant => $name,)* }
             }
 
+            /// The same as a C string.
+            #[must_use]
+            pub const fn c_name(self) -> &'static core::ffi::CStr {
+                match self { $(PropertyId::$variant => super::reason::c_str(concat!($name, "\0")),)* }
+            }
+
             /// How its value is encoded.
             #[must_use]
             pub const fn kind(self) -> PropertyKind {

@@ -1,5 +1,7 @@
 //! Reason codes of MQTT 5.0 and which packet may carry which (MQTT 5.0 §2.4).
 
+use core::ffi::CStr;
+
 use super::PacketType;
 
 macro_rules! reasons {
@@ -9,7 +11,27 @@ macro_rules! reasons {
         /// Every reason code: its number, the name of its constant, and its name in the specification. A number that
         /// has several names, as 0x00 has, is there once.
         pub const ALL: &[(u8, &str, &str)] = &[$(($number, stringify!($name), $text),)*];
+
+        /// The names of a code as C strings: of its constant in C, and in the specification.
+        #[must_use]
+        pub const fn c_names(code: u8) -> Option<(&'static CStr, &'static CStr)> {
+            match code {
+                $($number => Some((
+                    c_str(concat!("MGOS_MQTT_REASON_", stringify!($name), "\0")),
+                    c_str(concat!($text, "\0")),
+                )),)*
+                _ => None,
+            }
+        }
     };
+}
+
+/// A literal that ends with a NUL, as a C string.
+pub(super) const fn c_str(text: &'static str) -> &'static CStr {
+    match CStr::from_bytes_with_nul(text.as_bytes()) {
+        Ok(text) => text,
+        Err(_) => panic!("a name has a NUL inside"),
+    }
 }
 
 // The table of MQTT 5.0 §2.4.

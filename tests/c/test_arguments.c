@@ -369,6 +369,11 @@ static void null_for_loops_and_events(void) {
   HOLDS(mgos_mqtt_event_outcome, mgos_mqtt_event_outcome(NULL) == 0);
   HOLDS(mgos_mqtt_event_certificate, mgos_mqtt_event_certificate(NULL) == 0);
   HOLDS(mgos_mqtt_event_attempt_number, mgos_mqtt_event_attempt_number(NULL) == 0);
+  HOLDS(mgos_mqtt_event_property, !mgos_mqtt_event_property(NULL, NULL, NULL));
+  HOLDS(mgos_mqtt_msg_property, !mgos_mqtt_msg_property(NULL, NULL, NULL));
+  HOLDS(mgos_mqtt_property_name, mgos_mqtt_property_name(0) != NULL);
+  HOLDS(mgos_mqtt_reason_name, mgos_mqtt_reason_name(3) != NULL);
+  HOLDS(mgos_mqtt_reason_text, mgos_mqtt_reason_text(-1) != NULL);
   HOLDS(mgos_mqtt_event_days, mgos_mqtt_event_days(NULL) == 0);
   NO_POINTERS(mgos_mqtt_last_error);
   HOLDS(mgos_mqtt_last_error_text, mgos_mqtt_last_error_text(NULL, 10) == 0 || mgos_mqtt_last_error() != 0);

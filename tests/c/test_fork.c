@@ -227,6 +227,7 @@ static void forked_messages(struct mgos_mqtt_conn *c) {
   WORKS(mgos_mqtt_msg_size, mgos_mqtt_msg_size(fetched) == 1);
   WORKS(mgos_mqtt_msg_qos, mgos_mqtt_msg_qos(fetched) == 1);
   WORKS(mgos_mqtt_msg_retain, !mgos_mqtt_msg_retain(fetched));
+  WORKS(mgos_mqtt_msg_property, !mgos_mqtt_msg_property(fetched, NULL, NULL));
   WORKS(mgos_mqtt_msg_dup, !mgos_mqtt_msg_dup(fetched));
   FORKED(mgos_mqtt_msg_release, fetched);
 }
@@ -319,7 +320,7 @@ static bool without_handle(const char *name) {
       "mgos_mg_mk_str", "mgos_mg_vc", "mgos_mg_time", "mgos_mg_mqtt_match", "mgos_mg_mqtt_vmatch",
       "mgos_mqtt_last_error", "mgos_mqtt_strerror", "mgos_mqtt_error_", "mgos_mqtt_connect_error_",
       "mgos_mqtt_version", "mgos_mqtt_has", "mgos_mqtt_outcome_name", "mgos_mqtt_zerynth_name",
-      "mgos_mqtt_subscribe_qos_of", "mgos_mqtt_options_",
+      "mgos_mqtt_subscribe_qos_of", "mgos_mqtt_options_", "mgos_mqtt_reason_", "mgos_mqtt_property_",
   };
   for (size_t i = 0; i < sizeof(groups) / sizeof(groups[0]); i++) {
     if (strncmp(name, groups[i], strlen(groups[i])) == 0) return true;

@@ -14,6 +14,7 @@
 //! | `builtin_handler.rs`          | the first handler of every connection: it keeps `nc` up to date |
 //! | `event_bus.rs`                | who listens to the events of the system |
 //! | `publication.rs`              | publications and their outcomes |
+//! | `properties.rs`               | properties of MQTT 5.0 between C's arrays and the packets |
 //! | `filters.rs`                  | lists of topic filters, and the answers to them |
 //! | `events.rs`                   | reading events; who gets which |
 //! | `fetched.rs`                  | messages that were fetched |
@@ -45,6 +46,7 @@ pub(super) mod nc;
 pub(super) mod options;
 pub(super) mod poll_callback;
 pub(super) mod profiles;
+pub(super) mod properties;
 pub(super) mod publication;
 pub(super) mod raw;
 pub(super) mod statistics;

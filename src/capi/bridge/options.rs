@@ -7,6 +7,7 @@ use crate::capi::base::boundary::{config_code, explain};
 use crate::capi::base::field::{field, memory, text};
 use crate::capi::base::sized;
 use crate::capi::bridge::profiles::fixed;
+use crate::capi::bridge::properties::{self, Names, PLAIN};
 use crate::capi::types::mgos_mqtt_options::*;
 use crate::client::ProfileSource;
 use crate::config::{
@@ -14,6 +15,7 @@ use crate::config::{
     Retry, Secret, Settings, Timeouts, TlsOptions,
 };
 use crate::error::Code;
+use crate::wire::{Carrier, PacketType};
 
 /// The profiles and everything else that options say.
 ///
@@ -117,17 +119,33 @@ unsafe fn profile(options: &mgos_mqtt_options) -> Result<ProfileOptions, Code> {
         (MGOS_MQTT_PROTOCOL_5, Some(Protocol::V5)),
     ];
     let timeouts = timeouts(options)?;
+    let protocol = field!(options.protocol_version).one_of(&protocols, PROTOCOLS)?;
+    // SAFETY: promised by the caller.
+    let (connect_properties, will_properties) = unsafe {
+        const CONNECT: Carrier = Carrier::Packet(PacketType::Connect);
+        const OF_WILL: Names = ("will_properties", "num_will_properties");
+        let connect = properties::block(options.properties, options.num_properties, CONNECT, PLAIN)?;
+        let of_will = (options.will_properties, options.num_will_properties);
+        (connect, properties::block(of_will.0, of_will.1, Carrier::Will, OF_WILL)?)
+    };
+    let has = [("properties", &connect_properties), ("will_properties", &will_properties)];
+    if let Some((field, _)) = has.iter().find(|(_, block)| !block.is_empty())
+        && protocol != Some(Protocol::V5)
+    {
+        explain(format_args!("{field} is set, and protocol_version is not 5 (MQTT 5.0)"));
+        return Err(Code::NeedsV5);
+    }
     // SAFETY: promised by the caller.
     let tls = unsafe { tls(options) }?;
     Ok(ProfileOptions {
-        protocol: field!(options.protocol_version).one_of(&protocols, PROTOCOLS)?,
+        protocol,
         // SAFETY: promised by the caller.
         password: unsafe { memory!(options.password, password_len).copy() }?.map(Secret),
         // SAFETY: promised by the caller.
         will_payload: unsafe { memory!(options.will_payload, will_payload_len).copy() }?,
         will_qos: Some(field!(options.will_qos).qos()? as u8).filter(|qos| *qos > 0),
-        will_properties: None,
-        connect_properties: None,
+        will_properties: Some(will_properties).filter(|block| !block.is_empty()),
+        connect_properties: Some(connect_properties).filter(|block| !block.is_empty()),
         timeouts: Some(timeouts).filter(|timeouts| *timeouts != Timeouts::default()),
         tls: Some(tls).filter(|tls| *tls != TlsOptions::default()),
     })

@@ -7,6 +7,7 @@ use crate::capi::base::boundary::{status, topic};
 use crate::capi::base::field::{field, memory, wrong_text};
 use crate::capi::base::sized;
 use crate::capi::bridge::handle::Handle;
+use crate::capi::bridge::properties::{self, Array, PLAIN, PUBLISH};
 use crate::capi::types::mgos_mqtt_conn::mgos_mqtt_conn;
 use crate::capi::types::mgos_mqtt_publish::{
     MGOS_MQTT_OUTCOME_ACKED, MGOS_MQTT_OUTCOME_CANCELLED, MGOS_MQTT_OUTCOME_DROPPED,
@@ -18,6 +19,7 @@ use crate::error::Code;
 use crate::session::{Dropped, Outcome, Publication};
 use crate::sync::entering_user_code;
 use crate::time::Span;
+use crate::wire::Properties;
 
 /// The number that C has for an outcome.
 pub(in crate::capi) fn outcome_number(outcome: Outcome) -> c_int {
@@ -65,6 +67,7 @@ pub(in crate::capi) fn outcome(body: impl FnOnce() -> Result<Option<Outcome>, Co
 pub(in crate::capi) unsafe fn read<'a>(
     handle: &Handle,
     message: *const mgos_mqtt_publication,
+    array: &'a mut Array<'a>,
 ) -> Result<(Publication<'a>, Option<Listener>), Code> {
     // SAFETY: promised by the caller.
     let message = unsafe { sized::read(message) }?;
@@ -73,6 +76,9 @@ pub(in crate::capi) unsafe fn read<'a>(
     // SAFETY: promised by the caller.
     let payload = unsafe { memory!(message.payload, payload_len).get() }?.unwrap_or_default();
     let qos = field!(message.qos).qos()?;
+    // SAFETY: promised by the caller.
+    *array = unsafe { properties::read(message.properties, message.num_properties, PUBLISH, PLAIN) }?;
+    let properties = Properties::from_foreign(array);
     let now = || Ok(handle.conn()?.context().driver.now());
     let expires = match message.expires_ms {
         0 => None,
@@ -82,7 +88,10 @@ pub(in crate::capi) unsafe fn read<'a>(
         let owner = core::ptr::from_ref(handle).cast_mut().cast();
         Listener::new(tell, [done as *const () as *mut (), message.ud.cast(), owner])
     });
-    Ok((Publication { retain: message.retain, expires, ..Publication::of(topic, payload, qos) }, listener))
+    Ok((
+        Publication { retain: message.retain, expires, properties, ..Publication::of(topic, payload, qos) },
+        listener,
+    ))
 }
 
 /// Calls the `done` of a message.

@@ -56,6 +56,8 @@ pub struct mgos_mqtt_error_info {
     pub connack: c_int,
     /// The number of the TLS alert that the server sent (RFC 8446, section 6), or -1 if none came.
     pub tls_alert: c_int,
+    /// MQTT 5.0: the reason code of the server's DISCONNECT or refusing CONNACK (mgos_mqtt_reason.h), or -1 if none came.
+    pub reason: c_int,
 }
 
 // SAFETY: plain numbers; code and phase were there from the beginning.

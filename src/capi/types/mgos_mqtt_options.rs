@@ -6,6 +6,7 @@ use core::mem::offset_of;
 use crate::capi::base::sized::Growing;
 use crate::capi::types::mgos_config::mgos_config_mqtt;
 use crate::capi::types::mgos_mqtt_conn::mgos_mqtt_conn;
+use crate::capi::types::mgos_mqtt_property::mgos_mqtt_property;
 
 /// Turns off what a field of the options does or limits: "without limit" for a time-out, "never" or "none" for the
 /// rest. Each field says whether it accepts this value.
@@ -284,6 +285,17 @@ pub struct mgos_mqtt_options {
     /// classical ones, if the library was built with it (mgos_mqtt_has("pq")). What is recorded today then stays secret
     /// from the quantum computers of tomorrow. MGOS_MQTT_OFF: not offered, which makes the handshake 1,184 bytes shorter.
     pub tls_post_quantum: c_int,
+    /// CONNECT, again, with MGOS_MQTT_PROTOCOL_5 alone (else MGOS_MQTT_NEEDS_V5). The properties of CONNECT, see
+    /// mgos_mqtt_property.h; NULL for none. The library obeys them as well: a RECEIVE MAXIMUM, for instance, is a limit that
+    /// the server must keep. Without SESSION EXPIRY INTERVAL the session is kept for ever if `clean_session` is 0, and ends
+    /// with the connection otherwise.
+    pub properties: *const mgos_mqtt_property,
+    /// How many.
+    pub num_properties: usize,
+    /// The properties of the will of the configuration (not of mgos_mqtt_conn_set_will()); NULL for none.
+    pub will_properties: *const mgos_mqtt_property,
+    /// How many.
+    pub num_will_properties: usize,
 }
 
 // SAFETY: plain numbers and pointers, and no header ever had less than everything before TLS.

@@ -1,9 +1,11 @@
 //! The types of `mgos_mqtt_publish.h`.
 
 use core::ffi::{c_char, c_int, c_void};
+use core::mem::offset_of;
 
 use crate::capi::base::sized::Growing;
 use crate::capi::types::mgos_mqtt_event::mgos_mqtt_event_fn_t;
+use crate::capi::types::mgos_mqtt_property::mgos_mqtt_property;
 
 /// There is no outcome yet: the message waits, or is on its way.
 pub const MGOS_MQTT_OUTCOME_PENDING: c_int = 0;
@@ -66,10 +68,14 @@ pub struct mgos_mqtt_publication {
     pub done: mgos_mqtt_event_fn_t,
     /// Passed to it.
     pub ud: *mut c_void,
+    /// MQTT 5.0: the properties of the PUBLISH, see mgos_mqtt_property.h; NULL for none. Copied.
+    pub properties: *const mgos_mqtt_property,
+    /// How many.
+    pub num_properties: usize,
 }
 
-// SAFETY: numbers, pointers and a truth value. All of it is the first version.
+// SAFETY: numbers, pointers and a truth value. Everything before the properties is the first version.
 unsafe impl Growing for mgos_mqtt_publication {
     const NAME: &'static str = "mgos_mqtt_publication";
-    const FIRST: usize = size_of::<mgos_mqtt_publication>();
+    const FIRST: usize = offset_of!(mgos_mqtt_publication, properties);
 }

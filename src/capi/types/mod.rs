@@ -19,6 +19,8 @@
 //! | `mgos_mqtt.rs`           | the handler of `mgos_mqtt_sub()` |
 //! | `mgos_mqtt_loop.rs`      | loops, and the functions that take user data back |
 //! | `mgos_mqtt_conn.rs`      | connections, QoS, the connect hook |
+//! | `mgos_mqtt_property.rs`  | properties of MQTT 5.0 |
+//! | `mgos_mqtt_reason.rs`    | reason codes of MQTT 5.0 |
 //! | `mgos_mongoose.rs`       | `nc`, its events and flags |
 //! | `mgos_mg_str.rs`         | `struct mg_str` |
 
@@ -36,7 +38,9 @@ pub mod mgos_mqtt_event;
 pub mod mgos_mqtt_log;
 pub mod mgos_mqtt_loop;
 pub mod mgos_mqtt_options;
+pub mod mgos_mqtt_property;
 pub mod mgos_mqtt_publish;
+pub mod mgos_mqtt_reason;
 pub mod mgos_mqtt_receive;
 pub mod mgos_mqtt_stats;
 pub mod mgos_mqtt_subscribe;

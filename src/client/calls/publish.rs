@@ -15,6 +15,7 @@ use crate::client::state::flush::Flush;
 use crate::client::state::log::Level;
 use crate::client::state::over_limit::over_limit;
 use crate::client::state::params::ConnectParams;
+use crate::config::Protocol;
 use crate::error::Code;
 use crate::session::{Accepted, Publication, RawAck, Session};
 use crate::time::{Moment, Span};
@@ -87,6 +88,9 @@ impl Conn {
         mut message: Publication<'_>,
     ) -> Result<Accepted, Code> {
         message.topic.check().map_err(|_| Code::BadTopic)?;
+        if !message.properties.is_empty() && !st.speaks_v5() {
+            return Err(Code::NeedsV5);
+        }
         message.qos = st.cap_qos(message.qos);
         if message.qos != QoS::AtMostOnce {
             self.clock(st);
@@ -363,6 +367,15 @@ impl Conn {
 }
 
 impl State {
+    /// Whether what is sent next goes out in MQTT 5.0: on this connection, or, without one, on the next.
+    #[cold]
+    pub(in crate::client) fn speaks_v5(&self) -> bool {
+        if self.session.is_up() {
+            return self.session.version() == Version::V5;
+        }
+        self.settings.profile.protocol.unwrap_or(self.profile.protocol) == Protocol::V5
+    }
+
     /// The QoS that a publish or subscription may have.
     pub(in crate::client) fn cap_qos(&self, qos: QoS) -> QoS {
         let limit = self.max_qos.unwrap_or_else(|| self.profile.max_qos.map_or(-1, |most| most as i8));

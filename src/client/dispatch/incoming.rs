@@ -487,7 +487,11 @@ impl Conn {
             && let Some((packet_id, result)) = st.session.take_subscribe_result()
         {
             if result.code >= 0x80 {
-                let text = format_args!("{}: {:?}", Code::SubscribeRefused.text(), result.filter);
+                let (text, code) = (Code::SubscribeRefused.text(), result.code);
+                // The one failure of MQTT 3.1.1 says nothing that the sentence does not.
+                let why = reason::name(code).filter(|_| code != reason::UNSPECIFIED_ERROR);
+                let why = why.map(|why| format!(": {why} ({code:#04x})")).unwrap_or_default();
+                let text = format_args!("{text}: {:?}{why}", result.filter);
                 self.note(&mut st, Level::Warn, text);
             }
             let event = Event::SubAck {

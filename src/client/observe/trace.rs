@@ -12,7 +12,7 @@ use std::fmt::{self, Display, Formatter};
 use crate::client::conn::State;
 use crate::client::state::log::{self, Level};
 use crate::client::{Conn, text};
-use crate::wire::{Header, Packet, PacketType, PublishHead, QoS, Version};
+use crate::wire::{Header, Packet, PacketType, PublishHead, QoS, Version, reason};
 
 /// How many characters of a topic are shown, so that the other side cannot make a record arbitrarily
 /// long.
@@ -170,7 +170,7 @@ fn describe(packet: &Packet<'_>, f: &mut Formatter<'_>) -> fmt::Result {
         }
         Packet::PubAck(ack) | Packet::PubRec(ack) | Packet::PubRel(ack) | Packet::PubComp(ack) => {
             write!(f, " {}", ack.packet_id)?;
-            if ack.reason == 0 { Ok(()) } else { write!(f, ": reason {:#04x}", ack.reason) }
+            if ack.reason == 0 { Ok(()) } else { why(f, ack.reason) }
         }
         Packet::Subscribe(subscribe) => {
             write!(f, " {}:", subscribe.packet_id)?;
@@ -187,9 +187,15 @@ fn describe(packet: &Packet<'_>, f: &mut Formatter<'_>) -> fmt::Result {
         Packet::UnsubAck(ack) => codes(f, ack.packet_id, ack.codes),
         Packet::PingReq | Packet::PingResp => Ok(()),
         Packet::Disconnect(disconnect) if disconnect.reason == 0 => Ok(()),
-        Packet::Disconnect(disconnect) => write!(f, ": reason {:#04x}", disconnect.reason),
-        Packet::Auth(auth) => write!(f, ": reason {:#04x}", auth.reason),
+        Packet::Disconnect(disconnect) => why(f, disconnect.reason),
+        Packet::Auth(auth) => why(f, auth.reason),
     }
+}
+
+/// A reason code, by number and name.
+fn why(f: &mut Formatter<'_>, code: u8) -> fmt::Result {
+    write!(f, ": reason {code:#04x}")?;
+    reason::name(code).map_or(Ok(()), |name| write!(f, " ({name})"))
 }
 
 /// The beginning of a topic, between quotation marks.

@@ -10,7 +10,7 @@ use crate::session::state::sending::Sending;
 use crate::session::state::{Session, State};
 use crate::time::Time;
 use crate::wire::topic::Topic;
-use crate::wire::{Outgoing, Properties, QoS};
+use crate::wire::{Outgoing, Properties, QoS, Version};
 
 /// A message to be published. The topic name is valid.
 #[derive(Clone, Copy, Debug)]
@@ -212,7 +212,10 @@ impl Session {
     /// silence are refused.
     #[cold]
     pub(in crate::session) fn packet_size(&self, packet: &Outgoing<'_>) -> Result<usize, Code> {
-        let size = packet.packet_len(self.version).map_err(encode_code)?;
+        // Without a connection it is not known yet which version the next one speaks; who has properties expects 5.0.
+        let waits = self.state != State::Up && !packet.properties.is_empty();
+        let version = if waits { Version::V5 } else { self.version };
+        let size = packet.packet_len(version).map_err(encode_code)?;
         if size > self.sending.server.packet_size as usize { Err(Code::TooLarge) } else { Ok(size) }
     }
 

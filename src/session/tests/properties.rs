@@ -69,8 +69,8 @@ fn they_are_kept_with_the_message() {
 fn mqtt_3_refuses_them_and_so_does_mqtt_5_if_they_are_wrong() {
     let twice = [BLOCK[0], BLOCK[0]];
     for qos in [Q1, Q2] {
+        // Without a connection it is not known which version comes; the client asks its configuration.
         let mut rig = rig(Version::V311);
-        assert_eq!(rig.s.publish(&with_block(qos)), Err(Code::BadArgument));
         rig.up(false);
         assert_eq!(rig.s.publish(&with_block(qos)), Err(Code::BadArgument));
         rig.connect.version = Version::V5;
