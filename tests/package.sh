@@ -70,7 +70,7 @@ build_copy() { # build_copy DIRECTORY CMAKE-ARGUMENT...
   local dir=$1
   shift
   mkdir -p "$dir/source" "$dir/home"
-  (cd "$SOURCE" && cp -r CMakeLists.txt Cargo.toml Cargo.lock build.rs cmake include src "$dir/source")
+  (cd "$SOURCE" && cp -r CMakeLists.txt Cargo.toml Cargo.lock build.rs cmake include packages src "$dir/source")
   ln -s "${CARGO_HOME:-$HOME/.cargo}/registry" "$dir/home/registry"
   "$CMAKE" -S "$dir/source" -B "$dir/build" -DCMAKE_BUILD_TYPE=Release -DMGOS_MQTT_TLS=OFF -DMGOS_MQTT_BUILD_TESTS=OFF \
     -DMGOS_MQTT_BUILD_EXAMPLES=OFF -DMGOS_MQTT_BUILD_PROGRAMS=OFF "$@"
