@@ -23,6 +23,8 @@ enum mgos_app_init_result mgos_app_init(void);
  * `argv[1]` is the directory of the application's files (conf0.json to conf9.json, certificates), which becomes the working
  * directory; without it, it is the one where the program was started.
  *
+ * It drives the default loop itself: the application does not give that a thread of its own (mgos_mqtt_loop_start()).
+ *
  * Returns the exit status: 0, or 1 if the application or a library could not be set up. A program that has no main() gets
  * one that calls this.
  */

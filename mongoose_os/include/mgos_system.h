@@ -32,7 +32,8 @@ size_t mgos_get_free_fs_size(void);
  * Restarts the application, after MGOS_EVENT_REBOOT was raised and the connection was closed with DISCONNECT: by execv() of the same
  * program with the same arguments, or by exit() with the status of mgos_system_set_restart_exit_code(). Does not return.
  *
- * Called inside a handler of a connection it cannot wait until the server has everything; mgos_system_restart_after() does.
+ * Inside a handler of a connection nothing can be sent any more: the connection just ends, and the server publishes the will, as
+ * with every restart of the original. mgos_system_restart_after() restarts outside of handlers, and closes in order.
  */
 void mgos_system_restart(void) __attribute__((noreturn));
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # The headers of the component: headers.sh <part>
 #
-#   alone    each compiles alone, twice, with and without the configuration of an application
-#   orders   in any order: each comes first once, and all others behind it, forwards and backwards
+#   alone    each compiles alone, twice: in C without the configuration of an application, in C++ with it
+#   orders   in any order: each comes first once, and all others behind it: forwards in C, backwards in C++
 #   table    each row of docs/mongoose-os-api.md compiles, and each header and each name that was counted has a row
 #
 # CC, CXX (may be empty), SOURCE, and CONFIG, the directory of a mgos_app_config.h, come from the environment.
@@ -13,7 +13,7 @@ headers=$(find . -name '*.h' ! -name mgos_app_description.h -printf '%P\n' | sor
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 wrong=0
-languages=("c -std=c99" "c -std=c11" "c++ -std=c++11" "c++ -std=c++20")
+languages=()
 
 compile() { # compile WHAT OPTION... <source
   local what=$1 language text
@@ -35,16 +35,19 @@ including() { printf '#include <%s>\n' "$@"; }
 case ${1:?} in
   alone)
     for header in $headers; do
+      languages=("c -std=c99")
       { including "$header" "$header"; echo "typedef int not_empty;"; } | compile "$header"
+      languages=("c++ -std=c++11")
       { including "$header" "$header"; echo "typedef int not_empty;"; } | compile "$header with a configuration" -I"$CONFIG"
     done
     ;;
   orders)
-    languages=("c -std=c11" "c++ -std=c++11")
     backwards=$(tac <<<"$headers")
     for header in $headers; do
+      languages=("c -std=c11")
       # shellcheck disable=SC2086 # a list
       { including "$header" $headers; echo "typedef int not_empty;"; } | compile "$header, forwards" -I"$CONFIG"
+      languages=("c++ -std=c++20")
       # shellcheck disable=SC2086
       { including "$header" $backwards mgos_json.h; echo "typedef int not_empty;"; } | compile "$header, backwards" -I"$CONFIG"
     done

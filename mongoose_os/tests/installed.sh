@@ -32,6 +32,10 @@ case ${1:?} in
     } | sort >expected
     (cd "$PREFIX" && find . ! -type d -printf '%P\n' | grep -iE 'mongoose_?os|configure') | sort >found
     diff -u expected found || fail "the installed files are not the expected ones"
+    # In a Debug build the archive names its sources.
+    for place in "$SOURCE" "$BUILD" "${CARGO_HOME:-$HOME/.cargo}"; do
+      if grep -laF -e "$place" "$PREFIX/bin/mgos_configure"; then fail "mgos_configure names $place"; fi
+    done
     ;;
   find_package)
     mkdir app

@@ -27,9 +27,9 @@ static void scanner(const char *str, int len, void *ud) {
   snprintf(s_scanned, sizeof(s_scanned), "<%.*s>", len, str);
 }
 
-static bool untouched(const union slot *slot, size_t size) {
+static bool untouched(const char *bytes, size_t size) {
   for (size_t i = 0; i < size; i++) {
-    if (slot->bytes[i] != UNTOUCHED) return false;
+    if (bytes[i] != UNTOUCHED) return false;
   }
   return true;
 }
@@ -54,7 +54,7 @@ static int size_of(const char *letters) {
 
 static void append_integer(char *out, const union slot *slot, int size, bool is_signed) {
   uint64_t bits = 0;
-  assert_true(untouched((const union slot *) (const void *) (slot->bytes + size), 8)); /* nothing behind it */
+  assert_true(untouched(slot->bytes + size, 8)); /* nothing behind it */
   memcpy(&bits, slot->bytes, (size_t) size);
   if (is_signed) {
     append(out, "%lld", (long long) (size == 1 ? (int8_t) bits : size == 2 ? (int16_t) bits : size == 4 ? (int32_t) bits : (int64_t) bits));
@@ -74,13 +74,13 @@ static void describe(char *out, const char *conversion, union slot *slot) {
     append(out, "%s", s_scanned[0] != '\0' ? s_scanned : "-");
   } else if (kind == 'H' || kind == 'V') {
     union slot *text = kind == 'H' ? slot + 1 : slot, *len = kind == 'H' ? slot : slot + 1;
-    if (untouched(text, sizeof(char *))) {
+    if (untouched(text->bytes, sizeof(char *))) {
       append(out, "-");
     } else {
       append_hex(out, text->text, len->number);
       free(text->text);
     }
-  } else if (untouched(slot, 8)) {
+  } else if (untouched(slot->bytes, 8)) {
     append(out, "-");
   } else if (kind == 'Q') {
     append(out, slot->text != NULL ? "\"%s\"" : "null", slot->text);

@@ -47,6 +47,8 @@ static void on_mqtt(struct mg_connection *nc, int ev, void *ev_data, void *ud) {
   (void) nc, (void) ev_data, (void) ud;
   if (ev == MG_EV_MQTT_CONNACK) {
     say("CONNACK");
+    LOG(LL_ERROR, ("a line of the log"));
+    mgos_debug_write(1, "a line\n", 7);
     mgos_mqtt_pub("course", mgos_sys_ro_vars_get_app(), strlen(mgos_sys_ro_vars_get_app()), 1, false);
     if (s_in_handler) restart(NULL);
     if (strcmp(s_do, "restart") == 0) mgos_system_restart_after(1);
