@@ -79,7 +79,7 @@ case $part in
     grep -q 'conf9.json: not JSON: it ends too early' err && [ -e conf9.json.damaged ] && [ ! -e conf9.json ] || fail "not set aside"
     ;;
   unreachable) # an application that waits for a server ends, too
-    echo '{"mqtt": {"enable": true, "server": "192.0.2.1:1883"}}' >conf5.json
+    echo '{"mqtt": {"enable": true, "server": "127.0.0.1:1"}}' >conf5.json
     DO=end run 0
     ;;
   topics) # lines of the log and of standard output as messages; `?` are digits of the MAC address

@@ -80,6 +80,7 @@ start_broker() {
     kill "$broker" 2>/dev/null
     wait "$broker" 2>/dev/null
     [ "$try" != 10 ] || fail "mosquitto does not start"
+    [ $lives = 1 ] || sleep 1 # the port has to be the same, and somebody has it for the moment
   done
   mosquitto_sub -h 127.0.0.1 -p "$port" -q 1 -t '#' -F '%t %p' >>"$dir/all" 2>/dev/null &
   observer=$!
