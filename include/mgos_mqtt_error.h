@@ -91,6 +91,8 @@ enum mgos_mqtt_error {
   MGOS_MQTT_STALE = -1036,
   /* the receive queue had no room for a message that must not be lost */
   MGOS_MQTT_RECEIVE_FULL = -1037,
+  /* the server does not allow that, as its CONNACK says */
+  MGOS_MQTT_SERVER_LIMIT = -1039,
   /* the server's name cannot be resolved */
   MGOS_MQTT_DNS_FAILED = -1101,
   /* the name service did not answer in time */

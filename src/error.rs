@@ -89,6 +89,8 @@ codes! {
     Stale = -1036, "STALE", "too late: the message came on a connection that has ended";
     ReceiveFull = -1037, "RECEIVE_FULL", "the receive queue had no room for a message that must not be lost";
 
+    ServerLimit = -1039, "SERVER_LIMIT", "the server does not allow that, as its CONNACK says";
+
     // Before the server answered.
     DnsFailed = -1101, "DNS_FAILED", "the server's name cannot be resolved";
     DnsTimeout = -1102, "DNS_TIMEOUT", "the name service did not answer in time";

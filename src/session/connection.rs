@@ -7,6 +7,7 @@ use crate::patience::{Delivery, Patience};
 use crate::session::event::{Event, Failure, Outcome, Poison};
 use crate::session::limits::ServerLimits;
 use crate::session::output::encode_code;
+use crate::session::state::five::Goodbye;
 use crate::session::state::{PendingEvent, Session, State};
 use crate::time::{Span, Time};
 use crate::wire::{self, PacketType, PropertyBlock, PropertyId, RawProperties, Version, reason};
@@ -56,6 +57,10 @@ impl Session {
         self.unanswered = false;
         if let Some(five) = self.five.get_mut() {
             five.connack = PropertyBlock::copy(RawProperties::of_checked(connack.properties.raw()));
+            five.authenticates = false;
+            if let Some(seconds) = connack.properties.number(PropertyId::SessionExpiryInterval) {
+                five.session_expiry = seconds;
+            }
         }
         if code != 0 {
             self.state = State::Closing;
@@ -83,6 +88,7 @@ impl Session {
         if !session_present {
             self.session_lost();
         }
+        self.end_what_the_server_refuses();
         if bug(Bug::AckOnNewSocket) {
             for id in 1..20 {
                 if self.inbound.is_known(id) {
@@ -103,6 +109,24 @@ impl Session {
         self.pump_subscriptions();
         self.pending_event = PendingEvent::ConnAck;
         Ok(Some(Event::ConnAck { session_present, code }))
+    }
+
+    /// Messages that were accepted before the server's word was known end here if it does not allow them: to send one
+    /// would end the connection, each time.
+    fn end_what_the_server_refuses(&mut self) {
+        if self.sending.server == ServerLimits::NONE {
+            return;
+        }
+        let mut next = self.sending.outbox.first_waiting();
+        while let Some(slot) = next {
+            next = self.sending.outbox.next(slot);
+            let entry = self.sending.outbox.get(slot);
+            let size = entry.packet_size(self.version);
+            let refused = self.sending.server.refuse_publish(entry.qos, entry.retain, size);
+            if let Some(reason) = refused.filter(|_| !entry.stage.is_released()) {
+                self.end(slot, Outcome::Rejected(reason));
+            }
+        }
     }
 
     /// What the server allows holds from now on. Without any limit there need not be anything that remembers it.
@@ -164,10 +188,33 @@ impl Session {
         &self.five.connack
     }
 
+    /// What the [DISCONNECT](Session::disconnect) of this connection is to say (MQTT 5.0 §3.14).
+    ///
+    /// [`Code::BadArgument`] if DISCONNECT cannot say it, or in MQTT 3.x, where it says nothing.
+    pub fn say_goodbye(&mut self, reason: u8, properties: PropertyBlock) -> Result<(), Code> {
+        let disconnect = wire::Disconnect { reason, properties: properties.properties() };
+        let expiry = disconnect.properties.number(PropertyId::SessionExpiryInterval);
+        if expiry.is_some_and(|seconds| seconds > 0) && self.five.session_expiry == 0 {
+            // [MQTT-3.14.2.2.2]: a session that was to end with its connection cannot be kept any more.
+            return Err(Code::BadArgument);
+        }
+        if disconnect.is_empty() {
+            return Ok(());
+        }
+        if self.version != Version::V5 || !reason::valid(PacketType::Disconnect, reason) {
+            return Err(Code::BadArgument);
+        }
+        self.five.try_make()?.goodbye = Goodbye { reason, properties };
+        Ok(())
+    }
+
     pub(super) fn append_disconnect(&mut self) {
         if core::mem::take(&mut self.disconnect_due) {
-            // Two bytes; should memory be out even for them, the server sees the link close.
-            let _ = self.out.append(|out| wire::encode_empty(PacketType::Disconnect, out));
+            // A few bytes; should memory be out even for them, the server sees the link close.
+            let version = self.version;
+            let Goodbye { reason, properties } = &self.five.goodbye;
+            let disconnect = wire::Disconnect { reason: *reason, properties: properties.properties() };
+            let _ = self.out.append(|out| disconnect.encode(version, out));
         }
     }
 
@@ -180,6 +227,8 @@ impl Session {
         self.inbound.closed();
         if let Some(five) = self.five.get_mut() {
             five.closed();
+            // The next server says for itself what it allows.
+            let _ = self.obey(ServerLimits::NONE);
         }
         if let Some(subscriptions) = self.subscriptions.get_mut() {
             subscriptions.disconnected();

@@ -172,6 +172,9 @@ pub enum Event {
     UnsubAck(u16),
     /// PINGRESP.
     PingResp,
+    /// The server's AUTH, with its reason code (MQTT 5.0 §3.15): 0x18 asks the client to go on, 0x00 ends a
+    /// re-authentication.
+    Auth(u8),
     /// The server's DISCONNECT, with its reason code (MQTT 5.0 §3.14): the connection ends.
     Disconnect(u8),
     /// SUBACK or UNSUBACK with a packet id that nothing waits for under that name: ignored.

@@ -95,6 +95,7 @@ impl Session {
             Packet::Disconnect(disconnect) if self.version == Version::V5 => {
                 Some(self.disconnected(&disconnect)?)
             }
+            Packet::Auth(auth) => Some(self.auth(&auth)?),
             _ => return Err(Failure::protocol("the server sent a packet that only clients send")),
         })
     }
@@ -132,6 +133,7 @@ impl Session {
                 Err(Failure::protocol("the server sent a second CONNACK"))
             }
             (State::Up | State::Closing, _) | (State::Connecting, PacketType::ConnAck) => Ok(()),
+            (State::Connecting, PacketType::Auth) if self.five.authenticates => Ok(()),
             (State::Connecting, _) => Err(Failure::new(Code::NotConnack, "").because(reason::PROTOCOL_ERROR)),
             _ => Err(Failure::protocol("the server sent something before it was asked")),
         }

@@ -1,7 +1,7 @@
 //! What a session may use, and its policies; and what its server allows.
 
 use crate::time::Span;
-use crate::wire::{self, PropertyId};
+use crate::wire::{self, Properties, PropertyId, QoS, reason, topic};
 
 /// What happens when the queue is full.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -88,20 +88,82 @@ impl Limits {
 pub(super) struct ServerLimits {
     /// So many QoS 1 and 2 messages may be in flight at once.
     pub(super) receive_maximum: u16,
+    /// The highest topic alias.
+    pub(super) alias_maximum: u16,
     /// The largest packet, in bytes.
     pub(super) packet_size: u32,
+    /// The highest QoS of a message.
+    pub(super) maximum_qos: QoS,
+    /// Messages may be retained.
+    pub(super) retain: bool,
+    /// Filters may have wildcards.
+    pub(super) wildcards: bool,
+    /// Subscriptions may have identifiers.
+    pub(super) identifiers: bool,
+    /// Subscriptions may be shared.
+    pub(super) shared: bool,
 }
 
 impl ServerLimits {
-    pub(super) const NONE: ServerLimits = ServerLimits { receive_maximum: u16::MAX, packet_size: u32::MAX };
+    pub(super) const NONE: ServerLimits = ServerLimits {
+        receive_maximum: u16::MAX,
+        alias_maximum: 0,
+        packet_size: u32::MAX,
+        maximum_qos: QoS::ExactlyOnce,
+        retain: true,
+        wildcards: true,
+        identifiers: true,
+        shared: true,
+    };
 
     /// The limits in a CONNACK (MQTT 5.0 §3.2.2.3).
     pub(super) fn of(connack: &wire::ConnAck<'_>) -> ServerLimits {
         let number = |id| connack.properties.number(id);
-        let receive_maximum = number(PropertyId::ReceiveMaximum).and_then(|most| u16::try_from(most).ok());
+        let short = |id| number(id).and_then(|number| u16::try_from(number).ok());
+        let available = |id| number(id) != Some(0);
         ServerLimits {
-            receive_maximum: receive_maximum.unwrap_or(u16::MAX),
+            receive_maximum: short(PropertyId::ReceiveMaximum).unwrap_or(u16::MAX),
+            alias_maximum: short(PropertyId::TopicAliasMaximum).unwrap_or(0),
             packet_size: number(PropertyId::MaximumPacketSize).unwrap_or(u32::MAX),
+            maximum_qos: match number(PropertyId::MaximumQoS) {
+                Some(0) => QoS::AtMostOnce,
+                Some(1) => QoS::AtLeastOnce,
+                _ => QoS::ExactlyOnce,
+            },
+            retain: available(PropertyId::RetainAvailable),
+            wildcards: available(PropertyId::WildcardSubscriptionAvailable),
+            identifiers: available(PropertyId::SubscriptionIdentifierAvailable),
+            shared: available(PropertyId::SharedSubscriptionAvailable),
+        }
+    }
+
+    /// The reason code with which the server would refuse a PUBLISH of this size.
+    pub(super) fn refuse_publish(&self, qos: QoS, retain: bool, size: usize) -> Option<u8> {
+        if size > self.packet_size as usize {
+            Some(reason::PACKET_TOO_LARGE)
+        } else if qos > self.maximum_qos {
+            Some(reason::QOS_NOT_SUPPORTED)
+        } else if retain && !self.retain {
+            Some(reason::RETAIN_NOT_SUPPORTED)
+        } else {
+            None
+        }
+    }
+
+    /// The reason code with which it would refuse a filter, in a SUBSCRIBE of its own.
+    pub(super) fn refuse_filter(&self, filter: &str, properties: Properties<'_>) -> Option<u8> {
+        // Fixed header, packet id, the lengths, and the options.
+        const AROUND: usize = 5 + 2 + 4 + 2 + 1;
+        if filter.len() + properties.encoded_len() + AROUND > self.packet_size as usize {
+            Some(reason::PACKET_TOO_LARGE)
+        } else if !self.shared && topic::share(filter).is_some() {
+            Some(reason::SHARED_SUBSCRIPTIONS_NOT_SUPPORTED)
+        } else if !self.wildcards && filter.contains(['+', '#']) {
+            Some(reason::WILDCARD_SUBSCRIPTIONS_NOT_SUPPORTED)
+        } else if !self.identifiers && properties.get(PropertyId::SubscriptionIdentifier).is_some() {
+            Some(reason::SUBSCRIPTION_IDENTIFIERS_NOT_SUPPORTED)
+        } else {
+            None
         }
     }
 }

@@ -26,6 +26,7 @@
 //! | `input.rs`        | bytes from the server to events, one packet a step |
 //! | `connection.rs`   | the life of a connection: CONNECT, CONNACK, DISCONNECT, its end |
 //! | `settings.rs`     | what its owner says how a session is to work |
+//! | `auth.rs`         | AUTH, in both directions |
 //! | `counts.rs`       | what was counted, and what a session holds right now |
 //! | `raw.rs`          | packets that an application sends by itself |
 //! | `keep_alive.rs`   | PINGREQ, answers that do not come, quiet moments |
@@ -39,6 +40,7 @@
 //! | `output.rs`       | the bytes that wait to be written |
 //! | `event.rs`        | what it tells its caller, and what the caller says to it |
 
+mod auth;
 mod connection;
 mod counts;
 mod event;
@@ -69,5 +71,5 @@ pub use raw::RawAck;
 pub use state::Session;
 pub use state::counts::{LATENCY_BUCKETS, Latency};
 pub use state::inbound::Hold;
-pub use state::subscriptions::SubscribeResult;
+pub use state::subscriptions::{Request, SubscribeResult};
 pub use state::tickets::{Answer, Ticket};

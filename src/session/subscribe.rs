@@ -5,15 +5,15 @@ use alloc::sync::Arc;
 use crate::session::event::{Event, Failure, range_in};
 use crate::session::state::ids::{RawUse, Use};
 use crate::session::state::sending::Sending;
-use crate::session::state::subscriptions::{Server, SubscribeResult};
+use crate::session::state::subscriptions::{Request, Server, SubscribeResult};
 use crate::session::state::tickets::{Answer, Ticket};
 use crate::session::state::{PendingEvent, Session, State};
-use crate::wire::{PacketType, QoS};
+use crate::wire::PacketType;
 
 impl Session {
     /// Wants a filter from now on, on this and every later connection. The filter is valid.
-    pub fn subscribe(&mut self, filter: Arc<str>, qos: QoS) {
-        self.desire(filter, qos, None);
+    pub fn subscribe(&mut self, filter: Arc<str>, request: impl Into<Request>) {
+        self.desire(filter, request, None);
         self.flush_subscriptions();
     }
 
@@ -27,8 +27,16 @@ impl Session {
 
     /// As [`subscribe`](Session::subscribe), for several filters one after the other: [`flush_subscriptions`](Session::flush_subscriptions)
     /// then puts them into as few packets as possible. The ticket gets the server's answer.
-    pub fn desire(&mut self, filter: Arc<str>, qos: QoS, ticket: Option<Ticket>) {
-        self.subscriptions.make().desire(filter, qos, ticket);
+    pub fn desire(&mut self, filter: Arc<str>, request: impl Into<Request>, ticket: Option<Ticket>) {
+        self.subscriptions.make().desire(filter, request.into(), ticket);
+    }
+
+    /// Whether the server of the present connection allows this; or the reason code with which it would refuse.
+    pub fn may_subscribe(&self, filter: &str, request: &Request) -> Result<(), u8> {
+        match self.sending.server.refuse_filter(filter, request.properties()) {
+            Some(reason) if self.is_up() => Err(reason),
+            _ => Ok(()),
+        }
     }
 
     /// As [`unsubscribe`](Session::unsubscribe), until [`flush_subscriptions`](Session::flush_subscriptions).
@@ -57,10 +65,10 @@ impl Session {
         {
             // What could not be appended for want of memory or ids stays due; the next
             // acknowledgement tries again.
-            let Ok(Sending { ids, .. }) = self.sending.try_make() else { return };
+            let Ok(Sending { ids, server, .. }) = self.sending.try_make() else { return };
             let (version, now) = (self.version, self.now);
             let from = self.out.end();
-            let _ = self.out.append(|out| subscriptions.pump(version, ids, (from, now), out));
+            let _ = self.out.append(|out| subscriptions.pump(version, ids, server, (from, now), out));
             if self.flight_limit == 0 {
                 self.watch_acknowledgements();
             }

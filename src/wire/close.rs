@@ -17,6 +17,12 @@ pub struct Disconnect<'a> {
 }
 
 impl<'a> Disconnect<'a> {
+    /// Does it say nothing but goodbye?
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.reason == reason::SUCCESS && self.properties.is_empty()
+    }
+
     /// Decodes the body of a DISCONNECT.
     pub fn decode(version: Version, body: &'a [u8]) -> Result<Disconnect<'a>, Malformed> {
         let mut reader = Reader::new(body);
@@ -39,7 +45,7 @@ impl<'a> Disconnect<'a> {
     /// Appends the packet, in its shortest form.
     pub fn encode(&self, version: Version, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         let plain = self.properties.is_empty();
-        if plain && self.reason == reason::SUCCESS {
+        if self.is_empty() {
             return encode_empty(PacketType::Disconnect, out);
         }
         if version != Version::V5 {

@@ -25,6 +25,12 @@ impl<'a> RawProperties<'a> {
         Properties::of_checked(self.0)
     }
 
+    /// Are there none?
+    #[must_use]
+    pub const fn is_empty(self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The bytes, without the length of the block.
     #[must_use]
     pub const fn as_bytes(self) -> &'a [u8] {

@@ -4,8 +4,14 @@
 //! |--------------|------|
 //! | `rig.rs`     | the client, and the server's end of its link |
 //! | `connect.rs` | CONNECT, CONNACK, DISCONNECT, and what the server announces |
+//! | `auth.rs`    | AUTH, and DISCONNECT with more than goodbye |
+//! | `limits.rs`  | what the server allows |
+//! | `subscribe.rs` | options and identifiers of subscriptions |
 //! | `real.rs`    | with mosquitto |
 
+mod auth;
 mod connect;
+mod limits;
 mod real;
 mod rig;
+mod subscribe;

@@ -66,7 +66,8 @@ pub(in crate::capi) fn set_call_error(code: Code) {
     LAST.with(|last| {
         last.fails();
         last.code.set(code.number());
-        let why = crate::client::take_over_limit().filter(|_| code == Code::TooLarge);
+        let why =
+            crate::client::take_over_limit().filter(|_| matches!(code, Code::TooLarge | Code::ServerLimit));
         if !last.explained.replace(false) {
             let mut text = last.text.borrow_mut();
             text.len = 0;

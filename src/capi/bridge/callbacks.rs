@@ -238,6 +238,7 @@ impl Callback<Conn> for EventHandler {
             | Event::Subscribed(_)
             | Event::Unsubscribed(_)
             | Event::Outcome(_)
+            | Event::Auth { .. }
             | Event::Expiry { .. } => {}
         }
     }

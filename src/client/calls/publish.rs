@@ -13,14 +13,14 @@ use crate::client::handlers::registered::Removed;
 use crate::client::state::Link;
 use crate::client::state::flush::Flush;
 use crate::client::state::log::Level;
-use crate::client::state::over_limit::over_limit;
+use crate::client::state::over_limit::{check_filter, over_limit};
 use crate::client::state::params::ConnectParams;
 use crate::config::Protocol;
 use crate::error::Code;
-use crate::session::{Accepted, Publication, RawAck, Session};
+use crate::session::{Accepted, Publication, RawAck, Request, Session};
 use crate::time::{Moment, Span};
 use crate::wire::topic::{self, Topic};
-use crate::wire::{self, Properties, QoS, Version};
+use crate::wire::{self, Properties, PropertyBlock, QoS, Version};
 
 /// With this much unwritten output, a call writes it itself instead of leaving it to the loop.
 pub(in crate::client) const WRITE_AT: usize = 64 * 1024;
@@ -116,7 +116,7 @@ impl Conn {
         // Nothing follows that could use it.
         st.clock_was_read = Moment::NONE;
         let topic = message.topic.as_str();
-        if code == Code::TooLarge {
+        if matches!(code, Code::TooLarge | Code::ServerLimit) {
             let why = over_limit(&st.session, message);
             self.note(st, Level::Warn, format_args!("publish to {topic:?} refused: {why}"));
         } else {
@@ -132,30 +132,31 @@ impl Conn {
     }
 
     /// Subscribes: now if the connection is up, and after every CONNACK. The same filter with the same
-    /// identity and kinds is one subscription, however often it is made. On an error the callback is
+    /// identity and kinds is one subscription, however often it is made. What the last call asks for counts, but for the QoS,
+    /// of which the highest does. On an error the callback is
     /// disarmed: its user data stays the caller's.
     pub fn subscribe(
         &self,
         filter: &str,
-        qos: QoS,
+        request: impl Into<Request>,
         identity: Identity,
         kinds: u32,
         callback: Box<dyn Callback<Conn>>,
     ) -> Result<(), Code> {
-        self.subscribe_entry(filter, qos, Entry::new(identity, kinds, callback))
+        self.subscribe_entry(filter, request.into(), Entry::new(identity, kinds, callback))
     }
 
-    fn subscribe_entry(&self, filter: &str, qos: QoS, entry: Arc<Entry>) -> Result<(), Code> {
+    fn subscribe_entry(&self, filter: &str, request: Request, entry: Arc<Entry>) -> Result<(), Code> {
         let mut st = topic::valid_filter(filter)
             .map_err(|_| Code::BadFilter)
             .and_then(|()| self.usable())
             .inspect_err(|_| entry.disarm())?;
         let filter: Arc<str> = filter.into();
+        check_filter(&st.session, &filter, &request).inspect_err(|_| entry.disarm())?;
         st.handlers.reserve(1).inspect_err(|_| entry.disarm())?;
-        let (qos, same) = st.handlers.subscribe(&filter, qos, entry);
+        let (request, same) = st.register(&filter, request, entry);
         self.registered();
-        let qos = st.cap_qos(qos);
-        st.session.subscribe(filter, qos);
+        st.session.subscribe(filter, request);
         self.output_grew(&mut st);
         self.watch_answers(&mut st);
         self.take_answers(&mut st);
@@ -233,8 +234,8 @@ impl Conn {
             wire::Publish { dup, qos, retain, topic, packet_id, properties: Properties::default(), payload };
         self.raw(|session| {
             session.raw_publish(&packet).inspect_err(|code| {
-                if *code == Code::TooLarge {
-                    over_limit(session, &Publication::new(topic, payload, qos));
+                if matches!(code, Code::TooLarge | Code::ServerLimit) {
+                    over_limit(session, &Publication { retain, ..Publication::new(topic, payload, qos) });
                 }
             })
         })
@@ -269,6 +270,21 @@ impl Conn {
         let mut st = self.lock();
         self.schedule(&mut st);
         Ok(())
+    }
+
+    /// Sends AUTH (MQTT 5.0 §4.12), with the method of CONNECT among its properties: with reason code 0x18 as the answer
+    /// to the server's, with 0x19 to authenticate again once the connection is up.
+    ///
+    /// [`Code::BadArgument`] if CONNECT had no method, another one, or AUTH cannot say this; [`Code::NotConnected`];
+    /// [`Code::Busy`] if it is not the client's turn.
+    pub fn authenticate(&self, reason: u8, properties: &PropertyBlock) -> Result<(), Code> {
+        self.raw(|session| session.authenticate(reason, properties.properties()))
+    }
+
+    /// The version of MQTT of the last CONNECT, and what its CONNACK said if that was MQTT 5.0 (§3.2.2.3).
+    pub fn server_word(&self) -> Result<(Version, PropertyBlock), Code> {
+        let st = self.usable()?;
+        Ok((st.session.version(), st.session.connack_properties().clone()))
     }
 
     fn raw(&self, send: impl FnOnce(&mut Session) -> Result<(), Code>) -> Result<(), Code> {
@@ -374,6 +390,19 @@ impl State {
             return self.session.version() == Version::V5;
         }
         self.settings.profile.protocol.unwrap_or(self.profile.protocol) == Protocol::V5
+    }
+
+    /// Adds a subscriber; what the server is to be asked for then, and the entry if there is one like it already.
+    pub(in crate::client) fn register(
+        &mut self,
+        filter: &Arc<str>,
+        mut request: Request,
+        entry: Arc<Entry>,
+    ) -> (Request, Option<Arc<Entry>>) {
+        let (qos, same) = self.handlers.subscribe(filter, request.options.qos, entry);
+        self.handlers.identify(filter, request.identifier());
+        request.options.qos = self.cap_qos(qos);
+        (request, same)
     }
 
     /// The QoS that a publish or subscription may have.

@@ -12,11 +12,12 @@ use crate::client::handlers::callback::{Callback, Identity};
 use crate::client::handlers::event::Event;
 use crate::client::handlers::filter_results::FilterResults;
 use crate::client::state::calls::{Asker, Subscriber};
+use crate::client::state::over_limit::check_filter;
 use crate::error::Code;
-use crate::session::{Answer, Ticket};
+use crate::session::{Answer, Request, Ticket};
 use crate::sync::MutexGuard;
 use crate::time::Span;
-use crate::wire::{QoS, topic};
+use crate::wire::topic;
 
 /// One filter's part of a callback that several have.
 pub(in crate::client) struct Shared(Arc<dyn Callback<Conn>>);
@@ -32,9 +33,9 @@ impl Conn {
     /// Subscribes to several filters: now if the connection is up, and after every CONNACK, in as few packets as
     /// possible. `done` is told once, by [`Event::Subscribed`]. On an error `subscriber` is disarmed, and `done`
     /// dropped untold.
-    pub fn subscribe_all(
+    pub fn subscribe_all<R: Clone + Into<Request>>(
         &self,
-        filters: &[(&str, QoS)],
+        filters: &[(&str, R)],
         subscriber: Subscriber<Conn>,
         done: Option<Box<dyn Callback<Conn>>>,
     ) -> Result<(), Code> {
@@ -43,9 +44,9 @@ impl Conn {
 
     /// As [`subscribe_all`](Conn::subscribe_all), and waits for the answers. When the time is over the
     /// subscriptions stay.
-    pub fn subscribe_wait(
+    pub fn subscribe_wait<R: Clone + Into<Request>>(
         &self,
-        filters: &[(&str, QoS)],
+        filters: &[(&str, R)],
         subscriber: Subscriber<Conn>,
         timeout: Option<Span>,
     ) -> Result<FilterResults, Code> {
@@ -78,15 +79,18 @@ impl Conn {
         self.wait_for_answers(call, timeout)
     }
 
-    fn begin_subscribe(
+    fn begin_subscribe<R: Clone + Into<Request>>(
         &self,
-        filters: &[(&str, QoS)],
+        filters: &[(&str, R)],
         subscriber: Subscriber<Conn>,
         asker: Asker<Conn>,
     ) -> Result<u64, Code> {
         let Subscriber { identity, kinds, callback } = subscriber;
         let mut st = check(filters.iter().map(|(filter, _)| *filter))
             .and_then(|()| self.usable())
+            .inspect_err(|_| callback.disarm())?;
+        (filters.iter())
+            .try_for_each(|(filter, request)| check_filter(&st.session, filter, &request.clone().into()))
             .inspect_err(|_| callback.disarm())?;
         st.handlers.reserve(filters.len()).inspect_err(|_| callback.disarm())?;
         let callback: Arc<dyn Callback<Conn>> = Arc::from(callback);
@@ -95,12 +99,11 @@ impl Conn {
         let (call, names) =
             state.extras.make().calls.make().begin(false, filters.iter().map(|(filter, _)| *filter), asker);
         let mut doubles = Vec::new();
-        for (place, (filter, (_, qos))) in (0..).zip(names.into_iter().zip(filters)) {
+        for (place, (filter, (_, request))) in (0..).zip(names.into_iter().zip(filters)) {
             let shared = Entry::new(identity, kinds, Box::new(Shared(callback.clone())));
-            let (qos, double) = state.handlers.subscribe(&filter, *qos, shared);
+            let (request, double) = state.register(&filter, request.clone().into(), shared);
             doubles.extend(double);
-            let qos = state.cap_qos(qos);
-            state.session.desire(filter, qos, Some(Ticket { call, place }));
+            state.session.desire(filter, request, Some(Ticket { call, place }));
         }
         self.registered();
         if doubles.len() == filters.len() {

@@ -279,7 +279,7 @@ impl Conn {
         behind: &mut [u8],
     ) -> MutexGuard<'a, State> {
         let mut recipients = st.handlers.recipients();
-        st.handlers.message(message.topic.as_bytes(), &mut recipients);
+        st.handlers.message(message.topic.as_bytes(), message.properties, &mut recipients);
         if recipients.is_empty() {
             st.handlers.told(recipients);
             return st;

@@ -363,7 +363,9 @@ impl Conn {
         let properties = RawProperties::of_checked(&packet[properties]);
         match event {
             session::Event::ConnAck { session_present, .. } => {
-                self.link_up(st, turn, *session_present, properties)
+                let st = self.link_up(st, turn, *session_present, properties);
+                // Filters that the server does not allow were not asked for.
+                if st.session.has_subscribe_result() { self.tell_subscribed(st) } else { st }
             }
             session::Event::PubAck(ack) => {
                 self.note_late(&mut st, "PUBACK", *ack);
@@ -411,6 +413,10 @@ impl Conn {
                     format_args!("{} with packet id {id}, for which nothing waits: ignored", packet.name());
                 self.note(&mut st, Level::Warn, text);
                 st
+            }
+            session::Event::Auth(reason) => {
+                let event = Event::Auth { reason: *reason, properties };
+                self.tell(st, |h, recipients| h.connection(Kind::Auth, recipients), &event)
             }
             // The first is delivered above, and the last ends the link before anybody is told.
             session::Event::Publish(_) | session::Event::PingResp | session::Event::Disconnect(_) => st,

@@ -109,7 +109,7 @@ impl Conn {
             st.in_delivery = InDelivery::Again(refused.kept.hold);
             st = self.tell(
                 st,
-                |h, recipients| h.message(message.topic.as_bytes(), recipients),
+                |h, recipients| h.message(message.topic.as_bytes(), message.properties, recipients),
                 &Event::Message(message),
             );
             st.in_delivery = InDelivery::Nothing;

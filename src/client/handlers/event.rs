@@ -147,6 +147,13 @@ pub enum Event<'a> {
         /// It is not sent any more.
         set_aside: bool,
     },
+    /// The server's AUTH; [`Conn::authenticate`](crate::client::Conn::authenticate) answers it.
+    Auth {
+        /// 0x18: it asks the client to go on; 0: a re-authentication has ended well.
+        reason: u8,
+        /// With the method, and the server's data.
+        properties: RawProperties<'a>,
+    },
     /// A certificate ends soon.
     Expiry {
         /// Whose it is.
@@ -191,6 +198,7 @@ pub enum Kind {
     Subscribed,
     Unsubscribed,
     Poison,
+    Auth,
 }
 
 impl Kind {
@@ -210,6 +218,7 @@ impl Event<'_> {
             | Event::PubRec(_, properties)
             | Event::PubComp(_, _, properties)
             | Event::SubAck { properties, .. }
+            | Event::Auth { properties, .. }
             | Event::UnsubAck(_, properties) => properties.properties(),
             Event::Message(message) | Event::SetAside(message, _) => message.properties.properties(),
             Event::Close(report) => report.properties.properties(),
@@ -241,6 +250,7 @@ impl Event<'_> {
             Event::Unsubscribed(_) => Kind::Unsubscribed,
             Event::SetAside(..) => Kind::SetAside,
             Event::Poison { .. } => Kind::Poison,
+            Event::Auth { .. } => Kind::Auth,
         }
     }
 }

@@ -12,11 +12,13 @@ use crate::client::handlers::recipients::{FEW, Recipients};
 use crate::client::handlers::topics::Topics;
 use crate::error::Code;
 use crate::lazy_box::{Empty, LazyBox};
-use crate::wire::QoS;
+use crate::wire::{PropertyId, PropertyValue, QoS, RawProperties};
 
 /// One filter and who subscribed to it.
 pub(in crate::client) struct Subscription<C> {
     pub(in crate::client) filter: Arc<str>,
+    /// The subscription identifier (MQTT 5.0 §3.8.2.1.2); 0 for none.
+    pub(in crate::client) identifier: u32,
     pub(in crate::client) entries: Vec<(QoS, Arc<Entry<C>>)>,
 }
 
@@ -233,7 +235,8 @@ impl<C: 'static> Handlers<C> {
             match all.iter_mut().find(|s| s.filter == *filter) {
                 Some(subscription) => subscription.entries.push((qos, entry)),
                 None => {
-                    all.push(Subscription { filter: filter.clone(), entries: vec![(qos, entry)] });
+                    let entries = vec![(qos, entry)];
+                    all.push(Subscription { filter: filter.clone(), identifier: 0, entries });
                 }
             }
             None
@@ -288,9 +291,42 @@ impl<C: 'static> Handlers<C> {
         }
     }
 
+    /// Messages for this filter come with a subscription identifier from now on, or without.
+    pub(crate) fn identify(&mut self, filter: &str, identifier: u32) {
+        let all = self.others.get_mut().and_then(|others| others.subscriptions.get_mut(filter));
+        if let Some(found) = all.and_then(|all| all.iter_mut().find(|s| *s.filter == *filter)) {
+            found.identifier = identifier;
+        }
+    }
+
     /// Collects who gets a message: the subscribers; without one, the handlers of the connection; and the slot.
-    pub(crate) fn message(&self, topic: &[u8], recipients: &mut Recipients<C>) {
-        self.matching(topic, Kind::Message, recipients);
+    ///
+    /// A server may send a message once for each filter that matches its topic. If it says for which one, the others
+    /// that have an identifier get theirs with another copy. One without may be in the same copy, so it gets each.
+    pub(crate) fn message(
+        &self,
+        topic: &[u8],
+        properties: RawProperties<'_>,
+        recipients: &mut Recipients<C>,
+    ) {
+        let meant = |subscription: &Subscription<C>| {
+            let wanted = PropertyValue::VarInt(subscription.identifier);
+            let identified = (PropertyId::SubscriptionIdentifier, wanted);
+            subscription.identifier != 0 && properties.properties().iter().any(|p| p == identified)
+        };
+        let mut known = false;
+        if !properties.is_empty() {
+            self.others.subscriptions.matching(topic, |all| known |= all.iter().any(meant));
+        }
+        if known {
+            let wants = |s: &&Subscription<C>| s.identifier == 0 || meant(s);
+            let kind = Kind::Message;
+            let found = |all: &Vec<_>| collect(all.iter().filter(wants), kind, recipients);
+            self.others.subscriptions.matching(topic, found);
+            recipients.newest_first();
+        } else {
+            self.matching(topic, Kind::Message, recipients);
+        }
         if recipients.is_empty() {
             self.connection(Kind::Message, recipients);
         }

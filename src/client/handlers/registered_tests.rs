@@ -68,7 +68,7 @@ fn subscribers_of_several_filters_are_called_newest_first() {
         }
         let expected: Vec<usize> = (1..=many).rev().collect();
         let message = |handlers: &mut Handlers<()>, recipients: &mut Recipients<()>| {
-            handlers.message(b"a/b", recipients)
+            handlers.message(b"a/b", RawProperties::EMPTY, recipients)
         };
         assert_eq!(told(&mut handlers, message), expected);
         // Once more, with the room that the first dispatch gave back.

@@ -32,6 +32,7 @@ use crate::config::{Backoff, Retry};
 use crate::driver::Turn;
 use crate::error::Code;
 use crate::time::{Moment, Span};
+use crate::wire::PropertyBlock;
 
 impl State {
     fn has(&self) -> Has {
@@ -110,6 +111,20 @@ impl Conn {
     /// [`connect`](Conn::connect). What was published before is written first.
     pub fn disconnect(&self) -> Result<(), Code> {
         let mut st = self.usable()?;
+        self.close(&mut st, true);
+        Ok(())
+    }
+
+    /// As [`disconnect`](Conn::disconnect), with a reason code and properties (MQTT 5.0 §3.14): with 0x04 the server
+    /// publishes the will; the session expiry interval may be another one from now on.
+    ///
+    /// [`Code::BadArgument`] if DISCONNECT cannot say that, as in MQTT 3.x; then nothing is closed.
+    pub fn disconnect_with(&self, reason: u8, properties: PropertyBlock) -> Result<(), Code> {
+        let mut st = self.usable()?;
+        if !st.is_up() {
+            return Err(Code::NotConnected);
+        }
+        st.session.say_goodbye(reason, properties)?;
         self.close(&mut st, true);
         Ok(())
     }

@@ -10,7 +10,7 @@ use crate::session::state::sending::Sending;
 use crate::session::state::{Session, State};
 use crate::time::Time;
 use crate::wire::topic::Topic;
-use crate::wire::{Outgoing, Properties, QoS, Version};
+use crate::wire::{Outgoing, Properties, QoS, Version, reason};
 
 /// A message to be published. The topic name is valid.
 #[derive(Clone, Copy, Debug)]
@@ -216,7 +216,11 @@ impl Session {
         let waits = self.state != State::Up && !packet.properties.is_empty();
         let version = if waits { Version::V5 } else { self.version };
         let size = packet.packet_len(version).map_err(encode_code)?;
-        if size > self.sending.server.packet_size as usize { Err(Code::TooLarge) } else { Ok(size) }
+        match self.sending.server.refuse_publish(packet.qos, packet.retain, size) {
+            None => Ok(size),
+            Some(reason::PACKET_TOO_LARGE) => Err(Code::TooLarge),
+            Some(_) => Err(Code::ServerLimit),
+        }
     }
 
     /// Whether so many bytes more are within the limit.

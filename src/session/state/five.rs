@@ -1,8 +1,17 @@
 //! What a session has for MQTT 5.0 alone. It is made by the first CONNECT of that version.
 
+use alloc::boxed::Box;
+
 use crate::lazy_box::Empty;
 use crate::session::state::aliases;
-use crate::wire::{self, PropertyBlock, PropertyId};
+use crate::wire::{self, PropertyBlock, PropertyId, reason};
+
+/// What DISCONNECT says.
+#[derive(Clone, Debug)]
+pub(crate) struct Goodbye {
+    pub(crate) reason: u8,
+    pub(crate) properties: PropertyBlock,
+}
 
 /// What CONNECT told the server, and what CONNACK said.
 #[derive(Clone, Debug)]
@@ -15,6 +24,14 @@ pub(crate) struct Five {
     pub(crate) alias_maximum: u16,
     /// Messages of QoS 2 that came on the present connection, and were not released.
     pub(crate) unreleased: u32,
+    /// How long the session is kept without a connection, in seconds, as CONNECT and CONNACK say.
+    pub(crate) session_expiry: u32,
+    /// The authentication method of CONNECT.
+    pub(crate) method: Option<Box<str>>,
+    /// The client has asked for authentication, and it has not ended.
+    pub(crate) authenticates: bool,
+    /// What DISCONNECT is to say.
+    pub(crate) goodbye: Goodbye,
     /// The aliases that it has set.
     pub(crate) aliases: aliases::Incoming,
     /// The properties of the last CONNACK.
@@ -27,6 +44,10 @@ impl Five {
         packet_size: u32::MAX,
         alias_maximum: 0,
         unreleased: 0,
+        session_expiry: 0,
+        method: None,
+        authenticates: false,
+        goodbye: Goodbye { reason: reason::SUCCESS, properties: PropertyBlock::EMPTY },
         aliases: aliases::Incoming::new(),
         connack: PropertyBlock::EMPTY,
     };
@@ -39,6 +60,9 @@ impl Five {
             receive_maximum: short(PropertyId::ReceiveMaximum).unwrap_or(u16::MAX),
             packet_size: number(PropertyId::MaximumPacketSize).unwrap_or(u32::MAX),
             alias_maximum: short(PropertyId::TopicAliasMaximum).unwrap_or(0),
+            session_expiry: number(PropertyId::SessionExpiryInterval).unwrap_or(0),
+            method: connect.properties.text(PropertyId::AuthenticationMethod).map(Box::from),
+            authenticates: connect.properties.text(PropertyId::AuthenticationMethod).is_some(),
             ..Five::NONE
         };
     }

@@ -14,7 +14,7 @@ use crate::session::event::Ended;
 use crate::session::state::counts::Untracked;
 use crate::session::state::index::Index;
 use crate::time::{Moment, Time};
-use crate::wire::{Carrier, Outgoing, PacketType, Properties, QoS};
+use crate::wire::{Carrier, Outgoing, PacketType, Properties, QoS, Version, publish_len};
 
 /// The end of a list, and "no slot".
 pub(crate) const NIL: u32 = u32::MAX;
@@ -164,6 +164,14 @@ impl Entry {
         let block = &self.tail()[usize::from(self.topic_len) + PACKET_ID..][..self.properties_len as usize];
         // They were checked when the message was accepted.
         Properties::from_raw(block, Carrier::Packet(PacketType::Publish)).unwrap_or_default()
+    }
+
+    /// The size of its PUBLISH, without a topic alias.
+    pub(crate) fn packet_size(&self, version: Version) -> usize {
+        let properties = if version == Version::V5 { self.properties_len as usize } else { 0 };
+        let topic = usize::from(self.topic_len);
+        // What was accepted can be sent.
+        publish_len(version, topic, self.qos, properties, self.payload_len as usize).unwrap_or(usize::MAX)
     }
 
     pub(crate) fn payload(&self) -> &[u8] {

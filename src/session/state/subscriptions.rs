@@ -10,15 +10,19 @@ use alloc::vec::Vec;
 use crate::error::Code;
 use crate::lazy_box::Empty;
 use crate::session::event::{Failure, Overdue};
+use crate::session::limits::ServerLimits;
 use crate::session::output::encode_code;
 use crate::session::state::ack_watch::Look;
 use crate::session::state::ids::{PacketIds, Use};
 use crate::session::state::tickets::{self, Answer, Answers, Asked, Queued, Ticket};
 use crate::time::{Span, Time};
-use crate::wire::{self, QoS, Version};
+use crate::wire::{self, Properties, PropertyBlock, PropertyId, QoS, SubscribeOptions, Version};
 
 /// Filters in one SUBSCRIBE or UNSUBSCRIBE. AWS IoT Core refuses more than eight; nobody else minds.
 const FILTERS_A_PACKET: usize = 8;
+
+/// What SUBSCRIBE has around its filters and properties, at most.
+const AROUND: usize = 5 + 2 + 4;
 
 /// SUBSCRIBE and UNSUBSCRIBE packets in flight; the next goes out when one is acknowledged. It bounds the packet ids
 /// and bytes that a hundred thousand filters take after a reconnect.
@@ -27,9 +31,50 @@ const PACKETS_IN_FLIGHT: usize = 64;
 /// Entries of the list that do not count any more and are left standing.
 const COMPACT_FROM: usize = 64;
 
+/// What is asked for with a filter.
+#[derive(Clone, Debug, Default)]
+pub struct Request {
+    /// The highest QoS, and what MQTT 5.0 has beside that. Before MQTT 5.0 the QoS alone counts.
+    pub options: SubscribeOptions,
+    /// The properties of its SUBSCRIBE in MQTT 5.0 (§3.8.2.1): a subscription identifier and user properties. Filters
+    /// with the same block go into one packet.
+    pub properties: Option<Arc<PropertyBlock>>,
+}
+
+impl Request {
+    /// The properties.
+    pub fn properties(&self) -> Properties<'_> {
+        self.properties.as_deref().map_or(Properties::EMPTY, PropertyBlock::properties)
+    }
+
+    /// The subscription identifier; 0 for none.
+    pub fn identifier(&self) -> u32 {
+        self.properties().number(PropertyId::SubscriptionIdentifier).unwrap_or(0)
+    }
+
+    fn has_properties_of(&self, other: &Request) -> bool {
+        match (&self.properties, &other.properties) {
+            (Some(these), Some(those)) => Arc::ptr_eq(these, those),
+            (these, those) => these.is_none() && those.is_none(),
+        }
+    }
+}
+
+impl From<SubscribeOptions> for Request {
+    fn from(options: SubscribeOptions) -> Request {
+        Request { options, properties: None }
+    }
+}
+
+impl From<QoS> for Request {
+    fn from(qos: QoS) -> Request {
+        SubscribeOptions::from(qos).into()
+    }
+}
+
 #[derive(Clone, Debug)]
 struct Wanted {
-    qos: QoS,
+    request: Request,
     /// The server granted it in the present session, and nothing was asked about it since.
     granted: bool,
     /// The packet id of the last SUBSCRIBE with it; the answer to an earlier one counts no more.
@@ -132,6 +177,8 @@ pub(crate) struct Subscriptions {
     results: Vec<SubscribeResult>,
     results_of: u16,
     results_taken: usize,
+    /// Filters that were not asked for, as the server does not allow them.
+    refused: VecDeque<SubscribeResult>,
 }
 
 impl Empty for Subscriptions {
@@ -155,12 +202,13 @@ impl Subscriptions {
             results: Vec::new(),
             results_of: 0,
             results_taken: 0,
+            refused: VecDeque::new(),
         }
     }
 
     /// Wants `filter` with `qos` from now on; a filter already wanted is asked for again, so that the
     /// server answers and sends its retained messages. `ticket` waits for that answer.
-    pub(crate) fn desire(&mut self, filter: Arc<str>, qos: QoS, ticket: Option<Ticket>) {
+    pub(crate) fn desire(&mut self, filter: Arc<str>, request: Request, ticket: Option<Ticket>) {
         if self.drop.remove(&filter) {
             tickets::end(&mut self.drop_tickets, &filter, Answer::Superseded, &mut self.answers);
         }
@@ -173,7 +221,7 @@ impl Subscriptions {
             self.ask.push_back(filter.clone());
             self.queued += 1;
         }
-        self.wanted.insert(filter, Wanted { qos, granted: false, asked: 0, queued: true, told });
+        self.wanted.insert(filter, Wanted { request, granted: false, asked: 0, queued: true, told });
     }
 
     /// Does not want `filter` any more; `ticket` waits until the server knows. Nothing is left of a filter that no
@@ -361,14 +409,28 @@ impl Subscriptions {
         &mut self,
         version: Version,
         ids: &mut PacketIds,
+        server: &ServerLimits,
         (from, since): (u64, Time),
         out: &mut Vec<u8>,
     ) -> Result<(), Code> {
+        self.refuse(server);
         let start = out.len();
         let end = |out: &Vec<u8>| from + (out.len() - start) as u64;
         while !self.drop.is_empty() && self.in_flight() < PACKETS_IN_FLIGHT {
             let id = ids.take(Use::Unsubscribe)?;
-            let filters: Vec<Arc<str>> = self.drop.iter().take(FILTERS_A_PACKET).cloned().collect();
+            let mut room = (server.packet_size as usize).saturating_sub(AROUND);
+            let mut fits = |filter: &&Arc<str>| {
+                let size = 2 + filter.len();
+                let fits = size <= room;
+                room = room.saturating_sub(size);
+                fits
+            };
+            let mut filters: Vec<Arc<str>> =
+                self.drop.iter().take(FILTERS_A_PACKET).take_while(|f| fits(f)).cloned().collect();
+            // One that the server cannot take is asked for alone: it never had it, so that cannot be.
+            if filters.is_empty() {
+                filters.extend(self.drop.iter().next().cloned());
+            }
             let names = filters.iter().map(|f| &**f);
             if let Err(error) =
                 wire::Unsubscribe::encode(out, version, id, wire::Properties::default(), names)
@@ -384,20 +446,22 @@ impl Subscriptions {
             self.sent(id);
         }
         while !self.ask.is_empty() && self.in_flight() < PACKETS_IN_FLIGHT {
-            let (filters, scanned) = self.next_batch();
+            let (filters, scanned) = self.next_batch((server.packet_size as usize).saturating_sub(AROUND));
             if filters.is_empty() {
                 self.ask.clear();
                 break;
             }
             let id = ids.take(Use::Subscribe)?;
             let wanted = &self.wanted;
+            let five = version == Version::V5;
             let requests = filters.iter().map(|f| {
-                let qos = wanted.get(f).map_or(QoS::AtMostOnce, |w| w.qos);
-                (&**f, wire::SubscribeOptions::from(qos))
+                let options = wanted.get(f).map(|w| w.request.options).unwrap_or_default();
+                (&**f, if five { options } else { SubscribeOptions::from(options.qos) })
             });
-            if let Err(error) =
-                wire::Subscribe::encode(out, version, id, wire::Properties::default(), requests)
-            {
+            // They have them in common.
+            let first = filters.first().and_then(|f| wanted.get(f)).filter(|_| five);
+            let properties = first.map_or(Properties::EMPTY, |w| w.request.properties());
+            if let Err(error) = wire::Subscribe::encode(out, version, id, properties, requests) {
                 ids.release(id);
                 return Err(encode_code(error));
             }
@@ -417,18 +481,47 @@ impl Subscriptions {
         Ok(())
     }
 
-    /// The filters of the next SUBSCRIBE, and how many entries of the list they were found in.
-    fn next_batch(&self) -> (Vec<Arc<str>>, usize) {
+    /// Filters that this server does not allow are not asked for: they have their answers here.
+    fn refuse(&mut self, server: &ServerLimits) {
+        if *server == ServerLimits::NONE {
+            return;
+        }
+        for filter in &self.ask {
+            let Some(wanted) = self.wanted.get_mut(filter).filter(|wanted| wanted.queued) else { continue };
+            let Some(code) = server.refuse_filter(filter, wanted.request.properties()) else { continue };
+            wanted.queued = false;
+            self.queued -= 1;
+            for ticket in self.ask_tickets.remove(filter).unwrap_or_default() {
+                self.answers.push_back((ticket, Answer::Code(code)));
+            }
+            self.refused.push_back(SubscribeResult { filter: filter.clone(), code });
+        }
+    }
+
+    /// The filters of the next SUBSCRIBE, which have at most so many bytes, and how many entries of the list they were found in.
+    fn next_batch(&self, most: usize) -> (Vec<Arc<str>>, usize) {
         let mut filters: Vec<Arc<str>> = Vec::with_capacity(FILTERS_A_PACKET);
         let mut scanned = 0;
+        let mut first: Option<&Request> = None;
+        let mut room = most;
         for filter in &self.ask {
             if filters.len() == FILTERS_A_PACKET {
                 break;
             }
-            scanned += 1;
-            if self.wanted.get(filter).is_some_and(|w| w.queued) && !filters.contains(filter) {
+            if let Some(wanted) = self.wanted.get(filter).filter(|w| w.queued)
+                && !filters.contains(filter)
+            {
+                let size = 2 + filter.len() + 1;
+                let another = first.is_some_and(|first| !first.has_properties_of(&wanted.request));
+                // One alone is not refused by the server, or it would not be there.
+                if another || first.is_some() && size > room {
+                    break;
+                }
+                room = room.saturating_sub(size);
+                first = Some(&wanted.request);
                 filters.push(filter.clone());
             }
+            scanned += 1;
         }
         (filters, scanned)
     }
@@ -489,6 +582,9 @@ impl Subscriptions {
 
     /// The next of them that was not taken, with the packet id of the SUBACK.
     pub(crate) fn take_result(&mut self) -> Option<(u16, SubscribeResult)> {
+        if let Some(refused) = self.refused.pop_front() {
+            return Some((0, refused));
+        }
         let result = self.results.get(self.results_taken)?.clone();
         self.results_taken += 1;
         Some((self.results_of, result))
@@ -496,7 +592,7 @@ impl Subscriptions {
 
     /// Whether there is one.
     pub(crate) fn has_result(&self) -> bool {
-        self.results_taken < self.results.len()
+        self.results_taken < self.results.len() || !self.refused.is_empty()
     }
 }
 

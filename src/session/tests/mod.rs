@@ -161,6 +161,7 @@ impl Rig {
             }
             Event::UnsubAck(id) => format!("UNSUBACK #{id}"),
             Event::PingResp => "PINGRESP".into(),
+            Event::Auth(reason) => format!("AUTH {reason:#04x}"),
             Event::Disconnect(reason) => format!("DISCONNECT {reason:#04x}"),
             Event::Unasked(packet, id) => format!("UNASKED {} #{id}", packet.name()),
         }

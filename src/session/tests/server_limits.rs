@@ -41,7 +41,7 @@ fn no_packet_is_larger_than_the_server_takes() {
         assert!(rig.publish(qos, "t", &vec![b'x'; payload]).is_ok());
         assert_eq!(rig.publish(qos, "t", &vec![b'x'; payload + 1]), Err(Code::TooLarge));
     }
-    let over = rig.s.over_limit(b"t", &[b'x'; 15], Q0);
+    let over = rig.s.over_limit(&Publication::new("t", &[b'x'; 15], Q0));
     let said = "the message takes 21 bytes, and the maximum packet size of the server is 20";
     assert_eq!(over.to_string(), said);
 }

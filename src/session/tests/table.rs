@@ -347,7 +347,7 @@ fn told(event: &Event) -> &'static str {
         Event::PubAck(_) | Event::PubRec(_) | Event::PubComp(_) => "told",
         Event::PubRel(_) | Event::SubAck { .. } | Event::UnsubAck(_) | Event::PingResp => "told",
         Event::Unasked(..) => "logged",
-        Event::Disconnect(_) => "told",
+        Event::Disconnect(_) | Event::Auth(_) => "told",
         Event::Oversize { .. } => unreachable!("they are small"),
     }
 }

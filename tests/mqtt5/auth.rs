@@ -1,0 +1,129 @@
+//! AUTH, and DISCONNECT with more than goodbye.
+
+use std::sync::Mutex;
+use std::sync::mpsc::channel;
+
+use mgos_mqtt::client::{Event, Identity, Kind};
+use mgos_mqtt::config::{Profile, Settings};
+use mgos_mqtt::error::Code;
+use mgos_mqtt::wire::PropertyValue::{Binary, FourByte, Utf8};
+use mgos_mqtt::wire::{Auth, Packet, PacketType, Properties, Property, PropertyBlock, PropertyId};
+
+use crate::rig::{Client, LONG, Link, Server, Tell, block, profile};
+
+const METHOD: Property<'static> = (PropertyId::AuthenticationMethod, Utf8("steps"));
+
+fn data(bytes: &[u8]) -> [Property<'_>; 2] {
+    [METHOD, (PropertyId::AuthenticationData, Binary(bytes))]
+}
+
+fn client(server: &Server) -> Client {
+    let connect_properties = block(PacketType::Connect, &data(b"hello"));
+    let client =
+        Client::new(Profile { connect_properties, ..profile(server.address()) }, Settings::default());
+    client.conn.connect().unwrap();
+    client
+}
+
+fn send_auth(link: &mut Link, reason: u8, list: &[Property<'_>]) {
+    link.send(&Packet::Auth(Auth { reason, properties: Properties::from_list(list) }));
+}
+
+#[track_caller]
+fn expect_auth(link: &mut Link, reason: u8, list: &[Property<'_>]) {
+    link.next(|packet| match packet {
+        Packet::Auth(auth) => {
+            assert_eq!((auth.reason, auth.properties), (reason, Properties::from_list(list)));
+        }
+        other => panic!("{other:?}"),
+    });
+}
+
+#[test]
+fn client_and_server_take_turns_before_connack_and_later() {
+    let server = Server::new();
+    let client = client(&server);
+    let (tell, told) = channel();
+    let tell = Mutex::new(tell);
+    let on = Box::new(Tell(move |event: &Event<'_>| {
+        if let Event::Auth { reason, properties } = event {
+            let copy = PropertyBlock::new(
+                properties.properties(),
+                mgos_mqtt::wire::Carrier::Packet(PacketType::Auth),
+            );
+            tell.lock().unwrap().send((*reason, copy.unwrap())).unwrap();
+        }
+    }));
+    client.conn.add_handler(Identity(7, 7), Kind::Auth.bit(), on).unwrap();
+    let mut link = server.accept();
+    link.expect(PacketType::Connect);
+    // Not its turn, without a method, with another one, with a reason code of the server.
+    let say =
+        |reason, list: &[Property<'_>]| client.conn.authenticate(reason, &block(PacketType::Auth, list));
+    let other = [(PropertyId::AuthenticationMethod, Utf8("other"))];
+    assert_eq!(say(0x19, &data(b"x")), Err(Code::Busy));
+    assert_eq!(say(0x18, &[]), Err(Code::BadArgument));
+    assert_eq!(say(0x18, &other), Err(Code::BadArgument));
+    assert_eq!(say(0, &data(b"x")), Err(Code::BadArgument));
+    send_auth(&mut link, 0x18, &data(b"challenge"));
+    assert_eq!(told.recv_timeout(LONG).unwrap(), (0x18, block(PacketType::Auth, &data(b"challenge"))));
+    say(0x18, &data(b"proof")).unwrap();
+    expect_auth(&mut link, 0x18, &data(b"proof"));
+    link.connack(false, 0, &data(b"welcome"));
+    client.up();
+    // Again, once it is up.
+    assert_eq!(say(0x18, &data(b"x")), Err(Code::Busy));
+    say(0x19, &data(b"again")).unwrap();
+    expect_auth(&mut link, 0x19, &data(b"again"));
+    assert_eq!(say(0x19, &data(b"x")), Err(Code::Busy));
+    send_auth(&mut link, 0, &data(b"fine"));
+    assert_eq!(told.recv_timeout(LONG).unwrap(), (0, block(PacketType::Auth, &data(b"fine"))));
+    // The exchange has ended: another AUTH is an error.
+    send_auth(&mut link, 0x18, &data(b"?"));
+    assert_eq!((link.disconnect(), client.closed().code), (0x82, Code::Protocol));
+}
+
+#[test]
+fn auth_out_of_turn_or_with_another_method_ends_the_link() {
+    let server = Server::new();
+    let (client, mut link) = server.connected(Settings::default(), &[]);
+    send_auth(&mut link, 0x18, &[METHOD]);
+    assert_eq!((link.disconnect(), client.closed().code), (0x82, Code::Protocol));
+    let server = Server::new();
+    let _client = self::client(&server);
+    let mut link = server.accept();
+    link.expect(PacketType::Connect);
+    send_auth(&mut link, 0x18, &[(PropertyId::AuthenticationMethod, Utf8("other"))]);
+    assert_eq!(link.disconnect(), 0x82);
+}
+
+#[test]
+fn disconnect_can_have_a_reason_and_another_expiry() {
+    let expiry =
+        |seconds| block(PacketType::Disconnect, &[(PropertyId::SessionExpiryInterval, FourByte(seconds))]);
+    let server = Server::new();
+    let (client, mut link) = server.connected(Settings::default(), &[]);
+    // The session ends with the connection, so it cannot be kept any more; and not every code is the client's.
+    assert_eq!(client.conn.disconnect_with(0, expiry(9)), Err(Code::BadArgument));
+    assert_eq!(client.conn.disconnect_with(0x01, PropertyBlock::EMPTY), Err(Code::BadArgument));
+    assert!(client.conn.is_connected());
+    client.conn.disconnect_with(0x04, expiry(0)).unwrap();
+    link.next(|packet| match packet {
+        Packet::Disconnect(disconnect) => {
+            assert_eq!(disconnect.reason, 4);
+            assert_eq!(disconnect.properties.number(PropertyId::SessionExpiryInterval), Some(0));
+        }
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(client.conn.disconnect_with(0, PropertyBlock::EMPTY), Err(Code::NotConnected));
+    drop(link);
+    client.closed();
+    // What it said holds for that connection alone.
+    client.conn.connect().unwrap();
+    let mut link = server.accept();
+    link.expect(PacketType::Connect);
+    link.connack(false, 0, &[]);
+    client.up();
+    client.conn.disconnect().unwrap();
+    assert_eq!(link.bytes(), [0xe0, 0]);
+}
