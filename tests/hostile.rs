@@ -1,5 +1,5 @@
 //! Servers that break the protocol, or use it strangely: what the client does about each stream of
-//! `hostile/corpus.txt`, over real sockets.
+//! `hostile/corpus.txt` and `corpus5.txt`, over real sockets.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -12,7 +12,7 @@ use mgos_mqtt::config::{Profile, Protocol, Settings};
 use mgos_mqtt::driver::{Clock, Loop};
 use mgos_mqtt::error::Code;
 use mgos_mqtt::session::Publication;
-use mgos_mqtt::wire::QoS;
+use mgos_mqtt::wire::{Carrier, PacketType, Properties, PropertyBlock, PropertyId, PropertyValue, QoS};
 
 /// Longer than anything takes; reached only by what hangs.
 const LONG: Duration = Duration::from_secs(20);
@@ -30,15 +30,24 @@ struct Stream {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Reaction {
-    Close(Code),
-    Live { answer: Vec<u8>, messages: usize },
+    /// With the reason code of the client's DISCONNECT, if it sends one.
+    Close(Code, Option<u8>),
+    Live {
+        answer: Vec<u8>,
+        messages: usize,
+    },
     End(Code),
     Reset(Code),
 }
 
 fn corpus() -> Vec<Stream> {
-    let text = include_str!("hostile/corpus.txt");
-    text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).map(stream).collect()
+    let texts = [include_str!("hostile/corpus.txt"), include_str!("hostile/corpus5.txt")];
+    texts
+        .into_iter()
+        .flat_map(str::lines)
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        .map(stream)
+        .collect()
 }
 
 fn stream(line: &str) -> Stream {
@@ -46,10 +55,13 @@ fn stream(line: &str) -> Stream {
     let [name, situation, bytes, reaction, reference] = fields[..] else { panic!("five fields: {line}") };
     assert!(!reference.is_empty(), "{line}");
     let (kind, rest) = reaction.split_once(' ').unwrap_or((reaction, ""));
-    let code =
-        || *Code::ALL.iter().find(|code| code.name() == rest).unwrap_or_else(|| panic!("no code: {line}"));
+    let (code_name, reason) = rest.split_once(' ').unwrap_or((rest, ""));
+    let code = || {
+        *Code::ALL.iter().find(|code| code.name() == code_name).unwrap_or_else(|| panic!("no code: {line}"))
+    };
+    let reason = u8::from_str_radix(reason, 16).ok();
     let reaction = match kind {
-        "close" => Reaction::Close(code()),
+        "close" => Reaction::Close(code(), reason),
         "end" => Reaction::End(code()),
         "reset" => Reaction::Reset(code()),
         "live" => {
@@ -61,6 +73,7 @@ fn stream(line: &str) -> Stream {
     let version = match reference.rsplit(' ').next() {
         Some("3.1.1") => Some(Protocol::V311),
         Some("3.1") => Some(Protocol::V31),
+        Some("5") => Some(Protocol::V5),
         _ => None,
     };
     Stream { name: name.into(), situation: situation.into(), bytes: packets(bytes), reaction, version }
@@ -73,7 +86,7 @@ fn packets(pattern: &str) -> Vec<u8> {
 
 fn packet(pattern: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
-    let mut length_at = None;
+    let mut lengths = Vec::new();
     let mut rest = pattern.trim_start();
     let mut last = 0;
     while let Some(first) = rest.chars().next() {
@@ -81,7 +94,7 @@ fn packet(pattern: &str) -> Vec<u8> {
         rest = match first {
             ' ' => rest.trim_start(),
             '@' => {
-                length_at = Some(bytes.len());
+                lengths.push(bytes.len());
                 &rest[1..]
             }
             '=' | '\'' => {
@@ -110,10 +123,14 @@ fn packet(pattern: &str) -> Vec<u8> {
             last = before;
         }
     }
-    if let Some(at) = length_at {
+    for at in lengths.into_iter().rev() {
         let length = bytes.len() - at;
-        assert!(length < 128, "a short packet: {pattern}");
-        bytes.insert(at, length as u8);
+        if length < 128 {
+            bytes.insert(at, length as u8);
+        } else {
+            assert!(length < 0x4000, "a short packet: {pattern}");
+            bytes.splice(at..at, [length as u8 | 0x80, (length >> 7) as u8]);
+        }
     }
     bytes
 }
@@ -140,6 +157,7 @@ struct Pair {
     conn: Arc<Conn>,
     link: TcpStream,
     told: Receiver<Told>,
+    five: bool,
 }
 
 /// The id of the message that shows that the client lives.
@@ -154,6 +172,15 @@ impl Pair {
             clean_session: false,
             recv_limit: 2048,
             protocol,
+            connect_properties: PropertyBlock::new(
+                Properties::from_list(&[
+                    (PropertyId::ReceiveMaximum, PropertyValue::TwoByte(3)),
+                    (PropertyId::TopicAliasMaximum, PropertyValue::TwoByte(2)),
+                    (PropertyId::MaximumPacketSize, PropertyValue::FourByte(3000)),
+                ]),
+                Carrier::Packet(PacketType::Connect),
+            )
+            .unwrap(),
             ..Profile::default()
         };
         let driver = Loop::new(Clock::monotonic()).unwrap();
@@ -178,7 +205,8 @@ impl Pair {
         let (link, _) = listener.accept().unwrap();
         link.set_read_timeout(Some(LONG)).unwrap();
         link.set_nodelay(true).unwrap();
-        let mut pair = Pair { driver, conn, link, told };
+        let five = protocol == Protocol::V5;
+        let mut pair = Pair { driver, conn, link, told, five };
         pair.expect_packet(0x10);
         pair
     }
@@ -222,7 +250,7 @@ impl Pair {
             self.subscribe();
         }
         if situation != "connecting" {
-            self.send("20 02 0000");
+            self.send(if self.five { "20 03 000000" } else { "20 02 0000" });
         }
         match situation {
             "connecting" | "up" => {}
@@ -234,14 +262,14 @@ impl Pair {
                 self.expect(&packets("62 02 0001"));
             }
             "receiving-2" => {
-                self.send("34 @ ='t' 0007 'x'");
+                self.send(if self.five { "34 @ ='t' 0007 00 'x'" } else { "34 @ ='t' 0007 'x'" });
                 self.expect(&packets("50 02 0007"));
                 assert_eq!(self.told.recv_timeout(LONG), Ok(Told::Message(7)));
             }
             "subscribing" => self.expect_packet(0x82),
             "unsubscribing" => {
                 self.expect_packet(0x82);
-                self.send("90 04 0001 0202");
+                self.send(if self.five { "90 05 0001 00 0202" } else { "90 04 0001 0202" });
                 assert_eq!(self.conn.unsubscribe("a", None), Ok(true));
                 self.expect_packet(0xa2);
             }
@@ -285,13 +313,20 @@ impl Pair {
         self.bring(&stream.situation);
         self.write(&stream.bytes, at_a_time);
         match &stream.reaction {
-            Reaction::Close(code) => {
+            Reaction::Close(code, reason) => {
+                let mut rest = self.rest();
+                while let [0x50, 2, _, _, ..] = rest[..] {
+                    // A message that came before was told of, and answered.
+                    assert!(matches!(self.told.recv_timeout(LONG), Ok(Told::Message(_))));
+                    rest.drain(..4);
+                }
+                assert_eq!(rest, reason.map_or(Vec::new(), |reason| vec![0xe0, 1, reason]));
                 assert_eq!(self.ended(), *code);
-                assert_eq!(self.rest(), Vec::<u8>::new());
             }
             Reaction::Live { answer, messages } => {
                 self.expect(answer);
-                self.link.write_all(&packets("32 @ ='probe' 7777")).unwrap();
+                let probe = if self.five { "32 @ ='probe' 7777 00" } else { "32 @ ='probe' 7777" };
+                self.link.write_all(&packets(probe)).unwrap();
                 self.expect(&packets("40 02 7777"));
                 let mut heard = 0;
                 while self.told.recv_timeout(LONG) != Ok(Told::Message(PROBE)) {
@@ -329,7 +364,11 @@ impl Drop for Pair {
 fn run_all(protocol: Protocol, at_a_time: usize) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let mut failures = Vec::new();
-    for stream in corpus().iter().filter(|s| s.version.as_ref().is_none_or(|v| *v == protocol)) {
+    let fits = |version: &Option<Protocol>| match version {
+        None => protocol != Protocol::V5,
+        Some(version) => *version == protocol,
+    };
+    for stream in corpus().iter().filter(|s| fits(&s.version)) {
         let mut pair = Pair::new(&listener, protocol);
         let run = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| pair.run(stream, at_a_time)));
         if run.is_err() {
@@ -356,9 +395,21 @@ fn mqtt_3_1() {
 }
 
 #[test]
+fn mqtt_5_0() {
+    run_all(Protocol::V5, usize::MAX);
+}
+
+#[test]
+fn mqtt_5_0_byte_by_byte() {
+    run_all(Protocol::V5, 1);
+}
+
+#[test]
 fn the_corpus_is_large_and_its_names_are_unique() {
     let corpus = corpus();
     let names: std::collections::BTreeSet<_> = corpus.iter().map(|stream| &stream.name).collect();
     assert_eq!(names.len(), corpus.len());
-    assert!(corpus.len() >= 400, "{}", corpus.len());
+    let five = corpus.iter().filter(|stream| stream.version == Some(Protocol::V5)).count();
+    assert!(corpus.len() - five >= 400, "{}", corpus.len());
+    assert!(five >= 600, "{five}");
 }
