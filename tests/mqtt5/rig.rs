@@ -195,10 +195,15 @@ impl Server {
 
     /// The next link.
     pub(crate) fn accept(&self) -> Link {
-        let (stream, _) = self.listener.accept().unwrap();
-        stream.set_read_timeout(Some(LONG)).unwrap();
-        stream.set_nodelay(true).unwrap();
-        Link { stream, version: Version::V5 }
+        loop {
+            let (stream, _) = self.listener.accept().unwrap();
+            stream.set_read_timeout(Some(LONG)).unwrap();
+            stream.set_nodelay(true).unwrap();
+            // Somebody else who found the port free a moment ago looks whether his own server listens there, and goes.
+            if stream.peek(&mut [0]).unwrap() > 0 {
+                return Link { stream, version: Version::V5 };
+            }
+        }
     }
 
     /// A client that is connected, with these properties of CONNACK.
