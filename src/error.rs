@@ -100,6 +100,13 @@ codes! {
     ConnectFailed = -1114, "CONNECT_FAILED", "the connection could not be opened";
     TimeNotSet = -1115, "TIME_NOT_SET", "the clock is not set yet and the configuration requires it";
 
+    // WebSocket.
+    WebSocketRefused = -1131, "WEBSOCKET_REFUSED", "the server refused the request for a WebSocket";
+    WebSocketNotSpoken = -1132, "WEBSOCKET_NOT_SPOKEN", "the server does not speak WebSocket on this port";
+    WebSocketBadAnswer = -1133, "WEBSOCKET_BAD_ANSWER", "the server's answer to the request for a WebSocket is not valid";
+    WebSocketTimeout = -1134, "WEBSOCKET_TIMEOUT", "the server did not answer the request for a WebSocket in time";
+    WebSocketProtocol = -1135, "WEBSOCKET_PROTOCOL", "the server violated the protocol of WebSocket";
+
     // CONNECT and CONNACK.
     ConnackTimeout = -1141, "CONNACK_TIMEOUT", "the server did not answer CONNECT in time";
     NotConnack = -1142, "NOT_CONNACK", "the first packet of the server was not a CONNACK";

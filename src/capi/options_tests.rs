@@ -150,6 +150,8 @@ fn choices() -> Vec<Choice> {
         tls_post_quantum = -1;
         properties with num_properties at 5 = [number(MGOS_MQTT_PROPERTY_RECEIVE_MAXIMUM, 7)];
         will_properties with num_will_properties at 5 = [number(MGOS_MQTT_PROPERTY_WILL_DELAY_INTERVAL, 7)];
+        ws_headers = c"Authorization: Bearer t".as_ptr();
+        ws_timeout_ms = 1;
     }
 }
 

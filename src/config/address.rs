@@ -134,6 +134,21 @@ impl Address {
         Ok(Address { scheme, host, port, path: path.to_owned() })
     }
 
+    /// The server as HTTP names it: with its port, unless that is the one of the scheme.
+    pub fn authority(&self) -> String {
+        let Address { scheme, host, port, .. } = self;
+        let host = match host.split_once('%') {
+            // A scope has a meaning on this host only.
+            Some((ip, _)) => format!("[{ip}]"),
+            None if host.contains(':') => format!("[{host}]"),
+            None => host.clone(),
+        };
+        match (scheme, port) {
+            (Scheme::Ws, 80) | (Scheme::Wss, 443) => host,
+            _ => format!("{host}:{port}"),
+        }
+    }
+
     fn parse_unix(rest: &str, wanted: Wanted) -> Result<Address, AddressError> {
         match wanted {
             Wanted { tls: true, .. } => return Err(AddressError::UnixWithTls),

@@ -1,6 +1,7 @@
 //! What a profile must satisfy before a connection is attempted with it.
 
 use super::error::ConfigError;
+use super::http_headers;
 use super::profile::{Profile, Will};
 use crate::error::Code;
 use crate::wire::topic;
@@ -31,6 +32,7 @@ impl Profile {
         note(self.check_max_qos());
         note(self.check_recv_limit());
         note(self.check_ws_path());
+        note(self.check_ws_headers());
         found
     }
 
@@ -122,6 +124,11 @@ impl Profile {
         let fine = path.starts_with('/') && path.bytes().all(|b| b.is_ascii_graphic() && b != b'#');
         let problem = "a path begins with a slash and consists of visible ASCII characters without #";
         (!fine).then(|| ConfigError::new("ws_path", problem))
+    }
+
+    fn check_ws_headers(&self) -> Option<ConfigError> {
+        let (line, why) = http_headers::check(self.route.ws_headers.as_ref()?).err()?;
+        Some(ConfigError::new("ws_headers", format!("line {line} {why}")))
     }
 }
 
@@ -260,6 +267,8 @@ mod tests {
         for path in ["mqtt", "", "/a b", "/a#b", "/ä"] {
             assert!(only(|p| p.ws_path = Some(path.into())).1.starts_with("ws_path: a path begins"));
         }
+        let e = only(|p| p.route.ws_headers = Some(Secret("Authorization Bearer hunter2".into())));
+        assert_eq!(e, bad("ws_headers: line 1 has no colon: a header is Name: value"));
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! profile changes no option, and replacing the options changes no profile.
 
 use super::error::ConfigError;
-use super::profile::{Profile, Protocol, Secret, Timeouts, TlsOptions, Will};
+use super::profile::{Profile, Protocol, RouteOptions, Secret, Timeouts, TlsOptions, Will};
 use super::settings::Settings;
 use crate::error::Code;
 use crate::wire::PropertyBlock;
@@ -28,6 +28,8 @@ pub struct ProfileOptions {
     pub timeouts: Option<Timeouts>,
     /// The other options of TLS.
     pub tls: Option<TlsOptions>,
+    /// The other options of the way to the server.
+    pub route: Option<RouteOptions>,
 }
 
 impl ProfileOptions {
@@ -42,6 +44,7 @@ impl ProfileOptions {
             connect_properties,
             timeouts,
             tls,
+            route,
         } = self;
         protocol.is_none()
             && password.is_none()
@@ -51,6 +54,7 @@ impl ProfileOptions {
             && connect_properties.is_none()
             && timeouts.is_none()
             && tls.is_none()
+            && route.is_none()
     }
 
     /// The profile that an attempt connects with.
@@ -65,6 +69,7 @@ impl ProfileOptions {
             connect_properties,
             timeouts,
             tls,
+            route,
         } = self;
         let mut merged = profile.clone();
         if let Some(protocol) = protocol {
@@ -95,6 +100,9 @@ impl ProfileOptions {
         }
         if let Some(tls) = tls {
             merged.tls.clone_from(tls);
+        }
+        if let Some(route) = route {
+            merged.route.clone_from(route);
         }
         Ok(merged)
     }
@@ -228,6 +236,7 @@ mod tests {
         assert_eq!(none.merge(&profile).as_ref(), Ok(&profile));
         let timeouts = Timeouts { tcp: crate::time::Span::secs(1), ..Timeouts::default() };
         let tls = TlsOptions { system_roots: true, ..TlsOptions::default() };
+        let route = RouteOptions { ws_headers: Some(Secret("a: b".into())) };
         let all = ProfileOptions {
             protocol: Some(Protocol::V31),
             will_properties: Some(block(&[(PropertyId::WillDelayInterval, 1)], Carrier::Will)),
@@ -237,6 +246,7 @@ mod tests {
             will_qos: Some(2),
             timeouts: Some(timeouts),
             tls: Some(tls.clone()),
+            route: Some(route.clone()),
         };
         let expected = Profile {
             protocol: Protocol::V31,
@@ -248,6 +258,7 @@ mod tests {
             connect_properties: block(&[(PropertyId::SessionExpiryInterval, 2)], CONNECT),
             timeouts,
             tls,
+            route,
             ..profile.clone()
         };
         assert_eq!(all.merge(&profile), Ok(expected));

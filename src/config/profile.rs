@@ -76,6 +76,8 @@ pub struct Timeouts {
     pub tcp: Span,
     /// The TLS handshake.
     pub tls: Span,
+    /// The WebSocket's handshake.
+    pub websocket: Span,
     /// From CONNECT to CONNACK.
     pub connack: Span,
     /// From PINGREQ to PINGRESP; `None` is the keep-alive interval, at most 10 s.
@@ -85,7 +87,7 @@ pub struct Timeouts {
 impl Default for Timeouts {
     fn default() -> Timeouts {
         let ten = Span::secs(10);
-        Timeouts { dns: ten, tcp: ten, tls: ten, connack: ten, pingresp: None }
+        Timeouts { dns: ten, tcp: ten, tls: ten, websocket: ten, connack: ten, pingresp: None }
     }
 }
 
@@ -136,6 +138,13 @@ pub struct TlsOptions {
     /// Accept any server without checking its certificate; turns TLS on. For tests only: the
     /// connection is encrypted, but perhaps not to the server.
     pub insecure_skip_verification: bool,
+}
+
+/// What the fields of `struct mgos_config_mqtt` cannot say about the way to the server.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RouteOptions {
+    /// Further headers of the request for a WebSocket: see [`http_headers`](super::http_headers). Secret, since a token may be among them.
+    pub ws_headers: Option<Secret<String>>,
 }
 
 /// One complete server profile. What does not depend on the server is in
@@ -208,6 +217,8 @@ pub struct Profile {
     pub timeouts: Timeouts,
     /// What else there is to say about TLS.
     pub tls: TlsOptions,
+    /// What else there is to say about the way to the server.
+    pub route: RouteOptions,
 }
 
 impl Default for Profile {
@@ -242,6 +253,7 @@ impl Default for Profile {
             connect_properties: PropertyBlock::EMPTY,
             timeouts: Timeouts::default(),
             tls: TlsOptions::default(),
+            route: RouteOptions::default(),
         }
     }
 }

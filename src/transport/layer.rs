@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+#[cfg(feature = "websocket")]
+use super::websocket;
 use super::{LayerError, Stream, tls};
 use crate::error::{Code, Phase};
 
@@ -10,6 +12,9 @@ use crate::error::{Code, Phase};
 pub enum Layer {
     /// TLS.
     Tls(Arc<dyn tls::Backend>),
+    /// WebSocket.
+    #[cfg(feature = "websocket")]
+    WebSocket(Arc<websocket::Upgrade>),
 }
 
 impl Layer {
@@ -18,6 +23,8 @@ impl Layer {
     pub fn begin(&self, below: Stream, host: &str) -> Result<Stream, LayerError> {
         match self {
             Layer::Tls(backend) => tls::wrap(below, backend, host),
+            #[cfg(feature = "websocket")]
+            Layer::WebSocket(upgrade) => Ok(websocket::wrap(below, upgrade)),
         }
     }
 
@@ -25,6 +32,8 @@ impl Layer {
     pub fn phase(&self) -> Phase {
         match self {
             Layer::Tls(_) => Phase::Tls,
+            #[cfg(feature = "websocket")]
+            Layer::WebSocket(_) => Phase::WebSocket,
         }
     }
 
@@ -32,6 +41,8 @@ impl Layer {
     pub fn handshake_name(&self) -> &'static str {
         match self {
             Layer::Tls(_) => "TLS handshake",
+            #[cfg(feature = "websocket")]
+            Layer::WebSocket(_) => "WebSocket handshake",
         }
     }
 
@@ -39,6 +50,8 @@ impl Layer {
     pub fn too_late(&self) -> Code {
         match self {
             Layer::Tls(_) => Code::TlsTimeout,
+            #[cfg(feature = "websocket")]
+            Layer::WebSocket(_) => Code::WebSocketTimeout,
         }
     }
 }

@@ -9,6 +9,8 @@
 //! | `endpoint.rs`     | what a stream is opened to |
 //! | `layer.rs`        | what is put on one |
 //! | `elsewhere.rs`    | in place of one that is in use without the connection's lock |
+//! | `websocket/`      | WebSocket |
+//! | `base64.rs`       | Base64, as HTTP writes it |
 //! | `tls/`            | TLS; `no_tls.rs` in a library without it |
 //! | `tls_settings.rs` | what TLS is made with |
 //! | `unix.rs`         | local sockets |
@@ -16,6 +18,8 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "websocket")]
+mod base64;
 mod elsewhere;
 mod endpoint;
 mod layer;
@@ -27,6 +31,8 @@ pub mod tls;
 pub mod tls;
 pub mod tls_settings;
 mod unix;
+#[cfg(feature = "websocket")]
+pub mod websocket;
 
 pub use elsewhere::Elsewhere;
 pub use endpoint::Endpoint;
@@ -49,7 +55,7 @@ use crate::patience::Delivery;
 pub struct LayerError {
     /// The error.
     pub code: Code,
-    /// The layer.
+    /// The layer. [`Phase::None`]: that of the connection, since it may happen at any time.
     pub phase: Phase,
     /// A sentence that a person can act on.
     pub text: String,
@@ -202,6 +208,9 @@ pub trait Transport: Send {
         let _ = (given, queue);
         None
     }
+
+    /// Gives back memory that only bursts need.
+    fn shrink(&mut self) {}
 
     /// Ends the sending half in order, after the last byte. Errors do not matter any more. Dropping
     /// the transport ends both halves.

@@ -78,7 +78,8 @@ static struct mgos_mqtt_conn *create(const struct mgos_mqtt_options *options) {
   _(tls_system_roots, 2, "0 (the default) to 1")                                         \
   _(tls_expiry_days, -2, "0 (the default), -1 (off) and 1 to 2147483647")                \
   _(tls_post_quantum, 1, "0 (the default) and -1 (off)")                                 \
-  _(tls_insecure_skip_verification, 2, "0 (the default) to 1")
+  _(tls_insecure_skip_verification, 2, "0 (the default) to 1")                           \
+  _(ws_timeout_ms, -2, MS)
 
 /* field: F-63 */
 static void a_number_of_the_options(void **state) {
@@ -88,7 +89,7 @@ static void a_number_of_the_options(void **state) {
 #define CHECK(field, number, allowed)                                          \
   {                                                                            \
     struct mgos_mqtt_options options = {.size = sizeof(options)};              \
-    int code = #field[0] == 'w' ? MGOS_MQTT_BAD_QOS : MGOS_MQTT_BAD_ARGUMENT;  \
+    int code = #field[1] == 'i' && #field[0] == 'w' ? MGOS_MQTT_BAD_QOS : MGOS_MQTT_BAD_ARGUMENT;  \
     options.field = number;                                                    \
     snprintf(begin, sizeof(begin), "%s is %d; allowed are ", #field, number);  \
     assert_null(create(&options));                                             \

@@ -12,7 +12,7 @@ use crate::capi::types::mgos_mqtt_options::*;
 use crate::client::ProfileSource;
 use crate::config::{
     Backoff, ExpiryNotice, OnSessionLoss, Overflow, ProfileOptions, Protocol, ReceiveOverflow, Resubscribe,
-    Retry, Secret, Settings, Timeouts, TlsOptions,
+    Retry, RouteOptions, Secret, Settings, Timeouts, TlsOptions,
 };
 use crate::error::Code;
 use crate::wire::{Carrier, PacketType};
@@ -148,6 +148,8 @@ unsafe fn profile(options: &mgos_mqtt_options) -> Result<ProfileOptions, Code> {
         connect_properties: Some(connect_properties).filter(|block| !block.is_empty()),
         timeouts: Some(timeouts).filter(|timeouts| *timeouts != Timeouts::default()),
         tls: Some(tls).filter(|tls| *tls != TlsOptions::default()),
+        // SAFETY: promised by the caller.
+        route: Some(unsafe { route(options) }?).filter(|route| *route != RouteOptions::default()),
     })
 }
 
@@ -159,8 +161,18 @@ fn timeouts(options: &mgos_mqtt_options) -> Result<Timeouts, Code> {
         dns: field!(options.dns_timeout_ms).ms(default.dns)?,
         tcp: field!(options.tcp_timeout_ms).ms(default.tcp)?,
         tls: field!(options.tls_timeout_ms).ms(default.tls)?,
+        websocket: field!(options.ws_timeout_ms).ms(default.websocket)?,
         connack: field!(options.connack_timeout_ms).ms(default.connack)?,
         pingresp: field!(options.pingresp_timeout_ms).ms_or_default()?,
+    })
+}
+
+/// # Safety
+/// What the options point to is valid.
+unsafe fn route(options: &mgos_mqtt_options) -> Result<RouteOptions, Code> {
+    Ok(RouteOptions {
+        // SAFETY: promised by the caller.
+        ws_headers: unsafe { text!(options.ws_headers).copy() }?.map(Secret),
     })
 }
 

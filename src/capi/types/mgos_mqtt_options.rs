@@ -296,6 +296,12 @@ pub struct mgos_mqtt_options {
     pub will_properties: *const mgos_mqtt_property,
     /// How many.
     pub num_will_properties: usize,
+
+    /// WEBSOCKET. Further headers of the request for a WebSocket, `Name: value` each, with a line break between them: a
+    /// token, for instance. Those of the WebSocket itself, of Host and of the length cannot be set. NULL for none.
+    pub ws_headers: *const c_char,
+    /// How long the server may take to answer that request: default 10,000 ms, MGOS_MQTT_OFF is without limit.
+    pub ws_timeout_ms: c_int,
 }
 
 // SAFETY: plain numbers and pointers, and no header ever had less than everything before TLS.

@@ -471,6 +471,9 @@ impl State {
         }
         self.session.shrink_output();
         self.outcomes.shrink();
+        if let Some(transport) = self.link.stream() {
+            transport.shrink();
+        }
         if let Some(extras) = self.extras.get_mut() {
             extras.shrink();
         }

@@ -428,8 +428,10 @@ fn connect_properties(profile: &Profile) -> PropertyBlock {
 pub(in crate::client) fn missing_transport(address: &Address) -> Option<&'static str> {
     match address.scheme {
         // TLS says so itself, if it was not built.
-        Scheme::Mqtt | Scheme::Mqtts | Scheme::Unix => None,
-        Scheme::Ws | Scheme::Wss => Some("this library was built without WebSocket"),
+        Scheme::Ws | Scheme::Wss if cfg!(not(feature = "websocket")) => Some(
+            "ws:// and ws_enable need a library that was built with WebSocket (feature websocket); without it, use mqtt:// or mqtts://",
+        ),
+        _ => None,
     }
 }
 

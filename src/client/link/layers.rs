@@ -1,21 +1,31 @@
 //! The layers between the socket and MQTT: from the socket upwards, one after the other greets its peer.
 
+#[cfg(feature = "websocket")]
+use std::sync::Arc;
+
 use crate::client::Conn;
 use crate::client::conn::State;
 use crate::client::handlers::event::Report;
 use crate::client::state::Link;
 use crate::client::state::log::Level;
-use crate::config::Timeouts;
+use crate::config::{Address, Timeouts};
+#[cfg(feature = "websocket")]
+use crate::config::{Secret, http_headers};
 use crate::driver::Turn;
+use crate::error::Phase;
 use crate::patience::Patience;
 use crate::sync::MutexGuard;
 use crate::time::{Span, Time};
+#[cfg(feature = "websocket")]
+use crate::transport::websocket::Upgrade;
 use crate::transport::{Elsewhere, Layer, LayerError, SendQueue, Stream};
 
 /// How long the handshake of a layer may take.
 fn limit(layer: &Layer, timeouts: &Timeouts) -> Span {
     match layer {
         Layer::Tls(_) => timeouts.tls,
+        #[cfg(feature = "websocket")]
+        Layer::WebSocket(_) => timeouts.websocket,
     }
 }
 
@@ -129,6 +139,25 @@ impl Conn {
 }
 
 impl State {
+    /// The layers of this attempt, from the socket upwards; TLS, if it is among them, was made before.
+    pub(in crate::client) fn stack(&self, address: &Address, tls: Option<Layer>) -> Box<[Layer]> {
+        let mut layers = Vec::new();
+        layers.extend(tls);
+        #[cfg(feature = "websocket")]
+        if address.scheme.is_websocket() {
+            layers.push(Layer::WebSocket(self.upgrade(address)));
+        }
+        let _ = address;
+        layers.into_boxed_slice()
+    }
+
+    #[cfg(feature = "websocket")]
+    fn upgrade(&self, address: &Address) -> Arc<Upgrade> {
+        let headers =
+            self.profile.route.ws_headers.as_ref().map_or_else(String::new, |text| http_headers::write(text));
+        Arc::new(Upgrade { host: address.authority(), path: address.path.clone(), headers: Secret(headers) })
+    }
+
     /// The layer that greets its peer.
     pub(in crate::client) fn layer(&self) -> Option<&Layer> {
         match self.link {
@@ -139,11 +168,14 @@ impl State {
 
     /// Whom a layer is to reach.
     fn host_for(&self, layer: &Layer) -> String {
-        match (layer, &self.profile.tls.server_name, self.profile.address()) {
-            (Layer::Tls(_), Some(name), _) => name.clone(),
-            (Layer::Tls(_), None, Ok(address)) => address.host,
+        match (layer, &self.profile.tls.server_name) {
+            (Layer::Tls(_), Some(name)) => name.clone(),
             // It was valid when the attempt began.
-            (Layer::Tls(_), None, Err(_)) => String::new(),
+            (Layer::Tls(_), None) => {
+                self.profile.address().map_or_else(|_| String::new(), |address| address.host)
+            }
+            #[cfg(feature = "websocket")]
+            (Layer::WebSocket(_), _) => String::new(),
         }
     }
 
@@ -170,7 +202,8 @@ impl State {
 
     /// The error of a layer.
     pub(in crate::client) fn layer_report(&mut self, error: &LayerError) -> Report {
-        let report = self.report(error.code, error.phase, 0, error.text.clone());
+        let phase = if error.phase == Phase::None { self.open_phase() } else { error.phase };
+        let report = self.report(error.code, phase, 0, error.text.clone());
         Report { alert: error.alert, ..report }
     }
 }

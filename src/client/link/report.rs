@@ -185,7 +185,7 @@ impl State {
         report
     }
 
-    fn open_phase(&self) -> Phase {
+    pub(in crate::client) fn open_phase(&self) -> Phase {
         match &self.link {
             Link::Idle | Link::Waiting(_) => Phase::None,
             Link::Resolving { .. } => Phase::Dns,

@@ -75,7 +75,7 @@ impl Conn {
             }
         }
         if !address.scheme.is_tls() {
-            st.layers = Box::default();
+            st.layers = st.stack(&address, None);
             return st;
         }
         let profile = st.profile.clone();
@@ -99,7 +99,7 @@ impl Conn {
         }
         match config {
             Ok(config) => {
-                st.layers = Box::new([Layer::Tls(config)]);
+                st.layers = st.stack(&address, Some(Layer::Tls(config)));
                 st
             }
             Err(error) => {
