@@ -107,6 +107,16 @@ enum mgos_mqtt_error {
   MGOS_MQTT_CONNECT_FAILED = -1114,
   /* the clock is not set yet and the configuration requires it */
   MGOS_MQTT_TIME_NOT_SET = -1115,
+  /* the server refused the request for a WebSocket */
+  MGOS_MQTT_WEBSOCKET_REFUSED = -1131,
+  /* the server does not speak WebSocket on this port */
+  MGOS_MQTT_WEBSOCKET_NOT_SPOKEN = -1132,
+  /* the server's answer to the request for a WebSocket is not valid */
+  MGOS_MQTT_WEBSOCKET_BAD_ANSWER = -1133,
+  /* the server did not answer the request for a WebSocket in time */
+  MGOS_MQTT_WEBSOCKET_TIMEOUT = -1134,
+  /* the server violated the protocol of WebSocket */
+  MGOS_MQTT_WEBSOCKET_PROTOCOL = -1135,
   /* the server did not answer CONNECT in time */
   MGOS_MQTT_CONNACK_TIMEOUT = -1141,
   /* the first packet of the server was not a CONNACK */
