@@ -16,7 +16,11 @@ const char client_help[] =
     "Connection:\n"
     "  -h HOST              the server's name or address (default: localhost)\n"
     "  -p PORT              its port (default: 1883)\n"
-    "  -L URL               both and more: mqtt://[user[:password]@]host[:port][/topic]\n"
+    "  -L URL               both and more: mqtt://[user[:password]@]host[:port][/topic]; also\n"
+    "                       mqtts://, and ws:// and wss:// with --ws-path\n"
+    "  --ws-path PATH       the path of the WebSocket (default: /mqtt)\n"
+    "  --proxy URL          the proxy that leads to the server: http://, https:// or socks5://,\n"
+    "                       [user[:password]@]host[:port]\n"
     "  -i ID                client id (default: the server chooses one)\n"
     "  -u USER, -P PASS     user name and password; other users of the machine can see them\n"
     "  -k SECONDS           keep-alive (default: 60; 0 is off)\n"
@@ -105,30 +109,19 @@ static const char *shown(const char *address) {
   return at != NULL ? at + 1 : address;
 }
 
-/* mqtt://[user[:password]@]host[:port][/topic], cut into its parts in a copy. */
+/* scheme://[user[:password]@]host[:port][/topic], cut into its parts in a copy. */
 static void take_url(struct client *client, const char *url) {
-  char *at, *colon, *rest, *slash;
-  if (strncmp(url, "mqtt://", 7) != 0) client_usage(client, "-L: '%s' does not begin with mqtt://", shown(url));
+  char *rest, *slash;
+  if (strstr(url, "://") == NULL) client_usage(client, "-L: '%s' does not begin with mqtt:// or ws://", shown(url));
   if (strlen(url) >= sizeof(client->url)) client_usage(client, "-L: the URL is too long");
   strcpy(client->url, url);
-  rest = client->url + 7;
+  rest = strstr(client->url, "://") + 3;
   slash = strchr(rest, '/');
   if (slash != NULL) {
     *slash = '\0';
     if (slash[1] != '\0') client->url_topic = slash + 1;
   }
-  at = strrchr(rest, '@');
-  if (at != NULL) {
-    *at = '\0';
-    client->cfg.user = rest;
-    colon = strchr(rest, ':');
-    if (colon != NULL) {
-      *colon = '\0';
-      client->cfg.pass = colon + 1;
-    }
-    rest = at + 1;
-  }
-  client->host = rest; /* perhaps with its port */
+  client->host = client->url; /* perhaps with its port, user name and password */
   client->port = NULL;
 }
 
@@ -177,6 +170,12 @@ void client_option(struct client *client, int option, const char *value, const c
     case 'q':
       client->qos = client_number(client, "-q", value, 0, 2);
       break;
+    case OPTION_WS_PATH:
+      client->cfg.ws_path = value;
+      break;
+    case OPTION_PROXY:
+      client->options.proxy = value;
+      break;
     case OPTION_WILL_TOPIC:
       client->cfg.will_topic = value;
       break;
@@ -204,7 +203,7 @@ void client_option(struct client *client, int option, const char *value, const c
 
 void client_open(struct client *client, uint32_t kinds, mgos_mqtt_event_fn_t on_event, void *ud) {
   const char *host = client->host != NULL ? client->host : "localhost";
-  bool bare_v6 = strchr(host, ':') != NULL && strchr(host, ':') != strrchr(host, ':') && host[0] != '[';
+  bool bare_v6 = strchr(host, ':') != NULL && strchr(host, ':') != strrchr(host, ':') && host[0] != '[' && strstr(host, "://") == NULL;
   struct sigaction action;
   sigset_t ours;
   char why[200];

@@ -30,7 +30,9 @@ enum {
   OPTION_WILL_TOPIC,
   OPTION_WILL_PAYLOAD,
   OPTION_WILL_QOS,
-  OPTION_WILL_RETAIN
+  OPTION_WILL_RETAIN,
+  OPTION_WS_PATH,
+  OPTION_PROXY
 };
 
 /* For getopt_long(): a program puts its own options behind these. */
@@ -42,7 +44,9 @@ enum {
   {"will-topic", required_argument, NULL, OPTION_WILL_TOPIC},        \
   {"will-payload", required_argument, NULL, OPTION_WILL_PAYLOAD},    \
   {"will-qos", required_argument, NULL, OPTION_WILL_QOS},            \
-  {"will-retain", no_argument, NULL, OPTION_WILL_RETAIN}
+  {"will-retain", no_argument, NULL, OPTION_WILL_RETAIN},            \
+  {"ws-path", required_argument, NULL, OPTION_WS_PATH},              \
+  {"proxy", required_argument, NULL, OPTION_PROXY}
 /* clang-format on */
 
 /* The part of --help that is about these options. */

@@ -107,6 +107,16 @@ enum mgos_mqtt_error {
   MGOS_MQTT_CONNECT_FAILED = -1114,
   /* the clock is not set yet and the configuration requires it */
   MGOS_MQTT_TIME_NOT_SET = -1115,
+  /* the proxy does not connect to the server */
+  MGOS_MQTT_PROXY_REFUSED = -1121,
+  /* the proxy wants other credentials */
+  MGOS_MQTT_PROXY_CREDENTIALS = -1122,
+  /* the proxy's answer is not valid */
+  MGOS_MQTT_PROXY_BAD_ANSWER = -1123,
+  /* the proxy did not answer in time */
+  MGOS_MQTT_PROXY_TIMEOUT = -1124,
+  /* there is no secure connection to the proxy */
+  MGOS_MQTT_PROXY_TLS = -1125,
   /* the server refused the request for a WebSocket */
   MGOS_MQTT_WEBSOCKET_REFUSED = -1131,
   /* the server does not speak WebSocket on this port */

@@ -5,7 +5,7 @@
 #   demo      what `make demo` runs with: mosquitto
 #   test      what `make test` runs with: cmocka, OpenSSL's headers (for the feature psk, and a TLS server of other
 #             making), valgrind, libabigail, mosquitto, a C++ compiler
-#   brokers   the other servers of `make test-brokers`: ejabberd, RabbitMQ
+#   brokers   the other servers of `make test-brokers`: ejabberd, RabbitMQ, proxies
 #   bench     what `make bench` measures with and against: valgrind, strace, OpenSSL, libmosquitto, Paho C
 #
 # Debian and Ubuntu: by apt, as root or with `sudo -n`, without a question. Elsewhere it only says
@@ -29,8 +29,13 @@ test    valgrind          valgrind
 test    abigail-tools     abidw
 test    mosquitto         mosquitto
 test    mosquitto-clients mosquitto_pub
+test    socat             socat
 brokers ejabberd          ejabberdctl
 brokers rabbitmq-server   rabbitmq-server
+brokers tinyproxy         tinyproxy
+brokers squid             squid
+brokers microsocks        microsocks
+brokers dante-server      danted
 bench   python3           python3
 bench   valgrind          valgrind
 bench   strace            strace

@@ -4,7 +4,8 @@
 #   scripts/test-brokers.sh                   all of them
 #   scripts/test-brokers.sh rabbitmq chaos    these only
 #
-# mosquitto, ejabberd, rabbitmq: the same test with each. chaos: a proxy cuts the link to a living mosquitto at
+# mosquitto, ejabberd, rabbitmq: the same test with each; with -ws over WebSocket, mosquitto also over a local socket
+# (-unix) and through proxies (-tinyproxy, -squid, -microsocks, -dante). chaos: a proxy cuts the link to a living mosquitto at
 # random, for CHAOS_SECONDS. kill: mosquitto is killed each second, for KILL_SECONDS. chaos-tls and kill-tls: the
 # same over TLS, for half as long. slow: a megabyte through an uplink of five kilobytes a second; burst: twenty thousand
 # messages for a handler that takes five milliseconds; both beside the others. Every broker is started privately, on a free port of the loopback interface, and ended. The last line counts everything.
@@ -18,7 +19,8 @@ programs=build/$PRESET/tests/brokers
 logs=build/log
 mkdir -p "$logs"
 
-all=(mosquitto ejabberd rabbitmq chaos chaos-tls kill kill-tls burst slow)
+all=(mosquitto mosquitto-ws mosquitto-unix mosquitto-tinyproxy mosquitto-squid mosquitto-microsocks mosquitto-dante
+  ejabberd ejabberd-ws rabbitmq rabbitmq-ws chaos chaos-tls kill kill-tls burst slow)
 [ $# -gt 0 ] || set -- "${all[@]}"
 for part in "$@"; do
   case " ${all[*]} " in

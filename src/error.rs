@@ -100,6 +100,13 @@ codes! {
     ConnectFailed = -1114, "CONNECT_FAILED", "the connection could not be opened";
     TimeNotSet = -1115, "TIME_NOT_SET", "the clock is not set yet and the configuration requires it";
 
+    // The proxy.
+    ProxyRefused = -1121, "PROXY_REFUSED", "the proxy does not connect to the server";
+    ProxyCredentials = -1122, "PROXY_CREDENTIALS", "the proxy wants other credentials";
+    ProxyBadAnswer = -1123, "PROXY_BAD_ANSWER", "the proxy's answer is not valid";
+    ProxyTimeout = -1124, "PROXY_TIMEOUT", "the proxy did not answer in time";
+    ProxyTls = -1125, "PROXY_TLS", "there is no secure connection to the proxy";
+
     // WebSocket.
     WebSocketRefused = -1131, "WEBSOCKET_REFUSED", "the server refused the request for a WebSocket";
     WebSocketNotSpoken = -1132, "WEBSOCKET_NOT_SPOKEN", "the server does not speak WebSocket on this port";

@@ -162,7 +162,7 @@ case $part in
   # A password in an address is not shown, wherever it stands. field: F-42
   hidden)
     for program in pub sub; do
-      for arguments in "-h mqtt://alice:hunter2@127.0.0.1" "-h alice:hunter2@127.0.0.1" "-L mqtts://alice:hunter2@127.0.0.1/a"; do
+      for arguments in "-h mqtt://alice:hunter2@127.0.0.1:x" "-h alice:hunter2@127.0.0.1" "-L mqtts://alice:hunter2@127.0.0.1:x/a"; do
         # shellcheck disable=SC2086
         fails 2 "127.0.0.1" $program $arguments -t a -d $([ $program = sub ] || echo -m x)
         ! grep -q hunter2 err || fail "the password is shown"

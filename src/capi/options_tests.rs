@@ -152,6 +152,10 @@ fn choices() -> Vec<Choice> {
         will_properties with num_will_properties at 5 = [number(MGOS_MQTT_PROPERTY_WILL_DELAY_INTERVAL, 7)];
         ws_headers = c"Authorization: Bearer t".as_ptr();
         ws_timeout_ms = 1;
+        proxy = c"http://u:p@proxy".as_ptr();
+        proxy_from_environment = 1;
+        proxy_ca with proxy_ca_len = b"ca";
+        proxy_timeout_ms = 1;
     }
 }
 

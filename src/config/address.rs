@@ -126,7 +126,7 @@ impl Address {
         let scheme = prefix.scheme(wanted)?;
         let path = check_path(path, prefix)?;
         let (host, port) = split_port(authority)?;
-        let host = check_host(host, prefix)?;
+        let host = check_host(host, prefix != Prefix::None)?;
         let port = match port {
             Some(port) => check_port(port)?,
             None => prefix.default_port(scheme),
@@ -277,7 +277,7 @@ fn check_path(path: &str, prefix: Prefix) -> Result<&str, AddressError> {
 }
 
 /// Splits `host:port`; the port is the text after the colon, even if empty.
-fn split_port(authority: &str) -> Result<(Host<'_>, Option<&str>), AddressError> {
+pub(super) fn split_port(authority: &str) -> Result<(Host<'_>, Option<&str>), AddressError> {
     if let Some(inner) = authority.strip_prefix('[') {
         let (ip, rest) = inner.split_once(']').ok_or(AddressError::OpenBracket)?;
         let port = match rest.strip_prefix(':') {
@@ -300,12 +300,12 @@ fn split_port(authority: &str) -> Result<(Host<'_>, Option<&str>), AddressError>
     }
 }
 
-enum Host<'a> {
+pub(super) enum Host<'a> {
     Name(&'a str),
     Ipv6(&'a str),
 }
 
-fn check_port(text: &str) -> Result<u16, AddressError> {
+pub(super) fn check_port(text: &str) -> Result<u16, AddressError> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     match (text.len(), digits) {
         (0, _) => return Err(AddressError::PortMissing),
@@ -321,14 +321,14 @@ fn check_port(text: &str) -> Result<u16, AddressError> {
     }
 }
 
-fn check_host(host: Host<'_>, prefix: Prefix) -> Result<String, AddressError> {
+pub(super) fn check_host(host: Host<'_>, is_url: bool) -> Result<String, AddressError> {
     match host {
         Host::Name(name) => check_name(name).map(|()| name.to_owned()),
         Host::Ipv6(text) => {
             let (ip, scope) = parse_ipv6(text).ok_or(AddressError::Ipv6)?;
             // RFC 6874: a URL writes `%25eth0`. A scope that is just `25` is interface 25.
             let scope = scope.map(|s| match s.strip_prefix("25") {
-                Some(rest) if prefix != Prefix::None && !rest.is_empty() => rest,
+                Some(rest) if is_url && !rest.is_empty() => rest,
                 _ => s,
             });
             Ok(scope.map_or_else(|| ip.to_owned(), |scope| format!("{ip}%{scope}")))

@@ -33,6 +33,7 @@ impl Profile {
         note(self.check_recv_limit());
         note(self.check_ws_path());
         note(self.check_ws_headers());
+        note(self.address().ok().and_then(|address| self.proxy(&address).err()));
         found
     }
 
@@ -269,6 +270,12 @@ mod tests {
         }
         let e = only(|p| p.route.ws_headers = Some(Secret("Authorization Bearer hunter2".into())));
         assert_eq!(e, bad("ws_headers: line 1 has no colon: a header is Name: value"));
+        let e = only(|p| {
+            p.server = Some("h".into());
+            p.route.proxy = Some(Secret("hunter2@proxy".into()));
+        });
+        let text = "proxy: a proxy begins with http://, https://, socks5:// or socks5h://";
+        assert_eq!(e, (Code::BadAddress, text.into()));
     }
 
     #[test]

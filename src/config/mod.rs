@@ -19,6 +19,7 @@ mod key;
 mod options;
 pub mod pin;
 mod profile;
+pub mod proxy;
 pub mod schema;
 mod settings;
 mod shown;

@@ -115,6 +115,7 @@ impl ProfileOptions {
         // A profile with which only the options can be wrong.
         let topic = Will { topic: "t".to_owned(), ..Will::default() };
         let stand_in = Profile {
+            server: Some("h".to_owned()),
             client_id: Some("c".to_owned()),
             user: Some("u".to_owned()),
             will_without_message: Some(topic),
@@ -236,7 +237,7 @@ mod tests {
         assert_eq!(none.merge(&profile).as_ref(), Ok(&profile));
         let timeouts = Timeouts { tcp: crate::time::Span::secs(1), ..Timeouts::default() };
         let tls = TlsOptions { system_roots: true, ..TlsOptions::default() };
-        let route = RouteOptions { ws_headers: Some(Secret("a: b".into())) };
+        let route = RouteOptions { ws_headers: Some(Secret("a: b".into())), ..RouteOptions::default() };
         let all = ProfileOptions {
             protocol: Some(Protocol::V31),
             will_properties: Some(block(&[(PropertyId::WillDelayInterval, 1)], Carrier::Will)),

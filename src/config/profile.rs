@@ -4,13 +4,15 @@
 use core::fmt;
 use core::ops::Deref;
 
-use super::address::{Address, Wanted};
+use super::address::{Address, Scheme, Wanted};
 use super::address_error::AddressError;
 use zeroize::Zeroize;
 
 use super::error::ConfigError;
 use super::pin::{self, Pin};
+use super::proxy::{Proxy, ProxyVariables};
 use super::user_info::{self, UserInfo};
+use crate::error::Code;
 use crate::time::Span;
 use crate::wire::PropertyBlock;
 
@@ -76,6 +78,8 @@ pub struct Timeouts {
     pub tcp: Span,
     /// The TLS handshake.
     pub tls: Span,
+    /// The proxy, until it has connected, and before that a TLS handshake with it.
+    pub proxy: Span,
     /// The WebSocket's handshake.
     pub websocket: Span,
     /// From CONNECT to CONNACK.
@@ -87,7 +91,7 @@ pub struct Timeouts {
 impl Default for Timeouts {
     fn default() -> Timeouts {
         let ten = Span::secs(10);
-        Timeouts { dns: ten, tcp: ten, tls: ten, websocket: ten, connack: ten, pingresp: None }
+        Timeouts { dns: ten, tcp: ten, tls: ten, proxy: ten, websocket: ten, connack: ten, pingresp: None }
     }
 }
 
@@ -145,6 +149,12 @@ pub struct TlsOptions {
 pub struct RouteOptions {
     /// Further headers of the request for a WebSocket: see [`http_headers`](super::http_headers). Secret, since a token may be among them.
     pub ws_headers: Option<Secret<String>>,
+    /// The proxy that leads to the server: see [`Proxy`].
+    pub proxy: Option<Secret<String>>,
+    /// The proxies that the environment names, if it is to be asked and there is none above.
+    pub proxy_variables: Option<ProxyVariables>,
+    /// Trusted certificates for an `https://` proxy in memory, PEM or DER; by default those of the system.
+    pub proxy_ca: Option<Secret<Vec<u8>>>,
 }
 
 /// One complete server profile. What does not depend on the server is in
@@ -318,6 +328,23 @@ impl Profile {
             address.path = self.ws_path.clone().unwrap_or_else(|| "/".to_owned());
         }
         Ok(address)
+    }
+
+    /// The proxy that leads to this server, if one does.
+    pub fn proxy(&self, address: &Address) -> Result<Option<Proxy>, ConfigError> {
+        let route = &self.route;
+        let (name, text) = match (&route.proxy, &route.proxy_variables) {
+            _ if address.scheme == Scheme::Unix => return Ok(None),
+            (Some(proxy), _) => ("proxy", &proxy[..]),
+            (None, Some(variables)) => match variables.proxy_for(address.scheme, &address.host) {
+                Some(found) => found,
+                None => return Ok(None),
+            },
+            (None, None) => return Ok(None),
+        };
+        Proxy::parse(text)
+            .map(Some)
+            .map_err(|error| ConfigError::new(name, error.text()).with_code(Code::BadAddress))
     }
 
     fn contradicts(&self, info: &UserInfo) -> bool {

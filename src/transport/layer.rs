@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+#[cfg(feature = "proxy")]
+use super::proxy;
 #[cfg(feature = "websocket")]
 use super::websocket;
 use super::{LayerError, Stream, tls};
@@ -12,6 +14,12 @@ use crate::error::{Code, Phase};
 pub enum Layer {
     /// TLS.
     Tls(Arc<dyn tls::Backend>),
+    /// TLS to a proxy of this name.
+    #[cfg(feature = "proxy")]
+    ProxyTls(Arc<dyn tls::Backend>, Arc<str>),
+    /// The way through a proxy.
+    #[cfg(feature = "proxy")]
+    Proxy(Arc<proxy::Tunnel>),
     /// WebSocket.
     #[cfg(feature = "websocket")]
     WebSocket(Arc<websocket::Upgrade>),
@@ -23,6 +31,10 @@ impl Layer {
     pub fn begin(&self, below: Stream, host: &str) -> Result<Stream, LayerError> {
         match self {
             Layer::Tls(backend) => tls::wrap(below, backend, host),
+            #[cfg(feature = "proxy")]
+            Layer::ProxyTls(backend, name) => tls::wrap(below, backend, name),
+            #[cfg(feature = "proxy")]
+            Layer::Proxy(tunnel) => Ok(proxy::wrap(below, tunnel)),
             #[cfg(feature = "websocket")]
             Layer::WebSocket(upgrade) => Ok(websocket::wrap(below, upgrade)),
         }
@@ -32,6 +44,8 @@ impl Layer {
     pub fn phase(&self) -> Phase {
         match self {
             Layer::Tls(_) => Phase::Tls,
+            #[cfg(feature = "proxy")]
+            Layer::ProxyTls(..) | Layer::Proxy(_) => Phase::Proxy,
             #[cfg(feature = "websocket")]
             Layer::WebSocket(_) => Phase::WebSocket,
         }
@@ -41,6 +55,10 @@ impl Layer {
     pub fn handshake_name(&self) -> &'static str {
         match self {
             Layer::Tls(_) => "TLS handshake",
+            #[cfg(feature = "proxy")]
+            Layer::ProxyTls(..) => "TLS handshake with the proxy",
+            #[cfg(feature = "proxy")]
+            Layer::Proxy(_) => "handshake with the proxy",
             #[cfg(feature = "websocket")]
             Layer::WebSocket(_) => "WebSocket handshake",
         }
@@ -50,6 +68,8 @@ impl Layer {
     pub fn too_late(&self) -> Code {
         match self {
             Layer::Tls(_) => Code::TlsTimeout,
+            #[cfg(feature = "proxy")]
+            Layer::ProxyTls(..) | Layer::Proxy(_) => Code::ProxyTimeout,
             #[cfg(feature = "websocket")]
             Layer::WebSocket(_) => Code::WebSocketTimeout,
         }

@@ -9,6 +9,7 @@
 //! | `endpoint.rs`     | what a stream is opened to |
 //! | `layer.rs`        | what is put on one |
 //! | `elsewhere.rs`    | in place of one that is in use without the connection's lock |
+//! | `proxy/`          | the way through a proxy |
 //! | `websocket/`      | WebSocket |
 //! | `base64.rs`       | Base64, as HTTP writes it |
 //! | `tls/`            | TLS; `no_tls.rs` in a library without it |
@@ -18,11 +19,13 @@
 
 #![forbid(unsafe_code)]
 
-#[cfg(feature = "websocket")]
+#[cfg(any(feature = "websocket", feature = "proxy"))]
 mod base64;
 mod elsewhere;
 mod endpoint;
 mod layer;
+#[cfg(feature = "proxy")]
+pub mod proxy;
 mod tcp;
 #[cfg(any(feature = "tls", feature = "psk"))]
 pub mod tls;

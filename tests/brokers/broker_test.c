@@ -1,8 +1,9 @@
 /*
  * What a broker and the library have to do together, through the C API:
  *
- *   broker_test <broker> <port> [<test>...]
+ *   broker_test <broker>[-<way>] <port> [<test>...]
  *
+ * The way there (ws, unix ...) is in the environment, see device_address().
  * The broker listens at this port of the loopback interface; with_broker.sh starts one. Ends with
  * "N passed, N failed". PROXY_TRACE=<file> logs every packet, VERBOSE=1 what the library says.
  */
@@ -81,7 +82,7 @@ static struct device *keeping_session(const char *client_id, int port) {
   struct device_options options;
   defaults(&options, client_id);
   options.cfg.clean_session = 0;
-  snprintf(options.server, sizeof(options.server), "127.0.0.1:%d", port);
+  device_address(options.server, sizeof(options.server), port);
   return device_create(&options);
 }
 
@@ -124,7 +125,9 @@ static bool test_qos(void) {
 static bool test_payloads(void) {
   static const size_t SIZES[] = {0,     1,     2,     100,   127,   128,    200,
                                  16000, 16383, 16384, 65535, 65536, 300000, 1048576};
-  const size_t count = sizeof(SIZES) / sizeof(SIZES[0]);
+  size_t count = sizeof(SIZES) / sizeof(SIZES[0]);
+  /* mosquitto 2.0 sends 4 KB each tenth of a second over WebSocket. */
+  while (getenv("DEVICE_PATH") != NULL && strcmp(broker->name, "mosquitto") == 0 && SIZES[count - 1] > 20000) count--;
   struct device *sender = client(own("a")), *receiver = client(own("b"));
   unsigned char *bytes = malloc(SIZES[count - 1]);
   CHECK(sender != NULL && receiver != NULL && bytes != NULL);
@@ -400,7 +403,7 @@ static bool test_keep_alive(void) {
   struct device_options options;
   CHECK(proxy != NULL);
   defaults(&options, own("a"));
-  snprintf(options.server, sizeof(options.server), "127.0.0.1:%d", proxy_port(proxy));
+  device_address(options.server, sizeof(options.server), proxy_port(proxy));
   options.cfg.keep_alive = 1;
   struct device *device = device_create(&options);
   CHECK(device != NULL && mgos_mqtt_conn_connect(device->conn));
@@ -541,7 +544,8 @@ int main(int argc, char **argv) {
   }
   setvbuf(stdout, NULL, _IOLBF, 0);
   for (size_t i = 0; i < sizeof(BROKERS) / sizeof(BROKERS[0]); i++) {
-    if (strcmp(argv[1], BROKERS[i].name) == 0) broker = &BROKERS[i];
+    if (strcspn(argv[1], "-") == strlen(BROKERS[i].name) && strncmp(argv[1], BROKERS[i].name, strlen(BROKERS[i].name)) == 0)
+      broker = &BROKERS[i];
   }
   broker_port = atoi(argv[2]);
   /* All packets are logged. */
@@ -558,11 +562,11 @@ int main(int argc, char **argv) {
     test_number = (int) i;
     bool ok = TESTS[i].run();
     devices_free();
-    printf("%s %s %s (%d ms)\n", ok ? "ok  " : "FAIL", broker->name, TESTS[i].name, (int) (now_ms() - start));
+    printf("%s %s %s (%d ms)\n", ok ? "ok  " : "FAIL", argv[1], TESTS[i].name, (int) (now_ms() - start));
     passed += ok;
     failed += !ok;
   }
   mgos_mqtt_loop_free(test_loop);
-  printf("%s: %d passed, %d failed\n", broker->name, passed, failed);
+  printf("%s: %d passed, %d failed\n", argv[1], passed, failed);
   return failed != 0 || passed == 0;
 }

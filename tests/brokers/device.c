@@ -96,11 +96,20 @@ static void on_event(struct mgos_mqtt_conn *c, const struct mgos_mqtt_event *ev,
   }
 }
 
+void device_address(char *to, size_t size, int port) {
+  const char *scheme = getenv("DEVICE_SCHEME"), *path = getenv("DEVICE_PATH"), *socket = getenv("DEVICE_SOCKET");
+  if (socket != NULL && port == number_from_environment("DEVICE_SOCKET_PORT", 0)) {
+    snprintf(to, size, "unix:%s", socket);
+  } else {
+    snprintf(to, size, "%s127.0.0.1:%d%s", scheme != NULL ? scheme : "", port, path != NULL ? path : "");
+  }
+}
+
 void device_defaults(struct device_options *options, int port, const char *user, const char *pass,
                      const char *client_id) {
   memset(options, 0, sizeof(*options));
   mgos_config_mqtt_set_defaults(&options->cfg);
-  snprintf(options->server, sizeof(options->server), "127.0.0.1:%d", port);
+  device_address(options->server, sizeof(options->server), port);
   options->cfg.enable = 1;
   options->cfg.server = options->server;
   options->cfg.client_id = client_id;
@@ -109,6 +118,7 @@ void device_defaults(struct device_options *options, int port, const char *user,
   options->cfg.reconnect_timeout_min = 0.01;
   options->cfg.reconnect_timeout_max = 0.1;
   options->more.size = sizeof(options->more);
+  options->more.proxy = getenv("DEVICE_PROXY");
   options->more.max_outgoing_bytes = 8 * 1024 * 1024;
 }
 

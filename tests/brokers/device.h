@@ -57,8 +57,11 @@ bool complain(const char *file, int line, const char *condition, bool waited);
 struct device_options {
   struct mgos_config_mqtt cfg;
   struct mgos_mqtt_options more;
-  char server[64];
+  char server[128];
 };
+/* The address of a port of the loopback interface, by the way that the environment names (with_broker.sh): DEVICE_SCHEME and
+ * DEVICE_PATH of a URL, or DEVICE_SOCKET, a local socket instead of the port DEVICE_SOCKET_PORT. */
+void device_address(char *to, size_t size, int port);
 void device_defaults(struct device_options *options, int port, const char *user, const char *pass,
                      const char *client_id);
 /* NULL if the library refuses it. Ended by devices_free(). */

@@ -1,13 +1,16 @@
 #!/usr/bin/env bash
 # Starts a broker of our own, runs a command with its port appended, and ends the broker:
 #
-#   with_broker.sh mosquitto|ejabberd|rabbitmq FREE_PORT COMMAND...
+#   with_broker.sh mosquitto|ejabberd|rabbitmq[-WAY] FREE_PORT COMMAND...
 #
+# WAY: ws (all of them); with mosquitto also unix, and through a proxy: tinyproxy, squid, microsocks, dante. The device
+# finds it in the environment (device_address() in device.c).
 # FREE_PORT is a program that prints free ports (free_port.c). Everything is bound to the loopback interface and
 # keeps its files in a directory of its own, which is removed at the end. Runs as any user.
 set -uo pipefail
 PATH=$PATH:/usr/sbin:/sbin
-name=$1 free_port=$2
+name=${1%%-*} free_port=$2 way=""
+case $1 in *-*) way=${1#*-} ;; esac
 shift 2
 dir=$(mktemp -d "${TMPDIR:-/tmp}/mgos-broker-XXXXXX") || exit 1
 pids=()
@@ -65,7 +68,14 @@ await() {
 
 start_mosquitto() {
   {
-    echo "listener $port 127.0.0.1"
+    if [ "$way" = ws ]; then
+      echo "listener $port2 127.0.0.1" # it does not start with WebSocket alone
+      echo "listener $port"
+      echo "protocol websockets"
+    else
+      echo "listener $port 127.0.0.1"
+    fi
+    if [ "$way" = unix ]; then echo "listener 0 $dir/socket"; fi
     echo "allow_anonymous true"
     echo "max_queued_messages 0"
     # Started by root it would become another user.
@@ -78,12 +88,16 @@ start_mosquitto() {
 # Not by ejabberdctl: that becomes another user, and needs a node name and epmd, which nobody needs here.
 start_ejabberd() {
   local app libs
+  local listener="{port: $port, ip: \"127.0.0.1\", module: mod_mqtt}"
+  if [ "$way" = ws ]; then
+    listener="{port: $port, ip: \"127.0.0.1\", module: ejabberd_http, request_handlers: {/mqtt: mod_mqtt}}"
+  fi
   cat >"$dir/ejabberd.yml" <<YML
 hosts: [localhost]
 loglevel: warning
 auth_method: [internal]
 listen:
-  - {port: $port, ip: "127.0.0.1", module: mod_mqtt}
+  - $listener
 modules:
   mod_mqtt: {}
 YML
@@ -100,10 +114,14 @@ YML
 # Not by the one in /usr/sbin, which becomes another user. Its node needs epmd: one of its own.
 start_rabbitmq() {
   local epmd_port=$port2 dist_port=$port3
-  printf '[rabbitmq_mqtt].\n' >"$dir/enabled_plugins"
+  local listener="mqtt.listeners.tcp.1 = 127.0.0.1:$port"
+  if [ "$way" = ws ]; then
+    listener=$(printf '%s\n' "mqtt.listeners.tcp = none" "web_mqtt.tcp.ip = 127.0.0.1" "web_mqtt.tcp.port = $port")
+  fi
+  printf '[rabbitmq_mqtt,rabbitmq_web_mqtt].\n' >"$dir/enabled_plugins"
   cat >"$dir/rabbitmq.conf" <<CONF
 listeners.tcp = none
-mqtt.listeners.tcp.1 = 127.0.0.1:$port
+$listener
 mqtt.allow_anonymous = true
 mqtt.default_user = guest
 mqtt.default_pass = guest
@@ -119,9 +137,45 @@ CONF
   await 90 listening "$port"
 }
 
+# A proxy on port2, and how the device speaks to it.
+start_proxy() {
+  case $way in
+    tinyproxy)
+      printf '%s\n' "Port $port2" "Listen 127.0.0.1" "Allow 127.0.0.1" "Timeout 600" >"$dir/tinyproxy.conf"
+      start tinyproxy.log tinyproxy -d -c "$dir/tinyproxy.conf"
+      export DEVICE_PROXY=http://127.0.0.1:$port2
+      ;;
+    squid)
+      printf '%s\n' "http_port 127.0.0.1:$port2" "http_access allow all" "cache deny all" "pid_filename $dir/squid.pid" \
+        "cache_log $dir/squid-cache.log" "access_log none" "coredump_dir $dir" "shutdown_lifetime 0 seconds" >"$dir/squid.conf"
+      if [ "$(id -u)" = 0 ]; then chmod 777 "$dir"; fi # it becomes another user
+      start squid.log squid -N -f "$dir/squid.conf"
+      export DEVICE_PROXY=http://127.0.0.1:$port2
+      ;;
+    microsocks)
+      start microsocks.log microsocks -i 127.0.0.1 -p "$port2" -u me -P p@ss
+      export DEVICE_PROXY=socks5://me:p%40ss@127.0.0.1:$port2
+      ;;
+    dante)
+      printf '%s\n' "logoutput: stderr" "internal: 127.0.0.1 port = $port2" "external: lo" "socksmethod: none" "clientmethod: none" \
+        "client pass { from: 127.0.0.0/8 to: 0.0.0.0/0 }" "socks pass { from: 127.0.0.0/8 to: 0.0.0.0/0 }" >"$dir/dante.conf"
+      start dante.log danted -f "$dir/dante.conf"
+      export DEVICE_PROXY=socks5://127.0.0.1:$port2
+      ;;
+  esac
+  await 10 listening "$port2"
+}
+
 case $name in
   mosquitto | ejabberd | rabbitmq) ;;
   *) fail "not known" ;;
+esac
+case $name-$way in
+  *- | mosquitto-tinyproxy | mosquitto-squid | mosquitto-microsocks | mosquitto-dante) ;;
+  mosquitto-unix) export DEVICE_SOCKET=$dir/socket ;;
+  rabbitmq-ws) export DEVICE_SCHEME=ws:// DEVICE_PATH=/ws ;;
+  *-ws) export DEVICE_SCHEME=ws:// DEVICE_PATH=/mqtt ;;
+  *) fail "no way '$way' to it" ;;
 esac
 started=no
 # Somebody else may take a port that was free a moment ago.
@@ -139,6 +193,10 @@ for _ in 1 2 3; do
   rm -rf "$dir/db" "$dir/mnesia"
 done
 [ $started = yes ] || fail "does not start; is it installed?"
+case $way in
+  unix) export DEVICE_SOCKET_PORT=$port ;;
+  tinyproxy | squid | microsocks | dante) start_proxy || fail "$way does not start; is it installed?" ;;
+esac
 echo "$name listens at 127.0.0.1:$port after $((SECONDS - began)) s"
 "$@" "$port"
 status=$?

@@ -30,7 +30,15 @@ fn on(conn: &Conn, kinds: &[Kind], tell: impl Fn(&Event<'_>) + Send + Sync + 'st
 /// Time-outs that only what hangs can reach.
 fn patient() -> Timeouts {
     let long = Span::secs(LONG.as_secs() * HURRY);
-    Timeouts { dns: long, tcp: long, tls: long, websocket: long, connack: long, pingresp: Some(long) }
+    Timeouts {
+        dns: long,
+        tcp: long,
+        tls: long,
+        proxy: long,
+        websocket: long,
+        connack: long,
+        pingresp: Some(long),
+    }
 }
 
 /// A client whose link is not touched: it sees what reaches the broker, and sends what the devices are to get.

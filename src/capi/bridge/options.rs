@@ -10,6 +10,7 @@ use crate::capi::bridge::profiles::fixed;
 use crate::capi::bridge::properties::{self, Names, PLAIN};
 use crate::capi::types::mgos_mqtt_options::*;
 use crate::client::ProfileSource;
+use crate::config::proxy::ProxyVariables;
 use crate::config::{
     Backoff, ExpiryNotice, OnSessionLoss, Overflow, ProfileOptions, Protocol, ReceiveOverflow, Resubscribe,
     Retry, RouteOptions, Secret, Settings, Timeouts, TlsOptions,
@@ -161,6 +162,7 @@ fn timeouts(options: &mgos_mqtt_options) -> Result<Timeouts, Code> {
         dns: field!(options.dns_timeout_ms).ms(default.dns)?,
         tcp: field!(options.tcp_timeout_ms).ms(default.tcp)?,
         tls: field!(options.tls_timeout_ms).ms(default.tls)?,
+        proxy: field!(options.proxy_timeout_ms).ms(default.proxy)?,
         websocket: field!(options.ws_timeout_ms).ms(default.websocket)?,
         connack: field!(options.connack_timeout_ms).ms(default.connack)?,
         pingresp: field!(options.pingresp_timeout_ms).ms_or_default()?,
@@ -173,6 +175,14 @@ unsafe fn route(options: &mgos_mqtt_options) -> Result<RouteOptions, Code> {
     Ok(RouteOptions {
         // SAFETY: promised by the caller.
         ws_headers: unsafe { text!(options.ws_headers).copy() }?.map(Secret),
+        // SAFETY: promised by the caller.
+        proxy: unsafe { text!(options.proxy).copy() }?.map(Secret),
+        proxy_variables: match field!(options.proxy_from_environment).choice([(0, false), (1, true)])? {
+            true => Some(ProxyVariables::read(|name| std::env::var(name).ok())),
+            false => None,
+        },
+        // SAFETY: promised by the caller.
+        proxy_ca: unsafe { memory!(options.proxy_ca, proxy_ca_len).copy() }?.map(Secret),
     })
 }
 

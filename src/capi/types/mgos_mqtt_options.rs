@@ -302,6 +302,23 @@ pub struct mgos_mqtt_options {
     pub ws_headers: *const c_char,
     /// How long the server may take to answer that request: default 10,000 ms, MGOS_MQTT_OFF is without limit.
     pub ws_timeout_ms: c_int,
+
+    /// PROXIES. The proxy that leads to the server, whatever else is spoken to that: "http://proxy:3128" (CONNECT),
+    /// "https://proxy:443" (the same over TLS) or "socks5://proxy:1080", each with `user:password@` before the name if it
+    /// wants that, percent-encoded. The proxy resolves the name of the server. NULL for none. Secret, as its password is:
+    /// no text shows it.
+    pub proxy: *const c_char,
+    /// 1: if `proxy` is NULL, the environment names one: `https_proxy` for TLS, `http_proxy` for ws://, `all_proxy` for
+    /// those and for everything else, except for the servers in `no_proxy`. It is read when the options are set. Default 0:
+    /// the environment is not asked.
+    pub proxy_from_environment: c_int,
+    /// Trusted certificates in memory for an "https://" proxy, PEM (any number) or DER (one); NULL: those of the system.
+    pub proxy_ca: *const c_void,
+    /// Its length.
+    pub proxy_ca_len: usize,
+    /// How long the proxy may take to connect, and before that for a TLS handshake: default 10,000 ms each,
+    /// MGOS_MQTT_OFF is without limit.
+    pub proxy_timeout_ms: c_int,
 }
 
 // SAFETY: plain numbers and pointers, and no header ever had less than everything before TLS.

@@ -18,6 +18,7 @@ use crate::client::state::profiles::{ClientIdentity, UserCredentials};
 use crate::client::state::Link;
 pub(in crate::client) use crate::client::state::tries::PLAUSIBLE_TIME;
 use crate::client::state::waiters::Attempt;
+use crate::config::proxy::Proxy;
 use crate::config::{Address, Profile, Protocol, Scheme};
 use crate::driver::{LookupError, Turn};
 use crate::error::{Code, Phase};
@@ -106,13 +107,21 @@ impl Conn {
             Ok(address) => address,
             Err(error) => return self.cannot_begin(st, turn, error.code, error.to_string()),
         };
-        if let Some(missing) = missing_transport(&address) {
+        let proxy = match profile.proxy(&address) {
+            Ok(proxy) => proxy,
+            Err(error) => return self.cannot_begin(st, turn, error.code, error.to_string()),
+        };
+        if let Some(missing) = missing_transport(&address, proxy.as_ref()) {
             return self.cannot_begin(st, turn, Code::NotBuilt, missing.into());
         }
         if self.context.log.wants(Level::Info) {
             let text = match address.scheme {
                 Scheme::Unix => format!("connecting to unix:{}", address.path),
-                _ => format!("connecting to {}:{}", address.host, address.port),
+                _ => {
+                    let through =
+                        proxy.map(|proxy| format!(" through the proxy {}:{}", proxy.host, proxy.port));
+                    format!("connecting to {}:{}{}", address.host, address.port, through.unwrap_or_default())
+                }
             };
             self.note(&mut st, Level::Info, format_args!("{text}"));
         }
@@ -126,7 +135,7 @@ impl Conn {
         self.prepare_tls(st, turn, address)
     }
 
-    /// Asks for the addresses of the server. A local socket has none, and is opened in the same turn.
+    /// Asks for the addresses of the server, or of the proxy that leads to it. A local socket has none, and is opened in the same turn.
     pub(in crate::client) fn look_up<'a>(
         &'a self,
         mut st: MutexGuard<'a, State>,
@@ -140,10 +149,16 @@ impl Conn {
             return st;
         }
         let Some(source) = self.source.get() else { return st };
-        self.note(&mut st, Level::Debug, format_args!("resolving {:?}", address.host));
-        let lookup = self.context.driver.lookup(&address.host, address.port, *source);
+        // What is wrong with it was reported when the attempt began.
+        let proxy = st.profile.proxy(address).ok().flatten();
+        let (host, port) = match &proxy {
+            Some(proxy) => (&proxy.host, proxy.port),
+            None => (&address.host, address.port),
+        };
+        self.note(&mut st, Level::Debug, format_args!("resolving {host:?}"));
+        let lookup = self.context.driver.lookup(host, port, *source);
         let by = after(turn, st.profile.timeouts.dns);
-        st.tries.make().is_literal = address.host.parse::<IpAddr>().is_ok();
+        st.tries.make().is_literal = host.parse::<IpAddr>().is_ok();
         st.link = Link::Resolving { lookup, by };
         st
     }
@@ -176,7 +191,10 @@ impl Conn {
 
     fn resolving<'a>(&'a self, mut st: MutexGuard<'a, State>, turn: &mut Turn<'_>) -> MutexGuard<'a, State> {
         let Link::Resolving { lookup, by } = &st.link else { return st };
-        let host = st.shown_server();
+        let host = match st.proxy_host() {
+            Some(proxy) => proxy,
+            None => st.shown_server(),
+        };
         let (code, text) = match lookup.take() {
             Some(Ok(addresses)) if !addresses.is_empty() => {
                 if self.context.log.wants(Level::Debug) {
@@ -425,7 +443,10 @@ fn connect_properties(profile: &Profile) -> PropertyBlock {
 }
 
 /// What an address asks for and this library was built without.
-pub(in crate::client) fn missing_transport(address: &Address) -> Option<&'static str> {
+pub(in crate::client) fn missing_transport(address: &Address, proxy: Option<&Proxy>) -> Option<&'static str> {
+    if cfg!(not(feature = "proxy")) && proxy.is_some() {
+        return Some("a proxy leads to this server, and this library was built without (feature proxy)");
+    }
     match address.scheme {
         // TLS says so itself, if it was not built.
         Scheme::Ws | Scheme::Wss if cfg!(not(feature = "websocket")) => Some(
@@ -440,6 +461,12 @@ pub(in crate::client) fn after(turn: &Turn<'_>, limit: Span) -> Moment {
 }
 
 impl State {
+    /// Whose name is looked up, if a proxy leads to the server.
+    fn proxy_host(&self) -> Option<String> {
+        let address = self.profile.address().ok().filter(|_| self.is_proxied())?;
+        Some(format!("proxy {}", self.profile.proxy(&address).ok()??.host))
+    }
+
     /// The client id that this server assigned before.
     fn assigned_id(&self) -> Option<String> {
         let (server, id) = &**self.extras.assigned.as_ref()?;

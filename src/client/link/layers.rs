@@ -12,7 +12,7 @@ use crate::config::{Address, Timeouts};
 #[cfg(feature = "websocket")]
 use crate::config::{Secret, http_headers};
 use crate::driver::Turn;
-use crate::error::Phase;
+use crate::error::{Code, Phase};
 use crate::patience::Patience;
 use crate::sync::MutexGuard;
 use crate::time::{Span, Time};
@@ -24,6 +24,8 @@ use crate::transport::{Elsewhere, Layer, LayerError, SendQueue, Stream};
 fn limit(layer: &Layer, timeouts: &Timeouts) -> Span {
     match layer {
         Layer::Tls(_) => timeouts.tls,
+        #[cfg(feature = "proxy")]
+        Layer::ProxyTls(..) | Layer::Proxy(_) => timeouts.proxy,
         #[cfg(feature = "websocket")]
         Layer::WebSocket(_) => timeouts.websocket,
     }
@@ -49,6 +51,7 @@ impl Conn {
             }
             Err(error) => {
                 let report = st.layer_report(&error);
+                let report = st.of_layer(number, report);
                 self.link_down(st, turn, report)
             }
         }
@@ -90,21 +93,24 @@ impl Conn {
                     else {
                         return st;
                     };
-                    self.note_handshake(&mut st, &transport);
+                    self.note_handshake(&mut st, &transport, number);
                     st = self.begin_layer(st, turn, transport, number + 1);
                     continue;
                 }
                 Ok(false) if !st.handshake_is_late(turn.now, self.context.send_queue) => return st,
                 Ok(false) => st.late_report(number),
-                Err(error) => st.io_report(&error),
+                Err(error) => {
+                    let report = st.io_report(&error);
+                    st.of_layer(number, report)
+                }
             };
             return self.handshake_failed(st, turn, report);
         }
     }
 
-    /// What the handshake settled.
-    fn note_handshake(&self, st: &mut State, transport: &Stream) {
-        if let Some(ends) = transport.expiry() {
+    /// What the handshake settled. The certificate of a proxy is not the server's.
+    fn note_handshake(&self, st: &mut State, transport: &Stream, number: usize) {
+        if let Some(ends) = transport.expiry().filter(|_| !st.is_of_proxy(number)) {
             st.expiry.make().ends = ends;
         }
         if self.context.log.wants(Level::Info)
@@ -139,9 +145,15 @@ impl Conn {
 }
 
 impl State {
-    /// The layers of this attempt, from the socket upwards; TLS, if it is among them, was made before.
-    pub(in crate::client) fn stack(&self, address: &Address, tls: Option<Layer>) -> Box<[Layer]> {
+    /// The layers of this attempt, from the socket upwards: those of a proxy, TLS, which was made before, and WebSocket.
+    pub(in crate::client) fn stack(
+        &self,
+        address: &Address,
+        proxy: Vec<Layer>,
+        tls: Option<Layer>,
+    ) -> Box<[Layer]> {
         let mut layers = Vec::new();
+        layers.extend(proxy);
         layers.extend(tls);
         #[cfg(feature = "websocket")]
         if address.scheme.is_websocket() {
@@ -176,7 +188,28 @@ impl State {
             }
             #[cfg(feature = "websocket")]
             (Layer::WebSocket(_), _) => String::new(),
+            #[cfg(feature = "proxy")]
+            (Layer::ProxyTls(..) | Layer::Proxy(_), _) => String::new(),
         }
+    }
+
+    /// Whether the layer with this number speaks to a proxy.
+    fn is_of_proxy(&self, number: usize) -> bool {
+        self.layers.get(number).is_some_and(|layer| layer.phase() == Phase::Proxy)
+    }
+
+    /// Whether the way to the server leads through a proxy.
+    pub(in crate::client) fn is_proxied(&self) -> bool {
+        (0..self.layers.len()).any(|number| self.is_of_proxy(number))
+    }
+
+    /// The report of an error of the layer with this number: TLS speaks of the server, and may mean a proxy.
+    fn of_layer(&self, number: usize, mut report: Report) -> Report {
+        if self.is_of_proxy(number) && report.phase == Phase::Tls {
+            (report.code, report.phase) = (Code::ProxyTls, Phase::Proxy);
+            report.text = format!("{}, as if it were the server: {}", Code::ProxyTls.text(), report.text);
+        }
+        report
     }
 
     /// Whether the handshake takes too long. Bytes that are still on their way to the server, certificates for instance,

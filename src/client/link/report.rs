@@ -32,8 +32,17 @@ impl State {
         };
         let list: Vec<String> =
             self.tries.others.tried.iter().map(|(endpoint, os)| tried_text(endpoint, *os)).collect();
-        let text = format!("{}: {}", code.text(), list.join(", "));
-        self.report(code, Phase::Tcp, os, text)
+        let list = list.join(", ");
+        match self.is_proxied() {
+            true => {
+                let text = format!(
+                    "the proxy cannot be reached, {}: {list}",
+                    code.text().replace("the server", "the proxy")
+                );
+                self.report(code, Phase::Proxy, os, text)
+            }
+            false => self.report(code, Phase::Tcp, os, format!("{}: {list}", code.text())),
+        }
     }
 
     /// An I/O error of an open link.

@@ -7,11 +7,15 @@ use crate::client::conn::State;
 use crate::client::handlers::event::Report;
 use crate::client::state::Link;
 use crate::client::state::log::Level;
+use crate::config::proxy::{Proxy, ProxyKind};
 use crate::config::{Address, Profile};
 use crate::driver::Turn;
 use crate::error::{Code, Phase};
 use crate::sync::MutexGuard;
 use crate::transport::Layer;
+#[cfg(feature = "proxy")]
+use crate::transport::proxy::{Protocol, Tunnel};
+use crate::transport::tls::Backend;
 use crate::transport::tls_settings::{Psk, Sign, Source, TlsSettings};
 
 /// What TLS a profile asks for.
@@ -74,17 +78,21 @@ impl Conn {
                 Err(report) => return self.link_down(st, turn, report),
             }
         }
-        if !address.scheme.is_tls() {
-            st.layers = st.stack(&address, None);
+        let profile = st.profile.clone();
+        // What is wrong with it was reported when the attempt began.
+        let proxy = profile.proxy(&address).ok().flatten();
+        let is_tls = address.scheme.is_tls();
+        if !is_tls && proxy.as_ref().is_none_or(|proxy| proxy.kind != ProxyKind::Https) {
+            let way = proxy.map_or_else(Vec::new, |proxy| way_through(&proxy, &address, None));
+            st.layers = st.stack(&address, way, None);
             return st;
         }
-        let profile = st.profile.clone();
-        if profile.tls.insecure_skip_verification {
+        if is_tls && profile.tls.insecure_skip_verification {
             let text = "tls_insecure_skip_verification is set: whoever answers is taken for the server";
             self.note(&mut st, Level::Warn, format_args!("{text}"));
         }
         let settings = settings(&profile, st.extras.signer.as_ref(), self.context.wall_clock);
-        if settings.psk.is_some() && settings.names_certificates() {
+        if is_tls && settings.psk.is_some() && settings.names_certificates() {
             let text = "a pre-shared key is set, so the certificates that are set too are not used: the key proves client \
                         is client";
             self.note(&mut st, Level::Warn, format_args!("{text}"));
@@ -92,14 +100,23 @@ impl Conn {
         // Without the lock: a slow flash must not hold up a call that only wants to publish.
         let generation = st.generation;
         drop(st);
-        let config = self.context.tls.get(&settings);
+        let config = is_tls.then(|| self.context.tls.get(&settings)).transpose();
+        let way = proxy.map_or_else(
+            || Ok(Vec::new()),
+            |proxy| {
+                let is_secure = proxy.kind == ProxyKind::Https;
+                let to_proxy = is_secure
+                    .then(|| self.context.tls.get(&proxy_settings(&profile, self.context.wall_clock)));
+                to_proxy.transpose().map(|to_proxy| way_through(&proxy, &address, to_proxy))
+            },
+        );
         let mut st = self.lock();
         if st.freed || st.closing.is_some() || st.generation != generation {
             return st;
         }
-        match config {
-            Ok(config) => {
-                st.layers = st.stack(&address, Some(Layer::Tls(config)));
+        match config.and_then(|config| Ok((config, way?))) {
+            Ok((config, way)) => {
+                st.layers = st.stack(&address, way, config.map(Layer::Tls));
                 st
             }
             Err(error) => {
@@ -108,6 +125,51 @@ impl Conn {
             }
         }
     }
+}
+
+/// What TLS a profile asks for on the way to an `https://` proxy.
+fn proxy_settings(profile: &Profile, clock: fn() -> f64) -> TlsSettings<'_> {
+    let ca = profile.route.proxy_ca.as_deref();
+    TlsSettings {
+        trusted: ca
+            .map(|bytes| Source::Memory(bytes, "the CA certificates of the proxy"))
+            .into_iter()
+            .collect(),
+        system_roots: ca.is_none(),
+        pins: Vec::new(),
+        revoked: Vec::new(),
+        certificate: None,
+        key: None,
+        key_password: None,
+        psk: None,
+        cipher_suites: None,
+        alpn: Vec::new(),
+        only_tls13: false,
+        post_quantum: !profile.tls.no_post_quantum,
+        signer: None,
+        insecure_skip_verification: false,
+        clock,
+    }
+}
+
+/// The layers that lead through a proxy; `secure` is TLS to it.
+#[cfg(feature = "proxy")]
+fn way_through(proxy: &Proxy, address: &Address, secure: Option<Arc<dyn Backend>>) -> Vec<Layer> {
+    let Proxy { kind, user, .. } = proxy;
+    let protocol = if *kind == ProxyKind::Socks5 { Protocol::Socks5 } else { Protocol::Http };
+    let (host, port) = (address.host.clone(), address.port);
+    let tunnel = Layer::Proxy(Arc::new(Tunnel { protocol, user: user.clone(), host, port }));
+    secure
+        .map(|backend| Layer::ProxyTls(backend, proxy.host.as_str().into()))
+        .into_iter()
+        .chain([tunnel])
+        .collect()
+}
+
+/// Without them there is none: the attempt has ended before.
+#[cfg(not(feature = "proxy"))]
+fn way_through(_: &Proxy, _: &Address, _: Option<Arc<dyn Backend>>) -> Vec<Layer> {
+    Vec::new()
 }
 
 /// Bytes that are not MQTT.

@@ -186,7 +186,7 @@ fn has_word(headers: &[httparse::Header<'_>], name: &str, word: &str) -> bool {
 /// What is no HTTP at all.
 fn not_http(bytes: &[u8], problem: httparse::Error) -> LayerError {
     match bytes {
-        [0x15, 3, ..] => error(
+        [0x15, ..] => error(
             Code::TlsExpected,
             "the server answered with a TLS alert: it wants TLS on this port; write wss:// before the server"
                 .into(),
