@@ -440,6 +440,41 @@ struct mgos_mqtt_options {
    * How many.
    */
   size_t num_will_properties;
+  /**
+   * WEBSOCKET. Further headers of the request for a WebSocket, `Name: value` each, with a line break between them: a
+   * token, for instance. Those of the WebSocket itself, of Host and of the length cannot be set. NULL for none.
+   */
+  const char *ws_headers;
+  /**
+   * How long the server may take to answer that request: default 10,000 ms, MGOS_MQTT_OFF is without limit.
+   */
+  int ws_timeout_ms;
+  /**
+   * PROXIES. The proxy that leads to the server, whatever else is spoken to that: "http://proxy:3128" (CONNECT),
+   * "https://proxy:443" (the same over TLS) or "socks5://proxy:1080", each with `user:password@` before the name if it
+   * wants that, percent-encoded. The proxy resolves the name of the server. NULL for none. Secret, as its password is:
+   * no text shows it.
+   */
+  const char *proxy;
+  /**
+   * 1: if `proxy` is NULL, the environment names one: `https_proxy` for TLS, `http_proxy` for ws://, `all_proxy` for
+   * those and for everything else, except for the servers in `no_proxy`. It is read when the options are set. Default 0:
+   * the environment is not asked.
+   */
+  int proxy_from_environment;
+  /**
+   * Trusted certificates in memory for an "https://" proxy, PEM (any number) or DER (one); NULL: those of the system.
+   */
+  const void *proxy_ca;
+  /**
+   * Its length.
+   */
+  size_t proxy_ca_len;
+  /**
+   * How long the proxy may take to connect, and before that for a TLS handshake: default 10,000 ms each,
+   * MGOS_MQTT_OFF is without limit.
+   */
+  int proxy_timeout_ms;
 };
 
 /**
