@@ -1,5 +1,5 @@
 //! The kept corpora of the fuzz targets (`fuzz/`), given to the same functions without a fuzzer.
-#![cfg(feature = "capi")]
+#![cfg(all(feature = "capi", feature = "websocket"))]
 
 use std::cell::RefCell;
 use std::io::Write;
@@ -68,6 +68,11 @@ fn config_text() {
 #[test]
 fn address() {
     replay("address");
+}
+
+#[test]
+fn websocket() {
+    replay("websocket");
 }
 
 #[test]

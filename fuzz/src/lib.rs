@@ -11,16 +11,18 @@ mod input;
 pub mod json_format;
 mod server;
 pub mod session;
+pub mod websocket;
 
 /// A target.
 pub type Target = fn(&[u8]);
 
 /// Each target by its name, which is that of its directory in `corpus/`.
-pub const TARGETS: [(&str, Target); 6] = [
+pub const TARGETS: [(&str, Target); 7] = [
     ("decoder", decoder::run),
     ("session", session::run),
     ("c_api", c_api::run),
     ("json_format", json_format::run),
     ("config_text", config_text::run),
     ("address", address::run),
+    ("websocket", websocket::run),
 ];
