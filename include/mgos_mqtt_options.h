@@ -475,6 +475,11 @@ struct mgos_mqtt_options {
    * MGOS_MQTT_OFF is without limit.
    */
   int proxy_timeout_ms;
+  /**
+   * PUBLISHING, again. So many topics at a time are sent once and then by a topic alias of two bytes, those that were
+   * used least recently making room, as far as an MQTT 5.0 server takes that many: default 0, none; at most 65,534.
+   */
+  int topic_aliases;
 };
 
 /**

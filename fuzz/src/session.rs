@@ -46,6 +46,7 @@ fn limits(input: &mut Input<'_>) -> Limits {
         outcome_history: 3,
         keep_session: true,
         ack_timeout: mgos_mqtt::time::Span::secs(100),
+        topic_aliases: 0,
         poison_after: 0,
     }
 }

@@ -148,6 +148,7 @@ fn choices() -> Vec<Choice> {
         close_timeout_ms = 1;
         slow_callback_ms = -1;
         tls_post_quantum = -1;
+        topic_aliases = 2;
         properties with num_properties at 5 = [number(MGOS_MQTT_PROPERTY_RECEIVE_MAXIMUM, 7)];
         will_properties with num_will_properties at 5 = [number(MGOS_MQTT_PROPERTY_WILL_DELAY_INTERVAL, 7)];
         ws_headers = c"Authorization: Bearer t".as_ptr();

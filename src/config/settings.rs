@@ -116,6 +116,8 @@ pub struct Settings {
     pub receive_overflow: ReceiveOverflow,
     /// How long the server may take to answer SUBSCRIBE and UNSUBSCRIBE; zero is without limit.
     pub ack_timeout: Span,
+    /// How many topic aliases are given without being asked for, as far as the server takes them (MQTT 5.0 §3.3.2.3.4).
+    pub topic_aliases: u16,
     /// After how many closed connections in a row a message is set aside; 0 is never.
     pub poison_after: u32,
     /// The options that override each profile.
@@ -146,6 +148,7 @@ impl Default for Settings {
             receive_queue_bytes: 4 << 20,
             receive_overflow: ReceiveOverflow::DropNew,
             ack_timeout: Span::ZERO,
+            topic_aliases: 0,
             poison_after: 0,
             profile: ProfileOptions::default(),
         }

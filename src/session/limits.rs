@@ -51,6 +51,9 @@ pub struct Limits {
     /// How long the server may take to acknowledge PUBLISH (with PUBACK or PUBREC), SUBSCRIBE and UNSUBSCRIBE; zero is
     /// without limit. Who waits for it is told then, and the connection stays.
     pub ack_timeout: Span,
+    /// So many topic aliases are given, as far as the server takes them, without being asked for (MQTT 5.0
+    /// §3.3.2.3.4).
+    pub topic_aliases: u16,
     /// A message after which the server closed the connection so many times in a row is set aside; 0 is never.
     pub poison_after: u32,
 }
@@ -69,6 +72,7 @@ impl Default for Limits {
             always_subscribe: true,
             keep_session: true,
             ack_timeout: Span::ZERO,
+            topic_aliases: 0,
             poison_after: 0,
         }
     }

@@ -95,6 +95,14 @@ impl Output {
         encoded
     }
 
+    /// Overwrites bytes that were appended and not taken; they begin so many before the end.
+    pub(crate) fn correct<const N: usize>(&mut self, before_end: usize, bytes: [u8; N]) {
+        let place = self.end.checked_sub(before_end).and_then(|at| self.bytes.get_mut(at..at + N));
+        if let Some(place) = place {
+            place.copy_from_slice(&bytes);
+        }
+    }
+
     /// The bytes not yet taken.
     pub fn pending(&self) -> &[u8] {
         &self.bytes[self.head..self.end]

@@ -172,6 +172,19 @@ impl<'a> Properties<'a> {
         }
     }
 
+    /// Where the value of the first property with this identifier is in the bytes of the block.
+    #[must_use]
+    pub fn value_at(&self, id: PropertyId) -> Option<usize> {
+        let mut at = 0;
+        for (found, value) in self.iter() {
+            if found == id {
+                return Some(at + 1);
+            }
+            at += 1 + value_len(&value);
+        }
+        None
+    }
+
     /// The first property with this identifier, if it is a string.
     #[must_use]
     pub fn text(&self, id: PropertyId) -> Option<&'a str> {

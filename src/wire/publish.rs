@@ -2,7 +2,10 @@
 
 use alloc::vec::Vec;
 
-use super::encode::{packet_id, properties, put, put_properties, put_u16, remaining_length};
+use super::encode::{
+    begin, packet_id, properties, property_error, put, put_field, put_properties, put_u16, put_var_int,
+    remaining_length,
+};
 use super::header::{Header, var_int_len};
 use super::read::Reader;
 use super::topic::{self, TopicError};
@@ -227,6 +230,35 @@ impl Outgoing<'_> {
         let &Outgoing { dup, qos, retain, topic, packet_id, properties, payload } = self;
         let topic = core::str::from_utf8(topic).map_err(|_| EncodeError::BadTopic)?;
         Publish { dup, qos, retain, topic, packet_id, properties, payload }.encode(version, out)
+    }
+}
+
+impl Outgoing<'_> {
+    /// Appends the packet for MQTT 5.0 with a topic alias; without the topic, if the server knows what the alias
+    /// stands for. The properties have none.
+    pub fn encode_aliased(&self, alias: u16, known: bool, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        let alias = [PropertyId::TopicAlias as u8, (alias >> 8) as u8, alias as u8];
+        let topic = if known { &[] } else { self.topic };
+        self.properties.check(CARRIER).map_err(property_error)?;
+        let block = remaining_length(alias.len() + self.properties.encoded_len())?;
+        let mut head = 2 + topic.len() + var_int_len(block) + block as usize;
+        if self.qos != QoS::AtMostOnce {
+            packet_id(self.packet_id)?;
+            head += 2;
+        }
+        begin(out, PacketType::Publish, head.saturating_add(self.payload.len()))?;
+        // The first byte is the one before the length.
+        let at = out.len() - 1 - var_int_len(remaining_length(head + self.payload.len())?);
+        out[at] = first_byte(self.dup, self.qos, self.retain);
+        put_field(out, topic);
+        if self.qos != QoS::AtMostOnce {
+            put_u16(out, self.packet_id);
+        }
+        put_var_int(out, block);
+        out.extend_from_slice(&alias);
+        self.properties.put(out);
+        out.extend_from_slice(self.payload);
+        Ok(())
     }
 }
 

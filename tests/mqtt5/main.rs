@@ -4,11 +4,13 @@
 //! |--------------|------|
 //! | `rig.rs`     | the client, and the server's end of its link |
 //! | `connect.rs` | CONNECT, CONNACK, DISCONNECT, and what the server announces |
+//! | `aliases.rs` | topic aliases that the client gives, and messages whose time runs out |
 //! | `auth.rs`    | AUTH, and DISCONNECT with more than goodbye |
 //! | `limits.rs`  | what the server allows |
 //! | `subscribe.rs` | options and identifiers of subscriptions |
 //! | `real.rs`    | with mosquitto |
 
+mod aliases;
 mod auth;
 mod connect;
 mod limits;

@@ -102,6 +102,7 @@ unsafe fn settings(options: &mgos_mqtt_options) -> Result<Settings, Code> {
             (MGOS_MQTT_RECEIVE_DROP_OLDEST, ReceiveOverflow::DropOldest),
         ])?,
         ack_timeout: field!(options.ack_timeout_ms).ms(default.ack_timeout)?,
+        topic_aliases: field!(options.topic_aliases).count_or_off(0, 0, MOST_ALIASES)?,
         poison_after: field!(options.poison_after).count_or_off(default.poison_after, 0, c_int::MAX)?,
         // SAFETY: promised by the caller.
         profile: unsafe { profile(options) }?,
@@ -232,6 +233,9 @@ unsafe fn tls(options: &mgos_mqtt_options) -> Result<TlsOptions, Code> {
             .choice([(0, false), (1, true)])?,
     })
 }
+
+/// One of the numbers of two bytes is none.
+const MOST_ALIASES: c_int = 65_534;
 
 /// A number of days that never come.
 const NEVER: i64 = -1;

@@ -319,6 +319,10 @@ pub struct mgos_mqtt_options {
     /// How long the proxy may take to connect, and before that for a TLS handshake: default 10,000 ms each,
     /// MGOS_MQTT_OFF is without limit.
     pub proxy_timeout_ms: c_int,
+
+    /// PUBLISHING, again. So many topics at a time are sent once and then by a topic alias of two bytes, those that were
+    /// used least recently making room, as far as an MQTT 5.0 server takes that many: default 0, none; at most 65,534.
+    pub topic_aliases: c_int,
 }
 
 // SAFETY: plain numbers and pointers, and no header ever had less than everything before TLS.

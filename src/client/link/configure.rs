@@ -147,6 +147,7 @@ pub(in crate::client) fn session_limits(settings: &Settings, profile: &Profile) 
         always_subscribe: settings.resubscribe == Resubscribe::Always,
         keep_session: !profile.clean_session,
         ack_timeout: settings.ack_timeout,
+        topic_aliases: settings.topic_aliases,
         poison_after: settings.poison_after,
     }
 }

@@ -3,22 +3,25 @@
 use crate::error::Code;
 use crate::session::event::{Dropped, Outcome};
 use crate::session::limits::{Limits, Overflow};
-use crate::session::output::{PUMP_UP_TO, encode_code, put_publish};
+use crate::session::outbound::sending::put_aliased;
+use crate::session::output::{PUMP_UP_TO, encode_code};
 use crate::session::state::ids::Use;
 use crate::session::state::outbox::Queue;
 use crate::session::state::sending::Sending;
 use crate::session::state::{Session, State};
-use crate::time::Time;
+use crate::time::{Span, Time};
 use crate::wire::topic::Topic;
-use crate::wire::{Outgoing, Properties, QoS, Version, reason};
+use crate::wire::{Outgoing, Properties, PropertyId, QoS, Version, reason};
 
 /// A message to be published. The topic name is valid.
 #[derive(Clone, Copy, Debug)]
 pub struct Publication<'a> {
     /// The topic name.
     pub topic: Topic<'a>,
-    /// The properties. Only MQTT 5.0 has any.
+    /// The properties, without a topic alias. Only MQTT 5.0 has any.
     pub properties: Properties<'a>,
+    /// The topic alias that it is to have, if the server takes it; 0 for any or none (MQTT 5.0 §3.3.2.3.4).
+    pub alias: u16,
     /// The payload.
     pub payload: &'a [u8],
     /// Quality of service.
@@ -46,6 +49,7 @@ impl<'a> Publication<'a> {
         Publication {
             topic,
             properties: Properties::EMPTY,
+            alias: 0,
             payload,
             qos,
             retain: false,
@@ -124,7 +128,8 @@ impl Session {
         self.sending.ids.reserve_unsent()?;
         let packet_id = if message.reserve_id { self.sending.ids.lend()? } else { 0 };
         let start = self.out.end();
-        put_publish(&mut self.out, self.version, &packet, plain)?;
+        let (server, five) = (&self.sending.server, &mut self.five);
+        put_aliased(&mut self.out, five, server, self.version, &packet, message.alias, plain)?;
         self.flow.tx_messages += 1;
         self.sending.accepted += 1;
         let token = self.sending.accepted;
@@ -138,21 +143,28 @@ impl Session {
         let mut packet = packet(message, 1);
         let size = packet.topic.len() + packet.properties.encoded_len() + packet.payload.len();
         let plain = packet.plain_len(self.version);
+        let mut expires = message.expires;
         if plain.is_none() {
             self.packet_size(&packet)?;
+            // What the server would not forward any more need not be sent.
+            if let Some(seconds) = packet.properties.number(PropertyId::MessageExpiryInterval) {
+                let at = self.now + Span::secs(u64::from(seconds));
+                expires = Some(expires.map_or(at, |other| other.min(at)));
+            }
         }
         // Straight to the wire if nothing is ahead of it; otherwise it has to wait its turn.
         let now = self.may_send_now();
         self.make_room(size, now)?;
 
         let queue = if now { Queue::Flight } else { Queue::Waiting };
-        let Sending { outbox, ids, accepted, .. } = &mut *self.sending;
+        let Sending { outbox, ids, accepted, server, .. } = &mut *self.sending;
         outbox.make_slot(size)?;
         let (slot, tail) = outbox.next_slot(size).ok_or(Code::NoMemory)?;
         packet.write_tail(tail);
         let entry = outbox.push(queue, *accepted + 1, &packet, 0);
         entry.cookie = message.cookie;
-        entry.expires = message.expires.into();
+        entry.alias = message.alias;
+        entry.expires = expires.into();
         entry.accepted_at = self.now;
         if message.reserve_id || now {
             match ids.take(Use::Publish(slot)) {
@@ -163,7 +175,8 @@ impl Session {
         let accepted = Accepted { token: entry.token, packet_id: entry.packet_id() };
         if now {
             packet.packet_id = accepted.packet_id;
-            if let Err(code) = put_publish(&mut self.out, self.version, &packet, plain) {
+            let (out, five, alias) = (&mut self.out, &mut self.five, message.alias);
+            if let Err(code) = put_aliased(out, five, server, self.version, &packet, alias, plain) {
                 return Err(self.take_back(slot, code));
             }
             entry.sent_end = self.out.end();
@@ -174,7 +187,7 @@ impl Session {
         }
         self.sending.accepted += 1;
         if !now {
-            if let Some(at) = message.expires {
+            if let Some(at) = expires {
                 self.expire_at(at);
             }
             // Normally nothing can go, or it would have gone; but what memory stopped may go on now.
@@ -212,6 +225,9 @@ impl Session {
     /// silence are refused.
     #[cold]
     pub(in crate::session) fn packet_size(&self, packet: &Outgoing<'_>) -> Result<usize, Code> {
+        if packet.properties.get(PropertyId::TopicAlias).is_some() {
+            return Err(Code::BadArgument);
+        }
         // Without a connection it is not known yet which version the next one speaks; who has properties expects 5.0.
         let waits = self.state != State::Up && !packet.properties.is_empty();
         let version = if waits { Version::V5 } else { self.version };

@@ -2,15 +2,59 @@
 
 use crate::bugs::{Bug, bug};
 use crate::error::Code;
+use crate::lazy_box::LazyBox;
 use crate::session::event::{Dropped, Outcome};
-use crate::session::limits::OnSessionLoss;
+use crate::session::limits::{OnSessionLoss, ServerLimits};
 use crate::session::output::{Output, PUMP_UP_TO, encode_code, put_publish};
+use crate::session::state::five::Five;
 use crate::session::state::ids::Use;
 use crate::session::state::outbox::{Queue, Stage};
 use crate::session::state::sending::Terms;
 use crate::session::state::{Session, State};
-use crate::time::Time;
-use crate::wire::{self, Outgoing, PacketType, Properties, Version};
+use crate::time::{Span, Time};
+use crate::wire::{self, Outgoing, PacketType, Properties, PropertyId, Version};
+
+/// Appends a PUBLISH, with a topic alias if the application wants one (`wanted` is not 0), or where that saves something.
+pub(in crate::session) fn put_aliased(
+    out: &mut Output,
+    five: &mut LazyBox<Five>,
+    server: &ServerLimits,
+    version: Version,
+    packet: &Outgoing<'_>,
+    wanted: u16,
+    plain: Option<usize>,
+) -> Result<(), Code> {
+    // The property makes it longer by this, with the length of the block.
+    const MORE: usize = 3 + 3;
+    let Some(five) = five.get_mut().filter(|five| five.outgoing.are_possible() && version == Version::V5)
+    else {
+        return put_publish(out, version, packet, plain);
+    };
+    let most = server.packet_size as usize;
+    let fits = most == u32::MAX as usize || packet.packet_len(version).is_ok_and(|len| len + MORE <= most);
+    let Some(alias) = five.outgoing.choose(packet.topic, wanted, fits) else {
+        return put_publish(out, version, packet, plain);
+    };
+    out.append(|out| packet.encode_aliased(alias.number, alias.known, out)).map_err(|error| {
+        if !alias.known {
+            five.outgoing.forget(alias.number);
+        }
+        encode_code(error)
+    })
+}
+
+/// The PUBLISH that was appended last is of a message that has waited for so many seconds: what is left of its message
+/// expiry interval is less by that (MQTT 5.0 §3.3.2.3.3). With nothing left it is one second, which every server understands.
+fn count_down(out: &mut Output, packet: &Outgoing<'_>, seconds: u32) {
+    let properties = &packet.properties;
+    let Some(at) = properties.value_at(PropertyId::MessageExpiryInterval).filter(|_| seconds > 0) else {
+        return;
+    };
+    let interval = properties.number(PropertyId::MessageExpiryInterval).unwrap_or(0);
+    let left = interval.saturating_sub(seconds).max(interval.min(1));
+    let behind = properties.encoded_len() - at + packet.payload.len();
+    out.correct(behind, left.to_be_bytes());
+}
 
 impl Session {
     /// The bytes to be written.
@@ -105,7 +149,13 @@ impl Session {
                     Some(len) if !entry.has_properties() => {
                         packet.write_plain_with(entry.tail(), self.out.room(len).ok_or(Code::NoMemory)?)
                     }
-                    plain => put_publish(&mut self.out, self.version, &packet, plain)?,
+                    plain => {
+                        let (server, five) = (&self.sending.server, &mut self.five);
+                        let (out, version) = (&mut self.out, self.version);
+                        put_aliased(out, five, server, version, &packet, entry.alias, plain)?;
+                        let age = self.now.since(entry.accepted_at);
+                        count_down(out, &packet, (age.0 / Span::secs(1).0) as u32);
+                    }
                 }
             }
         }
@@ -120,16 +170,22 @@ impl Session {
     pub(in crate::session) fn requeue_in_flight(&mut self) {
         let taken = self.out.taken();
         let mut unsent = 0;
+        let mut expires = Time::NEVER;
         let mut at = self.sending.outbox.iter(Queue::Flight).next();
         while let Some(slot) = at {
             let entry = self.sending.outbox.get_mut(slot);
             if !entry.stage.is_released() {
                 unsent += u64::from(entry.sent_end > taken);
+                expires = expires.min(entry.expires.or_never());
                 entry.dup |= (entry.is_sent(taken) || bug(Bug::DupTooEarly)) && !bug(Bug::DupForgotten);
             }
             at = self.sending.outbox.next(slot);
         }
         self.sending.outbox.requeue_in_flight();
+        // One that has not left may be over its time before it can.
+        if expires < Time::NEVER {
+            self.expire_at(expires);
+        }
         self.flow.tx_messages -= unsent;
         while let Some(run) = self.sending.ids.unsent.take_first() {
             self.flow.tx_messages -= run.len() as u64;

@@ -32,8 +32,9 @@ pub(crate) struct Five {
     pub(crate) authenticates: bool,
     /// What DISCONNECT is to say.
     pub(crate) goodbye: Goodbye,
-    /// The aliases that it has set.
+    /// The aliases that it has set, and that it was told.
     pub(crate) aliases: aliases::Incoming,
+    pub(crate) outgoing: aliases::Outgoing,
     /// The properties of the last CONNACK.
     pub(crate) connack: PropertyBlock,
 }
@@ -49,6 +50,7 @@ impl Five {
         authenticates: false,
         goodbye: Goodbye { reason: reason::SUCCESS, properties: PropertyBlock::EMPTY },
         aliases: aliases::Incoming::new(),
+        outgoing: aliases::Outgoing::new(),
         connack: PropertyBlock::EMPTY,
     };
 
@@ -72,6 +74,7 @@ impl Five {
     /// The connection is over.
     pub(crate) fn closed(&mut self) {
         self.aliases.clear();
+        self.outgoing.begin(0, 0);
         self.unreleased = 0;
     }
 }

@@ -74,6 +74,8 @@ pub(crate) struct Entry {
     pub(crate) since: Time,
     /// 0 until one is reserved or the message is sent. It stands in the body as well.
     packet_id: u16,
+    /// The topic alias that the application wants for it; 0 for none.
+    pub(crate) alias: u16,
     pub(crate) qos: QoS,
     pub(crate) retain: bool,
     /// The PUBLISH was handed to the kernel on an earlier connection.
@@ -103,6 +105,7 @@ impl Entry {
             since: Time::ZERO,
             accepted_at: Time::ZERO,
             packet_id: 0,
+            alias: 0,
             qos: QoS::AtMostOnce,
             retain: false,
             dup: false,
@@ -400,6 +403,7 @@ impl Outbox {
         entry.token = token;
         entry.cookie = 0;
         entry.expires = Moment::NONE;
+        entry.alias = 0;
         entry.packet_id = packet_id;
         entry.qos = packet.qos;
         entry.retain = packet.retain;
