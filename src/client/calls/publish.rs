@@ -102,7 +102,7 @@ impl Conn {
         match accepted {
             Err(code) => self.refused_to_publish(st, &message, code),
             // The loop may be asleep until later.
-            Ok(_) if message.expires.is_some() => self.schedule(st),
+            Ok(_) if message.expires.is_some() || !message.properties.is_empty() => self.schedule(st),
             Ok(_) => self.watch_answers(st),
         }
         if accepted.is_ok() && matches!(st.link, Link::Idle) {
