@@ -77,13 +77,13 @@ const HEADERS: &[Header] = &[
     Header { name: "mgos_mqtt_stats", includes: &["mgos_mqtt_error.h", "mgos_mqtt_loop.h"], ..NONE },
     Header {
         name: "mgos_mqtt_connect",
-        includes: &["mgos_mqtt_error.h", "mgos_mqtt_event.h", "mgos_mqtt_loop.h"],
+        includes: &["mgos_mqtt_error.h", "mgos_mqtt_event.h", "mgos_mqtt_loop.h", "mgos_mqtt_property.h"],
         before: || "struct mgos_mqtt_conn;".into(),
         ..NONE
     },
     Header {
         name: "mgos_mqtt_subscribe",
-        includes: &["mgos_mqtt_error.h", "mgos_mqtt_event.h", "mgos_mqtt_loop.h"],
+        includes: &["mgos_mqtt_error.h", "mgos_mqtt_event.h", "mgos_mqtt_loop.h", "mgos_mqtt_property.h"],
         before: || "struct mgos_mqtt_conn;".into(),
         ..NONE
     },

@@ -15,11 +15,14 @@ use std::sync::Arc;
 use crate::capi::base::boundary::{config_code, explain, optional, status, timeout};
 use crate::capi::base::sized;
 use crate::capi::bridge::callbacks::{ConnectPair, CredentialsFunction, Owner, UserData};
-use crate::capi::bridge::connecting::{fixed, read_credentials, say_why_disabled, set_slot, will};
+use crate::capi::bridge::connecting::{
+    fixed, read_auth, read_credentials, read_disconnect, say_why_disabled, server_info, set_slot, will,
+};
 use crate::capi::bridge::handle::Handle;
 use crate::capi::types::mgos_mqtt_conn::mgos_mqtt_conn;
 use crate::capi::types::mgos_mqtt_connect::{
-    mgos_mqtt_credentials, mgos_mqtt_credentials_fn_t, mgos_mqtt_state,
+    mgos_mqtt_auth, mgos_mqtt_credentials, mgos_mqtt_credentials_fn_t, mgos_mqtt_disconnect, mgos_mqtt_server_info,
+    mgos_mqtt_state,
 };
 use crate::capi::types::mgos_mqtt_event::mgos_mqtt_event_fn_t;
 use crate::capi::types::mgos_mqtt_loop::mgos_mqtt_ud_free_fn_t;
@@ -205,6 +208,103 @@ pub unsafe extern "C" fn mgos_mqtt_conn_disconnect_wait(c: *mut mgos_mqtt_conn, 
             },
             _ => {}
         })
+    })
+}
+
+/// Disconnects as mgos_mqtt_conn_disconnect(), and tells the server more (MQTT 5.0, section 3.14): a reason code, and
+/// properties.
+///
+///     struct mgos_mqtt_disconnect how = mgos_mqtt_disconnect_init();
+///     how.reason = MGOS_MQTT_REASON_DISCONNECT_WITH_WILL;
+///     mgos_mqtt_conn_disconnect_with(c, &how);
+///
+/// Returns 0, or an error, and then the connection stays: MGOS_MQTT_NOT_CONNECTED, MGOS_MQTT_NEEDS_V5,
+/// MGOS_MQTT_BAD_ARGUMENT (not a reason that a client can give), MGOS_MQTT_BAD_PROPERTY, MGOS_MQTT_BAD_STRUCTURE.
+///
+/// # Safety
+/// See mgos_mqtt_conn_set_server(); `how` is NULL or valid, with `size` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_conn_disconnect_with(
+    c: *mut mgos_mqtt_conn,
+    how: *const mgos_mqtt_disconnect,
+) -> c_int {
+    status(|| {
+        let handle = Handle::of(c)?;
+        // SAFETY: promised by the caller.
+        let (reason, properties) = unsafe { read_disconnect(how) }?;
+        let conn = handle.conn()?;
+        if !conn.is_connected() {
+            return Err(Code::NotConnected);
+        }
+        if !conn.speaks_v5() {
+            return Err(Code::NeedsV5);
+        }
+        conn.disconnect_with(reason, properties).inspect_err(|code| {
+            if *code == Code::BadArgument {
+                let text = "properties: Session Expiry Interval (17) cannot be given, since the session ends with the \
+                            connection (MQTT 5.0 [MQTT-3.14.2-2])";
+                explain(format_args!("{text}"));
+            }
+        })
+    })
+}
+
+/// Enhanced authentication (MQTT 5.0, section 4.12): sends AUTH. It begins with the properties AUTHENTICATION METHOD and
+/// AUTHENTICATION DATA of CONNECT, `properties` of the options. Each step of the server comes as MGOS_MQTT_EV_AUTH, and is
+/// answered with this function, in the handler or later, from any thread, within the CONNACK time-out. A connection that is
+/// up authenticates again with MGOS_MQTT_REASON_REAUTHENTICATE: its messages go on meanwhile, and the server ends it if it
+/// is not convinced.
+///
+/// Returns 0, or MGOS_MQTT_STALE (the attempt is over), MGOS_MQTT_BUSY (it is not the client's turn),
+/// MGOS_MQTT_NOT_CONNECTED, MGOS_MQTT_BAD_ARGUMENT (another reason, or another method than that of CONNECT),
+/// MGOS_MQTT_BAD_PROPERTY, MGOS_MQTT_BAD_STRUCTURE.
+///
+/// # Safety
+/// See mgos_mqtt_conn_set_server(); `auth` is NULL or valid, with `size` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_conn_authenticate(
+    c: *mut mgos_mqtt_conn,
+    auth: *const mgos_mqtt_auth,
+) -> c_int {
+    status(|| {
+        let handle = Handle::of(c)?;
+        // SAFETY: promised by the caller.
+        let (attempt, reason, properties) = unsafe { read_auth(auth) }?;
+        handle.conn()?.authenticate_for(attempt, reason, &properties).inspect_err(|code| {
+            if *code == Code::BadArgument {
+                explain(format_args!(
+                    "properties: the authentication method has to be that of CONNECT, and CONNECT must have one"
+                ));
+            }
+        })
+    })
+}
+
+/// What was settled with the server of a connection that is up: the version of MQTT, and what the server allows.
+/// `info->size` must be set; a smaller structure of an older header is filled as far as it goes. The same comes with the
+/// event MGOS_MQTT_EV_CONNECT_RESULT, by mgos_mqtt_event_property(). Callable from any thread and inside every handler.
+///
+/// Returns 0, or MGOS_MQTT_NOT_CONNECTED, MGOS_MQTT_NULL_ARGUMENT, MGOS_MQTT_BAD_STRUCTURE.
+///
+/// # Safety
+/// See mgos_mqtt_conn_set_server(); `info` is NULL or has `info->size` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_conn_server_info(
+    c: *mut mgos_mqtt_conn,
+    info: *mut mgos_mqtt_server_info,
+) -> c_int {
+    status(|| {
+        let handle = Handle::of(c)?;
+        if info.is_null() {
+            return Err(Code::NullArgument);
+        }
+        let conn = handle.conn()?;
+        if !conn.is_connected() {
+            return Err(Code::NotConnected);
+        }
+        let (version, connack) = conn.server_word()?;
+        // SAFETY: promised by the caller.
+        unsafe { sized::write(info, server_info(version, connack.properties())) }
     })
 }
 

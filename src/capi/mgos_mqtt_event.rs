@@ -81,7 +81,8 @@ pub unsafe extern "C" fn mgos_mqtt_conn_off(
 /// For messages alone there is mgos_mqtt_conn_subscribe_messages(). With NULL for `fn` the messages go to the
 /// connection's handlers and to the function of mgos_mqtt_conn_on_message().
 ///
-/// `filter` and `qos` are as in MQTT; the filter is copied. Subscribing twice with the same filter,
+/// `filter` and `qos` are as in MQTT; the filter is copied. With MQTT 5.0 the QoS may have MGOS_MQTT_SUBSCRIBE_* of
+/// mgos_mqtt_subscribe.h beside it; for more there is mgos_mqtt_conn_subscribe_with(). Subscribing twice with the same filter,
 /// function and argument makes one subscription. Returns 0; on an error `ud` stays yours.
 ///
 /// # Safety
@@ -303,8 +304,8 @@ pub unsafe extern "C" fn mgos_mqtt_event_packet_id(ev: *const mgos_mqtt_event) -
 }
 
 /// The server's code as it sent it: that of CONNACK for CONNECT_RESULT, that of one filter for SUBACK, the reason for
-/// an OUTCOME that is a rejection; with MQTT 5.0 also the reason of PUBACK and PUBCOMP, if it is not 0, and for CLOSE that of the server's
-/// DISCONNECT. For SET_ASIDE, the handler's reason. -1 if none came. The reasons of MQTT 5.0 are in mgos_mqtt_reason.h.
+/// an OUTCOME that is a rejection; with MQTT 5.0 also the reason of PUBACK and PUBCOMP, if it is not 0, for CLOSE that of the server's
+/// DISCONNECT, and for AUTH its own. For SET_ASIDE, the handler's reason. -1 if none came. The reasons of MQTT 5.0 are in mgos_mqtt_reason.h.
 ///
 /// # Safety
 /// See mgos_mqtt_event_kind().
@@ -316,6 +317,7 @@ pub unsafe extern "C" fn mgos_mqtt_event_code(ev: *const mgos_mqtt_event) -> c_i
         Event::SetAside(_, reason) => Some(c_int::from(*reason)),
         // In MQTT 3.x there is none.
         Event::PubAck(ack, ..) | Event::PubComp(ack, ..) if ack.reason > 0 => Some(c_int::from(ack.reason)),
+        Event::Auth { reason, .. } => Some(c_int::from(*reason)),
         Event::Close(report) => report.reason.map(c_int::from),
         Event::Outcome(Completion { outcome: Outcome::Rejected(reason), .. }) => Some(c_int::from(*reason)),
         _ => None,

@@ -21,15 +21,49 @@ use core::ffi::{c_char, c_int, c_void};
 use crate::capi::base::boundary::{status, timeout, value};
 use crate::capi::bridge::callbacks::{UserData, completion};
 use crate::capi::bridge::connecting::say_what_is_missing;
-use crate::capi::bridge::events::read;
-use crate::capi::bridge::filters::{code, names, no_codes, results, subscriber, subscription_of, wanted};
+use crate::capi::bridge::events::{SUBSCRIPTION_KINDS, read, subscribe_to};
+use crate::capi::bridge::filters::{
+    code, names, no_codes, results, subscriber, subscription, subscription_of, wanted,
+};
 use crate::capi::bridge::handle::Handle;
 use crate::capi::types::mgos_mqtt_conn::mgos_mqtt_conn;
 use crate::capi::types::mgos_mqtt_event::{mgos_mqtt_event, mgos_mqtt_event_fn_t};
 use crate::capi::types::mgos_mqtt_loop::mgos_mqtt_ud_free_fn_t;
-use crate::capi::types::mgos_mqtt_subscribe::mgos_mqtt_filter;
+use crate::capi::types::mgos_mqtt_subscribe::{mgos_mqtt_filter, mgos_mqtt_subscription};
 use crate::client::Event;
 use crate::error::Code;
+
+/// As mgos_mqtt_conn_subscribe(), with everything that MQTT 5.0 has for a subscription: options, an identifier and user
+/// properties.
+///
+///     struct mgos_mqtt_subscription wanted = mgos_mqtt_subscription_init();
+///     wanted.filter = "plant/#";
+///     wanted.qos = 1 | MGOS_MQTT_SUBSCRIBE_NO_LOCAL;
+///     wanted.identifier = 7;
+///     mgos_mqtt_conn_subscribe_with(c, &wanted, on_message, NULL, NULL);
+///
+/// The handler of a message reads the identifiers of all subscriptions that matched with mgos_mqtt_event_property().
+/// Everything is copied, and sent again whenever the filter is. Returns 0; on an error `ud` stays yours:
+/// MGOS_MQTT_NEEDS_V5 (an identifier or properties, and the connection speaks an older version), MGOS_MQTT_BAD_QOS (which
+/// options are on such a connection, too), MGOS_MQTT_BAD_FILTER, MGOS_MQTT_BAD_PROPERTY, MGOS_MQTT_BAD_STRUCTURE.
+///
+/// # Safety
+/// `c` is NULL or a living connection; `wanted` is NULL or valid, with `size` bytes; the functions can be called with `ud`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_conn_subscribe_with(
+    c: *mut mgos_mqtt_conn,
+    wanted: *const mgos_mqtt_subscription,
+    r#fn: mgos_mqtt_event_fn_t,
+    ud: *mut c_void,
+    ud_free: mgos_mqtt_ud_free_fn_t,
+) -> c_int {
+    status(|| {
+        let handle = Handle::of(c)?;
+        // SAFETY: promised by the caller.
+        let (filter, request) = unsafe { subscription(handle.conn()?, wanted) }?;
+        subscribe_to(&handle, filter, request, SUBSCRIPTION_KINDS, r#fn, (ud, ud_free))
+    })
+}
 
 /// Subscribes to `n` filters. The server's answers to this call come together, to `done`.
 ///

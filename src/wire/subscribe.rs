@@ -63,6 +63,12 @@ impl SubscribeOptions {
         self.qos.bits() | no_local | as_published | (self.retain_handling as u8) << 4
     }
 
+    /// The options of a byte, as MQTT 5.0 has it on the wire.
+    #[must_use]
+    pub fn from_byte(bits: u8) -> Option<SubscribeOptions> {
+        SubscribeOptions::from_bits(Version::V5, bits).ok()
+    }
+
     fn from_bits(version: Version, bits: u8) -> Result<SubscribeOptions, Malformed> {
         let reserved = if version == Version::V5 { 0b1100_0000 } else { 0b1111_1100 };
         if bits & reserved != 0 {

@@ -143,6 +143,13 @@ static void null_for_connections(struct client *client) {
   NULLS(mgos_mqtt_conn_set_certificate, c, NULL, 0, "key", 3);
   NULLS(mgos_mqtt_conn_set_key_password, NULL, NULL, 0);
   NULLS(mgos_mqtt_conn_set_key_password, c, NULL, 1);
+  NULLS(mgos_mqtt_conn_authenticate, NULL, NULL);
+  NULLS(mgos_mqtt_conn_authenticate, c, NULL);
+  NULLS(mgos_mqtt_conn_disconnect_with, NULL, NULL);
+  NULLS(mgos_mqtt_conn_server_info, NULL, NULL);
+  NULLS(mgos_mqtt_conn_server_info, c, NULL);
+  NULLS(mgos_mqtt_conn_subscribe_with, NULL, NULL, NULL, NULL, NULL);
+  NULLS(mgos_mqtt_conn_subscribe_with, c, NULL, NULL, NULL, NULL);
   NULLS(mgos_mqtt_conn_set_sign_fn, NULL, NULL, NULL, NULL);
   REFUSED(mgos_mqtt_conn_set_options, MGOS_MQTT_BAD_STRUCTURE, c, &options);
   options.size = sizeof(options);

@@ -162,6 +162,10 @@ static void forked_connection(struct mgos_mqtt_conn *c) {
   FORKED(mgos_mqtt_conn_set_options, c, &options);
   FORKED(mgos_mqtt_conn_set_certificate, c, "x", 1, NULL, 0);
   FORKED(mgos_mqtt_conn_set_key_password, c, "x", 1);
+  FORKED(mgos_mqtt_conn_authenticate, c, NULL);
+  FORKED(mgos_mqtt_conn_disconnect_with, c, NULL);
+  FORKED(mgos_mqtt_conn_server_info, c, NULL);
+  FORKED(mgos_mqtt_conn_subscribe_with, c, NULL, NULL, NULL, NULL);
   FORKED(mgos_mqtt_conn_set_sign_fn, c, NULL, &ud, freed);
   FORKED(mgos_mqtt_conn_set_credentials_fn, c, credentials, &ud, freed);
   FORKED(mgos_mqtt_conn_answer, c, 1, NULL);

@@ -281,6 +281,173 @@ static void properties_of_connect_and_will(void **state) {
   peer_done(client->peer, client->loop);
 }
 
+static void a_disconnect_that_says_more(void **state) {
+  struct client *client = *state;
+  struct mgos_mqtt_disconnect how = mgos_mqtt_disconnect_init();
+  const struct mgos_mqtt_property expiry = mgos_mqtt_property_number(MGOS_MQTT_PROPERTY_SESSION_EXPIRY_INTERVAL, 9);
+  const struct mgos_mqtt_property user = mgos_mqtt_property_user("k", "v");
+  char text[300];
+  assert_int_equal(mgos_mqtt_conn_disconnect_with(client->c, &how), MGOS_MQTT_NOT_CONNECTED);
+  up_5(client, "00");
+  how.reason = MGOS_MQTT_REASON_NOT_AUTHORIZED;
+  assert_int_equal(mgos_mqtt_conn_disconnect_with(client->c, NULL), MGOS_MQTT_NULL_ARGUMENT);
+  how.reason = MGOS_MQTT_REASON_GRANTED_QOS_1;
+  assert_int_equal(mgos_mqtt_conn_disconnect_with(client->c, &how), MGOS_MQTT_BAD_ARGUMENT);
+  mgos_mqtt_last_error_text(text, sizeof(text));
+  assert_memory_equal(text, "reason is 1; allowed are ", 25);
+  /* The session ends with the connection: it cannot be kept any more. */
+  how.reason = MGOS_MQTT_REASON_DISCONNECT_WITH_WILL;
+  how.properties = &expiry;
+  how.num_properties = 1;
+  assert_int_equal(mgos_mqtt_conn_disconnect_with(client->c, &how), MGOS_MQTT_BAD_ARGUMENT);
+  mgos_mqtt_last_error_text(text, sizeof(text));
+  assert_non_null(strstr(text, "Session Expiry Interval (17) cannot be given"));
+  assert_true(mgos_mqtt_conn_is_connected(client->c));
+  how.properties = &user;
+  assert_int_equal(mgos_mqtt_conn_disconnect_with(client->c, &how), 0);
+  peer_expect(client->peer, "e0 @ 04 07 26 ='k' ='v'");
+  peer_expect_end(client->peer);
+  peer_done(client->peer, client->loop);
+}
+
+static void before_mqtt_5_a_disconnect_says_nothing(void **state) {
+  struct client *client = *state;
+  struct mgos_mqtt_disconnect how = mgos_mqtt_disconnect_init();
+  struct mgos_mqtt_subscription wanted = mgos_mqtt_subscription_init();
+  struct mgos_mqtt_server_info info = mgos_mqtt_server_info_init();
+  client_up(client);
+  assert_int_equal(mgos_mqtt_conn_disconnect_with(client->c, &how), MGOS_MQTT_NEEDS_V5);
+  wanted.filter = "a";
+  wanted.identifier = 1;
+  assert_int_equal(mgos_mqtt_conn_subscribe_with(client->c, &wanted, NULL, NULL, NULL), MGOS_MQTT_NEEDS_V5);
+  wanted.identifier = 0;
+  wanted.qos = MGOS_MQTT_SUBSCRIBE_NO_LOCAL;
+  assert_int_equal(mgos_mqtt_conn_subscribe_with(client->c, &wanted, NULL, NULL, NULL), MGOS_MQTT_BAD_QOS);
+  assert_int_equal(mgos_mqtt_conn_server_info(client->c, &info), 0);
+  assert_int_equal(info.protocol_version, MGOS_MQTT_PROTOCOL_3_1_1);
+  assert_int_equal(info.maximum_qos, 2);
+  assert_false(info.subscription_identifiers_available);
+  wanted.qos = 1;
+  assert_int_equal(mgos_mqtt_conn_subscribe_with(client->c, &wanted, NULL, NULL, NULL), 0);
+  peer_expect(client->peer, "82 @ 0001 ='a' 01");
+  peer_done(client->peer, client->loop);
+}
+
+static void a_subscription_with_everything(void **state) {
+  struct client *client = *state;
+  struct mgos_mqtt_subscription wanted = mgos_mqtt_subscription_init();
+  const struct mgos_mqtt_property user = mgos_mqtt_property_user("k", "v");
+  const struct mgos_mqtt_property id = mgos_mqtt_property_number(MGOS_MQTT_PROPERTY_SUBSCRIPTION_IDENTIFIER, 1);
+  char text[300];
+  up_5(client, "00");
+  wanted.filter = "a/#";
+  wanted.qos = 1 | MGOS_MQTT_SUBSCRIBE_NO_LOCAL | MGOS_MQTT_SUBSCRIBE_NO_RETAINED;
+  wanted.identifier = 300;
+  wanted.properties = &user;
+  wanted.num_properties = 1;
+  assert_int_equal(mgos_mqtt_conn_subscribe_with(client->c, &wanted, on_event, client, NULL), 0);
+  peer_expect(client->peer, "82 @ 0001 0a 26 ='k' ='v' 0b ac02 ='a/#' 25");
+  peer_send(client->peer, "90 @ 0001 00 01; 30 @ ='a/b' 03 0b ac02 'x'");
+  expect_trace(client, "SUBACK[1,OK] MESSAGE[-1,OK]11=300  ");
+  /* The bits alone go with every call that takes a QoS. */
+  assert_int_equal(mgos_mqtt_conn_subscribe(client->c, "b", 2 | MGOS_MQTT_SUBSCRIBE_RETAIN_AS_PUBLISHED |
+                                                                MGOS_MQTT_SUBSCRIBE_RETAINED_IF_NEW,
+                                            on_event, client, NULL),
+                   0);
+  peer_expect(client->peer, "82 @ 0002 00 ='b' 1a");
+  peer_send(client->peer, "90 @ 0002 00 87");
+  expect_trace(client, "SUBACK[135,OK] ");
+  wanted.qos = 3;
+  assert_int_equal(mgos_mqtt_conn_subscribe_with(client->c, &wanted, NULL, NULL, NULL), MGOS_MQTT_BAD_QOS);
+  wanted.qos = 48;
+  assert_int_equal(mgos_mqtt_conn_subscribe_with(client->c, &wanted, NULL, NULL, NULL), MGOS_MQTT_BAD_QOS);
+  wanted.qos = 0;
+  wanted.identifier = 268435456;
+  assert_int_equal(mgos_mqtt_conn_subscribe_with(client->c, &wanted, NULL, NULL, NULL), MGOS_MQTT_BAD_ARGUMENT);
+  wanted.identifier = 1;
+  wanted.properties = &id;
+  assert_int_equal(mgos_mqtt_conn_subscribe_with(client->c, &wanted, NULL, NULL, NULL), MGOS_MQTT_BAD_PROPERTY);
+  mgos_mqtt_last_error_text(text, sizeof(text));
+  assert_string_equal(text, "identifier is set, and properties has another Subscription Identifier (11)");
+  peer_done(client->peer, client->loop);
+}
+
+static void what_the_server_allows(void **state) {
+  struct client *client = *state;
+  struct mgos_mqtt_server_info info = mgos_mqtt_server_info_init();
+  assert_int_equal(mgos_mqtt_conn_server_info(client->c, &info), MGOS_MQTT_NOT_CONNECTED);
+  up_5(client, "00");
+  assert_int_equal(mgos_mqtt_conn_server_info(client->c, &info), 0);
+  assert_int_equal(info.protocol_version, MGOS_MQTT_PROTOCOL_5);
+  assert_int_equal(info.keep_alive, -1);
+  assert_int_equal(info.session_expiry, -1);
+  assert_int_equal(info.receive_maximum, 65535);
+  assert_int_equal(info.maximum_qos, 2);
+  assert_true(info.retain_available && info.wildcards_available && info.subscription_identifiers_available);
+  assert_true(info.shared_subscriptions_available);
+  assert_string_equal(info.client_id, "");
+  peer_close(client->peer);
+  peer_accept(client->peer);
+  peer_take(client->peer, MG_MQTT_CMD_CONNECT, NULL);
+  peer_send(client->peer,
+            "20 @ 00 00 27 11 ffffffff 13 0007 21 0003 22 0004 27 00001000 24 01 25 00 28 00 29 00 2a 00 12 ='me'"
+            " 1a ='r/'");
+  peer_done(client->peer, client->loop);
+  UNTIL(client->loop, mgos_mqtt_conn_server_info(client->c, &info) == 0 && info.keep_alive == 7);
+  assert_int_equal(info.session_expiry, 0xffffffffll);
+  assert_int_equal(info.receive_maximum, 3);
+  assert_int_equal(info.topic_alias_maximum, 4);
+  assert_int_equal(info.maximum_packet_size, 4096);
+  assert_int_equal(info.maximum_qos, 1);
+  assert_false(info.retain_available || info.wildcards_available || info.subscription_identifiers_available);
+  assert_false(info.shared_subscriptions_available);
+  assert_string_equal(info.client_id, "me");
+  assert_string_equal(info.response_information, "r/");
+}
+
+/* The server asks twice, the client answers in its handler and later; then once more on the connection that is up. */
+static void step_by_step(void **state) {
+  struct client *client = *state;
+  struct mgos_mqtt_auth auth = mgos_mqtt_auth_init();
+  struct mgos_mqtt_state now = mgos_mqtt_state_init();
+  struct mgos_mqtt_property steps[] = {
+      mgos_mqtt_property_string(MGOS_MQTT_PROPERTY_AUTHENTICATION_METHOD, "m"),
+      mgos_mqtt_property_binary(MGOS_MQTT_PROPERTY_AUTHENTICATION_DATA, "1", 1),
+  };
+  client->options.properties = steps;
+  client->options.num_properties = 2;
+  speak_5(client);
+  auth.properties = steps;
+  auth.num_properties = 2;
+  auth.reason = MGOS_MQTT_REASON_CONTINUE_AUTHENTICATION;
+  assert_int_equal(mgos_mqtt_conn_authenticate(client->c, &auth), MGOS_MQTT_BAD_ARGUMENT);
+  watch(client, MGOS_MQTT_EV_AUTH);
+  peer_accept(client->peer);
+  peer_take(client->peer, MG_MQTT_CMD_CONNECT, NULL);
+  peer_send(client->peer, "f0 @ 18 08 15 ='m' 16 ='2'");
+  assert_true(mgos_mqtt_conn_connect(client->c));
+  expect_trace(client, "AUTH[24,OK]21=m 22=2  ");
+  assert_int_equal(mgos_mqtt_conn_state(client->c, &now), 0);
+  auth.attempt = now.attempt + 1;
+  assert_int_equal(mgos_mqtt_conn_authenticate(client->c, &auth), MGOS_MQTT_STALE);
+  auth.attempt = now.attempt;
+  auth.reason = MGOS_MQTT_REASON_SUCCESS;
+  assert_int_equal(mgos_mqtt_conn_authenticate(client->c, &auth), MGOS_MQTT_BAD_ARGUMENT);
+  auth.reason = MGOS_MQTT_REASON_CONTINUE_AUTHENTICATION;
+  steps[1].value = "3";
+  assert_int_equal(mgos_mqtt_conn_authenticate(client->c, &auth), 0);
+  assert_int_equal(mgos_mqtt_conn_authenticate(client->c, &auth), MGOS_MQTT_BUSY);
+  peer_expect(client->peer, "f0 @ 18 08 15 ='m' 16 ='3'");
+  peer_send(client->peer, "20 @ 00 00 08 15 ='m' 16 ='4'");
+  UNTIL(client->loop, mgos_mqtt_conn_is_connected(client->c));
+  auth.reason = MGOS_MQTT_REASON_REAUTHENTICATE;
+  auth.attempt = 0;
+  assert_int_equal(mgos_mqtt_conn_authenticate(client->c, &auth), 0);
+  peer_expect(client->peer, "f0 @ 19 08 15 ='m' 16 ='3'");
+  peer_send(client->peer, "f0 @ 00 08 15 ='m' 16 ='5'");
+  expect_trace(client, "AUTH[0,OK]21=m 22=5  ");
+}
+
 /* The table of MQTT 5.0, section 2.4. */
 static void reason_codes_have_names(void **state) {
   (void) state;
@@ -349,6 +516,11 @@ int main(void) {
       TEST(a_bad_property_is_named),
       TEST(an_older_version_has_no_properties),
       TEST(properties_of_connect_and_will),
+      TEST(a_disconnect_that_says_more),
+      TEST(before_mqtt_5_a_disconnect_says_nothing),
+      TEST(a_subscription_with_everything),
+      TEST(what_the_server_allows),
+      TEST(step_by_step),
       TEST(reason_codes_have_names),
       TEST(by_way_of_mosquitto),
   };

@@ -7,13 +7,16 @@ use crate::capi::base::field::refuse;
 use crate::capi::base::sized;
 use crate::capi::bridge::callbacks::{UserData, new_event_handler};
 use crate::capi::bridge::handle::Handle;
+use crate::capi::bridge::properties::{self, PLAIN};
 use crate::capi::types::mgos_mqtt_conn::mgos_mqtt_conn;
-use crate::capi::types::mgos_mqtt_connect::mgos_mqtt_credentials;
+use crate::capi::types::mgos_mqtt_connect::{
+    mgos_mqtt_auth, mgos_mqtt_credentials, mgos_mqtt_disconnect, mgos_mqtt_server_info,
+};
 use crate::capi::types::mgos_mqtt_event::mgos_mqtt_event_fn_t;
 use crate::client::{Conn, Credentials, Slot};
 use crate::config::{Secret, Will};
 use crate::error::Code;
-use crate::wire::topic;
+use crate::wire::{Carrier, PacketType, Properties, PropertyBlock, PropertyId, Version, reason, topic};
 
 /// # Safety
 /// As mgos_mqtt_conn_set_will().
@@ -81,6 +84,67 @@ pub(in crate::capi) unsafe fn read_credentials(
     let password = unsafe { bytes(read.password.cast(), read.password_len) }?;
     let password = (!read.password.is_null()).then(|| Secret(password.to_vec()));
     Ok(Credentials { user, password, valid_until: read.valid_until })
+}
+
+/// # Safety
+/// As mgos_mqtt_conn_disconnect_with().
+pub(in crate::capi) unsafe fn read_disconnect(
+    how: *const mgos_mqtt_disconnect,
+) -> Result<(u8, PropertyBlock), Code> {
+    // SAFETY: promised by the caller.
+    let how = unsafe { sized::read(how) }?;
+    let reason = u8::try_from(how.reason).ok().filter(|code| reason::valid(PacketType::Disconnect, *code));
+    let reason = reason.ok_or_else(|| {
+        refuse(Code::BadArgument, "reason", how.reason, "those that DISCONNECT can carry (MQTT 5.0 §3.14.2.1)")
+    })?;
+    let carrier = Carrier::Packet(PacketType::Disconnect);
+    // SAFETY: promised by the caller.
+    let block = unsafe { properties::block(how.properties, how.num_properties, carrier, PLAIN) }?;
+    Ok((reason, block))
+}
+
+/// The attempt, the reason code and the properties.
+///
+/// # Safety
+/// As mgos_mqtt_conn_authenticate().
+pub(in crate::capi) unsafe fn read_auth(auth: *const mgos_mqtt_auth) -> Result<(u64, u8, PropertyBlock), Code> {
+    // SAFETY: promised by the caller.
+    let auth = unsafe { sized::read(auth) }?;
+    let reason = match u8::try_from(auth.reason) {
+        Ok(reason @ (reason::CONTINUE_AUTHENTICATION | reason::REAUTHENTICATE)) => reason,
+        _ => {
+            let allowed = "24 (continue authentication) and 25 (re-authenticate)";
+            return Err(refuse(Code::BadArgument, "reason", auth.reason, allowed));
+        }
+    };
+    let carrier = Carrier::Packet(PacketType::Auth);
+    // SAFETY: promised by the caller.
+    let block = unsafe { properties::block(auth.properties, auth.num_properties, carrier, PLAIN) }?;
+    Ok((auth.attempt, reason, block))
+}
+
+/// What CONNACK said, and what holds where it said nothing.
+pub(in crate::capi) fn server_info(version: Version, connack: Properties<'_>) -> mgos_mqtt_server_info {
+    let number = |id| connack.number(id);
+    let flag = |id, default| number(id).map_or(default, |value| value != 0);
+    let five = version == Version::V5;
+    let int = |value: u32| c_int::try_from(value).unwrap_or(c_int::MAX);
+    mgos_mqtt_server_info {
+        size: 0,
+        protocol_version: version as c_int,
+        keep_alive: number(PropertyId::ServerKeepAlive).map_or(-1, int),
+        session_expiry: number(PropertyId::SessionExpiryInterval).map_or(-1, i64::from),
+        maximum_packet_size: number(PropertyId::MaximumPacketSize).unwrap_or(0),
+        receive_maximum: int(number(PropertyId::ReceiveMaximum).unwrap_or(u16::MAX.into())),
+        topic_alias_maximum: int(number(PropertyId::TopicAliasMaximum).unwrap_or(0)),
+        maximum_qos: int(number(PropertyId::MaximumQoS).unwrap_or(2)),
+        retain_available: flag(PropertyId::RetainAvailable, true),
+        wildcards_available: flag(PropertyId::WildcardSubscriptionAvailable, true),
+        subscription_identifiers_available: flag(PropertyId::SubscriptionIdentifierAvailable, five),
+        shared_subscriptions_available: flag(PropertyId::SharedSubscriptionAvailable, true),
+        client_id: fixed(connack.text(PropertyId::AssignedClientIdentifier).unwrap_or_default()),
+        response_information: fixed(connack.text(PropertyId::ResponseInformation).unwrap_or_default()),
+    }
 }
 
 /// A C copy of `text`, cut between characters where it does not fit.

@@ -3,18 +3,21 @@
 use core::ffi::{c_char, c_int, c_void};
 
 use crate::capi::base::boundary::{self, text, value};
+use crate::capi::base::field::refuse;
 use crate::capi::bridge::callbacks::{UserData, new_event_handler, subscriber};
 use crate::capi::bridge::handle::Handle;
 use crate::capi::types::mgos_mqtt_conn::mgos_mqtt_conn;
 use crate::capi::types::mgos_mqtt_event::{
-    MGOS_MQTT_EV_CLOSE, MGOS_MQTT_EV_CONNECT_RESULT, MGOS_MQTT_EV_CONNECTING, MGOS_MQTT_EV_MESSAGE,
+    MGOS_MQTT_EV_AUTH, MGOS_MQTT_EV_CLOSE, MGOS_MQTT_EV_CONNECT_RESULT, MGOS_MQTT_EV_CONNECTING, MGOS_MQTT_EV_MESSAGE,
     MGOS_MQTT_EV_OUTCOME, MGOS_MQTT_EV_OVERSIZE, MGOS_MQTT_EV_POISON, MGOS_MQTT_EV_POLL, MGOS_MQTT_EV_PUBACK,
     MGOS_MQTT_EV_PUBCOMP, MGOS_MQTT_EV_SET_ASIDE, MGOS_MQTT_EV_SUBACK, MGOS_MQTT_EV_TLS_EXPIRY,
     MGOS_MQTT_EV_UNSUBACK, mgos_mqtt_event, mgos_mqtt_event_fn_t,
 };
 use crate::capi::types::mgos_mqtt_loop::mgos_mqtt_ud_free_fn_t;
-use crate::client::{Event, Message, Subscriber};
+use crate::client::{Conn, Event, Message, Subscriber};
 use crate::error::Code;
+use crate::session::Request;
+use crate::wire::SubscribeOptions;
 
 pub(in crate::capi) const ALL_KINDS: u32 = MGOS_MQTT_EV_CONNECTING
     | MGOS_MQTT_EV_CONNECT_RESULT
@@ -29,6 +32,7 @@ pub(in crate::capi) const ALL_KINDS: u32 = MGOS_MQTT_EV_CONNECTING
     | MGOS_MQTT_EV_OUTCOME
     | MGOS_MQTT_EV_TLS_EXPIRY
     | MGOS_MQTT_EV_POISON
+    | MGOS_MQTT_EV_AUTH
     | MGOS_MQTT_EV_POLL;
 
 /// The events that a subscription can get.
@@ -46,18 +50,40 @@ pub(in crate::capi) unsafe fn subscribe(
     qos: c_int,
     kinds: u32,
     function: mgos_mqtt_event_fn_t,
-    (ud, ud_free): (*mut c_void, mgos_mqtt_ud_free_fn_t),
+    user_data: (*mut c_void, mgos_mqtt_ud_free_fn_t),
 ) -> Result<(), Code> {
     let handle = Handle::of(c)?;
     // SAFETY: promised by the caller.
     let filter = unsafe { text(filter) }?;
     crate::wire::topic::valid_filter(filter).map_err(|_| Code::BadFilter)?;
-    let qos = boundary::qos(qos)?;
+    let options = options(handle.conn()?, qos)?;
+    subscribe_to(&handle, filter, options.into(), kinds, function, user_data)
+}
+
+/// The QoS of a subscription, and, on a connection that speaks MQTT 5.0, the options beside it.
+pub(in crate::capi) fn options(conn: &Conn, bits: c_int) -> Result<SubscribeOptions, Code> {
+    if let Ok(qos) = boundary::qos(bits) {
+        return Ok(qos.into());
+    }
+    let allowed = if conn.speaks_v5() { "0, 1 and 2, with MGOS_MQTT_SUBSCRIBE_*" } else { "0, 1 and 2" };
+    let options = u8::try_from(bits).ok().filter(|_| conn.speaks_v5()).and_then(SubscribeOptions::from_byte);
+    options.ok_or_else(|| refuse(Code::BadQos, "qos", bits, allowed))
+}
+
+/// Subscribes to a filter that is valid.
+pub(in crate::capi) fn subscribe_to(
+    handle: &Handle,
+    filter: &str,
+    request: Request,
+    kinds: u32,
+    function: mgos_mqtt_event_fn_t,
+    (ud, ud_free): (*mut c_void, mgos_mqtt_ud_free_fn_t),
+) -> Result<(), Code> {
     let Subscriber { identity, kinds, callback } =
         subscriber(function, kinds, UserData::new(ud, ud_free), |f, data| {
-            new_event_handler(&handle, f, data)
+            new_event_handler(handle, f, data)
         })?;
-    handle.conn()?.subscribe(filter, qos, identity, kinds, callback)
+    handle.conn()?.subscribe(filter, request, identity, kinds, callback)
 }
 
 /// # Safety

@@ -2,17 +2,23 @@
 
 use core::ffi::{c_char, c_int, c_void};
 use core::fmt;
+use std::sync::Arc;
 
 use crate::capi::base::boundary::{explain, qos, text};
 use crate::capi::base::field::{refuse, wrong_text};
+use crate::capi::base::sized;
 use crate::capi::bridge::callbacks::{self, UserData, identity, new_event_handler};
-use crate::capi::bridge::events::SUBSCRIPTION_KINDS;
+use crate::capi::bridge::events::{SUBSCRIPTION_KINDS, options};
 use crate::capi::bridge::handle::Handle;
+use crate::capi::bridge::properties::{self, PLAIN};
 use crate::capi::types::mgos_mqtt_event::mgos_mqtt_event_fn_t;
-use crate::capi::types::mgos_mqtt_subscribe::mgos_mqtt_filter;
-use crate::client::{Event, FilterResult, FilterResults, Identity, Subscriber};
+use crate::capi::types::mgos_mqtt_subscribe::{mgos_mqtt_filter, mgos_mqtt_subscription};
+use crate::client::{Conn, Event, FilterResult, FilterResults, Identity, Subscriber};
 use crate::error::Code;
-use crate::wire::{QoS, topic};
+use crate::session::Request;
+use crate::wire::{
+    Carrier, MAX_REMAINING, PacketType, Properties, PropertyBlock, PropertyId, PropertyValue, QoS, topic,
+};
 
 pub(in crate::capi) fn results<'e>(event: &Event<'e>) -> Option<&'e FilterResults> {
     match *event {
@@ -69,6 +75,44 @@ pub(in crate::capi) unsafe fn names<'a>(
         unsafe { filter(*name, format_args!("filters[{i}]")) }
     };
     filters.iter().enumerate().map(one).collect()
+}
+
+/// A subscription with what MQTT 5.0 has for it.
+///
+/// # Safety
+/// `from` is NULL or valid, with its strings, for `'a`.
+pub(in crate::capi) unsafe fn subscription<'a>(
+    conn: &Conn,
+    from: *const mgos_mqtt_subscription,
+) -> Result<(&'a str, Request), Code> {
+    const SUBSCRIBE: Carrier = Carrier::Packet(PacketType::Subscribe);
+    // SAFETY: promised by the caller.
+    let from = unsafe { sized::read(from) }?;
+    // SAFETY: promised by the caller.
+    let filter = unsafe { filter(from.filter, format_args!("filter")) }?;
+    let options = options(conn, from.qos)?;
+    // SAFETY: promised by the caller.
+    let array = unsafe { properties::read(from.properties, from.num_properties, SUBSCRIBE, PLAIN) }?;
+    if from.identifier > MAX_REMAINING {
+        return Err(refuse(Code::BadArgument, "identifier", from.identifier, "0 (none) to 268435455"));
+    }
+    let mut list: Vec<_> = Properties::from_foreign(&array).iter().collect();
+    if from.identifier > 0 {
+        if list.iter().any(|(id, _)| *id == PropertyId::SubscriptionIdentifier) {
+            explain(format_args!("identifier is set, and properties has another Subscription Identifier (11)"));
+            return Err(Code::BadProperty);
+        }
+        list.push((PropertyId::SubscriptionIdentifier, PropertyValue::VarInt(from.identifier)));
+    }
+    if list.is_empty() {
+        return Ok((filter, options.into()));
+    }
+    if !conn.speaks_v5() {
+        return Err(Code::NeedsV5);
+    }
+    // They were checked, so what is left is the lack of memory.
+    let block = PropertyBlock::new(Properties::from_list(&list), SUBSCRIBE).map_err(|_| Code::NoMemory)?;
+    Ok((filter, Request { options, properties: Some(Arc::new(block)) }))
 }
 
 /// A topic filter; an error about it names it.

@@ -5,6 +5,7 @@ use core::mem::offset_of;
 
 use crate::capi::base::sized::Growing;
 use crate::capi::types::mgos_mqtt_conn::mgos_mqtt_conn;
+use crate::capi::types::mgos_mqtt_property::mgos_mqtt_property;
 use crate::client::Stage;
 
 // -- credentials --------------------------------------------------------------------------------
@@ -39,6 +40,92 @@ pub struct mgos_mqtt_credentials {
 unsafe impl Growing for mgos_mqtt_credentials {
     const NAME: &'static str = "mgos_mqtt_credentials";
     const FIRST: usize = size_of::<mgos_mqtt_credentials>();
+}
+
+// -- MQTT 5.0 -----------------------------------------------------------------------------------
+
+/// How a connection ends, for mgos_mqtt_conn_disconnect_with(). Begin with mgos_mqtt_disconnect_init().
+#[repr(C)]
+pub struct mgos_mqtt_disconnect {
+    /// `sizeof(struct mgos_mqtt_disconnect)`.
+    pub size: usize,
+    /// The reason code (MQTT 5.0, section 3.14.2.1): default MGOS_MQTT_REASON_NORMAL_DISCONNECTION. With
+    /// MGOS_MQTT_REASON_DISCONNECT_WITH_WILL the server publishes the will.
+    pub reason: c_int,
+    /// The properties of DISCONNECT, see mgos_mqtt_property.h; NULL for none. A SESSION EXPIRY INTERVAL says how long the
+    /// server is to keep the session from now on; it cannot be given if the session was to end with the connection.
+    pub properties: *const mgos_mqtt_property,
+    /// How many.
+    pub num_properties: usize,
+}
+
+// SAFETY: plain numbers and pointers; all of them were there from the beginning.
+unsafe impl Growing for mgos_mqtt_disconnect {
+    const NAME: &'static str = "mgos_mqtt_disconnect";
+    const FIRST: usize = size_of::<mgos_mqtt_disconnect>();
+}
+
+/// A step of enhanced authentication, for mgos_mqtt_conn_authenticate(). Begin with mgos_mqtt_auth_init().
+#[repr(C)]
+pub struct mgos_mqtt_auth {
+    /// `sizeof(struct mgos_mqtt_auth)`.
+    pub size: usize,
+    /// The attempt that it is for, `attempt` of struct mgos_mqtt_state in the handler that was told of the server's step:
+    /// for another one it is not sent. 0: for the present one.
+    pub attempt: u64,
+    /// MGOS_MQTT_REASON_CONTINUE_AUTHENTICATION, the answer to the server's step; or MGOS_MQTT_REASON_REAUTHENTICATE, to begin
+    /// anew on a connection that is up.
+    pub reason: c_int,
+    /// The properties of AUTH: the AUTHENTICATION METHOD that is among those of CONNECT, mostly AUTHENTICATION DATA.
+    pub properties: *const mgos_mqtt_property,
+    /// How many.
+    pub num_properties: usize,
+}
+
+// SAFETY: plain numbers and pointers; all of them were there from the beginning.
+unsafe impl Growing for mgos_mqtt_auth {
+    const NAME: &'static str = "mgos_mqtt_auth";
+    const FIRST: usize = size_of::<mgos_mqtt_auth>();
+}
+
+/// What was settled with the server: by its CONNACK (MQTT 5.0, section 3.2.2.3), or, where that says nothing and before MQTT
+/// 5.0, by the specification. All texts are copies, ended with a NUL and cut where they do not fit.
+#[repr(C)]
+pub struct mgos_mqtt_server_info {
+    /// `sizeof(struct mgos_mqtt_server_info)`, as mgos_mqtt_server_info_init() sets it.
+    pub size: usize,
+    /// The version that the connection speaks, MGOS_MQTT_PROTOCOL_*.
+    pub protocol_version: c_int,
+    /// The keep-alive that the server demands, in seconds; -1 if it leaves that to the client.
+    pub keep_alive: c_int,
+    /// How long the server keeps the session, in seconds; 0xFFFFFFFF is for ever, -1 is what CONNECT asked for.
+    pub session_expiry: i64,
+    /// The largest packet that it accepts, in bytes; 0 is without a limit.
+    pub maximum_packet_size: u32,
+    /// How many QoS 1 and 2 messages may be unacknowledged.
+    pub receive_maximum: c_int,
+    /// The highest topic alias that it accepts; 0 is none.
+    pub topic_alias_maximum: c_int,
+    /// Its highest QoS.
+    pub maximum_qos: c_int,
+    /// Whether it retains messages.
+    pub retain_available: bool,
+    /// Whether it accepts wildcards in filters.
+    pub wildcards_available: bool,
+    /// Whether it accepts subscription identifiers; never before MQTT 5.0.
+    pub subscription_identifiers_available: bool,
+    /// Whether it accepts shared subscriptions; before MQTT 5.0 that is not known, and true.
+    pub shared_subscriptions_available: bool,
+    /// The client id that it assigned; empty if it did not.
+    pub client_id: [c_char; 256],
+    /// Where response topics may begin, if that was asked for; else empty.
+    pub response_information: [c_char; 256],
+}
+
+// SAFETY: plain numbers; all of them were there from the beginning.
+unsafe impl Growing for mgos_mqtt_server_info {
+    const NAME: &'static str = "mgos_mqtt_server_info";
+    const FIRST: usize = size_of::<mgos_mqtt_server_info>();
 }
 
 // -- what it is doing ---------------------------------------------------------------------------

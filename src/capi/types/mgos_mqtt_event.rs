@@ -62,6 +62,11 @@ pub const MGOS_MQTT_EV_OUTCOME: u32 = 1 << 15;
 /// stays up.
 pub const MGOS_MQTT_EV_TLS_EXPIRY: u32 = 1 << 16;
 
+/// MQTT 5.0: the server took a step of enhanced authentication (AUTH): mgos_mqtt_event_code() is its reason code,
+/// mgos_mqtt_event_property() gives its data. The answer is mgos_mqtt_conn_authenticate() of mgos_mqtt_connect.h; after
+/// MGOS_MQTT_REASON_SUCCESS there is nothing more to answer. For connection handlers.
+pub const MGOS_MQTT_EV_AUTH: u32 = 1 << 21;
+
 /// The connection had something to do, or its tick came while it was idle (`poll_tick_ms` of the options); for the
 /// global connection, in each iteration of the loop. An idle device wakes up for ticks only if a handler asks for
 /// this event.
@@ -88,5 +93,6 @@ const _: () = {
     assert!(MGOS_MQTT_EV_OUTCOME == Kind::Outcome.bit());
     assert!(MGOS_MQTT_EV_TLS_EXPIRY == Kind::Expiry.bit());
     assert!(MGOS_MQTT_EV_POISON == Kind::Poison.bit());
+    assert!(MGOS_MQTT_EV_AUTH == Kind::Auth.bit());
     assert!(MGOS_MQTT_EV_POLL == Kind::Poll.bit());
 };

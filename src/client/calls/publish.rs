@@ -30,6 +30,22 @@ pub(in crate::client) const WRITE_AT: usize = 64 * 1024;
 pub(in crate::client) const QUIET: Span = Span::millis(1);
 
 impl Conn {
+    /// Whether what is sent next goes out in MQTT 5.0: on this connection, or, without one, on the next.
+    pub fn speaks_v5(&self) -> bool {
+        self.lock().speaks_v5()
+    }
+
+    /// As `authenticate`, for the attempt with this number alone; 0 is whichever goes on. [`Code::Stale`] if it is over.
+    pub fn authenticate_for(&self, attempt: u64, reason: u8, properties: &PropertyBlock) -> Result<(), Code> {
+        let mut st = self.usable()?;
+        if attempt != 0 && st.attempt_number() != attempt {
+            return Err(Code::Stale);
+        }
+        let sent = st.session.authenticate(reason, properties.properties());
+        self.output_grew(&mut st);
+        sent
+    }
+
     /// Publishes. The QoS is lowered to the connection's maximum. An accepted message is sent as soon as the
     /// connection and the window allow.
     pub fn publish(&self, message: Publication<'_>) -> Result<Accepted, Code> {
