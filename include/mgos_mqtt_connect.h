@@ -23,6 +23,7 @@
 #include "mgos_mqtt_error.h"
 #include "mgos_mqtt_event.h"
 #include "mgos_mqtt_loop.h"
+#include "mgos_mqtt_property.h"
 
 struct mgos_mqtt_conn;
 
@@ -70,6 +71,121 @@ struct mgos_mqtt_conn;
  * It is being closed in order.
  */
 #define MGOS_MQTT_STATE_CLOSING 8
+
+/**
+ * How a connection ends, for mgos_mqtt_conn_disconnect_with(). Begin with mgos_mqtt_disconnect_init().
+ */
+struct mgos_mqtt_disconnect {
+  /**
+   * `sizeof(struct mgos_mqtt_disconnect)`.
+   */
+  size_t size;
+  /**
+   * The reason code (MQTT 5.0, section 3.14.2.1): default MGOS_MQTT_REASON_NORMAL_DISCONNECTION. With
+   * MGOS_MQTT_REASON_DISCONNECT_WITH_WILL the server publishes the will.
+   */
+  int reason;
+  /**
+   * The properties of DISCONNECT, see mgos_mqtt_property.h; NULL for none. A SESSION EXPIRY INTERVAL says how long the
+   * server is to keep the session from now on; it cannot be given if the session was to end with the connection.
+   */
+  const struct mgos_mqtt_property *properties;
+  /**
+   * How many.
+   */
+  size_t num_properties;
+};
+
+/**
+ * A step of enhanced authentication, for mgos_mqtt_conn_authenticate(). Begin with mgos_mqtt_auth_init().
+ */
+struct mgos_mqtt_auth {
+  /**
+   * `sizeof(struct mgos_mqtt_auth)`.
+   */
+  size_t size;
+  /**
+   * The attempt that it is for, `attempt` of struct mgos_mqtt_state in the handler that was told of the server's step:
+   * for another one it is not sent. 0: for the present one.
+   */
+  uint64_t attempt;
+  /**
+   * MGOS_MQTT_REASON_CONTINUE_AUTHENTICATION, the answer to the server's step; or MGOS_MQTT_REASON_REAUTHENTICATE, to begin
+   * anew on a connection that is up.
+   */
+  int reason;
+  /**
+   * The properties of AUTH: the AUTHENTICATION METHOD that is among those of CONNECT, mostly AUTHENTICATION DATA.
+   */
+  const struct mgos_mqtt_property *properties;
+  /**
+   * How many.
+   */
+  size_t num_properties;
+};
+
+/**
+ * What was settled with the server: by its CONNACK (MQTT 5.0, section 3.2.2.3), or, where that says nothing and before MQTT
+ * 5.0, by the specification. All texts are copies, ended with a NUL and cut where they do not fit.
+ */
+struct mgos_mqtt_server_info {
+  /**
+   * `sizeof(struct mgos_mqtt_server_info)`, as mgos_mqtt_server_info_init() sets it.
+   */
+  size_t size;
+  /**
+   * The version that the connection speaks, MGOS_MQTT_PROTOCOL_*.
+   */
+  int protocol_version;
+  /**
+   * The keep-alive that the server demands, in seconds; -1 if it leaves that to the client.
+   */
+  int keep_alive;
+  /**
+   * How long the server keeps the session, in seconds; 0xFFFFFFFF is for ever, -1 is what CONNECT asked for.
+   */
+  int64_t session_expiry;
+  /**
+   * The largest packet that it accepts, in bytes; 0 is without a limit.
+   */
+  uint32_t maximum_packet_size;
+  /**
+   * How many QoS 1 and 2 messages may be unacknowledged.
+   */
+  int receive_maximum;
+  /**
+   * The highest topic alias that it accepts; 0 is none.
+   */
+  int topic_alias_maximum;
+  /**
+   * Its highest QoS.
+   */
+  int maximum_qos;
+  /**
+   * Whether it retains messages.
+   */
+  bool retain_available;
+  /**
+   * Whether it accepts wildcards in filters.
+   */
+  bool wildcards_available;
+  /**
+   * Whether it accepts subscription identifiers; never before MQTT 5.0.
+   */
+  bool subscription_identifiers_available;
+  /**
+   * Whether it accepts shared subscriptions; before MQTT 5.0 that is not known, and true.
+   */
+  bool shared_subscriptions_available;
+  /**
+   * The client id that it assigned; empty if it did not.
+   */
+  char client_id[256];
+  /**
+   * Where response topics may begin, if that was asked for; else empty.
+   */
+  char response_information[256];
+};
 
 /**
  * Called for the credentials of an attempt, once the TCP connection (and TLS, if used) is established, on the thread
@@ -253,6 +369,48 @@ int mgos_mqtt_conn_connect_wait(struct mgos_mqtt_conn *c,
 int mgos_mqtt_conn_disconnect_wait(struct mgos_mqtt_conn *c, int timeout_ms);
 
 /**
+ * Disconnects as mgos_mqtt_conn_disconnect(), and tells the server more (MQTT 5.0, section 3.14): a reason code, and
+ * properties.
+ *
+ *     struct mgos_mqtt_disconnect how = mgos_mqtt_disconnect_init();
+ *     how.reason = MGOS_MQTT_REASON_DISCONNECT_WITH_WILL;
+ *     mgos_mqtt_conn_disconnect_with(c, &how);
+ *
+ * Returns 0, or an error, and then the connection stays: MGOS_MQTT_NOT_CONNECTED, MGOS_MQTT_NEEDS_V5,
+ * MGOS_MQTT_BAD_ARGUMENT (not a reason that a client can give), MGOS_MQTT_BAD_PROPERTY, MGOS_MQTT_BAD_STRUCTURE.
+ *
+ * Preconditions: See mgos_mqtt_conn_set_server(); `how` is NULL or valid, with `size` bytes.
+ */
+int mgos_mqtt_conn_disconnect_with(struct mgos_mqtt_conn *c, const struct mgos_mqtt_disconnect *how);
+
+/**
+ * Enhanced authentication (MQTT 5.0, section 4.12): sends AUTH. It begins with the properties AUTHENTICATION METHOD and
+ * AUTHENTICATION DATA of CONNECT, `properties` of the options. Each step of the server comes as MGOS_MQTT_EV_AUTH, and is
+ * answered with this function, in the handler or later, from any thread, within the CONNACK time-out. A connection that is
+ * up authenticates again with MGOS_MQTT_REASON_REAUTHENTICATE: its messages go on meanwhile, and the server ends it if it
+ * is not convinced.
+ *
+ * Returns 0, or MGOS_MQTT_STALE (the attempt is over), MGOS_MQTT_BUSY (it is not the client's turn),
+ * MGOS_MQTT_NOT_CONNECTED, MGOS_MQTT_BAD_ARGUMENT (another reason, or another method than that of CONNECT),
+ * MGOS_MQTT_BAD_PROPERTY, MGOS_MQTT_BAD_STRUCTURE.
+ *
+ * Preconditions: See mgos_mqtt_conn_set_server(); `auth` is NULL or valid, with `size` bytes.
+ */
+int mgos_mqtt_conn_authenticate(struct mgos_mqtt_conn *c,
+                                const struct mgos_mqtt_auth *auth);
+
+/**
+ * What was settled with the server of a connection that is up: the version of MQTT, and what the server allows.
+ * `info->size` must be set; a smaller structure of an older header is filled as far as it goes. The same comes with the
+ * event MGOS_MQTT_EV_CONNECT_RESULT, by mgos_mqtt_event_property(). Callable from any thread and inside every handler.
+ *
+ * Returns 0, or MGOS_MQTT_NOT_CONNECTED, MGOS_MQTT_NULL_ARGUMENT, MGOS_MQTT_BAD_STRUCTURE.
+ *
+ * Preconditions: See mgos_mqtt_conn_set_server(); `info` is NULL or has `info->size` bytes.
+ */
+int mgos_mqtt_conn_server_info(struct mgos_mqtt_conn *c, struct mgos_mqtt_server_info *info);
+
+/**
  * Sets the one function that is told how each attempt ends, automatic or not: MGOS_MQTT_EV_CONNECT_RESULT, for
  * success and failure.
  *
@@ -335,6 +493,30 @@ int mgos_mqtt_conn_state(struct mgos_mqtt_conn *c, struct mgos_mqtt_state *state
 /* A struct mgos_mqtt_credentials with its size, and 0 in every other field. */
 static inline struct mgos_mqtt_credentials mgos_mqtt_credentials_init(void) {
   struct mgos_mqtt_credentials value;
+  memset(&value, 0, sizeof(value));
+  value.size = sizeof(value);
+  return value;
+}
+
+/* A struct mgos_mqtt_disconnect with its size, and 0 in every other field. */
+static inline struct mgos_mqtt_disconnect mgos_mqtt_disconnect_init(void) {
+  struct mgos_mqtt_disconnect value;
+  memset(&value, 0, sizeof(value));
+  value.size = sizeof(value);
+  return value;
+}
+
+/* A struct mgos_mqtt_auth with its size, and 0 in every other field. */
+static inline struct mgos_mqtt_auth mgos_mqtt_auth_init(void) {
+  struct mgos_mqtt_auth value;
+  memset(&value, 0, sizeof(value));
+  value.size = sizeof(value);
+  return value;
+}
+
+/* A struct mgos_mqtt_server_info with its size, and 0 in every other field. */
+static inline struct mgos_mqtt_server_info mgos_mqtt_server_info_init(void) {
+  struct mgos_mqtt_server_info value;
   memset(&value, 0, sizeof(value));
   value.size = sizeof(value);
   return value;

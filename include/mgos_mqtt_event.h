@@ -98,6 +98,13 @@ struct mgos_mqtt_conn;
 #define MGOS_MQTT_EV_TLS_EXPIRY (1 << 16)
 
 /**
+ * MQTT 5.0: the server took a step of enhanced authentication (AUTH): mgos_mqtt_event_code() is its reason code,
+ * mgos_mqtt_event_property() gives its data. The answer is mgos_mqtt_conn_authenticate() of mgos_mqtt_connect.h; after
+ * MGOS_MQTT_REASON_SUCCESS there is nothing more to answer. For connection handlers.
+ */
+#define MGOS_MQTT_EV_AUTH (1 << 21)
+
+/**
  * The connection had something to do, or its tick came while it was idle (`poll_tick_ms` of the options); for the
  * global connection, in each iteration of the loop. An idle device wakes up for ticks only if a handler asks for
  * this event.
@@ -162,7 +169,8 @@ int mgos_mqtt_conn_off(struct mgos_mqtt_conn *c, mgos_mqtt_event_fn_t fn, void *
  * For messages alone there is mgos_mqtt_conn_subscribe_messages(). With NULL for `fn` the messages go to the
  * connection's handlers and to the function of mgos_mqtt_conn_on_message().
  *
- * `filter` and `qos` are as in MQTT; the filter is copied. Subscribing twice with the same filter,
+ * `filter` and `qos` are as in MQTT; the filter is copied. With MQTT 5.0 the QoS may have MGOS_MQTT_SUBSCRIBE_* of
+ * mgos_mqtt_subscribe.h beside it; for more there is mgos_mqtt_conn_subscribe_with(). Subscribing twice with the same filter,
  * function and argument makes one subscription. Returns 0; on an error `ud` stays yours.
  *
  * Preconditions: `c` is NULL or a living connection, `filter` NULL or a C string; the functions can be called with `ud`.
@@ -276,8 +284,8 @@ uint16_t mgos_mqtt_event_packet_id(const struct mgos_mqtt_event *ev);
 
 /**
  * The server's code as it sent it: that of CONNACK for CONNECT_RESULT, that of one filter for SUBACK, the reason for
- * an OUTCOME that is a rejection; with MQTT 5.0 also the reason of PUBACK and PUBCOMP, if it is not 0, and for CLOSE that of the server's
- * DISCONNECT. For SET_ASIDE, the handler's reason. -1 if none came. The reasons of MQTT 5.0 are in mgos_mqtt_reason.h.
+ * an OUTCOME that is a rejection; with MQTT 5.0 also the reason of PUBACK and PUBCOMP, if it is not 0, for CLOSE that of the server's
+ * DISCONNECT, and for AUTH its own. For SET_ASIDE, the handler's reason. -1 if none came. The reasons of MQTT 5.0 are in mgos_mqtt_reason.h.
  *
  * Preconditions: See mgos_mqtt_event_kind().
  */

@@ -119,7 +119,8 @@
 #define MGOS_MQTT_PROPERTY_TOPIC_ALIAS_MAXIMUM 34
 
 /**
- * Number, 1 to 65,535: stands for the topic. PUBLISH.
+ * Number, 1 to 65,535: stands for the topic. PUBLISH; not to be given by the application, whose messages may outlive the
+ * connection that an alias belongs to.
  */
 #define MGOS_MQTT_PROPERTY_TOPIC_ALIAS 35
 

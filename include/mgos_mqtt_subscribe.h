@@ -26,11 +26,34 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include "mgos_mqtt_error.h"
 #include "mgos_mqtt_event.h"
 #include "mgos_mqtt_loop.h"
+#include "mgos_mqtt_property.h"
 
 struct mgos_mqtt_conn;
+
+/**
+ * With the QoS of mgos_mqtt_conn_subscribe() and struct mgos_mqtt_subscription, MQTT 5.0 alone (section 3.8.3.1): what this
+ * client publishes itself is not sent back to it.
+ */
+#define MGOS_MQTT_SUBSCRIBE_NO_LOCAL 4
+
+/**
+ * As before: messages come with the RETAIN flag that they were published with.
+ */
+#define MGOS_MQTT_SUBSCRIBE_RETAIN_AS_PUBLISHED 8
+
+/**
+ * As before: retained messages are sent only if the server did not have the subscription.
+ */
+#define MGOS_MQTT_SUBSCRIBE_RETAINED_IF_NEW 16
+
+/**
+ * As before: retained messages are not sent. Not together with the last one.
+ */
+#define MGOS_MQTT_SUBSCRIBE_NO_RETAINED 32
 
 /**
  * A call that subscribes has ended. Only its own `done` gets this event.
@@ -41,6 +64,36 @@ struct mgos_mqtt_conn;
  * A call that unsubscribes has ended. Only its own `done` gets this event.
  */
 #define MGOS_MQTT_EV_UNSUBSCRIBED (1 << 19)
+
+/**
+ * A subscription with everything that MQTT 5.0 has for it. Begin with mgos_mqtt_subscription_init().
+ */
+struct mgos_mqtt_subscription {
+  /**
+   * `sizeof(struct mgos_mqtt_subscription)`.
+   */
+  size_t size;
+  /**
+   * The filter. Copied.
+   */
+  const char *filter;
+  /**
+   * 0, 1 or 2, lowered to the connection's maximum, and MGOS_MQTT_SUBSCRIBE_*.
+   */
+  int qos;
+  /**
+   * The subscription identifier, 1 to 268,435,455, which the server sends with each message that matches; 0 for none.
+   */
+  uint32_t identifier;
+  /**
+   * The user properties of SUBSCRIBE, see mgos_mqtt_property.h; NULL for none. Copied.
+   */
+  const struct mgos_mqtt_property *properties;
+  /**
+   * How many.
+   */
+  size_t num_properties;
+};
 
 /**
  * A topic filter, and the quality of service that is asked for.
@@ -59,6 +112,29 @@ struct mgos_mqtt_filter {
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
+
+/**
+ * As mgos_mqtt_conn_subscribe(), with everything that MQTT 5.0 has for a subscription: options, an identifier and user
+ * properties.
+ *
+ *     struct mgos_mqtt_subscription wanted = mgos_mqtt_subscription_init();
+ *     wanted.filter = "plant/#";
+ *     wanted.qos = 1 | MGOS_MQTT_SUBSCRIBE_NO_LOCAL;
+ *     wanted.identifier = 7;
+ *     mgos_mqtt_conn_subscribe_with(c, &wanted, on_message, NULL, NULL);
+ *
+ * The handler of a message reads the identifiers of all subscriptions that matched with mgos_mqtt_event_property().
+ * Everything is copied, and sent again whenever the filter is. Returns 0; on an error `ud` stays yours:
+ * MGOS_MQTT_NEEDS_V5 (an identifier or properties, and the connection speaks an older version), MGOS_MQTT_BAD_QOS (which
+ * options are on such a connection, too), MGOS_MQTT_BAD_FILTER, MGOS_MQTT_BAD_PROPERTY, MGOS_MQTT_BAD_STRUCTURE.
+ *
+ * Preconditions: `c` is NULL or a living connection; `wanted` is NULL or valid, with `size` bytes; the functions can be called with `ud`.
+ */
+int mgos_mqtt_conn_subscribe_with(struct mgos_mqtt_conn *c,
+                                  const struct mgos_mqtt_subscription *wanted,
+                                  mgos_mqtt_event_fn_t fn,
+                                  void *ud,
+                                  mgos_mqtt_ud_free_fn_t ud_free);
 
 /**
  * Subscribes to `n` filters. The server's answers to this call come together, to `done`.
@@ -186,5 +262,13 @@ int mgos_mqtt_event_filter_code(const struct mgos_mqtt_event *ev, size_t i);
 #ifdef __cplusplus
 }  // extern "C"
 #endif  // __cplusplus
+
+/* A struct mgos_mqtt_subscription with its size, and 0 in every other field. */
+static inline struct mgos_mqtt_subscription mgos_mqtt_subscription_init(void) {
+  struct mgos_mqtt_subscription value;
+  memset(&value, 0, sizeof(value));
+  value.size = sizeof(value);
+  return value;
+}
 
 #endif  /* MGOS_MQTT_SUBSCRIBE_H */

@@ -21,8 +21,8 @@ use crate::capi::bridge::connecting::{
 use crate::capi::bridge::handle::Handle;
 use crate::capi::types::mgos_mqtt_conn::mgos_mqtt_conn;
 use crate::capi::types::mgos_mqtt_connect::{
-    mgos_mqtt_auth, mgos_mqtt_credentials, mgos_mqtt_credentials_fn_t, mgos_mqtt_disconnect, mgos_mqtt_server_info,
-    mgos_mqtt_state,
+    mgos_mqtt_auth, mgos_mqtt_credentials, mgos_mqtt_credentials_fn_t, mgos_mqtt_disconnect,
+    mgos_mqtt_server_info, mgos_mqtt_state,
 };
 use crate::capi::types::mgos_mqtt_event::mgos_mqtt_event_fn_t;
 use crate::capi::types::mgos_mqtt_loop::mgos_mqtt_ud_free_fn_t;

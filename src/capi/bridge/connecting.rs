@@ -95,7 +95,12 @@ pub(in crate::capi) unsafe fn read_disconnect(
     let how = unsafe { sized::read(how) }?;
     let reason = u8::try_from(how.reason).ok().filter(|code| reason::valid(PacketType::Disconnect, *code));
     let reason = reason.ok_or_else(|| {
-        refuse(Code::BadArgument, "reason", how.reason, "those that DISCONNECT can carry (MQTT 5.0 §3.14.2.1)")
+        refuse(
+            Code::BadArgument,
+            "reason",
+            how.reason,
+            "those that DISCONNECT can carry (MQTT 5.0 §3.14.2.1)",
+        )
     })?;
     let carrier = Carrier::Packet(PacketType::Disconnect);
     // SAFETY: promised by the caller.
@@ -107,7 +112,9 @@ pub(in crate::capi) unsafe fn read_disconnect(
 ///
 /// # Safety
 /// As mgos_mqtt_conn_authenticate().
-pub(in crate::capi) unsafe fn read_auth(auth: *const mgos_mqtt_auth) -> Result<(u64, u8, PropertyBlock), Code> {
+pub(in crate::capi) unsafe fn read_auth(
+    auth: *const mgos_mqtt_auth,
+) -> Result<(u64, u8, PropertyBlock), Code> {
     // SAFETY: promised by the caller.
     let auth = unsafe { sized::read(auth) }?;
     let reason = match u8::try_from(auth.reason) {

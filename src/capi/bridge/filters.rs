@@ -99,7 +99,9 @@ pub(in crate::capi) unsafe fn subscription<'a>(
     let mut list: Vec<_> = Properties::from_foreign(&array).iter().collect();
     if from.identifier > 0 {
         if list.iter().any(|(id, _)| *id == PropertyId::SubscriptionIdentifier) {
-            explain(format_args!("identifier is set, and properties has another Subscription Identifier (11)"));
+            explain(format_args!(
+                "identifier is set, and properties has another Subscription Identifier (11)"
+            ));
             return Err(Code::BadProperty);
         }
         list.push((PropertyId::SubscriptionIdentifier, PropertyValue::VarInt(from.identifier)));

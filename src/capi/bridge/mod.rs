@@ -14,13 +14,13 @@
 //! | `builtin_handler.rs`          | the first handler of every connection: it keeps `nc` up to date |
 //! | `event_bus.rs`                | who listens to the events of the system |
 //! | `publication.rs`              | publications and their outcomes |
-//! | `properties.rs`               | properties of MQTT 5.0 between C's arrays and the packets |
 //! | `filters.rs`                  | lists of topic filters, and the answers to them |
 //! | `events.rs`                   | reading events; who gets which |
 //! | `fetched.rs`                  | messages that were fetched |
 //! | `statistics.rs`               | the client's counts as `struct mgos_mqtt_stats` |
 //! | `connection.rs`               | what the calls for one connection and those for the global one have in common |
 //! | `connecting.rs`               | wills, credentials, and why there is nothing to connect to |
+//! | `properties.rs`               | properties of MQTT 5.0 between C's arrays and the packets |
 //! | `strings.rs`                  | comparing and copying `struct mg_str` |
 //! | `callbacks.rs`                | C functions as handlers of the client |
 //! | `handle.rs`                   | what stands behind the handles of loops and connections |

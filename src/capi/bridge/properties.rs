@@ -56,7 +56,13 @@ pub(in crate::capi) unsafe fn read<'a>(
     let array = Array(unsafe { core::slice::from_raw_parts(start, n) });
     for (position, one) in array.0.iter().enumerate() {
         // SAFETY: promised by the caller.
-        if let Err(why) = unsafe { property(one) } {
+        let checked = unsafe { property(one) }.and_then(|(id, _)| match id {
+            PropertyId::TopicAlias => Err(Wrong::Says(
+                "an alias belongs to one connection, and the message may wait for another one",
+            )),
+            _ => Ok(()),
+        });
+        if let Err(why) = checked {
             return Err(refuse(&array, position, carrier, names, why));
         }
     }
