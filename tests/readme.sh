@@ -65,12 +65,19 @@ case ${1:?} in
   # field: F-84
   size) # the column of the size table that this build is about, on the machine that the table is about, within 2 %
     : "${FEATURES:?}"
+    # What is built differs from Cargo's default features by: -without +with
+    difference() {
+      local default
+      default=$(sed -n 's/^default = \[\(.*\)\]/\1/p' "$SOURCE/Cargo.toml")
+      comm -3 --output-delimiter=+ <(tr -d ' "' <<<"$default" | tr , '\n' | sort) <(tr , '\n' <<<"$FEATURES" | sort) |
+        sed 's/^[^+]/-&/' | tr -d '\n'
+    }
     # shellcheck disable=SC2016 # backticks of Markdown
-    case "$CONFIG:$FEATURES" in
-      Release:capi,tls) column='`release`' ;;
-      MinSizeRel:capi,tls) column='`min-size`' ;;
-      Release:capi) column='`MGOS_MQTT_TLS=OFF`' ;;
-      Release:capi,tls,psk) column='`MGOS_MQTT_PSK=ON`' ;;
+    case "$CONFIG:$(difference)" in
+      Release:) column='`release`' ;;
+      MinSizeRel:) column='`min-size`' ;;
+      Release:-pq-tls) column='`MGOS_MQTT_TLS=OFF`' ;;
+      Release:+psk) column='`MGOS_MQTT_PSK=ON`' ;;
       *) column= ;;
     esac
     case "$column:$(uname -sm):$(rustc --version)" in
