@@ -632,21 +632,6 @@ fn require_time() {
     assert_eq!(world.notes(), ["14 try 0", "14 up 0"]);
 }
 
-/// What this library was built without is no reason to speak something else to the server.
-#[test]
-fn an_address_of_a_transport_that_is_not_there() {
-    let server = Server::new();
-    for scheme in ["ws", "wss"] {
-        let address = format!("{scheme}://{}", server.address());
-        let main = Profile { server: Some(address), ..profile(server.address()) };
-        let world = World::fixed(&[main], settings());
-        world.conn.connect().unwrap();
-        world.settle();
-        assert_eq!(world.notes(), ["0 NOT_BUILT"]);
-        assert_eq!(server.listener.accept().unwrap_err().kind(), ErrorKind::WouldBlock);
-    }
-}
-
 #[test]
 fn a_disabled_profile_is_not_tried() {
     let server = Refusing::new();
