@@ -16,7 +16,7 @@ library() { # library NAME CMAKE-OPTION...
   local name=$1
   shift
   cmake --preset release -B "$out/$name" -DMGOS_MQTT_BUILD_TESTS=OFF -DMGOS_MQTT_BUILD_EXAMPLES=OFF \
-    -DMGOS_MQTT_BUILD_PROGRAMS=OFF -DCMAKE_INSTALL_LIBDIR=lib "$@" >/dev/null
+    -DMGOS_MQTT_BUILD_PROGRAMS=OFF -DMGOS_MQTT_MONGOOSE_OS=OFF -DCMAKE_INSTALL_LIBDIR=lib "$@" >/dev/null
   cmake --build "$out/$name"
   cmake --install "$out/$name" --prefix "$out/$name/installed" >/dev/null
 }

@@ -23,7 +23,7 @@ const AT_ONCE: usize = 4;
 /// What a test ends with that finds something missing on this machine.
 const SKIPPED: i32 = 77;
 /// The quickest first.
-const PROGRAMS: [&str; 43] = [
+const PROGRAMS: [&str; 44] = [
     "arguments",
     "structures",
     "version",
@@ -61,6 +61,7 @@ const PROGRAMS: [&str; 43] = [
     "acknowledge",
     "tls_memory",
     "outcomes",
+    "mqtt5",
     "bad_network",
     "threads",
     "slow_link",
@@ -71,7 +72,7 @@ const PROGRAMS: [&str; 43] = [
 /// Not for this: they link the static library, or test the tests.
 const OTHERS: [&str; 3] = ["leak", "peer", "tls_cut"];
 /// Which programs look first, by a part of the path of the file that was changed; the first that fits.
-const NEAREST: [(&str, &[&str]); 34] = [
+const NEAREST: [(&str, &[&str]); 36] = [
     ("src/driver/", &["process", "foreign_loop", "threads", "free"]),
     ("src/transport/", &["tls", "tls_wire", "bad_network"]),
     ("/capi/types/", &["structures", "arguments", "values"]),
@@ -91,6 +92,8 @@ const NEAREST: [(&str, &[&str]); 34] = [
     ("compat", &["compat"]),
     ("mqtt_error", &["arguments", "values", "waits"]),
     ("mqtt_event", &["handlers", "acknowledge", "promises_ei"]),
+    ("propert", &["mqtt5"]),
+    ("reason", &["mqtt5"]),
     ("log", &["log"]),
     ("loop", &["process", "signals", "free"]),
     ("options", &["connect", "config_apply", "course"]),

@@ -172,6 +172,8 @@ fn bill_of_materials() {
         assert_eq!(text(&component["hashes"][0], "content").len(), 64, "{name} has no checksum");
     }
     let scope = |name: &str| components.iter().find(|c| text(c, "name") == name).map(|c| text(c, "scope"));
+    let defaults = graph.packages[&graph.root]["features"]["default"].as_array().unwrap();
+    let defaults: Vec<&str> = defaults.iter().map(|feature| feature.as_str().unwrap()).collect();
     // What Cargo.toml asks for, each in its place.
     let manifests = graph.own.iter().map(|id| &graph.packages[id]);
     let asked_for = manifests.flat_map(|manifest| {
@@ -180,14 +182,14 @@ fn bill_of_materials() {
     for (manifest, dependency) in asked_for.filter(|(_, dependency)| dependency["path"].is_null()) {
         let name = text(dependency, "name");
         let switch = format!("dep:{}", dependency["rename"].as_str().unwrap_or(name));
-        let of = |feature: &str| {
-            manifest["features"][feature].as_array().unwrap().iter().any(|one| *one == *switch)
+        let has = |feature: &str, one: &str| {
+            manifest["features"][feature]
+                .as_array()
+                .is_some_and(|parts| parts.iter().any(|part| *part == *one))
         };
-        let of_tls = of("tls") || of("pq");
-        let is_built = of("tls") && cfg!(feature = "tls") || of("pq") && cfg!(feature = "pq");
+        let by_default = defaults.iter().any(|feature| has(feature, &switch));
         let wanted = match dependency["kind"].as_str() {
-            None if of_tls && !is_built => continue,
-            None if dependency["optional"] == true && !of_tls => None,
+            None if dependency["optional"] == true && !by_default => None,
             None => Some("required"),
             Some("build") => Some("excluded"),
             _ => continue,
