@@ -498,7 +498,8 @@ static void mistakes_are_named_and_nothing_is_accepted(void **state) {
   } while (0)
   m.size = 0;
   REFUSED(MGOS_MQTT_BAD_STRUCTURE);
-  m.size--;
+  /* Shorter than it has ever been. */
+  m.size = offsetof(struct mgos_mqtt_publication, properties) - 1;
   REFUSED(MGOS_MQTT_BAD_STRUCTURE);
   m.topic = NULL;
   REFUSED(MGOS_MQTT_NULL_ARGUMENT);
