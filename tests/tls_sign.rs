@@ -142,6 +142,7 @@ impl Scene {
 impl Drop for Scene {
     fn drop(&mut self) {
         unsafe {
+            // Both are NULL in a test that has freed them.
             mgos_mqtt_conn_free(self.conn);
             mgos_mqtt_loop_free(self.home);
         }
@@ -236,12 +237,14 @@ fn the_connection_may_be_freed_while_it_signs() {
     let ca = Ca::new("CA");
     let pair = ca.issue(&["signs"]);
     let mut keeper = Keeper { frees: true, ..Keeper::with(&pair.key) };
-    let scene = std::mem::ManuallyDrop::new(Scene::new(&ca, &pair.certificate, "", &mut keeper));
+    let mut scene = Scene::new(&ca, &pair.certificate, "", &mut keeper);
     assert_eq!(scene.connect(), Code::Incomplete.number());
     unsafe {
         assert!(!mgos_mqtt_conn_is_connected(scene.conn));
         assert_eq!(mgos_mqtt_loop_free(scene.home), 0);
     }
+    (scene.conn, scene.home) = (null_mut(), null_mut());
+    drop(scene);
     assert_eq!((keeper.schemes.len(), keeper.freed), (1, true));
 }
 

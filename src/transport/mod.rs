@@ -12,6 +12,7 @@
 //! | `proxy/`          | the way through a proxy |
 //! | `websocket/`      | WebSocket |
 //! | `base64.rs`       | Base64, as HTTP writes it |
+//! | `early.rs`        | what came together with the end of a conversation |
 //! | `tls/`            | TLS; `no_tls.rs` in a library without it |
 //! | `tls_settings.rs` | what TLS is made with |
 //! | `unix.rs`         | local sockets |
@@ -21,6 +22,8 @@
 
 #[cfg(any(feature = "websocket", feature = "proxy"))]
 mod base64;
+#[cfg(any(feature = "websocket", feature = "proxy"))]
+mod early;
 mod elsewhere;
 mod endpoint;
 mod layer;

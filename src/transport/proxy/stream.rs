@@ -10,6 +10,7 @@ use super::socks::{self, Socks5};
 use super::{Dialog, Next, Protocol, Tunnel, error};
 use crate::error::Code;
 use crate::patience::Delivery;
+use crate::transport::early::Early;
 use crate::transport::{Endpoint, Expiry, LayerError, SendQueue, Stream, Transport};
 
 /// Asks the proxy at the other end of an open stream for a way to its server.
@@ -19,7 +20,12 @@ pub fn wrap(below: Stream, tunnel: &Arc<Tunnel>) -> Stream {
         Protocol::Socks5 => (socks::greeting(tunnel), Box::new(Socks5::Method)),
     };
     let asking = Asking { tunnel: tunnel.clone(), dialog, out, answer: Vec::new(), heard: false };
-    Stream::Other(Box::new(Proxied { below, asking: Some(Box::new(asking)), early: Vec::new(), asked: 0 }))
+    Stream::Other(Box::new(Proxied {
+        below,
+        asking: Some(Box::new(asking)),
+        early: Early::default(),
+        asked: 0,
+    }))
 }
 
 /// The conversation with the proxy.
@@ -37,8 +43,8 @@ struct Proxied {
     below: Stream,
     /// Until the proxy has connected.
     asking: Option<Box<Asking>>,
-    /// What came together with its last answer, in the order of reading from the end.
-    early: Vec<u8>,
+    /// What came together with its last answer.
+    early: Early,
     /// So many bytes were for the proxy.
     asked: u64,
 }
@@ -110,8 +116,7 @@ impl Transport for Proxied {
                         break;
                     }
                     Next::Open => {
-                        asking.answer.reverse();
-                        self.early = std::mem::take(&mut asking.answer);
+                        self.early = Early::of(&mut asking.answer);
                         self.asking = None;
                         return Ok(true);
                     }
@@ -130,17 +135,7 @@ impl Transport for Proxied {
     }
 
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        if self.early.is_empty() {
-            return self.below.read(buf);
-        }
-        let n = self.early.len().min(buf.len());
-        for byte in &mut buf[..n] {
-            *byte = self.early.pop().unwrap_or_default();
-        }
-        if self.early.is_empty() {
-            self.early = Vec::new();
-        }
-        Ok(n)
+        if self.early.is_empty() { self.below.read(buf) } else { Ok(self.early.read(buf)) }
     }
 
     fn short_read_is_all(&self) -> bool {

@@ -11,6 +11,7 @@ use super::incoming::{Incoming, Stop};
 use super::upgrade::{ANSWER, Answer, Upgrade, key};
 use crate::error::{Code, Phase};
 use crate::patience::Delivery;
+use crate::transport::early::Early;
 use crate::transport::{Endpoint, Expiry, LayerError, SendQueue, Stream, Transport};
 
 /// The largest payload of a frame: with its header it fits one record of TLS.
@@ -27,7 +28,7 @@ pub fn wrap(below: Stream, upgrade: &Arc<Upgrade>) -> Stream {
         greeting: Some(Box::new(Greeting { upgrade: upgrade.clone(), key, answer: Vec::new() })),
         greeted: Answer::Mqtt,
         incoming: Incoming::default(),
-        early: Vec::new(),
+        early: Early::default(),
         masks,
         out: request,
         head: 0,
@@ -64,8 +65,8 @@ struct WebSocket {
     greeting: Option<Box<Greeting>>,
     greeted: Answer,
     incoming: Incoming,
-    /// Frames that came together with the answer, in the order of reading from the end.
-    early: Vec<u8>,
+    /// Frames that came together with the answer.
+    early: Early,
     masks: Masks,
     /// Frames on their way to the stream below, from `head` on: at most one with data.
     out: Vec<u8>,
@@ -269,8 +270,7 @@ impl WebSocket {
             if let Some((len, how)) = upgrade.answer(key, &answer[..answer.len().min(ANSWER)])? {
                 self.greeted = how;
                 answer.drain(..len);
-                answer.reverse();
-                self.early = std::mem::take(answer);
+                self.early = Early::of(answer);
                 self.greeting = None;
                 return Ok(true);
             }
@@ -328,15 +328,8 @@ impl Transport for WebSocket {
                 self.drained = n < buf.len() && self.below.short_read_is_all();
                 n
             } else {
-                let n = self.early.len().min(buf.len());
-                for byte in &mut buf[..n] {
-                    *byte = self.early.pop().unwrap_or_default();
-                }
-                if self.early.is_empty() {
-                    self.early = Vec::new();
-                }
                 self.drained = false;
-                n
+                self.early.read(buf)
             };
             let (len, stop) = self.incoming.unwrap(&mut buf[..n]);
             if self.incoming.has_ping() {
