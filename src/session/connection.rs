@@ -115,24 +115,6 @@ impl Session {
         Ok(Some(Event::ConnAck { session_present, code }))
     }
 
-    /// Messages that were accepted before the server's word was known end here if it does not allow them: to send one
-    /// would end the connection, each time.
-    fn end_what_the_server_refuses(&mut self) {
-        if self.sending.server == ServerLimits::NONE {
-            return;
-        }
-        let mut next = self.sending.outbox.first_waiting();
-        while let Some(slot) = next {
-            next = self.sending.outbox.next(slot);
-            let entry = self.sending.outbox.get(slot);
-            let size = entry.packet_size(self.version);
-            let refused = self.sending.server.refuse_publish(entry.qos, entry.retain, size);
-            if let Some(reason) = refused.filter(|_| !entry.stage.is_released()) {
-                self.end(slot, Outcome::Rejected(reason));
-            }
-        }
-    }
-
     /// What the server allows holds from now on. Without any limit there need not be anything that remembers it.
     fn obey(&mut self, server: ServerLimits) -> Result<(), Code> {
         if server != self.sending.server {
@@ -251,11 +233,8 @@ impl Session {
         let poison = self.suspect();
         self.closed();
         // What was in flight is at the front now.
-        if let Some(poison) = poison.as_ref().filter(|poison| poison.set_aside)
-            && let Some(slot) = self.sending.outbox.first_waiting()
-            && self.sending.outbox.get(slot).token == poison.token
-        {
-            self.end(slot, Outcome::Rejected(0));
+        if let Some(poison) = poison.as_ref().filter(|poison| poison.set_aside) {
+            self.end_first_waiting(poison.token, Outcome::Rejected(0));
         }
         poison
     }
@@ -272,9 +251,7 @@ impl Session {
     /// ticket its answer.
     pub fn abandon(&mut self) {
         self.closed();
-        while let Some(slot) = self.sending.outbox.first_waiting() {
-            self.end(slot, Outcome::Abandoned);
-        }
+        self.end_all_waiting(Outcome::Abandoned);
         if let Some(subscriptions) = self.subscriptions.get_mut() {
             subscriptions.abandon();
         }

@@ -8,6 +8,7 @@
 //! | `acknowledged.rs` | PUBACK, PUBREC, PUBCOMP |
 //! | `overdue.rs`      | acknowledgements that do not come in time |
 //! | `suspect.rs`      | a message for which the server closes the connection each time |
+//! | `queue.rs`        | what waits: its limits, and who of it ends without being sent |
 //! | `sending.rs`      | sending what waits, and what becomes of it when the link is lost |
 //! | `outcomes.rs`     | how messages ended, and what is known of one |
 
@@ -17,6 +18,7 @@ mod outcomes;
 mod over_limit;
 mod overdue;
 mod publish;
+mod queue;
 mod sending;
 mod suspect;
 

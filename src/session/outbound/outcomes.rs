@@ -6,7 +6,6 @@ use crate::session::event::{Completion, Outcome};
 use crate::session::state::Session;
 use crate::session::state::ids::Use;
 use crate::session::state::sending::Sending;
-use crate::time::{Moment, Time};
 
 /// What the session knows of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,27 +31,6 @@ impl Session {
         } else {
             self.sending.finish(token, packet_id, cookie, outcome, terms);
         }
-    }
-
-    /// Gives up messages that were not sent in time.
-    pub fn expire(&mut self, now: Time) {
-        if !self.sending.first_expires.is_over(now) {
-            return;
-        }
-        self.sending.first_expires = Moment::NONE;
-        let mut next = self.sending.outbox.first_waiting();
-        while let Some(slot) = next {
-            next = self.sending.outbox.next(slot);
-            if !self.sending.outbox.is_unsent(slot) {
-                continue;
-            }
-            match self.sending.outbox.get(slot).expires.get() {
-                Some(at) if at <= now => self.end(slot, Outcome::Expired),
-                Some(at) => self.expire_at(at),
-                None => {}
-            }
-        }
-        self.set_next_expiry();
     }
 
     /// Gives up a message that is not on its way yet. [`Code::AlreadySent`] for one that is: only its outcome

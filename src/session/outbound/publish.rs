@@ -1,8 +1,6 @@
 //! Accepting messages: written at once, or queued until they can be.
 
 use crate::error::Code;
-use crate::session::event::{Dropped, Outcome};
-use crate::session::limits::{Limits, Overflow};
 use crate::session::outbound::sending::put_aliased;
 use crate::session::output::{PUMP_UP_TO, encode_code};
 use crate::session::state::ids::Use;
@@ -65,13 +63,6 @@ impl<'a> Publication<'a> {
 fn packet<'a>(message: &Publication<'a>, packet_id: u16) -> Outgoing<'a> {
     let &Publication { qos, retain, topic, properties, payload, .. } = message;
     Outgoing { dup: false, qos, retain, topic: topic.as_bytes(), packet_id, properties, payload }
-}
-
-/// Whether there are as many messages in the queue as there may be.
-#[inline(always)]
-pub(crate) fn is_full(limits: &Limits, sending: &Sending) -> bool {
-    let max = limits.max_queue;
-    max != 0 && sending.outbox.len() >= max
 }
 
 /// A publish that was accepted.
@@ -205,12 +196,6 @@ impl Session {
             && self.out.len() < PUMP_UP_TO
     }
 
-    /// Whether there are as many messages in the queue as there may be.
-    #[inline(always)]
-    pub(in crate::session) fn is_full(&self) -> bool {
-        is_full(&self.limits, &self.sending)
-    }
-
     /// Undoes an acceptance that could not be completed.
     #[cold]
     fn take_back(&mut self, slot: u32, code: Code) -> Code {
@@ -255,51 +240,5 @@ impl Session {
         } else {
             Err(Code::QueueFull)
         }
-    }
-
-    /// Makes sure that a message of `size` bytes fits, dropping older ones if the policy says so.
-    fn make_room(&mut self, size: usize, now: bool) -> Result<(), Code> {
-        let max = self.limits.max_queue;
-        if max == 0 && !now {
-            // Nothing is kept for later.
-            return Err(if self.state == State::Up { Code::QueueFull } else { Code::NotConnected });
-        }
-        let bytes = self.check_bytes(size);
-        let full = self.is_full();
-        match bytes {
-            Ok(()) if !full => return Ok(()),
-            Err(Code::TooLarge) => return bytes,
-            _ if self.limits.overflow == Overflow::RefuseNew => return Err(Code::QueueFull),
-            _ => {}
-        }
-        // How much has to go. If that much may not go, nothing does: a message that is refused must not
-        // take others with it.
-        let held = self.sending.outbox.bytes() + self.out.len();
-        let mut over_bytes = held.saturating_sub(self.limits.max_outgoing_bytes - size);
-        let mut over = if full { self.sending.outbox.len() + 1 - max } else { 0 };
-        let mut victims = 0;
-        for slot in self.sending.outbox.iter(Queue::Waiting) {
-            if over == 0 && over_bytes == 0 {
-                break;
-            }
-            let entry = self.sending.outbox.get(slot);
-            if entry.never_left() {
-                victims += 1;
-                over = over.saturating_sub(1);
-                over_bytes = over_bytes.saturating_sub(entry.size());
-            }
-        }
-        if over > 0 || over_bytes > 0 {
-            return Err(Code::QueueFull);
-        }
-        let mut next = self.sending.outbox.first_waiting();
-        while let Some(slot) = next.filter(|_| victims > 0) {
-            next = self.sending.outbox.next(slot);
-            if self.sending.outbox.get(slot).never_left() {
-                victims -= 1;
-                self.end(slot, Outcome::Dropped(Dropped::Overflow));
-            }
-        }
-        Ok(())
     }
 }

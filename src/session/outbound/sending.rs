@@ -4,11 +4,11 @@ use crate::bugs::{Bug, bug};
 use crate::error::Code;
 use crate::lazy_box::LazyBox;
 use crate::session::event::{Dropped, Outcome};
-use crate::session::limits::{OnSessionLoss, ServerLimits};
+use crate::session::limits::ServerLimits;
 use crate::session::output::{Output, PUMP_UP_TO, encode_code, put_publish};
 use crate::session::state::five::Five;
 use crate::session::state::ids::Use;
-use crate::session::state::outbox::{Queue, Stage};
+use crate::session::state::outbox::Queue;
 use crate::session::state::sending::Terms;
 use crate::session::state::{Session, State};
 use crate::time::{Span, Time};
@@ -193,22 +193,5 @@ impl Session {
             self.sending.end_unsent(run, Outcome::Dropped(Dropped::Link), terms);
         }
         self.sending.ids.retain(|purpose| matches!(purpose, Use::Publish(_)));
-    }
-
-    /// The server does not know our session: what it may have seen of it is resent or reported. What is nobody's any
-    /// more ends with the session.
-    pub(in crate::session) fn session_lost(&mut self) {
-        let report = self.limits.on_session_loss == OnSessionLoss::Report;
-        if !report && self.sending.outbox.late() == 0 {
-            return;
-        }
-        let mut next = self.sending.outbox.first_waiting();
-        while let Some(slot) = next {
-            next = self.sending.outbox.next(slot);
-            let entry = self.sending.outbox.get(slot);
-            if entry.stage.is_late() || report && (entry.dup || entry.stage == Stage::Release) {
-                self.end(slot, Outcome::Lost);
-            }
-        }
     }
 }
