@@ -46,11 +46,11 @@ export MGOS_MQTT_C_PROGRAMS=$PWD/build/dev/tests/c MGOS_MQTT_UNCHANGED=$PWD
 # The tests in Rust that are closest to each layer, and the features they need: the fewer, the quicker everything is built.
 declare -A features=([wire]="" [session]="" [client]="" [driver]="" [transport]="tls psk" [capi]="capi")
 declare -A nearest=(
-  [wire]="--test=wire_vectors --test=wire_round_trip --test=wire_malformed --test=wire_topic --test=wire_memory"
+  [wire]="--test=wire --test=wire_memory"
   [session]="--lib --test=session_closing --test=virtual_time"
-  [client]="--lib --test=virtual_time --test=virtual_expiry --test=virtual_addresses --test=client_large"
-  [driver]="--lib --test=driver --test=driver_close --test=driver_foreign --test=driver_transport --test=virtual_addresses"
-  [transport]="--lib --test=tls_errors --test=tls_sentences --test=tls_keys --test=tls_trust --test=tls_options --test=tls_psk"
+  [client]="--lib --test=virtual_time --test=client_large"
+  [driver]="--lib --test=driver"
+  [transport]="--lib --test=tls --test=tls_psk"
   [capi]="--lib"
 )
 # The rooms whose unit tests are run: the others would see none of the changes. (`transport` has a module `config`.)
@@ -60,10 +60,9 @@ declare -A units=(
 )
 # What looks at those that were missed. All of them have at least the programs in C.
 declare -A others=(
-  [wire]="--test=session_memory" [session]="--test=session_memory" [client]="--test=session_memory --test=tls_expiry"
+  [wire]="--test=session_memory" [session]="--test=session_memory" [client]="--test=session_memory --test=tls"
   [driver]="--test=virtual_time --test=slow_callbacks --test=loom"
-  [transport]="--test=driver_transport --test=tls --test=tls_addresses --test=tls_expiry --test=tls_files --test=tls_secrets
-    --test=tls_slow --test=tls_slow_files"
+  [transport]="--test=driver --test=transports --test=tls_addresses --test=tls_secrets --test=tls_slow_files"
   [capi]="--test=json_header"
 )
 

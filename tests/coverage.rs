@@ -34,11 +34,10 @@ comment says.
 /// The files that can have marks.
 fn files() -> Vec<String> {
     let mut files = Vec::new();
-    for (folder, ending) in
-        [("tests/c", ".c"), ("tests/brokers", ".c"), ("tests", ".rs"), ("c_examples", ".c")]
-    {
+    for (folder, ending) in [("tests/c", ".c"), ("tests/brokers", ".c"), ("c_examples", ".c")] {
         files.extend(files_in(folder, ending, false));
     }
+    files.extend(files_in("tests", ".rs", true));
     files.sort();
     files
 }

@@ -1,5 +1,5 @@
 /* The calls that open and close a connection, one after the other: what the headers say of each holds, whatever was
- * called before. tests/virtual_course.rs has every order from every state, in virtual time; this is the same library
+ * called before. tests/virtual_time/course.rs has every order from every state, in virtual time; this is the same library
  * by its C interface, with the calls that only it has. */
 #include <setjmp.h>
 #include <stdarg.h>

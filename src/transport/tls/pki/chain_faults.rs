@@ -1,5 +1,5 @@
 //! Sentences for certificates and lists of revoked ones that cannot be used, of webpki's and rustls's lists of reasons.
-//! tests/tls_sentences.rs compares the lists with theirs.
+//! tests/tls/sentences.rs compares the lists with theirs.
 
 use rustls::CertRevocationListError;
 use webpki::Error;

@@ -1,5 +1,5 @@
 //! Sentences for what a server does wrong, of rustls's three lists of it. A person cannot use more than what it is about;
-//! tests/tls_sentences.rs compares the lists with those of rustls.
+//! tests/tls/sentences.rs compares the lists with those of rustls.
 
 use rustls::{Error, InvalidMessage, PeerIncompatible, PeerMisbehaved};
 

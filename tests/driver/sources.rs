@@ -1,14 +1,12 @@
 //! The loop driven by threads: `poll`, `wait`, and its own.
 
-mod driver_support;
-
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::sync::mpsc::{self, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use driver_support::{Client, Rounds, echo, new_loop, patience, server, source, until};
+use crate::driver_support::{Client, Rounds, echo, new_loop, patience, server, source, until};
 use mgos_mqtt::driver::{Clock, DriveError, LookupError, Loop, Mode, Source, Turn};
 use mgos_mqtt::time::{Span, Time};
 

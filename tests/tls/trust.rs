@@ -2,12 +2,11 @@
 
 #![cfg(feature = "tls")]
 
-mod tls_support;
-
 use std::net::{Ipv4Addr, TcpListener};
 use std::process::Command;
 use std::sync::Arc;
 
+use crate::tls_support::{Broker, Ca, Client, Folder, Pair, profile, self_signed};
 use mgos_mqtt::client::Report;
 use mgos_mqtt::config::{Profile, Secret};
 use mgos_mqtt::error::{Code, Phase};
@@ -15,7 +14,6 @@ use rcgen::{
     CertificateRevocationListParams, KeyIdMethod, RevocationReason, RevokedCertParams, SerialNumber,
     date_time_ymd,
 };
-use tls_support::{Broker, Ca, Client, Folder, Pair, profile, self_signed};
 
 const HERE: &[&str] = &["localhost", "127.0.0.1"];
 

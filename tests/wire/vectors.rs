@@ -1,13 +1,11 @@
 //! Byte-exact vectors for every packet, in both directions, in all versions.
 
-mod wire_common;
-
+use crate::wire_common::{VERSIONS, decode};
 use mgos_mqtt::wire::{
     Ack, Auth, ConnAck, Connect, Disconnect, EncodeError, Header, MAX_REMAINING, Malformed, Packet,
     PacketType, Properties, PropertyId, PropertyValue, Publish, PublishHead, QoS, RetainHandling, SubAck,
     Subscribe, SubscribeOptions, UnsubAck, Unsubscribe, Version, Will, encode_ack, encode_empty, publish_len,
 };
-use wire_common::{VERSIONS, decode};
 
 /// Encoding gives the bytes, and decoding the bytes gives the packet.
 #[track_caller]

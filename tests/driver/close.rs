@@ -1,13 +1,11 @@
 //! The end of a loop.
 
-mod driver_support;
-
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use driver_support::{new_loop, source};
+use crate::driver_support::{new_loop, source};
 use mgos_mqtt::driver::{Clock, DriveError, Loop, SourceId};
 
 #[test]

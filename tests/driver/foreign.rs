@@ -1,8 +1,6 @@
 //! The loop inside a foreign event loop: one descriptor, one deadline. The foreign loop here
 //! watches the descriptor for edges only, which is the harder case; one test watches its level.
 
-mod driver_support;
-
 use std::io::Write;
 use std::net::{Ipv4Addr, UdpSocket};
 use std::os::fd::RawFd;
@@ -12,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use driver_support::{Client, Rounds, new_loop, patience, server, source};
+use crate::driver_support::{Client, Rounds, new_loop, patience, server, source};
 use mgos_mqtt::driver::{Loop, Mode, Source, SourceId, Turn};
 use mgos_mqtt::time::Span;
 use mio::net::UdpSocket as Udp;

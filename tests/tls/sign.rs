@@ -6,12 +6,11 @@
     reason = "all are calls of the C API with what its headers ask for"
 )]
 
-mod tls_support;
-
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::process::Command;
 use std::ptr::null_mut;
 
+use crate::tls_support::{Broker, Ca, Folder};
 use mgos_mqtt::capi::mgos_config::mgos_config_mqtt_set_defaults;
 use mgos_mqtt::capi::mgos_mqtt_conn::{mgos_mqtt_conn_free, mgos_mqtt_conn_is_connected};
 use mgos_mqtt::capi::mgos_mqtt_connect::{mgos_mqtt_conn_connect_wait, mgos_mqtt_conn_state};
@@ -28,7 +27,6 @@ use mgos_mqtt::capi::types::mgos_mqtt_options::{MGOS_MQTT_RETRY_NEVER, mgos_mqtt
 use mgos_mqtt::error::Code;
 use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject;
-use tls_support::{Broker, Ca, Folder};
 
 type SignBy = dyn Fn(u16, &[u8]) -> Result<Vec<u8>, c_int>;
 

@@ -6,8 +6,6 @@
     reason = "all are calls of the C API with what its headers ask for"
 )]
 
-mod tls_support;
-
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::io::Read;
 use std::mem::{MaybeUninit, offset_of, size_of};
@@ -15,6 +13,8 @@ use std::net::TcpListener;
 use std::ptr::{null, null_mut};
 use std::sync::Mutex;
 
+use crate::tls_support;
+use crate::tls_support::{Broker, Ca};
 use mgos_mqtt::capi::mgos_config::mgos_config_mqtt_set_defaults;
 use mgos_mqtt::capi::mgos_mqtt_conn::{
     mgos_mqtt_conn_connect, mgos_mqtt_conn_free, mgos_mqtt_conn_is_connected, mgos_mqtt_conn_set_config,
@@ -37,7 +37,6 @@ use mgos_mqtt::capi::types::mgos_mqtt_event::{
 };
 use mgos_mqtt::capi::types::mgos_mqtt_options::mgos_mqtt_options;
 use mgos_mqtt::error::Code;
-use tls_support::{Broker, Ca};
 
 /// The options as the first header had them.
 const FIRST_SIZE: usize = offset_of!(mgos_mqtt_options, tls_server_name);

@@ -2,19 +2,17 @@
 
 #![cfg(feature = "tls")]
 
-mod tls_support;
-
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener};
 use std::sync::Arc;
 
+use crate::tls_support::{Broker, Ca, Client, Folder, Pair, Peer, profile, self_signed, self_signed_with};
 use mgos_mqtt::client::{Context, Report};
 use mgos_mqtt::config::{Profile, Secret};
 use mgos_mqtt::driver::{Clock, Loop};
 use mgos_mqtt::error::{Code, Phase};
 use mgos_mqtt::time::Span;
 use rcgen::{ExtendedKeyUsagePurpose, date_time_ymd};
-use tls_support::{Broker, Ca, Client, Folder, Pair, Peer, profile, self_signed, self_signed_with};
 
 const HERE: &[&str] = &["localhost", "127.0.0.1"];
 

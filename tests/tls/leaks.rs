@@ -3,14 +3,12 @@
 
 #![cfg(feature = "tls")]
 
-mod tls_support;
-
 use std::sync::{Arc, Mutex};
 
+use crate::tls_support::{Ca, Client, Folder, profile};
 use mgos_mqtt::client::{Level, Sink};
 use mgos_mqtt::config::text::{parse_document, parse_section};
 use mgos_mqtt::config::{Profile, Secret};
-use tls_support::{Ca, Client, Folder, profile};
 
 /// Random numbers that are the same in each run.
 struct Random(u64);

@@ -2,14 +2,12 @@
 
 #![cfg(feature = "tls")]
 
-mod tls_support;
-
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::tls_support::{Ca, Client, Folder, Pair, Peer, profile};
 use mgos_mqtt::config::Secret;
 use mgos_mqtt::error::Code;
-use tls_support::{Ca, Client, Folder, Pair, Peer, profile};
 
 /// The names of the variants of an enumeration, in a source file.
 fn variants(source: &str, name: &str) -> Vec<String> {

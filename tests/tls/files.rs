@@ -2,13 +2,11 @@
 
 #![cfg(feature = "tls")]
 
-mod tls_support;
-
 use std::process::Command;
 
+use crate::tls_support::{Broker, Ca, Client, Folder, profile};
 use mgos_mqtt::config::{Profile, Secret};
 use mgos_mqtt::error::Code;
-use tls_support::{Broker, Ca, Client, Folder, profile};
 
 const HERE: &[&str] = &["localhost", "127.0.0.1"];
 

@@ -2,20 +2,18 @@
 
 #![cfg(all(feature = "pq", any(target_arch = "x86_64", target_arch = "aarch64")))]
 
-mod tls_support;
-
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use crate::tls_support::{Ca, Client, profile};
 use mgos_mqtt::config::{Profile, Secret};
 use mgos_mqtt::error::Code;
 use rustls::NamedGroup;
 use rustls::crypto::SupportedKxGroup;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tls_support::{Ca, Client, profile};
 
 /// A server that accepts one connection and CONNECT on it. It says which group was settled, and whether it took a second
 /// ClientHello to get there.

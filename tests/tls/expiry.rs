@@ -2,18 +2,16 @@
 
 #![cfg(feature = "tls")]
 
-mod tls_support;
-
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 
+use crate::tls_support::{Broker, Ca, Client, Folder, Pair, profile};
 use mgos_mqtt::client::{Callback, Conn, Context, Event, Identity, Kind, OwnCertificate, Owner};
 use mgos_mqtt::config::{ExpiryNotice, Profile, Secret};
 use mgos_mqtt::driver::{Clock, Loop};
 use mgos_mqtt::error::Code;
 use mgos_mqtt::time::{Span, Time};
 use rcgen::date_time_ymd;
-use tls_support::{Broker, Ca, Client, Folder, Pair, profile};
 
 const HERE: &[&str] = &["localhost", "127.0.0.1"];
 const DAY: u64 = 86_400;

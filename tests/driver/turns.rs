@@ -1,11 +1,9 @@
 //! Who gets a turn in which iteration of the loop, and for how long together: by a clock that only turns move.
 
-mod driver_support;
-
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 
-use driver_support::{Rounds, source};
+use crate::driver_support::{Rounds, source};
 use mgos_mqtt::driver::{Clock, Loop, Source, SourceId, Turn};
 use mgos_mqtt::time::{Span, Time};
 

@@ -1,13 +1,13 @@
 //! A handshake over a slow link: the client's certificates take longer to get there than the server may take to answer.
 
-mod tls_support;
-
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
 
+use crate::tls_support;
+use crate::tls_support::{Broker, Ca, Client, profile};
 use mgos_mqtt::client::Context;
 use mgos_mqtt::config::{Secret, Timeouts};
 use mgos_mqtt::driver::{Clock, Loop};
@@ -16,7 +16,6 @@ use mgos_mqtt::patience::Delivery;
 use mgos_mqtt::time::Span;
 use mgos_mqtt::transport::{Endpoint, SendQueue, Stream, Transport};
 use mio::{Registry, Token};
-use tls_support::{Broker, Ca, Client, profile};
 
 const OF_TLS12: &str = "TLS-ECDHE-ECDSA-WITH-AES-128-GCM-SHA256";
 const OF_TLS13: &str = "TLS1-3-AES-128-GCM-SHA256";

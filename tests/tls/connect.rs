@@ -2,14 +2,14 @@
 
 #![cfg(feature = "tls")]
 
-mod tls_support;
-
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
+use crate::tls_support::gate::Gated;
+use crate::tls_support::{Broker, Ca, Client, Folder, Peer, profile, self_signed};
 use mgos_mqtt::client::Context;
 use mgos_mqtt::config::{Profile, Secret};
 use mgos_mqtt::driver::{Clock, Loop};
@@ -18,8 +18,6 @@ use mgos_mqtt::session::Publication;
 use mgos_mqtt::time::Span;
 use mgos_mqtt::transport::Stream;
 use mgos_mqtt::wire::QoS;
-use tls_support::gate::Gated;
-use tls_support::{Broker, Ca, Client, Folder, Peer, profile, self_signed};
 
 const HERE: &[&str] = &["localhost", "127.0.0.1"];
 

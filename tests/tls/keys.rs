@@ -2,16 +2,14 @@
 
 #![cfg(feature = "tls")]
 
-mod tls_support;
-
 use std::path::Path;
 use std::process::Command;
 use std::sync::Mutex;
 
+use crate::tls_support::{Broker, Ca, Client, Folder, Pair, profile};
 use mgos_mqtt::client::{Callback, Conn, Event, Identity, Kind};
 use mgos_mqtt::config::{Profile, Secret};
 use mgos_mqtt::error::Code;
-use tls_support::{Broker, Ca, Client, Folder, Pair, profile};
 
 const HERE: &[&str] = &["localhost", "127.0.0.1"];
 

@@ -1,13 +1,11 @@
 //! TCP, alone and through a loop.
 
-mod driver_support;
-
 use std::io::{ErrorKind, Read};
 use std::net::{Ipv4Addr, Shutdown, TcpListener};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 
-use driver_support::{new_loop, server, until};
+use crate::driver_support::{new_loop, server, until};
 use mgos_mqtt::driver::{Loop, Source, Turn};
 use mgos_mqtt::transport::{Tcp, Transport};
 

@@ -1,13 +1,11 @@
 //! Every way in which a packet can be malformed; and valid packets that must not be taken for
 //! malformed.
 
-mod wire_common;
-
+use crate::wire_common::{VERSIONS, decode};
 use mgos_mqtt::wire::{
     Carrier, Header, Malformed, Packet, PacketType, Properties, PropertyId, PropertyKind, QoS, Version,
     reason,
 };
-use wire_common::{VERSIONS, decode};
 
 use Version::{V5, V31, V311};
 

@@ -1,13 +1,11 @@
 //! A name with several addresses, of which some do not answer: when each is tried, and which one wins, in virtual time.
 
-mod driver_support;
-
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 
-use driver_support::source;
+use crate::driver_support::source;
 use mgos_mqtt::client::{Callback, Conn, Context, Event, Identity, Kind, ProfileSource, Report};
 use mgos_mqtt::config::{Profile, Retry, Settings, Timeouts, TlsOptions};
 use mgos_mqtt::driver::{Clock, Loop};

@@ -1,0 +1,16 @@
+//! The client in virtual time: the clock moves only when the test moves it, or from one deadline of the loop to the next.
+//!
+//! | file           | what |
+//! |----------------|------|
+//! | `addresses.rs` | a name with several addresses: when each is tried |
+//! | `course.rs`    | what the calls that open and close a connection promise, in every order |
+//! | `expiry.rs`    | messages that expire |
+//! | `reconnect.rs` | when a connection is tried again, and where |
+
+#[path = "../driver_support/mod.rs"]
+mod driver_support;
+
+mod addresses;
+mod course;
+mod expiry;
+mod reconnect;
