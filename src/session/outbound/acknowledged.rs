@@ -5,7 +5,7 @@ use crate::session::state::ids::{RawUse, Use};
 use crate::session::state::outbox::Stage;
 use crate::session::state::sending::Terms;
 use crate::session::state::{PendingEvent, Session};
-use crate::wire::{PacketType, QoS};
+use crate::wire::{PacketType, QoS, reason};
 
 impl Session {
     pub(in crate::session) fn puback(&mut self, id: u16, reason: u8) -> Result<Option<Event>, Failure> {
@@ -29,6 +29,7 @@ impl Session {
 
     pub(in crate::session) fn pubrec(&mut self, id: u16, reason: u8) -> Result<Option<Event>, Failure> {
         let mut told = Acknowledged { packet_id: id, token: None, reason, late: false, early: false };
+        let refused = reason >= 0x80;
         match self.sending.ids.get(id) {
             Some(Use::Publish(slot)) if self.is_sent(slot) => {
                 let entry = self.sending.outbox.get_mut(slot);
@@ -36,15 +37,23 @@ impl Session {
                     return Err(Failure::protocol("the server answered a QoS 1 PUBLISH with PUBREC"));
                 }
                 told.token = Some(entry.token);
-                if reason >= 0x80 {
+                // What it took once it cannot refuse any more: only PUBCOMP ends that [MQTT-4.3.3-5].
+                if refused && !entry.stage.is_released() {
                     return Ok(Some(Event::PubRec(self.complete(slot, reason, false))));
                 }
                 told.late = entry.stage.is_late();
                 entry.stage = if told.late { Stage::LateRelease } else { Stage::Release };
                 self.sending.suspect.acknowledged_at = self.sending.accepted;
             }
+            Some(Use::Raw(RawUse::Publish2)) if refused => {
+                self.sending.ids.release(id);
+                return Ok(Some(Event::PubRec(told)));
+            }
             Some(Use::Raw(RawUse::Publish2)) => self.sending.ids.change(id, Use::Raw(RawUse::Released)),
-            // Not known, or released already: PUBREL lets the server finish.
+            Some(Use::Raw(RawUse::Released)) => {}
+            // PUBREL answers only what is not a refusal [MQTT-4.3.3-4].
+            _ if refused => return Ok(Some(Event::PubRec(told))),
+            // Not known: PUBREL lets the server finish.
             _ => {}
         }
         self.answer(PacketType::PubRel, id)?;
@@ -55,7 +64,10 @@ impl Session {
         let stray = Acknowledged { packet_id: id, token: None, reason, late: false, early: false };
         match self.sending.ids.get(id) {
             Some(Use::Publish(slot)) if self.sending.outbox.get(slot).stage.is_released() => {
-                Ok(Some(Event::PubComp(self.complete(slot, reason, false))))
+                // The server took the message with PUBREC. That it does not know the packet id any more says that it had
+                // finished before: its first PUBCOMP was lost with a connection.
+                let ended = self.complete(slot, reason::SUCCESS, false);
+                Ok(Some(Event::PubComp(Acknowledged { reason, ..ended })))
             }
             Some(Use::Raw(RawUse::Released)) => {
                 self.sending.ids.release(id);

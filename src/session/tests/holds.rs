@@ -133,35 +133,6 @@ fn a_hold_of_qos_2_ends_with_the_session() {
     assert_eq!(let_go(&mut rig, new), Err(Code::Stale));
 }
 
-/// MQTT 3.1 cannot tell of that. A message with the id of one that is held shows it, if it is not marked as a repetition:
-/// then it does not wait for that one, and nothing that is held is taken for acknowledged.
-#[test]
-fn a_hold_of_qos_2_ends_with_a_session_whose_loss_is_not_told() {
-    let mut rig = Rig::new(Limits::default());
-    rig.connect = Connect { version: Version::V31, ..CONNECT };
-    rig.up(false);
-    let olds = [5, 6, 7].map(|id| held(&mut rig, Q2, id, 1));
-    rig.again(false);
-    let other = held(&mut rig, Q2, 1, 1);
-    assert_eq!(rig.feed(&publish(Q2, 5, false, "t", b"new")).len(), 1);
-    assert_eq!(rig.feed(&publish(Q2, 6, false, "t", b"new")).len(), 1);
-    // Behind another one, and with a handler that does not hold it: acknowledged when that one is.
-    let_go(&mut rig, other).unwrap();
-    assert_eq!(rig.sent(), ["PUBREC #1", "PUBREC #5", "PUBREC #6"]);
-    assert_eq!(let_go(&mut rig, olds[0]), Err(Code::Stale));
-    rig.feed(&pubrel(6));
-    assert_eq!(
-        let_go(&mut rig, olds[1]),
-        Err(Code::Stale),
-        "also when the server has finished with the new one"
-    );
-    // Of this one nothing shows that it is of a lost session.
-    let_go(&mut rig, olds[2]).unwrap();
-    let new = held(&mut rig, Q2, 8, 1);
-    let_go(&mut rig, new).unwrap();
-    assert_eq!(let_go(&mut rig, new), Err(Code::NotFound));
-}
-
 /// It could not be kept after all: the server shall send it again, and then it is delivered.
 #[test]
 fn not_delivered_undoes_a_hold() {

@@ -1,8 +1,8 @@
 //! Packet ids: one counter, nothing given twice.
 
-use super::super::state::id_map::IdMap;
-use super::super::state::ids::{PacketIds, Use};
 use super::*;
+use crate::session::state::id_map::IdMap;
+use crate::session::state::ids::{PacketIds, Use};
 
 fn large() -> Limits {
     Limits { window: 65_535, max_queue: 0x2_0000, max_outgoing_bytes: 1 << 30, ..Limits::default() }

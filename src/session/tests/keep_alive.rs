@@ -7,7 +7,7 @@ const MICRO: Span = Span(1);
 /// A connection with this keep-alive and a reply time of ten seconds.
 fn kept_alive(seconds: u16) -> Rig {
     let mut rig = Rig::new(Limits::default());
-    rig.connect = Connect { keep_alive: seconds, ..CONNECT };
+    rig.connect.keep_alive = seconds;
     rig.up(false);
     rig
 }
@@ -212,7 +212,8 @@ fn an_answer_after_the_good_bye() {
 fn without_a_limit_for_the_answer() {
     let mut rig = Rig::new(Limits::default());
     rig.s.opened(rig.now, Span::secs(10), None);
-    rig.s.connect(&CONNECT, Span::ZERO).unwrap();
+    let connect = rig.connect;
+    rig.s.connect(&connect, Span::ZERO).unwrap();
     rig.sent();
     rig.feed(&connack(false, 0));
     assert_eq!(due(&mut rig), Ok(vec!["PINGREQ".into()]));
@@ -230,7 +231,7 @@ fn each_connection_counts_anew() {
     rig.down();
     assert_eq!(rig.s.deadline(), None);
     rig.pass(Span::secs(500));
-    rig.connect = Connect { keep_alive: 7, ..CONNECT };
+    rig.connect.keep_alive = 7;
     rig.up(true);
     assert_eq!(rig.s.deadline(), Some(rig.now + Span::secs(7)));
     assert_eq!(due(&mut rig), Ok(vec!["PINGREQ".into()]));

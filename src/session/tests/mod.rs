@@ -5,11 +5,13 @@
 
 mod counts;
 mod fast_publish;
+mod five;
 mod holds;
 mod ids;
 mod inbound;
 mod keep_alive;
 mod model;
+mod mqtt31;
 mod outgoing;
 mod overdue;
 mod oversize;
@@ -47,7 +49,10 @@ pub(super) const CONNECT: Connect<'static> = Connect {
 };
 
 /// A session, its clock, and what its server has received.
-pub(super) struct Rig {
+pub(super) type Rig = RigOf<false>;
+
+/// The same, of MQTT 5.0 if it is `FIVE`, otherwise of MQTT 3.1.1.
+pub(super) struct RigOf<const FIVE: bool> {
     pub(super) s: Session,
     pub(super) now: Time,
     pub(super) connect: Connect<'static>,
@@ -55,18 +60,23 @@ pub(super) struct Rig {
     stream: Vec<u8>,
 }
 
-impl Rig {
-    pub(super) fn new(limits: Limits) -> Rig {
-        Rig { s: Session::new(limits), now: Time(1_000_000), connect: CONNECT, stream: Vec::new() }
+impl<const FIVE: bool> RigOf<FIVE> {
+    /// For what differs between the versions.
+    pub(super) const FIVE: bool = FIVE;
+
+    pub(super) fn new(limits: Limits) -> Self {
+        let version = if FIVE { Version::V5 } else { Version::V311 };
+        let connect = Connect { version, ..CONNECT };
+        RigOf { s: Session::new(limits), now: Time(1_000_000), connect, stream: Vec::new() }
     }
 
     /// A session with default limits that is connected and has nothing left to write.
-    pub(super) fn connected() -> Rig {
-        Rig::connected_with(Limits::default())
+    pub(super) fn connected() -> Self {
+        Self::connected_with(Limits::default())
     }
 
-    pub(super) fn connected_with(limits: Limits) -> Rig {
-        let mut rig = Rig::new(limits);
+    pub(super) fn connected_with(limits: Limits) -> Self {
+        let mut rig = Self::new(limits);
         assert_eq!(rig.up(false), Vec::<String>::new());
         rig
     }
@@ -83,7 +93,7 @@ impl Rig {
     /// Connects, and returns what the session sends once CONNACK 0 was handled.
     pub(super) fn up(&mut self, present: bool) -> Vec<String> {
         self.open();
-        self.feed(&connack(present, 0));
+        self.feed(&connack_as(self.connect.version, present, 0));
         self.sent()
     }
 
@@ -222,7 +232,7 @@ impl Rig {
     pub(super) fn look_until(
         &mut self,
         by: Time,
-        left: impl Fn(&Rig) -> Option<Delivery>,
+        left: impl Fn(&Self) -> Option<Delivery>,
     ) -> Vec<(Span, super::Overdue)> {
         let mut found = Vec::new();
         let began = self.now;
@@ -279,13 +289,23 @@ fn packet_text(packet: &Packet<'_>) -> String {
 // -- what the server sends ----------------------------------------------------------------------
 
 pub(super) fn encode(packet: &Packet<'_>) -> Vec<u8> {
+    encode_as(Version::V311, packet)
+}
+
+pub(super) fn encode_as(version: Version, packet: &Packet<'_>) -> Vec<u8> {
     let mut bytes = Vec::new();
-    packet.encode(Version::V311, &mut bytes).unwrap();
+    packet.encode(version, &mut bytes).unwrap();
     bytes
 }
 
 pub(super) fn connack(session_present: bool, code: u8) -> Vec<u8> {
-    encode(&Packet::ConnAck(ConnAck { session_present, code, properties: Properties::EMPTY }))
+    connack_as(Version::V311, session_present, code)
+}
+
+pub(super) fn connack_as(version: Version, session_present: bool, code: u8) -> Vec<u8> {
+    // In MQTT 3.1 the byte for that is reserved, and servers set it.
+    let version = if version == Version::V31 { Version::V311 } else { version };
+    encode_as(version, &Packet::ConnAck(ConnAck { session_present, code, properties: Properties::EMPTY }))
 }
 
 pub(super) fn ack(packet: PacketType, id: u16) -> Vec<u8> {
@@ -311,11 +331,21 @@ pub(super) fn pubcomp(id: u16) -> Vec<u8> {
 }
 
 pub(super) fn unsuback(id: u16) -> Vec<u8> {
+    unsuback_of(id, 1)
+}
+
+/// The answer to so many filters: only MQTT 5.0 has a code for each.
+pub(super) fn unsuback_of(id: u16, _: usize) -> Vec<u8> {
     ack(PacketType::UnsubAck, id)
 }
 
 pub(super) fn suback(id: u16, codes: &[u8]) -> Vec<u8> {
-    encode(&Packet::SubAck(wire::SubAck { packet_id: id, properties: Properties::EMPTY, codes }))
+    suback_as(Version::V311, id, codes)
+}
+
+pub(super) fn suback_as(version: Version, id: u16, codes: &[u8]) -> Vec<u8> {
+    let suback = wire::SubAck { packet_id: id, properties: Properties::EMPTY, codes };
+    encode_as(version, &Packet::SubAck(suback))
 }
 
 pub(super) fn pingresp() -> Vec<u8> {
@@ -323,6 +353,18 @@ pub(super) fn pingresp() -> Vec<u8> {
 }
 
 pub(super) fn publish(qos: QoS, id: u16, dup: bool, topic: &str, payload: &[u8]) -> Vec<u8> {
+    publish_as(Version::V311, qos, id, dup, topic, payload)
+}
+
+pub(super) fn publish_as(
+    version: Version,
+    qos: QoS,
+    id: u16,
+    dup: bool,
+    topic: &str,
+    payload: &[u8],
+) -> Vec<u8> {
     let packet_id = if qos == Q0 { 0 } else { id };
-    encode(&Packet::Publish(wire::Publish { dup, qos, topic, packet_id, payload, ..Default::default() }))
+    let publish = wire::Publish { dup, qos, topic, packet_id, payload, ..Default::default() };
+    encode_as(version, &Packet::Publish(publish))
 }

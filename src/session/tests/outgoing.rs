@@ -1,7 +1,7 @@
 //! Publishing: QoS 0, 1 and 2, the window, and what happens to it all when the link breaks.
 
-use super::super::{Dropped, OnSessionLoss, Poison};
 use super::*;
+use crate::session::{Dropped, OnSessionLoss, Poison};
 
 /// What a server does that closes for one message: it acknowledges nothing from there on.
 fn closes(rig: &mut Rig) -> Option<Poison> {

@@ -1,7 +1,7 @@
 //! Limits of the outgoing queue, in messages and in bytes, and what gives way.
 
-use super::super::{Dropped, Known, Overflow};
 use super::*;
+use crate::session::{Dropped, Known, Overflow};
 
 fn limits(max_queue: usize, overflow: Overflow) -> Limits {
     Limits { window: 1, max_queue, overflow, ..Limits::default() }

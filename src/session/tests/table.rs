@@ -1,4 +1,4 @@
-//! Every packet a server can send, in every state that a session can be in, in both versions: docs/state-machine.md
+//! Every packet a server can send, in every state that a session can be in, in each version: docs/state-machine.md
 //! is the table, and this compares it with the session, cell by cell.
 //!
 //! Nothing can be missing: what a session can be doing is taken apart by matches without a wildcard, all of it
@@ -78,6 +78,7 @@ impl Case {
             doing.extend(s.inbound.is_known(id).then_some("received"));
         }
         let held = |hold| s.clone().let_go(hold, 0).is_ok();
+        doing.extend(s.five.authenticates.then_some("authenticating"));
         doing.extend(self.hold.filter(|hold| held(*hold)).map(|_| "deferred"));
         // The next thing to wait for is PINGRESP, and not the end of a keep-alive interval.
         let soon = s.deadline().is_some_and(|at| at <= self.rig.now + Span::secs(10));
@@ -114,6 +115,24 @@ impl Case {
         self
     }
 
+    /// The server's message with its id.
+    fn publish(&self, qos: QoS) -> Vec<u8> {
+        publish_as(self.rig.connect.version, qos, 1, false, "t", b"x")
+    }
+
+    fn received(self) -> Case {
+        let bytes = self.publish(Q2);
+        self.fed(&bytes)
+    }
+
+    /// CONNECT has an authentication method, and was sent.
+    fn authenticating(version: Version) -> Case {
+        let mut case = Case::new(version);
+        case.rig.connect.properties = Properties::from_list(&METHOD);
+        case.rig.open();
+        case
+    }
+
     fn raw(mut self, qos: QoS) -> Case {
         let publish = wire::Publish { qos, topic: "t", packet_id: 1, ..Default::default() };
         self.rig.s.raw_publish(&publish).unwrap();
@@ -123,7 +142,7 @@ impl Case {
 
     /// A message comes, and is held.
     fn deferred(mut self, qos: QoS) -> Case {
-        let bytes = publish(qos, 1, false, "t", b"x");
+        let bytes = self.publish(qos);
         self.rig.s.input(self.rig.now, &bytes).unwrap();
         self.hold = self.rig.s.hold().unwrap();
         self.rig.s.handled(Verdict::Ack(0)).unwrap();
@@ -133,6 +152,8 @@ impl Case {
 
 /// The name of a state, and how a session comes into it.
 type NamedState = (&'static str, fn(Version) -> Case);
+
+const METHOD: [wire::Property<'static>; 1] = [(PropertyId::AuthenticationMethod, PropertyValue::Utf8("m"))];
 
 /// All of them.
 const STATES: &[NamedState] = &[
@@ -164,7 +185,7 @@ const STATES: &[NamedState] = &[
     ("late 1", |version| Case::late(version, Q1)),
     ("late 2", |version| Case::late(version, Q2)),
     ("late released", |version| Case::late(version, Q2).fed(&pubrec(1))),
-    ("received", |version| Case::up(version).fed(&publish(Q2, 1, false, "t", b"x"))),
+    ("received", |version| Case::up(version).received()),
     ("deferred 1", |version| Case::up(version).deferred(Q1)),
     ("deferred 2", |version| Case::up(version).deferred(Q2)),
     ("subscribing", |version| {
@@ -176,7 +197,7 @@ const STATES: &[NamedState] = &[
     ("unsubscribing", |version| {
         let mut case = Case::up(version);
         case.rig.s.subscribe("t".into(), Q1);
-        let mut case = case.fed(&suback(1, &[1]));
+        let mut case = case.fed(&suback_as(version, 1, &[1]));
         case.rig.s.unsubscribe("t");
         case.rig.sent();
         Case { id: 2, ..case }
@@ -210,7 +231,7 @@ const STATES: &[NamedState] = &[
     ("closing, sent 1", |version| Case::up(version).published(Q1).disconnected()),
     ("closing, sent 2", |version| Case::up(version).published(Q2).disconnected()),
     ("closing, released", |version| Case::up(version).published(Q2).fed(&pubrec(1)).disconnected()),
-    ("closing, received", |version| Case::up(version).fed(&publish(Q2, 1, false, "t", b"x")).disconnected()),
+    ("closing, received", |version| Case::up(version).received().disconnected()),
     ("closing, subscribing", |version| {
         let mut case = Case::up(version);
         case.rig.s.subscribe("t".into(), Q1);
@@ -225,12 +246,35 @@ const STATES: &[NamedState] = &[
     ("refused", |version| {
         let mut case = Case::new(version);
         case.rig.open();
-        case.fed(&connack(false, 5))
+        case.fed(&connack_as(version, false, refusal(version)))
     }),
 ];
 
+/// Those of MQTT 5.0 alone.
+const STATES_5: &[NamedState] = &[
+    ("authenticating", Case::authenticating),
+    ("reauthenticating", |version| {
+        let mut case = Case::authenticating(version).fed(&connack_as(version, false, 0));
+        case.rig.s.authenticate(wire::reason::REAUTHENTICATE, Properties::from_list(&METHOD)).unwrap();
+        case.rig.sent();
+        case
+    }),
+];
+
+/// Of all states those that this version has.
+fn states(version: Version) -> impl Iterator<Item = &'static NamedState> {
+    let more = if version == Version::V5 { STATES_5 } else { &[] };
+    STATES.iter().chain(more)
+}
+
+/// A code with which CONNACK refuses.
+fn refusal(version: Version) -> u8 {
+    if version == Version::V5 { 0x87 } else { 5 }
+}
+
 /// Everything that [`Case::doing`] can name.
 const ALL_DOING: &[&str] = &[
+    "authenticating",
     "closed",
     "closing",
     "connecting",
@@ -257,40 +301,58 @@ const ALL_DOING: &[&str] = &[
 ];
 
 /// The packets of one of the sixteen types, with the id of what is under way and with another.
-fn packets(kind: u8, id: u16) -> Vec<(String, Vec<u8>)> {
+fn packets(version: Version, kind: u8, id: u16) -> Vec<(String, Vec<u8>)> {
+    let five = version == Version::V5;
     let ack = |name: &str, packet: fn(u16) -> Vec<u8>| {
         vec![(format!("{name} its id"), packet(id)), (format!("{name} other id"), packet(OTHER))]
     };
+    let ack_of = |name: &str, bytes: &dyn Fn(u16) -> Vec<u8>| {
+        vec![(format!("{name} its id"), bytes(id)), (format!("{name} other id"), bytes(OTHER))]
+    };
+    // With a reason code of 0x80 or more.
+    let refusing = |name: &str, first: u8| {
+        let list = ack_of(&format!("{name} refusing"), &|id| vec![first, 3, 0, id as u8, 0x97]);
+        if five { list } else { Vec::new() }
+    };
+    let publish = |qos, id, dup| publish_as(version, qos, id, dup, "t", b"x");
     let one = |name: &str, bytes: Vec<u8>| vec![(name.to_owned(), bytes)];
     match kind {
         0 => one("type 0", vec![0x00, 0]),
         1 => one("CONNECT", encode(&Packet::Connect(CONNECT))),
         2 => [
-            ("CONNACK", connack(false, 0)),
-            ("CONNACK present", connack(true, 0)),
-            ("CONNACK refusing", connack(false, 5)),
+            ("CONNACK", connack_as(version, false, 0)),
+            ("CONNACK present", connack_as(version, true, 0)),
+            ("CONNACK refusing", connack_as(version, false, refusal(version))),
         ]
         .map(|(name, bytes)| (name.to_owned(), bytes))
         .to_vec(),
         3 => {
-            let mut list = one("PUBLISH 0", publish(Q0, 0, false, "t", b"x"));
-            list.extend(ack("PUBLISH 1", |id| publish(Q1, id, false, "t", b"x")));
-            list.extend(ack("PUBLISH 2", |id| publish(Q2, id, false, "t", b"x")));
-            list.extend(ack("PUBLISH 2 DUP", |id| publish(Q2, id, true, "t", b"x")));
+            let mut list = one("PUBLISH 0", publish(Q0, 0, false));
+            list.extend(ack_of("PUBLISH 1", &|id| publish(Q1, id, false)));
+            list.extend(ack_of("PUBLISH 2", &|id| publish(Q2, id, false)));
+            list.extend(ack_of("PUBLISH 2 DUP", &|id| publish(Q2, id, true)));
             list.extend(one("PUBLISH 3", b"\x36\x05\0\x01t\0\x01".to_vec()));
             list
         }
-        4 => ack("PUBACK", puback),
-        5 => ack("PUBREC", pubrec),
+        4 => [ack("PUBACK", puback), refusing("PUBACK", 0x40)].concat(),
+        5 => [ack("PUBREC", pubrec), refusing("PUBREC", 0x50)].concat(),
         6 => ack("PUBREL", pubrel),
         7 => ack("PUBCOMP", pubcomp),
         8 => one("SUBSCRIBE", b"\x82\x06\0\x01\0\x01t\0".to_vec()),
-        9 => ack("SUBACK", |id| suback(id, &[1])),
+        9 => ack_of("SUBACK", &|id| suback_as(version, id, &[1])),
         10 => one("UNSUBSCRIBE", b"\xa2\x05\0\x01\0\x01t".to_vec()),
+        11 if five => ack_of("UNSUBACK", &|id| vec![0xb0, 4, 0, id as u8, 0, 0]),
         11 => ack("UNSUBACK", unsuback),
         12 => one("PINGREQ", vec![0xc0, 0]),
         13 => one("PINGRESP", pingresp()),
         14 => one("DISCONNECT", vec![0xe0, 0]),
+        15 if five => [
+            ("AUTH", vec![0xf0, 0]),
+            ("AUTH continue", b"\xf0\x06\x18\x04\x15\0\x01m".to_vec()),
+            ("AUTH of another method", b"\xf0\x06\x18\x04\x15\0\x01n".to_vec()),
+        ]
+        .map(|(name, bytes)| (name.to_owned(), bytes))
+        .to_vec(),
         15 => one("type 15", vec![0xf0, 0]),
         16.. => unreachable!("a packet type has four bits"),
     }
@@ -306,7 +368,12 @@ fn reaction(mut case: Case, bytes: &[u8]) -> (String, String) {
             assert_eq!(step.consumed, bytes.len());
             step.event
         }
-        Err(failure) => return (format!("error {}", failure.code.name()), String::new()),
+        Err(failure) => {
+            let five = case.rig.connect.version == Version::V5;
+            let said = matches!(case.rig.s.state, State::Connecting | State::Up);
+            assert!(!five || !said || failure.malformed.is_some() || failure.reason.is_some(), "{failure:?}");
+            return (format!("error {}", failure.code.name()), String::new());
+        }
     };
     if event.is_some() {
         case.rig.s.handled(Verdict::Ack(0)).unwrap();
@@ -317,7 +384,11 @@ fn reaction(mut case: Case, bytes: &[u8]) -> (String, String) {
         what.push(format!("{} back", header.packet.name()));
         answers = &answers[header.total()..];
     }
-    what.extend(case.rig.outcomes().iter().map(|(_, outcome)| format!("{outcome:?}").to_lowercase()));
+    let outcomes = case.rig.outcomes().into_iter().map(|(_, outcome)| match outcome {
+        Outcome::Rejected(_) => "rejected".to_owned(),
+        other => format!("{other:?}").to_lowercase(),
+    });
+    what.extend(outcomes);
     if what.is_empty() {
         what.push("ignored".into());
     }
@@ -398,15 +469,16 @@ fn the_table_is_what_the_session_does() {
     let mut wrong = String::new();
     let mut cells = 0;
     let mut seen = BTreeSet::new();
-    for (state, make) in STATES {
-        for (version, number) in [(Version::V31, "3.1"), (Version::V311, "3.1.1")] {
+    for (version, number) in [(Version::V31, "3.1"), (Version::V311, "3.1.1"), (Version::V5, "5.0")] {
+        for (state, make) in states(version) {
             seen.extend(make(version).doing());
             for kind in 0..16 {
-                for (packet, bytes) in packets(kind, make(version).id) {
+                for (packet, bytes) in packets(version, kind, make(version).id) {
                     cells += 1;
                     let (what, change) = reaction(make(version), &bytes);
                     let fits = |line: &Line| {
-                        let version = line.version.is_empty() || line.version == number;
+                        let version =
+                            line.version.is_empty() || line.version.split("; ").any(|said| said == number);
                         version && means(&line.packets, &packet) && means(&line.states, state)
                     };
                     let Some(at) = lines.iter().position(fits) else {
@@ -446,6 +518,6 @@ fn the_states_are_those_of_the_table() {
         .map_while(|line| line.strip_prefix("| ")?.split(" | ").next())
         .map(str::trim)
         .collect();
-    let names: Vec<&str> = STATES.iter().map(|(name, _)| *name).collect();
+    let names: Vec<&str> = STATES.iter().chain(STATES_5).map(|(name, _)| *name).collect();
     assert_eq!(described, names);
 }
