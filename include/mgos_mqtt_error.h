@@ -105,6 +105,8 @@ enum mgos_mqtt_error {
   MGOS_MQTT_CONNECT_TIMEOUT = -1113,
   /* the connection could not be opened */
   MGOS_MQTT_CONNECT_FAILED = -1114,
+  /* a socket cannot be made as its options ask for */
+  MGOS_MQTT_SOCKET_OPTION = -1116,
   /* the clock is not set yet and the configuration requires it */
   MGOS_MQTT_TIME_NOT_SET = -1115,
   /* the proxy does not connect to the server */

@@ -480,6 +480,48 @@ struct mgos_mqtt_options {
    * used least recently making room, as far as an MQTT 5.0 server takes that many: default 0, none; at most 65,534.
    */
   int topic_aliases;
+  /**
+   * THE TCP SOCKET that leads to the server, or to the proxy before it. What the system refuses ends the attempt with
+   * MGOS_MQTT_SOCKET_OPTION and its name; what is 0 or NULL stays as the system has it. Local sockets have none of these.
+   *
+   * The IP address that the socket is bound to, such as "192.0.2.1". Addresses of the server that are of the other family
+   * are not tried.
+   */
+  const char *source_address;
+  /**
+   * The network interface that everything goes through, whatever the routes say: "wwan0". Linux only.
+   */
+  const char *source_interface;
+  /**
+   * TCP keep-alive, which a broken path is noticed by even while MQTT has nothing to say: so long without traffic until
+   * the first probe, in ms, rounded up to whole seconds; at most 32,767 s. It is switched on by any of these three.
+   */
+  int tcp_keepalive_idle_ms;
+  /**
+   * So long from probe to probe, likewise.
+   */
+  int tcp_keepalive_interval_ms;
+  /**
+   * So many probes without an answer end the connection, 1 to 127.
+   */
+  int tcp_keepalive_count;
+  /**
+   * So long, in ms, may bytes stay unacknowledged before the system ends the connection (TCP_USER_TIMEOUT, RFC 5482).
+   * Linux only.
+   */
+  int tcp_user_timeout_ms;
+  /**
+   * The class of service of its packets (DSCP, RFC 2474), 1 to 63: 46, for instance, is expedited forwarding.
+   */
+  int dscp;
+  /**
+   * The system's send buffer, in bytes, as setsockopt(SO_SNDBUF): the system may double it, or have a limit.
+   */
+  int socket_send_buffer;
+  /**
+   * The system's receive buffer, likewise (SO_RCVBUF).
+   */
+  int socket_receive_buffer;
 };
 
 /**

@@ -98,6 +98,7 @@ codes! {
     ConnectUnreachable = -1112, "CONNECT_UNREACHABLE", "there is no route to the server";
     ConnectTimeout = -1113, "CONNECT_TIMEOUT", "the server did not accept the connection in time";
     ConnectFailed = -1114, "CONNECT_FAILED", "the connection could not be opened";
+    SocketOption = -1116, "SOCKET_OPTION", "a socket cannot be made as its options ask for";
     TimeNotSet = -1115, "TIME_NOT_SET", "the clock is not set yet and the configuration requires it";
 
     // The proxy.

@@ -23,7 +23,7 @@ const AT_ONCE: usize = 4;
 /// What a test ends with that finds something missing on this machine.
 const SKIPPED: i32 = 77;
 /// The quickest first.
-const PROGRAMS: [&str; 44] = [
+const PROGRAMS: [&str; 45] = [
     "arguments",
     "structures",
     "version",
@@ -65,6 +65,7 @@ const PROGRAMS: [&str; 44] = [
     "bad_network",
     "threads",
     "slow_link",
+    "socket_options",
     "memory",
     "stop",
     "idle",
@@ -72,8 +73,9 @@ const PROGRAMS: [&str; 44] = [
 /// Not for this: they link the static library, or test the tests.
 const OTHERS: [&str; 3] = ["leak", "peer", "tls_cut"];
 /// Which programs look first, by a part of the path of the file that was changed; the first that fits.
-const NEAREST: [(&str, &[&str]); 36] = [
+const NEAREST: [(&str, &[&str]); 37] = [
     ("src/driver/", &["process", "foreign_loop", "threads", "free"]),
+    ("tcp_options", &["socket_options"]),
     ("src/transport/", &["tls", "tls_wire", "bad_network"]),
     ("/capi/types/", &["structures", "arguments", "values"]),
     ("/capi/json/", &["json", "promises_mg"]),

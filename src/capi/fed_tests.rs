@@ -86,7 +86,7 @@ impl Server {
         let mut home = create_loop().unwrap();
         let dialled = ends.clone();
         let context = Arc::get_mut(&mut home).and_then(|home| Arc::get_mut(&mut home.context)).unwrap();
-        context.dial = Arc::new(move |_| Ok(Stream::Other(Box::new(Wire(dialled.clone())))));
+        context.dial = Arc::new(move |_, _| Ok(Stream::Other(Box::new(Wire(dialled.clone())))));
         let driver = home.driver().clone();
         Server { ends, driver, home: LOOPS.insert(home).cast() }
     }

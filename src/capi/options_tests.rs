@@ -157,6 +157,15 @@ fn choices() -> Vec<Choice> {
         proxy_from_environment = 1;
         proxy_ca with proxy_ca_len = b"ca";
         proxy_timeout_ms = 1;
+        source_address = c"127.0.0.2".as_ptr();
+        source_interface = c"lo".as_ptr();
+        tcp_keepalive_idle_ms = 1;
+        tcp_keepalive_interval_ms = 1;
+        tcp_keepalive_count = 1;
+        tcp_user_timeout_ms = 1;
+        dscp = 1;
+        socket_send_buffer = 1;
+        socket_receive_buffer = 1;
     }
 }
 

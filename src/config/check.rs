@@ -34,6 +34,7 @@ impl Profile {
         note(self.check_ws_path());
         note(self.check_ws_headers());
         note(self.address().ok().and_then(|address| self.proxy(&address).err()));
+        note(self.route.socket.check());
         found
     }
 

@@ -23,6 +23,7 @@ pub mod proxy;
 pub mod schema;
 mod settings;
 mod shown;
+mod socket;
 pub mod text;
 #[cfg(test)]
 mod text_tests;
@@ -40,3 +41,4 @@ pub use profile::{ExpiryNotice, Profile, Protocol, RouteOptions, Secret, Timeout
 pub use schema::{Section, SectionId};
 pub use settings::{Backoff, OnSessionLoss, Overflow, ReceiveOverflow, Resubscribe, Retry, Settings};
 pub use shown::Shown;
+pub use socket::SocketOptions;

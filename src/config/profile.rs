@@ -11,6 +11,7 @@ use zeroize::Zeroize;
 use super::error::ConfigError;
 use super::pin::{self, Pin};
 use super::proxy::{Proxy, ProxyVariables};
+use super::socket::SocketOptions;
 use super::user_info::{self, UserInfo};
 use crate::error::Code;
 use crate::time::Span;
@@ -155,6 +156,8 @@ pub struct RouteOptions {
     pub proxy_variables: Option<ProxyVariables>,
     /// Trusted certificates for an `https://` proxy in memory, PEM or DER; by default those of the system.
     pub proxy_ca: Option<Secret<Vec<u8>>>,
+    /// Options of the TCP socket.
+    pub socket: SocketOptions,
 }
 
 /// One complete server profile. What does not depend on the server is in

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::{Stream, Tcp, Unix};
+use crate::config::SocketOptions;
 
 /// What a stream is opened to, as reports and log lines name it. A copy needs no memory: a variant that holds more than
 /// numbers shares it.
@@ -18,10 +19,10 @@ pub enum Endpoint {
 }
 
 impl Endpoint {
-    /// Begins to open a stream to it.
-    pub fn open(&self) -> io::Result<Stream> {
+    /// Begins to open a stream to it, for TCP with a socket as `options` say.
+    pub fn open(&self, options: &SocketOptions) -> io::Result<Stream> {
         match self {
-            Endpoint::Socket(address) => Ok(Tcp::connect(*address)?.into()),
+            Endpoint::Socket(address) => Ok(Tcp::connect(*address, options)?.into()),
             Endpoint::Unix(path) => Ok(Stream::Other(Box::new(Unix::connect(path)?))),
         }
     }

@@ -17,6 +17,7 @@
 //! | `tls_settings.rs` | what TLS is made with |
 //! | `unix.rs`         | local sockets |
 //! | `tcp.rs`          | TCP |
+//! | `tcp_options.rs`  | its socket, if that has options |
 
 #![forbid(unsafe_code)]
 
@@ -30,6 +31,7 @@ mod layer;
 #[cfg(feature = "proxy")]
 pub mod proxy;
 mod tcp;
+mod tcp_options;
 #[cfg(any(feature = "tls", feature = "psk"))]
 pub mod tls;
 #[cfg(not(any(feature = "tls", feature = "psk")))]
@@ -52,6 +54,7 @@ use std::os::fd::RawFd;
 
 use mio::{Registry, Token};
 
+use crate::config::SocketOptions;
 use crate::error::{Code, Phase};
 use crate::patience::Delivery;
 
@@ -99,8 +102,8 @@ pub struct Expiry {
     pub server: Option<f64>,
 }
 
-/// Begins to open a stream.
-pub type Dial = dyn Fn(&Endpoint) -> io::Result<Stream> + Send + Sync;
+/// Begins to open a stream, whose socket has these options if it is one of TCP.
+pub type Dial = dyn Fn(&Endpoint, &SocketOptions) -> io::Result<Stream> + Send + Sync;
 
 /// Asks the system how many of the bytes that were written to a socket its peer has not acknowledged; `None` if it
 /// cannot tell.

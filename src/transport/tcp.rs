@@ -9,7 +9,8 @@ use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 use socket2::SockRef;
 
-use super::{Endpoint, SendQueue, Transport};
+use super::{Endpoint, SendQueue, Transport, tcp_options};
+use crate::config::SocketOptions;
 use crate::patience::Delivery;
 
 /// Flags for every send: a peer that went away is an error, not a signal.
@@ -41,8 +42,12 @@ pub struct Tcp {
 
 impl Tcp {
     /// Begins to connect to `address`. The socket is non-blocking and not inherited by children.
-    pub fn connect(address: SocketAddr) -> io::Result<Tcp> {
-        Ok(Tcp { stream: TcpStream::connect(address)?, open: false, shut: false })
+    pub fn connect(address: SocketAddr, options: &SocketOptions) -> io::Result<Tcp> {
+        let stream = match *options == SocketOptions::default() {
+            true => TcpStream::connect(address)?,
+            false => TcpStream::from_std(tcp_options::connect(address, options)?),
+        };
+        Ok(Tcp { stream, open: false, shut: false })
     }
 }
 

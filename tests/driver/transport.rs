@@ -6,6 +6,7 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 
 use crate::driver_support::{new_loop, server, until};
+use mgos_mqtt::config::SocketOptions;
 use mgos_mqtt::driver::{Loop, Source, Turn};
 use mgos_mqtt::transport::{Tcp, Transport};
 
@@ -38,7 +39,7 @@ fn nobody_listens() {
     let result = Arc::new(Mutex::new(None));
     let to = result.clone();
     // Some systems say it at once.
-    match Tcp::connect(address) {
+    match Tcp::connect(address, &SocketOptions::default()) {
         Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionRefused),
         Ok(tcp) => {
             add(&on, tcp, move |tcp, _| *to.lock().unwrap() = Some(tcp.connected()));
@@ -61,7 +62,7 @@ fn bytes_arrive_in_order_however_they_are_cut() {
     let done = Arc::new(Mutex::new(false));
     let (to, bytes) = (done.clone(), expected.clone());
     let mut sent = 0;
-    add(&on, Tcp::connect(address).unwrap(), move |tcp, turn| {
+    add(&on, Tcp::connect(address, &SocketOptions::default()).unwrap(), move |tcp, turn| {
         if !tcp.connected().unwrap() {
             return;
         }
@@ -91,7 +92,7 @@ fn after_a_half_close_the_other_half_goes_on() {
     let on = new_loop();
     let answer = Arc::new(Mutex::new((Vec::new(), false)));
     let (to, mut asked) = (answer.clone(), false);
-    add(&on, Tcp::connect(address).unwrap(), move |tcp, turn| {
+    add(&on, Tcp::connect(address, &SocketOptions::default()).unwrap(), move |tcp, turn| {
         if !tcp.connected().unwrap() {
             return;
         }
@@ -136,7 +137,7 @@ fn a_peer_that_went_away_is_an_error_and_not_a_signal() {
     // SAFETY: this process runs nothing but this test; the default action is a valid disposition.
     unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
     let (address, server) = server(|stream| stream.shutdown(Shutdown::Both).unwrap());
-    let mut tcp = Tcp::connect(address).unwrap();
+    let mut tcp = Tcp::connect(address, &SocketOptions::default()).unwrap();
     // The server accepted, so this end is connected, too.
     server.join().unwrap();
     assert!(tcp.connected().unwrap());

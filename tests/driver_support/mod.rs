@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
+use mgos_mqtt::config::SocketOptions;
 use mgos_mqtt::driver::{Clock, Loop, Source, SourceId, Turn};
 use mgos_mqtt::time::{Span, Time};
 use mgos_mqtt::transport::{Tcp, Transport};
@@ -108,7 +109,7 @@ impl Client {
         bound: usize,
     ) -> (Arc<Client>, SourceId) {
         let state = ClientState {
-            tcp: Tcp::connect(address).unwrap(),
+            tcp: Tcp::connect(address, &SocketOptions::default()).unwrap(),
             registered: false,
             open: false,
             request: request.to_vec(),

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use crate::tls_support::gate::Gated;
 use crate::tls_support::{Broker, Ca, Client, Folder, Peer, profile, self_signed};
 use mgos_mqtt::client::Context;
-use mgos_mqtt::config::{Profile, Secret};
+use mgos_mqtt::config::{Profile, Secret, SocketOptions};
 use mgos_mqtt::driver::{Clock, Loop};
 use mgos_mqtt::error::Code;
 use mgos_mqtt::session::Publication;
@@ -401,8 +401,11 @@ fn what_waits_for_a_full_socket_is_sent_once() {
     let full = Arc::new(AtomicBool::new(false));
     let mut context = Context::new(Loop::new(Clock::monotonic()).unwrap());
     let gate = full.clone();
-    context.dial = Arc::new(move |endpoint| {
-        Ok(Stream::Other(Box::new(Gated { socket: endpoint.open()?, full: gate.clone() })))
+    context.dial = Arc::new(move |endpoint, _| {
+        Ok(Stream::Other(Box::new(Gated {
+            socket: endpoint.open(&SocketOptions::default())?,
+            full: gate.clone(),
+        })))
     });
     let client = Client::on(Arc::new(context), profile.clone());
     client.up();

@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::tls_support;
 use crate::tls_support::{Broker, Ca, Client, profile};
 use mgos_mqtt::client::Context;
-use mgos_mqtt::config::{Secret, Timeouts};
+use mgos_mqtt::config::{Secret, SocketOptions, Timeouts};
 use mgos_mqtt::driver::{Clock, Loop};
 use mgos_mqtt::error::Code;
 use mgos_mqtt::patience::Delivery;
@@ -127,8 +127,11 @@ fn attempt(suite: &str, most: u64) -> (Code, bool) {
     p.timeouts = Timeouts { tls: short, connack: short, ..Timeouts::default() };
     let mut context = Context::new(Loop::new(Clock::monotonic()).unwrap());
     let shared = counts.clone();
-    context.dial = Arc::new(move |endpoint: &Endpoint| {
-        Ok(Stream::Other(Box::new(Slow { socket: endpoint.open()?, counts: shared.clone() })))
+    context.dial = Arc::new(move |endpoint: &Endpoint, _| {
+        Ok(Stream::Other(Box::new(Slow {
+            socket: endpoint.open(&SocketOptions::default())?,
+            counts: shared.clone(),
+        })))
     });
     let client = Client::on(Arc::new(context), p);
     let report = client.attempt();

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use crate::driver_support::source;
 use mgos_mqtt::client::{Callback, Conn, Context, Event, Identity, Kind, ProfileSource, Report};
-use mgos_mqtt::config::{Profile, Retry, Settings, Timeouts, TlsOptions};
+use mgos_mqtt::config::{Profile, Retry, Settings, SocketOptions, Timeouts, TlsOptions};
 use mgos_mqtt::driver::{Clock, Loop};
 use mgos_mqtt::error::Code;
 use mgos_mqtt::time::{Span, Time};
@@ -146,7 +146,7 @@ fn attempt_at(listed: &[(SocketAddr, Address)], limit: Span, late: Span) -> Atte
     let (dialled, sockets) = (Arc::new(Mutex::new(Vec::new())), Arc::<AtomicUsize>::default());
     let (list, what, on, made) = (dialled.clone(), listed.to_vec(), driver.clone(), sockets.clone());
     let mut context = Context::new(driver.clone());
-    context.dial = Arc::new(move |endpoint| {
+    context.dial = Arc::new(move |endpoint, _| {
         let (at, what) = what.iter().find(|(address, _)| Endpoint::from(*address) == *endpoint).unwrap();
         list.lock().unwrap().push((*at, (dialled_at.load(SeqCst) - START.0) / 1_000));
         match what {
@@ -201,7 +201,8 @@ fn slow_callbacks_take_nothing_of_the_time_of_an_attempt() {
     let driver = Loop::new(Clock::from_fn(move || Time(clock.load(SeqCst)))).unwrap();
     let (on, made) = (driver.clone(), Arc::<AtomicUsize>::default());
     let mut context = Context::new(driver.clone());
-    context.dial = Arc::new(move |_| Ok(Stream::Other(Box::new(Socket::new(Address::Silent, &on, &made)))));
+    context.dial =
+        Arc::new(move |_, _| Ok(Stream::Other(Box::new(Socket::new(Address::Silent, &on, &made)))));
     let profile = Profile { enable: true, server: Some("192.0.2.1:1".into()), ..Profile::default() };
     let settings = Settings { retry: Retry::Never, ..Settings::default() };
     let source = ProfileSource::Fixed(Arc::new(profile));
@@ -334,7 +335,8 @@ fn what_the_winner_says_is_heard() {
     let full = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     socket2::SockRef::from(&full).listen(0).unwrap();
     let silent = full.local_addr().unwrap();
-    let _queue: Vec<_> = (0..4).map(|_| Endpoint::from(silent).open().unwrap()).collect();
+    let _queue: Vec<_> =
+        (0..4).map(|_| Endpoint::from(silent).open(&SocketOptions::default()).unwrap()).collect();
     let server = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let list = vec![silent, server.local_addr().unwrap(), silent];
     let server = std::thread::spawn(move || {
@@ -351,9 +353,9 @@ fn what_the_winner_says_is_heard() {
     let dialled = Arc::new(AtomicUsize::new(0));
     let count = dialled.clone();
     let mut context = Context::new(driver.clone());
-    context.dial = Arc::new(move |endpoint| {
+    context.dial = Arc::new(move |endpoint, _| {
         count.fetch_add(1, SeqCst);
-        endpoint.open()
+        endpoint.open(&SocketOptions::default())
     });
     let profile = Profile { enable: true, server: Some("name.test".into()), ..Profile::default() };
     let settings = Settings { retry: Retry::Never, ..Settings::default() };

@@ -13,7 +13,7 @@ use crate::client::ProfileSource;
 use crate::config::proxy::ProxyVariables;
 use crate::config::{
     Backoff, ExpiryNotice, OnSessionLoss, Overflow, ProfileOptions, Protocol, ReceiveOverflow, Resubscribe,
-    Retry, RouteOptions, Secret, Settings, Timeouts, TlsOptions,
+    Retry, RouteOptions, Secret, Settings, SocketOptions, Timeouts, TlsOptions,
 };
 use crate::error::Code;
 use crate::wire::{Carrier, PacketType};
@@ -184,6 +184,27 @@ unsafe fn route(options: &mgos_mqtt_options) -> Result<RouteOptions, Code> {
         },
         // SAFETY: promised by the caller.
         proxy_ca: unsafe { memory!(options.proxy_ca, proxy_ca_len).copy() }?.map(Secret),
+        // SAFETY: promised by the caller.
+        socket: unsafe { socket(options) }?,
+    })
+}
+
+/// # Safety
+/// What the options point to is valid.
+unsafe fn socket(options: &mgos_mqtt_options) -> Result<SocketOptions, Code> {
+    // SAFETY: promised by the caller.
+    let [address, interface] =
+        [text!(options.source_address), text!(options.source_interface)].map(|text| unsafe { text.copy() });
+    Ok(SocketOptions {
+        source_address: address?.map(|text| SocketOptions::source(&text)).transpose().map_err(config_code)?,
+        source_interface: interface?,
+        keepalive_idle: field!(options.tcp_keepalive_idle_ms).ms_or_default()?,
+        keepalive_interval: field!(options.tcp_keepalive_interval_ms).ms_or_default()?,
+        keepalive_count: Some(field!(options.tcp_keepalive_count).count(0, 127)?).filter(|count| *count > 0),
+        user_timeout: field!(options.tcp_user_timeout_ms).ms_or_default()?,
+        dscp: field!(options.dscp).count(0, 63)?,
+        send_buffer: field!(options.socket_send_buffer).count(0, c_int::MAX / 2)?,
+        receive_buffer: field!(options.socket_receive_buffer).count(0, c_int::MAX / 2)?,
     })
 }
 

@@ -323,6 +323,31 @@ pub struct mgos_mqtt_options {
     /// PUBLISHING, again. So many topics at a time are sent once and then by a topic alias of two bytes, those that were
     /// used least recently making room, as far as an MQTT 5.0 server takes that many: default 0, none; at most 65,534.
     pub topic_aliases: c_int,
+
+    /// THE TCP SOCKET that leads to the server, or to the proxy before it. What the system refuses ends the attempt with
+    /// MGOS_MQTT_SOCKET_OPTION and its name; what is 0 or NULL stays as the system has it. Local sockets have none of these.
+    ///
+    /// The IP address that the socket is bound to, such as "192.0.2.1". Addresses of the server that are of the other family
+    /// are not tried.
+    pub source_address: *const c_char,
+    /// The network interface that everything goes through, whatever the routes say: "wwan0". Linux only.
+    pub source_interface: *const c_char,
+    /// TCP keep-alive, which a broken path is noticed by even while MQTT has nothing to say: so long without traffic until
+    /// the first probe, in ms, rounded up to whole seconds; at most 32,767 s. It is switched on by any of these three.
+    pub tcp_keepalive_idle_ms: c_int,
+    /// So long from probe to probe, likewise.
+    pub tcp_keepalive_interval_ms: c_int,
+    /// So many probes without an answer end the connection, 1 to 127.
+    pub tcp_keepalive_count: c_int,
+    /// So long, in ms, may bytes stay unacknowledged before the system ends the connection (TCP_USER_TIMEOUT, RFC 5482).
+    /// Linux only.
+    pub tcp_user_timeout_ms: c_int,
+    /// The class of service of its packets (DSCP, RFC 2474), 1 to 63: 46, for instance, is expedited forwarding.
+    pub dscp: c_int,
+    /// The system's send buffer, in bytes, as setsockopt(SO_SNDBUF): the system may double it, or have a limit.
+    pub socket_send_buffer: c_int,
+    /// The system's receive buffer, likewise (SO_RCVBUF).
+    pub socket_receive_buffer: c_int,
 }
 
 // SAFETY: plain numbers and pointers, and no header ever had less than everything before TLS.

@@ -202,7 +202,17 @@ impl Conn {
                         addresses.iter().map(|address| address.ip().to_string()).collect();
                     self.note(&mut st, Level::Debug, format_args!("resolved {host:?}: {}", list.join(", ")));
                 }
-                let mut endpoints = interleave(&addresses);
+                let options = &st.profile.route.socket;
+                let within_reach: Vec<_> =
+                    addresses.iter().copied().filter(|address| options.reaches(&address.ip())).collect();
+                if let (true, Some(source)) = (within_reach.is_empty(), options.source_address) {
+                    let [own, other] = if source.is_ipv4() { ["IPv4", "IPv6"] } else { ["IPv6", "IPv4"] };
+                    let text =
+                        format!("source_address {source} is {own}, and {host:?} has {other} addresses only");
+                    let report = st.report(Code::SocketOption, Phase::Tcp, 0, text);
+                    return self.link_down(st, turn, report);
+                }
+                let mut endpoints = interleave(&within_reach);
                 let first = endpoints.pop_front();
                 if !endpoints.is_empty() {
                     st.tries.make().others.make().endpoints = endpoints;

@@ -20,7 +20,7 @@ use crate::client::state::tries::Opening;
 use crate::driver::Turn;
 use crate::sync::MutexGuard;
 use crate::time::{Moment, Span, Time};
-use crate::transport::{Endpoint, Stream};
+use crate::transport::{Endpoint, LayerError, Stream};
 
 /// So long an endpoint has before the next one is opened beside it (RFC 8305, section 8).
 const ATTEMPT_DELAY: Span = Span::millis(250);
@@ -46,10 +46,11 @@ impl Conn {
         while let Some(endpoint) = next {
             let text = format_args!("opening a {} to {endpoint}", endpoint.what());
             self.note(&mut st, Level::Debug, text);
-            let opened = (self.context.dial)(&endpoint).and_then(|mut transport| {
-                transport.register(turn.registry(), turn.token())?;
-                Ok(transport)
-            });
+            let opened =
+                (self.context.dial)(&endpoint, &st.profile.route.socket).and_then(|mut transport| {
+                    transport.register(turn.registry(), turn.token())?;
+                    Ok(transport)
+                });
             match opened {
                 Ok(transport) => {
                     let one = Opening { endpoint, transport };
@@ -65,6 +66,10 @@ impl Conn {
                     return st;
                 }
                 Err(error) => {
+                    if let Some(error) = LayerError::of(&error) {
+                        let report = st.layer_report(error);
+                        st.tries.make().insecure = Some(Box::new(report));
+                    }
                     let os = error.raw_os_error().unwrap_or(0);
                     st.tries.make().others.make().tried.push((endpoint, os));
                 }
@@ -78,7 +83,8 @@ impl Conn {
             *by = last;
             return st;
         }
-        // That somebody answered, and not as he should, says more than that somebody else did not.
+        // That somebody answered, and not as he should, or that a socket could not be made, says more than that somebody else
+        // did not answer.
         let report = match st.tries.make().insecure.take() {
             Some(report) => Report { tried: st.take_tried(), ..*report },
             None => st.unreachable_report(),

@@ -22,7 +22,7 @@ pub(in crate::client) struct Tries {
     pub(in crate::client) is_literal: bool,
     /// None as long as that is the only one.
     pub(in crate::client) others: LazyBox<Others>,
-    /// Why the handshake failed at an address before that.
+    /// Why the handshake failed at an address before that, or its socket could not be made.
     pub(in crate::client) insecure: Option<Box<Report>>,
     /// The profile as it is configured, if that of the attempt is not.
     pub(in crate::client) common: Option<Arc<Profile>>,

@@ -144,7 +144,7 @@ pub fn run(seed: u64, trace: bool) -> Outcome {
     let dialled = world.clone();
     SEED.set(seed);
     let context = Arc::new(Context {
-        dial: Arc::new(move |_| lock(&dialled).dial(&dialled).map(Into::into)),
+        dial: Arc::new(move |_, _| lock(&dialled).dial(&dialled).map(Into::into)),
         random_seed: || SEED.get().wrapping_mul(0x2545_f491_4f6c_dd1d),
         ..Context::new(driver.clone())
     });
