@@ -1,7 +1,7 @@
 # The front door. Everything behind it can be called directly: cargo, cmake --preset, scripts/.
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help demo check test test-tsan test-brokers soak sim fuzz bench bench-check bench-record headers coverage-doc field-doc mutants abi-update sbom clean
+.PHONY: help demo check test test-tsan test-brokers soak sim fuzz bench bench-check bench-record headers coverage-doc field-doc conformance-doc mutants abi-update sbom clean
 
 help: ## what there is
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -64,6 +64,9 @@ coverage-doc: ## write docs/coverage.md anew from the marks at the tests
 
 field-doc: ## write docs/field.md anew from the marks at the tests
 	@MGOS_MQTT_UPDATE_FIELD=1 cargo test --locked --quiet --test coverage every_case
+
+conformance-doc: ## write docs/conformance.md anew from tests/conformance/ and the marks at the tests
+	@MGOS_MQTT_UPDATE_CONFORMANCE=1 cargo test --locked --quiet --test coverage every_statement
 
 abi-update: headers ## record exported names and types under abi/, after a meant change
 	@scripts/setup.sh build test

@@ -397,6 +397,7 @@ fn refused_while_sending_what_waits() {
 }
 
 /// A QoS 2 message is not delivered if it cannot be remembered: it would be delivered again.
+/// mqtt3: MQTT-4.8.0-2
 #[test]
 fn refused_while_receiving() {
     for qos in [QoS::AtLeastOnce, QoS::ExactlyOnce] {

@@ -176,6 +176,8 @@ fn a_server_that_does_not_answer_the_request() {
 }
 
 /// Another implementation as the server: fragments, pings in between, many packets in a frame, a close code.
+/// mqtt3: MQTT-6.0.0-1 MQTT-6.0.0-2 MQTT-6.0.0-3
+/// mqtt5: MQTT-6.0.0-1 MQTT-6.0.0-2 MQTT-6.0.0-3
 #[cfg(feature = "websocket")]
 #[test]
 fn tungstenite_as_the_server() {

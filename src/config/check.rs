@@ -189,6 +189,7 @@ mod tests {
         assert!(e.1.starts_with("server: the address names a user or a password, and so do"), "{e:?}");
     }
 
+    /// mqtt3: MQTT-3.1.3-7
     #[test]
     fn client_id() {
         let e = only(|p| p.clean_session = false);

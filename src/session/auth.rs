@@ -11,7 +11,8 @@ impl Session {
     /// (Re-authenticate) once the connection is up. The authentication method is that of CONNECT.
     ///
     /// [`Code::BadArgument`] if CONNECT had no method, or AUTH cannot say this; [`Code::NotConnected`] without a
-    /// connection; [`Code::Busy`] if it is not the client's turn.
+    /// connection; [`Code::Busy`] if it is not the client's turn; [`Code::TooLarge`] if the server takes no
+    /// packet of that size.
     pub fn authenticate(&mut self, reason: u8, properties: Properties<'_>) -> Result<(), Code> {
         let method = properties.text(PropertyId::AuthenticationMethod);
         if self.version != Version::V5 || self.five.method.is_none() || method != self.five.method.as_deref()
@@ -27,6 +28,7 @@ impl Session {
             (State::Connecting | State::Up, _) => return Err(Code::BadArgument),
             _ => return Err(Code::NotConnected),
         }
+        self.check_closing_len(&properties)?;
         let auth = wire::Auth { reason, properties };
         self.out.append(|out| auth.encode(Version::V5, out)).map_err(encode_code)?;
         // It may have a secret in it.

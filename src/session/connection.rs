@@ -176,7 +176,8 @@ impl Session {
 
     /// What the [DISCONNECT](Session::disconnect) of this connection is to say (MQTT 5.0 §3.14).
     ///
-    /// [`Code::BadArgument`] if DISCONNECT cannot say it, or in MQTT 3.x, where it says nothing.
+    /// [`Code::BadArgument`] if DISCONNECT cannot say it, or in MQTT 3.x, where it says nothing; [`Code::TooLarge`] if the
+    /// server takes no packet of that size.
     pub fn say_goodbye(&mut self, reason: u8, properties: PropertyBlock) -> Result<(), Code> {
         let disconnect = wire::Disconnect { reason, properties: properties.properties() };
         let expiry = disconnect.properties.number(PropertyId::SessionExpiryInterval);
@@ -190,8 +191,15 @@ impl Session {
         if self.version != Version::V5 || !reason::valid(PacketType::Disconnect, reason) {
             return Err(Code::BadArgument);
         }
+        self.check_closing_len(&disconnect.properties)?;
         self.five.try_make()?.goodbye = Goodbye { reason, properties };
         Ok(())
+    }
+
+    /// Whether the server takes a DISCONNECT or AUTH with these properties (MQTT 5.0 §3.2.2.3.6).
+    pub(super) fn check_closing_len(&self, properties: &wire::Properties<'_>) -> Result<(), Code> {
+        let size = wire::closing_len(properties);
+        if size > self.sending.server.packet_size as usize { Err(Code::TooLarge) } else { Ok(()) }
     }
 
     pub(super) fn append_disconnect(&mut self) {

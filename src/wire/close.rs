@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 
 use super::encode::{append, begin, encode_empty, properties, put_properties};
+use super::header::var_int_len;
 use super::read::Reader;
 use super::{Carrier, EncodeError, Malformed, PacketType, Properties, PropertyId, Version, reason};
 
@@ -59,6 +60,14 @@ impl<'a> Disconnect<'a> {
         }
         put_reason(PacketType::Disconnect, self.reason, &self.properties, out)
     }
+}
+
+/// The size of a DISCONNECT or AUTH with these properties, in bytes; without any it may be shorter.
+#[must_use]
+pub fn closing_len(properties: &Properties<'_>) -> usize {
+    let block = properties.encoded_len();
+    let body = 1 + var_int_len(block as u32) + block;
+    1 + var_int_len(body as u32) + body
 }
 
 /// A step of enhanced authentication, in both directions (MQTT 5.0 §3.15, §4.12).

@@ -37,7 +37,7 @@ mod types;
 mod unsubscribe;
 
 pub use ack::{Ack, PLAIN_ACK, ack, encode_ack};
-pub use close::{Auth, Disconnect};
+pub use close::{Auth, Disconnect, closing_len};
 pub use connack::ConnAck;
 pub use connect::{Connect, Will};
 pub use encode::{EncodeError, encode_empty};

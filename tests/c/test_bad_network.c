@@ -331,6 +331,7 @@ static void the_server_resets(void **state) {
 }
 
 /* Malformed or out of place on a connection that is up: closed at once, with the reason. */
+/* mqtt3: MQTT-4.8.0-1 */
 static void the_server_violates_the_protocol(void **state) {
   static const struct saying sayings[] = {
       {"\x20\x02\x00\x00", 4, MGOS_MQTT_PROTOCOL, "CONNACK"},    /* a second one */

@@ -307,6 +307,7 @@ static void retry_only_once_it_was_up(void **state) {
 
 /* The three arguments of Electric Imp's connect().
  * proves: EI-37 EI-38 EI-39 EI-40 ZY-12 */
+/* mqtt3: MQTT-3.1.3-2 */
 static void address_identity_and_credentials_of_a_connect(void **state) {
   struct client *client = *state;
   char url[64];
@@ -383,6 +384,7 @@ static void the_will_of_the_next_connect(void **state) {
 
 /* Closed and connected again at once, on the same handle.
  * proves: NM-08 */
+/* mqtt3: MQTT-3.14.4-1 MQTT-3.14.4-2 */
 static void closed_and_connected_again_at_once(void **state) {
   struct client *client = *state;
   struct place a = PLACE(client, "a");

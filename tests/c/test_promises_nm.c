@@ -101,6 +101,7 @@ static void empty_is_not_sent(void **state) {
 /* field: F-54
  *
  * The user name that goes with a password may be empty (MQTT 3.1.1, 3.1.3.4). Without a password it is not sent. */
+/* mqtt3: MQTT-3.1.2-22 */
 static void a_password_without_a_user_name(void **state) {
   struct client *client = *state;
   int version;
@@ -142,6 +143,7 @@ static void the_client_id_that_mqtt_3_1_needs(void **state) {
 }
 
 /* proves: NM-01 */
+/* mqtt3: MQTT-7.1.2-1 */
 static void both_versions_at_a_real_server(void **state) {
   struct client *client = *state;
   struct broker broker;

@@ -24,6 +24,7 @@ fn sent(topic: &str, alias: u32) -> (String, Option<u32>, bool) {
     (topic.to_owned(), Some(alias).filter(|alias| *alias > 0), false)
 }
 
+/// mqtt5: MQTT-3.2.2-17 MQTT-3.2.2-18 MQTT-3.3.2-7 MQTT-3.3.2-9
 #[test]
 fn a_topic_is_sent_once_and_its_alias_then() {
     let server = Server::new();
@@ -68,6 +69,7 @@ fn a_topic_is_sent_once_and_its_alias_then() {
     assert_eq!(publish(&mut link), ("topic/2".into(), None, true));
 }
 
+/// mqtt5: MQTT-3.2.2-17 MQTT-3.3.2-8 MQTT-3.3.2-9
 #[test]
 fn the_application_may_choose_an_alias() {
     let server = Server::new();

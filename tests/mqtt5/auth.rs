@@ -7,7 +7,9 @@ use mgos_mqtt::client::{Event, Identity, Kind};
 use mgos_mqtt::config::{Profile, Settings};
 use mgos_mqtt::error::Code;
 use mgos_mqtt::wire::PropertyValue::{Binary, FourByte, Utf8};
-use mgos_mqtt::wire::{Auth, Packet, PacketType, Properties, Property, PropertyBlock, PropertyId};
+use mgos_mqtt::wire::{
+    Auth, Disconnect, Packet, PacketType, Properties, Property, PropertyBlock, PropertyId,
+};
 
 use crate::rig::{Client, LONG, Link, Server, Tell, block, profile};
 
@@ -39,6 +41,7 @@ fn expect_auth(link: &mut Link, reason: u8, list: &[Property<'_>]) {
     });
 }
 
+/// mqtt5: MQTT-3.15.2-1 MQTT-4.12.0-3 MQTT-4.12.0-5 MQTT-4.12.1-1
 #[test]
 fn client_and_server_take_turns_before_connack_and_later() {
     let server = Server::new();
@@ -83,6 +86,7 @@ fn client_and_server_take_turns_before_connack_and_later() {
     assert_eq!((link.disconnect(), client.closed().code), (0x82, Code::Protocol));
 }
 
+/// mqtt5: MQTT-4.12.0-5 MQTT-4.12.0-6
 #[test]
 fn auth_out_of_turn_or_with_another_method_ends_the_link() {
     let server = Server::new();
@@ -97,6 +101,7 @@ fn auth_out_of_turn_or_with_another_method_ends_the_link() {
     assert_eq!(link.disconnect(), 0x82);
 }
 
+/// mqtt5: MQTT-3.14.2-1
 #[test]
 fn disconnect_can_have_a_reason_and_another_expiry() {
     let expiry =
@@ -126,4 +131,30 @@ fn disconnect_can_have_a_reason_and_another_expiry() {
     client.up();
     client.conn.disconnect().unwrap();
     assert_eq!(link.bytes(), [0xe0, 0]);
+}
+
+/// mqtt5: MQTT-4.12.1-2
+#[test]
+fn a_reauthentication_that_fails_ends_the_connection() {
+    for by_server in [true, false] {
+        let server = Server::new();
+        let client = self::client(&server);
+        let mut link = server.accept();
+        link.expect(PacketType::Connect);
+        link.connack(false, 0, &[METHOD]);
+        client.up();
+        client.conn.authenticate(0x19, &block(PacketType::Auth, &data(b"again"))).unwrap();
+        expect_auth(&mut link, 0x19, &data(b"again"));
+        if by_server {
+            let disconnect = Disconnect { reason: 0x87, ..Disconnect::default() };
+            link.send(&Packet::Disconnect(disconnect));
+            let report = client.closed();
+            assert_eq!((report.code, report.reason), (Code::ClosedByServer, Some(0x87)));
+        } else {
+            // The proof of the server is not what the application expected.
+            send_auth(&mut link, 0x18, &data(b"wrong"));
+            client.conn.disconnect_with(0x80, PropertyBlock::EMPTY).unwrap();
+            assert_eq!(link.disconnect(), 0x80);
+        }
+    }
 }

@@ -21,6 +21,7 @@ fn connect_of(change: impl FnOnce(&mut Profile), look: impl FnOnce(&mgos_mqtt::w
     });
 }
 
+/// mqtt5: MQTT-3.1.2-23
 #[test]
 fn a_session_is_kept_for_ever_or_not_at_all_unless_something_else_is_said() {
     let expiry = |connect: &mgos_mqtt::wire::Connect<'_>| {
@@ -37,6 +38,7 @@ fn a_session_is_kept_for_ever_or_not_at_all_unless_something_else_is_said() {
     }
 }
 
+/// mqtt5: MQTT-3.1.2-9
 #[test]
 fn connect_carries_its_properties_and_those_of_the_will() {
     let list = [
@@ -56,6 +58,27 @@ fn connect_carries_its_properties_and_those_of_the_will() {
     });
 }
 
+/// mqtt5: MQTT-3.1.0-1 MQTT-3.1.0-2 MQTT-3.14.1-1 MQTT-3.14.4-1 MQTT-3.14.4-2
+#[test]
+fn the_first_packet_is_connect_and_the_last_one_disconnect() {
+    let server = Server::new();
+    let client = Client::new(profile(server.address()), Settings::default());
+    client.publish("t", b"x", Q1);
+    client.conn.connect().unwrap();
+    assert_eq!(client.conn.connect(), Ok(()), "once more changes nothing");
+    let mut link = server.accept();
+    link.expect(PacketType::Connect);
+    link.connack(false, 0, &[]);
+    client.up();
+    link.expect(PacketType::Publish);
+    client.subscribe("f", Q1);
+    link.expect(PacketType::Subscribe);
+    client.conn.disconnect().unwrap();
+    // What comes meanwhile is not answered any more, and the client closes the link.
+    link.publish("t", Q1, 7, &[]);
+    assert_eq!(link.disconnect(), 0);
+}
+
 #[test]
 fn a_password_needs_no_user_name() {
     let change = |p: &mut Profile| p.pass = Some(mgos_mqtt::config::Secret(b"token".to_vec()));
@@ -64,6 +87,7 @@ fn a_password_needs_no_user_name() {
     });
 }
 
+/// mqtt5: MQTT-3.1.3-2
 #[test]
 fn the_client_id_that_the_server_assigned_is_used_again() {
     let server = Server::new();
@@ -78,6 +102,7 @@ fn the_client_id_that_the_server_assigned_is_used_again() {
     });
 }
 
+/// mqtt5: MQTT-3.1.2-21 MQTT-3.2.2-21
 #[test]
 fn the_server_has_the_last_word_on_the_keep_alive() {
     let server = Server::new();
@@ -87,6 +112,7 @@ fn the_server_has_the_last_word_on_the_keep_alive() {
     link.expect(PacketType::PingReq);
 }
 
+/// mqtt5: MQTT-4.13.2-1
 #[test]
 fn handlers_learn_what_connack_says_and_why_it_refuses() {
     let server = Server::new();
@@ -111,6 +137,7 @@ fn handlers_learn_what_connack_says_and_why_it_refuses() {
     assert_eq!(properties.properties().number(PropertyId::MaximumQoS), Some(1));
 }
 
+/// mqtt5: MQTT-4.13.2-1
 #[test]
 fn the_servers_disconnect_says_why_it_closes() {
     let server = Server::new();
@@ -142,6 +169,7 @@ fn forbidden(connect: &[mgos_mqtt::wire::Property<'_>], bytes: &[u8]) -> (Code, 
     (client.closed().code, reason)
 }
 
+/// mqtt5: MQTT-4.13.1-1 MQTT-4.13.2-1
 #[test]
 fn what_a_server_must_not_send_is_answered_with_the_reason() {
     // A malformed packet, a protocol error, and the three limits of CONNECT.
@@ -171,6 +199,7 @@ fn what_a_server_must_not_send_is_answered_with_the_reason() {
     assert_eq!(forbidden(&small, b"\x30\x13\0\x01t\0xxxxxxxxxxxxxxx"), (Code::Oversize, 0x95));
 }
 
+/// mqtt5: MQTT-3.7.2-1 MQTT-4.3.3-11
 #[test]
 fn what_the_window_allows_is_counted_until_it_is_acknowledged() {
     let server = Server::new();
@@ -192,6 +221,7 @@ fn what_the_window_allows_is_counted_until_it_is_acknowledged() {
     assert_eq!(link.bytes(), [0x70, 3, 0, 9, 0x92]);
 }
 
+/// mqtt5: MQTT-3.3.2-7 MQTT-3.3.2-10
 #[test]
 fn an_alias_stands_for_its_topic_until_the_connection_ends() {
     let server = Server::new();

@@ -13,6 +13,7 @@ const MAXIMUM_QOS_1: Property<'static> = (PropertyId::MaximumQoS, Byte(1));
 const NO_RETAIN: Property<'static> = (PropertyId::RetainAvailable, Byte(0));
 const SMALL: Property<'static> = (PropertyId::MaximumPacketSize, FourByte(40));
 
+/// mqtt5: MQTT-3.2.2-11 MQTT-3.2.2-14 MQTT-3.2.2-15
 #[test]
 fn a_publish_over_a_limit_is_refused_before_anything_is_sent() {
     let server = Server::new();
@@ -32,6 +33,7 @@ fn a_publish_over_a_limit_is_refused_before_anything_is_sent() {
     });
 }
 
+/// mqtt5: MQTT-3.2.2-11 MQTT-3.2.2-14 MQTT-3.2.2-15
 #[test]
 fn what_was_accepted_before_is_measured_again() {
     let server = Server::new();
@@ -124,6 +126,7 @@ fn a_filter_that_the_server_does_not_allow_is_not_asked_for() {
     }
 }
 
+/// mqtt5: MQTT-3.2.2-15
 #[test]
 fn many_filters_fit_the_servers_packets() {
     let server = Server::new();
@@ -146,6 +149,7 @@ fn many_filters_fit_the_servers_packets() {
     assert_eq!(names, filters);
 }
 
+/// mqtt5: MQTT-4.5.0-2
 #[test]
 fn only_what_is_announced_limits_the_servers_packets() {
     // The receive limit alone skips, and the link lives.

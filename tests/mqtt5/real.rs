@@ -63,6 +63,7 @@ impl Drop for Broker {
     }
 }
 
+/// mqtt5: MQTT-4.2-1 MQTT-4.2.0-1
 #[test]
 fn messages_go_there_and_back_with_their_properties() {
     let Some(broker) = Broker::start("there", "") else {

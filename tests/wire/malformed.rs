@@ -129,6 +129,8 @@ const TABLE: &[(Malformed, &[Version], &[u8])] = &[
     (Malformed::MissingAuthMethod, &[V5], b"\x20\x07\0\0\x04\x16\0\x01!"),
 ];
 
+/// mqtt3: MQTT-1.5.3-1 MQTT-1.5.3-2 MQTT-3.1.2-14 MQTT-3.3.1-4
+/// mqtt5: MQTT-1.5.4-1 MQTT-1.5.4-2 MQTT-3.1.2-12 MQTT-3.3.1-4 MQTT-3.3.2-8 MQTT-4.8.2-2
 #[test]
 fn each_is_provoked() {
     for &(expected, versions, bytes) in TABLE {
@@ -213,6 +215,8 @@ fn remaining_length_need_not_be_the_shortest_before_5_0() {
     assert_eq!(decode(V311, b"\xd0\x80\x80\0"), Ok(Packet::PingResp));
 }
 
+/// mqtt3: MQTT-3.1.2-14 MQTT-3.3.1-4
+/// mqtt5: MQTT-3.1.2-12 MQTT-3.3.1-4
 #[test]
 fn qos_bits() {
     assert_eq!([0, 1, 2].map(|bits| QoS::from_bits(bits).unwrap().bits()), [0, 1, 2]);
@@ -282,6 +286,7 @@ fn each_property_in_each_packet() {
 }
 
 /// The tables of MQTT 5.0 §3, by packet.
+/// mqtt5: MQTT-3.4.2-1 MQTT-3.5.2-1 MQTT-3.6.2-1 MQTT-3.7.2-1 MQTT-3.14.2-1 MQTT-3.15.2-1
 #[test]
 fn each_reason_code_in_each_packet() {
     use PacketType::*;

@@ -5,6 +5,8 @@ use std::ffi::CString;
 use mgos_mqtt::wire::topic::{Topic, TopicError, levels, matches, share, valid_filter, valid_name};
 use proptest::prelude::*;
 
+/// mqtt3: MQTT-4.7.2-1 MQTT-4.7.3-4
+/// mqtt5: MQTT-4.7.2-1 MQTT-4.7.3-4
 #[test]
 fn matcher_table() {
     // The normative and non-normative examples of §4.7.
@@ -93,12 +95,19 @@ fn matcher_table() {
         ("$share/g", "$share/g", true),
         ("$share//t", "t", false),
         ("$queue/t", "t", false),
+        // Nothing is normalized.
+        ("\u{e9}", "e\u{301}", false),
+        ("a", "A", false),
+        ("\u{feff}a", "a", false),
+        ("a/+", "a//", false),
     ];
     for (filter, topic, expected) in specification.into_iter().chain(original).chain(more) {
         assert_eq!(matches(filter, topic), expected, "{filter:?} {topic:?}");
     }
 }
 
+/// mqtt3: MQTT-3.3.2-2 MQTT-4.7.1-1 MQTT-4.7.3-1 MQTT-4.7.3-2 MQTT-4.7.3-3
+/// mqtt5: MQTT-3.3.2-2 MQTT-4.7.0-1 MQTT-4.7.3-1 MQTT-4.7.3-2 MQTT-4.7.3-3
 #[test]
 fn names() {
     for good in ["a", "/", "//", " ", "a b/\u{1f600}", "$SYS/x", "\u{feff}", "\u{ffff}"] {
@@ -156,6 +165,8 @@ fn no_character_is_overlooked() {
     assert_eq!(valid_name(&letters), Ok(()));
 }
 
+/// mqtt3: MQTT-4.7.1-2 MQTT-4.7.1-3 MQTT-4.7.3-1 MQTT-4.7.3-2 MQTT-4.7.3-3
+/// mqtt5: MQTT-4.7.1-1 MQTT-4.7.1-2 MQTT-4.7.3-1 MQTT-4.7.3-2 MQTT-4.7.3-3
 #[test]
 fn filters() {
     for good in ["#", "+", "a/#", "/#", "+/#", "+/+", "a/+/b", "+/tennis/#", "$share/g/t", "$share/g"] {
@@ -171,6 +182,7 @@ fn filters() {
     assert_eq!(valid_filter("x".repeat(65_536)), Err(TopicError::TooLong));
 }
 
+/// mqtt5: MQTT-4.8.2-1 MQTT-4.8.2-2
 #[test]
 fn shares() {
     assert_eq!(share("$share/g/a/b"), Some(("g", "a/b")));

@@ -46,6 +46,8 @@ const WILL: Will<'static> = Will {
     properties: Properties::EMPTY,
 };
 
+/// mqtt3: MQTT-3.1.2-1 MQTT-3.1.2-3 MQTT-3.1.2-11 MQTT-3.1.2-13 MQTT-3.1.2-15 MQTT-3.1.2-18 MQTT-3.1.2-20 MQTT-3.1.3-3
+/// mqtt5: MQTT-2.2.2-1 MQTT-3.1.2-1 MQTT-3.1.2-3 MQTT-3.1.2-11 MQTT-3.1.2-13 MQTT-3.1.2-16 MQTT-3.1.2-18 MQTT-3.1.3-3
 #[test]
 fn connect_plain() {
     both(Version::V31, Packet::Connect(connect(Version::V31)), b"\x10\x10\0\x06MQIsdp\x03\x02\0\x3c\0\x02c1");
@@ -53,6 +55,8 @@ fn connect_plain() {
     both(Version::V5, Packet::Connect(connect(Version::V5)), b"\x10\x0f\0\x04MQTT\x05\x02\0\x3c\0\0\x02c1");
 }
 
+/// mqtt3: MQTT-3.1.2-9 MQTT-3.1.2-19 MQTT-3.1.2-21 MQTT-3.1.3-1 MQTT-3.1.3-3 MQTT-3.1.3-4 MQTT-3.1.3-10 MQTT-3.1.3-11
+/// mqtt5: MQTT-3.1.2-9 MQTT-3.1.2-17 MQTT-3.1.2-19 MQTT-3.1.3-1 MQTT-3.1.3-3 MQTT-3.1.3-4 MQTT-3.1.3-11 MQTT-3.1.3-12
 #[test]
 fn connect_full() {
     let full = |version| Connect {
@@ -93,6 +97,7 @@ fn connect_full() {
     );
 }
 
+/// mqtt3: MQTT-3.1.2-22
 #[test]
 fn connect_password_alone_is_for_5_0() {
     let alone = |version| Packet::Connect(Connect { password: Some(b"p"), ..connect(version) });
@@ -102,6 +107,8 @@ fn connect_password_alone_is_for_5_0() {
 }
 
 /// Each field holds 65,535 bytes, and not one more.
+/// mqtt3: MQTT-4.7.3-3
+/// mqtt5: MQTT-4.7.3-3
 #[test]
 fn connect_with_the_longest_fields() {
     let (text, bytes) = ("x".repeat(65_536), vec![b'x'; 65_536]);
@@ -188,6 +195,8 @@ fn connack_of_an_older_server_is_understood_in_5_0() {
     assert!(decode(Version::V5, b"\x20\x03\0\x01\0").is_err());
 }
 
+/// mqtt3: MQTT-2.3.1-5 MQTT-3.3.2-1
+/// mqtt5: MQTT-2.2.1-2 MQTT-2.2.2-1 MQTT-3.3.2-1
 #[test]
 fn publish() {
     let qos0 = Publish { topic: "a/b", payload: b"hi", ..Publish::default() };
@@ -304,6 +313,18 @@ fn publish_heads() {
     }
 }
 
+/// A byte order mark is a character like any other.
+/// mqtt3: MQTT-1.5.3-3
+/// mqtt5: MQTT-1.5.4-3
+#[test]
+fn a_byte_order_mark_stays() {
+    let publish = Publish { topic: "\u{feff}a\u{feff}", ..Publish::default() };
+    for version in [Version::V31, Version::V311] {
+        both(version, Packet::Publish(publish), b"\x30\x09\0\x07\xef\xbb\xbfa\xef\xbb\xbf");
+    }
+    both(Version::V5, Packet::Publish(publish), b"\x30\x0a\0\x07\xef\xbb\xbfa\xef\xbb\xbf\0");
+}
+
 /// By its identifier, and only as what it is.
 #[test]
 fn properties_are_found() {
@@ -338,6 +359,8 @@ fn ack_packet(packet: PacketType, ack: Ack<'_>) -> Packet<'_> {
     }
 }
 
+/// mqtt3: MQTT-2.2.2-1 MQTT-3.6.1-1
+/// mqtt5: MQTT-2.1.3-1 MQTT-3.4.2-1 MQTT-3.5.2-1 MQTT-3.6.1-1 MQTT-3.6.2-1 MQTT-3.7.2-1
 #[test]
 fn acks() {
     let types = [
@@ -376,6 +399,8 @@ fn acks() {
     }
 }
 
+/// mqtt3: MQTT-3.8.1-1 MQTT-3.8.3-1
+/// mqtt5: MQTT-2.2.2-1 MQTT-3.8.1-1 MQTT-3.8.3-1
 #[test]
 fn subscribe() {
     let filters =
@@ -406,6 +431,8 @@ fn subscribe() {
     }
 }
 
+/// mqtt3: MQTT-3.8.3-3 MQTT-4.7.3-1 MQTT-4.7.3-2 MQTT-4.7.3-3
+/// mqtt5: MQTT-3.8.3-2 MQTT-3.8.3-4 MQTT-4.7.3-1 MQTT-4.7.3-2 MQTT-4.7.3-3 MQTT-4.8.2-1
 #[test]
 fn subscribe_refused() {
     let refused = |version, id, filter, options| {
@@ -430,6 +457,7 @@ fn subscribe_refused() {
     assert_eq!(result, Err(EncodeError::NoFilters));
 }
 
+/// mqtt5: MQTT-3.8.3-5
 #[test]
 fn subscribe_options() {
     let options = SubscribeOptions {
@@ -463,6 +491,8 @@ fn suback() {
     refused(Version::V5, packet(&[0x11]), EncodeError::BadReasonCode);
 }
 
+/// mqtt3: MQTT-3.10.1-1 MQTT-3.10.3-1 MQTT-3.10.3-2
+/// mqtt5: MQTT-3.10.1-1 MQTT-3.10.3-1 MQTT-3.10.3-2
 #[test]
 fn unsubscribe() {
     let filters = ["a/+", "#"];
@@ -507,6 +537,8 @@ fn ping() {
     assert_eq!(encode_empty(PacketType::Connect, &mut Vec::new()), Err(EncodeError::BadPacketType));
 }
 
+/// mqtt3: MQTT-3.14.1-1
+/// mqtt5: MQTT-3.14.1-1 MQTT-3.14.2-1
 #[test]
 fn disconnect() {
     for version in VERSIONS {
@@ -522,6 +554,7 @@ fn disconnect() {
     assert_eq!(decode(Version::V5, b"\xe0\x02\0\0"), Ok(Packet::Disconnect(Disconnect::default())));
 }
 
+/// mqtt5: MQTT-3.15.1-1 MQTT-3.15.2-1
 #[test]
 fn auth() {
     both(Version::V5, Packet::Auth(Auth::default()), b"\xf0\0");

@@ -60,6 +60,9 @@ pub(in crate::capi) unsafe fn read<'a>(
             PropertyId::TopicAlias => Err(Wrong::Says(
                 "an alias belongs to one connection, and the message may wait for another one",
             )),
+            PropertyId::SubscriptionIdentifier if carrier == Carrier::Packet(PacketType::Publish) => {
+                Err(Wrong::Says("only the server tells which subscription a message is for ([MQTT-3.3.4-6])"))
+            }
             _ => Ok(()),
         });
         if let Err(why) = checked {

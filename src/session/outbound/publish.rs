@@ -210,7 +210,9 @@ impl Session {
     /// silence are refused.
     #[cold]
     pub(in crate::session) fn packet_size(&self, packet: &Outgoing<'_>) -> Result<usize, Code> {
-        if packet.properties.get(PropertyId::TopicAlias).is_some() {
+        // An alias belongs to one connection; an identifier only to what the server sends [MQTT-3.3.4-6].
+        let not_ours = [PropertyId::TopicAlias, PropertyId::SubscriptionIdentifier];
+        if not_ours.iter().any(|id| packet.properties.get(*id).is_some()) {
             return Err(Code::BadArgument);
         }
         // Without a connection it is not known yet which version the next one speaks; who has properties expects 5.0.

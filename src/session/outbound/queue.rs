@@ -9,6 +9,7 @@ use crate::session::limits::{OnSessionLoss, Overflow, ServerLimits};
 use crate::session::state::outbox::{Entry, Queue, Stage};
 use crate::session::state::{Session, State};
 use crate::time::{Moment, Time};
+use crate::wire::Version;
 
 /// How much has to go for a message to fit.
 struct Excess {
@@ -64,13 +65,21 @@ impl Session {
     /// more ends with the session.
     pub(in crate::session) fn session_lost(&mut self) {
         let report = self.limits.on_session_loss == OnSessionLoss::Report;
-        if !report && self.sending.outbox.late() == 0 {
+        let five = self.version == Version::V5;
+        if !five && !report && self.sending.outbox.late() == 0 {
             return;
         }
         self.end_waiting(|entry| {
-            let is_lost = entry.stage.is_late() || report && (entry.dup || entry.stage == Stage::Release);
-            is_lost.then_some(Outcome::Lost)
+            let released = entry.stage == Stage::Release;
+            if entry.stage.is_late() || report && (entry.dup || released) {
+                return Some(Outcome::Lost);
+            }
+            // The server had taken it, and there is nobody left who waits for PUBREL [MQTT-3.2.2-5].
+            (five && released).then_some(Outcome::Acked)
         });
+        if five && let Some(sending) = self.sending.get_mut() {
+            sending.outbox.restart();
+        }
     }
 
     /// Messages that were accepted before the server's word was known end here if it does not allow them: to send one

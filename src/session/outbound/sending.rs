@@ -132,7 +132,7 @@ impl Session {
             }
             _ => {
                 let packet = Outgoing {
-                    dup: entry.dup,
+                    dup: entry.dup && !entry.restarted,
                     qos: entry.qos,
                     retain: entry.retain,
                     topic: entry.topic(),
@@ -176,6 +176,7 @@ impl Session {
             let entry = self.sending.outbox.get_mut(slot);
             if !entry.stage.is_released() {
                 unsent += u64::from(entry.sent_end > taken);
+                entry.restarted &= entry.sent_end > taken;
                 expires = expires.min(entry.expires.or_never());
                 entry.dup |= (entry.is_sent(taken) || bug(Bug::DupTooEarly)) && !bug(Bug::DupForgotten);
             }

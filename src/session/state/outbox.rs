@@ -80,6 +80,8 @@ pub(crate) struct Entry {
     pub(crate) retain: bool,
     /// The PUBLISH was handed to the kernel on an earlier connection.
     pub(crate) dup: bool,
+    /// That was in a session which the server lost. In the next one it is sent for the first time [MQTT-3.2.2-5].
+    pub(crate) restarted: bool,
     pub(crate) stage: Stage,
     /// Where its last PUBLISH ended in the output stream.
     pub(crate) sent_end: u64,
@@ -109,6 +111,7 @@ impl Entry {
             qos: QoS::AtMostOnce,
             retain: false,
             dup: false,
+            restarted: false,
             stage: Stage::Done,
             sent_end: 0,
             queue: Queue::Waiting,
@@ -408,6 +411,7 @@ impl Outbox {
         entry.qos = packet.qos;
         entry.retain = packet.retain;
         entry.dup = false;
+        entry.restarted = false;
         entry.stage = Stage::Publish;
         entry.sent_end = 0;
         self.append(queue, slot)
@@ -497,6 +501,16 @@ impl Outbox {
         if entry.body.len() > KEEP_BUFFER || self.buffers - self.bytes > KEEP_BYTES {
             self.buffers -= entry.body.len();
             entry.body = Box::default();
+        }
+    }
+
+    /// What waits is sent as if it had not been sent before.
+    pub(crate) fn restart(&mut self) {
+        let mut next = self.first_waiting();
+        while let Some(slot) = next {
+            let entry = self.get_mut(slot);
+            entry.restarted = entry.dup;
+            next = self.next(slot);
         }
     }
 

@@ -425,12 +425,8 @@ impl Subscriptions {
                 room = room.saturating_sub(size);
                 fits
             };
-            let mut filters: Vec<Arc<str>> =
+            let filters: Vec<Arc<str>> =
                 self.drop.iter().take(FILTERS_A_PACKET).take_while(|f| fits(f)).cloned().collect();
-            // One that the server cannot take is asked for alone: it never had it, so that cannot be.
-            if filters.is_empty() {
-                filters.extend(self.drop.iter().next().cloned());
-            }
             let names = filters.iter().map(|f| &**f);
             if let Err(error) =
                 wire::Unsubscribe::encode(out, version, id, wire::Properties::default(), names)
@@ -495,6 +491,14 @@ impl Subscriptions {
                 self.answers.push_back((ticket, Answer::Code(code)));
             }
             self.refused.push_back(SubscribeResult { filter: filter.clone(), code });
+        }
+        // What does not fit into a packet cannot be taken back either; the server cannot have it.
+        let most = (server.packet_size as usize).saturating_sub(AROUND + 2);
+        let too_large: Vec<Arc<str>> = self.drop.iter().filter(|f| f.len() > most).cloned().collect();
+        for filter in too_large {
+            self.drop.remove(&filter);
+            let answer = Answer::Code(wire::reason::PACKET_TOO_LARGE);
+            tickets::end(&mut self.drop_tickets, &filter, answer, &mut self.answers);
         }
     }
 

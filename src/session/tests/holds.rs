@@ -48,6 +48,8 @@ fn not_before_the_handlers_returned() {
     }
 }
 
+/// mqtt3: MQTT-4.6.0-2 MQTT-4.6.0-3
+/// mqtt5: MQTT-4.6.0-2 MQTT-4.6.0-3
 #[test]
 fn in_the_order_of_the_messages_each_qos_by_itself() {
     let mut rig = Rig::connected();
@@ -275,6 +277,7 @@ fn come(rig: &mut Rig, qos: QoS, id: u16, is_held: bool, reason: u8) -> Option<H
 }
 
 /// The verdict's reason code leaves with the acknowledgement in MQTT 5.0; MQTT 3.x has no room for one.
+/// mqtt5: MQTT-3.4.2-1 MQTT-3.5.2-1
 #[test]
 fn a_reason_leaves_with_the_acknowledgement() {
     use wire::reason::{SUCCESS, UNSPECIFIED_ERROR};

@@ -8,6 +8,8 @@ fn large() -> Limits {
     Limits { window: 65_535, max_queue: 0x2_0000, max_outgoing_bytes: 1 << 30, ..Limits::default() }
 }
 
+/// mqtt3: MQTT-2.3.1-1 MQTT-2.3.1-2
+/// mqtt5: MQTT-2.2.1-3
 #[test]
 fn one_counter_for_everything() {
     let mut rig = Rig::connected();
@@ -22,6 +24,8 @@ fn one_counter_for_everything() {
     assert_eq!(rig.sent(), all);
 }
 
+/// mqtt3: MQTT-2.3.1-1 MQTT-2.3.1-2
+/// mqtt5: MQTT-2.2.1-3 MQTT-4.3.2-1 MQTT-4.3.3-1
 #[test]
 fn wraps_past_zero_and_past_what_is_in_use() {
     let mut rig = Rig::connected_with(Limits { window: 3, ..large() });

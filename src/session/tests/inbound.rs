@@ -9,6 +9,8 @@ fn deliver(rig: &mut Rig, bytes: &[u8]) -> String {
     rig.told(&step.event.unwrap(), bytes)
 }
 
+/// mqtt3: MQTT-2.3.1-6 MQTT-3.3.4-1 MQTT-4.3.2-2 MQTT-4.3.3-2
+/// mqtt5: MQTT-2.2.1-5 MQTT-3.3.4-1 MQTT-4.3.2-4 MQTT-4.3.3-8
 #[test]
 fn acknowledged_after_the_handlers() {
     for (qos, answer) in [(Q1, "PUBACK #7"), (Q2, "PUBREC #7")] {
@@ -30,6 +32,8 @@ fn the_flags_are_told() {
     assert_eq!(rig.feed(&bytes), ["MESSAGE1 DUP RETAIN #9 t="]);
 }
 
+/// mqtt3: MQTT-4.3.2-2
+/// mqtt5: MQTT-4.3.2-5
 #[test]
 fn qos_1_is_delivered_as_often_as_it_comes() {
     let mut rig = Rig::connected();
@@ -39,6 +43,8 @@ fn qos_1_is_delivered_as_often_as_it_comes() {
     assert_eq!(rig.sent(), ["PUBACK #3"; 3]);
 }
 
+/// mqtt3: MQTT-2.3.1-6 MQTT-4.3.3-2
+/// mqtt5: MQTT-2.2.1-5 MQTT-4.3.3-8 MQTT-4.3.3-10 MQTT-4.3.3-11 MQTT-4.3.3-12
 #[test]
 fn qos_2_is_delivered_once_until_released() {
     let mut rig = Rig::connected();
@@ -55,6 +61,8 @@ fn qos_2_is_delivered_once_until_released() {
     assert_eq!(rig.feed(&publish(Q2, 3, false, "t", b"y")), ["MESSAGE2 #3 t=y"]);
 }
 
+/// mqtt3: MQTT-4.1.0-2
+/// mqtt5: MQTT-4.1.0-1
 #[test]
 fn many_open_exchanges_in_any_order() {
     let mut rig = Rig::connected();
@@ -71,6 +79,8 @@ fn many_open_exchanges_in_any_order() {
     }
 }
 
+/// mqtt3: MQTT-3.1.2-4 MQTT-4.1.0-1
+/// mqtt5: MQTT-3.1.2-23 MQTT-3.2.2-5
 #[test]
 fn known_ids_survive_a_reconnect_if_the_server_kept_the_session() {
     for present in [true, false] {
@@ -99,6 +109,8 @@ fn a_lost_connack_may_have_told_of_a_lost_session() {
     assert_eq!(rig.sent(), ["PUBREC #5", "PUBREC #6"]);
 }
 
+/// mqtt3: MQTT-3.1.3-2
+/// mqtt5: MQTT-3.1.3-2
 #[test]
 fn another_server_knows_nothing_of_them() {
     let mut rig = Rig::connected();

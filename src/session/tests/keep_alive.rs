@@ -25,6 +25,8 @@ fn due(rig: &mut Rig) -> Result<Vec<String>, Code> {
     Ok(rig.sent())
 }
 
+/// mqtt3: MQTT-3.1.2-23
+/// mqtt5: MQTT-3.1.2-20
 #[test]
 fn one_ping_for_each_quiet_interval() {
     let mut rig = kept_alive(60);

@@ -5,6 +5,7 @@
 
 mod counts;
 mod fast_publish;
+#[expect(clippy::duplicate_mod, reason = "the same tests with another version")]
 mod five;
 mod holds;
 mod ids;

@@ -20,6 +20,7 @@ fn let_go(rig: &mut Rig, hold: Hold) -> Result<(), Code> {
 
 /// CONNACK of 3.1 cannot say whether the session was kept: there it was, unless it was not wanted; its byte for that is
 /// reserved, and servers set it.
+/// mqtt3: MQTT-3.1.2-6
 #[test]
 fn clean_session_decides_where_connack_cannot() {
     for (version, clean, present, kept) in [

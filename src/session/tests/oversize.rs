@@ -33,6 +33,7 @@ fn pieces(rig: &mut Rig, bytes: &[u8], piece: usize) -> Vec<String> {
     events
 }
 
+/// mqtt3: MQTT-4.5.0-2
 #[test]
 fn skipped_over_any_split_and_acknowledged_once() {
     let payload = [b'x'; 200];

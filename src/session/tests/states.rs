@@ -49,6 +49,7 @@ fn without_a_transport_nothing_is_taken() {
     }
 }
 
+/// mqtt3: MQTT-3.1.0-1
 #[test]
 fn before_connect_nothing_is_taken() {
     let make = || {
@@ -193,6 +194,7 @@ fn after_a_refusal_nothing_goes_out() {
     assert_eq!(rig.again(false), ["PUBLISH1 #1 waiting=waiting"]);
 }
 
+/// mqtt3: MQTT-3.1.0-2
 #[test]
 fn connect_goes_out_once() {
     let mut rig = Rig::new(Limits::default());
@@ -224,6 +226,7 @@ fn a_server_of_another_protocol_is_named() {
     }
 }
 
+/// mqtt3: MQTT-3.14.4-2
 #[test]
 fn disconnect_comes_last() {
     let mut rig = Rig::connected();

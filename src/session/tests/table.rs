@@ -462,6 +462,8 @@ fn means(cell: &[&str], name: &str) -> bool {
     cell.iter().any(|said| one(said))
 }
 
+/// mqtt3: MQTT-4.8.0-1
+/// mqtt5: MQTT-4.3.3-4 MQTT-4.3.3-5 MQTT-4.12.0-5 MQTT-4.12.0-6 MQTT-4.13.1-1
 #[test]
 fn the_table_is_what_the_session_does() {
     let lines = lines();

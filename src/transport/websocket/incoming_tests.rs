@@ -133,6 +133,8 @@ fn every_ping_is_told_and_the_last_of_many_at_once_is_answered() {
 
 /// Streams that a server must not send, each with what is wrong with it: on its own, behind a message, within a message of
 /// several frames, and byte by byte.
+/// mqtt3: MQTT-6.0.0-1
+/// mqtt5: MQTT-6.0.0-1
 #[test]
 fn what_breaks_the_rules_is_refused() {
     use Violation as V;

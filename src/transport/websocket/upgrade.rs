@@ -209,6 +209,8 @@ mod tests {
         assert_eq!(accept("dGhlIHNhbXBsZSBub25jZQ=="), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
     }
 
+    /// mqtt3: MQTT-6.0.0-3
+    /// mqtt5: MQTT-6.0.0-3
     #[test]
     fn the_request() {
         let upgrade = Upgrade {
