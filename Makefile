@@ -1,7 +1,7 @@
 # The front door. Everything behind it can be called directly: cargo, cmake --preset, scripts/.
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help demo check test test-tsan test-brokers soak sim fuzz bench bench-check bench-record headers coverage-doc field-doc conformance-doc mutants abi-update sbom clean
+.PHONY: help demo check test test-tsan test-brokers test-fleet soak sim fuzz bench bench-check bench-record headers coverage-doc field-doc conformance-doc mutants abi-update sbom clean
 
 help: ## what there is
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -26,6 +26,10 @@ test-tsan: ## the threads of the C tests under ThreadSanitizer, where there is a
 test-brokers: ## the same test with mosquitto, ejabberd and RabbitMQ, and the tests of loss
 	@scripts/setup.sh build test brokers
 	@scripts/test-brokers.sh
+
+test-fleet: ## 500 connections of a mosquitto that restarts: no rush, and all come back; about a minute
+	@scripts/setup.sh build test
+	@cargo test --locked --test fleet -- --ignored --nocapture
 
 soak: ## an hour (SOAK_SECONDS=n) of mixed load through faults; memory, fds, threads, CPU as CSV and SVG
 	@scripts/setup.sh build test

@@ -73,6 +73,16 @@ struct mgos_mqtt_conn;
 #define MGOS_MQTT_STATE_CLOSING 8
 
 /**
+ * mgos_mqtt_network_changed(): a connection that is up asks whether it still is.
+ */
+#define MGOS_MQTT_NETWORK_PROBE 0
+
+/**
+ * mgos_mqtt_network_changed(): a connection that is up is opened anew.
+ */
+#define MGOS_MQTT_NETWORK_RECONNECT 1
+
+/**
  * How a connection ends, for mgos_mqtt_conn_disconnect_with(). Begin with mgos_mqtt_disconnect_init().
  */
 struct mgos_mqtt_disconnect {
@@ -485,6 +495,24 @@ int mgos_mqtt_conn_answer(struct mgos_mqtt_conn *c, uint64_t attempt, const stru
  * Preconditions: `state` is NULL or has `state->size` bytes.
  */
 int mgos_mqtt_conn_state(struct mgos_mqtt_conn *c, struct mgos_mqtt_state *state);
+
+/**
+ * Says that the network has changed, as a system tells it when an interface or its address comes or goes. Callable from any
+ * thread and inside every callback. `c` NULL says it to every connection of this process.
+ *
+ * A connection that waits for its next attempt begins it at once; an attempt that is under way begins anew, with
+ * MGOS_MQTT_NETWORK_CHANGED as the result of the first. One that is up, with `how`
+ *  - MGOS_MQTT_NETWORK_PROBE: asks its server by PINGREQ whether the link is still there. If no answer comes within three
+ *    seconds, or `pingresp_timeout_ms` if that is less, it is lost (MGOS_MQTT_KEEP_ALIVE_TIMEOUT), and opened anew at once;
+ *  - MGOS_MQTT_NETWORK_RECONNECT: is closed at once, without DISCONNECT (MGOS_MQTT_NETWORK_CHANGED), and opened anew: where the
+ *    application knows that its address is another one now. The server may publish the will.
+ *
+ * A connection that nobody wants open does nothing. Returns 0, or an error for a `c` that is not alive.
+ *
+ * Preconditions: `c` is NULL or a living connection.
+ */
+int mgos_mqtt_network_changed(struct mgos_mqtt_conn *c,
+                              int how);
 
 #ifdef __cplusplus
 }  // extern "C"

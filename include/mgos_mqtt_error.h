@@ -165,6 +165,8 @@ enum mgos_mqtt_error {
   MGOS_MQTT_CLOSED_BY_CLIENT = -1165,
   /* the connection was closed to apply a new configuration */
   MGOS_MQTT_RECONFIGURED = -1166,
+  /* the connection was closed because the network has changed */
+  MGOS_MQTT_NETWORK_CHANGED = -1168,
   /* closed before the server acknowledged all that it was sent */
   MGOS_MQTT_UNDELIVERED = -1167,
   /* the server violated the protocol */

@@ -65,6 +65,11 @@ struct mgos_mqtt_conn;
 #define MGOS_MQTT_DELAY_FIXED 1
 
 /**
+ * `fixed_delay`: each wait is chosen at random, and backup servers are used.
+ */
+#define MGOS_MQTT_DELAY_DECORRELATED 2
+
+/**
  * `overflow`: a full queue refuses the new message.
  */
 #define MGOS_MQTT_OVERFLOW_REFUSE 0
@@ -182,7 +187,13 @@ struct mgos_mqtt_options {
   /**
    * The waits between attempts: default MGOS_MQTT_DELAY_DOUBLES, from `reconnect_timeout_min` to
    * `reconnect_timeout_max`, with backup servers; or MGOS_MQTT_DELAY_FIXED, always `reconnect_timeout_min`, and only
-   * the first server.
+   * the first server; or MGOS_MQTT_DELAY_DECORRELATED, each at random between `reconnect_timeout_min` and three times
+   * the wait before, up to `reconnect_timeout_max`, with backup servers: many devices that lost one server do not come
+   * back to it in waves. `jitter_percent` does not count then.
+   *
+   * The longest wait comes at once, whatever is set here, after a server that says that it is busy (MQTT 5.0: 0x89,
+   * 0x97, 0x9F), and when another client has taken the session over (MQTT 5.0: 0x8E; before that, five connections in a
+   * row that were lost before `stable_after_ms`). A warning tells of it.
    */
   int fixed_delay;
   /**
@@ -522,6 +533,14 @@ struct mgos_mqtt_options {
    * The system's receive buffer, likewise (SO_RCVBUF).
    */
   int socket_receive_buffer;
+  /**
+   * RECONNECTING, again. Many devices that are switched on together, or lose one server, spread their attempts: a random
+   * part of this many ms comes before the first attempt of a connection, unless mgos_mqtt_conn_connect() is called
+   * once more, and is added to the wait after the loss of a connection that was up for `stable_after_ms`. With
+   * MGOS_MQTT_DELAY_DECORRELATED that wait is at random up to this, and those behind it go on from there. 500 devices,
+   * for instance, that lose one server, and have 10,000 here, make no more than about 100 attempts a second. Default 0.
+   */
+  int first_delay_ms;
 };
 
 /**

@@ -136,6 +136,7 @@ codes! {
     IoFailed = -1164, "IO_FAILED", "reading or writing failed";
     ClosedByClient = -1165, "CLOSED_BY_CLIENT", "the application closed the connection";
     Reconfigured = -1166, "RECONFIGURED", "the connection was closed to apply a new configuration";
+    NetworkChanged = -1168, "NETWORK_CHANGED", "the connection was closed because the network has changed";
     Undelivered = -1167, "UNDELIVERED", "closed before the server acknowledged all that it was sent";
     Protocol = -1171, "PROTOCOL", "the server violated the protocol";
     Oversize = -1172, "OVERSIZE", "a message larger than the receive limit was skipped";

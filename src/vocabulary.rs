@@ -89,7 +89,11 @@ pub fn as_electric_imp(code: Code) -> i32 {
     match code {
         Code::Ok => SUCCESS,
         Code::StoreFailed => PERSISTENCE_ERROR,
-        Code::NotConnected | Code::Disabled | Code::ClosedByClient | Code::Reconfigured => DISCONNECTED,
+        Code::NotConnected
+        | Code::Disabled
+        | Code::ClosedByClient
+        | Code::Reconfigured
+        | Code::NetworkChanged => DISCONNECTED,
         Code::Undelivered => OPERATION_INCOMPLETE,
         Code::MaxInflight => MAX_MESSAGES_INFLIGHT,
         Code::BadUtf8 => BAD_UTF8_STRING,

@@ -13,16 +13,17 @@ use core::ffi::{c_char, c_int, c_void};
 use std::sync::Arc;
 
 use crate::capi::base::boundary::{config_code, explain, optional, status, timeout};
+use crate::capi::base::field::Number;
 use crate::capi::base::sized;
 use crate::capi::bridge::callbacks::{ConnectPair, CredentialsFunction, Owner, UserData};
 use crate::capi::bridge::connecting::{
     fixed, read_auth, read_credentials, read_disconnect, say_why_disabled, server_info, set_slot, will,
 };
-use crate::capi::bridge::handle::Handle;
+use crate::capi::bridge::handle::{HANDLES, Handle};
 use crate::capi::types::mgos_mqtt_conn::mgos_mqtt_conn;
 use crate::capi::types::mgos_mqtt_connect::{
-    mgos_mqtt_auth, mgos_mqtt_credentials, mgos_mqtt_credentials_fn_t, mgos_mqtt_disconnect,
-    mgos_mqtt_server_info, mgos_mqtt_state,
+    MGOS_MQTT_NETWORK_PROBE, MGOS_MQTT_NETWORK_RECONNECT, mgos_mqtt_auth, mgos_mqtt_credentials,
+    mgos_mqtt_credentials_fn_t, mgos_mqtt_disconnect, mgos_mqtt_server_info, mgos_mqtt_state,
 };
 use crate::capi::types::mgos_mqtt_event::mgos_mqtt_event_fn_t;
 use crate::capi::types::mgos_mqtt_loop::mgos_mqtt_ud_free_fn_t;
@@ -450,5 +451,37 @@ pub unsafe extern "C" fn mgos_mqtt_conn_state(c: *mut mgos_mqtt_conn, state: *mu
         };
         // SAFETY: promised by the caller.
         unsafe { sized::write(state, full) }
+    })
+}
+
+/// Says that the network has changed, as a system tells it when an interface or its address comes or goes. Callable from any
+/// thread and inside every callback. `c` NULL says it to every connection of this process.
+///
+/// A connection that waits for its next attempt begins it at once; an attempt that is under way begins anew, with
+/// MGOS_MQTT_NETWORK_CHANGED as the result of the first. One that is up, with `how`
+///  - MGOS_MQTT_NETWORK_PROBE: asks its server by PINGREQ whether the link is still there. If no answer comes within three
+///    seconds, or `pingresp_timeout_ms` if that is less, it is lost (MGOS_MQTT_KEEP_ALIVE_TIMEOUT), and opened anew at once;
+///  - MGOS_MQTT_NETWORK_RECONNECT: is closed at once, without DISCONNECT (MGOS_MQTT_NETWORK_CHANGED), and opened anew: where the
+///    application knows that its address is another one now. The server may publish the will.
+///
+/// A connection that nobody wants open does nothing. Returns 0, or an error for a `c` that is not alive.
+///
+/// # Safety
+/// `c` is NULL or a living connection.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_network_changed(c: *mut mgos_mqtt_conn, how: c_int) -> c_int {
+    status(|| {
+        let anew = Number { name: "how", value: how }.one_of(
+            &[(MGOS_MQTT_NETWORK_PROBE, false), (MGOS_MQTT_NETWORK_RECONNECT, true)],
+            "0 (MGOS_MQTT_NETWORK_PROBE) and 1 (MGOS_MQTT_NETWORK_RECONNECT)",
+        )?;
+        if !c.is_null() {
+            return Handle::of(c)?.conn()?.network_changed(anew);
+        }
+        for handle in HANDLES.all(Handle::is_ours) {
+            // One that has been freed meanwhile has nothing to do.
+            let _ = handle.conn()?.network_changed(anew);
+        }
+        Ok(())
     })
 }

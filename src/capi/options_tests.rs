@@ -166,6 +166,7 @@ fn choices() -> Vec<Choice> {
         dscp = 1;
         socket_send_buffer = 1;
         socket_receive_buffer = 1;
+        first_delay_ms = 1;
     }
 }
 

@@ -52,6 +52,8 @@ pub enum Backoff {
     Doubling,
     /// It is always the shortest.
     Fixed,
+    /// It is chosen at random between the shortest and three times the one before, up to the longest.
+    Decorrelated,
 }
 
 /// Whether a connection tries again after a failed attempt or a loss.
@@ -87,6 +89,9 @@ pub struct Settings {
     pub backoff: Backoff,
     /// By how many percent a delay is randomly shorter or longer, 0 to 100; 0 is off.
     pub jitter_percent: u8,
+    /// A random part of this comes before the first attempt, and is added to the delay that follows the loss of a connection
+    /// which was up for long enough; with decorrelated delays it is how long that one may be.
+    pub first_delay: Span,
     /// How long a connection has to be up for the delays to start from the shortest again.
     pub stable_after: Span,
     /// After how long on the backup server the primary one is tried again; zero is never.
@@ -135,6 +140,7 @@ impl Default for Settings {
             retry: Retry::Always,
             backoff: Backoff::Doubling,
             jitter_percent: 10,
+            first_delay: Span::ZERO,
             stable_after: Span::secs(30),
             fail_back: Span::ZERO,
             outcome_history: 1024,

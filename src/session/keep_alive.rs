@@ -47,14 +47,36 @@ impl Session {
     }
 
     pub(super) fn ping(&mut self, now: Time, delivery: Option<Delivery>) -> Result<(), Code> {
-        let before = self.out.end();
-        self.out.append(|out| wire::encode_empty(PacketType::PingReq, out)).map_err(encode_code)?;
+        let before = self.append_ping()?;
         if let Some(within) = self.keep_alive.pinged() {
             let ends = (before, self.out.end());
             self.patience = Patience::of_question(now, within, ends, self.out.taken(), delivery);
         }
-        self.flow.pings += 1;
         Ok(())
+    }
+
+    /// Finds out by PINGREQ whether the link is still there. Without an answer `within` that time, or that for any PINGREQ,
+    /// it is lost. A PINGREQ that is under way is not waited for.
+    pub fn probe(&mut self, now: Time, within: Span, delivery: Option<Delivery>) -> Result<(), Code> {
+        let ends = (self.append_ping()?, self.out.end());
+        let reply = self.keep_alive.reply();
+        let within = if reply == Span::ZERO { within } else { within.min(reply) };
+        self.keep_alive.probed();
+        self.patience = Patience::of_question(now, within, ends, self.out.taken(), delivery);
+        Ok(())
+    }
+
+    /// Whether the answer to a [`probe`](Session::probe) is waited for.
+    pub fn is_probing(&self) -> bool {
+        self.keep_alive.is_probing()
+    }
+
+    /// Returns where it begins.
+    fn append_ping(&mut self) -> Result<u64, Code> {
+        let before = self.out.end();
+        self.out.append(|out| wire::encode_empty(PacketType::PingReq, out)).map_err(encode_code)?;
+        self.flow.pings += 1;
+        Ok(before)
     }
 
     /// When bytes came or went last.

@@ -169,6 +169,7 @@ static void forked_connection(struct mgos_mqtt_conn *c) {
   FORKED(mgos_mqtt_conn_set_sign_fn, c, NULL, &ud, freed);
   FORKED(mgos_mqtt_conn_set_credentials_fn, c, credentials, &ud, freed);
   FORKED(mgos_mqtt_conn_answer, c, 1, NULL);
+  FORKED(mgos_mqtt_network_changed, c, MGOS_MQTT_NETWORK_PROBE);
   FORKED(mgos_mqtt_conn_state, c, &connection_state);
   HOLDS(mgos_mqtt_conn_last_error, mgos_mqtt_conn_last_error(c, &info) == MGOS_MQTT_FORKED);
   FORKED(mgos_mqtt_conn_last_error_text, c, NULL, 0);

@@ -5,6 +5,9 @@
 //! | `addresses.rs` | a name with several addresses: when each is tried |
 //! | `course.rs`    | what the calls that open and close a connection promise, in every order |
 //! | `expiry.rs`    | messages that expire |
+//! | `fleet.rs`     | many devices that lose one server together |
+//! | `paths.rs`     | a name service that is down, a network that changes, a server that does not want us |
+//! | `scripted.rs`  | the server of these two, and the time |
 //! | `reconnect.rs` | when a connection is tried again, and where |
 
 #[path = "../driver_support/mod.rs"]
@@ -13,4 +16,7 @@ mod driver_support;
 mod addresses;
 mod course;
 mod expiry;
+mod fleet;
+mod paths;
 mod reconnect;
+mod scripted;

@@ -117,7 +117,10 @@ pub(in crate::capi) fn raise(conn: &Conn, event: &Event<'_>) {
         _ if !conn.cloud_events() => return,
         Event::ConnectResult { error: Code::Ok, .. } => mgos_event_sys::MGOS_EVENT_CLOUD_CONNECTED,
         // The application knows what it did.
-        Event::ConnectResult { error: Code::ClosedByClient | Code::Reconfigured, .. } => return,
+        Event::ConnectResult {
+            error: Code::ClosedByClient | Code::Reconfigured | Code::NetworkChanged,
+            ..
+        } => return,
         Event::ConnectResult { .. } => mgos_event_sys::MGOS_EVENT_CLOUD_CONNECTERROR,
         Event::Disconnect => mgos_event_sys::MGOS_EVENT_CLOUD_DISCONNECTED,
         _ => return,

@@ -80,8 +80,10 @@ unsafe fn settings(options: &mgos_mqtt_options) -> Result<Settings, Code> {
         backoff: field!(options.fixed_delay).choice([
             (MGOS_MQTT_DELAY_DOUBLES, Backoff::Doubling),
             (MGOS_MQTT_DELAY_FIXED, Backoff::Fixed),
+            (MGOS_MQTT_DELAY_DECORRELATED, Backoff::Decorrelated),
         ])?,
         jitter_percent: field!(options.jitter_percent).count_or_off(default.jitter_percent, 0, 100)?,
+        first_delay: field!(options.first_delay_ms).ms(default.first_delay)?,
         outcome_history: field!(options.outcome_history).count_or_off(
             default.outcome_history,
             0,

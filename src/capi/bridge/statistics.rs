@@ -15,7 +15,14 @@ pub(in crate::capi) fn count(s: &Snapshot, was_up: bool, which: impl Fn(Code, Ph
 }
 
 pub(in crate::capi) fn by_client(code: Code) -> bool {
-    matches!(code, Code::ClosedByClient | Code::Undelivered | Code::Reconfigured | Code::HookAborted)
+    matches!(
+        code,
+        Code::ClosedByClient
+            | Code::Undelivered
+            | Code::Reconfigured
+            | Code::NetworkChanged
+            | Code::HookAborted
+    )
 }
 
 pub(in crate::capi) fn fill(s: &Snapshot) -> mgos_mqtt_stats {

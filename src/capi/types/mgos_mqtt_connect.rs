@@ -170,6 +170,11 @@ const _: () = {
     assert!(MGOS_MQTT_STATE_CLOSING == Stage::Closing as c_int);
 };
 
+/// mgos_mqtt_network_changed(): a connection that is up asks whether it still is.
+pub const MGOS_MQTT_NETWORK_PROBE: c_int = 0;
+/// mgos_mqtt_network_changed(): a connection that is up is opened anew.
+pub const MGOS_MQTT_NETWORK_RECONNECT: c_int = 1;
+
 /// What a connection is doing. All texts are copies, ended with a NUL and cut where they do not fit.
 #[repr(C)]
 pub struct mgos_mqtt_state {

@@ -30,6 +30,8 @@ pub const MGOS_MQTT_RETRY_NEVER: c_int = 2;
 pub const MGOS_MQTT_DELAY_DOUBLES: c_int = 0;
 /// `fixed_delay`: always the shortest wait, and only the first server.
 pub const MGOS_MQTT_DELAY_FIXED: c_int = 1;
+/// `fixed_delay`: each wait is chosen at random, and backup servers are used.
+pub const MGOS_MQTT_DELAY_DECORRELATED: c_int = 2;
 
 /// `overflow`: a full queue refuses the new message.
 pub const MGOS_MQTT_OVERFLOW_REFUSE: c_int = 0;
@@ -128,7 +130,13 @@ pub struct mgos_mqtt_options {
     pub retry: c_int,
     /// The waits between attempts: default MGOS_MQTT_DELAY_DOUBLES, from `reconnect_timeout_min` to
     /// `reconnect_timeout_max`, with backup servers; or MGOS_MQTT_DELAY_FIXED, always `reconnect_timeout_min`, and only
-    /// the first server.
+    /// the first server; or MGOS_MQTT_DELAY_DECORRELATED, each at random between `reconnect_timeout_min` and three times
+    /// the wait before, up to `reconnect_timeout_max`, with backup servers: many devices that lost one server do not come
+    /// back to it in waves. `jitter_percent` does not count then.
+    ///
+    /// The longest wait comes at once, whatever is set here, after a server that says that it is busy (MQTT 5.0: 0x89,
+    /// 0x97, 0x9F), and when another client has taken the session over (MQTT 5.0: 0x8E; before that, five connections in a
+    /// row that were lost before `stable_after_ms`). A warning tells of it.
     pub fixed_delay: c_int,
     /// By how many percent the wait before a reconnect varies at random: default 10, MGOS_MQTT_OFF is
     /// not at all.
@@ -348,6 +356,13 @@ pub struct mgos_mqtt_options {
     pub socket_send_buffer: c_int,
     /// The system's receive buffer, likewise (SO_RCVBUF).
     pub socket_receive_buffer: c_int,
+
+    /// RECONNECTING, again. Many devices that are switched on together, or lose one server, spread their attempts: a random
+    /// part of this many ms comes before the first attempt of a connection, unless mgos_mqtt_conn_connect() is called
+    /// once more, and is added to the wait after the loss of a connection that was up for `stable_after_ms`. With
+    /// MGOS_MQTT_DELAY_DECORRELATED that wait is at random up to this, and those behind it go on from there. 500 devices,
+    /// for instance, that lose one server, and have 10,000 here, make no more than about 100 attempts a second. Default 0.
+    pub first_delay_ms: c_int,
 }
 
 // SAFETY: plain numbers and pointers, and no header ever had less than everything before TLS.

@@ -45,7 +45,7 @@ impl Conn {
             Link::Waiting(at) => st.course.is_due() || at <= turn.now,
             _ => false,
         };
-        if due {
+        if due && !self.puts_first_off(&mut st, turn) {
             st.course.begins();
             st = self.begin(st, turn);
             // A handler may have ended it again: then the turn that this asked for goes on.
@@ -203,7 +203,7 @@ impl Conn {
                     self.note(&mut st, Level::Debug, format_args!("resolved {host:?}: {}", list.join(", ")));
                 }
                 let options = &st.profile.route.socket;
-                let within_reach: Vec<_> =
+                let mut within_reach: Vec<_> =
                     addresses.iter().copied().filter(|address| options.reaches(&address.ip())).collect();
                 if let (true, Some(source)) = (within_reach.is_empty(), options.source_address) {
                     let [own, other] = if source.is_ipv4() { ["IPv4", "IPv6"] } else { ["IPv6", "IPv4"] };
@@ -211,6 +211,11 @@ impl Conn {
                         format!("source_address {source} is {own}, and {host:?} has {other} addresses only");
                     let report = st.report(Code::SocketOption, Phase::Tcp, 0, text);
                     return self.link_down(st, turn, report);
+                }
+                // The one that was good last comes first, and the other family second.
+                let known = st.known.get().and_then(|known| known.address_for(&st.profile));
+                if let Some(at) = within_reach.iter().position(|address| Some(*address) == known) {
+                    within_reach[..=at].rotate_right(1);
                 }
                 let mut endpoints = interleave(&within_reach);
                 let first = endpoints.pop_front();
@@ -234,6 +239,11 @@ impl Conn {
             }
             None => return st,
         };
+        if let Some(known) = st.known.get().and_then(|known| known.address_for(&st.profile)) {
+            self.note(&mut st, Level::Warn, format_args!("{text}; trying the last known address, {known}"));
+            st.tries.make().others.make().no_name = Some(text);
+            return self.try_endpoint(st, turn, Some(known.into()));
+        }
         let report = st.report(code, Phase::Dns, 0, text);
         self.link_down(st, turn, report)
     }
@@ -360,7 +370,9 @@ impl Conn {
         report: Report,
     ) -> MutexGuard<'a, State> {
         let report = st.with_other_end(report);
-        st.peer = LazyBox::new();
+        if let Some(known) = st.known.get_mut() {
+            known.is_linked = false;
+        }
         let link = std::mem::replace(&mut st.link, Link::Idle);
         match link {
             Link::Handshaking { mut transport, .. }
@@ -371,7 +383,7 @@ impl Conn {
         }
         let was_up = self.connected.swap(false, Ordering::AcqRel);
         let up_since = if was_up { st.stats.up_since() } else { Moment::NONE };
-        let how = self.note_end(&mut st, turn, up_since);
+        let how = self.note_end(&mut st, turn, up_since, &report);
         let ended = st.generation;
         st.generation += 1;
         st.stats.went_down(turn.now, was_up, report.code, report.phase);

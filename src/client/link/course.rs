@@ -10,6 +10,7 @@
 //! | `abort`           | no          | ends, without it                | none                                        |
 //! | `drop_link`       | as before   | ends, either way                | as after any other loss                     |
 //! | `set_profile`     | as before, and no if it is not enabled | ends, with DISCONNECT | at once, or when the link has ended |
+//! | `network_changed` | as before   | stays if it answers; an attempt ends, without DISCONNECT | at once |
 //! | `set_profiles`, `set_settings` | as before | stays                | as before                                   |
 //!
 //! Of two ends of one link the harder one wins, and of two reasons for the next attempt the sooner. `drop_link` without
@@ -23,19 +24,20 @@
 use crate::bugs::{Bug, bug};
 use crate::client::Conn;
 use crate::client::conn::State;
+use crate::client::handlers::event::Report;
 use crate::client::link::attempt;
 use crate::client::state::course::{Course, Ended, Has, Next};
 use crate::client::state::log::Level;
-use crate::client::state::reconnect::{Growth, Lost, SUSPICIOUS, Waits, jitter};
+use crate::client::state::reconnect::{Growth, Lost, SUSPICIOUS, Waits, between, jitter};
 use crate::client::state::{Closing, Link};
 use crate::config::{Backoff, Retry};
 use crate::driver::Turn;
 use crate::error::Code;
 use crate::time::{Moment, Span};
-use crate::wire::PropertyBlock;
+use crate::wire::{PropertyBlock, reason};
 
 impl State {
-    fn has(&self) -> Has {
+    pub(in crate::client) fn has(&self) -> Has {
         match self.link {
             Link::Idle => Has::Nothing,
             Link::Waiting(_) => Has::Wait,
@@ -220,7 +222,13 @@ impl Conn {
 
     /// A link or an attempt ended, and its handlers will be told: what that means for the schedule. `up_since` is when
     /// the link came up.
-    pub(in crate::client) fn note_end(&self, st: &mut State, turn: &Turn<'_>, up_since: Moment) -> Ended {
+    pub(in crate::client) fn note_end(
+        &self,
+        st: &mut State,
+        turn: &Turn<'_>,
+        up_since: Moment,
+        report: &Report,
+    ) -> Ended {
         st.course.ending = true;
         let own = st.closing.is_some_and(|closing| closing.code != Code::HookAborted);
         let lived = up_since.get().map(|since| turn.now.since(since));
@@ -235,16 +243,39 @@ impl Conn {
         let may_hurry = own || lost == Lost::Stable && lived.is_some_and(|lived| lived >= shortest);
         if lost == Lost::Stable {
             st.reconnect.succeeded();
-        } else if lost == Lost::Early && !own && st.reconnect.lost_early() {
-            let within = st.settings.stable_after.as_millis_ceil();
-            let text = format_args!(
-                "{SUSPICIOUS} connections in a row were accepted and lost within {within} ms: perhaps another device has \
-                 the same client id, or the server closes the connection because of a subscription, a message or the \
-                 will; its log should tell"
-            );
-            self.note(st, Level::Warn, text);
         }
-        Ended { lost, may_hurry }
+        if own {
+            return Ended { lost, may_hurry };
+        }
+        let first = lost == Lost::Early && st.reconnect.lost_early();
+        let suspicious = lost == Lost::Early && st.reconnect.is_suspicious();
+        let longest = st.profile.reconnect_bounds().1.as_millis_ceil();
+        let next = format_args!("the next attempt comes after the longest wait, {longest} ms");
+        match Unwelcome::of(report) {
+            Some(Unwelcome::TakenOver) => self.note(
+                st,
+                Level::Warn,
+                format_args!(
+                    "another client has taken the session over, which has the same client id: give each its own. So that they \
+                     do not take it from each other by turns, {next}"
+                ),
+            ),
+            Some(Unwelcome::Busy(what)) => {
+                self.note(st, Level::Warn, format_args!("the server says that it is too busy ({what}): {next}"));
+            }
+            None if first => {
+                let within = st.settings.stable_after.as_millis_ceil();
+                let text = format_args!(
+                    "{SUSPICIOUS} connections in a row were accepted and lost within {within} ms: perhaps another device has \
+                     the same client id, or the server closes the connection because of a subscription, a message or the \
+                     will; its log should tell. {next}"
+                );
+                self.note(st, Level::Warn, text);
+            }
+            None if suspicious => {}
+            None => return Ended { lost, may_hurry },
+        }
+        Ended { lost: Lost::Unwelcome { was_up: lived.is_some() }, may_hurry: false }
     }
 
     /// When the next attempt comes.
@@ -307,10 +338,62 @@ impl Conn {
         let growth = match st.settings.backoff {
             Backoff::Fixed => Growth::Fixed(st.profile.reconnect_bounds().0),
             Backoff::Doubling => Growth::Doubling,
+            Backoff::Decorrelated => {
+                Growth::Decorrelated { random: st.random(), first: st.settings.first_delay }
+            }
         };
         let wait = st.reconnect.failed(&waits, growth, lost);
-        let percent = u32::from(st.settings.jitter_percent);
-        let random = st.random();
-        jitter(wait, percent, random)
+        let percent = match growth {
+            // It is random already.
+            Growth::Decorrelated { .. } if !matches!(lost, Lost::Unwelcome { .. }) => return wait,
+            _ => u32::from(st.settings.jitter_percent),
+        };
+        let wait = jitter(wait, percent, st.random());
+        match lost {
+            Lost::Stable => Span(wait.0.saturating_add(self.first_delay(st).0)),
+            _ => wait,
+        }
+    }
+
+    /// A random part of [`Settings::first_delay`](crate::config::Settings::first_delay).
+    fn first_delay(&self, st: &mut State) -> Span {
+        match st.settings.first_delay {
+            Span::ZERO => Span::ZERO,
+            most => between(Span::ZERO, most, st.random()),
+        }
+    }
+
+    /// The very first attempt of this connection is due: puts it off if a delay comes before it. True if it did.
+    pub(in crate::client) fn puts_first_off(&self, st: &mut State, turn: &Turn<'_>) -> bool {
+        if st.stats.attempts > 0 || !matches!(st.link, Link::Idle) {
+            return false;
+        }
+        let wait = self.first_delay(st);
+        if wait > Span::ZERO {
+            st.course.begins();
+            st.link = Link::Waiting(turn.now + wait);
+            self.note(st, Level::Debug, format_args!("first attempt in {} ms", wait.as_millis_ceil()));
+        }
+        wait > Span::ZERO
+    }
+}
+
+/// Why the server does not want to be called again soon.
+enum Unwelcome {
+    TakenOver,
+    /// What it said.
+    Busy(&'static str),
+}
+
+impl Unwelcome {
+    fn of(report: &Report) -> Option<Unwelcome> {
+        // CONNACK of MQTT 3.1.1 has other codes, all below these.
+        match report.reason.or(report.connack)? {
+            reason::SESSION_TAKEN_OVER => Some(Unwelcome::TakenOver),
+            reason::SERVER_BUSY => Some(Unwelcome::Busy("0x89, server busy")),
+            reason::QUOTA_EXCEEDED => Some(Unwelcome::Busy("0x97, quota exceeded")),
+            reason::CONNECTION_RATE_EXCEEDED => Some(Unwelcome::Busy("0x9F, connection rate exceeded")),
+            _ => None,
+        }
     }
 }

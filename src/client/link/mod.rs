@@ -6,6 +6,7 @@
 //! | `inherit.rs`     | a connection configured as another one |
 //! | `credentials.rs` | hooks that make CONNECT, or a part of it |
 //! | `course.rs`      | whether it is to be up, and what each call does to that |
+//! | `network.rs`     | the application says that the network has changed |
 //! | `attempt.rs`     | connecting: from the name to CONNECT and its answer; and the end |
 //! | `race.rs`        | opening a connection to one of the server's endpoints |
 //! | `report.rs`      | what is told of a failed attempt and of a lost link |
@@ -22,6 +23,7 @@ pub(in crate::client) mod credentials;
 #[cfg(feature = "capi")]
 pub(in crate::client) mod inherit;
 pub(in crate::client) mod layers;
+mod network;
 pub(in crate::client) mod options;
 pub(in crate::client) mod race;
 pub(in crate::client) mod report;

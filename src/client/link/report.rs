@@ -5,9 +5,11 @@ use std::fmt::{self, Display, Formatter};
 use crate::client::conn::State;
 use crate::client::handlers::event::Report;
 use crate::client::state::Link;
+use crate::client::state::known::Known;
 use crate::client::state::tries::Tries;
 use crate::client::text;
 use crate::error::{Code, Phase};
+use crate::lazy_box::LazyBox;
 use crate::session::{Event, Failure};
 use crate::transport::{Endpoint, Layer, LayerError};
 use crate::wire::{PropertyBlock, PropertyId, RawProperties, Version, reason};
@@ -32,7 +34,10 @@ impl State {
         };
         let list: Vec<String> =
             self.tries.others.tried.iter().map(|(endpoint, os)| tried_text(endpoint, *os)).collect();
-        let list = list.join(", ");
+        let mut list = list.join(", ");
+        if let Some(why) = &self.tries.others.no_name {
+            list = format!("{list}; {why}, so this was the last known address");
+        }
         match self.is_proxied() {
             true => {
                 let text = format!(
@@ -162,18 +167,24 @@ impl State {
 
     /// Keeps the endpoint that was reached, unless it is the one that is configured.
     pub(in crate::client) fn keep_peer(&mut self) {
-        let Tries { target, is_literal, .. } = &*self.tries;
-        if let (Some(target), false) = (target, is_literal) {
-            // Without memory a report is without it.
-            let _ = self.peer.try_make_by(|| target.clone());
+        let Tries { target, is_literal, common, .. } = &*self.tries;
+        let (Some(target), false) = (target, is_literal) else {
+            self.known = LazyBox::new();
+            return;
+        };
+        let by = common.as_ref().unwrap_or(&self.profile);
+        let now = || Known { endpoint: target.clone(), by: by.clone(), is_linked: true };
+        // Without memory a report is without it.
+        if let Ok(known) = self.known.try_make_by(now) {
+            *known = now();
         }
     }
 
     /// The other end of the link; empty without one.
     fn other_end(&self) -> String {
-        match (&self.link, self.peer.get()) {
-            (Link::Open(_) | Link::Draining { .. }, Some(peer)) => {
-                text::format(format_args!("{peer}")).unwrap_or_default()
+        match (&self.link, self.known.get().filter(|known| known.is_linked)) {
+            (Link::Open(_) | Link::Draining { .. }, Some(known)) => {
+                text::format(format_args!("{}", known.endpoint)).unwrap_or_default()
             }
             (Link::Open(_) | Link::Draining { .. }, None) => self.shown_server(),
             _ => String::new(),

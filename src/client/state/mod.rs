@@ -6,6 +6,7 @@
 //! |--------------------|------|
 //! | `stage.rs`         | what it is doing right now |
 //! | `over_limit.rs`    | a message that is over a limit |
+//! | `known.rs`         | the endpoint that was reached last |
 //! | `log.rs`           | log records that wait, and where they go |
 //! | `flush.rs`         | when output is written |
 //! | `log_topics.rs`    | topics for log lines |
@@ -32,6 +33,7 @@ pub(in crate::client) mod calls;
 pub(in crate::client) mod course;
 pub(in crate::client) mod ends;
 pub(in crate::client) mod flush;
+pub(in crate::client) mod known;
 pub(in crate::client) mod log;
 pub(in crate::client) mod log_topics;
 pub(in crate::client) mod outcomes;
@@ -56,6 +58,7 @@ use crate::client::state::backlog::Backlog;
 use crate::client::state::calls::Calls;
 use crate::client::state::course::Course;
 use crate::client::state::ends::Ends;
+use crate::client::state::known::Known;
 use crate::client::state::outcomes::Outcomes;
 use crate::client::state::pace::Pace;
 use crate::client::state::params::ConnectHook;
@@ -176,8 +179,8 @@ pub(in crate::client) struct State<C> {
     /// Counts links: what belongs to an earlier one is dropped.
     pub(in crate::client) generation: u64,
     pub(in crate::client) tries: LazyBox<Tries>,
-    /// The other end of the link, if it is not in the configuration.
-    pub(in crate::client) peer: LazyBox<Endpoint>,
+    /// The endpoint that was reached last, if it is not in the configuration.
+    pub(in crate::client) known: LazyBox<Known>,
     /// The layers between the socket and MQTT in the present attempt, from the socket upwards. They are kept for the
     /// next one, so that a TLS session can be resumed.
     pub(in crate::client) layers: Box<[Layer]>,
@@ -346,7 +349,7 @@ impl<C: 'static> State<C> {
             link_broke: false,
             generation: 0,
             tries: LazyBox::new(),
-            peer: LazyBox::new(),
+            known: LazyBox::new(),
             layers: Box::default(),
             expiry: LazyBox::new(),
             partial: Vec::new(),

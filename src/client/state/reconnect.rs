@@ -27,6 +27,13 @@ pub enum Growth {
     Doubling,
     /// Always this long, and never another profile.
     Fixed(Span),
+    /// Between the minimum and three times the last wait, by a random number, up to the maximum.
+    Decorrelated {
+        /// The number.
+        random: u64,
+        /// The first wait after a stable connection may be as long as this; what follows goes on as if it had been.
+        first: Span,
+    },
 }
 
 /// What a wait follows.
@@ -38,6 +45,11 @@ pub enum Lost {
     Early,
     /// A connection that was up for long enough: [`Reconnect::succeeded`] was called.
     Stable,
+    /// The server is not to be called again soon, whatever it was before: it is busy, or another client has the session.
+    Unwelcome {
+        /// It had accepted the connection.
+        was_up: bool,
+    },
 }
 
 /// After this many connections in a row that were lost early, something must be wrong that is not the network.
@@ -91,15 +103,25 @@ impl Reconnect {
         self.early == SUSPICIOUS
     }
 
+    /// It has happened too often since a connection was stable.
+    pub fn is_suspicious(&self) -> bool {
+        self.early >= SUSPICIOUS
+    }
+
     /// An attempt failed, or a connection was lost. Returns the wait before the next attempt, counted
     /// from now, and moves on to the next profile when it is time to.
     ///
     /// `profiles` holds the waits of each profile; `None` for one that is disabled.
     pub fn failed(&mut self, profiles: &[Option<Waits>], growth: Growth, lost: Lost) -> Span {
+        let mut waits = self.waits(profiles);
+        if let Lost::Unwelcome { was_up } = lost {
+            // It does not change the server by itself; the next failure may, as after other losses.
+            (self.last, self.spared) = (waits.max, was_up);
+            return waits.max;
+        }
         if let Growth::Fixed(wait) = growth {
             return wait;
         }
-        let mut waits = self.waits(profiles);
         let spared = std::mem::replace(&mut self.spared, lost == Lost::Early);
         if lost == Lost::Attempt
             && !spared
@@ -109,9 +131,23 @@ impl Reconnect {
             self.select(next);
             waits = self.waits(profiles);
         }
-        let wait = match self.last() {
-            None => waits.min,
-            Some(last) => Span(last.0.saturating_mul(2)).max(waits.min),
+        let wait = match (self.last(), growth) {
+            (last, Growth::Decorrelated { random, first }) => {
+                let three_times = |wait: Span| Span(wait.0.saturating_mul(3));
+                let most = match last {
+                    Some(last) => three_times(last),
+                    None if lost == Lost::Stable => three_times(waits.min).max(first),
+                    None => three_times(waits.min.max(first)),
+                };
+                let wait = between(waits.min, most.min(waits.max), random);
+                if last.is_none() && wait < first {
+                    self.last = first.min(waits.max);
+                    return wait;
+                }
+                wait
+            }
+            (None, _) => waits.min,
+            (Some(last), _) => Span(last.0.saturating_mul(2)).max(waits.min),
         };
         let wait = wait.min(waits.max);
         self.last = wait;
@@ -134,6 +170,12 @@ impl Reconnect {
     }
 }
 
+/// Evenly one of the times from `low` to `high`, by a random number; `low` if that is the later one.
+pub fn between(low: Span, high: Span, random: u64) -> Span {
+    let spread = u128::from(high.0.saturating_sub(low.0));
+    Span(low.0 + ((u128::from(random >> 32) * (spread + 1)) >> 32) as u64)
+}
+
 /// Spreads `wait` evenly over ±`percent` around it, by a random number.
 pub fn jitter(wait: Span, percent: u32, random: u64) -> Span {
     let spread = u128::from(wait.0) * u128::from(percent.min(100)) / 100;
@@ -147,6 +189,10 @@ mod tests {
     use super::*;
 
     const DEFAULT: Option<Waits> = Some(Waits { min: Span::secs(2), max: Span::secs(60) });
+
+    fn decorrelated(random: u64) -> Growth {
+        Growth::Decorrelated { random, first: Span::ZERO }
+    }
 
     /// Attempts at their times when each fails at once: (profile, second).
     fn schedule(profiles: &[Option<Waits>], growth: Growth, attempts: usize) -> Vec<(usize, u64)> {
@@ -204,6 +250,60 @@ mod tests {
     fn a_fixed_delay_never_grows_and_never_switches() {
         let seen = schedule(&[DEFAULT, DEFAULT], Growth::Fixed(Span::secs(5)), 40);
         assert!(seen.iter().enumerate().all(|(i, s)| *s == (0, 5 * i as u64)));
+    }
+
+    /// Each wait follows from the one before: never below the minimum, never above three times the last one or the maximum.
+    #[test]
+    fn decorrelated_waits_stay_within_their_bounds_and_use_all_of_them() {
+        let (min, max) = (Span::secs(2), Span::secs(60));
+        let profiles = [DEFAULT];
+        let (mut reconnect, mut random, mut last) = (Reconnect::default(), 1_u64, min);
+        let (mut lowest, mut highest) = (max, min);
+        for _ in 0..2_000 {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let wait = reconnect.failed(&profiles, decorrelated(random), Lost::Attempt);
+            assert!(wait >= min && wait <= max.min(Span(last.0 * 3)), "{wait:?} after {last:?}");
+            (lowest, highest, last) = (lowest.min(wait), highest.max(wait), wait);
+        }
+        assert!(lowest < Span::secs(3) && highest > Span::secs(50), "{lowest:?} {highest:?}");
+        assert_eq!(reconnect.failed(&profiles, decorrelated(0), Lost::Attempt), min);
+    }
+
+    #[test]
+    fn a_first_wait_that_may_be_longer_sets_the_scale_of_those_behind_it() {
+        let most = Growth::Decorrelated { random: u64::MAX, first: Span::secs(10) };
+        let least = Growth::Decorrelated { random: 0, first: Span::secs(10) };
+        let waits = |lost, growths: &[Growth]| -> Vec<u64> {
+            let mut reconnect = Reconnect::default();
+            let mut lost = Some(lost);
+            let mut next = |growth: &Growth| {
+                reconnect.failed(&[DEFAULT], *growth, lost.take().unwrap_or(Lost::Attempt)).0 / 1_000_000
+            };
+            growths.iter().map(&mut next).collect()
+        };
+        assert_eq!(waits(Lost::Stable, &[most, most, most]), [10, 30, 60]);
+        assert_eq!(waits(Lost::Stable, &[least, most]), [2, 30]);
+        assert_eq!(waits(Lost::Attempt, &[most, most]), [30, 60]);
+        assert_eq!(waits(Lost::Attempt, &[least, least, most]), [2, 2, 6]);
+    }
+
+    #[test]
+    fn an_unwelcome_client_waits_as_long_as_it_may() {
+        let profiles = [DEFAULT, DEFAULT];
+        for growth in [Growth::Doubling, Growth::Fixed(Span::secs(1)), decorrelated(7)] {
+            let mut reconnect = Reconnect::default();
+            assert_eq!(
+                reconnect.failed(&profiles, growth, Lost::Unwelcome { was_up: false }),
+                Span::secs(60),
+                "{growth:?}"
+            );
+            assert_eq!(reconnect.active(), 0);
+        }
+        // The next failure behind the longest wait is one for the backup server.
+        let mut reconnect = Reconnect::default();
+        reconnect.failed(&profiles, Growth::Doubling, Lost::Unwelcome { was_up: false });
+        assert_eq!(reconnect.failed(&profiles, Growth::Doubling, Lost::Attempt), Span::secs(2));
+        assert_eq!(reconnect.active(), 1);
     }
 
     #[test]

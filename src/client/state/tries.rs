@@ -56,6 +56,8 @@ pub(in crate::client) struct Others {
     pub(in crate::client) used: Span,
     /// When the present one began, and its share.
     pub(in crate::client) present: (Time, Span),
+    /// The endpoint is the one that was reached last; why the name service has none.
+    pub(in crate::client) no_name: Option<String>,
 }
 
 impl Empty for Others {
@@ -64,5 +66,6 @@ impl Empty for Others {
         tried: Vec::new(),
         used: Span::ZERO,
         present: (Time::ZERO, Span::ZERO),
+        no_name: None,
     };
 }

@@ -25,6 +25,8 @@ pub(crate) struct KeepAlive {
     interval: u16,
     /// There is a PINGREQ without an answer. How long that may take is the session's matter.
     pinged: bool,
+    /// It finds out whether the link is still there.
+    probing: bool,
 }
 
 impl KeepAlive {
@@ -36,6 +38,7 @@ impl KeepAlive {
             look_at: Moment::NONE,
             interval: 0,
             pinged: false,
+            probing: false,
         }
     }
 
@@ -61,7 +64,7 @@ impl KeepAlive {
 
     pub(crate) fn stop(&mut self) {
         self.look_at = Moment::NONE;
-        self.pinged = false;
+        (self.pinged, self.probing) = (false, false);
     }
 
     /// Bytes were handed to the kernel.
@@ -94,6 +97,22 @@ impl KeepAlive {
         self.pinged.then_some(if bug(Bug::SilenceIgnored) { Span::ZERO } else { self.reply })
     }
 
+    /// A PINGREQ was appended that finds out whether the link is still there. Its answer is waited for, also without a
+    /// keep-alive interval.
+    pub(crate) fn probed(&mut self) {
+        (self.pinged, self.probing) = (true, true);
+    }
+
+    /// Whether that is not known yet.
+    pub(crate) fn is_probing(&self) -> bool {
+        self.probing
+    }
+
+    /// How long the answer to a PINGREQ may take; zero is without limit.
+    pub(crate) fn reply(&self) -> Span {
+        self.reply
+    }
+
     /// PINGRESP came, and whether somebody waited for it. One that nobody waits for changes nothing; after the end of
     /// the connection nobody does.
     pub(crate) fn ponged(&mut self) -> bool {
@@ -119,7 +138,7 @@ impl KeepAlive {
 
     /// There is no PINGREQ: when one is due.
     fn rearm(&mut self) {
-        self.pinged = false;
+        (self.pinged, self.probing) = (false, false);
         let interval = Span::secs(u64::from(self.interval));
         let due = self.last_in.min(self.last_out) + interval;
         self.look_at = (self.interval > 0).then_some(due).into();
