@@ -115,8 +115,8 @@ struct mgos_mqtt_auth {
    */
   size_t size;
   /**
-   * The attempt that it is for, `attempt` of struct mgos_mqtt_state in the handler that was told of the server's step:
-   * for another one it is not sent. 0: for the present one.
+   * The attempt that it is for, mgos_mqtt_event_attempt_number() of the event with the server's step: if that is over, it
+   * is not sent. 0: for the present one.
    */
   uint64_t attempt;
   /**
@@ -400,7 +400,10 @@ int mgos_mqtt_conn_disconnect_with(struct mgos_mqtt_conn *c, const struct mgos_m
  * up authenticates again with MGOS_MQTT_REASON_REAUTHENTICATE: its messages go on meanwhile, and the server ends it if it
  * is not convinced.
  *
- * Returns 0, or MGOS_MQTT_STALE (the attempt is over), MGOS_MQTT_BUSY (it is not the client's turn),
+ * With `authentication` of the options (SCRAM) the library answers the server itself, and this function only begins anew,
+ * with MGOS_MQTT_REASON_REAUTHENTICATE and without method and data among the properties.
+ *
+ * Returns 0, or MGOS_MQTT_STALE (the attempt that `attempt` names is over), MGOS_MQTT_BUSY (it is not the client's turn),
  * MGOS_MQTT_NOT_CONNECTED, MGOS_MQTT_BAD_ARGUMENT (another reason, or another method than that of CONNECT),
  * MGOS_MQTT_BAD_PROPERTY, MGOS_MQTT_BAD_STRUCTURE.
  *

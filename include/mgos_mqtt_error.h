@@ -153,6 +153,8 @@ enum mgos_mqtt_error {
   MGOS_MQTT_REFUSED_NOT_AUTHORIZED = -1155,
   /* the server refused the connection with an unknown code */
   MGOS_MQTT_REFUSED_OTHER = -1156,
+  /* the enhanced authentication with the server failed */
+  MGOS_MQTT_AUTHENTICATION_FAILED = -1157,
   /* the server did not answer PINGREQ in time */
   MGOS_MQTT_KEEP_ALIVE_TIMEOUT = -1161,
   /* the server closed the connection */

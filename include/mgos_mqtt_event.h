@@ -268,8 +268,9 @@ size_t mgos_mqtt_event_size(const struct mgos_mqtt_event *ev);
 int mgos_mqtt_event_attempt(const struct mgos_mqtt_event *ev);
 
 /**
- * The number of the attempt that a CONNECT_RESULT is about, as the credentials function was given it (see
- * mgos_mqtt_conn_set_credentials_fn() in mgos_mqtt_connect.h); 0 for other events.
+ * The number of the attempt that a CONNECT_RESULT or an AUTH is about, as the credentials function was given it (see
+ * mgos_mqtt_conn_set_credentials_fn() in mgos_mqtt_connect.h), and as mgos_mqtt_conn_authenticate() takes it; 0 for other
+ * events.
  *
  * Preconditions: See mgos_mqtt_event_kind().
  */

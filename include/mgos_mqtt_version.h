@@ -43,7 +43,7 @@ const char *mgos_mqtt_version(void);
 int mgos_mqtt_version_number(void);
 
 /**
- * Whether a feature was built into the library: "tls", "pq", "psk", "websocket", "proxy", "capi".
+ * Whether a feature was built into the library: "tls", "pq", "psk", "websocket", "proxy", "scram", "capi".
  *
  * Headers and exported functions are the same whichever features were built; a function whose
  * feature is missing fails with its own error. Names are lower case and compared exactly; false

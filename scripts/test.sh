@@ -117,7 +117,7 @@ stage_miri() {
 # field: F-86
 stage_features() {
   local combination targets
-  for combination in "" capi tls psk websocket proxy capi,psk tls,psk capi,websocket,proxy capi,tls,psk; do
+  for combination in "" capi tls psk websocket proxy scram capi,psk tls,psk capi,websocket,proxy capi,tls,psk; do
     case $combination in
       *psk*) if ! pkg-config --exists openssl 2>/dev/null; then continue; fi ;;
     esac

@@ -8,11 +8,17 @@
 
 extern crate alloc;
 
+pub mod base64;
 pub mod bugs;
 pub mod config;
 pub mod error;
 pub mod lazy_box;
 pub mod patience;
+#[cfg(feature = "scram")]
+pub mod scram;
+#[cfg(not(feature = "scram"))]
+#[path = "no_scram.rs"]
+pub mod scram;
 pub mod sync;
 pub mod time;
 pub mod transport;

@@ -128,6 +128,7 @@ codes! {
     RefusedCredentials = -1154, "REFUSED_CREDENTIALS", "user name or password is wrong";
     RefusedNotAuthorized = -1155, "REFUSED_NOT_AUTHORIZED", "the server does not authorise this client";
     RefusedOther = -1156, "REFUSED_OTHER", "the server refused the connection with an unknown code";
+    AuthenticationFailed = -1157, "AUTHENTICATION_FAILED", "the enhanced authentication with the server failed";
 
     // While connected.
     KeepAliveTimeout = -1161, "KEEP_ALIVE_TIMEOUT", "the server did not answer PINGREQ in time";

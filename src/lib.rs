@@ -10,9 +10,12 @@
 //! | [`transport`]  | byte streams that do not block: TCP, TLS |
 //! | [`session`]    | the MQTT client state machine, without I/O; time is a parameter |
 //! | [`config`]     | server profiles, addresses, the JSON configuration text |
+//! | [`scram`]      | SCRAM-SHA-256, the client's side, without I/O |
+//! | `no_scram` | in its place in a library that was built without it |
 //! | [`wire`]       | bytes to packets and back: no state, no time, no I/O |
 //! | [`vocabulary`] | the error numbers of other systems |
 //! | [`patience`] | how long to wait for an answer on a link that may be slow |
+//! | `base64` | Base64 |
 //! | `lazy_box` | values that few connections need |
 //! | `bugs`         | deliberate bugs, for the tests that have to find them |
 //! | `sync`         | the locks, counted in debug builds |
@@ -36,7 +39,7 @@ pub mod session;
 
 #[cfg(mgos_mqtt_bug)]
 pub use mgos_mqtt_base::bugs;
-pub use mgos_mqtt_base::{config, error, patience, time, transport, vocabulary};
+pub use mgos_mqtt_base::{config, error, patience, scram, time, transport, vocabulary};
 pub use mgos_mqtt_wire as wire;
 
 #[cfg(not(mgos_mqtt_bug))]

@@ -126,7 +126,7 @@ pub fn as_nodemcu(code: Code) -> Option<i32> {
         Code::ConnackTimeout => Some(-2),
         Code::DnsFailed | Code::DnsTimeout => Some(-3),
         Code::NotConnack | Code::MalformedConnack | Code::UnexpectedSession => Some(-4),
-        Code::RefusedOther | Code::Protocol => Some(-4),
+        Code::RefusedOther | Code::Protocol | Code::AuthenticationFailed => Some(-4),
         // Any other error of an attempt: no connection to the server is possible.
         Code::ConnectRefused | Code::ConnectUnreachable | Code::ConnectFailed => Some(-5),
         Code::ClosedByServer | Code::ConnectionReset | Code::IoFailed => Some(-5),

@@ -23,7 +23,7 @@ const AT_ONCE: usize = 4;
 /// What a test ends with that finds something missing on this machine.
 const SKIPPED: i32 = 77;
 /// The quickest first.
-const PROGRAMS: [&str; 45] = [
+const PROGRAMS: [&str; 46] = [
     "arguments",
     "structures",
     "version",
@@ -62,6 +62,7 @@ const PROGRAMS: [&str; 45] = [
     "tls_memory",
     "outcomes",
     "mqtt5",
+    "scram",
     "bad_network",
     "threads",
     "slow_link",
@@ -73,7 +74,7 @@ const PROGRAMS: [&str; 45] = [
 /// Not for this: they link the static library, or test the tests.
 const OTHERS: [&str; 3] = ["leak", "peer", "tls_cut"];
 /// Which programs look first, by a part of the path of the file that was changed; the first that fits.
-const NEAREST: [(&str, &[&str]); 37] = [
+const NEAREST: [(&str, &[&str]); 38] = [
     ("src/driver/", &["process", "foreign_loop", "threads", "free"]),
     ("tcp_options", &["socket_options"]),
     ("src/transport/", &["tls", "tls_wire", "bad_network"]),
@@ -96,6 +97,7 @@ const NEAREST: [(&str, &[&str]); 37] = [
     ("mqtt_event", &["handlers", "acknowledge", "promises_ei"]),
     ("propert", &["mqtt5"]),
     ("reason", &["mqtt5"]),
+    ("scram", &["scram"]),
     ("log", &["log"]),
     ("loop", &["process", "signals", "free"]),
     ("options", &["connect", "config_apply", "course"]),

@@ -256,7 +256,10 @@ pub unsafe extern "C" fn mgos_mqtt_conn_disconnect_with(
 /// up authenticates again with MGOS_MQTT_REASON_REAUTHENTICATE: its messages go on meanwhile, and the server ends it if it
 /// is not convinced.
 ///
-/// Returns 0, or MGOS_MQTT_STALE (the attempt is over), MGOS_MQTT_BUSY (it is not the client's turn),
+/// With `authentication` of the options (SCRAM) the library answers the server itself, and this function only begins anew,
+/// with MGOS_MQTT_REASON_REAUTHENTICATE and without method and data among the properties.
+///
+/// Returns 0, or MGOS_MQTT_STALE (the attempt that `attempt` names is over), MGOS_MQTT_BUSY (it is not the client's turn),
 /// MGOS_MQTT_NOT_CONNECTED, MGOS_MQTT_BAD_ARGUMENT (another reason, or another method than that of CONNECT),
 /// MGOS_MQTT_BAD_PROPERTY, MGOS_MQTT_BAD_STRUCTURE.
 ///

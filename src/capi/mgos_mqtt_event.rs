@@ -270,15 +270,16 @@ pub unsafe extern "C" fn mgos_mqtt_event_attempt(ev: *const mgos_mqtt_event) -> 
     unsafe { read(ev, 0, get) }
 }
 
-/// The number of the attempt that a CONNECT_RESULT is about, as the credentials function was given it (see
-/// mgos_mqtt_conn_set_credentials_fn() in mgos_mqtt_connect.h); 0 for other events.
+/// The number of the attempt that a CONNECT_RESULT or an AUTH is about, as the credentials function was given it (see
+/// mgos_mqtt_conn_set_credentials_fn() in mgos_mqtt_connect.h), and as mgos_mqtt_conn_authenticate() takes it; 0 for other
+/// events.
 ///
 /// # Safety
 /// See mgos_mqtt_event_kind().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgos_mqtt_event_attempt_number(ev: *const mgos_mqtt_event) -> u64 {
     let get = |event: &Event<'_>| match event {
-        Event::ConnectResult { attempt, .. } => Some(*attempt),
+        Event::ConnectResult { attempt, .. } | Event::Auth { attempt, .. } => Some(*attempt),
         _ => None,
     };
     // SAFETY: promised by the caller.

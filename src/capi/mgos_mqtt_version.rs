@@ -24,7 +24,7 @@ pub extern "C" fn mgos_mqtt_version_number() -> c_int {
     VERSION_NUMBER
 }
 
-/// Whether a feature was built into the library: "tls", "pq", "psk", "websocket", "proxy", "capi".
+/// Whether a feature was built into the library: "tls", "pq", "psk", "websocket", "proxy", "scram", "capi".
 ///
 /// Headers and exported functions are the same whichever features were built; a function whose
 /// feature is missing fails with its own error. Names are lower case and compared exactly; false

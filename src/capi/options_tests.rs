@@ -149,6 +149,8 @@ fn choices() -> Vec<Choice> {
         slow_callback_ms = -1;
         tls_post_quantum = -1;
         topic_aliases = 2;
+        authentication at 5 = 1;
+        scram_max_iterations = 5000;
         properties with num_properties at 5 = [number(MGOS_MQTT_PROPERTY_RECEIVE_MAXIMUM, 7)];
         will_properties with num_will_properties at 5 = [number(MGOS_MQTT_PROPERTY_WILL_DELAY_INTERVAL, 7)];
         ws_headers = c"Authorization: Bearer t".as_ptr();
@@ -333,7 +335,7 @@ fn no_setter_drops_an_option() {
             // A will by a call is instead of all that is configured.
             let hidden = name.starts_with("will_") && setter.name.contains("will");
             let (mut profile, settings) = first.effective();
-            if name.ends_with("properties") {
+            if name.ends_with("properties") || name == "authentication" {
                 // They come with a version.
                 profile.protocol = without.0.protocol;
             }

@@ -2,9 +2,10 @@
 
 use super::error::ConfigError;
 use super::http_headers;
-use super::profile::{Profile, Will};
+use super::profile::{Authentication, Profile, Protocol, Will};
 use crate::error::Code;
-use crate::wire::topic;
+use crate::scram;
+use crate::wire::{PropertyId, topic};
 
 /// The longest string or payload that CONNECT can carry.
 const MAX_CONNECT_FIELD: usize = 65_535;
@@ -26,6 +27,7 @@ impl Profile {
         note(self.check_client_id());
         note(self.user.as_deref().and_then(|user| check_string("user", user)));
         note(self.check_pass());
+        note(self.check_authentication());
         note(self.check_certificates());
         note(self.check_psk());
         note(self.will.as_ref().and_then(|will| self.check_will(will)));
@@ -51,6 +53,32 @@ impl Profile {
     fn check_pass(&self) -> Option<ConfigError> {
         let pass = self.pass.as_ref()?;
         (pass.len() > MAX_CONNECT_FIELD).then(|| too_long("pass", pass.len()))
+    }
+
+    fn check_authentication(&self) -> Option<ConfigError> {
+        if self.authentication == Authentication::Password {
+            return None;
+        }
+        let problem = |key, problem: &str| Some(ConfigError::new(key, problem));
+        if self.protocol != Protocol::V5 {
+            let text =
+                "SCRAM-SHA-256 needs MQTT 5.0 (protocol_version 5), since no other version can carry it";
+            return problem("authentication", text).map(|error| error.with_code(Code::NeedsV5));
+        }
+        let properties = self.connect_properties.properties();
+        let ours = [PropertyId::AuthenticationMethod, PropertyId::AuthenticationData];
+        if ours.iter().any(|id| properties.get(*id).is_some()) {
+            return problem(
+                "properties",
+                "Authentication Method and Authentication Data are those of SCRAM-SHA-256",
+            );
+        }
+        // Either may still come from a hook.
+        let user = self.user.as_deref().unwrap_or("user");
+        let pass = self.pass.as_ref().map_or(&b"pass"[..], |pass| pass);
+        let trouble = scram::Login::new(user, pass).err()?;
+        let (key, text) = trouble.text.split_once(": ").unwrap_or(("authentication", &trouble.text));
+        problem(if key == "password" { "pass" } else { key }, text).map(|error| error.with_code(trouble.code))
     }
 
     fn check_certificates(&self) -> Option<ConfigError> {

@@ -37,7 +37,9 @@ pub use error::{ConfigError, Position};
 pub use key::{Change, Key};
 pub use options::ProfileOptions;
 pub use pin::Pin;
-pub use profile::{ExpiryNotice, Profile, Protocol, RouteOptions, Secret, Timeouts, TlsOptions, Will};
+pub use profile::{
+    Authentication, ExpiryNotice, Profile, Protocol, RouteOptions, Secret, Timeouts, TlsOptions, Will,
+};
 pub use schema::{Section, SectionId};
 pub use settings::{Backoff, OnSessionLoss, Overflow, ReceiveOverflow, Resubscribe, Retry, Settings};
 pub use shown::Shown;

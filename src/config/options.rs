@@ -4,7 +4,7 @@
 //! profile changes no option, and replacing the options changes no profile.
 
 use super::error::ConfigError;
-use super::profile::{Profile, Protocol, RouteOptions, Secret, Timeouts, TlsOptions, Will};
+use super::profile::{Authentication, Profile, Protocol, RouteOptions, Secret, Timeouts, TlsOptions, Will};
 use super::settings::Settings;
 use crate::error::Code;
 use crate::wire::PropertyBlock;
@@ -14,6 +14,10 @@ use crate::wire::PropertyBlock;
 pub struct ProfileOptions {
     /// The version of MQTT.
     pub protocol: Option<Protocol>,
+    /// How the client proves who it is.
+    pub authentication: Option<Authentication>,
+    /// How often a server may have the password hashed for SCRAM, at most.
+    pub scram_max_iterations: Option<u32>,
     /// The password, any bytes.
     pub password: Option<Secret<Vec<u8>>>,
     /// The payload of the will, whose topic is the profile's.
@@ -37,6 +41,8 @@ impl ProfileOptions {
     pub fn is_empty(&self) -> bool {
         let ProfileOptions {
             protocol,
+            authentication,
+            scram_max_iterations,
             password,
             will_payload,
             will_qos,
@@ -47,6 +53,8 @@ impl ProfileOptions {
             route,
         } = self;
         protocol.is_none()
+            && authentication.is_none()
+            && scram_max_iterations.is_none()
             && password.is_none()
             && will_payload.is_none()
             && will_qos.is_none()
@@ -62,6 +70,8 @@ impl ProfileOptions {
         // Each field by its name, so that the compiler reports one that is forgotten here.
         let ProfileOptions {
             protocol,
+            authentication,
+            scram_max_iterations,
             password,
             will_payload,
             will_qos,
@@ -74,6 +84,12 @@ impl ProfileOptions {
         let mut merged = profile.clone();
         if let Some(protocol) = protocol {
             merged.protocol = *protocol;
+        }
+        if let Some(authentication) = authentication {
+            merged.authentication = *authentication;
+        }
+        if let Some(most) = scram_max_iterations {
+            merged.scram_max_iterations = *most;
         }
         if password.is_some() {
             merged.pass.clone_from(password);
@@ -153,12 +169,17 @@ impl ProfileOptions {
                 ("tls_crl_file", tls.crl_file.is_some()),
             ]
         };
-        has(old)
+        let scram = |options: &ProfileOptions| options.authentication == Some(Authentication::ScramSha256);
+        let mut lost: Vec<_> = has(old)
             .into_iter()
             .zip(has(new))
             .filter(|(old, new)| old.1 && !new.1)
             .map(|(old, _)| old.0)
-            .collect()
+            .collect();
+        if scram(self) && !scram(newer) {
+            lost.push("authentication");
+        }
+        lost
     }
 }
 
@@ -240,6 +261,8 @@ mod tests {
         let route = RouteOptions { ws_headers: Some(Secret("a: b".into())), ..RouteOptions::default() };
         let all = ProfileOptions {
             protocol: Some(Protocol::V31),
+            authentication: Some(Authentication::ScramSha256),
+            scram_max_iterations: Some(5000),
             will_properties: Some(block(&[(PropertyId::WillDelayInterval, 1)], Carrier::Will)),
             connect_properties: Some(block(&[(PropertyId::SessionExpiryInterval, 2)], CONNECT)),
             password: Some(Secret(vec![0, 255])),
@@ -251,6 +274,8 @@ mod tests {
         };
         let expected = Profile {
             protocol: Protocol::V31,
+            authentication: Authentication::ScramSha256,
+            scram_max_iterations: 5000,
             pass: Some(Secret(vec![0, 255])),
             will: Some(Will {
                 properties: block(&[(PropertyId::WillDelayInterval, 1)], Carrier::Will),

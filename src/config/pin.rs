@@ -38,31 +38,8 @@ fn hexadecimal(text: &str) -> Option<Pin> {
 }
 
 fn base64(text: &str) -> Option<Pin> {
-    let text = text.strip_suffix('=').unwrap_or(text);
-    if text.len() != 43 {
-        return None;
-    }
-    let mut pin = Pin::default();
-    let (mut bits, mut count, mut at) = (0_u32, 0, 0);
-    for byte in text.bytes() {
-        let digit = match byte {
-            b'A'..=b'Z' => byte - b'A',
-            b'a'..=b'z' => byte - b'a' + 26,
-            b'0'..=b'9' => byte - b'0' + 52,
-            b'+' => 62,
-            b'/' => 63,
-            _ => return None,
-        };
-        bits = bits << 6 | u32::from(digit);
-        count += 6;
-        if count >= 8 {
-            count -= 8;
-            pin[at] = (bits >> count) as u8;
-            at += 1;
-        }
-    }
-    // Two bits are left over; an encoder writes them as zero.
-    (bits & 3 == 0).then_some(pin)
+    let padded = if text.len() == 43 { format!("{text}=") } else { text.to_owned() };
+    crate::base64::decode(&padded)?.try_into().ok()
 }
 
 #[cfg(test)]
@@ -71,17 +48,7 @@ mod tests {
 
     /// As it is written: `sha256/` and Base64.
     fn write(pin: &Pin) -> String {
-        const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-        let mut text = PREFIX.to_owned();
-        for three in pin.chunks(3) {
-            let bits =
-                three.iter().fold(0, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - three.len()));
-            for n in 0..4 {
-                let digit = DIGITS[(bits >> (18 - 6 * n) & 63) as usize];
-                text.push(if n <= three.len() { digit.into() } else { '=' });
-            }
-        }
-        text
+        format!("{PREFIX}{}", crate::base64::encode(pin))
     }
 
     #[test]

@@ -55,6 +55,16 @@ pub enum Protocol {
     V5,
 }
 
+/// How a client proves who it is, with the user name and the password that it has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Authentication {
+    /// CONNECT carries both.
+    #[default]
+    Password,
+    /// By SCRAM-SHA-256 (MQTT 5.0 §4.12, RFC 7677): the password does not travel, and the server proves that it knows it.
+    ScramSha256,
+}
+
 /// The will: what the server publishes for us when the link breaks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Will {
@@ -224,6 +234,10 @@ pub struct Profile {
 
     /// The version of MQTT.
     pub protocol: Protocol,
+    /// How the client proves who it is.
+    pub authentication: Authentication,
+    /// How often a server may have a password hashed for SCRAM, at most.
+    pub scram_max_iterations: u32,
     /// What CONNECT carries in MQTT 5.0 (§3.1.2.11).
     pub connect_properties: PropertyBlock,
     /// How long each step of connecting may take.
@@ -263,6 +277,8 @@ impl Default for Profile {
             ws_path: Some("/mqtt".to_owned()),
             debug_use_log_level: false,
             protocol: Protocol::V311,
+            authentication: Authentication::Password,
+            scram_max_iterations: 1_000_000,
             connect_properties: PropertyBlock::EMPTY,
             timeouts: Timeouts::default(),
             tls: TlsOptions::default(),

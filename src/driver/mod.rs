@@ -18,6 +18,7 @@
 //! | `slots`, `timers` | the table of sources, and their deadlines                      |
 //! | `thread`          | the loop's own thread                                          |
 //! | `resolver`        | host names on helper threads                                   |
+//! | `worker`          | computations that take long, on helper threads                 |
 //! | `dispatch`        | what a thread knows about itself                               |
 //! | `spawn`           | starting threads                                               |
 //! | `sync`            | the primitives of `role` and `ready`, replaced in their models |
@@ -36,6 +37,7 @@ mod spawn;
 mod sync;
 mod thread;
 mod timers;
+mod worker;
 
 pub use clock::Clock;
 pub use iteration::{Source, Turn};
@@ -45,6 +47,7 @@ use slots::Readiness;
 pub use slots::SourceId;
 pub use spawn::Around;
 use spawn::NOTHING_AROUND;
+pub use worker::{Task, TaskError};
 
 use std::fmt;
 use std::io;
@@ -60,6 +63,7 @@ pub(crate) use ready::{LONG_SLICE, SHORT_SLICE};
 use resolver::Resolver;
 use role::{Claim, Entry};
 use thread::OwnThread;
+use worker::Workers;
 
 use crate::time::{Span, Time};
 
@@ -122,6 +126,7 @@ struct Inner {
     protocol: Protocol<Box<Engine>, AnySource, Waker>,
     own: OwnThread,
     resolver: Resolver,
+    workers: Arc<Workers>,
     fd: RawFd,
     /// What its threads are started inside.
     around: Around,
@@ -174,6 +179,7 @@ impl Loop {
             protocol: Protocol::new(Box::new(Engine::new(poll)), waker),
             own: OwnThread::default(),
             resolver,
+            workers: Arc::new(Workers::new(around)),
             fd,
             around,
             begins: AtomicBool::new(false),
@@ -354,6 +360,22 @@ impl Loop {
         self.0.resolver.lookup(host, port, Box::new(announce))
     }
 
+    /// Has `compute`, which may take long, run on a helper thread; `source` gets a turn when the result is there. To give
+    /// up, drop the [`Task`].
+    pub fn compute<T: Send + 'static>(
+        &self,
+        source: SourceId,
+        compute: impl FnOnce() -> T + Send + 'static,
+    ) -> Task<T> {
+        let inner = Arc::downgrade(&self.0);
+        let announce = move || {
+            if let Some(inner) = inner.upgrade() {
+                inner.protocol.ready.schedule(source);
+            }
+        };
+        self.0.workers.run(compute, announce)
+    }
+
     /// Ends the loop.
     ///
     /// The calling thread becomes the driver as soon as the present one left; the loop's own thread
@@ -386,6 +408,7 @@ impl Loop {
             result = driving.iteration(&mut |engine| iteration(self, engine, Time::ZERO, false));
         }
         self.0.resolver.clear();
+        self.0.workers.clear();
         let remaining = ready.close();
         driving.finish();
         drop(remaining);

@@ -3,6 +3,7 @@
 use crate::error::Code;
 use crate::session::event::{Event, Failure};
 use crate::session::output::encode_code;
+use crate::session::state::five::{Exchange, Proof};
 use crate::session::state::{Session, State};
 use crate::wire::{self, Properties, PropertyId, Version, reason};
 
@@ -19,13 +20,13 @@ impl Session {
         {
             return Err(Code::BadArgument);
         }
-        match (self.state, reason) {
-            (State::Connecting | State::Up, reason::CONTINUE_AUTHENTICATION) if self.five.authenticates => {}
-            (State::Up, reason::REAUTHENTICATE) if !self.five.authenticates => {}
-            (State::Connecting | State::Up, reason::CONTINUE_AUTHENTICATION | reason::REAUTHENTICATE) => {
+        match (self.state, reason, self.five.exchange) {
+            (State::Connecting | State::Up, reason::CONTINUE_AUTHENTICATION, Exchange::OurTurn) => {}
+            (State::Up, reason::REAUTHENTICATE, Exchange::None) => {}
+            (State::Connecting | State::Up, reason::CONTINUE_AUTHENTICATION | reason::REAUTHENTICATE, _) => {
                 return Err(Code::Busy);
             }
-            (State::Connecting | State::Up, _) => return Err(Code::BadArgument),
+            (State::Connecting | State::Up, ..) => return Err(Code::BadArgument),
             _ => return Err(Code::NotConnected),
         }
         self.check_closing_len(&properties)?;
@@ -33,25 +34,58 @@ impl Session {
         self.out.append(|out| auth.encode(Version::V5, out)).map_err(encode_code)?;
         // It may have a secret in it.
         self.out.mark_secret();
-        self.five.try_make()?.authenticates = true;
+        self.five.try_make()?.exchange = Exchange::ServersTurn;
         Ok(())
+    }
+
+    /// From now on the server has to prove at the end of the exchange that it is the one that is meant, in the
+    /// authentication data of its CONNACK or its AUTH with success: by this, or by this with more behind a comma. `None`:
+    /// by something that the exchange has yet to bring. Otherwise the connection does not come up, or ends.
+    pub fn demand_proof(&mut self, proof: Option<&[u8]>) -> Result<(), Code> {
+        self.five.try_make()?.proof = proof.map_or(Proof::Awaited, |proof| Proof::Expected(proof.into()));
+        Ok(())
+    }
+
+    /// The server says that the exchange has ended well.
+    pub(super) fn check_proof(&self, properties: Properties<'_>) -> Result<(), Failure> {
+        let data = properties.bytes(PropertyId::AuthenticationData).unwrap_or_default();
+        let what = match &self.five.proof {
+            Proof::NotAsked => return Ok(()),
+            Proof::Expected(proof) => match data.strip_prefix(&**proof) {
+                Some([] | [b',', ..]) => return Ok(()),
+                _ if data.is_empty() => {
+                    "the server has accepted the client without a proof that it knows the password"
+                }
+                _ => "the server's proof is wrong: it does not know the password, or somebody stands between",
+            },
+            Proof::Awaited => "the server has accepted the client before that had proven who it is",
+        };
+        Err(Failure::new(Code::AuthenticationFailed, what).because(reason::UNSPECIFIED_ERROR))
     }
 
     /// The server's AUTH.
     pub(super) fn auth(&mut self, auth: &wire::Auth<'_>) -> Result<Event, Failure> {
-        let five = self.five.get_mut().filter(|five| five.authenticates);
-        let Some(five) = five else {
+        if self.five.exchange == Exchange::None {
             return Err(Failure::protocol("the server sent AUTH, and the client had not asked for it"));
-        };
+        }
         let method = auth.properties.text(PropertyId::AuthenticationMethod);
-        if method.is_some() && method != five.method.as_deref() {
+        if method.is_some() && method != self.five.method.as_deref() {
             return Err(Failure::protocol("AUTH has another method than CONNECT [MQTT-4.12.0-5]"));
         }
-        match (auth.reason, self.state) {
-            (reason::CONTINUE_AUTHENTICATION, _) => {}
+        let next = match (auth.reason, self.state, self.five.exchange) {
+            (reason::CONTINUE_AUTHENTICATION, _, Exchange::OurTurn) => {
+                return Err(Failure::protocol("the server sent AUTH twice, without waiting for an answer"));
+            }
+            (reason::CONTINUE_AUTHENTICATION, ..) => Exchange::OurTurn,
             // CONNACK says it before that.
-            (reason::SUCCESS, State::Up | State::Closing) => five.authenticates = false,
+            (reason::SUCCESS, State::Up | State::Closing, _) => {
+                self.check_proof(auth.properties)?;
+                Exchange::None
+            }
             _ => return Err(Failure::protocol("AUTH has a reason code that is not the server's to send")),
+        };
+        if let Some(five) = self.five.get_mut() {
+            five.exchange = next;
         }
         Ok(Event::Auth(auth.reason))
     }

@@ -7,7 +7,7 @@ use crate::patience::{Delivery, Patience};
 use crate::session::event::{Event, Failure, Outcome, Poison};
 use crate::session::limits::ServerLimits;
 use crate::session::output::encode_code;
-use crate::session::state::five::Goodbye;
+use crate::session::state::five::{Exchange, Goodbye};
 use crate::session::state::{PendingEvent, Session, State};
 use crate::time::{Span, Time};
 use crate::wire::{self, PacketType, PropertyBlock, PropertyId, RawProperties, Version, reason};
@@ -57,7 +57,7 @@ impl Session {
         self.unanswered = false;
         if let Some(five) = self.five.get_mut() {
             five.connack = PropertyBlock::copy(RawProperties::of_checked(connack.properties.raw()));
-            five.authenticates = false;
+            five.exchange = Exchange::None;
             if let Some(seconds) = connack.properties.number(PropertyId::SessionExpiryInterval) {
                 five.session_expiry = seconds;
             }
@@ -66,6 +66,7 @@ impl Session {
             self.state = State::Closing;
             return Ok(Some(Event::ConnAck { session_present, code }));
         }
+        self.check_proof(connack.properties)?;
         if session_present && self.clean {
             // MQTT-3.2.2-1. What that server takes for ours may be another client's.
             let remedy =

@@ -3,6 +3,7 @@
 use crate::error::Code;
 use crate::patience::Patience;
 use crate::session::event::{Event, Failure, Step, Verdict, properties_in};
+use crate::session::state::five::Exchange;
 use crate::session::state::{PendingEvent, Session, State};
 use crate::time::Time;
 use crate::wire::{self, Header, Packet, PacketType, Version, reason};
@@ -133,7 +134,7 @@ impl Session {
                 Err(Failure::protocol("the server sent a second CONNACK"))
             }
             (State::Up | State::Closing, _) | (State::Connecting, PacketType::ConnAck) => Ok(()),
-            (State::Connecting, PacketType::Auth) if self.five.authenticates => Ok(()),
+            (State::Connecting, PacketType::Auth) if self.five.exchange != Exchange::None => Ok(()),
             (State::Connecting, _) => Err(Failure::new(Code::NotConnack, "").because(reason::PROTOCOL_ERROR)),
             _ => Err(Failure::protocol("the server sent something before it was asked")),
         }

@@ -11,7 +11,6 @@
 //! | `elsewhere.rs`    | in place of one that is in use without the connection's lock |
 //! | `proxy/`          | the way through a proxy |
 //! | `websocket/`      | WebSocket |
-//! | `base64.rs`       | Base64, as HTTP writes it |
 //! | `early.rs`        | what came together with the end of a conversation |
 //! | `tls/`            | TLS; `no_tls.rs` in a library without it |
 //! | `tls_settings.rs` | what TLS is made with |
@@ -21,8 +20,6 @@
 
 #![forbid(unsafe_code)]
 
-#[cfg(any(feature = "websocket", feature = "proxy"))]
-mod base64;
 #[cfg(any(feature = "websocket", feature = "proxy"))]
 mod early;
 mod elsewhere;

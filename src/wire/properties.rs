@@ -194,6 +194,15 @@ impl<'a> Properties<'a> {
         }
     }
 
+    /// The first property with this identifier, if it is binary data.
+    #[must_use]
+    pub fn bytes(&self, id: PropertyId) -> Option<&'a [u8]> {
+        match self.get(id)? {
+            PropertyValue::Binary(bytes) => Some(bytes),
+            _ => None,
+        }
+    }
+
     /// Appends the block without its length; the room for it is reserved.
     pub(super) fn put(&self, out: &mut Vec<u8>) {
         match self.0 {

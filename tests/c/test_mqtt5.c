@@ -57,6 +57,9 @@ static const char *properties_of(const struct mgos_mqtt_event *ev) {
   return text;
 }
 
+/* That of the last AUTH. */
+static uint64_t attempt_of_auth;
+
 /* Every event, with its code, error and properties. */
 static void on_event(struct mgos_mqtt_conn *c, const struct mgos_mqtt_event *ev, void *ud) {
   struct client *client = ud;
@@ -72,6 +75,7 @@ static void on_event(struct mgos_mqtt_conn *c, const struct mgos_mqtt_event *ev,
                      : kind == MGOS_MQTT_EV_AUTH         ? "AUTH"
                                                          : "?";
   (void) c;
+  if (kind == MGOS_MQTT_EV_AUTH) attempt_of_auth = mgos_mqtt_event_attempt_number(ev);
   trace(client, "%s[%d,%s]%s", name, mgos_mqtt_event_code(ev),
         mgos_mqtt_error_name(mgos_mqtt_event_error(ev)) + strlen("MGOS_MQTT_"), properties_of(ev));
 }
@@ -439,6 +443,7 @@ static void step_by_step(void **state) {
   assert_true(mgos_mqtt_conn_connect(client->c));
   expect_trace(client, "AUTH[24,OK]21=m 22=2  ");
   assert_int_equal(mgos_mqtt_conn_state(client->c, &now), 0);
+  assert_true(attempt_of_auth == now.attempt);
   auth.attempt = now.attempt + 1;
   assert_int_equal(mgos_mqtt_conn_authenticate(client->c, &auth), MGOS_MQTT_STALE);
   auth.attempt = now.attempt;

@@ -49,7 +49,7 @@ fn client_and_server_take_turns_before_connack_and_later() {
     let (tell, told) = channel();
     let tell = Mutex::new(tell);
     let on = Box::new(Tell(move |event: &Event<'_>| {
-        if let Event::Auth { reason, properties } = event {
+        if let Event::Auth { reason, properties, attempt: 1 } = event {
             let copy = PropertyBlock::new(
                 properties.properties(),
                 mgos_mqtt::wire::Carrier::Packet(PacketType::Auth),
@@ -72,6 +72,8 @@ fn client_and_server_take_turns_before_connack_and_later() {
     assert_eq!(told.recv_timeout(LONG).unwrap(), (0x18, block(PacketType::Auth, &data(b"challenge"))));
     say(0x18, &data(b"proof")).unwrap();
     expect_auth(&mut link, 0x18, &data(b"proof"));
+    // The server's turn.
+    assert_eq!(say(0x18, &data(b"x")), Err(Code::Busy));
     link.connack(false, 0, &data(b"welcome"));
     client.up();
     // Again, once it is up.
@@ -99,6 +101,36 @@ fn auth_out_of_turn_or_with_another_method_ends_the_link() {
     link.expect(PacketType::Connect);
     send_auth(&mut link, 0x18, &[(PropertyId::AuthenticationMethod, Utf8("other"))]);
     assert_eq!(link.disconnect(), 0x82);
+    // Twice, without an answer between them.
+    let server = Server::new();
+    let client = self::client(&server);
+    let mut link = server.accept();
+    link.expect(PacketType::Connect);
+    send_auth(&mut link, 0x18, &data(b"one"));
+    send_auth(&mut link, 0x18, &data(b"two"));
+    assert_eq!(link.disconnect(), 0x82);
+    let report = client.conn.report();
+    assert!(report.text.contains("AUTH twice, without waiting for an answer"), "{}", report.text);
+}
+
+/// An answer names the attempt that it is for, and is not sent on another connection.
+#[test]
+fn an_answer_for_an_attempt_that_is_over_is_stale() {
+    let server = Server::new();
+    let client = client(&server);
+    let say =
+        |attempt| client.conn.authenticate_for(attempt, 0x18, &block(PacketType::Auth, &data(b"proof")));
+    let mut link = server.accept();
+    link.expect(PacketType::Connect);
+    send_auth(&mut link, 0x18, &data(b"challenge"));
+    drop(link);
+    // The next one is up as far as the server's turn.
+    let mut link = server.accept();
+    link.expect(PacketType::Connect);
+    assert_eq!((say(1), say(3), say(2)), (Err(Code::Stale), Err(Code::Stale), Err(Code::Busy)));
+    client.conn.disconnect().unwrap();
+    assert_eq!(say(2), Err(Code::Stale));
+    assert_eq!(say(0), Err(Code::NotConnected));
 }
 
 /// mqtt5: MQTT-3.14.2-1

@@ -6,6 +6,7 @@
 //! | `connect.rs` | CONNECT, CONNACK, DISCONNECT, and what the server announces |
 //! | `aliases.rs` | topic aliases that the client gives, and messages whose time runs out |
 //! | `auth.rs`    | AUTH, and DISCONNECT with more than goodbye |
+//! | `scram.rs`   | SCRAM-SHA-256, with a server that does it as well, and with hostile ones |
 //! | `limits.rs`  | what the server allows |
 //! | `subscribe.rs` | options and identifiers of subscriptions |
 //! | `real.rs`    | with mosquitto |
@@ -16,4 +17,6 @@ mod connect;
 mod limits;
 mod real;
 mod rig;
+#[cfg(feature = "scram")]
+mod scram;
 mod subscribe;

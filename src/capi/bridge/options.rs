@@ -12,8 +12,8 @@ use crate::capi::types::mgos_mqtt_options::*;
 use crate::client::ProfileSource;
 use crate::config::proxy::ProxyVariables;
 use crate::config::{
-    Backoff, ExpiryNotice, OnSessionLoss, Overflow, ProfileOptions, Protocol, ReceiveOverflow, Resubscribe,
-    Retry, RouteOptions, Secret, Settings, SocketOptions, Timeouts, TlsOptions,
+    Authentication, Backoff, ExpiryNotice, OnSessionLoss, Overflow, ProfileOptions, Protocol,
+    ReceiveOverflow, Resubscribe, Retry, RouteOptions, Secret, Settings, SocketOptions, Timeouts, TlsOptions,
 };
 use crate::error::Code;
 use crate::wire::{Carrier, PacketType};
@@ -143,6 +143,15 @@ unsafe fn profile(options: &mgos_mqtt_options) -> Result<ProfileOptions, Code> {
     let tls = unsafe { tls(options) }?;
     Ok(ProfileOptions {
         protocol,
+        authentication: field!(options.authentication).one_of(
+            &[
+                (MGOS_MQTT_AUTHENTICATION_PASSWORD, None),
+                (MGOS_MQTT_AUTHENTICATION_SCRAM_SHA_256, Some(Authentication::ScramSha256)),
+            ],
+            "0 (the password in CONNECT) and 1 (SCRAM-SHA-256)",
+        )?,
+        scram_max_iterations: Some(field!(options.scram_max_iterations).count(0, c_int::MAX)?)
+            .filter(|most| *most > 0),
         // SAFETY: promised by the caller.
         password: unsafe { memory!(options.password, password_len).copy() }?.map(Secret),
         // SAFETY: promised by the caller.

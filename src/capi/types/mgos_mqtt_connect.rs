@@ -70,8 +70,8 @@ unsafe impl Growing for mgos_mqtt_disconnect {
 pub struct mgos_mqtt_auth {
     /// `sizeof(struct mgos_mqtt_auth)`.
     pub size: usize,
-    /// The attempt that it is for, `attempt` of struct mgos_mqtt_state in the handler that was told of the server's step:
-    /// for another one it is not sent. 0: for the present one.
+    /// The attempt that it is for, mgos_mqtt_event_attempt_number() of the event with the server's step: if that is over, it
+    /// is not sent. 0: for the present one.
     pub attempt: u64,
     /// MGOS_MQTT_REASON_CONTINUE_AUTHENTICATION, the answer to the server's step; or MGOS_MQTT_REASON_REAUTHENTICATE, to begin
     /// anew on a connection that is up.

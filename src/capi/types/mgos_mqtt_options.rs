@@ -19,6 +19,11 @@ pub const MGOS_MQTT_PROTOCOL_3_1_1: c_int = 4;
 /// MQTT 5.0.
 pub const MGOS_MQTT_PROTOCOL_5: c_int = 5;
 
+/// `authentication`: CONNECT carries the user name and the password.
+pub const MGOS_MQTT_AUTHENTICATION_PASSWORD: c_int = 0;
+/// `authentication`: SCRAM-SHA-256.
+pub const MGOS_MQTT_AUTHENTICATION_SCRAM_SHA_256: c_int = 1;
+
 /// `retry`: the connection always tries again by itself.
 pub const MGOS_MQTT_RETRY_ALWAYS: c_int = 0;
 /// `retry`: once it was up; a first attempt that fails is the last.
@@ -363,6 +368,20 @@ pub struct mgos_mqtt_options {
     /// MGOS_MQTT_DELAY_DECORRELATED that wait is at random up to this, and those behind it go on from there. 500 devices,
     /// for instance, that lose one server, and have 10,000 here, make no more than about 100 attempts a second. Default 0.
     pub first_delay_ms: c_int,
+
+    /// AUTHENTICATION. How the client proves who it is, with the user name and the password that it has from its
+    /// configuration, its credentials function or its connect hook: default MGOS_MQTT_AUTHENTICATION_PASSWORD, CONNECT carries
+    /// both. MGOS_MQTT_AUTHENTICATION_SCRAM_SHA_256 (RFC 5802, RFC 7677), with MGOS_MQTT_PROTOCOL_5 alone (else
+    /// MGOS_MQTT_NEEDS_V5): CONNECT carries neither. Client and server prove to each other that they know the password, and
+    /// nobody who listens learns it; a server without that proof is not connected to (MGOS_MQTT_AUTHENTICATION_FAILED). The
+    /// library exchanges AUTH by itself, on a helper thread where it takes long; MGOS_MQTT_EV_AUTH only tells that an
+    /// authentication that mgos_mqtt_conn_authenticate() began anew has ended well. User name and password are printable
+    /// ASCII. There is no channel binding: to know the server, use TLS as well. Needs a library that was built with it
+    /// (mgos_mqtt_has("scram")), else MGOS_MQTT_NOT_BUILT.
+    pub authentication: c_int,
+    /// How often a server may have the password hashed for SCRAM, at most: default 1,000,000, which takes some tenths of a
+    /// second. A server that wants more, or less than 4096, is refused: MGOS_MQTT_AUTHENTICATION_FAILED.
+    pub scram_max_iterations: c_int,
 }
 
 // SAFETY: plain numbers and pointers, and no header ever had less than everything before TLS.

@@ -17,10 +17,11 @@ use crate::client::state::over_limit::{check_filter, over_limit};
 use crate::client::state::params::ConnectParams;
 use crate::config::Protocol;
 use crate::error::Code;
+use crate::scram::Trouble;
 use crate::session::{Accepted, Publication, RawAck, Request, Session};
 use crate::time::{Moment, Span};
 use crate::wire::topic::{self, Topic};
-use crate::wire::{self, Properties, PropertyBlock, QoS, Version};
+use crate::wire::{self, Properties, PropertyBlock, QoS, Version, reason};
 
 /// With this much unwritten output, a call writes it itself instead of leaving it to the loop.
 pub(in crate::client) const WRITE_AT: usize = 64 * 1024;
@@ -38,10 +39,16 @@ impl Conn {
     /// As `authenticate`, for the attempt with this number alone; 0 is whichever goes on. [`Code::Stale`] if it is over.
     pub fn authenticate_for(&self, attempt: u64, reason: u8, properties: &PropertyBlock) -> Result<(), Code> {
         let mut st = self.usable()?;
-        if attempt != 0 && st.attempt_number() != attempt {
+        let is_over = !matches!(st.link, Link::Open(_)) || st.closing.is_some();
+        if attempt != 0 && (st.attempt_number() != attempt || is_over) {
             return Err(Code::Stale);
         }
-        let sent = st.session.authenticate(reason, properties.properties());
+        let sent = match (&st.extras.scram, reason) {
+            (None, _) => st.session.authenticate(reason, properties.properties()),
+            (Some(_), reason::REAUTHENTICATE) => st.repeat_scram(properties.properties()),
+            // The library answers the server itself.
+            (Some(_), _) => Err(Code::Busy),
+        };
         self.output_grew(&mut st);
         sent
     }
@@ -225,10 +232,9 @@ impl Conn {
             return Err(Code::NotConnected);
         }
         self.note(&mut st, Level::Debug, format_args!("the connect hook sends CONNECT"));
-        if let Err(code) = st.append_connect(params) {
-            drop(st);
-            self.refuse_connect(code);
-            return Err(code);
+        if let Err(trouble) = st.append_connect(params) {
+            self.end_attempt(&mut st, trouble.code, "the connect hook's CONNECT was refused", &trouble.text);
+            return Err(trouble.code);
         }
         self.output_grew(&mut st);
         Ok(())
@@ -294,7 +300,7 @@ impl Conn {
     /// [`Code::BadArgument`] if CONNECT had no method, another one, or AUTH cannot say this; [`Code::NotConnected`];
     /// [`Code::Busy`] if it is not the client's turn.
     pub fn authenticate(&self, reason: u8, properties: &PropertyBlock) -> Result<(), Code> {
-        self.raw(|session| session.authenticate(reason, properties.properties()))
+        self.authenticate_for(0, reason, properties)
     }
 
     /// The version of MQTT of the last CONNECT, and what its CONNACK said if that was MQTT 5.0 (§3.2.2.3).
@@ -432,8 +438,10 @@ impl State {
     }
 
     /// Appends CONNECT.
-    pub(in crate::client) fn append_connect(&mut self, params: &ConnectParams) -> Result<(), Code> {
+    pub(in crate::client) fn append_connect(&mut self, params: &ConnectParams) -> Result<(), Trouble> {
         let five = params.version == Version::V5;
+        let scram = self.begin_scram(params)?;
+        let properties = scram.as_ref().unwrap_or(&params.connect_properties);
         let will = params.will.as_ref().map(|will| wire::Will {
             topic: &will.topic,
             payload: &will.payload,
@@ -445,15 +453,20 @@ impl State {
             version: params.version,
             clean_session: params.clean_session,
             keep_alive: params.keep_alive,
-            properties: if five { params.connect_properties.properties() } else { Properties::EMPTY },
+            properties: if five { properties.properties() } else { Properties::EMPTY },
             client_id: &params.client_id,
             will,
-            user_name: params.user.as_deref(),
-            password: params.password.as_ref().map(|secret| secret.as_slice()),
+            // With SCRAM neither is needed.
+            user_name: params.user.as_deref().filter(|_| scram.is_none()),
+            password: params.password.as_ref().map(|secret| secret.as_slice()).filter(|_| scram.is_none()),
         };
         // As configured; else the keep-alive itself, at most ten seconds.
         let keep_alive = Span::secs(u64::from(params.keep_alive));
         let reply = self.profile.timeouts.pingresp.unwrap_or(keep_alive.min(Span::secs(10)));
-        self.session.connect(&connect, reply)
+        let mut sent = self.session.connect(&connect, reply);
+        if scram.is_some() {
+            sent = sent.and_then(|()| self.session.demand_proof(None));
+        }
+        sent.map_err(|code| Trouble { code, text: code.text().into() })
     }
 }

@@ -414,8 +414,11 @@ impl Conn {
                 self.note(&mut st, Level::Warn, text);
                 st
             }
-            session::Event::Auth(reason) => {
-                let event = Event::Auth { reason: *reason, properties };
+            session::Event::Auth(code) => {
+                if st.extras.scram.is_some() && *code == reason::CONTINUE_AUTHENTICATION {
+                    return self.challenged(st, turn, properties);
+                }
+                let event = Event::Auth { reason: *code, attempt: st.attempt_number(), properties };
                 self.tell(st, |h, recipients| h.connection(Kind::Auth, recipients), &event)
             }
             // The first is delivered above, and the last ends the link before anybody is told.

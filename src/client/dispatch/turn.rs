@@ -148,8 +148,9 @@ impl Conn {
         }
         if !matches!(st.link, Link::Open(_)) {
             st = self.attempt(st, turn);
-        } else if st.extras.asking.is_some() {
+        } else if st.extras.asking.is_some() || st.extras.scram.is_some() {
             st = self.take_answer(st, turn);
+            st = self.take_proof(st, turn);
         }
         if matches!(st.link, Link::Open(_)) {
             st.unread |= turn.readable;

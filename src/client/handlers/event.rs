@@ -151,6 +151,8 @@ pub enum Event<'a> {
     Auth {
         /// 0x18: it asks the client to go on; 0: a re-authentication has ended well.
         reason: u8,
+        /// The number of the attempt that the connection comes from.
+        attempt: u64,
         /// With the method, and the server's data.
         properties: RawProperties<'a>,
     },

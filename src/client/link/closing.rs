@@ -110,7 +110,18 @@ impl Conn {
         failure: &Failure,
     ) -> MutexGuard<'a, State> {
         let report = st.failure_report(failure);
-        if let Some(reason) = failure.reason
+        self.fail_with(st, turn, report, failure.reason)
+    }
+
+    /// As [`fail`](Self::fail), with a report that is there, and this reason code for the server.
+    pub(in crate::client) fn fail_with<'a>(
+        &'a self,
+        mut st: MutexGuard<'a, State>,
+        turn: &mut Turn<'_>,
+        report: Report,
+        reason: Option<u8>,
+    ) -> MutexGuard<'a, State> {
+        if let Some(reason) = reason
             && st.session.disconnect_because(reason)
             && matches!(self.flush(&mut st, turn.now), Flush::Done)
             && let Some(transport) = st.link.stream()

@@ -15,6 +15,7 @@ use crate::client::state::log::Level;
 use crate::client::state::params::ConnectParams;
 use crate::driver::Turn;
 use crate::error::{Code, Phase};
+use crate::scram::Trouble;
 use crate::sync::MutexGuard;
 
 impl Conn {
@@ -31,6 +32,7 @@ impl Conn {
                 &mut st,
                 Code::HookAborted,
                 "the credentials hook was replaced before it answered",
+                Code::HookAborted.text(),
             );
         }
         drop(st);
@@ -63,7 +65,7 @@ impl Conn {
         let Ok(mut st) = self.usable() else { return };
         let asked = |st: &State| st.extras.asking.as_ref()?.pending.as_ref().map(|pending| pending.attempt);
         if asked(&st) == Some(attempt) && st.session.awaits_connect() {
-            self.end_attempt(&mut st, code, "the credentials hook's answer was refused");
+            self.end_attempt(&mut st, code, "the credentials hook's answer was refused", code.text());
         }
     }
 
@@ -71,13 +73,13 @@ impl Conn {
     pub fn refuse_connect(&self, code: Code) {
         let Ok(mut st) = self.usable() else { return };
         if st.session.awaits_connect() {
-            self.end_attempt(&mut st, code, "the connect hook's CONNECT was refused");
+            self.end_attempt(&mut st, code, "the connect hook's CONNECT was refused", code.text());
         }
     }
 
     /// The next turn takes the link down.
-    fn end_attempt(&self, st: &mut State, code: Code, what: &str) {
-        let report = st.report(code, Phase::Connect, 0, format!("{what}: {}", code.text()));
+    pub(in crate::client) fn end_attempt(&self, st: &mut State, code: Code, what: &str, why: &str) {
+        let report = st.report(code, Phase::Connect, 0, format!("{what}: {why}"));
         st.report = KeptReport::of(report);
         st.link_broke = true;
         self.schedule(st);
@@ -155,10 +157,10 @@ impl Conn {
             return self.lock();
         }
         let from_hook = st.extras.asking.is_some();
-        if let Err(code) = st.append_connect(&params) {
+        if let Err(Trouble { code, text }) = st.append_connect(&params) {
             let text = match from_hook {
-                true => format!("CONNECT could not be made with what the credentials hook answered: {code}"),
-                false => "CONNECT could not be made from the configuration".into(),
+                true => format!("CONNECT could not be made with what the credentials hook answered: {text}"),
+                false => format!("CONNECT could not be made from the configuration: {text}"),
             };
             let report = st.report(code, if from_hook { Phase::Connect } else { Phase::Usage }, 0, text);
             return self.link_down(st, turn, report);
@@ -171,6 +173,9 @@ impl State {
     /// The attempt is over: nobody waits for an answer any more. If the server did not like the credentials, they are
     /// not used again.
     pub(in crate::client) fn forget_question(&mut self, report: &Report) {
+        if let Some(extras) = self.extras.get_mut() {
+            extras.scram = None;
+        }
         if let Some(asking) = self.extras.get_mut().and_then(|extras| extras.asking.as_mut()) {
             asking.pending = None;
             if matches!(report.code, Code::RefusedCredentials | Code::RefusedNotAuthorized) {

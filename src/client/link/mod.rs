@@ -11,6 +11,7 @@
 //! | `race.rs`        | opening a connection to one of the server's endpoints |
 //! | `report.rs`      | what is told of a failed attempt and of a lost link |
 //! | `configure.rs`   | its main profile, certificate, will, hook, limits |
+//! | `scram.rs`       | SCRAM-SHA-256 in CONNECT and AUTH |
 //! | `closing.rs`     | closing in order |
 //! | `layers.rs`      | the layers between the socket and MQTT: their handshakes |
 //! | `secure.rs`      | the TLS part of connecting |
@@ -27,4 +28,5 @@ mod network;
 pub(in crate::client) mod options;
 pub(in crate::client) mod race;
 pub(in crate::client) mod report;
+pub(in crate::client) mod scram;
 pub(in crate::client) mod secure;

@@ -23,6 +23,7 @@
 //! | `reconnect.rs`     | when to try again, and where |
 //! | `calls.rs`         | calls for several filters that have not ended |
 //! | `backlog.rs`       | what was read and has to wait for the next turn |
+//! | `scram.rs`         | an authentication by SCRAM |
 //! | `asking.rs`        | the hook that is asked for credentials |
 //! | `params.rs`        | what CONNECT is made of |
 //! | `waiters.rs`       | who is told of the result of one attempt |
@@ -43,6 +44,7 @@ pub(in crate::client) mod params;
 pub(in crate::client) mod profiles;
 pub(in crate::client) mod receive_queue;
 pub mod reconnect;
+pub(in crate::client) mod scram;
 pub(in crate::client) mod slow;
 pub(in crate::client) mod stage;
 pub(in crate::client) mod stats;
@@ -69,6 +71,7 @@ use crate::client::state::profiles::Now;
 use crate::client::state::profiles::Servers;
 use crate::client::state::receive_queue::ReceiveQueue;
 use crate::client::state::reconnect::Reconnect;
+use crate::client::state::scram::Scram;
 use crate::client::state::slow::Looks;
 use crate::client::state::stats::Stats;
 use crate::client::state::tries::Opening;
@@ -231,6 +234,8 @@ pub(in crate::client) struct State<C> {
 pub(in crate::client) struct Extras<C> {
     pub(in crate::client) hook: Option<Arc<dyn ConnectHook<C>>>,
     pub(in crate::client) asking: Option<Box<Asking<C>>>,
+    /// An authentication that the library does itself, on the present connection.
+    pub(in crate::client) scram: Option<Box<Scram>>,
     /// Who waits for the result of an attempt.
     pub(in crate::client) connect_waiters: Vec<ConnectWaiter<C>>,
     /// Who is to be told of one.
@@ -270,6 +275,7 @@ impl<C> Extras<C> {
     const NONE: Self = Extras {
         hook: None,
         asking: None,
+        scram: None,
         connect_waiters: Vec::new(),
         results: VecDeque::new(),
         calls: LazyBox::new(),

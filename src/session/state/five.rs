@@ -13,6 +13,28 @@ pub(crate) struct Goodbye {
     pub(crate) properties: PropertyBlock,
 }
 
+/// Whose AUTH is next (MQTT 5.0 §4.12).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exchange {
+    /// Nobody's: the client has not asked for authentication, or it has ended.
+    None,
+    /// The server's.
+    ServersTurn,
+    /// Ours: the server waits for an answer.
+    OurTurn,
+}
+
+/// What the server has to prove when it says that the authentication has ended well.
+#[derive(Clone, Debug)]
+pub(crate) enum Proof {
+    /// Nothing that the session knows of.
+    NotAsked,
+    /// Something, and the exchange has not come so far that it could.
+    Awaited,
+    /// Its authentication data has to be this, or to begin with it and a comma.
+    Expected(Box<[u8]>),
+}
+
 /// What CONNECT told the server, and what CONNACK said.
 #[derive(Clone, Debug)]
 pub(crate) struct Five {
@@ -28,8 +50,10 @@ pub(crate) struct Five {
     pub(crate) session_expiry: u32,
     /// The authentication method of CONNECT.
     pub(crate) method: Option<Box<str>>,
-    /// The client has asked for authentication, and it has not ended.
-    pub(crate) authenticates: bool,
+    /// How far an authentication is.
+    pub(crate) exchange: Exchange,
+    /// What the server has to prove at its end.
+    pub(crate) proof: Proof,
     /// What DISCONNECT is to say.
     pub(crate) goodbye: Goodbye,
     /// The aliases that it has set, and that it was told.
@@ -47,7 +71,8 @@ impl Five {
         unreleased: 0,
         session_expiry: 0,
         method: None,
-        authenticates: false,
+        exchange: Exchange::None,
+        proof: Proof::NotAsked,
         goodbye: Goodbye { reason: reason::SUCCESS, properties: PropertyBlock::EMPTY },
         aliases: aliases::Incoming::new(),
         outgoing: aliases::Outgoing::new(),
@@ -64,7 +89,10 @@ impl Five {
             alias_maximum: short(PropertyId::TopicAliasMaximum).unwrap_or(0),
             session_expiry: number(PropertyId::SessionExpiryInterval).unwrap_or(0),
             method: connect.properties.text(PropertyId::AuthenticationMethod).map(Box::from),
-            authenticates: connect.properties.text(PropertyId::AuthenticationMethod).is_some(),
+            exchange: match connect.properties.text(PropertyId::AuthenticationMethod) {
+                Some(_) => Exchange::ServersTurn,
+                None => Exchange::None,
+            },
             ..Five::NONE
         };
     }

@@ -8,6 +8,7 @@
 use std::collections::BTreeSet;
 
 use super::super::RawAck;
+use super::super::state::five::Exchange;
 use super::super::state::ids::{RawUse, Use};
 use super::super::state::outbox::Stage;
 use super::super::state::{PendingEvent, State};
@@ -78,7 +79,7 @@ impl Case {
             doing.extend(s.inbound.is_known(id).then_some("received"));
         }
         let held = |hold| s.clone().let_go(hold, 0).is_ok();
-        doing.extend(s.five.authenticates.then_some("authenticating"));
+        doing.extend((s.five.exchange != Exchange::None).then_some("authenticating"));
         doing.extend(self.hold.filter(|hold| held(*hold)).map(|_| "deferred"));
         // The next thing to wait for is PINGRESP, and not the end of a keep-alive interval.
         let soon = s.deadline().is_some_and(|at| at <= self.rig.now + Span::secs(10));

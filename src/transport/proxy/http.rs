@@ -1,8 +1,9 @@
 //! HTTP CONNECT.
 
 use super::{Dialog, Next, Tunnel, bad_answer, error};
+use crate::base64;
 use crate::error::Code;
-use crate::transport::{LayerError, base64};
+use crate::transport::LayerError;
 
 /// So long may an answer be.
 const ANSWER: usize = 16 * 1024;

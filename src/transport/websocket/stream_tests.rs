@@ -127,7 +127,7 @@ fn sent_key(socket: &Socket) -> String {
 
 fn accept(key: &str) -> String {
     let digest = sha1_smol::Sha1::from(format!("{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11")).digest();
-    crate::transport::base64::encode(&digest.bytes())
+    crate::base64::encode(&digest.bytes())
 }
 
 fn begun(path: &str) -> (Socket, Stream) {

@@ -3,10 +3,10 @@
 use std::fmt;
 
 use super::frame::Masks;
+use crate::base64;
 use crate::config::{Secret, Shown};
 use crate::error::{Code, Phase};
 use crate::transport::LayerError;
-use crate::transport::base64;
 
 /// So long may an answer be.
 pub(super) const ANSWER: usize = 16 * 1024;
