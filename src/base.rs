@@ -19,6 +19,8 @@ pub mod scram;
 #[cfg(not(feature = "scram"))]
 #[path = "no_scram.rs"]
 pub mod scram;
+#[cfg(feature = "store")]
+pub mod store;
 pub mod sync;
 pub mod time;
 pub mod transport;

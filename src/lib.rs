@@ -9,6 +9,7 @@
 //! | [`driver`]     | the loop: readiness of sockets, timers, name resolution, threads |
 //! | [`transport`]  | byte streams that do not block: TCP, TLS |
 //! | [`session`]    | the MQTT client state machine, without I/O; time is a parameter |
+//! | `store`        | what was accepted, on disk: a segmented log |
 //! | [`config`]     | server profiles, addresses, the JSON configuration text |
 //! | [`scram`]      | SCRAM-SHA-256, the client's side, without I/O |
 //! | `no_scram` | in its place in a library that was built without it |
@@ -44,4 +45,6 @@ pub use mgos_mqtt_wire as wire;
 
 #[cfg(not(mgos_mqtt_bug))]
 use mgos_mqtt_base::bugs;
+#[cfg(feature = "store")]
+pub use mgos_mqtt_base::store;
 use mgos_mqtt_base::{lazy_box, sync};

@@ -1,5 +1,5 @@
 //! The kept corpora of the fuzz targets (`fuzz/`), given to the same functions without a fuzzer.
-#![cfg(all(feature = "capi", feature = "websocket"))]
+#![cfg(all(feature = "capi", feature = "websocket", feature = "store"))]
 
 use std::cell::RefCell;
 use std::io::Write;
@@ -73,6 +73,11 @@ fn address() {
 #[test]
 fn websocket() {
     replay("websocket");
+}
+
+#[test]
+fn store() {
+    replay("store");
 }
 
 #[test]

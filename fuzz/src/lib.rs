@@ -7,17 +7,20 @@ pub mod address;
 pub mod c_api;
 pub mod config_text;
 pub mod decoder;
+#[path = "../../tests/store_support/mod.rs"]
+mod disk;
 mod input;
 pub mod json_format;
 mod server;
 pub mod session;
+pub mod store;
 pub mod websocket;
 
 /// A target.
 pub type Target = fn(&[u8]);
 
 /// Each target by its name, which is that of its directory in `corpus/`.
-pub const TARGETS: [(&str, Target); 7] = [
+pub const TARGETS: [(&str, Target); 8] = [
     ("decoder", decoder::run),
     ("session", session::run),
     ("c_api", c_api::run),
@@ -25,4 +28,5 @@ pub const TARGETS: [(&str, Target); 7] = [
     ("config_text", config_text::run),
     ("address", address::run),
     ("websocket", websocket::run),
+    ("store", store::run),
 ];

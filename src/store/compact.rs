@@ -1,0 +1,168 @@
+//! Compaction: segments that a few old messages keep alive become one.
+
+use super::core::Context;
+use super::error::{Error, Result};
+use super::files::File;
+use super::log::{Log, Segment, seal_body, segment_name};
+use super::ranges::Ranges;
+use super::record::{FILE_HEADER, FileHeader, Place, kind};
+use super::scan::{Item, Scanner};
+
+/// No more segments are read for one step.
+const MOST: usize = 8;
+/// A segment by itself is written anew when what ended in it is in so many pieces.
+const PIECES: usize = 1024;
+/// Written at once.
+const CHUNK: usize = 256 * 1024;
+
+/// Segments side by side: the place of the first, and how many.
+pub(super) type Run = (usize, usize);
+
+impl Log {
+    /// The segments that are worth to be made one: at least two, of which no more than a quarter is alive, and no more than
+    /// half a segment altogether.
+    pub(super) fn run_to_compact(&self, segment_bytes: u64) -> Option<Run> {
+        let fits = |segment: &Segment| segment.is_sealed && !segment.is_damaged;
+        let mut at = 0;
+        while at < self.segments.len() {
+            let (mut len, mut live, mut bytes) = (0, 0, 0);
+            let rest = self.segments.iter().skip(at).take(MOST);
+            for segment in rest.take_while(|segment| fits(segment)) {
+                if live + segment.live_bytes() > segment_bytes / 2 {
+                    break;
+                }
+                live += segment.live_bytes();
+                bytes += segment.bytes;
+                len += 1;
+            }
+            if len >= 2 && live <= bytes / 4 {
+                return Some((at, len));
+            }
+            let alone = &self.segments[at];
+            if fits(alone) && alone.done.pieces() > PIECES && alone.live_bytes() < alone.bytes * 3 / 4 {
+                return Some((at, 1));
+            }
+            at += 1;
+        }
+        None
+    }
+
+    /// Makes one segment of several. The state must be safe up to record `baked`.
+    pub(super) fn compact(&mut self, ctx: &mut Context, run: Run, baked: u64) -> Result<()> {
+        let (at, len) = run;
+        let first = self.segments[at].first;
+        let name = segment_name(self.class, first);
+        let new = format!("{name}.new");
+        let made = match self.write_compacted(ctx, run, baked, &new) {
+            Ok(made) => made,
+            Err(error) => {
+                let _ = ctx.files.unlink(&new);
+                return Err(error);
+            }
+        };
+        let Some((count, bytes)) = made else {
+            // Something in it is damaged: it stays as it is until the rest of it is through.
+            let _ = ctx.files.unlink(&new);
+            return Ok(());
+        };
+        let renamed = ctx.files.rename(&new, &name).and_then(|()| ctx.files.sync_dir());
+        renamed.map_err(|error| Error::io("replace", &name, &error))?;
+        self.forget_cursor();
+        let last = self.segments[at + len - 1].last;
+        let Segment { void_from, after_damage, .. } = self.segments[at];
+        let gone: Vec<u64> = self.segments.iter().skip(at + 1).take(len - 1).map(|s| s.first).collect();
+        self.segments.drain(at + 1..at + len);
+        self.segments[at] = Segment {
+            first,
+            last,
+            count,
+            bytes,
+            void_from,
+            after_damage,
+            baked,
+            is_sealed: true,
+            is_damaged: false,
+            done: Ranges::default(),
+        };
+        for first in gone {
+            // What is left is removed when the store is opened: the new one says that it has taken its place.
+            let _ = ctx.files.unlink(&segment_name(self.class, first));
+        }
+        Ok(())
+    }
+
+    /// Writes the new segment: how many messages, and its length. `None` if damage was met.
+    fn write_compacted(
+        &mut self,
+        ctx: &mut Context,
+        (at, len): Run,
+        baked: u64,
+        new: &str,
+    ) -> Result<Option<(u64, u64)>> {
+        let (first, last) = (self.segments[at].first, self.segments[at + len - 1].last);
+        let place = Place::new(ctx.salt, self.class, first);
+        let sealed = ctx.cipher.is_some();
+        let Segment { void_from, after_damage, .. } = self.segments[at];
+        let (class, salt) = (self.class, ctx.salt);
+        let header = FileHeader { class, sealed, salt, first, void_from, after_damage, baked };
+        let mut file = ctx.files.open(new, true).map_err(|error| Error::io("make", new, &error))?;
+        file.truncate(0).map_err(|error| Error::io("shorten", new, &error))?;
+        let mut out = Output { file, name: new, bytes: header.encode().to_vec(), len: 0 };
+        let mut count = 0;
+        for segment in self.segments.iter_mut().skip(at).take(len) {
+            let name = segment_name(self.class, segment.first);
+            let mut old = ctx.files.open(&name, false).map_err(|error| Error::io("open", &name, &error))?;
+            let from = Place::new(ctx.salt, self.class, segment.first);
+            let mut scanner = Scanner::new(from, FILE_HEADER as u64, segment.bytes);
+            while let Some(item) = scanner.next(&mut *old, &name, &mut ctx.cipher)? {
+                match item {
+                    Item::Record { kind: kind::MESSAGE, id, body, .. } => {
+                        if id <= segment.last && !segment.done.contains(id) {
+                            let at = out.end();
+                            place.append(&mut out.bytes, at, (kind::MESSAGE, id), body, &mut ctx.cipher)?;
+                            count += 1;
+                            out.write(CHUNK)?;
+                        }
+                    }
+                    Item::Record { .. } => {}
+                    Item::Lost { .. } | Item::Refused { .. } => {
+                        segment.is_damaged = true;
+                        super::log::examine(ctx, self.class, segment, &mut *old)?;
+                        return Ok(None);
+                    }
+                }
+            }
+        }
+        let end = out.end();
+        place.append(&mut out.bytes, end, (kind::SEAL, first), &seal_body(count, last), &mut ctx.cipher)?;
+        out.write(0)?;
+        out.file.sync().map_err(|error| Error::io("sync", new, &error))?;
+        Ok(Some((count, out.len)))
+    }
+}
+
+/// A file that is written from its beginning to its end.
+struct Output<'a> {
+    file: Box<dyn File>,
+    name: &'a str,
+    bytes: Vec<u8>,
+    len: u64,
+}
+
+impl Output<'_> {
+    fn end(&self) -> u64 {
+        self.len + self.bytes.len() as u64
+    }
+
+    /// Writes what there is, if it is more than `keep`.
+    fn write(&mut self, keep: usize) -> Result<()> {
+        if self.bytes.len() > keep {
+            self.file
+                .write_at(self.len, &self.bytes)
+                .map_err(|error| Error::io("write", self.name, &error))?;
+            self.len += self.bytes.len() as u64;
+            self.bytes.clear();
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,16 @@
+//! The durable store, without a client.
+//!
+//! | file        | what |
+//! |-------------|------|
+//! | `power.rs`  | power cuts, failures and a full disk at every moment |
+//! | `damage.rs` | damaged files; encryption |
+//! | `writer.rs` | the thread that works on the files; what a message costs |
+#![cfg(feature = "store")]
+
+#[allow(unreachable_pub, reason = "the fuzz target has it, too")]
+#[path = "../store_support/mod.rs"]
+mod store_support;
+
+mod damage;
+mod power;
+mod writer;
