@@ -279,6 +279,10 @@ struct mgos_mqtt_state {
    * The sentence of the last error.
    */
   char reason[512];
+  /**
+   * UP: the version that was settled with the server, MGOS_MQTT_PROTOCOL_*; otherwise 0.
+   */
+  int protocol_version;
 };
 
 #ifdef __cplusplus

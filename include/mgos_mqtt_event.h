@@ -277,6 +277,14 @@ int mgos_mqtt_event_attempt(const struct mgos_mqtt_event *ev);
 uint64_t mgos_mqtt_event_attempt_number(const struct mgos_mqtt_event *ev);
 
 /**
+ * The version of MQTT that the CONNECT of a CONNECT_RESULT asked for, MGOS_MQTT_PROTOCOL_*: if there is no error, that is what
+ * was settled with the server. 0 if no CONNECT was sent, and for other events.
+ *
+ * Preconditions: See mgos_mqtt_event_kind().
+ */
+int mgos_mqtt_event_protocol_version(const struct mgos_mqtt_event *ev);
+
+/**
  * The packet id of a message, SUBACK, UNSUBACK, PUBACK, PUBCOMP or OUTCOME; 0 without one.
  *
  * Preconditions: See mgos_mqtt_event_kind().

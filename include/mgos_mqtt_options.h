@@ -35,9 +35,14 @@ struct mgos_mqtt_conn;
 #define MGOS_MQTT_PROTOCOL_3_1_1 4
 
 /**
- * MQTT 5.0.
+ * `protocol_version`: MQTT 5.0.
  */
 #define MGOS_MQTT_PROTOCOL_5 5
+
+/**
+ * `protocol_version`: the newest of these that the server speaks.
+ */
+#define MGOS_MQTT_PROTOCOL_AUTO 1
 
 /**
  * `authentication`: CONNECT carries the user name and the password.
@@ -163,7 +168,12 @@ struct mgos_mqtt_options {
   size_t num_profiles;
   /**
    * CONNECT. The version of MQTT, MGOS_MQTT_PROTOCOL_*: default 3.1.1. The library never falls
-   * back to another one silently.
+   * back to another one by itself, unless it is MGOS_MQTT_PROTOCOL_AUTO: then MQTT 5.0 is tried first, and after that
+   * 3.1.1 and 3.1, if the server's CONNACK refuses the version, or if it closes two connections in a row instead of
+   * sending one, as some do. Each version is an attempt with its own MGOS_MQTT_EV_CONNECT_RESULT; the next one follows
+   * at once, whatever `retry` says, and those who wait for one result get that of the last. What was settled is in
+   * mgos_mqtt_event_protocol_version() and in `protocol_version` of struct mgos_mqtt_state. It is used again for a day,
+   * or until the server or its configuration is set anew. What needs MQTT 5.0 is refused until it was settled.
    */
   int protocol_version;
   /**

@@ -451,6 +451,7 @@ pub unsafe extern "C" fn mgos_mqtt_conn_state(c: *mut mgos_mqtt_conn, state: *mu
             address: fixed(&found.endpoint.as_ref().map(ToString::to_string).unwrap_or_default()),
             server: fixed(&found.server),
             reason: fixed(&found.report.text),
+            protocol_version: found.version.map_or(0, |version| version as c_int),
         };
         // SAFETY: promised by the caller.
         unsafe { sized::write(state, full) }

@@ -286,6 +286,21 @@ pub unsafe extern "C" fn mgos_mqtt_event_attempt_number(ev: *const mgos_mqtt_eve
     unsafe { read(ev, 0, get) }
 }
 
+/// The version of MQTT that the CONNECT of a CONNECT_RESULT asked for, MGOS_MQTT_PROTOCOL_*: if there is no error, that is what
+/// was settled with the server. 0 if no CONNECT was sent, and for other events.
+///
+/// # Safety
+/// See mgos_mqtt_event_kind().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mgos_mqtt_event_protocol_version(ev: *const mgos_mqtt_event) -> c_int {
+    let get = |event: &Event<'_>| match event {
+        Event::ConnectResult { version, .. } => version.map(|version| version as c_int),
+        _ => None,
+    };
+    // SAFETY: promised by the caller.
+    unsafe { read(ev, 0, get) }
+}
+
 /// The packet id of a message, SUBACK, UNSUBACK, PUBACK, PUBCOMP or OUTCOME; 0 without one.
 ///
 /// # Safety

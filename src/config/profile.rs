@@ -53,6 +53,8 @@ pub enum Protocol {
     V311,
     /// MQTT 5.0, level 5.
     V5,
+    /// The newest that the server speaks: 5.0 is tried first, then 3.1.1, then 3.1.
+    Auto,
 }
 
 /// How a client proves who it is, with the user name and the password that it has.

@@ -378,6 +378,7 @@ static void null_for_loops_and_events(void) {
   HOLDS(mgos_mqtt_event_outcome, mgos_mqtt_event_outcome(NULL) == 0);
   HOLDS(mgos_mqtt_event_certificate, mgos_mqtt_event_certificate(NULL) == 0);
   HOLDS(mgos_mqtt_event_attempt_number, mgos_mqtt_event_attempt_number(NULL) == 0);
+  HOLDS(mgos_mqtt_event_protocol_version, mgos_mqtt_event_protocol_version(NULL) == 0);
   HOLDS(mgos_mqtt_event_property, !mgos_mqtt_event_property(NULL, NULL, NULL));
   HOLDS(mgos_mqtt_msg_property, !mgos_mqtt_msg_property(NULL, NULL, NULL));
   HOLDS(mgos_mqtt_property_name, mgos_mqtt_property_name(0) != NULL);

@@ -464,6 +464,35 @@ static void step_by_step(void **state) {
   expect_trace(client, "AUTH[0,OK]21=m 22=5  ");
 }
 
+static void on_version(struct mgos_mqtt_conn *c, const struct mgos_mqtt_event *ev, void *ud) {
+  (void) c;
+  trace(ud, "%s:%d", mgos_mqtt_error_name(mgos_mqtt_event_error(ev)) + strlen("MGOS_MQTT_"),
+        mgos_mqtt_event_protocol_version(ev));
+}
+
+/* The versions are tried one after the other, and who waits for the connection waits for the last of these attempts. */
+static void the_newest_version_that_the_server_speaks(void **state) {
+  struct client *client = *state;
+  struct mgos_mqtt_state now = mgos_mqtt_state_init();
+  client->options.protocol_version = MGOS_MQTT_PROTOCOL_AUTO;
+  client->options.retry = MGOS_MQTT_RETRY_NEVER;
+  client_renew(client);
+  assert_int_equal(mgos_mqtt_conn_on(client->c, MGOS_MQTT_EV_CONNECT_RESULT, on_version, client, NULL), 0);
+  peer_accept(client->peer);
+  peer_take(client->peer, MG_MQTT_CMD_CONNECT, NULL);
+  peer_send(client->peer, "20 02 00 01");
+  peer_accept(client->peer);
+  peer_take(client->peer, MG_MQTT_CMD_CONNECT, NULL);
+  peer_send(client->peer, "20 02 00 00");
+  assert_int_equal(mgos_mqtt_conn_state(client->c, &now), 0);
+  assert_int_equal(now.protocol_version, 0);
+  assert_int_equal(mgos_mqtt_conn_connect_wait(client->c, TEST_DEADLINE_MS), 0);
+  assert_string_equal(client->trace, "REFUSED_VERSION:5 OK:4 ");
+  assert_int_equal(mgos_mqtt_conn_state(client->c, &now), 0);
+  assert_int_equal(now.protocol_version, MGOS_MQTT_PROTOCOL_3_1_1);
+  client->trace[0] = '\0';
+}
+
 /* The table of MQTT 5.0, section 2.4. */
 static void reason_codes_have_names(void **state) {
   (void) state;
@@ -536,6 +565,7 @@ int main(void) {
       TEST(before_mqtt_5_a_disconnect_says_nothing),
       TEST(a_subscription_with_everything),
       TEST(what_the_server_allows),
+      TEST(the_newest_version_that_the_server_speaks),
       TEST(step_by_step),
       TEST(reason_codes_have_names),
       TEST(by_way_of_mosquitto),

@@ -7,6 +7,7 @@
 //! | `aliases.rs` | topic aliases that the client gives, and messages whose time runs out |
 //! | `auth.rs`    | AUTH, and DISCONNECT with more than goodbye |
 //! | `scram.rs`   | SCRAM-SHA-256, with a server that does it as well, and with hostile ones |
+//! | `version.rs` | the newest version that a server speaks |
 //! | `limits.rs`  | what the server allows |
 //! | `subscribe.rs` | options and identifiers of subscriptions |
 //! | `real.rs`    | with mosquitto |
@@ -20,3 +21,4 @@ mod rig;
 #[cfg(feature = "scram")]
 mod scram;
 mod subscribe;
+mod version;

@@ -118,6 +118,7 @@ unsafe fn settings(options: &mgos_mqtt_options) -> Result<Settings, Code> {
 unsafe fn profile(options: &mgos_mqtt_options) -> Result<ProfileOptions, Code> {
     let protocols = [
         (0, None),
+        (MGOS_MQTT_PROTOCOL_AUTO, Some(Protocol::Auto)),
         (MGOS_MQTT_PROTOCOL_3_1, Some(Protocol::V31)),
         (MGOS_MQTT_PROTOCOL_3_1_1, Some(Protocol::V311)),
         (MGOS_MQTT_PROTOCOL_5, Some(Protocol::V5)),
@@ -166,7 +167,7 @@ unsafe fn profile(options: &mgos_mqtt_options) -> Result<ProfileOptions, Code> {
     })
 }
 
-const PROTOCOLS: &str = "0 (the default), 3 (MQTT 3.1), 4 (MQTT 3.1.1) and 5 (MQTT 5.0)";
+const PROTOCOLS: &str = "0 (the default), 1 (auto), 3 (MQTT 3.1), 4 (MQTT 3.1.1) and 5 (MQTT 5.0)";
 
 fn timeouts(options: &mgos_mqtt_options) -> Result<Timeouts, Code> {
     let default = Timeouts::default();

@@ -198,6 +198,8 @@ pub struct mgos_mqtt_state {
     pub server: [c_char; 256],
     /// The sentence of the last error.
     pub reason: [c_char; 512],
+    /// UP: the version that was settled with the server, MGOS_MQTT_PROTOCOL_*; otherwise 0.
+    pub protocol_version: c_int,
 }
 
 // SAFETY: plain numbers; all of them were there from the beginning.

@@ -130,7 +130,8 @@ impl State {
             None
         } else if self.is_up() {
             let session_present = self.session_present;
-            Some(Attempt { error: Code::Ok, connack: Some(0), session_present, number })
+            let version = self.connect_version();
+            Some(Attempt { error: Code::Ok, connack: Some(0), session_present, number, version })
         } else if matches!(self.link, Link::Idle) && !self.course.is_wanted() {
             Some(Attempt::failed(self.course.why_not(), number))
         } else {

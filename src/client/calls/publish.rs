@@ -411,7 +411,12 @@ impl State {
         if self.session.is_up() {
             return self.session.version() == Version::V5;
         }
-        self.settings.profile.protocol.unwrap_or(self.profile.protocol) == Protocol::V5
+        match self.settings.profile.protocol.unwrap_or(self.profile.protocol) {
+            Protocol::V5 => true,
+            // Not before the server has agreed.
+            Protocol::Auto => self.settled_version() == Some(Version::V5),
+            Protocol::V31 | Protocol::V311 => false,
+        }
     }
 
     /// Adds a subscriber; what the server is to be asked for then, and the entry if there is one like it already.

@@ -84,6 +84,8 @@ pub enum Event<'a> {
         session_present: bool,
         /// The number of the attempt, from 1 on, as given to a [credentials hook](crate::client::CredentialsHook).
         attempt: u64,
+        /// The version of MQTT that CONNECT asked for, if one was sent: on success, what was settled.
+        version: Option<Version>,
         /// The properties of CONNACK, if one came, as long as its connection is the present one.
         properties: RawProperties<'a>,
     },

@@ -19,7 +19,7 @@ use crate::client::state::Link;
 pub(in crate::client) use crate::client::state::tries::PLAUSIBLE_TIME;
 use crate::client::state::waiters::Attempt;
 use crate::config::proxy::Proxy;
-use crate::config::{Address, Profile, Protocol, Scheme};
+use crate::config::{Address, Profile, Scheme};
 use crate::driver::{LookupError, Turn};
 use crate::error::{Code, Phase};
 use crate::lazy_box::LazyBox;
@@ -288,11 +288,7 @@ impl Conn {
     /// What CONNECT says without a hook.
     fn connect_params(&self, st: &mut State) -> ConnectParams {
         let profile = st.profile.clone();
-        let version = match profile.protocol {
-            Protocol::V31 => Version::V31,
-            Protocol::V311 => Version::V311,
-            Protocol::V5 => Version::V5,
-        };
+        let version = st.version_to_try(self.context.driver.now());
         let UserCredentials { user, pass } = st.user_credentials(&st.client);
         let password = pass.filter(|pass| user.is_some() || !pass.is_empty());
         // A password goes with a user name, and if that is empty (MQTT 3.1.1 §3.1.2.8, §3.1.3.4); not in MQTT 5.0.
@@ -354,9 +350,12 @@ impl Conn {
         self.connected.store(true, Ordering::Release);
         self.context.driver.notify();
         let generation = st.generation;
-        let attempt =
-            Attempt { error: Code::Ok, connack: Some(0), session_present, number: st.attempt_number() };
-        let st = self.tell_result(st, generation, attempt, properties);
+        st.version_accepted(turn.now);
+        let version = st.connect_version();
+        let number = st.attempt_number();
+        let attempt = Attempt { error: Code::Ok, connack: Some(0), session_present, number, version };
+        let st = self.tell_result(st, attempt, properties);
+        let st = self.tell_once(st, generation, attempt);
         let event = Event::ConnAck(properties);
         let st = self.tell(st, |h, recipients| h.connection(Kind::ConnAck, recipients), &event);
         if st.generation == generation { self.tell_expiry(st, turn) } else { st }
@@ -370,6 +369,7 @@ impl Conn {
         report: Report,
     ) -> MutexGuard<'a, State> {
         let report = st.with_other_end(report);
+        let version = st.connect_version();
         if let Some(known) = st.known.get_mut() {
             known.is_linked = false;
         }
@@ -392,6 +392,7 @@ impl Conn {
             receive_queue.closed();
         }
         self.settle(&mut st);
+        let falls_back = self.falls_back(&mut st, version, &report);
         st.partial = Vec::new();
         st.backlog = None;
         st.closing = None;
@@ -425,18 +426,22 @@ impl Conn {
         } else {
             let (error, connack) = (report.code, report.connack);
             let number = st.attempt_number();
-            let attempt = Attempt { error, connack, session_present: false, number };
-            st = self.tell_result(st, ended, attempt, report.properties.raw());
+            let attempt = Attempt { error, connack, session_present: false, number, version };
+            st = self.tell_result(st, attempt, report.properties.raw());
+            // Who waits for one result gets that of the attempt that follows at once.
+            st = if falls_back { st } else { self.tell_once(st, ended, attempt) };
+        }
+        if falls_back {
+            st.course.hurry();
         }
         self.plan(&mut st, turn, how);
         st
     }
 
-    /// An attempt ended: the handlers, the slot, then who asked for this one result.
+    /// An attempt ended: the handlers, then the slot.
     fn tell_result<'a>(
         &'a self,
         st: MutexGuard<'a, State>,
-        generation: u64,
         attempt: Attempt,
         properties: RawProperties<'_>,
     ) -> MutexGuard<'a, State> {
@@ -445,8 +450,7 @@ impl Conn {
             h.connection(Kind::ConnectResult, recipients);
             h.slot(Slot::Connect, recipients);
         };
-        let st = self.tell(st, collect, &event);
-        self.tell_once(st, generation, attempt)
+        self.tell(st, collect, &event)
     }
 }
 

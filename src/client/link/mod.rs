@@ -11,6 +11,7 @@
 //! | `race.rs`        | opening a connection to one of the server's endpoints |
 //! | `report.rs`      | what is told of a failed attempt and of a lost link |
 //! | `configure.rs`   | its main profile, certificate, will, hook, limits |
+//! | `version.rs`     | the version of an attempt, if it is left open |
 //! | `scram.rs`       | SCRAM-SHA-256 in CONNECT and AUTH |
 //! | `closing.rs`     | closing in order |
 //! | `layers.rs`      | the layers between the socket and MQTT: their handshakes |
@@ -30,3 +31,4 @@ pub(in crate::client) mod race;
 pub(in crate::client) mod report;
 pub(in crate::client) mod scram;
 pub(in crate::client) mod secure;
+pub(in crate::client) mod version;

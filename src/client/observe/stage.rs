@@ -115,6 +115,7 @@ impl State {
             server: self.shown_server(),
             endpoint,
             handshake: self.layer().map(Layer::handshake_name),
+            version: self.connect_version().filter(|_| stage == Stage::Up),
             wanted: self.course.is_wanted(),
             why_idle: self.course.why_not(),
             why_disabled: if stage == Stage::Idle { self.why_disabled() } else { None },

@@ -23,6 +23,7 @@
 //! | `reconnect.rs`     | when to try again, and where |
 //! | `calls.rs`         | calls for several filters that have not ended |
 //! | `backlog.rs`       | what was read and has to wait for the next turn |
+//! | `version.rs`       | which version of MQTT a server speaks |
 //! | `scram.rs`         | an authentication by SCRAM |
 //! | `asking.rs`        | the hook that is asked for credentials |
 //! | `params.rs`        | what CONNECT is made of |
@@ -50,6 +51,7 @@ pub(in crate::client) mod stage;
 pub(in crate::client) mod stats;
 pub(in crate::client) mod tries;
 pub(in crate::client) mod verdict;
+pub(in crate::client) mod version;
 pub(in crate::client) mod waiters;
 
 use crate::client::handlers::event::KeptReport;
@@ -79,6 +81,7 @@ use crate::client::state::tries::Tries;
 use crate::client::state::verdict::HandlerVerdict;
 use crate::client::state::verdict::InDelivery;
 use crate::client::state::verdict::Refusals;
+use crate::client::state::version::Versions;
 use crate::client::state::waiters::ConnectResult;
 use crate::client::state::waiters::ConnectWaiter;
 use crate::client::text;
@@ -234,6 +237,8 @@ pub(in crate::client) struct State<C> {
 pub(in crate::client) struct Extras<C> {
     pub(in crate::client) hook: Option<Arc<dyn ConnectHook<C>>>,
     pub(in crate::client) asking: Option<Box<Asking<C>>>,
+    /// What is known of the versions that a server speaks.
+    pub(in crate::client) versions: Option<Box<Versions>>,
     /// An authentication that the library does itself, on the present connection.
     pub(in crate::client) scram: Option<Box<Scram>>,
     /// Who waits for the result of an attempt.
@@ -275,6 +280,7 @@ impl<C> Extras<C> {
     const NONE: Self = Extras {
         hook: None,
         asking: None,
+        versions: None,
         scram: None,
         connect_waiters: Vec::new(),
         results: VecDeque::new(),

@@ -4,6 +4,7 @@ use crate::client::handlers::event::Report;
 use crate::error::Code;
 use crate::time::Span;
 use crate::transport::Endpoint;
+use crate::wire::Version;
 
 /// What a connection is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +45,8 @@ pub struct Status {
     pub endpoint: Option<Endpoint>,
     /// The handshake that is going on.
     pub handshake: Option<&'static str>,
+    /// The version of MQTT that was settled with the server, while the connection is up.
+    pub version: Option<Version>,
     /// Whether the application wants the connection to be up.
     pub wanted: bool,
     /// Why it is idle.

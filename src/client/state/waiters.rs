@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicI32;
 use crate::client::handlers::callback::Callback;
 use crate::client::handlers::event::Event;
 use crate::error::Code;
-use crate::wire::RawProperties;
+use crate::wire::{RawProperties, Version};
 
 /// No [`Code`] has this number.
 pub(in crate::client) const UNKNOWN: i32 = 1;
@@ -40,16 +40,18 @@ pub(in crate::client) struct Attempt {
     pub(in crate::client) session_present: bool,
     /// Its number; that of an earlier one if none was begun.
     pub(in crate::client) number: u64,
+    /// The version of its CONNECT, if one was sent.
+    pub(in crate::client) version: Option<Version>,
 }
 
 impl Attempt {
     pub(in crate::client) const fn failed(error: Code, number: u64) -> Attempt {
-        Attempt { error, connack: None, session_present: false, number }
+        Attempt { error, connack: None, session_present: false, number, version: None }
     }
 
     /// With the properties of its CONNACK.
     pub(in crate::client) const fn event(self, properties: RawProperties<'_>) -> Event<'_> {
-        let Attempt { error, connack, session_present, number: attempt } = self;
-        Event::ConnectResult { error, connack, session_present, attempt, properties }
+        let Attempt { error, connack, session_present, number: attempt, version } = self;
+        Event::ConnectResult { error, connack, session_present, attempt, version, properties }
     }
 }
