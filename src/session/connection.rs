@@ -76,9 +76,10 @@ impl Session {
         // MQTT 3.1 cannot say it: there a session is kept unless it was asked to be clean.
         let session_present = !self.clean && (session_present || self.version == Version::V31);
         self.obey(ServerLimits::of(connack))?;
-        let (most, automatic) = (self.sending.server.alias_maximum, self.limits.topic_aliases);
+        let (server, automatic) = (&self.sending.server, self.limits.topic_aliases);
         if let Some(five) = self.five.get_mut() {
-            five.outgoing.begin(most, automatic);
+            five.outgoing.begin(server.alias_maximum, automatic);
+            five.taken_up_to = server.taken_up_to();
         }
         self.state = State::Up;
         if let Some(seconds) = connack.properties.number(PropertyId::ServerKeepAlive) {

@@ -5,32 +5,25 @@ use crate::bugs::{Bug, bug};
 use crate::session::output::PUMP_UP_TO;
 use crate::session::state::sending::Sending;
 use crate::session::state::{Session, State};
-use crate::wire::Version;
 
 impl Session {
-    /// Whether the connection is up, and its packets are of the plain kind: without properties and reason codes.
-    #[inline(always)]
-    fn is_plain(&self) -> bool {
-        self.state == State::Up && self.version != Version::V5
-    }
-
     /// Whether what comes may take the fast path, as long as no other call changes anything: nothing is held, so that
     /// each acknowledgement goes out at once.
     pub fn is_on_fast_path(&self) -> bool {
-        self.is_plain() && !self.disconnect_due && self.inbound.is_on_fast_path()
+        self.state == State::Up && !self.disconnect_due && self.inbound.is_on_fast_path()
     }
 
     /// Whether a message that takes `size` bytes may be accepted on the fast path: it is within the limits, and there is
     /// room for its outcome.
     #[inline(always)]
     pub(super) fn may_accept_fast(&self, sending: &Sending, size: usize) -> bool {
-        self.is_plain() && self.fits(sending, size)
+        self.state == State::Up && self.fits(sending, size)
     }
 
     /// The same for a message of QoS 1 or 2: nothing waits ahead of it, and the window and the queue are not full.
     #[inline(always)]
     pub(super) fn may_send_fast(&self, sending: &Sending, size: usize) -> bool {
-        let may = self.is_plain()
+        let may = self.state == State::Up
             && sending.outbox.waiting() == 0
             && sending.outbox.in_flight() < usize::from(self.flight_limit)
             && self.out.len() < PUMP_UP_TO;

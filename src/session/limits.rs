@@ -141,6 +141,11 @@ impl ServerLimits {
         }
     }
 
+    /// Up to this size it takes every PUBLISH.
+    pub(super) fn taken_up_to(&self) -> u32 {
+        if self.maximum_qos == QoS::ExactlyOnce && self.retain { self.packet_size } else { 0 }
+    }
+
     /// The reason code with which the server would refuse a PUBLISH of this size.
     pub(super) fn refuse_publish(&self, qos: QoS, retain: bool, size: usize) -> Option<u8> {
         if size > self.packet_size as usize {

@@ -64,6 +64,7 @@ pub use event::{
     Acknowledged, Completion, Dropped, Ended, Event, Failure, Incoming, Outcome, Overdue, Poison, Step,
     Verdict,
 };
+pub use inbound::LentTopic;
 pub use limits::{Limits, OnSessionLoss, Overflow};
 pub use outbound::{Accepted, Known, OverLimit, Publication};
 pub use output::Output;

@@ -220,7 +220,7 @@ pub(crate) fn put_publish(
     plain: Option<usize>,
 ) -> Result<(), Code> {
     match plain {
-        Some(len) => packet.write_plain(out.room(len).ok_or(Code::NoMemory)?),
+        Some(len) => packet.write_plain(version, out.room(len).ok_or(Code::NoMemory)?),
         None => out.append(|out| packet.encode(version, out)).map_err(encode_code)?,
     }
     Ok(())

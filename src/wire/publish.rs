@@ -23,6 +23,9 @@ const RETAIN: u8 = 0b0001;
 /// The first remaining length that takes three bytes.
 const SHORT: usize = 0x4000;
 
+/// Bytes of a topic alias among the properties.
+const ALIAS: usize = 3;
+
 /// An application message (MQTT 3.1.1 §3.3).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Publish<'a> {
@@ -148,23 +151,30 @@ pub struct Outgoing<'a> {
 impl Outgoing<'_> {
     /// The size of the packet, if [`write_plain`](Outgoing::write_plain) can write it.
     ///
-    /// It can write every valid packet before MQTT 5.0 whose length takes one or two bytes, and so nearly
-    /// every message. Properties exist in MQTT 5.0 only.
+    /// It can write every valid packet without properties whose length takes one or two bytes, and so nearly every
+    /// message.
     #[inline(always)]
     #[must_use]
     pub fn plain_len(&self, version: Version) -> Option<usize> {
-        let (topic, payload) = (self.topic.len(), self.payload.len());
-        let tracked = self.qos != QoS::AtMostOnce;
-        let right = topic != 0 && if tracked { self.packet_id != 0 } else { !self.dup };
-        let plain = version != Version::V5 && self.properties.is_empty();
-        if !right || !plain || topic >= SHORT || payload >= SHORT {
+        let right = !self.topic.is_empty() && self.is_numbered() && self.properties.is_empty();
+        if !right || self.topic.len() >= SHORT || self.payload.len() >= SHORT {
             return None;
         }
-        match self.plain_remaining() {
-            n if n < 0x80 => Some(2 + n),
-            n if n < SHORT => Some(3 + n),
-            _ => None,
-        }
+        short_len(self.plain_remaining(version))
+    }
+
+    /// The size of the packet without its topic, for which an alias stands that the server knows, if
+    /// [`write_alias`](Outgoing::write_alias) can write it: as [`plain_len`](Self::plain_len) does, which is not `None`.
+    #[inline(always)]
+    #[must_use]
+    pub fn alias_len(&self) -> Option<usize> {
+        short_len(self.alias_remaining())
+    }
+
+    /// Whether it has a packet id if it needs one; and is no repetition if it cannot be one.
+    #[inline(always)]
+    fn is_numbered(&self) -> bool {
+        if self.qos != QoS::AtMostOnce { self.packet_id != 0 } else { !self.dup }
     }
 
     /// The size of the packet, whatever it is, if there can be such a packet and its properties are right.
@@ -175,31 +185,54 @@ impl Outgoing<'_> {
             .ok_or(EncodeError::TooLarge)
     }
 
+    /// In MQTT 5.0 the length of the properties, which is 0, takes a byte.
     #[inline(always)]
-    fn plain_remaining(&self) -> usize {
-        2 + self.topic.len() + if self.qos == QoS::AtMostOnce { 0 } else { 2 } + self.payload.len()
+    fn plain_remaining(&self, version: Version) -> usize {
+        self.topic.len() + usize::from(version == Version::V5) + self.remaining_around()
+    }
+
+    #[inline(always)]
+    fn alias_remaining(&self) -> usize {
+        1 + ALIAS + self.remaining_around()
+    }
+
+    /// The topic's length, the packet id and the payload.
+    #[inline(always)]
+    fn remaining_around(&self) -> usize {
+        2 + if self.qos == QoS::AtMostOnce { 0 } else { 2 } + self.payload.len()
     }
 
     /// Writes the packet into `room`, whose length is [`plain_len`](Outgoing::plain_len).
     ///
     /// Always inlined: with fields that are constant at the call, the conditions fold away.
     #[inline(always)]
-    pub fn write_plain(&self, room: &mut [u8]) {
-        self.write_front(self.write_plain_head(room)).copy_from_slice(self.payload);
+    pub fn write_plain(&self, version: Version, room: &mut [u8]) {
+        let room = self.write_front(self.write_head(self.plain_remaining(version), self.topic, room));
+        put_no_properties(version, room).copy_from_slice(self.payload);
     }
 
     /// [`write_plain`](Outgoing::write_plain), copying a tail that [`write_tail`](Outgoing::write_tail) wrote
     /// before.
     #[inline(always)]
-    pub fn write_plain_with(&self, tail: &[u8], room: &mut [u8]) {
-        self.write_plain_head(room).copy_from_slice(tail);
+    pub fn write_plain_with(&self, version: Version, tail: &[u8], room: &mut [u8]) {
+        let room = self.write_head(self.plain_remaining(version), self.topic, room);
+        let (front, payload) = tail.split_at(tail.len() - self.payload.len());
+        put_no_properties(version, put(room, front)).copy_from_slice(payload);
+    }
+
+    /// Writes the packet into `room`, whose length is [`alias_len`](Outgoing::alias_len).
+    #[inline(always)]
+    pub fn write_alias(&self, alias: u16, room: &mut [u8]) {
+        let room = self.write_head(self.alias_remaining(), &[], room);
+        let [high, low] = alias.to_be_bytes();
+        let room = put(self.write_packet_id(room), &[ALIAS as u8, PropertyId::TopicAlias as u8, high, low]);
+        room.copy_from_slice(self.payload);
     }
 
     /// Writes the first byte and both lengths; returns what is left.
     #[inline(always)]
-    fn write_plain_head<'r>(&self, room: &'r mut [u8]) -> &'r mut [u8] {
-        let remaining = self.plain_remaining();
-        let [high, low] = (self.topic.len() as u16).to_be_bytes();
+    fn write_head<'r>(&self, remaining: usize, topic: &[u8], room: &'r mut [u8]) -> &'r mut [u8] {
+        let [high, low] = (topic.len() as u16).to_be_bytes();
         let first = first_byte(self.dup, self.qos, self.retain);
         if remaining < 0x80 {
             put(room, &[first, remaining as u8, high, low])
@@ -218,7 +251,11 @@ impl Outgoing<'_> {
     /// Writes the topic and the packet id, and returns what is left.
     #[inline(always)]
     fn write_front<'r>(&self, room: &'r mut [u8]) -> &'r mut [u8] {
-        let room = put_topic(room, self.topic);
+        self.write_packet_id(put_topic(room, self.topic))
+    }
+
+    #[inline(always)]
+    fn write_packet_id<'r>(&self, room: &'r mut [u8]) -> &'r mut [u8] {
         match self.qos {
             QoS::AtMostOnce => room,
             _ => put(room, &self.packet_id.to_be_bytes()),
@@ -260,6 +297,22 @@ impl Outgoing<'_> {
         out.extend_from_slice(self.payload);
         Ok(())
     }
+}
+
+/// The size of a packet whose remaining length takes one or two bytes.
+#[inline(always)]
+fn short_len(remaining: usize) -> Option<usize> {
+    match remaining {
+        n if n < 0x80 => Some(2 + n),
+        n if n < SHORT => Some(3 + n),
+        _ => None,
+    }
+}
+
+/// The length of no properties, which MQTT 3.x does not have.
+#[inline(always)]
+fn put_no_properties(version: Version, room: &mut [u8]) -> &mut [u8] {
+    if version == Version::V5 { put(room, &[0]) } else { room }
 }
 
 /// [`put`] for a topic. Most topics are short, and copying two words that may overlap is less work than a
@@ -335,54 +388,77 @@ impl<'a> Received<'a> {
     }
 }
 
-/// A PUBLISH of the plainest kind: MQTT 3.x, less than 16 KiB, an ASCII topic. Nearly every message is one, and
-/// recognising it takes a fraction of what [`Header`] and [`Received::decode`] need, which handle everything. Whatever
-/// is found here, they find as well; if nothing is found, the packet may still be valid.
+/// A PUBLISH of the plainest kind: less than 16 KiB, an ASCII topic, and no properties but a topic alias instead of that.
+/// Nearly every message is one, and recognising it takes a fraction of what [`Header`] and [`Received::decode`] need,
+/// which handle everything. Whatever is found here, they find as well; if nothing is found, the packet may still be valid.
 #[derive(Clone, Copy, Debug)]
 pub struct PlainPublish<'a> {
-    /// Its fields.
+    /// Its fields, without the topic alias.
     pub publish: Received<'a>,
-    /// The [hash](topic::hash) of its topic; `None` if the topic is the known one.
+    /// The [hash](topic::hash) of its topic; `None` if the topic is the known one, or empty.
     pub topic_hash: Option<u64>,
+    /// The topic alias that stands for its topic, which is empty then; 0 for none.
+    pub alias: u16,
 }
 
 impl<'a> PlainPublish<'a> {
     /// The lengths of the packet at the start of `bytes` and of its fixed header, if it may be a plain one
-    /// and is complete.
+    /// and is complete; `FIVE` in MQTT 5.0, where a length takes no more bytes than it must.
     #[inline(always)]
-    pub fn find(bytes: &[u8]) -> Option<(usize, usize)> {
+    pub fn find<const FIVE: bool>(bytes: &[u8]) -> Option<(usize, usize)> {
+        let least = u8::from(FIVE);
         let (head, body) = match *bytes {
             [_, length, ..] if length < 0x80 => (2, usize::from(length)),
-            [_, low, high, ..] if high < 0x80 => (3, usize::from(low & 0x7f) | usize::from(high) << 7),
+            [_, low, high, ..] if high < 0x80 && high >= least => {
+                (3, usize::from(low & 0x7f) | usize::from(high) << 7)
+            }
             _ => return None,
         };
         let whole = head + body <= bytes.len() && bytes[0] >> 4 == PacketType::Publish as u8;
         whole.then_some((head + body, head))
     }
 
-    /// Decodes the packet with a fixed header of `head` bytes. `known` is the topic of an earlier packet, or empty:
-    /// the same topic need not be checked again.
+    /// Decodes the packet with a fixed header of `head` bytes; `FIVE` in MQTT 5.0. `known` is the topic of an earlier
+    /// packet, or empty: the same topic need not be checked again.
     ///
     /// Always inlined: the caller takes the result apart at once, so little of it need be stored in memory.
     #[inline(always)]
-    pub fn decode(packet: &'a [u8], head: usize, known: &[u8]) -> Option<PlainPublish<'a>> {
+    pub fn decode<const FIVE: bool>(packet: &'a [u8], head: usize, known: &[u8]) -> Option<PlainPublish<'a>> {
         const QOS: u8 = 0b11 << QOS_SHIFT;
+        const ALIAS_PROPERTY: u8 = PropertyId::TopicAlias as u8;
         let first = *packet.first()?;
         let (length, rest) = packet.get(head..)?.split_first_chunk()?;
         let (topic, rest) = rest.split_at_checked(usize::from(u16::from_be_bytes(*length)))?;
         let (dup, retain) = (first & DUP != 0, first & RETAIN != 0);
-        let (qos, packet_id, payload) = if first & QOS == 0 {
+        let (qos, packet_id, rest) = if first & QOS == 0 {
+            if dup {
+                return None;
+            }
             (QoS::AtMostOnce, 0, rest)
         } else {
-            let (id, payload) = rest.split_first_chunk()?;
-            (QoS::from_bits(first >> QOS_SHIFT & 0b11).ok()?, u16::from_be_bytes(*id), payload)
+            let (id, rest) = rest.split_first_chunk()?;
+            let packet_id = u16::from_be_bytes(*id);
+            if packet_id == 0 {
+                return None;
+            }
+            (QoS::from_bits(first >> QOS_SHIFT & 0b11).ok()?, packet_id, rest)
         };
-        if topic.is_empty() || if first & QOS == 0 { dup } else { packet_id == 0 } {
+        let (alias, payload) = match rest {
+            _ if !FIVE => (0, rest),
+            [0, payload @ ..] => (0, payload),
+            // A topic and an alias, which is set by it, are nothing plain.
+            [3, ALIAS_PROPERTY, high, low, payload @ ..] if topic.is_empty() => {
+                (u16::from_be_bytes([*high, *low]), payload)
+            }
+            _ => return None,
+        };
+        if topic.is_empty() && alias == 0 {
             return None;
         }
-        let topic_hash = if topic == known { None } else { Some(topic::plain_hash(topic)?) };
+        let topic_hash =
+            if topic == known || FIVE && alias != 0 { None } else { Some(topic::plain_hash(topic)?) };
         let publish = Received { dup, qos, retain, topic, packet_id, properties: Properties::EMPTY, payload };
-        Some(PlainPublish { publish, topic_hash })
+        Some(PlainPublish { publish, topic_hash, alias })
     }
 }
 

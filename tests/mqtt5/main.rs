@@ -9,6 +9,7 @@
 //! | `scram.rs`   | SCRAM-SHA-256, with a server that does it as well, and with hostile ones |
 //! | `version.rs` | the newest version that a server speaks |
 //! | `limits.rs`  | what the server allows |
+//! | `stream.rs`  | messages that follow one another, and the bytes on the wire |
 //! | `subscribe.rs` | options and identifiers of subscriptions |
 //! | `real.rs`    | with mosquitto |
 
@@ -20,5 +21,6 @@ mod real;
 mod rig;
 #[cfg(feature = "scram")]
 mod scram;
+mod stream;
 mod subscribe;
 mod version;

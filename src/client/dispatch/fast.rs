@@ -15,9 +15,9 @@ use crate::client::handlers::registered::Audience;
 use crate::client::state::Link;
 use crate::client::state::receive_queue::is_queue;
 use crate::client::state::verdict::{HandlerVerdict, InDelivery};
-use crate::session::{Acknowledged, Ended, Failure};
+use crate::session::{Acknowledged, Ended, Failure, LentTopic};
 use crate::sync::MutexGuard;
-use crate::wire::{PLAIN_ACK, PacketType, PlainPublish, RawProperties, Received};
+use crate::wire::{PLAIN_ACK, PacketType, PlainPublish, RawProperties, Received, Version, reason, topic};
 
 /// What handlers are told of PUBACK, or of PUBCOMP.
 pub(in crate::client) fn acknowledgement<'a>(
@@ -53,6 +53,48 @@ fn first_delivery<'a>(publish: &Received<'a>) -> Message<'a> {
     }
 }
 
+/// The topic of the message before, or its alias, if it had only one handler.
+#[derive(Clone, Copy)]
+struct Known<'a> {
+    topic: &'a [u8],
+    alias: u16,
+}
+
+impl<'a> Known<'a> {
+    const NOTHING: Known<'static> = Known { topic: &[], alias: 0 };
+
+    /// This message is the next, and `only` the handler of it, if it has one alone. Returns its topic; `None` if its
+    /// alias stands for nothing.
+    #[inline(always)]
+    fn follow<'t, const FIVE: bool>(
+        &mut self,
+        st: &mut State,
+        found: &PlainPublish<'a>,
+        lent: &'t mut LentTopic,
+        only: &mut Option<Arc<Entry>>,
+    ) -> Option<&'t [u8]>
+    where
+        'a: 't,
+    {
+        let &PlainPublish { publish: Received { topic, .. }, topic_hash, alias } = found;
+        if FIVE && alias != 0 {
+            if !lent.is(alias) && !st.session.lend_topic(alias, lent) {
+                return None;
+            }
+            if alias != self.alias {
+                *only = st.handlers.only(lent.name(), topic::hash(lent.name())).cloned();
+                *self = Known { topic: &[], alias: if only.is_some() { alias } else { 0 } };
+            }
+            return Some(lent.name());
+        }
+        if let Some(hash) = topic_hash {
+            *only = st.handlers.only(topic, hash).cloned();
+            *self = Known { topic: if only.is_some() { topic } else { &[] }, alias: 0 };
+        }
+        Some(topic)
+    }
+}
+
 /// So many acknowledgements at most are taken in before the handlers are told of them.
 const TOGETHER: usize = 32;
 
@@ -69,35 +111,65 @@ pub(in crate::client) enum Ending {
 
 impl Conn {
     /// Delivers the messages that `buffer` begins with; `len` bytes of it have come. Returns how many bytes they take.
+    #[inline(always)]
+    pub(in crate::client) fn stream<'a>(
+        &'a self,
+        st: MutexGuard<'a, State>,
+        generation: u64,
+        buffer: &mut [u8],
+        len: usize,
+    ) -> (MutexGuard<'a, State>, usize, Ending) {
+        if st.session.version() == Version::V5 {
+            return self.stream_five(st, generation, buffer, len);
+        }
+        self.stream_of::<false>(st, generation, buffer, len, &mut LentTopic::default())
+    }
+
+    #[inline(never)]
+    fn stream_five<'a>(
+        &'a self,
+        st: MutexGuard<'a, State>,
+        generation: u64,
+        buffer: &mut [u8],
+        len: usize,
+    ) -> (MutexGuard<'a, State>, usize, Ending) {
+        let mut lent = LentTopic::default();
+        let (mut st, bytes, ending) = self.stream_of::<true>(st, generation, buffer, len, &mut lent);
+        st.session.return_topic(lent);
+        (st, bytes, ending)
+    }
+
+    /// [`stream`](Conn::stream); `FIVE` in MQTT 5.0, where the topic of messages that follow one another may be `lent`.
     ///
     /// A function of its own, so that the compiler has the registers for nothing else.
     #[inline(never)]
-    pub(in crate::client) fn stream<'a>(
+    fn stream_of<'a, const FIVE: bool>(
         &'a self,
         mut st: MutexGuard<'a, State>,
         generation: u64,
         buffer: &mut [u8],
         len: usize,
+        lent: &mut LentTopic,
     ) -> (MutexGuard<'a, State>, usize, Ending) {
         if bug(Bug::AckBeforeHandler) || !st.is_on_fast_path(generation) {
             return (st, 0, Ending::Other);
         }
         st.handler_verdict = HandlerVerdict::default();
-        // The topic of the message before, if it had only one handler, and that. As long as no registration comes or
-        // goes both are right, and the handler is also there, so that dropping it here is never the end of it.
-        let mut known: &[u8] = &[];
+        // As long as no registration comes or goes both are right, and the handler is also there, so that dropping it
+        // here is never the end of it.
+        let mut known = Known::NOTHING;
         let mut only: Option<Arc<Entry>> = None;
         let mut changes = st.handlers.changes();
         let mut rest = buffer;
         let mut left = len;
         loop {
-            let Some((total, head)) = PlainPublish::find(&rest[..left]) else {
+            let Some((total, head)) = PlainPublish::find::<FIVE>(&rest[..left]) else {
                 let (back, bytes, ending) = self.acknowledgements(st, generation, &rest[..left], &mut only);
                 st = back;
                 rest = &mut rest[bytes..];
                 left -= bytes;
                 match ending {
-                    Ending::Other if bytes > 0 => known = &[],
+                    Ending::Other if bytes > 0 => known = Known::NOTHING,
                     Ending::Other => break,
                     _ => return (st, len - left, ending),
                 }
@@ -105,15 +177,13 @@ impl Conn {
             };
             let (packet, behind) = rest.split_at_mut(total);
             let packet: &[u8] = packet;
-            let Some(PlainPublish { publish, topic_hash }) = st.session.fast_message(packet, head, known)
-            else {
+            let Some(found) = PlainPublish::decode::<FIVE>(packet, head, known.topic) else { break };
+            let Some(topic) = known.follow::<FIVE>(&mut st, &found, lent, &mut only) else { break };
+            let publish = Received { topic, ..found.publish };
+            if !st.session.fast_message::<FIVE>(total, publish.qos, publish.packet_id) {
                 break;
-            };
-            left -= total;
-            if let Some(hash) = topic_hash {
-                only = st.handlers.only(publish.topic, hash).cloned();
-                known = if only.is_some() { publish.topic } else { &[] };
             }
+            left -= total;
             let message = first_delivery(&publish);
             let epoch = st.epoch;
             match &only {
@@ -133,7 +203,7 @@ impl Conn {
                 if st.handlers.changes() != changes {
                     st = self.drop_unlocked(st, &mut only);
                     changes = st.handlers.changes();
-                    known = &[];
+                    known = Known::NOTHING;
                 }
                 if !st.is_on_fast_path(generation) {
                     return (st, len - left, Ending::Told);
@@ -358,7 +428,7 @@ impl State {
         matches!(self.link, Link::Open(_))
             && self.generation == generation
             && self.closing.is_none()
-            && !(stopped | told.not_delivered | told.failed.is_some())
+            && !(stopped | told.not_delivered | told.failed.is_some() | (told.reason != reason::SUCCESS))
             && !self.outcomes.are_waiting()
             && self.session.is_on_fast_path()
     }

@@ -116,7 +116,7 @@ impl Session {
     /// The message counts as not delivered, whoever holds it: it will come again.
     fn undo_hold(&mut self) -> Result<(), Failure> {
         match self.inbound.take_current() {
-            Some(hold) if hold.outlives_link() => self.inbound.released(hold.id()),
+            Some(hold) if hold.outlives_link() => drop(self.inbound.released(hold.id())),
             Some(_) => drop(self.inbound.lists()?.line1.pop_back()),
             None => {}
         }

@@ -87,22 +87,21 @@ impl Session {
         Ok(())
     }
 
-    /// The exchange of a QoS 2 message is over.
-    pub(in crate::session) fn release(&mut self, id: u16) {
-        if let Some(five) = self.five.get_mut()
-            && self.inbound.is_known(id)
-        {
+    /// The exchange of a QoS 2 message is over. Whether there was one.
+    #[inline]
+    pub(in crate::session) fn release(&mut self, id: u16) -> bool {
+        let known = self.inbound.released(id);
+        if let Some(five) = self.five.get_mut().filter(|_| known) {
             // Some may have come on an earlier connection: they were not counted on this one.
             five.unreleased = five.unreleased.saturating_sub(1);
         }
-        self.inbound.released(id);
+        known
     }
 
     pub(in crate::session) fn pubrel(&mut self, id: u16) -> Result<Option<Event>, Failure> {
         // MQTT 3.x has no way to say that there is no such exchange.
-        let known = self.inbound.is_known(id);
+        let known = self.release(id);
         let reason = if known { reason::SUCCESS } else { reason::PACKET_IDENTIFIER_NOT_FOUND };
-        self.release(id);
         self.answer_with(PacketType::PubComp, id, reason)?;
         Ok(Some(Event::PubRel(id)))
     }

@@ -9,3 +9,5 @@
 mod fast;
 mod holds;
 mod messages;
+
+pub use fast::LentTopic;

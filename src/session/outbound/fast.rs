@@ -10,37 +10,67 @@ use crate::session::state::outbox::{Queue, Stage};
 use crate::session::state::sending::{Sending, Terms};
 use crate::session::state::unsent::Unsent;
 use crate::session::state::{PendingEvent, Session};
-use crate::wire::{self, Outgoing, PacketType, Properties, QoS};
+use crate::wire::{self, Outgoing, PacketType, Properties, QoS, Version};
 
 const NONE: Properties<'static> = Properties::EMPTY;
+
+/// The version that a function is compiled for. All that 5.0 asks more for is left out for the older ones, whose packets
+/// are alike.
+const fn version(five: bool) -> Version {
+    if five { Version::V5 } else { Version::V311 }
+}
 
 impl Session {
     /// Accepts a message of QoS 0 behind others of QoS 0, or as the first one. The topic name is valid. Returns the
     /// packet id that it has until it is written.
     #[inline(always)]
     pub fn publish_fast(&mut self, topic: &[u8], payload: &[u8], retain: bool) -> Option<u16> {
+        match self.version {
+            Version::V5 => self.publish_five(topic, payload, retain),
+            _ => self.publish_unsent::<false>(topic, payload, retain),
+        }
+    }
+
+    #[inline(always)]
+    fn publish_five(&mut self, topic: &[u8], payload: &[u8], retain: bool) -> Option<u16> {
+        self.publish_unsent::<true>(topic, payload, retain)
+    }
+
+    #[inline(always)]
+    fn publish_unsent<const FIVE: bool>(
+        &mut self,
+        topic: &[u8],
+        payload: &[u8],
+        retain: bool,
+    ) -> Option<u16> {
         let sending = self.sending.get()?;
         let packet_id = sending.ids.free()?;
         if !sending.ids.unsent.continues(sending.accepted + 1, packet_id, self.out.end()) {
-            return self.begin_fast(topic, payload, retain, packet_id);
+            return self.begin_fast::<FIVE>(topic, payload, retain, packet_id);
         }
-        self.append_fast(topic, payload, retain, packet_id, |unsent, _, end| unsent.extend(end))
+        self.append_fast::<FIVE>(topic, payload, retain, packet_id, |unsent, _, end| unsent.extend(end))
     }
 
     /// [`publish_fast`](Self::publish_fast) with nothing of QoS 0 that waits to be written.
     #[inline(never)]
-    fn begin_fast(&mut self, topic: &[u8], payload: &[u8], retain: bool, packet_id: u16) -> Option<u16> {
+    fn begin_fast<const FIVE: bool>(
+        &mut self,
+        topic: &[u8],
+        payload: &[u8],
+        retain: bool,
+        packet_id: u16,
+    ) -> Option<u16> {
         if self.sending.ids.unsent.len() > 0 {
             return None;
         }
-        self.append_fast(topic, payload, retain, packet_id, |unsent, number, end| {
+        self.append_fast::<FIVE>(topic, payload, retain, packet_id, |unsent, number, end| {
             unsent.begin(number, packet_id, end);
         })
     }
 
     /// Appends a message with the packet id that is free, and lets `enter` put it among the unsent ones.
     #[inline(always)]
-    fn append_fast(
+    fn append_fast<const FIVE: bool>(
         &mut self,
         topic: &[u8],
         payload: &[u8],
@@ -48,7 +78,6 @@ impl Session {
         packet_id: u16,
         enter: impl FnOnce(&mut Unsent, u64, u64),
     ) -> Option<u16> {
-        let sending = self.sending.get()?;
         let packet = Outgoing {
             dup: false,
             qos: QoS::AtMostOnce,
@@ -58,12 +87,12 @@ impl Session {
             properties: NONE,
             payload,
         };
-        let len = packet.plain_len(self.version)?;
-        if !self.may_accept_fast(sending, len) {
+        let len = packet.plain_len(version(FIVE))?;
+        if !self.may_accept_fast(self.sending.get()?, len) {
             return None;
         }
+        let len = self.put_fast::<FIVE>(&packet, len)?;
         let sending = self.sending.get_mut()?;
-        packet.write_plain(self.out.spare(len)?);
         self.out.add(len);
         sending.accepted += 1;
         self.flow.tx_messages += 1;
@@ -82,18 +111,38 @@ impl Session {
         qos: QoS,
         retain: bool,
     ) -> Option<u16> {
+        match self.version {
+            Version::V5 => self.publish_tracked_five(topic, payload, qos, retain),
+            _ => self.send_fast::<false>(topic, payload, qos, retain),
+        }
+    }
+
+    #[inline(never)]
+    fn publish_tracked_five(&mut self, topic: &[u8], payload: &[u8], qos: QoS, retain: bool) -> Option<u16> {
+        self.send_fast::<true>(topic, payload, qos, retain)
+    }
+
+    #[inline(always)]
+    fn send_fast<const FIVE: bool>(
+        &mut self,
+        topic: &[u8],
+        payload: &[u8],
+        qos: QoS,
+        retain: bool,
+    ) -> Option<u16> {
         let size = topic.len() + payload.len();
-        if !self.may_send_fast(self.sending.get()?, size) {
+        let sending = self.sending.get()?;
+        if !self.may_send_fast(sending, size) {
             return None;
         }
-        let sending = self.sending.get_mut()?;
         let packet_id = sending.ids.next_in_line()?;
         let packet = Outgoing { dup: false, qos, retain, topic, packet_id, properties: NONE, payload };
-        let len = packet.plain_len(self.version)?;
+        let len = packet.plain_len(version(FIVE))?;
         // What is written to a free slot and behind the output is nothing yet.
-        let (slot, tail) = sending.outbox.next_slot(size)?;
+        let (slot, tail) = self.sending.get_mut()?.outbox.next_slot(size)?;
         packet.write_tail(tail);
-        packet.write_plain(self.out.spare(len)?);
+        let len = self.put_fast::<FIVE>(&packet, len)?;
+        let sending = self.sending.get_mut()?;
         if !sending.ids.take_next(packet_id, Use::Publish(slot)) {
             return None;
         }
@@ -104,6 +153,27 @@ impl Session {
         entry.accepted_at = self.now;
         entry.sent_end = self.out.end();
         Some(packet_id)
+    }
+
+    /// Writes a packet of `len` bytes behind the output; in MQTT 5.0 with the topic alias that its topic has. Returns how
+    /// many bytes that took. `None` without memory for it, if the server does not take it, and if its topic is to get
+    /// an alias.
+    #[inline(always)]
+    fn put_fast<const FIVE: bool>(&mut self, packet: &Outgoing<'_>, len: usize) -> Option<usize> {
+        if FIVE {
+            let five = self.five.get_mut()?;
+            if len > five.taken_up_to as usize {
+                return None;
+            }
+            let alias = five.outgoing.in_use(packet.topic)?;
+            if alias != 0 {
+                let len = packet.alias_len()?;
+                packet.write_alias(alias, self.out.spare(len)?);
+                return Some(len);
+            }
+        }
+        packet.write_plain(version(FIVE), self.out.spare(len)?);
+        Some(len)
     }
 
     /// A step for the PUBREC in front of `bytes`, if it is about a message of the session's own and the application

@@ -114,7 +114,7 @@ impl Session {
             return Err(Code::NotConnected);
         }
         let packet = packet(message, 0);
-        let plain = packet.plain_len(self.version);
+        let plain = self.plain_len(&packet);
         self.check_bytes(plain.map_or_else(|| self.packet_size(&packet), Ok)?)?;
         self.sending.ids.reserve_unsent()?;
         let packet_id = if message.reserve_id { self.sending.ids.lend()? } else { 0 };
@@ -133,7 +133,7 @@ impl Session {
         // With whatever id it gets it is as long.
         let mut packet = packet(message, 1);
         let size = packet.topic.len() + packet.properties.encoded_len() + packet.payload.len();
-        let plain = packet.plain_len(self.version);
+        let plain = self.plain_len(&packet);
         let mut expires = message.expires;
         if plain.is_none() {
             self.packet_size(&packet)?;
@@ -224,6 +224,15 @@ impl Session {
             Some(reason::PACKET_TOO_LARGE) => Err(Code::TooLarge),
             Some(_) => Err(Code::ServerLimit),
         }
+    }
+
+    /// The size of a packet of the plainest kind, if the server takes it.
+    #[inline(always)]
+    fn plain_len(&self, packet: &Outgoing<'_>) -> Option<usize> {
+        let len = packet.plain_len(self.version)?;
+        let taken = self.version != Version::V5
+            || self.sending.server.refuse_publish(packet.qos, packet.retain, len).is_none();
+        taken.then_some(len)
     }
 
     /// Whether so many bytes more are within the limit.

@@ -146,8 +146,9 @@ impl Session {
                     payload: entry.payload(),
                 };
                 match packet.plain_len(self.version) {
-                    Some(len) if !entry.has_properties() => {
-                        packet.write_plain_with(entry.tail(), self.out.room(len).ok_or(Code::NoMemory)?)
+                    Some(len) if !entry.has_properties() && !self.five.outgoing.are_possible() => {
+                        let room = self.out.room(len).ok_or(Code::NoMemory)?;
+                        packet.write_plain_with(self.version, entry.tail(), room);
                     }
                     plain => {
                         let (server, five) = (&self.sending.server, &mut self.five);

@@ -110,6 +110,28 @@ impl Outgoing {
         self.most > 0
     }
 
+    /// The alias that the server knows for a topic, which is used now; 0 if the topic goes without one. `None` if one has
+    /// to be [chosen](Self::choose) for it.
+    #[inline(always)]
+    pub(crate) fn in_use(&mut self, topic: &[u8]) -> Option<u16> {
+        match self.entries.get(usize::from(self.newest)) {
+            Some(newest) if same(&newest.topic, topic) => Some(self.newest + 1),
+            None if self.automatic == 0 => Some(0),
+            _ => self.look_up(topic),
+        }
+    }
+
+    #[inline(never)]
+    fn look_up(&mut self, topic: &[u8]) -> Option<u16> {
+        match self.find(topic) {
+            Some(at) => {
+                self.touch(at);
+                Some(at + 1)
+            }
+            None => (self.automatic == 0 || topic.len() <= PROPERTY).then_some(0),
+        }
+    }
+
     /// The alias for a topic: the one that the application wants, if the server takes it, or one of ours.
     /// `None` if it goes without, also for want of memory, and where it would have to be set and may not be.
     pub(crate) fn choose(&mut self, topic: &[u8], wanted: u16, may_set: bool) -> Option<Alias> {
@@ -232,6 +254,15 @@ impl Outgoing {
         let entry = &mut self.entries[usize::from(at)];
         (entry.older, entry.newer) = (before, NIL);
     }
+}
+
+/// Whether these topics are the same. Most are short, and comparing two words is less work than a function call.
+#[inline(always)]
+fn same(one: &[u8], other: &[u8]) -> bool {
+    if one.len() != other.len() || !(8..=16).contains(&one.len()) {
+        return one == other;
+    }
+    one.first_chunk::<8>() == other.first_chunk() && one.last_chunk::<8>() == other.last_chunk()
 }
 
 #[cfg(test)]

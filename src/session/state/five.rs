@@ -42,6 +42,8 @@ pub(crate) struct Five {
     pub(crate) receive_maximum: u16,
     /// The largest packet that it may send, in bytes.
     pub(crate) packet_size: u32,
+    /// The server takes every PUBLISH up to this size.
+    pub(crate) taken_up_to: u32,
     /// The highest topic alias that it may use.
     pub(crate) alias_maximum: u16,
     /// Messages of QoS 2 that came on the present connection, and were not released.
@@ -67,6 +69,7 @@ impl Five {
     const NONE: Five = Five {
         receive_maximum: u16::MAX,
         packet_size: u32::MAX,
+        taken_up_to: 0,
         alias_maximum: 0,
         unreleased: 0,
         session_expiry: 0,

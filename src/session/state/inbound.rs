@@ -298,11 +298,11 @@ impl Inbound {
         (*self.lists.duplicates, *self.lists.oversize)
     }
 
-    pub(crate) fn released(&mut self, id: u16) {
-        if let Some(lists) = self.lists.get_mut() {
-            lists.received.remove(id);
-            lists.held.remove(id);
-        }
+    /// The exchange with this id is over; whether there was one.
+    pub(crate) fn released(&mut self, id: u16) -> bool {
+        let Some(lists) = self.lists.get_mut() else { return false };
+        lists.held.remove(id);
+        lists.received.remove(id).is_some()
     }
 
     /// Gives memory back that is not in use.

@@ -9,6 +9,7 @@ use super::*;
 enum Op {
     Publish {
         qos: QoS,
+        topic: usize,
         size: usize,
         retain: bool,
         reserve: bool,
@@ -30,8 +31,9 @@ fn op() -> impl Strategy<Value = Op> {
     let qos = (0..3_u8).prop_map(|qos| QoS::from_bits(qos).unwrap());
     // Bodies of one and of two bytes' length, and now and then one that is not plain.
     let size = prop_oneof![6 => 0..40_usize, 3 => 100..300_usize, 1 => Just(17_000)];
-    let publish = (qos, size, any::<bool>(), prop::bool::weighted(0.8))
-        .prop_map(|(qos, size, retain, reserve)| Op::Publish { qos, size, retain, reserve });
+    let topic = prop_oneof![3 => Just(0), 1 => 0..TOPICS.len()];
+    let publish = (qos, topic, size, any::<bool>(), prop::bool::weighted(0.8))
+        .prop_map(|(qos, topic, size, retain, reserve)| Op::Publish { qos, topic, size, retain, reserve });
     prop_oneof![
         20 => publish,
         4 => (0..400_usize).prop_map(Op::Write),
@@ -45,9 +47,30 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
+const TOPICS: [&str; 4] = ["topic", "t", "another/topic", "a/topic/of/more/than/two/words"];
+
+/// What CONNACK says: nothing in MQTT 3.1.1.
+type Server = Option<Vec<wire::Property<'static>>>;
+
+/// Servers of both versions, and so many aliases that the client gives by itself.
+fn server() -> impl Strategy<Value = (Server, u16)> {
+    let alias_maximum = (PropertyId::TopicAliasMaximum, PropertyValue::TwoByte(3));
+    let connack = [
+        alias_maximum,
+        (PropertyId::MaximumPacketSize, PropertyValue::FourByte(200)),
+        (PropertyId::ReceiveMaximum, PropertyValue::TwoByte(2)),
+        (PropertyId::RetainAvailable, PropertyValue::Byte(0)),
+        (PropertyId::MaximumQoS, PropertyValue::Byte(1)),
+    ];
+    let five = prop::sample::subsequence(connack.to_vec(), 0..=connack.len());
+    let server = prop_oneof![1 => Just(None), 1 => Just(Some(vec![alias_maximum])), 2 => five.prop_map(Some)];
+    (server, 0..4_u16)
+}
+
 /// A session, and whether it takes the fast paths.
 struct Walker {
     rig: Rig,
+    server: Server,
     short: bool,
     /// How often it did.
     went: usize,
@@ -58,26 +81,40 @@ struct Walker {
 }
 
 impl Walker {
-    fn new(short: bool, tell_all: bool) -> Walker {
-        let mut rig = Rig::connected_with(Limits { window: 5, max_queue: 12, ..Limits::default() });
+    fn new(short: bool, tell_all: bool, (server, topic_aliases): (Server, u16)) -> Walker {
+        let mut rig = Rig::new(Limits { window: 5, max_queue: 12, topic_aliases, ..Limits::default() });
         rig.s.tell_all_completions(tell_all);
-        Walker { rig, short, went: 0, answers: Vec::new(), log: Vec::new() }
+        if server.is_some() {
+            rig.connect = V5;
+        }
+        let mut walker = Walker { rig, server, short, went: 0, answers: Vec::new(), log: Vec::new() };
+        walker.connect(false);
+        walker.rig.sent();
+        walker
     }
 
-    fn publish(&mut self, qos: QoS, size: usize, retain: bool, reserve_id: bool) {
+    fn connect(&mut self, present: bool) {
+        self.rig.open();
+        self.rig.feed(&match &self.server {
+            Some(list) => connack5(present, list),
+            None => connack(present, 0),
+        });
+    }
+
+    fn publish(&mut self, qos: QoS, topic: &str, size: usize, retain: bool, reserve_id: bool) {
         let payload = vec![b'x'; size];
         self.rig.s.clock(self.rig.now);
         let s = &mut self.rig.s;
         let id = match qos {
             _ if !self.short || !reserve_id => None,
-            Q0 => s.publish_fast(b"topic", &payload, retain),
-            _ => s.publish_tracked_fast(b"topic", &payload, qos, retain),
+            Q0 => s.publish_fast(topic.as_bytes(), &payload, retain),
+            _ => s.publish_tracked_fast(topic.as_bytes(), &payload, qos, retain),
         };
         self.went += usize::from(id.is_some());
         let result = match id {
             Some(id) => Ok(id),
             None => {
-                let message = Publication { retain, reserve_id, ..Publication::new("topic", &payload, qos) };
+                let message = Publication { retain, reserve_id, ..Publication::new(topic, &payload, qos) };
                 s.publish(&message).map(|accepted| accepted.packet_id)
             }
         };
@@ -138,7 +175,9 @@ impl Walker {
     fn step(&mut self, op: &Op) {
         self.rig.pass(Span::micros(700));
         match *op {
-            Op::Publish { qos, size, retain, reserve } => self.publish(qos, size, retain, reserve),
+            Op::Publish { qos, topic, size, retain, reserve } => {
+                self.publish(qos, TOPICS[topic], size, retain, reserve)
+            }
             Op::Write(n) => self.write(n),
             Op::Answer(n) => self.answer(n),
             Op::Hold(id) => {
@@ -152,8 +191,7 @@ impl Walker {
             Op::Reconnect(present) => {
                 self.rig.down();
                 self.answers.clear();
-                self.rig.open();
-                self.rig.feed(&connack(present, 0));
+                self.connect(present);
             }
             Op::Limit(max_outgoing_bytes) => {
                 let limits = Limits { max_outgoing_bytes, ..self.rig.s.limits().clone() };
@@ -183,11 +221,16 @@ impl Walker {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 80, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn the_short_ways_do_what_the_long_ones_do(ops in prop::collection::vec(op(), 1..120), tell_all in any::<bool>()) {
-        let (mut short, mut long) = (Walker::new(true, tell_all), Walker::new(false, tell_all));
+    fn the_short_ways_do_what_the_long_ones_do(
+        ops in prop::collection::vec(op(), 1..120),
+        tell_all in any::<bool>(),
+        server in server(),
+    ) {
+        let (mut short, mut long) =
+            (Walker::new(true, tell_all, server.clone()), Walker::new(false, tell_all, server));
         for op in &ops {
             short.step(op);
             long.step(op);
@@ -235,22 +278,26 @@ proptest! {
 
 #[test]
 fn the_short_ways_are_taken() {
-    let mut walker = Walker::new(true, false);
-    walker.rig.s.set_limits(Limits { window: 1000, ..Limits::default() });
-    for qos in [Q0, Q1, Q2] {
-        for round in 0..20 {
-            for _ in 0..10 {
-                walker.publish(qos, 50, false, true);
+    let aliases = (PropertyId::TopicAliasMaximum, PropertyValue::TwoByte(3));
+    for (server, given) in [(None, 0), (Some(vec![]), 2), (Some(vec![aliases]), 0), (Some(vec![aliases]), 2)]
+    {
+        let mut walker = Walker::new(true, false, (server.clone(), given));
+        walker.rig.s.set_limits(Limits { window: 1000, topic_aliases: given, ..Limits::default() });
+        for qos in [Q0, Q1, Q2] {
+            for round in 0..20 {
+                for topic in 0..10 {
+                    walker.publish(qos, TOPICS[topic % 2], 50, false, true);
+                }
+                walker.write(usize::MAX);
+                walker.answer(10);
+                walker.write(usize::MAX);
+                walker.answer(10);
+                assert_eq!(walker.rig.s.outstanding(), 0, "{qos:?} {round}");
             }
-            walker.write(usize::MAX);
-            walker.answer(10);
-            walker.write(usize::MAX);
-            walker.answer(10);
-            assert_eq!(walker.rig.s.outstanding(), 0, "{qos:?} {round}");
         }
+        // What makes memory grow leaves the fast path. A message of QoS 0 has one step, the others two.
+        assert!(walker.went > 200 + 2 * 400 - 50, "{} {server:?} {given}", walker.went);
     }
-    // What makes memory grow leaves the fast path. A message of QoS 0 has one step, the others two.
-    assert!(walker.went > 200 + 2 * 400 - 50, "{}", walker.went);
 }
 
 /// Their ids are not in the table of ids until the counter comes round to them.

@@ -49,6 +49,9 @@ pub(super) const CONNECT: Connect<'static> = Connect {
     password: None,
 };
 
+/// The same in MQTT 5.0.
+pub(super) const V5: Connect<'static> = Connect { version: Version::V5, ..CONNECT };
+
 /// A session, its clock, and what its server has received.
 pub(super) type Rig = RigOf<false>;
 
@@ -307,6 +310,14 @@ pub(super) fn connack_as(version: Version, session_present: bool, code: u8) -> V
     // In MQTT 3.1 the byte for that is reserved, and servers set it.
     let version = if version == Version::V31 { Version::V311 } else { version };
     encode_as(version, &Packet::ConnAck(ConnAck { session_present, code, properties: Properties::EMPTY }))
+}
+
+/// A CONNACK of MQTT 5.0 with these properties.
+pub(super) fn connack5(session_present: bool, list: &[wire::Property<'_>]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let connack = ConnAck { session_present, code: 0, properties: Properties::from_list(list) };
+    Packet::ConnAck(connack).encode(Version::V5, &mut bytes).unwrap();
+    bytes
 }
 
 pub(super) fn ack(packet: PacketType, id: u16) -> Vec<u8> {

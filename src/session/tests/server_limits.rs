@@ -2,17 +2,11 @@
 
 use super::*;
 
-const V5: Connect<'static> = Connect { version: Version::V5, ..CONNECT };
-
 /// Connects to a server that has these limits.
 fn connected_to(rig: &mut Rig, limits: &[wire::Property<'_>]) {
     rig.connect = V5;
     rig.open();
-    let mut bytes = Vec::new();
-    let properties = Properties::from_list(limits);
-    let connack = ConnAck { session_present: false, code: 0, properties };
-    Packet::ConnAck(connack).encode(Version::V5, &mut bytes).unwrap();
-    rig.feed(&bytes);
+    rig.feed(&connack5(false, limits));
 }
 
 #[test]
