@@ -18,8 +18,9 @@ MEMORY, IDLE, SIZE = "memory of an idle connection, KiB", "idle connections", "s
 WINDOW = "window of 20 instead of 1,000, % more instructions"
 FILTERS = "instructions a received message, by subscribed filters"
 FLEET, THREADS = "instructions an echoed message, ten at a time", "threads"
-ORDER = [INSTRUCTIONS, CALLS, ALLOCATIONS, TLS, CPU, ROUND_TRIP, MEMORY, IDLE, SIZE, WINDOW, FILTERS, FLEET, THREADS]
-PICTURED = ORDER[:6]
+FIVE = "instructions a message, MQTT 5.0"
+ORDER = [INSTRUCTIONS, FIVE, CALLS, ALLOCATIONS, TLS, CPU, ROUND_TRIP, MEMORY, IDLE, SIZE, WINDOW, FILTERS, FLEET, THREADS]
+PICTURED = [INSTRUCTIONS, CALLS, ALLOCATIONS, TLS, CPU, ROUND_TRIP]
 
 
 def label(mode, qos):
@@ -76,8 +77,8 @@ class TimeRow(Row):
 class Derived(Row):
     """How much more the one row has than the other, in percent."""
 
-    def __init__(self, goals, of, over):
-        super().__init__(of.group, f"{of.name} compared with {over.name}, % more", goals, None, of.who, False, 1)
+    def __init__(self, goals, of, over, name=""):
+        super().__init__(of.group, f"{of.name} compared with {name or over.name}, % more", goals, None, of.who, False, 1)
         self.rows = of, over
 
 
@@ -96,6 +97,22 @@ def each_cell(group, tool, goals, digits=0):
         who = "libraries limit" if mode == "round-trip" or group == ALLOCATIONS else "libraries limit packets"
         rows.append(Row(group, label(mode, qos), goal, measure, who, digits=digits))
     return rows
+
+
+def five_rows(rows):
+    """Without properties, compared with the same in MQTT 3.1.1; and with a topic alias, compared with none."""
+    def measure(bench, peer, mode, qos, **options):
+        return bench.per_message(bench.instructions, peer, mode, counts(peer, mode), qos=qos, protocol=5, **options)
+
+    def row(mode, qos, name="", **options):
+        return Row(FIVE, label(mode, qos) + name, None,
+                   lambda bench, peer: measure(bench, peer, mode, qos, **options))
+
+    old = {row.name: row for row in rows if row.group == INSTRUCTIONS}
+    plain = [row(mode, qos) for mode, qos in CELLS[:6]]
+    aliased = [row(mode, qos, ", topic alias", aliases=True) for mode, qos in CELLS[:6]]
+    more = [Derived((10, 5), new, old[new.name], "in MQTT 3.1.1") for new in plain]
+    return plain + aliased + more + [Derived((5, 0), *pair) for pair in zip(aliased, plain)]
 
 
 def window_rows():
@@ -182,8 +199,10 @@ def all_rows():
     instructions = [(400, 200), (800, 400), (1200, 700), (300, 160), (450, 250), (800, 450), (1800, 1200), (2300, 1500)]
     calls = [(.05, .006), (.05, .008), (.1, .016), (.02, .004), (.04, .008), (.05, .012), (4, 3), (4, 3)]
     everybody = "libraries limit"
+    plain = each_cell(INSTRUCTIONS, "instructions", instructions)
     rows = (
-        each_cell(INSTRUCTIONS, "instructions", instructions)
+        plain
+        + five_rows(plain)
         + each_cell(CALLS, "system_calls", calls, digits=3)
         + each_cell(ALLOCATIONS, "allocations", [(0, 0)] * 8, digits=3)
         + tls_rows()

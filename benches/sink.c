@@ -1,6 +1,6 @@
 /*
- * The other side of every measurement: an MQTT 3.1.1 server that answers and forgets, as cheaply as it can,
- * so that what is measured is the client.
+ * The other side of every measurement: an MQTT server, 3.1.1 and 5.0, that answers and forgets, as cheaply as it
+ * can, so that what is measured is the client.
  *
  *   sink --port N [--tls-port N --certificate FILE --key FILE]
  *
@@ -10,7 +10,9 @@
  *   a PUBLISH to echo/...  comes back to its sender, with a packet id of the sink's own;
  *   a SUBSCRIBE to flood/<count>/<size>/<qos>/<window>/<filters>  makes the sink send `count` messages of
  * `size` bytes, at most `window` of them unacknowledged: to this topic, or with filters > 0 to t/0 ...
- * t/<filters - 1> in a scattered order.
+ * t/<filters - 1> in a scattered order. A client that accepts topic aliases gets one for that topic.
+ *
+ * A client of MQTT 5.0 may use topic aliases, but not for what is to come back.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -40,6 +42,7 @@ struct flood {
   long left;
   size_t size;
   unsigned qos, window, filters, unacknowledged, scatter;
+  bool aliased; /* the client knows what topic alias 1 stands for */
   char topic[128];
 };
 
@@ -47,6 +50,7 @@ struct client {
   int fd;
   SSL *tls;
   bool waits_to_write, leaves;
+  bool five, takes_aliases; /* MQTT 5.0; its CONNECT has a Topic Alias Maximum */
   uint16_t last_id;
   struct buffer in, out; /* the beginning of a packet; what the socket did not take */
   struct flood flood;
@@ -131,7 +135,9 @@ static void flood(struct client *c) {
       snprintf(scattered, sizeof scattered, "t/%u", (f->scatter >> 8) % f->filters);
       topic = scattered;
     }
-    size_t topic_len = strlen(topic), body = 2 + topic_len + (f->qos > 0 ? 2 : 0) + f->size;
+    bool alias = c->takes_aliases && f->filters == 0;
+    size_t topic_len = alias && f->aliased ? 0 : strlen(topic);
+    size_t body = 2 + topic_len + (f->qos > 0 ? 2 : 0) + (c->five ? 1 : 0) + (alias ? 3 : 0) + f->size;
     uint8_t *begin = room(&c->out, body + 5), *p = begin;
     *p++ = (uint8_t) (0x30 | f->qos << 1);
     p += put_length(p, body);
@@ -144,6 +150,12 @@ static void flood(struct client *c) {
       *p++ = (uint8_t) (id >> 8);
       *p++ = (uint8_t) id;
       f->unacknowledged++;
+    }
+    if (c->five) *p++ = alias ? 3 : 0;
+    if (alias) {
+      memcpy(p, "\x23\0\1", 3);
+      p += 3;
+      f->aliased = true;
     }
     memset(p, 'x', f->size);
     c->out.end += (size_t) (p - begin) + f->size;
@@ -185,7 +197,9 @@ static void on_subscribe(struct client *c, const uint8_t *p, const uint8_t *end)
   uint8_t codes[1024], head[8];
   const uint8_t *id = p;
   size_t n = 0, k = 0;
-  for (p += 2; p + 2 < end && n < sizeof codes;) {
+  p += 2;
+  if (c->five) p += 1 + *p;
+  for (; p + 2 < end && n < sizeof codes;) {
     size_t len = (size_t) p[0] << 8 | p[1];
     if (p + 2 + len >= end) break;
     struct flood f = {.scatter = 1};
@@ -199,9 +213,10 @@ static void on_subscribe(struct client *c, const uint8_t *p, const uint8_t *end)
     p += 3 + len;
   }
   head[k++] = 0x90;
-  k += put_length(head + k, 2 + n);
+  k += put_length(head + k, 2 + (c->five ? 1 : 0) + n);
   head[k++] = id[0];
   head[k++] = id[1];
+  if (c->five) head[k++] = 0;
   append(&c->out, head, k);
   append(&c->out, codes, n);
 }
@@ -210,8 +225,15 @@ static void on_subscribe(struct client *c, const uint8_t *p, const uint8_t *end)
 static bool on_packet(struct client *c, uint8_t *packet, size_t head, size_t len) {
   uint8_t *body = packet + head, *end = packet + len;
   switch (packet[0] >> 4) {
-    case 1: /* CONNECT */
-      append(&c->out, "\x20\x02\0\0", 4);
+    case 1: /* CONNECT: protocol name, version, flags, keep-alive, properties */
+      if (len < head + 12u) return false;
+      c->five = body[6] == 5;
+      c->takes_aliases = c->five && memchr(body + 11, 0x22, body[10]) != NULL;
+      if (c->five) {
+        append(&c->out, "\x20\x06\0\0\x03\x22\0\x10", 8); /* topic aliases up to 16 */
+      } else {
+        append(&c->out, "\x20\x02\0\0", 4);
+      }
       return true;
     case 3: { /* PUBLISH */
       unsigned qos = packet[0] >> 1 & 3;
@@ -242,9 +264,13 @@ static bool on_packet(struct client *c, uint8_t *packet, size_t head, size_t len
     case 8:
       on_subscribe(c, body, end);
       return true;
-    case 10:
+    case 10: /* UNSUBSCRIBE, of one filter */
       answer(c, 0xb0, body);
-      return true; /* UNSUBSCRIBE */
+      if (c->five) {
+        append(&c->out, "\0\0", 2); /* no properties, success */
+        c->out.bytes[c->out.end - 5] += 2;
+      }
+      return true;
     case 12:
       append(&c->out, "\xd0\0", 2);
       return true; /* PINGREQ */

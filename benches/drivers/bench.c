@@ -16,7 +16,8 @@ static struct job parsed = {.host = "127.0.0.1",
                             .count = 1000,
                             .size = 256,
                             .connections = 1,
-                            .keep_alive = 60};
+                            .keep_alive = 60,
+                            .protocol = 4};
 extern const struct job job __attribute__((alias("parsed")));
 unsigned char *payload;
 char flood_topic[128];
@@ -118,7 +119,8 @@ int main(int argc, char **argv) {
       {"variant", 1, NULL, 'v'},  {"qos", 1, NULL, 'q'},     {"window", 1, NULL, 'w'},
       {"count", 1, NULL, 'n'},    {"size", 1, NULL, 's'},    {"connections", 1, NULL, 'c'},
       {"filters", 1, NULL, 'f'},  {"seconds", 1, NULL, 't'}, {"keep-alive", 1, NULL, 'k'},
-      {"defaults", 0, NULL, 'd'}, {"times", 0, NULL, 'T'},   {NULL, 0, NULL, 0}};
+      {"defaults", 0, NULL, 'd'}, {"times", 0, NULL, 'T'},   {"protocol", 1, NULL, 'P'},
+      {"aliases", 0, NULL, 'A'},  {NULL, 0, NULL, 0}};
   for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) switch (c) {
       case 'h':
         parsed.host = optarg;
@@ -161,6 +163,12 @@ int main(int argc, char **argv) {
         break;
       case 'T':
         parsed.times = true;
+        break;
+      case 'P':
+        parsed.protocol = atoi(optarg);
+        break;
+      case 'A':
+        parsed.aliases = true;
         break;
       default:
         return 2;

@@ -30,6 +30,8 @@ struct job {
   int filters;         /* subscriptions of a receiving job, one per topic; 0: a single one */
   int seconds;         /* of doing nothing */
   int keep_alive;      /* seconds */
+  int protocol;        /* the version byte of CONNECT: 4, or 5 */
+  bool aliases;        /* topic aliases in both directions, with MQTT 5.0 */
   bool defaults;       /* leave every option as the library has it */
   bool times;          /* note how long each message takes */
 };

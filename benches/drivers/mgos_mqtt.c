@@ -10,6 +10,8 @@
 #include <mgos_mqtt_event.h>
 #include <mgos_mqtt_loop.h>
 #include <mgos_mqtt_options.h>
+#include <mgos_mqtt_property.h>
+#include <mgos_mqtt_stats.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -64,6 +66,13 @@ static struct mgos_mqtt_conn *dial(int i, uint32_t ack_kinds) {
   cfg.ssl_ca_cert = job.ca;
   cfg.keep_alive = job.keep_alive;
   struct mgos_mqtt_options options = {.size = sizeof options, .profiles = &cfg, .num_profiles = 1};
+  struct mgos_mqtt_property alias_maximum = {.id = MGOS_MQTT_PROPERTY_TOPIC_ALIAS_MAXIMUM, .number = 1};
+  options.protocol_version = job.protocol;
+  if (job.aliases) {
+    options.topic_aliases = 1;
+    options.properties = &alias_maximum;
+    options.num_properties = 1;
+  }
   if (!job.defaults) {
     options.in_flight_window = job.window;
     options.max_outgoing_bytes = 64 << 20;
@@ -93,9 +102,39 @@ static uint16_t send_one(struct mgos_mqtt_conn *c, const char *topic, size_t siz
   return mgos_mqtt_conn_pub(c, topic, message, qos, false);
 }
 
+static struct mgos_mqtt_stats stats_of(struct mgos_mqtt_conn *c) {
+  struct mgos_mqtt_stats stats = mgos_mqtt_stats_init();
+  if (mgos_mqtt_conn_stats(c, &stats) != 0) fail("statistics");
+  return stats;
+}
+
+/* The bytes of so many PUBLISH packets. */
+static uint64_t publish_bytes(long count, size_t topic_len, size_t size, int qos) {
+  size_t body = 2 + topic_len + (qos > 0 ? 2 : 0) + (job.protocol == 5 ? 1 : 0) + (job.aliases ? 3 : 0) + size;
+  return (uint64_t) count * (1 + (body < 128 ? 1 : body < 16384 ? 2 : 3) + body);
+}
+
+/* All messages of the job, with what else their sender sends for them. Only the first one has a topic if there are
+   aliases. */
+static uint64_t job_bytes(const char *topic) {
+  size_t len = strlen(topic);
+  return publish_bytes(1, len, job.size, job.qos) +
+         publish_bytes(job.count - 1, job.aliases ? 0 : len, job.size, job.qos) +
+         (job.qos == 2 ? 4 * (uint64_t) job.count : 0);
+}
+
+/* What was sent or received is what was meant to be: PINGREQ or PINGRESP may be among it. */
+static void check_bytes(uint64_t bytes, uint64_t expected) {
+  if (bytes < expected || bytes > expected + 20 || (bytes - expected) % 2 != 0) {
+    fprintf(stderr, "%llu bytes instead of %llu\n", (unsigned long long) bytes, (unsigned long long) expected);
+    fail("bytes on the wire");
+  }
+}
+
 static void publish(void) {
   struct mgos_mqtt_conn *c = login(MGOS_MQTT_EV_PUBACK | MGOS_MQTT_EV_PUBCOMP);
   long sent = 0;
+  uint64_t before = stats_of(c).tx_bytes;
   measure_begin();
   if (job.qos == 0) {
     /* What the limit of bytes waiting to be written refuses comes again after a round. */
@@ -117,10 +156,13 @@ static void publish(void) {
     }
   }
   measure_end();
+  uint64_t last = job.qos == 0 ? publish_bytes(1, job.aliases ? 0 : strlen(BENCH_TOPIC), 0, 1) : 0;
+  check_bytes(stats_of(c).tx_bytes - before, job_bytes(BENCH_TOPIC) + last);
 }
 
 static void receive(void) {
   struct mgos_mqtt_conn *c = login(0);
+  uint64_t before = stats_of(c).rx_bytes;
   up = 0;
   if (job.filters == 0) {
     mgos_mqtt_conn_sub(c, flood_topic, job.qos, on_message, NULL);
@@ -135,6 +177,10 @@ static void receive(void) {
   measure_begin();
   while (done < job.count) turn();
   measure_end();
+  /* SUBACK, and with QoS 2 the last PUBREL may be still to come. */
+  uint64_t others = job.protocol == 5 ? 6 : 5, bytes = stats_of(c).rx_bytes - before - others;
+  uint64_t expected = job_bytes(flood_topic);
+  if (job.filters == 0 && job.qos < 2) check_bytes(bytes, expected);
 }
 
 /* The next message leaves from the handler of the one before, together with that one's acknowledgement. */
