@@ -3,10 +3,10 @@
 use super::core::Context;
 use super::error::{Error, Result};
 use super::files::File;
-use super::log::{Log, Segment, seal_body, segment_name};
+use super::log::{Log, Segment, aside_name, seal_body, segment_name};
 use super::ranges::Ranges;
 use super::record::{FILE_HEADER, FileHeader, Place, kind};
-use super::scan::{Item, Scanner};
+use super::scan::{Item, Scanner, read_full};
 
 /// No more segments are read for one step.
 const MOST: usize = 8;
@@ -49,22 +49,48 @@ impl Log {
 
     /// Makes one segment of several. The state must be safe up to record `baked`.
     pub(super) fn compact(&mut self, ctx: &mut Context, run: Run, baked: u64) -> Result<()> {
-        let (at, len) = run;
+        let name = segment_name(self.class, self.segments[run.0].first);
+        let new = format!("{name}.new");
+        let made = self.write_compacted(ctx, run, baked, (&new, false)).inspect_err(|_| {
+            let _ = ctx.files.unlink(&new);
+        })?;
+        match made {
+            Some(made) => self.replace(ctx, run, baked, made),
+            None => {
+                // Something in it is damaged: it stays as it is until the rest of it is through.
+                let _ = ctx.files.unlink(&new);
+                Ok(())
+            }
+        }
+    }
+
+    /// Replaces a damaged segment by one with what can be read of it, and keeps the damaged one beside the store.
+    pub(super) fn repair(&mut self, ctx: &mut Context, at: usize, baked: u64) -> Result<()> {
+        let name = segment_name(self.class, self.segments[at].first);
+        let new = format!("{name}.new");
+        if at + 1 == self.segments.len() {
+            // All of it was written; what follows begins another one.
+            self.end_tail();
+        }
+        let made = self.write_compacted(ctx, (at, 1), baked, (&new, true)).inspect_err(|_| {
+            let _ = ctx.files.unlink(&new);
+        })?;
+        // A copy first: at no moment the store is without the segment.
+        copy_aside(ctx, &name)?;
+        self.replace(ctx, (at, 1), baked, made.unwrap_or_default())
+    }
+
+    /// Puts the new segment in the place of those that it was made of.
+    fn replace(
+        &mut self,
+        ctx: &mut Context,
+        (at, len): Run,
+        baked: u64,
+        (count, bytes): (u64, u64),
+    ) -> Result<()> {
         let first = self.segments[at].first;
         let name = segment_name(self.class, first);
         let new = format!("{name}.new");
-        let made = match self.write_compacted(ctx, run, baked, &new) {
-            Ok(made) => made,
-            Err(error) => {
-                let _ = ctx.files.unlink(&new);
-                return Err(error);
-            }
-        };
-        let Some((count, bytes)) = made else {
-            // Something in it is damaged: it stays as it is until the rest of it is through.
-            let _ = ctx.files.unlink(&new);
-            return Ok(());
-        };
         let renamed = ctx.files.rename(&new, &name).and_then(|()| ctx.files.sync_dir());
         renamed.map_err(|error| Error::io("replace", &name, &error))?;
         self.forget_cursor();
@@ -91,13 +117,13 @@ impl Log {
         Ok(())
     }
 
-    /// Writes the new segment: how many messages, and its length. `None` if damage was met.
+    /// Writes the new segment: how many messages, and its length. `None` if damage was met, unless that is passed over.
     fn write_compacted(
         &mut self,
         ctx: &mut Context,
         (at, len): Run,
         baked: u64,
-        new: &str,
+        (new, pass_over): (&str, bool),
     ) -> Result<Option<(u64, u64)>> {
         let (first, last) = (self.segments[at].first, self.segments[at + len - 1].last);
         let place = Place::new(ctx.salt, self.class, first);
@@ -125,6 +151,7 @@ impl Log {
                         }
                     }
                     Item::Record { .. } => {}
+                    Item::Lost { .. } | Item::Refused { .. } if pass_over => {}
                     Item::Lost { .. } | Item::Refused { .. } => {
                         segment.is_damaged = true;
                         super::log::examine(ctx, self.class, segment, &mut *old)?;
@@ -139,6 +166,25 @@ impl Log {
         out.file.sync().map_err(|error| Error::io("sync", new, &error))?;
         Ok(Some((count, out.len)))
     }
+}
+
+/// Copies a file to a name under which it is kept.
+fn copy_aside(ctx: &mut Context, name: &str) -> Result<()> {
+    let aside = aside_name(ctx, name).map_err(|error| Error::io("keep", name, &error))?;
+    let failed = |error: &std::io::Error| Error::io("copy", name, error);
+    let mut from = ctx.files.open(name, false).map_err(|error| failed(&error))?;
+    let mut to = ctx.files.open(&aside, true).map_err(|error| failed(&error))?;
+    let (mut buffer, mut at) = (vec![0; CHUNK], 0);
+    loop {
+        let read = read_full(&mut *from, at, &mut buffer).map_err(|error| failed(&error))?;
+        to.write_at(at, &buffer[..read]).map_err(|error| failed(&error))?;
+        at += read as u64;
+        if read < buffer.len() {
+            break;
+        }
+    }
+    let synced = to.sync().and_then(|()| ctx.files.sync_dir());
+    synced.map_err(|error| failed(&error))
 }
 
 /// A file that is written from its beginning to its end.

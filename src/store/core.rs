@@ -197,6 +197,11 @@ impl Store {
         self.logs.get(usize::from(class)).map_or(0, Log::last)
     }
 
+    /// How many files a class has.
+    pub fn segments(&self, class: u8) -> usize {
+        self.logs.get(usize::from(class)).map_or(0, |log| log.segments.len())
+    }
+
     /// Bytes of the files of a class.
     pub fn bytes(&self, class: u8) -> u64 {
         self.logs.get(usize::from(class)).map_or(0, Log::bytes)
@@ -295,6 +300,25 @@ impl Store {
             }
         }
         Ok(false)
+    }
+
+    /// Replaces the segments in which damage was found by such with what can be read of them; the damaged files are kept under
+    /// other names. How many there were.
+    pub fn repair(&mut self) -> Result<usize> {
+        if let Some(error) = self.commit(Sync::ALL).first() {
+            return Err(error.clone());
+        }
+        let baked = self.journal.seq - 1;
+        let mut repaired = 0;
+        for log in &mut self.logs {
+            for at in 0..log.segments.len() {
+                if log.segments[at].is_damaged {
+                    log.repair(&mut self.ctx, at, baked)?;
+                    repaired += 1;
+                }
+            }
+        }
+        Ok(repaired)
     }
 
     /// Makes all of it safe, and says in a file how long the others are: who opens the store next knows that nothing is

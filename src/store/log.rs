@@ -342,6 +342,11 @@ impl Log {
         }
     }
 
+    /// The next message begins a new segment. Everything was written and is safe.
+    pub(super) fn end_tail(&mut self) {
+        self.tail = None;
+    }
+
     /// Reading begins anew: what it read has another place.
     pub(super) fn forget_cursor(&mut self) {
         self.cursor = None;
@@ -512,6 +517,12 @@ pub(super) fn examine(
 
 /// Gives a file that has damage in it a name under which it is kept.
 pub(super) fn set_aside(ctx: &mut Context, name: &str) -> std::io::Result<()> {
+    let aside = aside_name(ctx, name)?;
+    ctx.files.rename(name, &aside)
+}
+
+/// A name under which a damaged file is kept.
+pub(super) fn aside_name(ctx: &mut Context, name: &str) -> std::io::Result<String> {
     let names = ctx.files.list()?;
     let mut aside = format!("lost-{name}");
     let mut n = 1;
@@ -519,5 +530,5 @@ pub(super) fn set_aside(ctx: &mut Context, name: &str) -> std::io::Result<()> {
         n += 1;
         aside = format!("lost-{name}-{n}");
     }
-    ctx.files.rename(name, &aside)
+    Ok(aside)
 }

@@ -1,0 +1,132 @@
+//! The program, from import to export, over damage and repair.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// What a run ended with: its code, its output, its errors.
+type Ended = (i32, String, String);
+
+fn run(command: &str, folder: &Path, input: &str) -> Ended {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_mgos_mqtt_store"))
+        .arg(command)
+        .arg(folder)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // A command that reads nothing may have ended.
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    let output = child.wait_with_output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+fn folder(name: &str) -> PathBuf {
+    let path = std::env::temp_dir().join(format!("mgos-mqtt-store-{name}-{}", std::process::id()));
+    let _ = fs::remove_dir_all(&path);
+    path
+}
+
+fn contents(folder: &Path) -> Vec<(String, Vec<u8>)> {
+    let mut all: Vec<_> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .map(|path| (path.file_name().unwrap().to_str().unwrap().to_owned(), fs::read(path).unwrap()))
+        .collect();
+    all.sort();
+    all
+}
+
+/// Lines without what is new in each store.
+fn without_tokens(lines: &str) -> Vec<String> {
+    let token = |line: &str| {
+        let (before, rest) = line.split_once("\"token\":").unwrap();
+        let after = rest.trim_start_matches(|c: char| c.is_ascii_digit());
+        format!("{before}{after}")
+    };
+    lines.lines().map(token).collect()
+}
+
+const LINES: &str = r#"{"topic":"a/b","payload":"21.5","qos":1}
+{"topic":"a/ü","payload":"line\nbreak","qos":2,"retain":true,"accepted":1700000000,"deadline":1800000000000}
+
+{"topic":"alarm","payload_base64":"AP+A","qos":1,"class":3,"properties":"AgAAAAc=","reserve_id":true}
+"#;
+
+#[test]
+fn messages_go_in_and_come_out_and_damage_is_found_and_repaired() {
+    let path = folder("program");
+    let (code, out, error) = run("import", &path, LINES);
+    assert_eq!((code, out.as_str(), error.as_str()), (0, "3 messages are added\n", ""));
+    let before = contents(&path);
+    let (code, exported, error) = run("export", &path, "");
+    assert_eq!((code, error.as_str()), (0, ""));
+    assert_eq!(exported.lines().count(), 3);
+    assert!(
+        exported.contains(r#""payload_base64":"AP+A""#) && exported.contains("line\\nbreak"),
+        "{exported}"
+    );
+    let (code, out, _) = run("list", &path, "");
+    assert!(code == 0 && out.contains("class 0: 2 messages wait, in 1 files"), "{out}");
+    let (code, out, _) = run("dump", &path, "");
+    assert!(code == 0 && out.contains("a/ü QoS 2, retain, 10 bytes: line\\nbreak"), "{out}");
+    let (code, out, _) = run("verify", &path, "");
+    assert!(code == 0 && out.contains("3 messages can be read; nothing is damaged"), "{out}");
+    assert_eq!(contents(&path), before, "nothing changes");
+
+    // What was exported makes the same store again.
+    let second = folder("second");
+    assert_eq!(run("import", &second, &exported).0, 0);
+    assert_eq!(without_tokens(&run("export", &second, "").1), without_tokens(&exported));
+
+    // A flipped bit costs its message, and is named.
+    let segment = path.join("00-0000000000000001.seg");
+    let mut bytes = fs::read(&segment).unwrap();
+    let at = bytes.windows(4).position(|part| part == b"21.5").unwrap();
+    bytes[at] ^= 1;
+    fs::write(&segment, &bytes).unwrap();
+    let damaged = contents(&path);
+    let (code, out, error) = run("verify", &path, "");
+    assert!(code == 1 && out.contains("2 messages can be read"), "{out}");
+    assert!(error.contains("00-0000000000000001.seg: ") && error.contains("are damaged"), "{error}");
+    assert_eq!(contents(&path), damaged, "nothing changes");
+    let (code, out, _) = run("repair", &path, "");
+    assert!(code == 0 && out.contains("1 files are repaired; 2 messages wait"), "{out}");
+    assert_eq!(run("verify", &path, "").0, 0);
+    assert_eq!(
+        fs::read(path.join("lost-00-0000000000000001.seg")).unwrap(),
+        bytes,
+        "the damaged file is kept"
+    );
+    for path in [path, second] {
+        fs::remove_dir_all(path).unwrap();
+    }
+}
+
+#[test]
+fn wrong_lines_and_wrong_usage_are_explained() {
+    let path = folder("wrong");
+    for (line, words) in [
+        ("{\"topic\":\"a\"", "EOF"),
+        ("[]", "no JSON object"),
+        (r##"{"topic":"a/#"}"##, "topic is no topic name"),
+        (r#"{"topic":"a","qos":3}"#, "qos is no number from 0 to 2"),
+        (r#"{"topic":"a","class":16}"#, "class is no number from 0 to 15"),
+        (r#"{"topic":"a","payload":1}"#, "payload is no text"),
+        (r#"{"topic":"a","payload_base64":"=="}"#, "payload_base64 is no Base64"),
+        (r#"{"topic":"a","colour":1}"#, "there is no field colour"),
+    ] {
+        let (code, _, error) = run("import", &path, &format!("{{\"topic\":\"ok\"}}\n{line}\n"));
+        assert!(code == 1 && error.contains("line 2: ") && error.contains(words), "{line}: {error}");
+        assert!(error.contains("1 messages before it are added"), "{error}");
+    }
+    assert_eq!(run("export", &path, "").1.lines().count(), 8);
+    fs::remove_dir_all(&path).unwrap();
+    let (code, _, error) = run("list", &path, "");
+    assert!(code == 1 && error.contains("there is no folder"), "{error}");
+    let (code, _, error) = run("shuffle", &path, "");
+    assert!(code == 2 && error.contains("no command shuffle"), "{error}");
+}
