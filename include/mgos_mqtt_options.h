@@ -578,6 +578,13 @@ struct mgos_mqtt_options {
    * second. A server that wants more, or less than 4096, is refused: MGOS_MQTT_AUTHENTICATION_FAILED.
    */
   int scram_max_iterations;
+  /**
+   * TLS, again. 1: the server's certificate may be for any name; its issuer, its dates and whether it was revoked are checked
+   * as usual. Whoever has a certificate of a trusted issuer can then read and change everything, passwords included, so
+   * it is fit for tests and for an authority of one's own that certifies nobody but servers. A warning is logged at each
+   * connect. Default 0.
+   */
+  int tls_insecure_skip_name;
 };
 
 /**

@@ -142,6 +142,7 @@ fn choices() -> Vec<Choice> {
         tls_crl_file = c"crl.pem".as_ptr();
         tls_expiry_days = -1;
         tls_insecure_skip_verification = 1;
+        tls_insecure_skip_name = 1;
         tls_key_password with tls_key_password_len = b"password";
         ack_timeout_ms = 1;
         poison_after = 1;

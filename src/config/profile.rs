@@ -155,6 +155,8 @@ pub struct TlsOptions {
     /// Accept any server without checking its certificate; turns TLS on. For tests only: the
     /// connection is encrypted, but perhaps not to the server.
     pub insecure_skip_verification: bool,
+    /// Accept a certificate for another name, if everything else about it is right.
+    pub insecure_skip_name: bool,
 }
 
 /// What the fields of `struct mgos_config_mqtt` cannot say about the way to the server.

@@ -77,6 +77,8 @@ pub struct TlsSettings<'a> {
     pub post_quantum: bool,
     /// Take any certificate.
     pub insecure_skip_verification: bool,
+    /// Take a certificate for any name.
+    pub insecure_skip_name: bool,
     /// Seconds since 1970, against which certificates are judged.
     pub clock: fn() -> f64,
 }

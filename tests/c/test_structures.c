@@ -79,6 +79,7 @@ static struct mgos_mqtt_conn *create(const struct mgos_mqtt_options *options) {
   _(tls_expiry_days, -2, "0 (the default), -1 (off) and 1 to 2147483647")                \
   _(tls_post_quantum, 1, "0 (the default) and -1 (off)")                                 \
   _(tls_insecure_skip_verification, 2, "0 (the default) to 1")                           \
+  _(tls_insecure_skip_name, 2, "0 (the default) to 1")                                   \
   _(ws_timeout_ms, -2, MS)                                                               \
   _(proxy_from_environment, 2, "0 (the default) to 1")                                   \
   _(proxy_timeout_ms, -2, MS)

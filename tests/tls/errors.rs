@@ -71,6 +71,31 @@ fn another_name() {
     Client::new(profile).up();
 }
 
+/// Another name is accepted, and nothing else is: neither another issuer nor other dates.
+#[test]
+fn any_name_means_any_name_only() {
+    const ELSEWHERE: &[&str] = &["elsewhere.example"];
+    let ca = Ca::new("CA");
+    let try_with = |pair: &Pair| {
+        let (broker, mut profile, folder) = broker_and_profile(pair, &ca.pem, "");
+        profile.tls.insecure_skip_name = true;
+        (Client::new(profile), broker, folder)
+    };
+    let (client, ..) = &try_with(&ca.issue(ELSEWHERE));
+    client.up();
+    let log = client.log.lock().unwrap();
+    assert!(log.iter().any(|line| line.starts_with("tls_insecure_skip_name is set")), "{log:?}");
+    let refused = [
+        (Ca::new("Another CA").issue(ELSEWHERE), Code::TlsUntrusted),
+        (ca.issue_with(ELSEWHERE, |params| params.not_after = date_time_ymd(2023, 4, 5)), Code::TlsExpired),
+        (self_signed(ELSEWHERE, false), Code::TlsSelfSigned),
+    ];
+    for (pair, code) in refused {
+        let (client, ..) = &try_with(&pair);
+        assert_eq!(client.attempt().code, code);
+    }
+}
+
 /// A certificate with only a CN, as manuals teach to make them: what the error says to do works.
 ///
 /// field: F-48

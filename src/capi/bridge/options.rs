@@ -264,6 +264,7 @@ unsafe fn tls(options: &mgos_mqtt_options) -> Result<TlsOptions, Code> {
         system_roots: field!(options.tls_system_roots).choice([(0, false), (1, true)])?,
         insecure_skip_verification: field!(options.tls_insecure_skip_verification)
             .choice([(0, false), (1, true)])?,
+        insecure_skip_name: field!(options.tls_insecure_skip_name).choice([(0, false), (1, true)])?,
     })
 }
 

@@ -389,6 +389,12 @@ pub struct mgos_mqtt_options {
     /// How often a server may have the password hashed for SCRAM, at most: default 1,000,000, which takes some tenths of a
     /// second. A server that wants more, or less than 4096, is refused: MGOS_MQTT_AUTHENTICATION_FAILED.
     pub scram_max_iterations: c_int,
+
+    /// TLS, again. 1: the server's certificate may be for any name; its issuer, its dates and whether it was revoked are checked
+    /// as usual. Whoever has a certificate of a trusted issuer can then read and change everything, passwords included, so
+    /// it is fit for tests and for an authority of one's own that certifies nobody but servers. A warning is logged at each
+    /// connect. Default 0.
+    pub tls_insecure_skip_name: c_int,
 }
 
 // SAFETY: plain numbers and pointers, and no header ever had less than everything before TLS.

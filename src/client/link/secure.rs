@@ -54,6 +54,7 @@ fn settings<'a>(profile: &'a Profile, signer: Option<&Arc<dyn Sign>>, clock: fn(
         only_tls13: options.only_tls13,
         post_quantum: !options.no_post_quantum,
         insecure_skip_verification: options.insecure_skip_verification,
+        insecure_skip_name: options.insecure_skip_name,
         clock,
     }
 }
@@ -89,6 +90,10 @@ impl Conn {
         }
         if is_tls && profile.tls.insecure_skip_verification {
             let text = "tls_insecure_skip_verification is set: whoever answers is taken for the server";
+            self.note(&mut st, Level::Warn, format_args!("{text}"));
+        }
+        if is_tls && profile.tls.insecure_skip_name {
+            let text = "tls_insecure_skip_name is set: whoever has a certificate of a trusted issuer is taken for the server";
             self.note(&mut st, Level::Warn, format_args!("{text}"));
         }
         let settings = settings(&profile, st.extras.signer.as_ref(), self.context.wall_clock);
@@ -148,6 +153,7 @@ fn proxy_settings(profile: &Profile, clock: fn() -> f64) -> TlsSettings<'_> {
         post_quantum: !profile.tls.no_post_quantum,
         signer: None,
         insecure_skip_verification: false,
+        insecure_skip_name: false,
         clock,
     }
 }

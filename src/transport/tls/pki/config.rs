@@ -182,8 +182,16 @@ fn verifier(
         }
         false => Some(chain(roots, inputs, lists, provider, &trust)?),
     };
-    let algorithms = provider.signature_verification_algorithms;
-    Ok((Verifier { chain, pins: settings.pins.clone(), algorithms, trusted, withdrawn, refused }, trust))
+    let verifier = Verifier {
+        chain,
+        pins: settings.pins.clone(),
+        any_name: settings.insecure_skip_name,
+        algorithms: provider.signature_verification_algorithms,
+        trusted,
+        withdrawn,
+        refused,
+    };
+    Ok((verifier, trust))
 }
 
 fn chain(

@@ -68,6 +68,7 @@ impl Files {
             only_tls13: false,
             post_quantum: true,
             insecure_skip_verification: false,
+            insecure_skip_name: false,
             clock: now,
         }
     }
@@ -115,6 +116,7 @@ impl Files {
             ("only_tls13", TlsSettings { only_tls13: true, ..plain.clone() }),
             ("post_quantum", TlsSettings { post_quantum: false, ..plain.clone() }),
             ("insecure_skip_verification", TlsSettings { insecure_skip_verification: true, ..plain.clone() }),
+            ("insecure_skip_name", TlsSettings { insecure_skip_name: true, ..plain.clone() }),
             ("clock", TlsSettings { clock: later, ..plain }),
         ]
     }
@@ -142,6 +144,7 @@ fn has_all_fields(settings: &TlsSettings<'_>) {
         only_tls13: _,
         post_quantum: _,
         insecure_skip_verification: _,
+        insecure_skip_name: _,
         clock: _,
     } = settings;
 }

@@ -99,6 +99,7 @@ pub(super) fn fingerprint(settings: &TlsSettings<'_>, parts: &Parts<Sum>) -> Fin
         only_tls13,
         post_quantum,
         insecure_skip_verification,
+        insecure_skip_name,
         clock,
     } = settings;
     let mut digest = verify::hash().start();
@@ -130,7 +131,7 @@ pub(super) fn fingerprint(settings: &TlsSettings<'_>, parts: &Parts<Sum>) -> Fin
     add(&pins.concat());
     add(&alpn.len().to_le_bytes());
     alpn.iter().for_each(|name| add(name));
-    add(&[*only_tls13, *post_quantum, *insecure_skip_verification].map(u8::from));
+    add(&[*only_tls13, *post_quantum, *insecure_skip_verification, *insecure_skip_name].map(u8::from));
     add(&(*clock as usize).to_le_bytes());
     let mut fingerprint = Fingerprint::default();
     fingerprint.copy_from_slice(digest.finish().as_ref());
