@@ -1,7 +1,7 @@
 # The front door. Everything behind it can be called directly: cargo, cmake --preset, scripts/.
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help demo check test test-tsan test-brokers test-fleet soak sim fuzz bench bench-check bench-record headers coverage-doc field-doc conformance-doc mutants abi-update sbom clean
+.PHONY: help demo check test test-tsan test-brokers test-fleet soak sim fuzz bench bench-check bench-record headers coverage-doc field-doc conformance-doc programs-doc mutants abi-update sbom clean
 
 help: ## what there is
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -65,6 +65,10 @@ headers: ## write include/*.h anew from src/capi/
 
 coverage-doc: ## write docs/coverage.md anew from the marks at the tests
 	@MGOS_MQTT_UPDATE_COVERAGE=1 cargo test --locked --quiet --test coverage every_promise
+
+programs-doc: ## write the table of options in docs/programs.md anew
+	@cmake --preset dev >/dev/null && cmake --build --preset dev --target mgos_mqtt_document >/dev/null
+	@sed -i '/^<!-- options -->$$/q' docs/programs.md && build/dev/c_programs/mgos_mqtt_document table >>docs/programs.md
 
 field-doc: ## write docs/field.md anew from the marks at the tests
 	@MGOS_MQTT_UPDATE_FIELD=1 cargo test --locked --quiet --test coverage every_case

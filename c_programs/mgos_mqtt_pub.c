@@ -1,226 +1,194 @@
 /* mgos_mqtt_pub: publishes messages from the command line. See `help` below. */
 #define _POSIX_C_SOURCE 200809L
-#include <errno.h>
+#include <mgos_mqtt_publish.h>
+#include <mgos_mqtt_reason.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "client.h"
+#include "connection.h"
+#include "input.h"
+#include "output.h"
+#include "topic.h"
 
 static const char help[] =
     "mgos_mqtt_pub: publishes to an MQTT server and waits until the server has it.\n"
     "\n"
     "  mgos_mqtt_pub [-h HOST] [-p PORT] -t TOPIC -m MESSAGE [-q QOS] [-r]\n"
     "  mgos_mqtt_pub -L mqtt://host/topic -f FILE\n"
-    "  sensor | mgos_mqtt_pub -t TOPIC -l\n"
-    "\n"
-    "Message:\n"
-    "  -t TOPIC             where to\n"
-    "  -m MESSAGE           this text\n"
-    "  -f FILE              the content of a file\n"
-    "  -n                   an empty message; with -r it removes a retained one\n"
-    "  -l                   each line of standard input as a message of its own\n"
-    "  -s                   all of standard input as one message\n"
-    "  -q QOS               0, 1 or 2 (default: 0)\n"
-    "  -r                   the server retains it\n"
-    "\n"
-    "Exit code: 0 everything was delivered: acknowledged (QoS 1 and 2) or written (QoS 0);\n"
-    "1 not connected, refused, or not delivered; 2 wrong usage; 27 the time of -W was over.\n";
+    "  sensor | mgos_mqtt_pub -t TOPIC -l\n";
 
-enum { MAX_MESSAGE = 268435455 };
+static const char notes[] =
+    "Options may also stand in ~/.config/mgos_mqtt_pub, or else ~/.config/mosquitto_pub, one\n"
+    "in each line.\n"
+    "\n"
+    "Exit code: 0 everything was delivered: acknowledged (QoS 1 and 2) or received (QoS 0);\n"
+    "the server's code if it refused the connection or a message; 8 TLS failed; 27 the time\n"
+    "of -W was over; 1 everything else.\n";
+
+enum { MAX_WAITING = 4 * 1024 * 1024 }; /* with more bytes on their way nothing more is read */
 
 struct publisher {
   struct client client;
+  const struct settings *settings;
   const char *topic;
-  bool retain;
-  bool up, failed;
-  unsigned long unacknowledged;
-  /* What was read and not published yet. */
-  char *input;
-  size_t len, size;
+  struct input input;
+  int repeated;
+  bool accepted; /* everything was */
+  bool stuck;    /* the queue is full, or there is no connection: nothing is tried until that changes */
+  unsigned long outstanding, lost;
+  int status; /* -1 while it runs */
+  int refused; /* the exit code for messages that the server refused; 0: none */
 };
+
+static void on_outcome(struct mgos_mqtt_conn *c, const struct mgos_mqtt_event *ev, void *ud) {
+  struct publisher *p = ud;
+  int outcome = mgos_mqtt_event_outcome(ev), code = mgos_mqtt_event_code(ev);
+  (void) c;
+  p->outstanding--;
+  p->stuck = false;
+  if (outcome == MGOS_MQTT_OUTCOME_REJECTED) {
+    client_say(&p->client, "the server refused a message to %s: %s", p->topic, mgos_mqtt_reason_text(code));
+    p->refused = code > 0 ? code : EXIT_FAILED;
+  } else if (outcome != MGOS_MQTT_OUTCOME_ACKED && outcome != MGOS_MQTT_OUTCOME_SENT) {
+    p->lost++;
+  } else {
+    client_debug(&p->client, "message %d: %s", mgos_mqtt_event_packet_id(ev), mgos_mqtt_outcome_name(outcome));
+  }
+}
 
 static void on_event(struct mgos_mqtt_conn *c, const struct mgos_mqtt_event *ev, void *ud) {
   struct publisher *p = ud;
   (void) c;
-  switch (mgos_mqtt_event_kind(ev)) {
-    case MGOS_MQTT_EV_CONNECT_RESULT:
-      if (mgos_mqtt_event_error(ev) == MGOS_MQTT_OK) {
-        p->up = true;
-        client_debug(&p->client, "connected to %s", p->client.server);
-      } else if (!p->up) { /* after a first success the library tries on by itself */
-        p->failed = true;
-      }
-      break;
-    case MGOS_MQTT_EV_CLOSE: /* what was published with QoS 0 is lost with the connection */
-      if (p->client.qos == 0) p->failed = true;
-      break;
-    case MGOS_MQTT_EV_PUBACK:
-    case MGOS_MQTT_EV_PUBCOMP:
-      client_debug(&p->client, "packet %d is acknowledged", mgos_mqtt_event_packet_id(ev));
-      if (p->unacknowledged > 0) p->unacknowledged--;
-      break;
+  if (mgos_mqtt_event_kind(ev) == MGOS_MQTT_EV_CLOSE) {
+    client_debug(&p->client, "connection lost: %s", mgos_mqtt_strerror(mgos_mqtt_event_error(ev)));
+  } else if (mgos_mqtt_event_error(ev) == MGOS_MQTT_OK) {
+    p->client.up = true;
+    p->stuck = false;
+    client_debug(&p->client, "connected to %s", p->client.server);
+  } else if (!p->client.up) { /* after a first success the library tries on by itself */
+    p->status = client_say_error(&p->client);
   }
 }
 
-/* True when it was accepted; false when it has to be tried again later. Ends the program if that is no use.
- */
+/* True when it was accepted; false when it has to be tried again later, or is no use: then `status` says so. */
 static bool publish(struct publisher *p, const char *data, size_t len) {
-  struct mg_str message;
-  uint16_t id;
-  int error;
-  message.p = data;
-  message.len = len;
-  id = mgos_mqtt_conn_pub(p->client.conn, p->topic, message, p->client.qos, p->retain);
-  if (id != 0) {
-    client_debug(&p->client, "packet %d: %lu bytes to %s", id, (unsigned long) len, p->topic);
-    if (p->client.qos > 0) p->unacknowledged++;
+  const struct properties *properties = &p->settings->properties[OF_PUBLISH];
+  struct mgos_mqtt_publication message = mgos_mqtt_publication_init();
+  char why[512];
+  message.topic = p->topic;
+  message.payload = data;
+  message.payload_len = len;
+  message.qos = p->settings->qos;
+  message.retain = p->settings->retain;
+  message.properties = properties->property;
+  message.num_properties = properties->count;
+  message.done = on_outcome;
+  message.ud = p;
+  p->outstanding++; /* `done` may be called before the call returns */
+  if (mgos_mqtt_conn_publish(p->client.conn, &message, NULL) == 0) {
+    client_debug(&p->client, "%lu bytes to %s", (unsigned long) len, p->topic);
     return true;
   }
-  error = mgos_mqtt_last_error();
-  switch (error) {
+  p->outstanding--;
+  switch (mgos_mqtt_last_error()) {
     case MGOS_MQTT_QUEUE_FULL:
     case MGOS_MQTT_NO_MORE_MSGIDS:
     case MGOS_MQTT_NOT_CONNECTED:
+      p->stuck = true;
       return false;
     default:
-      client_say(&p->client, "%s: %s", p->topic, mgos_mqtt_strerror(error));
-      client_close(&p->client);
-      exit(error == MGOS_MQTT_BAD_TOPIC || error == MGOS_MQTT_BAD_UTF8 ? EXIT_USAGE : EXIT_FAILED);
+      mgos_mqtt_last_error_text(why, sizeof(why));
+      client_say(&p->client, "%s: %s", p->topic, why);
+      p->status = EXIT_FAILED;
+      return false;
   }
 }
 
-/* Reads once. False at the end of the input. */
-static bool take_input(struct publisher *p, int fd) {
-  ssize_t n;
-  if (p->size - p->len < 4096) {
-    size_t size = p->size == 0 ? 65536 : p->size * 2;
-    char *larger = size <= 2 * (size_t) MAX_MESSAGE ? realloc(p->input, size) : NULL;
-    if (larger == NULL) {
-      client_say(&p->client, "the input is too large for a message");
-      exit(EXIT_FAILED);
+/* Publishes all lines that are complete, and after the end of the input also a last one without line feed. */
+static void publish_lines(struct publisher *p) {
+  struct input *input = &p->input;
+  size_t at = 0, len;
+  while (p->status < 0 && input_line(input, at, &len) && publish(p, input->bytes + at, len)) {
+    at += len;
+    if (at < input->len) at++; /* the line feed */
+  }
+  input_drop(input, at);
+  p->accepted = input->ended && input->len == 0;
+}
+
+static void publish_repeated(struct publisher *p) {
+  while (p->repeated < p->settings->repeat && p->client.alarm == 0 && p->status < 0) {
+    if (mgos_mqtt_conn_num_unsent_bytes(p->client.conn) > MAX_WAITING && p->outstanding > 0) break;
+    if (!publish(p, p->input.bytes, p->input.len)) break;
+    p->repeated++;
+    if (p->repeated < p->settings->repeat && p->settings->repeat_delay > 0) {
+      p->client.alarm = mg_time() + p->settings->repeat_delay;
     }
-    p->input = larger;
-    p->size = size;
   }
-  do {
-    n = read(fd, p->input + p->len, p->size - p->len);
-  } while (n < 0 && errno == EINTR);
-  if (n < 0) {
-    client_say(&p->client, "cannot read: %s", strerror(errno));
-    exit(EXIT_FAILED);
-  }
-  p->len += (size_t) n;
-  return n > 0;
+  p->accepted = p->repeated == p->settings->repeat;
 }
 
-/* Publishes all lines that are complete, and after the end of the input also a last one without line feed.
- * False if there are lines left. */
-static bool publish_lines(struct publisher *p, bool ended) {
-  size_t at = 0;
-  bool all = true;
-  while (at < p->len) {
-    const char *feed = memchr(p->input + at, '\n', p->len - at);
-    size_t len = feed != NULL ? (size_t) (feed - p->input) - at : p->len - at;
-    if (feed == NULL && !ended) break;
-    if (!publish(p, p->input + at, len)) {
-      all = false;
-      break;
+/* One round: waits, reads, publishes, and sees whether it is the end. */
+static void go_on(struct publisher *p) {
+  bool lines = p->settings->source == FROM_LINES, wanted = lines || p->settings->source == FROM_INPUT;
+  size_t len;
+  bool full = lines && input_line(&p->input, 0, &len); /* lines wait for room in the queue */
+  bool busy = p->outstanding > 0 && mgos_mqtt_conn_num_unsent_bytes(p->client.conn) > MAX_WAITING;
+  enum client_wake wake = client_wait(&p->client, wanted && p->client.up && !p->input.ended && !full && !busy ? STDIN_FILENO : -1);
+  if (wake == WAKE_INPUT && !input_read(&p->client, &p->input, STDIN_FILENO)) p->status = EXIT_FAILED;
+  if (p->client.up && !p->accepted && !p->stuck && p->status < 0) {
+    if (lines) {
+      publish_lines(p);
+    } else if (p->input.ended) {
+      publish_repeated(p);
     }
-    at += len + (feed != NULL);
   }
-  if (at > 0) memmove(p->input, p->input + at, p->len - at);
-  p->len -= at;
-  return all;
+  if (p->status >= 0) return;
+  if (p->accepted && p->outstanding == 0) {
+    p->status = EXIT_SUCCESS;
+  } else if (wake == WAKE_TIME_OVER) {
+    client_say(&p->client, p->client.up ? "not everything was acknowledged in time" : "not connected in time");
+    p->status = EXIT_TIME_OVER;
+  } else if (wake == WAKE_SIGNAL) {
+    client_say(&p->client, "interrupted; %lu messages are not acknowledged", p->outstanding);
+    p->status = EXIT_FAILED;
+  }
 }
 
-static void read_file(struct publisher *p, const char *name) {
-  FILE *file = fopen(name, "rb");
-  if (file == NULL) {
-    client_say(&p->client, "%s: %s", name, strerror(errno));
-    exit(EXIT_FAILED);
-  }
-  while (take_input(p, fileno(file))) {
-  }
-  fclose(file);
+static void check(struct publisher *p, struct settings *s) {
+  if (s->source == FROM_NOTHING) settings_fail(s, "one of -m, -f, -n, -l and -s is needed");
+  if (s->source == FROM_LINES && s->repeat > 1) settings_fail(s, "--repeat and -l exclude each other");
+  p->topic = s->topics.count > 0 ? s->topics.text[0] : s->url_topic;
+  if (p->topic == NULL) settings_fail(s, "a topic (-t) is needed");
+  topic_check_name(s, "-t", p->topic);
 }
 
 int main(int argc, char **argv) {
-  static const struct option long_options[] = {CLIENT_LONG, {NULL, 0, NULL, 0}};
-  struct publisher p;
-  const char *message = NULL, *file = NULL;
-  bool lines = false, whole_input = false, empty = false, ended = false;
-  bool stuck = false; /* the queue is full: nothing more is read until it has room */
-  bool accepted = false;
-  int option, status = -1;
-
-  memset(&p, 0, sizeof(p));
-  client_init(&p.client, "mgos_mqtt_pub");
-  while ((option = getopt_long(argc, argv, CLIENT_SHORT "t:m:f:nlsr", long_options, NULL)) != -1) {
-    switch (option) {
-      case 't':
-        p.topic = optarg;
-        break;
-      case 'm':
-        message = optarg;
-        break;
-      case 'f':
-        file = optarg;
-        break;
-      case 'n':
-        empty = true;
-        break;
-      case 'l':
-        lines = true;
-        break;
-      case 's':
-        whole_input = true;
-        break;
-      case 'r':
-        p.retain = true;
-        break;
-      default:
-        client_option(&p.client, option, optarg, help);
-    }
+  static struct settings settings;
+  static struct publisher p;
+  output_prepare();
+  settings_read(&settings, PUB, "mgos_mqtt_pub", argc, argv, help, notes);
+  p.settings = &settings;
+  p.status = -1;
+  check(&p, &settings);
+  settings.options.max_outgoing_bytes = MAX_MESSAGE + 70000u; /* a message of any size, with its topic */
+  client_make(&p.client, &settings);
+  if (settings.source == FROM_FILE) {
+    if (!input_read_file(&p.client, &p.input, settings.file)) return EXIT_FAILED;
+  } else if (settings.source == FROM_TEXT) {
+    input_take(&p.input, settings.message);
+  } else if (settings.source == FROM_NULL) {
+    input_take(&p.input, "");
   }
-  if (optind < argc) client_usage(&p.client, "'%s' is no option", argv[optind]);
-  if ((message != NULL) + (file != NULL) + empty + lines + whole_input != 1) {
-    client_usage(&p.client, "one of -m, -f, -n, -l and -s is needed");
+  client_connect(&p.client, MGOS_MQTT_EV_CONNECT_RESULT | MGOS_MQTT_EV_CLOSE, on_event, &p);
+  while (p.status < 0) go_on(&p);
+  if (!client_close(&p.client, settings.qos == 0) && settings.qos == 0 && p.status == EXIT_SUCCESS) p.status = EXIT_FAILED;
+  if (p.lost > 0) {
+    client_say(&p.client, "%lu messages were lost with the connection", p.lost);
+    if (p.status == EXIT_SUCCESS) p.status = EXIT_FAILED;
   }
-  if (p.topic == NULL) p.topic = p.client.url_topic;
-  if (p.topic == NULL) client_usage(&p.client, "a topic (-t) is needed");
-  if (file != NULL) read_file(&p, file);
-  p.client.options.max_outgoing_bytes = MAX_MESSAGE;
-  client_open(&p.client,
-              MGOS_MQTT_EV_CONNECT_RESULT | MGOS_MQTT_EV_CLOSE | MGOS_MQTT_EV_PUBACK | MGOS_MQTT_EV_PUBCOMP,
-              on_event, &p);
-
-  while (status < 0) {
-    bool reading = (lines || whole_input) && p.up && !ended && !stuck;
-    enum client_wake wake = client_wait(&p.client, reading ? STDIN_FILENO : -1);
-    if (wake == WAKE_INPUT) ended = !take_input(&p, STDIN_FILENO);
-    if (p.up && lines) {
-      stuck = !publish_lines(&p, ended);
-      accepted = ended && !stuck;
-    } else if (p.up && !accepted && (ended || !whole_input)) {
-      accepted = message != NULL ? publish(&p, message, strlen(message)) : publish(&p, p.input, p.len);
-    }
-    if (accepted && p.unacknowledged == 0 && mgos_mqtt_conn_num_unsent_bytes(p.client.conn) == 0 &&
-        !p.failed) {
-      status = EXIT_SUCCESS;
-    } else if (p.failed) {
-      client_say_error(&p.client);
-      status = EXIT_FAILED;
-    } else if (wake == WAKE_TIME_OVER) {
-      client_say(&p.client, p.up ? "not everything was acknowledged in time" : "not connected in time");
-      status = EXIT_TIME_OVER;
-    } else if (wake == WAKE_SIGNAL) {
-      client_say(&p.client, "interrupted; %lu messages are not acknowledged", p.unacknowledged);
-      status = EXIT_FAILED;
-    }
-  }
-  client_close(&p.client);
-  free(p.input);
-  return status;
+  free(p.input.bytes);
+  return p.status == EXIT_SUCCESS ? p.refused : p.status;
 }

@@ -144,9 +144,10 @@ case $part in
   format)
     their_pub -t format -r -q 1 -m 'a"b'
     same "format" $'format a"b 3 612262 612262 1 1 0 100%\t\\.' "$(sub -t format -q 1 -C 1 -F '%t %p %l %x %X %q %r %d 100%%\t\\.')"
-    same "JSON" '{"topic": "format", "qos": 1, "retain": true, "payloadlen": 3, "payload": "a\"b"}' "$(sub -t format -q 1 -C 1 -F %j)"
+    same "JSON" '{"tst":"T","topic":"format","qos":1,"retain":1,"payloadlen":3,"mid":1,"payload":"a\"b"}' \
+      "$(sub -t format -q 1 -C 1 -F %j | sed -E 's/"[0-9-]{10}T[0-9:.]{15}[+-][0-9]{4}"/"T"/')"
     sub -t format -C 1 -F '%I %U' | grep -Eqx '[0-9-]{10}T[0-9:]{8}[+-][0-9]{4} [0-9]+\.[0-9]{9}' || fail "time"
-    fails 2 "'%z' is not known" sub -t format -F '%z'
+    fails 1 "'%z' is not known" sub -t format -F '%z'
     ;;
   refused)
     at=(-h 127.0.0.1 -p 1)
@@ -154,8 +155,8 @@ case $part in
     fails 1 "nothing listens at the server's address and port" sub -t a
     ;;
   credentials)
-    fails 1 "CONNACK 5" pub -t a -m x
-    fails 1 "CONNACK 5" sub -t a -u alice -P wrong
+    fails 5 "CONNACK 5" pub -t a -m x
+    fails 5 "CONNACK 5" sub -t a -u alice -P wrong
     pub -u alice -P al1ce-s-pa55 -t a -r -m "for alice"
     same "as alice" "for alice" "$(sub -L "mqtt://alice:al1ce-s-pa55@127.0.0.1:$MQTT_PORT/a" -C 1)"
     ;;
@@ -164,25 +165,129 @@ case $part in
     for program in pub sub; do
       for arguments in "-h mqtt://alice:hunter2@127.0.0.1:x" "-h alice:hunter2@127.0.0.1" "-L mqtts://alice:hunter2@127.0.0.1:x/a"; do
         # shellcheck disable=SC2086
-        fails 2 "127.0.0.1" $program $arguments -t a -d $([ $program = sub ] || echo -m x)
+        fails 1 "mgos_mqtt_$program: -" $program $arguments -t a -d $([ $program = sub ] || echo -m x)
         ! grep -q hunter2 err || fail "the password is shown"
       done
     done
     ;;
   usage)
-    fails 2 "a topic (-t) is needed" sub
-    fails 2 "a topic (-t) is needed" pub -m x
-    fails 2 "one of -m, -f, -n, -l and -s is needed" pub -t a
-    fails 2 "one of -m, -f, -n, -l and -s is needed" pub -t a -m x -n
-    fails 2 "without wildcards" pub -t 'a/#' -m x
-    fails 2 "misplaced wildcard" sub -t 'a/#/b'
-    fails 2 "'3' is not a number from 0 to 2" pub -t a -m x -q 3
-    fails 2 "'5' is neither 31 nor 311" pub -t a -m x -V 5
-    fails 2 "-c needs a client id" sub -t a -c
-    fails 2 "'stray' is no option" sub -t a stray
+    fails 1 "a topic (-t) is needed" sub
+    fails 1 "a topic (-t) is needed" pub -m x
+    fails 1 "one of -m, -f, -n, -l and -s is needed" pub -t a
+    fails 1 "there can be one message only" pub -t a -m x -n
+    fails 1 "is no topic name" pub -t 'a/#' -m x
+    fails 1 "misplaced wildcard" sub -t 'a/#/b'
+    fails 1 "'3' is not a number from 0 to 2" pub -t a -m x -q 3
+    fails 1 "'4' is none of 31, 311 and 5" pub -t a -m x -V 4
+    fails 1 "-c needs a client id" sub -t a -c
+    fails 1 "'stray' is no option" sub -t a stray
     fails 1 "No such file or directory" pub -t a -f nowhere
-    "$PROGRAMS/mgos_mqtt_sub" --help | grep -q -- "-F FORMAT" || fail "--help"
+    "$PROGRAMS/mgos_mqtt_sub" --help | grep -q -- "--cafile FILE" || fail "--help"
     "$PROGRAMS/mgos_mqtt_pub" --version | grep -Eqx 'mgos_mqtt_pub [0-9.]+' || fail "--version"
+    ;;
+  documented) # the table in docs/programs.md is made from the options, and has all of those of mosquitto's programs
+    document=$PROGRAMS/mgos_mqtt_document
+    sed '1,/^<!-- options -->$/d' "$here/../docs/programs.md" >found
+    "$document" table >wanted
+    diff -u wanted found || fail "docs/programs.md is not up to date: make programs-doc"
+    for program in pub sub; do
+      "$document" options $program >ours
+      "$document" man $program >page
+      { mosquitto_$program --help || true; } | grep -oE '^ +(-[A-Za-z]|--[a-z0-9-]+) :' | tr -d ' :' >theirs
+      # The usage above has some that are not explained below it.
+      { mosquitto_$program --help || true; } | sed -n '/^Usage:/,/--help$/p' | grep -oE '[[{ ](-[A-Za-z]|--[a-z0-9-]+)' | tr -d '[{ ' >>theirs
+      [ "$(wc -l <theirs)" -gt 40 ] || fail "the help of mosquitto_$program is not understood"
+      while read -r option; do
+        grep -qxe "$option" ours || fail "$option of mosquitto_$program is missing"
+        "$PROGRAMS/mgos_mqtt_$program" --help >help
+        grep -q -- "${option//-/\\\\-}" page || fail "$option is not in the manual page"
+      done <theirs
+      while read -r option; do
+        case $option in -S | --tls-engine*) continue ;; esac
+        grep -qE -- "^ +(-., )?$option( |\$|,)" help || fail "$option is not in --help of $program"
+      done <ours
+    done
+    ;;
+  impossible) # recognised, and refused with the reason; nothing is connected to
+    refused=(-t a -m x -h 127.0.0.1 -p 1)
+    fails 1 "engines belong to OpenSSL" pub "${refused[@]}" --tls-engine pkcs11
+    fails 1 "engines belong to OpenSSL" pub "${refused[@]}" --keyform engine
+    fails 1 "engines belong to OpenSSL" pub "${refused[@]}" --tls-engine-kpass-sha1 00
+    fails 1 "TLS 1.1 is not spoken" pub "${refused[@]}" --tls-version tlsv1.1
+    fails 1 "SRV records are not looked up" pub "${refused[@]}" -S
+    fails 8 "ECDHE-RSA-AES128-SHA" pub "${refused[@]}" --ciphers ECDHE-RSA-AES128-SHA
+    ;;
+  url)
+    url=mqtt://127.0.0.1:$MQTT_PORT
+    their_sub -E -c -i watch -q 1 -t '#'
+    pub -L "$url/a%20b/c%2Fd%25" -q 1 -m 1
+    pub -L "MQTT://us%40er:p%3Aa%2F@127.0.0.1:$MQTT_PORT/plain" -q 1 -m 2
+    pub -L "tcp://127.0.0.1:$MQTT_PORT" -t other -q 1 -m 3
+    pub -L "$url/ignored" -t wins -q 1 -m 4
+    same "topics" "a b/c/d% 1|plain 2|other 3|wins 4|" "$(their_sub -c -i watch -q 1 -t '#' -C 4 -F '%t %p|' | tr -d '\n')"
+    fails 1 "two hexadecimal digits" pub -L "$url/a%2" -m x
+    fails 1 "two hexadecimal digits" pub -L "mqtt://a:%zz@127.0.0.1/a" -m x
+    fails 1 "the URL has no host" pub -L "mqtt:///a" -m x
+    fails 1 "is not a number from 1 to 65535" pub -L "mqtt://127.0.0.1:0/a" -m x
+    fails 1 "does not begin with mqtt://" pub -L "127.0.0.1/a" -m x
+    fails 1 "'[' has no ']'" pub -L "mqtt://[::1/a" -m x
+    # 8883 means TLS, and any option about TLS does: no byte of the password goes out in clear.
+    fails 8 "not speak TLS" pub -h 127.0.0.1 -p "$MQTT_PORT" -u alice -P hunter2 --tls-alpn mqtt -t a -m x
+    fails 8 "not speak TLS" pub -L "mqtts://alice:hunter2@127.0.0.1:$MQTT_PORT/a" -m x
+    fails 1 "mqtts://127.0.0.88:8883" "$PROGRAMS/mgos_mqtt_pub" -d -h 127.0.0.88 -p 8883 -t a -m x
+    ;;
+  descriptors) # standard descriptors that are closed, and a pipe that nobody reads
+    sub -E -c -i watch -q 1 -t '#'
+    pub -t a -q 1 -m closed <&- >&- 2>&-
+    same "with closed descriptors" closed "$(sub -c -i watch -q 1 -t '#' -C 1 <&- 2>&-)"
+    status=0
+    pub -t a -l <&- 2>said || status=$?
+    same "-l without standard input" "1 mgos_mqtt_pub: cannot read: Bad file descriptor" "$status $(cat said)"
+    pub -t a -q 1 -m "not printed"
+    status=0
+    sub -c -i watch -q 1 -t '#' -C 1 >&- 2>said || status=$?
+    same "without standard output" "1 mgos_mqtt_sub: cannot write the output: Bad file descriptor" "$status $(cat said)"
+    # It was not printed, so it was not acknowledged; and the full disk does not swallow it either.
+    fails 1 "No space left" bash -c "\"$PROGRAMS/mgos_mqtt_sub\" -h 127.0.0.1 -p $MQTT_PORT -c -i watch -q 1 -t '#' -C 1 >/dev/full"
+    same "after a full disk" "not printed" "$(sub -c -i watch -q 1 -t '#' -C 1)"
+    # The end of the pipe is told to the server: no will.
+    their_sub -E -c -i will -q 1 -t will
+    for i in 1 2 3; do pub -t "r/$i" -r -q 1 -m "$i"; done
+    status=0
+    { sub -t 'r/#' --will-topic will --will-payload unwanted --will-qos 1 || echo $? >code; } | true
+    same "the exit code after SIGPIPE" 141 "$(cat code)"
+    pub -t will -q 1 -m next
+    same "what comes after the end of the pipe" next "$(their_sub -c -i will -q 1 -t will -C 1)"
+    ;;
+  options) # what cannot be compared, or is ours alone
+    printf 'not to be seen\n' >secret
+    their_sub -E -c -i watch -q 1 -t '#'
+    pub -t a -q 1 -m 1 -u alice --pw-file secret -vN 2>/dev/null && fail "-v is no option of pub"
+    pub -t a -q1 --message=2 -p"$MQTT_PORT"
+    pub -t a -q 1 -rn -i me -D publish user-property a b -D publish content-type one -D publish content-type two
+    pub -t kept/1 -q 1 -r -m 3
+    pub -t kept/2 -q 1 -r -m 4
+    same "messages" "a 2|a |kept/1 3|kept/2 4|" "$(their_sub -c -i watch -q 1 -t '#' -C 4 -F '%t %p|' | tr -d '\n')"
+    same "retained only" "kept/1 3 kept/2 4" "$(sub -t 'kept/#' --retained-only -C 2 -v | tr '\n' ' ' | sed 's/ $//')"
+    sub -t 'kept/#' -T kept/2 --remove-retained -C 1 >/dev/null 2>&1 & # -T leaves nothing to be printed but kept/1
+    wait $!
+    same "what is left" "kept/2 4" "$(sub -t 'kept/#' -C 1 -v)"
+    same "%J keeps numbers" '{"n":12345678901234567890,"x":1.50}' \
+      "$(pub -t json -r -m '{"n": 12345678901234567890, "x": 1.50}' -q 1; sub -t json -C 1 -F %J | sed 's/.*"payload"://; s/}$//')"
+    pub -t json -r -q 1 -m '{"n": 1,}'
+    fails 0 "not valid JSON" sub -t json -C 1 -F %J
+    [ ! -s out ] || fail "%J prints what is not JSON: $(cat out)"
+    printf 'a\377\001"\\' | pub -t bytes -r -q 1 -s
+    same "JSON of any bytes" '"payload":"a\357\277\275\u0001\"\\"}' "$(sub -t bytes -C 1 -F %j | grep -o '"payload":.*' | sed 's/\xef\xbf\xbd/\\357\\277\\275/')"
+    same "hex with a width" "  61ff01225c|61ff01225c  |0061FF01225C|" "$(sub -t bytes -C 1 -F '%12x|%-12x|%012X|')"
+    # Its own configuration file comes first, and an error in it is found.
+    mkdir config
+    export XDG_CONFIG_HOME=$PWD/config
+    echo "-t json" >config/mosquitto_sub
+    printf '%s\n' "-C 1" "-t kept/2" "-F %p is there" >config/mgos_mqtt_sub
+    same "configuration file" "4 is there" "$(sub)"
+    printf '%s\n' "" "# one" "--bogus 1" >config/mgos_mqtt_sub
+    fails 1 "config/mgos_mqtt_sub, line 3: '--bogus' is no option" sub -t a
     ;;
   *) fail "no such part" ;;
 esac
