@@ -45,6 +45,21 @@ struct mgos_mqtt_conn;
 #define MGOS_MQTT_PROTOCOL_AUTO 1
 
 /**
+ * `redirect`: a server cannot send the client to another one.
+ */
+#define MGOS_MQTT_REDIRECT_NEVER 0
+
+/**
+ * `redirect`: within the domain of the configured server.
+ */
+#define MGOS_MQTT_REDIRECT_SAME_DOMAIN 1
+
+/**
+ * `redirect`: anywhere.
+ */
+#define MGOS_MQTT_REDIRECT_ANY 2
+
+/**
  * `authentication`: CONNECT carries the user name and the password.
  */
 #define MGOS_MQTT_AUTHENTICATION_PASSWORD 0
@@ -585,6 +600,20 @@ struct mgos_mqtt_options {
    * connect. Default 0.
    */
   int tls_insecure_skip_name;
+  /**
+   * REDIRECTION (MQTT 5.0, section 4.11). Where a server may send the client, by a CONNACK or DISCONNECT with reason 0x9C
+   * or 0x9D and a SERVER REFERENCE: default MGOS_MQTT_REDIRECT_NEVER. MGOS_MQTT_REDIRECT_SAME_DOMAIN: to the host that is
+   * configured, with any port, or to a name below its domain (for mqtt.example.com, names that end in .example.com; for
+   * example.com, those that end in that). Under a public suffix, as in example.co.uk, configure a name below your own.
+   * MGOS_MQTT_REDIRECT_ANY: wherever it says, and the credentials go along.
+   *
+   * What is spoken stays the same: TLS is never given up, and the new server's certificate is verified for its own name
+   * (`tls_server_name` is for the configured one). The attempt follows at once, whatever `retry` says, and those who wait
+   * for one result get that of the last. Three servers in a row may send the client on. After that attempt, or when that
+   * connection has ended, the configured server is next again. The event that tells of the end, CONNECT_RESULT or CLOSE,
+   * has the reason and the reference, and mgos_mqtt_conn_last_error_text() says whether it was followed.
+   */
+  int redirect;
 };
 
 /**

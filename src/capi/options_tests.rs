@@ -152,6 +152,7 @@ fn choices() -> Vec<Choice> {
         topic_aliases = 2;
         authentication at 5 = 1;
         scram_max_iterations = 5000;
+        redirect = 1;
         properties with num_properties at 5 = [number(MGOS_MQTT_PROPERTY_RECEIVE_MAXIMUM, 7)];
         will_properties with num_will_properties at 5 = [number(MGOS_MQTT_PROPERTY_WILL_DELAY_INTERVAL, 7)];
         ws_headers = c"Authorization: Bearer t".as_ptr();

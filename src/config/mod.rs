@@ -20,6 +20,7 @@ mod options;
 pub mod pin;
 mod profile;
 pub mod proxy;
+pub mod reference;
 pub mod schema;
 mod settings;
 mod shown;
@@ -40,6 +41,7 @@ pub use pin::Pin;
 pub use profile::{
     Authentication, ExpiryNotice, Profile, Protocol, RouteOptions, Secret, Timeouts, TlsOptions, Will,
 };
+pub use reference::Redirect;
 pub use schema::{Section, SectionId};
 pub use settings::{Backoff, OnSessionLoss, Overflow, ReceiveOverflow, Resubscribe, Retry, Settings};
 pub use shown::Shown;

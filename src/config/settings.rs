@@ -1,6 +1,7 @@
 //! How a connection behaves, independent of its server: its options.
 
 use super::options::ProfileOptions;
+use super::reference::Redirect;
 use crate::time::Span;
 
 /// What happens to a message for which the queue has no room.
@@ -125,6 +126,8 @@ pub struct Settings {
     pub topic_aliases: u16,
     /// After how many closed connections in a row a message is set aside; 0 is never.
     pub poison_after: u32,
+    /// Where a server may send the client (MQTT 5.0 §4.11).
+    pub redirect: Redirect,
     /// The options that override each profile.
     pub profile: ProfileOptions,
 }
@@ -156,6 +159,7 @@ impl Default for Settings {
             ack_timeout: Span::ZERO,
             topic_aliases: 0,
             poison_after: 0,
+            redirect: Redirect::Never,
             profile: ProfileOptions::default(),
         }
     }

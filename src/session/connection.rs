@@ -67,6 +67,9 @@ impl Session {
             return Ok(Some(Event::ConnAck { session_present, code }));
         }
         self.check_proof(connack.properties)?;
+        if core::mem::take(&mut self.elsewhere) {
+            self.forget_inbound();
+        }
         if session_present && self.clean {
             // MQTT-3.2.2-1. What that server takes for ours may be another client's.
             let remedy =
@@ -247,6 +250,12 @@ impl Session {
             self.end_first_waiting(poison.token, Outcome::Rejected(0));
         }
         poison
+    }
+
+    /// Whether the CONNECT of the present connection is for another server or another client: if that accepts it, what is known
+    /// of the [old one](Session::forget_inbound) is forgotten.
+    pub fn at_another_server(&mut self, elsewhere: bool) {
+        self.elsewhere = elsewhere;
     }
 
     /// The next connection belongs to another server or another client: the inbound QoS 2 ids of

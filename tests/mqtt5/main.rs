@@ -6,6 +6,7 @@
 //! | `connect.rs` | CONNECT, CONNACK, DISCONNECT, and what the server announces |
 //! | `aliases.rs` | topic aliases that the client gives, and messages whose time runs out |
 //! | `auth.rs`    | AUTH, and DISCONNECT with more than goodbye |
+//! | `redirect.rs` | servers that send the client to another one |
 //! | `scram.rs`   | SCRAM-SHA-256, with a server that does it as well, and with hostile ones |
 //! | `version.rs` | the newest version that a server speaks |
 //! | `limits.rs`  | what the server allows |
@@ -18,6 +19,7 @@ mod auth;
 mod connect;
 mod limits;
 mod real;
+mod redirect;
 mod rig;
 #[cfg(feature = "scram")]
 mod scram;

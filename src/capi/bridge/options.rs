@@ -13,7 +13,8 @@ use crate::client::ProfileSource;
 use crate::config::proxy::ProxyVariables;
 use crate::config::{
     Authentication, Backoff, ExpiryNotice, OnSessionLoss, Overflow, ProfileOptions, Protocol,
-    ReceiveOverflow, Resubscribe, Retry, RouteOptions, Secret, Settings, SocketOptions, Timeouts, TlsOptions,
+    ReceiveOverflow, Redirect, Resubscribe, Retry, RouteOptions, Secret, Settings, SocketOptions, Timeouts,
+    TlsOptions,
 };
 use crate::error::Code;
 use crate::wire::{Carrier, PacketType};
@@ -106,6 +107,11 @@ unsafe fn settings(options: &mgos_mqtt_options) -> Result<Settings, Code> {
         ack_timeout: field!(options.ack_timeout_ms).ms(default.ack_timeout)?,
         topic_aliases: field!(options.topic_aliases).count_or_off(0, 0, MOST_ALIASES)?,
         poison_after: field!(options.poison_after).count_or_off(default.poison_after, 0, c_int::MAX)?,
+        redirect: field!(options.redirect).choice([
+            (MGOS_MQTT_REDIRECT_NEVER, Redirect::Never),
+            (MGOS_MQTT_REDIRECT_SAME_DOMAIN, Redirect::SameDomain),
+            (MGOS_MQTT_REDIRECT_ANY, Redirect::Any),
+        ])?,
         // SAFETY: promised by the caller.
         profile: unsafe { profile(options) }?,
     })

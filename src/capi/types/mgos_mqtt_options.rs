@@ -21,6 +21,13 @@ pub const MGOS_MQTT_PROTOCOL_5: c_int = 5;
 /// `protocol_version`: the newest of these that the server speaks.
 pub const MGOS_MQTT_PROTOCOL_AUTO: c_int = 1;
 
+/// `redirect`: a server cannot send the client to another one.
+pub const MGOS_MQTT_REDIRECT_NEVER: c_int = 0;
+/// `redirect`: within the domain of the configured server.
+pub const MGOS_MQTT_REDIRECT_SAME_DOMAIN: c_int = 1;
+/// `redirect`: anywhere.
+pub const MGOS_MQTT_REDIRECT_ANY: c_int = 2;
+
 /// `authentication`: CONNECT carries the user name and the password.
 pub const MGOS_MQTT_AUTHENTICATION_PASSWORD: c_int = 0;
 /// `authentication`: SCRAM-SHA-256.
@@ -395,6 +402,19 @@ pub struct mgos_mqtt_options {
     /// it is fit for tests and for an authority of one's own that certifies nobody but servers. A warning is logged at each
     /// connect. Default 0.
     pub tls_insecure_skip_name: c_int,
+
+    /// REDIRECTION (MQTT 5.0, section 4.11). Where a server may send the client, by a CONNACK or DISCONNECT with reason 0x9C
+    /// or 0x9D and a SERVER REFERENCE: default MGOS_MQTT_REDIRECT_NEVER. MGOS_MQTT_REDIRECT_SAME_DOMAIN: to the host that is
+    /// configured, with any port, or to a name below its domain (for mqtt.example.com, names that end in .example.com; for
+    /// example.com, those that end in that). Under a public suffix, as in example.co.uk, configure a name below your own.
+    /// MGOS_MQTT_REDIRECT_ANY: wherever it says, and the credentials go along.
+    ///
+    /// What is spoken stays the same: TLS is never given up, and the new server's certificate is verified for its own name
+    /// (`tls_server_name` is for the configured one). The attempt follows at once, whatever `retry` says, and those who wait
+    /// for one result get that of the last. Three servers in a row may send the client on. After that attempt, or when that
+    /// connection has ended, the configured server is next again. The event that tells of the end, CONNECT_RESULT or CLOSE,
+    /// has the reason and the reference, and mgos_mqtt_conn_last_error_text() says whether it was followed.
+    pub redirect: c_int,
 }
 
 // SAFETY: plain numbers and pointers, and no header ever had less than everything before TLS.

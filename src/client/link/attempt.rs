@@ -13,13 +13,13 @@ use crate::client::link::configure::session_limits;
 use crate::client::link::race::{close, interleave};
 use crate::client::state::log::Level;
 use crate::client::state::params::ConnectParams;
-use crate::client::state::profiles::{ClientIdentity, UserCredentials};
+use crate::client::state::profiles::UserCredentials;
 
 use crate::client::state::Link;
 pub(in crate::client) use crate::client::state::tries::PLAUSIBLE_TIME;
 use crate::client::state::waiters::Attempt;
 use crate::config::proxy::Proxy;
-use crate::config::{Address, Profile, Scheme};
+use crate::config::{Address, Profile, Redirect, Scheme};
 use crate::driver::{LookupError, Turn};
 use crate::error::{Code, Phase};
 use crate::lazy_box::LazyBox;
@@ -89,6 +89,7 @@ impl Conn {
             Arc::make_mut(&mut profile).will.clone_from(will);
         }
         st.put_own_certificate(&mut profile);
+        st.follow_redirect(&mut profile);
         let problem = st.whole(&profile, &client).validate().err();
         (st.profile, st.client) = (profile.clone(), client);
         if !Arc::ptr_eq(&profile, &common) {
@@ -271,17 +272,16 @@ impl Conn {
         let within = st.profile.timeouts.connack;
         st.session.opened(turn.now, within, delivery);
         let params = self.connect_params(&mut st);
-        // A client of MQTT 3.1 without a name has another one each time.
-        let unnamed = st.client.client_id.is_none() && params.version == Version::V31;
-        let other = |(client, profile): &(Arc<ClientIdentity>, Arc<Profile>)| {
-            unnamed || client.client_id != st.client.client_id || profile.server != st.profile.server
-        };
-        if st.session_of.as_ref().is_some_and(other) {
-            st.session.forget_inbound();
-            st.session_over();
+        let another = st.serves_another(params.version);
+        if st.settings.redirect == Redirect::Never {
+            if another {
+                st.session.forget_inbound();
+            }
+            st.session_is_there(another);
+        } else {
+            // One that only sends the client on does not take the session over.
+            st.session.at_another_server(another);
         }
-        let common = st.tries.common.as_ref().unwrap_or(&st.profile);
-        st.session_of = Some((st.client.clone(), common.clone()));
         self.make_connect(st, turn, params)
     }
 
@@ -324,8 +324,14 @@ impl Conn {
         properties: RawProperties<'_>,
     ) -> MutexGuard<'a, State> {
         st.stats.came_up(turn.now);
+        if st.settings.redirect != Redirect::Never {
+            let another = st.serves_another(st.session.version());
+            st.session_is_there(another);
+        }
         st.session_is(session_present);
-        st.attempt_over();
+        if !st.is_elsewhere() {
+            st.attempt_over();
+        }
         st.course.came_up();
         st.session_present = session_present;
         st.keep_assigned_id(properties);
@@ -429,11 +435,12 @@ impl Conn {
             let attempt = Attempt { error, connack, session_present: false, number, version };
             st = self.tell_result(st, attempt, report.properties.raw());
             // Who waits for one result gets that of the attempt that follows at once.
-            st = if falls_back { st } else { self.tell_once(st, ended, attempt) };
+            st = if falls_back || st.is_sent_on() { st } else { self.tell_once(st, ended, attempt) };
         }
         if falls_back {
             st.course.hurry();
         }
+        self.go_on_elsewhere(&mut st);
         self.plan(&mut st, turn, how);
         st
     }
@@ -491,6 +498,24 @@ impl State {
     fn proxy_host(&self) -> Option<String> {
         let address = self.profile.address().ok().filter(|_| self.is_proxied())?;
         Some(format!("proxy {}", self.profile.proxy(&address).ok()??.host))
+    }
+
+    /// Whether who accepts the present CONNECT is not who has the session. A client of MQTT 3.1 without a name has another
+    /// one each time.
+    fn serves_another(&self, version: Version) -> bool {
+        let unnamed = self.client.client_id.is_none() && version == Version::V31;
+        self.session_of.as_ref().is_some_and(|(client, profile)| {
+            unnamed || client.client_id != self.client.client_id || profile.server != self.profile.server
+        })
+    }
+
+    /// The session is that with the server of the present attempt; `another` one has it no more.
+    fn session_is_there(&mut self, another: bool) {
+        if another {
+            self.session_over();
+        }
+        let configured = self.tries.common.as_ref().filter(|_| !self.is_elsewhere());
+        self.session_of = Some((self.client.clone(), configured.unwrap_or(&self.profile).clone()));
     }
 
     /// The client id that this server assigned before.

@@ -11,6 +11,7 @@
 //! | `race.rs`        | opening a connection to one of the server's endpoints |
 //! | `report.rs`      | what is told of a failed attempt and of a lost link |
 //! | `configure.rs`   | its main profile, certificate, will, hook, limits |
+//! | `redirect.rs`    | a server that sends the client to another one |
 //! | `version.rs`     | the version of an attempt, if it is left open |
 //! | `scram.rs`       | SCRAM-SHA-256 in CONNECT and AUTH |
 //! | `closing.rs`     | closing in order |
@@ -28,6 +29,7 @@ pub(in crate::client) mod layers;
 mod network;
 pub(in crate::client) mod options;
 pub(in crate::client) mod race;
+pub(in crate::client) mod redirect;
 pub(in crate::client) mod report;
 pub(in crate::client) mod scram;
 pub(in crate::client) mod secure;

@@ -128,7 +128,9 @@ impl State {
             Event::ConnAck { code, .. } => self.refused_report(*code, properties),
             _ => self.end_report(),
         };
-        Report { properties: PropertyBlock::copy(properties), ..report }
+        let mut report = Report { properties: PropertyBlock::copy(properties), ..report };
+        self.heed_reference(&mut report);
+        report
     }
 
     /// CONNACK with another code than 0.

@@ -23,6 +23,7 @@
 //! | `reconnect.rs`     | when to try again, and where |
 //! | `calls.rs`         | calls for several filters that have not ended |
 //! | `backlog.rs`       | what was read and has to wait for the next turn |
+//! | `redirect.rs`      | where a server has sent the client |
 //! | `version.rs`       | which version of MQTT a server speaks |
 //! | `scram.rs`         | an authentication by SCRAM |
 //! | `asking.rs`        | the hook that is asked for credentials |
@@ -45,6 +46,7 @@ pub(in crate::client) mod params;
 pub(in crate::client) mod profiles;
 pub(in crate::client) mod receive_queue;
 pub mod reconnect;
+pub(in crate::client) mod redirect;
 pub(in crate::client) mod scram;
 pub(in crate::client) mod slow;
 pub(in crate::client) mod stage;
@@ -73,6 +75,7 @@ use crate::client::state::profiles::Now;
 use crate::client::state::profiles::Servers;
 use crate::client::state::receive_queue::ReceiveQueue;
 use crate::client::state::reconnect::Reconnect;
+use crate::client::state::redirect::Redirected;
 use crate::client::state::scram::Scram;
 use crate::client::state::slow::Looks;
 use crate::client::state::stats::Stats;
@@ -237,6 +240,8 @@ pub(in crate::client) struct State<C> {
 pub(in crate::client) struct Extras<C> {
     pub(in crate::client) hook: Option<Arc<dyn ConnectHook<C>>>,
     pub(in crate::client) asking: Option<Box<Asking<C>>>,
+    /// Where a server has sent the client.
+    pub(in crate::client) redirected: Option<Box<Redirected>>,
     /// What is known of the versions that a server speaks.
     pub(in crate::client) versions: Option<Box<Versions>>,
     /// An authentication that the library does itself, on the present connection.
@@ -280,6 +285,7 @@ impl<C> Extras<C> {
     const NONE: Self = Extras {
         hook: None,
         asking: None,
+        redirected: None,
         versions: None,
         scram: None,
         connect_waiters: Vec::new(),

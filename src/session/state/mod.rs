@@ -108,6 +108,8 @@ pub struct Session {
     /// An earlier one never came. It may have said that the session is lost, and the next will find the new one
     /// and call it present. Or it was another server's, and what this one has of us may be older than what we know.
     pub(super) in_doubt: bool,
+    /// The next CONNACK is one of another server or for another client than the one before.
+    pub(super) elsewhere: bool,
     pub(super) pending_event: PendingEvent,
     /// The server had the session when the present connection came up.
     pub(super) resumed: bool,
@@ -143,6 +145,7 @@ impl Session {
             patience: Patience::NONE,
             unanswered: false,
             in_doubt: false,
+            elsewhere: false,
             pending_event: PendingEvent::Nothing,
             resumed: false,
             disconnect_due: false,
