@@ -80,6 +80,23 @@ fn store() {
     replay("store");
 }
 
+/// What a fuzzer would begin with, where there is none.
+#[test]
+fn stores_that_are_damaged_at_random() {
+    let mut state = 0x9e37_79b9_u64;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 24) as u8
+    };
+    for _ in 0..4_000 {
+        let len = usize::from(next()) + 40;
+        let bytes: Vec<u8> = (0..len).map(|_| next()).collect();
+        targets::store::run(&bytes);
+    }
+}
+
 #[test]
 fn every_target_has_a_program_and_no_program_is_without() {
     let manifest = include_str!("../fuzz/Cargo.toml");

@@ -335,9 +335,10 @@ impl Log {
             if segment.first > last {
                 break;
             }
-            // What it was made of took account of that.
-            if seq > segment.baked {
-                segment.done.add(first.max(segment.first), last.min(segment.last));
+            let (first, last) = (first.max(segment.first), last.min(segment.last));
+            // What it was made of took account of that. One that is empty has no last message.
+            if seq > segment.baked && first <= last {
+                segment.done.add(first, last);
             }
         }
     }
@@ -369,7 +370,7 @@ impl Log {
             let segment = &self.segments[at];
             // What the one before must not have any more is said in this one.
             let is_needed = segment.void_from != 0 && at > 0;
-            if is_tail || is_needed || segment.live() > 0 {
+            if is_tail || is_needed || segment.live() > 0 || !self.is_dead(ctx, at) {
                 at += 1;
                 continue;
             }
@@ -377,6 +378,24 @@ impl Log {
                 return;
             }
         }
+    }
+
+    /// Looks whether a segment of which nothing should live has no message that did not end: counts may be wrong, since a caller
+    /// may have ended what is not there. It is cheap, and nothing is removed on the word of a number.
+    fn is_dead(&mut self, ctx: &mut Context, at: usize) -> bool {
+        let segment = &mut self.segments[at];
+        let (was_damaged, reported) = (segment.is_damaged, ctx.losses.len());
+        let name = segment_name(self.class, segment.first);
+        let examined = match ctx.files.open(&name, false) {
+            Ok(mut file) => examine(ctx, self.class, segment, &mut *file),
+            Err(error) => Err(Error::io("open", &name, &error)),
+        };
+        if was_damaged {
+            ctx.losses.truncate(reported);
+        }
+        // One that cannot be read is kept beside the store.
+        segment.is_damaged |= examined.is_err();
+        segment.live() == 0
     }
 
     fn remove(&mut self, ctx: &mut Context, at: usize) -> Result<()> {

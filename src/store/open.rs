@@ -30,7 +30,6 @@ struct Found {
     first: u64,
     size: u64,
     header: core::result::Result<FileHeader, BadHeader>,
-    file: Box<dyn File>,
 }
 
 impl Store {
@@ -93,7 +92,7 @@ impl Opening {
         self.know_salt(found.iter().chain(&segments))?;
         let mut states: Vec<Found> = Vec::new();
         for (class, file) in found {
-            if class == CLOSED { self.read_closed(file)? } else { states.push(file) }
+            if class == CLOSED { self.read_closed(&file)? } else { states.push(file) }
         }
         let mut logs = Vec::new();
         for class in 0..CLASSES as u8 {
@@ -109,7 +108,7 @@ impl Opening {
             self.ctx.files.unlink(&name).map_err(|error| Error::io("remove", &name, &error))?;
         }
         let (mut journal, is_whole) = match newest {
-            Some(found) => self.read_state(found, &mut state, &mut logs)?,
+            Some(found) => self.read_state(&found, &mut state, &mut logs)?,
             None => {
                 if !is_new {
                     self.lose(state_name(0), 0, 0, Cause::Missing);
@@ -163,7 +162,7 @@ impl Opening {
             if header.is_ok_and(|header| header.class != class || header.first != first) {
                 header = Err(BadHeader::Damaged);
             }
-            all.push((class, Found { first, size, header, file }));
+            all.push((class, Found { first, size, header }));
         }
         all.sort_by_key(|(class, found)| (*class, found.first));
         Ok(all)
@@ -199,10 +198,11 @@ impl Opening {
         header.salt == self.ctx.salt && header.sealed == self.ctx.cipher.is_some()
     }
 
-    fn read_closed(&mut self, mut found: Found) -> Result<()> {
+    fn read_closed(&mut self, found: &Found) -> Result<()> {
+        let mut file = open_file(&mut self.ctx, CLEAN)?;
         let mut scanner = Scanner::new(Place::new(self.ctx.salt, CLOSED, 0), FILE_HEADER as u64, found.size);
         let mut closed = None;
-        while let Some(item) = scanner.next(&mut *found.file, CLEAN, &mut self.ctx.cipher)? {
+        while let Some(item) = scanner.next(&mut *file, CLEAN, &mut self.ctx.cipher)? {
             match item {
                 Item::Record { kind: kind::CLOSED, body, .. } if closed.is_none() => {
                     closed = parse_closed(body)
@@ -237,11 +237,9 @@ impl Opening {
 
     fn open_log(&mut self, class: u8, found: Vec<(u8, Found)>) -> Result<Log> {
         let mut log = Log::new(class);
-        let mut files = Vec::new();
-        for (_, mut found) in found {
-            if let Some(segment) = self.open_segment(class, &mut found, &log)? {
+        for (_, found) in found {
+            if let Some(segment) = self.open_segment(class, &found, &log)? {
                 log.segments.push_back(segment);
-                files.push(found.file);
             }
         }
         let count = log.segments.len();
@@ -259,10 +257,11 @@ impl Opening {
                 segment.last = segment.last.min(next - 1);
             }
             let before = self.ctx.losses.len();
-            let last = examine(&mut self.ctx, class, segment, &mut *files[at])?;
+            let mut file = open_file(&mut self.ctx, &segment_name(class, segment.first))?;
+            let last = examine(&mut self.ctx, class, segment, &mut *file)?;
             segment.last = last.max(segment.first.saturating_sub(1));
             if is_last {
-                self.end_of_log(&mut log, files.pop(), before);
+                self.end_of_log(&mut log, file, before);
             } else {
                 self.end_of_segment(&mut log, at, (next != 0, is_damage), before);
             }
@@ -272,7 +271,7 @@ impl Opening {
     }
 
     /// What is known of a segment by its header and its end; `None` if there is nothing in it.
-    fn open_segment(&mut self, class: u8, found: &mut Found, log: &Log) -> Result<Option<Segment>> {
+    fn open_segment(&mut self, class: u8, found: &Found, log: &Log) -> Result<Option<Segment>> {
         let first = found.first;
         let name = segment_name(class, first);
         let header = found.header.ok().filter(|header| self.is_ours(header));
@@ -321,7 +320,7 @@ impl Opening {
     }
 
     /// The record that ends a segment, if it has one.
-    fn read_seal(&mut self, class: u8, found: &mut Found) -> Result<Option<(u64, u64)>> {
+    fn read_seal(&mut self, class: u8, found: &Found) -> Result<Option<(u64, u64)>> {
         let place = Place::new(self.ctx.salt, class, found.first);
         // A cipher makes it longer; then a few more bytes are read, and the search finds it.
         let extra = if self.ctx.cipher.is_some() { 128 } else { 0 };
@@ -329,8 +328,9 @@ impl Opening {
         let begin = found.size.saturating_sub(size).max(FILE_HEADER as u64);
         let mut scanner = Scanner::new(place, begin, found.size);
         let name = segment_name(class, found.first);
+        let mut file = open_file(&mut self.ctx, &name)?;
         let mut seal = None;
-        while let Some(item) = scanner.next(&mut *found.file, &name, &mut self.ctx.cipher)? {
+        while let Some(item) = scanner.next(&mut *file, &name, &mut self.ctx.cipher)? {
             seal = match item {
                 Item::Record { kind: kind::SEAL, body, .. } => parse_seal(body),
                 _ => None,
@@ -340,7 +340,7 @@ impl Opening {
     }
 
     /// The last segment was read to its end: either it is written on, or the next message begins another.
-    fn end_of_log(&mut self, log: &mut Log, file: Option<Box<dyn File>>, before: usize) {
+    fn end_of_log(&mut self, log: &mut Log, file: Box<dyn File>, before: usize) {
         let is_clean = self.is_clean;
         let Some(segment) = log.segments.back_mut() else { return };
         let name = segment_name(log.class, segment.first);
@@ -349,9 +349,10 @@ impl Opening {
         let losses = &mut self.ctx.losses[before..];
         let at_end = losses.iter_mut().find(|loss| loss.offset + loss.len == end);
         let Some(loss) = at_end else {
-            match file {
-                Some(file) if !segment.is_damaged => log.resume(&self.ctx, file),
-                _ => log.void_from = segment.last + 1,
+            if segment.is_damaged {
+                log.void_from = segment.last + 1;
+            } else {
+                log.resume(&self.ctx, file);
             }
             return;
         };
@@ -403,8 +404,7 @@ impl Opening {
         for log in logs {
             for segment in log.segments.iter_mut().filter(|segment| segment.is_damaged) {
                 let name = segment_name(log.class, segment.first);
-                let mut file =
-                    self.ctx.files.open(&name, false).map_err(|error| Error::io("open", &name, &error))?;
+                let mut file = open_file(&mut self.ctx, &name)?;
                 examine(&mut self.ctx, log.class, segment, &mut *file)?;
             }
         }
@@ -413,13 +413,9 @@ impl Opening {
     }
 
     /// Reads the state. The second is whether all of it could be read.
-    fn read_state(
-        &mut self,
-        mut found: Found,
-        state: &mut State,
-        logs: &mut [Log],
-    ) -> Result<(Journal, bool)> {
+    fn read_state(&mut self, found: &Found, state: &mut State, logs: &mut [Log]) -> Result<(Journal, bool)> {
         let name = state_name(found.first);
+        let mut file = open_file(&mut self.ctx, &name)?;
         let begin = FILE_HEADER as u64;
         let mut is_whole = true;
         if !found.header.is_ok_and(|header| self.is_ours(&header)) {
@@ -428,7 +424,7 @@ impl Opening {
         }
         let mut scanner = Scanner::new(Place::new(self.ctx.salt, STATE, found.first), begin, found.size);
         let (mut seq, mut records, mut torn) = (found.first, 0, false);
-        while let Some(item) = scanner.next(&mut *found.file, &name, &mut self.ctx.cipher)? {
+        while let Some(item) = scanner.next(&mut *file, &name, &mut self.ctx.cipher)? {
             let (offset, len, cause) = match item {
                 Item::Record { kind, id, body, offset } => {
                     let mut done = |class: u8, first, last| {
@@ -474,12 +470,16 @@ impl Opening {
         }
         // A number of its own for the file that takes its place.
         let seq = seq.max(found.first + 1);
-        let mut journal = Journal::resume(&self.ctx, found.file, found.first, size.max(1), seq);
+        let mut journal = Journal::resume(&self.ctx, file, found.first, size.max(1), seq);
         if torn || !is_whole {
             journal.give_up(!is_whole);
         }
         Ok((journal, is_whole))
     }
+}
+
+fn open_file(ctx: &mut Context, name: &str) -> Result<Box<dyn File>> {
+    ctx.files.open(name, false).map_err(|error| Error::io("open", name, &error))
 }
 
 fn parse_seal(body: &[u8]) -> Option<(u64, u64)> {

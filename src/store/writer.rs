@@ -493,12 +493,14 @@ impl Worker {
                 },
                 _ => (state_ok, sync.state && state_ok),
             };
-            let is_enough = is_safe || is_written && item.promise == Promise::Written;
-            if is_enough && !item.is_told {
-                item.is_told = true;
+            // Tokens of which the reservation is lost would be given again.
+            let may_be_lost = item.promise == Promise::Written && item.tokens.is_empty();
+            let is_enough = is_safe || is_written && may_be_lost;
+            if is_enough {
                 let answer =
                     if item.tokens.is_empty() { Answer::Done } else { Answer::Tokens(item.tokens.clone()) };
                 self.settle(&item, answer);
+                item.is_told = true;
             }
             if !is_safe {
                 self.keep_open(item);
@@ -537,6 +539,9 @@ impl Worker {
     }
 
     fn settle(&mut self, item: &Item, answer: Answer) {
+        if item.is_told {
+            return;
+        }
         self.settled += item.size();
         self.answers.push((item.ticket, answer));
     }

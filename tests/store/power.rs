@@ -461,3 +461,26 @@ fn a_disk_that_became_read_only_refuses_and_keeps_what_it_has() {
     store.append(0, token, &body(token)).unwrap();
     assert!(store.commit(Sync::ALL).is_ok());
 }
+
+/// A caller that ends what is not there must not cost what is.
+#[test]
+fn a_message_that_was_never_there_takes_no_other_with_it_when_it_ends() {
+    let disk = Disk::new();
+    let mut store = Store::open(disk.folder(), options()).unwrap();
+    let first = store.reserve_tokens().start;
+    for token in (first..first + 100).step_by(2) {
+        store.append(0, token, &body(token)).unwrap();
+        assert!(store.commit(Sync::ALL).is_ok());
+    }
+    // As many of the first segments as were appended to them.
+    for token in first + 1..first + 40 {
+        store.end(0, token, ACKED).unwrap();
+        assert!(store.commit(Sync::ALL).is_ok());
+    }
+    let there = drain(&mut store);
+    assert!((first + 40..first + 100).step_by(2).all(|token| there.contains_key(&token)));
+    assert!(there.contains_key(&first), "it did not end");
+    drop(store);
+    let mut store = Store::open(disk.folder(), options()).unwrap();
+    assert_eq!(drain(&mut store), there);
+}

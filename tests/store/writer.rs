@@ -324,6 +324,7 @@ fn opening_reads_headers_and_the_last_segment_and_a_message_costs_what_is_promis
     let mut store = Store::open(disk.folder(), options()).unwrap();
     let read = disk.take_bytes_read();
     println!("{segments} segments: {read} bytes read to open them");
+    assert!(disk.most_open() <= 8, "{} files were open at a time", disk.most_open());
     assert!(read < 64 * 1024 + 4096 + segments * 400, "{read}");
     assert_eq!(store.waiting(0), waiting);
     // Acknowledgements in groups of 64.

@@ -76,9 +76,10 @@ struct Inner {
     operations: u64,
     bytes_written: u64,
     syncs: u64,
-    /// Names that were opened for reading or writing, and bytes that were read.
-    opened: Vec<String>,
     bytes_read: u64,
+    /// Files that are open, and the most that ever were.
+    open: usize,
+    most_open: usize,
 }
 
 /// The disk. Clones are the same one.
@@ -249,6 +250,11 @@ impl Disk {
         Disk(Arc::new(Mutex::new(next)))
     }
 
+    /// The most files that were open at the same time.
+    pub fn most_open(&self) -> usize {
+        self.inner().most_open
+    }
+
     /// The folder as the store sees it.
     pub fn folder(&self) -> Box<dyn Files> {
         Box::new(Folder { disk: self.clone(), has_lock: false })
@@ -285,7 +291,6 @@ impl Files for Folder {
 
     fn open(&mut self, name: &str, create: bool) -> Result<Box<dyn File>> {
         let mut inner = self.disk.inner();
-        inner.opened.push(name.to_owned());
         let inode = match inner.names.get(name) {
             Some(inode) => *inode,
             None if !create => return Err(ErrorKind::NotFound.into()),
@@ -298,6 +303,8 @@ impl Files for Folder {
                 inode
             }
         };
+        inner.open += 1;
+        inner.most_open = inner.most_open.max(inner.open);
         Ok(Box::new(Open { disk: self.disk.clone(), inode }))
     }
 
@@ -334,6 +341,12 @@ impl Files for Folder {
 struct Open {
     disk: Disk,
     inode: usize,
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.disk.inner().open -= 1;
+    }
 }
 
 impl File for Open {
