@@ -1,6 +1,6 @@
 //! The link breaks after each single byte of an exchange, in each direction and in each way, and nothing is lost or
 //! doubled: CONNECT, SUBSCRIBE, and a message of each QoS both ways, against a real broker, counted by a second client
-//! whose link is never touched. Over TCP and TLS; with a clean session, a kept one, and one that is resumed with
+//! whose link is never touched. Over TCP and TLS; in MQTT 3.1, 3.1.1 and 5.0; with a clean session, a kept one, and one that is resumed with
 //! messages in flight both ways, where the connection that resumes it is the one that breaks.
 //!
 //! `cargo test --test byte_boundary -- --nocapture` prints the table. Each byte is looked at without TLS, and each
@@ -261,7 +261,7 @@ impl World {
             }
             let step = step.unwrap_or(if tls { TLS_STEP } else { 1 });
             for session in [Session::Clean, Session::Kept, Session::ResumedDeaf, Session::ResumedMute] {
-                for protocol in [Protocol::V31, Protocol::V311] {
+                for protocol in [Protocol::V31, Protocol::V311, Protocol::V5] {
                     let kind = Kinds { tls, session, protocol };
                     // How long the exchange is.
                     let whole = self.run(&kind, None);
@@ -298,7 +298,11 @@ fn print(table: &Table) {
             "| {} | {:?} | {} | {how:?} | {direction:?} | {} | {} | {} | {} | {} | {} |",
             if kind.tls { "TLS" } else { "TCP" },
             kind.session,
-            if kind.protocol == Protocol::V31 { "3.1" } else { "3.1.1" },
+            match kind.protocol {
+                Protocol::V31 => "3.1",
+                Protocol::V311 => "3.1.1",
+                Protocol::V5 | Protocol::Auto => "5.0",
+            },
             v.struck,
             v.connects,
             v.lost,
