@@ -282,7 +282,7 @@ impl World {
             options.size = size_of::<mgos_mqtt_options>();
             options.profiles = config;
             options.num_profiles = 1;
-            options.protocol_version = self.one_of(&[0, 3, 4]);
+            options.protocol_version = self.one_of(&[0, 3, 4, 5]);
             options.in_flight_window = self.one_of(&[0, 1]);
             options.overflow = self.one_of(&[0, 1]);
             options.on_session_loss = self.one_of(&[0, 1]);

@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use mgos_mqtt::wire::{Header, Packet, PacketType, QoS, Version};
 
 use super::input::Input;
-use super::session::{ack, encode, server_packet};
+use super::session::{ack, encode, server_packet, unsuback};
 use mgos_mqtt::wire::{ConnAck, Properties, SubAck};
 
 struct Link {
@@ -62,7 +62,8 @@ impl Server {
 
     /// Says anything.
     pub(super) fn say(&mut self, input: &mut Input<'_>) {
-        let bytes = if input.below(4) == 3 { input.bytes().to_vec() } else { server_packet(input) };
+        let version = self.links.last().map_or(Version::V311, |link| link.version);
+        let bytes = if input.below(4) == 3 { input.bytes().to_vec() } else { server_packet(version, input) };
         if let Some(link) = self.links.last_mut() {
             let _ = link.stream.write(&bytes);
         }
@@ -113,8 +114,8 @@ impl Link {
         let answer = match packet {
             Packet::Connect(connect) => {
                 self.version = connect.version;
-                let session_present = present && !connect.clean_session && connect.version == Version::V311;
-                encode(&Packet::ConnAck(ConnAck { session_present, code: 0, properties }))
+                let session_present = present && !connect.clean_session && connect.version != Version::V31;
+                encode(self.version, &Packet::ConnAck(ConnAck { session_present, code: 0, properties }))
             }
             Packet::Publish(publish) if publish.qos == QoS::AtMostOnce => return,
             Packet::Publish(publish) if publish.qos == QoS::AtLeastOnce => {
@@ -125,9 +126,12 @@ impl Link {
             Packet::PubRec(answer) => ack(PacketType::PubRel, answer.packet_id),
             Packet::Subscribe(subscribe) => {
                 let codes = vec![1; subscribe.filters().count()];
-                encode(&Packet::SubAck(SubAck { packet_id: subscribe.packet_id, properties, codes: &codes }))
+                let suback = SubAck { packet_id: subscribe.packet_id, properties, codes: &codes };
+                encode(self.version, &Packet::SubAck(suback))
             }
-            Packet::Unsubscribe(unsubscribe) => ack(PacketType::UnsubAck, unsubscribe.packet_id),
+            Packet::Unsubscribe(unsubscribe) => {
+                unsuback(self.version, unsubscribe.packet_id, unsubscribe.filters().count())
+            }
             Packet::PingReq => vec![0xd0, 0],
             _ => return,
         };

@@ -10,7 +10,8 @@ use mgos_mqtt::session::{
 };
 use mgos_mqtt::time::{Span, Time};
 use mgos_mqtt::wire::{
-    self, ConnAck, Connect, Header, Packet, PacketType, Properties, PublishHead, QoS, SubAck, Version,
+    self, ConnAck, Connect, Header, Packet, PacketType, Properties, PublishHead, QoS, SubAck, UnsubAck,
+    Version,
 };
 
 use super::input::Input;
@@ -19,9 +20,17 @@ use super::input::Input;
 const STEPS: usize = 400;
 
 /// The program: limits first, then one step after the other.
+///
+/// Each of them is gone through in MQTT 3, and once more in 5.0.
 pub fn run(data: &[u8]) {
+    for five in [false, true] {
+        program(data, five);
+    }
+}
+
+fn program(data: &[u8], five: bool) {
     let mut input = Input::new(data);
-    let mut world = World::new(limits(&mut input));
+    let mut world = World::new(limits(&mut input), five);
     for _ in 0..STEPS {
         if input.is_empty() {
             break;
@@ -64,6 +73,8 @@ struct Handling {
 struct World {
     session: Session,
     now: Time,
+    /// Only MQTT 5.0.
+    five: bool,
     version: Version,
     /// Messages without an outcome.
     open: BTreeMap<u64, QoS>,
@@ -88,10 +99,11 @@ struct World {
 }
 
 impl World {
-    fn new(limits: Limits) -> World {
+    fn new(limits: Limits, five: bool) -> World {
         World {
             session: Session::new(limits),
             now: Time(1_000_000),
+            five,
             version: Version::V311,
             open: BTreeMap::new(),
             tickets: BTreeSet::new(),
@@ -116,7 +128,7 @@ impl World {
                 self.feed(&bytes, input);
             }
             2 => {
-                let packet = server_packet(input);
+                let packet = server_packet(self.version, input);
                 self.feed(&packet, input);
             }
             3 | 4 => {
@@ -234,7 +246,11 @@ impl World {
             self.session.forget_inbound();
         }
         self.session.opened(self.now, Span::secs(input.byte().into()), None);
-        self.version = if input.flag() { Version::V31 } else { Version::V311 };
+        self.version = match input.flag() {
+            _ if self.five => Version::V5,
+            true => Version::V31,
+            false => Version::V311,
+        };
         let connect = Connect {
             version: self.version,
             clean_session: input.flag(),
@@ -253,9 +269,9 @@ impl World {
         };
         if input.flag() {
             self.write(usize::MAX);
-            self.feed(&encode(&Packet::ConnAck(connack)), input);
+            self.feed(&encode(self.version, &Packet::ConnAck(connack)), input);
         } else {
-            self.answers.push(encode(&Packet::ConnAck(connack)));
+            self.answers.push(encode(self.version, &Packet::ConnAck(connack)));
         }
     }
 
@@ -326,9 +342,12 @@ impl World {
             Packet::Subscribe(subscribe) => {
                 let codes = vec![0; subscribe.filters().count()];
                 let properties = Properties::EMPTY;
-                encode(&Packet::SubAck(SubAck { packet_id: subscribe.packet_id, properties, codes: &codes }))
+                let suback = SubAck { packet_id: subscribe.packet_id, properties, codes: &codes };
+                encode(self.version, &Packet::SubAck(suback))
             }
-            Packet::Unsubscribe(unsubscribe) => ack(PacketType::UnsubAck, unsubscribe.packet_id),
+            Packet::Unsubscribe(unsubscribe) => {
+                unsuback(self.version, unsubscribe.packet_id, unsubscribe.filters().count())
+            }
             Packet::PingReq => vec![0xd0, 0],
             Packet::Disconnect(_) => {
                 self.good_bye = true;
@@ -387,7 +406,8 @@ impl World {
                 Some((head.qos, head.packet_id))
             }
             PacketType::PubRel => {
-                let id = u16::from_be_bytes([bytes[n - 2], bytes[n - 1]]);
+                let at = usize::from(header.header_len);
+                let id = u16::from_be_bytes([bytes[at], bytes[at + 1]]);
                 *self.owed.entry((PacketType::PubComp.name(), id)).or_default() += 1;
                 None
             }
@@ -542,18 +562,27 @@ pub(super) fn ack(kind: PacketType, id: u16) -> Vec<u8> {
     bytes
 }
 
-pub(super) fn encode(packet: &Packet<'_>) -> Vec<u8> {
+pub(super) fn encode(version: Version, packet: &Packet<'_>) -> Vec<u8> {
     let mut bytes = Vec::new();
-    packet.encode(Version::V311, &mut bytes).unwrap();
+    // MQTT 3.1 differs only in the byte of CONNACK that is reserved there, and servers set it.
+    let version = if version == Version::V31 { Version::V311 } else { version };
+    packet.encode(version, &mut bytes).unwrap();
     bytes
 }
 
+/// UNSUBACK, which in MQTT 5.0 has a code for each filter.
+pub(super) fn unsuback(version: Version, packet_id: u16, filters: usize) -> Vec<u8> {
+    let codes = vec![0; if version == Version::V5 { filters } else { 0 }];
+    encode(version, &Packet::UnsubAck(UnsubAck { packet_id, properties: Properties::EMPTY, codes: &codes }))
+}
+
 /// A well-formed packet of a server that need not be expected.
-pub(super) fn server_packet(input: &mut Input<'_>) -> Vec<u8> {
+pub(super) fn server_packet(version: Version, input: &mut Input<'_>) -> Vec<u8> {
     let kind = input.below(9);
     let id = input.one_of(&[1, 2, 3, 4, 5, 6, 7, 0x100, u16::MAX]);
     let properties = Properties::EMPTY;
     match kind {
+        0 if version == Version::V5 => vec![0x20, 3, input.byte() & 1, input.one_of(&[0, 0, 0x87, 0x88]), 0],
         0 => vec![0x20, 2, input.byte() & 1, input.below(6)],
         1 | 2 => {
             let qos = qos(input);
@@ -562,17 +591,22 @@ pub(super) fn server_packet(input: &mut Input<'_>) -> Vec<u8> {
             let dup = qos != QoS::AtMostOnce && input.flag();
             let publish =
                 wire::Publish { dup, qos, topic: "in/x", packet_id, payload: &payload, ..Default::default() };
-            encode(&Packet::Publish(publish))
+            encode(version, &Packet::Publish(publish))
+        }
+        3 | 4 if version == Version::V5 && input.flag() => {
+            // A refusal.
+            let [high, low] = id.to_be_bytes();
+            vec![if kind == 3 { 0x40 } else { 0x50 }, 3, high, low, 0x97]
         }
         3 => ack(PacketType::PubAck, id),
         4 => ack(PacketType::PubRec, id),
         5 => ack(PacketType::PubRel, id),
         6 => ack(PacketType::PubComp, id),
-        7 => encode(&Packet::SubAck(SubAck {
-            packet_id: id,
-            properties,
-            codes: &vec![input.one_of(&[0, 1, 2, 0x80]); 1 + usize::from(input.below(3))],
-        })),
-        _ => ack(PacketType::UnsubAck, id),
+        7 => {
+            let codes = vec![input.one_of(&[0, 1, 2, 0x80]); 1 + usize::from(input.below(3))];
+            encode(version, &Packet::SubAck(SubAck { packet_id: id, properties, codes: &codes }))
+        }
+        _ if version == Version::V5 && input.below(4) == 3 => vec![0xe0, 0],
+        _ => unsuback(version, id, 1),
     }
 }
