@@ -155,13 +155,13 @@ void client_make(struct client *client, struct settings *s) {
   client->settings = s;
   if (s->timeout != 0) client->deadline = mg_time() + s->timeout;
   complete(client, s);
-  take_signals();
   if (s->debug) mgos_mqtt_loop_set_log(NULL, MGOS_MQTT_LOG_DEBUG, on_log, client, NULL);
   client->conn = mgos_mqtt_conn_create_on(NULL, 0, &s->options);
   if (client->conn == NULL) client_refuse(client, client->server);
 }
 
 void client_connect(struct client *client, uint32_t kinds, mgos_mqtt_event_fn_t on_event, void *ud) {
+  take_signals();
   if (mgos_mqtt_conn_on(client->conn, kinds, on_event, ud, NULL) != 0 || !mgos_mqtt_conn_connect(client->conn)) {
     client_refuse(client, client->server);
   }

@@ -20,7 +20,7 @@ struct client {
 /* Completes the options, and makes the connection without opening it. Ends the program if they are not valid. */
 void client_make(struct client *client, struct settings *settings);
 
-/* Begins to connect. `on_event` gets events of these kinds, with `ud`. */
+/* From here on SIGINT and SIGTERM end client_wait(). Begins to connect. `on_event` gets events of these kinds, with `ud`. */
 void client_connect(struct client *client, uint32_t kinds, mgos_mqtt_event_fn_t on_event, void *ud);
 
 enum client_wake { WAKE_NOTHING, WAKE_INPUT, WAKE_ALARM, WAKE_SIGNAL, WAKE_TIME_OVER };

@@ -19,6 +19,12 @@ static const struct {
     {"sub", SUB, "print messages from an MQTT server", "-t FILTER",
      "Subscribes to topics and prints what arrives, one message a line. A message of QoS 1 or 2 is acknowledged when it was "
      "written. A connection that is lost comes back by itself. Its options are those of mosquitto_sub(1), and a few more."},
+    {"rr", RR, "send a request by MQTT and print the answer", "-t TOPIC -e RESPONSE-TOPIC -m MESSAGE",
+     "Subscribes to the response topic, publishes the request, with that topic as a property where MQTT 5.0 is spoken, and "
+     "prints the first message that comes. Its options are those of mosquitto_rr(1), and a few more."},
+    {"doctor", DOCTOR, "say what works on the way to an MQTT server", "-h HOST",
+     "Goes all the way to a server, step by step: name, addresses, TCP, proxy, TLS, CONNACK, messages at each QoS, retained, "
+     "will and keep-alive. Each step has a verdict and what to do. No password, key or payload is shown."},
 };
 enum { NUM_PROGRAMS = sizeof(programs) / sizeof(programs[0]) };
 

@@ -66,6 +66,7 @@ const struct option_row option_table[] = {
   {0, "will-retain", NULL, TALK, SECTION_WILL, OPT_WILL_RETAIN, "the server retains it"},
 
   {'t', "topic", "TOPIC", PUB | RR, SECTION_MESSAGE, OPT_TOPIC, "where to"},
+  {'t', "topic", "TOPIC", DOCTOR, SECTION_MESSAGE, OPT_TOPIC, "where to publish (default: below mgos_mqtt_doctor/)"},
   {'e', NULL, "TOPIC", RR, SECTION_MESSAGE, OPT_RESPONSE_TOPIC, "where the answer is expected"},
   {'m', "message", "TEXT", PUB | RR, SECTION_MESSAGE, OPT_MESSAGE, "this text"},
   {'f', "file", "FILE", PUB | RR, SECTION_MESSAGE, OPT_FILE, "the content of a file"},
@@ -100,7 +101,9 @@ const struct option_row option_table[] = {
   {'F', NULL, "FORMAT", SUB | RR, SECTION_OUTPUT, OPT_FORMAT, "as the format says, see below"},
   {0, "pretty", NULL, SUB | RR, SECTION_OUTPUT, OPT_PRETTY, "JSON of %j and %J on several lines"},
 
-  {'W', NULL, "SECONDS", ALL, SECTION_PROGRAM, OPT_TIMEOUT, "end after this time"},
+  {0, "json", NULL, DOCTOR, SECTION_OUTPUT, OPT_JSON, "one JSON object, for programs and bug reports"},
+
+  {'W', NULL, "SECONDS", TALK, SECTION_PROGRAM, OPT_TIMEOUT, "end after this time"},
   {'d', "debug", NULL, ALL, SECTION_PROGRAM, OPT_DEBUG, "say on standard error what happens"},
   {0, "quiet", NULL, ALL, SECTION_PROGRAM, OPT_QUIET, "say nothing, not even errors, except those of usage"},
   {0, "help", NULL, ALL, SECTION_PROGRAM, OPT_HELP, "this text"},

@@ -88,7 +88,7 @@ case ${1:?} in
     {
       (cd "$SOURCE/include" && find . -name '*.h' -printf 'include/%f\n')
       printf '%s\n' "$LIBDIR"/{libmgos_mqtt.a,libmgos_mqtt.so,"$SO_NAME","$SO_FILE",pkgconfig/mgos_mqtt.pc} \
-        "$LIBDIR"/cmake/mgos_mqtt/mgos_mqttConfig{,Version}.cmake bin/mgos_mqtt_{pub,sub} share/man/man1/mgos_mqtt_{pub,sub}.1
+        "$LIBDIR"/cmake/mgos_mqtt/mgos_mqttConfig{,Version}.cmake bin/mgos_mqtt_{pub,sub,rr,doctor} share/man/man1/mgos_mqtt_{pub,sub,rr,doctor}.1
       case ,$FEATURES, in *,tls,*) echo share/mgos_mqtt/valgrind.supp ;; esac
     } | sort >expected
     # What the component for applications of Mongoose OS installs is compared in mongoose_os/tests/installed.sh.

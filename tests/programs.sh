@@ -190,7 +190,7 @@ case $part in
     sed '1,/^<!-- options -->$/d' "$here/../docs/programs.md" >found
     "$document" table >wanted
     diff -u wanted found || fail "docs/programs.md is not up to date: make programs-doc"
-    for program in pub sub; do
+    for program in pub sub rr; do
       "$document" options $program >ours
       "$document" man $program >page
       { mosquitto_$program --help || true; } | grep -oE '^ +(-[A-Za-z]|--[a-z0-9-]+) :' | tr -d ' :' >theirs
@@ -206,6 +206,29 @@ case $part in
         case $option in -S | --tls-engine*) continue ;; esac
         grep -qE -- "^ +(-., )?$option( |\$|,)" help || fail "$option is not in --help of $program"
       done <ours
+    done
+    ;;
+  request) # mgos_mqtt_rr as mosquitto_rr, with the response topic as a property in MQTT 5.0
+    for version in 5 311; do
+      for program in mosquitto_rr "$PROGRAMS/mgos_mqtt_rr"; do
+        their_sub -E -c -i answers -V $version -q 1 -t ask
+        { their_sub -c -i answers -V $version -q 1 -t ask -C 1 -F '%R|%p' | while IFS='|' read -r to text; do
+          their_pub -V $version -q 1 -t "${to:-answer}" -m "got $text"
+        done; } &
+        "$program" "${at[@]}" -V $version -q 1 -t ask -e answer -m question -v -W 10 >out || fail "$program $version: $?"
+        same "the answer to $program, $version" "answer got question" "$(cat out)"
+        wait $!
+      done
+    done
+    # Without -R a message that was retained before is the answer.
+    their_pub -t answer -r -q 1 -m old
+    same "a retained one" old "$("$PROGRAMS/mgos_mqtt_rr" "${at[@]}" -t ask -e answer -n)"
+    fails 27 "no answer in time" "$PROGRAMS/mgos_mqtt_rr" "${at[@]}" -t ask -e answer -m x -R -W 1
+    for program in mosquitto_rr "$PROGRAMS/mgos_mqtt_rr"; do
+      fails 1 "" "$program" "${at[@]}" -t ask -m x
+      fails 1 "" "$program" "${at[@]}" -t ask -e answer
+      fails 1 "" "$program" "${at[@]}" -t 'ask/#' -e answer -m x
+      fails 1 "" "$program" -h 127.0.0.1 -p 1 -t ask -e answer -m x
     done
     ;;
   impossible) # recognised, and refused with the reason; nothing is connected to
