@@ -57,7 +57,7 @@ sim: ## a million faults in virtual time; SEED=n shows one run, SEED=bugs the de
 	@scripts/sim.sh $(SEED)
 
 fuzz: ## coverage-guided fuzzing, each target for FUZZ_SECONDS (60); ends with "N passed, N failed"
-	@scripts/setup.sh build test
+	@scripts/setup.sh build test fuzz
 	@scripts/fuzz.sh || [ $$? -eq 77 ]
 
 headers: ## write include/*.h anew from src/capi/

@@ -11,7 +11,8 @@
 # build/fuzz/summary.txt, too. The last line counts the targets.
 #
 # Needs the address sanitizer of the compiler: a nightly toolchain, or RUSTC_BOOTSTRAP=1, which this script sets for a
-# stable one. And a C++ compiler, for libFuzzer. Ends with 77 where there are none.
+# stable one. And a C++ compiler, for libFuzzer. Ends with 77 where there are none. The target in C, json_read, which is what
+# the component for Mongoose OS reads JSON with, needs clang with its libFuzzer instead (Debian: clang, libclang-rt-dev).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 seconds=${FUZZ_SECONDS:-60}
@@ -42,21 +43,40 @@ if [ "${1-}" = merge ]; then
   merge=1
   shift
 fi
+everything=0
 if [ $# -eq 0 ]; then
+  everything=1
   # shellcheck disable=SC2046 # names
   set -- $(sed -n 's/^name = "\(.*\)"$/\1/p' fuzz/Cargo.toml | grep -v -e '^mgos-mqtt-fuzz$' -e '^targets$')
 fi
+# Kept inputs are for the targets in Rust.
+if [ $everything -eq 1 ] && [ $merge -eq 0 ]; then set -- "$@" json_read; fi
 
-RUSTFLAGS=$flags cargo build --release --locked --quiet --manifest-path fuzz/Cargo.toml --target "$host" \
-  --target-dir "$target_dir"
+# The target in C. Its first inputs are the formats and texts of the table that its tests go through.
+json_read=$work/c/mongoose_os/tests/fuzz_json_read_guided
+build_json_read() {
+  echo 'int LLVMFuzzerTestOneInput(const char *at, unsigned long n) { return (int) (n > 1000 && at[0]); }' |
+    clang -x c - -fsanitize=fuzzer,address,undefined -o "$work/probe" 2>"$work/probe.log" || return
+  cmake --preset dev -B "$work/c" -DCMAKE_C_COMPILER=clang -DCMAKE_CXX_COMPILER=c++ >"$work/c.log" 2>&1 &&
+    cmake --build "$work/c" --target fuzz_json_read_guided >>"$work/c.log" 2>&1 || return
+  mkdir -p "$work/json_read.first"
+  awk -F'\t' -v into="$work/json_read.first" '{ for (i = 1; i <= NF; i++) {
+    name = into "/" NR "_" i; printf "%s", $i >name; close(name) } }' mongoose_os/tests/json_scanf.tsv
+}
 
-# fuzz NAME PROGRAM LOG: one target. libFuzzer knows only the clock, therefore in rounds, until the processor's time is up.
+if [ "$*" != json_read ]; then
+  RUSTFLAGS=$flags cargo build --release --locked --quiet --manifest-path fuzz/Cargo.toml --target "$host" \
+    --target-dir "$target_dir"
+fi
+
+# fuzz NAME PROGRAM LOG INPUTS: one target, from the inputs in a folder on. libFuzzer knows only the clock, therefore in
+# rounds, until the processor's time is up.
 fuzz() {
-  local name=$1 program=$2 log=$3 status=0 used=0 user=0 system=0 elapsed=0 runs=0 round_user round_system round_elapsed
+  local name=$1 program=$2 log=$3 first=$4 status=0 used=0 user=0 system=0 elapsed=0 runs=0 round_user round_system round_elapsed
   : >"$log"
   while [ "$used" -lt "$seconds" ] && [ "${elapsed%.*}" -lt $((10 * seconds)) ]; do
     { TIMEFORMAT='%U %S %R'; time "$program" -max_total_time=$((seconds - used)) -max_len=512 -timeout=120 -rss_limit_mb=2048 \
-      -print_final_stats=1 -artifact_prefix="$work/$name-" "$work/$name" "fuzz/corpus/$name" >"$log.round" 2>&1 ||
+      -print_final_stats=1 -artifact_prefix="$work/$name-" "$work/$name" "$first" >"$log.round" 2>&1 ||
       status=$?; } 2>"$log.time"
     cat "$log.round" >>"$log"
     read -r round_user round_system round_elapsed < <(tail -n 1 "$log.time")
@@ -80,11 +100,22 @@ fuzz() {
 }
 sum() { awk "BEGIN { printf \"%.1f\", $1 + $2 }"; }
 
-passed=0 failed=0
+passed=0 failed=0 skipped=0
 [ $merge -eq 1 ] || : >"$work/summary.txt"
 for name in "$@"; do
   program=$target_dir/$host/release/$name
   log=$work/$name.log
+  if [ "$name" = json_read ]; then
+    if ! build_json_read; then
+      echo "== json_read: skipped: needs clang with its libFuzzer and sanitizers (Debian: libclang-rt-dev; $work/probe.log, $work/c.log)"
+      skipped=$((skipped + 1))
+      continue
+    fi
+    mkdir -p "$work/$name"
+    echo "== $name: $seconds s (all output: $log)"
+    fuzz "$name" "$json_read" "$log" "$work/json_read.first"
+    continue
+  fi
   mkdir -p "$work/$name" "fuzz/corpus/$name"
   if [ $merge -eq 1 ]; then
     mkdir -p "$work/$name.merged"
@@ -95,8 +126,9 @@ for name in "$@"; do
     continue
   fi
   echo "== $name: $seconds s (all output: $log)"
-  fuzz "$name" "$program" "$log"
+  fuzz "$name" "$program" "$log" "fuzz/corpus/$name"
 done
 if [ $merge -eq 1 ]; then exit 0; fi
+if [ $skipped -gt 0 ]; then echo "$skipped skipped"; fi
 echo "$passed passed, $failed failed"
 [ $failed -eq 0 ]

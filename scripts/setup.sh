@@ -6,6 +6,7 @@
 #   test      what `make test` runs with: cmocka, OpenSSL's headers (for the feature psk, and a TLS server of other
 #             making), valgrind, libabigail, mosquitto, a C++ compiler
 #   brokers   the other servers of `make test-brokers`: ejabberd, RabbitMQ, proxies
+#   fuzz      what `make fuzz` compiles its target in C with
 #   bench     what `make bench` measures with and against: valgrind, strace, OpenSSL, libmosquitto, Paho C
 #
 # Debian and Ubuntu: by apt, as root or with `sudo -n`, without a question. Elsewhere it only says
@@ -36,6 +37,7 @@ brokers tinyproxy         tinyproxy
 brokers squid             squid
 brokers microsocks        microsocks
 brokers dante-server      danted
+fuzz    clang             clang
 bench   python3           python3
 bench   valgrind          valgrind
 bench   strace            strace

@@ -20,6 +20,8 @@ jobs=$(nproc 2>/dev/null || echo 2)
 # Most C tests wait for a server or for a time, and leave the processors to others meanwhile; some are about times.
 at_once=$((jobs + 1))
 logs=build/log
+# A package of its own: the program that reads the configuration of a Mongoose OS application when that is built.
+configure=mongoose_os/configure/Cargo.toml
 mkdir -p "$logs"
 
 passed=0 failed=0 skipped=0
@@ -49,7 +51,12 @@ check() {
 }
 
 stage_fmt() {
-  if cargo fmt --version >/dev/null 2>&1; then check fmt cargo fmt --all --check; else skip fmt "rustfmt is not installed"; fi
+  if cargo fmt --version >/dev/null 2>&1; then
+    check fmt cargo fmt --all --check
+    check fmt cargo fmt --check --manifest-path "$configure"
+  else
+    skip fmt "rustfmt is not installed"
+  fi
 }
 
 stage_clippy() {
@@ -58,6 +65,7 @@ stage_clippy() {
     # A link that leads nowhere names what was renamed.
     check clippy env RUSTDOCFLAGS="-D rustdoc::broken_intra_doc_links" cargo doc --locked --no-deps \
       --document-private-items
+    check clippy cargo clippy --locked --all-targets --manifest-path "$configure" --target-dir "$cargo_dir/mgos_configure" -- -D warnings
   else
     skip clippy "clippy is not installed"
   fi
@@ -70,6 +78,7 @@ stage_deny() {
     return
   fi
   check deny cargo deny --locked check licenses bans sources
+  check deny cargo deny --locked --manifest-path "$configure" check licenses bans sources
   if timeout 60 cargo deny --locked fetch db >>"$logs/deny.log" 2>&1; then
     check deny cargo deny --locked --offline check advisories
   else

@@ -135,7 +135,7 @@ static int print_missing(struct json_out *out, const char *path, const char *tex
   if (*path == '\0') return emit(out, text, text + strlen(text));
   end = component(path);
   if (*path == '.') {
-    error |= emit(out, "{\"", "{\"" + 2) | emit(out, path + 1, end);
+    error |= (out->printer(out, "{\"", 2) < 0 ? -1 : 0) | emit(out, path + 1, end);
     error |= out->printer(out, "\":", 2) < 0 ? -1 : 0;
   } else {
     error |= out->printer(out, "[", 1) < 0 ? -1 : 0;
