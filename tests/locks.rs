@@ -9,7 +9,7 @@ use std::path::Path;
 use source_text::{code, root, sources};
 
 /// What waits for another thread, or knows that one is at work.
-const LOCKS: [&str; 11] = [
+const LOCKS: [&str; 12] = [
     "Mutex",
     "RwLock",
     "Condvar",
@@ -19,6 +19,7 @@ const LOCKS: [&str; 11] = [
     "OnceCell",
     "Lazy",
     "Barrier",
+    "Pool",
     "Registry",
     "ReentrantLock",
 ];

@@ -39,7 +39,7 @@ use crate::capi::bridge::callbacks::{CONNECTION_KINDS, MgosHook, OwnNc, UserData
 use crate::capi::bridge::connecting::say_why_disabled;
 use crate::capi::bridge::connection::{ALL_ZERO, publish_here, subscribe, unsubscribe, wait_until_gone};
 use crate::capi::bridge::defaults::{default_loop, is_global};
-use crate::capi::bridge::handle::{HANDLES, Handle, conn_of};
+use crate::capi::bridge::handle::{HANDLES, Handle, conn_of, give_up};
 use crate::capi::bridge::profiles::source as profile_source;
 use crate::capi::config::c_struct::is_all_zero;
 use crate::capi::types::mgos_config::mgos_config_mqtt;
@@ -147,7 +147,7 @@ pub unsafe extern "C" fn mgos_mqtt_conn_free_wait(c: *mut mgos_mqtt_conn, timeou
             return Err(Code::BadArgument);
         }
         let handle = HANDLES.remove(c).ok_or_else(|| no_such("connection"))?;
-        wait_until_gone(&handle.give_up(), timeout_ms)
+        wait_until_gone(&give_up(handle), timeout_ms)
     })
 }
 

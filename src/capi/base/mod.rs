@@ -7,12 +7,14 @@
 //! | `sized.rs`    | structures that begin with their size, and may grow |
 //! | `signals.rs`  | signals, and the threads of the library |
 //! | `registry.rs` | which handles are alive |
+//! | `pool.rs`     | the same for those that are looked up for each message |
 //! | `process.rs`  | which process this is, after a fork |
 //! | `field.rs`    | fields of structures, and the errors that name them |
 //! | `boundary.rs` | what every call goes through: panics, pointers, the error of the call |
 
 pub(super) mod boundary;
 pub(super) mod field;
+pub(super) mod pool;
 pub(super) mod process;
 pub(super) mod registry;
 pub(super) mod signals;

@@ -54,16 +54,6 @@ impl<T> Registry<T> {
         let mut all = self.write();
         place(&all, address).ok().map(|at| all.remove(at))
     }
-
-    /// All handles of which `which` says so.
-    pub(in crate::capi) fn all(&self, which: impl Fn(&T) -> bool) -> Vec<Arc<T>> {
-        self.read().iter().filter(|handle| which(handle)).cloned().collect()
-    }
-
-    /// Takes out all handles of which `which` says so.
-    pub(in crate::capi) fn remove_all(&self, which: impl Fn(&T) -> bool) -> Vec<Arc<T>> {
-        self.write().extract_if(.., |handle| which(handle)).collect()
-    }
 }
 
 impl<T> ProcessWide for Registry<T> {

@@ -8,8 +8,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
 use crate::capi::base::boundary::value;
+use crate::capi::base::pool::Ref;
 use crate::capi::bridge::create_loop::create_loop;
-use crate::capi::bridge::handle::{HANDLES, Handle, LoopHandle};
+use crate::capi::bridge::handle::{HANDLES, Handle, LoopHandle, give_up};
 use crate::capi::bridge::profiles;
 use crate::capi::types::mgos_mqtt_conn::mgos_mqtt_conn;
 use crate::client::{Configured, Conn, Level, LogHeld};
@@ -105,7 +106,7 @@ pub(in crate::capi) fn is_global(handle: *mut mgos_mqtt_conn) -> bool {
 
 /// The global connection of this process, if there is one.
 #[inline]
-pub(in crate::capi) fn known_global() -> Option<Arc<Handle>> {
+pub(in crate::capi) fn known_global() -> Option<Ref<Handle>> {
     HANDLES.get(GLOBAL.load(Ordering::Acquire)).filter(|handle| handle.is_ours())
 }
 
@@ -120,11 +121,11 @@ pub(in crate::capi) fn warn_global(text: &str) {
 
 /// The global connection, made on first use. It has the system configuration's profiles, and connects by
 /// itself in the loop's first iteration if they are enabled.
-pub(in crate::capi) fn global() -> Result<Arc<Handle>, Code> {
+pub(in crate::capi) fn global() -> Result<Ref<Handle>, Code> {
     known_global().map_or_else(make_global, Ok)
 }
 
-fn make_global() -> Result<Arc<Handle>, Code> {
+fn make_global() -> Result<Ref<Handle>, Code> {
     let mut changes = CHANGES.lock();
     if let Some(made) = known_global() {
         return Ok(made);
@@ -165,7 +166,7 @@ pub(in crate::capi) fn end_global() -> Option<Arc<Conn>> {
         handle.close_after_fork();
         return None;
     }
-    HANDLES.remove(Arc::as_ptr(&handle)).map(Handle::give_up)
+    HANDLES.remove(handle.as_ptr()).map(give_up)
 }
 
 /// Before a fork: collects what the child takes over, and takes the locks that it must not find

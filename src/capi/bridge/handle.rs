@@ -9,6 +9,7 @@ use once_cell::race::OnceBox;
 
 use crate::capi::base::boundary::timeout;
 use crate::capi::base::field::{no_such, refuse};
+use crate::capi::base::pool::{Pool, Pooled, Ref};
 use crate::capi::base::process::forks;
 use crate::capi::base::registry::Registry;
 use crate::capi::base::system::wall_clock;
@@ -44,7 +45,7 @@ pub(in crate::capi) struct Handle {
 }
 
 /// The connections that were created and not freed.
-pub(in crate::capi) static HANDLES: Registry<Handle> = Registry::new();
+pub(in crate::capi) static HANDLES: Pool<Handle> = Pool::new();
 /// The loops that were created and not freed; not the default loop.
 pub(in crate::capi) static LOOPS: Registry<LoopHandle> = Registry::new();
 
@@ -106,7 +107,7 @@ impl LoopHandle {
     /// Frees every connection of this loop and ends it.
     pub(in crate::capi) fn close(&self) -> Result<(), Code> {
         for handle in HANDLES.remove_all(|handle| ptr::eq(&*handle.home, self)) {
-            handle.give_up();
+            give_up(handle);
         }
         self.driver().close().map_err(drive_code)
     }
@@ -121,28 +122,26 @@ pub(in crate::capi) fn drive_code(error: DriveError) -> Code {
 }
 
 impl Handle {
-    /// A connection, which lives until it is taken out of [`HANDLES`] and [given up](Handle::give_up).
+    /// A connection, which lives until it is taken out of [`HANDLES`] and [given up](give_up).
     pub(in crate::capi) fn create(
         home: Arc<LoopHandle>,
         number: c_int,
         profiles: Vec<ProfileSource>,
         settings: Settings,
-    ) -> Result<Arc<Handle>, Code> {
+    ) -> Result<Ref<Handle>, Code> {
         let conn = Conn::new(home.context.clone(), number, profiles, settings)?;
-        let handle = Arc::new(Handle { conn, home, nc: OnceBox::new(), attempt: Mutex::default() });
-        handle.conn.set_owner_tag(handle.as_ptr().cast());
-        HANDLES.insert(handle.clone());
-        Ok(handle)
+        let handle = Handle { conn, home, nc: OnceBox::new(), attempt: Mutex::default() };
+        Ok(HANDLES.insert(handle, |handle| handle.conn.set_owner_tag(handle.as_ptr().cast())))
     }
 
     /// The connection behind a handle.
-    pub(in crate::capi) fn of(handle: *mut mgos_mqtt_conn) -> Result<Arc<Handle>, Code> {
+    pub(in crate::capi) fn of(handle: *mut mgos_mqtt_conn) -> Result<Ref<Handle>, Code> {
         Handle::find(handle)
     }
 
     /// [`of`](Handle::of), inlined into its caller: for calls that are made for each message.
     #[inline(always)]
-    pub(in crate::capi) fn find(handle: *mut mgos_mqtt_conn) -> Result<Arc<Handle>, Code> {
+    pub(in crate::capi) fn find(handle: *mut mgos_mqtt_conn) -> Result<Ref<Handle>, Code> {
         if handle.is_null() {
             return Err(Code::NullArgument);
         }
@@ -210,14 +209,6 @@ impl Handle {
         Ok(nc)
     }
 
-    /// Ends a handle that no later call finds any more: its memory is released when its loop and the running
-    /// calls have dropped it. Returns the connection, to wait for the loop.
-    pub(in crate::capi) fn give_up(self: Arc<Self>) -> Arc<Conn> {
-        let conn = self.conn.clone();
-        conn.free(Some(Box::new(self)));
-        conn
-    }
-
     /// Obeys what a handler did to the fields of `nc`.
     ///
     /// # Safety
@@ -272,11 +263,25 @@ impl Handle {
     }
 }
 
+/// Ends a handle that no later call finds any more, when its loop and the running calls have dropped it. Returns the
+/// connection, to wait for the loop.
+pub(in crate::capi) fn give_up(handle: Ref<Handle>) -> Arc<Conn> {
+    let conn = handle.conn.clone();
+    conn.free(Some(Box::new(handle)));
+    conn
+}
+
+impl Pooled for Handle {
+    fn pool() -> &'static Pool<Handle> {
+        &HANDLES
+    }
+}
+
 /// The connection of an `nc`.
 ///
 /// # Safety
 /// `nc` is NULL or points to a `struct mg_connection`.
-pub(in crate::capi) unsafe fn conn_of(nc: *mut mg_connection) -> Result<Arc<Handle>, Code> {
+pub(in crate::capi) unsafe fn conn_of(nc: *mut mg_connection) -> Result<Ref<Handle>, Code> {
     if nc.is_null() {
         return Err(Code::NullArgument);
     }
