@@ -24,8 +24,8 @@
 //! | [`error`]      | every error: number, name, text and the phase it belongs to |
 
 //!
-//! The rooms from `transport` on, without `session`, are a package that is compiled for size, `wire` is one that it shares with
-//! this one (Cargo.toml says why). Here they are parts of this crate as the others are.
+//! `client`, `driver` and `session` are a package that is compiled for speed, and so is `wire`; the rooms from `transport` on, without
+//! these, are one that is compiled for size, as `capi` is (Cargo.toml says why). Here they are parts of this crate.
 
 #![deny(unsafe_code)]
 
@@ -34,17 +34,13 @@ extern crate alloc;
 #[cfg(feature = "capi")]
 #[allow(unsafe_code)]
 pub mod capi;
-pub mod client;
-pub mod driver;
-pub mod session;
 
 #[cfg(mgos_mqtt_bug)]
 pub use mgos_mqtt_base::bugs;
-pub use mgos_mqtt_base::{config, error, patience, scram, time, transport, vocabulary};
-pub use mgos_mqtt_wire as wire;
-
-#[cfg(not(mgos_mqtt_bug))]
-use mgos_mqtt_base::bugs;
 #[cfg(feature = "store")]
 pub use mgos_mqtt_base::store;
+pub use mgos_mqtt_base::{config, error, patience, scram, time, transport, vocabulary};
+pub use mgos_mqtt_core::{client, driver, session};
+pub use mgos_mqtt_wire as wire;
+
 use mgos_mqtt_base::{lazy_box, sync};

@@ -12,6 +12,7 @@ use mgos_mqtt::error::Code;
 use mgos_mqtt::session::{Outcome, Publication};
 use mgos_mqtt::time::{Span, Time};
 use mgos_mqtt::wire::QoS;
+use mgos_mqtt::wire::topic::PlainTopic;
 
 const START: Time = Time(77_000_000_123);
 const LIMIT: Span = Span::secs(8);
@@ -210,7 +211,8 @@ fn a_message_that_is_not_acknowledged_ends_and_the_link_lives() {
         let counts = world.conn.stats().counts;
         assert_eq!((counts.accepted, counts.timed_out, counts.late_acks, counts.acked), (1, 1, 1, 0));
         // The short way is open again, and what it sends is looked for.
-        let id = world.conn.publish_numbered("b".into(), b"", QoS::AtLeastOnce, false).unwrap();
+        let id =
+            world.conn.publish_numbered(PlainTopic::of(c"b").unwrap(), b"", QoS::AtLeastOnce, false).unwrap();
         world.pass(KNOWN);
         assert_eq!(world.notes(), ["2 TimedOut"]);
         assert_eq!(id, 2);

@@ -24,7 +24,7 @@ pub(in crate::client) type Handlers = registered::Handlers<Conn>;
 pub(in crate::client) type Recipients = recipients::Recipients<Conn>;
 
 /// One registration.
-pub(crate) type Entry = callback::Entry<Conn>;
+pub(in crate::client) type Entry = callback::Entry<Conn>;
 
 /// A connection to one server at a time.
 pub struct Conn {
@@ -48,13 +48,13 @@ impl Conn {
     }
 
     /// Gives it a name that its built-in handler finds it by.
-    pub(crate) fn set_owner_tag(&self, owner_tag: *mut ()) {
+    pub fn set_owner_tag(&self, owner_tag: *mut ()) {
         self.owner_tag.store(owner_tag, Ordering::Relaxed);
     }
 
     /// What was [set](Self::set_owner_tag); NULL if it is to end.
     #[cfg(feature = "capi")]
-    pub(crate) fn owner_tag(&self) -> *mut () {
+    pub fn owner_tag(&self) -> *mut () {
         self.owner_tag.load(Ordering::Relaxed)
     }
 

@@ -36,23 +36,23 @@ use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize};
 use std::sync::{Arc, OnceLock};
 
-#[cfg(feature = "capi")]
-pub(crate) use conn::Entry;
 pub use conn::{Conn, Context};
+#[cfg(feature = "capi")]
+pub use handlers::callback::Builtin;
 pub use handlers::callback::{Callback, Identity, Slot};
 pub use handlers::event::{Event, Kind, Message, Owner, Report, TopicName};
 pub use handlers::filter_results::{FilterResult, FilterResults};
 #[cfg(feature = "capi")]
-pub(crate) use link::inherit::Configured;
+pub use link::inherit::Configured;
 pub use observe::metrics::openmetrics;
 pub use state::asking::{Credentials, CredentialsHook};
 pub use state::log::{Level, Sink};
 #[cfg(feature = "capi")]
-pub(crate) use state::log::{LogHeld, forget_callbacks_after_fork};
+pub use state::log::{LogHeld, forget_callbacks_after_fork};
 pub use state::log_topics::{DEFAULT_THRESHOLD, LogLine, LogTopics};
 pub use state::outcomes::{OnTimeout, RawArgs};
 #[cfg(feature = "capi")]
-pub(crate) use state::over_limit::take_over_limit;
+pub use state::over_limit::take_over_limit;
 pub use state::params::{ConnectHook, ConnectParams, OwnCertificate};
 pub use state::profiles::{Common, ProfileSource};
 pub use state::receive_queue::OwnedMessage;

@@ -328,7 +328,7 @@ impl Loop {
 
     /// In the child of a fork: the calling thread is inside no handler of a loop of this process.
     #[cfg(feature = "capi")]
-    pub(crate) fn forget_dispatch_after_fork() {
+    pub fn forget_dispatch_after_fork() {
         dispatch::forget_after_fork();
     }
 

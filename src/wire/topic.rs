@@ -94,12 +94,15 @@ pub struct Topic<'a> {
     valid: bool,
 }
 
-impl<'a> Topic<'a> {
-    /// A plain topic name, as nearly all are: ASCII without wildcards. One pass, eight bytes at a time, finds that it
-    /// is plain and valid; `None` does not mean that it is invalid.
+/// A plain topic name, as nearly all are: ASCII without wildcards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PlainTopic<'a>(&'a [u8]);
+
+impl<'a> PlainTopic<'a> {
+    /// One pass, eight bytes at a time, finds that it is plain and valid; `None` does not mean that it is invalid.
     #[inline(always)]
     #[must_use]
-    pub fn plain(text: &'a CStr) -> Option<Topic<'a>> {
+    pub fn of(text: &'a CStr) -> Option<PlainTopic<'a>> {
         let bytes = text.to_bytes();
         let fits = !bytes.is_empty() && bytes.len() <= usize::from(u16::MAX);
         // A byte that is 0 borrows into its top bit, which no ASCII has.
@@ -111,16 +114,24 @@ impl<'a> Topic<'a> {
             }
             _ => fold(bytes, add, 0),
         };
-        (fits && odd & (ONES << 7) == 0).then_some(Topic { bytes, valid: true })
+        (fits && odd & (ONES << 7) == 0).then_some(PlainTopic(bytes))
     }
 
-    /// Whether it is known to be valid.
+    /// As bytes, in ASCII.
     #[inline(always)]
     #[must_use]
-    pub const fn is_valid(self) -> bool {
-        self.valid
+    pub const fn as_bytes(self) -> &'a [u8] {
+        self.0
     }
+}
 
+impl<'a> From<PlainTopic<'a>> for Topic<'a> {
+    fn from(topic: PlainTopic<'a>) -> Topic<'a> {
+        Topic { bytes: topic.0, valid: true }
+    }
+}
+
+impl<'a> Topic<'a> {
     /// Whether it is a topic name.
     pub fn check(self) -> Result<(), TopicError> {
         if self.valid { Ok(()) } else { valid_name(self.bytes) }

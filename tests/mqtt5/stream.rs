@@ -1,11 +1,13 @@
 //! Messages that follow one another, with properties and without: what is told, and the bytes on the wire.
 
+use std::ffi::CString;
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, channel};
 
 use mgos_mqtt::client::{Event, Identity, Kind};
 use mgos_mqtt::config::{Profile, Settings};
 use mgos_mqtt::wire::PropertyValue::{TwoByte, Utf8};
+use mgos_mqtt::wire::topic::PlainTopic;
 use mgos_mqtt::wire::{Packet, PacketType, Properties, Property, PropertyId, Publish, QoS, Version};
 
 use crate::rig::{Client, LONG, Link, Q0, Q1, Q2, Server, Tell, block, profile};
@@ -137,7 +139,9 @@ fn what_is_published_takes_no_byte_more_than_it_must() {
         let (client, mut link) = server.connected(settings, if accepted > 0 { &most } else { &[] });
         for (n, topic) in (0..12).map(|n| (n, ["topic/1", "topic/2"][n % 2])) {
             let qos = [Q0, Q1, Q2][n % 3];
-            let id = client.conn.publish_numbered(topic.into(), b"payload", qos, false).unwrap();
+            let c = CString::new(topic).unwrap();
+            let plain = PlainTopic::of(&c).unwrap();
+            let id = client.conn.publish_numbered(plain, b"payload", qos, false).unwrap();
             let alias = if given > 0 && accepted > 0 { n as u8 % 2 + 1 } else { 0 };
             let name = if alias > 0 && n >= 2 { "" } else { topic };
             let mut body = vec![0, name.len() as u8];

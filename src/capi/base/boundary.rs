@@ -12,7 +12,7 @@ use crate::config::ConfigError;
 use crate::error::Code;
 use crate::time::Span;
 use crate::wire::QoS;
-use crate::wire::topic::Topic;
+use crate::wire::topic::{PlainTopic, Topic};
 
 /// The longest sentence that is kept.
 const TEXT_MAX: usize = 255;
@@ -280,7 +280,7 @@ pub(in crate::capi) unsafe fn unchecked_text<'a>(text: *const c_char) -> Result<
 pub(in crate::capi) unsafe fn topic<'a>(text: *const c_char) -> Result<Topic<'a>, Code> {
     // SAFETY: promised by the caller.
     let text = unsafe { unchecked_text(text) }?;
-    Topic::plain(text).map_or_else(|| any_topic(text), Ok)
+    PlainTopic::of(text).map_or_else(|| any_topic(text), |topic| Ok(topic.into()))
 }
 
 /// Text that is not known to be a topic name.

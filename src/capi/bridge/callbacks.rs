@@ -131,7 +131,14 @@ pub(in crate::capi) struct EventHandler {
 }
 
 impl EventHandler {
+    #[inline(never)]
     fn tell(&self, conn: &Conn, ev: c_int, ev_data: *mut c_void) {
+        self.tell_here(conn, ev, ev_data);
+    }
+
+    /// [`tell`](Self::tell), inlined into its caller.
+    #[inline(always)]
+    fn tell_here(&self, conn: &Conn, ev: c_int, ev_data: *mut c_void) {
         let nc = self.own.nc();
         // SAFETY: callbacks run on the thread that drives the loop.
         unsafe { nc.before_handler(conn) };
@@ -186,7 +193,7 @@ impl Callback<Conn> for EventHandler {
             message_id: message.packet_id,
             ..NO_MESSAGE
         };
-        self.tell(conn, MG_EV_MQTT_PUBLISH, ptr::from_mut(&mut message).cast());
+        self.tell_here(conn, MG_EV_MQTT_PUBLISH, ptr::from_mut(&mut message).cast());
     }
 
     fn call(&self, conn: &Conn, event: &Event<'_>) {
@@ -300,6 +307,7 @@ impl Callback<Conn> for MessageHandler {
 type EventFunction =
     unsafe extern "C" fn(c: *mut mgos_mqtt_conn, ev: *const mgos_mqtt_event, ud: *mut c_void);
 
+#[inline(always)]
 fn tell(owner: &Owner, function: EventFunction, event: &Event<'_>, data: &UserData) {
     let handle = owner.handle();
     entering_user_code();

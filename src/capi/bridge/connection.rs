@@ -10,7 +10,7 @@ use crate::client::{Conn, Subscriber};
 use crate::error::Code;
 use crate::session::Publication;
 use crate::wire::QoS;
-use crate::wire::topic::{self, Topic};
+use crate::wire::topic::{self, PlainTopic};
 
 /// What is logged about an all-zero configuration, which is used as written.
 pub(in crate::capi) const ALL_ZERO: &str = "the configuration is all zero, so the connection is disabled: \
@@ -58,7 +58,7 @@ pub(in crate::capi) unsafe fn publish_here(
     let text = unsafe { boundary::unchecked_text(topic) }?;
     let conn = handle.found_conn();
     // Most topics are plain, and then need no further check.
-    let Some(topic) = Topic::plain(text) else { return publish_unusual(conn, text, payload, qos, retain) };
+    let Some(topic) = PlainTopic::of(text) else { return publish_unusual(conn, text, payload, qos, retain) };
     let qos = if qos == 0 { QoS::AtMostOnce } else { boundary::qos(qos)? };
     conn.publish_numbered(topic, payload, qos, retain)
 }

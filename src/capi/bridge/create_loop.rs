@@ -7,7 +7,7 @@ use crate::capi::base::system::{boot_clock, send_queue};
 use crate::capi::bridge::builtin_handler::BuiltinHandler;
 use crate::capi::bridge::handle::LoopHandle;
 use crate::capi::config::system;
-use crate::client::{Context, Entry};
+use crate::client::{Builtin, Context};
 use crate::driver::{Clock, Loop};
 use crate::error::Code;
 
@@ -17,7 +17,7 @@ pub(in crate::capi) fn create_loop() -> Result<Arc<LoopHandle>, Code> {
     let driver = Loop::with_threads_inside(clock, signals::blocked).map_err(|_| Code::NoResources)?;
     let mut context = Context::new(driver);
     // Added before all others, so that it runs last.
-    context.builtin_handler.0 = Some(Entry::shared(BuiltinHandler::KINDS, Box::new(BuiltinHandler)));
+    context.builtin_handler = Builtin::new(BuiltinHandler::KINDS, Box::new(BuiltinHandler));
     context.send_queue = send_queue;
     context.default_client_id = || system::device_id().ok().flatten();
     Ok(LoopHandle::new(Arc::new(context)))

@@ -20,7 +20,7 @@ use crate::error::Code;
 use crate::scram::Trouble;
 use crate::session::{Accepted, Publication, RawAck, Request, Session};
 use crate::time::{Moment, Span};
-use crate::wire::topic::{self, Topic};
+use crate::wire::topic::{self, PlainTopic};
 use crate::wire::{self, Properties, PropertyBlock, QoS, Version, reason};
 
 /// With this much unwritten output, a call writes it itself instead of leaving it to the loop.
@@ -61,25 +61,24 @@ impl Conn {
 
     /// [`publish`](Conn::publish) for a message that gets its packet id at once and never expires, as those of Mongoose
     /// OS. Returns that id.
-    #[inline(always)]
+    ///
+    /// Not inlined: the C interface is compiled for size, and this would be, too.
+    #[inline(never)]
     pub fn publish_numbered(
         &self,
-        topic: Topic<'_>,
+        topic: PlainTopic<'_>,
         payload: &[u8],
         qos: QoS,
         retain: bool,
     ) -> Result<u16, Code> {
         let mut st = self.usable_here()?;
-        let mut accepted = None;
-        if topic.is_valid() {
-            let (name, qos) = (topic.as_bytes(), if qos == QoS::AtMostOnce { qos } else { st.cap_qos(qos) });
-            accepted = if qos == QoS::AtMostOnce {
-                st.session.publish_fast(name, payload, retain)
-            } else {
-                self.clock(&mut st);
-                st.session.publish_tracked_fast(name, payload, qos, retain)
-            };
-        }
+        let (name, qos) = (topic.as_bytes(), if qos == QoS::AtMostOnce { qos } else { st.cap_qos(qos) });
+        let accepted = if qos == QoS::AtMostOnce {
+            st.session.publish_fast(name, payload, retain)
+        } else {
+            self.clock(&mut st);
+            st.session.publish_tracked_fast(name, payload, qos, retain)
+        };
         let published = match accepted {
             Some(id) => {
                 // Nothing has ended by it.
@@ -88,7 +87,7 @@ impl Conn {
             }
             None => {
                 let message =
-                    Publication { retain, reserve_id: true, ..Publication::of(topic, payload, qos) };
+                    Publication { retain, reserve_id: true, ..Publication::of(topic.into(), payload, qos) };
                 self.publish_now(&mut st, message).map(|accepted| accepted.packet_id)
             }
         };

@@ -72,13 +72,6 @@ impl<C> Entry<C> {
         Arc::new(Entry { seq: 0, identity, kinds, shared: false, alive: AtomicBool::new(true), callback })
     }
 
-    /// A handler of every connection of a loop.
-    #[cfg(feature = "capi")]
-    pub(crate) fn shared(kinds: u32, callback: Box<dyn Callback<C>>) -> Arc<Entry<C>> {
-        let (identity, alive) = (Identity(0, 0), AtomicBool::new(true));
-        Arc::new(Entry { seq: 0, identity, kinds, shared: true, alive, callback })
-    }
-
     /// The registration failed: the user data stays the caller's.
     pub(crate) fn disarm(&self) {
         self.callback.disarm();
@@ -119,7 +112,16 @@ impl<C> Entry<C> {
 }
 
 /// A handler that every connection of a loop has before all others, so that it runs last; or none.
-pub struct Builtin<C>(pub(crate) Option<Arc<Entry<C>>>);
+pub struct Builtin<C>(pub(in crate::client) Option<Arc<Entry<C>>>);
+
+#[cfg(feature = "capi")]
+impl<C> Builtin<C> {
+    /// It is called for these kinds of event.
+    pub fn new(kinds: u32, callback: Box<dyn Callback<C>>) -> Self {
+        let (identity, alive) = (Identity(0, 0), AtomicBool::new(true));
+        Builtin(Some(Arc::new(Entry { seq: 0, identity, kinds, shared: true, alive, callback })))
+    }
+}
 
 impl<C> Default for Builtin<C> {
     fn default() -> Self {

@@ -2,6 +2,8 @@
 use std::sync::atomic::Ordering;
 
 use super::*;
+#[cfg(feature = "capi")]
+use crate::client::handlers::callback::Builtin;
 use crate::client::handlers::callback::Callback;
 use crate::client::handlers::event::Event;
 
@@ -80,7 +82,7 @@ fn subscribers_of_several_filters_are_called_newest_first() {
 #[test]
 fn a_handler_of_all_connections_stays() {
     let mut handlers = Handlers::new();
-    let shared = Entry::shared(Kind::Message.bit(), Box::new(Nothing));
+    let shared = Builtin::new(Kind::Message.bit(), Box::new(Nothing)).0.unwrap();
     handlers.add(shared.clone());
     handlers.add(entry(1));
     assert_eq!(of_connection(&mut handlers), [1, 0]);

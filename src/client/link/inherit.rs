@@ -10,7 +10,7 @@ use crate::client::state::profiles::Servers;
 use crate::config::{self, Secret, Settings};
 
 /// Servers, options, and whatever else a call has set that is neither a function of the application nor a message.
-pub(crate) struct Configured {
+pub struct Configured {
     profiles: Servers,
     settings: Arc<Settings>,
     password: Option<Box<Secret<Vec<u8>>>>,
@@ -22,7 +22,7 @@ pub(crate) struct Configured {
 
 impl Conn {
     /// How it is configured now.
-    pub(crate) fn configured(&self) -> Configured {
+    pub fn configured(&self) -> Configured {
         let st = self.lock();
         Configured {
             profiles: st.profiles.clone(),
@@ -36,7 +36,7 @@ impl Conn {
     }
 
     /// Configures a connection that is new as another one is.
-    pub(crate) fn configure(&self, from: Configured) {
+    pub fn configure(&self, from: Configured) {
         let Configured { profiles, settings, password, max_qos, will, own, log_topics } = from;
         // It does not fail: nobody else knows this connection yet, and the topics were valid.
         let _ = self.set_log_topics(log_topics);

@@ -65,8 +65,7 @@ impl Conn {
     }
 
     /// What an attempt at the main server would connect with, and the options that are not in there.
-    #[cfg(all(test, feature = "capi"))]
-    pub(crate) fn effective(&self) -> (Profile, Settings) {
+    pub fn effective(&self) -> (Profile, Settings) {
         use crate::config::ProfileOptions;
         let st = self.lock();
         let (profile, client) = st.profiles.first().and_then(|main| main.now().ok()).unwrap_or_default();

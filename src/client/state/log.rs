@@ -118,7 +118,7 @@ impl Log {
 
     /// Delivers one record that is about no connection; no lock may be held.
     #[cfg(feature = "capi")]
-    pub(crate) fn now(&self, level: Level, text: &str) {
+    pub fn now(&self, level: Level, text: &str) {
         if self.wants(level) {
             self.deliver(0, std::iter::once((level, text.to_owned())));
         }
@@ -126,14 +126,14 @@ impl Log {
 
     /// Takes over the application's sink of another log.
     #[cfg(feature = "capi")]
-    pub(crate) fn inherit(&self, from: &Log) {
+    pub fn inherit(&self, from: &Log) {
         let sink = from.sinks.lock()[0].clone();
         drop(self.put(0, sink));
     }
 
     /// Holds the sinks still over a fork, until this is dropped.
     #[cfg(feature = "capi")]
-    pub(crate) fn hold(&self) -> LogHeld<'_> {
+    pub fn hold(&self) -> LogHeld<'_> {
         LogHeld(self.sinks.lock())
     }
 
@@ -150,11 +150,11 @@ impl Log {
 
 /// A log whose sinks are held still.
 #[cfg(feature = "capi")]
-pub(crate) struct LogHeld<'a>(#[expect(dead_code, reason = "held, not used")] MutexGuard<'a, [Slot; 2]>);
+pub struct LogHeld<'a>(#[expect(dead_code, reason = "held, not used")] MutexGuard<'a, [Slot; 2]>);
 
 /// In the child of a fork: this thread runs no log function of a loop of this process.
 #[cfg(feature = "capi")]
-pub(crate) fn forget_callbacks_after_fork() {
+pub fn forget_callbacks_after_fork() {
     DELIVERING.set(false);
 }
 

@@ -31,6 +31,6 @@ pub(in crate::client) fn check_filter(
 
 /// Why the last message of this thread was too large, once.
 #[cfg(feature = "capi")]
-pub(crate) fn take_over_limit() -> Option<OverLimit> {
+pub fn take_over_limit() -> Option<OverLimit> {
     OVER_LIMIT.take()
 }

@@ -211,6 +211,7 @@ impl Session {
     }
 
     /// Appends an acknowledgement that says nothing but the packet id, unless the connection takes nothing more.
+    #[inline(always)]
     pub(super) fn answer(&mut self, packet: PacketType, id: u16) -> Result<(), Failure> {
         if !self.takes_answers() {
             return Ok(());
