@@ -4,6 +4,7 @@
 //! |-------------|------|
 //! | `power.rs`  | power cuts, failures and a full disk at every moment |
 //! | `damage.rs` | damaged files; encryption |
+//! | `kill.rs`   | a process that is killed at any moment |
 //! | `writer.rs` | the thread that works on the files; what a message costs |
 #![cfg(feature = "store")]
 
@@ -12,5 +13,6 @@
 mod store_support;
 
 mod damage;
+mod kill;
 mod power;
 mod writer;
