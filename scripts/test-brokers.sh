@@ -4,7 +4,7 @@
 #   scripts/test-brokers.sh                   all of them
 #   scripts/test-brokers.sh rabbitmq chaos    these only
 #
-# mosquitto, ejabberd, rabbitmq: the same test with each; with -ws over WebSocket, mosquitto also over a local socket
+# mosquitto, ejabberd, rabbitmq: the same test with each, with -5 in MQTT 5.0, where rumqttd sends topic aliases; with -ws over WebSocket, mosquitto also over a local socket
 # (-unix) and through proxies (-tinyproxy, -squid, -microsocks, -dante). chaos: a proxy cuts the link to a living mosquitto at
 # random, for CHAOS_SECONDS. kill: mosquitto is killed each second, for KILL_SECONDS. chaos-tls and kill-tls: the
 # same over TLS, for half as long. slow: a megabyte through an uplink of five kilobytes a second; burst: twenty thousand
@@ -19,7 +19,8 @@ programs=build/$PRESET/tests/brokers
 logs=build/log
 mkdir -p "$logs"
 
-all=(mosquitto mosquitto-ws mosquitto-unix mosquitto-tinyproxy mosquitto-microsocks ejabberd rabbitmq chaos chaos-tls kill kill-tls
+all=(mosquitto mosquitto-5 mosquitto-ws mosquitto-unix mosquitto-tinyproxy mosquitto-microsocks ejabberd ejabberd-5 rabbitmq
+  rumqttd-5 chaos chaos-tls kill kill-tls
   burst slow)
 # On request only. With rabbitmq-ws the will comes even after DISCONNECT, and it is not known yet whose fault that is.
 others=(mosquitto-squid mosquitto-dante ejabberd-ws rabbitmq-ws)
@@ -54,9 +55,20 @@ for part in burst slow; do
   fi
 done
 
+# rumqttd comes in a Python package, with an environment of its own below build/.
+rumqttd_python=$PWD/build/rumqttd/bin/python
+has_rumqttd() {
+  "$rumqttd_python" -c 'import iotcore' 2>/dev/null && return
+  python3 -m venv build/rumqttd && build/rumqttd/bin/pip install --quiet --only-binary :all: iotcore==0.4.0
+} >"$logs/brokers-rumqttd-setup.log" 2>&1
+
 passed=0 failed=0 failures=()
 for part in "$@"; do
   echo "== $part"
+  if [ "$part" = rumqttd-5 ] && ! has_rumqttd; then
+    echo "skipped: the package iotcore cannot be had ($logs/brokers-rumqttd-setup.log)"
+    continue
+  fi
   # The limit is for what hangs; each part ends long before.
   case $part in
     chaos) command=(timeout $((CHAOS_SECONDS + 240)) env DURATION="$CHAOS_SECONDS" "$programs/chaos") ;;
@@ -73,6 +85,10 @@ for part in "$@"; do
       ended=0
       wait "${beside[$part]}" || ended=$?
       command=(sh -c 'cat "$1"; exit "$2"' sh "$logs/brokers-$part-run.log" "$ended")
+      ;;
+    rumqttd-5)
+      command=(env RUMQTTD_PYTHON="$rumqttd_python" tests/brokers/with_broker.sh "$part" "$programs/free_port" timeout 600
+        sh -c '"$0" "$@" payloads aliases' "$programs/broker_test" "$part")
       ;;
     *) command=(tests/brokers/with_broker.sh "$part" "$programs/free_port" timeout 600 "$programs/broker_test" "$part") ;;
   esac

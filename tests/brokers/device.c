@@ -23,7 +23,16 @@ bool complain(const char *file, int line, const char *condition, bool waited) {
   return false;
 }
 
+bool device_speaks_5(void) {
+  return number_from_environment("DEVICE_VERSION", 3) == 5;
+}
+
 static void remember(struct device *device, const struct mgos_mqtt_event *ev) {
+  struct mgos_mqtt_property property;
+  size_t cursor = 0;
+  while (mgos_mqtt_event_property(ev, &cursor, &property)) {
+    if (property.id == MGOS_MQTT_PROPERTY_TOPIC_ALIAS) device->aliased++;
+  }
   size_t topic_len, len;
   const char *topic = mgos_mqtt_event_topic(ev, &topic_len);
   const void *payload = mgos_mqtt_event_payload(ev, &len);
@@ -120,6 +129,12 @@ void device_defaults(struct device_options *options, int port, const char *user,
   options->more.size = sizeof(options->more);
   options->more.proxy = getenv("DEVICE_PROXY");
   options->more.max_outgoing_bytes = 8 * 1024 * 1024;
+  if (device_speaks_5()) {
+    options->more.protocol_version = MGOS_MQTT_PROTOCOL_5;
+    options->property = mgos_mqtt_property_number(MGOS_MQTT_PROPERTY_TOPIC_ALIAS_MAXIMUM, 10);
+    options->more.properties = &options->property;
+    options->more.num_properties = 1;
+  }
 }
 
 static void print_log(int level, int conn_id, const char *text, void *ud) {

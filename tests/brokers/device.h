@@ -28,6 +28,7 @@ struct device {
   int subacks, unsubacks;
   int granted; /* of the last SUBACK */
   int pubacks, pubcomps;
+  int aliased; /* messages that came with a topic alias */
   unsigned acked[65536]; /* how often a packet id was acknowledged */
   struct message *messages;
   size_t count;
@@ -58,7 +59,11 @@ struct device_options {
   struct mgos_config_mqtt cfg;
   struct mgos_mqtt_options more;
   char server[128];
+  char client_id[64];
+  struct mgos_mqtt_property property; /* of CONNECT, in MQTT 5.0 */
 };
+/* Whether devices speak MQTT 5.0 unless they are told otherwise: DEVICE_VERSION. */
+bool device_speaks_5(void);
 /* The address of a port of the loopback interface, by the way that the environment names (with_broker.sh): DEVICE_SCHEME and
  * DEVICE_PATH of a URL, or DEVICE_SOCKET, a local socket instead of the port DEVICE_SOCKET_PORT. */
 void device_address(char *to, size_t size, int port);

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Starts a broker of our own, runs a command with its port appended, and ends the broker:
 #
-#   with_broker.sh mosquitto|ejabberd|rabbitmq[-WAY] FREE_PORT COMMAND...
+#   with_broker.sh mosquitto|ejabberd|rabbitmq|rumqttd[-WAY] FREE_PORT COMMAND...
 #
-# WAY: ws (all of them); with mosquitto also unix, and through a proxy: tinyproxy, squid, microsocks, dante. The device
+# WAY: 5 (MQTT 5.0; mosquitto, ejabberd, and rumqttd, of which RUMQTTD_PYTHON has the package iotcore); ws; with mosquitto also unix, and through a proxy: tinyproxy, squid, microsocks, dante. The device
 # finds it in the environment (device_address() in device.c).
 # FREE_PORT is a program that prints free ports (free_port.c). Everything is bound to the loopback interface and
 # keeps its files in a directory of its own, which is removed at the end. Runs as any user.
@@ -137,6 +137,30 @@ CONF
   await 90 listening "$port"
 }
 
+# In a Python package. Its ports for MQTT 3.1.1 and 5.0 are different ones.
+start_rumqttd() {
+  cat >"$dir/rumqttd.toml" <<TOML
+id = 0
+[router]
+id = 0
+max_connections = 100
+max_outgoing_packet_count = 200
+max_segment_size = 104857600
+max_segment_count = 10
+[v5.1]
+name = "v5-1"
+listen = "127.0.0.1:$port"
+next_connection_delay_ms = 1
+  [v5.1.connections]
+  connection_timeout_ms = 60000
+  max_payload_size = 2097152
+  max_inflight_count = 100
+TOML
+  start rumqttd.log "${RUMQTTD_PYTHON:-python3}" -c \
+    'import sys; from iotcore import Broker; Broker(config_path=sys.argv[1]).run_forever()' "$dir/rumqttd.toml"
+  await 20 listening "$port"
+}
+
 # A proxy on port2, and how the device speaks to it.
 start_proxy() {
   case $way in
@@ -167,11 +191,12 @@ start_proxy() {
 }
 
 case $name in
-  mosquitto | ejabberd | rabbitmq) ;;
+  mosquitto | ejabberd | rabbitmq | rumqttd) ;;
   *) fail "not known" ;;
 esac
 case $name-$way in
   *- | mosquitto-tinyproxy | mosquitto-squid | mosquitto-microsocks | mosquitto-dante) ;;
+  mosquitto-5 | ejabberd-5 | rumqttd-5) export DEVICE_VERSION=5 ;;
   mosquitto-unix) export DEVICE_SOCKET=$dir/socket ;;
   rabbitmq-ws) export DEVICE_SCHEME=ws:// DEVICE_PATH=/ws ;;
   *-ws) export DEVICE_SCHEME=ws:// DEVICE_PATH=/mqtt ;;
