@@ -60,7 +60,8 @@ declare -A units=(
 )
 # What looks at those that were missed. All of them have at least the programs in C.
 declare -A others=(
-  [wire]="--test=session_memory" [session]="--test=session_memory" [client]="--test=session_memory --test=tls"
+  [wire]="--test=session_memory --test=mqtt5" [session]="--test=session_memory --test=mqtt5"
+  [client]="--test=session_memory --test=mqtt5 --test=tls"
   [driver]="--test=virtual_time --test=slow_callbacks --test=loom"
   [transport]="--test=driver --test=transports --test=tls_addresses --test=tls_secrets --test=tls_slow_files"
   [capi]="--test=json_header"
