@@ -1,7 +1,7 @@
-/* Asks a question over MQTT 5.0 and gets the answer. The request carries, as properties, the topic for the
- * answer and the data by which it is recognised, so any program can answer without knowing who asks
- * (MQTT 5.0, section 4.10). Both sides are in this program. With MQTT 3.1.1 the payload has to carry the
- * two: see request_reply.c.
+/* Asks a question and gets the answer. Over MQTT 5.0 the request carries, as properties, the topic for the answer and the
+ * data by which it is recognised, so any program can answer without knowing who asks (MQTT 5.0, section 4.10); the
+ * library sets both, and finds the request to which an answer belongs. Both sides are in this program. For two programs
+ * that agree on a payload of their own, see request_reply.c.
  *
  *   cc mqtt5_request.c $(pkg-config --cflags --libs mgos_mqtt) -o mqtt5_request
  *   ./mqtt5_request 127.0.0.1:1883
@@ -9,6 +9,7 @@
  * Expected output:
  *   version 5, retained messages: yes
  *   asked for temperature: 21.5 (unit: C)
+ *   nobody answers at examples/nobody: timed out
  *   nobody listens at examples/nobody: No matching subscribers
  */
 #include <mgos_mqtt_all.h>
@@ -16,8 +17,6 @@
 #include <string.h>
 
 #define REQUESTS "examples/mqtt5/request"
-#define REPLIES "examples/mqtt5/reply"
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 /* The property with this id, if the message has one. */
 static bool find(const struct mgos_mqtt_event *ev, uint32_t id, struct mgos_mqtt_property *property) {
@@ -31,45 +30,33 @@ static bool find(const struct mgos_mqtt_event *ev, uint32_t id, struct mgos_mqtt
 /* -- the side that answers ------------------------------------------------------------------- */
 
 static void on_request(struct mgos_mqtt_conn *c, const struct mgos_mqtt_event *ev, void *ud) {
-  struct mgos_mqtt_property reply_to, properties[2];
-  struct mgos_mqtt_publication reply = mgos_mqtt_publication_init();
-  char topic[128];
+  struct mgos_mqtt_property unit = mgos_mqtt_property_user("unit", "C");
+  struct mgos_mqtt_publication response = mgos_mqtt_publication_init();
   (void) ud;
-  if (mgos_mqtt_event_kind(ev) != MGOS_MQTT_EV_MESSAGE) return;
-  if (!find(ev, MGOS_MQTT_PROPERTY_RESPONSE_TOPIC, &reply_to) || reply_to.value_len >= sizeof(topic)) return;
-  memcpy(topic, reply_to.value, reply_to.value_len);
-  topic[reply_to.value_len] = '\0';
-  reply.topic = topic;
-  reply.payload = "21.5";
-  reply.payload_len = 4;
-  reply.qos = 1;
-  /* The answer carries the data of the request, whatever it is. */
-  reply.properties = properties;
-  properties[reply.num_properties++] = mgos_mqtt_property_user("unit", "C");
-  if (find(ev, MGOS_MQTT_PROPERTY_CORRELATION_DATA, &properties[reply.num_properties])) reply.num_properties++;
-  mgos_mqtt_conn_publish(c, &reply, NULL);
+  response.payload = "21.5";
+  response.payload_len = 4;
+  response.qos = 1;
+  response.properties = &unit;
+  response.num_properties = 1;
+  mgos_mqtt_event_reply(c, ev, &response, NULL);
 }
 
 /* -- the side that asks ---------------------------------------------------------------------- */
 
-static int awaited = 4711;
-
-static void on_reply(struct mgos_mqtt_conn *c, const struct mgos_mqtt_event *ev, void *ud) {
-  struct mgos_mqtt_property data, unit;
-  const char *payload = mgos_mqtt_event_payload(ev, NULL);
-  (void) c, (void) ud;
-  if (mgos_mqtt_event_kind(ev) != MGOS_MQTT_EV_MESSAGE) return;
-  if (!find(ev, MGOS_MQTT_PROPERTY_CORRELATION_DATA, &data) || data.value_len != sizeof(awaited) ||
-      memcmp(data.value, &awaited, sizeof(awaited)) != 0) {
-    return; /* the answer to another request */
+static void on_response(struct mgos_mqtt_conn *c, const struct mgos_mqtt_event *ev, void *ud) {
+  struct mgos_mqtt_property unit;
+  (void) c;
+  ++*(int *) ud;
+  if (mgos_mqtt_event_error(ev) == MGOS_MQTT_TIMED_OUT) {
+    printf("nobody answers at examples/nobody: timed out\n");
+    return;
   }
-  printf("asked for temperature: %s", payload);
+  printf("asked for temperature: %s", (const char *) mgos_mqtt_event_payload(ev, NULL));
   if (find(ev, MGOS_MQTT_PROPERTY_USER, &unit)) {
     printf(" (%.*s: %.*s)", (int) unit.name_len, (const char *) unit.name, (int) unit.value_len,
            (const char *) unit.value);
   }
   printf("\n");
-  awaited = 0;
 }
 
 /* PUBACK says more than "arrived". */
@@ -83,12 +70,13 @@ static void on_puback(struct mgos_mqtt_conn *c, const struct mgos_mqtt_event *ev
 
 int main(int argc, char **argv) {
   struct mgos_mqtt_options options = mgos_mqtt_options_init();
-  struct mgos_mqtt_publication request = mgos_mqtt_publication_init(), other = mgos_mqtt_publication_init();
+  struct mgos_mqtt_request request = mgos_mqtt_request_init();
+  struct mgos_mqtt_publication other = mgos_mqtt_publication_init();
   struct mgos_mqtt_server_info info = mgos_mqtt_server_info_init();
-  struct mgos_mqtt_property properties[2];
   struct mgos_config_mqtt cfg;
   struct mgos_mqtt_conn *c;
   bool told = false;
+  int ended = 0;
   double deadline;
 
   mgos_config_mqtt_set_defaults(&cfg);
@@ -98,8 +86,7 @@ int main(int argc, char **argv) {
   options.num_profiles = 1;
   options.protocol_version = MGOS_MQTT_PROTOCOL_5;
   c = mgos_mqtt_conn_create_on(NULL, 1, &options);
-  mgos_mqtt_conn_subscribe(c, REQUESTS, 1, on_request, NULL, NULL);
-  mgos_mqtt_conn_subscribe(c, REPLIES, 1, on_reply, NULL, NULL);
+  mgos_mqtt_conn_subscribe_messages(c, REQUESTS, 1, on_request, NULL, NULL);
   if (mgos_mqtt_conn_connect_wait(c, 10000) != 0) {
     char why[200];
     mgos_mqtt_conn_last_error_text(c, why, sizeof(why));
@@ -109,18 +96,19 @@ int main(int argc, char **argv) {
   mgos_mqtt_conn_server_info(c, &info);
   printf("version %d, retained messages: %s\n", info.protocol_version, info.retain_available ? "yes" : "no");
 
-  properties[0] = mgos_mqtt_property_string(MGOS_MQTT_PROPERTY_RESPONSE_TOPIC, REPLIES);
-  properties[1] = mgos_mqtt_property_binary(MGOS_MQTT_PROPERTY_CORRELATION_DATA, &awaited, sizeof(awaited));
   request.topic = REQUESTS;
   request.payload = "temperature";
   request.payload_len = strlen("temperature");
   request.qos = 1;
-  request.properties = properties;
-  request.num_properties = COUNT(properties);
-  mgos_mqtt_conn_publish(c, &request, NULL);
+  request.done = on_response;
+  request.ud = &ended;
+  mgos_mqtt_conn_request(c, &request, NULL);
   deadline = mg_time() + 10;
-  while (awaited != 0 && mg_time() < deadline) mgos_mqtt_loop_poll(NULL, 50);
-  if (awaited != 0) printf("asked for temperature: no answer in time\n");
+  while (ended == 0 && mg_time() < deadline) mgos_mqtt_loop_poll(NULL, 50);
+  request.topic = "examples/nobody";
+  request.timeout_ms = 200;
+  mgos_mqtt_conn_request(c, &request, NULL);
+  while (ended == 1 && mg_time() < deadline) mgos_mqtt_loop_poll(NULL, 50);
 
   mgos_mqtt_conn_on(c, MGOS_MQTT_EV_PUBACK, on_puback, &told, NULL);
   other.topic = "examples/nobody";

@@ -22,6 +22,7 @@
 #include "mgos_mqtt_connect.h"
 #include "mgos_mqtt_subscribe.h"
 #include "mgos_mqtt_receive.h"
+#include "mgos_mqtt_request.h"
 #include "mgos_mg_str.h"
 #include "mgos_mongoose.h"
 #include "mgos_json.h"

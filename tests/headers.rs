@@ -94,6 +94,16 @@ const HEADERS: &[Header] = &[
         ..NONE
     },
     Header {
+        name: "mgos_mqtt_request",
+        includes: &[
+            "mgos_mqtt_event.h",
+            "mgos_mqtt_options.h",
+            "mgos_mqtt_property.h",
+            "mgos_mqtt_publish.h",
+        ],
+        ..NONE
+    },
+    Header {
         name: "mgos_mg_str",
         after: || format!("{}\n\n{}", string_macros(), names("mgos_mg_str")),
         original: Some(Original { include: "common/mg_str.h", known_by: "defined(MG_MK_STR)", only: None }),

@@ -14,7 +14,7 @@ use crate::capi::bridge::events::{ALL_KINDS, SUBSCRIPTION_KINDS, message, read, 
 use crate::capi::bridge::filters::subscription_of;
 use crate::capi::bridge::handle::Handle;
 use crate::capi::bridge::properties;
-use crate::capi::bridge::publication::{outcome_code, outcome_number};
+use crate::capi::bridge::publication::outcome_number;
 use crate::capi::types::mgos_mqtt_conn::mgos_mqtt_conn;
 use crate::capi::types::mgos_mqtt_event::{
     MGOS_MQTT_CERTIFICATE_CLIENT, MGOS_MQTT_CERTIFICATE_SERVER, MGOS_MQTT_EV_MESSAGE, mgos_mqtt_event,
@@ -158,15 +158,14 @@ pub unsafe extern "C" fn mgos_mqtt_event_kind(ev: *const mgos_mqtt_event) -> u32
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgos_mqtt_event_topic(ev: *const mgos_mqtt_event, len: *mut usize) -> *const c_char {
     let get = |event: &Event<'_>| match event {
-        Event::Message(message) | Event::SetAside(message, _) => {
-            Some((message.topic.as_bytes().as_ptr(), message.topic.as_bytes().len()))
-        }
         Event::Oversize { topic, .. } | Event::Poison { topic, .. } => Some((topic.as_ptr(), topic.len())),
         Event::SubAck { filter: Some(filter), .. } => Some((filter.as_ptr(), filter.len())),
         Event::PubAck(_, Some(topic), _) | Event::PubComp(_, Some(topic), _) => {
             Some((topic.as_bytes().as_ptr(), topic.as_bytes().len()))
         }
-        _ => None,
+        event => {
+            message(event).map(|message| (message.topic.as_bytes().as_ptr(), message.topic.as_bytes().len()))
+        }
     };
     // SAFETY: promised by the caller.
     let (start, n) = unsafe { read(ev, (core::ptr::null(), 0), get) };
@@ -188,12 +187,8 @@ pub unsafe extern "C" fn mgos_mqtt_event_payload(
     ev: *const mgos_mqtt_event,
     len: *mut usize,
 ) -> *const c_void {
-    let get = |event: &Event<'_>| match event {
-        Event::Message(message) | Event::SetAside(message, _) => {
-            Some((message.payload.as_ptr(), message.payload.len()))
-        }
-        _ => None,
-    };
+    let get =
+        |event: &Event<'_>| message(event).map(|message| (message.payload.as_ptr(), message.payload.len()));
     // SAFETY: promised by the caller.
     let (start, n) = unsafe { read(ev, (c"".as_ptr().cast(), 0), get) };
     // SAFETY: NULL or valid, as the caller promises.
@@ -210,9 +205,8 @@ pub unsafe extern "C" fn mgos_mqtt_event_payload(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgos_mqtt_event_qos(ev: *const mgos_mqtt_event) -> c_int {
     let get = |event: &Event<'_>| match event {
-        Event::Message(message) | Event::SetAside(message, _) => Some(message.qos as c_int),
         Event::Oversize { qos, .. } => Some(*qos as c_int),
-        _ => None,
+        event => message(event).map(|message| message.qos as c_int),
     };
     // SAFETY: promised by the caller.
     unsafe { read(ev, -1, get) }
@@ -308,12 +302,11 @@ pub unsafe extern "C" fn mgos_mqtt_event_protocol_version(ev: *const mgos_mqtt_e
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mgos_mqtt_event_packet_id(ev: *const mgos_mqtt_event) -> u16 {
     let get = |event: &Event<'_>| match event {
-        Event::Message(message) | Event::SetAside(message, _) => Some(message.packet_id),
         Event::PubAck(ack, ..) | Event::PubComp(ack, ..) => Some(ack.packet_id),
         Event::SubAck { packet_id, .. } | Event::UnsubAck(packet_id, _) => Some(*packet_id),
         Event::Outcome(ended) => Some(ended.packet_id),
         Event::Poison { packet_id, .. } => Some(*packet_id),
-        _ => None,
+        event => message(event).map(|message| message.packet_id),
     };
     // SAFETY: promised by the caller.
     unsafe { read(ev, 0, get) }
@@ -334,6 +327,7 @@ pub unsafe extern "C" fn mgos_mqtt_event_code(ev: *const mgos_mqtt_event) -> c_i
         // In MQTT 3.x there is none.
         Event::PubAck(ack, ..) | Event::PubComp(ack, ..) if ack.reason > 0 => Some(c_int::from(ack.reason)),
         Event::Auth { reason, .. } => Some(c_int::from(*reason)),
+        Event::Response { reason, .. } => reason.map(c_int::from),
         Event::Close(report) => report.reason.map(c_int::from),
         Event::Outcome(Completion { outcome: Outcome::Rejected(reason), .. }) => Some(c_int::from(*reason)),
         _ => None,
@@ -353,7 +347,8 @@ pub unsafe extern "C" fn mgos_mqtt_event_error(ev: *const mgos_mqtt_event) -> c_
         Event::ConnectResult { error, .. } => Some(error.number()),
         Event::Close(report) => Some(report.code.number()),
         Event::Subscribed(results) | Event::Unsubscribed(results) => Some(results.error.number()),
-        Event::Outcome(ended) => Some(outcome_code(ended.outcome).number()),
+        Event::Outcome(ended) => Some(ended.outcome.code().number()),
+        Event::Response { error, .. } => Some(error.number()),
         Event::Poison { set_aside: true, .. } => Some(Code::PublishRefused.number()),
         _ => None,
     };

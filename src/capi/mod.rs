@@ -41,6 +41,7 @@ pub mod mgos_mqtt_property;
 pub mod mgos_mqtt_publish;
 pub mod mgos_mqtt_reason;
 pub mod mgos_mqtt_receive;
+pub mod mgos_mqtt_request;
 pub mod mgos_mqtt_stats;
 pub mod mgos_mqtt_subscribe;
 pub mod mgos_mqtt_version;

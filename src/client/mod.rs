@@ -36,6 +36,7 @@ use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize};
 use std::sync::{Arc, OnceLock};
 
+pub use calls::request::{Query, ReplyTo};
 pub use conn::{Conn, Context};
 #[cfg(feature = "capi")]
 pub use handlers::callback::Builtin;

@@ -280,6 +280,23 @@ pub enum Outcome {
     TimedOut,
 }
 
+impl Outcome {
+    /// Why the message did not arrive; [`Code::Ok`] if it did.
+    pub fn code(self) -> Code {
+        match self {
+            Outcome::Acked | Outcome::Sent => Code::Ok,
+            Outcome::Rejected(_) => Code::PublishRefused,
+            Outcome::Expired => Code::Expired,
+            Outcome::Dropped(Dropped::Overflow) => Code::QueueFull,
+            Outcome::Dropped(Dropped::Link) => Code::NotConnected,
+            Outcome::Cancelled => Code::Cancelled,
+            Outcome::Abandoned => Code::Incomplete,
+            Outcome::Lost => Code::SessionLost,
+            Outcome::TimedOut => Code::AckTimeout,
+        }
+    }
+}
+
 /// An outcome and whose it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Completion {

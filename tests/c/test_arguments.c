@@ -20,6 +20,7 @@
 #include <mgos_mqtt_connect.h>
 #include <mgos_mqtt_subscribe.h>
 #include <mgos_mqtt_receive.h>
+#include <mgos_mqtt_request.h>
 #include <mgos_mqtt_version.h>
 #include "arguments.h"
 #include "peer.h"
@@ -204,12 +205,27 @@ static void null_for_connections(struct client *client) {
 }
 
 static void null_for_publishing(struct mgos_mqtt_conn *c) {
+  struct mgos_mqtt_request request = mgos_mqtt_request_init();
   struct mgos_mqtt_publication message;
   memset(&message, 0, sizeof(message));
   message.size = sizeof(message);
   NULLS(mgos_mqtt_conn_publish, NULL, &message, NULL);
   NULLS(mgos_mqtt_conn_publish, c, NULL, NULL);
   NULLS(mgos_mqtt_conn_publish, c, &message, NULL);
+  NULLS(mgos_mqtt_conn_request, NULL, &request, NULL);
+  NULLS(mgos_mqtt_conn_request, c, NULL, NULL);
+  NULLS(mgos_mqtt_conn_request, c, &request, NULL);
+  request.topic = "t";
+  NULLS(mgos_mqtt_conn_request, c, &request, NULL);
+  NULLS(mgos_mqtt_conn_request_cancel, NULL, 1);
+  NULLS(mgos_mqtt_event_reply, NULL, NULL, &message, NULL);
+  HOLDS(mgos_mqtt_event_reply, mgos_mqtt_event_reply(c, NULL, &message, NULL) == MGOS_MQTT_NOT_FOUND);
+  NULLS(mgos_mqtt_conn_reply, c, NULL, &message, NULL);
+  NULLS(mgos_mqtt_conn_reply, NULL, NULL, &message, NULL);
+  HOLDS(mgos_mqtt_event_reply_to, mgos_mqtt_event_reply_to(NULL) == NULL);
+  HOLDS(mgos_mqtt_event_request, mgos_mqtt_event_request(NULL) == 0);
+  mgos_mqtt_reply_to_free(NULL);
+  NO_POINTERS(mgos_mqtt_reply_to_free);
   NULLS(mgos_mqtt_conn_publish_wait, NULL, &message, 0, MGOS_MQTT_KEEP, NULL);
   NULLS(mgos_mqtt_conn_publish_wait, c, NULL, 0, MGOS_MQTT_KEEP, NULL);
   NULLS(mgos_mqtt_conn_publish_wait, c, &message, 0, MGOS_MQTT_KEEP, NULL);

@@ -22,6 +22,7 @@
 #include <mgos_mqtt_log.h>
 #include <mgos_mqtt_publish.h>
 #include <mgos_mqtt_receive.h>
+#include <mgos_mqtt_request.h>
 #include <mgos_mqtt_stats.h>
 #include <mgos_mqtt_subscribe.h>
 #include <mgos_mqtt_version.h>
@@ -196,6 +197,7 @@ static void forked_connection(struct mgos_mqtt_conn *c) {
 }
 
 static void forked_messages(struct mgos_mqtt_conn *c) {
+  struct mgos_mqtt_request request = mgos_mqtt_request_init();
   struct mgos_mqtt_publication message;
   struct mgos_mqtt_stats stats;
   struct mgos_mqtt_msg *msg;
@@ -204,8 +206,16 @@ static void forked_messages(struct mgos_mqtt_conn *c) {
   memset(&message, 0, sizeof(message));
   message.size = sizeof(message);
   message.topic = "t";
+  request.topic = "t";
+  request.done = on_library_event;
   stats.size = sizeof(stats);
   FORKED(mgos_mqtt_conn_publish, c, &message, NULL);
+  FORKED(mgos_mqtt_conn_request, c, &request, NULL);
+  FORKED(mgos_mqtt_conn_request_cancel, c, 1);
+  FORKED(mgos_mqtt_event_reply, c, NULL, &message, NULL);
+  FORKED(mgos_mqtt_conn_reply, c, NULL, &message, NULL);
+  mgos_mqtt_reply_to_free(NULL); /* it belongs to no connection */
+  NO_POINTERS(mgos_mqtt_reply_to_free);
   FORKED(mgos_mqtt_conn_publish_wait, c, &message, 100, MGOS_MQTT_KEEP, NULL);
   FORKED(mgos_mqtt_conn_wait, c, 1, 100);
   FORKED(mgos_mqtt_conn_outcome, c, 1);

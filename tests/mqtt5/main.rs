@@ -12,6 +12,7 @@
 //! | `limits.rs`  | what the server allows |
 //! | `stream.rs`  | messages that follow one another, and the bytes on the wire |
 //! | `subscribe.rs` | options and identifiers of subscriptions |
+//! | `request.rs` | requests and responses |
 //! | `real.rs`    | with mosquitto |
 
 mod aliases;
@@ -20,6 +21,7 @@ mod connect;
 mod limits;
 mod real;
 mod redirect;
+mod request;
 mod rig;
 #[cfg(feature = "scram")]
 mod scram;

@@ -206,6 +206,11 @@ impl Server {
         }
     }
 
+    /// The next link, which speaks MQTT 3.1.1.
+    pub(crate) fn accept_old(&self) -> Link {
+        Link { version: Version::V311, ..self.accept() }
+    }
+
     /// A client that is connected, with these properties of CONNACK.
     pub(crate) fn connected(&self, settings: Settings, connack: &[Property<'_>]) -> (Client, Link) {
         self.connected_as(profile(self.address()), settings, connack)

@@ -245,6 +245,7 @@ impl Callback<Conn> for EventHandler {
             | Event::Subscribed(_)
             | Event::Unsubscribed(_)
             | Event::Outcome(_)
+            | Event::Response { .. }
             | Event::Auth { .. }
             | Event::Expiry { .. } => {}
         }

@@ -102,6 +102,7 @@ pub(in crate::capi) unsafe fn read<'a, T>(
 pub(in crate::capi) fn message<'e, 'a>(event: &'e Event<'a>) -> Option<&'e Message<'a>> {
     match event {
         Event::Message(message) | Event::SetAside(message, _) => Some(message),
+        Event::Response { message, .. } => message.as_ref(),
         _ => None,
     }
 }

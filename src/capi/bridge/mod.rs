@@ -13,6 +13,7 @@
 //! | `create_loop.rs`              | making a loop |
 //! | `builtin_handler.rs`          | the first handler of every connection: it keeps `nc` up to date |
 //! | `event_bus.rs`                | who listens to the events of the system |
+//! | `requests.rs`                 | requests and responses |
 //! | `publication.rs`              | publications and their outcomes |
 //! | `filters.rs`                  | lists of topic filters, and the answers to them |
 //! | `events.rs`                   | reading events; who gets which |
@@ -49,6 +50,7 @@ pub(super) mod profiles;
 pub(super) mod properties;
 pub(super) mod publication;
 pub(super) mod raw;
+pub(super) mod requests;
 pub(super) mod statistics;
 pub(super) mod stderr_log;
 pub(super) mod strings;

@@ -4,11 +4,12 @@ use core::cell::Cell;
 use core::ffi::{c_int, c_void};
 
 use crate::capi::base::boundary::{status, topic};
-use crate::capi::base::field::{field, memory, wrong_text};
+use crate::capi::base::field::{field, memory, refuse, wrong_text};
 use crate::capi::base::sized;
 use crate::capi::bridge::handle::Handle;
 use crate::capi::bridge::properties::{self, Array, PLAIN, PUBLISH};
 use crate::capi::types::mgos_mqtt_conn::mgos_mqtt_conn;
+use crate::capi::types::mgos_mqtt_event::mgos_mqtt_event;
 use crate::capi::types::mgos_mqtt_publish::{
     MGOS_MQTT_OUTCOME_ACKED, MGOS_MQTT_OUTCOME_CANCELLED, MGOS_MQTT_OUTCOME_DROPPED,
     MGOS_MQTT_OUTCOME_EXPIRED, MGOS_MQTT_OUTCOME_LOST, MGOS_MQTT_OUTCOME_PENDING, MGOS_MQTT_OUTCOME_REJECTED,
@@ -16,10 +17,11 @@ use crate::capi::types::mgos_mqtt_publish::{
 };
 use crate::client::{Conn, Event, Listener, RawArgs};
 use crate::error::Code;
-use crate::session::{Dropped, Outcome, Publication};
+use crate::session::{Outcome, Publication};
 use crate::sync::entering_user_code;
 use crate::time::Span;
 use crate::wire::Properties;
+use crate::wire::topic::Topic;
 
 /// The number that C has for an outcome.
 pub(in crate::capi) fn outcome_number(outcome: Outcome) -> c_int {
@@ -32,21 +34,6 @@ pub(in crate::capi) fn outcome_number(outcome: Outcome) -> c_int {
         Outcome::Cancelled | Outcome::Abandoned => MGOS_MQTT_OUTCOME_CANCELLED,
         Outcome::Lost => MGOS_MQTT_OUTCOME_LOST,
         Outcome::TimedOut => MGOS_MQTT_OUTCOME_TIMED_OUT,
-    }
-}
-
-/// The error code of an outcome.
-pub(in crate::capi) fn outcome_code(outcome: Outcome) -> Code {
-    match outcome {
-        Outcome::Acked | Outcome::Sent => Code::Ok,
-        Outcome::Rejected(_) => Code::PublishRefused,
-        Outcome::Expired => Code::Expired,
-        Outcome::Dropped(Dropped::Overflow) => Code::QueueFull,
-        Outcome::Dropped(Dropped::Link) => Code::NotConnected,
-        Outcome::Cancelled => Code::Cancelled,
-        Outcome::Abandoned => Code::Incomplete,
-        Outcome::Lost => Code::SessionLost,
-        Outcome::TimedOut => Code::AckTimeout,
     }
 }
 
@@ -74,6 +61,42 @@ pub(in crate::capi) unsafe fn read<'a>(
     // SAFETY: promised by the caller.
     let topic = unsafe { topic(message.topic) }.map_err(|code| wrong_text("topic", code))?;
     // SAFETY: promised by the caller.
+    unsafe { read_rest(handle, &message, topic, array) }
+}
+
+/// The same for a response, whose topic is given.
+///
+/// # Safety
+/// As [`read`].
+pub(in crate::capi) unsafe fn read_reply<'a>(
+    handle: &Handle,
+    message: *const mgos_mqtt_publication,
+    topic: &'a str,
+    array: &'a mut Array<'a>,
+) -> Result<(Publication<'a>, Option<Listener>), Code> {
+    // SAFETY: promised by the caller.
+    let message = unsafe { sized::read(message) }?;
+    if !message.topic.is_null() {
+        return Err(refuse(
+            Code::BadArgument,
+            "topic",
+            "not NULL",
+            "NULL: the request says where its response goes",
+        ));
+    }
+    // SAFETY: promised by the caller.
+    unsafe { read_rest(handle, &message, topic.into(), array) }
+}
+
+/// # Safety
+/// As [`read`].
+unsafe fn read_rest<'a>(
+    handle: &Handle,
+    message: &mgos_mqtt_publication,
+    topic: Topic<'a>,
+    array: &'a mut Array<'a>,
+) -> Result<(Publication<'a>, Option<Listener>), Code> {
+    // SAFETY: promised by the caller.
     let payload = unsafe { memory!(message.payload, payload_len).get() }?.unwrap_or_default();
     let qos = field!(message.qos).qos()?;
     // SAFETY: promised by the caller.
@@ -84,23 +107,26 @@ pub(in crate::capi) unsafe fn read<'a>(
         0 => None,
         ms => Some(now()? + Span::millis(u64::from(ms))),
     };
-    let listener = message.done.map(|done| {
-        let owner = core::ptr::from_ref(handle).cast_mut().cast();
-        Listener::new(tell, [done as *const () as *mut (), message.ud.cast(), owner])
-    });
+    let listener = message.done.map(|done| listener(handle, done, message.ud));
     Ok((
         Publication { retain: message.retain, expires, properties, ..Publication::of(topic, payload, qos) },
         listener,
     ))
 }
 
-/// Calls the `done` of a message.
+/// The `done` of a message or a request.
+pub(in crate::capi) fn listener(
+    handle: &Handle,
+    done: unsafe extern "C" fn(*mut mgos_mqtt_conn, *const mgos_mqtt_event, *mut c_void),
+    ud: *mut c_void,
+) -> Listener {
+    let owner = core::ptr::from_ref(handle).cast_mut().cast();
+    Listener::new(tell, [done as *const () as *mut (), ud.cast(), owner])
+}
+
+/// Calls the `done` of a message or a request.
 pub(in crate::capi) fn tell(_: &Conn, event: &Event<'_>, [done, ud, owner]: RawArgs) {
-    type Done = unsafe extern "C" fn(
-        *mut mgos_mqtt_conn,
-        *const crate::capi::types::mgos_mqtt_event::mgos_mqtt_event,
-        *mut c_void,
-    );
+    type Done = unsafe extern "C" fn(*mut mgos_mqtt_conn, *const mgos_mqtt_event, *mut c_void);
     // SAFETY: `read` put the application's function there.
     let done = unsafe { core::mem::transmute::<*mut (), Done>(done) };
     // SAFETY: a connection tells all outcomes before its handle goes.

@@ -10,6 +10,7 @@
 //! | `mgos_mqtt_stats.rs`     | statistics |
 //! | `mgos_mqtt_publish.rs`   | publications and outcomes |
 //! | `mgos_mqtt_options.rs`   | options |
+//! | `mgos_mqtt_request.rs`   | requests, and where responses go |
 //! | `mgos_mqtt_subscribe.rs` | lists of filters |
 //! | `mgos_mqtt_receive.rs`   | messages that were fetched |
 //! | `mgos_config.rs`         | the configuration of a server |
@@ -42,6 +43,7 @@ pub mod mgos_mqtt_property;
 pub mod mgos_mqtt_publish;
 pub mod mgos_mqtt_reason;
 pub mod mgos_mqtt_receive;
+pub mod mgos_mqtt_request;
 pub mod mgos_mqtt_stats;
 pub mod mgos_mqtt_subscribe;
 pub mod mgos_sys_config;

@@ -3,6 +3,7 @@
 //! | file                | what |
 //! |---------------------|------|
 //! | `wait.rs`           | waiting for something to become true |
+//! | `request.rs`        | requests, and their responses |
 //! | `subscribe.rs`      | calls for several filters, each with one end |
 //! | `receive.rs`        | the queue of messages that are fetched |
 //! | `publish.rs`        | what is sent: publish, raw packets, and when it is written |
@@ -15,5 +16,6 @@ pub(in crate::client) mod handlers;
 pub(in crate::client) mod outcomes;
 pub(in crate::client) mod publish;
 pub(in crate::client) mod receive;
+pub(in crate::client) mod request;
 pub(in crate::client) mod subscribe;
 pub(in crate::client) mod wait;

@@ -30,7 +30,7 @@ impl Conn {
         Ok(())
     }
 
-    fn accept_with(
+    pub(in crate::client) fn accept_with(
         &self,
         st: &mut State,
         message: Publication<'_>,

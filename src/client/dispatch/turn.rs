@@ -130,6 +130,9 @@ impl Conn {
         if calls && st.pace.may(Stage::Calls) {
             st = self.tell_subscribed(st);
         }
+        if st.extras.requests.has_ended() && st.pace.may(Stage::Requests) {
+            st = self.tell_requests(st);
+        }
         st
     }
 
@@ -200,6 +203,9 @@ impl Conn {
             st.extras.timer_at = None;
             self.note(&mut st, Level::Debug, format_args!("the application's timer has run out"));
             st = self.tell(st, |h, recipients| h.connection(Kind::Timer, recipients), &Event::Timer);
+        }
+        if st.extras.requests.due().is_some_and(|at| at <= now) {
+            st = self.end_late_requests(st, now);
         }
         if st.expiry.get().and_then(|ends| ends.look_at).is_some_and(|at| at <= now) {
             st = self.tell_expiry(st, turn);
@@ -419,11 +425,13 @@ impl Conn {
         self.settle(&mut st);
         st.end_results();
         self.end_calls(&mut st);
+        self.end_all_requests(&mut st);
         while st.outcomes.are_waiting() && !st.pace.is_over() {
             st = self.tell_outcomes(st);
         }
         st = self.tell_results(st);
         st = self.tell_ended(st);
+        st = self.tell_requests(st);
         st = self.tell_log(st);
         if let Some(turn) = turn
             && st.pace.is_over()
@@ -463,7 +471,8 @@ impl State {
     /// Whether functions wait to be told how an attempt or a call ended.
     fn has_results(&self) -> bool {
         let Some(extras) = self.extras.get() else { return false };
-        !extras.results.is_empty() || extras.calls.has_ended() || self.late_result().is_some()
+        let ended = extras.calls.has_ended() || extras.requests.has_ended();
+        !extras.results.is_empty() || ended || self.late_result().is_some()
     }
 
     fn main_is_enabled(&self) -> bool {
@@ -545,7 +554,7 @@ impl State {
         }
         if let Some(extras) = self.extras.get() {
             next = next.min(at(extras.timer_at)).min(at(extras.fail_back.at)).min(at(extras.refusals.due()));
-            next = next.min(at(extras.without_server));
+            next = next.min(at(extras.without_server)).min(at(extras.requests.due()));
         }
         next.into()
     }

@@ -134,6 +134,17 @@ pub enum Event<'a> {
     Subscribed(&'a FilterResults),
     /// A call of [`Conn::unsubscribe_all`](crate::client::Conn::unsubscribe_all) ended; told to nobody else.
     Unsubscribed(&'a FilterResults),
+    /// A [request](crate::client::Conn::request) ended; told to nobody else.
+    Response {
+        /// Its number.
+        id: u64,
+        /// Why there is no response, or [`Code::Ok`].
+        error: Code,
+        /// The reason code of the server's refusal, if it refused.
+        reason: Option<u8>,
+        /// The response.
+        message: Option<Message<'a>>,
+    },
     /// A message was refused too often and is acknowledged now; with the last reason.
     SetAside(Message<'a>, u8),
     /// The server closed the connection several times in a row after this message of ours.
@@ -203,12 +214,17 @@ pub enum Kind {
     Unsubscribed,
     Poison,
     Auth,
+    /// From here on, events that go to one callback only, which no mask has to name.
+    Response = 1 << 7 | 1,
 }
 
 impl Kind {
-    /// The bit of this kind in a mask.
+    /// The bit of this kind in a mask; for one that goes to one callback only, a number with the highest bit.
     pub const fn bit(self) -> u32 {
-        1 << self as u8
+        match self as u8 {
+            bit if bit < 1 << 7 => 1 << bit,
+            number => 1 << 31 | (number & 0x7f) as u32,
+        }
     }
 }
 
@@ -226,6 +242,7 @@ impl Event<'_> {
             | Event::UnsubAck(_, properties) => properties.properties(),
             Event::Message(message) | Event::SetAside(message, _) => message.properties.properties(),
             Event::Close(report) => report.properties.properties(),
+            Event::Response { message: Some(message), .. } => message.properties.properties(),
             _ => Properties::EMPTY,
         }
     }
@@ -255,6 +272,7 @@ impl Event<'_> {
             Event::SetAside(..) => Kind::SetAside,
             Event::Poison { .. } => Kind::Poison,
             Event::Auth { .. } => Kind::Auth,
+            Event::Response { .. } => Kind::Response,
         }
     }
 }

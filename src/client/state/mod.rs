@@ -17,6 +17,7 @@
 //! | `receive_queue.rs` | messages that wait to be fetched |
 //! | `profiles.rs`      | server profiles, and what connections have in common of them |
 //! | `pace.rs`          | how long the callbacks of a turn may take |
+//! | `requests.rs`      | requests that have no response yet |
 //! | `outcomes.rs`      | who is told how a publish ended |
 //! | `ends.rs`          | when certificates end |
 //! | `course.rs`        | whether it is to be up |
@@ -47,6 +48,7 @@ pub(in crate::client) mod profiles;
 pub(in crate::client) mod receive_queue;
 pub mod reconnect;
 pub(in crate::client) mod redirect;
+pub(in crate::client) mod requests;
 pub(in crate::client) mod scram;
 pub(in crate::client) mod slow;
 pub(in crate::client) mod stage;
@@ -76,6 +78,7 @@ use crate::client::state::profiles::Servers;
 use crate::client::state::receive_queue::ReceiveQueue;
 use crate::client::state::reconnect::Reconnect;
 use crate::client::state::redirect::Redirected;
+use crate::client::state::requests::Requests;
 use crate::client::state::scram::Scram;
 use crate::client::state::slow::Looks;
 use crate::client::state::stats::Stats;
@@ -252,6 +255,8 @@ pub(in crate::client) struct Extras<C> {
     pub(in crate::client) results: VecDeque<ConnectResult<C>>,
     /// Calls that wait for the server's answers about filters.
     pub(in crate::client) calls: LazyBox<Calls<C>>,
+    /// Requests that have no response yet.
+    pub(in crate::client) requests: LazyBox<Requests<C>>,
     /// The password of the options.
     pub(in crate::client) password: Option<Box<config::Secret<Vec<u8>>>>,
     /// The will instead of the profile's: `Some(None)` is none.
@@ -291,6 +296,7 @@ impl<C> Extras<C> {
         connect_waiters: Vec::new(),
         results: VecDeque::new(),
         calls: LazyBox::new(),
+        requests: LazyBox::new(),
         password: None,
         will: None,
         own: None,

@@ -33,6 +33,8 @@ pub(in crate::client) enum Stage {
     Poll = 1 << 5,
     /// Log records.
     Log = 1 << 6,
+    /// Requests that ended without a response.
+    Requests = 1 << 7,
 }
 
 /// See the module.
