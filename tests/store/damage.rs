@@ -92,7 +92,7 @@ fn examine(
     }
     let missing = all.keys().filter(|token| !there.contains_key(token)).count();
     // It works on, and once it is repaired nothing is found any more.
-    if what.len() % 2 == 0 {
+    if what.len().is_multiple_of(2) {
         store.repair().unwrap();
         assert!(store.commit(Sync::ALL).is_ok());
         let again = drain(&mut store, &mut Vec::new());

@@ -12,10 +12,13 @@ use mqtt_protocol_core::mqtt::packet::{
 use mqtt_protocol_core::mqtt::result_code::MqttError;
 use proptest::prelude::*;
 
+/// Whether bytes are read as what they should be.
+type Reads = dyn Fn(&[u8]) -> bool;
+
 /// What the other codec makes of a packet: its bytes, and whether it reads bytes as the same packet.
 struct Theirs {
     bytes: Vec<u8>,
-    reads: Box<dyn Fn(&[u8]) -> bool>,
+    reads: Box<Reads>,
 }
 
 /// `Theirs` of a packet that they have built; they parse what stands behind the fixed header.
