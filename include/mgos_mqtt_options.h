@@ -614,6 +614,14 @@ struct mgos_mqtt_options {
    * has the reason and the reference, and mgos_mqtt_conn_last_error_text() says whether it was followed.
    */
   int redirect;
+  /**
+   * KEEP-ALIVE, again. 1: finds out and remembers how long the path to the server stays open without traffic, and sends
+   * PINGREQ as late as that allows, never later than `keep_alive`, which CONNECT tells the server. It begins with
+   * `keep_alive`; each time that no answer came after so much silence, although the server is there again within a
+   * minute, it tries less, and after three answers in a row more, until it knows within an eighth. A line of the log tells of
+   * it; mgos_mqtt_network_changed() begins anew. Default 0.
+   */
+  int adaptive_keep_alive;
 };
 
 /**

@@ -57,6 +57,7 @@ fn limits(input: &mut Input<'_>) -> Limits {
         ack_timeout: mgos_mqtt::time::Span::secs(100),
         topic_aliases: 0,
         poison_after: 0,
+        adaptive_keep_alive: false,
     }
 }
 

@@ -171,6 +171,7 @@ fn choices() -> Vec<Choice> {
         socket_send_buffer = 1;
         socket_receive_buffer = 1;
         first_delay_ms = 1;
+        adaptive_keep_alive = 1;
     }
 }
 

@@ -128,6 +128,8 @@ pub struct Settings {
     pub poison_after: u32,
     /// Where a server may send the client (MQTT 5.0 §4.11).
     pub redirect: Redirect,
+    /// PINGREQ is sent after as much silence as the path bears, and never later than the keep-alive interval says.
+    pub adaptive_keep_alive: bool,
     /// The options that override each profile.
     pub profile: ProfileOptions,
 }
@@ -160,6 +162,7 @@ impl Default for Settings {
             topic_aliases: 0,
             poison_after: 0,
             redirect: Redirect::Never,
+            adaptive_keep_alive: false,
             profile: ProfileOptions::default(),
         }
     }

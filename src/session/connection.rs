@@ -43,6 +43,7 @@ impl Session {
             _ => self.five = LazyBox::new(),
         }
         self.keep_alive.set(connect.keep_alive, ping_reply);
+        self.keep_alive.adapt(self.limits.adaptive_keep_alive);
         self.state = State::Connecting;
         Ok(())
     }
@@ -90,7 +91,7 @@ impl Session {
             self.keep_alive.instead(seconds as u16);
         }
         self.resumed = session_present;
-        self.keep_alive.start(now);
+        self.found_path |= self.keep_alive.start(now);
         if !session_present && !bug(Bug::InboundNotCleared) || bug(Bug::InboundClearedEarly) {
             self.inbound.forget();
         }
@@ -232,7 +233,7 @@ impl Session {
         if let Some(subscriptions) = self.subscriptions.get_mut() {
             subscriptions.disconnected();
         }
-        self.keep_alive.stop();
+        self.keep_alive.lost(self.now);
         self.patience = Patience::NONE;
         self.end_watch();
         self.disconnect_due = false;

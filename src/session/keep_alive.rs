@@ -71,6 +71,16 @@ impl Session {
         self.keep_alive.is_probing()
     }
 
+    /// After how many seconds of silence PINGREQ is sent, if that was found out anew since this was asked last.
+    pub fn found_path(&mut self) -> Option<u16> {
+        core::mem::take(&mut self.found_path).then(|| self.keep_alive.silence())
+    }
+
+    /// The path to the server is another one now; what was found out about it does not hold.
+    pub fn forget_path(&mut self) {
+        self.keep_alive.forget_path();
+    }
+
     /// Returns where it begins.
     fn append_ping(&mut self) -> Result<u64, Code> {
         let before = self.out.end();

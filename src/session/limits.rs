@@ -56,6 +56,8 @@ pub struct Limits {
     pub topic_aliases: u16,
     /// A message after which the server closed the connection so many times in a row is set aside; 0 is never.
     pub poison_after: u32,
+    /// PINGREQ is sent after as much silence as the path bears, and never later than CONNECT says.
+    pub adaptive_keep_alive: bool,
 }
 
 impl Default for Limits {
@@ -74,6 +76,7 @@ impl Default for Limits {
             ack_timeout: Span::ZERO,
             topic_aliases: 0,
             poison_after: 0,
+            adaptive_keep_alive: false,
         }
     }
 }

@@ -188,7 +188,6 @@ static void null_for_connections(struct client *client) {
   NULLS(mgos_mqtt_conn_set_credentials_fn, NULL, NULL, NULL, NULL);
   HOLDS(mgos_mqtt_conn_set_credentials_fn, mgos_mqtt_conn_set_credentials_fn(c, NULL, NULL, NULL) == 0);
   NULLS(mgos_mqtt_conn_answer, NULL, 1, NULL);
-  HOLDS(mgos_mqtt_network_changed, mgos_mqtt_network_changed(NULL, MGOS_MQTT_NETWORK_PROBE) == 0);
   HOLDS(mgos_mqtt_network_changed, mgos_mqtt_network_changed(c, 2) == MGOS_MQTT_BAD_ARGUMENT);
   HOLDS(mgos_mqtt_conn_answer, mgos_mqtt_conn_answer(c, 1, NULL) == MGOS_MQTT_STALE);
   NULLS(mgos_mqtt_conn_state, NULL, &now);

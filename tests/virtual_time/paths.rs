@@ -348,3 +348,63 @@ fn what_looks_like_two_clients_with_one_id_waits_as_long_as_it_may() {
     assert!(world.now().since(lost) <= Span::secs(3));
     conn.free(None);
 }
+
+/// A path that forgets links on which nothing is said for a hundred seconds, and a keep-alive interval of five minutes.
+#[test]
+fn a_keep_alive_that_adapts_finds_how_long_the_path_stays_open() {
+    let world = World::new();
+    world.server(|server| server.forgets_after = Some(Span::secs(100)));
+    let settings = Settings { adaptive_keep_alive: true, ..settings() };
+    let conn = world.conn(Profile { keep_alive: 300, ..profile("192.0.2.1:1883") }, settings);
+    conn.connect().unwrap();
+    world.run(Span::secs(10_000));
+    let losses = world.take_dials().len() - 1;
+    assert!((1..=6).contains(&losses), "{losses}");
+    // From then on no link is lost, and nothing is said that need not be.
+    let before = world.pings().len();
+    world.run(Span::secs(10_000));
+    assert_eq!(world.take_dials().len(), 0);
+    let pings = world.pings().len() - before;
+    assert!((100..=125).contains(&pings), "{pings} in 10,000 s: one each 80 to 99 s is expected");
+    // The path becomes another one, and the application says so.
+    world.server(|server| server.forgets_after = None);
+    conn.network_changed(false).unwrap();
+    let before = world.pings().len();
+    world.run(Span::secs(10_000));
+    let pings = world.pings().len() - before;
+    assert!(pings <= 40 && world.take_dials().is_empty(), "{pings}: CONNECT's interval again");
+    conn.free(None);
+}
+
+/// Without the option each silence costs the link.
+#[test]
+fn a_keep_alive_that_does_not_adapt_loses_the_link_again_and_again() {
+    let world = World::new();
+    world.server(|server| server.forgets_after = Some(Span::secs(100)));
+    let conn = world.conn(Profile { keep_alive: 300, ..profile("192.0.2.1:1883") }, settings());
+    conn.connect().unwrap();
+    world.run(Span::secs(10_000));
+    let losses = world.take_dials().len() - 1;
+    assert!(losses >= 25, "{losses}");
+    conn.free(None);
+}
+
+/// A server that is away for longer than a minute says nothing about the path.
+#[test]
+fn a_server_that_is_away_does_not_shorten_the_keep_alive() {
+    let world = World::new();
+    let settings = Settings { adaptive_keep_alive: true, ..settings() };
+    let conn = world.conn(Profile { keep_alive: 300, ..profile("192.0.2.1:1883") }, settings);
+    conn.connect().unwrap();
+    world.run(Span::secs(250));
+    world.swallow();
+    world.server(|server| server.up = false);
+    world.run(Span::secs(200));
+    world.server(|server| server.up = true);
+    up(&world, &conn, Span::secs(101));
+    let before = world.pings().len();
+    world.run(Span::secs(3_000));
+    let pings = world.pings().len() - before;
+    assert!((9..=10).contains(&pings), "{pings}: CONNECT's interval");
+    conn.free(None);
+}

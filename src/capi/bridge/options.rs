@@ -112,6 +112,7 @@ unsafe fn settings(options: &mgos_mqtt_options) -> Result<Settings, Code> {
             (MGOS_MQTT_REDIRECT_SAME_DOMAIN, Redirect::SameDomain),
             (MGOS_MQTT_REDIRECT_ANY, Redirect::Any),
         ])?,
+        adaptive_keep_alive: field!(options.adaptive_keep_alive).choice([(0, false), (1, true)])?,
         // SAFETY: promised by the caller.
         profile: unsafe { profile(options) }?,
     })

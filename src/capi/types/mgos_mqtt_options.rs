@@ -415,6 +415,13 @@ pub struct mgos_mqtt_options {
     /// connection has ended, the configured server is next again. The event that tells of the end, CONNECT_RESULT or CLOSE,
     /// has the reason and the reference, and mgos_mqtt_conn_last_error_text() says whether it was followed.
     pub redirect: c_int,
+
+    /// KEEP-ALIVE, again. 1: finds out and remembers how long the path to the server stays open without traffic, and sends
+    /// PINGREQ as late as that allows, never later than `keep_alive`, which CONNECT tells the server. It begins with
+    /// `keep_alive`; each time that no answer came after so much silence, although the server is there again within a
+    /// minute, it tries less, and after three answers in a row more, until it knows within an eighth. A line of the log tells of
+    /// it; mgos_mqtt_network_changed() begins anew. Default 0.
+    pub adaptive_keep_alive: c_int,
 }
 
 // SAFETY: plain numbers and pointers, and no header ever had less than everything before TLS.

@@ -348,6 +348,12 @@ impl Conn {
             let text = if session_present { "connected, session resumed" } else { "connected, session new" };
             self.note(&mut st, Level::Info, format_args!("{text}"));
         }
+        if let Some(silence) = st.session.found_path() {
+            let text = format_args!(
+                "no answer came after a silence that the path did not bear: PINGREQ is sent after {silence} s from now on"
+            );
+            self.note(&mut st, Level::Info, text);
+        }
         let queued = st.session.queue_len();
         if queued > 0 {
             let text = format_args!("QoS 1 and 2 messages that are sent now, or again: {queued}");

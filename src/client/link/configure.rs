@@ -152,6 +152,7 @@ pub(in crate::client) fn session_limits(settings: &Settings, profile: &Profile) 
         ack_timeout: settings.ack_timeout,
         topic_aliases: settings.topic_aliases,
         poison_after: settings.poison_after,
+        adaptive_keep_alive: settings.adaptive_keep_alive,
     }
 }
 

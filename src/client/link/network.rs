@@ -16,6 +16,7 @@ impl Conn {
     /// opened anew at once; or without that question, if it is to be `anew`.
     pub fn network_changed(&self, anew: bool) -> Result<(), Code> {
         let mut st = self.usable()?;
+        st.session.forget_path();
         match st.has() {
             Has::Nothing | Has::EndingLink => return Ok(()),
             Has::Wait => st.course.hurry(),

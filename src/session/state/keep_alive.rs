@@ -5,6 +5,8 @@
 //! interval. Traffic only moves two time stamps; the timer itself is looked at when it is due.
 
 use crate::bugs::{Bug, bug};
+use crate::lazy_box::LazyBox;
+use crate::session::state::path::Path;
 use crate::time::{Moment, Span, Time};
 
 /// What is to be done now.
@@ -27,6 +29,10 @@ pub(crate) struct KeepAlive {
     pinged: bool,
     /// It finds out whether the link is still there.
     probing: bool,
+    /// It was sent after that much silence in both directions, which says something about the path.
+    silent: bool,
+    /// What was found out about the path, if that is wanted.
+    path: LazyBox<Path>,
 }
 
 impl KeepAlive {
@@ -39,6 +45,8 @@ impl KeepAlive {
             interval: 0,
             pinged: false,
             probing: false,
+            silent: false,
+            path: LazyBox::new(),
         }
     }
 
@@ -56,10 +64,44 @@ impl KeepAlive {
         self.set(interval, reply);
     }
 
-    /// The connection is up.
-    pub(crate) fn start(&mut self, now: Time) {
+    /// Whether PINGREQ is sent after as much silence as the path bears. Without memory it is sent as CONNECT has it.
+    pub(crate) fn adapt(&mut self, adapt: bool) {
+        if !adapt || self.interval == 0 {
+            self.path = LazyBox::new();
+        } else {
+            let _ = self.path.try_make();
+        }
+    }
+
+    /// The path is another one now.
+    pub(crate) fn forget_path(&mut self) {
+        if let Some(path) = self.path.get_mut() {
+            *path = Path::default();
+        }
+    }
+
+    /// After how many seconds of silence in either direction a PINGREQ is due.
+    pub(crate) fn silence(&self) -> u16 {
+        self.path.get().map_or(self.interval, |path| path.silence(self.interval))
+    }
+
+    /// The connection is up. True if that says something about the path.
+    pub(crate) fn start(&mut self, now: Time) -> bool {
+        let found = self.path.get_mut().is_some_and(|path| path.back(now, self.interval));
         (self.last_in, self.last_out) = (now, now);
         self.rearm();
+        found
+    }
+
+    /// The transport is gone.
+    pub(crate) fn lost(&mut self, now: Time) {
+        if self.pinged
+            && self.silent
+            && let Some(path) = self.path.get_mut()
+        {
+            path.lost(now);
+        }
+        self.stop();
     }
 
     pub(crate) fn stop(&mut self) {
@@ -100,7 +142,7 @@ impl KeepAlive {
     /// A PINGREQ was appended that finds out whether the link is still there. Its answer is waited for, also without a
     /// keep-alive interval.
     pub(crate) fn probed(&mut self) {
-        (self.pinged, self.probing) = (true, true);
+        (self.pinged, self.probing, self.silent) = (true, true, false);
     }
 
     /// Whether that is not known yet.
@@ -118,6 +160,12 @@ impl KeepAlive {
     pub(crate) fn ponged(&mut self) -> bool {
         let pinged = self.pinged;
         if pinged {
+            let silence = self.silence();
+            if self.silent
+                && let Some(path) = self.path.get_mut()
+            {
+                path.answered(silence);
+            }
             self.rearm();
         }
         pinged
@@ -133,13 +181,14 @@ impl KeepAlive {
             return Due::Nothing;
         }
         self.rearm();
+        self.silent = now.since(self.last_traffic()) >= Span::secs(u64::from(self.silence()));
         if self.look_at.or_never() <= now { Due::Ping } else { Due::Nothing }
     }
 
     /// There is no PINGREQ: when one is due.
     fn rearm(&mut self) {
         (self.pinged, self.probing) = (false, false);
-        let interval = Span::secs(u64::from(self.interval));
+        let interval = Span::secs(u64::from(self.silence()));
         let due = self.last_in.min(self.last_out) + interval;
         self.look_at = (self.interval > 0).then_some(due).into();
     }

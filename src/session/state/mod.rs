@@ -15,6 +15,7 @@
 //! | `inbound.rs`       | messages that are held, QoS 2 ids that came, what is being skipped |
 //! | `id_map.rs`        | a table by packet id |
 //! | `keep_alive.rs`    | when to ping |
+//! | `path.rs`          | how long the path stays open without traffic |
 //! | `five.rs`          | what only MQTT 5.0 has |
 //! | `aliases.rs`       | topic aliases |
 //! | `counts.rs`        | what is counted |
@@ -30,6 +31,7 @@ pub(super) mod inbound;
 pub(super) mod index;
 pub(super) mod keep_alive;
 pub(super) mod outbox;
+pub(super) mod path;
 pub(super) mod sending;
 pub(super) mod subscriptions;
 pub(super) mod suspect;
@@ -121,6 +123,8 @@ pub struct Session {
     pub(super) each_publish: bool,
     /// See [`watch_began`](Session::watch_began).
     pub(super) watch_began: bool,
+    /// See [`found_path`](Session::found_path).
+    pub(super) found_path: bool,
     /// The time of the last step, to the caller's precision.
     pub(super) now: Time,
     pub(super) flow: Untracked<Flow>,
@@ -152,6 +156,7 @@ impl Session {
             tell_all: true,
             each_publish: false,
             watch_began: false,
+            found_path: false,
             now: Time::ZERO,
             flow: Untracked::default(),
         }
