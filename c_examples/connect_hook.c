@@ -38,7 +38,9 @@ static void get_token(char *token, size_t len) {
 static void *answer(void *arg) {
   struct request *request = arg;
   char token[32];
-  struct mgos_mqtt_credentials credentials = {sizeof(credentials), "device-7", token, 0, 0};
+  struct mgos_mqtt_credentials credentials = mgos_mqtt_credentials_init();
+  credentials.user = "device-7";
+  credentials.password = token;
   get_token(token, sizeof(token));
   credentials.password_len = strlen(token);
   printf("CONNECT with %s\n", token);

@@ -171,6 +171,8 @@ enum mgos_mqtt_error {
   MGOS_MQTT_NETWORK_CHANGED = -1168,
   /* closed before the server acknowledged all that it was sent */
   MGOS_MQTT_UNDELIVERED = -1167,
+  /* the connection was closed to use new credentials, as the old ones end */
+  MGOS_MQTT_CREDENTIALS_EXPIRED = -1169,
   /* the server violated the protocol */
   MGOS_MQTT_PROTOCOL = -1171,
   /* a message larger than the receive limit was skipped */

@@ -139,6 +139,7 @@ codes! {
     Reconfigured = -1166, "RECONFIGURED", "the connection was closed to apply a new configuration";
     NetworkChanged = -1168, "NETWORK_CHANGED", "the connection was closed because the network has changed";
     Undelivered = -1167, "UNDELIVERED", "closed before the server acknowledged all that it was sent";
+    CredentialsExpired = -1169, "CREDENTIALS_EXPIRED", "the connection was closed to use new credentials, as the old ones end";
     Protocol = -1171, "PROTOCOL", "the server violated the protocol";
     Oversize = -1172, "OVERSIZE", "a message larger than the receive limit was skipped";
     SubscribeRefused = -1173, "SUBSCRIBE_REFUSED", "the server refused the subscription";

@@ -93,6 +93,7 @@ pub fn as_electric_imp(code: Code) -> i32 {
         | Code::Disabled
         | Code::ClosedByClient
         | Code::Reconfigured
+        | Code::CredentialsExpired
         | Code::NetworkChanged => DISCONNECTED,
         Code::Undelivered => OPERATION_INCOMPLETE,
         Code::MaxInflight => MAX_MESSAGES_INFLIGHT,
@@ -135,6 +136,7 @@ pub fn as_nodemcu(code: Code) -> Option<i32> {
         | Code::HookTimeout
         | Code::ClosedByClient
         | Code::Reconfigured
+        | Code::CredentialsExpired
         | Code::NoResources => Some(-5),
         code if is_tls(code) => Some(-5),
         _ => None,

@@ -38,6 +38,11 @@ impl Session {
         Ok(())
     }
 
+    /// The authentication method of the present CONNECT, if it had one.
+    pub fn authentication_method(&self) -> Option<&str> {
+        self.five.method.as_deref()
+    }
+
     /// From now on the server has to prove at the end of the exchange that it is the one that is meant, in the
     /// authentication data of its CONNACK or its AUTH with success: by this, or by this with more behind a comma. `None`:
     /// by something that the exchange has yet to bring. Otherwise the connection does not come up, or ends.

@@ -259,7 +259,11 @@ static void on_result(struct mgos_mqtt_conn *c, const struct mgos_mqtt_event *ev
 }
 
 static int answer(struct client *client, uint64_t attempt, const char *password, double valid_until) {
-  struct mgos_mqtt_credentials credentials = {sizeof(credentials), "u", password, strlen(password), valid_until};
+  struct mgos_mqtt_credentials credentials = {.size = sizeof(credentials),
+                                               .user = "u",
+                                               .password = password,
+                                               .password_len = strlen(password),
+                                               .valid_until = valid_until};
   return mgos_mqtt_conn_answer(client->c, attempt, &credentials);
 }
 
@@ -407,7 +411,7 @@ static void do_nothing(struct mg_connection *nc, const char *client_id, struct m
  * field: F-36 */
 static void a_hook_that_fails_is_named(void **state) {
   struct client *client = *state;
-  struct mgos_mqtt_credentials bad = {sizeof(bad), "\xff", NULL, 0, 0};
+  struct mgos_mqtt_credentials bad = {.size = sizeof(bad), .user = "\xff"};
   client->options.retry = 2;
   client->options.connack_timeout_ms = 30;
   client_renew(client);

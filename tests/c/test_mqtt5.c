@@ -464,6 +464,28 @@ static void step_by_step(void **state) {
   expect_trace(client, "AUTH[0,OK]21=m 22=5  ");
 }
 
+static void ask_for_a_token(struct mgos_mqtt_conn *c, uint64_t attempt, void *ud) {
+  struct mgos_mqtt_credentials credentials = mgos_mqtt_credentials_init();
+  (void) ud;
+  credentials.auth_data = "token";
+  credentials.auth_data_len = 5;
+  assert_int_equal(mgos_mqtt_conn_answer(c, attempt, &credentials), 0);
+}
+
+static void the_credentials_function_has_authentication_data(void **state) {
+  struct client *client = *state;
+  const struct mgos_mqtt_property method = mgos_mqtt_property_string(MGOS_MQTT_PROPERTY_AUTHENTICATION_METHOD, "m");
+  client->options.properties = &method;
+  client->options.num_properties = 1;
+  speak_5(client);
+  assert_int_equal(mgos_mqtt_conn_set_credentials_fn(client->c, ask_for_a_token, NULL, NULL), 0);
+  peer_accept(client->peer);
+  peer_expect(client->peer, "10 @ ='MQTT' 05 02 003c 0c 15 ='m' 16 ='token' ='%s'", client->cfg.client_id);
+  peer_send(client->peer, "20 03 00 00 00");
+  assert_true(mgos_mqtt_conn_connect(client->c));
+  UNTIL(client->loop, mgos_mqtt_conn_is_connected(client->c));
+}
+
 static void on_version(struct mgos_mqtt_conn *c, const struct mgos_mqtt_event *ev, void *ud) {
   (void) c;
   trace(ud, "%s:%d", mgos_mqtt_error_name(mgos_mqtt_event_error(ev)) + strlen("MGOS_MQTT_"),
@@ -566,6 +588,7 @@ int main(void) {
       TEST(a_subscription_with_everything),
       TEST(what_the_server_allows),
       TEST(the_newest_version_that_the_server_speaks),
+      TEST(the_credentials_function_has_authentication_data),
       TEST(step_by_step),
       TEST(reason_codes_have_names),
       TEST(by_way_of_mosquitto),

@@ -57,7 +57,7 @@ static struct mgos_mqtt_conn *create(const struct mgos_mqtt_options *options) {
   _(protocol_version, 2, "0 (the default), 1 (auto), 3 (MQTT 3.1), 4 (MQTT 3.1.1) and 5 (MQTT 5.0)") \
   _(will_qos, 3, "0, 1 and 2")                                                           \
   _(retry, 3, "0 (the default) to 2")                                                    \
-  _(fixed_delay, -1, "0 (the default) to 1")                                             \
+  _(fixed_delay, -1, "0 (the default) to 2")                                             \
   _(jitter_percent, 101, "0 (the default), -1 (off) and 1 to 100")                       \
   _(fail_back_ms, -2, MS)                                                                \
   _(dns_timeout_ms, -2, MS)                                                              \

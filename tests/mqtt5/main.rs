@@ -7,6 +7,7 @@
 //! | `aliases.rs` | topic aliases that the client gives, and messages whose time runs out |
 //! | `auth.rs`    | AUTH, and DISCONNECT with more than goodbye |
 //! | `redirect.rs` | servers that send the client to another one |
+//! | `renewal.rs` | credentials that end while the connection is up |
 //! | `scram.rs`   | SCRAM-SHA-256, with a server that does it as well, and with hostile ones |
 //! | `version.rs` | the newest version that a server speaks |
 //! | `limits.rs`  | what the server allows |
@@ -21,6 +22,7 @@ mod connect;
 mod limits;
 mod real;
 mod redirect;
+mod renewal;
 mod request;
 mod rig;
 #[cfg(feature = "scram")]

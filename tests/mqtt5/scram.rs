@@ -3,6 +3,7 @@
 use std::num::NonZeroU32;
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use mgos_mqtt::client::{Conn, Credentials, CredentialsHook, Event, Identity, Kind, Level, Report, Sink};
 use mgos_mqtt::config::{Authentication, Profile, Protocol, Secret, Settings};
@@ -284,6 +285,7 @@ fn the_login_may_come_from_the_credentials_hook() {
         user: Some(user.into()),
         password: Some(Secret(password.as_bytes().to_vec())),
         valid_until: 0.0,
+        auth_data: None,
     };
     // The last comes first. One cannot be prepared.
     let logins = vec![login("us,er", PASSWORD), login("us,er", "p\u{e9}ncil"), login("", "x")];
@@ -300,6 +302,35 @@ fn the_login_may_come_from_the_credentials_hook() {
     let proof = challenge(&mut link, &exchange);
     link.connack(false, 0, &data(proof.as_bytes()));
     client.up();
+}
+
+/// Those of the hook end soon: another exchange, with new ones, on the same connection.
+#[test]
+fn credentials_that_end_are_renewed_by_another_exchange() {
+    let server = Server::new();
+    let client = Client::new(Profile { user: None, pass: None, ..scram(&server) }, Settings::default());
+    let events = auth_events(&client);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64();
+    let login = |valid_until| Credentials {
+        user: Some("us,er".into()),
+        password: Some(Secret(PASSWORD.as_bytes().to_vec())),
+        valid_until,
+        auth_data: None,
+    };
+    // The last comes first.
+    let logins = vec![login(0.0), login(now + 3.0)];
+    client.conn.set_credentials_hook(Some(Arc::new(Logins(Mutex::new(logins))))).unwrap();
+    client.conn.connect().unwrap();
+    let mut link = server.accept();
+    let exchange = hello(&mut link);
+    let proof = challenge(&mut link, &exchange);
+    link.connack(false, 0, &data(proof.as_bytes()));
+    client.up();
+    let exchange = Exchange::begins(&take_auth(&mut link, 0x19));
+    let proof = challenge(&mut link, &exchange);
+    send_auth(&mut link, 0, proof.as_bytes());
+    assert_eq!(events.recv_timeout(LONG), Ok(0));
+    assert!(client.conn.is_connected());
 }
 
 /// It is MQTT 5.0, and never the password in clear instead.

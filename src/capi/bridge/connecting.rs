@@ -73,8 +73,11 @@ pub(in crate::capi) unsafe fn read_credentials(
     // SAFETY: promised by the caller.
     let user = unsafe { optional(read.user) }?.map(str::to_owned);
     const LONGEST: usize = u16::MAX as usize;
-    for (field, len) in [("user", user.as_ref().map_or(0, String::len)), ("password_len", read.password_len)]
-    {
+    for (field, len) in [
+        ("user", user.as_ref().map_or(0, String::len)),
+        ("password_len", read.password_len),
+        ("auth_data_len", read.auth_data_len),
+    ] {
         if len > LONGEST {
             explain(format_args!("{field}: {len} bytes are more than the {LONGEST} that CONNECT can carry"));
             return Err(Code::TooLarge);
@@ -83,7 +86,10 @@ pub(in crate::capi) unsafe fn read_credentials(
     // SAFETY: promised by the caller.
     let password = unsafe { bytes(read.password.cast(), read.password_len) }?;
     let password = (!read.password.is_null()).then(|| Secret(password.to_vec()));
-    Ok(Credentials { user, password, valid_until: read.valid_until })
+    // SAFETY: promised by the caller.
+    let data = unsafe { bytes(read.auth_data.cast(), read.auth_data_len) }?;
+    let auth_data = (!read.auth_data.is_null()).then(|| Secret(data.to_vec()));
+    Ok(Credentials { user, password, valid_until: read.valid_until, auth_data })
 }
 
 /// # Safety

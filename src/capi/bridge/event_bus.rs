@@ -118,7 +118,7 @@ pub(in crate::capi) fn raise(conn: &Conn, event: &Event<'_>) {
         Event::ConnectResult { error: Code::Ok, .. } => mgos_event_sys::MGOS_EVENT_CLOUD_CONNECTED,
         // The application knows what it did.
         Event::ConnectResult {
-            error: Code::ClosedByClient | Code::Reconfigured | Code::NetworkChanged,
+            error: Code::ClosedByClient | Code::Reconfigured | Code::CredentialsExpired | Code::NetworkChanged,
             ..
         } => return,
         Event::ConnectResult { .. } => mgos_event_sys::MGOS_EVENT_CLOUD_CONNECTERROR,

@@ -20,6 +20,7 @@ pub(in crate::capi) fn by_client(code: Code) -> bool {
         Code::ClosedByClient
             | Code::Undelivered
             | Code::Reconfigured
+            | Code::CredentialsExpired
             | Code::NetworkChanged
             | Code::HookAborted
     )

@@ -33,13 +33,25 @@ pub struct mgos_mqtt_credentials {
     pub password_len: usize,
     /// Until when they are valid, in seconds since 1970: until then, later attempts at the same server use them without
     /// asking again, unless the server refuses them. 0: they are for this attempt only.
+    ///
+    /// A connection that is up gets new ones before that, when a tenth of the time is left, at most five minutes. If CONNECT
+    /// had an authentication method (that of `properties`, or `authentication` of the options), the function is asked once
+    /// more, with the number of the same attempt, and the answer goes out in AUTH; what comes of it is an MGOS_MQTT_EV_AUTH.
+    /// Otherwise, and when the time is over, the connection is closed and opened at once, for which the function is asked:
+    /// MGOS_MQTT_EV_CLOSE with MGOS_MQTT_CREDENTIALS_EXPIRED. As long as there is time, that waits until nothing is in
+    /// flight.
     pub valid_until: f64,
+    /// The AUTHENTICATION DATA of CONNECT and of the AUTH that renews it, instead of what `properties` of the options has;
+    /// those must have an AUTHENTICATION METHOD (else MGOS_MQTT_BAD_PROPERTY). NULL for none.
+    pub auth_data: *const c_void,
+    /// Its length, at most 65,535.
+    pub auth_data_len: usize,
 }
 
-// SAFETY: plain numbers and pointers; all of them were there from the beginning.
+// SAFETY: plain numbers and pointers, and no header ever had less than everything before the authentication data.
 unsafe impl Growing for mgos_mqtt_credentials {
     const NAME: &'static str = "mgos_mqtt_credentials";
-    const FIRST: usize = size_of::<mgos_mqtt_credentials>();
+    const FIRST: usize = offset_of!(mgos_mqtt_credentials, auth_data);
 }
 
 // -- MQTT 5.0 -----------------------------------------------------------------------------------

@@ -210,6 +210,9 @@ impl Conn {
         if st.expiry.get().and_then(|ends| ends.look_at).is_some_and(|at| at <= now) {
             st = self.tell_expiry(st, turn);
         }
+        if st.extras.asking.as_ref().and_then(|asking| asking.renew_at).is_some_and(|at| at <= now) {
+            st = self.renew(st, turn);
+        }
         if st.extras.without_server.is_some_and(|at| at <= now) {
             self.look_for_server(&mut st);
         }
@@ -555,6 +558,7 @@ impl State {
         if let Some(extras) = self.extras.get() {
             next = next.min(at(extras.timer_at)).min(at(extras.fail_back.at)).min(at(extras.refusals.due()));
             next = next.min(at(extras.without_server)).min(at(extras.requests.due()));
+            next = next.min(at(extras.asking.as_ref().and_then(|asking| asking.renew_at)));
         }
         next.into()
     }

@@ -363,6 +363,9 @@ impl Conn {
         self.context.driver.notify();
         let generation = st.generation;
         st.version_accepted(turn.now);
+        if st.extras.asking.is_some() {
+            st.plan_renewal(turn.now, (self.context.wall_clock)());
+        }
         let version = st.connect_version();
         let number = st.attempt_number();
         let attempt = Attempt { error: Code::Ok, connack: Some(0), session_present, number, version };

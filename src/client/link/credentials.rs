@@ -17,16 +17,18 @@ use crate::driver::Turn;
 use crate::error::{Code, Phase};
 use crate::scram::Trouble;
 use crate::sync::MutexGuard;
+use crate::wire::{Carrier, PacketType, Properties, PropertyBlock, PropertyId, PropertyValue, reason};
 
 impl Conn {
     /// Sets or clears the credentials hook. What the old one answered is forgotten.
     pub fn set_credentials_hook(&self, hook: Option<Arc<dyn CredentialsHook<Conn>>>) -> Result<(), Code> {
-        let asking = hook.map(|hook| Box::new(Asking { hook, known: None, pending: None }));
+        let asking = hook.map(|hook| Box::new(Asking { hook, known: None, pending: None, renew_at: None }));
         let mut st = self.usable()?;
         let extras = st.extras.try_make()?;
         let old = std::mem::replace(&mut extras.asking, asking);
         // Nobody is left to answer for the attempt under way.
-        let unanswered = old.as_ref().is_some_and(|old| old.pending.is_some());
+        let pending = old.as_ref().and_then(|old| old.pending.as_ref());
+        let unanswered = pending.is_some_and(|pending| pending.params.is_some());
         if unanswered {
             self.end_attempt(
                 &mut st,
@@ -44,7 +46,7 @@ impl Conn {
     /// answered.
     pub fn answer_credentials(&self, attempt: u64, credentials: Option<Credentials>) -> Result<(), Code> {
         let mut st = self.usable()?;
-        let waits = matches!(st.link, Link::Open(_)) && st.session.awaits_connect() && st.closing.is_none();
+        let waits = st.takes_credentials();
         let pending = st.extras.get_mut().and_then(|extras| extras.asking.as_mut()?.pending.as_mut());
         match pending {
             Some(pending)
@@ -90,7 +92,7 @@ impl Conn {
         &'a self,
         mut st: MutexGuard<'a, State>,
         turn: &mut Turn<'_>,
-        mut params: ConnectParams,
+        params: ConnectParams,
     ) -> MutexGuard<'a, State> {
         let now = (self.context.wall_clock)();
         let (server, attempt) = (st.profile.server.clone(), st.attempt_number());
@@ -100,12 +102,12 @@ impl Conn {
         asking.pending = None;
         match &asking.known {
             Some((of, known)) if *of == server && now < known.valid_until => {
-                (params.user, params.password) = (known.user.clone(), known.password.clone());
-                return self.hook_or_send(st, turn, params);
+                let known = known.clone();
+                return self.connect_with(st, turn, params, &known);
             }
             _ => asking.known = None,
         }
-        asking.pending = Some(Pending { attempt, params: Box::new(params), answer: None });
+        asking.pending = Some(Pending { attempt, params: Some(Box::new(params)), answer: None });
         let hook = asking.hook.clone();
         drop(st);
         hook.ask(self, attempt);
@@ -119,15 +121,17 @@ impl Conn {
         mut st: MutexGuard<'a, State>,
         turn: &mut Turn<'_>,
     ) -> MutexGuard<'a, State> {
-        let waits = matches!(st.link, Link::Open(_)) && st.session.awaits_connect() && st.closing.is_none();
-        if !waits || st.freed || st.link_broke {
+        if !st.takes_credentials() || st.freed || st.link_broke {
             return st;
         }
         let server = st.profile.server.clone();
         let Some(asking) = st.extras.get_mut().and_then(|extras| extras.asking.as_mut()) else { return st };
-        let Some(Pending { mut params, answer, .. }) =
-            asking.pending.take_if(|pending| pending.answer.is_some())
+        let Some(Pending { params, answer, .. }) = asking.pending.take_if(|pending| pending.answer.is_some())
         else {
+            return st;
+        };
+        let Some(params) = params else {
+            self.renew_with(&mut st, turn.now, answer.flatten());
             return st;
         };
         let Some(credentials) = answer.flatten() else {
@@ -135,11 +139,33 @@ impl Conn {
             let report = st.report(Code::HookAborted, Phase::Connect, 0, text);
             return self.link_down(st, turn, report);
         };
-        (params.user, params.password) = (credentials.user.clone(), credentials.password.clone());
         if credentials.valid_until > 0.0 {
-            asking.known = Some((server, credentials));
+            asking.known = Some((server, credentials.clone()));
         }
-        self.hook_or_send(st, turn, *params)
+        self.connect_with(st, turn, *params, &credentials)
+    }
+
+    /// CONNECT with these credentials.
+    fn connect_with<'a>(
+        &'a self,
+        mut st: MutexGuard<'a, State>,
+        turn: &mut Turn<'_>,
+        mut params: ConnectParams,
+        credentials: &Credentials,
+    ) -> MutexGuard<'a, State> {
+        (params.user, params.password) = (credentials.user.clone(), credentials.password.clone());
+        if let Some(data) = &credentials.auth_data {
+            match with_data(params.connect_properties.properties(), data) {
+                Some(block) => params.connect_properties = block,
+                None => {
+                    let text = "the credentials hook answered with authentication data, and properties of the options has no \
+                                Authentication Method";
+                    let report = st.report(Code::BadProperty, Phase::Connect, 0, text.into());
+                    return self.link_down(st, turn, report);
+                }
+            }
+        }
+        self.hook_or_send(st, turn, params)
     }
 
     fn hook_or_send<'a>(
@@ -169,7 +195,25 @@ impl Conn {
     }
 }
 
+/// The properties of a CONNECT with other authentication data; `None` if they have no method for it.
+fn with_data(properties: Properties<'_>, data: &[u8]) -> Option<PropertyBlock> {
+    properties.text(PropertyId::AuthenticationMethod)?;
+    let mut list = Vec::from_iter(&properties);
+    list.retain(|(id, _)| *id != PropertyId::AuthenticationData);
+    list.push((PropertyId::AuthenticationData, PropertyValue::Binary(data)));
+    PropertyBlock::new(Properties::from_list(&list), Carrier::Packet(PacketType::Connect)).ok()
+}
+
 impl State {
+    /// Whether an answer is of use: CONNECT was not sent, or new credentials were asked for.
+    fn takes_credentials(&self) -> bool {
+        let pending = self.extras.asking.as_ref().and_then(|asking| asking.pending.as_ref());
+        let renews = pending.is_some_and(|pending| pending.params.is_none());
+        matches!(self.link, Link::Open(_))
+            && self.closing.is_none()
+            && if renews { self.session.is_up() } else { self.session.awaits_connect() }
+    }
+
     /// The attempt is over: nobody waits for an answer any more. If the server did not like the credentials, they are
     /// not used again.
     pub(in crate::client) fn forget_question(&mut self, report: &Report) {
@@ -177,8 +221,12 @@ impl State {
             extras.scram = None;
         }
         if let Some(asking) = self.extras.get_mut().and_then(|extras| extras.asking.as_mut()) {
-            asking.pending = None;
-            if matches!(report.code, Code::RefusedCredentials | Code::RefusedNotAuthorized) {
+            (asking.pending, asking.renew_at) = (None, None);
+            let refused = matches!(
+                report.code,
+                Code::RefusedCredentials | Code::RefusedNotAuthorized | Code::AuthenticationFailed
+            );
+            if refused || report.reason == Some(reason::NOT_AUTHORIZED) {
                 asking.known = None;
             }
         }

@@ -4,6 +4,7 @@
 //! |------------------|------|
 //! | `options.rs`     | the options of a connection |
 //! | `inherit.rs`     | a connection configured as another one |
+//! | `renewal.rs`     | credentials that end while the connection is up |
 //! | `credentials.rs` | hooks that make CONNECT, or a part of it |
 //! | `course.rs`      | whether it is to be up, and what each call does to that |
 //! | `network.rs`     | the application says that the network has changed |
@@ -30,6 +31,7 @@ mod network;
 pub(in crate::client) mod options;
 pub(in crate::client) mod race;
 pub(in crate::client) mod redirect;
+pub(in crate::client) mod renewal;
 pub(in crate::client) mod report;
 pub(in crate::client) mod scram;
 pub(in crate::client) mod secure;
