@@ -15,7 +15,7 @@ if(MGOS_MQTT_BUILD_PROGRAMS)
   install(TARGETS ${programs} RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}" COMPONENT tools)
   install(FILES ${MGOS_MQTT_MAN_PAGES} DESTINATION "${CMAKE_INSTALL_MANDIR}/man1" COMPONENT tools)
 endif()
-install(DIRECTORY include/ DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}" COMPONENT dev FILES_MATCHING PATTERN "*.h")
+install(DIRECTORY include/ DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}" COMPONENT dev FILES_MATCHING PATTERN "*.h" PATTERN "*.hpp")
 
 # valgrind's complaints about ring's assembly.
 if(MGOS_MQTT_TLS)
@@ -50,3 +50,9 @@ list(TRANSFORM MGOS_MQTT_DEFINITIONS PREPEND -D OUTPUT_VARIABLE PC_DEFINITIONS)
 list(JOIN PC_DEFINITIONS " " PC_DEFINITIONS)
 configure_file(cmake/mgos_mqtt.pc.in "${PROJECT_BINARY_DIR}/mgos_mqtt.pc" @ONLY)
 install(FILES "${PROJECT_BINARY_DIR}/mgos_mqtt.pc" DESTINATION "${pc_dir}" COMPONENT dev)
+
+# What the last installation wrote: cmake --build <directory> --target uninstall
+if(PROJECT_IS_TOP_LEVEL)
+  add_custom_target(uninstall COMMAND "${CMAKE_COMMAND}" "-DMANIFEST=${PROJECT_BINARY_DIR}/install_manifest.txt"
+    -P "${PROJECT_SOURCE_DIR}/cmake/uninstall.cmake" VERBATIM)
+endif()

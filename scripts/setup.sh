@@ -4,7 +4,7 @@
 #   build     CMake, a C compiler, make, pkg-config (the default)
 #   demo      what `make demo` runs with: mosquitto
 #   test      what `make test` runs with: cmocka, OpenSSL's headers (for the feature psk, and a TLS server of other
-#             making), valgrind, libabigail, mosquitto, a C++ compiler
+#             making), libuv and libevent (for examples), valgrind, libabigail, mosquitto, a C++ compiler
 #   brokers   the other servers of `make test-brokers`: ejabberd, RabbitMQ, proxies
 #   fuzz      what `make fuzz` compiles its target in C with
 #   bench     what `make bench` measures with and against: valgrind, strace, OpenSSL, libmosquitto, Paho C
@@ -31,6 +31,8 @@ test    abigail-tools     abidw
 test    mosquitto         mosquitto
 test    mosquitto-clients mosquitto_pub
 test    socat             socat
+test    libuv1-dev        pc:libuv
+test    libevent-dev      pc:libevent_core
 brokers ejabberd          ejabberdctl
 brokers rabbitmq-server   rabbitmq-server
 brokers tinyproxy         tinyproxy

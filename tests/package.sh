@@ -86,7 +86,7 @@ case ${1:?} in
     # information that is stripped later, too.
     if [ "$CONFIG" != Debug ]; then hides_paths "$PREFIX" "$CARGO_DIR/release/libmgos_mqtt.so"; fi
     {
-      (cd "$SOURCE/include" && find . -name '*.h' -printf 'include/%f\n')
+      (cd "$SOURCE/include" && find . -name '*.h*' -printf 'include/%f\n')
       printf '%s\n' "$LIBDIR"/{libmgos_mqtt.a,libmgos_mqtt.so,"$SO_NAME","$SO_FILE",pkgconfig/mgos_mqtt.pc} \
         "$LIBDIR"/cmake/mgos_mqtt/mgos_mqttConfig{,Version}.cmake bin/mgos_mqtt_{pub,sub,rr,doctor} share/man/man1/mgos_mqtt_{pub,sub,rr,doctor}.1
       case ,$FEATURES, in *,tls,*) echo share/mgos_mqtt/valgrind.supp ;; esac
@@ -98,6 +98,13 @@ case ${1:?} in
     [ "$(readlink "$PREFIX/$LIBDIR/$SO_NAME")" = "$SO_FILE" ] || fail "$SO_NAME is no link to $SO_FILE"
     readelf -d "$PREFIX/$LIBDIR/$SO_FILE" >dynamic
     grep -q "SONAME.*\[$SO_NAME\]" dynamic || fail "the SONAME is not $SO_NAME"
+    ;;
+  uninstall) # all that was installed, and nothing else; of one component, whose list no other test writes
+    "$CMAKE" --install "$BUILD" --component tools --prefix "$WORK/gone" ${CONFIG:+--config "$CONFIG"} >install.log
+    touch "$WORK/gone/bin/another"
+    "$CMAKE" -DMANIFEST="$BUILD/install_manifest_tools.txt" -P "$SOURCE/cmake/uninstall.cmake" >uninstall.log
+    [ "$(find "$WORK/gone" ! -type d)" = "$WORK/gone/bin/another" ] || fail "left: $(find "$WORK/gone" ! -type d)"
+    [ "$(grep -c Removing uninstall.log)" -ge 4 ] || fail "what was removed: $(cat uninstall.log)"
     ;;
   openssl) # linked with pre-shared keys, and else not even mentioned
     install_moved
