@@ -33,7 +33,7 @@ impl LentTopic {
 impl Session {
     /// A step for a message, if there is nothing special about it. Otherwise nothing is changed.
     ///
-    /// The packet of `len` bytes is what [`PlainPublish::decode`] found, `FIVE` in MQTT 5.0. The application is
+    /// The packet of `len` bytes is what [`PlainPublish::decode`](wire::PlainPublish::decode) found, `FIVE` in MQTT 5.0. The application is
     /// told; [`fast_handled`](Session::fast_handled) or, as after any event, [`handled`](Session::handled)
     /// follows.
     #[inline(always)]
