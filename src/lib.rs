@@ -43,4 +43,5 @@ pub use mgos_mqtt_base::{config, error, patience, scram, time, transport, vocabu
 pub use mgos_mqtt_core::{client, driver, session};
 pub use mgos_mqtt_wire as wire;
 
+#[cfg(feature = "capi")]
 use mgos_mqtt_base::{lazy_box, sync};
