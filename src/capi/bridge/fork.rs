@@ -88,6 +88,7 @@ extern "C" fn watch_forks() {
     let _ = unsafe { libc::pthread_atfork(Some(prepare), Some(parent), Some(child)) };
 }
 
+// Nothing refers to it: see `codegen-units` in Cargo.toml.
 // SAFETY: this section is a list of such functions, which the system calls in order.
 #[cfg_attr(not(target_vendor = "apple"), unsafe(link_section = ".init_array"))]
 #[cfg_attr(target_vendor = "apple", unsafe(link_section = "__DATA,__mod_init_func"))]
