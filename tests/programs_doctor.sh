@@ -58,6 +58,7 @@ listen() { # listen WHAT, as socat has it
   local try
   for try in 1 2 3 4 5 6 7 8; do
     port=$((32800 + RANDOM % 20000))
+    : >said # not what the one before has said
     socat -d -d "TCP-LISTEN:$port,bind=127.0.0.1,fork,reuseaddr" "$1" 2>said &
     listener=$!
     until grep -q "listening on\|E bind" said; do kill -0 $listener 2>/dev/null || break; done
@@ -75,6 +76,7 @@ serve() { # serve LINE...
   local try
   for try in 1 2 3 4 5 6 7 8; do
     port=$((32800 + RANDOM % 20000))
+    : >said # not what the one before has said
     printf '%s\n' "listener $port 127.0.0.1" "allow_anonymous true" "persistence false" "$@" >serve.conf
     if [ "$(id -u)" = 0 ]; then echo "user root" >>serve.conf; fi
     mosquitto -c serve.conf >said 2>&1 &
