@@ -493,7 +493,7 @@ impl Callback<Conn> for Handler {
                 let own = std::mem::take(&mut world.ending);
                 app.pace.lock().unwrap().ends(world.client_now());
                 self.may_connect_at_the_end(conn, &mut world, own);
-                app.pace.lock().unwrap().each(Way::failed);
+                app.pace.lock().unwrap().each(|way| way.failed(own));
             }
             Event::Close(report) => {
                 let text = report.text.clone();
@@ -504,7 +504,7 @@ impl Callback<Conn> for Handler {
                     app.pace.lock().unwrap().each(Way::fails_back);
                 }
                 self.may_connect_at_the_end(conn, &mut world, own);
-                app.pace.lock().unwrap().each(Way::failed);
+                app.pace.lock().unwrap().each(|way| way.failed(own));
             }
             Event::Outcome(ended) => match world.tokens.get(&ended.token).copied() {
                 Some(n) => world.ended(n, ended.outcome),

@@ -2,6 +2,9 @@
 
 use mgos_mqtt::config::{Backoff, Profile, Settings};
 
+/// After so many connections in a row that were lost too soon, each further one is followed by the longest wait.
+const SUSPICIOUS: u32 = 5;
+
 /// The expected schedule of one client, in microseconds of its clock.
 ///
 /// A connection ends at the time that the client read last from its clock, and where a callback took its time only the client
@@ -70,6 +73,8 @@ pub struct Way {
     stable: u64,
     /// The last connection was lost too soon: the next failure changes nothing.
     spared: bool,
+    /// How many were, since one was not.
+    early: u32,
     /// The application asked for the next attempt: it comes at once.
     at_once: bool,
     /// It does not want any.
@@ -117,6 +122,7 @@ impl Way {
         if anew {
             self.last = None;
             self.spared = false;
+            self.early = 0;
             self.active = 0;
         }
     }
@@ -150,13 +156,16 @@ impl Way {
         self.active > 0 && self.stay > 0 && self.since.is_some_and(|since| now - since >= self.stay)
     }
 
-    /// The attempt failed, or the connection that was up was lost.
-    pub fn failed(&mut self) {
+    /// The attempt failed, or the connection that was up was lost; `own` if the application asked for that.
+    pub fn failed(&mut self, own: bool) {
         let lived = self.up.take().map(|up| self.end - up);
         if lived.is_some_and(|lived| lived >= self.stable) {
             self.last = None;
             self.spared = false;
+            self.early = 0;
         }
+        let early = lived.is_some_and(|lived| lived < self.stable);
+        self.early += u32::from(early && !own);
         if self.at_once || self.stopped {
             return;
         }
@@ -165,7 +174,11 @@ impl Way {
             self.active = 1;
             return;
         }
-        let early = lived.is_some_and(|lived| lived < self.stable);
+        let max = self.bounds[self.active].1;
+        if early && self.early >= SUSPICIOUS {
+            self.spared = true;
+            return self.waits(max);
+        }
         let spared = !self.fixed && std::mem::replace(&mut self.spared, early);
         if !self.fixed
             && lived.is_none()
@@ -176,13 +189,17 @@ impl Way {
             self.active = 1 - self.active;
             self.last = None;
             self.spared = false;
+            self.early = 0;
         }
         let (min, max) = self.bounds[self.active];
         let wait = match self.last {
             None => min,
             Some(last) => (last * 2).max(min),
         };
-        let wait = if self.fixed { min } else { wait.min(max) };
+        self.waits(if self.fixed { min } else { wait.min(max) });
+    }
+
+    fn waits(&mut self, wait: u64) {
         self.last = Some(wait);
         let spread = wait * self.jitter / 100;
         self.due = Some((self.round + wait - spread, self.round + wait + spread));
