@@ -104,14 +104,13 @@ impl Session {
     pub fn fast_release(&mut self, bytes: &[u8]) -> Option<usize> {
         debug_assert!(self.is_on_fast_path());
         let id = wire::Ack::plain(PacketType::PubRel, bytes)?;
-        if self.version == Version::V5 {
-            // PUBCOMP says whether it is known.
-            self.pubrel(id).ok()?;
-            return Some(wire::PLAIN_ACK);
+        // In MQTT 5.0 PUBCOMP says that it is not known.
+        if self.version == Version::V5 && !self.inbound.is_known(id) {
+            return None;
         }
         // Without memory for the answer the ordinary step fails as well, and says so.
         self.answer(PacketType::PubComp, id).ok()?;
-        self.inbound.released(id);
+        self.release(id);
         Some(wire::PLAIN_ACK)
     }
 }
