@@ -155,7 +155,7 @@ stage_psk() {
     check psk cargo clippy --locked --lib --test tls_psk --test tls --test tls_secrets --features psk -- -D warnings
   fi
   # What these tests run, and what is installed.
-  targets=(mgos_mqtt_cargo mgos_mqtt_pub mgos_mqtt_sub mgos_mqtt_rr mgos_mqtt_doctor test_version_shared test_version_static example_tls_psk)
+  targets=(mgos_mqtt_cargo mgos_mqtt_pub mgos_mqtt_sub mgos_mqtt_rr mgos_mqtt_doctor mgos_mqtt_man test_version_shared test_version_static example_tls_psk)
   tests psk psk --tests-regex 'psk|^c\.version|^package\.(native_libs|openssl|pkg_config|wholly_static)$'
   targets=()
 }

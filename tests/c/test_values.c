@@ -69,7 +69,7 @@ static void options_out_of_range(void **state) {
   BAD_OPTION(will_qos, -1, MGOS_MQTT_BAD_QOS);
   BAD_OPTION(jitter_percent, 101, MGOS_MQTT_BAD_ARGUMENT);
   BAD_OPTION(jitter_percent, -2, MGOS_MQTT_BAD_ARGUMENT);
-  BAD_OPTION(fixed_delay, 2, MGOS_MQTT_BAD_ARGUMENT);
+  BAD_OPTION(fixed_delay, 3, MGOS_MQTT_BAD_ARGUMENT);
   BAD_OPTION(dns_timeout_ms, -2, MGOS_MQTT_BAD_ARGUMENT);
   BAD_OPTION(tcp_timeout_ms, -2, MGOS_MQTT_BAD_ARGUMENT);
   BAD_OPTION(tls_timeout_ms, -2, MGOS_MQTT_BAD_ARGUMENT);
