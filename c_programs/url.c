@@ -12,7 +12,7 @@ static int hex(char c) {
 }
 
 /* A copy of a part with %XX decoded. `what` names it. */
-static const char *decoded(const struct settings *s, const char *part, size_t len, const char *what) {
+static char *decoded(const struct settings *s, const char *part, size_t len, const char *what) {
   char *text = must_have(malloc(len + 1));
   size_t from, to = 0;
   for (from = 0; from < len; from++) {
@@ -84,12 +84,13 @@ void url_take(struct settings *s, const char *url) {
   if (colon == NULL) settings_fail(s, "-L: '[' has no ']'");
   colon = memchr(colon, ':', (size_t) (host + host_len - colon));
   if (colon != NULL) {
-    const char *port = decoded(s, colon + 1, (size_t) (host + host_len - colon) - 1, "port");
+    char *port = decoded(s, colon + 1, (size_t) (host + host_len - colon) - 1, "port");
     char *end;
     long number = strtol(port, &end, 10);
     if (*port == '\0' || *end != '\0' || number < 1 || number > 65535) {
       settings_fail(s, "-L: the port '%s' of '%.*s' is not a number from 1 to 65535", port, (int) host_len, host);
     }
+    free(port);
     s->port = (int) number;
     host_len = (size_t) (colon - host);
   }
