@@ -52,7 +52,8 @@ void input_take(struct input *input, const char *text) {
 
 bool input_line(struct input *input, size_t at, size_t *len) {
   size_t from = input->searched > at ? input->searched : at;
-  const char *feed = memchr(input->bytes + from, '\n', input->len - from);
+  /* Before anything was read there are no bytes to search. */
+  const char *feed = input->len > from ? memchr(input->bytes + from, '\n', input->len - from) : NULL;
   *len = (feed != NULL ? (size_t) (feed - input->bytes) : input->len) - at;
   if (feed != NULL) return true;
   input->searched = input->len;
