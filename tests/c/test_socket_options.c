@@ -45,6 +45,14 @@ static int teardown(void **state) {
   return 0;
 }
 
+/* For a test that made no connection. */
+static int teardown_loop(void **state) {
+  (void) state;
+  assert_int_equal(mgos_mqtt_loop_free(loop), 0);
+  close(listener);
+  return 0;
+}
+
 static void create_and_connect(void) {
   client_create(&client, loop, NULL, &options);
   assert_true(mgos_mqtt_conn_connect(client.conn));
@@ -199,7 +207,7 @@ int main(void) {
     cmocka_unit_test_setup_teardown(what_the_system_refuses, setup, teardown),
     cmocka_unit_test_setup_teardown(an_interface_that_is_not_there, setup, teardown),
     cmocka_unit_test_setup_teardown(an_address_of_the_other_family, setup, teardown),
-    cmocka_unit_test_setup_teardown(what_cannot_be_meant, setup, NULL),
+    cmocka_unit_test_setup_teardown(what_cannot_be_meant, setup, teardown_loop),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
