@@ -6,6 +6,7 @@
 
 #include "doctor.h"
 #include "json.h"
+#include "output.h"
 
 static const struct {
   int error;
@@ -94,7 +95,7 @@ void report_step(struct doctor *d, const char *step, enum verdict verdict, doubl
     putchar('\n');
     if (remedy != NULL) printf("%-22swhat to do: %s\n", "", remedy);
   }
-  fflush(stdout);
+  output_flush(); /* a failure is told at the end, by output_end() */
   d->steps++;
 }
 

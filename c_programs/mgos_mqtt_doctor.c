@@ -45,5 +45,5 @@ int main(int argc, char **argv) {
   report_end(&d);
   mgos_mqtt_conn_disconnect_wait(d.client.conn, 2000);
   mgos_mqtt_conn_free(d.client.conn);
-  return d.faults > 0 || !output_flush() ? EXIT_FAILURE : EXIT_SUCCESS;
+  return !output_end(settings.program) || d.faults > 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -6,11 +6,13 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 static bool batched;
 
 void output_prepare(void) {
+  static char buffer[1 << 16]; /* of our own: glibc makes one of 4096 bytes, whatever size it is asked for */
   int fd;
   for (fd = 0; fd <= 2; fd++) {
     /* The lowest free number is this one. What cannot be read or written here must not seem to work. */
@@ -18,7 +20,7 @@ void output_prepare(void) {
   }
   signal(SIGPIPE, SIG_IGN);
   batched = !isatty(STDOUT_FILENO);
-  if (batched) setvbuf(stdout, NULL, _IOFBF, 1 << 16);
+  if (batched) setvbuf(stdout, buffer, _IOFBF, sizeof(buffer));
 }
 
 bool output_is_batched(void) {
@@ -26,10 +28,20 @@ bool output_is_batched(void) {
 }
 
 bool output_flush(void) {
-  return fflush(stdout) == 0 && !ferror(stdout);
+  static int error; /* of the first failure: a later call need not fail again */
+  if (error == 0 && (fflush(stdout) != 0 || ferror(stdout))) error = errno;
+  errno = error;
+  return error == 0;
 }
 
 void output_end_of_pipe(void) {
   signal(SIGPIPE, SIG_DFL);
   raise(SIGPIPE);
+}
+
+bool output_end(const char *program) {
+  if (output_flush()) return true;
+  if (errno == EPIPE) output_end_of_pipe();
+  fprintf(stderr, "%s: cannot write the output: %s\n", program, strerror(errno));
+  return false;
 }

@@ -19,4 +19,8 @@ bool output_flush(void);
  * call of main(). */
 void output_end_of_pipe(void);
 
+/* For a program that has nothing to say to a server any more: true when everything was written. Otherwise says why not, or
+ * ends the program by output_end_of_pipe(). */
+bool output_end(const char *program);
+
 #endif

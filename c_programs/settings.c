@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "format.h"
+#include "output.h"
 
 struct program_texts program_texts;
 
@@ -380,10 +381,10 @@ static void take_program(struct settings *s, const struct option_row *row, const
       option_print_help(s->which);
       if (option_find(s->which, "-F", 2) != NULL) printf("\n%s", format_help);
       printf("\n%s", program_texts.notes);
-      exit(fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILED);
+      exit(output_end(s->program) ? EXIT_SUCCESS : EXIT_FAILED);
     default: /* OPT_VERSION */
       printf("%s %s\n", s->program, mgos_mqtt_version());
-      exit(fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILED);
+      exit(output_end(s->program) ? EXIT_SUCCESS : EXIT_FAILED);
   }
 }
 

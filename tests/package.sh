@@ -39,7 +39,7 @@ consume() {
 # Runs a program and looks whether it loads the shared library.
 run() {
   local program=$1 kind=$2 loads=static
-  if readelf -d "$program" | grep -q "NEEDED.*$SO_NAME"; then loads=shared; fi
+  if grep -q "NEEDED.*$SO_NAME" <<<"$(readelf -d "$program")"; then loads=shared; fi
   case $kind in
     either) ;;
     *) [ "$kind" = $loads ] || fail "$program should be linked with the $kind library" ;;
@@ -265,7 +265,7 @@ case ${1:?} in
     ;;
   dlopen)
     install_moved
-    readelf -d "$PREFIX/$LIBDIR/$SO_FILE" | grep -q 'FLAGS_1.*NODELETE' || fail "the library is not marked as never to be unloaded"
+    grep -q 'FLAGS_1.*NODELETE' <<<"$(readelf -d "$PREFIX/$LIBDIR/$SO_FILE")" || fail "the library is not marked as never to be unloaded"
     "$CC" -Wall -Wextra -Werror "$SOURCE/tests/package/dlopen.c" -o plugin_host -lpthread -ldl
     ./plugin_host "$PREFIX/$LIBDIR/$SO_NAME"
     # Two copies in one process, as two plugins bring them.

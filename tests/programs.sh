@@ -44,6 +44,26 @@ fails() { # fails STATUS TEXT COMMAND...
   same "exit code of '$*' ($(cat err))" "$wanted" "$status"
   grep -qF -- "$text" err || fail "'$*' says '$(cat err)', not '$text'"
 }
+# Runs a command that has to succeed and to print a line that matches. Not by a pipe to grep -q: that leaves at the first
+# match, and the command then fails because nobody reads.
+says() { # says PATTERN COMMAND...
+  local pattern=$1 status=0
+  shift
+  "$@" >out 2>err </dev/null || status=$?
+  same "exit code of '$*' ($(cat err))" 0 "$status"
+  grep -qE -- "$pattern" out || fail "'$*' prints no '$pattern': $(cat out)"
+}
+to_full_disk() { "$@" >/dev/full; }
+# Runs a command whose output nobody reads, which ends it as it ends others: by SIGPIPE, without a word.
+to_closed_pipe() { # to_closed_pipe COMMAND...
+  local status=0
+  mkfifo unread
+  exec 5<>unread 6>unread 5<&-
+  rm unread
+  "$@" >&6 2>err </dev/null || status=$?
+  exec 6>&-
+  same "exit code of '$*' into a closed pipe, and what it says" "141 " "$status $(cat err)"
+}
 
 # Starts our subscriber in the background and returns when it is subscribed. Sets $ours, its process id.
 start_sub() {
@@ -146,7 +166,7 @@ case $part in
     same "format" $'format a"b 3 612262 612262 1 1 0 100%\t\\.' "$(sub -t format -q 1 -C 1 -F '%t %p %l %x %X %q %r %d 100%%\t\\.')"
     same "JSON" '{"tst":"T","topic":"format","qos":1,"retain":1,"payloadlen":3,"mid":1,"payload":"a\"b"}' \
       "$(sub -t format -q 1 -C 1 -F %j | sed -E 's/"[0-9-]{10}T[0-9:.]{15}[+-][0-9]{4}"/"T"/')"
-    sub -t format -C 1 -F '%I %U' | grep -Eqx '[0-9-]{10}T[0-9:]{8}[+-][0-9]{4} [0-9]+\.[0-9]{9}' || fail "time"
+    says '^[0-9-]{10}T[0-9:]{8}[+-][0-9]{4} [0-9]+\.[0-9]{9}$' sub -t format -C 1 -F '%I %U'
     fails 1 "'%z' is not known" sub -t format -F '%z'
     ;;
   refused)
@@ -182,8 +202,15 @@ case $part in
     fails 1 "-c needs a client id" sub -t a -c
     fails 1 "'stray' is no option" sub -t a stray
     fails 1 "No such file or directory" pub -t a -f nowhere
-    "$PROGRAMS/mgos_mqtt_sub" --help | grep -q -- "--cafile FILE" || fail "--help"
-    "$PROGRAMS/mgos_mqtt_pub" --version | grep -Eqx 'mgos_mqtt_pub [0-9.]+' || fail "--version"
+    for program in pub sub rr doctor; do
+      says "^ +--cafile FILE " "$PROGRAMS/mgos_mqtt_$program" --help
+      says "^mgos_mqtt_$program [0-9.]+\$" "$PROGRAMS/mgos_mqtt_$program" --version
+      for option in --help --version; do
+        to_closed_pipe "$PROGRAMS/mgos_mqtt_$program" $option
+        fails 1 "mgos_mqtt_$program: cannot write the output: No space left on device" \
+          to_full_disk "$PROGRAMS/mgos_mqtt_$program" $option
+      done
+    done
     ;;
   documented) # the table in docs/programs.md is made from the options, and has all of those of mosquitto's programs
     document=$PROGRAMS/mgos_mqtt_document
