@@ -190,7 +190,7 @@ fn place(table: &[String], name: &str) -> Option<usize> {
 
 /// Whether the rule holds in a directory: at the top, and everywhere in these.
 fn is_held(directory: &[String]) -> bool {
-    const HELD: [&str; 3] = ["capi", "client", "session"];
+    const HELD: [&str; 4] = ["capi", "client", "session", "store"];
     directory.first().is_none_or(|top| HELD.contains(&top.as_str()))
 }
 

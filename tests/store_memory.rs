@@ -4,7 +4,7 @@
 
 use std::time::Instant;
 
-use mgos_mqtt::store::{Folder, Message, Options, Outcome, Store, Stored, Sync};
+use mgos_mqtt::store::{Folder, MakeSafe, Message, Options, Outcome, Store, Stored};
 
 /// A tenth of them where nothing is optimised; what is asserted does not depend on how many there are.
 const MESSAGES: u64 = if cfg!(debug_assertions) { 100_000 } else { 1_000_000 };
@@ -37,10 +37,10 @@ fn a_million_messages_wait_and_memory_does_not_grow() {
         body[40..48].copy_from_slice(&token.to_le_bytes());
         store.append(0, token, &body).unwrap();
         if token % 512 == 0 {
-            assert!(store.commit(Sync { messages: token % 16_384 == 0, state: false }).is_ok());
+            assert!(store.commit(MakeSafe { messages: token % 16_384 == 0, state: false }).is_ok());
         }
     }
-    assert!(store.commit(Sync::ALL).is_ok());
+    assert!(store.commit(MakeSafe::ALL).is_ok());
     let filled = started.elapsed();
     drop(store);
 
@@ -61,7 +61,7 @@ fn a_million_messages_wait_and_memory_does_not_grow() {
             store.end(0, next, Outcome { kind: 0, detail: 0 }).unwrap();
             next += 1;
         }
-        assert!(store.commit(Sync::default()).is_ok());
+        assert!(store.commit(MakeSafe::default()).is_ok());
         if !more {
             break;
         }

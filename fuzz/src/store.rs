@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use mgos_mqtt::store::{Message, Options, Outcome, Store, Stored, Sync};
+use mgos_mqtt::store::{MakeSafe, Message, Options, Outcome, Store, Stored};
 
 use super::disk::{Disk, Random};
 use super::input::Input;
 
 fn options() -> Options {
-    Options { segment_bytes: 600, outcome_history: 8, cipher: None }
+    Options { segment_bytes: 600, outcome_history: 8, ..Options::default() }
 }
 
 fn body(token: u64) -> Vec<u8> {
@@ -37,7 +37,7 @@ fn make(input: &mut Input<'_>) -> Disk {
                     .unwrap();
             }
             5 => store.receive(u16::from(input.byte()), input.flag()),
-            6 => assert!(store.commit(Sync { messages: input.flag(), state: input.flag() }).is_ok()),
+            6 => assert!(store.commit(MakeSafe { messages: input.flag(), state: input.flag() }).is_ok()),
             _ => drop(store.maintain().unwrap()),
         }
     }
@@ -92,7 +92,7 @@ pub fn run(data: &[u8]) {
     let token = store.reserve_tokens().start;
     assert!(there.keys().all(|(_, id)| *id < token));
     store.append(0, token, &body(token)).unwrap();
-    assert!(store.commit(Sync::ALL).is_ok());
+    assert!(store.commit(MakeSafe::ALL).is_ok());
     while store.maintain().unwrap() {}
     store.close().unwrap();
     let mut store = Store::open(disk.folder(), options()).unwrap();

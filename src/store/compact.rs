@@ -1,9 +1,9 @@
 //! Compaction: segments that a few old messages keep alive become one.
 
-use super::core::Context;
+use super::context::Context;
 use super::error::{Error, Result};
 use super::files::File;
-use super::log::{Log, Segment, aside_name, seal_body, segment_name};
+use super::log::{Log, Segment, end_body, segment_name};
 use super::ranges::Ranges;
 use super::record::{FILE_HEADER, FileHeader, Place, kind};
 use super::scan::{Item, Scanner, read_full};
@@ -22,7 +22,7 @@ impl Log {
     /// The segments that are worth to be made one: at least two, of which no more than a quarter is alive, and no more than
     /// half a segment altogether.
     pub(super) fn run_to_compact(&self, segment_bytes: u64) -> Option<Run> {
-        let fits = |segment: &Segment| segment.is_sealed && !segment.is_damaged;
+        let fits = |segment: &Segment| segment.is_ended && !segment.is_damaged;
         let mut at = 0;
         while at < self.segments.len() {
             let (mut len, mut live, mut bytes) = (0, 0, 0);
@@ -47,15 +47,15 @@ impl Log {
         None
     }
 
-    /// Makes one segment of several. The state must be safe up to record `baked`.
-    pub(super) fn compact(&mut self, ctx: &mut Context, run: Run, baked: u64) -> Result<()> {
+    /// Makes one segment of several. The state must be safe up to record `applied`.
+    pub(super) fn compact(&mut self, ctx: &mut Context, run: Run, applied: u64) -> Result<()> {
         let name = segment_name(self.class, self.segments[run.0].first);
         let new = format!("{name}.new");
-        let made = self.write_compacted(ctx, run, baked, (&new, false)).inspect_err(|_| {
+        let made = self.write_compacted(ctx, run, applied, (&new, false)).inspect_err(|_| {
             let _ = ctx.files.unlink(&new);
         })?;
         match made {
-            Some(made) => self.replace(ctx, run, baked, made),
+            Some(made) => self.replace(ctx, run, applied, made),
             None => {
                 // Something in it is damaged: it stays as it is until the rest of it is through.
                 let _ = ctx.files.unlink(&new);
@@ -65,19 +65,19 @@ impl Log {
     }
 
     /// Replaces a damaged segment by one with what can be read of it, and keeps the damaged one beside the store.
-    pub(super) fn repair(&mut self, ctx: &mut Context, at: usize, baked: u64) -> Result<()> {
+    pub(super) fn repair(&mut self, ctx: &mut Context, at: usize, applied: u64) -> Result<()> {
         let name = segment_name(self.class, self.segments[at].first);
         let new = format!("{name}.new");
         if at + 1 == self.segments.len() {
             // All of it was written; what follows begins another one.
             self.end_tail();
         }
-        let made = self.write_compacted(ctx, (at, 1), baked, (&new, true)).inspect_err(|_| {
+        let made = self.write_compacted(ctx, (at, 1), applied, (&new, true)).inspect_err(|_| {
             let _ = ctx.files.unlink(&new);
         })?;
         // A copy first: at no moment the store is without the segment.
         copy_aside(ctx, &name)?;
-        self.replace(ctx, (at, 1), baked, made.unwrap_or_default())
+        self.replace(ctx, (at, 1), applied, made.unwrap_or_default())
     }
 
     /// Puts the new segment in the place of those that it was made of.
@@ -85,7 +85,7 @@ impl Log {
         &mut self,
         ctx: &mut Context,
         (at, len): Run,
-        baked: u64,
+        applied: u64,
         (count, bytes): (u64, u64),
     ) -> Result<()> {
         let first = self.segments[at].first;
@@ -105,8 +105,8 @@ impl Log {
             bytes,
             void_from,
             after_damage,
-            baked,
-            is_sealed: true,
+            applied,
+            is_ended: true,
             is_damaged: false,
             done: Ranges::default(),
         };
@@ -122,7 +122,7 @@ impl Log {
         &mut self,
         ctx: &mut Context,
         (at, len): Run,
-        baked: u64,
+        applied: u64,
         (new, pass_over): (&str, bool),
     ) -> Result<Option<(u64, u64)>> {
         let (first, last) = (self.segments[at].first, self.segments[at + len - 1].last);
@@ -130,7 +130,7 @@ impl Log {
         let sealed = ctx.cipher.is_some();
         let Segment { void_from, after_damage, .. } = self.segments[at];
         let (class, salt) = (self.class, ctx.salt);
-        let header = FileHeader { class, sealed, salt, first, void_from, after_damage, baked };
+        let header = FileHeader { class, sealed, salt, first, void_from, after_damage, applied };
         let mut file = ctx.files.open(new, true).map_err(|error| Error::io("make", new, &error))?;
         file.truncate(0).map_err(|error| Error::io("shorten", new, &error))?;
         let mut out = Output { file, name: new, bytes: header.encode().to_vec(), len: 0 };
@@ -161,7 +161,7 @@ impl Log {
             }
         }
         let end = out.end();
-        place.append(&mut out.bytes, end, (kind::SEAL, first), &seal_body(count, last), &mut ctx.cipher)?;
+        place.append(&mut out.bytes, end, (kind::END, first), &end_body(count, last), &mut ctx.cipher)?;
         out.write(0)?;
         out.file.sync().map_err(|error| Error::io("sync", new, &error))?;
         Ok(Some((count, out.len)))
@@ -170,7 +170,7 @@ impl Log {
 
 /// Copies a file to a name under which it is kept.
 fn copy_aside(ctx: &mut Context, name: &str) -> Result<()> {
-    let aside = aside_name(ctx, name).map_err(|error| Error::io("keep", name, &error))?;
+    let aside = ctx.aside_name(name).map_err(|error| Error::io("keep", name, &error))?;
     let failed = |error: &std::io::Error| Error::io("copy", name, error);
     let mut from = ctx.files.open(name, false).map_err(|error| failed(&error))?;
     let mut to = ctx.files.open(&aside, true).map_err(|error| failed(&error))?;

@@ -1,8 +1,8 @@
 //! The store on one thread: what can be done with it, and how it becomes durable.
 
 use super::cipher::Cipher;
+use super::context::{Context, Stored};
 use super::error::{Error, Kind, Loss, Result};
-use super::files::Files;
 use super::journal::Journal;
 use super::log::Log;
 use super::record::{CLOSED, FILE_HEADER, FileHeader, Place, kind};
@@ -21,6 +21,8 @@ pub(super) const CLEAN: &str = "clean";
 pub struct Options {
     /// A segment is ended when it is at least so long.
     pub segment_bytes: u64,
+    /// The state is written anew when so many bytes stand behind what it was, or twice that, whichever is more.
+    pub snapshot_bytes: u64,
     /// So many outcomes are kept.
     pub outcome_history: u64,
     /// Encrypts what is kept.
@@ -29,40 +31,22 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Options {
-        Options { segment_bytes: 1024 * 1024, outcome_history: 1024, cipher: None }
+        Options { segment_bytes: 1024 * 1024, snapshot_bytes: 64 * 1024, outcome_history: 1024, cipher: None }
     }
-}
-
-/// A message that was read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stored {
-    /// Its token.
-    pub id: u64,
-    /// Its [body](super::Message).
-    pub body: Vec<u8>,
-}
-
-/// What all parts of the store need.
-pub(super) struct Context {
-    pub(super) files: Box<dyn Files>,
-    pub(super) cipher: Option<Box<dyn Cipher>>,
-    pub(super) salt: [u8; 16],
-    pub(super) segment_bytes: u64,
-    pub(super) losses: Vec<Loss>,
 }
 
 /// What a commit has to make safe.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Sync {
+pub struct MakeSafe {
     /// The messages that were appended since the last time.
     pub messages: bool,
     /// What became of messages, packet ids, tokens, and what else is kept.
     pub state: bool,
 }
 
-impl Sync {
+impl MakeSafe {
     /// All of it.
-    pub const ALL: Sync = Sync { messages: true, state: true };
+    pub const ALL: MakeSafe = MakeSafe { messages: true, state: true };
 }
 
 /// What a commit failed to do.
@@ -230,7 +214,7 @@ impl Store {
     /// Of a class that fails, nothing counts that was appended for this commit, and, if making it safe failed, nothing that
     /// was not safe before: it may be appended once more, with the same tokens. What was safe stays, and other classes do not
     /// suffer.
-    pub fn commit(&mut self, sync: Sync) -> Failed {
+    pub fn commit(&mut self, sync: MakeSafe) -> Failed {
         let Store { ctx, logs, .. } = self;
         let mut failed = Failed::default();
         for log in logs.iter_mut().filter(|log| log.is_buffered() || log.is_unsynced()) {
@@ -255,7 +239,7 @@ impl Store {
             match self.write_snapshot() {
                 Ok(()) => return Ok(()),
                 Err(error) if !self.journal.has_file() => return Err(error),
-                Err(_) => self.journal.postpone(),
+                Err(_) => self.journal.postpone(&self.ctx),
             }
         }
         if !self.changes.is_empty() {
@@ -282,11 +266,6 @@ impl Store {
         Ok(())
     }
 
-    /// Whether something was written that is not safe yet.
-    pub fn is_unsynced(&self) -> bool {
-        self.logs.iter().any(Log::is_unsynced) || self.journal.is_unsynced() || !self.changes.is_empty()
-    }
-
     /// Does a part of the work that may be done at any time, such as freeing space that a few old messages hold. False:
     /// there is nothing to do.
     pub fn maintain(&mut self) -> Result<bool> {
@@ -294,8 +273,8 @@ impl Store {
             if let Some(run) = self.logs[class].run_to_compact(self.ctx.segment_bytes) {
                 // What ended is left out, so nothing may come back that says otherwise.
                 self.commit_state(true)?;
-                let baked = self.journal.seq - 1;
-                self.logs[class].compact(&mut self.ctx, run, baked)?;
+                let applied = self.journal.seq - 1;
+                self.logs[class].compact(&mut self.ctx, run, applied)?;
                 return Ok(true);
             }
         }
@@ -305,15 +284,15 @@ impl Store {
     /// Replaces the segments in which damage was found by such with what can be read of them; the damaged files are kept under
     /// other names. How many there were.
     pub fn repair(&mut self) -> Result<usize> {
-        if let Some(error) = self.commit(Sync::ALL).first() {
+        if let Some(error) = self.commit(MakeSafe::ALL).first() {
             return Err(error.clone());
         }
-        let baked = self.journal.seq - 1;
+        let applied = self.journal.seq - 1;
         let mut repaired = 0;
         for log in &mut self.logs {
             for at in 0..log.segments.len() {
                 if log.segments[at].is_damaged {
-                    log.repair(&mut self.ctx, at, baked)?;
+                    log.repair(&mut self.ctx, at, applied)?;
                     repaired += 1;
                 }
             }
@@ -328,7 +307,7 @@ impl Store {
     }
 
     pub(super) fn close_in_place(&mut self) -> Result<()> {
-        let failed = self.commit(Sync::ALL);
+        let failed = self.commit(MakeSafe::ALL);
         if let Some(error) = failed.first() {
             return Err(error.clone());
         }
@@ -344,8 +323,15 @@ impl Store {
         }
         let ctx = &mut self.ctx;
         let (salt, sealed) = (ctx.salt, ctx.cipher.is_some());
-        let header =
-            FileHeader { class: CLOSED, sealed, salt, first: 0, void_from: 0, after_damage: false, baked: 0 };
+        let header = FileHeader {
+            class: CLOSED,
+            sealed,
+            salt,
+            first: 0,
+            void_from: 0,
+            after_damage: false,
+            applied: 0,
+        };
         let mut bytes = header.encode().to_vec();
         let place = Place::new(salt, CLOSED, 0);
         place.append(&mut bytes, FILE_HEADER as u64, (kind::CLOSED, 0), &body, &mut ctx.cipher)?;

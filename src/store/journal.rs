@@ -1,13 +1,9 @@
 //! The file of the state: a snapshot and the records behind it. `state-` and the number of its first record is its name.
 
-use super::core::Context;
+use super::context::Context;
 use super::error::{Error, Result};
 use super::files::File;
-use super::log::set_aside;
 use super::record::{FILE_HEADER, FileHeader, Place, STATE};
-
-/// A snapshot replaces the file when so much stands behind the last one, or twice what that was long.
-const GROWTH: u64 = 64 * 1024;
 
 const NEW: &str = "state.new";
 
@@ -74,7 +70,15 @@ impl Journal {
     /// Goes on behind the last record of a file that was read to its end.
     pub(super) fn resume(ctx: &Context, file: Box<dyn File>, first: u64, len: u64, seq: u64) -> Journal {
         let place = Place::new(ctx.salt, STATE, first);
-        Journal { file: Some(file), place, len, synced: 0, seq, due: len + GROWTH, is_damaged: false }
+        Journal {
+            file: Some(file),
+            place,
+            len,
+            synced: 0,
+            seq,
+            due: len + ctx.snapshot_bytes,
+            is_damaged: false,
+        }
     }
 
     /// Nothing more is written to its file. If there is damage in it, it is kept.
@@ -94,16 +98,12 @@ impl Journal {
     }
 
     /// A snapshot that could not be written is tried again when the file has grown by as much again.
-    pub(super) fn postpone(&mut self) {
-        self.due = self.len + GROWTH;
+    pub(super) fn postpone(&mut self, ctx: &Context) {
+        self.due = self.len + ctx.snapshot_bytes;
     }
 
     pub(super) fn has_file(&self) -> bool {
         self.file.is_some()
-    }
-
-    pub(super) fn is_unsynced(&self) -> bool {
-        self.len > self.synced
     }
 
     /// Appends what `records` puts. After an error nothing of it is there.
@@ -159,7 +159,7 @@ impl Journal {
             first,
             void_from: 0,
             after_damage: false,
-            baked: 0,
+            applied: 0,
         };
         let offset = FILE_HEADER as u64;
         let mut all = Records { place: &place, bytes: Vec::new(), offset, seq: first, result: Ok(()) };
@@ -175,10 +175,10 @@ impl Journal {
         let before = state_name(self.place.first);
         if self.place.first != first && self.len > 0 {
             // If that fails it is removed when the store is opened.
-            let _ = if self.is_damaged { set_aside(ctx, &before) } else { ctx.files.unlink(&before) };
+            let _ = if self.is_damaged { ctx.set_aside(&before) } else { ctx.files.unlink(&before) };
         }
         let len = offset + body.len() as u64;
-        let due = len + GROWTH.max(2 * len);
+        let due = len + ctx.snapshot_bytes.max(2 * len);
         *self = Journal { file: Some(file), place, len, synced: len, seq, due, is_damaged: false };
         Ok(())
     }

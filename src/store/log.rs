@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-use super::core::{Context, Stored};
+use super::context::{Context, Stored};
 use super::error::{Cause, Error, Kind, Loss, Result};
 use super::files::File;
 use super::ranges::Ranges;
@@ -22,8 +22,8 @@ pub(super) struct Segment {
     pub(super) bytes: u64,
     pub(super) void_from: u64,
     pub(super) after_damage: bool,
-    pub(super) baked: u64,
-    pub(super) is_sealed: bool,
+    pub(super) applied: u64,
+    pub(super) is_ended: bool,
     /// Something in it cannot be read: it is set aside, not removed.
     pub(super) is_damaged: bool,
     /// The messages that ended.
@@ -84,7 +84,7 @@ pub(super) struct Log {
     /// Its end is damaged.
     pub(super) is_end_damaged: bool,
     /// Messages that ended, and of which the record was lost before it was safe.
-    early: Ranges,
+    ended_lost: Ranges,
     cursor: Option<Cursor>,
 }
 
@@ -101,10 +101,10 @@ pub(super) fn parse_name(name: &str) -> Option<(u8, u64)> {
 }
 
 /// Bytes of the record that ends a segment.
-pub(super) const SEAL_BODY: usize = 16;
+pub(super) const END_BODY: usize = 16;
 
-pub(super) fn seal_body(count: u64, last: u64) -> [u8; SEAL_BODY] {
-    let mut body = [0; SEAL_BODY];
+pub(super) fn end_body(count: u64, last: u64) -> [u8; END_BODY] {
+    let mut body = [0; END_BODY];
     body[..8].copy_from_slice(&count.to_le_bytes());
     body[8..].copy_from_slice(&last.to_le_bytes());
     body
@@ -120,7 +120,7 @@ impl Log {
             buffered: (0, 0),
             void_from: 0,
             is_end_damaged: false,
-            early: Ranges::default(),
+            ended_lost: Ranges::default(),
             cursor: None,
         }
     }
@@ -152,8 +152,8 @@ impl Log {
 
     /// Takes a message to be written with the next [`write`](Self::write). Its id is greater than all before it.
     pub(super) fn append(&mut self, ctx: &mut Context, id: u64, body: &[u8]) -> Result<()> {
-        if self.early.contains(id) {
-            self.early.remove(id);
+        if self.ended_lost.contains(id) {
+            self.ended_lost.remove(id);
             return Ok(());
         }
         if id <= self.last() {
@@ -184,7 +184,7 @@ impl Log {
             if tail.len < ctx.segment_bytes && id - tail.place.first < u64::from(u32::MAX) {
                 return Ok(());
             }
-            self.seal(ctx)?;
+            self.end_segment(ctx)?;
         }
         let name = segment_name(self.class, id);
         // One that was given up before anything in it was safe makes room for its successor.
@@ -204,7 +204,7 @@ impl Log {
             first: id,
             void_from,
             after_damage,
-            baked: 0,
+            applied: 0,
         };
         file.write_at(0, &header.encode()).map_err(|error| {
             // Nothing is in it; when there is space again it is made again.
@@ -227,8 +227,8 @@ impl Log {
             bytes: len,
             void_from,
             after_damage,
-            baked: 0,
-            is_sealed: false,
+            applied: 0,
+            is_ended: false,
             is_damaged: false,
             done: Ranges::default(),
         });
@@ -236,12 +236,12 @@ impl Log {
     }
 
     /// Ends the segment that is written to.
-    fn seal(&mut self, ctx: &mut Context) -> Result<()> {
+    fn end_segment(&mut self, ctx: &mut Context) -> Result<()> {
         let (Some(tail), Some(segment)) = (&mut self.tail, self.segments.back_mut()) else { return Ok(()) };
         let name = segment_name(self.class, segment.first);
         let mut record = Vec::new();
-        let body = seal_body(segment.count, segment.last);
-        let id = (kind::SEAL, segment.first);
+        let body = end_body(segment.count, segment.last);
+        let id = (kind::END, segment.first);
         tail.place.append(&mut record, tail.len, id, &body, &mut ctx.cipher)?;
         let written =
             tail.file.write_at(tail.len, &record).map_err(|error| Error::io("write", &name, &error));
@@ -253,7 +253,7 @@ impl Log {
         segment.bytes = tail.len;
         self.sync(ctx)?;
         let segment = self.segments.back_mut().expect("the same");
-        segment.is_sealed = true;
+        segment.is_ended = true;
         self.tail = None;
         Ok(())
     }
@@ -273,7 +273,7 @@ impl Log {
         segment.last = tail.synced.last;
         segment.count = tail.synced.count;
         segment.bytes = tail.synced.len;
-        self.early = segment.done.split_off(segment.last + 1);
+        self.ended_lost = segment.done.split_off(segment.last + 1);
         self.void_from = segment.last + 1;
         self.cursor = None;
     }
@@ -337,7 +337,7 @@ impl Log {
             }
             let (first, last) = (first.max(segment.first), last.min(segment.last));
             // What it was made of took account of that. One that is empty has no last message.
-            if seq > segment.baked && first <= last {
+            if seq > segment.applied && first <= last {
                 segment.done.add(first, last);
             }
         }
@@ -404,7 +404,7 @@ impl Log {
         if self.cursor.as_ref().is_some_and(|cursor| cursor.first == segment.first) {
             self.cursor = None;
         }
-        let result = if segment.is_damaged { set_aside(ctx, &name) } else { ctx.files.unlink(&name) };
+        let result = if segment.is_damaged { ctx.set_aside(&name) } else { ctx.files.unlink(&name) };
         result.map_err(|error| Error::io("remove", &name, &error))?;
         if at + 1 == self.segments.len() && self.segments.len() == 1 {
             (self.void_from, self.is_end_damaged) = (0, false);
@@ -532,22 +532,4 @@ pub(super) fn examine(
     }
     segment.count = live + segment.done.count();
     Ok(before)
-}
-
-/// Gives a file that has damage in it a name under which it is kept.
-pub(super) fn set_aside(ctx: &mut Context, name: &str) -> std::io::Result<()> {
-    let aside = aside_name(ctx, name)?;
-    ctx.files.rename(name, &aside)
-}
-
-/// A name under which a damaged file is kept.
-pub(super) fn aside_name(ctx: &mut Context, name: &str) -> std::io::Result<String> {
-    let names = ctx.files.list()?;
-    let mut aside = format!("lost-{name}");
-    let mut n = 1;
-    while names.contains(&aside) {
-        n += 1;
-        aside = format!("lost-{name}-{n}");
-    }
-    Ok(aside)
 }

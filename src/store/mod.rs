@@ -13,6 +13,7 @@
 //! | `log.rs`     | the messages of one class: its segments |
 //! | `journal.rs` | the file of the state |
 //! | `state.rs`   | what became of messages, packet ids, tokens; as records |
+//! | `context.rs` | what all parts need: the folder, the cipher, what could not be read |
 //! | `scan.rs`    | reading records, past what is damaged |
 //! | `message.rs` | the body of a message |
 //! | `record.rs`  | headers and frames, checksums |
@@ -23,6 +24,7 @@
 
 mod cipher;
 mod compact;
+mod context;
 mod core;
 mod error;
 mod files;
@@ -37,10 +39,10 @@ mod state;
 mod writer;
 
 pub use cipher::{Cipher, Position};
-pub use core::{CLASSES, Failed, Options, Store, Stored, Sync, TOKEN_BLOCK};
+pub use context::Stored;
+pub use core::{CLASSES, Failed, MakeSafe, Options, Store, TOKEN_BLOCK};
 pub use error::{Cause, Error, Kind, Loss, Result};
 pub use files::{File, Files, Folder};
 pub use message::Message;
-pub use record::FORMAT;
 pub use state::{Fate, Outcome};
-pub use writer::{Answer, Pace, Promise, Results, Work, Writer};
+pub use writer::{Answer, Batching, Promise, Results, Work, Writer};

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
 
-use super::core::{CLASSES, CLEAN, Context, Options, Store, TOKEN_BLOCK};
+use super::context::Context;
+use super::core::{CLASSES, CLEAN, Options, Store, TOKEN_BLOCK};
 use super::error::{Cause, Error, Kind, Loss, Result};
 use super::files::{File, Files};
 use super::journal::{self, Journal, state_name};
-use super::log::{self, Log, SEAL_BODY, Segment, examine, segment_name};
+use super::log::{self, END_BODY, Log, Segment, examine, segment_name};
 use super::ranges::Ranges;
 use super::record::{BadHeader, Body, CLOSED, FILE_HEADER, FileHeader, Place, RECORD_HEADER, STATE, kind};
 use super::scan::{Item, Scanner, read_full};
@@ -49,8 +50,8 @@ impl Store {
             }
             Err(error) => return Err(Error::io("lock", &place, &error)),
         }
-        let Options { segment_bytes, outcome_history, cipher } = options;
-        let ctx = Context { files, cipher, salt: [0; 16], segment_bytes, losses: Vec::new() };
+        let Options { segment_bytes, snapshot_bytes, outcome_history, cipher } = options;
+        let ctx = Context { files, cipher, salt: [0; 16], segment_bytes, snapshot_bytes, losses: Vec::new() };
         let mut opening = Opening { ctx, closed: None, is_clean: false };
         let (logs, state, journal) = opening.run(outcome_history)?;
         let mut store = Store { ctx: opening.ctx, logs, state, changes: Changes::default(), journal };
@@ -122,8 +123,8 @@ impl Opening {
             state.reserved += BLOCKS_AFTER_DAMAGE * TOKEN_BLOCK;
         }
         // Numbers of records that segments refer to are not given again.
-        let baked = logs.iter().flat_map(|log| log.segments.iter()).map(|segment| segment.baked).max();
-        journal.seq = journal.seq.max(baked.unwrap_or(0) + 1);
+        let applied = logs.iter().flat_map(|log| log.segments.iter()).map(|segment| segment.applied).max();
+        journal.seq = journal.seq.max(applied.unwrap_or(0) + 1);
         self.count_again(&mut logs)?;
         self.forget_closed()?;
         Ok((logs, state, journal))
@@ -249,8 +250,8 @@ impl Opening {
             let is_damage = log.segments.get(at + 1).is_some_and(|next| next.after_damage);
             let segment = &mut log.segments[at];
             // One that was given up may have its seal: that this could be made safe was what failed.
-            segment.is_sealed &= next == 0 || segment.baked > 0;
-            if segment.is_sealed {
+            segment.is_ended &= next == 0 || segment.applied > 0;
+            if segment.is_ended {
                 continue;
             }
             if next != 0 {
@@ -277,17 +278,17 @@ impl Opening {
         let header = found.header.ok().filter(|header| self.is_ours(header));
         let begin = FILE_HEADER as u64;
         if let Some(before) = log.segments.back()
-            && before.is_sealed
-            && before.baked > 0
+            && before.is_ended
+            && before.applied > 0
             && first <= before.last
         {
             // The one before has taken its place.
             self.ctx.files.unlink(&name).map_err(|error| Error::io("remove", &name, &error))?;
             return Ok(None);
         }
-        let (void_from, baked) = header.map_or((0, 0), |header| (header.void_from, header.baked));
+        let (void_from, applied) = header.map_or((0, 0), |header| (header.void_from, header.applied));
         let after_damage = header.is_some_and(|header| header.after_damage);
-        let seal = self.read_seal(class, found)?;
+        let end = self.read_end(class, found)?;
         let mut segment = Segment {
             first,
             last: u64::MAX,
@@ -295,8 +296,8 @@ impl Opening {
             bytes: found.size.max(begin),
             void_from,
             after_damage,
-            baked,
-            is_sealed: false,
+            applied,
+            is_ended: false,
             is_damaged: false,
             done: Ranges::default(),
         };
@@ -313,30 +314,30 @@ impl Opening {
                 return Ok(None);
             }
         }
-        if let Some((count, last)) = seal.filter(|(_, last)| *last >= first) {
-            (segment.count, segment.last, segment.is_sealed) = (count, last, true);
+        if let Some((count, last)) = end.filter(|(_, last)| *last >= first) {
+            (segment.count, segment.last, segment.is_ended) = (count, last, true);
         }
         Ok(Some(segment))
     }
 
     /// The record that ends a segment, if it has one.
-    fn read_seal(&mut self, class: u8, found: &Found) -> Result<Option<(u64, u64)>> {
+    fn read_end(&mut self, class: u8, found: &Found) -> Result<Option<(u64, u64)>> {
         let place = Place::new(self.ctx.salt, class, found.first);
         // A cipher makes it longer; then a few more bytes are read, and the search finds it.
         let extra = if self.ctx.cipher.is_some() { 128 } else { 0 };
-        let size = (RECORD_HEADER + SEAL_BODY + extra) as u64;
+        let size = (RECORD_HEADER + END_BODY + extra) as u64;
         let begin = found.size.saturating_sub(size).max(FILE_HEADER as u64);
         let mut scanner = Scanner::new(place, begin, found.size);
         let name = segment_name(class, found.first);
         let mut file = open_file(&mut self.ctx, &name)?;
-        let mut seal = None;
+        let mut end = None;
         while let Some(item) = scanner.next(&mut *file, &name, &mut self.ctx.cipher)? {
-            seal = match item {
-                Item::Record { kind: kind::SEAL, body, .. } => parse_seal(body),
+            end = match item {
+                Item::Record { kind: kind::END, body, .. } => parse_end(body),
                 _ => None,
             };
         }
-        Ok(seal)
+        Ok(end)
     }
 
     /// The last segment was read to its end: either it is written on, or the next message begins another.
@@ -482,7 +483,7 @@ fn open_file(ctx: &mut Context, name: &str) -> Result<Box<dyn File>> {
     ctx.files.open(name, false).map_err(|error| Error::io("open", name, &error))
 }
 
-fn parse_seal(body: &[u8]) -> Option<(u64, u64)> {
+fn parse_end(body: &[u8]) -> Option<(u64, u64)> {
     let mut body = Body(body);
     let (count, last) = (body.u64()?, body.u64()?);
     body.is_empty().then_some((count, last)).filter(|(count, last)| *count < 1 << 32 && *last < 1 << 62)

@@ -6,7 +6,7 @@ use super::cipher::{Cipher, Position};
 use super::error::{Error, Kind, Result};
 
 /// The version of the format.
-pub const FORMAT: u16 = 1;
+pub(super) const FORMAT: u16 = 1;
 
 /// Bytes at the beginning of each file.
 pub(super) const FILE_HEADER: usize = 64;
@@ -38,7 +38,7 @@ pub(super) mod kind {
     pub(in crate::store) const REMOVE: u8 = 9;
     pub(in crate::store) const CLOSED: u8 = 10;
     pub(in crate::store) const MESSAGE: u8 = 11;
-    pub(in crate::store) const SEAL: u8 = 12;
+    pub(in crate::store) const END: u8 = 12;
 }
 
 /// What a file begins with.
@@ -54,7 +54,7 @@ pub(super) struct FileHeader {
     /// The end of the file before it is damaged: it is kept when it is not needed any more.
     pub(super) after_damage: bool,
     /// Of a file that was made of others: what the state says up to this record of its is taken into account.
-    pub(super) baked: u64,
+    pub(super) applied: u64,
 }
 
 /// Why a header cannot be used.
@@ -74,7 +74,7 @@ impl FileHeader {
         bytes[16..32].copy_from_slice(&self.salt);
         bytes[32..40].copy_from_slice(&self.first.to_le_bytes());
         bytes[40..48].copy_from_slice(&self.void_from.to_le_bytes());
-        bytes[48..56].copy_from_slice(&self.baked.to_le_bytes());
+        bytes[48..56].copy_from_slice(&self.applied.to_le_bytes());
         let crc = crc32fast::hash(&bytes[..60]);
         bytes[60..].copy_from_slice(&crc.to_le_bytes());
         bytes
@@ -98,7 +98,7 @@ impl FileHeader {
             first: u64_at(bytes, 32),
             void_from: u64_at(bytes, 40),
             after_damage: bytes[11] & AFTER_DAMAGE != 0,
-            baked: u64_at(bytes, 48),
+            applied: u64_at(bytes, 48),
         })
     }
 }
@@ -192,7 +192,7 @@ impl Place {
     pub(super) fn frame(&self, offset: u64, header: &[u8; RECORD_HEADER]) -> Option<Frame> {
         let word = u32_at(header, 4);
         let (kind, len) = ((word >> 28) as u8, (word & MAX_BODY as u32) as usize);
-        if !(kind::TOKENS..=kind::SEAL).contains(&kind) {
+        if !(kind::TOKENS..=kind::END).contains(&kind) {
             return None;
         }
         let mut hasher = self.at(offset);

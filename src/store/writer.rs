@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::core::{Store, Stored, Sync};
+use super::context::Stored;
+use super::core::{MakeSafe, Store};
 use super::error::{Error, Kind, Loss, Result};
 use super::state::Outcome;
 use crate::sync::{Condvar, Mutex, entering_user_code};
@@ -19,7 +20,7 @@ use crate::sync::{Condvar, Mutex, entering_user_code};
 pub enum Promise {
     /// When it is safe from a power cut. The group that it belongs to is made safe at once.
     Sync,
-    /// When it is safe from a power cut; that may take as long as [`Pace`] allows.
+    /// When it is safe from a power cut; that may take as long as [`Batching`] allows.
     Batch,
     /// When it is written: safe from the end of the process. Somebody else's sync makes it safe from a power cut.
     Written,
@@ -27,7 +28,7 @@ pub enum Promise {
 
 /// How long and how much may be in memory alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pace {
+pub struct Batching {
     /// Milliseconds until what has the promise [`Batch`](Promise::Batch) is made safe.
     pub batch_ms: u64,
     /// Bytes of messages after which all is made safe.
@@ -36,9 +37,9 @@ pub struct Pace {
     pub max_pending: usize,
 }
 
-impl Default for Pace {
-    fn default() -> Pace {
-        Pace { batch_ms: 50, batch_bytes: 256 * 1024, max_pending: 4 * 1024 * 1024 }
+impl Default for Batching {
+    fn default() -> Batching {
+        Batching { batch_ms: 50, batch_bytes: 256 * 1024, max_pending: 4 * 1024 * 1024 }
     }
 }
 
@@ -104,7 +105,7 @@ struct Item {
 
 impl Item {
     /// Whether its group has to be made safe at once.
-    fn ask_for(&self, sync: &mut Sync) {
+    fn ask_for(&self, sync: &mut MakeSafe) {
         match self.work {
             Work::Append { .. } => sync.messages |= self.promise == Promise::Sync,
             Work::Read { .. } => {}
@@ -144,7 +145,7 @@ struct Shared {
     inbox: Mutex<Inbox>,
     work: Condvar,
     answered: Condvar,
-    pace: Pace,
+    batching: Batching,
     wake: Box<dyn Fn() + Send + std::marker::Sync>,
 }
 
@@ -164,14 +165,14 @@ impl Writer {
     /// Starts the thread. `wake` is called on it whenever there are results.
     pub fn start(
         store: Store,
-        pace: Pace,
+        batching: Batching,
         wake: impl Fn() + Send + std::marker::Sync + 'static,
     ) -> std::io::Result<Writer> {
         let shared = Arc::new(Shared {
             inbox: Mutex::new(Inbox::default()),
             work: Condvar::new(),
             answered: Condvar::new(),
-            pace,
+            batching,
             wake: Box::new(wake),
         });
         let own = Arc::clone(&shared);
@@ -185,7 +186,7 @@ impl Writer {
     /// closed.
     pub fn submit(&self, work: Work, promise: Promise) -> Result<u64> {
         let mut inbox = self.shared.inbox.lock();
-        let ticket = inbox.push(work, promise, self.shared.pace.max_pending)?;
+        let ticket = inbox.push(work, promise, self.shared.batching.max_pending)?;
         drop(inbox);
         self.shared.work.notify_one();
         Ok(ticket)
@@ -195,7 +196,7 @@ impl Writer {
     pub fn wait(&self, work: Work, promise: Promise, limit: Option<Duration>) -> Option<Answer> {
         let until = limit.map(|limit| Instant::now() + limit);
         let mut inbox = self.shared.inbox.lock();
-        let ticket = match inbox.push(work, promise, self.shared.pace.max_pending) {
+        let ticket = match inbox.push(work, promise, self.shared.batching.max_pending) {
             Ok(ticket) => ticket,
             Err(error) => return Some(Answer::Failed(error)),
         };
@@ -353,7 +354,7 @@ impl Worker {
             self.settle(&item, Answer::Failed(error.clone()));
         }
         self.deliver();
-        let failed = self.store.commit(Sync::ALL);
+        let failed = self.store.commit(MakeSafe::ALL);
         let closed = match failed.first() {
             Some(error) => Err(error.clone()),
             None => self.store.close_in_place(),
@@ -378,7 +379,7 @@ impl Worker {
 
     /// Does the work of a group, commits it, and finds out what became of each part.
     fn group(&mut self, items: VecDeque<Item>, is_closing: bool) {
-        let mut sync = Sync::default();
+        let mut sync = MakeSafe::default();
         for item in &self.open {
             item.ask_for(&mut sync);
         }
@@ -416,8 +417,8 @@ impl Worker {
         }
         let is_due = self.due.is_some_and(|due| due <= Instant::now());
         // Written and not safe yet: not more of it than may be lost in memory.
-        if is_due || is_closing || self.open_bytes >= self.shared.pace.batch_bytes {
-            sync = Sync::ALL;
+        if is_due || is_closing || self.open_bytes >= self.shared.batching.batch_bytes {
+            sync = MakeSafe::ALL;
         }
         let failed = self.store.commit(sync);
         blocked.extend(failed.classes.iter().cloned());
@@ -474,7 +475,7 @@ impl Worker {
     /// After a commit: what is as safe as was promised, what failed, and what has to be done once more.
     fn resolve(
         &mut self,
-        sync: Sync,
+        sync: MakeSafe,
         failed: &BTreeMap<u8, Error>,
         state_ok: bool,
         again: &mut VecDeque<Item>,
@@ -533,8 +534,8 @@ impl Worker {
     fn due_time(&self) -> Option<Instant> {
         let waits = self.open.iter().any(|item| item.promise != Promise::Written);
         let now = Instant::now();
-        let pace = Duration::from_millis(self.shared.pace.batch_ms);
-        let next = now + if self.trouble.is_some() { RETRY } else { pace };
+        let batch = Duration::from_millis(self.shared.batching.batch_ms);
+        let next = now + if self.trouble.is_some() { RETRY } else { batch };
         waits.then(|| self.due.filter(|due| *due > now).unwrap_or(next))
     }
 
@@ -549,7 +550,7 @@ impl Worker {
     /// Hands all answers out.
     fn deliver(&mut self) {
         let losses = self.store.take_losses();
-        let max = self.shared.pace.max_pending;
+        let max = self.shared.batching.max_pending;
         let mut inbox = self.shared.inbox.lock();
         inbox.pending -= core::mem::take(&mut self.settled);
         let mut is_new = !self.answers.is_empty() || !losses.is_empty();

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::store_support::{Disk, Random};
 use mgos_mqtt::store::{
-    Cause, Cipher, Fate, Kind, Loss, Message, Options, Outcome, Position, Store, Stored, Sync,
+    Cause, Cipher, Fate, Kind, Loss, MakeSafe, Message, Options, Outcome, Position, Store, Stored,
 };
 
 const ACKED: Outcome = Outcome { kind: 0, detail: 0 };
@@ -19,7 +19,7 @@ fn body(token: u64) -> Vec<u8> {
 }
 
 fn options(cipher: Option<Box<dyn Cipher>>) -> Options {
-    Options { segment_bytes: 400, outcome_history: 50, cipher }
+    Options { segment_bytes: 400, outcome_history: 50, cipher, ..Options::default() }
 }
 
 /// A store with some segments in two classes, some messages that ended, and one that was compacted.
@@ -33,10 +33,10 @@ fn make(cipher: Option<fn() -> Box<dyn Cipher>>, close: bool) -> (Disk, BTreeMap
         store.append(class, token, &body(token)).unwrap();
         all.insert(token, class);
         if token % 4 == 3 {
-            assert!(store.commit(Sync::ALL).is_ok());
+            assert!(store.commit(MakeSafe::ALL).is_ok());
         }
     }
-    assert!(store.commit(Sync::ALL).is_ok());
+    assert!(store.commit(MakeSafe::ALL).is_ok());
     for token in first..first + 40 {
         if token % 11 != 0 {
             store.end(all[&token], token, ACKED).unwrap();
@@ -46,10 +46,10 @@ fn make(cipher: Option<fn() -> Box<dyn Cipher>>, close: bool) -> (Disk, BTreeMap
     store.identify(first + 50, 77);
     store.receive(9, true);
     store.note(1, b"", Some(b"something else that is kept")).unwrap();
-    assert!(store.commit(Sync::ALL).is_ok());
+    assert!(store.commit(MakeSafe::ALL).is_ok());
     assert!(store.maintain().unwrap(), "something is compacted");
     while store.maintain().unwrap() {}
-    assert!(store.commit(Sync::ALL).is_ok());
+    assert!(store.commit(MakeSafe::ALL).is_ok());
     if close {
         store.close().unwrap();
     }
@@ -94,7 +94,7 @@ fn examine(
     // It works on, and once it is repaired nothing is found any more.
     if what.len().is_multiple_of(2) {
         store.repair().unwrap();
-        assert!(store.commit(Sync::ALL).is_ok());
+        assert!(store.commit(MakeSafe::ALL).is_ok());
         let again = drain(&mut store, &mut Vec::new());
         assert_eq!(again, there, "{what}: after it was repaired");
         let copy = Disk::with(&disk.files());
@@ -106,7 +106,7 @@ fn examine(
     let token = store.reserve_tokens().start;
     assert!(token > 60, "{what}");
     store.append(0, token, &body(token)).unwrap();
-    assert!(store.commit(Sync::ALL).is_ok());
+    assert!(store.commit(MakeSafe::ALL).is_ok());
     store.close().unwrap();
     let mut store = Store::open(disk.folder(), options(new())).unwrap();
     let mut again = drain(&mut store, &mut losses);
@@ -115,7 +115,7 @@ fn examine(
     for (token, class) in again.into_iter().chain([(token, 0)]) {
         store.end(class, token, ACKED).unwrap();
     }
-    assert!(store.commit(Sync::ALL).is_ok());
+    assert!(store.commit(MakeSafe::ALL).is_ok());
     // What is damaged was set aside, and nothing else is left.
     let damaged = losses.iter().any(|loss| loss.cause == Cause::Damaged && loss.file != "clean");
     let kept = disk.files().keys().any(|name| *name == format!("lost-{hit}"));
@@ -310,7 +310,7 @@ fn a_payload_that_looks_like_records_is_none() {
     let message = Message { topic: b"t", payload: &segment, qos: 1, ..Message::default() };
     message.encode(&mut hostile).unwrap();
     store.append(0, token, &hostile).unwrap();
-    assert!(store.commit(Sync::ALL).is_ok());
+    assert!(store.commit(MakeSafe::ALL).is_ok());
     store.close().unwrap();
     let mut files = disk.files();
     let name = files.keys().rfind(|name| name.starts_with("00-")).unwrap().clone();

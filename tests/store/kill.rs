@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use std::sync::Mutex;
 
 use mgos_mqtt::store::{
-    Answer, Folder, Message, Options, Outcome, Pace, Promise, Store, Stored, Work, Writer,
+    Answer, Batching, Folder, Message, Options, Outcome, Promise, Store, Stored, Work, Writer,
 };
 
 use crate::store_support::Random;
@@ -39,7 +39,8 @@ fn say(what: char, token: u64) {
 fn the_process_that_is_killed() {
     let Some(folder) = std::env::var_os(FOLDER) else { return };
     let writer =
-        Writer::start(open(Path::new(&folder)), Pace { batch_ms: 2, ..Pace::default() }, || {}).unwrap();
+        Writer::start(open(Path::new(&folder)), Batching { batch_ms: 2, ..Batching::default() }, || {})
+            .unwrap();
     let Some(Answer::Tokens(tokens)) = writer.wait(Work::Reserve, Promise::Sync, None) else { panic!() };
     // Tokens are handed over in their order.
     let next = Mutex::new(tokens);

@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::store_support::{Disk, Fault, Random};
-use mgos_mqtt::store::{Fate, Message, Options, Outcome, Store, Stored, Sync};
+use mgos_mqtt::store::{Fate, MakeSafe, Message, Options, Outcome, Store, Stored};
 
 const ACKED: Outcome = Outcome { kind: 0, detail: 0 };
 const EXPIRED: Outcome = Outcome { kind: 3, detail: 7 };
 
 /// Small segments: every few messages begin a new one.
 fn options() -> Options {
-    Options { segment_bytes: 1500, outcome_history: 20, cipher: None }
+    Options { segment_bytes: 1500, outcome_history: 20, ..Options::default() }
 }
 
 /// A message is known by its token: topic and payload follow from it.
@@ -76,7 +76,7 @@ impl Promised {
     }
 
     /// A commit, and what it makes safe. True if all of it succeeded.
-    fn commit(&mut self, store: &mut Store, sync: Sync, group: &[(u64, u8)]) -> bool {
+    fn commit(&mut self, store: &mut Store, sync: MakeSafe, group: &[(u64, u8)]) -> bool {
         let failed = store.commit(sync);
         for (token, class) in group {
             if !failed.classes.iter().any(|(c, _)| c == class) {
@@ -139,7 +139,7 @@ fn step(store: &mut Store, random: &mut Random, model: &mut Promised) -> bool {
                     }
                 }
             }
-            let sync = Sync { messages: random.below(3) > 0, state: false };
+            let sync = MakeSafe { messages: random.below(3) > 0, state: false };
             model.commit(store, sync, &group)
         }
         5..=7 => {
@@ -192,7 +192,7 @@ fn step(store: &mut Store, random: &mut Random, model: &mut Promised) -> bool {
             true
         }
         _ => {
-            let sync = Sync { messages: false, state: random.below(2) == 0 };
+            let sync = MakeSafe { messages: false, state: random.below(2) == 0 };
             let ok = model.commit(store, sync, &[]);
             ok && store.maintain().is_ok()
         }
@@ -205,7 +205,7 @@ fn run(disk: &Disk, seed: u64, steps: usize, goes_on: bool) -> (Promised, Option
     let mut random = Random(seed);
     let Ok(mut store) = Store::open(disk.folder(), options()) else { return (model, None) };
     model.tokens = store.reserve_tokens();
-    if !store.commit(Sync::ALL).is_ok() {
+    if !store.commit(MakeSafe::ALL).is_ok() {
         return (model, None);
     }
     model.state_is_safe();
@@ -271,7 +271,7 @@ fn goes_on(mut store: Store, disk: &Disk, what: &str) {
     for (n, class) in [(0, 0), (1, 1), (2, 0)] {
         store.append(class, token + n, &body(token + n)).unwrap();
     }
-    assert!(store.commit(Sync::ALL).is_ok(), "{what}");
+    assert!(store.commit(MakeSafe::ALL).is_ok(), "{what}");
     while store.maintain().unwrap() {}
     store.close().unwrap();
     let mut store = Store::open(disk.folder(), options()).unwrap();
@@ -282,7 +282,7 @@ fn goes_on(mut store: Store, disk: &Disk, what: &str) {
     for (token, class) in expected {
         store.end(class, token, ACKED).unwrap();
     }
-    assert!(store.commit(Sync::ALL).is_ok(), "{what}");
+    assert!(store.commit(MakeSafe::ALL).is_ok(), "{what}");
     assert_eq!(drain(&mut store), BTreeMap::new(), "{what}");
 }
 
@@ -363,7 +363,7 @@ fn an_operation_that_fails_once_costs_no_more_than_its_own_group() {
             let there = drain(&mut store);
             let expected: BTreeMap<u64, u8> = model.waiting().into_iter().collect();
             assert_eq!(there, expected, "{what}");
-            assert!(store.commit(Sync::ALL).is_ok(), "{what}");
+            assert!(store.commit(MakeSafe::ALL).is_ok(), "{what}");
             drop(store);
             let disk = disk.crash(&mut Random(at));
             let mut store = Store::open(disk.folder(), options()).unwrap();
@@ -386,9 +386,9 @@ fn a_sync_that_fails_is_not_tried_again_and_believed() {
             let Some(mut store) = store else { continue };
             disk.fail(None);
             // What was not safe may have been lost, and is said to be then.
-            let failed = model.commit(&mut store, Sync::ALL, &[]);
+            let failed = model.commit(&mut store, MakeSafe::ALL, &[]);
             let _ = failed;
-            model.commit(&mut store, Sync::ALL, &[]);
+            model.commit(&mut store, MakeSafe::ALL, &[]);
             drop(store);
             let disk = disk.crash(&mut Random(at));
             let mut store = Store::open(disk.folder(), options()).unwrap();
@@ -402,13 +402,13 @@ fn a_full_disk_refuses_and_goes_on_when_there_is_space() {
     let disk = Disk::new();
     let mut store = Store::open(disk.folder(), options()).unwrap();
     let tokens = store.reserve_tokens();
-    assert!(store.commit(Sync::ALL).is_ok());
+    assert!(store.commit(MakeSafe::ALL).is_ok());
     let mut accepted = BTreeMap::new();
     disk.set_space(Some(disk.used() + 5_000));
     let mut refused = 0;
     for token in tokens.clone().take(60) {
         let appended = store.append(0, token, &body(token));
-        let failed = store.commit(Sync::ALL);
+        let failed = store.commit(MakeSafe::ALL);
         match appended {
             Ok(()) if failed.is_ok() => drop(accepted.insert(token, 0)),
             Ok(()) => {
@@ -431,11 +431,11 @@ fn a_full_disk_refuses_and_goes_on_when_there_is_space() {
         store.end(0, token, ACKED).unwrap();
         accepted.remove(&token);
     }
-    store.commit(Sync::ALL);
-    assert!(store.commit(Sync::ALL).is_ok());
+    store.commit(MakeSafe::ALL);
+    assert!(store.commit(MakeSafe::ALL).is_ok());
     let token = tokens.start + 100;
     store.append(0, token, &body(token)).unwrap();
-    assert!(store.commit(Sync::ALL).is_ok());
+    assert!(store.commit(MakeSafe::ALL).is_ok());
     accepted.insert(token, 0);
     let disk = disk.crash(&mut Random(1));
     let mut store = Store::open(disk.folder(), options()).unwrap();
@@ -448,18 +448,18 @@ fn a_disk_that_became_read_only_refuses_and_keeps_what_it_has() {
     let disk = Disk::new();
     let (mut model, store) = run(&disk, 3, 60, false);
     let mut store = store.unwrap();
-    assert!(model.commit(&mut store, Sync::ALL, &[]));
+    assert!(model.commit(&mut store, MakeSafe::ALL, &[]));
     let before = drain(&mut store);
     disk.set_read_only(true);
     let token = model.tokens.start;
     let appended = store.append(0, token, &body(token));
-    let failed = store.commit(Sync::ALL);
+    let failed = store.commit(MakeSafe::ALL);
     let error = appended.err().or(failed.first().cloned()).unwrap();
     assert_eq!(error.kind(), mgos_mqtt::store::Kind::ReadOnly);
     assert_eq!(drain(&mut store), before);
     disk.set_read_only(false);
     store.append(0, token, &body(token)).unwrap();
-    assert!(store.commit(Sync::ALL).is_ok());
+    assert!(store.commit(MakeSafe::ALL).is_ok());
 }
 
 /// A caller that ends what is not there must not cost what is.
@@ -470,12 +470,12 @@ fn a_message_that_was_never_there_takes_no_other_with_it_when_it_ends() {
     let first = store.reserve_tokens().start;
     for token in (first..first + 100).step_by(2) {
         store.append(0, token, &body(token)).unwrap();
-        assert!(store.commit(Sync::ALL).is_ok());
+        assert!(store.commit(MakeSafe::ALL).is_ok());
     }
     // As many of the first segments as were appended to them.
     for token in first + 1..first + 40 {
         store.end(0, token, ACKED).unwrap();
-        assert!(store.commit(Sync::ALL).is_ok());
+        assert!(store.commit(MakeSafe::ALL).is_ok());
     }
     let there = drain(&mut store);
     assert!((first + 40..first + 100).step_by(2).all(|token| there.contains_key(&token)));

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use crate::store_support::{Disk, Fault, Random};
 use mgos_mqtt::store::{
-    Answer, Files, Folder, Kind, Message, Options, Outcome, Pace, Promise, Results, Store, Stored, Sync,
-    Work, Writer,
+    Answer, Batching, Files, Folder, Kind, MakeSafe, Message, Options, Outcome, Promise, Results, Store,
+    Stored, Work, Writer,
 };
 
 const ACKED: Outcome = Outcome { kind: 0, detail: 0 };
@@ -71,7 +71,7 @@ fn drain(store: &mut Store) -> Vec<Stored> {
 fn what_is_accepted_with_sync_by_many_threads_survives_a_power_cut_and_shares_syncs() {
     let disk = Disk::new();
     let store = Store::open(disk.folder(), Options::default()).unwrap();
-    let writer = Writer::start(store, Pace::default(), || {}).unwrap();
+    let writer = Writer::start(store, Batching::default(), || {}).unwrap();
     let next = AtomicU64::new(tokens(&writer).start);
     let accepted = Mutex::new(Vec::new());
     // Tokens ascend in the order in which they are handed over.
@@ -111,8 +111,8 @@ fn batch_is_told_when_it_is_safe_and_written_when_it_is_written() {
     let store = Store::open(disk.folder(), Options::default()).unwrap();
     let bell = Bell::default();
     // Nothing is due: only the bytes make it safe.
-    let pace = Pace { batch_ms: 1_000_000, batch_bytes: 10_000, ..Pace::default() };
-    let writer = Writer::start(store, pace, bell.ring()).unwrap();
+    let batching = Batching { batch_ms: 1_000_000, batch_bytes: 10_000, ..Batching::default() };
+    let writer = Writer::start(store, batching, bell.ring()).unwrap();
     let first = tokens(&writer).start;
     let append = |token| Work::Append { class: 0, token, body: body(token, 1000) };
     let written = writer.submit(append(first), Promise::Written).unwrap();
@@ -145,7 +145,7 @@ fn batch_is_safe_after_its_time_without_anything_else() {
     let disk = Disk::new();
     let store = Store::open(disk.folder(), Options::default()).unwrap();
     let bell = Bell::default();
-    let writer = Writer::start(store, Pace { batch_ms: 5, ..Pace::default() }, bell.ring()).unwrap();
+    let writer = Writer::start(store, Batching { batch_ms: 5, ..Batching::default() }, bell.ring()).unwrap();
     let token = tokens(&writer).start;
     let ticket =
         writer.submit(Work::Append { class: 0, token, body: body(token, 10) }, Promise::Batch).unwrap();
@@ -165,8 +165,8 @@ fn a_full_disk_fails_sync_keeps_batch_and_tells_when_there_is_room() {
     let disk = Disk::new();
     let store = Store::open(disk.folder(), Options { segment_bytes: 4096, ..Options::default() }).unwrap();
     let bell = Bell::default();
-    let pace = Pace { batch_ms: 5, max_pending: 8_000, ..Pace::default() };
-    let writer = Writer::start(store, pace, bell.ring()).unwrap();
+    let batching = Batching { batch_ms: 5, max_pending: 8_000, ..Batching::default() };
+    let writer = Writer::start(store, batching, bell.ring()).unwrap();
     let first = tokens(&writer).start;
     let append = |token| Work::Append { class: 0, token, body: body(token, 500) };
     assert_eq!(writer.wait(append(first), Promise::Sync, LONG), Some(Answer::Done));
@@ -221,8 +221,11 @@ fn whatever_fails_what_was_said_is_true() {
         let options = || Options { segment_bytes: 2000, ..Options::default() };
         let store = Store::open(disk.folder(), options()).unwrap();
         let bell = Bell::default();
-        let writer =
-            Writer::start(store, Pace { batch_ms: 1, batch_bytes: 900, max_pending: 1 << 20 }, bell.ring());
+        let writer = Writer::start(
+            store,
+            Batching { batch_ms: 1, batch_bytes: 900, max_pending: 1 << 20 },
+            bell.ring(),
+        );
         let writer = writer.unwrap();
         let mut token = tokens(&writer).start;
         let at = disk.operations() + 1 + seed / 2;
@@ -271,10 +274,10 @@ fn a_folder_of_the_system() {
     for token in first..first + 5_000 {
         store.append(0, token, &body(token, 256)).unwrap();
         if token % 64 == 0 {
-            assert!(store.commit(Sync { messages: true, state: false }).is_ok());
+            assert!(store.commit(MakeSafe { messages: true, state: false }).is_ok());
         }
     }
-    assert!(store.commit(Sync::ALL).is_ok());
+    assert!(store.commit(MakeSafe::ALL).is_ok());
     let error = open().unwrap_err();
     assert_eq!(error.kind(), Kind::Locked);
     drop(store);
@@ -286,7 +289,7 @@ fn a_folder_of_the_system() {
     for message in there {
         store.end(0, message.id, ACKED).unwrap();
     }
-    assert!(store.commit(Sync::ALL).is_ok());
+    assert!(store.commit(MakeSafe::ALL).is_ok());
     store.close().unwrap();
     use std::os::unix::fs::PermissionsExt;
     assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
@@ -309,7 +312,7 @@ fn opening_reads_headers_and_the_last_segment_and_a_message_costs_what_is_promis
         for token in from..from + 6_400 {
             store.append(0, token, &body(token, 256)).unwrap();
             if (token - from) % group == group - 1 {
-                assert!(store.commit(Sync { messages: true, state: false }).is_ok());
+                assert!(store.commit(MakeSafe { messages: true, state: false }).is_ok());
             }
         }
         let bytes = (disk.bytes_written() - before) as f64 / 6_400.0;
@@ -335,7 +338,7 @@ fn opening_reads_headers_and_the_last_segment_and_a_message_costs_what_is_promis
         for message in group {
             store.end(0, message.id, ACKED).unwrap();
         }
-        assert!(store.commit(Sync { messages: false, state: false }).is_ok());
+        assert!(store.commit(MakeSafe { messages: false, state: false }).is_ok());
     }
     let bytes = (disk.bytes_written() - before) as f64 / all.len() as f64;
     println!("{bytes:.2} bytes an acknowledgement");

@@ -6,7 +6,7 @@ mod overlay;
 use std::io::{BufRead, Write};
 use std::process::ExitCode;
 
-use mgos_mqtt_base::store::{CLASSES, Files, Folder, Message, Options, Store, Stored, Sync};
+use mgos_mqtt_base::store::{CLASSES, Files, Folder, MakeSafe, Message, Options, Store, Stored};
 use overlay::Overlay;
 
 const HELP: &str = "\
@@ -182,7 +182,7 @@ fn import(path: &str, out: &mut impl Write) -> Result<bool, Failed> {
     // A folder that is not there becomes a store.
     let mut store = Store::open(Box::new(Folder::new(path)?), Options::default())?;
     let mut tokens = store.reserve_tokens();
-    let commit = |store: &mut Store| match store.commit(Sync::ALL).first() {
+    let commit = |store: &mut Store| match store.commit(MakeSafe::ALL).first() {
         Some(error) => Err(error.clone()),
         None => Ok(()),
     };
