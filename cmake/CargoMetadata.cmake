@@ -58,7 +58,7 @@ function(mgos_json_strings out json)
   set(${out} "${strings}" PARENT_SCOPE)
 endfunction()
 
-# `capi` is what makes it a C library, so it is always on.
+# `capi` is what makes it a C library, so it is always on. No function in C reaches `store` yet, so it is never.
 set(MGOS_MQTT_CARGO_FEATURES "")
 string(JSON _features GET "${_package}" features)
 string(JSON _default GET "${_features}" default)
@@ -67,7 +67,7 @@ string(JSON _last LENGTH "${_features}")
 math(EXPR _last "${_last} - 1")
 foreach(_i RANGE ${_last})
   string(JSON _feature MEMBER "${_features}" ${_i})
-  if(NOT _feature MATCHES "^(default|capi)$")
+  if(NOT _feature MATCHES "^(default|capi|store)$")
     list(APPEND MGOS_MQTT_CARGO_FEATURES "${_feature}")
     set(MGOS_MQTT_CARGO_DEFAULT_${_feature} OFF)
     if(_feature IN_LIST _default)

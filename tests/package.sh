@@ -44,7 +44,9 @@ run() {
     either) ;;
     *) [ "$kind" = $loads ] || fail "$program should be linked with the $kind library" ;;
   esac
-  [ "$("./$program" "${features[@]}")" = "$VERSION" ] || fail "$program does not print $VERSION, or lacks a feature of $FEATURES"
+  local said
+  said=$("./$program" "${features[@]}") || fail "$program lacks a feature of $FEATURES"
+  [ "$said" = "$VERSION" ] || fail "$program prints '$said' instead of $VERSION"
   echo "package: $program ($loads) runs"
 }
 

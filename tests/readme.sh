@@ -65,11 +65,11 @@ case ${1:?} in
   # field: F-84
   size) # the column of the size table that this build is about, on the machine that the table is about, within 2 %
     : "${FEATURES:?}"
-    # What is built differs from Cargo's default features by: -without +with
+    # What is built differs from Cargo's default features (but the store, which no C library has) by: -without +with
     difference() {
       local default
       default=$(sed -n 's/^default = \[\(.*\)\]/\1/p' "$SOURCE/Cargo.toml")
-      comm -3 --output-delimiter=+ <(tr -d ' "' <<<"$default" | tr , '\n' | sort) <(tr , '\n' <<<"$FEATURES" | sort) |
+      comm -3 --output-delimiter=+ <(tr -d ' "' <<<"$default" | tr , '\n' | grep -vx store | sort) <(tr , '\n' <<<"$FEATURES" | sort) |
         sed 's/^[^+]/-&/' | tr -d '\n'
     }
     # shellcheck disable=SC2016 # backticks of Markdown
