@@ -307,7 +307,6 @@ static void retry_only_once_it_was_up(void **state) {
 
 /* The three arguments of Electric Imp's connect().
  * proves: EI-37 EI-38 EI-39 EI-40 ZY-12 */
-/* mqtt3: MQTT-3.1.3-2 */
 static void address_identity_and_credentials_of_a_connect(void **state) {
   struct client *client = *state;
   char url[64];

@@ -97,10 +97,10 @@ static char *repeated(char byte, size_t n) {
   return text;
 }
 
-/* proves: EI-12 EI-14 */
-static void topics_that_are_none(void **state) {
-  struct client *client = *state;
-  struct mgos_mqtt_conn *c = client->c;
+/* Every call that takes a topic or a filter refuses one that is none, and sends nothing of it. */
+static void refuses_topics(struct client *client, int version) {
+  bool five = version == MGOS_MQTT_PROTOCOL_5;
+  struct mgos_mqtt_conn *c;
   struct mg_str x = mg_mk_str("x"), with_nul = MG_MK_STR("a\0b");
   struct mg_connection *nc;
   char *longest = repeated('a', 65535), *too_long = repeated('a', 65536);
@@ -110,9 +110,15 @@ static void topics_that_are_none(void **state) {
                                          "a/\xe2\x82"};
   size_t i;
   client->cfg.max_queue_length = 0;
+  client->options.protocol_version = version;
   client_renew(client);
   c = client->c;
-  client_up(client);
+  peer_accept(client->peer);
+  peer_take(client->peer, MG_MQTT_CMD_CONNECT, NULL);
+  peer_send(client->peer, "20 @ 00 00 %s", five ? "00" : "");
+  assert_true(mgos_mqtt_conn_connect(c));
+  peer_done(client->peer, client->loop);
+  UNTIL(client->loop, mgos_mqtt_conn_is_connected(c));
   nc = mgos_mqtt_conn_nc(c);
   wrong = 0;
   for (i = 0; i < sizeof(wildcards) / sizeof(wildcards[0]); i++) {
@@ -153,7 +159,9 @@ static void topics_that_are_none(void **state) {
                mgos_mqtt_last_error() == MGOS_MQTT_BAD_UTF8 || mgos_mqtt_last_error() == MGOS_MQTT_BAD_FILTER,
                __LINE__);
   assert_int_equal(wrong, 0);
-  settle(client);
+  /* The first thing that is sent. */
+  assert_int_not_equal(mgos_mqtt_conn_pub(c, "t", x, 0, false), 0);
+  peer_expect(client->peer, five ? "30 @ ='t' 00 'x'" : "30 @ ='t' 'x'");
   /* The longest topic there is, is one. */
   assert_int_not_equal(mgos_mqtt_conn_pub(c, longest, x, 0, false), 0);
   peer_take(client->peer, MG_MQTT_CMD_PUBLISH, NULL);
@@ -161,6 +169,17 @@ static void topics_that_are_none(void **state) {
   free(longest);
   free(too_long);
   assert_int_equal(mgos_mqtt_deinit(TEST_DEADLINE_MS), 0);
+}
+
+/* proves: EI-12 EI-14
+ * mqtt3: MQTT-1.5.3-1 MQTT-3.3.2-1 MQTT-3.3.2-2 MQTT-3.8.3-1 MQTT-3.10.3-1 MQTT-4.7.1-1 MQTT-4.7.3-1 MQTT-4.7.3-3 */
+static void topics_that_are_none(void **state) {
+  refuses_topics(*state, MGOS_MQTT_PROTOCOL_3_1_1);
+}
+
+/* mqtt5: MQTT-1.5.4-1 MQTT-3.3.2-1 MQTT-3.3.2-2 MQTT-3.8.3-1 MQTT-3.10.3-1 MQTT-4.7.0-1 MQTT-4.7.3-1 MQTT-4.7.3-3 */
+static void topics_that_are_none_in_mqtt_5(void **state) {
+  refuses_topics(*state, MGOS_MQTT_PROTOCOL_5);
 }
 
 static void formats_that_are_none(void **state) {
@@ -224,11 +243,15 @@ static void an_ipv6_address_with_a_port_is_one(void **state) {
   mgos_mqtt_conn_disconnect(client->c);
 }
 
-/* proves: EI-12 */
+/* proves: EI-12
+ * mqtt3: MQTT-3.1.3-4 MQTT-3.1.3-10 MQTT-3.1.3-11
+ * mqtt5: MQTT-3.1.3-4 MQTT-3.1.3-11 MQTT-3.1.3-12 */
 static void configurations_that_are_none(void **state) {
   struct client *client = *state;
   struct mgos_config_mqtt good = client->cfg, cfg;
   char *too_long = repeated('a', 65536);
+  static const int versions[] = {MGOS_MQTT_PROTOCOL_3_1_1, MGOS_MQTT_PROTOCOL_5};
+  size_t i;
   wrong = 0;
 #define BAD_CONFIG(field, value, code)                                                 \
   cfg = good;                                                                          \
@@ -236,18 +259,24 @@ static void configurations_that_are_none(void **state) {
   check_result(#field " = " #value, mgos_mqtt_conn_create(1, &cfg) == NULL, __LINE__); \
   check_error(#field " = " #value, code, __LINE__);                                    \
   REFUSED(mgos_mqtt_conn_set_config, code, client->c, &cfg)
-  BAD_CONFIG(client_id, too_long, MGOS_MQTT_BAD_CONFIG);
-  BAD_CONFIG(client_id, "\xff", MGOS_MQTT_BAD_UTF8);
-  BAD_CONFIG(user, "\xc0\x80", MGOS_MQTT_BAD_UTF8);
-  BAD_CONFIG(pass, too_long, MGOS_MQTT_BAD_CONFIG);
-  BAD_CONFIG(max_qos, 3, MGOS_MQTT_BAD_CONFIG);
-  BAD_CONFIG(keep_alive, 65536, MGOS_MQTT_BAD_CONFIG);
-  BAD_CONFIG(keep_alive, -1, MGOS_MQTT_BAD_CONFIG);
-  BAD_CONFIG(recv_mbuf_limit, -1, MGOS_MQTT_BAD_CONFIG);
-  BAD_CONFIG(reconnect_timeout_min, -1.0, MGOS_MQTT_BAD_CONFIG);
-  good.will_message = "bye";
-  BAD_CONFIG(will_topic, "a/#", MGOS_MQTT_BAD_TOPIC);
-  BAD_CONFIG(will_topic, too_long, MGOS_MQTT_BAD_TOPIC);
+  for (i = 0; i < sizeof(versions) / sizeof(versions[0]); i++) {
+    client->options.protocol_version = versions[i];
+    client_renew(client);
+    good.will_message = NULL;
+    BAD_CONFIG(client_id, too_long, MGOS_MQTT_BAD_CONFIG);
+    BAD_CONFIG(client_id, "\xff", MGOS_MQTT_BAD_UTF8);
+    BAD_CONFIG(user, "\xc0\x80", MGOS_MQTT_BAD_UTF8);
+    BAD_CONFIG(pass, too_long, MGOS_MQTT_BAD_CONFIG);
+    BAD_CONFIG(max_qos, 3, MGOS_MQTT_BAD_CONFIG);
+    BAD_CONFIG(keep_alive, 65536, MGOS_MQTT_BAD_CONFIG);
+    BAD_CONFIG(keep_alive, -1, MGOS_MQTT_BAD_CONFIG);
+    BAD_CONFIG(recv_mbuf_limit, -1, MGOS_MQTT_BAD_CONFIG);
+    BAD_CONFIG(reconnect_timeout_min, -1.0, MGOS_MQTT_BAD_CONFIG);
+    good.will_message = "bye";
+    BAD_CONFIG(will_topic, "a/#", MGOS_MQTT_BAD_TOPIC);
+    BAD_CONFIG(will_topic, too_long, MGOS_MQTT_BAD_TOPIC);
+    BAD_CONFIG(will_topic, "\xff", MGOS_MQTT_BAD_UTF8);
+  }
 #undef BAD_CONFIG
   assert_int_equal(wrong, 0);
   free(too_long);
@@ -277,6 +306,7 @@ int main(void) {
       WITH_CLIENT(qos_out_of_range),
       WITH_CLIENT(options_out_of_range),
       WITH_CLIENT(topics_that_are_none),
+      WITH_CLIENT(topics_that_are_none_in_mqtt_5),
       WITH_CLIENT(formats_that_are_none),
       WITH_CLIENT(addresses_that_are_none),
       WITH_CLIENT(an_ipv6_address_with_a_port_is_one),

@@ -1,7 +1,9 @@
 //! CONNECT, CONNACK, DISCONNECT, and what the server announces.
 
-use mgos_mqtt::client::Report;
-use mgos_mqtt::config::{Profile, Settings, Will};
+use std::sync::Arc;
+
+use mgos_mqtt::client::{ProfileSource, Report};
+use mgos_mqtt::config::{Profile, Protocol, Settings, Will};
 use mgos_mqtt::error::Code;
 use mgos_mqtt::wire::PropertyValue::{Byte, FourByte, Pair, TwoByte, Utf8};
 use mgos_mqtt::wire::{Carrier, Disconnect, Packet, PacketType, Properties, PropertyBlock, PropertyId, QoS};
@@ -102,6 +104,47 @@ fn the_client_id_that_the_server_assigned_is_used_again() {
     });
 }
 
+/// The session is that of the client id: with another one, what the server says it kept is not what this client knew.
+/// mqtt3: MQTT-3.1.3-2
+/// mqtt5: MQTT-3.1.3-2
+#[test]
+fn another_client_id_is_another_session() {
+    for (protocol, dup) in
+        [(Protocol::V311, &b"\x3c\x06\0\x01t\0\x05x"[..]), (Protocol::V5, b"\x3c\x07\0\x01t\0\x05\0x")]
+    {
+        for (client_id, again) in [("c", false), ("other", true)] {
+            let server = Server::new();
+            let accept = || if protocol == Protocol::V5 { server.accept() } else { server.accept_old() };
+            let first = Profile { protocol, clean_session: false, ..profile(server.address()) };
+            let client = Client::new(first.clone(), Settings::default());
+            client.conn.connect().unwrap();
+            let mut link = accept();
+            link.expect(PacketType::Connect);
+            link.connack(false, 0, &[]);
+            client.up();
+            link.publish("t", Q2, 5, &[]);
+            assert_eq!((client.message().0.as_str(), link.bytes()), ("t", vec![0x50, 2, 0, 5]));
+
+            let next = Profile { client_id: Some(client_id.into()), ..first };
+            client.conn.set_profile(ProfileSource::Fixed(Arc::new(next))).unwrap();
+            assert_eq!(link.disconnect(), 0);
+            client.closed();
+            let mut link = accept();
+            link.next(|packet| match packet {
+                Packet::Connect(connect) => assert_eq!(connect.client_id, client_id),
+                other => panic!("{other:?}"),
+            });
+            link.connack(true, 0, &[]);
+            client.up();
+            link.write(dup);
+            assert_eq!(link.bytes(), [0x50, 2, 0, 5]);
+            link.publish("end", Q0, 0, &[]);
+            let told = client.message().0;
+            assert_eq!(told, if again { "t" } else { "end" }, "{protocol:?} {client_id}");
+        }
+    }
+}
+
 /// mqtt5: MQTT-3.1.2-21 MQTT-3.2.2-21
 #[test]
 fn the_server_has_the_last_word_on_the_keep_alive() {
@@ -126,6 +169,7 @@ fn handlers_learn_what_connack_says_and_why_it_refuses() {
     let Told::Failed { code, connack, properties } = client.told() else { panic!() };
     assert_eq!((code, connack), (Code::RefusedUnavailable, Some(0x89)));
     assert_eq!(properties, block(PacketType::ConnAck, &list));
+    link.ended();
     let report = client.conn.report();
     let said = "(CONNACK 0x89: Server busy; the server says \"come back later\")";
     assert!(report.text.contains(said), "{}", report.text);
@@ -151,6 +195,7 @@ fn the_servers_disconnect_says_why_it_closes() {
     let report: Report = client.closed();
     assert_eq!((report.code, report.reason), (Code::ClosedByServer, Some(0x9c)));
     assert_eq!(report.properties.properties(), properties);
+    link.ended();
     let said = "(DISCONNECT 0x9c: Use another server; the server says \"elsewhere\"; it names \"other.example:1883\" as another server)";
     assert!(report.text.contains(said), "{}", report.text);
     // It is tried again.

@@ -302,12 +302,18 @@ impl Link {
             Packet::Disconnect(disconnect) => disconnect.reason,
             other => panic!("no DISCONNECT: {other:?}"),
         });
+        self.ended();
+        reason
+    }
+
+    /// The client sends nothing more, and closes the link.
+    #[track_caller]
+    pub(crate) fn ended(&mut self) {
         let mut rest = Vec::new();
         match self.stream.read_to_end(&mut rest) {
             Ok(_) => {}
             Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionReset),
         }
         assert_eq!(rest, Vec::<u8>::new());
-        reason
     }
 }

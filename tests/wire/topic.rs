@@ -108,8 +108,6 @@ fn matcher_table() {
     }
 }
 
-/// mqtt3: MQTT-3.3.2-2 MQTT-4.7.1-1 MQTT-4.7.3-1 MQTT-4.7.3-2 MQTT-4.7.3-3
-/// mqtt5: MQTT-3.3.2-2 MQTT-4.7.0-1 MQTT-4.7.3-1 MQTT-4.7.3-2 MQTT-4.7.3-3
 #[test]
 fn names() {
     for good in ["a", "/", "//", " ", "a b/\u{1f600}", "$SYS/x", "\u{feff}", "\u{ffff}"] {

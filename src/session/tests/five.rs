@@ -209,7 +209,7 @@ fn after_a_refusal_the_id_is_that_of_a_new_message() {
 }
 
 /// What has left is sent again though its time is over; only PUBACK or PUBREC ends it.
-/// mqtt5: MQTT-4.3.3-7 MQTT-4.3.3-13
+/// mqtt5: MQTT-4.3.3-7
 #[test]
 fn an_expiry_interval_ends_nothing_that_was_sent() {
     let list = [(PropertyId::MessageExpiryInterval, PropertyValue::FourByte(5))];
@@ -232,6 +232,21 @@ fn an_expiry_interval_ends_nothing_that_was_sent() {
         assert_eq!(rig.outcomes(), []);
         rig.feed(&if qos == Q1 { puback(1) } else { pubcomp(1) });
         assert_eq!(rig.outcomes(), [(token, Outcome::Acked)]);
+    }
+}
+
+/// Whichever is longer: with 0 there is none, though the client asked for one.
+/// mqtt5: MQTT-3.1.2-21 MQTT-3.2.2-21
+#[test]
+fn the_server_decides_on_the_keep_alive() {
+    for (server, after) in [(1, Some(1)), (600, Some(600)), (0, None)] {
+        let mut rig = connected_to(&[(PropertyId::ServerKeepAlive, PropertyValue::TwoByte(server))]);
+        let due = after.map(|seconds| rig.now + Span::secs(seconds));
+        assert_eq!(rig.s.deadline(), due, "{server}");
+        if let Some(due) = due {
+            assert_eq!(rig.s.timeout(due, None), Ok(()));
+            assert_eq!(rig.sent(), ["PINGREQ"]);
+        }
     }
 }
 

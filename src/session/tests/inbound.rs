@@ -109,8 +109,6 @@ fn a_lost_connack_may_have_told_of_a_lost_session() {
     assert_eq!(rig.sent(), ["PUBREC #5", "PUBREC #6"]);
 }
 
-/// mqtt3: MQTT-3.1.3-2
-/// mqtt5: MQTT-3.1.3-2
 #[test]
 fn another_server_knows_nothing_of_them() {
     let mut rig = Rig::connected();

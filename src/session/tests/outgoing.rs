@@ -72,8 +72,8 @@ fn who_is_not_blamed_for_a_close() {
     assert_eq!(closes(&mut rig), None);
 }
 
-/// mqtt3: MQTT-3.3.1-2 MQTT-4.3.1-1 MQTT-4.3.2-1 MQTT-4.3.3-1
-/// mqtt5: MQTT-3.3.1-2 MQTT-4.3.1-1 MQTT-4.3.2-1 MQTT-4.3.2-2 MQTT-4.3.2-3 MQTT-4.3.3-1 MQTT-4.3.3-2 MQTT-4.3.3-3 MQTT-4.3.3-4
+/// mqtt3: MQTT-2.3.1-6 MQTT-3.3.1-2 MQTT-4.3.1-1 MQTT-4.3.2-1 MQTT-4.3.3-1
+/// mqtt5: MQTT-2.2.1-5 MQTT-3.3.1-2 MQTT-4.3.1-1 MQTT-4.3.2-1 MQTT-4.3.2-2 MQTT-4.3.2-3 MQTT-4.3.3-1 MQTT-4.3.3-2 MQTT-4.3.3-3 MQTT-4.3.3-4
 #[test]
 fn each_qos_ends_in_its_own_way() {
     let mut rig = Rig::connected();

@@ -51,11 +51,17 @@ fn without_a_transport_nothing_is_taken() {
 
 /// mqtt3: MQTT-3.1.0-1
 #[test]
-fn before_connect_nothing_is_taken() {
+fn before_connect_nothing_is_taken_or_sent() {
     let make = || {
         let mut rig = Rig::new(Limits::default());
         rig.s.opened(rig.now, Span::secs(10), None);
         assert!(rig.s.awaits_connect());
+        // Nor is anything of the application's sent.
+        rig.must(Q1, "waits");
+        assert_eq!(rig.publish(Q0, "zero", b""), Err(Code::NotConnected));
+        rig.s.subscribe("f".into(), Q1);
+        assert!(rig.s.raw_ping(rig.now).is_err());
+        assert!(rig.s.output().is_empty());
         rig
     };
     for line in table(make) {

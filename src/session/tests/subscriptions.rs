@@ -176,8 +176,6 @@ fn a_connack_after_the_end_is_skipped() {
 }
 
 /// A clean session has no filters.
-/// mqtt3: MQTT-3.1.2-6
-/// mqtt5: MQTT-3.1.2-4
 #[test]
 fn a_clean_session_has_lost_them() {
     let mut rig = Rig::new(only_when_lost());
