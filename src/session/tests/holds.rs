@@ -2,34 +2,17 @@
 
 use super::*;
 
-/// One message, held `holds` times by its handler, and handled.
-fn held(rig: &mut Rig, qos: QoS, id: u16, holds: usize) -> Hold {
-    let bytes = publish(qos, id, false, "t", b"x");
-    let step = rig.s.input(rig.now, &bytes).unwrap();
-    assert!(matches!(step.event, Some(Event::Publish(_))), "{step:?}");
-    let hold = rig.s.hold().unwrap().unwrap();
-    for _ in 1..holds {
-        assert_eq!(rig.s.hold(), Ok(Some(hold)));
-    }
-    rig.s.handled(Verdict::Ack(0)).unwrap();
-    hold
-}
-
-fn let_go(rig: &mut Rig, hold: Hold) -> Result<(), Code> {
-    rig.s.let_go(hold, 0).map_err(|failure| failure.code)
-}
-
 #[test]
 fn acknowledged_when_the_last_one_lets_go() {
     for (qos, answer) in [(Q1, "PUBACK #7"), (Q2, "PUBREC #7")] {
         let mut rig = Rig::connected();
-        let hold = held(&mut rig, qos, 7, 2);
+        let hold = rig.held(qos, 7, 2);
         assert!(rig.sent().is_empty());
-        let_go(&mut rig, hold).unwrap();
+        rig.let_go(hold).unwrap();
         assert!(rig.sent().is_empty());
-        let_go(&mut rig, hold).unwrap();
+        rig.let_go(hold).unwrap();
         assert_eq!(rig.sent(), [answer]);
-        assert_eq!(let_go(&mut rig, hold), Err(Code::NotFound));
+        assert_eq!(rig.let_go(hold), Err(Code::NotFound));
     }
 }
 
@@ -40,8 +23,8 @@ fn not_before_the_handlers_returned() {
         let mut rig = Rig::connected();
         rig.s.input(rig.now, &publish(qos, 7, false, "t", b"x")).unwrap();
         let hold = rig.s.hold().unwrap().unwrap();
-        let_go(&mut rig, hold).unwrap();
-        assert_eq!(let_go(&mut rig, hold), Err(Code::NotFound));
+        rig.let_go(hold).unwrap();
+        assert_eq!(rig.let_go(hold), Err(Code::NotFound));
         assert!(rig.sent().is_empty());
         rig.s.handled(Verdict::Ack(0)).unwrap();
         assert_eq!(rig.sent(), [answer]);
@@ -53,18 +36,18 @@ fn not_before_the_handlers_returned() {
 #[test]
 fn in_the_order_of_the_messages_each_qos_by_itself() {
     let mut rig = Rig::connected();
-    let holds: Vec<Hold> = (1..=4).map(|id| held(&mut rig, Q1, id, 1)).collect();
-    let first2 = held(&mut rig, Q2, 1, 1);
+    let holds: Vec<Hold> = (1..=4).map(|id| rig.held(Q1, id, 1)).collect();
+    let first2 = rig.held(Q2, 1, 1);
     rig.feed(&publish(Q1, 5, false, "t", b"x"));
     rig.feed(&publish(Q2, 2, false, "t", b"x"));
     for at in [2, 3, 1] {
-        let_go(&mut rig, holds[at]).unwrap();
-        assert_eq!(let_go(&mut rig, holds[at]), Err(Code::NotFound), "twice");
+        rig.let_go(holds[at]).unwrap();
+        assert_eq!(rig.let_go(holds[at]), Err(Code::NotFound), "twice");
         assert!(rig.sent().is_empty());
     }
-    let_go(&mut rig, first2).unwrap();
+    rig.let_go(first2).unwrap();
     assert_eq!(rig.sent(), ["PUBREC #1", "PUBREC #2"]);
-    let_go(&mut rig, holds[0]).unwrap();
+    rig.let_go(holds[0]).unwrap();
     assert_eq!(rig.sent(), ["PUBACK #1", "PUBACK #2", "PUBACK #3", "PUBACK #4", "PUBACK #5"]);
     // Nothing is left behind.
     rig.feed(&publish(Q1, 6, false, "t", b"x"));
@@ -85,14 +68,14 @@ fn qos_0_has_nothing_to_hold() {
 fn a_hold_of_qos_1_ends_with_the_connection() {
     for present in [true, false] {
         let mut rig = Rig::connected();
-        let old = held(&mut rig, Q1, 7, 1);
+        let old = rig.held(Q1, 7, 1);
         rig.down();
-        assert_eq!(let_go(&mut rig, old), Err(Code::Stale));
+        assert_eq!(rig.let_go(old), Err(Code::Stale));
         rig.up(present);
-        let new = held(&mut rig, Q1, 7, 1);
-        assert_eq!(let_go(&mut rig, old), Err(Code::Stale));
+        let new = rig.held(Q1, 7, 1);
+        assert_eq!(rig.let_go(old), Err(Code::Stale));
         assert!(rig.sent().is_empty());
-        let_go(&mut rig, new).unwrap();
+        rig.let_go(new).unwrap();
         assert_eq!(rig.sent(), ["PUBACK #7"]);
     }
 }
@@ -101,10 +84,10 @@ fn a_hold_of_qos_1_ends_with_the_connection() {
 #[test]
 fn a_hold_of_qos_2_outlives_the_connection() {
     let mut rig = Rig::connected();
-    let early = held(&mut rig, Q2, 7, 1);
-    let late = held(&mut rig, Q2, 8, 1);
+    let early = rig.held(Q2, 7, 1);
+    let late = rig.held(Q2, 8, 1);
     rig.down();
-    let_go(&mut rig, early).unwrap();
+    rig.let_go(early).unwrap();
     rig.up(true);
     assert!(rig.sent().is_empty(), "not on another connection, before the message came there");
     assert!(rig.feed(&publish(Q2, 7, true, "t", b"x")).is_empty());
@@ -115,24 +98,24 @@ fn a_hold_of_qos_2_outlives_the_connection() {
     }
     rig.feed(&publish(Q2, 9, false, "t", b"x"));
     assert!(rig.sent().is_empty());
-    let_go(&mut rig, late).unwrap();
+    rig.let_go(late).unwrap();
     assert_eq!(rig.sent(), ["PUBREC #8", "PUBREC #9"]);
     rig.feed(&pubrel(8));
-    assert_eq!(let_go(&mut rig, late), Err(Code::NotFound));
+    assert_eq!(rig.let_go(late), Err(Code::NotFound));
 }
 
 #[test]
 fn a_hold_of_qos_2_ends_with_the_session() {
     let mut rig = Rig::connected();
-    let old = held(&mut rig, Q2, 7, 1);
+    let old = rig.held(Q2, 7, 1);
     rig.again(false);
-    assert_eq!(let_go(&mut rig, old), Err(Code::Stale));
-    let new = held(&mut rig, Q2, 7, 1);
-    assert_eq!(let_go(&mut rig, old), Err(Code::Stale));
-    let_go(&mut rig, new).unwrap();
+    assert_eq!(rig.let_go(old), Err(Code::Stale));
+    let new = rig.held(Q2, 7, 1);
+    assert_eq!(rig.let_go(old), Err(Code::Stale));
+    rig.let_go(new).unwrap();
     assert_eq!(rig.sent(), ["PUBREC #7"]);
     rig.s.forget_inbound();
-    assert_eq!(let_go(&mut rig, new), Err(Code::Stale));
+    assert_eq!(rig.let_go(new), Err(Code::Stale));
 }
 
 /// It could not be kept after all: the server shall send it again, and then it is delivered.
@@ -143,7 +126,7 @@ fn not_delivered_undoes_a_hold() {
         rig.s.input(rig.now, &publish(qos, 7, false, "t", b"x")).unwrap();
         let hold = rig.s.hold().unwrap().unwrap();
         rig.s.handled(Verdict::NotDelivered).unwrap();
-        assert!(let_go(&mut rig, hold).is_err());
+        assert!(rig.let_go(hold).is_err());
         assert!(rig.sent().is_empty());
         rig.again(true);
         assert_eq!(rig.feed(&publish(qos, 7, true, "t", b"x")).len(), 1);
@@ -156,7 +139,7 @@ fn not_delivered_undoes_a_hold() {
 fn what_waits_in_line_is_bounded() {
     for qos in [Q1, Q2] {
         let mut rig = Rig::connected();
-        held(&mut rig, qos, 1, 1);
+        rig.held(qos, 1, 1);
         let outcome = (0..70_000u32).try_for_each(|n| {
             rig.try_feed(&publish(qos, (n % 65_534) as u16 + 2, false, "t", b"")).map(drop)
         });
@@ -172,11 +155,11 @@ fn numbers_differ_between_sessions() {
         a.s.number_holds_from(one);
         b.s.number_holds_from(other);
         for qos in [Q1, Q2] {
-            let (ours, theirs) = (held(&mut a, qos, 7, 1), held(&mut b, qos, 7, 1));
-            assert!(let_go(&mut a, theirs).is_err());
+            let (ours, theirs) = (a.held(qos, 7, 1), b.held(qos, 7, 1));
+            assert!(a.let_go(theirs).is_err());
             assert!(a.sent().is_empty());
             assert_eq!(Hold::from_word(ours.word()), Some(ours));
-            let_go(&mut a, ours).unwrap();
+            a.let_go(ours).unwrap();
             assert_eq!(a.sent().len(), 1);
         }
     }
@@ -230,13 +213,13 @@ fn a_cut_message_can_be_held() {
             let hold = rig.s.hold().unwrap().unwrap();
             rig.s.handled(Verdict::Ack(0)).unwrap();
             if gone_first {
-                let_go(&mut rig, hold).unwrap();
-                assert_eq!(let_go(&mut rig, hold), Err(Code::NotFound));
+                rig.let_go(hold).unwrap();
+                assert_eq!(rig.let_go(hold), Err(Code::NotFound));
             }
             rig.feed(&bytes[head..]);
             if !gone_first {
                 assert!(rig.sent().is_empty());
-                let_go(&mut rig, hold).unwrap();
+                rig.let_go(hold).unwrap();
             }
             assert_eq!(rig.sent(), [answer]);
         }
@@ -256,7 +239,7 @@ fn a_link_that_breaks_inside_a_cut_message() {
             assert_eq!(rig.feed(&bytes).len(), again, "{qos:?}");
             if let Some(hold) = hold {
                 let expected = if qos == Q2 { Ok(()) } else { Err(Code::Stale) };
-                assert_eq!(let_go(&mut rig, hold), expected);
+                assert_eq!(rig.let_go(hold), expected);
             }
             assert_eq!(rig.sent().len(), 1, "{qos:?} {holds}");
             assert_eq!(rig.feed(&publish(Q0, 0, false, "next", b"ok")), ["MESSAGE0 next=ok"]);

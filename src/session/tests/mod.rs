@@ -226,6 +226,23 @@ impl<const FIVE: bool> RigOf<FIVE> {
         self.publish(qos, name, name.as_bytes()).unwrap().token
     }
 
+    /// One message of the server, held `holds` times by its handler, and handled.
+    pub(super) fn held(&mut self, qos: QoS, id: u16, holds: usize) -> Hold {
+        let bytes = publish_as(self.connect.version, qos, id, false, "t", b"x");
+        let step = self.s.input(self.now, &bytes).unwrap();
+        assert!(matches!(step.event, Some(Event::Publish(_))), "{step:?}");
+        let hold = self.s.hold().unwrap().unwrap();
+        for _ in 1..holds {
+            assert_eq!(self.s.hold(), Ok(Some(hold)));
+        }
+        self.s.handled(Verdict::Ack(0)).unwrap();
+        hold
+    }
+
+    pub(super) fn let_go(&mut self, hold: Hold) -> Result<(), Code> {
+        self.s.let_go(hold, 0).map_err(|failure| failure.code)
+    }
+
     /// The outcomes since the last call.
     pub(super) fn outcomes(&mut self) -> Vec<(u64, Outcome)> {
         core::iter::from_fn(|| self.s.take_completion()).map(|c| (c.token, c.outcome)).collect()

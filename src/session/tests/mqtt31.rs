@@ -2,22 +2,6 @@
 
 use super::*;
 
-/// A QoS 2 message, held by its handler, and handled.
-fn held(rig: &mut Rig, id: u16, holds: usize) -> Hold {
-    let step = rig.s.input(rig.now, &publish(Q2, id, false, "t", b"x")).unwrap();
-    assert!(matches!(step.event, Some(Event::Publish(_))), "{step:?}");
-    let hold = rig.s.hold().unwrap().unwrap();
-    for _ in 1..holds {
-        assert_eq!(rig.s.hold(), Ok(Some(hold)));
-    }
-    rig.s.handled(Verdict::Ack(0)).unwrap();
-    hold
-}
-
-fn let_go(rig: &mut Rig, hold: Hold) -> Result<(), Code> {
-    rig.s.let_go(hold, 0).map_err(|failure| failure.code)
-}
-
 /// CONNACK of 3.1 cannot say whether the session was kept: there it was, unless it was not wanted; its byte for that is
 /// reserved, and servers set it.
 /// mqtt3: MQTT-3.1.2-6
@@ -92,26 +76,22 @@ fn a_hold_of_qos_2_ends_with_a_session_whose_loss_is_not_told() {
     let mut rig = Rig::new(Limits::default());
     rig.connect = Connect { version: Version::V31, ..CONNECT };
     rig.up(false);
-    let olds = [5, 6, 7].map(|id| held(&mut rig, id, 1));
+    let olds = [5, 6, 7].map(|id| rig.held(Q2, id, 1));
     rig.again(false);
-    let other = held(&mut rig, 1, 1);
+    let other = rig.held(Q2, 1, 1);
     assert_eq!(rig.feed(&publish(Q2, 5, false, "t", b"new")).len(), 1);
     assert_eq!(rig.feed(&publish(Q2, 6, false, "t", b"new")).len(), 1);
     // Behind another one, and with a handler that does not hold it: acknowledged when that one is.
-    let_go(&mut rig, other).unwrap();
+    rig.let_go(other).unwrap();
     assert_eq!(rig.sent(), ["PUBREC #1", "PUBREC #5", "PUBREC #6"]);
-    assert_eq!(let_go(&mut rig, olds[0]), Err(Code::Stale));
+    assert_eq!(rig.let_go(olds[0]), Err(Code::Stale));
     rig.feed(&pubrel(6));
-    assert_eq!(
-        let_go(&mut rig, olds[1]),
-        Err(Code::Stale),
-        "also when the server has finished with the new one"
-    );
+    assert_eq!(rig.let_go(olds[1]), Err(Code::Stale), "also when the server has finished with the new one");
     // Of this one nothing shows that it is of a lost session.
-    let_go(&mut rig, olds[2]).unwrap();
-    let new = held(&mut rig, 8, 1);
-    let_go(&mut rig, new).unwrap();
-    assert_eq!(let_go(&mut rig, new), Err(Code::NotFound));
+    rig.let_go(olds[2]).unwrap();
+    let new = rig.held(Q2, 8, 1);
+    rig.let_go(new).unwrap();
+    assert_eq!(rig.let_go(new), Err(Code::NotFound));
 }
 
 /// No CONNACK of MQTT 3.1 tells that the session was lost, and what another server kept of us may be older than what is
