@@ -105,3 +105,19 @@ fn every_target_has_a_program_and_no_program_is_without() {
     let names: Vec<String> = targets::TARGETS.iter().map(|(name, _)| format!("{name}.rs\"")).collect();
     assert_eq!(programs, names);
 }
+
+/// `docs/reliability.md` says of each target what its bytes are, and what is checked.
+#[test]
+fn every_target_is_described() {
+    let page = include_str!("../docs/reliability.md");
+    let described: Vec<&str> = page
+        .lines()
+        .skip_while(|line| !line.starts_with("| target | what the bytes are |"))
+        .skip(2)
+        .map_while(|line| line.strip_prefix("| `")?.split('`').next())
+        .collect();
+    let mut names: Vec<&str> = targets::TARGETS.iter().map(|(name, _)| *name).collect();
+    // The one in C.
+    names.push("json_read");
+    assert_eq!(described, names);
+}

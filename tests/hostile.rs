@@ -411,5 +411,8 @@ fn the_corpus_is_large_and_its_names_are_unique() {
     assert_eq!(names.len(), corpus.len());
     let five = corpus.iter().filter(|stream| stream.version == Some(Protocol::V5)).count();
     assert!(corpus.len() - five >= 400, "{}", corpus.len());
+    let counted = format!("{},{:03} named streams", corpus.len() / 1000, corpus.len() % 1000);
+    let page = include_str!("../docs/reliability.md");
+    assert!(page.contains(&counted), "docs/reliability.md does not say that there are {counted}");
     assert!(five >= 600, "{five}");
 }

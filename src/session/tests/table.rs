@@ -15,6 +15,8 @@ use super::super::state::{PendingEvent, State};
 use super::*;
 
 const TABLE: &str = include_str!("../../../docs/state-machine.md");
+/// The page that names the number of its cells.
+const RELIABILITY: &str = include_str!("../../../docs/reliability.md");
 
 /// A packet id that is never in use.
 const OTHER: u16 = 9;
@@ -507,8 +509,9 @@ fn the_table_is_what_the_session_does() {
     }
     assert!(wrong.is_empty(), "docs/state-machine.md is wrong:\n{wrong}");
     assert_eq!(seen.into_iter().collect::<Vec<_>>(), ALL_DOING, "some state is missing");
-    let counted = format!("{cells} cells");
+    let counted = format!("{},{:03} cells", cells / 1000, cells % 1000);
     assert!(TABLE.contains(&counted), "docs/state-machine.md does not say that there are {counted}");
+    assert!(RELIABILITY.contains(&counted), "docs/reliability.md does not say that there are {counted}");
 }
 
 /// Each state is described.
