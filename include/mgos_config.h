@@ -77,7 +77,7 @@ struct mgos_config_mqtt {
    */
   const char *user;
   /**
-   * The password; needs `user`. Default: not set.
+   * The password; before MQTT 5.0 it needs `user`. Default: not set.
    */
   const char *pass;
   /**
@@ -92,16 +92,18 @@ struct mgos_config_mqtt {
   double reconnect_timeout_max;
   /**
    * The file with the client's certificate and the intermediate certificates up to its issuer, in
-   * PEM. Turns TLS on. Default: not set.
+   * PEM or DER. Turns TLS on. Default: not set.
    */
   const char *ssl_cert;
   /**
-   * The file with the private key, PKCS#8, PKCS#1 or SEC1, in PEM or DER, not encrypted. If not set,
-   * the key is in the file `ssl_cert`. Default: not set.
+   * The file with the private key, PKCS#8, PKCS#1 or SEC1, in PEM or DER; an encrypted one needs
+   * `tls_key_password` of struct mgos_mqtt_options. If not set, the key is in the file `ssl_cert`.
+   * Default: not set.
    */
   const char *ssl_key;
   /**
-   * The file with the trusted certificates, in PEM or DER. Turns TLS on. `*`, which accepted every
+   * The file with the trusted certificates, in PEM or DER; or a list of pins, each `sha256/` and
+   * Base64, see `tls_pins` of struct mgos_mqtt_options. Turns TLS on. `*`, which accepted every
    * certificate in Mongoose OS, is refused with an error. Default: not set; for an mqtts:// address
    * the certificates that the system trusts are then used.
    */

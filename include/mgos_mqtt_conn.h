@@ -18,6 +18,8 @@
  * | mgos_mqtt_subscribe.h | subscribing to several filters with an answer                          |
  * | mgos_mqtt_connect.h   | connecting with an answer; server, client id and will by a call        |
  * | mgos_mqtt_receive.h   | acknowledging later, refusing, fetching messages from a queue          |
+ * | mgos_mqtt_request.h   | requests that get a response, and responses to them                    |
+ * | mgos_mqtt_property.h  | the properties of MQTT 5.0; its reason codes: mgos_mqtt_reason.h       |
  * | mgos_mqtt_options.h   | limits, time-outs, policies, TLS: what the configuration cannot say    |
  * | mgos_mqtt_stats.h     | what a connection counts, also for Prometheus                          |
  * | mgos_mqtt_log.h       | log lines, published to a topic                                        |

@@ -109,31 +109,31 @@ struct mgos_mqtt_stats {
    */
   uint64_t connect_attempts;
   /**
-   * Those that the server accepted.
+   * Attempts that the server accepted.
    */
   uint64_t connects;
   /**
-   * Those that failed: in configuration or clock ...
+   * Attempts that failed before they began: by the configuration, or because the clock was not set.
    */
   uint64_t failed_usage;
   /**
-   * ... in the name service ...
+   * Attempts that failed in the name service.
    */
   uint64_t failed_dns;
   /**
-   * ... in opening the TCP connection, or before that for another reason ...
+   * Attempts that failed in opening the TCP connection, or before that for another reason.
    */
   uint64_t failed_tcp;
   /**
-   * ... in the TLS handshake ...
+   * Attempts that failed in the TLS handshake.
    */
   uint64_t failed_tls;
   /**
-   * ... in waiting for CONNACK, or because it refused ...
+   * Attempts that failed in waiting for CONNACK, or because CONNACK refused the connection.
    */
   uint64_t failed_connect;
   /**
-   * ... or because the application ended or changed the connection meanwhile.
+   * Attempts that failed because the application ended or changed the connection meanwhile.
    */
   uint64_t failed_by_client;
   /**

@@ -41,17 +41,17 @@ struct mgos_mqtt_conn;
 #define MGOS_MQTT_SUBSCRIBE_NO_LOCAL 4
 
 /**
- * As before: messages come with the RETAIN flag that they were published with.
+ * Likewise: messages come with the RETAIN flag that they were published with.
  */
 #define MGOS_MQTT_SUBSCRIBE_RETAIN_AS_PUBLISHED 8
 
 /**
- * As before: retained messages are sent only if the server did not have the subscription.
+ * Likewise: retained messages are sent only if the server did not have the subscription.
  */
 #define MGOS_MQTT_SUBSCRIBE_RETAINED_IF_NEW 16
 
 /**
- * As before: retained messages are not sent. Not together with the last one.
+ * Likewise: retained messages are not sent. Not together with MGOS_MQTT_SUBSCRIBE_RETAINED_IF_NEW.
  */
 #define MGOS_MQTT_SUBSCRIBE_NO_RETAINED 32
 

@@ -313,8 +313,9 @@ pub unsafe extern "C" fn mgos_mqtt_event_packet_id(ev: *const mgos_mqtt_event) -
 }
 
 /// The server's code as it sent it: that of CONNACK for CONNECT_RESULT, that of one filter for SUBACK, the reason for
-/// an OUTCOME that is a rejection; with MQTT 5.0 also the reason of PUBACK and PUBCOMP, if it is not 0, for CLOSE that of the server's
-/// DISCONNECT, and for AUTH its own. For SET_ASIDE, the handler's reason. -1 if none came. The reasons of MQTT 5.0 are in mgos_mqtt_reason.h.
+/// an OUTCOME that is a rejection. With MQTT 5.0 also the reason of PUBACK and PUBCOMP, if it is not 0, that of the server's
+/// DISCONNECT for CLOSE, and that of AUTH. For SET_ASIDE, the handler's reason. -1 if none came. The reasons of MQTT 5.0 are
+/// in mgos_mqtt_reason.h.
 ///
 /// # Safety
 /// See mgos_mqtt_event_kind().

@@ -26,7 +26,7 @@ pub struct mgos_config_mqtt {
     pub client_id: *const c_char,
     /// The user name. Default: not set.
     pub user: *const c_char,
-    /// The password; needs `user`. Default: not set.
+    /// The password; before MQTT 5.0 it needs `user`. Default: not set.
     pub pass: *const c_char,
     /// The shortest delay before a reconnect, in seconds, 0 to 2147483. Delays double up to
     /// `reconnect_timeout_max`. Default: 2.
@@ -35,12 +35,14 @@ pub struct mgos_config_mqtt {
     /// `reconnect_timeout_min`, it is used for both. Default: 60.
     pub reconnect_timeout_max: f64,
     /// The file with the client's certificate and the intermediate certificates up to its issuer, in
-    /// PEM. Turns TLS on. Default: not set.
+    /// PEM or DER. Turns TLS on. Default: not set.
     pub ssl_cert: *const c_char,
-    /// The file with the private key, PKCS#8, PKCS#1 or SEC1, in PEM or DER, not encrypted. If not set,
-    /// the key is in the file `ssl_cert`. Default: not set.
+    /// The file with the private key, PKCS#8, PKCS#1 or SEC1, in PEM or DER; an encrypted one needs
+    /// `tls_key_password` of struct mgos_mqtt_options. If not set, the key is in the file `ssl_cert`.
+    /// Default: not set.
     pub ssl_key: *const c_char,
-    /// The file with the trusted certificates, in PEM or DER. Turns TLS on. `*`, which accepted every
+    /// The file with the trusted certificates, in PEM or DER; or a list of pins, each `sha256/` and
+    /// Base64, see `tls_pins` of struct mgos_mqtt_options. Turns TLS on. `*`, which accepted every
     /// certificate in Mongoose OS, is refused with an error. Default: not set; for an mqtts:// address
     /// the certificates that the system trusts are then used.
     pub ssl_ca_cert: *const c_char,

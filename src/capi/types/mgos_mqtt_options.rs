@@ -77,9 +77,9 @@ pub const MGOS_MQTT_TLS_1_3: c_int = 13;
 ///
 /// `scheme` is a SignatureScheme of TLS (RFC 8446, section 4.2.3), one that fits the client's certificate: 0x0403
 /// ecdsa_secp256r1_sha256, 0x0503 ecdsa_secp384r1_sha384, 0x0807 ed25519, 0x0804 to 0x0806 rsa_pss_rsae_sha256 to
-/// _sha512; with TLS 1.2 also 0x0401, 0x0501, 0x0601 rsa_pkcs1_sha256 to _sha512. `message` is what has to be signed: its hash is still to be
-/// made. The signature goes to `signature`, which has room for `*signature_len` bytes; its length goes to
-/// `*signature_len`. ECDSA signatures are in DER (an ECDSA-Sig-Value). Returns 0, or another number if there is no
+/// _sha512; with TLS 1.2 also 0x0401, 0x0501, 0x0601 rsa_pkcs1_sha256 to _sha512. `message` is what has to be signed, not its
+/// hash: the function hashes it. The signature goes to `signature`, which has room for `*signature_len` bytes; its length goes
+/// to `*signature_len`. ECDSA signatures are in DER (an ECDSA-Sig-Value). Returns 0, or another number if there is no
 /// signature: then the attempt to connect fails with MGOS_MQTT_TLS_BAD_KEY, and the number is in its text.
 ///
 /// It runs on the thread that drives the loop, with no lock held, and the loop stands still until it returns. It may call
@@ -347,8 +347,9 @@ pub struct mgos_mqtt_options {
     /// MGOS_MQTT_OFF is without limit.
     pub proxy_timeout_ms: c_int,
 
-    /// PUBLISHING, again. So many topics at a time are sent once and then by a topic alias of two bytes, those that were
-    /// used least recently making room, as far as an MQTT 5.0 server takes that many: default 0, none; at most 65,534.
+    /// PUBLISHING, again. How many topics at a time have a topic alias (MQTT 5.0): they are sent in full once, and by two
+    /// bytes after that. The one that was used least recently makes room for a new one. The server may accept fewer. Default
+    /// 0, none; at most 65,534.
     pub topic_aliases: c_int,
 
     /// THE TCP SOCKET that leads to the server, or to the proxy before it. What the system refuses ends the attempt with
@@ -359,14 +360,14 @@ pub struct mgos_mqtt_options {
     pub source_address: *const c_char,
     /// The network interface that everything goes through, whatever the routes say: "wwan0". Linux only.
     pub source_interface: *const c_char,
-    /// TCP keep-alive, which a broken path is noticed by even while MQTT has nothing to say: so long without traffic until
-    /// the first probe, in ms, rounded up to whole seconds; at most 32,767 s. It is switched on by any of these three.
+    /// TCP keep-alive, which notices a broken path even while MQTT has nothing to send; any of these three fields switches it
+    /// on. The time without traffic until the first probe, in ms, rounded up to whole seconds; at most 32,767 s.
     pub tcp_keepalive_idle_ms: c_int,
-    /// So long from probe to probe, likewise.
+    /// The time from one probe to the next, likewise.
     pub tcp_keepalive_interval_ms: c_int,
-    /// So many probes without an answer end the connection, 1 to 127.
+    /// How many probes without an answer end the connection, 1 to 127.
     pub tcp_keepalive_count: c_int,
-    /// So long, in ms, may bytes stay unacknowledged before the system ends the connection (TCP_USER_TIMEOUT, RFC 5482).
+    /// How long bytes may stay unacknowledged before the system ends the connection, in ms (TCP_USER_TIMEOUT, RFC 5482).
     /// Linux only.
     pub tcp_user_timeout_ms: c_int,
     /// The class of service of its packets (DSCP, RFC 2474), 1 to 63: 46, for instance, is expedited forwarding.

@@ -52,19 +52,19 @@ pub struct mgos_mqtt_stats {
 
     /// Attempts to connect.
     pub connect_attempts: u64,
-    /// Those that the server accepted.
+    /// Attempts that the server accepted.
     pub connects: u64,
-    /// Those that failed: in configuration or clock ...
+    /// Attempts that failed before they began: by the configuration, or because the clock was not set.
     pub failed_usage: u64,
-    /// ... in the name service ...
+    /// Attempts that failed in the name service.
     pub failed_dns: u64,
-    /// ... in opening the TCP connection, or before that for another reason ...
+    /// Attempts that failed in opening the TCP connection, or before that for another reason.
     pub failed_tcp: u64,
-    /// ... in the TLS handshake ...
+    /// Attempts that failed in the TLS handshake.
     pub failed_tls: u64,
-    /// ... in waiting for CONNACK, or because it refused ...
+    /// Attempts that failed in waiting for CONNACK, or because CONNACK refused the connection.
     pub failed_connect: u64,
-    /// ... or because the application ended or changed the connection meanwhile.
+    /// Attempts that failed because the application ended or changed the connection meanwhile.
     pub failed_by_client: u64,
     /// Disconnects because the application closed the connection, or changed its configuration.
     pub disconnects_by_client: u64,

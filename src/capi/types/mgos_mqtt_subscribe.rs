@@ -18,13 +18,13 @@ pub struct mgos_mqtt_filter {
 /// client publishes itself is not sent back to it.
 pub const MGOS_MQTT_SUBSCRIBE_NO_LOCAL: c_int = 4;
 
-/// As before: messages come with the RETAIN flag that they were published with.
+/// Likewise: messages come with the RETAIN flag that they were published with.
 pub const MGOS_MQTT_SUBSCRIBE_RETAIN_AS_PUBLISHED: c_int = 8;
 
-/// As before: retained messages are sent only if the server did not have the subscription.
+/// Likewise: retained messages are sent only if the server did not have the subscription.
 pub const MGOS_MQTT_SUBSCRIBE_RETAINED_IF_NEW: c_int = 16;
 
-/// As before: retained messages are not sent. Not together with the last one.
+/// Likewise: retained messages are not sent. Not together with MGOS_MQTT_SUBSCRIBE_RETAINED_IF_NEW.
 pub const MGOS_MQTT_SUBSCRIBE_NO_RETAINED: c_int = 32;
 
 /// A subscription with everything that MQTT 5.0 has for it. Begin with mgos_mqtt_subscription_init().
