@@ -10,15 +10,15 @@ use core::ffi::{c_char, c_int, c_void};
 use crate::capi::base::boundary::{status, text};
 use crate::capi::base::field::refuse;
 use crate::capi::bridge::callbacks::{UserData, identity, new_event_handler};
-use crate::capi::bridge::events::{ALL_KINDS, SUBSCRIPTION_KINDS, message, read, subscribe};
+use crate::capi::bridge::events::{SUBSCRIPTION_KINDS, message, read, subscribe};
 use crate::capi::bridge::filters::subscription_of;
 use crate::capi::bridge::handle::Handle;
 use crate::capi::bridge::properties;
 use crate::capi::bridge::publication::outcome_number;
 use crate::capi::types::mgos_mqtt_conn::mgos_mqtt_conn;
 use crate::capi::types::mgos_mqtt_event::{
-    MGOS_MQTT_CERTIFICATE_CLIENT, MGOS_MQTT_CERTIFICATE_SERVER, MGOS_MQTT_EV_MESSAGE, mgos_mqtt_event,
-    mgos_mqtt_event_fn_t,
+    ALL_KINDS, MGOS_MQTT_CERTIFICATE_CLIENT, MGOS_MQTT_CERTIFICATE_SERVER, MGOS_MQTT_EV_MESSAGE,
+    mgos_mqtt_event, mgos_mqtt_event_fn_t,
 };
 use crate::capi::types::mgos_mqtt_loop::mgos_mqtt_ud_free_fn_t;
 use crate::capi::types::mgos_mqtt_property::mgos_mqtt_property;

@@ -8,33 +8,14 @@ use crate::capi::bridge::callbacks::{UserData, new_event_handler, subscriber};
 use crate::capi::bridge::handle::Handle;
 use crate::capi::types::mgos_mqtt_conn::mgos_mqtt_conn;
 use crate::capi::types::mgos_mqtt_event::{
-    MGOS_MQTT_EV_AUTH, MGOS_MQTT_EV_CLOSE, MGOS_MQTT_EV_CONNECT_RESULT, MGOS_MQTT_EV_CONNECTING,
-    MGOS_MQTT_EV_MESSAGE, MGOS_MQTT_EV_OUTCOME, MGOS_MQTT_EV_OVERSIZE, MGOS_MQTT_EV_POISON,
-    MGOS_MQTT_EV_POLL, MGOS_MQTT_EV_PUBACK, MGOS_MQTT_EV_PUBCOMP, MGOS_MQTT_EV_SET_ASIDE,
-    MGOS_MQTT_EV_SUBACK, MGOS_MQTT_EV_TLS_EXPIRY, MGOS_MQTT_EV_UNSUBACK, mgos_mqtt_event,
-    mgos_mqtt_event_fn_t,
+    MGOS_MQTT_EV_CLOSE, MGOS_MQTT_EV_MESSAGE, MGOS_MQTT_EV_PUBACK, MGOS_MQTT_EV_PUBCOMP, MGOS_MQTT_EV_SUBACK,
+    mgos_mqtt_event, mgos_mqtt_event_fn_t,
 };
 use crate::capi::types::mgos_mqtt_loop::mgos_mqtt_ud_free_fn_t;
 use crate::client::{Conn, Event, Message, Subscriber};
 use crate::error::Code;
 use crate::session::Request;
 use crate::wire::SubscribeOptions;
-
-pub(in crate::capi) const ALL_KINDS: u32 = MGOS_MQTT_EV_CONNECTING
-    | MGOS_MQTT_EV_CONNECT_RESULT
-    | MGOS_MQTT_EV_CLOSE
-    | MGOS_MQTT_EV_MESSAGE
-    | MGOS_MQTT_EV_OVERSIZE
-    | MGOS_MQTT_EV_SET_ASIDE
-    | MGOS_MQTT_EV_SUBACK
-    | MGOS_MQTT_EV_UNSUBACK
-    | MGOS_MQTT_EV_PUBACK
-    | MGOS_MQTT_EV_PUBCOMP
-    | MGOS_MQTT_EV_OUTCOME
-    | MGOS_MQTT_EV_TLS_EXPIRY
-    | MGOS_MQTT_EV_POISON
-    | MGOS_MQTT_EV_AUTH
-    | MGOS_MQTT_EV_POLL;
 
 /// The events that a subscription can get.
 pub(in crate::capi) const SUBSCRIPTION_KINDS: u32 = MGOS_MQTT_EV_MESSAGE

@@ -78,21 +78,33 @@ pub const MGOS_MQTT_CERTIFICATE_CLIENT: c_int = 1;
 /// mgos_mqtt_event_certificate(): it is the server's.
 pub const MGOS_MQTT_CERTIFICATE_SERVER: c_int = 2;
 
-// The header generation takes numbers only; that they are the client's is checked here.
-const _: () = {
-    assert!(MGOS_MQTT_EV_CONNECTING == Kind::Connecting.bit());
-    assert!(MGOS_MQTT_EV_CONNECT_RESULT == Kind::ConnectResult.bit());
-    assert!(MGOS_MQTT_EV_CLOSE == Kind::Close.bit());
-    assert!(MGOS_MQTT_EV_MESSAGE == Kind::Message.bit());
-    assert!(MGOS_MQTT_EV_OVERSIZE == Kind::Oversize.bit());
-    assert!(MGOS_MQTT_EV_SET_ASIDE == Kind::SetAside.bit());
-    assert!(MGOS_MQTT_EV_SUBACK == Kind::SubAck.bit());
-    assert!(MGOS_MQTT_EV_UNSUBACK == Kind::UnsubAck.bit());
-    assert!(MGOS_MQTT_EV_PUBACK == Kind::PubAck.bit());
-    assert!(MGOS_MQTT_EV_PUBCOMP == Kind::PubComp.bit());
-    assert!(MGOS_MQTT_EV_OUTCOME == Kind::Outcome.bit());
-    assert!(MGOS_MQTT_EV_TLS_EXPIRY == Kind::Expiry.bit());
-    assert!(MGOS_MQTT_EV_POISON == Kind::Poison.bit());
-    assert!(MGOS_MQTT_EV_AUTH == Kind::Auth.bit());
-    assert!(MGOS_MQTT_EV_POLL == Kind::Poll.bit());
+/// Those that a handler of mgos_mqtt_conn_on() may ask for, and what they are in the client.
+const KINDS: &[(u32, Kind)] = &[
+    (MGOS_MQTT_EV_CONNECTING, Kind::Connecting),
+    (MGOS_MQTT_EV_CONNECT_RESULT, Kind::ConnectResult),
+    (MGOS_MQTT_EV_CLOSE, Kind::Close),
+    (MGOS_MQTT_EV_MESSAGE, Kind::Message),
+    (MGOS_MQTT_EV_OVERSIZE, Kind::Oversize),
+    (MGOS_MQTT_EV_SET_ASIDE, Kind::SetAside),
+    (MGOS_MQTT_EV_SUBACK, Kind::SubAck),
+    (MGOS_MQTT_EV_UNSUBACK, Kind::UnsubAck),
+    (MGOS_MQTT_EV_PUBACK, Kind::PubAck),
+    (MGOS_MQTT_EV_PUBCOMP, Kind::PubComp),
+    (MGOS_MQTT_EV_OUTCOME, Kind::Outcome),
+    (MGOS_MQTT_EV_TLS_EXPIRY, Kind::Expiry),
+    (MGOS_MQTT_EV_POISON, Kind::Poison),
+    (MGOS_MQTT_EV_AUTH, Kind::Auth),
+    (MGOS_MQTT_EV_POLL, Kind::Poll),
+];
+
+/// All of them. The header generation takes numbers only; that they are the client's is checked here.
+pub(in crate::capi) const ALL_KINDS: u32 = {
+    let (mut all, mut at) = (0, 0);
+    while at < KINDS.len() {
+        let (number, kind) = KINDS[at];
+        assert!(number == kind.bit());
+        all |= number;
+        at += 1;
+    }
+    all
 };
