@@ -179,7 +179,7 @@ impl Case<'_> {
         let book = &self.world.book;
         let end = Instant::now() + LONG;
         let seen = |counts: &Counts| counts.in_end && counts.out_end;
-        while !book.cases.lock().unwrap().get(&self.number).is_some_and(seen) {
+        while !book.comes(self.number, Duration::ZERO, seen) {
             assert!(Instant::now() < end, "case {}: the end", self.number);
             let topic = format!("out/{:05}/end", self.number);
             let token = self.device.publish(Publication::new(&topic, b"", QoS::ExactlyOnce)).unwrap().token;
@@ -187,10 +187,7 @@ impl Case<'_> {
             let token = self.send_back("end", QoS::AtLeastOnce);
             self.has_the_broker(token);
             // The broker has both; their way to here may take a moment, or be cut.
-            let cases = book.cases.lock().unwrap();
-            let _ = book
-                .changed
-                .wait_timeout_while(cases, patience, |cases| !cases.get(&self.number).is_some_and(seen));
+            let _ = book.comes(self.number, patience, seen);
         }
     }
 }
@@ -226,7 +223,7 @@ impl World {
 
     fn judge(&self, case: &Case<'_>, promised: bool, mut verdict: Verdict) -> Verdict {
         let number = case.number;
-        let counts = self.book.cases.lock().unwrap().remove(&number).unwrap();
+        let counts = self.book.close(number);
         verdict.connects = counts.connects;
         for (qos, token) in &case.tokens {
             let arrived = counts.out[usize::from(qos.bits())];
