@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Is what README.md shows true? tests/readme.sh <part>; ctest sets what it is told through the environment.
+# Is what README.md and docs/guide.md show true? tests/readme.sh <part>; ctest sets what it is told through the environment.
 set -euo pipefail
 : "${CONFIG?}" "${SOURCE:?}" "${LIB:?}" "${WORK:?}" "${CC:?}" "${CFLAGS?}"
 mkdir -p "$WORK"
@@ -8,12 +8,12 @@ fail() {
   echo "readme: $*" >&2
   exit 1
 }
-# The block of README.md that begins with ```$1 and has a line with $2.
+# The block that begins with ```$1 and has a line with $2, of README.md or the guide.
 block() {
   awk -v fence="\`\`\`$1" -v mark="$2" '
     /^```/ && !open { open = 1; wanted = $0 == fence; text = ""; found = 0; next }
     /^```/ { open = 0; if (wanted && found) { printf "%s", text; exit } next }
-    { text = text $0 "\n"; if (index($0, mark)) found = 1 }' "$SOURCE/README.md"
+    { text = text $0 "\n"; if (index($0, mark)) found = 1 }' "$SOURCE/README.md" "$SOURCE/docs/guide.md"
 }
 
 # Without a server, a program says what is wrong: the first line on its standard error has this text.
@@ -30,7 +30,8 @@ explains() { # explains PROGRAM TEXT
 }
 
 case ${1:?} in
-  program) # the first program: built as it stands, with its server's address replaced by a free one
+  program) # the first program of README.md, which stays short: built as it stands, with its server's address replaced by a free one
+    [ "$(wc -l <"$SOURCE/README.md")" -le 150 ] || fail "README.md has more than 150 lines: the rest belongs to docs/"
     block c "int main" >"$WORK/hello.c"
     [ "$(wc -l <"$WORK/hello.c")" -le 16 ] || fail "the first program has more than 16 lines"
     grep -q '127.0.0.1:1883' "$WORK/hello.c" || fail "the first program has no address to replace"
@@ -60,7 +61,7 @@ case ${1:?} in
     [ -s "$WORK/demo" ] || fail "the output of make demo is not shown"
     grep -E '^== |^demo: ' "$WORK/demo" >"$WORK/shown"
     sed -n 's/^heading "\(.*\)"$/== \1/p; s/^echo "\(demo: .*\)"$/\1/p' "$SOURCE/scripts/demo.sh" >"$WORK/printed"
-    diff -u "$WORK/shown" "$WORK/printed" || fail "README.md does not show what scripts/demo.sh prints"
+    diff -u "$WORK/shown" "$WORK/printed" || fail "docs/guide.md does not show what scripts/demo.sh prints"
     ;;
   # field: F-84
   size) # the column of the size table that this build is about, on the machine that the table is about, within 2 %
