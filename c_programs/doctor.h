@@ -38,7 +38,7 @@ void check_will(struct doctor *d);
 void check_keep_alive(struct doctor *d);
 
 /* Another connection with the same settings but for its client id; NULL, with the error of the library, if it is not
- * accepted within `seconds`. `change` may change the options. */
+ * accepted in time. `change` may change the options. */
 struct mgos_mqtt_conn *connect_another(struct doctor *d, void (*change)(struct mgos_mqtt_options *, struct mgos_config_mqtt *),
                                        char *why, size_t size);
 

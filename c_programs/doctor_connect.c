@@ -10,8 +10,8 @@
 enum { ATTEMPT_SECONDS = 15 };
 
 bool wait_for(const bool *done, double seconds) {
-  double end = mg_time() + seconds;
-  while (!*done && mg_time() < end) mgos_mqtt_loop_poll(NULL, 20);
+  double end = client_now() + seconds;
+  while (!*done && client_now() < end) mgos_mqtt_loop_poll(NULL, 20);
   return *done;
 }
 
@@ -69,11 +69,11 @@ bool check_connect(struct doctor *d) {
   struct mgos_mqtt_error_info info = mgos_mqtt_error_info_init();
   struct mgos_mqtt_state state = mgos_mqtt_state_init();
   char why[1024] = "no answer";
-  double start = mg_time(), ms;
+  double start = client_now(), ms;
   int error;
   mgos_mqtt_conn_on(d->client.conn, MGOS_MQTT_EV_TLS_EXPIRY, on_expiry, d, NULL);
   error = attempt(d->client.conn);
-  ms = (mg_time() - start) * 1000;
+  ms = (client_now() - start) * 1000;
   if (error != 0) {
     mgos_mqtt_conn_last_error(d->client.conn, &info);
     mgos_mqtt_conn_last_error_text(d->client.conn, why, sizeof(why));
@@ -97,7 +97,7 @@ struct mgos_mqtt_conn *connect_another(struct doctor *d, void (*change)(struct m
   struct mgos_mqtt_options options = d->settings->options;
   struct mgos_mqtt_conn *c;
   char id[32];
-  snprintf(id, sizeof(id), "doctor-%lx", (unsigned long) (mg_time() * 1000) & 0xFFFFFFF);
+  snprintf(id, sizeof(id), "doctor-%llx", (unsigned long long) (mg_time() * 1000) & 0xFFFFFFF);
   cfg.client_id = id;
   cfg.clean_session = 1;
   options.profiles = &cfg;

@@ -12,9 +12,14 @@
 
 enum { ANSWER_SECONDS = 5, SLOW_MS = 1000 };
 
-static char topic[128]; /* where the doctor's own messages go */
+static const char *topic;  /* where the doctor's own messages go */
+static char run[32];       /* what tells them from those of others, and of earlier runs */
+static bool occupied;      /* somebody else's message is retained there, or that cannot be seen */
+static char will_text[64]; /* used until the connection with the will has ended */
 
+/* One message. */
 struct exchange {
+  char text[64];
   bool arrived, ended;
   int outcome, code, qos;
   bool retain;
@@ -22,8 +27,13 @@ struct exchange {
 
 static void on_arrived(struct mgos_mqtt_conn *c, const struct mgos_mqtt_event *ev, void *ud) {
   struct exchange *e = ud;
+  size_t len;
+  const char *payload = mgos_mqtt_event_payload(ev, &len);
   (void) c;
-  if (mgos_mqtt_event_size(ev) == 0) return; /* the one that removes a retained one */
+  if (len == 0 || len != strlen(e->text) || memcmp(payload, e->text, len) != 0) { /* somebody else's */
+    if (len > 0 && mgos_mqtt_event_retain(ev)) occupied = true;
+    return;
+  }
   e->arrived = true;
   e->qos = mgos_mqtt_event_qos(ev);
   e->retain = mgos_mqtt_event_retain(ev);
@@ -37,11 +47,17 @@ static void on_done(struct mgos_mqtt_conn *c, const struct mgos_mqtt_event *ev, 
   e->code = mgos_mqtt_event_code(ev);
 }
 
-static int publish(struct mgos_mqtt_conn *c, struct exchange *e, int qos, bool retain, const char *text) {
+/* A message of the doctor's own; without a name the empty one, which removes a retained one. */
+static void begin(struct exchange *e, const char *name) {
+  memset(e, 0, sizeof(*e));
+  if (name != NULL) snprintf(e->text, sizeof(e->text), "mgos_mqtt_doctor %s: %s", run, name);
+}
+
+static int publish(struct mgos_mqtt_conn *c, struct exchange *e, int qos, bool retain) {
   struct mgos_mqtt_publication message = mgos_mqtt_publication_init();
   message.topic = topic;
-  message.payload = text;
-  message.payload_len = strlen(text);
+  message.payload = e->text;
+  message.payload_len = strlen(e->text);
   message.qos = qos;
   message.retain = retain;
   message.done = on_done;
@@ -53,8 +69,9 @@ static struct exchange exchange; /* the library may tell of it until the connect
 
 static bool subscribe(struct doctor *d) {
   struct mgos_mqtt_filter filter = {topic, 2};
-  int code = -1, error = mgos_mqtt_conn_subscribe_wait(d->client.conn, &filter, 1, NULL, NULL, NULL, &code, ANSWER_SECONDS * 1000);
+  int code = -1, error;
   mgos_mqtt_conn_on_message(d->client.conn, on_arrived, &exchange, NULL);
+  error = mgos_mqtt_conn_subscribe_wait(d->client.conn, &filter, 1, NULL, NULL, NULL, &code, ANSWER_SECONDS * 1000);
   if (error != 0) {
     report_step(d, "subscribe", FAULT, -1, "some servers never answer what they do not permit: check the permissions, and name a topic with -t",
                 "no answer to a subscription to %s: %s", topic, mgos_mqtt_strerror(error));
@@ -70,27 +87,28 @@ static bool subscribe(struct doctor *d) {
 }
 
 static void check_qos(struct doctor *d, int qos, bool subscribed) {
-  double start = mg_time(), acknowledged, arrived;
+  static const char *const names[] = {"QoS 0", "QoS 1", "QoS 2"};
+  double start = client_now(), acknowledged, arrived;
   char why[512];
-  memset(&exchange, 0, sizeof(exchange));
-  if (publish(d->client.conn, &exchange, qos, false, "from mgos_mqtt_doctor") != 0) {
+  begin(&exchange, names[qos]);
+  if (publish(d->client.conn, &exchange, qos, false) != 0) {
     mgos_mqtt_last_error_text(why, sizeof(why));
     report_step(d, "publish", mgos_mqtt_last_error() == MGOS_MQTT_SERVER_LIMIT ? NOTE : FAULT, -1, NULL, "QoS %d: %s", qos, why);
     return;
   }
   if (!wait_for(&exchange.ended, ANSWER_SECONDS) || exchange.outcome > MGOS_MQTT_OUTCOME_SENT) {
-    report_step(d, "publish", FAULT, (mg_time() - start) * 1000, "have the server permit it, or name a topic that is permitted with -t", "QoS %d to %s: %s",
+    report_step(d, "publish", FAULT, (client_now() - start) * 1000, "have the server permit it, or name a topic that is permitted with -t", "QoS %d to %s: %s",
                 qos, topic, !exchange.ended ? "not acknowledged" : exchange.code > 0 ? mgos_mqtt_reason_text(exchange.code) : mgos_mqtt_outcome_name(exchange.outcome));
     return;
   }
-  acknowledged = (mg_time() - start) * 1000;
+  acknowledged = (client_now() - start) * 1000;
   if (!subscribed) {
     report_step(d, "publish", FINE, acknowledged, NULL, "QoS %d", qos);
   } else if (!wait_for(&exchange.arrived, ANSWER_SECONDS)) {
     report_step(d, "receive", FAULT, -1, "the server accepts the message and drops it: check what this client may publish (before MQTT 5.0 no error tells it)",
                 "NOT_AUTHORIZED? a message with QoS %d to %s does not arrive", qos, topic);
   } else {
-    arrived = (mg_time() - start) * 1000;
+    arrived = (client_now() - start) * 1000;
     if (exchange.qos < qos) {
       report_step(d, "receive", NOTE, arrived, "expect no more of this server", "QOS_LOWERED: QoS %d arrives with QoS %d", qos, exchange.qos);
     } else if (arrived > SLOW_MS) {
@@ -102,14 +120,14 @@ static void check_qos(struct doctor *d, int qos, bool subscribed) {
 }
 
 void check_messages(struct doctor *d) {
-  bool subscribed;
+  static char of_this_run[64];
+  bool subscribed, named = d->settings->topics.count > 0;
   int qos;
-  if (d->settings->topics.count > 0) {
-    snprintf(topic, sizeof(topic), "%s", d->settings->topics.text[0]);
-  } else {
-    snprintf(topic, sizeof(topic), "mgos_mqtt_doctor/%lx", (unsigned long) (mg_time() * 1000));
-  }
+  snprintf(run, sizeof(run), "%llx", (unsigned long long) (mg_time() * 1000));
+  snprintf(of_this_run, sizeof(of_this_run), "mgos_mqtt_doctor/%s", run);
+  topic = named ? d->settings->topics.text[0] : of_this_run;
   subscribed = subscribe(d);
+  occupied |= named && !subscribed;
   for (qos = 0; qos <= 2 && mgos_mqtt_conn_is_connected(d->client.conn); qos++) check_qos(d, qos, subscribed);
 }
 
@@ -132,7 +150,13 @@ void check_retained(struct doctor *d) {
   struct mgos_mqtt_conn *other;
   char why[1024];
   int code;
-  if (publish(d->client.conn, &sent, 1, true, "retained") != 0 || !wait_for(&sent.ended, ANSWER_SECONDS) || sent.outcome != MGOS_MQTT_OUTCOME_ACKED) {
+  if (occupied) {
+    report_step(d, "retained", SKIPPED, -1, NULL, "something may be retained at this topic already; use another -t");
+    return;
+  }
+  begin(&sent, "retained");
+  got = sent;
+  if (publish(d->client.conn, &sent, 1, true) != 0 || !wait_for(&sent.ended, ANSWER_SECONDS) || sent.outcome != MGOS_MQTT_OUTCOME_ACKED) {
     report_step(d, "retained", NOTE, -1, "publish without -r", "RETAIN_REFUSED: the server does not accept a retained message");
     return;
   }
@@ -148,26 +172,28 @@ void check_retained(struct doctor *d) {
   } else {
     report_step(d, "retained", NOTE, -1, "do not rely on retained messages here", "RETAIN_REFUSED: a retained message was not kept");
   }
-  memset(&sent, 0, sizeof(sent));
-  if (publish(d->client.conn, &sent, 1, true, "") == 0) wait_for(&sent.ended, ANSWER_SECONDS);
+  begin(&sent, NULL);
+  if (publish(d->client.conn, &sent, 1, true) == 0) wait_for(&sent.ended, ANSWER_SECONDS);
   mgos_mqtt_conn_free(other);
 }
 
 static void with_will(struct mgos_mqtt_options *options, struct mgos_config_mqtt *cfg) {
   cfg->will_topic = topic;
-  options->will_payload = "will";
-  options->will_payload_len = 4;
+  options->will_payload = will_text;
+  options->will_payload_len = strlen(will_text);
   options->will_qos = 0;
 }
 
 void check_will(struct doctor *d) {
   char why[1024];
-  struct mgos_mqtt_conn *other = connect_another(d, with_will, why, sizeof(why));
+  struct mgos_mqtt_conn *other;
+  begin(&exchange, "will");
+  strcpy(will_text, exchange.text);
+  other = connect_another(d, with_will, why, sizeof(why));
   if (other == NULL) {
     report_step(d, "will", NOTE, -1, "this check needs a second connection", "%s", why);
     return;
   }
-  memset(&exchange, 0, sizeof(exchange));
   mgos_mqtt_conn_abort(other);
   if (wait_for(&exchange.arrived, ANSWER_SECONDS)) {
     report_step(d, "will", FINE, -1, NULL, "published when a connection vanishes");

@@ -42,11 +42,11 @@ static int error_of(int number) {
 
 static void check_address(struct doctor *d, const struct addrinfo *address) {
   char host[64], port[8];
-  double start = mg_time(), ms;
+  double start = client_now(), ms;
   int error;
   getnameinfo(address->ai_addr, address->ai_addrlen, host, sizeof(host), port, sizeof(port), NI_NUMERICHOST | NI_NUMERICSERV);
   error = open_tcp(address);
-  ms = (mg_time() - start) * 1000;
+  ms = (client_now() - start) * 1000;
   if (error != 0) {
     /* If another address answers, the connection does not need this one. */
     report_step(d, "tcp", NOTE, ms, remedy_of(error_of(error)), "%s port %s: %s", host, port, strerror(error));
@@ -57,29 +57,39 @@ static void check_address(struct doctor *d, const struct addrinfo *address) {
   }
 }
 
+/* The host of what the library connects to, without brackets; returns the port, or that of the scheme. */
+static const char *split_server(const char *server, char *host, size_t size) {
+  const char *at = strstr(server, "://") + 3;
+  bool bracket = *at == '[';
+  size_t len = strcspn(at + bracket, bracket ? "]" : ":");
+  snprintf(host, size, "%.*s", (int) len, at + bracket);
+  at += bracket + len;
+  if (*at == ']') at++;
+  if (*at == ':') return at + 1;
+  if (strncmp(server, "mqtt", 4) == 0) return server[4] == 's' ? "8883" : "1883";
+  return strncmp(server, "wss", 3) == 0 ? "443" : "80";
+}
+
 void check_network(struct doctor *d) {
   const struct settings *s = d->settings;
   struct addrinfo hints, *found = NULL, *at;
-  const char *host = s->host != NULL ? s->host : "localhost";
-  char bare[300], port[8];
-  bool tls = strncmp(d->client.server, "mqtts", 5) == 0;
-  bool ws = strncmp(d->client.server, "ws", 2) == 0;
-  double start = mg_time();
+  char bare[300];
+  const char *port;
+  double start = client_now();
   int error;
   if (s->unix_path != NULL || s->options.proxy != NULL) {
     report_step(d, "name", SKIPPED, -1, NULL, "%s", s->unix_path != NULL ? "a local socket has no name" : "the proxy looks the name up");
     return;
   }
-  snprintf(bare, sizeof(bare), "%.*s", (int) strcspn(host + (host[0] == '['), "]"), host + (host[0] == '['));
-  snprintf(port, sizeof(port), "%d", s->port != 0 ? s->port : ws ? (d->client.server[2] == 's' ? 443 : 80) : tls ? 8883 : 1883);
+  port = split_server(d->client.server, bare, sizeof(bare));
   memset(&hints, 0, sizeof(hints));
   hints.ai_socktype = SOCK_STREAM;
   error = getaddrinfo(bare, port, &hints, &found);
   if (error != 0) {
-    report_step(d, "name", FAULT, (mg_time() - start) * 1000, remedy_of(MGOS_MQTT_DNS_FAILED), "%s: %s", bare, gai_strerror(error));
+    report_step(d, "name", FAULT, (client_now() - start) * 1000, remedy_of(MGOS_MQTT_DNS_FAILED), "%s: %s", bare, gai_strerror(error));
     return;
   }
-  report_step(d, "name", FINE, (mg_time() - start) * 1000, NULL, "%s", bare);
+  report_step(d, "name", FINE, (client_now() - start) * 1000, NULL, "%s", bare);
   for (at = found; at != NULL; at = at->ai_next) check_address(d, at);
   freeaddrinfo(found);
 }

@@ -14,7 +14,8 @@ if [ -z "${MQTT_PORT-}" ]; then # beside a server of its own
       files=$(mktemp -d)
       trap 'rm -rf "$files"' EXIT
       mosquitto_passwd -b -c "$files/passwords" alice al1ce-s-pa55
-      printf '%s\n' "user alice" "topic readwrite open/#" "topic write half/#" "topic read silent/#" >"$files/acl"
+      mosquitto_passwd -b "$files/passwords" bob al1ce-s-pa55
+      printf '%s\n' "user alice" "topic readwrite open/#" "topic write half/#" "topic read silent/#" "user bob" "topic write silent/#" >"$files/acl"
       conf=(-c "allow_anonymous false" -c "password_file $files/passwords" -c "acl_file $files/acl")
       ;;
     limits) conf=(-c "max_qos 1" -c "retain_available false") ;;
@@ -36,19 +37,21 @@ fail() {
   echo "programs_doctor: $part: $*" >&2
   exit 1
 }
+# A command without its password, to be shown.
+shown() { local words="$*" && printf '%s' "${words//al1ce-s-pa55/PASSWORD}"; }
 # finds TEXT ARGUMENT...: a step with a fault (or a note) whose line has this text, with something to do about it.
 finds() {
   local text=$1 status=0
   shift
   setups=$((setups + 1))
   timeout 60 "$PROGRAMS/mgos_mqtt_doctor" "$@" >found 2>&1 </dev/null || status=$?
-  grep -qE "^(FAULT|note) .*$text" found || fail "'$*' does not find '$text': $(cat found)"
-  grep -E -A1 "^(FAULT|note) .*$text" found | grep -q "what to do: " || fail "'$*' does not say what to do: $(cat found)"
-  if grep -q "^FAULT" found; then [ $status = 1 ] || fail "'$*' ends with $status"; else [ $status = 0 ] || fail "'$*' ends with $status"; fi
+  grep -qE "^(FAULT|note) .*$text" found || fail "'$(shown "$@")' does not find '$text': $(cat found)"
+  grep -E -A1 "^(FAULT|note) .*$text" found | grep -q "what to do: " || fail "'$(shown "$@")' does not say what to do: $(cat found)"
+  if grep -q "^FAULT" found; then [ $status = 1 ] || fail "'$(shown "$@")' ends with $status"; else [ $status = 0 ] || fail "'$(shown "$@")' ends with $status"; fi
   ! grep -qE "al1ce|hunter2" found || fail "the password is shown: $(cat found)"
 }
 healthy() { # healthy ARGUMENT...: no fault
-  timeout 60 "$PROGRAMS/mgos_mqtt_doctor" "$@" >found 2>&1 || fail "'$*' finds: $(cat found)"
+  timeout 60 "$PROGRAMS/mgos_mqtt_doctor" "$@" >found 2>&1 || fail "'$(shown "$@")' finds: $(cat found)"
 }
 
 # Something else that listens: sets $port.
@@ -94,6 +97,20 @@ case $part in
     healthy "${at[@]}"
     healthy "${at[@]}" -V 5 --json
     python3 -c 'import json; d = json.load(open("found")); assert d["faults"] == 0 and len(d["steps"]) > 9, d' || fail "JSON: $(cat found)"
+    # The port may stand behind the host.
+    healthy -h "127.0.0.1:$MQTT_PORT"
+    grep -qE "^ok +tcp +127.0.0.1 port $MQTT_PORT " found || fail "the port of -h: $(cat found)"
+    finds "CONNECT_" -h "[::1]:1"
+    grep -q "::1 port 1:" found || fail "the port behind brackets: $(cat found)"
+    # What is retained at the topic of -t, of whatever length, stays.
+    long=$(printf 'long/%.0s' $(seq 40))topic
+    mosquitto_pub "${at[@]}" -t "$long" -r -q 1 -m precious
+    healthy "${at[@]}" -t "$long"
+    grep -qE "^skipped +retained .*use another -t" found || fail "a topic in use: $(cat found)"
+    grep -qE "^ok +subscribe +$long\$" found || fail "a long topic: $(cat found)"
+    [ "$(timeout 20 mosquitto_sub "${at[@]}" -t "$long" -C 1)" = precious ] || fail "what was retained is gone"
+    healthy "${at[@]}" -t unused
+    grep -qE "^ok +retained " found || fail "an unused topic: $(cat found)"
     finds "CONNECT_REFUSED" -h 127.0.0.1 -p 1
     finds "DNS_FAILED" -h no-such-host.invalid
     finds "CONNECT_(UNREACHABLE|FAILED)" -h 255.255.255.255 -p 1883 # to everybody: the system refuses that itself
@@ -126,6 +143,11 @@ case $part in
     finds "does not arrive" "${at[@]}" "${alice[@]}" -V 5 -t half/x # mosquitto grants the subscription
     finds "does not arrive" "${at[@]}" "${alice[@]}" -t silent/x
     finds "publish .*Not authorized" "${at[@]}" "${alice[@]}" -V 5 -t silent/x
+    # What somebody else publishes there is not taken for its own.
+    { while sleep 0.2; do echo noise; done; } 2>/dev/null | mosquitto_pub "${at[@]}" -u bob -P al1ce-s-pa55 -t silent/x -l &
+    listener=$!
+    finds "QoS 0 to silent/x does not arrive" "${at[@]}" "${alice[@]}" -t silent/x
+    stop
     # Another client with the same id: each takes the connection from the other.
     mosquitto_sub "${at[@]}" "${alice[@]}" -i same -t open/other >/dev/null 2>&1 &
     listener=$!
