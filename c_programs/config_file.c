@@ -5,20 +5,29 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "settings.h"
 
 enum { MAX_WORDS = 5 }; /* -D connect user-property NAME VALUE */
 
-static FILE *open_in(const char *home, const char *below, const char *name, char *path, size_t size) {
+/* NULL if there is none, or the directory is closed to us. One that is there and cannot be opened ends the program: what it
+ * says would not count. */
+static FILE *open_in(const struct settings *s, const char *home, const char *below, const char *name, char *path, size_t size) {
+  struct stat found;
+  int error;
+  FILE *file;
   if (home == NULL || home[0] == '\0') return NULL;
   if (snprintf(path, size, "%s%s/%s", home, below, name) >= (int) size) return NULL;
-  return fopen(path, "r");
+  file = fopen(path, "r");
+  error = errno;
+  if (file == NULL && stat(path, &found) == 0) settings_fail(s, "cannot read '%s': %s", path, strerror(error));
+  return file;
 }
 
-static FILE *open_named(const char *name, char *path, size_t size) {
-  FILE *file = open_in(getenv("XDG_CONFIG_HOME"), "", name, path, size);
-  return file != NULL ? file : open_in(getenv("HOME"), "/.config", name, path, size);
+static FILE *open_named(const struct settings *s, const char *name, char *path, size_t size) {
+  FILE *file = open_in(s, getenv("XDG_CONFIG_HOME"), "", name, path, size);
+  return file != NULL ? file : open_in(s, getenv("HOME"), "/.config", name, path, size);
 }
 
 /* Cuts a line into words: the option, and as many as it has values, of which the last is all that is left. */
@@ -47,9 +56,9 @@ void config_file_read(struct settings *s) {
   int number = 0;
   const char *task = strrchr(s->program, '_') + 1;
   char theirs[40];
-  FILE *file = open_named(s->program, path, sizeof(path));
+  FILE *file = open_named(s, s->program, path, sizeof(path));
   snprintf(theirs, sizeof(theirs), "mosquitto_%s", task);
-  if (file == NULL) file = open_named(theirs, path, sizeof(path));
+  if (file == NULL) file = open_named(s, theirs, path, sizeof(path));
   if (file == NULL) return;
   s->where = path;
   while (getline(&line, &size, file) >= 0) {

@@ -21,6 +21,12 @@ static void on_signal(int number) {
   signalled = number;
 }
 
+double client_now(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (double) now.tv_sec + (double) now.tv_nsec / 1e9;
+}
+
 static void say(const struct client *client, const char *format, va_list ap) {
   if (client->settings->quiet) return;
   fprintf(stderr, "%s: ", client->settings->program);
@@ -75,6 +81,9 @@ static void name_server(struct client *client, struct settings *s) {
   char port[8] = "", directory[512] = "";
   int len;
   if (s->unix_path != NULL) {
+    if (ws || s->url_tls || s->tls_named || s->options.proxy != NULL) {
+      settings_fail(s, "--unix: a local socket has no TLS, no WebSocket and no proxy; leave out the options about these");
+    }
     if (s->unix_path[0] != '/' && getcwd(directory, sizeof(directory) - 1) == NULL) {
       settings_fail(s, "--unix: the present directory is not known: %s", strerror(errno));
     }
@@ -110,6 +119,7 @@ static void name_client(struct client *client, struct settings *s) {
 
 static void complete(struct client *client, struct settings *s) {
   bool v5 = s->options.protocol_version == MGOS_MQTT_PROTOCOL_5;
+  if (s->property_given && !v5) settings_fail(s, "-D needs MQTT 5.0 (-V 5)");
   name_server(client, s);
   name_client(client, s);
   if (s->cfg.will_topic == NULL &&
@@ -153,7 +163,7 @@ static void take_signals(void) {
 void client_make(struct client *client, struct settings *s) {
   memset(client, 0, sizeof(*client));
   client->settings = s;
-  if (s->timeout != 0) client->deadline = mg_time() + s->timeout;
+  if (s->timeout != 0) client->deadline = client_now() + s->timeout;
   complete(client, s);
   if (s->debug) mgos_mqtt_loop_set_log(NULL, MGOS_MQTT_LOG_DEBUG, on_log, client, NULL);
   client->conn = mgos_mqtt_conn_create_on(NULL, 0, &s->options);
@@ -169,7 +179,7 @@ void client_connect(struct client *client, uint32_t kinds, mgos_mqtt_event_fn_t 
 
 /* Milliseconds until a time, not more than `ms` (negative: without limit). */
 static int until(double time, int ms) {
-  double left = (time - mg_time()) * 1000;
+  double left = (time - client_now()) * 1000;
   if (left <= 0) return 0;
   if (ms >= 0 && left >= ms) return ms;
   return left < 1e9 ? (int) left + 1 : 1000000000;
@@ -182,7 +192,7 @@ enum client_wake client_wait(struct client *client, int input) {
   fd_set set;
   if (client->deadline != 0) {
     ms = until(client->deadline, ms);
-    if (mg_time() >= client->deadline) return WAKE_TIME_OVER;
+    if (client_now() >= client->deadline) return WAKE_TIME_OVER;
   }
   if (client->alarm != 0) ms = until(client->alarm, ms);
   timeout.tv_sec = ms / 1000;
@@ -194,7 +204,7 @@ enum client_wake client_wait(struct client *client, int input) {
   readable = n > 0 && input >= 0 && FD_ISSET(input, &set);
   mgos_mqtt_loop_process(NULL);
   if (signalled) return WAKE_SIGNAL;
-  if (client->alarm != 0 && mg_time() >= client->alarm) {
+  if (client->alarm != 0 && client_now() >= client->alarm) {
     client->alarm = 0;
     return WAKE_ALARM;
   }
@@ -218,9 +228,11 @@ static void disconnect(struct client *client) {
 bool client_close(struct client *client, bool matters) {
   struct mgos_mqtt_error_info info = mgos_mqtt_error_info_init();
   bool delivered = true, up = mgos_mqtt_conn_is_connected(client->conn);
-  /* After a signal it may take two seconds, and ends at the next one; otherwise the library gives up when the server has
-   * not received anything for a while. */
-  client->deadline = signalled ? mg_time() + 2 : 0;
+  double now = client_now();
+  /* After a signal, or when the time of -W is over, it may take two seconds, and ends at the next signal; otherwise the
+   * library gives up when the server has not received anything for a while. */
+  if (signalled || (client->deadline != 0 && client->deadline < now)) client->deadline = now;
+  if (client->deadline != 0) client->deadline += 2;
   client->alarm = 0;
   signalled = 0;
   disconnect(client);
@@ -229,7 +241,10 @@ bool client_close(struct client *client, bool matters) {
     if (wake == WAKE_SIGNAL || wake == WAKE_TIME_OVER) break;
   }
   mgos_mqtt_conn_last_error(client->conn, &info);
-  if (up && info.code == MGOS_MQTT_UNDELIVERED) {
+  if (mgos_mqtt_conn_is_connected(client->conn)) {
+    if (matters) client_say(client, "the end comes before the server has received everything");
+    delivered = false;
+  } else if (up && info.code == MGOS_MQTT_UNDELIVERED) {
     if (matters) client_say_error(client);
     delivered = false;
   }

@@ -13,9 +13,12 @@ struct client {
   char server[1024], client_id[300];
   struct mgos_mqtt_conn *conn;
   bool up;         /* it was, at least once */
-  double deadline; /* of mg_time(); 0 without -W */
-  double alarm;    /* of mg_time(): client_wait() returns WAKE_ALARM; 0: none */
+  double deadline; /* of client_now(); 0 without -W */
+  double alarm;    /* of client_now(): client_wait() returns WAKE_ALARM; 0: none */
 };
+
+/* Seconds of a clock that nobody sets. */
+double client_now(void);
 
 /* Completes the options, and makes the connection without opening it. Ends the program if they are not valid. */
 void client_make(struct client *client, struct settings *settings);

@@ -11,20 +11,28 @@
 static const struct {
   const char *task;
   int which;
-  const char *purpose, *synopsis, *text;
+  const char *purpose, *synopsis, *text, *status; /* the last as at the end of --help */
 } programs[] = {
     {"pub", PUB, "publish messages to an MQTT server", "-t TOPIC -m MESSAGE",
      "Publishes a message, or each line of standard input, and waits until the server has everything: acknowledged (QoS 1 "
-     "and 2) or received (QoS 0). Its options are those of mosquitto_pub(1), and a few more."},
+     "and 2) or received (QoS 0). Its options are those of mosquitto_pub(1), and a few more.",
+     "0 everything was delivered: acknowledged (QoS 1 and 2) or received (QoS 0); the server's code if it refused the connection "
+     "or a message; 8 TLS failed; 27 the time of -W was over; 1 everything else."},
     {"sub", SUB, "print messages from an MQTT server", "-t FILTER",
      "Subscribes to topics and prints what arrives, one message a line. A message of QoS 1 or 2 is acknowledged when it was "
-     "written. A connection that is lost comes back by itself. Its options are those of mosquitto_sub(1), and a few more."},
+     "written. A connection that is lost comes back by itself. Its options are those of mosquitto_sub(1), and a few more.",
+     "0 after -C, -E or --retained-only, SIGINT or SIGTERM; the server's code if it refused the connection, all subscriptions, "
+     "or to end one of -U; 8 TLS failed; 27 the time of -W was over; 1 everything else. A connection that is lost comes back by "
+     "itself."},
     {"rr", RR, "send a request by MQTT and print the answer", "-t TOPIC -e RESPONSE-TOPIC -m MESSAGE",
      "Subscribes to the response topic, publishes the request, with that topic as a property where MQTT 5.0 is spoken, and "
-     "prints the first message that comes. Its options are those of mosquitto_rr(1), and a few more."},
+     "prints the first message that comes. Its options are those of mosquitto_rr(1), and a few more.",
+     "0 the answer was printed; the server's code if it refused the connection, the subscription or the request; 8 TLS failed; "
+     "27 the time of -W was over; 1 everything else."},
     {"doctor", DOCTOR, "say what works on the way to an MQTT server", "-h HOST",
      "Goes all the way to a server, step by step: name, addresses, TCP, proxy, TLS, CONNACK, messages at each QoS, retained, "
-     "will and keep-alive. Each step has a verdict and what to do. No password, key or payload is shown."},
+     "will and keep-alive. Each step has a verdict and what to do. No password, key or payload is shown.",
+     "0 no fault was found (there may be notes); 1 a fault, or wrong usage."},
 };
 enum { NUM_PROGRAMS = sizeof(programs) / sizeof(programs[0]) };
 
@@ -88,7 +96,7 @@ static void man_lines(const char *text) {
   printf(".fi\n");
 }
 
-static void man(int p, const char *notes) {
+static void man(int p) {
   int section;
   size_t i;
   printf(".TH MGOS_MQTT_%s 1 \"\" \"mgos_mqtt %s\" \"User Commands\"\n.SH NAME\nmgos_mqtt_%s \\- %s\n", programs[p].task,
@@ -118,10 +126,18 @@ static void man(int p, const char *notes) {
     printf(".SH \"OUTPUT FORMAT\"\n");
     man_lines(format_help);
   }
-  printf(".SH \"EXIT STATUS\"\n%s", notes);
+  printf(".SH \"EXIT STATUS\"\n");
+  put_paragraph(programs[p].status);
+  if (programs[p].which != DOCTOR) {
+    put_paragraph("The server's code is 1 to 5 with MQTT 3.1.1, and 128 or above with MQTT 5.0.");
+  }
   printf(".SH FILES\n.TP\n.I $XDG_CONFIG_HOME/mgos_mqtt_%s, ~/.config/mgos_mqtt_%s\nOptions, one in each line with its value; a "
          "line that begins with # is a comment.\n",
          programs[p].task, programs[p].task);
+  if (programs[p].which != DOCTOR) {
+    printf(".TP\n.I $XDG_CONFIG_HOME/mosquitto_%s, ~/.config/mosquitto_%s\nRead if there is none of these.\n", programs[p].task,
+           programs[p].task);
+  }
   printf(".SH \"SEE ALSO\"\n.BR mosquitto_pub (1),\n.BR mosquitto_sub (1),\n.BR mqtt (7)\n");
 }
 
@@ -139,9 +155,7 @@ int main(int argc, char **argv) {
   if (argc == 2 && strcmp(argv[1], "table") == 0) {
     table();
   } else if (argc == 3 && strcmp(argv[1], "man") == 0) {
-    man(find_program(argv[2]),
-        "0 success; the server's code if it refused the connection (MQTT 3.1.1: 1 to 5, MQTT 5.0: 128 and above); 8 TLS failed; "
-        "27 the time of \\-W was over; 1 everything else.\n");
+    man(find_program(argv[2]));
   } else if (argc == 3 && strcmp(argv[1], "options") == 0) {
     int which = programs[find_program(argv[2])].which;
     for (i = 0; i < num_options; i++) {

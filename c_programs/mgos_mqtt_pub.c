@@ -124,7 +124,7 @@ static void publish_repeated(struct publisher *p) {
     if (!publish(p, p->input.bytes, p->input.len)) break;
     p->repeated++;
     if (p->repeated < p->settings->repeat && p->settings->repeat_delay > 0) {
-      p->client.alarm = mg_time() + p->settings->repeat_delay;
+      p->client.alarm = client_now() + p->settings->repeat_delay;
     }
   }
   p->accepted = p->repeated == p->settings->repeat;

@@ -55,6 +55,17 @@ static void on_outcome(struct mgos_mqtt_conn *c, const struct mgos_mqtt_event *e
   end(r, code > 0 ? code : EXIT_FAILED);
 }
 
+static void subscribe(struct requester *r) {
+  const struct settings *s = r->settings;
+  struct mgos_mqtt_subscription wanted = mgos_mqtt_subscription_init();
+  wanted.filter = s->response_topic;
+  wanted.qos = s->qos;
+  wanted.identifier = s->subscription_identifier;
+  wanted.properties = s->properties[OF_SUBSCRIBE].property;
+  wanted.num_properties = s->properties[OF_SUBSCRIBE].count;
+  if (mgos_mqtt_conn_subscribe_with(r->client.conn, &wanted, NULL, NULL, NULL) != 0) client_refuse(&r->client, wanted.filter);
+}
+
 static void request(struct requester *r) {
   struct properties *properties = &r->settings->properties[OF_PUBLISH];
   struct mgos_mqtt_publication message = mgos_mqtt_publication_init();
@@ -155,9 +166,7 @@ int main(int argc, char **argv) {
   client_make(&r.client, &settings);
   receiver_begin(&r.receiver, &r.client);
   if (!read_request(&r)) return EXIT_FAILED;
-  if (mgos_mqtt_conn_subscribe(r.client.conn, settings.response_topic, settings.qos, NULL, NULL, NULL) != 0) {
-    client_refuse(&r.client, settings.response_topic);
-  }
+  subscribe(&r);
   client_connect(&r.client, MGOS_MQTT_EV_CONNECT_RESULT | MGOS_MQTT_EV_CLOSE | MGOS_MQTT_EV_MESSAGE | MGOS_MQTT_EV_SUBACK, on_event, &r);
   while (r.status < 0) go_on(&r);
   client_close(&r.client, false);

@@ -2,8 +2,11 @@
 #define _POSIX_C_SOURCE 200809L
 #include <errno.h>
 #include <mgos_mqtt_reason.h>
+#include <mgos_mqtt_receive.h>
 #include <mgos_mqtt_subscribe.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "connection.h"
 #include "format.h"
@@ -22,16 +25,18 @@ static const char notes[] =
     "in each line.\n"
     "\n"
     "Exit code: 0 after -C, -E or --retained-only, SIGINT or SIGTERM; the server's code if it\n"
-    "refused the connection or all subscriptions; 8 TLS failed; 27 the time of -W was over;\n"
-    "1 everything else. A connection that is lost comes back by itself.\n";
+    "refused the connection, all subscriptions, or to end one of -U; 8 TLS failed; 27 the time\n"
+    "of -W was over; 1 everything else. A connection that is lost comes back by itself.\n";
 
 struct subscriber {
   struct client client;
   const struct settings *settings;
   struct receiver receiver;
-  size_t answered, granted; /* of the subscriptions */
+  int *answers;             /* the server's code for each of -t; -1: none yet */
+  size_t answered, granted; /* how many of them have a code, and one that grants it */
   int refused;              /* the server's code for the last one that it refused; 0: none */
   size_t not_unsubscribed;  /* of -U, that wait for an answer */
+  int kept;                 /* the server's code for the last one that it did not take back; 0: none */
   bool unsubscribed;        /* they were asked for */
   int status;               /* -1 while it runs */
 };
@@ -45,6 +50,7 @@ static void end(struct subscriber *s, int status) {
 
 static void on_message(struct subscriber *s, const struct mgos_mqtt_event *ev) {
   if (s->settings->retained_only && !s->receiver.stopped && !mgos_mqtt_event_retain(ev)) {
+    mgos_mqtt_msg_defer(s->client.conn); /* for ever: it is not printed, and comes again the next time */
     end(s, EXIT_SUCCESS);
     return;
   }
@@ -55,8 +61,14 @@ static void on_message(struct subscriber *s, const struct mgos_mqtt_event *ev) {
 
 static void on_unsubscribed(struct mgos_mqtt_conn *c, const struct mgos_mqtt_event *ev, void *ud) {
   struct subscriber *s = ud;
-  (void) c, (void) ev;
+  int code = mgos_mqtt_event_filter_code(ev, 0);
+  size_t len;
+  const char *filter = mgos_mqtt_event_filter(ev, 0, &len);
+  (void) c;
   s->not_unsubscribed--;
+  if (code < 0x80) return;
+  s->kept = code;
+  client_say(&s->client, "the server refused to end the subscription to %.*s: %s", (int) len, filter, mgos_mqtt_reason_text(code));
 }
 
 /* -U, after the subscriptions were answered: one that was made now is taken back as well. */
@@ -73,16 +85,34 @@ static void unsubscribe(struct subscriber *s) {
   }
 }
 
+static size_t find(const struct texts *filters, const char *filter, size_t len) {
+  size_t i = 0;
+  while (i < filters->count && (strlen(filters->text[i]) != len || memcmp(filters->text[i], filter, len) != 0)) i++;
+  return i;
+}
+
+/* Nothing is answered yet: at the beginning, and in a new session, in which all of them are asked for again. */
+static void forget_answers(struct subscriber *s) {
+  size_t i;
+  for (i = 0; i < s->settings->topics.count; i++) s->answers[i] = -1;
+  s->answered = s->granted = 0;
+}
+
 static void on_suback(struct subscriber *s, const struct mgos_mqtt_event *ev) {
   int code = mgos_mqtt_event_code(ev);
   size_t len;
   const char *filter = mgos_mqtt_event_topic(ev, &len);
-  s->answered++;
+  size_t i = find(&s->settings->topics, filter, len);
+  if (i < s->settings->topics.count) {
+    if (s->answers[i] < 0) s->answered++;
+    if (s->answers[i] >= 0 && s->answers[i] < 0x80) s->granted--;
+    s->answers[i] = code;
+  }
   if (code >= 0x80) {
     s->refused = code;
     client_say(&s->client, "the server refused the subscription to %.*s: %s", (int) len, filter, mgos_mqtt_reason_text(code));
   } else {
-    s->granted++;
+    if (i < s->settings->topics.count) s->granted++;
     client_debug(&s->client, "subscribed to %.*s with QoS %d", (int) len, filter, code);
   }
 }
@@ -110,11 +140,22 @@ static void on_event(struct mgos_mqtt_conn *c, const struct mgos_mqtt_event *ev,
     default: /* the result of an attempt */
       if (mgos_mqtt_event_error(ev) == MGOS_MQTT_OK) {
         s->client.up = true;
+        if (!mgos_mqtt_event_session_present(ev) && !s->unsubscribed) forget_answers(s);
         client_debug(&s->client, "connected to %s", s->client.server);
       } else if (!s->client.up) { /* after a first success the library tries on by itself */
         end(s, client_say_error(&s->client));
       }
   }
+}
+
+/* The library has one subscription for a filter, and the server one answer. */
+static void remove_duplicates(struct texts *filters) {
+  size_t from, to = 0, i;
+  for (from = 0; from < filters->count; from++) {
+    for (i = 0; i < to && strcmp(filters->text[i], filters->text[from]) != 0;) i++;
+    if (i == to) filters->text[to++] = filters->text[from];
+  }
+  filters->count = to;
 }
 
 static void check(struct settings *s) {
@@ -128,23 +169,19 @@ static void check(struct settings *s) {
   for (i = 0; i < s->topics.count; i++) topic_check_filter(s, "-t", s->topics.text[i]);
   for (i = 0; i < s->filter_out.count; i++) topic_check_filter(s, "-T", s->filter_out.text[i]);
   for (i = 0; i < s->unsubscribe.count; i++) topic_check_filter(s, "-U", s->unsubscribe.text[i]);
+  remove_duplicates(&s->topics);
+  remove_duplicates(&s->unsubscribe);
   if (s->format != NULL) format_check(s);
 }
 
 static void subscribe(struct subscriber *s) {
   const struct properties *properties = &s->settings->properties[OF_SUBSCRIBE];
-  struct mgos_mqtt_property user[64];
   size_t i;
   struct mgos_mqtt_subscription wanted = mgos_mqtt_subscription_init();
   wanted.qos = s->settings->qos | (s->settings->retain_as_published ? MGOS_MQTT_SUBSCRIBE_RETAIN_AS_PUBLISHED : 0);
-  wanted.properties = user;
-  for (i = 0; i < properties->count; i++) {
-    if (properties->property[i].id == MGOS_MQTT_PROPERTY_SUBSCRIPTION_IDENTIFIER) {
-      wanted.identifier = properties->property[i].number;
-    } else if (wanted.num_properties < sizeof(user) / sizeof(user[0])) {
-      user[wanted.num_properties++] = properties->property[i];
-    }
-  }
+  wanted.identifier = s->settings->subscription_identifier;
+  wanted.properties = properties->property;
+  wanted.num_properties = properties->count;
   for (i = 0; i < s->settings->topics.count; i++) {
     wanted.filter = s->settings->topics.text[i];
     if (mgos_mqtt_conn_subscribe_with(s->client.conn, &wanted, NULL, NULL, NULL) != 0) client_refuse(&s->client, wanted.filter);
@@ -174,6 +211,8 @@ int main(int argc, char **argv) {
   s.settings = &settings;
   s.status = -1;
   check(&settings);
+  s.answers = must_have(malloc((settings.topics.count + 1) * sizeof(*s.answers))); /* there may be none */
+  forget_answers(&s);
   settings.cfg.recv_mbuf_limit = 0; /* whatever the server sends */
   client_make(&s.client, &settings);
   receiver_begin(&s.receiver, &s.client);
@@ -196,6 +235,8 @@ int main(int argc, char **argv) {
     }
   }
   client_close(&s.client, false);
+  free(s.answers);
+  if (s.status == EXIT_SUCCESS) s.status = s.kept;
   if (s.receiver.failed) s.status = EXIT_FAILED;
   if (s.receiver.failed && s.receiver.error == EPIPE) output_end_of_pipe();
   return s.status;

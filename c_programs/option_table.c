@@ -11,7 +11,7 @@ const char *const option_section_names[NUM_SECTIONS] = {
 /* clang-format off */
 const struct option_row option_table[] = {
   {'h', "host", "HOST", ALL, SECTION_SERVER, OPT_HOST, "the server's name or address (default: localhost)"},
-  {'p', "port", "PORT", ALL, SECTION_SERVER, OPT_PORT, "its port (default: 1883, with TLS 8883); 8883 means TLS"},
+  {'p', "port", "PORT", ALL, SECTION_SERVER, OPT_PORT, "its port (default: 1883, with TLS 8883; for ws:// 80, for wss:// 443);\n8883 means TLS"},
   {'L', "url", "URL", ALL, SECTION_SERVER, OPT_URL,
    "all in one: mqtt://[user[:password]@]host[:port][/topic];\nalso mqtts://, ws:// and wss://. What has another meaning in a URL\nis written as %XX"},
   {0, "unix", "PATH", ALL, SECTION_SERVER, OPT_UNIX, "the local socket of the server, instead of host and port"},
@@ -34,7 +34,7 @@ const struct option_row option_table[] = {
   {'V', "protocol-version", "VERSION", ALL, SECTION_SESSION, OPT_VERSION_OF_MQTT,
    "of MQTT: 31, 311 or 5, also mqttv31, mqttv311, mqttv5\n(default: 311; mgos_mqtt_rr: 5)"},
   {'D', "property", "COMMAND NAME VALUE", ALL, SECTION_SESSION, OPT_PROPERTY,
-   "a property of MQTT 5.0, which is then the version: of connect,\npublish, subscribe, unsubscribe, disconnect or will;\nuser-property takes a name and a value. May be repeated"},
+   "a property of MQTT 5.0, which is then the version: of connect,\npublish, subscribe, disconnect or will, as far as the program sends\nthat; user-property takes a name and a value. May be repeated"},
 
   {0, "cafile", "FILE", ALL, SECTION_TLS, OPT_CAFILE, "trusted certificates, PEM or DER"},
   {0, "capath", "DIRECTORY", ALL, SECTION_TLS, OPT_CAPATH, "the same: all PEM files of a directory"},

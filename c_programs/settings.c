@@ -37,13 +37,13 @@ void settings_fail(const struct settings *s, const char *format, ...) {
   exit(EXIT_FAILED);
 }
 
-long settings_number(const struct settings *s, const struct option_row *row, const char *value, long min, long max) {
+long long settings_number(const struct settings *s, const struct option_row *row, const char *value, long long min, long long max) {
   char *end, name[40];
-  long number;
+  long long number;
   errno = 0;
-  number = strtol(value, &end, 10);
+  number = strtoll(value, &end, 10);
   if (errno != 0 || end == value || *end != '\0' || number < min || number > max) {
-    settings_fail(s, "%s: '%s' is not a number from %ld to %ld", option_spelling(row, name), value, min, max);
+    settings_fail(s, "%s: '%s' is not a number from %lld to %lld", option_spelling(row, name), value, min, max);
   }
   return number;
 }
@@ -85,7 +85,9 @@ static void take_server(struct settings *s, const struct option_row *row, const 
     case OPT_PORT:
       s->port = (int) settings_number(s, row, value, 1, 65535);
       break;
-    case OPT_URL:
+    case OPT_URL: /* it says all: what an earlier one, or the file, said of port and topic counts no more */
+      s->port = 0;
+      s->url_topic = NULL;
       url_take(s, value);
       break;
     case OPT_UNIX:
@@ -136,7 +138,7 @@ static void take_version(struct settings *s, const char *value) {
 static void take_expiry(struct settings *s, const struct option_row *row, const char *value) {
   s->expiry_given = true;
   if (strcmp(value, "\xe2\x88\x9e") == 0) value = "-1"; /* the sign for infinity */
-  s->expiry = (uint32_t) settings_number(s, row, value, -1, 4294967295L);
+  s->expiry = (uint32_t) settings_number(s, row, value, -1, 4294967295LL);
 }
 
 static void take_session(struct settings *s, const struct option_row *row, const char *value) {
@@ -405,7 +407,8 @@ static const struct option_row *look_up(const struct settings *s, const char *wo
   if (word[0] != '-' || word[1] == '\0') return NULL;
   row = option_find(s->which, word, len);
   if (row == NULL || word[len] == '\0') return row;
-  if (row->argument != NULL && row->id != OPT_PROPERTY) {
+  if (row->id == OPT_PROPERTY) return NULL; /* its values are words of their own */
+  if (row->argument != NULL) {
     *value = word + len + (word[len] == '=' && len > 2);
   } else if (len == 2) {
     *rest = word + 2;
@@ -413,6 +416,12 @@ static const struct option_row *look_up(const struct settings *s, const char *wo
     return NULL; /* a value for an option without one */
   }
   return row;
+}
+
+/* Ends the program: a word is no option. A password may be in it, behind a = or in an address, and is not shown. */
+static void refuse_word(const struct settings *s, const char *word) {
+  if (strchr(word, '@') != NULL) settings_fail(s, "an address is given by -h or -L; a word with an @ in it is no option");
+  settings_fail(s, "'%.*s' is no option", (int) strcspn(word, "="), word);
 }
 
 void settings_take_words(struct settings *s, char **words, int count) {
@@ -432,7 +441,10 @@ void settings_take_words(struct settings *s, char **words, int count) {
         rest = NULL;
       }
     }
-    if (row == NULL) settings_fail(s, "'%s' is no option", word);
+    if (row == NULL || (row->id == OPT_PROPERTY && value != NULL)) {
+      refuse_word(s, word);
+      return; /* it does not */
+    }
     if (row->id == OPT_PROPERTY) {
       int values = at + 1 < count ? property_values(s, words[at], words[at + 1]) : count;
       if (at + 2 + values > count) settings_fail(s, "-D: COMMAND NAME VALUE are needed, for user-property two values");

@@ -50,6 +50,8 @@ struct settings {
   bool expiry_given;
   uint32_t expiry;
   struct properties properties[NUM_OF];
+  bool property_given;                 /* -D was, and needs MQTT 5.0 */
+  uint32_t subscription_identifier;    /* of -D subscribe; 0: none */
   const char *capath;
   bool tls_named; /* an option that is about TLS */
   /* message */
@@ -86,7 +88,7 @@ void settings_take(struct settings *s, const struct option_row *row, const char 
 void settings_fail(const struct settings *s, const char *format, ...);
 
 /* A number from `min` to `max`, or the end of the program. */
-long settings_number(const struct settings *s, const struct option_row *row, const char *value, long min, long max);
+long long settings_number(const struct settings *s, const struct option_row *row, const char *value, long long min, long long max);
 
 /* Takes scheme://[user[:password]@]host[:port][/topic] apart. */
 void url_take(struct settings *s, const char *url);

@@ -88,7 +88,8 @@ void url_take(struct settings *s, const char *url) {
     char *end;
     long number = strtol(port, &end, 10);
     if (*port == '\0' || *end != '\0' || number < 1 || number > 65535) {
-      settings_fail(s, "-L: the port '%s' of '%.*s' is not a number from 1 to 65535", port, (int) host_len, host);
+      /* Not shown: it may be the beginning of a password. */
+      settings_fail(s, "-L: the port is not a number from 1 to 65535 (a / in a password is written %%2F)");
     }
     free(port);
     s->port = (int) number;

@@ -65,6 +65,45 @@ to_closed_pipe() { # to_closed_pipe COMMAND...
   same "exit code of '$*' into a closed pipe, and what it says" "141 " "$status $(cat err)"
 }
 
+# A server behind the socket ./fake, in MQTT 5.0, for one client: it grants what is asked for and then
+#   refuse   takes no subscription back
+#   stall    reads nothing more after CONNECT
+fake() { # fake WHAT
+  command -v python3 >/dev/null || exit 77
+  python3 - "$1" <<'EOF' &
+import socket, sys, time
+def read(n):
+    data = b""
+    while len(data) < n:
+        more = client.recv(n - len(data))
+        if not more: sys.exit()
+        data += more
+    return data
+def packet():
+    first, length, shift = read(1)[0], 0, 0
+    while True:
+        byte = read(1)[0]
+        length |= (byte & 127) << shift
+        shift += 7
+        if byte < 128: return first >> 4, read(length)
+listener = socket.socket(socket.AF_UNIX)
+listener.bind("binding")
+listener.listen(1)
+import os
+os.rename("binding", "fake") # it is there when it listens
+client = listener.accept()[0]
+while True:
+    kind, body = packet()
+    if kind == 1: client.sendall(b"\x20\x03\0\0\0")
+    if kind == 8: client.sendall(b"\x90\x04" + body[:2] + b"\0\0")
+    if kind == 10: client.sendall(b"\xb0\x04" + body[:2] + b"\0\x87")
+    if sys.argv[1] == "stall": time.sleep(60)
+EOF
+  server=$!
+  trap 'kill $server 2>/dev/null || true' EXIT
+  while [ ! -S fake ]; do kill -0 $server || fail "the fake server does not start"; done
+}
+
 # Starts our subscriber in the background and returns when it is subscribed. Sets $ours, its process id.
 start_sub() {
   mkfifo said
@@ -183,10 +222,11 @@ case $part in
   # A password in an address is not shown, wherever it stands. field: F-42
   hidden)
     for program in pub sub; do
-      for arguments in "-h mqtt://alice:hunter2@127.0.0.1:x" "-h alice:hunter2@127.0.0.1" "-L mqtts://alice:hunter2@127.0.0.1:x/a"; do
+      for arguments in "-h mqtt://alice:hunter2@127.0.0.1:x" "-h alice:hunter2@127.0.0.1" "-L mqtts://alice:hunter2@127.0.0.1:x/a" \
+        "-L mqtt://alice:hunter/2@127.0.0.1/a" "mqtt://alice:hunter2@127.0.0.1" --password=hunter2 "-u alice:hunter2@127.0.0.1 --password=hunter2@"; do
         # shellcheck disable=SC2086
-        fails 1 "mgos_mqtt_$program: -" $program $arguments -t a -d $([ $program = sub ] || echo -m x)
-        ! grep -q hunter2 err || fail "the password is shown"
+        fails 1 "mgos_mqtt_$program: " $program $arguments -t a -d $([ $program = sub ] || echo -m x)
+        ! grep -q hunter err || fail "'$arguments': the password is shown: $(cat err)"
       done
     done
     ;;
@@ -223,16 +263,26 @@ case $part in
       { mosquitto_$program --help || true; } | grep -oE '^ +(-[A-Za-z]|--[a-z0-9-]+) :' | tr -d ' :' >theirs
       # The usage above has some that are not explained below it.
       { mosquitto_$program --help || true; } | sed -n '/^Usage:/,/--help$/p' | grep -oE '[[{ ](-[A-Za-z]|--[a-z0-9-]+)' | tr -d '[{ ' >>theirs
+      "$PROGRAMS/mgos_mqtt_$program" --help >help
       [ "$(wc -l <theirs)" -gt 40 ] || fail "the help of mosquitto_$program is not understood"
       while read -r option; do
         grep -qxe "$option" ours || fail "$option of mosquitto_$program is missing"
-        "$PROGRAMS/mgos_mqtt_$program" --help >help
-        grep -q -- "${option//-/\\\\-}" page || fail "$option is not in the manual page"
+        # As a whole word: -c is not there because --cafile is.
+        grep -qE -- "\\\\fB${option//-/\\\\-}(\\\\|\$)" page || fail "$option is not in the manual page"
       done <theirs
       while read -r option; do
         case $option in -S | --tls-engine*) continue ;; esac
         grep -qE -- "^ +(-., )?$option( |\$|,)" help || fail "$option is not in --help of $program"
       done <ours
+    done
+    ;;
+  manual) # the exit codes are those of --help, and the files those that are read
+    for program in pub sub rr doctor; do
+      "$PROGRAMS/mgos_mqtt_document" man $program >page
+      codes=$("$PROGRAMS/mgos_mqtt_$program" --help | tr -s ' \n' '  ' | sed 's/.*Exit code: //; s/ $//')
+      status=$(tr -d '\\' <page | sed -n '/^.SH "EXIT STATUS"/,/^.SH/p' | sed -n 2p)
+      same "the exit status of $program" "$codes" "$status"
+      [ $program = doctor ] || grep -qF "~/.config/mosquitto_$program" page || fail "the other file of $program is not named"
     done
     ;;
   request) # mgos_mqtt_rr as mosquitto_rr, with the response topic as a property in MQTT 5.0
@@ -280,11 +330,70 @@ case $part in
     fails 1 "the URL has no host" pub -L "mqtt:///a" -m x
     fails 1 "is not a number from 1 to 65535" pub -L "mqtt://127.0.0.1:0/a" -m x
     fails 1 "does not begin with mqtt://" pub -L "127.0.0.1/a" -m x
+    fails 1 "a topic (-t) is needed" pub -L "$url/a" -L "$url" -m x # the later one says all
+    fails 1 "127.0.0.88:80" pub -L "$url/a" -L "ws://127.0.0.88/a" -m x
+    fails 1 "a local socket has no TLS" pub --unix socket --tls-alpn mqtt -t a -m x
+    fails 1 "a local socket has no TLS" pub --unix socket -L "ws://127.0.0.1/a" -m x
     fails 1 "'[' has no ']'" pub -L "mqtt://[::1/a" -m x
     # 8883 means TLS, and any option about TLS does: no byte of the password goes out in clear.
     fails 8 "not speak TLS" pub -h 127.0.0.1 -p "$MQTT_PORT" -u alice -P hunter2 --tls-alpn mqtt -t a -m x
     fails 8 "not speak TLS" pub -L "mqtts://alice:hunter2@127.0.0.1:$MQTT_PORT/a" -m x
     fails 1 "mqtts://127.0.0.88:8883" "$PROGRAMS/mgos_mqtt_pub" -d -h 127.0.0.88 -p 8883 -t a -m x
+    ;;
+  properties) # -D: what is not sent is refused before anything is connected to
+    refused=(-h 127.0.0.1 -p 1)
+    pub=(pub "${refused[@]}" -t a -m x) sub=(sub "${refused[@]}" -t a)
+    rr=("$PROGRAMS/mgos_mqtt_rr" "${refused[@]}" -t a -e b -m x) doctor=("$PROGRAMS/mgos_mqtt_doctor" "${refused[@]}")
+    fails 1 "'-Dconnect' is no option" "${pub[@]}" -Dconnect receive-maximum 5
+    fails 1 "'-dDfoo' is no option" "${pub[@]}" -dDfoo connect receive-maximum 5
+    fails 1 "'--property' is no option" "${pub[@]}" --property=connect receive-maximum 5
+    mkdir config
+    echo "-Dconnect receive-maximum 5" >config/mgos_mqtt_pub
+    XDG_CONFIG_HOME=$PWD/config fails 1 "line 1: '-Dconnect' is no option" "${pub[@]}"
+    fails 1 "UNSUBSCRIBE is sent without properties" "${sub[@]}" -D unsubscribe user-property a b
+    for wrong in "pub subscribe" "sub publish" "doctor subscribe" "doctor publish" "doctor disconnect" "doctor will"; do
+      declare -n command=${wrong% *}
+      fails 1 "-D ${wrong#* }: this program sends no such packet" "${command[@]}" -D "${wrong#* }" user-property a b
+    done
+    fails 1 "publish cannot carry will-delay-interval" "${pub[@]}" -D publish will-delay-interval 1
+    fails 1 "disconnect cannot carry content-type" "${sub[@]}" -D disconnect content-type x
+    fails 1 "a will cannot carry topic-alias" "${sub[@]}" --will-topic w -D will topic-alias 1
+    fails 1 "-D needs MQTT 5.0" "${pub[@]}" -D publish content-type x -V 311
+    fails 1 "'0' is not a number from 1 to 268435455" "${sub[@]}" -D subscribe subscription-identifier 0
+    fails 1 "'0' is not a number from 1 to 65535" "${rr[@]}" -D connect receive-maximum 0
+    fails 1 "-D response-topic: 'a/#' is no topic name" "${pub[@]}" -D publish response-topic 'a/#'
+    # What is sent, as a proxy sees it.
+    command -v socat >/dev/null || exit 77
+    socat -r sent UNIX-LISTEN:proxy,fork TCP:127.0.0.1:"$MQTT_PORT" &
+    server=$!
+    trap 'kill $server 2>/dev/null || true' EXIT
+    while [ ! -S proxy ]; do kill -0 $server || fail "the proxy does not start"; done
+    at=(--unix proxy)
+    many=()
+    for i in $(seq 100); do many+=(-D subscribe user-property name "value $i."); done
+    sub -E -t a "${many[@]}" -D subscribe subscription-identifier 7
+    for i in 1 64 65 100; do grep -qaF "value $i." sent || fail "property $i of SUBSCRIBE is not sent"; done
+    their_sub() { mosquitto_sub -h 127.0.0.1 -p "$MQTT_PORT" "$@"; }
+    mosquitto_pub -h 127.0.0.1 -p "$MQTT_PORT" -t kept -q 1 -r -m x
+    same "the subscription's identifier" "7 x" "$(sub -t kept -V 5 -D subscribe subscription-identifier 7 -C 1 -F '%S %p')"
+    same "the answer" x "$("$PROGRAMS/mgos_mqtt_rr" "${at[@]}" -t ask -e kept -n -D subscribe user-property name "of a request")"
+    grep -qaF "of a request" sent || fail "the property of mgos_mqtt_rr's SUBSCRIBE is not sent"
+    pub -t topic/with/alias -q 1 -m x --repeat 3 -D publish topic-alias 1
+    same "times the topic is sent" 1 "$(grep -oaF topic/with/alias sent | wc -l)"
+    ;;
+  unsubscribe) # a filter twice is one subscription, and the server's answer counts
+    sub -E -t a -t a -t b || fail "-E does not end: $?"
+    sub -E -c -i taken -q 1 -t a -t b -U b -U b || fail "-E with -U does not end: $?"
+    for topic in b a; do pub -t $topic -q 1 -m $topic; done
+    same "what is left" a "$(sub -c -i taken -q 1 -t a -C 1)"
+    fake refuse
+    fails 135 "the server refused to end the subscription to a" sub --unix fake -V 5 -t a -U a -E
+    ;;
+  late) # after the time of -W the program does not wait until the library gives up: the server reads no more
+    head -c 30000000 /dev/zero >sent
+    fake stall
+    fails 27 "the end comes before the server has received everything" \
+      timeout 60 "$PROGRAMS/mgos_mqtt_pub" --unix fake -V 5 -k 600 -t a -f sent -W 1
     ;;
   descriptors) # standard descriptors that are closed, and a pipe that nobody reads
     sub -E -c -i watch -q 1 -t '#'
@@ -319,6 +428,11 @@ case $part in
     pub -t kept/2 -q 1 -r -m 4
     same "messages" "a 2|a |kept/1 3|kept/2 4|" "$(their_sub -c -i watch -q 1 -t '#' -C 4 -F '%t %p|' | tr -d '\n')"
     same "retained only" "kept/1 3 kept/2 4" "$(sub -t 'kept/#' --retained-only -C 2 -v | tr '\n' ' ' | sed 's/ $//')"
+    # A message that ends it is not printed, so it is not acknowledged.
+    sub -E -c -i later -q 1 -t later
+    pub -t later -q 1 -m "not printed"
+    same "--retained-only" "" "$(sub -c -i later -q 1 -t later --retained-only)"
+    same "the next time" "not printed" "$(sub -c -i later -q 1 -t later -C 1)"
     sub -t 'kept/#' -T kept/2 --remove-retained -C 1 >/dev/null 2>&1 & # -T leaves nothing to be printed but kept/1
     wait $!
     same "what is left" "kept/2 4" "$(sub -t 'kept/#' -C 1 -v)"
@@ -338,6 +452,10 @@ case $part in
     same "configuration file" "4 is there" "$(sub)"
     printf '%s\n' "" "# one" "--bogus 1" >config/mgos_mqtt_sub
     fails 1 "config/mgos_mqtt_sub, line 3: '--bogus' is no option" sub -t a
+    # One that is there and cannot be opened is not passed over.
+    rm config/mgos_mqtt_sub
+    (cd config && python3 -c 'import socket; socket.socket(socket.AF_UNIX).bind("mgos_mqtt_sub")')
+    fails 1 "cannot read '$PWD/config/mgos_mqtt_sub': " sub -t a
     ;;
   *) fail "no such part" ;;
 esac
