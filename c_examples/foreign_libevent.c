@@ -27,6 +27,7 @@ static void mqtt_process(struct mqtt_event_base *m) {
   struct timeval timeout;
   int ms;
   mgos_mqtt_loop_process(m->loop);
+  if (m->deadline == NULL) return; /* a callback has called mqtt_stop() */
   ms = mgos_mqtt_loop_timeout(m->loop);
   if (ms < 0) {
     event_del(m->deadline);

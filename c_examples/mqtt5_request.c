@@ -51,6 +51,10 @@ static void on_response(struct mgos_mqtt_conn *c, const struct mgos_mqtt_event *
     printf("nobody answers at examples/nobody: timed out\n");
     return;
   }
+  if (mgos_mqtt_event_error(ev) != MGOS_MQTT_OK) { /* there is no response, and no payload */
+    printf("no response: %s\n", mgos_mqtt_strerror(mgos_mqtt_event_error(ev)));
+    return;
+  }
   printf("asked for temperature: %s", (const char *) mgos_mqtt_event_payload(ev, NULL));
   if (find(ev, MGOS_MQTT_PROPERTY_USER, &unit)) {
     printf(" (%.*s: %.*s)", (int) unit.name_len, (const char *) unit.name, (int) unit.value_len,

@@ -23,6 +23,7 @@
 #include <cstdio>
 #include <exception>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -103,6 +104,12 @@ void guarded(const Function &function, Arguments &&...arguments) noexcept {
   }
 }
 
+/* As an argument in C: what is too long for it is as good as for ever. */
+inline int milliseconds(std::chrono::milliseconds time) noexcept {
+  constexpr std::chrono::milliseconds longest(std::numeric_limits<int>::max());
+  return static_cast<int>(time < longest ? time.count() : longest.count());
+}
+
 template <typename Function>
 void release(void *ud) noexcept {
   delete static_cast<Function *>(ud);
@@ -132,7 +139,9 @@ class Options {
   std::string server_;
 };
 
-/* A connection. Freed with the object: callbacks are not called any more then. */
+/* A connection. Freed with the object: when the destructor returns, no callback of it runs or will run, and what the
+ * callbacks had is freed. If another thread drives the loop, the destructor waits for a callback that runs; so it must not be
+ * run with a lock held that a callback takes. Inside a callback it does not wait: the rest happens when that returns. */
 class Connection {
  public:
   explicit Connection(const mgos_mqtt_options &options, mgos_mqtt_loop *loop = nullptr, int id = 0)
@@ -151,10 +160,14 @@ class Connection {
   }
   /* The same, and waits for the result of the attempt; not inside a callback. */
   void connect(std::chrono::milliseconds timeout) {
-    int error = mgos_mqtt_conn_connect_wait(get(), static_cast<int>(timeout.count()));
+    const int error = mgos_mqtt_conn_connect_wait(get(), detail::milliseconds(timeout));
+    mgos_mqtt_error_info info = mgos_mqtt_error_info_init();
     char text[1024];
     if (error == 0) return;
-    if (mgos_mqtt_conn_last_error_text(get(), text, sizeof(text)) == 0) detail::fail(error);
+    /* What the link says has more to it, if it is about this error and not one before. */
+    if (mgos_mqtt_last_error_text(text, sizeof(text)) == 0) std::snprintf(text, sizeof(text), "%s", mgos_mqtt_strerror(error));
+    mgos_mqtt_conn_last_error(get(), &info);
+    if (info.code == error) mgos_mqtt_conn_last_error_text(get(), text, sizeof(text));
     throw Error(error, text);
   }
   void disconnect() noexcept {
@@ -237,7 +250,7 @@ class Connection {
 
   struct Free {
     void operator()(mgos_mqtt_conn *c) const noexcept {
-      mgos_mqtt_conn_free(c);
+      mgos_mqtt_conn_free_wait(c, -1);
     }
   };
   std::unique_ptr<mgos_mqtt_conn, Free> c_;

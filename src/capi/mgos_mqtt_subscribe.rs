@@ -254,7 +254,9 @@ pub unsafe extern "C" fn mgos_mqtt_event_filter(
 }
 
 /// The server's code for filter number `i` of the call as it sent it: the granted QoS, or 0x80 and above for a refusal
-/// (MQTT 3.1.1, section 3.9.3); when unsubscribing, 0. -1 without an answer, and without such a filter.
+/// (MQTT 3.1.1, section 3.9.3). When unsubscribing, 0, and with MQTT 5.0 the reason code of UNSUBACK (section 3.11.3):
+/// also 17, there was no such subscription, or 0x80 and above for a refusal. -1 without an answer, and without such a
+/// filter.
 ///
 /// # Safety
 /// See mgos_mqtt_event_num_filters().
