@@ -43,6 +43,10 @@ if [ "${1-}" = merge ]; then
   merge=1
   shift
 fi
+if [ $merge -eq 1 ] && [[ " $* " == *" json_read "* ]]; then
+  echo "fuzz: merge: json_read has no inputs in fuzz/corpus: its first ones are in mongoose_os/tests/json_scanf.tsv" >&2
+  exit 2
+fi
 everything=0
 if [ $# -eq 0 ]; then
   everything=1
@@ -54,11 +58,13 @@ if [ $everything -eq 1 ] && [ $merge -eq 0 ]; then set -- "$@" json_read; fi
 
 # The target in C. Its first inputs are the formats and texts of the table that its tests go through.
 json_read=$work/c/mongoose_os/tests/fuzz_json_read_guided
-build_json_read() {
+can_fuzz_c() {
   echo 'int LLVMFuzzerTestOneInput(const char *at, unsigned long n) { return (int) (n > 1000 && at[0]); }' |
-    clang -x c - -fsanitize=fuzzer,address,undefined -o "$work/probe" 2>"$work/probe.log" || return
+    clang -x c - -fsanitize=fuzzer,address,undefined -o "$work/probe" 2>"$work/probe.log"
+}
+build_json_read() {
   cmake --preset dev -B "$work/c" -DCMAKE_C_COMPILER=clang -DCMAKE_CXX_COMPILER=c++ >"$work/c.log" 2>&1 &&
-    cmake --build "$work/c" --target fuzz_json_read_guided >>"$work/c.log" 2>&1 || return
+    cmake --build "$work/c" --target fuzz_json_read_guided >>"$work/c.log" 2>&1 || return 1
   mkdir -p "$work/json_read.first"
   awk -F'\t' -v into="$work/json_read.first" '{ for (i = 1; i <= NF; i++) {
     name = into "/" NR "_" i; printf "%s", $i >name; close(name) } }' mongoose_os/tests/json_scanf.tsv
@@ -106,9 +112,14 @@ for name in "$@"; do
   program=$target_dir/$host/release/$name
   log=$work/$name.log
   if [ "$name" = json_read ]; then
-    if ! build_json_read; then
-      echo "== json_read: skipped: needs clang with its libFuzzer and sanitizers (Debian: libclang-rt-dev; $work/probe.log, $work/c.log)"
+    if ! can_fuzz_c; then
+      echo "== json_read: skipped: needs clang with its libFuzzer and sanitizers (Debian: libclang-rt-dev; $work/probe.log)"
       skipped=$((skipped + 1))
+      continue
+    elif ! build_json_read; then
+      echo "== json_read: does not compile:"
+      tail -n 20 "$work/c.log"
+      failed=$((failed + 1))
       continue
     fi
     mkdir -p "$work/$name"

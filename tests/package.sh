@@ -107,6 +107,17 @@ case ${1:?} in
     "$CMAKE" -DMANIFEST="$BUILD/install_manifest_tools.txt" -P "$SOURCE/cmake/uninstall.cmake" >uninstall.log
     [ "$(find "$WORK/gone" ! -type d)" = "$WORK/gone/bin/another" ] || fail "left: $(find "$WORK/gone" ! -type d)"
     [ "$(grep -c Removing uninstall.log)" -ge 4 ] || fail "what was removed: $(cat uninstall.log)"
+    # All components. What others have in a directory of ours stays, with the directory; no other of ours does.
+    "$CMAKE" --install "$BUILD" --prefix "$WORK/all" ${CONFIG:+--config "$CONFIG"} >install.log
+    (cd "$WORK/all" && find . ! -type d -printf "$WORK/all/%P\n") >manifest.txt
+    touch "$WORK/all/share/mgos_mqtt/another" 2>/dev/null || touch "$WORK/all/$LIBDIR/cmake/mgos_mqtt/another"
+    "$CMAKE" -DMANIFEST="$WORK/manifest.txt" -P "$SOURCE/cmake/uninstall.cmake" >uninstall.log
+    left=$(find "$WORK/all" -mindepth 1 ! -type d -o -path '*mgos_mqtt*' -o -path '*mongoose_os*')
+    case $left in
+      "$WORK/all/share/mgos_mqtt"$'\n'"$WORK/all/share/mgos_mqtt/another" | \
+        "$WORK/all/$LIBDIR/cmake/mgos_mqtt"$'\n'"$WORK/all/$LIBDIR/cmake/mgos_mqtt/another") ;;
+      *) fail "left of all components: $left" ;;
+    esac
     ;;
   openssl) # linked with pre-shared keys, and else not even mentioned
     install_moved

@@ -44,6 +44,8 @@ fail() {
   echo "programs_compare: $part: $*" >&2
   exit 1
 }
+# A command without its password, to be shown.
+shown() { local words="$*" && printf '%s' "${words//al1ce-s-pa55/PASSWORD}"; }
 
 # A subscriber of mosquitto sees everything that both publish, and each run ends with a message that tells it is over.
 marker() { env -u XDG_CONFIG_HOME HOME=/nonexistent "$@"; } # without a configuration file
@@ -96,14 +98,14 @@ other_code() { # other_code THEIRS OURS PROGRAM ARGUMENT...
   run ours "$@"
   sed -i "1s/^exit code $theirs\$/exit code $ours/" theirs.found
   cmp -s theirs.found ours.found ||
-    fail "mgos_mqtt_$* differs (theirs -, ours +):"$'\n'"$(diff -u theirs.found ours.found | tail -n +3)"$'\n'"$(cat ours.err)"
+    fail "mgos_mqtt_$(shown "$@") differs (theirs -, ours +):"$'\n'"$(diff -u theirs.found ours.found | tail -n +3)"$'\n'"$(cat ours.err)"
 }
 same() { # same PROGRAM ARGUMENT...
   cases=$((cases + 1))
   run theirs "$@"
   run ours "$@"
   cmp -s theirs.found ours.found ||
-    fail "mgos_mqtt_$* differs (theirs -, ours +):"$'\n'"$(diff -u theirs.found ours.found | tail -n +3)"$'\n'"$(cat ours.err)"
+    fail "mgos_mqtt_$(shown "$@") differs (theirs -, ours +):"$'\n'"$(diff -u theirs.found ours.found | tail -n +3)"$'\n'"$(cat ours.err)"
 }
 pub() { same pub "${at[@]}" "$@"; }
 # As many sessions as programs: PREPARE is run before each of the two.
@@ -116,7 +118,7 @@ sub() { # sub PREPARE ARGUMENT...
   $prepare
   run ours sub "${at[@]}" "$@"
   cmp -s theirs.found ours.found ||
-    fail "mgos_mqtt_sub $* differs (theirs -, ours +):"$'\n'"$(diff -u theirs.found ours.found | tail -n +3)"$'\n'"$(cat ours.err)"
+    fail "mgos_mqtt_sub $(shown "$@") differs (theirs -, ours +):"$'\n'"$(diff -u theirs.found ours.found | tail -n +3)"$'\n'"$(cat ours.err)"
 }
 : >input
 
