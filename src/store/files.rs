@@ -3,7 +3,7 @@
 use std::fs;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// One folder of a file system. Names are plain file names, in ASCII.
 ///
@@ -58,26 +58,78 @@ const LOCK: &str = "lock";
 #[derive(Debug)]
 pub struct Folder {
     path: PathBuf,
-    /// Kept open: the lock ends with it, and also when the process does, however it ends.
-    lock: Option<fs::File>,
+    is_read_only: bool,
+    /// Kept open: the lock ends with it, and also when the process does, however it ends. And the process that has it.
+    lock: Option<(fs::File, u32)>,
 }
 
 impl Folder {
     /// The folder at a path. It is made if it is not there, for this user alone: messages are nobody else's business.
     pub fn new(path: impl Into<PathBuf>) -> io::Result<Folder> {
         let path = path.into();
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(&path)?;
-        Ok(Folder { path, lock: None })
+        make(&path)?;
+        Ok(Folder { path, is_read_only: false, lock: None })
+    }
+
+    /// The folder at a path, to look into it: nothing in it is changed. Several may do so at the same time, but not while
+    /// the store is in use.
+    pub fn read_only(path: impl Into<PathBuf>) -> Folder {
+        Folder { path: path.into(), is_read_only: true, lock: None }
+    }
+
+    fn may_write(&self) -> io::Result<()> {
+        if self.is_read_only { Err(io::ErrorKind::ReadOnlyFilesystem.into()) } else { Ok(()) }
+    }
+}
+
+/// Makes a folder and those above it, with names that are durable.
+fn make(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    let above = path.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    make(above)?;
+    match fs::DirBuilder::new().mode(0o700).create(path) {
+        // Somebody else was faster.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {}
+        made => made?,
+    }
+    // Who may write to the one above may perhaps not open it: then the folder alone is made safe.
+    fs::File::open(above).or_else(|_| fs::File::open(path))?.sync_all()
+}
+
+/// A child process that was forked has the lock, too, and would keep it: it is given back by the process that took it.
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if let Some((file, process)) = &self.lock
+            && *process == std::process::id()
+        {
+            // Closing it is the rest.
+            let _ = file.unlock();
+        }
     }
 }
 
 impl Files for Folder {
     fn lock(&mut self) -> io::Result<bool> {
+        let path = self.path.join(LOCK);
         let mut options = fs::OpenOptions::new();
-        let file = options.write(true).create(true).truncate(false).mode(0o600).open(self.path.join(LOCK))?;
-        match file.try_lock() {
+        let (file, locked) = if self.is_read_only {
+            let file = match options.read(true).open(path) {
+                // Nobody ever used it.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
+                file => file?,
+            };
+            let locked = file.try_lock_shared();
+            (file, locked)
+        } else {
+            let file = options.write(true).create(true).truncate(false).mode(0o600).open(path)?;
+            let locked = file.try_lock();
+            (file, locked)
+        };
+        match locked {
             Ok(()) => {
-                self.lock = Some(file);
+                self.lock = Some((file, std::process::id()));
                 Ok(true)
             }
             Err(fs::TryLockError::WouldBlock) => Ok(false),
@@ -98,15 +150,17 @@ impl Files for Folder {
 
     fn open(&mut self, name: &str, create: bool) -> io::Result<Box<dyn File>> {
         let mut options = fs::OpenOptions::new();
-        options.read(true).write(true).create(create).mode(0o600);
+        options.read(true).write(!self.is_read_only).create(create && !self.is_read_only).mode(0o600);
         Ok(Box::new(options.open(self.path.join(name))?))
     }
 
     fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {
+        self.may_write()?;
         fs::rename(self.path.join(from), self.path.join(to))
     }
 
     fn unlink(&mut self, name: &str) -> io::Result<()> {
+        self.may_write()?;
         fs::remove_file(self.path.join(name))
     }
 
