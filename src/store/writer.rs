@@ -31,9 +31,10 @@ pub enum Promise {
 pub struct Batching {
     /// Milliseconds until what has the promise [`Batch`](Promise::Batch) is made safe.
     pub batch_ms: u64,
-    /// Bytes of messages after which all is made safe.
+    /// Bytes of work after which all is made safe.
     pub batch_bytes: usize,
-    /// Bytes of messages that wait for the disk; more are refused.
+    /// Bytes of work that wait for the disk; more messages and notes are refused. What says something of messages that are there
+    /// counts, too, and is never refused: it makes room.
     pub max_pending: usize,
 }
 
@@ -74,7 +75,8 @@ pub enum Answer {
     Tokens(Range<u64>),
     /// What was read, and whether there is more.
     Messages(Vec<Stored>, bool),
-    /// It was not done, and nothing of it will be found after a restart.
+    /// It was not done, and nothing of it will be found after a restart. While the store is closed: it is not as safe as was
+    /// promised.
     Failed(Error),
 }
 
@@ -114,12 +116,24 @@ impl Item {
         }
     }
 
-    /// Bytes of its message.
+    /// About how many bytes of memory it takes.
     fn size(&self) -> usize {
-        match &self.work {
+        let own = match &self.work {
             Work::Append { body, .. } => body.len(),
+            Work::Note { name, value, .. } => name.len() + value.as_ref().map_or(0, Vec::len),
             _ => 0,
-        }
+        };
+        own + size_of::<Item>()
+    }
+
+    /// Whether there may be no room for it.
+    fn may_be_refused(&self) -> bool {
+        matches!(self.work, Work::Append { .. } | Work::Note { .. })
+    }
+
+    /// What it is told once it is as safe as was promised.
+    fn success(&self) -> Answer {
+        if self.tokens.is_empty() { Answer::Done } else { Answer::Tokens(self.tokens.clone()) }
     }
 }
 
@@ -130,7 +144,7 @@ struct Inbox {
     results: Results,
     /// Threads that wait for a ticket, and what they get.
     waited: BTreeMap<u64, Option<Answer>>,
-    /// Bytes of messages that are not as safe as was promised.
+    /// Bytes of work that is not as safe as was promised.
     pending: usize,
     was_refused: bool,
     is_closing: bool,
@@ -259,13 +273,11 @@ impl Inbox {
         }
         let item = Item { ticket: self.tickets + 1, promise, work, tokens: 0..0, is_told: false };
         let size = item.size();
-        if size > 0 && self.pending > 0 && self.pending + size > max_pending {
+        if item.may_be_refused() && self.pending > 0 && self.pending + size > max_pending {
             self.was_refused = true;
             return Err(self.trouble.clone().unwrap_or_else(|| {
-                let text = format!(
-                    "{} bytes of messages wait for the disk, and no more than {max_pending} may",
-                    self.pending
-                );
+                let text =
+                    format!("{} bytes wait for the disk, and no more than {max_pending} may", self.pending);
                 Error::new(Kind::Full, text)
             }));
         }
@@ -297,16 +309,22 @@ const RETRY: Duration = Duration::from_secs(1);
 struct Worker {
     store: Store,
     shared: Arc<Shared>,
-    /// Done, but not as safe as was promised; in the order in which it came.
+    /// What was done in this group.
+    fresh: VecDeque<Item>,
+    /// Done before, but not as safe as was promised, or messages that are not safe; in the order in which it came.
     open: VecDeque<Item>,
-    /// Bytes of messages in it.
+    /// Bytes of work in both.
     open_bytes: usize,
+    /// Nothing failed in the last group.
+    was_ok: bool,
+    /// Messages ended since it was found that no segments are worth to be compacted.
+    has_ended: bool,
     /// Not done, since writing failed: tried again. Before all that comes later.
     again: VecDeque<Item>,
     /// When what is open has to be safe.
     due: Option<Instant>,
     answers: Vec<(u64, Answer)>,
-    /// Bytes of messages of which the answer is known.
+    /// Bytes of work of which the answer is known.
     settled: usize,
     trouble: Option<Error>,
 }
@@ -324,8 +342,11 @@ impl Worker {
         Worker {
             store,
             shared,
+            fresh: VecDeque::new(),
             open: VecDeque::new(),
             open_bytes: 0,
+            was_ok: true,
+            has_ended: true,
             again: VecDeque::new(),
             due: None,
             answers: Vec::new(),
@@ -337,29 +358,57 @@ impl Worker {
     fn run(mut self) {
         loop {
             let (items, is_closing) = self.wait_for_work();
-            let is_idle = items.is_empty();
             self.group(items, is_closing);
             self.deliver();
             if is_closing {
                 break;
             }
-            if is_idle && self.trouble.is_none() {
-                self.trouble = self.store.maintain().err();
-            }
+            self.maintain();
         }
-        let Worker { again, open, .. } = &mut self;
-        let left: Vec<Item> = again.drain(..).chain(open.drain(..)).collect();
-        let error = self.trouble.clone().unwrap_or_else(Error::closed);
-        for item in left {
-            self.settle(&item, Answer::Failed(error.clone()));
-        }
+        let closed = self.close();
         self.deliver();
-        let failed = self.store.commit(MakeSafe::ALL);
-        let closed = match failed.first() {
-            Some(error) => Err(error.clone()),
-            None => self.store.close_in_place(),
-        };
         self.shared.inbox.lock().closed = Some(closed);
+    }
+
+    /// Frees space that a few old messages hold, as long as there is nothing else to do.
+    fn maintain(&mut self) {
+        let mut is_changed = false;
+        while self.has_ended && self.trouble.is_none() && self.is_idle() {
+            match self.store.maintain() {
+                Ok(more) => self.has_ended = more,
+                Err(error) => self.trouble = Some(error),
+            }
+            is_changed = true;
+        }
+        if is_changed {
+            self.deliver();
+        }
+    }
+
+    fn is_idle(&self) -> bool {
+        let inbox = self.shared.inbox.lock();
+        inbox.queue.is_empty() && !inbox.is_closing
+    }
+
+    /// Closes the store. It fails if anything of what was accepted is not in it.
+    fn close(&mut self) -> Result<()> {
+        if !self.again.is_empty() || !self.open.is_empty() {
+            self.group(VecDeque::new(), true);
+        }
+        let mut closed = self.store.close_in_place();
+        for item in core::mem::take(&mut self.open) {
+            let answer = match &closed {
+                Ok(()) => item.success(),
+                Err(error) => Answer::Failed(error.clone()),
+            };
+            self.settle(&item, answer);
+        }
+        for item in core::mem::take(&mut self.again) {
+            let error = self.trouble.clone().unwrap_or_else(Error::closed);
+            self.settle(&item, Answer::Failed(error.clone()));
+            closed = closed.and(Err(error));
+        }
+        closed
     }
 
     /// Sleeps until there is work, or until something is due.
@@ -400,9 +449,11 @@ impl Worker {
                     match result {
                         Ok(()) => {
                             item.ask_for(&mut sync);
-                            self.keep_open(item);
+                            self.is_done(item);
                         }
-                        Err(error) if is_lasting(&error) => self.settle(&item, Answer::Failed(error)),
+                        Err(error) if is_lasting(&error) && !item.is_told => {
+                            self.settle(&item, Answer::Failed(error));
+                        }
                         Err(error) => {
                             blocked.insert(class, error);
                             again.push_back(item);
@@ -462,14 +513,15 @@ impl Worker {
             Work::Append { .. } | Work::Read { .. } => Ok(()),
         };
         match result {
-            Ok(()) => self.keep_open(item),
+            Ok(()) => self.is_done(item),
             Err(error) => self.settle(&item, Answer::Failed(error)),
         }
     }
 
-    fn keep_open(&mut self, item: Item) {
+    fn is_done(&mut self, item: Item) {
+        self.has_ended |= matches!(item.work, Work::End { .. } | Work::Release { .. });
         self.open_bytes += item.size();
-        self.open.push_back(item);
+        self.fresh.push_back(item);
     }
 
     /// After a commit: what is as safe as was promised, what failed, and what has to be done once more.
@@ -480,12 +532,20 @@ impl Worker {
         state_ok: bool,
         again: &mut VecDeque<Item>,
     ) {
+        let is_ok = failed.is_empty() && state_ok;
         let mut lost: VecDeque<Item> = VecDeque::new();
-        self.open_bytes = 0;
-        for mut item in core::mem::take(&mut self.open) {
+        let mut all = core::mem::take(&mut self.fresh);
+        // Otherwise nothing has changed for those before.
+        if sync != MakeSafe::default() || !is_ok || !self.was_ok {
+            let fresh = core::mem::replace(&mut all, core::mem::take(&mut self.open));
+            all.extend(fresh);
+        }
+        self.was_ok = is_ok;
+        for mut item in all {
             let (is_written, is_safe) = match &item.work {
                 Work::Append { class, token, .. } => match failed.get(class) {
                     Some(_) if *token > self.store.last(*class) => {
+                        self.open_bytes -= item.size();
                         lost.push_back(item);
                         continue;
                     }
@@ -496,15 +556,16 @@ impl Worker {
             };
             // Tokens of which the reservation is lost would be given again.
             let may_be_lost = item.promise == Promise::Written && item.tokens.is_empty();
-            let is_enough = is_safe || is_written && may_be_lost;
-            if is_enough {
-                let answer =
-                    if item.tokens.is_empty() { Answer::Done } else { Answer::Tokens(item.tokens.clone()) };
-                self.settle(&item, answer);
+            if is_safe || is_written && may_be_lost {
+                self.settle(&item, item.success());
                 item.is_told = true;
             }
-            if !is_safe {
-                self.keep_open(item);
+            // What the state says is written again without being asked for; a message that is lost has to be.
+            let is_message = matches!(item.work, Work::Append { .. });
+            if is_safe || item.is_told && !is_message {
+                self.open_bytes -= item.size();
+            } else {
+                self.open.push_back(item);
             }
         }
         lost.append(again);
