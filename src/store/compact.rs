@@ -1,7 +1,7 @@
 //! Compaction: segments that a few old messages keep alive become one.
 
 use super::context::Context;
-use super::error::{Error, Result};
+use super::error::{Error, Kind, Result};
 use super::files::File;
 use super::log::{Log, Segment, end_body, segment_name};
 use super::ranges::Ranges;
@@ -28,7 +28,9 @@ impl Log {
             let (mut len, mut live, mut bytes) = (0, 0, 0);
             let rest = self.segments.iter().skip(at).take(MOST);
             for segment in rest.take_while(|segment| fits(segment)) {
-                if live + segment.live_bytes() > segment_bytes / 2 {
+                // A record has four bytes for its token less the first of its file.
+                let is_far = segment.last - self.segments[at].first > u64::from(u32::MAX);
+                if is_far || live + segment.live_bytes() > segment_bytes / 2 {
                     break;
                 }
                 live += segment.live_bytes();
@@ -91,9 +93,13 @@ impl Log {
         let first = self.segments[at].first;
         let name = segment_name(self.class, first);
         let new = format!("{name}.new");
-        let renamed = ctx.files.rename(&new, &name).and_then(|()| ctx.files.sync_dir());
-        renamed.map_err(|error| Error::io("replace", &name, &error))?;
+        ctx.files.rename(&new, &name).map_err(|error| Error::io("replace", &name, &error))?;
         self.forget_cursor();
+        if let Err(error) = ctx.files.sync_dir() {
+            // After a power cut either file may be there: both are right as long as the others are, and what ended is known.
+            self.segments[at].bytes = bytes;
+            return Err(Error::io("replace", &name, &error));
+        }
         let last = self.segments[at + len - 1].last;
         let Segment { void_from, after_damage, .. } = self.segments[at];
         let gone: Vec<u64> = self.segments.iter().skip(at + 1).take(len - 1).map(|s| s.first).collect();
@@ -140,7 +146,17 @@ impl Log {
             let mut old = ctx.files.open(&name, false).map_err(|error| Error::io("open", &name, &error))?;
             let from = Place::new(ctx.salt, self.class, segment.first);
             let mut scanner = Scanner::new(from, FILE_HEADER as u64, segment.bytes);
-            while let Some(item) = scanner.next(&mut *old, &name, &mut ctx.cipher)? {
+            loop {
+                let item = match scanner.next(&mut *old, &name, &mut ctx.cipher) {
+                    Ok(Some(item)) => item,
+                    Ok(None) => break,
+                    // It stays as it is; what the rest of it is, reading says.
+                    Err(error) if error.kind() == Kind::Io && !pass_over => {
+                        segment.is_damaged = true;
+                        return Ok(None);
+                    }
+                    Err(error) => return Err(error),
+                };
                 match item {
                     Item::Record { kind: kind::MESSAGE, id, body, .. } => {
                         if id <= segment.last && !segment.done.contains(id) {

@@ -1,7 +1,7 @@
 //! What all parts of the store need, and pass around.
 
 use super::cipher::Cipher;
-use super::error::Loss;
+use super::error::{Error, Loss};
 use super::files::Files;
 
 /// A message that was read.
@@ -27,6 +27,11 @@ pub(super) struct Context {
 }
 
 impl Context {
+    /// An error that says in which folder the file is.
+    pub(super) fn name(&self, error: Error) -> Error {
+        error.within(|| self.files.describe())
+    }
+
     /// Gives a file that has damage in it a name under which it is kept.
     pub(super) fn set_aside(&mut self, name: &str) -> std::io::Result<()> {
         let aside = self.aside_name(name)?;

@@ -90,6 +90,13 @@ fn log(logs: &mut [Log], class: u8) -> Result<&mut Log> {
     logs.get_mut(usize::from(class)).ok_or_else(text)
 }
 
+fn copy(bytes: &[u8]) -> Result<Box<[u8]>> {
+    let mut copy = Vec::new();
+    copy.try_reserve_exact(bytes.len()).map_err(|_| Error::no_memory())?;
+    copy.extend_from_slice(bytes);
+    Ok(copy.into_boxed_slice())
+}
+
 impl Store {
     /// Reserves tokens that were never given before. They may be used when a commit made the state safe.
     pub fn reserve_tokens(&mut self) -> core::ops::Range<u64> {
@@ -101,7 +108,8 @@ impl Store {
 
     /// Takes a message, whose [body](super::Message::encode) this is. Tokens ascend within a class.
     pub fn append(&mut self, class: u8, token: u64, body: &[u8]) -> Result<()> {
-        log(&mut self.logs, class)?.append(&mut self.ctx, token, body)
+        let appended = log(&mut self.logs, class)?.append(&mut self.ctx, token, body);
+        appended.map_err(|error| self.ctx.name(error))
     }
 
     /// A message that was appended ended.
@@ -136,7 +144,8 @@ impl Store {
                 "a name of at most 65535 bytes and a value of at most 1 MiB are kept",
             ));
         }
-        self.state.note(&mut self.changes, kind, name, value);
+        let value = value.map(copy).transpose()?;
+        self.state.note(&mut self.changes, (kind, copy(name)?), value);
         Ok(())
     }
 
@@ -206,7 +215,8 @@ impl Store {
         bytes: usize,
         out: &mut Vec<Stored>,
     ) -> Result<bool> {
-        log(&mut self.logs, class)?.read(&mut self.ctx, after, (count, bytes), out)
+        let read = log(&mut self.logs, class)?.read(&mut self.ctx, after, (count, bytes), out);
+        read.map_err(|error| self.ctx.name(error))
     }
 
     /// Writes what was appended and what changed, and makes it safe if that is asked for.
@@ -224,11 +234,13 @@ impl Store {
                 result = result.and(log.sync(ctx));
             }
             if let Err(error) = result {
-                failed.classes.push((log.class, error));
+                failed.classes.push((log.class, ctx.name(error)));
             }
         }
-        failed.state = self.commit_state(sync.state).err();
+        failed.state = self.commit_state(sync.state).err().map(|error| self.ctx.name(error));
         for log in &mut self.logs {
+            // If that fails, too, the next commit tries it again.
+            let _ = log.write_void(&mut self.ctx, sync.messages);
             log.remove_dead(&mut self.ctx);
         }
         failed
@@ -257,8 +269,7 @@ impl Store {
             let mut put = put;
             // First: what is said of packet ids later is of messages that left their log.
             for log in logs.iter() {
-                let done = log.segments.iter().flat_map(|segment| segment.done.iter());
-                put_done(log.class, ONLY_LOG, done, &mut put);
+                put_done(log.class, ONLY_LOG, log.done(), &mut put);
             }
             state.snapshot(put);
         })?;
@@ -269,6 +280,10 @@ impl Store {
     /// Does a part of the work that may be done at any time, such as freeing space that a few old messages hold. False:
     /// there is nothing to do.
     pub fn maintain(&mut self) -> Result<bool> {
+        self.compact().map_err(|error| self.ctx.name(error))
+    }
+
+    fn compact(&mut self) -> Result<bool> {
         for class in 0..self.logs.len() {
             if let Some(run) = self.logs[class].run_to_compact(self.ctx.segment_bytes) {
                 // What ended is left out, so nothing may come back that says otherwise.
@@ -282,8 +297,12 @@ impl Store {
     }
 
     /// Replaces the segments in which damage was found by such with what can be read of them; the damaged files are kept under
-    /// other names. How many there were.
+    /// other names. How many there were. What was not completely written when the power went is not reported any more.
     pub fn repair(&mut self) -> Result<usize> {
+        self.replace_damaged().map_err(|error| self.ctx.name(error))
+    }
+
+    fn replace_damaged(&mut self) -> Result<usize> {
         if let Some(error) = self.commit(MakeSafe::ALL).first() {
             return Err(error.clone());
         }
@@ -296,6 +315,7 @@ impl Store {
                     repaired += 1;
                 }
             }
+            log.pass_torn(&mut self.ctx)?;
         }
         Ok(repaired)
     }
@@ -307,9 +327,16 @@ impl Store {
     }
 
     pub(super) fn close_in_place(&mut self) -> Result<()> {
+        self.write_clean().map_err(|error| self.ctx.name(error))
+    }
+
+    fn write_clean(&mut self) -> Result<()> {
         let failed = self.commit(MakeSafe::ALL);
         if let Some(error) = failed.first() {
             return Err(error.clone());
+        }
+        for log in &mut self.logs {
+            log.write_void(&mut self.ctx, true)?;
         }
         let mut body = Vec::new();
         body.extend_from_slice(&self.journal.first().to_le_bytes());
@@ -335,10 +362,12 @@ impl Store {
         let mut bytes = header.encode().to_vec();
         let place = Place::new(salt, CLOSED, 0);
         place.append(&mut bytes, FILE_HEADER as u64, (kind::CLOSED, 0), &body, &mut ctx.cipher)?;
-        let written = ctx.files.open(CLEAN, true).and_then(|mut file| {
+        let new = format!("{CLEAN}.new");
+        let written = ctx.files.open(&new, true).and_then(|mut file| {
             file.truncate(0)?;
             file.write_at(0, &bytes)?;
             file.sync()?;
+            ctx.files.rename(&new, CLEAN)?;
             ctx.files.sync_dir()
         });
         written.map_err(|error| Error::io("write", CLEAN, &error))

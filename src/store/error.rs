@@ -29,11 +29,34 @@ pub enum Kind {
     Closed,
 }
 
+impl Kind {
+    fn of(error: &io::Error) -> Kind {
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Kind::Full,
+            io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => Kind::ReadOnly,
+            io::ErrorKind::OutOfMemory => Kind::NoMemory,
+            _ => Kind::Io,
+        }
+    }
+}
+
 /// Why a call failed: a kind to act upon, and a sentence for a human.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error {
     kind: Kind,
-    text: String,
+    text: Text,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Text {
+    Sentence(String),
+    /// A system call failed: what was tried with which file, in which folder, and what the system says.
+    System {
+        action: &'static str,
+        file: String,
+        folder: Option<String>,
+        error: String,
+    },
 }
 
 /// What the functions of the store return.
@@ -41,18 +64,32 @@ pub type Result<T> = core::result::Result<T, Error>;
 
 impl Error {
     pub(super) fn new(kind: Kind, text: impl Into<String>) -> Error {
-        Error { kind, text: text.into() }
+        Error { kind, text: Text::Sentence(text.into()) }
     }
 
     /// A system call that failed: what was tried, with which file.
-    pub(super) fn io(action: &str, name: &str, error: &io::Error) -> Error {
-        let kind = match error.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Kind::Full,
-            io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => Kind::ReadOnly,
-            io::ErrorKind::OutOfMemory => Kind::NoMemory,
-            _ => Kind::Io,
-        };
-        Error::new(kind, format!("the store cannot {action} its file {name}: {error}"))
+    pub(super) fn io(action: &'static str, file: &str, error: &io::Error) -> Error {
+        let text = Text::System { action, file: file.to_owned(), folder: None, error: error.to_string() };
+        Error { kind: Kind::of(error), text }
+    }
+
+    /// A system call that failed: what was tried, with the whole folder.
+    pub(super) fn folder(action: &str, folder: &str, error: &io::Error) -> Error {
+        Error::new(Kind::of(error), format!("cannot {action} the folder {folder} of the store: {error}"))
+    }
+
+    /// Says in which folder the file is.
+    pub(super) fn within(mut self, name: impl FnOnce() -> String) -> Error {
+        if let Text::System { folder: folder @ None, .. } = &mut self.text {
+            *folder = Some(name());
+        }
+        self
+    }
+
+    pub(super) fn too_large(len: usize, max: usize) -> Error {
+        let text =
+            format!("a message of {len} bytes is larger than a record of the store can be: {max} bytes");
+        Error::new(Kind::TooLarge, text)
     }
 
     pub(super) fn no_memory() -> Error {
@@ -71,7 +108,16 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
+        match &self.text {
+            Text::Sentence(text) => f.write_str(text),
+            Text::System { action, file, folder, error } => {
+                write!(f, "cannot {action} {file} of the store")?;
+                if let Some(folder) = folder {
+                    write!(f, " in {folder}")?;
+                }
+                write!(f, ": {error}")
+            }
+        }
     }
 }
 

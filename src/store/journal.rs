@@ -4,6 +4,7 @@ use super::context::Context;
 use super::error::{Error, Result};
 use super::files::File;
 use super::record::{FILE_HEADER, FileHeader, Place, STATE};
+use super::state::MAX_TOKEN;
 
 const NEW: &str = "state.new";
 
@@ -20,6 +21,8 @@ pub(super) struct Journal {
     due: u64,
     /// Its file is kept under another name when a new one takes its place.
     is_damaged: bool,
+    /// The first records of files that have their names, which could not be made durable.
+    unsafe_names: Vec<u64>,
 }
 
 /// The name of the file whose first record has this number.
@@ -30,7 +33,7 @@ pub(super) fn state_name(first: u64) -> String {
 /// The number in the name of such a file.
 pub(super) fn parse_name(name: &str) -> Option<u64> {
     let first = u64::from_str_radix(name.strip_prefix("state-")?, 16).ok()?;
-    (state_name(first) == name).then_some(first)
+    (state_name(first) == name && first < MAX_TOKEN).then_some(first)
 }
 
 /// Records for one file, one behind the other.
@@ -64,6 +67,7 @@ impl Journal {
             seq,
             due: 0,
             is_damaged: false,
+            unsafe_names: Vec::new(),
         }
     }
 
@@ -78,6 +82,7 @@ impl Journal {
             seq,
             due: len + ctx.snapshot_bytes,
             is_damaged: false,
+            unsafe_names: Vec::new(),
         }
     }
 
@@ -144,7 +149,8 @@ impl Journal {
         Ok(())
     }
 
-    /// Writes a new file in place of this one, and makes it safe.
+    /// Writes a new file in place of this one, and makes it safe. Once the new one has its name nothing more is written to
+    /// this one: whoever opens the store next takes the newer one.
     pub(super) fn replace(
         &mut self,
         ctx: &mut Context,
@@ -167,35 +173,44 @@ impl Journal {
         all.result?;
         let (body, seq) = (all.bytes, all.seq);
         let name = state_name(first);
-        let made = write_new(ctx, &name, &header, &body);
+        let made = write_new(ctx, &header, &body).and_then(|file| {
+            // Files that were removed stay so: it does not say any more that their messages ended.
+            ctx.files.sync_dir()?;
+            ctx.files.rename(NEW, &name)?;
+            Ok(file)
+        });
         let file = made.map_err(|error| {
             let _ = ctx.files.unlink(NEW);
             Error::io("write", &name, &error)
         })?;
+        if let Err(error) = ctx.files.sync_dir() {
+            self.file = None;
+            self.seq = seq;
+            self.unsafe_names.push(first);
+            return Err(Error::io("write", &name, &error));
+        }
+        // What cannot be removed now is removed when the store is opened.
+        for first in self.unsafe_names.drain(..) {
+            let _ = ctx.files.unlink(&state_name(first));
+        }
         let before = state_name(self.place.first);
         if self.place.first != first && self.len > 0 {
-            // If that fails it is removed when the store is opened.
             let _ = if self.is_damaged { ctx.set_aside(&before) } else { ctx.files.unlink(&before) };
         }
         let len = offset + body.len() as u64;
         let due = len + ctx.snapshot_bytes.max(2 * len);
-        *self = Journal { file: Some(file), place, len, synced: len, seq, due, is_damaged: false };
+        let unsafe_names = Vec::new();
+        *self =
+            Journal { file: Some(file), place, len, synced: len, seq, due, is_damaged: false, unsafe_names };
         Ok(())
     }
 }
 
-fn write_new(
-    ctx: &mut Context,
-    name: &str,
-    header: &FileHeader,
-    body: &[u8],
-) -> std::io::Result<Box<dyn File>> {
+fn write_new(ctx: &mut Context, header: &FileHeader, body: &[u8]) -> std::io::Result<Box<dyn File>> {
     let mut file = ctx.files.open(NEW, true)?;
     file.truncate(0)?;
     file.write_at(0, &header.encode())?;
     file.write_at(FILE_HEADER as u64, body)?;
     file.sync()?;
-    ctx.files.rename(NEW, name)?;
-    ctx.files.sync_dir()?;
     Ok(file)
 }

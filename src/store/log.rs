@@ -9,8 +9,9 @@ use super::context::{Context, Stored};
 use super::error::{Cause, Error, Kind, Loss, Result};
 use super::files::File;
 use super::ranges::Ranges;
-use super::record::{FILE_HEADER, FileHeader, Place, kind};
+use super::record::{Body, FILE_HEADER, FileHeader, Place, kind};
 use super::scan::{Item, Scanner};
+use super::state::MAX_TOKEN;
 
 /// What is known of a segment without reading it.
 pub(super) struct Segment {
@@ -55,8 +56,16 @@ struct Tail {
     place: Place,
     len: u64,
     synced: Mark,
-    /// Its name is not durable yet.
+    /// Nobody knows whether its name is durable, and what was in it when it was opened.
     is_new: bool,
+    /// What a failed write left was cut off, and that is not durable yet.
+    is_cut: bool,
+}
+
+impl Tail {
+    fn is_unsynced(&self) -> bool {
+        self.len > self.synced.len || self.is_new || self.is_cut
+    }
 }
 
 /// A larger buffer is given back when it was written.
@@ -79,11 +88,16 @@ pub(super) struct Log {
     /// What is to be written: whole records, and how many, and the id of the last.
     buffer: Vec<u8>,
     buffered: (u64, u64),
+    /// Those of the buffered messages that ended already.
+    buffered_done: Ranges,
     /// The last segment was given up: its records from this id on do not count.
     pub(super) void_from: u64,
+    /// There may be such records in its file, and no header says yet that they do not count.
+    is_void_unwritten: bool,
     /// Its end is damaged.
     pub(super) is_end_damaged: bool,
-    /// Messages that ended, and of which the record was lost before it was safe.
+    /// Messages that ended, and of which the record was lost before it was safe. They are not written again, however often
+    /// they are appended, until something behind them is safe.
     ended_lost: Ranges,
     cursor: Option<Cursor>,
 }
@@ -97,7 +111,7 @@ pub(super) fn segment_name(class: u8, first: u64) -> String {
 pub(super) fn parse_name(name: &str) -> Option<(u8, u64)> {
     let (class, first) = name.strip_suffix(".seg")?.split_once('-')?;
     let found = (u8::from_str_radix(class, 16).ok()?, u64::from_str_radix(first, 16).ok()?);
-    (segment_name(found.0, found.1) == name).then_some(found)
+    (segment_name(found.0, found.1) == name && found.1 < MAX_TOKEN).then_some(found)
 }
 
 /// Bytes of the record that ends a segment.
@@ -118,7 +132,9 @@ impl Log {
             tail: None,
             buffer: Vec::new(),
             buffered: (0, 0),
+            buffered_done: Ranges::default(),
             void_from: 0,
+            is_void_unwritten: false,
             is_end_damaged: false,
             ended_lost: Ranges::default(),
             cursor: None,
@@ -147,17 +163,26 @@ impl Log {
 
     /// Whether something was written that is not safe yet.
     pub(super) fn is_unsynced(&self) -> bool {
-        self.tail.as_ref().is_some_and(|tail| tail.len > tail.synced.len)
+        self.tail.as_ref().is_some_and(Tail::is_unsynced)
+    }
+
+    /// The messages that ended and are in a segment, are about to be, or may be found in one after a power cut.
+    pub(super) fn done(&self) -> impl Iterator<Item = (u64, u64)> {
+        let written = self.segments.iter().flat_map(|segment| segment.done.iter());
+        written.chain(self.buffered_done.iter()).chain(self.ended_lost.iter())
     }
 
     /// Takes a message to be written with the next [`write`](Self::write). Its id is greater than all before it.
     pub(super) fn append(&mut self, ctx: &mut Context, id: u64, body: &[u8]) -> Result<()> {
         if self.ended_lost.contains(id) {
-            self.ended_lost.remove(id);
             return Ok(());
         }
         if id <= self.last() {
-            return Err(Error::new(Kind::Usage, format!("message {id} comes after message {}", self.last())));
+            let text = format!(
+                "token {id} was appended after token {}; tokens must ascend within a class",
+                self.last()
+            );
+            return Err(Error::new(Kind::Usage, text));
         }
         if !self.is_buffered() {
             self.make_tail(ctx, id)?;
@@ -191,8 +216,7 @@ impl Log {
         let is_again = self.segments.back().is_some_and(|segment| segment.first == id);
         let (void_from, after_damage) = match self.segments.back() {
             Some(same) if is_again => (same.void_from, same.after_damage),
-            Some(_) => (self.void_from, self.is_end_damaged),
-            None => (0, false),
+            _ => (self.void_from, self.is_end_damaged),
         };
         let mut file = ctx.files.open(&name, true).map_err(|error| Error::io("make", &name, &error))?;
         // A group may have failed here before.
@@ -211,15 +235,21 @@ impl Log {
             let _ = ctx.files.unlink(&name);
             Error::io("write", &name, &error)
         })?;
-        (self.void_from, self.is_end_damaged) = (0, false);
+        (self.void_from, self.is_end_damaged, self.is_void_unwritten) = (0, false, false);
         if is_again {
             self.segments.pop_back();
             self.cursor = None;
         }
         let len = FILE_HEADER as u64;
         let synced = Mark { len: 0, last: id - 1, count: 0 };
-        self.tail =
-            Some(Tail { file, place: Place::new(ctx.salt, self.class, id), len, synced, is_new: true });
+        self.tail = Some(Tail {
+            file,
+            place: Place::new(ctx.salt, self.class, id),
+            len,
+            synced,
+            is_new: true,
+            is_cut: false,
+        });
         self.segments.push_back(Segment {
             first: id,
             last: id - 1,
@@ -261,9 +291,29 @@ impl Log {
     /// After a failed write: the file is again as long as before, or nobody writes to it any more.
     fn cut_tail(&mut self) {
         let Some(tail) = &mut self.tail else { return };
-        if tail.file.truncate(tail.len).is_err() {
-            self.give_up();
+        match tail.file.truncate(tail.len) {
+            Ok(()) => tail.is_cut = true,
+            Err(_) => self.give_up(),
         }
+    }
+
+    /// What was given up is not found any more, also by the next one who opens the store: the header of a segment behind it
+    /// says so. With `sync` that is made safe, too.
+    pub(super) fn write_void(&mut self, ctx: &mut Context, sync: bool) -> Result<()> {
+        if !self.is_void_unwritten {
+            return Ok(());
+        }
+        self.make_tail(ctx, self.void_from)?;
+        if sync { self.sync(ctx) } else { Ok(()) }
+    }
+
+    /// What was not completely written at the end of the last segment is passed over by all who open the store from now on.
+    pub(super) fn pass_torn(&mut self, ctx: &mut Context) -> Result<()> {
+        if self.void_from == 0 || self.segments.back().is_none_or(|last| last.is_ended) {
+            return Ok(());
+        }
+        self.make_tail(ctx, self.void_from)?;
+        self.sync(ctx)
     }
 
     /// Nothing more is written to the last segment, and what is not safe in it does not count any more.
@@ -273,8 +323,9 @@ impl Log {
         segment.last = tail.synced.last;
         segment.count = tail.synced.count;
         segment.bytes = tail.synced.len;
-        self.ended_lost = segment.done.split_off(segment.last + 1);
+        self.ended_lost.add_all(&segment.done.split_off(segment.last + 1));
         self.void_from = segment.last + 1;
+        self.is_void_unwritten = true;
         self.cursor = None;
     }
 
@@ -291,11 +342,13 @@ impl Log {
                 segment.bytes = tail.len;
                 segment.count += self.buffered.0;
                 segment.last = self.buffered.1;
+                segment.done.add_all(&core::mem::take(&mut self.buffered_done));
                 self.discard();
                 Ok(())
             }
             Err(error) => {
                 let name = segment_name(self.class, segment.first);
+                self.ended_lost.add_all(&core::mem::take(&mut self.buffered_done));
                 self.discard();
                 self.cut_tail();
                 Err(Error::io("write", &name, &error))
@@ -307,7 +360,7 @@ impl Log {
     /// what of it the disk has, and a second try would only seem to succeed.
     pub(super) fn sync(&mut self, ctx: &mut Context) -> Result<()> {
         let (Some(tail), Some(segment)) = (&mut self.tail, self.segments.back()) else { return Ok(()) };
-        if tail.len == tail.synced.len {
+        if !tail.is_unsynced() {
             return Ok(());
         }
         let mut result = tail.file.sync();
@@ -316,7 +369,8 @@ impl Log {
         }
         match result {
             Ok(()) => {
-                tail.is_new = false;
+                (tail.is_new, tail.is_cut) = (false, false);
+                self.ended_lost = self.ended_lost.split_off(segment.last + 1);
                 tail.synced = Mark { len: tail.len, last: segment.last, count: segment.count };
                 Ok(())
             }
@@ -341,6 +395,11 @@ impl Log {
                 segment.done.add(first, last);
             }
         }
+        let written = self.segments.back().map_or(0, |segment| segment.last);
+        let (first, last) = (first.max(written + 1), last.min(self.buffered.1));
+        if self.is_buffered() && first <= last {
+            self.buffered_done.add(first, last);
+        }
     }
 
     /// The next message begins a new segment. Everything was written and is safe.
@@ -357,9 +416,9 @@ impl Log {
     pub(super) fn resume(&mut self, ctx: &Context, file: Box<dyn File>) {
         let Some(segment) = self.segments.back() else { return };
         let place = Place::new(ctx.salt, self.class, segment.first);
-        // Nothing of it is known to be safe, though all of it can be read now.
-        let synced = Mark { len: 0, last: segment.last, count: segment.count };
-        self.tail = Some(Tail { file, place, len: segment.bytes, synced, is_new: true });
+        // Nothing of it is known to be safe. If that cannot be made so it stays even so: all of it can be read.
+        let synced = Mark { len: segment.bytes, last: segment.last, count: segment.count };
+        self.tail = Some(Tail { file, place, len: segment.bytes, synced, is_new: true, is_cut: false });
     }
 
     /// Removes the segments of which nothing lives. What cannot be removed now is removed later.
@@ -406,8 +465,12 @@ impl Log {
         }
         let result = if segment.is_damaged { ctx.set_aside(&name) } else { ctx.files.unlink(&name) };
         result.map_err(|error| Error::io("remove", &name, &error))?;
-        if at + 1 == self.segments.len() && self.segments.len() == 1 {
-            (self.void_from, self.is_end_damaged) = (0, false);
+        if at + 1 == self.segments.len() {
+            // What must not be found is gone with it. If a power cut brings it back, the header of the next one says so.
+            if at == 0 && !self.is_void_unwritten {
+                (self.void_from, self.is_end_damaged) = (0, false);
+            }
+            self.is_void_unwritten = false;
         }
         self.segments.remove(at);
         Ok(())
@@ -482,7 +545,8 @@ impl Cursor {
                         continue;
                     }
                     let mut copy = Vec::new();
-                    copy.try_reserve_exact(body.len()).map_err(|_| Error::no_memory())?;
+                    let has_room = copy.try_reserve_exact(body.len()).and_then(|()| out.try_reserve(1));
+                    has_room.map_err(|_| Error::no_memory())?;
                     copy.extend_from_slice(body);
                     limit.after = id;
                     limit.count -= 1;
@@ -501,19 +565,38 @@ impl Cursor {
     }
 }
 
+/// The record that ends a segment: how many messages, and the last token. `None` if it cannot be understood.
+pub(super) fn parse_end(body: &[u8]) -> Option<(u64, u64)> {
+    let mut body = Body(body);
+    let (count, last) = (body.u64()?, body.u64()?);
+    body.is_empty().then_some((count, last)).filter(|(count, last)| *count < 1 << 32 && *last < MAX_TOKEN)
+}
+
+/// What was found when a segment was looked through.
+pub(super) struct Examined {
+    /// The last message that it has.
+    pub(super) last: u64,
+    /// What the record that ends it says, if it has one.
+    pub(super) end: Option<(u64, u64)>,
+}
+
 /// Looks through a whole segment: counts what is there, and reports what cannot be read.
-/// Returns the last message that it has.
 pub(super) fn examine(
     ctx: &mut Context,
     class: u8,
     segment: &mut Segment,
     file: &mut dyn File,
-) -> Result<u64> {
+) -> Result<Examined> {
     let name = segment_name(class, segment.first);
     let place = Place::new(ctx.salt, class, segment.first);
     let mut scanner = Scanner::new(place, FILE_HEADER as u64, segment.bytes);
-    let (mut live, mut before) = (0, segment.first.saturating_sub(1));
+    let (mut live, mut before, mut end) = (0, segment.first.saturating_sub(1), None);
     while let Some(item) = scanner.next(file, &name, &mut ctx.cipher)? {
+        // Nothing stands behind it.
+        end = match &item {
+            Item::Record { kind: kind::END, body, .. } => parse_end(body),
+            _ => None,
+        };
         let (offset, len, cause) = match item {
             Item::Record { kind: kind::MESSAGE, id, .. } => {
                 // Ids ascend; a record that breaks this was not written here.
@@ -531,5 +614,5 @@ pub(super) fn examine(
         ctx.losses.push(Loss { file: name.clone(), offset, len, cause });
     }
     segment.count = live + segment.done.count();
-    Ok(before)
+    Ok(Examined { last: before, end })
 }

@@ -36,11 +36,11 @@ impl<'a> Message<'a> {
         let &Message { topic, properties, payload, qos, retain, reserve_id, accepted, deadline } = self;
         let topic_len = u16::try_from(topic.len())
             .map_err(|_| Error::new(Kind::Usage, "a topic is longer than 65535 bytes"))?;
-        let size = 7 + 8 + 4 + topic.len() + properties.len() + payload.len();
+        let deadline_len = if deadline == 0 { 0 } else { 8 };
+        let properties_len = if properties.is_empty() { 0 } else { 4 + properties.len() };
+        let size = 7 + topic.len() + deadline_len + properties_len + payload.len();
         if size > MAX_BODY {
-            let text =
-                format!("a message with {size} bytes is larger than a record can be ({MAX_BODY} bytes)");
-            return Err(Error::new(Kind::TooLarge, text));
+            return Err(Error::too_large(size, MAX_BODY));
         }
         out.try_reserve(size).map_err(|_| Error::no_memory())?;
         let flag = |set: bool, bit: u8| if set { bit } else { 0 };

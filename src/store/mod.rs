@@ -4,6 +4,10 @@
 //! message for each message (docs/store.md has the comparison, and the format byte by byte). It knows nothing of sessions and
 //! connections: messages are bytes with a token and a class, and what became of them is a number.
 //!
+//! Words: something is *written* when the operating system has it, and *safe* when a power cut does not take it. A message *ends*
+//! when nothing more is to be done for it. Records are *void* when they stand in a file, and do not count. What a record of the
+//! state says is *applied* in a segment that was made when it was known. The *tail* is the segment that is written to.
+//!
 //! | file         | what |
 //! |--------------|------|
 //! | `writer.rs`  | the thread that works on the files: promises, groups, results |

@@ -8,7 +8,7 @@ use super::core::{CLASSES, CLEAN, Options, Store, TOKEN_BLOCK};
 use super::error::{Cause, Error, Kind, Loss, Result};
 use super::files::{File, Files};
 use super::journal::{self, Journal, state_name};
-use super::log::{self, END_BODY, Log, Segment, examine, segment_name};
+use super::log::{self, END_BODY, Log, Segment, examine, parse_end, segment_name};
 use super::ranges::Ranges;
 use super::record::{BadHeader, Body, CLOSED, FILE_HEADER, FileHeader, Place, RECORD_HEADER, STATE, kind};
 use super::scan::{Item, Scanner, read_full};
@@ -48,23 +48,28 @@ impl Store {
                 );
                 return Err(Error::new(Kind::Locked, text));
             }
-            Err(error) => return Err(Error::io("lock", &place, &error)),
+            Err(error) => return Err(Error::folder("lock", &place, &error)),
         }
         let Options { segment_bytes, snapshot_bytes, outcome_history, cipher } = options;
         let ctx = Context { files, cipher, salt: [0; 16], segment_bytes, snapshot_bytes, losses: Vec::new() };
         let mut opening = Opening { ctx, closed: None, is_clean: false };
-        let (logs, state, journal) = opening.run(outcome_history)?;
+        let opened = opening.run(outcome_history);
+        let (logs, state, journal) = opened.map_err(|error| error.within(|| place.clone()))?;
         let mut store = Store { ctx: opening.ctx, logs, state, changes: Changes::default(), journal };
         for log in &mut store.logs {
             log.remove_dead(&mut store.ctx);
         }
         // What was read may have been in memory only, and what follows builds on it.
-        if store.journal.has_file() {
-            store.journal.sync()?
-        } else {
-            store.write_snapshot()?
-        }
+        let synced = if store.journal.has_file() { store.journal.sync() } else { store.write_snapshot() };
+        synced.map_err(|error| error.within(|| place))?;
         Ok(store)
+    }
+
+    /// Whether there is a store in a folder, or what is left of one.
+    pub fn is_in(files: &mut dyn Files) -> Result<bool> {
+        let names = files.list().map_err(|error| Error::folder("list", &files.describe(), &error))?;
+        let is_ours = |name: &String| journal::parse_name(name).is_some() || log::parse_name(name).is_some();
+        Ok(names.iter().any(is_ours))
     }
 }
 
@@ -78,7 +83,7 @@ struct Opening {
 impl Opening {
     fn run(&mut self, outcome_history: u64) -> Result<(Vec<Log>, State, Journal)> {
         let place = self.ctx.files.describe();
-        let names = self.ctx.files.list().map_err(|error| Error::io("list", &place, &error))?;
+        let names = self.ctx.files.list().map_err(|error| Error::folder("list", &place, &error))?;
         for name in names.iter().filter(|name| name.ends_with(".new")) {
             self.ctx.files.unlink(name).map_err(|error| Error::io("remove", name, &error))?;
         }
@@ -90,6 +95,10 @@ impl Opening {
         // The newest state first: that one is the store's.
         found.extend(states.drain(..).rev());
         let is_new = found.is_empty() && segments.is_empty();
+        if !is_new {
+            // A name that a file has in memory only is no reason to remove the one that it replaces.
+            self.ctx.files.sync_dir().map_err(|error| Error::folder("sync", &place, &error))?;
+        }
         self.know_salt(found.iter().chain(&segments))?;
         let mut states: Vec<Found> = Vec::new();
         for (class, file) in found {
@@ -203,7 +212,8 @@ impl Opening {
         let mut file = open_file(&mut self.ctx, CLEAN)?;
         let mut scanner = Scanner::new(Place::new(self.ctx.salt, CLOSED, 0), FILE_HEADER as u64, found.size);
         let mut closed = None;
-        while let Some(item) = scanner.next(&mut *file, CLEAN, &mut self.ctx.cipher)? {
+        // If it cannot be read it says nothing.
+        while let Some(item) = scanner.next(&mut *file, CLEAN, &mut self.ctx.cipher).unwrap_or(None) {
             match item {
                 Item::Record { kind: kind::CLOSED, body, .. } if closed.is_none() => {
                     closed = parse_closed(body)
@@ -238,20 +248,32 @@ impl Opening {
 
     fn open_log(&mut self, class: u8, found: Vec<(u8, Found)>) -> Result<Log> {
         let mut log = Log::new(class);
-        for (_, found) in found {
-            if let Some(segment) = self.open_segment(class, &found, &log)? {
+        for (at, (_, file)) in found.iter().enumerate() {
+            let next = found.get(at + 1).map(|(_, next)| next);
+            if let Some(segment) = self.open_segment(class, (file, next), &log)? {
                 log.segments.push_back(segment);
             }
         }
         let count = log.segments.len();
         for at in 0..count {
             let is_last = at + 1 == count;
-            let next = log.segments.get(at + 1).map_or(0, |next| next.void_from);
-            let is_damage = log.segments.get(at + 1).is_some_and(|next| next.after_damage);
+            let (mut next, after_damage) =
+                log.segments.get(at + 1).map_or((0, false), |next| (next.void_from, next.after_damage));
             let segment = &mut log.segments[at];
-            // One that was given up may have its seal: that this could be made safe was what failed.
+            if segment.is_ended && next > segment.last {
+                // The one of which that was said is gone.
+                next = 0;
+            }
+            let is_damage = after_damage && next != 0;
+            // One that was given up may have its end: that this could be made safe was what failed.
             segment.is_ended &= next == 0 || segment.applied > 0;
             if segment.is_ended {
+                if is_last {
+                    // Its end can be read; whether it is safe nobody knows.
+                    let name = segment_name(class, segment.first);
+                    let synced = open_file(&mut self.ctx, &name)?.sync();
+                    synced.map_err(|error| Error::io("sync", &name, &error))?;
+                }
                 continue;
             }
             if next != 0 {
@@ -259,9 +281,18 @@ impl Opening {
             }
             let before = self.ctx.losses.len();
             let mut file = open_file(&mut self.ctx, &segment_name(class, segment.first))?;
-            let last = examine(&mut self.ctx, class, segment, &mut *file)?;
-            segment.last = last.max(segment.first.saturating_sub(1));
-            if is_last {
+            let examined = examine(&mut self.ctx, class, segment, &mut *file)?;
+            segment.last = examined.last.max(segment.first.saturating_sub(1));
+            if let Some((_, last)) = examined.end.filter(|_| next == 0 || segment.applied > 0) {
+                // The cipher makes this record longer than what was read of the file's end.
+                (segment.last, segment.is_ended) = (segment.last.max(last), true);
+            }
+            if segment.is_ended && self.ctx.losses.len() == before {
+                if is_last {
+                    file.sync()
+                        .map_err(|error| Error::io("sync", &segment_name(class, segment.first), &error))?;
+                }
+            } else if is_last {
                 self.end_of_log(&mut log, file, before);
             } else {
                 self.end_of_segment(&mut log, at, (next != 0, is_damage), before);
@@ -272,7 +303,12 @@ impl Opening {
     }
 
     /// What is known of a segment by its header and its end; `None` if there is nothing in it.
-    fn open_segment(&mut self, class: u8, found: &Found, log: &Log) -> Result<Option<Segment>> {
+    fn open_segment(
+        &mut self,
+        class: u8,
+        (found, next): (&Found, Option<&Found>),
+        log: &Log,
+    ) -> Result<Option<Segment>> {
         let first = found.first;
         let name = segment_name(class, first);
         let header = found.header.ok().filter(|header| self.is_ours(header));
@@ -288,7 +324,8 @@ impl Opening {
         }
         let (void_from, applied) = header.map_or((0, 0), |header| (header.void_from, header.applied));
         let after_damage = header.is_some_and(|header| header.after_damage);
-        let end = self.read_end(class, found)?;
+        // Where it cannot be read, all of the segment is looked through.
+        let end = self.read_end(class, found).unwrap_or(None);
         let mut segment = Segment {
             first,
             last: u64::MAX,
@@ -305,6 +342,9 @@ impl Opening {
             if found.size > begin || self.is_clean {
                 self.lose(name, 0, found.size.min(begin), Cause::Damaged);
                 segment.is_damaged = true;
+            } else if next.is_some_and(|next| !self.is_given_up_before(first, next)) {
+                // It had messages, or there would be none behind it: that is reported with its end.
+                (segment.is_damaged, segment.bytes) = (true, found.size);
             } else {
                 // The power went while it was made.
                 if found.size > 0 {
@@ -314,10 +354,17 @@ impl Opening {
                 return Ok(None);
             }
         }
-        if let Some((count, last)) = end.filter(|(_, last)| *last >= first) {
+        // One without messages ends before its first.
+        if let Some((count, last)) = end.filter(|(_, last)| *last + 1 >= first) {
             (segment.count, segment.last, segment.is_ended) = (count, last, true);
         }
         Ok(Some(segment))
+    }
+
+    /// Whether a segment says that nothing counts in the one before it, which begins at `first`.
+    fn is_given_up_before(&self, first: u64, next: &Found) -> bool {
+        let header = next.header.ok().filter(|header| self.is_ours(header));
+        header.is_some_and(|header| header.void_from != 0 && header.void_from <= first)
     }
 
     /// The record that ends a segment, if it has one.
@@ -366,7 +413,7 @@ impl Opening {
         }
     }
 
-    /// A segment that others follow ends with a seal, unless it was given up.
+    /// A segment that others follow has an end, unless it was given up.
     fn end_of_segment(&mut self, log: &mut Log, at: usize, given_up: (bool, bool), before: usize) {
         let (was_given_up, after_damage) = given_up;
         let class = log.class;
@@ -377,7 +424,8 @@ impl Opening {
             if after_damage {
                 segment.is_damaged = true;
             } else if losses.len() == before + 1 && losses[before].offset + losses[before].len == end {
-                // That is why: it was reported when it happened.
+                // That is why: it was reported when it happened, and is not read.
+                segment.bytes = losses[before].offset;
                 losses.truncate(before);
                 segment.is_damaged = false;
             }
@@ -481,12 +529,6 @@ impl Opening {
 
 fn open_file(ctx: &mut Context, name: &str) -> Result<Box<dyn File>> {
     ctx.files.open(name, false).map_err(|error| Error::io("open", name, &error))
-}
-
-fn parse_end(body: &[u8]) -> Option<(u64, u64)> {
-    let mut body = Body(body);
-    let (count, last) = (body.u64()?, body.u64()?);
-    body.is_empty().then_some((count, last)).filter(|(count, last)| *count < 1 << 32 && *last < 1 << 62)
 }
 
 fn parse_closed(body: &[u8]) -> Option<Closed> {

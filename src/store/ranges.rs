@@ -48,19 +48,11 @@ impl Ranges {
         self.count += last - first + 1;
     }
 
-    pub(super) fn remove(&mut self, n: u64) {
-        let Some((&first, &last)) = self.ranges.range(..=n).next_back() else { return };
-        if last < n {
-            return;
+    /// Adds all that another set has.
+    pub(super) fn add_all(&mut self, other: &Ranges) {
+        for (first, last) in other.iter() {
+            self.add(first, last);
         }
-        self.ranges.remove(&first);
-        if first < n {
-            self.ranges.insert(first, n - 1);
-        }
-        if n < last {
-            self.ranges.insert(n + 1, last);
-        }
-        self.count -= 1;
     }
 
     /// Takes all from `first` on away.
@@ -95,8 +87,8 @@ mod tests {
                         set.extend(first..=first + more);
                     }
                     2 => {
-                        ranges.remove(first);
-                        set.remove(&first);
+                        let rest = ranges.split_off(first);
+                        ranges.add_all(&rest);
                     }
                     _ => {
                         let rest = ranges.split_off(first);

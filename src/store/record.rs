@@ -153,7 +153,12 @@ impl Place {
     ) -> Result<()> {
         let start = out.len();
         let delta = id.checked_sub(self.first).and_then(|delta| u32::try_from(delta).ok());
-        let delta = delta.ok_or_else(|| Error::new(Kind::Usage, "an id does not belong into this file"))?;
+        let delta = delta.ok_or_else(|| {
+            Error::new(
+                Kind::Usage,
+                format!("record {id} is too far from the first of its file, {}", self.first),
+            )
+        })?;
         out.try_reserve(RECORD_HEADER + body.len()).map_err(|_| Error::no_memory())?;
         out.extend_from_slice(&[0; RECORD_HEADER]);
         match cipher {
@@ -168,10 +173,7 @@ impl Place {
         let len = out.len() - start - RECORD_HEADER;
         if len > MAX_BODY {
             out.truncate(start);
-            return Err(Error::new(
-                Kind::TooLarge,
-                format!("a message with {len} bytes is larger than a record can be ({MAX_BODY} bytes)"),
-            ));
+            return Err(Error::too_large(len, MAX_BODY));
         }
         let record = &mut out[start..];
         #[allow(clippy::cast_possible_truncation, reason = "28 bits")]

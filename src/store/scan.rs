@@ -138,15 +138,19 @@ impl Scanner {
 }
 
 /// Fills a buffer from a file, as far as that goes. Sectors that the disk cannot read are zeros, as long as there are
-/// others that it can: that is damage like any other, and not the end of all that stands behind it.
+/// others that it can, or the file's first one is: that is damage like any other, and not the end of all that stands behind it.
 fn read_what_can_be_read(file: &mut dyn File, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
     let error = match read_full(file, offset, buffer) {
         Ok(read) => return Ok(read),
         Err(error) => error,
     };
-    let mut readable = false;
+    let mut readable = read_full(file, 0, &mut [0; SECTOR]).is_ok_and(|read| read > 0);
     let mut done = 0;
-    for piece in buffer.chunks_mut(SECTOR) {
+    while done < buffer.len() {
+        // As far as the end of the sector.
+        let sector = SECTOR - (offset + done as u64) as usize % SECTOR;
+        let end = buffer.len().min(done + sector);
+        let piece = &mut buffer[done..end];
         match read_full(file, offset + done as u64, piece) {
             Ok(0) => break,
             Ok(read) => {

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use super::record::{Body, kind, put_varint};
 
 /// No token is as large: what says so is not ours.
-const MAX_TOKEN: u64 = 1 << 62;
+pub(super) const MAX_TOKEN: u64 = 1 << 62;
 
 /// How a message ended. What the numbers mean is the caller's business; they are kept and returned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -64,7 +64,7 @@ impl History {
 }
 
 /// Kind and name of what else is kept.
-type NoteKey = (u8, Box<[u8]>);
+pub(super) type NoteKey = (u8, Box<[u8]>);
 
 /// The state as it is.
 #[derive(Clone, Debug, Default)]
@@ -146,10 +146,9 @@ impl State {
         }
     }
 
-    pub(super) fn note(&mut self, changes: &mut Changes, kind: u8, name: &[u8], value: Option<&[u8]>) {
-        let key = (kind, Box::from(name));
+    pub(super) fn note(&mut self, changes: &mut Changes, key: NoteKey, value: Option<Box<[u8]>>) {
         match value {
-            Some(value) => drop(self.notes.insert(key.clone(), value.into())),
+            Some(value) => drop(self.notes.insert(key.clone(), value)),
             None => drop(self.notes.remove(&key)),
         }
         changes.notes.insert(key);

@@ -3,6 +3,7 @@
 //! | file        | what |
 //! |-------------|------|
 //! | `power.rs`  | power cuts, failures and a full disk at every moment |
+//! | `faults.rs` | one failure at a time, where it hurts most |
 //! | `damage.rs` | damaged files; encryption |
 //! | `kill.rs`   | a process that is killed at any moment |
 //! | `writer.rs` | the thread that works on the files; what a message costs |
@@ -13,6 +14,7 @@
 mod store_support;
 
 mod damage;
+mod faults;
 mod kill;
 mod power;
 mod writer;

@@ -42,6 +42,8 @@ struct Inode {
     /// What is safe.
     safe: Vec<u8>,
     changes: Vec<Change>,
+    /// Sectors that cannot be read.
+    broken: Vec<usize>,
 }
 
 #[derive(Clone, Debug)]
@@ -149,7 +151,7 @@ impl Disk {
         let mut inner = Inner::default();
         for (name, bytes) in files {
             inner.names.insert(name.clone(), inner.inodes.len());
-            inner.inodes.push(Inode { now: bytes.clone(), safe: bytes.clone(), changes: Vec::new() });
+            inner.inodes.push(Inode { now: bytes.clone(), safe: bytes.clone(), ..Inode::default() });
         }
         inner.safe_names = inner.names.clone();
         Disk(Arc::new(Mutex::new(inner)))
@@ -163,6 +165,18 @@ impl Disk {
 
     pub fn fail(&self, fault: Option<Fault>) {
         self.inner().fault = fault;
+    }
+
+    /// A sector of a file cannot be read any more.
+    pub fn break_sector(&self, name: &str, sector: usize) {
+        let mut inner = self.inner();
+        let inode = inner.names[name];
+        inner.inodes[inode].broken.push(sector);
+    }
+
+    /// Whatever the store wants of the disk waits until this is dropped.
+    pub fn hold(&self) -> impl Sized + '_ {
+        self.inner()
     }
 
     pub fn set_space(&self, space: Option<u64>) {
@@ -224,7 +238,7 @@ impl Disk {
                     }
                 }
             }
-            next.inodes.push(Inode { now: bytes.clone(), safe: bytes, changes: Vec::new() });
+            next.inodes.push(Inode { now: bytes.clone(), safe: bytes, ..Inode::default() });
         }
         let mode = random.below(4);
         let mut changes: Vec<_> = inner.dir_changes.iter().filter(|_| keep(random, mode)).cloned().collect();
@@ -356,9 +370,12 @@ impl File for Open {
 
     fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> Result<usize> {
         let mut inner = self.disk.inner();
-        let bytes = &inner.inodes[self.inode].now;
+        let Inode { now: bytes, broken, .. } = &inner.inodes[self.inode];
         let at = usize::try_from(offset).unwrap().min(bytes.len());
         let len = buffer.len().min(bytes.len() - at);
+        if len > 0 && broken.iter().any(|sector| (at / SECTOR..=(at + len - 1) / SECTOR).contains(sector)) {
+            return Err(Error::other("a sector that the test broke"));
+        }
         buffer[..len].copy_from_slice(&bytes[at..at + len]);
         inner.bytes_read += len as u64;
         Ok(len)
