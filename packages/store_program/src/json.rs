@@ -38,7 +38,7 @@ pub(super) fn line(class: u8, token: u64, message: &Message<'_>) -> String {
 /// The class and the body of the message that a line is. Its token is not looked at: it gets a new one.
 pub(super) fn parse(line: &str) -> Result<(u8, Vec<u8>), String> {
     let value: Value = serde_json::from_str(line).map_err(|error| error.to_string())?;
-    let map = value.as_object().ok_or("it is no JSON object")?;
+    let map = value.as_object().ok_or("is not a JSON object")?;
     const KNOWN: [&str; 11] = [
         "class",
         "token",
@@ -57,28 +57,31 @@ pub(super) fn parse(line: &str) -> Result<(u8, Vec<u8>), String> {
     }
     let number = |name: &str, max: u64| match map.get(name) {
         None => Ok(0),
-        Some(value) => {
-            value.as_u64().filter(|n| *n <= max).ok_or_else(|| format!("{name} is no number from 0 to {max}"))
-        }
+        Some(value) => value
+            .as_u64()
+            .filter(|n| *n <= max)
+            .ok_or_else(|| format!("{name} must be a number from 0 to {max}")),
     };
     let flag = |name: &str| match map.get(name) {
         None => Ok(false),
-        Some(value) => value.as_bool().ok_or_else(|| format!("{name} is neither true nor false")),
+        Some(value) => value.as_bool().ok_or_else(|| format!("{name} must be true or false")),
     };
     let text = |name: &str| match map.get(name) {
         None => Ok(None),
-        Some(value) => value.as_str().map(Some).ok_or_else(|| format!("{name} is no text")),
+        Some(value) => value.as_str().map(Some).ok_or_else(|| format!("{name} must be a string")),
     };
     let bytes = |name: &str| match text(name)? {
         None => Ok(None),
-        Some(text) => base64::decode(text).map(Some).ok_or_else(|| format!("{name} is no Base64")),
+        Some(text) => base64::decode(text).map(Some).ok_or_else(|| format!("{name} is not valid Base64")),
     };
     let topic = text("topic")?.unwrap_or_default();
     if topic.is_empty() || topic.len() > usize::from(u16::MAX) || topic.contains(['+', '#', '\0']) {
-        return Err("topic is no topic name: 1 to 65535 bytes without wildcards".to_owned());
+        return Err("topic is not a topic name: 1 to 65535 bytes without wildcards and U+0000".to_owned());
     }
     let payload = match (text("payload")?, bytes("payload_base64")?) {
-        (Some(_), Some(_)) => return Err("payload and payload_base64 are both there".to_owned()),
+        (Some(_), Some(_)) => {
+            return Err("payload and payload_base64 exclude each other: give one".to_owned());
+        }
         (Some(text), None) => text.as_bytes().to_vec(),
         (None, bytes) => bytes.unwrap_or_default(),
     };

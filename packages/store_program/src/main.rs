@@ -3,10 +3,12 @@
 mod json;
 mod overlay;
 
+use std::ffi::OsString;
 use std::io::{BufRead, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
-use mgos_mqtt_base::store::{CLASSES, Files, Folder, MakeSafe, Message, Options, Store, Stored};
+use mgos_mqtt_base::store::{CLASSES, Cause, Files, Folder, MakeSafe, Message, Options, Store, Stored};
 use overlay::Overlay;
 
 const HELP: &str = "\
@@ -19,10 +21,11 @@ mgos_mqtt_store: looks into the folder of a message store, repairs it, and moves
   mgos_mqtt_store export FOLDER    the messages that wait as lines of JSON
   mgos_mqtt_store import FOLDER    adds such lines of standard input, as new messages
 
-The first three and export change nothing in the folder. No command works while a program has the store open.
-A store that is encrypted cannot be opened here.
+The first three and export change nothing in the folder, which may be read-only. No command works while a program has the store
+open. A store that is encrypted cannot be opened here.
 
-Exit code: 0 done; 1 something is damaged (list, dump, verify, export), or it could not be done; 2 wrong usage.
+Exit code: 0 done; 1 something is damaged (list, dump, verify, export), or it could not be done; 2 wrong usage. What was not
+completely written when the power went is no damage: nothing that was promised is in it.
 ";
 
 /// So many messages are read at once, and so many bytes.
@@ -32,20 +35,20 @@ const BYTES: usize = 1 << 20;
 type Failed = Box<dyn std::error::Error>;
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
     let (command, path) = match &arguments[..] {
         [help] if help == "--help" || help == "help" => {
             print!("{HELP}");
             return ExitCode::SUCCESS;
         }
-        [command, path] => (command.as_str(), path.as_str()),
+        [command, path] => (command.to_string_lossy(), Path::new(path)),
         _ => {
             eprint!("{HELP}");
             return ExitCode::from(2);
         }
     };
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
-    let done = match command {
+    let done = match &*command {
         "list" => list(path, &mut out),
         "dump" => each_message(path, &mut out, dump),
         "verify" => verify(path, &mut out),
@@ -69,14 +72,24 @@ fn main() -> ExitCode {
     }
 }
 
-/// The store in a folder that is there. With `changes` what is done is done to it, otherwise to a copy in memory.
-fn open(path: &str, changes: bool) -> Result<Store, Failed> {
-    if !std::path::Path::new(path).is_dir() {
-        return Err(format!("there is no folder {path}").into());
+/// The store in a folder that has one. With `changes` what is done is done to it, otherwise to a copy in memory.
+fn open(path: &Path, changes: bool) -> Result<Store, Failed> {
+    let shown = path.display();
+    if !path.is_dir() {
+        return Err(format!("there is no folder {shown}").into());
     }
-    let folder = Folder::new(path)?;
-    let files: Box<dyn Files> = if changes { Box::new(folder) } else { Box::new(Overlay::new(folder)) };
+    let mut folder = Folder::read_only(path);
+    if !Store::is_in(&mut folder)? {
+        return Err(format!("there is no store in {shown}").into());
+    }
+    let files: Box<dyn Files> =
+        if changes { Box::new(Folder::new(path)?) } else { Box::new(Overlay::new(folder)) };
     Ok(Store::open(files, Options::default())?)
+}
+
+/// A number of things: "1 file", "2 files".
+fn counted(n: u64, thing: &str) -> String {
+    format!("{n} {thing}{}", if n == 1 { "" } else { "s" })
 }
 
 /// Reads the messages of all classes.
@@ -102,21 +115,32 @@ fn read_all(
     Ok(())
 }
 
-/// Says what could not be read. True: nothing.
+/// Says what could not be read. True: nothing is damaged.
 fn report(store: &mut Store) -> bool {
     let losses = store.take_losses();
     for loss in &losses {
         eprintln!("{loss}");
     }
-    losses.is_empty()
+    losses.iter().all(|loss| loss.cause == Cause::Torn)
 }
 
-fn list(path: &str, out: &mut impl Write) -> Result<bool, Failed> {
+/// The message that a record is; if it is none, that is said.
+fn decode(class: u8, stored: &Stored) -> Option<Message<'_>> {
+    let message = Message::decode(&stored.body);
+    if message.is_none() {
+        eprintln!("record {} of class {class} is not a message of this version", stored.id);
+    }
+    message
+}
+
+fn list(path: &Path, out: &mut impl Write) -> Result<bool, Failed> {
     let mut store = open(path, false)?;
     for class in 0..CLASSES as u8 {
-        let (files, bytes, waiting) = (store.segments(class), store.bytes(class), store.waiting(class));
+        let (files, bytes, waiting) =
+            (store.segments(class) as u64, store.bytes(class), store.waiting(class));
         if files > 0 {
-            writeln!(out, "class {class}: {waiting} messages wait, in {files} files with {bytes} bytes")?;
+            let (files, waiting) = (counted(files, "file"), counted(waiting, "waiting message"));
+            writeln!(out, "class {class}: {waiting} in {files} of {}", counted(bytes, "byte"))?;
         }
     }
     writeln!(out, "packet ids of messages that were sent: {}", store.packet_ids().count())?;
@@ -127,16 +151,15 @@ fn list(path: &str, out: &mut impl Write) -> Result<bool, Failed> {
 }
 
 fn each_message<W: Write>(
-    path: &str,
+    path: &Path,
     out: &mut W,
     mut each: impl FnMut(&mut W, u8, &Stored, &Message<'_>) -> std::io::Result<()>,
 ) -> Result<bool, Failed> {
     let mut store = open(path, false)?;
     let mut is_whole = true;
-    read_all(&mut store, |class, stored| match Message::decode(&stored.body) {
+    read_all(&mut store, |class, stored| match decode(class, stored) {
         Some(message) => each(out, class, stored, &message),
         None => {
-            eprintln!("record {} of class {class} is no message of this version", stored.id);
             is_whole = false;
             Ok(())
         }
@@ -152,71 +175,102 @@ fn dump<W: Write>(out: &mut W, class: u8, stored: &Stored, message: &Message<'_>
     writeln!(out, "{class} {} {topic} QoS {qos}{retain}, {} bytes: {shown}", stored.id, payload.len())
 }
 
-fn verify(path: &str, out: &mut impl Write) -> Result<bool, Failed> {
+fn verify(path: &Path, out: &mut impl Write) -> Result<bool, Failed> {
     let mut store = open(path, false)?;
-    let mut count = 0_u64;
-    read_all(&mut store, |_, _| {
-        count += 1;
+    let (mut count, mut is_whole) = (0, true);
+    read_all(&mut store, |class, stored| {
+        match decode(class, stored) {
+            Some(_) => count += 1,
+            None => is_whole = false,
+        }
         Ok(())
     })?;
-    let is_whole = report(&mut store);
+    is_whole &= report(&mut store);
     let verdict = if is_whole { "nothing is damaged" } else { "the rest is damaged, see above" };
-    writeln!(out, "{count} messages can be read; {verdict}")?;
+    writeln!(out, "{} can be read; {verdict}", counted(count, "message"))?;
     Ok(is_whole)
 }
 
-fn repair(path: &str, out: &mut impl Write) -> Result<bool, Failed> {
+fn repair(path: &Path, out: &mut impl Write) -> Result<bool, Failed> {
     let mut store = open(path, true)?;
     // What is damaged is known when it was read.
     read_all(&mut store, |_, _| Ok(()))?;
     report(&mut store);
-    let repaired = store.repair()?;
+    let repaired = store.repair()? as u64;
     while store.maintain()? {}
     let waiting: u64 = (0..CLASSES as u8).map(|class| store.waiting(class)).sum();
     store.close()?;
-    writeln!(out, "{repaired} files are repaired; {waiting} messages wait")?;
+    let (repaired, waiting) = (counted(repaired, "file"), counted(waiting, "message"));
+    writeln!(out, "repaired: {repaired}; waiting: {waiting}")?;
     Ok(true)
 }
 
-fn import(path: &str, out: &mut impl Write) -> Result<bool, Failed> {
-    // A folder that is not there becomes a store.
-    let mut store = Store::open(Box::new(Folder::new(path)?), Options::default())?;
-    let mut tokens = store.reserve_tokens();
-    let commit = |store: &mut Store| match store.commit(MakeSafe::ALL).first() {
-        Some(error) => Err(error.clone()),
-        None => Ok(()),
-    };
-    let mut count = 0_u64;
-    for (number, line) in std::io::stdin().lock().lines().enumerate() {
-        let line = line?;
-        if line.trim().is_empty() {
-            continue;
-        }
-        let parsed = json::parse(&line)
-            .map_err(|error| format!("line {}: {error}; {count} messages before it are added", number + 1));
-        let (class, body) = match parsed {
-            Ok(parsed) => parsed,
-            Err(error) => {
-                commit(&mut store)?;
-                store.close()?;
-                return Err(error.into());
-            }
-        };
-        let token = match tokens.next() {
+/// What is added to a store.
+struct Import {
+    store: Store,
+    tokens: std::ops::Range<u64>,
+    /// Messages that are safe.
+    safe: u64,
+    /// Those that are not yet, and their bytes.
+    open: (u64, usize),
+}
+
+impl Import {
+    fn add(&mut self, line: &str) -> Result<(), Failed> {
+        let (class, body) = json::parse(line)?;
+        let token = match self.tokens.next() {
             Some(token) => token,
             None => {
-                tokens = store.reserve_tokens();
-                tokens.next().unwrap_or_default()
+                self.tokens = self.store.reserve_tokens();
+                self.tokens.next().ok_or("there are no tokens left")?
             }
         };
-        store.append(class, token, &body)?;
-        count += 1;
-        if count.is_multiple_of(COUNT as u64) {
-            commit(&mut store)?;
+        self.store.append(class, token, &body)?;
+        self.open = (self.open.0 + 1, self.open.1 + body.len());
+        if self.open.0 >= COUNT as u64 || self.open.1 >= BYTES {
+            self.commit()?;
+        }
+        Ok(())
+    }
+
+    fn commit(&mut self) -> Result<(), Failed> {
+        if let Some(error) = self.store.commit(MakeSafe::ALL).first() {
+            return Err(error.clone().into());
+        }
+        self.safe += self.open.0;
+        self.open = (0, 0);
+        Ok(())
+    }
+}
+
+fn import(path: &Path, out: &mut impl Write) -> Result<bool, Failed> {
+    // A folder that is not there becomes a store.
+    let mut store = Store::open(Box::new(Folder::new(path)?), Options::default())?;
+    let tokens = store.reserve_tokens();
+    let mut import = Import { store, tokens, safe: 0, open: (0, 0) };
+    let mut wrong = None;
+    for (number, line) in std::io::stdin().lock().lines().enumerate() {
+        let added = match line {
+            Ok(line) if line.trim().is_empty() => Ok(()),
+            Ok(line) => import.add(&line),
+            Err(error) => Err(error.into()),
+        };
+        if let Err(error) = added {
+            wrong = Some(format!("line {}: {error}", number + 1));
+            break;
         }
     }
-    commit(&mut store)?;
-    store.close()?;
-    writeln!(out, "{count} messages are added")?;
-    Ok(true)
+    // However it went, what was added is kept.
+    let committed = import.commit();
+    let Import { mut store, safe, .. } = import;
+    let is_whole = report(&mut store);
+    let closed = store.close().map_err(Failed::from);
+    let count = counted(safe, "message");
+    if let Some(wrong) = wrong {
+        let were = if safe == 1 { "was" } else { "were" };
+        return Err(format!("{wrong}; {count} before it {were} added").into());
+    }
+    committed.and(closed).map_err(|error| format!("{error}; {count} added"))?;
+    writeln!(out, "{count} added")?;
+    Ok(is_whole)
 }

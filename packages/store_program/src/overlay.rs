@@ -1,6 +1,6 @@
 //! A folder that is not changed: what is written to it stays in memory.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io::{ErrorKind, Result};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -9,39 +9,38 @@ use mgos_mqtt_base::store::{File, Files, Folder};
 /// A file in memory, which everybody who opened it shares.
 type Bytes = Arc<Mutex<Vec<u8>>>;
 
+/// What a name stands for that is not what the folder says.
+enum Entry {
+    /// A file that was made here.
+    Made(Bytes),
+    /// A file of the folder, under the name that it has there.
+    Renamed(String),
+    /// It is not there any more.
+    Gone,
+}
+
 /// What is on top of the folder.
 pub(super) struct Overlay {
     folder: Folder,
-    /// Files that were written to or renamed.
-    changed: BTreeMap<String, Bytes>,
-    /// Names of the folder that are not there any more.
-    gone: BTreeSet<String>,
+    changed: BTreeMap<String, Entry>,
 }
 
 impl Overlay {
     pub(super) fn new(folder: Folder) -> Overlay {
-        Overlay { folder, changed: BTreeMap::new(), gone: BTreeSet::new() }
+        Overlay { folder, changed: BTreeMap::new() }
     }
 
-    /// A file of the folder in memory.
-    fn load(&mut self, name: &str) -> Result<Bytes> {
-        if let Some(bytes) = self.changed.get(name) {
-            return Ok(Arc::clone(bytes));
-        }
-        if self.gone.contains(name) {
-            return Err(ErrorKind::NotFound.into());
-        }
-        let mut file = self.folder.open(name, false)?;
-        let mut bytes = vec![0; usize::try_from(file.size()?).map_err(|_| ErrorKind::OutOfMemory)?];
-        let mut done = 0;
-        while done < bytes.len() {
-            match file.read_at(done as u64, &mut bytes[done..])? {
-                0 => break,
-                read => done += read,
+    /// What has this name.
+    fn find(&mut self, name: &str) -> Result<Entry> {
+        match self.changed.get(name) {
+            Some(Entry::Made(bytes)) => Ok(Entry::Made(Arc::clone(bytes))),
+            Some(Entry::Renamed(under)) => Ok(Entry::Renamed(under.clone())),
+            Some(Entry::Gone) => Err(ErrorKind::NotFound.into()),
+            None if self.folder.list()?.iter().any(|there| there == name) => {
+                Ok(Entry::Renamed(name.to_owned()))
             }
+            None => Err(ErrorKind::NotFound.into()),
         }
-        bytes.truncate(done);
-        Ok(Arc::new(Mutex::new(bytes)))
     }
 }
 
@@ -51,42 +50,38 @@ impl Files for Overlay {
     }
 
     fn list(&mut self) -> Result<Vec<String>> {
-        let mut names: BTreeSet<String> = self.folder.list()?.into_iter().collect();
-        names.retain(|name| !self.gone.contains(name));
-        names.extend(self.changed.keys().cloned());
-        Ok(names.into_iter().collect())
+        let mut names = self.folder.list()?;
+        names.retain(|name| !self.changed.contains_key(name));
+        let there = self.changed.iter().filter(|(_, entry)| !matches!(entry, Entry::Gone));
+        names.extend(there.map(|(name, _)| name.clone()));
+        Ok(names)
     }
 
     fn open(&mut self, name: &str, create: bool) -> Result<Box<dyn File>> {
-        let bytes = match self.load(name) {
+        match self.find(name) {
+            Ok(Entry::Made(bytes)) => Ok(Box::new(Memory(bytes))),
+            Ok(Entry::Renamed(under)) => Ok(Box::new(Under(self.folder.open(&under, false)?))),
             Err(error) if create && error.kind() == ErrorKind::NotFound => {
                 let bytes = Bytes::default();
-                self.changed.insert(name.to_owned(), Arc::clone(&bytes));
-                bytes
+                self.changed.insert(name.to_owned(), Entry::Made(Arc::clone(&bytes)));
+                Ok(Box::new(Memory(bytes)))
             }
-            loaded => loaded?,
-        };
-        // Only the state is written to when a store is opened; segments are read once and forgotten.
-        if name.starts_with("state") {
-            self.changed.insert(name.to_owned(), Arc::clone(&bytes));
+            Ok(Entry::Gone) => Err(ErrorKind::NotFound.into()),
+            Err(error) => Err(error),
         }
-        Ok(Box::new(Memory(bytes)))
     }
 
     fn rename(&mut self, from: &str, to: &str) -> Result<()> {
-        let bytes = self.load(from)?;
-        self.unlink(from)?;
-        self.changed.insert(to.to_owned(), bytes);
+        let entry = self.find(from)?;
+        self.changed.insert(from.to_owned(), Entry::Gone);
+        self.changed.insert(to.to_owned(), entry);
         Ok(())
     }
 
     fn unlink(&mut self, name: &str) -> Result<()> {
-        let had = self.changed.remove(name).is_some();
-        let was_there = !self.gone.contains(name) && self.folder.list()?.iter().any(|there| there == name);
-        if was_there {
-            self.gone.insert(name.to_owned());
-        }
-        if had || was_there { Ok(()) } else { Err(ErrorKind::NotFound.into()) }
+        self.find(name)?;
+        self.changed.insert(name.to_owned(), Entry::Gone);
+        Ok(())
     }
 
     fn sync_dir(&mut self) -> Result<()> {
@@ -95,6 +90,31 @@ impl Files for Overlay {
 
     fn describe(&self) -> String {
         self.folder.describe()
+    }
+}
+
+/// A file of the folder, which is only read: who looks into a store writes to files alone that it makes.
+struct Under(Box<dyn File>);
+
+impl File for Under {
+    fn size(&mut self) -> Result<u64> {
+        self.0.size()
+    }
+
+    fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> Result<usize> {
+        self.0.read_at(offset, buffer)
+    }
+
+    fn write_at(&mut self, _offset: u64, _bytes: &[u8]) -> Result<()> {
+        Err(ErrorKind::ReadOnlyFilesystem.into())
+    }
+
+    fn sync(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    fn truncate(&mut self, _len: u64) -> Result<()> {
+        Err(ErrorKind::ReadOnlyFilesystem.into())
     }
 }
 

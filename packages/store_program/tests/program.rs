@@ -5,6 +5,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use mgos_mqtt_base::store::{Folder, Options, Store};
+
 /// What a run ended with: its code, its output, its errors.
 type Ended = (i32, String, String);
 
@@ -60,7 +62,7 @@ const LINES: &str = r#"{"topic":"a/b","payload":"21.5","qos":1}
 fn messages_go_in_and_come_out_and_damage_is_found_and_repaired() {
     let path = folder("program");
     let (code, out, error) = run("import", &path, LINES);
-    assert_eq!((code, out.as_str(), error.as_str()), (0, "3 messages are added\n", ""));
+    assert_eq!((code, out.as_str(), error.as_str()), (0, "3 messages added\n", ""));
     let before = contents(&path);
     let (code, exported, error) = run("export", &path, "");
     assert_eq!((code, error.as_str()), (0, ""));
@@ -70,7 +72,7 @@ fn messages_go_in_and_come_out_and_damage_is_found_and_repaired() {
         "{exported}"
     );
     let (code, out, _) = run("list", &path, "");
-    assert!(code == 0 && out.contains("class 0: 2 messages wait, in 1 files"), "{out}");
+    assert!(code == 0 && out.contains("class 0: 2 waiting messages in 1 file of "), "{out}");
     let (code, out, _) = run("dump", &path, "");
     assert!(code == 0 && out.contains("a/ü QoS 2, retain, 10 bytes: line\\nbreak"), "{out}");
     let (code, out, _) = run("verify", &path, "");
@@ -94,7 +96,7 @@ fn messages_go_in_and_come_out_and_damage_is_found_and_repaired() {
     assert!(error.contains("00-0000000000000001.seg: ") && error.contains("are damaged"), "{error}");
     assert_eq!(contents(&path), damaged, "nothing changes");
     let (code, out, _) = run("repair", &path, "");
-    assert!(code == 0 && out.contains("1 files are repaired; 2 messages wait"), "{out}");
+    assert!(code == 0 && out.contains("repaired: 1 file; waiting: 2 messages"), "{out}");
     assert_eq!(run("verify", &path, "").0, 0);
     assert_eq!(
         fs::read(path.join("lost-00-0000000000000001.seg")).unwrap(),
@@ -111,17 +113,17 @@ fn wrong_lines_and_wrong_usage_are_explained() {
     let path = folder("wrong");
     for (line, words) in [
         ("{\"topic\":\"a\"", "EOF"),
-        ("[]", "no JSON object"),
-        (r##"{"topic":"a/#"}"##, "topic is no topic name"),
-        (r#"{"topic":"a","qos":3}"#, "qos is no number from 0 to 2"),
-        (r#"{"topic":"a","class":16}"#, "class is no number from 0 to 15"),
-        (r#"{"topic":"a","payload":1}"#, "payload is no text"),
-        (r#"{"topic":"a","payload_base64":"=="}"#, "payload_base64 is no Base64"),
+        ("[]", "is not a JSON object"),
+        (r##"{"topic":"a/#"}"##, "topic is not a topic name"),
+        (r#"{"topic":"a","qos":3}"#, "qos must be a number from 0 to 2"),
+        (r#"{"topic":"a","class":16}"#, "class must be a number from 0 to 15"),
+        (r#"{"topic":"a","payload":1}"#, "payload must be a string"),
+        (r#"{"topic":"a","payload_base64":"=="}"#, "payload_base64 is not valid Base64"),
         (r#"{"topic":"a","colour":1}"#, "there is no field colour"),
     ] {
         let (code, _, error) = run("import", &path, &format!("{{\"topic\":\"ok\"}}\n{line}\n"));
         assert!(code == 1 && error.contains("line 2: ") && error.contains(words), "{line}: {error}");
-        assert!(error.contains("1 messages before it are added"), "{error}");
+        assert!(error.contains("; 1 message before it was added"), "{error}");
     }
     assert_eq!(run("export", &path, "").1.lines().count(), 8);
     fs::remove_dir_all(&path).unwrap();
@@ -129,4 +131,105 @@ fn wrong_lines_and_wrong_usage_are_explained() {
     assert!(code == 1 && error.contains("there is no folder"), "{error}");
     let (code, _, error) = run("shuffle", &path, "");
     assert!(code == 2 && error.contains("no command shuffle"), "{error}");
+}
+
+/// What is no store is left as it is.
+#[test]
+fn a_folder_without_a_store_is_refused() {
+    let path = folder("none");
+    fs::create_dir(&path).unwrap();
+    fs::write(path.join("notes.txt"), "something else").unwrap();
+    let before = contents(&path);
+    for command in ["list", "dump", "verify", "export", "repair"] {
+        let (code, out, error) = run(command, &path, "");
+        assert_eq!((code, out.as_str()), (1, ""), "{command}");
+        assert!(error.contains("there is no store in "), "{command}: {error}");
+    }
+    assert_eq!(contents(&path), before);
+    fs::remove_dir_all(&path).unwrap();
+}
+
+/// Without the permission to write, a store can be looked into.
+#[test]
+fn a_store_that_cannot_be_written_to_can_be_looked_into() {
+    use std::os::unix::fs::PermissionsExt;
+    let path = folder("read-only");
+    assert_eq!(run("import", &path, LINES).0, 0);
+    let set = |mode: u32, file_mode: u32| {
+        for entry in fs::read_dir(&path).unwrap() {
+            fs::set_permissions(entry.unwrap().path(), fs::Permissions::from_mode(file_mode)).unwrap();
+        }
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+    };
+    set(0o500, 0o400);
+    let before = contents(&path);
+    for command in ["list", "dump", "verify", "export"] {
+        let (code, _, error) = run(command, &path, "");
+        assert_eq!((code, error.as_str()), (0, ""), "{command}");
+    }
+    assert_eq!(contents(&path), before);
+    set(0o700, 0o600);
+    fs::remove_dir_all(&path).unwrap();
+}
+
+/// What was being written when the power went is reported, and is no damage.
+#[test]
+fn a_torn_end_is_no_damage_and_a_record_that_is_no_message_is() {
+    let path = folder("torn");
+    assert_eq!(run("import", &path, LINES).0, 0);
+    fs::remove_file(path.join("clean")).unwrap();
+    let segment = path.join("00-0000000000000001.seg");
+    let whole = fs::read(&segment).unwrap();
+    fs::write(&segment, &whole[..whole.len() - 3]).unwrap();
+    let (code, out, error) = run("verify", &path, "");
+    assert_eq!((code, out.as_str()), (0, "2 messages can be read; nothing is damaged\n"), "{error}");
+    assert!(error.contains("were not completely written"), "{error}");
+    fs::remove_dir_all(&path).unwrap();
+
+    let mut store = Store::open(Box::new(Folder::new(&path).unwrap()), Options::default()).unwrap();
+    let token = store.reserve_tokens().start;
+    store.append(0, token, b"no message").unwrap();
+    store.close().unwrap();
+    for command in ["dump", "verify", "export"] {
+        let (code, _, error) = run(command, &path, "");
+        assert_eq!(code, 1, "{command}");
+        assert!(error.contains("record 1 of class 0 is not a message"), "{command}: {error}");
+    }
+    fs::remove_dir_all(&path).unwrap();
+}
+
+#[test]
+fn a_store_in_use_is_left_alone() {
+    let path = folder("in-use");
+    let store = Store::open(Box::new(Folder::new(&path).unwrap()), Options::default()).unwrap();
+    for command in ["list", "verify", "repair", "import"] {
+        let (code, _, error) = run(command, &path, "");
+        assert!(code == 1 && error.contains("is in use by another process"), "{command}: {error}");
+    }
+    store.close().unwrap();
+    assert_eq!(run("verify", &path, "").0, 0);
+    fs::remove_dir_all(&path).unwrap();
+}
+
+/// A line that cannot be read says where it is, and what stands before it is kept.
+#[test]
+fn a_line_that_is_no_text_ends_an_import_in_order() {
+    let path = folder("bytes");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_mgos_mqtt_store"))
+        .arg("import")
+        .arg(&path)
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = child.stdin.take().unwrap();
+    input.write_all(b"{\"topic\":\"a\"}\n{\"topic\":\"b\"}\n\xff\xfe\n").unwrap();
+    drop(input);
+    let output = child.wait_with_output().unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(error.contains("line 3: ") && error.contains("; 2 messages before it were added"), "{error}");
+    assert_eq!(run("export", &path, "").1.lines().count(), 2);
+    assert!(path.join("clean").exists(), "it was closed");
+    fs::remove_dir_all(&path).unwrap();
 }
