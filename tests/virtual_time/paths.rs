@@ -353,7 +353,10 @@ fn what_looks_like_two_clients_with_one_id_waits_as_long_as_it_may() {
 #[test]
 fn a_keep_alive_that_adapts_finds_how_long_the_path_stays_open() {
     let world = World::new();
-    world.server(|server| server.forgets_after = Some(Span::secs(100)));
+    world.server(|server| {
+        server.forgets_after = Some(Span::secs(100));
+        server.round_trip = Span::millis(200);
+    });
     let settings = Settings { adaptive_keep_alive: true, ..settings() };
     let conn = world.conn(Profile { keep_alive: 300, ..profile("192.0.2.1:1883") }, settings);
     conn.connect().unwrap();

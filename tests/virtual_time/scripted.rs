@@ -15,6 +15,7 @@ use mgos_mqtt::transport::{Endpoint, Stream, Transport};
 use mio::{Registry, Token};
 
 pub(crate) const START: Time = Time(3_000_000_000);
+const PINGRESP: [u8; 2] = [0xd0, 0];
 const REFUSED: i32 = if cfg!(target_os = "linux") { 111 } else { 61 };
 
 /// What the server does.
@@ -25,6 +26,8 @@ pub(crate) struct Behaviour {
     pub(crate) connack: &'static [u8],
     /// Nothing that is sent gets there, and nothing comes back.
     pub(crate) silent: bool,
+    /// How long the answer to PINGREQ takes.
+    pub(crate) round_trip: Span,
     /// A link on which nothing was sent for so long swallows everything from then on.
     pub(crate) forgets_after: Option<Span>,
     /// What the name service says.
@@ -47,6 +50,8 @@ struct State {
     links: Vec<Arc<Mutex<Link>>>,
     /// How many PINGREQ arrived, and when.
     pings: Vec<Time>,
+    /// The links on which a PINGRESP is under way, and when it arrives; the next one first.
+    under_way: VecDeque<(Time, Arc<Mutex<Link>>)>,
 }
 
 struct Link {
@@ -90,11 +95,13 @@ impl World {
             up: true,
             connack: &[0x20, 2, 0, 0],
             silent: false,
+            round_trip: Span::ZERO,
             forgets_after: None,
             name: vec![SocketAddr::from(([192, 0, 2, 1], 1883))],
             name_service: NameService::Answers,
         };
-        let state = State { does, dials: Vec::new(), links: Vec::new(), pings: Vec::new() };
+        let (links, under_way) = (Vec::new(), VecDeque::new());
+        let state = State { does, dials: Vec::new(), links, pings: Vec::new(), under_way };
         let state = Arc::new(Mutex::new(state));
         let names = state.clone();
         let driver = Loop::with_name_service(
@@ -188,6 +195,22 @@ impl World {
         panic!("it goes on and on");
     }
 
+    /// What was under way until now arrives.
+    fn arrive(&self) {
+        let mut state = self.state();
+        while state.under_way.front().is_some_and(|(at, _)| *at <= self.now()) {
+            let (_, link) = state.under_way.pop_front().unwrap();
+            let mut link = link.lock().unwrap();
+            if !link.dead {
+                link.last = self.now();
+                link.to_client.extend(PINGRESP);
+                if let Some(token) = link.token {
+                    self.driver.announce(token, true);
+                }
+            }
+        }
+    }
+
     /// Goes from deadline to deadline until then.
     pub(crate) fn run(&self, span: Span) {
         let until = self.now() + span;
@@ -197,6 +220,7 @@ impl World {
     /// As [`run`](World::run), until it is `done`; whether it is.
     pub(crate) fn run_until(&self, until: Time, mut done: impl FnMut() -> bool) -> bool {
         loop {
+            self.arrive();
             self.settle();
             if done() {
                 return true;
@@ -205,7 +229,8 @@ impl World {
             if left == Span::ZERO {
                 return false;
             }
-            let step = self.driver.next_timeout().map_or(left, |wait| wait.min(left));
+            let answer = self.state().under_way.front().map(|(at, _)| at.since(self.now()));
+            let step = self.driver.next_timeout().into_iter().chain(answer).fold(left, Span::min);
             self.now.fetch_add(step.0, SeqCst);
         }
     }
@@ -261,7 +286,10 @@ impl Transport for Wire {
                 0x10 => link.to_client.extend(state.does.connack),
                 0xc0 => {
                     state.pings.push(now);
-                    link.to_client.extend([0xd0, 0]);
+                    match state.does.round_trip {
+                        Span::ZERO => link.to_client.extend(PINGRESP),
+                        wait => state.under_way.push_back((now + wait, self.link.clone())),
+                    }
                 }
                 _ => {}
             }

@@ -350,7 +350,7 @@ impl Conn {
         }
         if let Some(silence) = st.session.found_path() {
             let text = format_args!(
-                "no answer came after a silence that the path did not bear: PINGREQ is sent after {silence} s from now on"
+                "the path to the server does not stay open that long without traffic: from now on PINGREQ is sent after {silence} s of silence"
             );
             self.note(&mut st, Level::Info, text);
         }

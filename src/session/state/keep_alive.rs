@@ -29,7 +29,7 @@ pub(crate) struct KeepAlive {
     pinged: bool,
     /// It finds out whether the link is still there.
     probing: bool,
-    /// It was sent after that much silence in both directions, which says something about the path.
+    /// It was sent after about that much silence in both directions, so that its answer says something about the path.
     silent: bool,
     /// What was found out about the path, if that is wanted.
     path: LazyBox<Path>,
@@ -106,7 +106,7 @@ impl KeepAlive {
 
     pub(crate) fn stop(&mut self) {
         self.look_at = Moment::NONE;
-        (self.pinged, self.probing) = (false, false);
+        (self.pinged, self.probing, self.silent) = (false, false, false);
     }
 
     /// Bytes were handed to the kernel.
@@ -181,13 +181,24 @@ impl KeepAlive {
             return Due::Nothing;
         }
         self.rearm();
-        self.silent = now.since(self.last_traffic()) >= Span::secs(u64::from(self.silence()));
-        if self.look_at.or_never() <= now { Due::Ping } else { Due::Nothing }
+        if self.look_at.or_never() > now {
+            return Due::Nothing;
+        }
+        self.silent = self.says_something(now.since(self.last_traffic()));
+        Due::Ping
+    }
+
+    /// Whether a PINGREQ after so much silence in both directions tells of the path. One is due so long after the older of
+    /// the last bytes in and out, and the answer to a question came a round trip after it: the silence is shorter by that.
+    /// One that is much longer was not the client's: the host slept, or did not look.
+    fn says_something(&self, quiet: Span) -> bool {
+        let silence = Span::secs(u64::from(self.silence())).0;
+        (silence - silence / 4..=silence + silence / 4).contains(&quiet.0)
     }
 
     /// There is no PINGREQ: when one is due.
     fn rearm(&mut self) {
-        (self.pinged, self.probing) = (false, false);
+        (self.pinged, self.probing, self.silent) = (false, false, false);
         let interval = Span::secs(u64::from(self.silence()));
         let due = self.last_in.min(self.last_out) + interval;
         self.look_at = (self.interval > 0).then_some(due).into();

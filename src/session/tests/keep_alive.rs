@@ -251,3 +251,60 @@ fn after_a_long_sleep_one_ping() {
     assert_eq!(rig.sent(), ["PINGREQ"]);
     assert_eq!(rig.s.deadline(), Some(rig.now + Span::secs(10)));
 }
+
+/// A connection that finds out how long the path stays open, after the first PINGREQ, sent after `quiet`, has no answer.
+fn path_after(quiet: Span) -> Rig {
+    let mut rig = Rig::new(Limits { adaptive_keep_alive: true, ..Limits::default() });
+    rig.connect.keep_alive = 60;
+    rig.up(false);
+    rig.pass(quiet);
+    rig.s.timeout(rig.now, None).unwrap();
+    assert_eq!(rig.sent(), ["PINGREQ"]);
+    rig.pass(Span::secs(10));
+    assert_eq!(rig.s.timeout(rig.now, None).unwrap_err().code, Code::KeepAliveTimeout);
+    rig.again(true);
+    rig
+}
+
+/// The answer to a question comes a round trip after it, and so much shorter is the silence.
+#[test]
+fn a_round_trip_does_not_keep_the_path_from_being_found() {
+    let mut rig = path_after(Span::secs(60));
+    assert_eq!(rig.s.found_path(), Some(30));
+    for _ in 0..3 {
+        assert_eq!(due(&mut rig), Ok(vec!["PINGREQ".into()]));
+        rig.pass(Span::millis(200));
+        rig.feed(&pingresp());
+    }
+    // Three answers in a row after 30 s: half way to the 60 s after which none came.
+    let (asked, answered) = (Span::millis(200), rig.now);
+    assert_eq!(rig.s.deadline().unwrap() + asked, answered + Span::secs(45));
+    assert_eq!(due(&mut rig), Ok(vec!["PINGREQ".into()]));
+    rig.down();
+    rig.up(true);
+    assert_eq!(rig.s.found_path(), Some(30), "it was open for 30 s, and not for 45 s");
+}
+
+/// A host that slept for an hour says nothing about how long the path is open.
+#[test]
+fn a_long_sleep_says_nothing_about_the_path() {
+    let mut rig = path_after(Span::secs(3600));
+    assert_eq!(rig.s.found_path(), None);
+    assert_eq!(rig.s.deadline(), Some(rig.now + Span::secs(60)));
+}
+
+/// Nor does a PINGREQ of the application, sent in the midst of traffic.
+#[test]
+fn a_ping_of_the_application_says_nothing_about_the_path() {
+    let mut rig = Rig::new(Limits { adaptive_keep_alive: true, ..Limits::default() });
+    rig.connect.keep_alive = 60;
+    rig.up(false);
+    assert_eq!(due(&mut rig), Ok(vec!["PINGREQ".into()]));
+    rig.feed(&pingresp());
+    rig.pass(Span::secs(1));
+    rig.s.raw_ping(rig.now).unwrap();
+    rig.sent();
+    rig.again(true);
+    assert_eq!(rig.s.found_path(), None);
+    assert_eq!(rig.s.deadline(), Some(rig.now + Span::secs(60)));
+}
