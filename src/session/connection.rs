@@ -20,6 +20,7 @@ impl Session {
         self.inbound.opened();
         self.pending_event = PendingEvent::Nothing;
         self.disconnect_due = false;
+        self.elsewhere = false;
         self.state = State::Open;
         let within = if bug(Bug::ConnackAwaitedForever) { Span::ZERO } else { connack_within };
         self.patience = Patience::before_question(now, within, delivery);
@@ -253,8 +254,8 @@ impl Session {
         poison
     }
 
-    /// Whether the CONNECT of the present connection is for another server or another client: if that accepts it, what is known
-    /// of the [old one](Session::forget_inbound) is forgotten.
+    /// Whether the CONNECT on the transport that was [opened](Session::opened) last is for another server or another client:
+    /// if that accepts it, what is known of the [old one](Session::forget_inbound) is forgotten.
     pub fn at_another_server(&mut self, elsewhere: bool) {
         self.elsewhere = elsewhere;
     }

@@ -119,6 +119,26 @@ fn another_server_knows_nothing_of_them() {
     assert_eq!(rig.feed(&publish(Q2, 5, false, "t", b"y")).len(), 1);
 }
 
+/// Another server that accepts us knows nothing of them either; one that refuses changes nothing for the next attempt, which is
+/// at the old one again.
+#[test]
+fn another_server_that_refuses_changes_nothing() {
+    let busy = if Rig::FIVE { 0x88 } else { 3 };
+    for code in [0, busy] {
+        let mut rig = Rig::connected();
+        rig.feed(&publish(Q2, 5, false, "t", b"x"));
+        rig.down();
+        rig.open();
+        rig.s.at_another_server(true);
+        rig.feed(&connack(code == 0, code));
+        if code != 0 {
+            rig.again(true);
+        }
+        let delivered = rig.feed(&publish(Q2, 5, false, "t", b"x")).len();
+        assert_eq!(delivered, usize::from(code == 0));
+    }
+}
+
 /// The link dies while the handler of a QoS 2 message runs: it was delivered, so it is not delivered again.
 #[test]
 fn a_link_that_dies_under_a_handler() {
