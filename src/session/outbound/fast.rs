@@ -26,14 +26,9 @@ impl Session {
     #[inline(always)]
     pub fn publish_fast(&mut self, topic: &[u8], payload: &[u8], retain: bool) -> Option<u16> {
         match self.version {
-            Version::V5 => self.publish_five(topic, payload, retain),
+            Version::V5 => self.publish_unsent::<true>(topic, payload, retain),
             _ => self.publish_unsent::<false>(topic, payload, retain),
         }
-    }
-
-    #[inline(always)]
-    fn publish_five(&mut self, topic: &[u8], payload: &[u8], retain: bool) -> Option<u16> {
-        self.publish_unsent::<true>(topic, payload, retain)
     }
 
     #[inline(always)]
