@@ -61,11 +61,25 @@ impl Session {
                 _ if data.is_empty() => {
                     "the server has accepted the client without a proof that it knows the password"
                 }
-                _ => "the server's proof is wrong: it does not know the password, or somebody stands between",
+                _ => "the server's proof is wrong: it does not know the password, or somebody is in between",
             },
-            Proof::Awaited => "the server has accepted the client before that had proven who it is",
+            Proof::Awaited => "the server accepted the client before the client had proved who it is",
         };
         Err(Failure::new(Code::AuthenticationFailed, what).because(reason::UNSPECIFIED_ERROR))
+    }
+
+    /// The server's AUTH, and the CONNACK with which it accepts the client, are about the method of CONNECT, if they say
+    /// which.
+    pub(super) fn check_method(&self, properties: Properties<'_>) -> Result<(), Failure> {
+        match (properties.text(PropertyId::AuthenticationMethod), self.five.method.as_deref()) {
+            (Some(_), None) => Err(Failure::protocol(
+                "the server names an authentication method, and CONNECT had none [MQTT-4.12.0-6]",
+            )),
+            (Some(theirs), Some(ours)) if theirs != ours => Err(Failure::protocol(
+                "the server names another authentication method than CONNECT [MQTT-4.12.0-5]",
+            )),
+            _ => Ok(()),
+        }
     }
 
     /// The server's AUTH.
@@ -73,10 +87,7 @@ impl Session {
         if self.five.exchange == Exchange::None {
             return Err(Failure::protocol("the server sent AUTH, and the client had not asked for it"));
         }
-        let method = auth.properties.text(PropertyId::AuthenticationMethod);
-        if method.is_some() && method != self.five.method.as_deref() {
-            return Err(Failure::protocol("AUTH has another method than CONNECT [MQTT-4.12.0-5]"));
-        }
+        self.check_method(auth.properties)?;
         let next = match (auth.reason, self.state, self.five.exchange) {
             (reason::CONTINUE_AUTHENTICATION, _, Exchange::OurTurn) => {
                 return Err(Failure::protocol("the server sent AUTH twice, without waiting for an answer"));

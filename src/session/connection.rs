@@ -68,6 +68,7 @@ impl Session {
             self.state = State::Closing;
             return Ok(Some(Event::ConnAck { session_present, code }));
         }
+        self.check_method(connack.properties)?;
         self.check_proof(connack.properties)?;
         if core::mem::take(&mut self.elsewhere) {
             self.forget_inbound();

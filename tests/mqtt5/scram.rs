@@ -191,8 +191,8 @@ fn a_server_that_proves_nothing_is_not_connected_to() {
         report.text
     };
     for (said, wanted) in [
-        (text(|link, _| link.connack(false, 0, &[])), "before that had proven who it is"),
-        (text(|link, _| link.connack(false, 0, &data(ANOTHER))), "before that had proven who it is"),
+        (text(|link, _| link.connack(false, 0, &[])), "before the client had proved who it is"),
+        (text(|link, _| link.connack(false, 0, &data(ANOTHER))), "before the client had proved who it is"),
         (
             text(|link, exchange| {
                 challenge(link, &exchange);

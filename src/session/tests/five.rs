@@ -250,6 +250,40 @@ fn the_server_decides_on_the_keep_alive() {
     }
 }
 
+/// A CONNACK without a method is accepted: some servers leave it out.
+/// mqtt5: MQTT-4.12.0-5 MQTT-4.12.0-6
+#[test]
+fn connack_has_no_method_but_that_of_connect() {
+    let method = |name| [(PropertyId::AuthenticationMethod, PropertyValue::Utf8(name))];
+    for (ours, theirs, part) in [
+        (Some("m"), Some("m"), ""),
+        (Some("m"), None, ""),
+        (None, None, ""),
+        (Some("m"), Some("other"), "another authentication method than CONNECT [MQTT-4.12.0-5]"),
+        (None, Some("m"), "and CONNECT had none [MQTT-4.12.0-6]"),
+    ] {
+        let mut rig = Rig::new(Limits::default());
+        if ours.is_some() {
+            rig.connect.properties = Properties::from_list(&METHOD);
+        }
+        rig.open();
+        let list = theirs.map(method);
+        let connack = connack5(false, list.as_ref().map_or(&[], |list| &list[..]));
+        match rig.try_feed(&connack) {
+            Ok(events) => assert!(part.is_empty() && events == ["CONNACK false 0"], "{ours:?} {theirs:?}"),
+            Err(failure) => {
+                assert_eq!((failure.code, failure.reason), (Code::MalformedConnack, Some(0x82)));
+                assert!(
+                    !part.is_empty() && failure.what.contains(part),
+                    "{ours:?} {theirs:?} {}",
+                    failure.what
+                );
+                assert!(!rig.s.is_up());
+            }
+        }
+    }
+}
+
 /// mqtt5: MQTT-4.12.0-7
 #[test]
 fn without_a_method_there_is_no_auth() {
