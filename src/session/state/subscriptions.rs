@@ -160,6 +160,8 @@ pub(crate) struct Subscriptions {
     ask: VecDeque<Arc<str>>,
     /// How many of them count.
     queued: usize,
+    /// So many at the end were not held against what the server allows.
+    unchecked: usize,
     /// To be unsubscribed.
     drop: InOrder,
     /// Unacknowledged packets, by packet id.
@@ -191,6 +193,7 @@ impl Subscriptions {
             wanted: BTreeMap::new(),
             ask: VecDeque::new(),
             queued: 0,
+            unchecked: 0,
             drop: InOrder::new(),
             asked: BTreeMap::new(),
             dropping: BTreeMap::new(),
@@ -217,9 +220,13 @@ impl Subscriptions {
         }
         let before = self.wanted.get(&filter);
         let (queued, told) = before.map_or((false, false), |before| (before.queued, before.told));
-        if !queued {
+        if queued {
+            // What is asked for is another thing now, and it stands anywhere.
+            self.unchecked = self.ask.len();
+        } else {
             self.ask.push_back(filter.clone());
             self.queued += 1;
+            self.unchecked += 1;
         }
         self.wanted.insert(filter, Wanted { request, granted: false, asked: 0, queued: true, told });
     }
@@ -258,6 +265,7 @@ impl Subscriptions {
             let wanted = &self.wanted;
             self.ask.retain(|f| wanted.get(f).is_some_and(|w| w.queued));
         }
+        self.unchecked = self.unchecked.min(self.ask.len());
     }
 
     /// How many filters are kept, in whatever list.
@@ -364,7 +372,7 @@ impl Subscriptions {
                 self.ask.push_back(filter.clone());
             }
         }
-        self.queued = self.ask.len();
+        (self.queued, self.unchecked) = (self.ask.len(), self.ask.len());
     }
 
     /// The connection is lost: nothing is pending any more, and what the server may not have heard is
@@ -417,7 +425,6 @@ impl Subscriptions {
         let start = out.len();
         let end = |out: &Vec<u8>| from + (out.len() - start) as u64;
         while !self.drop.is_empty() && self.in_flight() < PACKETS_IN_FLIGHT {
-            let id = ids.take(Use::Unsubscribe)?;
             let mut room = (server.packet_size as usize).saturating_sub(AROUND);
             let mut fits = |filter: &&Arc<str>| {
                 let size = 2 + filter.len();
@@ -427,6 +434,12 @@ impl Subscriptions {
             };
             let filters: Vec<Arc<str>> =
                 self.drop.iter().take(FILTERS_A_PACKET).take_while(|f| fits(f)).cloned().collect();
+            if filters.is_empty() {
+                // One that does not fit into a packet cannot be taken back; this server cannot have it.
+                self.give_up_first();
+                continue;
+            }
+            let id = ids.take(Use::Unsubscribe)?;
             let names = filters.iter().map(|f| &**f);
             if let Err(error) =
                 wire::Unsubscribe::encode(out, version, id, wire::Properties::default(), names)
@@ -479,10 +492,11 @@ impl Subscriptions {
 
     /// Filters that this server does not allow are not asked for: they have their answers here.
     fn refuse(&mut self, server: &ServerLimits) {
+        let checked = self.ask.len() - core::mem::take(&mut self.unchecked);
         if *server == ServerLimits::NONE {
             return;
         }
-        for filter in &self.ask {
+        for filter in self.ask.range(checked..) {
             let Some(wanted) = self.wanted.get_mut(filter).filter(|wanted| wanted.queued) else { continue };
             let Some(code) = server.refuse_filter(filter, wanted.request.properties()) else { continue };
             wanted.queued = false;
@@ -492,14 +506,14 @@ impl Subscriptions {
             }
             self.refused.push_back(SubscribeResult { filter: filter.clone(), code });
         }
-        // What does not fit into a packet cannot be taken back either; the server cannot have it.
-        let most = (server.packet_size as usize).saturating_sub(AROUND + 2);
-        let too_large: Vec<Arc<str>> = self.drop.iter().filter(|f| f.len() > most).cloned().collect();
-        for filter in too_large {
-            self.drop.remove(&filter);
-            let answer = Answer::Code(wire::reason::PACKET_TOO_LARGE);
-            tickets::end(&mut self.drop_tickets, &filter, answer, &mut self.answers);
-        }
+    }
+
+    /// The first filter that is to be unsubscribed is not.
+    fn give_up_first(&mut self) {
+        let Some(filter) = self.drop.iter().next().cloned() else { return };
+        self.drop.remove(&filter);
+        let answer = Answer::Code(wire::reason::PACKET_TOO_LARGE);
+        tickets::end(&mut self.drop_tickets, &filter, answer, &mut self.answers);
     }
 
     /// The filters of the next SUBSCRIBE, which have at most so many bytes, and how many entries of the list they were found in.

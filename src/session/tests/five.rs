@@ -136,13 +136,17 @@ fn what_closes_and_what_authenticates_is_no_larger_than_the_server_takes() {
 #[test]
 fn a_filter_that_does_not_fit_is_not_taken_back() {
     let long = "a/filter/of/26/characters/";
-    let mut rig = connected_to(&[(PropertyId::MaximumPacketSize, PropertyValue::FourByte(38))]);
+    let mut rig = Rig::new(Limits::default());
+    rig.open();
+    rig.feed(&connack5(true, &[(PropertyId::MaximumPacketSize, PropertyValue::FourByte(38))]));
     rig.s.subscribe("a".into(), Q1);
     rig.sent();
     rig.feed(&suback(1, &[1]));
-    rig.s.withdraw(long, Some(crate::session::Ticket { call: 5, place: 0 }));
+    let ticket = crate::session::Ticket { call: 5, place: 0 };
+    assert!(rig.s.withdraw(long, Some(ticket)), "the session that the server kept may have it");
     rig.s.unsubscribe("a");
     assert_eq!(rig.sent(), ["UNSUBSCRIBE #2 a"]);
+    assert_eq!(rig.s.take_answer(), Some((ticket, crate::session::Answer::Code(0x95))));
 }
 
 /// mqtt5: MQTT-3.3.4-6
@@ -179,13 +183,16 @@ fn a_clean_start_takes_no_session() {
 fn while_it_authenticates_nothing_else_is_sent() {
     let mut rig = Rig::new(Limits::default());
     rig.connect.properties = Properties::from_list(&METHOD);
+    rig.connect.keep_alive = 1;
     rig.open();
     rig.must(Q1, "waits");
     assert_eq!(rig.publish(Q0, "zero", b""), Err(Code::NotConnected));
     rig.s.subscribe("f".into(), Q1);
     assert!(rig.s.raw_ping(rig.now).is_err());
     assert_eq!(rig.feed(b"\xf0\x06\x18\x04\x15\0\x01m"), ["AUTH 0x18"]);
-    rig.pass(Span::secs(3600));
+    // Less than the time for CONNACK.
+    rig.pass(Span::secs(5));
+    rig.s.timeout(rig.now, None).unwrap();
     assert_eq!(rig.sent(), Vec::<String>::new());
     rig.s.authenticate(0x18, Properties::from_list(&METHOD)).unwrap();
     assert_eq!(rig.sent(), ["AUTH"]);
