@@ -19,16 +19,19 @@
  * - MGOS_MQTT_PUBLISH_REFUSED, MGOS_MQTT_SUBSCRIBE_REFUSED: the server refused the request, or the subscription to its
  *   response; mgos_mqtt_event_code() is the reason.
  * - the error of a lost link, if `on_link_loss` is MGOS_MQTT_REQUEST_END.
- * - MGOS_MQTT_NOT_CONNECTED, MGOS_MQTT_QUEUE_FULL, MGOS_MQTT_SESSION_LOST: its message was given up, as the outcome of a
- *   publish with this error would be.
+ * - MGOS_MQTT_NOT_CONNECTED, MGOS_MQTT_QUEUE_FULL, MGOS_MQTT_SESSION_LOST, MGOS_MQTT_EXPIRED (the property MESSAGE EXPIRY
+ *   INTERVAL was over sooner than `timeout_ms`): its message was given up, as the outcome of a publish with this error would
+ *   be.
  * - MGOS_MQTT_INCOMPLETE: the connection was freed.
  *
- * A second response to the same request, and one that comes too late, are ignored.
+ * A second response to the same request, and one that comes too late, are ignored. A response cannot be refused by
+ * mgos_mqtt_msg_refuse(): that is MGOS_MQTT_NOT_FOUND in `done`.
  *
  * THE TOPICS. With MQTT 5.0 a request has the properties RESPONSE TOPIC and CORRELATION DATA (section 4.10), by which any
  * program can answer it. All requests of a connection share one response topic and one subscription to it, of QoS 1:
- * `mgos/response/` and 16 random hexadecimal digits, or, if the server's CONNACK has a RESPONSE INFORMATION (ask for it by
- * REQUEST RESPONSE INFORMATION among the properties of CONNECT), that with `/response` behind it.
+ * `mgos/response/` and 16 hexadecimal digits that follow from the client id (random ones without it), or, if the server's
+ * CONNACK has a RESPONSE INFORMATION that begins a topic name (ask for it by REQUEST RESPONSE INFORMATION among the
+ * properties of CONNECT), that with `/response` behind it.
  *
  * MQTT 3.1.1 has no properties, so the topic says the same by convention: the request is published to
  * `<topic>/<name>/<number>`, of 16 hexadecimal digits each, and the response goes to `mgos/response/<name>/<number>`. A
@@ -139,8 +142,9 @@ extern "C" {
  * May be called from any thread and inside callbacks. Any number of requests may be open at a time.
  *
  * Errors: MGOS_MQTT_NULL_ARGUMENT (`done`), those of mgos_mqtt_conn_publish(), MGOS_MQTT_SERVER_LIMIT (the server does not
- * allow the subscription), and MGOS_MQTT_NEEDS_V5 (`properties` or `response_topic` on a connection that speaks an older
- * version).
+ * allow the subscription), MGOS_MQTT_NEEDS_V5 (`properties` or `response_topic` on a connection that speaks an older
+ * version), and MGOS_MQTT_NOT_CONNECTED also for QoS 1 and 2 before the first CONNACK with MGOS_MQTT_PROTOCOL_AUTO: the form
+ * of a request depends on the version.
  *
  * Preconditions: `c` is NULL or a living connection; `request` is NULL or valid, with `size` bytes; `id` is NULL or valid; `done` can be
  * called with `ud`.
@@ -168,7 +172,8 @@ uint64_t mgos_mqtt_event_request(const struct mgos_mqtt_event *ev);
 /**
  * Answers the request that a handler has been given: publishes `response` to its response topic, with its correlation data.
  * `topic` of `response` must be NULL, everything else is as for mgos_mqtt_conn_publish(), whose errors this has, too.
- * MGOS_MQTT_NOT_FOUND: the message is no request.
+ * MGOS_MQTT_NOT_FOUND: the message is no request. MGOS_MQTT_NEEDS_V5: it has correlation data, and `c` speaks an older
+ * version, in which the requester could not recognise the response.
  *
  * Preconditions: `c` and `response` as for mgos_mqtt_conn_publish(), `token` too; `ev` is NULL or the event of a handler that has not returned.
  */
@@ -179,7 +184,8 @@ int mgos_mqtt_event_reply(struct mgos_mqtt_conn *c,
 
 /**
  * The same for an answer that is given later, perhaps by another thread: what is needed for it, as a copy. NULL if the message
- * is no request. To be freed by mgos_mqtt_reply_to_free().
+ * is no request, or without memory: mgos_mqtt_last_error() is MGOS_MQTT_NOT_FOUND or MGOS_MQTT_NO_MEMORY. To be freed by
+ * mgos_mqtt_reply_to_free().
  *
  * Preconditions: `ev` is NULL or the event of a handler that has not returned.
  */

@@ -87,7 +87,7 @@ pub unsafe extern "C" fn mgos_mqtt_msg_ack(c: *mut mgos_mqtt_conn, number: u64) 
 ///
 /// `reason`, 0 to 255, is handed to the handlers of MGOS_MQTT_EV_SET_ASIDE; 0x80 and above are the codes of MQTT
 /// 5.0. Any one of several handlers can refuse. Returns 0, or MGOS_MQTT_NOT_FOUND if the calling thread is not
-/// handling a message of this connection.
+/// handling a message of this connection, and in the `done` of a request, which is told of its response once.
 ///
 /// # Safety
 /// See mgos_mqtt_msg_defer().

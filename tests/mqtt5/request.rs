@@ -2,15 +2,15 @@
 
 use std::cell::Cell;
 use std::ptr;
-use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
 
 use mgos_mqtt::client::{Conn, Event, Identity, Kind, Listener, Query, RawArgs, ReplyTo, Report};
 use mgos_mqtt::config::{Profile, Protocol, Settings};
 use mgos_mqtt::error::Code;
 use mgos_mqtt::session::Publication;
 use mgos_mqtt::time::Span;
-use mgos_mqtt::wire::PropertyValue::{Binary, Pair, Utf8};
+use mgos_mqtt::wire::PropertyValue::{Binary, FourByte, Pair, TwoByte, Utf8};
 use mgos_mqtt::wire::{Packet, PacketType, Properties, Property, PropertyId, Publish};
 
 use crate::rig::{Client, LONG, Link, Q0, Q1, Server, Tell, Told, profile};
@@ -168,14 +168,209 @@ fn a_request_ends_exactly_once_however_it_ends() {
     assert_eq!(asker.ended(), (stays, Code::Incomplete, None, vec![]));
 }
 
+/// The filter of the next UNSUBSCRIBE.
+#[track_caller]
+fn unsubscribed(link: &mut Link) -> String {
+    link.next(|packet| match packet {
+        Packet::Unsubscribe(unsubscribe) => unsubscribe.filters().next().unwrap().to_owned(),
+        other => panic!("{other:?}"),
+    })
+}
+
+/// The payload of the next PUBLISH, which is acknowledged.
+#[track_caller]
+fn published(link: &mut Link) -> Vec<u8> {
+    let (id, payload) = link.next(|packet| match packet {
+        Packet::Publish(publish) => (publish.packet_id, publish.payload.to_vec()),
+        other => panic!("{other:?}"),
+    });
+    let [high, low] = id.to_be_bytes();
+    link.write(&[0x40, 2, high, low]);
+    payload
+}
+
 #[test]
 fn a_subscription_that_is_refused_ends_its_requests() {
     let server = Server::new();
-    let (client, mut link) = server.connected(Settings::default(), &[]);
+    // The second message waits for the acknowledgement of the first.
+    let window = [(PropertyId::ReceiveMaximum, TwoByte(1))];
+    let (client, mut link) = server.connected(Settings::default(), &window);
     let asker = Asker::new();
+    let ids = [b"1", b"2"].map(|payload| {
+        let message = Publication::new("t", payload, Q1);
+        asker.ask(&client, &Query { message, ..query() }).unwrap()
+    });
+    let filter = subscribed(&mut link, 0x87);
+    for id in ids {
+        assert_eq!(asker.ended(), (id, Code::SubscribeRefused, Some(0x87), vec![]));
+    }
+    // The next one asks for the subscription again. What was not sent of the others is not sent any more.
     let id = asker.ask(&client, &query()).unwrap();
-    subscribed(&mut link, 0x87);
-    assert_eq!(asker.ended(), (id, Code::SubscribeRefused, Some(0x87), vec![]));
+    assert_eq!(published(&mut link), b"1");
+    assert_eq!(unsubscribed(&mut link), filter);
+    assert_eq!(subscribed(&mut link, 1), filter);
+    let (_, _, response, data) = request(&mut link);
+    respond(&mut link, &response, b"21", &[(PropertyId::CorrelationData, Binary(&data))]);
+    assert_eq!(asker.ended(), (id, Code::Ok, None, b"21".to_vec()));
+}
+
+#[test]
+fn what_ends_with_the_link_is_not_sent_on_the_next() {
+    let server = Server::new();
+    let window = [(PropertyId::ReceiveMaximum, TwoByte(1))];
+    let (client, mut link) = server.connected(Settings::default(), &window);
+    let asker = Asker::new();
+    let ids = [b"1", b"2", b"3"].map(|payload| {
+        let message = Publication::new("t", payload, Q1);
+        let ends_with_link = payload != b"3";
+        asker.ask(&client, &Query { message, ends_with_link, ..query() }).unwrap()
+    });
+    let filter = subscribed(&mut link, 1);
+    assert_eq!(request(&mut link).2, filter);
+    drop(link);
+    let code = report_of_close(&client).code;
+    for id in &ids[..2] {
+        assert_eq!(asker.ended(), (*id, code, None, vec![]));
+    }
+    let mut link = server.accept();
+    link.expect(PacketType::Connect);
+    link.connack(false, 0, &window);
+    assert_eq!(subscribed(&mut link, 1), filter);
+    // The first was on its way.
+    assert_eq!([published(&mut link), published(&mut link)], [b"1", b"3"]);
+}
+
+#[test]
+fn a_response_topic_that_is_not_used_any_more_is_left() {
+    let server = Server::new();
+    let most = [(PropertyId::MaximumPacketSize, FourByte(1000))];
+    let (client, mut link) = server.connected(Settings::default(), &most);
+    let asker = Asker::new();
+    let topics = ["r/1", "r/2", "r/3"];
+    for (at, topic) in topics.iter().enumerate() {
+        let id = asker.ask(&client, &Query { response_topic: Some(topic), ..query() }).unwrap();
+        assert_eq!(subscribed(&mut link, 1), *topic);
+        let data = request(&mut link).3;
+        if at > 0 {
+            assert_eq!(unsubscribed(&mut link), topics[at - 1]);
+        }
+        respond(&mut link, topic, b"21", &[(PropertyId::CorrelationData, Binary(&data))]);
+        assert_eq!(asker.ended(), (id, Code::Ok, None, b"21".to_vec()));
+    }
+    // Nor does a request stay behind that is not accepted.
+    let large = Publication::new("t", &[0; 1000], Q1);
+    let refused = Query { message: large, response_topic: Some("r/4"), ..query() };
+    assert_eq!(asker.ask(&client, &refused), Err(Code::TooLarge));
+    assert_eq!(subscribed(&mut link, 1), "r/4");
+    assert_eq!(unsubscribed(&mut link), "r/3");
+    asker.ask(&client, &query()).unwrap();
+    subscribed(&mut link, 1);
+    request(&mut link);
+    assert_eq!(unsubscribed(&mut link), "r/4");
+}
+
+/// A session that the server kept has the subscription of the next process already.
+#[test]
+fn the_response_topic_follows_from_the_client_id() {
+    let server = Server::new();
+    let topic = |id: Option<&str>| {
+        let profile = Profile { client_id: id.map(String::from), ..profile(server.address()) };
+        let (client, mut link) = server.connected_as(profile, Settings::default(), &[]);
+        Asker::new().ask(&client, &query()).unwrap();
+        subscribed(&mut link, 1)
+    };
+    assert_eq!(topic(Some("a")), topic(Some("a")));
+    assert_ne!(topic(Some("a")), topic(Some("b")));
+    assert_ne!(topic(None), topic(None));
+}
+
+#[test]
+fn a_response_information_that_is_no_topic_is_passed_over() {
+    for information in ["", "/", "a/#", "+"] {
+        let server = Server::new();
+        let list = [(PropertyId::ResponseInformation, Utf8(information))];
+        let (client, mut link) = server.connected(Settings::default(), &list);
+        Asker::new().ask(&client, &query()).unwrap();
+        let filter = subscribed(&mut link, 1);
+        assert!(filter.starts_with("mgos/response/"), "{information:?}: {filter}");
+        assert_eq!(request(&mut link).2, filter);
+    }
+}
+
+#[test]
+fn a_message_that_expires_before_the_request_says_so() {
+    let server = Server::new();
+    let client = Client::new(profile(server.address()), Settings::default());
+    let asker = Asker::new();
+    for (of_message, of_request, error) in [
+        (Some(10), None, Code::Expired),
+        (Some(10), Some(60_000), Code::Expired),
+        (Some(60_000), Some(10), Code::TimedOut),
+    ] {
+        let mut asked = Query { timeout: of_request.map(Span::millis), ..query() };
+        asked.message.expires = of_message.map(|ms| client.driver.now() + Span::millis(ms));
+        let id = asker.ask(&client, &asked).unwrap();
+        assert_eq!(asker.ended(), (id, error, None, vec![]));
+    }
+}
+
+/// Without a version there is no form for a request.
+#[test]
+fn with_any_version_there_is_no_request_before_the_first_connack() {
+    let server = Server::new();
+    let any = Profile { protocol: Protocol::Auto, ..profile(server.address()) };
+    let client = Client::new(any, Settings::default());
+    let asker = Asker::new();
+    assert_eq!(asker.ask(&client, &query()), Err(Code::NotConnected));
+    client.conn.connect().unwrap();
+    let mut link = server.accept();
+    link.expect(PacketType::Connect);
+    assert_eq!(asker.ask(&client, &query()), Err(Code::NotConnected));
+    link.connack(false, 0, &[]);
+    client.up();
+    asker.ask(&client, &query()).unwrap();
+    let filter = subscribed(&mut link, 1);
+    assert_eq!(request(&mut link).2, filter);
+    // It is known from now on.
+    drop(link);
+    report_of_close(&client);
+    asker.ask(&client, &query()).unwrap();
+}
+
+/// A listener that refuses the response; what it is told instead of the error is what that said.
+fn refuse(conn: &Conn, event: &Event<'_>, words: RawArgs) {
+    let Event::Response { id, message, .. } = event else { panic!("{event:?}") };
+    let error = conn.refuse(0x80).err().unwrap_or(Code::Ok);
+    tell(conn, &Event::Response { id: *id, error, reason: None, message: *message }, words);
+}
+
+#[test]
+fn a_response_cannot_be_refused() {
+    let server = Server::new();
+    let settings = Settings { refuse_delay: Span::millis(1), ..Settings::default() };
+    let (client, mut link) = server.connected(settings, &[]);
+    let asker = Asker::new();
+    let words = [ptr::without_provenance_mut(asker.place), ptr::null_mut(), ptr::null_mut()];
+    let id = Cell::new(0);
+    client.conn.request(&query(), Listener::new(refuse, words), &id).unwrap();
+    subscribed(&mut link, 1);
+    let (_, _, topic, data) = request(&mut link);
+    respond(&mut link, &topic, b"21", &[(PropertyId::CorrelationData, Binary(&data))]);
+    assert_eq!(asker.ended(), (id.get(), Code::NotFound, None, b"21".to_vec()));
+    // Any other message can.
+    let (tell, told) = channel();
+    let (tell, conn) = (Mutex::new(tell), Arc::downgrade(&client.conn));
+    let handler = Tell(move |event: &Event<'_>| {
+        if let (Event::Message(message), Some(conn)) = (event, conn.upgrade()) {
+            let refused = if message.attempt == 1 { conn.refuse(0x80) } else { Ok(()) };
+            let _ = tell.lock().unwrap().send((message.attempt, refused));
+        }
+    });
+    client.conn.subscribe("other", Q1, Identity(9, 9), Kind::Message.bit(), Box::new(handler)).unwrap();
+    subscribed(&mut link, 1);
+    respond(&mut link, "other", b"x", &[]);
+    assert_eq!(told.recv_timeout(LONG).unwrap(), (1, Ok(())));
+    assert_eq!(told.recv_timeout(LONG).unwrap(), (2, Ok(())));
 }
 
 #[test]
@@ -209,11 +404,7 @@ fn the_server_and_the_application_may_say_where_responses_go() {
     asker.ask(&client, &query()).unwrap();
     request(&mut link);
     client.conn.cancel_request(id).unwrap();
-    let left = link.next(|packet| match packet {
-        Packet::Unsubscribe(unsubscribe) => unsubscribe.filters().next().map(str::to_owned),
-        other => panic!("{other:?}"),
-    });
-    assert_eq!(left.as_deref(), Some("by/hand"));
+    assert_eq!(unsubscribed(&mut link), "by/hand");
 }
 
 /// What a handler of messages learns about where responses go.
@@ -222,7 +413,7 @@ fn responder(client: &Client, filter: &str) -> Receiver<Option<ReplyTo>> {
     let tell = Mutex::new(tell);
     let handler = Tell(move |event: &Event<'_>| {
         if let Event::Message(message) = event {
-            let _ = tell.lock().unwrap().send(ReplyTo::of(message));
+            let _ = tell.lock().unwrap().send(ReplyTo::of(message).ok());
         }
     });
     client.conn.subscribe(filter, Q1, Identity(9, 9), Kind::Message.bit(), Box::new(handler)).unwrap();
@@ -241,8 +432,12 @@ fn a_response_goes_where_the_request_says_and_carries_its_data() {
     respond(&mut link, "plant/a", b"?", &list[1..]);
     respond(&mut link, "plant/a", b"?", &list[..1]);
     let unit = [(PropertyId::UserProperty, Pair("unit", "K"))];
+    let (old, mut old_link) = connected_old(&server);
     for expected in [Some(data), None] {
         let to = told.recv_timeout(LONG).unwrap().unwrap();
+        // In an older version there are no data by which the requester would know the response.
+        let sent = old.conn.reply(&to, Publication::new("", b"21", Q0), None, &Cell::new(0));
+        assert_eq!(sent, if expected.is_some() { Err(Code::NeedsV5) } else { Ok(()) });
         let message =
             Publication { properties: Properties::from_list(&unit), ..Publication::new("", b"21", Q0) };
         client.conn.reply(&to, message, None, &Cell::new(0)).unwrap();
@@ -253,12 +448,12 @@ fn a_response_goes_where_the_request_says_and_carries_its_data() {
             assert_eq!(publish.properties.get(PropertyId::UserProperty), Some(Pair("unit", "K")));
         });
     }
+    assert_eq!(request(&mut old_link).1, "there");
     assert_eq!(told.recv_timeout(LONG).unwrap(), None);
 }
 
-#[test]
-fn the_older_version_says_it_by_its_topics() {
-    let server = Server::new();
+/// A client of MQTT 3.1.1, connected.
+fn connected_old(server: &Server) -> (Client, Link) {
     let old = Profile { protocol: Protocol::V311, ..profile(server.address()) };
     let client = Client::new(old, Settings::default());
     client.conn.connect().unwrap();
@@ -266,6 +461,13 @@ fn the_older_version_says_it_by_its_topics() {
     link.expect(PacketType::Connect);
     link.write(&[0x20, 2, 0, 0]);
     client.up();
+    (client, link)
+}
+
+#[test]
+fn the_older_version_says_it_by_its_topics() {
+    let server = Server::new();
+    let (client, mut link) = connected_old(&server);
     let asker = Asker::new();
     let id = asker.ask(&client, &query()).unwrap();
     let filter = {
@@ -290,5 +492,9 @@ fn the_older_version_says_it_by_its_topics() {
     // What is of MQTT 5.0 is refused, and what only looks like a request is none.
     assert_eq!(asker.ask(&client, &Query { response_topic: Some("x"), ..query() }), Err(Code::NeedsV5));
     respond(&mut link, &format!("plant/thermometer/{name}/x"), b"?", &[]);
+    assert_eq!(told.recv_timeout(LONG).unwrap(), None);
+    // Nor is a response one.
+    let told = responder(&client, "mgos/response/+/+");
+    respond(&mut link, &response, b"?", &[]);
     assert_eq!(told.recv_timeout(LONG).unwrap(), None);
 }

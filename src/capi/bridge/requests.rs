@@ -6,9 +6,11 @@ use core::ffi::c_char;
 use crate::capi::base::boundary::{text, topic};
 use crate::capi::base::field::{field, memory, refuse, wrong_text};
 use crate::capi::base::sized;
+use crate::capi::bridge::events::{message, read};
 use crate::capi::bridge::handle::Handle;
 use crate::capi::bridge::properties::{self, Array, PLAIN, PUBLISH};
 use crate::capi::bridge::publication::{cell, listener, read_reply};
+use crate::capi::types::mgos_mqtt_event::mgos_mqtt_event;
 use crate::capi::types::mgos_mqtt_options::MGOS_MQTT_OFF;
 use crate::capi::types::mgos_mqtt_publish::mgos_mqtt_publication;
 use crate::capi::types::mgos_mqtt_request::{
@@ -62,6 +64,15 @@ pub(in crate::capi) unsafe fn read_request<'a>(
     let message = Publication { properties, ..Publication::of(topic, payload, qos) };
     let query = Query { message, timeout, ends_with_link, response_topic };
     Ok((query, listener(handle, done, request.ud)))
+}
+
+/// Where the response to the message of an event goes.
+///
+/// # Safety
+/// `ev` is NULL or the event of a handler that has not returned.
+pub(in crate::capi) unsafe fn reply_to(ev: *const mgos_mqtt_event) -> Result<ReplyTo, Code> {
+    // SAFETY: promised by the caller.
+    unsafe { read(ev, Err(Code::NotFound), |event| message(event).map(ReplyTo::of)) }
 }
 
 /// Publishes a response.

@@ -407,14 +407,20 @@ impl State {
     /// Whether what is sent next goes out in MQTT 5.0: on this connection, or, without one, on the next.
     #[cold]
     pub(in crate::client) fn speaks_v5(&self) -> bool {
+        self.next_version() == Some(Version::V5)
+    }
+
+    /// The version in which goes out what is sent next; `None` if the server has to agree first.
+    #[cold]
+    pub(in crate::client) fn next_version(&self) -> Option<Version> {
         if self.session.is_up() {
-            return self.session.version() == Version::V5;
+            return Some(self.session.version());
         }
         match self.settings.profile.protocol.unwrap_or(self.profile.protocol) {
-            Protocol::V5 => true,
-            // Not before the server has agreed.
-            Protocol::Auto => self.settled_version() == Some(Version::V5),
-            Protocol::V31 | Protocol::V311 => false,
+            Protocol::V5 => Some(Version::V5),
+            Protocol::Auto => self.settled_version(),
+            Protocol::V311 => Some(Version::V311),
+            Protocol::V31 => Some(Version::V31),
         }
     }
 

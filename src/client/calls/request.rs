@@ -8,6 +8,7 @@
 //! goes to `mgos/response/<name>/<number>`.
 
 use std::cell::Cell;
+use std::fmt;
 use std::ptr;
 use std::sync::Arc;
 
@@ -19,12 +20,13 @@ use crate::client::state::log::Level;
 use crate::client::state::outcomes::{Listener, RawArgs};
 use crate::client::state::over_limit::check_filter;
 use crate::client::state::requests::{Asked, Unanswered};
+use crate::client::text;
 use crate::error::Code;
 use crate::session::{Outcome, Publication, Request};
 use crate::sync::MutexGuard;
 use crate::time::{Span, Time};
 use crate::wire::topic::{self, Topic};
-use crate::wire::{Properties, Property, PropertyId, PropertyList, PropertyValue, QoS};
+use crate::wire::{Properties, Property, PropertyId, PropertyList, PropertyValue, QoS, Version};
 
 /// Where responses go, unless the server or the application says otherwise.
 const RESPONSES: &str = "mgos/response";
@@ -57,24 +59,38 @@ impl ReplyTo {
         &self.topic
     }
 
-    /// What the response to `message` is published to; `None` if it is no request.
-    pub fn of(message: &Message<'_>) -> Option<ReplyTo> {
+    /// What the response to `message` is published to. [`Code::NotFound`] if it is no request; [`Code::NoMemory`].
+    pub fn of(message: &Message<'_>) -> Result<ReplyTo, Code> {
         let properties = message.properties.properties();
         if let Some(topic) = properties.text(PropertyId::ResponseTopic) {
-            let correlation = match properties.get(PropertyId::CorrelationData) {
-                Some(PropertyValue::Binary(data)) => Some(data.to_vec()),
-                _ => None,
-            };
-            return Some(ReplyTo { topic: topic.to_owned(), correlation });
+            let correlation = properties.bytes(PropertyId::CorrelationData).map(copy).transpose()?;
+            return Ok(ReplyTo { topic: made(format_args!("{topic}"))?, correlation });
         }
-        let mut levels = message.topic.as_str().rsplit('/');
-        let (number, name) = (levels.next()?, levels.next()?);
-        // A request to nothing is none.
-        levels.next()?;
-        number_of(number)?;
-        number_of(name)?;
-        Some(ReplyTo { topic: format!("{RESPONSES}/{name}/{number}"), correlation: None })
+        let (name, number) = asked_by(message.topic.as_str()).ok_or(Code::NotFound)?;
+        Ok(ReplyTo { topic: made(format_args!("{RESPONSES}/{name}/{number}"))?, correlation: None })
     }
+}
+
+/// Text whose length the server has chosen.
+fn made(text: fmt::Arguments<'_>) -> Result<String, Code> {
+    text::format(text).ok_or(Code::NoMemory)
+}
+
+fn copy(data: &[u8]) -> Result<Vec<u8>, Code> {
+    let mut copy = Vec::new();
+    copy.try_reserve_exact(data.len()).map_err(|_| Code::NoMemory)?;
+    copy.extend_from_slice(data);
+    Ok(copy)
+}
+
+/// The name and the number in the topic of a request as it is by convention.
+fn asked_by(topic: &str) -> Option<(&str, &str)> {
+    let mut levels = topic.rsplitn(3, '/');
+    let (number, name, asked) = (levels.next()?, levels.next()?, levels.next()?);
+    number_of(number)?;
+    number_of(name)?;
+    // What is published there is a response.
+    (asked != RESPONSES).then_some((name, number))
 }
 
 /// The number that a level of a topic is by convention.
@@ -107,9 +123,13 @@ impl Callback<Conn> for Responses {
         match event {
             Event::Message(message) => conn.respond(message),
             Event::SubAck { filter: Some(filter), codes: [code, ..], .. } if *code >= 0x80 => {
-                conn.end_requests(Code::SubscribeRefused, Some(*code), |request| *request.filter == **filter);
+                conn.responses_refused(filter, *code);
             }
-            Event::Close(report) => conn.end_requests(report.code, None, |request| request.ends_with_link),
+            Event::Close(report) => {
+                let mut st = conn.lock();
+                conn.end_requests(&mut st, report.code, None, |request| request.ends_with_link);
+                drop(conn.tell_requests(st));
+            }
             _ => {}
         }
     }
@@ -119,14 +139,15 @@ impl Callback<Conn> for Responses {
 fn published(conn: &Conn, event: &Event<'_>, [low, high, _]: RawArgs) {
     let Event::Outcome(ended) = event else { return };
     let reason = if let Outcome::Rejected(reason) = ended.outcome { Some(reason) } else { None };
+    let id = low.addr() as u64 | (high.addr() as u64) << 32;
     let error = match ended.outcome {
         // The response may still come.
         Outcome::Acked | Outcome::Sent | Outcome::TimedOut => return,
-        // Its time is that of the request.
-        Outcome::Expired => Code::TimedOut,
+        // Its own time, or that of the request.
+        Outcome::Expired if conn.is_overdue(id) => Code::TimedOut,
         other => other.code(),
     };
-    conn.end_request(low.addr() as u64 | (high.addr() as u64) << 32, error, reason);
+    conn.end_request(id, error, reason);
 }
 
 impl Conn {
@@ -134,12 +155,19 @@ impl Conn {
     /// an error it is not called. `id` is set before that can be.
     pub fn request(&self, query: &Query<'_>, listener: Listener<Conn>, id: &Cell<u64>) -> Result<(), Code> {
         let mut st = self.usable()?;
-        let five = st.speaks_v5();
-        let response_topic = st.response_topic(query, five)?;
+        // In MQTT 5.0 it is another message than before.
+        let Some(version) = st.next_version() else {
+            let text = "no request before the first CONNACK: it says which version of MQTT the server speaks";
+            self.note(&mut st, Level::Warn, format_args!("{text}"));
+            return Err(Code::NotConnected);
+        };
+        let five = version == Version::V5;
+        st.extras.try_make()?.requests.try_make()?.reserve()?;
+        let response_topic = self.response_topic(&mut st, query, five)?;
         let filter = self.listen_for_responses(&mut st, &response_topic, five)?;
         let now = self.context.driver.now();
-        let requests = st.extras.try_make()?.requests.try_make()?;
-        let (name, number) = (requests.name, requests.next_id()?);
+        let requests = st.extras.make().requests.make();
+        let (name, number) = (requests.name, requests.next_id());
         let number_bytes = number.to_be_bytes();
         let asking = With {
             own: [
@@ -160,21 +188,67 @@ impl Conn {
         message.expires = [message.expires, deadline].into_iter().flatten().min();
         let words = [number as u32 as usize, (number >> 32) as usize, 0].map(ptr::without_provenance_mut);
         let token = Cell::new(0);
-        self.accept_with(&mut st, message, Some(Listener::new(published, words)), &token)?;
+        let accepted = self.accept_with(&mut st, message, Some(Listener::new(published, words)), &token);
+        if let Err(code) = accepted {
+            self.leave_idle(&mut st);
+            return Err(code);
+        }
         id.set(number);
         let ends_with_link = query.ends_with_link;
         let request = Asked { token: token.get(), deadline, ends_with_link, filter, listener };
         st.extras.make().requests.make().begin(number, request);
+        self.leave_idle(&mut st);
         self.set_off(&mut st);
         // The loop may be asleep until later.
         self.schedule(&mut st);
         Ok(())
     }
 
+    /// The topic for the response to a request.
+    fn response_topic(&self, st: &mut State, query: &Query<'_>, five: bool) -> Result<String, Code> {
+        let others = query.message.properties;
+        if !five && (query.response_topic.is_some() || !others.is_empty()) {
+            return Err(Code::NeedsV5);
+        }
+        if [PropertyId::ResponseTopic, PropertyId::CorrelationData].iter().any(|id| others.get(*id).is_some())
+        {
+            return Err(Code::BadProperty);
+        }
+        if st.extras.requests.name == 0 {
+            // The session that the server has kept for an earlier process has the subscription of this one already.
+            let name = st.client.client_id.as_ref().map(|id| topic::hash(id.as_bytes()));
+            let (name, number) = (name.unwrap_or_else(|| st.random()), st.random());
+            st.extras.make().requests.make().begin_from(name, number);
+        }
+        if let Some(by_hand) = query.response_topic {
+            topic::valid_name(by_hand).map_err(|_| Code::BadTopic)?;
+            return Ok(by_hand.to_owned());
+        }
+        let own = format!("{RESPONSES}/{:016x}", st.extras.requests.name);
+        let connack = st.session.connack_properties().properties();
+        let Some(information) = connack.text(PropertyId::ResponseInformation).filter(|_| five) else {
+            return Ok(own);
+        };
+        // What the server reserves for this client.
+        let reserved = information.trim_end_matches('/');
+        let topic = made(format_args!("{reserved}/response"))?;
+        if !reserved.is_empty() && topic::valid_name(&topic).is_ok() {
+            return Ok(topic);
+        }
+        if !st.extras.requests.listens_to(&own) {
+            let text = made(format_args!(
+                "the RESPONSE INFORMATION of the server, {information:?}, is not the beginning of a topic name: \
+                 responses come on {own:?}"
+            ))?;
+            self.note(st, Level::Warn, format_args!("{text}"));
+        }
+        Ok(own)
+    }
+
     /// Makes sure that responses on this topic come, in front of the request. Returns the filter.
     fn listen_for_responses(&self, st: &mut State, topic: &str, five: bool) -> Result<Arc<str>, Code> {
         let filter: Arc<str> = if five { topic.into() } else { format!("{topic}/+").into() };
-        if st.extras.try_make()?.requests.try_make()?.use_from_now(&filter) {
+        if st.extras.make().requests.make().use_from_now(&filter) {
             return Ok(filter);
         }
         let request = Request::from(QoS::AtLeastOnce);
@@ -208,7 +282,7 @@ impl Conn {
     }
 
     /// Publishes the response to a request. Its topic is that of the request; `listener` and `token` are as in
-    /// [`publish_with`](Conn::publish_with).
+    /// [`publish_with`](Conn::publish_with). [`Code::NeedsV5`] for correlation data on a connection that speaks an older version.
     pub fn reply(
         &self,
         to: &ReplyTo,
@@ -220,7 +294,7 @@ impl Conn {
         if others.get(PropertyId::CorrelationData).is_some() {
             return Err(Code::BadProperty);
         }
-        let data = to.correlation.as_deref().filter(|_| self.speaks_v5());
+        let data = to.correlation.as_deref();
         let data = data.map(|data| (PropertyId::CorrelationData, PropertyValue::Binary(data)));
         let list = With { own: [data, None], others };
         let (topic, properties) = (Topic::from(to.topic.as_str()), Properties::from_foreign(&list));
@@ -229,19 +303,26 @@ impl Conn {
 
     /// A message on a response topic.
     fn respond(&self, message: &Message<'_>) {
-        let id = match message.properties.properties().get(PropertyId::CorrelationData) {
-            Some(PropertyValue::Binary(data)) => data.try_into().ok().map(u64::from_be_bytes),
-            _ => message.topic.as_str().rsplit('/').next().and_then(number_of),
+        let id = match message.properties.properties().bytes(PropertyId::CorrelationData) {
+            Some(data) => data.try_into().ok().map(u64::from_be_bytes),
+            None => message.topic.as_str().rsplit('/').next().and_then(number_of),
         };
         let mut st = self.lock();
         let Some(request) = id.and_then(|id| self.take_request(&mut st, id)) else {
             let text = format_args!("a response on {:?} for which nothing waits", message.topic.as_str());
             return self.note(&mut st, Level::Debug, text);
         };
+        st.handler_verdict.answers = true;
         drop(st);
         let id = id.unwrap_or_default();
         let event = Event::Response { id, error: Code::Ok, reason: None, message: Some(*message) };
         request.listener.call(self, &event);
+        self.lock().handler_verdict.answers = false;
+    }
+
+    /// Whether the time of a request is over.
+    fn is_overdue(&self, id: u64) -> bool {
+        self.lock().extras.requests.is_overdue(id, self.context.driver.now())
     }
 
     /// Ends a request without a response. On the thread that drives the loop.
@@ -250,32 +331,64 @@ impl Conn {
         request.listener.call(self, &Event::Response { id, error, reason, message: None });
     }
 
-    /// Ends those that `which` is true of.
-    fn end_requests(&self, error: Code, reason: Option<u8>, which: impl Fn(&Asked<Conn>) -> bool) {
-        let found = self.lock().extras.requests.find(which);
-        for id in found {
-            self.end_request(id, error, reason);
+    /// Ends those that `which` is true of. They are told later, and their messages are not sent any more, if they are not on
+    /// their way.
+    fn end_requests(
+        &self,
+        st: &mut State,
+        error: Code,
+        reason: Option<u8>,
+        which: impl Fn(&Asked<Conn>) -> bool,
+    ) {
+        let State { extras, session, .. } = st;
+        let Some(requests) = extras.get_mut().and_then(|extras| extras.requests.get_mut()) else { return };
+        for token in requests.end(error, reason, which) {
+            let _ = session.cancel(token);
+        }
+        self.leave_idle(st);
+        self.settle(st);
+    }
+
+    /// The server does not let responses come under this filter: it is asked again with the next request.
+    fn responses_refused(&self, filter: &str, code: u8) {
+        let mut st = self.lock();
+        self.end_requests(&mut st, Code::SubscribeRefused, Some(code), |request| *request.filter == *filter);
+        let requests = st.extras.get_mut().and_then(|extras| extras.requests.get_mut());
+        if requests.is_some_and(|requests| requests.remove_inbox(filter)) {
+            self.leave(&mut st, filter);
+        }
+        drop(self.tell_requests(st));
+    }
+
+    /// Takes a request that ends.
+    fn take_request(&self, st: &mut State, id: u64) -> Option<Asked<Conn>> {
+        let request = st.extras.get_mut()?.requests.get_mut()?.take(id)?;
+        self.leave_idle(st);
+        Some(request)
+    }
+
+    /// Ends the subscriptions under which nothing more is awaited, but for the one that was used last.
+    fn leave_idle(&self, st: &mut State) {
+        while let Some(requests) = st.extras.get_mut().and_then(|extras| extras.requests.get_mut())
+            && let Some(filter) = requests.take_idle()
+        {
+            self.leave(st, &filter);
         }
     }
 
-    /// Takes a request that ends. A subscription under which nothing more is awaited ends with it, unless it is the one
-    /// that was used last.
-    fn take_request(&self, st: &mut State, id: u64) -> Option<Asked<Conn>> {
-        let (request, left) = st.extras.get_mut()?.requests.get_mut()?.take(id)?;
-        if let Some(filter) = left
-            && let Some((_, true)) = st.handlers.unsubscribe(&filter, Some(IDENTITY))
-        {
-            st.session.unsubscribe(&filter);
+    fn leave(&self, st: &mut State, filter: &str) {
+        if let Some((_, true)) = st.handlers.unsubscribe(filter, Some(IDENTITY)) {
+            st.session.unsubscribe(filter);
             self.asked(st);
         }
-        Some(request)
     }
 
     /// A request ends, is told of later, and its message is not sent any more, if it is not on its way.
     fn abandon_request(&self, st: &mut State, id: u64, error: Code) -> Option<()> {
         let Asked { token, listener, .. } = self.take_request(st, id)?;
         let _ = st.session.cancel(token);
-        st.extras.get_mut()?.requests.get_mut()?.tell_later(Unanswered { id, error, listener });
+        let unanswered = Unanswered { id, token, error, reason: None, listener };
+        st.extras.get_mut()?.requests.get_mut()?.tell_later(unanswered);
         Some(())
     }
 
@@ -294,9 +407,7 @@ impl Conn {
 
     /// The connection is gone, and with it all responses.
     pub(in crate::client) fn end_all_requests(&self, st: &mut State) {
-        for id in st.extras.requests.find(|_| true) {
-            self.abandon_request(st, id, Code::Incomplete);
-        }
+        self.end_requests(st, Code::Incomplete, None, |_| true);
     }
 
     /// Tells of requests that ended without a response, as many as this turn has time for.
@@ -306,42 +417,13 @@ impl Conn {
     ) -> MutexGuard<'a, State> {
         while !st.pace.is_over()
             && let Some(requests) = st.extras.get_mut().and_then(|extras| extras.requests.get_mut())
-            && let Some(Unanswered { id, error, listener }) = requests.next_ended()
+            && let Some(Unanswered { id, error, reason, listener, .. }) = requests.next_ended()
         {
             drop(st);
-            listener.call(self, &Event::Response { id, error, reason: None, message: None });
+            listener.call(self, &Event::Response { id, error, reason, message: None });
             st = self.lock();
             self.ran(&mut st, 1);
         }
         st
-    }
-}
-
-impl State {
-    /// The topic for the response to a request.
-    fn response_topic(&mut self, query: &Query<'_>, five: bool) -> Result<String, Code> {
-        let others = query.message.properties;
-        if !five && (query.response_topic.is_some() || !others.is_empty()) {
-            return Err(Code::NeedsV5);
-        }
-        if [PropertyId::ResponseTopic, PropertyId::CorrelationData].iter().any(|id| others.get(*id).is_some())
-        {
-            return Err(Code::BadProperty);
-        }
-        if self.extras.requests.name == 0 {
-            let (name, number) = (self.random(), self.random());
-            self.extras.try_make()?.requests.try_make()?.begin_from(name, number);
-        }
-        let name = self.extras.requests.name;
-        let connack = self.session.connack_properties().properties();
-        let information = connack.text(PropertyId::ResponseInformation).filter(|_| five);
-        let topic = match (query.response_topic, information) {
-            (Some(by_hand), _) => by_hand.to_owned(),
-            // What the server reserves for this client.
-            (None, Some(information)) => format!("{}/response", information.trim_end_matches('/')),
-            (None, None) => format!("{RESPONSES}/{name:016x}"),
-        };
-        topic::valid_name(&topic).map_err(|_| Code::BadTopic)?;
-        Ok(topic)
     }
 }

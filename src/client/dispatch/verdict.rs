@@ -35,9 +35,14 @@ impl Conn {
         self.let_go(&mut st, hold, reason::SUCCESS)
     }
 
-    /// Inside a handler of a message: refuses it.
+    /// Inside a handler of a message: refuses it. [`Code::NotFound`] for the response to a request, of which nobody could be
+    /// told a second time.
     pub fn refuse(&self, reason: u8) -> Result<(), Code> {
-        self.in_delivery()?.handler_verdict.refused = Some(reason);
+        let verdict = &mut self.in_delivery()?.handler_verdict;
+        if verdict.answers {
+            return Err(Code::NotFound);
+        }
+        verdict.refused = Some(reason);
         Ok(())
     }
 

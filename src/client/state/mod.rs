@@ -341,6 +341,9 @@ impl<C: 'static> Extras<C> {
         if let Some(calls) = self.calls.get_mut() {
             calls.shrink();
         }
+        if let Some(requests) = self.requests.get_mut() {
+            requests.shrink();
+        }
     }
 }
 

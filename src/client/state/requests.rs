@@ -1,6 +1,6 @@
 //! Requests that have no response yet.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use rustc_hash::FxBuildHasher;
@@ -24,10 +24,13 @@ pub(in crate::client) struct Asked<C> {
     pub(in crate::client) listener: Listener<C>,
 }
 
-/// How a request ended without a response.
+/// A request that ended without a response, and why.
 pub(in crate::client) struct Unanswered<C> {
     pub(in crate::client) id: u64,
+    pub(in crate::client) token: u64,
     pub(in crate::client) error: Code,
+    /// The reason code of the server's refusal, if it refused.
+    pub(in crate::client) reason: Option<u8>,
     pub(in crate::client) listener: Listener<C>,
 }
 
@@ -44,10 +47,11 @@ pub(in crate::client) struct Requests<C> {
     pub(in crate::client) name: u64,
     last: u64,
     open: HashMap<u64, Asked<C>, FxBuildHasher>,
-    deadlines: BTreeSet<(Time, u64)>,
+    /// When they end, and their numbers; the next one first.
+    deadlines: VecDeque<(Time, u64)>,
     /// The one that was used last is the last: it stays, however few are awaited.
     inboxes: Vec<Inbox>,
-    /// To be told, oldest first.
+    /// To be told, oldest first. There is always room in it for those that are open.
     ended: VecDeque<Unanswered<C>>,
 }
 
@@ -56,48 +60,82 @@ impl<C> Requests<C> {
         name: 0,
         last: 0,
         open: HashMap::with_hasher(FxBuildHasher),
-        deadlines: BTreeSet::new(),
+        deadlines: VecDeque::new(),
         inboxes: Vec::new(),
         ended: VecDeque::new(),
     };
 
     /// Names the connection, and says where numbers begin.
     pub(in crate::client) fn begin_from(&mut self, name: u64, number: u64) {
-        (self.name, self.last) = (name | 1, number);
+        (self.name, self.last) = (name.max(1), number);
     }
 
-    /// The number of the next one, for which there is room.
-    pub(in crate::client) fn next_id(&mut self) -> Result<u64, Code> {
-        self.open.try_reserve(1).map_err(|_| Code::NoMemory)?;
+    /// Makes room for one more, from its beginning to its end.
+    pub(in crate::client) fn reserve(&mut self) -> Result<(), Code> {
+        (self.open.try_reserve(1).map_err(|_| Code::NoMemory))
+            .and_then(|()| self.deadlines.try_reserve(1).map_err(|_| Code::NoMemory))
+            .and_then(|()| self.inboxes.try_reserve(1).map_err(|_| Code::NoMemory))
+            .and_then(|()| self.ended.try_reserve(self.open.len() + 1).map_err(|_| Code::NoMemory))
+    }
+
+    /// The number of the next one.
+    pub(in crate::client) fn next_id(&mut self) -> u64 {
         self.last = self.last.wrapping_add(1).max(1);
-        Ok(self.last)
+        self.last
     }
 
+    /// There is [room](Self::reserve) for it.
     pub(in crate::client) fn begin(&mut self, id: u64, request: Asked<C>) {
         if let Some(inbox) = self.inboxes.iter_mut().find(|inbox| inbox.filter == request.filter) {
             inbox.open += 1;
         }
-        self.deadlines.extend(request.deadline.map(|at| (at, id)));
+        if let Some(at) = request.deadline {
+            let deadline = (at, id);
+            self.deadlines.insert(self.deadlines.partition_point(|other| *other < deadline), deadline);
+        }
         self.open.insert(id, request);
     }
 
-    /// Takes a request that ends; and the filter that nothing more is awaited under, if that is to be left.
-    pub(in crate::client) fn take(&mut self, id: u64) -> Option<(Asked<C>, Option<Arc<str>>)> {
+    /// Takes a request that ends.
+    pub(in crate::client) fn take(&mut self, id: u64) -> Option<Asked<C>> {
         let request = self.open.remove(&id)?;
-        if let Some(at) = request.deadline {
-            self.deadlines.remove(&(at, id));
+        if let Some(at) = request.deadline
+            && let Ok(place) = self.deadlines.binary_search(&(at, id))
+        {
+            self.deadlines.remove(place);
         }
-        let at = self.inboxes.iter().position(|inbox| inbox.filter == request.filter);
-        let left = at.and_then(|at| {
-            let last = at + 1 == self.inboxes.len();
-            let inbox = &mut self.inboxes[at];
-            inbox.open = inbox.open.saturating_sub(1);
-            (inbox.open == 0 && !last).then(|| self.inboxes.remove(at).filter)
-        });
-        Some((request, left))
+        leave(&mut self.inboxes, &request);
+        Some(request)
     }
 
-    /// Whether responses come under this filter already. It is the one that was used last then.
+    /// Takes those that `which` is true of, to be told of later; the tokens of their messages. Both are in the order in
+    /// which they were made.
+    pub(in crate::client) fn end(
+        &mut self,
+        error: Code,
+        reason: Option<u8>,
+        which: impl Fn(&Asked<C>) -> bool,
+    ) -> impl Iterator<Item = u64> {
+        let Requests { open, deadlines, inboxes, ended, .. } = self;
+        let from = ended.len();
+        for (id, request) in open.extract_if(|_, request| which(request)) {
+            leave(inboxes, &request);
+            let Asked { token, listener, .. } = request;
+            ended.push_back(Unanswered { id, token, error, reason, listener });
+        }
+        if ended.len() > from {
+            deadlines.retain(|(_, id)| open.contains_key(id));
+            ended.make_contiguous()[from..].sort_unstable_by_key(|one| one.id);
+        }
+        self.ended.range(from..).map(|one| one.token)
+    }
+
+    /// Whether responses come under this filter already.
+    pub(in crate::client) fn listens_to(&self, filter: &str) -> bool {
+        self.inboxes.iter().any(|inbox| *inbox.filter == *filter)
+    }
+
+    /// As [`listens_to`](Self::listens_to); it is the one that was used last then.
     pub(in crate::client) fn use_from_now(&mut self, filter: &str) -> bool {
         let at = self.inboxes.iter().position(|inbox| *inbox.filter == *filter);
         if let Some(at) = at {
@@ -106,29 +144,40 @@ impl<C> Requests<C> {
         at.is_some()
     }
 
-    /// They do from now on.
+    /// They do from now on. There is [room](Self::reserve) for it.
     pub(in crate::client) fn add_inbox(&mut self, filter: Arc<str>) {
         self.inboxes.push(Inbox { filter, open: 0 });
     }
 
-    /// The numbers of those that `which` is true of.
-    pub(in crate::client) fn find(&self, which: impl Fn(&Asked<C>) -> bool) -> Vec<u64> {
-        let mut found: Vec<u64> =
-            self.open.iter().filter(|(_, request)| which(request)).map(|(id, _)| *id).collect();
-        found.sort_unstable();
-        found
+    /// They do not any more; whether they did.
+    pub(in crate::client) fn remove_inbox(&mut self, filter: &str) -> bool {
+        let at = self.inboxes.iter().position(|inbox| *inbox.filter == *filter);
+        at.map(|at| self.inboxes.remove(at)).is_some()
+    }
+
+    /// A filter under which nothing more is awaited, unless it is the one that was used last.
+    pub(in crate::client) fn take_idle(&mut self) -> Option<Arc<str>> {
+        let (_, before) = self.inboxes.split_last()?;
+        let at = before.iter().position(|inbox| inbox.open == 0)?;
+        Some(self.inboxes.remove(at).filter)
     }
 
     /// When the next one ends.
     pub(in crate::client) fn due(&self) -> Option<Time> {
-        self.deadlines.first().map(|(at, _)| *at)
+        self.deadlines.front().map(|(at, _)| *at)
     }
 
     /// One whose time is over.
     pub(in crate::client) fn overdue(&self, now: Time) -> Option<u64> {
-        self.deadlines.first().filter(|(at, _)| *at <= now).map(|(_, id)| *id)
+        self.deadlines.front().filter(|(at, _)| *at <= now).map(|(_, id)| *id)
     }
 
+    /// Whether the time of this one is over.
+    pub(in crate::client) fn is_overdue(&self, id: u64, now: Time) -> bool {
+        self.open.get(&id).and_then(|request| request.deadline).is_some_and(|at| at <= now)
+    }
+
+    /// What was [taken](Self::take) has its place there.
     pub(in crate::client) fn tell_later(&mut self, unanswered: Unanswered<C>) {
         self.ended.push_back(unanswered);
     }
@@ -139,6 +188,21 @@ impl<C> Requests<C> {
 
     pub(in crate::client) fn has_ended(&self) -> bool {
         !self.ended.is_empty()
+    }
+
+    /// Gives back the room of lists that are empty.
+    pub(in crate::client) fn shrink(&mut self) {
+        if self.open.is_empty() && self.ended.is_empty() {
+            self.open = HashMap::with_hasher(FxBuildHasher);
+            (self.deadlines, self.ended) = (VecDeque::new(), VecDeque::new());
+        }
+    }
+}
+
+/// A request ends that was awaited there.
+fn leave<C>(inboxes: &mut [Inbox], request: &Asked<C>) {
+    if let Some(inbox) = inboxes.iter_mut().find(|inbox| inbox.filter == request.filter) {
+        inbox.open = inbox.open.saturating_sub(1);
     }
 }
 

@@ -33,6 +33,8 @@ pub(in crate::client) struct HandlerVerdict {
     pub(in crate::client) reason: u8,
     /// The server shall send it again, on another connection.
     pub(in crate::client) not_delivered: bool,
+    /// It is a response that its request is being told of: nobody would be, if it came again.
+    pub(in crate::client) answers: bool,
     /// It could not be kept, and the connection cannot go on.
     pub(in crate::client) failed: Option<Code>,
 }
