@@ -20,6 +20,7 @@
 #include "mgos_mqtt_log.h"
 #include "mgos_mqtt_stats.h"
 #include "mgos_mqtt_connect.h"
+#include "mgos_mqtt_transport.h"
 #include "mgos_mqtt_subscribe.h"
 #include "mgos_mqtt_receive.h"
 #include "mgos_mqtt_request.h"

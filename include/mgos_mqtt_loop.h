@@ -25,6 +25,8 @@
  * | `ok` or `fail` of an attempt (2)                   | mgos_mqtt_conn_connect_once()             | exactly once   |
  * | connect hook                                       | mgos_mqtt_conn_set_connect_fn()           | each CONNECT   |
  * | function that signs for TLS                        | mgos_mqtt_conn_set_sign_fn()              | each handshake |
+ * | credentials function                               | mgos_mqtt_conn_set_credentials_fn()       | each attempt   |
+ * | functions of a transport                           | mgos_mqtt_conn_set_transport()            | any number     |
  * | log function                                       | mgos_mqtt_loop_set_log()                  | any number     |
  * | user-data destructor `ud_free` (3)                 | every call that takes one                 | exactly once   |
  * | handlers of the event bus (4)                      | mgos_event_add_handler() ...              | any number     |

@@ -82,6 +82,12 @@ const HEADERS: &[Header] = &[
         ..NONE
     },
     Header {
+        name: "mgos_mqtt_transport",
+        includes: &["mgos_mqtt_error.h", "mgos_mqtt_loop.h"],
+        before: || "struct mgos_mqtt_conn;".into(),
+        ..NONE
+    },
+    Header {
         name: "mgos_mqtt_subscribe",
         includes: &["mgos_mqtt_error.h", "mgos_mqtt_event.h", "mgos_mqtt_loop.h", "mgos_mqtt_property.h"],
         before: || "struct mgos_mqtt_conn;".into(),

@@ -23,7 +23,7 @@ const AT_ONCE: usize = 4;
 /// What a test ends with that finds something missing on this machine.
 const SKIPPED: i32 = 77;
 /// The quickest first.
-const PROGRAMS: [&str; 46] = [
+const PROGRAMS: [&str; 47] = [
     "arguments",
     "structures",
     "version",
@@ -65,6 +65,7 @@ const PROGRAMS: [&str; 46] = [
     "scram",
     "bad_network",
     "threads",
+    "transport",
     "slow_link",
     "socket_options",
     "memory",

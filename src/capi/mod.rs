@@ -44,5 +44,6 @@ pub mod mgos_mqtt_receive;
 pub mod mgos_mqtt_request;
 pub mod mgos_mqtt_stats;
 pub mod mgos_mqtt_subscribe;
+pub mod mgos_mqtt_transport;
 pub mod mgos_mqtt_version;
 pub mod mgos_sys_config;

@@ -14,6 +14,7 @@
 //! | `conn.rs`    | a connection: what stands around its state, and how that is locked |
 //! | `context.rs` | the loop, and what belongs to it |
 //! | `state/`     | what a connection knows, behind its lock |
+//! | `pump.rs`    | moves the bytes of a stream that is no socket |
 //! | `handlers/`  | who is told of what |
 //! | `text.rs`    | texts that are made without relying on memory |
 //!
@@ -28,6 +29,7 @@ mod dispatch;
 mod handlers;
 mod link;
 mod observe;
+mod pump;
 mod state;
 mod text;
 
@@ -46,6 +48,8 @@ pub use handlers::filter_results::{FilterResult, FilterResults};
 #[cfg(feature = "capi")]
 pub use link::inherit::Configured;
 pub use observe::metrics::openmetrics;
+#[cfg(feature = "capi")]
+pub use pump::ready as stream_ready;
 pub use state::asking::{Credentials, CredentialsHook};
 pub use state::log::{Level, Sink};
 #[cfg(feature = "capi")]

@@ -5,8 +5,9 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use super::{Stream, Tcp, Unix};
+use super::{LayerError, Stream, Tcp, Unix};
 use crate::config::SocketOptions;
+use crate::error::{Code, Phase};
 
 /// What a stream is opened to, as reports and log lines name it. A copy needs no memory: a variant that holds more than
 /// numbers shares it.
@@ -16,6 +17,8 @@ pub enum Endpoint {
     Socket(SocketAddr),
     /// The path of a local socket.
     Unix(Arc<str>),
+    /// What the application's own functions open: host and port as configured.
+    Custom(Arc<str>),
 }
 
 impl Endpoint {
@@ -24,6 +27,12 @@ impl Endpoint {
         match self {
             Endpoint::Socket(address) => Ok(Tcp::connect(*address, options)?.into()),
             Endpoint::Unix(path) => Ok(Stream::Other(Box::new(Unix::connect(path)?))),
+            // A handler did that.
+            Endpoint::Custom(_) => {
+                let text =
+                    format!("{self}, was taken away while the attempt began; the next one uses sockets");
+                Err(LayerError { code: Code::ConnectFailed, phase: Phase::Tcp, text, alert: None }.into())
+            }
         }
     }
 
@@ -32,6 +41,7 @@ impl Endpoint {
         match self {
             Endpoint::Socket(_) => "TCP connection",
             Endpoint::Unix(_) => "local socket",
+            Endpoint::Custom(_) => "stream of the application",
         }
     }
 }
@@ -47,6 +57,7 @@ impl fmt::Display for Endpoint {
         match self {
             Endpoint::Socket(address) => address.fmt(f),
             Endpoint::Unix(path) => write!(f, "unix:{path}"),
+            Endpoint::Custom(name) => write!(f, "{name}, by the transport of the application"),
         }
     }
 }

@@ -14,12 +14,14 @@
 //! | `early.rs`        | what came together with the end of a conversation |
 //! | `tls/`            | TLS; `no_tls.rs` in a library without it |
 //! | `tls_settings.rs` | what TLS is made with |
+//! | `custom.rs`       | streams that are no sockets |
 //! | `unix.rs`         | local sockets |
 //! | `tcp.rs`          | TCP |
 //! | `tcp_options.rs`  | its socket, if that has options |
 
 #![forbid(unsafe_code)]
 
+pub mod custom;
 #[cfg(any(feature = "websocket", feature = "proxy"))]
 mod early;
 mod elsewhere;

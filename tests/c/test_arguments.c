@@ -19,6 +19,7 @@
 #include <mgos_mqtt_stats.h>
 #include <mgos_mqtt_connect.h>
 #include <mgos_mqtt_subscribe.h>
+#include <mgos_mqtt_transport.h>
 #include <mgos_mqtt_receive.h>
 #include <mgos_mqtt_request.h>
 #include <mgos_mqtt_version.h>
@@ -187,6 +188,10 @@ static void null_for_connections(struct client *client) {
   NULLS(mgos_mqtt_conn_on_connect, NULL, on_library_event, NULL, NULL);
   NULLS(mgos_mqtt_conn_set_credentials_fn, NULL, NULL, NULL, NULL);
   HOLDS(mgos_mqtt_conn_set_credentials_fn, mgos_mqtt_conn_set_credentials_fn(c, NULL, NULL, NULL) == 0);
+  NULLS(mgos_mqtt_conn_set_transport, NULL, NULL, NULL, NULL);
+  HOLDS(mgos_mqtt_conn_set_transport, mgos_mqtt_conn_set_transport(c, NULL, NULL, NULL) == 0);
+  HOLDS(mgos_mqtt_transport_ready, mgos_mqtt_transport_ready(NULL, 77, 4) == MGOS_MQTT_BAD_ARGUMENT);
+  HOLDS(mgos_mqtt_transport_ready, mgos_mqtt_transport_ready(NULL, 77, 3) == 0);
   NULLS(mgos_mqtt_conn_answer, NULL, 1, NULL);
   HOLDS(mgos_mqtt_network_changed, mgos_mqtt_network_changed(c, 2) == MGOS_MQTT_BAD_ARGUMENT);
   HOLDS(mgos_mqtt_conn_answer, mgos_mqtt_conn_answer(c, 1, NULL) == MGOS_MQTT_STALE);

@@ -25,6 +25,7 @@
 #include <mgos_mqtt_request.h>
 #include <mgos_mqtt_stats.h>
 #include <mgos_mqtt_subscribe.h>
+#include <mgos_mqtt_transport.h>
 #include <mgos_mqtt_version.h>
 
 #include "arguments.h"
@@ -170,6 +171,7 @@ static void forked_connection(struct mgos_mqtt_conn *c) {
   FORKED(mgos_mqtt_conn_set_sign_fn, c, NULL, &ud, freed);
   FORKED(mgos_mqtt_conn_set_credentials_fn, c, credentials, &ud, freed);
   FORKED(mgos_mqtt_conn_answer, c, 1, NULL);
+  FORKED(mgos_mqtt_conn_set_transport, c, NULL, NULL, NULL);
   FORKED(mgos_mqtt_network_changed, c, MGOS_MQTT_NETWORK_PROBE);
   FORKED(mgos_mqtt_conn_state, c, &connection_state);
   HOLDS(mgos_mqtt_conn_last_error, mgos_mqtt_conn_last_error(c, &info) == MGOS_MQTT_FORKED);
@@ -272,6 +274,7 @@ static void forked_mongoose(void) {
 static void forked_loop(void) {
   FORKED(mgos_mqtt_conn_create_on, loop, 1, NULL);
   FORKED(mgos_mqtt_loop_poll, loop, 100);
+  FORKED(mgos_mqtt_transport_ready, loop, 1, MGOS_MQTT_TRANSPORT_READABLE);
   FORKED(mgos_mqtt_loop_run, loop);
   FORKED(mgos_mqtt_loop_break, loop);
   FORKED(mgos_mqtt_loop_fd, loop);

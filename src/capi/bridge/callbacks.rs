@@ -83,6 +83,10 @@ impl UserData {
         UserData { ud, free, armed: AtomicBool::new(true) }
     }
 
+    pub(in crate::capi) fn ud(&self) -> *mut c_void {
+        self.ud
+    }
+
     pub(in crate::capi) fn disarm(&self) {
         self.armed.store(false, Ordering::Relaxed);
     }

@@ -23,6 +23,7 @@
 //! | `connecting.rs`               | wills, credentials, and why there is nothing to connect to |
 //! | `properties.rs`               | properties of MQTT 5.0 between C's arrays and the packets |
 //! | `strings.rs`                  | comparing and copying `struct mg_str` |
+//! | `transport.rs`                | the functions of a transport |
 //! | `callbacks.rs`                | C functions as handlers of the client |
 //! | `handle.rs`                   | what stands behind the handles of loops and connections |
 //! | `nc.rs`                       | the `nc` of Mongoose |
@@ -54,3 +55,4 @@ pub(super) mod requests;
 pub(super) mod statistics;
 pub(super) mod stderr_log;
 pub(super) mod strings;
+pub(super) mod transport;

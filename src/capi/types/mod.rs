@@ -21,6 +21,7 @@
 //! | `mgos_mqtt_loop.rs`      | loops, and the functions that take user data back |
 //! | `mgos_mqtt_conn.rs`      | connections, QoS, the connect hook |
 //! | `mgos_mqtt_property.rs`  | properties of MQTT 5.0 |
+//! | `mgos_mqtt_transport.rs` | the functions of a transport |
 //! | `mgos_mqtt_reason.rs`    | reason codes of MQTT 5.0 |
 //! | `mgos_mongoose.rs`       | `nc`, its events and flags |
 //! | `mgos_mg_str.rs`         | `struct mg_str` |
@@ -46,4 +47,5 @@ pub mod mgos_mqtt_receive;
 pub mod mgos_mqtt_request;
 pub mod mgos_mqtt_stats;
 pub mod mgos_mqtt_subscribe;
+pub mod mgos_mqtt_transport;
 pub mod mgos_sys_config;

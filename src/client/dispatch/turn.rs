@@ -441,14 +441,17 @@ impl Conn {
         {
             return turn.again();
         }
-        let Extras { receive_queue, refusals, hook, asking, signer, owner, .. } =
+        let Extras { receive_queue, refusals, hook, asking, signer, custom, pump, owner, .. } =
             st.extras.take().unwrap_or_default();
         let removed = st.handlers.clear();
         let records = st.take_log();
         drop(st);
+        if let Some(pump) = pump.and_then(|pump| pump.upgrade()) {
+            pump.finish(&self.context.driver);
+        }
         drop((receive_queue, refusals));
         drop(removed);
-        drop((hook, asking, signer));
+        drop((hook, asking, signer, custom));
         self.context.log.deliver(self.number, records.into_iter());
         if let Some(id) = self.source.get() {
             self.context.driver.remove(*id);

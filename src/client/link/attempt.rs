@@ -150,14 +150,17 @@ impl Conn {
             return st;
         }
         let Some(source) = self.source.get() else { return st };
-        // What is wrong with it was reported when the attempt began.
-        let proxy = st.profile.proxy(address).ok().flatten();
-        let (host, port) = match &proxy {
-            Some(proxy) => (&proxy.host, proxy.port),
-            None => (&address.host, address.port),
-        };
+        let (host, port) = st.first_hop();
+        if st.extras.custom.is_some() {
+            // Who opens the stream resolves the name.
+            let name = format!("{host}:{port}");
+            st.tries.make().is_literal = true;
+            st.tries.make().others.make().endpoints.push_back(Endpoint::Custom(name.as_str().into()));
+            st.link = Link::Opening { race: Vec::new(), by: Moment::NONE };
+            return st;
+        }
         self.note(&mut st, Level::Debug, format_args!("resolving {host:?}"));
-        let lookup = self.context.driver.lookup(host, port, *source);
+        let lookup = self.context.driver.lookup(&host, port, *source);
         let by = after(turn, st.profile.timeouts.dns);
         st.tries.make().is_literal = host.parse::<IpAddr>().is_ok();
         st.link = Link::Resolving { lookup, by };
@@ -503,6 +506,16 @@ pub(in crate::client) fn after(turn: &Turn<'_>, limit: Span) -> Moment {
 }
 
 impl State {
+    /// Host and port of the server, or of the proxy that leads to it.
+    pub(in crate::client) fn first_hop(&self) -> (String, u16) {
+        // What is wrong with them was reported when the attempt began.
+        let Ok(address) = self.profile.address() else { return Default::default() };
+        match self.profile.proxy(&address).ok().flatten() {
+            Some(proxy) => (proxy.host, proxy.port),
+            None => (address.host, address.port),
+        }
+    }
+
     /// Whose name is looked up, if a proxy leads to the server.
     fn proxy_host(&self) -> Option<String> {
         let address = self.profile.address().ok().filter(|_| self.is_proxied())?;

@@ -10,6 +10,7 @@ use crate::config::{self, ConfigError, Profile, Resubscribe, Secret, Settings};
 use crate::error::Code;
 use crate::session::{Limits, OnSessionLoss, Overflow};
 use crate::time::Time;
+use crate::transport::custom::Custom;
 use crate::transport::tls_settings::Sign;
 
 impl Conn {
@@ -74,6 +75,20 @@ impl Conn {
     /// dropped outside the lock.
     pub fn set_signer(&self, signer: Option<Arc<dyn Sign>>) -> Result<(), Code> {
         let old = std::mem::replace(&mut self.usable()?.extras.try_make()?.signer, signer);
+        drop(old);
+        Ok(())
+    }
+
+    /// Streams are opened, read and written by `custom` from the next attempt on; `None`: they are sockets. The old one is
+    /// dropped outside the lock.
+    pub fn set_custom_transport(&self, custom: Option<Arc<dyn Custom>>) -> Result<(), Code> {
+        let old = {
+            let mut st = self.usable()?;
+            match custom {
+                Some(custom) => st.extras.try_make()?.custom.replace(custom),
+                None => st.extras.get_mut().and_then(|extras| extras.custom.take()),
+            }
+        };
         drop(old);
         Ok(())
     }

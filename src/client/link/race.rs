@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use mio::Registry;
 
@@ -14,18 +15,32 @@ use crate::client::Conn;
 use crate::client::conn::State;
 use crate::client::handlers::event::Report;
 use crate::client::link::report::TIMED_OUT;
+use crate::client::pump::PumpSource;
 use crate::client::state::Link;
 use crate::client::state::log::Level;
 use crate::client::state::tries::Opening;
 use crate::driver::Turn;
 use crate::sync::MutexGuard;
 use crate::time::{Moment, Span, Time};
+use crate::transport::custom::Custom;
 use crate::transport::{Endpoint, LayerError, Stream};
 
 /// So long an endpoint has before the next one is opened beside it (RFC 8305, section 8).
 const ATTEMPT_DELAY: Span = Span::millis(250);
 
 impl Conn {
+    /// Opens a stream whose bytes `custom` moves.
+    fn open_custom(
+        &self,
+        st: &mut State,
+        custom: Arc<dyn Custom>,
+        endpoint: &Endpoint,
+    ) -> io::Result<Stream> {
+        let (stream, pump) = PumpSource::open(&self.context.driver, custom, endpoint, st.first_hop())?;
+        st.extras.make().pump = Some(Arc::downgrade(&pump));
+        Ok(stream)
+    }
+
     /// Begins to open the next endpoint beside those that are being opened; without one left, the attempt has failed.
     pub(in crate::client) fn next_endpoint<'a>(
         &'a self,
@@ -46,11 +61,14 @@ impl Conn {
         while let Some(endpoint) = next {
             let text = format_args!("opening a {} to {endpoint}", endpoint.what());
             self.note(&mut st, Level::Debug, text);
-            let opened =
-                (self.context.dial)(&endpoint, &st.profile.route.socket).and_then(|mut transport| {
-                    transport.register(turn.registry(), turn.token())?;
-                    Ok(transport)
-                });
+            let dialled = match (&endpoint, st.extras.custom.clone()) {
+                (Endpoint::Custom(_), Some(custom)) => self.open_custom(&mut st, custom, &endpoint),
+                _ => (self.context.dial)(&endpoint, &st.profile.route.socket),
+            };
+            let opened = dialled.and_then(|mut transport| {
+                transport.register(turn.registry(), turn.token())?;
+                Ok(transport)
+            });
             match opened {
                 Ok(transport) => {
                     let one = Opening { endpoint, transport };
@@ -104,7 +122,7 @@ impl Conn {
         let more = !state.tries.others.endpoints.is_empty();
         let due = by.is_over(turn.now);
         let late = due && !more;
-        let (mut at, mut failed) = (0, false);
+        let (mut at, mut failed, mut said) = (0, false, None);
         while let Some(one) = race.get_mut(at) {
             let open = match one.transport.connected() {
                 Ok(true) if several => register_anew(&mut one.transport, turn),
@@ -117,14 +135,22 @@ impl Conn {
                     continue;
                 }
                 Ok(false) => TIMED_OUT,
-                Err(error) => error.raw_os_error().unwrap_or(0),
+                Err(error) => {
+                    said = LayerError::of(&error).cloned().or(said);
+                    error.raw_os_error().unwrap_or(0)
+                }
             };
             let Opening { endpoint, mut transport } = race.remove(at);
             transport.deregister(turn.registry());
             state.tries.make().others.make().tried.push((endpoint, os));
             failed = true;
         }
-        if !race.is_empty() && !(more && (due || failed)) {
+        let waits = !race.is_empty() && !(more && (due || failed));
+        if let Some(error) = said {
+            let report = st.layer_report(&error);
+            st.tries.make().insecure = Some(Box::new(report));
+        }
+        if waits {
             return st;
         }
         st.end_opening(turn.now);

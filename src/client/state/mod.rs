@@ -61,6 +61,7 @@ pub(in crate::client) mod waiters;
 use crate::client::handlers::event::KeptReport;
 use crate::client::handlers::event::Report;
 use crate::client::handlers::registered::Handlers;
+use crate::client::pump::PumpSource;
 use crate::client::state::asking::Asking;
 use crate::client::state::backlog::Backlog;
 use crate::client::state::calls::Calls;
@@ -106,11 +107,12 @@ use crate::time::Time;
 use crate::transport::Endpoint;
 use crate::transport::Layer;
 use crate::transport::Stream;
+use crate::transport::custom::Custom;
 use crate::transport::tls_settings::Sign;
 use crate::wire::PropertyBlock;
 use std::any::Any;
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 /// The course of the connection.
 pub(in crate::client) enum Link {
@@ -269,6 +271,10 @@ pub(in crate::client) struct Extras<C> {
     pub(in crate::client) key_password: Option<Secret<Vec<u8>>>,
     /// Signs instead of a key.
     pub(in crate::client) signer: Option<Arc<dyn Sign>>,
+    /// Moves the bytes of its streams, which are no sockets.
+    pub(in crate::client) custom: Option<Arc<dyn Custom>>,
+    /// Moves those of the last one.
+    pub(in crate::client) pump: Option<Weak<PumpSource>>,
     pub(in crate::client) fail_back: LazyBox<FailBack>,
     /// The client id that a server assigned, and its address.
     pub(in crate::client) assigned: Option<Box<(Option<String>, String)>>,
@@ -303,6 +309,8 @@ impl<C> Extras<C> {
         own_is_new: false,
         key_password: None,
         signer: None,
+        custom: None,
+        pump: None,
         fail_back: LazyBox::new(),
         assigned: None,
         timer_at: None,
