@@ -4,8 +4,9 @@
 #   scripts/test-brokers.sh                   all of them
 #   scripts/test-brokers.sh rabbitmq chaos    these only
 #
-# mosquitto, ejabberd, rabbitmq: the same test with each, with -5 in MQTT 5.0, where rumqttd sends topic aliases; with -ws over WebSocket, mosquitto also over a local socket
-# (-unix) and through proxies (-tinyproxy, -squid, -microsocks, -dante). chaos: a proxy cuts the link to a living mosquitto at
+# mosquitto, ejabberd, rabbitmq: the same test with each, with -5 in MQTT 5.0, where rumqttd sends topic aliases; with -ws
+# over WebSocket, mosquitto also over a local socket (-unix), a secure WebSocket (-wss), a transport of C functions (-transport),
+# through proxies (-tinyproxy, -squid, -microsocks, -dante), and over several of these. chaos: a proxy cuts the link to a living mosquitto at
 # random, for CHAOS_SECONDS. kill: mosquitto is killed each second, for KILL_SECONDS. chaos-tls and kill-tls: the
 # same over TLS, for half as long. slow: a megabyte through an uplink of five kilobytes a second; burst: twenty thousand
 # messages for a handler that takes five milliseconds; both beside the others. Every broker is started privately, on a free port of the loopback interface, and ended. The last line counts everything.
@@ -19,11 +20,11 @@ programs=build/$PRESET/tests/brokers
 logs=build/log
 mkdir -p "$logs"
 
-all=(mosquitto mosquitto-5 mosquitto-ws mosquitto-unix mosquitto-tinyproxy mosquitto-microsocks ejabberd ejabberd-5 rabbitmq
-  rumqttd-5 chaos chaos-tls kill kill-tls
+all=(mosquitto mosquitto-5 mosquitto-ws mosquitto-wss-tinyproxy mosquitto-unix mosquitto-transport mosquitto-transport-wss
+  mosquitto-tinyproxy mosquitto-microsocks ejabberd ejabberd-5 rabbitmq rumqttd-5 chaos chaos-tls kill kill-tls
   burst slow)
 # On request only. With rabbitmq-ws the will comes even after DISCONNECT, and it is not known yet whose fault that is.
-others=(mosquitto-squid mosquitto-dante ejabberd-ws rabbitmq-ws)
+others=(mosquitto-wss mosquitto-squid mosquitto-dante ejabberd-ws rabbitmq-ws)
 [ $# -gt 0 ] || set -- "${all[@]}"
 for part in "$@"; do
   case " ${all[*]} ${others[*]} " in
@@ -90,6 +91,8 @@ for part in "$@"; do
       command=(env RUMQTTD_PYTHON="$rumqttd_python" tests/brokers/with_broker.sh "$part" "$programs/free_port" timeout 600
         sh -c '"$0" "$@" payloads aliases' "$programs/broker_test" "$part")
       ;;
+    *-wss*) command=(scripts/with_certificates.sh env CERTS=@CERTS@ tests/brokers/with_broker.sh "$part" "$programs/free_port" timeout 600
+      "$programs/broker_test" "$part") ;;
     *) command=(tests/brokers/with_broker.sh "$part" "$programs/free_port" timeout 600 "$programs/broker_test" "$part") ;;
   esac
   status=0

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "own_transport.h"
+
 #define DEVICES 64
 
 struct mgos_mqtt_loop *test_loop;
@@ -121,6 +123,7 @@ void device_defaults(struct device_options *options, int port, const char *user,
   device_address(options->server, sizeof(options->server), port);
   options->cfg.enable = 1;
   options->cfg.server = options->server;
+  options->cfg.ssl_ca_cert = getenv("DEVICE_CA");
   options->cfg.client_id = client_id;
   options->cfg.user = user;
   options->cfg.pass = pass;
@@ -160,6 +163,12 @@ struct device *device_create(struct device_options *options) {
     printf("  no connection: %s\n", mgos_mqtt_strerror(mgos_mqtt_last_error()));
     free(device);
     return NULL;
+  }
+  if (getenv("DEVICE_TRANSPORT") != NULL) {
+    /* One for all of them, until the program ends. */
+    static struct own_transport own;
+    if (own.loop == NULL) own_transport_start(&own, test_loop, 65536);
+    own_transport_use(&own, device->conn);
   }
   uint32_t kinds = MGOS_MQTT_EV_CONNECT_RESULT | MGOS_MQTT_EV_CLOSE | MGOS_MQTT_EV_UNSUBACK |
                    MGOS_MQTT_EV_PUBACK | MGOS_MQTT_EV_PUBCOMP | MGOS_MQTT_EV_MESSAGE;

@@ -3,8 +3,10 @@
 #
 #   with_broker.sh mosquitto|ejabberd|rabbitmq|rumqttd[-WAY] FREE_PORT COMMAND...
 #
-# WAY: 5 (MQTT 5.0; mosquitto, ejabberd, and rumqttd, of which RUMQTTD_PYTHON has the package iotcore); ws; with mosquitto also unix, and through a proxy: tinyproxy, squid, microsocks, dante. The device
-# finds it in the environment (device_address() in device.c).
+# WAY: 5 (MQTT 5.0; mosquitto, ejabberd, and rumqttd, of which RUMQTTD_PYTHON has the package iotcore); ws; with mosquitto also
+# unix, wss (with $CERTS, of scripts/with_certificates.sh), transport (C functions move the bytes), through a proxy: tinyproxy,
+# squid, microsocks, dante, and several of these: wss-tinyproxy, transport-wss. The device finds it in the environment
+# (device_address() in device.c).
 # FREE_PORT is a program that prints free ports (free_port.c). Everything is bound to the loopback interface and
 # keeps its files in a directory of its own, which is removed at the end. Runs as any user.
 set -uo pipefail
@@ -14,6 +16,11 @@ case $1 in *-*) way=${1#*-} ;; esac
 shift 2
 dir=$(mktemp -d "${TMPDIR:-/tmp}/mgos-broker-XXXXXX") || exit 1
 pids=()
+
+# Whether the way has this part.
+way_has() {
+  case "-$way-" in *-"$1"-*) ;; *) return 1 ;; esac
+}
 
 fail() {
   echo "with_broker: $name: $*" >&2
@@ -68,14 +75,15 @@ await() {
 
 start_mosquitto() {
   {
-    if [ "$way" = ws ]; then
-      echo "listener $port2 127.0.0.1" # it does not start with WebSocket alone
+    if way_has ws || way_has wss; then
+      echo "listener $port3 127.0.0.1" # it does not start with WebSocket alone
       echo "listener $port"
       echo "protocol websockets"
+      if way_has wss; then printf '%s\n' "certfile $CERTS/server.pem" "keyfile $CERTS/server.key"; fi
     else
       echo "listener $port 127.0.0.1"
     fi
-    if [ "$way" = unix ]; then echo "listener 0 $dir/socket"; fi
+    if way_has unix; then echo "listener 0 $dir/socket"; fi
     echo "allow_anonymous true"
     echo "max_queued_messages 0"
     # Started by root it would become another user.
@@ -163,7 +171,7 @@ TOML
 
 # A proxy on port2, and how the device speaks to it.
 start_proxy() {
-  case $way in
+  case $proxy in
     tinyproxy)
       printf '%s\n' "Port $port2" "Listen 127.0.0.1" "Allow 127.0.0.1" "Timeout 600" >"$dir/tinyproxy.conf"
       start tinyproxy.log tinyproxy -d -c "$dir/tinyproxy.conf"
@@ -195,13 +203,29 @@ case $name in
   *) fail "not known" ;;
 esac
 case $name-$way in
-  *- | mosquitto-tinyproxy | mosquitto-squid | mosquitto-microsocks | mosquitto-dante) ;;
+  *-) ;;
   mosquitto-5 | ejabberd-5 | rumqttd-5) export DEVICE_VERSION=5 ;;
   mosquitto-unix) export DEVICE_SOCKET=$dir/socket ;;
   rabbitmq-ws) export DEVICE_SCHEME=ws:// DEVICE_PATH=/ws ;;
   *-ws) export DEVICE_SCHEME=ws:// DEVICE_PATH=/mqtt ;;
+  mosquitto-*) ;;
   *) fail "no way '$way' to it" ;;
 esac
+proxy=""
+if [ "$name" = mosquitto ]; then
+  for part in ${way//-/ }; do
+    case $part in
+      5 | ws | unix) ;;
+      wss)
+        [ -n "${CERTS-}" ] || fail "wss needs CERTS"
+        export DEVICE_SCHEME=wss:// DEVICE_PATH=/mqtt DEVICE_CA=$CERTS/ca.pem
+        ;;
+      transport) export DEVICE_TRANSPORT=1 ;;
+      tinyproxy | squid | microsocks | dante) proxy=$part ;;
+      *) fail "no way '$part' to it" ;;
+    esac
+  done
+fi
 started=no
 # Somebody else may take a port that was free a moment ago.
 for _ in 1 2 3; do
@@ -218,10 +242,8 @@ for _ in 1 2 3; do
   rm -rf "$dir/db" "$dir/mnesia"
 done
 [ $started = yes ] || fail "does not start; is it installed?"
-case $way in
-  unix) export DEVICE_SOCKET_PORT=$port ;;
-  tinyproxy | squid | microsocks | dante) start_proxy || fail "$way does not start; is it installed?" ;;
-esac
+if way_has unix; then export DEVICE_SOCKET_PORT=$port; fi
+if [ -n "$proxy" ]; then start_proxy || fail "$proxy does not start; is it installed?"; fi
 echo "$name listens at 127.0.0.1:$port after $((SECONDS - began)) s"
 "$@" "$port"
 status=$?
