@@ -34,14 +34,14 @@ macro_rules! theirs {
 
 /// Whether the two agree on a packet that was written as `bytes`. They have no MQTT 3.1.
 pub(crate) fn agree(version: Version, packet: &Packet<'_>, bytes: &[u8]) -> Result<(), TestCaseError> {
+    if is_odd(version, packet) {
+        return Ok(());
+    }
     let found = match version {
         Version::V31 => return Ok(()),
         Version::V311 => build_3(packet, bytes[0]),
         Version::V5 => build_5(packet, bytes[0]),
     };
-    if is_odd(version, packet) {
-        return Ok(());
-    }
     let found = found.map_err(|error| TestCaseError::fail(format!("they refuse {packet:?}: {error:?}")))?;
     prop_assert_eq!(&found.bytes[..], bytes, "{:?}", packet);
     let header = mgos_mqtt::wire::Header::parse_as(version, bytes).unwrap().unwrap();
@@ -306,6 +306,6 @@ fn property(id: PropertyId, value: PropertyValue<'_>) -> Result<Property, MqttEr
         (PropertyId::WildcardSubscriptionAvailable, Byte(n)) => one!(WildcardSubscriptionAvailable(n)),
         (PropertyId::SubscriptionIdentifierAvailable, Byte(n)) => one!(SubscriptionIdentifierAvailable(n)),
         (PropertyId::SharedSubscriptionAvailable, Byte(n)) => one!(SharedSubscriptionAvailable(n)),
-        other => panic!("a value of the wrong type: {other:?}"),
+        other => panic!("there is no line for it here, or its value has the wrong type: {other:?}"),
     }
 }
