@@ -249,6 +249,17 @@ struct mgos_mqtt_credentials {
    * Its length, at most 65,535.
    */
   size_t auth_data_len;
+  /**
+   * Over WebSocket: path and query of the request, instead of those of the server's address: a signed URL, for instance.
+   * It begins with a slash, is visible ASCII and has no #. NULL: those of the address. For a server that is not reached
+   * over WebSocket this and `ws_headers` mean nothing.
+   */
+  const char *ws_path;
+  /**
+   * Over WebSocket: the further headers of the request, a token for instance, instead of `ws_headers` of the options and
+   * in the same form. NULL: those of the options.
+   */
+  const char *ws_headers;
 };
 
 /**
@@ -482,7 +493,8 @@ int mgos_mqtt_conn_on_message(struct mgos_mqtt_conn *c,
                               mgos_mqtt_ud_free_fn_t ud_free);
 
 /**
- * Sets the function that is asked for credentials before each CONNECT; NULL removes it. There is one such function:
+ * Sets the function that is asked for credentials before each CONNECT, over WebSocket already before its request, for both
+ * together; NULL removes it. It may answer later: until `connack_timeout_ms`, or `ws_timeout_ms`. There is one such function:
  * setting one replaces the one before, and what that answered is forgotten. `ud_free`, if not NULL, takes `ud` back
  * after its last call. If there is a connect hook as well (mgos_mqtt_conn_set_connect_fn()), it is called with the
  * answer in its `opts`.
@@ -502,7 +514,7 @@ int mgos_mqtt_conn_set_credentials_fn(struct mgos_mqtt_conn *c,
  *
  * Returns 0, or MGOS_MQTT_STALE if the attempt is over or was already answered: then nothing happens, and the next
  * attempt asks again. An answer that cannot be used (MGOS_MQTT_BAD_UTF8, MGOS_MQTT_TOO_LARGE, MGOS_MQTT_NULL_ARGUMENT,
- * MGOS_MQTT_BAD_STRUCTURE) ends its attempt at once.
+ * MGOS_MQTT_BAD_STRUCTURE, MGOS_MQTT_BAD_ARGUMENT for `ws_path` and `ws_headers`) ends its attempt at once.
  *
  * Preconditions: `credentials` is NULL or has `credentials->size` bytes, and what it points to is valid.
  */

@@ -5,7 +5,11 @@ mod tls_support;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::net::UnixListener;
+#[cfg(feature = "websocket")]
+use std::sync::Arc;
 
+#[cfg(feature = "websocket")]
+use mgos_mqtt::client::{Conn, Credentials, CredentialsHook};
 use mgos_mqtt::config::{Profile, Secret};
 use mgos_mqtt::error::{Code, Phase};
 use mgos_mqtt::session::Publication;
@@ -152,6 +156,137 @@ fn mosquitto_over_secure_websocket() {
     let report = Client::new(at(&format!("ws://127.0.0.1:{port}/mqtt"))).attempt();
     assert_eq!(report.phase, Phase::WebSocket, "{report:?}");
     assert!(report.text.contains("wss://"), "{}", report.text);
+}
+
+/// Passes the numbers of the attempts on; somebody else answers.
+#[cfg(feature = "websocket")]
+struct Asks(std::sync::mpsc::Sender<u64>);
+
+#[cfg(feature = "websocket")]
+impl CredentialsHook<Conn> for Asks {
+    fn ask(&self, _: &Conn, attempt: u64) {
+        self.0.send(attempt).unwrap();
+    }
+}
+
+/// The request for a WebSocket has path and headers of the credentials hook, new ones for each attempt unless they are good
+/// for longer; after a refusal it is asked again in any case.
+#[cfg(feature = "websocket")]
+#[test]
+fn a_request_with_what_the_credentials_hook_says() {
+    use tungstenite::handshake::server::{Request, Response};
+    use tungstenite::{Message, accept_hdr};
+
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let server = std::thread::spawn(move || {
+        let (mut requests, mut connects) = (Vec::new(), Vec::new());
+        let mut refused = listener.accept().unwrap().0;
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            refused.read_exact(&mut byte).unwrap();
+            head.push(byte[0]);
+        }
+        let head = String::from_utf8(head).unwrap();
+        let line =
+            |start: &str| head.lines().find_map(|line| line.strip_prefix(start)).unwrap_or("").to_owned();
+        requests.push((line("GET ").replace(" HTTP/1.1", ""), line("Authorization: "), line("X-Own: ")));
+        refused.write_all(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n").unwrap();
+        drop(refused);
+        for _ in 0..3 {
+            #[expect(clippy::result_large_err, reason = "the callback is tungstenite's")]
+            let check = |request: &Request, mut response: Response| {
+                let header =
+                    |name| request.headers().get(name).map_or("", |v| v.to_str().unwrap()).to_owned();
+                requests.push((request.uri().to_string(), header("Authorization"), header("X-Own")));
+                response.headers_mut().insert("Sec-WebSocket-Protocol", "mqtt".parse().unwrap());
+                Ok(response)
+            };
+            let mut socket = accept_hdr(listener.accept().unwrap().0, check).unwrap();
+            let Ok(Message::Binary(connect)) = socket.read() else { panic!("no CONNECT") };
+            connects.push(String::from_utf8_lossy(&connect).into_owned());
+            socket.send(Message::binary(vec![0x20, 2, 0, 0])).unwrap();
+            // A message: the client has seen CONNACK, and the connection may be lost.
+            let _ = socket.read();
+        }
+        (requests, connects)
+    });
+    let mut profile = at(&format!("ws://127.0.0.1:{port}/unsigned"));
+    profile.route.ws_headers = Some(Secret("X-Own: configured".into()));
+    let client = Client::new(profile);
+    let (asks, asked) = std::sync::mpsc::channel();
+    client.conn.set_credentials_hook(Some(Arc::new(Asks(asks)))).unwrap();
+    let conn = client.conn.clone();
+    let answers = std::thread::spawn(move || {
+        let mut n = 0;
+        while let Ok(attempt) = asked.recv() {
+            n += 1;
+            let answer = Credentials {
+                user: Some(format!("user {n}")),
+                valid_until: 1e12,
+                ws_path: Some(Secret(format!("/signed?token={n}"))),
+                ws_headers: Some(Secret(format!("Authorization: Bearer {n}"))),
+                ..Credentials::default()
+            };
+            conn.answer_credentials(attempt, Some(answer)).unwrap();
+        }
+        n
+    });
+    let report = client.attempt();
+    assert_eq!((report.code, report.phase), (Code::WebSocketRefused, Phase::WebSocket), "{report:?}");
+    let ready = || client.conn.publish(Publication::new("a", b"b", QoS::AtMostOnce)).unwrap();
+    for n in 1..=2 {
+        client.up();
+        ready();
+        client.until(|seen| seen.closed == n);
+    }
+    // Another function, and what the old one said is forgotten.
+    let (asks, asked) = std::sync::mpsc::channel();
+    client.conn.set_credentials_hook(Some(Arc::new(Asks(asks)))).unwrap();
+    assert_eq!(answers.join().unwrap(), 2);
+    let conn = client.conn.clone();
+    let answers = std::thread::spawn(move || {
+        let user = Some("user 3".to_owned());
+        conn.answer_credentials(asked.recv().unwrap(), Some(Credentials { user, ..Credentials::default() }))
+            .unwrap();
+    });
+    client.up();
+    answers.join().unwrap();
+    ready();
+    client.until(|seen| seen.closed == 3);
+    let said = client.log.lock().unwrap().join("\n");
+    assert!(!said.contains("token=") && !said.contains("Bearer"), "{said}");
+    let (requests, connects) = server.join().unwrap();
+    let signed = |n: u32| (format!("/signed?token={n}"), format!("Bearer {n}"), String::new());
+    let plain = ("/unsigned".to_owned(), String::new(), "configured".to_owned());
+    assert_eq!(requests, [signed(1), signed(2), signed(2), plain]);
+    for (connect, user) in connects.iter().zip(["user 2", "user 2", "user 3"]) {
+        assert!(connect.contains(user), "{connect:?}");
+    }
+}
+
+#[cfg(feature = "websocket")]
+#[test]
+fn a_credentials_hook_that_says_nothing_before_the_request() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let mut profile = at(&format!("ws://127.0.0.1:{}/mqtt", listener.local_addr().unwrap().port()));
+    profile.timeouts.websocket = mgos_mqtt::time::Span::millis(50);
+    let client = Client::new(profile);
+    let (asks, asked) = std::sync::mpsc::channel();
+    client.conn.set_credentials_hook(Some(Arc::new(Asks(asks)))).unwrap();
+    let report = client.attempt();
+    assert_eq!((report.code, report.phase), (Code::HookTimeout, Phase::WebSocket));
+    assert!(report.text.contains("ws_timeout_ms"), "{}", report.text);
+    // Its answer comes too late; the next one gives the attempt up.
+    let late = asked.recv().unwrap();
+    assert_eq!(client.conn.answer_credentials(late, Some(Credentials::default())), Err(Code::Stale));
+    let conn = client.conn.clone();
+    let answers = std::thread::spawn(move || conn.answer_credentials(asked.recv().unwrap(), None).unwrap());
+    let report = client.attempt();
+    answers.join().unwrap();
+    assert_eq!((report.code, report.phase), (Code::HookAborted, Phase::WebSocket));
+    assert!(report.text.contains("gave the attempt up"), "{}", report.text);
 }
 
 #[cfg(feature = "websocket")]

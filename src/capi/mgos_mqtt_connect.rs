@@ -362,7 +362,8 @@ pub unsafe extern "C" fn mgos_mqtt_conn_on_message(
     set_slot(c, Slot::Message, r#fn, UserData::new(ud, ud_free))
 }
 
-/// Sets the function that is asked for credentials before each CONNECT; NULL removes it. There is one such function:
+/// Sets the function that is asked for credentials before each CONNECT, over WebSocket already before its request, for both
+/// together; NULL removes it. It may answer later: until `connack_timeout_ms`, or `ws_timeout_ms`. There is one such function:
 /// setting one replaces the one before, and what that answered is forgotten. `ud_free`, if not NULL, takes `ud` back
 /// after its last call. If there is a connect hook as well (mgos_mqtt_conn_set_connect_fn()), it is called with the
 /// answer in its `opts`.
@@ -401,7 +402,7 @@ pub unsafe extern "C" fn mgos_mqtt_conn_set_credentials_fn(
 ///
 /// Returns 0, or MGOS_MQTT_STALE if the attempt is over or was already answered: then nothing happens, and the next
 /// attempt asks again. An answer that cannot be used (MGOS_MQTT_BAD_UTF8, MGOS_MQTT_TOO_LARGE, MGOS_MQTT_NULL_ARGUMENT,
-/// MGOS_MQTT_BAD_STRUCTURE) ends its attempt at once.
+/// MGOS_MQTT_BAD_STRUCTURE, MGOS_MQTT_BAD_ARGUMENT for `ws_path` and `ws_headers`) ends its attempt at once.
 ///
 /// # Safety
 /// `credentials` is NULL or has `credentials->size` bytes, and what it points to is valid.

@@ -263,10 +263,18 @@ fn split_prefix(text: &str) -> Result<(Prefix, &str), AddressError> {
     }
 }
 
+/// Whether HTTP can ask for this path and query (RFC 9112, section 3.2.1).
+pub fn is_request_target(text: &str) -> bool {
+    text.starts_with('/') && text.bytes().all(|b| b.is_ascii_graphic() && b != b'#')
+}
+
 fn check_path(path: &str, prefix: Prefix) -> Result<&str, AddressError> {
     if matches!(prefix, Prefix::Ws | Prefix::Wss) {
-        let fine = path.is_empty() || (path.starts_with('/') && path.is_ascii() && !path.contains('#'));
-        return if fine { Ok(path) } else { Err(AddressError::WebSocketPath) };
+        return if path.is_empty() || is_request_target(path) {
+            Ok(path)
+        } else {
+            Err(AddressError::WebSocketPath)
+        };
     }
     if path.contains('@') {
         // A password with a slash in it.

@@ -30,7 +30,7 @@ pub mod text;
 mod text_tests;
 pub mod user_info;
 
-pub use address::{Address, Scheme};
+pub use address::{Address, Scheme, is_request_target};
 pub use address_error::AddressError;
 pub use document::Document;
 pub use emit::Style;

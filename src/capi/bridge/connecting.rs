@@ -14,7 +14,7 @@ use crate::capi::types::mgos_mqtt_connect::{
 };
 use crate::capi::types::mgos_mqtt_event::mgos_mqtt_event_fn_t;
 use crate::client::{Conn, Credentials, Slot};
-use crate::config::{Secret, Will};
+use crate::config::{Secret, Will, http_headers, is_request_target};
 use crate::error::Code;
 use crate::wire::{Carrier, PacketType, Properties, PropertyBlock, PropertyId, Version, reason, topic};
 
@@ -89,7 +89,21 @@ pub(in crate::capi) unsafe fn read_credentials(
     // SAFETY: promised by the caller.
     let data = unsafe { bytes(read.auth_data.cast(), read.auth_data_len) }?;
     let auth_data = (!read.auth_data.is_null()).then(|| Secret(data.to_vec()));
-    Ok(Credentials { user, password, valid_until: read.valid_until, auth_data })
+    // SAFETY: promised by the caller.
+    let ws_path = unsafe { optional(read.ws_path) }?;
+    if ws_path.is_some_and(|path| !is_request_target(path)) {
+        explain(format_args!("ws_path has to begin with a slash, be visible ASCII and have no #"));
+        return Err(Code::BadArgument);
+    }
+    // SAFETY: promised by the caller.
+    let ws_headers = unsafe { optional(read.ws_headers) }?;
+    if let Some(Err((line, why))) = ws_headers.map(http_headers::check) {
+        explain(format_args!("ws_headers: line {line} {why}"));
+        return Err(Code::BadArgument);
+    }
+    let secret = |text: Option<&str>| text.map(|text| Secret(text.to_owned()));
+    let (ws_path, ws_headers) = (secret(ws_path), secret(ws_headers));
+    Ok(Credentials { user, password, valid_until: read.valid_until, auth_data, ws_path, ws_headers })
 }
 
 /// # Safety

@@ -46,6 +46,13 @@ pub struct mgos_mqtt_credentials {
     pub auth_data: *const c_void,
     /// Its length, at most 65,535.
     pub auth_data_len: usize,
+    /// Over WebSocket: path and query of the request, instead of those of the server's address: a signed URL, for instance.
+    /// It begins with a slash, is visible ASCII and has no #. NULL: those of the address. For a server that is not reached
+    /// over WebSocket this and `ws_headers` mean nothing.
+    pub ws_path: *const c_char,
+    /// Over WebSocket: the further headers of the request, a token for instance, instead of `ws_headers` of the options and
+    /// in the same form. NULL: those of the options.
+    pub ws_headers: *const c_char,
 }
 
 // SAFETY: plain numbers and pointers, and no header ever had less than everything before the authentication data.

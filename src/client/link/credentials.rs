@@ -10,25 +10,34 @@ use crate::client::Conn;
 use crate::client::conn::State;
 use crate::client::handlers::event::{KeptReport, Report};
 use crate::client::state::Link;
-use crate::client::state::asking::{Asking, Credentials, CredentialsHook, Pending};
+use crate::client::state::asking::{Asking, Credentials, CredentialsHook, Pending, Purpose};
 use crate::client::state::log::Level;
 use crate::client::state::params::ConnectParams;
+#[cfg(feature = "websocket")]
+use crate::config::{Secret, http_headers};
 use crate::driver::Turn;
 use crate::error::{Code, Phase};
+#[cfg(feature = "websocket")]
+use crate::patience::Patience;
 use crate::scram::Trouble;
 use crate::sync::MutexGuard;
+#[cfg(feature = "websocket")]
+use crate::transport::websocket::Upgrade;
+#[cfg(feature = "websocket")]
+use crate::transport::{Layer, Stream};
 use crate::wire::{Carrier, PacketType, Properties, PropertyBlock, PropertyId, PropertyValue, reason};
 
 impl Conn {
     /// Sets or clears the credentials hook. What the old one answered is forgotten.
     pub fn set_credentials_hook(&self, hook: Option<Arc<dyn CredentialsHook<Conn>>>) -> Result<(), Code> {
-        let asking = hook.map(|hook| Box::new(Asking { hook, known: None, pending: None, renew_at: None }));
+        let asking = hook
+            .map(|hook| Box::new(Asking { hook, known: None, pending: None, given: None, renew_at: None }));
         let mut st = self.usable()?;
         let extras = st.extras.try_make()?;
         let old = std::mem::replace(&mut extras.asking, asking);
         // Nobody is left to answer for the attempt under way.
         let pending = old.as_ref().and_then(|old| old.pending.as_ref());
-        let unanswered = pending.is_some_and(|pending| pending.params.is_some());
+        let unanswered = pending.is_some_and(|pending| !matches!(pending.purpose, Purpose::Renewal));
         if unanswered {
             self.end_attempt(
                 &mut st,
@@ -66,7 +75,7 @@ impl Conn {
     pub fn refuse_answer(&self, attempt: u64, code: Code) {
         let Ok(mut st) = self.usable() else { return };
         let asked = |st: &State| st.extras.asking.as_ref()?.pending.as_ref().map(|pending| pending.attempt);
-        if asked(&st) == Some(attempt) && st.session.awaits_connect() {
+        if asked(&st) == Some(attempt) && (st.session.awaits_connect() || st.awaits_request()) {
             self.end_attempt(&mut st, code, "the credentials hook's answer was refused", code.text());
         }
     }
@@ -100,15 +109,42 @@ impl Conn {
             return self.hook_or_send(st, turn, params);
         };
         asking.pending = None;
-        match &asking.known {
-            Some((of, known)) if *of == server && now < known.valid_until => {
-                let known = known.clone();
-                return self.connect_with(st, turn, params, &known);
-            }
-            _ => asking.known = None,
+        if let Some(known) = asking.given.take().or_else(|| asking.still_good(&server, now)) {
+            return self.connect_with(st, turn, params, &known);
         }
-        asking.pending = Some(Pending { attempt, params: Some(Box::new(params)), answer: None });
+        asking.pending = Some(Pending { attempt, purpose: Purpose::Connect(Box::new(params)), answer: None });
         let hook = asking.hook.clone();
+        drop(st);
+        hook.ask(self, attempt);
+        drop(hook);
+        self.take_answer(self.lock(), turn)
+    }
+
+    /// The request for a WebSocket is due, and there is a credentials hook: asks that, unless what it said last is still
+    /// good. `below` waits meanwhile, below the layer with this number.
+    #[cfg(feature = "websocket")]
+    pub(in crate::client) fn ask_for_request<'a>(
+        &'a self,
+        mut st: MutexGuard<'a, State>,
+        turn: &mut Turn<'_>,
+        below: Stream,
+        number: usize,
+    ) -> MutexGuard<'a, State> {
+        let now = (self.context.wall_clock)();
+        let (server, attempt) = (st.profile.server.clone(), st.attempt_number());
+        let (within, delivery) = (st.profile.timeouts.websocket, below.delivery(0, self.context.send_queue));
+        let Some(asking) = st.extras.get_mut().and_then(|extras| extras.asking.as_mut()) else {
+            return self.begin_layer(st, turn, below, number);
+        };
+        asking.pending = None;
+        asking.given = asking.still_good(&server, now);
+        if asking.given.is_some() {
+            return self.begin_layer(st, turn, below, number);
+        }
+        asking.pending = Some(Pending { attempt, purpose: Purpose::Request, answer: None });
+        let hook = asking.hook.clone();
+        st.tries.make().handshake = Patience::of_stream(turn.now, within, delivery);
+        st.link = Link::Handshaking { transport: below, layer: number };
         drop(st);
         hook.ask(self, attempt);
         drop(hook);
@@ -126,23 +162,35 @@ impl Conn {
         }
         let server = st.profile.server.clone();
         let Some(asking) = st.extras.get_mut().and_then(|extras| extras.asking.as_mut()) else { return st };
-        let Some(Pending { params, answer, .. }) = asking.pending.take_if(|pending| pending.answer.is_some())
+        let Some(Pending { purpose, answer, .. }) =
+            asking.pending.take_if(|pending| pending.answer.is_some())
         else {
             return st;
         };
-        let Some(params) = params else {
+        if matches!(purpose, Purpose::Renewal) {
             self.renew_with(&mut st, turn.now, answer.flatten());
             return st;
-        };
+        }
         let Some(credentials) = answer.flatten() else {
             let text = "the credentials hook gave the attempt up".into();
-            let report = st.report(Code::HookAborted, Phase::Connect, 0, text);
+            let phase = st.open_phase();
+            let report = st.report(Code::HookAborted, phase, 0, text);
             return self.link_down(st, turn, report);
         };
         if credentials.valid_until > 0.0 {
             asking.known = Some((server, credentials.clone()));
         }
-        self.connect_with(st, turn, *params, &credentials)
+        match purpose {
+            Purpose::Connect(params) => self.connect_with(st, turn, *params, &credentials),
+            _ => {
+                asking.given = Some(credentials);
+                let Link::Handshaking { transport, layer } = std::mem::replace(&mut st.link, Link::Idle)
+                else {
+                    return st;
+                };
+                self.begin_layer(st, turn, transport, layer)
+            }
+        }
     }
 
     /// CONNECT with these credentials.
@@ -205,13 +253,39 @@ fn with_data(properties: Properties<'_>, data: &[u8]) -> Option<PropertyBlock> {
 }
 
 impl State {
-    /// Whether an answer is of use: CONNECT was not sent, or new credentials were asked for.
+    /// Whether an answer is of use: what it is for was not sent, or new credentials were asked for.
     fn takes_credentials(&self) -> bool {
         let pending = self.extras.asking.as_ref().and_then(|asking| asking.pending.as_ref());
-        let renews = pending.is_some_and(|pending| pending.params.is_none());
-        matches!(self.link, Link::Open(_))
-            && self.closing.is_none()
-            && if renews { self.session.is_up() } else { self.session.awaits_connect() }
+        let is_open = matches!(self.link, Link::Open(_));
+        self.closing.is_none()
+            && match pending.map(|pending| &pending.purpose) {
+                Some(Purpose::Request) => matches!(self.link, Link::Handshaking { .. }),
+                Some(Purpose::Connect(_)) => is_open && self.session.awaits_connect(),
+                Some(Purpose::Renewal) => is_open && self.session.is_up(),
+                None => false,
+            }
+    }
+
+    /// Whether the request for a WebSocket waits for the credentials hook.
+    pub(in crate::client) fn awaits_request(&self) -> bool {
+        let pending = self.extras.asking.as_ref().and_then(|asking| asking.pending.as_ref());
+        pending.is_some_and(|pending| matches!(pending.purpose, Purpose::Request))
+            && matches!(self.link, Link::Handshaking { .. })
+    }
+
+    /// The layer with this number, as the credentials hook wants it; `None`: as it is configured.
+    #[cfg(feature = "websocket")]
+    pub(in crate::client) fn layer_as_given(&self, number: usize) -> Option<Layer> {
+        let given = self.extras.asking.as_ref()?.given.as_ref()?;
+        let Layer::WebSocket(upgrade) = self.layers.get(number)? else { return None };
+        let mut upgrade = Upgrade::clone(upgrade);
+        if let Some(path) = &given.ws_path {
+            upgrade.path.clone_from(path);
+        }
+        if let Some(headers) = &given.ws_headers {
+            upgrade.headers = Secret(http_headers::write(headers));
+        }
+        Some(Layer::WebSocket(Arc::new(upgrade)))
     }
 
     /// The attempt is over: nobody waits for an answer any more. If the server did not like the credentials, they are
@@ -221,10 +295,13 @@ impl State {
             extras.scram = None;
         }
         if let Some(asking) = self.extras.get_mut().and_then(|extras| extras.asking.as_mut()) {
-            (asking.pending, asking.renew_at) = (None, None);
+            (asking.pending, asking.given, asking.renew_at) = (None, None, None);
             let refused = matches!(
                 report.code,
-                Code::RefusedCredentials | Code::RefusedNotAuthorized | Code::AuthenticationFailed
+                Code::RefusedCredentials
+                    | Code::RefusedNotAuthorized
+                    | Code::AuthenticationFailed
+                    | Code::WebSocketRefused
             );
             if refused || report.reason == Some(reason::NOT_AUTHORIZED) {
                 asking.known = None;

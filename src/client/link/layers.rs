@@ -40,7 +40,20 @@ impl Conn {
         below: Stream,
         number: usize,
     ) -> MutexGuard<'a, State> {
-        let Some(layer) = st.layers.get(number) else { return self.opened(st, turn, below) };
+        #[cfg(feature = "websocket")]
+        let given = st.layer_as_given(number);
+        #[cfg(feature = "websocket")]
+        if given.is_none()
+            && st.extras.asking.is_some()
+            && matches!(st.layers.get(number), Some(Layer::WebSocket(_)))
+        {
+            return self.ask_for_request(st, turn, below, number);
+        }
+        #[cfg(not(feature = "websocket"))]
+        let given: Option<Layer> = None;
+        let Some(layer) = given.as_ref().or_else(|| st.layers.get(number)) else {
+            return self.opened(st, turn, below);
+        };
         let within = limit(layer, &st.profile.timeouts);
         match layer.begin(below, &st.host_for(layer)) {
             Ok(transport) => {
@@ -63,7 +76,20 @@ impl Conn {
         mut st: MutexGuard<'a, State>,
         turn: &mut Turn<'_>,
     ) -> MutexGuard<'a, State> {
+        st = self.take_answer(st, turn);
         loop {
+            if st.awaits_request() {
+                if !st.freed
+                    && st.closing.is_none()
+                    && st.handshake_is_late(turn.now, self.context.send_queue)
+                {
+                    let text = "the credentials hook did not answer in time: it has to call mgos_mqtt_conn_answer() within the \
+                                time-out of the request for a WebSocket (ws_timeout_ms)";
+                    let report = st.report(Code::HookTimeout, Phase::WebSocket, 0, text.into());
+                    return self.link_down(st, turn, report);
+                }
+                return st;
+            }
             let state = &mut *st;
             let Link::Handshaking { transport, layer } = &mut state.link else { return st };
             let number = *layer;

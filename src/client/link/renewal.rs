@@ -4,7 +4,7 @@
 
 use crate::client::Conn;
 use crate::client::conn::State;
-use crate::client::state::asking::{Credentials, Pending};
+use crate::client::state::asking::{Credentials, Pending, Purpose};
 use crate::client::state::log::Level;
 use crate::driver::Turn;
 use crate::error::Code;
@@ -61,7 +61,7 @@ impl Conn {
         if by_auth && left > Span::ZERO && asking.pending.is_none() {
             // Should no answer come, or not be taken, there is this end.
             asking.renew_at = Some(now + left);
-            asking.pending = Some(Pending { attempt, params: None, answer: None });
+            asking.pending = Some(Pending { attempt, purpose: Purpose::Renewal, answer: None });
             let hook = asking.hook.clone();
             drop(st);
             hook.ask(self, attempt);

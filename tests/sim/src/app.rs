@@ -232,7 +232,7 @@ impl App {
             Act::Calls => self.calls(conn),
             Act::Answer(attempt) => {
                 let user = Some(attempt.to_string());
-                let credentials = Credentials { user, password: None, valid_until: 0.0, auth_data: None };
+                let credentials = Credentials { user, ..Credentials::default() };
                 let _ = conn.answer_credentials(attempt, Some(credentials));
             }
             Act::Free => {
