@@ -83,6 +83,7 @@ static void on_event(struct mg_connection *nc, int ev, void *ev_data, void *ud) 
   if (ev == MG_EV_MQTT_CONNACK) printf("connected\n");
   if (ev == MG_EV_CLOSE) {
     printf("closed\n");
+    mqtt_stop(&mqtt); /* it may be stopped in a callback, too */
     closed = true;
   }
 }
