@@ -591,7 +591,7 @@ struct mgos_mqtt_options {
   int authentication;
   /**
    * How often a server may have the password hashed for SCRAM, at most: default 1,000,000, which takes some tenths of a
-   * second. A server that wants more, or less than 4096, is refused: MGOS_MQTT_AUTHENTICATION_FAILED.
+   * second, and 4096 at least. A server that wants more, or less than 4096, is refused: MGOS_MQTT_AUTHENTICATION_FAILED.
    */
   int scram_max_iterations;
   /**

@@ -14,10 +14,6 @@ pub mod config;
 pub mod error;
 pub mod lazy_box;
 pub mod patience;
-#[cfg(feature = "scram")]
-pub mod scram;
-#[cfg(not(feature = "scram"))]
-#[path = "no_scram.rs"]
 pub mod scram;
 #[cfg(feature = "store")]
 pub mod store;

@@ -193,6 +193,21 @@ impl fmt::Display for Code {
 
 impl core::error::Error for Code {}
 
+/// Why something cannot be done, with its sentence.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Trouble {
+    /// The error.
+    pub code: Code,
+    /// The sentence.
+    pub text: String,
+}
+
+impl From<Code> for Trouble {
+    fn from(code: Code) -> Trouble {
+        Trouble { code, text: code.text().into() }
+    }
+}
+
 /// Where in the life of a connection an error happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(i32)]

@@ -12,7 +12,6 @@
 //! | `store`        | what was accepted, on disk: a segmented log |
 //! | [`config`]     | server profiles, addresses, the JSON configuration text |
 //! | [`scram`]      | SCRAM-SHA-256, the client's side, without I/O |
-//! | `no_scram` | in its place in a library that was built without it |
 //! | [`wire`]       | bytes to packets and back: no state, no time, no I/O |
 //! | [`vocabulary`] | the error numbers of other systems |
 //! | [`patience`] | how long to wait for an answer on a link that may be slow |

@@ -274,12 +274,16 @@ pub unsafe extern "C" fn mgos_mqtt_conn_authenticate(
         let handle = Handle::of(c)?;
         // SAFETY: promised by the caller.
         let (attempt, reason, properties) = unsafe { read_auth(auth) }?;
-        handle.conn()?.authenticate_for(attempt, reason, &properties).inspect_err(|code| {
-            if *code == Code::BadArgument {
+        handle.conn()?.authenticate_for(attempt, reason, &properties).inspect_err(|code| match code {
+            Code::BadArgument => explain(format_args!(
+                "properties: the authentication method has to be that of CONNECT, and CONNECT must have one"
+            )),
+            Code::BadProperty => {
                 explain(format_args!(
-                    "properties: the authentication method has to be that of CONNECT, and CONNECT must have one"
+                    "properties: the method and the data are the library's with SCRAM-SHA-256"
                 ));
             }
+            _ => {}
         })
     })
 }

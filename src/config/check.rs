@@ -4,7 +4,7 @@ use super::error::ConfigError;
 use super::http_headers;
 use super::profile::{Authentication, Profile, Protocol, Will};
 use crate::error::Code;
-use crate::scram;
+use crate::scram::{self, FEWEST_ITERATIONS};
 use crate::wire::{PropertyId, topic};
 
 /// The longest string or payload that CONNECT can carry.
@@ -72,6 +72,10 @@ impl Profile {
                 "properties",
                 "Authentication Method and Authentication Data are those of SCRAM-SHA-256",
             );
+        }
+        if self.scram_max_iterations < FEWEST_ITERATIONS {
+            let text = format!("at least {FEWEST_ITERATIONS}, which every server asks for (RFC 7677)");
+            return problem("scram_max_iterations", &text);
         }
         // Either may still come from a hook.
         let user = self.user.as_deref().unwrap_or("user");

@@ -135,6 +135,9 @@ static void each_side_knows_that_the_other_knows_the_password(void **state) {
   struct client *client = *state;
   struct server server = begin(client);
   struct mgos_mqtt_auth again = mgos_mqtt_auth_init();
+  const struct mgos_mqtt_property method =
+      mgos_mqtt_property_string(MGOS_MQTT_PROPERTY_AUTHENTICATION_METHOD, "SCRAM-SHA-256");
+  char text[512];
   peer_accept(client->peer);
   peer_run(client->peer, challenge, &server);
   peer_run(client->peer, check, &server);
@@ -145,6 +148,12 @@ static void each_side_knows_that_the_other_knows_the_password(void **state) {
   again.reason = MGOS_MQTT_REASON_CONTINUE_AUTHENTICATION;
   assert_int_equal(mgos_mqtt_conn_authenticate(client->c, &again), MGOS_MQTT_BUSY);
   again.reason = MGOS_MQTT_REASON_REAUTHENTICATE;
+  again.properties = &method;
+  again.num_properties = 1;
+  assert_int_equal(mgos_mqtt_conn_authenticate(client->c, &again), MGOS_MQTT_BAD_PROPERTY);
+  mgos_mqtt_last_error_text(text, sizeof(text));
+  assert_non_null(strstr(text, "properties: the method and the data are the library's with SCRAM-SHA-256"));
+  again.num_properties = 0;
   again.attempt = 2;
   assert_int_equal(mgos_mqtt_conn_authenticate(client->c, &again), MGOS_MQTT_STALE);
   again.attempt = 1;

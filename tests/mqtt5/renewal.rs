@@ -151,15 +151,16 @@ fn with_a_method_they_go_out_in_auth() {
     assert!(asked.try_recv().is_err());
 }
 
-/// There is nothing that the data could be for.
+/// There is nothing that the data could be for. Another answer may be better, however long this one would hold.
 #[test]
 fn authentication_data_needs_a_method() {
     let server = Server::new();
     let client = Client::new(profile(server.address()), Settings::default());
-    let (tell, _asked) = channel();
-    let hook = Numbered { asked: Mutex::new((0, tell)), has_data: true, ends: 0.0 };
+    let (tell, asked) = channel();
+    let hook = Numbered { asked: Mutex::new((0, tell)), has_data: true, ends: clock() + 3600.0 };
     client.conn.set_credentials_hook(Some(Arc::new(hook))).unwrap();
     client.conn.connect().unwrap();
     let Told::Failed { code: Code::BadProperty, .. } = client.told() else { panic!("not failed") };
     assert!(client.conn.report().text.contains("no Authentication Method"));
+    assert_eq!([(); 2].map(|()| asked.recv_timeout(LONG)), [Ok(1), Ok(2)]);
 }

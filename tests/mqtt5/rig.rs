@@ -91,8 +91,12 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) fn new(profile: Profile, settings: Settings) -> Client {
-        let driver = Loop::new(Clock::monotonic()).unwrap();
-        let context = Arc::new(Context::new(driver.clone()));
+        Client::on(Context::new(Loop::new(Clock::monotonic()).unwrap()), profile, settings)
+    }
+
+    /// In a context that is as the test needs it.
+    pub(crate) fn on(context: Context, profile: Profile, settings: Settings) -> Client {
+        let (driver, context) = (context.driver.clone(), Arc::new(context));
         let profiles = vec![ProfileSource::Fixed(Arc::new(profile))];
         let conn = Conn::new(context, 1, profiles, settings).unwrap();
         let (tell, told) = channel();

@@ -1,12 +1,16 @@
 //! SCRAM-SHA-256, with a server that does it as well, and with hostile ones.
 
 use std::num::NonZeroU32;
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use mgos_mqtt::client::{Conn, Credentials, CredentialsHook, Event, Identity, Kind, Level, Report, Sink};
+use mgos_mqtt::client::{
+    Conn, Context, Credentials, CredentialsHook, Event, Identity, Kind, Level, Report, Sink,
+};
 use mgos_mqtt::config::{Authentication, Profile, Protocol, Secret, Settings};
+use mgos_mqtt::driver::{Clock, Loop};
 use mgos_mqtt::error::{Code, Phase};
 use mgos_mqtt::wire::PropertyValue::{Binary, Utf8};
 use mgos_mqtt::wire::{Auth, Packet, PacketType, Properties, Property, PropertyId};
@@ -146,7 +150,7 @@ fn both_sides_prove_that_they_know_the_password() {
     let say =
         |reason, list: &[Property<'_>]| client.conn.authenticate(reason, &block(PacketType::Auth, list));
     assert_eq!(say(0x18, &data(b"x")), Err(Code::Busy));
-    assert_eq!(say(0x19, &data(b"x")), Err(Code::BadArgument));
+    assert_eq!(say(0x19, &data(b"x")), Err(Code::BadProperty));
     // Again, while messages go on.
     say(0x19, &[]).unwrap();
     let exchange = Exchange::begins(&take_auth(&mut link, 0x19));
@@ -333,6 +337,93 @@ fn credentials_that_end_are_renewed_by_another_exchange() {
     assert!(client.conn.is_connected());
 }
 
+/// How late the device's clock is, in seconds.
+static CLOCK_IS_LATE: AtomicU64 = AtomicU64::new(0);
+
+fn late_clock() -> f64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64();
+    now - CLOCK_IS_LATE.load(SeqCst) as f64
+}
+
+/// Says what happens.
+struct Says(Mutex<Sender<String>>);
+
+impl Sink for Says {
+    fn log(&self, _: Level, _: i32, text: &str) {
+        let _ = self.0.lock().unwrap().send(text.to_owned());
+    }
+}
+
+/// Answers as [`Logins`]. When the last of them is asked for, the clock is set back: so the end that the credentials before it
+/// have does not come while the test goes on.
+struct LastInTime(Logins);
+
+impl CredentialsHook<Conn> for LastInTime {
+    fn ask(&self, conn: &Conn, attempt: u64) {
+        if self.0.0.lock().unwrap().len() == 1 {
+            CLOCK_IS_LATE.store(3600, SeqCst);
+        }
+        self.0.ask(conn, attempt);
+    }
+}
+
+/// New credentials that cannot be used change nothing: neither those that come while the application authenticates anew, which
+/// goes on with the login with which it began, nor those with authentication data, which is the library's.
+#[test]
+fn new_credentials_that_cannot_be_used_spoil_nothing() {
+    let login = |password: &str, valid_until, auth_data| Credentials {
+        user: Some("us,er".into()),
+        password: Some(Secret(password.as_bytes().to_vec())),
+        valid_until,
+        auth_data,
+        ..Credentials::default()
+    };
+    for (busy, auth_data, why) in [
+        (true, None, Code::Busy.text()),
+        (
+            false,
+            Some(Secret(b"x".to_vec())),
+            "authentication data, which is the library's with SCRAM-SHA-256",
+        ),
+    ] {
+        CLOCK_IS_LATE.store(0, SeqCst);
+        let server = Server::new();
+        let mut context = Context::new(Loop::new(Clock::monotonic()).unwrap());
+        context.wall_clock = late_clock;
+        let (say, said) = channel();
+        context.log.set(Level::Warn, Some(Arc::new(Says(Mutex::new(say)))));
+        let client =
+            Client::on(context, Profile { user: None, pass: None, ..scram(&server) }, Settings::default());
+        // The last comes first.
+        let logins = vec![login("another", 0.0, auth_data), login(PASSWORD, late_clock() + 3.0, None)];
+        client.conn.set_credentials_hook(Some(Arc::new(LastInTime(Logins(Mutex::new(logins)))))).unwrap();
+        client.conn.connect().unwrap();
+        let mut link = server.accept();
+        let exchange = hello(&mut link);
+        let proof = challenge(&mut link, &exchange);
+        link.connack(false, 0, &data(proof.as_bytes()));
+        client.up();
+        let again = || client.conn.authenticate(0x19, &block(PacketType::Auth, &[])).unwrap();
+        let refused = || {
+            let text = said.recv_timeout(LONG).unwrap();
+            assert!(text.starts_with("the new credentials cannot be used") && text.ends_with(why), "{text}");
+        };
+        if busy {
+            again();
+            refused();
+        } else {
+            refused();
+            again();
+        }
+        let exchange = Exchange::begins(&take_auth(&mut link, 0x19));
+        let proof = challenge(&mut link, &exchange);
+        send_auth(&mut link, 0, proof.as_bytes());
+        client.publish("t", b"x", crate::rig::Q0);
+        link.expect(PacketType::Publish);
+        assert!(client.conn.is_connected());
+    }
+}
+
 /// It is MQTT 5.0, and never the password in clear instead.
 #[test]
 fn what_the_configuration_has_to_be_like() {
@@ -356,6 +447,13 @@ fn what_the_configuration_has_to_be_like() {
     let connect_properties = block(PacketType::Connect, &[(PropertyId::AuthenticationMethod, Utf8("m"))]);
     let (code, text) = problem(Profile { connect_properties, ..scram(&server) });
     assert!(code == Code::BadConfig && text.starts_with("properties: Authentication Method"), "{text}");
+    let (code, text) = problem(Profile { scram_max_iterations: 4095, ..scram(&server) });
+    let wanted = "scram_max_iterations: at least 4096, which every server asks for (RFC 7677)";
+    assert_eq!((code, text.as_str()), (Code::BadConfig, wanted));
+    assert!(Profile { scram_max_iterations: 4096, ..scram(&server) }.validate().is_ok());
+    // Without SCRAM nobody asks for any.
+    let authentication = Authentication::Password;
+    assert!(Profile { scram_max_iterations: 1, authentication, ..scram(&server) }.validate().is_ok());
 }
 
 /// Keeps what is logged.

@@ -7,8 +7,9 @@
 //! | `expiry.rs`    | messages that expire |
 //! | `fleet.rs`     | many devices that lose one server together |
 //! | `paths.rs`     | a name service that is down, a network that changes, a server that does not want us |
-//! | `scripted.rs`  | the server of these two, and the time |
 //! | `reconnect.rs` | when a connection is tried again, and where |
+//! | `renewal.rs`   | credentials that end, with a clock that is set late, or that they do not fit |
+//! | `scripted.rs`  | the server of `fleet.rs`, `paths.rs` and `renewal.rs`, and the time |
 
 #[path = "../driver_support/mod.rs"]
 mod driver_support;
@@ -19,4 +20,5 @@ mod expiry;
 mod fleet;
 mod paths;
 mod reconnect;
+mod renewal;
 mod scripted;

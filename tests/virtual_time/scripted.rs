@@ -1,6 +1,6 @@
 //! A server of MQTT 3.1.1 or 5.0 in virtual time: it accepts, answers PINGREQ, and fails as the test says.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
@@ -52,6 +52,8 @@ struct State {
     pings: Vec<Time>,
     /// The links on which a PINGRESP is under way, and when it arrives; the next one first.
     under_way: VecDeque<(Time, Arc<Mutex<Link>>)>,
+    /// Every name that was looked up.
+    names: Vec<String>,
 }
 
 struct Link {
@@ -75,6 +77,14 @@ pub(crate) struct World {
 
 thread_local! {
     static SEED: Cell<u64> = const { Cell::new(0) };
+    /// The time of the world that was made last, and what the device's clock says at its beginning.
+    static CLOCK: RefCell<Arc<AtomicU64>> = RefCell::default();
+    static WALL: Cell<f64> = const { Cell::new(0.0) };
+}
+
+/// Seconds since 1970, as the device believes.
+fn wall_clock() -> f64 {
+    WALL.get() + CLOCK.with_borrow(|clock| Time(clock.load(SeqCst)).since(START).0 as f64 / 1e6)
 }
 
 /// Where random numbers begin: for each connection of a test elsewhere, and in each run the same.
@@ -89,7 +99,9 @@ fn seed() -> u64 {
 impl World {
     pub(crate) fn new() -> World {
         SEED.set(0);
+        WALL.set(2e9);
         let now = Arc::new(AtomicU64::new(START.0));
+        CLOCK.set(now.clone());
         let clock = now.clone();
         let does = Behaviour {
             up: true,
@@ -100,14 +112,15 @@ impl World {
             name: vec![SocketAddr::from(([192, 0, 2, 1], 1883))],
             name_service: NameService::Answers,
         };
-        let (links, under_way) = (Vec::new(), VecDeque::new());
-        let state = State { does, dials: Vec::new(), links, pings: Vec::new(), under_way };
+        let (links, under_way, names) = (Vec::new(), VecDeque::new(), Vec::new());
+        let state = State { does, dials: Vec::new(), links, pings: Vec::new(), under_way, names };
         let state = Arc::new(Mutex::new(state));
         let names = state.clone();
         let driver = Loop::with_name_service(
             Clock::from_fn(move || Time(clock.load(SeqCst))),
             Arc::new(move |question| {
-                let state = names.lock().unwrap();
+                let mut state = names.lock().unwrap();
+                state.names.push(question.host().to_owned());
                 match state.does.name_service {
                     NameService::Answers => question.answer(Ok(state.does.name.clone())),
                     NameService::Fails => {
@@ -121,6 +134,7 @@ impl World {
         let mut context = Context::new(driver.clone());
         let (on, shared, clock) = (driver.clone(), state.clone(), now.clone());
         context.random_seed = seed;
+        context.wall_clock = wall_clock;
         context.dial = Arc::new(move |endpoint, _| {
             let mut state = shared.lock().unwrap();
             let now = Time(clock.load(SeqCst));
@@ -144,6 +158,16 @@ impl World {
 
     pub(crate) fn now(&self) -> Time {
         Time(self.now.load(SeqCst))
+    }
+
+    /// Seconds since 1970, as the device believes.
+    pub(crate) fn wall_clock(&self) -> f64 {
+        wall_clock()
+    }
+
+    /// The device's clock is set.
+    pub(crate) fn set_wall_clock(&self, seconds: f64) {
+        WALL.set(WALL.get() + seconds - wall_clock());
     }
 
     /// Changes what the server does from now on.
@@ -179,8 +203,16 @@ impl World {
         std::mem::take(&mut self.state().dials)
     }
 
+    /// The names that were looked up since this was asked last.
+    pub(crate) fn take_names(&self) -> Vec<String> {
+        std::mem::take(&mut self.state().names)
+    }
+
     pub(crate) fn conn(&self, profile: Profile, settings: Settings) -> Arc<Conn> {
-        let source = ProfileSource::Fixed(Arc::new(profile));
+        self.conn_of(ProfileSource::Fixed(Arc::new(profile)), settings)
+    }
+
+    pub(crate) fn conn_of(&self, source: ProfileSource, settings: Settings) -> Arc<Conn> {
         Conn::new(self.context.clone(), 1, vec![source], settings).unwrap()
     }
 

@@ -395,7 +395,7 @@ pub struct mgos_mqtt_options {
     /// (mgos_mqtt_has("scram")), else MGOS_MQTT_NOT_BUILT.
     pub authentication: c_int,
     /// How often a server may have the password hashed for SCRAM, at most: default 1,000,000, which takes some tenths of a
-    /// second. A server that wants more, or less than 4096, is refused: MGOS_MQTT_AUTHENTICATION_FAILED.
+    /// second, and 4096 at least. A server that wants more, or less than 4096, is refused: MGOS_MQTT_AUTHENTICATION_FAILED.
     pub scram_max_iterations: c_int,
 
     /// TLS, again. 1: the server's certificate may be for any name; its issuer, its dates and whether it was revoked are checked

@@ -16,8 +16,7 @@ use crate::client::state::log::Level;
 use crate::client::state::over_limit::{check_filter, over_limit};
 use crate::client::state::params::ConnectParams;
 use crate::config::Protocol;
-use crate::error::Code;
-use crate::scram::Trouble;
+use crate::error::{Code, Trouble};
 use crate::session::{Accepted, Publication, RawAck, Request, Session};
 use crate::time::{Moment, Span};
 use crate::wire::topic::{self, PlainTopic};
@@ -45,7 +44,9 @@ impl Conn {
         }
         let sent = match (&st.extras.scram, reason) {
             (None, _) => st.session.authenticate(reason, properties.properties()),
-            (Some(_), reason::REAUTHENTICATE) => st.repeat_scram(properties.properties()),
+            (Some(_), reason::REAUTHENTICATE) => {
+                st.repeat_scram(None, properties.properties()).map_err(|trouble| trouble.code)
+            }
             // The library answers the server itself.
             (Some(_), _) => Err(Code::Busy),
         };

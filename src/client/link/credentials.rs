@@ -13,25 +13,32 @@ use crate::client::state::Link;
 use crate::client::state::asking::{Asking, Credentials, CredentialsHook, Pending, Purpose};
 use crate::client::state::log::Level;
 use crate::client::state::params::ConnectParams;
+use crate::config::Authentication;
 #[cfg(feature = "websocket")]
 use crate::config::{Secret, http_headers};
 use crate::driver::Turn;
-use crate::error::{Code, Phase};
+use crate::error::{Code, Phase, Trouble};
 #[cfg(feature = "websocket")]
 use crate::patience::Patience;
-use crate::scram::Trouble;
 use crate::sync::MutexGuard;
+use crate::time::Span;
 #[cfg(feature = "websocket")]
 use crate::transport::websocket::Upgrade;
 #[cfg(feature = "websocket")]
 use crate::transport::{Layer, Stream};
 use crate::wire::{Carrier, PacketType, Properties, PropertyBlock, PropertyId, PropertyValue, reason};
 
+/// With SCRAM the hook has none to give.
+pub(in crate::client) const DATA_IS_OURS: &str =
+    "the credentials hook answered with authentication data, which is the library's with SCRAM-SHA-256";
+
 impl Conn {
     /// Sets or clears the credentials hook. What the old one answered is forgotten.
     pub fn set_credentials_hook(&self, hook: Option<Arc<dyn CredentialsHook<Conn>>>) -> Result<(), Code> {
-        let asking = hook
-            .map(|hook| Box::new(Asking { hook, known: None, pending: None, given: None, renew_at: None }));
+        let asking = hook.map(|hook| {
+            let renewed_with = Span::ZERO;
+            Box::new(Asking { hook, known: None, pending: None, given: None, renew_at: None, renewed_with })
+        });
         let mut st = self.usable()?;
         let extras = st.extras.try_make()?;
         let old = std::mem::replace(&mut extras.asking, asking);
@@ -180,16 +187,29 @@ impl Conn {
         if credentials.valid_until > 0.0 {
             asking.known = Some((server, credentials.clone()));
         }
+        let until = credentials.valid_until;
         match purpose {
-            Purpose::Connect(params) => self.connect_with(st, turn, *params, &credentials),
+            Purpose::Connect(params) => {
+                self.warn_if_over(&mut st, until);
+                self.connect_with(st, turn, *params, &credentials)
+            }
             _ => {
                 asking.given = Some(credentials);
+                self.warn_if_over(&mut st, until);
                 let Link::Handshaking { transport, layer } = std::mem::replace(&mut st.link, Link::Idle)
                 else {
                     return st;
                 };
                 self.begin_layer(st, turn, transport, layer)
             }
+        }
+    }
+
+    /// Says so if new credentials cannot be used again, though they are meant to.
+    pub(in crate::client) fn warn_if_over(&self, st: &mut State, until: f64) {
+        if until > 0.0 && until <= (self.context.wall_clock)() {
+            let text = "the credentials end before they begin: is valid_until seconds since 1970?";
+            self.note(st, Level::Warn, format_args!("{text}"));
         }
     }
 
@@ -206,8 +226,13 @@ impl Conn {
             match with_data(params.connect_properties.properties(), data) {
                 Some(block) => params.connect_properties = block,
                 None => {
-                    let text = "the credentials hook answered with authentication data, and properties of the options has no \
-                                Authentication Method";
+                    let text = match st.profile.authentication {
+                        Authentication::ScramSha256 => DATA_IS_OURS,
+                        Authentication::Password => {
+                            "the credentials hook answered with authentication data, and properties of the options has no \
+                             Authentication Method"
+                        }
+                    };
                     let report = st.report(Code::BadProperty, Phase::Connect, 0, text.into());
                     return self.link_down(st, turn, report);
                 }
@@ -288,8 +313,8 @@ impl State {
         Some(Layer::WebSocket(Arc::new(upgrade)))
     }
 
-    /// The attempt is over: nobody waits for an answer any more. If the server did not like the credentials, they are
-    /// not used again.
+    /// The attempt is over: nobody waits for an answer any more. If the server did not like the credentials, or no CONNECT
+    /// can be made with them, they are not used again.
     pub(in crate::client) fn forget_question(&mut self, report: &Report) {
         if let Some(extras) = self.extras.get_mut() {
             extras.scram = None;
@@ -303,7 +328,10 @@ impl State {
                     | Code::AuthenticationFailed
                     | Code::WebSocketRefused
             );
-            if refused || report.reason == Some(reason::NOT_AUTHORIZED) {
+            // Before it was sent.
+            let unfit =
+                report.phase == Phase::Connect && matches!(report.code, Code::BadProperty | Code::BadConfig);
+            if refused || unfit || report.reason == Some(reason::NOT_AUTHORIZED) {
                 asking.known = None;
             }
         }

@@ -4,10 +4,11 @@
 
 use crate::client::Conn;
 use crate::client::conn::State;
-use crate::client::state::asking::{Credentials, Pending, Purpose};
+use crate::client::link::credentials::DATA_IS_OURS;
+use crate::client::state::asking::{Asking, Credentials, Pending, Purpose};
 use crate::client::state::log::Level;
 use crate::driver::Turn;
-use crate::error::Code;
+use crate::error::{Code, Trouble};
 use crate::scram::Login;
 use crate::sync::MutexGuard;
 use crate::time::{Span, Time};
@@ -19,15 +20,22 @@ const EARLIEST: Span = Span::secs(300);
 /// So often it is looked whether the moment is quiet.
 const LOOK: Span = Span::millis(100);
 
+/// So often it is looked how much of their time is left: the clock may be set while the connection is up.
+const CLOCK_LOOK: Span = Span::secs(3600);
+
 impl State {
     /// The connection is up, or has new credentials. `clock` are seconds since 1970.
     pub(in crate::client) fn plan_renewal(&mut self, now: Time, clock: f64) {
         let Some(asking) = self.extras.get_mut().and_then(|extras| extras.asking.as_mut()) else { return };
         let known = asking.known.as_ref().filter(|(server, _)| *server == self.profile.server);
-        asking.renew_at = known.map(|(_, known)| {
-            let left = span(known.valid_until - clock);
-            now + Span(left.0 - (left.0 / 10).min(EARLIEST.0))
-        });
+        let left = known.map(|(_, known)| span(known.valid_until - clock));
+        // Those that were over before are not renewed: new ones of that kind would end the next connection at once, too.
+        let Some(left) = left.filter(|left| *left > Span::ZERO) else {
+            asking.renew_at = None;
+            return;
+        };
+        asking.renewed_with = Span(left.0 / 10).min(EARLIEST);
+        asking.look_again(now, left);
     }
 
     /// Nothing is on its way that the end of the connection could delay.
@@ -35,6 +43,14 @@ impl State {
         self.session.queue_len() == 0
             && self.session.output().is_empty()
             && self.session.pending_subscriptions() == 0
+    }
+}
+
+impl<C> Asking<C> {
+    /// So much of the time of the present credentials is left.
+    fn look_again(&mut self, now: Time, left: Span) {
+        let wait = Span(left.0.saturating_sub(self.renewed_with.0));
+        self.renew_at = Some(now + wait.min(CLOCK_LOOK));
     }
 }
 
@@ -58,6 +74,10 @@ impl Conn {
         asking.renew_at = None;
         let Some((_, known)) = asking.known.as_ref().filter(|_| is_up) else { return st };
         let left = span(known.valid_until - (self.context.wall_clock)());
+        if left > asking.renewed_with {
+            asking.look_again(now, left);
+            return st;
+        }
         if by_auth && left > Span::ZERO && asking.pending.is_none() {
             // Should no answer come, or not be taken, there is this end.
             asking.renew_at = Some(now + left);
@@ -90,15 +110,17 @@ impl Conn {
                 let mut list = vec![(PropertyId::AuthenticationMethod, PropertyValue::Utf8(&method))];
                 let data = credentials.auth_data.as_ref().map(|data| PropertyValue::Binary(data));
                 list.extend(data.map(|data| (PropertyId::AuthenticationData, data)));
-                st.session.authenticate(reason::REAUTHENTICATE, Properties::from_list(&list))
+                let properties = Properties::from_list(&list);
+                st.session.authenticate(reason::REAUTHENTICATE, properties).map_err(Trouble::from)
             }
         };
-        if let Err(code) = sent {
-            let text = format_args!("the new credentials cannot be used on this connection: {}", code.text());
+        if let Err(Trouble { text, .. }) = sent {
+            let text = format_args!("the new credentials cannot be used on this connection: {text}");
             self.note(st, Level::Warn, text);
             return;
         }
         self.note(st, Level::Info, format_args!("authenticating with new credentials"));
+        self.warn_if_over(st, credentials.valid_until);
         let known = (credentials.valid_until > 0.0).then(|| (st.profile.server.clone(), credentials));
         if let Some(asking) = st.extras.get_mut().and_then(|extras| extras.asking.as_mut()) {
             asking.known = known;
@@ -108,13 +130,12 @@ impl Conn {
 }
 
 impl State {
-    fn renew_scram(&mut self, credentials: &Credentials) -> Result<(), Code> {
-        let password = credentials.password.as_ref().map_or(&[][..], |password| password);
-        let login = Login::new(credentials.user.as_deref().unwrap_or_default(), password);
-        let login = login.map_err(|trouble| trouble.code)?;
-        if let Some(scram) = self.extras.get_mut().and_then(|extras| extras.scram.as_mut()) {
-            scram.login = login;
+    fn renew_scram(&mut self, credentials: &Credentials) -> Result<(), Trouble> {
+        if credentials.auth_data.is_some() {
+            return Err(Trouble { code: Code::BadProperty, text: DATA_IS_OURS.into() });
         }
-        self.repeat_scram(Properties::EMPTY)
+        let password = credentials.password.as_ref().map_or(&[][..], |password| password);
+        let login = Login::new(credentials.user.as_deref().unwrap_or_default(), password)?;
+        self.repeat_scram(Some(login), Properties::EMPTY)
     }
 }

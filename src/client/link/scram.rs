@@ -7,8 +7,8 @@ use crate::client::state::params::ConnectParams;
 use crate::client::state::scram::{Scram, Step};
 use crate::config::Authentication;
 use crate::driver::{TaskError, Turn};
-use crate::error::Code;
-use crate::scram::{Login, METHOD, Trouble};
+use crate::error::{Code, Trouble};
+use crate::scram::{Login, METHOD};
 use crate::sync::MutexGuard;
 use crate::wire::{
     Carrier, PacketType, Properties, Property, PropertyBlock, PropertyId, PropertyValue, RawProperties,
@@ -47,30 +47,36 @@ impl State {
         let password = params.password.as_ref().map_or(&[][..], |password| password);
         let login = Login::new(params.user.as_deref().unwrap_or_default(), password)?;
         let hello = login.hello()?;
-        let text = |code: Code| Trouble { code, text: code.text().into() };
-        let properties = block(params.connect_properties.properties(), hello.message(), PacketType::Connect)
-            .map_err(text)?;
-        let extras = self.extras.try_make().map_err(text)?;
+        let properties = block(params.connect_properties.properties(), hello.message(), PacketType::Connect)?;
+        let extras = self.extras.try_make()?;
         extras.scram = Some(Box::new(Scram { login, step: Step::Said(hello) }));
         Ok(Some(properties))
     }
 
-    /// Begins again on a connection that is up. `properties` are further ones of that AUTH.
-    pub(in crate::client) fn repeat_scram(&mut self, properties: Properties<'_>) -> Result<(), Code> {
+    /// Begins again on a connection that is up, with another login or the same. `properties` are further ones of that AUTH.
+    /// If that cannot begin, an exchange that is under way goes on as it was.
+    pub(in crate::client) fn repeat_scram(
+        &mut self,
+        login: Option<Login>,
+        properties: Properties<'_>,
+    ) -> Result<(), Trouble> {
         let Some(scram) = self.extras.get_mut().and_then(|extras| extras.scram.as_mut()) else {
-            return Err(Code::Busy);
+            return Err(Code::Busy.into());
         };
         if [PropertyId::AuthenticationMethod, PropertyId::AuthenticationData]
             .iter()
             .any(|id| properties.get(*id).is_some())
         {
-            return Err(Code::BadArgument);
+            return Err(Code::BadProperty.into());
         }
-        let hello = scram.login.hello().map_err(|trouble| trouble.code)?;
+        let hello = login.as_ref().unwrap_or(&scram.login).hello()?;
         let properties = block(properties, hello.message(), PacketType::Auth)?;
         self.session.authenticate(reason::REAUTHENTICATE, properties.properties())?;
         scram.step = Step::Said(hello);
-        self.session.demand_proof(None)
+        if let Some(login) = login {
+            scram.login = login;
+        }
+        Ok(self.session.demand_proof(None)?)
     }
 }
 

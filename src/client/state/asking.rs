@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::client::state::params::ConnectParams;
 use crate::config::Secret;
-use crate::time::Time;
+use crate::time::{Span, Time};
 
 /// Runs when CONNECT is about to be made, or before that the request for a WebSocket, on the thread that drives the loop, with
 /// no lock held. It answers by [`answer_credentials`](crate::client::Conn::answer_credentials), at once or later from any thread,
@@ -43,6 +43,8 @@ pub(in crate::client) struct Asking<C> {
     pub(in crate::client) given: Option<Credentials>,
     /// When it is looked whether the present connection needs new ones.
     pub(in crate::client) renew_at: Option<Time>,
+    /// It does when so much of their time is left.
+    pub(in crate::client) renewed_with: Span,
 }
 
 impl<C> Asking<C> {

@@ -1,5 +1,4 @@
-//! SCRAM-SHA-256 (RFC 5802, RFC 7677), the client's side, without I/O: client and server prove to each other that they know
-//! a password, and neither learns it from the other.
+//! One exchange: client and server prove to each other that they know a password, and neither learns it from the other.
 //!
 //! | step                         | what travels |
 //! |------------------------------|--------------|
@@ -18,29 +17,15 @@ use ring::{digest, hmac, pbkdf2};
 
 use zeroize::Zeroizing;
 
+use super::method::{FEWEST_ITERATIONS, METHOD};
 use crate::base64;
-use crate::error::Code;
-
-/// The name of the mechanism.
-pub const METHOD: &str = "SCRAM-SHA-256";
-
-/// How often a server has to hash at least (RFC 7677, section 4).
-const FEWEST: u32 = 4096;
+use crate::error::{Code, Trouble};
 
 /// Bytes of randomness in a nonce.
 const NONCE: usize = 18;
 
 /// "n,,": without channel binding, and for oneself.
 const HEADER: &str = "n,,";
-
-/// Why there is no message.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Trouble {
-    /// The error.
-    pub code: Code,
-    /// A sentence.
-    pub text: String,
-}
 
 fn bad_login(text: &str) -> Trouble {
     Trouble { code: Code::BadConfig, text: text.into() }
@@ -144,9 +129,10 @@ impl Hello {
         }
         // What does not fit is too many.
         let rounds = rounds.parse::<u32>().unwrap_or(u32::MAX);
-        if rounds < FEWEST {
-            let what =
-                format!("it wants {rounds} iterations, and at least {FEWEST} protect a password (RFC 7677)");
+        if rounds < FEWEST_ITERATIONS {
+            let what = format!(
+                "it wants {rounds} iterations, and at least {FEWEST_ITERATIONS} protect a password (RFC 7677)"
+            );
             return Err(bad_challenge(&what));
         }
         if rounds > most {
@@ -183,18 +169,18 @@ impl Challenge {
     pub fn answer(self) -> Answer {
         let mut salted = Zeroizing::new([0; digest::SHA256_OUTPUT_LEN]);
         pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA256, self.rounds, &self.salt, &self.password, &mut *salted);
-        let client_key = sign(&*salted, b"Client Key");
-        let stored_key = digest::digest(&digest::SHA256, &*client_key);
+        let mut proof = sign(&*salted, b"Client Key");
+        let stored_key = digest::digest(&digest::SHA256, &*proof);
         let signature = sign(stored_key.as_ref(), self.signed.as_bytes());
         let server_key = sign(&*salted, b"Server Key");
         let server_signature = sign(&*server_key, self.signed.as_bytes());
-        let proof: Vec<u8> = client_key.iter().zip(signature.iter()).map(|(key, sign)| key ^ sign).collect();
-        Answer {
-            message: Zeroizing::new(
-                format!("{},p={}", self.without_proof, base64::encode(&proof)).into_bytes(),
-            ),
-            proof: format!("v={}", base64::encode(&*server_signature)).into_bytes(),
-        }
+        proof.iter_mut().zip(signature.iter()).for_each(|(key, sign)| *key ^= sign);
+        let proof = Zeroizing::new(base64::encode(&*proof));
+        // Without growing: a vector that grows leaves copies behind.
+        let parts = [&self.without_proof, ",p=", &proof];
+        let mut message = Zeroizing::new(Vec::with_capacity(parts.iter().map(|part| part.len()).sum()));
+        parts.iter().for_each(|part| message.extend_from_slice(part.as_bytes()));
+        Answer { message, proof: format!("v={}", base64::encode(&*server_signature)).into_bytes() }
     }
 }
 

@@ -1,22 +1,10 @@
-//! SCRAM-SHA-256 in a library that was built without it: nothing begins.
+//! A library without SCRAM-SHA-256: nothing begins.
 
 use core::convert::Infallible;
 
 use zeroize::Zeroizing;
 
-use crate::error::Code;
-
-/// The name of the mechanism.
-pub const METHOD: &str = "SCRAM-SHA-256";
-
-/// Why there is no message.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Trouble {
-    /// The error.
-    pub code: Code,
-    /// A sentence.
-    pub text: String,
-}
+use crate::error::{Code, Trouble};
 
 /// A user name and its password.
 pub struct Login {
