@@ -95,6 +95,37 @@ fn each_version_is_tried_at_once_until_the_server_knows_one() {
     assert!(client.conn.speaks_v5());
 }
 
+/// Also by options that bring servers with them; options alone change nothing of it.
+#[test]
+fn what_was_settled_is_forgotten_with_the_servers() {
+    let server = Server::new();
+    let client = Client::new(auto(&server), Settings::default());
+    client.conn.connect().unwrap();
+    let comes_up = |levels: &[u8]| {
+        for wanted in levels {
+            let (mut link, level) = level(&server);
+            assert_eq!(level, *wanted);
+            if level == 5 {
+                link.write(b"\x20\x02\0\x01");
+                fails(&client, (Code::RefusedVersion, Some(1)));
+                continue;
+            }
+            link.write(b"\x20\x02\0\0");
+            client.up();
+            client.conn.abort().unwrap();
+            client.closed();
+        }
+    };
+    comes_up(&[5, 4]);
+    client.conn.set_options(Settings { in_flight_window: 7, ..Settings::default() }, Vec::new()).unwrap();
+    client.conn.connect().unwrap();
+    comes_up(&[4]);
+    let again = mgos_mqtt::client::ProfileSource::Fixed(std::sync::Arc::new(auto(&server)));
+    client.conn.set_options(Settings::default(), vec![again]).unwrap();
+    client.conn.connect().unwrap();
+    comes_up(&[5, 4]);
+}
+
 #[test]
 fn a_server_that_knows_none_is_asked_again_when_the_schedule_says_so() {
     let server = Server::new();

@@ -8,8 +8,9 @@
 //! | `fleet.rs`     | many devices that lose one server together |
 //! | `paths.rs`     | a name service that is down, a network that changes, a server that does not want us |
 //! | `reconnect.rs` | when a connection is tried again, and where |
+//! | `redirect.rs`  | a server that sends the client on, and what the client is to do by then |
 //! | `renewal.rs`   | credentials that end, with a clock that is set late, or that they do not fit |
-//! | `scripted.rs`  | the server of `fleet.rs`, `paths.rs` and `renewal.rs`, and the time |
+//! | `scripted.rs`  | the server of `fleet.rs`, `paths.rs`, `redirect.rs` and `renewal.rs`, and the time |
 
 #[path = "../driver_support/mod.rs"]
 mod driver_support;
@@ -20,5 +21,6 @@ mod expiry;
 mod fleet;
 mod paths;
 mod reconnect;
+mod redirect;
 mod renewal;
 mod scripted;

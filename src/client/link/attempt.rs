@@ -68,6 +68,8 @@ impl Conn {
     /// Starts an attempt with the active profile.
     fn begin<'a>(&'a self, mut st: MutexGuard<'a, State>, turn: &mut Turn<'_>) -> MutexGuard<'a, State> {
         st.tries = LazyBox::new();
+        // It is for this attempt, or for none.
+        let on = st.take_redirect();
         let Some((at, snapshot)) = st.next_profile(&self.context.common) else { return self.stay_down(st) };
         st.stats.attempts += 1;
         if at != st.reconnect.active() {
@@ -89,7 +91,7 @@ impl Conn {
             Arc::make_mut(&mut profile).will.clone_from(will);
         }
         st.put_own_certificate(&mut profile);
-        st.follow_redirect(&mut profile);
+        st.follow_redirect(&mut profile, on);
         let problem = st.whole(&profile, &client).validate().err();
         (st.profile, st.client) = (profile.clone(), client);
         if !Arc::ptr_eq(&profile, &common) {

@@ -37,9 +37,7 @@ impl Conn {
             None => st.profiles = Servers::One([profile]),
         }
         st.reconnect.select(0);
-        if let Some(extras) = st.extras.get_mut() {
-            extras.versions = None;
-        }
+        st.forget_servers();
         // The schedule was that of the old profile; the new one starts its own.
         st.forget_fail_back();
         let limits = session_limits(&st.settings, &snapshot);

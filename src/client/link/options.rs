@@ -45,7 +45,12 @@ impl Conn {
         if let Some(servers) = servers {
             st.profiles = servers;
             st.reconnect.select(0);
+            st.forget_servers();
             st.forget_fail_back();
+        }
+        if settings.redirect != st.settings.redirect {
+            // What the old ones allowed, these may not.
+            st.take_redirect();
         }
         let limits = session_limits(&settings, &st.profile);
         st.session.set_limits(common.limits.share(limits));

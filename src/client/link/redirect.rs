@@ -9,7 +9,7 @@ use crate::client::conn::State;
 use crate::client::handlers::event::Report;
 use crate::client::state::log::Level;
 use crate::config::reference::choose;
-use crate::config::{Profile, Shown};
+use crate::config::{Profile, Redirect, Shown};
 use crate::wire::{PropertyId, Version, reason};
 
 /// So many servers in a row may send the client on.
@@ -25,16 +25,21 @@ impl State {
         if !sends || self.session.version() != Version::V5 {
             return;
         }
-        let hops = self.extras.redirected.as_ref().map_or(0, |redirected| redirected.hops);
-        let to = match self.profile.address() {
-            _ if hops >= MOST_HOPS => Err("since three servers in a row have sent the client on"),
-            Ok(from) => choose(&from, reference, self.settings.redirect),
-            Err(_) => return,
+        let redirected = self.extras.redirected.as_ref();
+        let hops = redirected.map_or(0, |redirected| redirected.hops);
+        // However many have sent the client on, its domain is that of the configured server.
+        let home = redirected.and_then(|redirected| redirected.home.clone());
+        let Some(home) = home.or_else(|| self.profile.address().ok()) else { return };
+        let to = if hops >= MOST_HOPS {
+            Err("since three servers in a row have sent the client on")
+        } else {
+            choose(&home, reference, self.settings.redirect)
         };
         match to {
             Ok(to) => {
                 let redirected = self.extras.make().redirected.get_or_insert_default();
                 redirected.next = Some(to.to_string());
+                redirected.home = Some(home);
                 redirected.hops = hops + 1;
                 report.text += ", which is tried next";
             }
@@ -45,13 +50,24 @@ impl State {
         }
     }
 
-    /// Puts the server of the attempt that begins into its profile, if it is not the one that is configured. Its own name is
-    /// what its certificate is verified for.
-    pub(in crate::client) fn follow_redirect(&mut self, profile: &mut Arc<Profile>) {
+    /// Where the last attempt was sent: for the one that begins, or for none.
+    pub(in crate::client) fn take_redirect(&mut self) -> Option<String> {
+        self.extras.get_mut().and_then(|extras| extras.redirected.as_mut())?.next.take()
+    }
+
+    /// Puts the server of the attempt that begins into its profile, if it was sent `on` from the one that is configured. Its
+    /// own name is what its certificate is verified for.
+    pub(in crate::client) fn follow_redirect(&mut self, profile: &mut Arc<Profile>, on: Option<String>) {
+        if self.settings.redirect != Redirect::Never {
+            self.extras.make().redirected.get_or_insert_default();
+        }
         let Some(redirected) = self.extras.get_mut().and_then(|extras| extras.redirected.as_mut()) else {
             return;
         };
-        let next = redirected.next.take();
+        let home = profile.address().ok();
+        // What another server has said must not lead the credentials that are configured now anywhere.
+        let next = on.filter(|_| home.is_some() && home == redirected.home);
+        redirected.home = home;
         redirected.is_elsewhere = next.is_some();
         if next.is_some() {
             let profile = Arc::make_mut(profile);
@@ -59,6 +75,14 @@ impl State {
             profile.tls.server_name = None;
         } else {
             redirected.hops = 0;
+        }
+    }
+
+    /// There are other profiles: what the servers of the old ones have said is nothing to them.
+    pub(in crate::client) fn forget_servers(&mut self) {
+        self.take_redirect();
+        if let Some(extras) = self.extras.get_mut() {
+            extras.versions = None;
         }
     }
 

@@ -167,14 +167,15 @@ impl State {
         Report { reason: Some(reason), ..self.report(code, Phase::Up, 0, text) }
     }
 
-    /// Keeps the endpoint that was reached, unless it is the one that is configured.
+    /// Keeps the endpoint that was reached, unless it is the one that is configured; of a server that another one has sent
+    /// the client to, as an endpoint of that server.
     pub(in crate::client) fn keep_peer(&mut self) {
         let Tries { target, is_literal, common, .. } = &*self.tries;
         let (Some(target), false) = (target, is_literal) else {
             self.known = LazyBox::new();
             return;
         };
-        let by = common.as_ref().unwrap_or(&self.profile);
+        let by = common.as_ref().filter(|_| !self.is_elsewhere()).unwrap_or(&self.profile);
         let now = || Known { endpoint: target.clone(), by: by.clone(), is_linked: true };
         // Without memory a report is without it.
         if let Ok(known) = self.known.try_make_by(now) {
