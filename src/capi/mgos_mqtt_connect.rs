@@ -469,11 +469,13 @@ pub unsafe extern "C" fn mgos_mqtt_conn_state(c: *mut mgos_mqtt_conn, state: *mu
 /// A connection that waits for its next attempt begins it at once; an attempt that is under way begins anew, with
 /// MGOS_MQTT_NETWORK_CHANGED as the result of the first. One that is up, with `how`
 ///  - MGOS_MQTT_NETWORK_PROBE: asks its server by PINGREQ whether the link is still there. If no answer comes within three
-///    seconds, or `pingresp_timeout_ms` if that is less, it is lost (MGOS_MQTT_KEEP_ALIVE_TIMEOUT), and opened anew at once;
+///    seconds, or `pingresp_timeout_ms` if that is less, it is lost (MGOS_MQTT_KEEP_ALIVE_TIMEOUT), and opened anew at once, as
+///    it is if it breaks before the answer comes;
 ///  - MGOS_MQTT_NETWORK_RECONNECT: is closed at once, without DISCONNECT (MGOS_MQTT_NETWORK_CHANGED), and opened anew: where the
 ///    application knows that its address is another one now. The server may publish the will.
 ///
-/// A connection that nobody wants open does nothing. Returns 0, or an error for a `c` that is not alive.
+/// One that is being closed to be opened again is closed without waiting any longer. In a handler that is told of an end, it is
+/// as mgos_mqtt_conn_connect() there, but for a connection that nobody wants open: that does nothing. Returns 0, or an error for a `c` that is not alive.
 ///
 /// # Safety
 /// `c` is NULL or a living connection.
@@ -489,7 +491,7 @@ pub unsafe extern "C" fn mgos_mqtt_network_changed(c: *mut mgos_mqtt_conn, how: 
         }
         for handle in HANDLES.all(Handle::is_ours) {
             // One that has been freed meanwhile has nothing to do.
-            let _ = handle.conn()?.network_changed(anew);
+            let _ = handle.conn().and_then(|conn| conn.network_changed(anew));
         }
         Ok(())
     })

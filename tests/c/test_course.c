@@ -659,6 +659,36 @@ static void what_it_waits_for_can_be_asked(void **state) {
   UNTIL(client->loop, state_of(client) == MGOS_MQTT_STATE_IDLE);
 }
 
+static void on_close(struct mgos_mqtt_conn *c, const struct mgos_mqtt_event *ev, void *ud) {
+  (void) c;
+  trace(ud, "%s", mgos_mqtt_error_name(mgos_mqtt_event_error(ev)) + strlen("MGOS_MQTT_"));
+}
+
+/* NULL means each connection of the process: the second one too, and one that was freed does not end that. */
+static void a_change_of_the_network_is_told_to_all(void **state) {
+  struct client *client = *state;
+  void *second = NULL;
+  struct client *other;
+  struct mgos_mqtt_conn *gone;
+  assert_int_equal(client_setup(&second), 0);
+  other = second;
+  gone = mgos_mqtt_conn_create_on(client->loop, 1, &client->options);
+  assert_non_null(gone);
+  client_up(client);
+  client_up(other);
+  assert_int_equal(mgos_mqtt_conn_on(client->c, MGOS_MQTT_EV_CLOSE, on_close, client, NULL), 0);
+  assert_int_equal(mgos_mqtt_conn_on(other->c, MGOS_MQTT_EV_CLOSE, on_close, other, NULL), 0);
+  mgos_mqtt_conn_free(gone);
+  assert_int_equal(mgos_mqtt_network_changed(NULL, MGOS_MQTT_NETWORK_RECONNECT), 0);
+  peer_expect_end(client->peer);
+  peer_expect_end(other->peer);
+  expect_trace(client, "NETWORK_CHANGED ");
+  expect_trace(other, "NETWORK_CHANGED ");
+  comes_up_as(client, "c");
+  comes_up_as(other, "c");
+  assert_int_equal(client_teardown(&second), 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, client_setup, client_teardown)
 
 int main(void) {
@@ -669,7 +699,7 @@ int main(void) {
       TEST(credentials_hold_as_long_as_they_say),  TEST(a_hook_may_keep_its_strings),
       TEST(a_hook_that_fails_is_named),            TEST(what_nobody_opens_is_said),
       TEST(a_connection_without_a_server_says_so), TEST(every_wait_says_what_it_waited_for),
-      TEST(what_it_waits_for_can_be_asked),
+      TEST(what_it_waits_for_can_be_asked),        TEST(a_change_of_the_network_is_told_to_all),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -28,10 +28,11 @@ enum Call {
     Move,
     Disable,
     SetOptions,
+    NetworkChanged,
     Free,
 }
 
-const CALLS: [Call; 11] = [
+const CALLS: [Call; 12] = [
     Call::Connect,
     Call::Disconnect,
     Call::Abort,
@@ -42,6 +43,7 @@ const CALLS: [Call; 11] = [
     Call::Move,
     Call::Disable,
     Call::SetOptions,
+    Call::NetworkChanged,
     Call::Free,
 ];
 
@@ -147,6 +149,16 @@ impl Model {
                 }
             }
             Call::SetOptions => {}
+            Call::NetworkChanged if self.wanted => {
+                self.end_link(End::Hard);
+                let next = match self.has {
+                    Has::Told { .. } => Next::Asked,
+                    // What is wanted without a link and without a wait is on its way.
+                    _ => Next::AtOnce,
+                };
+                self.next = self.next.max(next);
+            }
+            Call::NetworkChanged => {}
             Call::Free => {
                 if self.has == Has::Up && self.end < End::Hard {
                     self.goodbyes += 1;
@@ -308,6 +320,7 @@ fn make(conn: &Conn, shared: &Arc<Shared>, call: Call) -> Result<(), Code> {
         Call::SetOptions => conn
             .set_options(Settings { in_flight_window: 7, ..shared.settings.clone() }, Vec::new())
             .map_err(|error| error.code),
+        Call::NetworkChanged => conn.network_changed(true),
         Call::Free => {
             conn.free(None);
             Ok(())

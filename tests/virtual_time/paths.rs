@@ -184,6 +184,70 @@ fn without_a_keep_alive_interval_a_probe_has_an_answer_too() {
     conn.free(None);
 }
 
+/// The system may reset the link before the time of the answer is over, or the server closes it: that is an answer, too.
+#[test]
+fn a_link_that_breaks_while_it_is_probed_is_opened_anew_at_once() {
+    let world = World::new();
+    world.server(|server| server.connack = &[0x20, 3, 0, 0, 0]);
+    let conn = world.conn(Profile { protocol: Protocol::V5, ..profile("192.0.2.1:1883") }, settings());
+    conn.connect().unwrap();
+    up(&world, &conn, Span::secs(1));
+    world.run(Span::secs(10));
+    world.swallow();
+    conn.network_changed(false).unwrap();
+    world.run(Span::secs(1));
+    world.take_dials();
+    let before = world.now();
+    world.end_links(&[]);
+    world.settle();
+    assert_eq!(world.take_dials(), [(Endpoint::from(address("192.0.2.1:1883")), before)]);
+    assert!(conn.is_connected() && conn.report().code == Code::ClosedByServer);
+    // With a reason the server has another one.
+    world.run(Span::secs(10));
+    world.swallow();
+    conn.network_changed(false).unwrap();
+    world.run(Span::secs(1));
+    world.end_links(&[0xe0, 1, 0x8b]);
+    world.settle();
+    assert_eq!((conn.report().reason, went(&world)), (Some(0x8b), vec![]));
+    up(&world, &conn, Span::secs(100));
+    // And without a probe it is as any loss.
+    world.take_dials();
+    world.end_links(&[]);
+    world.settle();
+    assert_eq!(went(&world), [""; 0]);
+    conn.free(None);
+}
+
+/// Says so on another thread while a handler is told of an end.
+struct ElsewhereChanged;
+
+impl Callback<Conn> for ElsewhereChanged {
+    fn call(&self, conn: &Conn, _: &Event<'_>) {
+        std::thread::scope(|scope| scope.spawn(|| conn.network_changed(false)).join().unwrap()).unwrap();
+    }
+}
+
+/// In a handler itself it counts as `connect` there: `course.rs`.
+#[test]
+fn a_network_that_changes_while_handlers_are_told_of_an_end_is_not_missed() {
+    let world = World::new();
+    let conn = world.conn(profile("192.0.2.1:1883"), settings());
+    conn.add_handler(Identity(1, 1), Kind::Close.bit(), Box::new(ElsewhereChanged)).unwrap();
+    conn.connect().unwrap();
+    up(&world, &conn, Span::secs(1));
+    world.take_dials();
+    let before = world.now();
+    world.end_links(&[]);
+    world.settle();
+    assert_eq!(world.take_dials(), [(Endpoint::from(address("192.0.2.1:1883")), before)]);
+    // What nobody wants stays closed.
+    conn.abort().unwrap();
+    world.run(Span::secs(100));
+    assert!(!conn.is_connected() && went(&world).is_empty());
+    conn.free(None);
+}
+
 /// Wherever the connection is when the network changes.
 #[test]
 fn a_network_that_changed_ends_every_wait() {

@@ -270,12 +270,7 @@ impl Conn {
             st.give_memory_back();
             let delivery = st.delivery(self.context.send_queue);
             let silent = st.silent_hook();
-            let probing = st.session.is_probing();
             if let Err(failure) = st.session.timeout(turn.now, delivery) {
-                if probing {
-                    // The network has changed, and with it what there was to wait for.
-                    st.course.hurry();
-                }
                 let report = match silent {
                     Some(text) => st.report(Code::HookTimeout, Phase::Connect, 0, text.into()),
                     None => st.failure_report(&failure),

@@ -404,6 +404,9 @@ impl Conn {
         let was_up = self.connected.swap(false, Ordering::AcqRel);
         let up_since = if was_up { st.stats.up_since() } else { Moment::NONE };
         let how = self.note_end(&mut st, turn, up_since, &report);
+        if st.fails_probe(&report) {
+            st.course.hurry();
+        }
         let ended = st.generation;
         st.generation += 1;
         st.stats.went_down(turn.now, was_up, report.code, report.phase);
@@ -516,6 +519,15 @@ impl State {
             Some(proxy) => (proxy.host, proxy.port),
             None => (address.host, address.port),
         }
+    }
+
+    /// Whether it was found out that the link did not survive a change of the network: that is nothing to wait for.
+    fn fails_probe(&self, report: &Report) -> bool {
+        let lost = matches!(
+            report.code,
+            Code::KeepAliveTimeout | Code::ConnectionReset | Code::IoFailed | Code::ClosedByServer
+        );
+        lost && report.reason.is_none() && self.closing.is_none() && self.session.is_probing()
     }
 
     /// Whose name is looked up, if a proxy leads to the server.

@@ -10,7 +10,7 @@
 //! | `abort`           | no          | ends, without it                | none                                        |
 //! | `drop_link`       | as before   | ends, either way                | as after any other loss                     |
 //! | `set_profile`     | as before, and no if it is not enabled | ends, with DISCONNECT | at once, or when the link has ended |
-//! | `network_changed` | as before   | stays if it answers; an attempt ends, without DISCONNECT | at once |
+//! | `network_changed` | as before   | stays if it answers; an attempt, and a link that is closing to come back, end without DISCONNECT | at once, or when the link has ended |
 //! | `set_profiles`, `set_settings` | as before | stays                | as before                                   |
 //!
 //! Of two ends of one link the harder one wins, and of two reasons for the next attempt the sooner. `drop_link` without

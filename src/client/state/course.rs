@@ -109,9 +109,15 @@ impl Course {
     pub(in crate::client) fn want(&mut self, has: Has) {
         self.established &= self.wanted;
         (self.wanted, self.closed, self.warned) = (true, false, false);
+        if has != Has::Link {
+            self.ask(has);
+        }
+    }
+
+    /// The next attempt is to begin as soon as it may, for a connection that is wanted.
+    pub(in crate::client) fn ask(&mut self, has: Has) {
         let next = match has {
             Has::Nothing if self.ending && Loop::in_dispatch() => Next::Asked,
-            Has::Link => return,
             _ => Next::AtOnce,
         };
         self.next = self.next.max(next);
