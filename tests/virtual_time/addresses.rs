@@ -22,6 +22,8 @@ const REFUSED: i32 = if cfg!(target_os = "linux") { 111 } else { 61 };
 enum Address {
     Silent,
     Refuses,
+    /// The system has not got the source address for it.
+    NoSource,
     Answers,
     /// After 100 ms.
     RefusesLater,
@@ -63,7 +65,7 @@ impl Transport for Socket {
             return Ok(());
         }
         let wait = match self.address {
-            Address::Silent | Address::Refuses => return Ok(()),
+            Address::Silent | Address::Refuses | Address::NoSource => return Ok(()),
             Address::Answers => Span::ZERO,
             Address::RefusesLater => Span::millis(100),
             Address::AnswersLater | Address::AnswersWithoutTls => Span::secs(1),
@@ -151,6 +153,10 @@ fn attempt_at(listed: &[(SocketAddr, Address)], limit: Span, late: Span) -> Atte
         list.lock().unwrap().push((*at, (dialled_at.load(SeqCst) - START.0) / 1_000));
         match what {
             Address::Refuses => Err(io::Error::from_raw_os_error(REFUSED)),
+            Address::NoSource => {
+                let source_address = Some("192.0.2.77".parse().unwrap());
+                endpoint.open(&SocketOptions { source_address, ..SocketOptions::default() })
+            }
             what => Ok(Stream::Other(Box::new(Socket::new(*what, &on, &made)))),
         }
     });
@@ -270,6 +276,21 @@ fn the_report_has_the_error_of_each() {
     assert_eq!((&tried[1].0, &tried[2].0), (&text(0), &text(2)));
     assert!(tried[1].1 == tried[2].1 && tried[1].1 != REFUSED);
     assert!((0..3).all(|n| failed.report.text.contains(&text(n))), "{}", failed.report.text);
+}
+
+/// Whichever comes first: a socket that cannot be made is the reason, and the others were tried.
+#[test]
+fn the_report_has_those_too_that_were_tried_beside_a_socket_that_could_not_be_made() {
+    use Address::*;
+    let address = |n: u8| SocketAddr::from(([192, 0, 2, n], 1));
+    for listed in [[Refuses, NoSource], [NoSource, Refuses]] {
+        let listed = [(address(0), listed[0]), (address(1), listed[1])];
+        let report = attempt_at(&listed, Span::secs(10), Span::ZERO).report;
+        assert_eq!(report.code, Code::SocketOption);
+        assert!(report.text.starts_with("the option source_address 192.0.2.77 "), "{}", report.text);
+        let tried: Vec<_> = report.tried.iter().map(|(endpoint, _)| endpoint.to_string()).collect();
+        assert_eq!(tried, [address(0).to_string(), address(1).to_string()]);
+    }
 }
 
 /// Where one family does not get through, the other one is tried next.

@@ -357,7 +357,7 @@ fn next_after(words: &[u8], lived: Span, warning: &str) -> u64 {
 fn a_server_that_does_not_want_it_is_called_again_after_the_longest_wait() {
     for (code, warning) in [
         (0x8e, "another client has taken the session over"),
-        (0x89, "too busy (0x89, server busy): the next attempt comes after the longest wait, 77000 ms"),
+        (0x89, "too busy (0x89, server busy): if it is tried again, then after the longest wait, 77000 ms"),
         (0x97, "too busy (0x97, quota exceeded)"),
         (0x9f, "too busy (0x9F, connection rate exceeded)"),
     ] {
@@ -381,6 +381,20 @@ fn a_busy_server_says_so_in_connack_too() {
     assert_eq!(times, [3_000, 3_100, 3_200]);
     warnings.have("too busy (0x89, server busy)");
     assert_eq!(conn.report().code, Code::RefusedUnavailable);
+    conn.free(None);
+}
+
+/// A server that does not know MQTT 5.0 answers with a code of MQTT 3.x, which has no name of 5.0.
+#[test]
+fn a_refusal_of_an_old_server_is_not_given_another_meaning() {
+    let world = World::new();
+    world.server(|server| server.connack = &[0x20, 2, 0, 1]);
+    let conn = world.conn(Profile { protocol: Protocol::V5, ..profile("192.0.2.1:1883") }, settings());
+    conn.connect().unwrap();
+    world.settle();
+    let report = conn.report();
+    assert_eq!((report.code, report.connack), (Code::RefusedVersion, Some(1)));
+    assert!(report.text.contains(" (CONNACK 1)"), "{}", report.text);
     conn.free(None);
 }
 

@@ -250,25 +250,28 @@ impl Conn {
         let first = lost == Lost::Early && st.reconnect.lost_early();
         let suspicious = lost == Lost::Early && st.reconnect.is_suspicious();
         let longest = st.profile.reconnect_bounds().1.as_millis_ceil();
-        let next = format_args!("the next attempt comes after the longest wait, {longest} ms");
+        let next = format_args!("after the longest wait, {longest} ms");
         match Unwelcome::of(report) {
             Some(Unwelcome::TakenOver) => self.note(
                 st,
                 Level::Warn,
                 format_args!(
-                    "another client has taken the session over, which has the same client id: give each its own. So that they \
-                     do not take it from each other by turns, {next}"
+                    "another client has taken the session over, which has the same client id: give each its own. If it is \
+                     tried again, then {next}, so that they do not take it from each other by turns"
                 ),
             ),
             Some(Unwelcome::Busy(what)) => {
-                self.note(st, Level::Warn, format_args!("the server says that it is too busy ({what}): {next}"));
+                let text = format_args!(
+                    "the server says that it is too busy ({what}): if it is tried again, then {next}"
+                );
+                self.note(st, Level::Warn, text);
             }
             None if first => {
                 let within = st.settings.stable_after.as_millis_ceil();
                 let text = format_args!(
                     "{SUSPICIOUS} connections in a row were accepted and lost within {within} ms: perhaps another device has \
                      the same client id, or the server closes the connection because of a subscription, a message or the \
-                     will; its log should tell. {next}"
+                     will; its log should tell. If it is tried again, then {next}"
                 );
                 self.note(st, Level::Warn, text);
             }

@@ -85,8 +85,11 @@ impl Conn {
                 }
                 Err(error) => {
                     if let Some(error) = LayerError::of(&error) {
-                        let report = st.layer_report(error);
-                        st.tries.make().insecure = Some(Box::new(report));
+                        let mut report = st.layer_report(error);
+                        let tries = st.tries.make();
+                        // Those that were tried before stay in the account of the attempt.
+                        tries.others.make().tried = std::mem::take(&mut report.tried);
+                        tries.insecure = Some(Box::new(report));
                     }
                     let os = error.raw_os_error().unwrap_or(0);
                     st.tries.make().others.make().tried.push((endpoint, os));

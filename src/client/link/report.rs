@@ -150,7 +150,8 @@ impl State {
             _ => Code::RefusedOther,
         };
         let said = Said { code: connack, properties };
-        let text = if five {
+        // Codes below are those of MQTT 3.x, also in the answer of a server that does not know MQTT 5.0.
+        let text = if five && connack >= 0x80 {
             text::format(format_args!("{} (CONNACK {said})", code.text())).unwrap_or_default()
         } else {
             format!("{} (CONNACK {connack})", code.text())
