@@ -50,11 +50,6 @@ impl SocketOptions {
         self.source_address.is_none_or(|source| source.is_ipv4() == address.is_ipv4())
     }
 
-    /// Whether TCP keep-alive is to be switched on.
-    pub fn has_keepalive(&self) -> bool {
-        self.keepalive_idle.is_some() || self.keepalive_interval.is_some() || self.keepalive_count.is_some()
-    }
-
     /// The first thing that is wrong.
     pub(super) fn check(&self) -> Option<ConfigError> {
         if let Some(name) = &self.source_interface

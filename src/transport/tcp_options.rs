@@ -65,18 +65,19 @@ fn configure(socket: &Socket, is_ipv6: bool, options: &SocketOptions) -> Result<
     if let Some(wait) = user_timeout {
         named("tcp_user_timeout_ms", wait.as_millis_ceil(), set_user_timeout(socket, *wait))?;
     }
-    if options.has_keepalive() {
-        let mut keepalive = TcpKeepalive::new();
-        if let Some(idle) = idle {
-            keepalive = keepalive.with_time(whole_seconds(*idle));
-        }
-        if let Some(interval) = interval {
-            keepalive = keepalive.with_interval(whole_seconds(*interval));
-        }
-        if let Some(count) = count {
-            keepalive = keepalive.with_retries(*count);
-        }
-        named("tcp_keepalive", "", socket.set_tcp_keepalive(&keepalive))?;
+    // One after the other, since the system does not say which of them it refuses.
+    let keep_alive = TcpKeepalive::new;
+    if let Some(idle) = idle {
+        let with = keep_alive().with_time(whole_seconds(*idle));
+        named("tcp_keepalive_idle_ms", idle.as_millis_ceil(), socket.set_tcp_keepalive(&with))?;
+    }
+    if let Some(interval) = interval {
+        let with = keep_alive().with_interval(whole_seconds(*interval));
+        named("tcp_keepalive_interval_ms", interval.as_millis_ceil(), socket.set_tcp_keepalive(&with))?;
+    }
+    if let Some(count) = count {
+        let with = keep_alive().with_retries(*count);
+        named("tcp_keepalive_count", count, socket.set_tcp_keepalive(&with))?;
     }
     Ok(())
 }
@@ -97,9 +98,7 @@ fn named(option: &str, value: impl Display, done: io::Result<()>) -> Result<(), 
             }
             _ => "",
         };
-        let value = value.to_string();
-        let space = if value.is_empty() { "" } else { " " };
-        let text = format!("the option {option}{space}{value} cannot be set on the socket: {error}{hint}");
+        let text = format!("the option {option} {value} cannot be set on the socket: {error}{hint}");
         LayerError { code: Code::SocketOption, phase: Phase::Tcp, text, alert: None }
     })
 }
@@ -208,11 +207,17 @@ mod tests {
                 && text_of_address.ends_with(": no interface of this device has that address"),
             "{text_of_address}"
         );
+        let none = SocketOptions::default;
         let interface = Some("nosuch7".to_owned());
-        let text = text(SocketOptions { source_interface: interface, ..SocketOptions::default() });
-        assert!(
-            text.starts_with("the option source_interface nosuch7 cannot be set on the socket: "),
-            "{text}"
-        );
+        let (too_long, too_many) = (Some(Span::secs(32_768)), Some(128));
+        for (options, what) in [
+            (SocketOptions { source_interface: interface, ..none() }, "source_interface nosuch7"),
+            (SocketOptions { keepalive_idle: too_long, ..all() }, "tcp_keepalive_idle_ms 32768000"),
+            (SocketOptions { keepalive_interval: too_long, ..all() }, "tcp_keepalive_interval_ms 32768000"),
+            (SocketOptions { keepalive_count: too_many, ..all() }, "tcp_keepalive_count 128"),
+        ] {
+            let text = text(options);
+            assert!(text.starts_with(&format!("the option {what} cannot be set on the socket: ")), "{text}");
+        }
     }
 }
