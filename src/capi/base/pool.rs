@@ -101,7 +101,7 @@ fn end<T: Pooled>(place: &'static Place<T>) {
     fence(Ordering::Acquire);
     // SAFETY: there is a value, and nobody has a reference, or finds it to get one.
     unsafe { (*place.value.get()).assume_init_drop() };
-    // There is room: see `insert`.
+    // There is room: see `Pool::place`.
     T::pool().tables.write().free.push(place);
 }
 

@@ -5,6 +5,8 @@
 
 use zeroize::Zeroizing;
 
+use crate::base64;
+
 const DASHES: &[u8] = b"-----";
 const BEGIN: &[u8] = b"-----BEGIN ";
 const END: &[u8] = b"-----END ";
@@ -161,7 +163,7 @@ impl Text<'_> {
         let body = &bytes[body_at..body_at + len];
         let (headers, content) = headers(body);
         let encrypted = encryption(headers).map_err(damage)?;
-        let der = base64(content).map_err(|(offset, what)| {
+        let der = decode(content).map_err(|(offset, what)| {
             let at = body_at + body.len() - content.len() + offset;
             Damage { line: self.line_of(at), what }
         })?;
@@ -225,18 +227,14 @@ fn encryption(headers: &[u8]) -> Result<Option<Encrypted>, &'static str> {
     Ok(Some(Encrypted { cipher: cipher.trim().to_owned(), start: start.ok_or(BAD)? }))
 }
 
-/// Base64 with blanks and line breaks anywhere. The error has the offset of what is none.
-fn base64(text: &[u8]) -> Result<Zeroizing<Vec<u8>>, (usize, &'static str)> {
+/// Base64 with blanks and line breaks anywhere. The error has the offset of what is none. Bits that are left over at the end
+/// are dropped, whatever they are: OpenSSL takes such files, and what is in there says itself how long it is.
+fn decode(text: &[u8]) -> Result<Zeroizing<Vec<u8>>, (usize, &'static str)> {
     // Without growing: a vector that grows leaves copies behind.
     let mut bytes = Zeroizing::new(Vec::with_capacity(text.len() / 4 * 3 + 3));
     let (mut bits, mut count, mut padding) = (0_u32, 0, 0);
     for (at, byte) in text.iter().enumerate() {
         let digit = match byte {
-            b'A'..=b'Z' => byte - b'A',
-            b'a'..=b'z' => byte - b'a' + 26,
-            b'0'..=b'9' => byte - b'0' + 52,
-            b'+' => 62,
-            b'/' => 63,
             b'=' => {
                 padding += 1;
                 continue;
@@ -247,7 +245,7 @@ fn base64(text: &[u8]) -> Result<Zeroizing<Vec<u8>>, (usize, &'static str)> {
                     "there is a backslash: a line break must not be written as the two characters \\ and n";
                 return Err((at, what));
             }
-            _ => return Err((at, "there is a character that is not Base64")),
+            _ => base64::digit(*byte).ok_or((at, "there is a character that is not Base64"))?,
         };
         if padding > 0 {
             return Err((at, "something follows the padding at the end of Base64"));
