@@ -555,6 +555,19 @@ fn every_module_has_a_row_and_a_header() {
 }
 
 /// cbindgen leaves out without a word what it cannot evaluate.
+/// Distributors build with `cargo cinstall`, which installs what Cargo.toml names.
+#[test]
+fn cargo_c_installs_every_header() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let manifest = fs::read_to_string(root.join("Cargo.toml")).unwrap();
+    let assets = manifest.lines().find(|line| line.starts_with("asset = ")).unwrap();
+    for file in fs::read_dir(root.join("include")).unwrap() {
+        let name = file.unwrap().file_name().into_string().unwrap();
+        let ending = name.rsplit('.').next().unwrap();
+        assert!(assets.contains(&format!("\"include/*.{ending}\"")), "{name}: {assets}");
+    }
+}
+
 #[test]
 fn every_public_constant_is_in_its_header() {
     for header in HEADERS {
