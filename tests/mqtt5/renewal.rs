@@ -38,6 +38,7 @@ impl CredentialsHook<Conn> for Numbered {
             password: Some(Secret(text.clone())),
             valid_until: if asked.0 == 1 { self.ends } else { clock() + 3600.0 },
             auth_data: self.has_data.then_some(Secret(text)),
+            ..Credentials::default()
         };
         conn.answer_credentials(attempt, Some(credentials)).unwrap();
     }

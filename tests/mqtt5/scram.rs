@@ -293,7 +293,7 @@ fn the_login_may_come_from_the_credentials_hook() {
         user: Some(user.into()),
         password: Some(Secret(password.as_bytes().to_vec())),
         valid_until: 0.0,
-        auth_data: None,
+        ..Credentials::default()
     };
     // The last comes first. One cannot be prepared.
     let logins = vec![login("us,er", PASSWORD), login("us,er", "p\u{e9}ncil"), login("", "x")];
@@ -324,7 +324,7 @@ fn credentials_that_end_are_renewed_by_another_exchange() {
         user: Some("us,er".into()),
         password: Some(Secret(PASSWORD.as_bytes().to_vec())),
         valid_until,
-        auth_data: None,
+        ..Credentials::default()
     };
     // The last comes first.
     let logins = vec![login(0.0), login(now + 3.0)];
