@@ -5,7 +5,8 @@
 #
 # The server listens on a free port of 127.0.0.1 and keeps everything in a directory that is removed
 # with it. The word @SERVER@ in arguments becomes 127.0.0.1:<port>, @PORT@ its port, and @DIR@ the
-# directory; the same are in $MQTT_SERVER, $MQTT_PORT and $MQTT_DIR. Without `allow_anonymous` in a -c
+# directory; the same are in $MQTT_SERVER, $MQTT_PORT and $MQTT_DIR. In lines @DIR@ is that, too, and
+# @NEXT_PORT@ the port behind, for a second listener. Without `allow_anonymous` in a -c
 # line everybody may connect. The server is ended by its process id when the command ended, when this
 # script is told to end, and on Linux also when it is killed (only the directory is then left).
 set -euo pipefail
@@ -44,7 +45,8 @@ if command -v setpriv >/dev/null && setpriv --pdeathsig TERM true 2>/dev/null; t
 mkfifo "$dir/said"
 for try in 1 2 3 4 5 6 7 8 9 10; do
   port=$((20000 + RANDOM % 12000)) # below the ports that systems hand out themselves
-  printf '%s\n' "listener $port 127.0.0.1" "log_dest stderr" "persistence false" ${conf[@]+"${conf[@]}"} >"$dir/mosquitto.conf"
+  printf '%s\n' "listener $port 127.0.0.1" "log_dest stderr" "persistence false" \
+    ${conf[@]+"${conf[@]//@NEXT_PORT@/$((port + 1))}"} >"$dir/mosquitto.conf"
   if [ "$(id -u)" = 0 ]; then echo "user root" >>"$dir/mosquitto.conf"; fi
   ${guard[@]+"${guard[@]}"} mosquitto -c "$dir/mosquitto.conf" >"$dir/said" 2>&1 </dev/null &
   broker=$!

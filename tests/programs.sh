@@ -16,6 +16,9 @@ if [ -z "${MQTT_PORT-}" ]; then # beside a server of its own
     PATH=$PATH:/usr/sbin mosquitto_passwd -b -c "$passwords" alice al1ce-s-pa55
     conf+=(-c "allow_anonymous false" -c "password_file $passwords")
   fi
+  if [ "$part" = websocket ] || [ "$part" = proxy ]; then
+    conf+=(-c "listener @NEXT_PORT@ 127.0.0.1" -c "protocol websockets")
+  fi
   status=0
   "$here/../scripts/with_mosquitto.sh" "${conf[@]}" "$here/programs.sh" "$part" || status=$?
   exit $status
@@ -394,6 +397,63 @@ case $part in
     fake stall
     fails 27 "the end comes before the server has received everything" \
       timeout 60 "$PROGRAMS/mgos_mqtt_pub" --unix fake -V 5 -k 600 -t a -f sent -W 1
+    ;;
+  websocket) # -L ws:// and --ws-path
+    next=$((MQTT_PORT + 1))
+    their_sub -E -c -i watch -q 1 -t 'ws/#'
+    pub -L "ws://127.0.0.1:$next/ws/a%20b" -q 1 -m 1
+    pub -L "WS://us%40er:p%2F@127.0.0.1:$next/ws/b" --ws-path '/mqtt?token=t' -q 1 -m 2
+    at=(-h 127.0.0.1 -p "$next")
+    pub --ws-path /mqtt -t ws/c -q 1 -r -m 3
+    same "what is received" 3 "$(sub -L "ws://127.0.0.1:$next/ws/c" -q 1 -C 1)"
+    seq 1 500 | pub --ws-path /mqtt -t ws/lines -q 1 -l
+    at=(-h 127.0.0.1 -p "$MQTT_PORT")
+    same "messages" "ws/a b 1|ws/b 2|ws/c 3|$(seq -f 'ws/lines %g|' 1 500 | tr -d '\n')" \
+      "$(their_sub -c -i watch -q 1 -t 'ws/#' -C 503 -F '%t %p|' | tr -d '\n')"
+    fails 1 "it may not speak WebSocket on this port" pub -L "ws://127.0.0.1:$MQTT_PORT/ws/a" -m x
+    fails 1 "-L" pub -L "wsx://127.0.0.1:$next/ws/a" -m x
+    ;;
+  proxy) # --proxy: HTTP CONNECT with credentials, for MQTT and below WebSocket
+    command -v socat >/dev/null || exit 77
+    cat >connect.sh <<'PROXY'
+#!/usr/bin/env bash
+# A proxy for one connection, standard input and output.
+read -r method target _
+known=no
+while IFS= read -r line && [ "${line%$'\r'}" != "" ]; do
+  case $line in "Proxy-Authorization: Basic YWxpY2U6czNjL3JldA=="*) known=yes ;; esac
+done
+if [ "$known" = no ]; then
+  printf 'HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic realm="test"\r\nContent-Length: 0\r\n\r\n'
+  exit
+fi
+echo "$method $target" >>targets
+printf 'HTTP/1.1 200 Connection established\r\n\r\n'
+exec socat - "TCP:$target"
+PROXY
+    mkfifo told
+    socat -d -d TCP-LISTEN:0,bind=127.0.0.1,fork EXEC:"bash connect.sh" 2>told &
+    proxy=$!
+    # shellcheck disable=SC2064
+    trap "kill $proxy 2>/dev/null || true" EXIT
+    exec 3<told
+    while read -r -t 20 line <&3; do
+      case $line in *"listening on"*) break ;; esac
+    done
+    cat <&3 >/dev/null &
+    exec 3<&-
+    port=${line##*:}
+    next=$((MQTT_PORT + 1))
+    url=http://alice:s3c%2Fret@127.0.0.1:$port
+    pub --proxy "$url" -t proxy/a -q 1 -r -m 1
+    pub --proxy "$url" -L "ws://127.0.0.1:$next/proxy/b" -q 1 -r -m 2
+    same "what is received" "1 2" "$(sub --proxy "$url" -t 'proxy/+' -q 1 -C 2 | sort | tr '\n' ' ' | sed 's/ $//')"
+    same "what the proxy was asked for" \
+      "CONNECT 127.0.0.1:$MQTT_PORT|CONNECT 127.0.0.1:$next|CONNECT 127.0.0.1:$MQTT_PORT" "$(paste -sd '|' targets)"
+    fails 1 "407" pub --proxy "http://alice:hunter2@127.0.0.1:$port" -t a -m x
+    ! grep -qE 'hunter2|s3c' err || fail "the password is shown: $(cat err)"
+    fails 1 "a proxy begins with http://" pub --proxy "ftp://127.0.0.1:$port" -t a -m x
+    fails 1 "the proxy cannot be reached" pub --proxy http://127.0.0.1:1 -t a -m x
     ;;
   descriptors) # standard descriptors that are closed, and a pipe that nobody reads
     sub -E -c -i watch -q 1 -t '#'
