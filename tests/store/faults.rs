@@ -211,6 +211,33 @@ fn a_state_whose_name_cannot_be_made_safe_is_followed_by_another() {
     assert!(failed >= 1, "{failed}");
 }
 
+/// The state that is written anew says nothing of a segment that was removed, so that has to be gone by then.
+#[test]
+fn a_segment_that_was_removed_does_not_come_back_with_a_new_state() {
+    for at in 1..12 {
+        for kept in 0..40 {
+            let (disk, mut store, first) = new();
+            for token in first..first + 10 {
+                append(&mut store, token);
+                commit(&mut store);
+            }
+            let files = store.segments(0);
+            for token in first..first + 8 {
+                store.end(0, token, ACKED).unwrap();
+            }
+            // The state has grown by so much that the next one is a new one.
+            store.note(1, b"name", Some(&[1; 400])).unwrap();
+            commit(&mut store);
+            assert!(store.segments(0) < files);
+            disk.fail(Some(Fault::PowerCut(disk.operations() + at)));
+            store.commit(MakeSafe::ALL);
+            drop(store);
+            let mut store = open(&disk.crash(&mut Random(kept)));
+            assert_eq!(there(&mut store), [first + 8, first + 9], "at {at}, kept {kept}");
+        }
+    }
+}
+
 #[test]
 fn what_a_torn_segment_has_no_more_is_said_of_no_other() {
     let (disk, mut store, first) = new();
