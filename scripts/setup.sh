@@ -4,7 +4,7 @@
 #   build     CMake, a C compiler, make, pkg-config (the default)
 #   demo      what `make demo` runs with: mosquitto
 #   test      what `make test` runs with: cmocka, OpenSSL's headers (for the feature psk, and a TLS server of other
-#             making), libuv and libevent (for examples), valgrind, libabigail, mosquitto, a C++ compiler
+#             making), libuv, libevent and GLib (for examples), valgrind, libabigail, mosquitto, a C++ compiler
 #   brokers   the other servers of `make test-brokers`: ejabberd, RabbitMQ, proxies
 #   fuzz      what `make fuzz` compiles its target in C with
 #   bench     what `make bench` measures with and against: valgrind, strace, OpenSSL, libmosquitto, Paho C
@@ -33,6 +33,7 @@ test    mosquitto-clients mosquitto_pub
 test    socat             socat
 test    libuv1-dev        pc:libuv
 test    libevent-dev      pc:libevent_core
+test    libglib2.0-dev    pc:glib-2.0
 brokers ejabberd          ejabberdctl
 brokers rabbitmq-server   rabbitmq-server
 brokers tinyproxy         tinyproxy
