@@ -305,7 +305,9 @@ struct mgos_mqtt_options {
   size_t oversize_keep;
   /**
    * How many messages may wait for mgos_mqtt_conn_receive(): default 1,024. The same number of refused messages
-   * may wait to be delivered again.
+   * may wait to be delivered again. With MQTT 5.0 the server is told so by RECEIVE MAXIMUM, from the first connection on
+   * that begins after mgos_mqtt_conn_subscribe_queue(), unless `properties` have another: it sends no more QoS 1 and 2
+   * messages before some are acknowledged, so that they always fit.
    */
   size_t receive_queue_length;
   /**

@@ -266,6 +266,32 @@ fn what_the_window_allows_is_counted_until_it_is_acknowledged() {
     assert_eq!(link.bytes(), [0x70, 3, 0, 9, 0x92]);
 }
 
+/// The server is told how much the queue holds, unless the application says something else.
+#[test]
+fn a_queue_is_a_receive_maximum() {
+    let server = Server::new();
+    let of_application = block(PacketType::Connect, &[(PropertyId::ReceiveMaximum, TwoByte(3))]);
+    for (queue, connect_properties, expected) in [
+        (false, PropertyBlock::EMPTY, None),
+        (true, PropertyBlock::EMPTY, Some(7)),
+        (true, of_application, Some(3)),
+    ] {
+        let profile = Profile { connect_properties, ..profile(server.address()) };
+        let settings = Settings { receive_queue_length: 7, ..Settings::default() };
+        let client = Client::new(profile, settings);
+        if queue {
+            client.conn.subscribe_queue("t", Q1).unwrap();
+        }
+        client.conn.connect().unwrap();
+        server.accept().next(|packet| match packet {
+            Packet::Connect(connect) => {
+                assert_eq!(connect.properties.number(PropertyId::ReceiveMaximum), expected);
+            }
+            other => panic!("{other:?}"),
+        });
+    }
+}
+
 /// mqtt5: MQTT-3.3.2-7 MQTT-3.3.2-10
 #[test]
 fn an_alias_stands_for_its_topic_until_the_connection_ends() {

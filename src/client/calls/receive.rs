@@ -142,6 +142,13 @@ impl Conn {
 }
 
 impl State {
+    /// How many messages of QoS 1 and 2 the server may send before they are acknowledged (MQTT 5.0 §3.1.2.11.3): as many as
+    /// fit into the queue, if there is one.
+    pub(in crate::client) fn most_for_queue(&self) -> Option<u16> {
+        self.extras.receive_queue.get()?;
+        Some(u16::try_from(self.settings.receive_queue_length).unwrap_or(u16::MAX).max(1))
+    }
+
     fn keep_for_queue(&mut self, message: &Message<'_>) -> Result<(), Code> {
         self.extras.try_make()?.receive_queue.try_make()?.queue.try_reserve(1).map_err(|_| Code::NoMemory)?;
         let mut kept = OwnedMessage::of(message)?;

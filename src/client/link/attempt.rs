@@ -314,7 +314,7 @@ impl Conn {
             user,
             password,
             will: profile.will.clone(),
-            connect_properties: connect_properties(&profile),
+            connect_properties: connect_properties(&profile, st.most_for_queue()),
         }
     }
 
@@ -480,15 +480,19 @@ impl Conn {
 
 /// The properties of CONNECT: those of the configuration, and how long the session is to be kept. That is as MQTT 3.x
 /// says it, unless they say something else: without `clean_session` for ever, with it until the link ends.
-fn connect_properties(profile: &Profile) -> PropertyBlock {
+fn connect_properties(profile: &Profile, most: Option<u16>) -> PropertyBlock {
     let given = profile.connect_properties.properties();
-    if profile.clean_session || given.number(PropertyId::SessionExpiryInterval).is_some() {
+    let expiry = (!profile.clean_session)
+        .then_some((PropertyId::SessionExpiryInterval, PropertyValue::FourByte(u32::MAX)));
+    let most = most.map(|most| (PropertyId::ReceiveMaximum, PropertyValue::TwoByte(most)));
+    let ours = || [expiry, most].into_iter().flatten().filter(|(id, _)| given.get(*id).is_none());
+    if ours().next().is_none() {
         return profile.connect_properties.clone();
     }
     let mut list = Vec::from_iter(&given);
-    list.push((PropertyId::SessionExpiryInterval, PropertyValue::FourByte(u32::MAX)));
+    list.extend(ours());
     let carrier = Carrier::Packet(PacketType::Connect);
-    // What was checked before is right with one more.
+    // What was checked before is right with one more of each.
     PropertyBlock::new(Properties::from_list(&list), carrier).unwrap_or_default()
 }
 
