@@ -121,7 +121,7 @@
 
 /**
  * Number, 1 to 65,535: stands for the topic. PUBLISH; not to be given by the application, whose messages may outlive the
- * connection that an alias belongs to.
+ * connection that an alias belongs to: see `topic_alias` of struct mgos_mqtt_publication.
  */
 #define MGOS_MQTT_PROPERTY_TOPIC_ALIAS 35
 

@@ -141,6 +141,12 @@ struct mgos_mqtt_publication {
    * How many.
    */
   size_t num_properties;
+  /**
+   * MQTT 5.0 (section 3.3.2.3.4): the topic alias that the message has on whatever connection it is sent, if the server
+   * accepts so many (`topic_alias_maximum` of mgos_mqtt_conn_server_info()); else it goes without. Default 0: the library
+   * chooses one, if `topic_aliases` of the options allows any.
+   */
+  uint16_t topic_alias;
 };
 
 #ifdef __cplusplus

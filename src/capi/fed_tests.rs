@@ -236,6 +236,7 @@ fn publish(conn: *mut mgos_mqtt_conn, payload: &[u8], ud: *mut c_void) -> u64 {
         ud,
         properties: core::ptr::null(),
         num_properties: 0,
+        topic_alias: 0,
     };
     let mut token = 0;
     // SAFETY: a living connection and a complete structure.

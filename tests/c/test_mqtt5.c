@@ -245,6 +245,22 @@ static void a_bad_property_is_named(void **state) {
   peer_done(client->peer, client->loop);
 }
 
+static void a_message_has_the_alias_that_it_is_to_have(void **state) {
+  struct client *client = *state;
+  struct mgos_mqtt_publication message = publication(0, NULL, 0);
+  up_5(client, "03  22 0002");
+  message.topic_alias = 2;
+  assert_int_equal(mgos_mqtt_conn_publish(client->c, &message, NULL), 0);
+  peer_expect(client->peer, "30 @ ='t' 03 23 0002 'x'");
+  assert_int_equal(mgos_mqtt_conn_publish(client->c, &message, NULL), 0);
+  peer_expect(client->peer, "30 @ ='' 03 23 0002 'x'");
+  /* More than the server accepts. */
+  message.topic_alias = 3;
+  assert_int_equal(mgos_mqtt_conn_publish(client->c, &message, NULL), 0);
+  peer_expect(client->peer, "30 @ ='t' 00 'x'");
+  peer_done(client->peer, client->loop);
+}
+
 static void an_older_version_has_no_properties(void **state) {
   struct client *client = *state;
   const struct mgos_mqtt_property user = mgos_mqtt_property_user("b", "1");
@@ -254,6 +270,9 @@ static void an_older_version_has_no_properties(void **state) {
   /* Whether it is up or not. */
   assert_int_equal(mgos_mqtt_conn_publish(client->c, &message, NULL), MGOS_MQTT_NEEDS_V5);
   client_up(client);
+  assert_int_equal(mgos_mqtt_conn_publish(client->c, &message, NULL), MGOS_MQTT_NEEDS_V5);
+  message.num_properties = 0;
+  message.topic_alias = 1;
   assert_int_equal(mgos_mqtt_conn_publish(client->c, &message, NULL), MGOS_MQTT_NEEDS_V5);
   options.properties = &user;
   options.num_properties = 1;
@@ -581,6 +600,7 @@ int main(void) {
       TEST(properties_wait_for_a_connection),
       TEST(what_a_handler_reads),
       TEST(a_bad_property_is_named),
+      TEST(a_message_has_the_alias_that_it_is_to_have),
       TEST(an_older_version_has_no_properties),
       TEST(properties_of_connect_and_will),
       TEST(a_disconnect_that_says_more),

@@ -102,6 +102,10 @@ unsafe fn read_rest<'a>(
     // SAFETY: promised by the caller.
     *array = unsafe { properties::read(message.properties, message.num_properties, PUBLISH, PLAIN) }?;
     let properties = Properties::from_foreign(array);
+    let alias = message.topic_alias;
+    if alias != 0 && !handle.conn()?.speaks_v5() {
+        return Err(Code::NeedsV5);
+    }
     let now = || Ok(handle.conn()?.context().driver.now());
     let expires = match message.expires_ms {
         0 => None,
@@ -109,7 +113,13 @@ unsafe fn read_rest<'a>(
     };
     let listener = message.done.map(|done| listener(handle, done, message.ud));
     Ok((
-        Publication { retain: message.retain, expires, properties, ..Publication::of(topic, payload, qos) },
+        Publication {
+            retain: message.retain,
+            expires,
+            properties,
+            alias,
+            ..Publication::of(topic, payload, qos)
+        },
         listener,
     ))
 }

@@ -80,7 +80,7 @@ pub const MGOS_MQTT_PROPERTY_RECEIVE_MAXIMUM: u32 = 33;
 pub const MGOS_MQTT_PROPERTY_TOPIC_ALIAS_MAXIMUM: u32 = 34;
 
 /// Number, 1 to 65,535: stands for the topic. PUBLISH; not to be given by the application, whose messages may outlive the
-/// connection that an alias belongs to.
+/// connection that an alias belongs to: see `topic_alias` of struct mgos_mqtt_publication.
 pub const MGOS_MQTT_PROPERTY_TOPIC_ALIAS: u32 = 35;
 
 /// Number, 0 or 1: the highest QoS of the server, if it is not 2. CONNACK.

@@ -72,6 +72,10 @@ pub struct mgos_mqtt_publication {
     pub properties: *const mgos_mqtt_property,
     /// How many.
     pub num_properties: usize,
+    /// MQTT 5.0 (section 3.3.2.3.4): the topic alias that the message has on whatever connection it is sent, if the server
+    /// accepts so many (`topic_alias_maximum` of mgos_mqtt_conn_server_info()); else it goes without. Default 0: the library
+    /// chooses one, if `topic_aliases` of the options allows any.
+    pub topic_alias: u16,
 }
 
 // SAFETY: numbers, pointers and a truth value. Everything before the properties is the first version.
