@@ -14,7 +14,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-# group | Debian package | what shows that it is there: a program, a file, or pc:<pkg-config module>
+# group | Debian package | what shows that it is there: a program, a file, pc:<pkg-config module>, py:<Python module>, or
+# sanitizer:<what clang can link>
 needs() {
   cat <<'EOF'
 build   cmake             cmake
@@ -31,6 +32,7 @@ test    abigail-tools     abidw
 test    mosquitto         mosquitto
 test    mosquitto-clients mosquitto_pub
 test    socat             socat
+test    python3           python3
 test    libuv1-dev        pc:libuv
 test    libevent-dev      pc:libevent_core
 test    libglib2.0-dev    pc:glib-2.0
@@ -40,7 +42,9 @@ brokers tinyproxy         tinyproxy
 brokers squid             squid
 brokers microsocks        microsocks
 brokers dante-server      danted
+brokers python3-venv      py:ensurepip
 fuzz    clang             clang
+fuzz    libclang-rt-dev   sanitizer:fuzzer
 bench   python3           python3
 bench   valgrind          valgrind
 bench   strace            strace
@@ -60,9 +64,21 @@ fail() {
   exit 1
 }
 
+# Whether clang has the library of a sanitizer: where that lies differs from version to version.
+links_with() {
+  local program status=0
+  program=$(mktemp)
+  echo 'int LLVMFuzzerTestOneInput(const char *at, unsigned long n) { return n > 1000 && at[0]; }' |
+    clang -x c - "-fsanitize=$1" -o "$program" 2>/dev/null || status=1
+  rm -f "$program"
+  return $status
+}
+
 present() {
   case $1 in
     pc:*) pkg-config --exists "${1#pc:}" 2>/dev/null ;;
+    py:*) python3 -c "import ${1#py:}" 2>/dev/null ;;
+    sanitizer:*) links_with "${1#*:}" ;;
     /*) [ -e "$1" ] ;;
     *) command -v "$1" >/dev/null ;;
   esac
@@ -151,11 +167,9 @@ apt_install() {
 }
 
 [ $# -gt 0 ] || set -- build
+groups=$(needs | cut -d' ' -f1 | uniq | paste -sd' ')
 for group in "$@"; do
-  case $group in
-    build | demo | test | brokers | bench) ;;
-    *) fail "no group '$group'; there are: build, demo, test, brokers, bench" ;;
-  esac
+  [[ " $groups " == *" $group "* ]] || fail "no group '$group'; there are: ${groups// /, }"
 done
 
 check_rust
