@@ -375,6 +375,7 @@ impl World {
             ud: data,
             properties: &property,
             num_properties: usize::from(self.flag()),
+            topic_alias: self.one_of(&[0, 1, 70]),
         };
         let mut token = 0;
         let result = unsafe { mgos_mqtt_conn_publish(c, &message, &mut token) };
