@@ -5,11 +5,12 @@
 #   scripts/test-brokers.sh rabbitmq chaos    these only
 #
 # mosquitto, ejabberd, rabbitmq: the same test with each, with -5 in MQTT 5.0, where rumqttd sends topic aliases; with -ws
-# over WebSocket, mosquitto also over a local socket (-unix), a secure WebSocket (-wss), a transport of C functions (-transport),
-# through proxies (-tinyproxy, -squid, -microsocks, -dante), and over several of these. chaos: a proxy cuts the link to a living mosquitto at
-# random, for CHAOS_SECONDS. kill: mosquitto is killed each second, for KILL_SECONDS. chaos-tls and kill-tls: the
-# same over TLS, for half as long. slow: a megabyte through an uplink of five kilobytes a second; burst: twenty thousand
-# messages for a handler that takes five milliseconds; both beside the others. Every broker is started privately, on a free port of the loopback interface, and ended. The last line counts everything.
+# over WebSocket, mosquitto also over a local socket (-unix), a secure WebSocket (-wss), behind the npm package ws (-npmws), over
+# a transport of C functions (-transport), through proxies (-tinyproxy, -squid, -microsocks, -dante), and over several of these.
+# chaos: a proxy cuts the link to a living mosquitto at random, for CHAOS_SECONDS. kill: mosquitto is killed each second, for
+# KILL_SECONDS. chaos-tls and kill-tls: the same over TLS, for half as long. slow: a megabyte through an uplink of five kilobytes
+# a second; burst: twenty thousand messages for a handler that takes five milliseconds; both beside the others. Every broker is
+# started privately, on a free port of the loopback interface, and ended. The last line counts everything.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 exec </dev/null
@@ -20,7 +21,7 @@ programs=build/$PRESET/tests/brokers
 logs=build/log
 mkdir -p "$logs"
 
-all=(mosquitto mosquitto-5 mosquitto-ws mosquitto-wss-tinyproxy mosquitto-unix mosquitto-transport mosquitto-transport-wss
+all=(mosquitto mosquitto-5 mosquitto-ws mosquitto-npmws mosquitto-wss-tinyproxy mosquitto-unix mosquitto-transport mosquitto-transport-wss
   mosquitto-tinyproxy mosquitto-microsocks ejabberd ejabberd-5 rabbitmq rumqttd-5 chaos chaos-tls kill kill-tls
   burst slow)
 # On request only. With rabbitmq-ws the will comes even after DISCONNECT, and it is not known yet whose fault that is.
@@ -63,11 +64,22 @@ has_rumqttd() {
   python3 -m venv build/rumqttd && build/rumqttd/bin/pip install --quiet --only-binary :all: iotcore==0.4.0
 } >"$logs/brokers-rumqttd-setup.log" 2>&1
 
+# So does the npm package ws, a server for WebSocket.
+export NODE_PATH=$PWD/build/npm/node_modules
+has_npm_ws() {
+  node -e 'require("ws")' 2>/dev/null && return
+  npm install --prefix build/npm --no-save --no-audit --no-fund ws@8.18.0
+} >"$logs/brokers-npm-setup.log" 2>&1
+
 passed=0 failed=0 failures=()
 for part in "$@"; do
   echo "== $part"
   if [ "$part" = rumqttd-5 ] && ! has_rumqttd; then
     echo "skipped: the package iotcore cannot be had ($logs/brokers-rumqttd-setup.log)"
+    continue
+  fi
+  if [ "$part" = mosquitto-npmws ] && ! has_npm_ws; then
+    echo "skipped: the npm package ws cannot be had ($logs/brokers-npm-setup.log)"
     continue
   fi
   # The limit is for what hangs; each part ends long before.

@@ -4,8 +4,9 @@
 #   with_broker.sh mosquitto|ejabberd|rabbitmq|rumqttd[-WAY] FREE_PORT COMMAND...
 #
 # WAY: 5 (MQTT 5.0; mosquitto, ejabberd, and rumqttd, of which RUMQTTD_PYTHON has the package iotcore); ws; with mosquitto also
-# unix, wss (with $CERTS, of scripts/with_certificates.sh), transport (C functions move the bytes), through a proxy: tinyproxy,
-# squid, microsocks, dante, and several of these: wss-tinyproxy, transport-wss. The device finds it in the environment
+# unix, wss (with $CERTS, of scripts/with_certificates.sh), npmws (the npm package ws, found in $NODE_PATH, is the server of the
+# WebSocket before it), transport (C functions move the bytes), through a proxy: tinyproxy, squid, microsocks, dante, and several
+# of these: wss-tinyproxy, transport-wss. The device finds it in the environment
 # (device_address() in device.c).
 # FREE_PORT is a program that prints free ports (free_port.c). Everything is bound to the loopback interface and
 # keeps its files in a directory of its own, which is removed at the end. Runs as any user.
@@ -220,6 +221,7 @@ if [ "$name" = mosquitto ]; then
         [ -n "${CERTS-}" ] || fail "wss needs CERTS"
         export DEVICE_SCHEME=wss:// DEVICE_PATH=/mqtt DEVICE_CA=$CERTS/ca.pem
         ;;
+      npmws) export DEVICE_SCHEME=ws:// DEVICE_PATH=/mqtt ;;
       transport) export DEVICE_TRANSPORT=1 ;;
       tinyproxy | squid | microsocks | dante) proxy=$part ;;
       *) fail "no way '$part' to it" ;;
@@ -243,9 +245,16 @@ for _ in 1 2 3; do
 done
 [ $started = yes ] || fail "does not start; is it installed?"
 if way_has unix; then export DEVICE_SOCKET_PORT=$port; fi
+entrance=$port ws_server=""
+if way_has npmws; then
+  start ws_server.log node "$(dirname "$0")/ws_server.js" "$port3" "$port"
+  ws_server=${pids[-1]} entrance=$port3
+  await 20 listening "$entrance" || fail "ws_server.js does not start"
+fi
 if [ -n "$proxy" ]; then start_proxy || fail "$proxy does not start; is it installed?"; fi
-echo "$name listens at 127.0.0.1:$port after $((SECONDS - began)) s"
-"$@" "$port"
+echo "$name listens at 127.0.0.1:$entrance after $((SECONDS - began)) s"
+"$@" "$entrance"
 status=$?
+if [ -n "$ws_server" ] && ! kill -0 "$ws_server" 2>/dev/null; then fail "ws_server.js has ended"; fi
 if [ $status -ne 0 ] && [ -n "${VERBOSE-}" ]; then tail -n 50 "$dir"/*.log >&2; fi
 exit $status
