@@ -22,10 +22,10 @@ logs=build/log
 mkdir -p "$logs"
 
 all=(mosquitto mosquitto-5 mosquitto-ws mosquitto-npmws mosquitto-wss-tinyproxy mosquitto-unix mosquitto-transport mosquitto-transport-wss
-  mosquitto-tinyproxy mosquitto-microsocks ejabberd ejabberd-5 rabbitmq rumqttd-5 chaos chaos-tls kill kill-tls
+  mosquitto-tinyproxy mosquitto-squid mosquitto-microsocks mosquitto-dante ejabberd ejabberd-5 rabbitmq rumqttd-5 chaos chaos-tls kill kill-tls
   burst slow)
 # On request only. With rabbitmq-ws the will comes even after DISCONNECT, and it is not known yet whose fault that is.
-others=(mosquitto-wss mosquitto-squid mosquitto-dante ejabberd-ws rabbitmq-ws)
+others=(mosquitto-wss ejabberd-ws rabbitmq-ws)
 [ $# -gt 0 ] || set -- "${all[@]}"
 for part in "$@"; do
   case " ${all[*]} ${others[*]} " in
