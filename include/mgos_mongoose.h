@@ -227,8 +227,9 @@
 #define MG_EV_MQTT_CONNACK_NOT_AUTHORIZED 5
 
 /**
- * Flags of a connection. The library sets RESOLVING, CONNECTING and SSL; applications set the two
- * close flags and MG_F_USER_*. The others exist only so that programs compile.
+ * Flags of a connection. The library sets RESOLVING and CONNECTING during an attempt, SSL (TLS) and IS_WEBSOCKET while a
+ * connection that runs over these is up; applications set the two close flags and MG_F_USER_*. The others exist only so that
+ * programs compile.
  */
 #define MG_F_LISTENING (1 << 0)
 

@@ -2,6 +2,7 @@
 
 use crate::capi::bridge::event_bus;
 use crate::capi::bridge::handle::Handle;
+use crate::capi::bridge::nc::Attempt;
 use crate::client::{Callback, Conn, Event, Kind};
 use crate::error::Code;
 
@@ -22,12 +23,15 @@ impl Callback<Conn> for BuiltinHandler {
             // SAFETY: callbacks run on the thread that drives the loop.
             Event::Connecting => unsafe { handle.attempt_begins() },
             Event::ConnectResult { error, .. } => {
-                let os = if *error == Code::Ok { 0 } else { conn.report().os };
+                let how = match error {
+                    Code::Ok => Attempt::succeeded(conn),
+                    _ => Attempt::ended(conn.report().os),
+                };
                 // SAFETY: as above.
-                unsafe { handle.attempt_ended(os) };
+                unsafe { handle.attempt_ended(how) };
             }
             // SAFETY: as above.
-            Event::Close(report) => unsafe { handle.attempt_ended(report.os) },
+            Event::Close(report) => unsafe { handle.attempt_ended(Attempt::ended(report.os)) },
             _ => {}
         }
         // A handler of the event bus may have got `nc`, too.

@@ -238,12 +238,12 @@ impl Handle {
     ///
     /// # Safety
     /// As [`after_handler`](Self::after_handler).
-    pub(in crate::capi) unsafe fn attempt_ended(&self, os: c_int) {
+    pub(in crate::capi) unsafe fn attempt_ended(&self, how: Attempt) {
         let mut attempt = self.attempt.lock();
-        *attempt = Attempt::ended(os);
+        *attempt = how;
         if let Some(nc) = self.nc() {
             // SAFETY: as the caller promises.
-            unsafe { nc.attempt_ended(os) };
+            unsafe { nc.attempt_ended(how) };
         }
     }
 

@@ -6,27 +6,42 @@ use core::ptr;
 
 use crate::capi::bridge::hook_strings::HookStrings;
 use crate::capi::types::mgos_mongoose::{
-    MG_F_CLOSE_IMMEDIATELY, MG_F_CONNECTING, MG_F_RESOLVING, MG_F_SEND_AND_CLOSE, mbuf, mg_connection, mg_mgr,
+    MG_F_CLOSE_IMMEDIATELY, MG_F_CONNECTING, MG_F_IS_WEBSOCKET, MG_F_RESOLVING, MG_F_SEND_AND_CLOSE,
+    MG_F_SSL, mbuf, mg_connection, mg_mgr,
 };
 use crate::client::{Conn, ConnectParams};
 use crate::error::Code;
 use crate::sync::{Mutex, MutexGuard};
 
 /// What an attempt to connect does to the fields of `nc`.
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
-pub(in crate::capi) struct Attempt(c_int);
-
-impl Attempt {
-    /// One is under way. No error has this number.
-    pub(in crate::capi) const BEGUN: Attempt = Attempt(c_int::MIN);
-
-    /// The last one ended with this error number.
-    pub(in crate::capi) fn ended(os: c_int) -> Attempt {
-        Attempt(os)
-    }
+#[derive(Clone, Copy, Default)]
+pub(in crate::capi) struct Attempt {
+    err: c_int,
+    /// Among [`STATE`].
+    flags: u16,
 }
 
-const BEGUN: c_ulong = MG_F_RESOLVING | MG_F_CONNECTING;
+/// The flags that say how far it is, and what the connection runs over.
+const STATE: c_ulong = MG_F_RESOLVING | MG_F_CONNECTING | MG_F_SSL | MG_F_IS_WEBSOCKET;
+const _: () = assert!(STATE <= u16::MAX as c_ulong);
+
+impl Attempt {
+    /// One is under way.
+    pub(in crate::capi) const BEGUN: Attempt =
+        Attempt { err: 0, flags: (MG_F_RESOLVING | MG_F_CONNECTING) as u16 };
+
+    /// The last one, or the connection, ended with this error number.
+    pub(in crate::capi) fn ended(os: c_int) -> Attempt {
+        Attempt { err: os, flags: 0 }
+    }
+
+    /// The connection is up.
+    pub(in crate::capi) fn succeeded(conn: &Conn) -> Attempt {
+        let (tls, websocket) = conn.runs_over();
+        let flag = |is: bool, flag: c_ulong| if is { flag as u16 } else { 0 };
+        Attempt { err: 0, flags: flag(tls, MG_F_SSL) | flag(websocket, MG_F_IS_WEBSOCKET) }
+    }
+}
 
 /// It lives exactly as long as its connection.
 pub(in crate::capi) struct Nc {
@@ -60,14 +75,14 @@ impl Nc {
         let shown = mg_connection {
             mgr,
             priv_1: handle,
-            err: if attempt == Attempt::BEGUN { 0 } else { attempt.0 },
+            err: attempt.err,
             recv_mbuf_limit: limit,
             recv_mbuf: empty(),
             send_mbuf: empty(),
             ev_timer_time: 0.0,
             proto_data: ptr::null_mut(),
             user_data: ptr::null_mut(),
-            flags: if attempt == Attempt::BEGUN { BEGUN } else { 0 },
+            flags: attempt.flags.into(),
         };
         Nc {
             shown: UnsafeCell::new(shown),
@@ -138,23 +153,30 @@ impl Nc {
         // SAFETY: no other thread touches it, as the caller promises.
         let nc = unsafe { &mut *self.shown.get() };
         nc.flags &= !(MG_F_SEND_AND_CLOSE | MG_F_CLOSE_IMMEDIATELY);
-        nc.flags |= BEGUN;
-        nc.err = 0;
         nc.recv_mbuf_limit = limit;
         // SAFETY: as above.
         unsafe { *self.applied_limit.get() = limit };
+        // SAFETY: as above.
+        unsafe { self.show(Attempt::BEGUN) };
     }
 
     /// An attempt ended, or a connection.
     ///
     /// # Safety
     /// As [`before_handler`](Self::before_handler).
-    pub(in crate::capi) unsafe fn attempt_ended(&self, os: c_int) {
+    pub(in crate::capi) unsafe fn attempt_ended(&self, attempt: Attempt) {
+        // SAFETY: promised by the caller.
+        unsafe { self.show(attempt) };
+        self.hooked().prepared = None;
+    }
+
+    /// # Safety
+    /// As [`before_handler`](Self::before_handler).
+    unsafe fn show(&self, attempt: Attempt) {
         // SAFETY: no other thread touches it, as the caller promises.
         let nc = unsafe { &mut *self.shown.get() };
-        nc.flags &= !BEGUN;
-        nc.err = os;
-        self.hooked().prepared = None;
+        nc.flags = nc.flags & !STATE | c_ulong::from(attempt.flags);
+        nc.err = attempt.err;
     }
 
     fn hooked(&self) -> MutexGuard<'_, Hooked> {

@@ -267,8 +267,9 @@ pub const MG_EV_MQTT_CONNACK_BAD_AUTH: c_int = 4;
 #[allow(missing_docs)]
 pub const MG_EV_MQTT_CONNACK_NOT_AUTHORIZED: c_int = 5;
 
-/// Flags of a connection. The library sets RESOLVING, CONNECTING and SSL; applications set the two
-/// close flags and MG_F_USER_*. The others exist only so that programs compile.
+/// Flags of a connection. The library sets RESOLVING and CONNECTING during an attempt, SSL (TLS) and IS_WEBSOCKET while a
+/// connection that runs over these is up; applications set the two close flags and MG_F_USER_*. The others exist only so that
+/// programs compile.
 pub const MG_F_LISTENING: c_ulong = 1 << 0;
 
 #[allow(missing_docs)]

@@ -32,6 +32,13 @@ fn limit(layer: &Layer, timeouts: &Timeouts) -> Span {
 }
 
 impl Conn {
+    /// Whether the connection runs over TLS to the server, and over WebSocket.
+    #[cfg(feature = "capi")]
+    pub fn runs_over(&self) -> (bool, bool) {
+        let st = self.lock();
+        (st.is_secured(), st.layers.iter().any(|layer| layer.phase() == Phase::WebSocket))
+    }
+
     /// The stream is open below the layer with this number: puts that one on it. Above the last one follows CONNECT.
     pub(in crate::client) fn begin_layer<'a>(
         &'a self,
