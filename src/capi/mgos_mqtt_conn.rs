@@ -216,8 +216,9 @@ pub unsafe extern "C" fn mgos_mqtt_conn_add_handler_ex(
 ) -> c_int {
     status(|| {
         let owner = Handle::of(c)?;
+        let conn = owner.conn()?;
         let (identity, callback) = event_handler(&owner, handler, UserData::new(user_data, ud_free))?;
-        owner.conn()?.add_handler(identity, CONNECTION_KINDS, callback)
+        conn.add_handler(identity, CONNECTION_KINDS, callback)
     })
 }
 

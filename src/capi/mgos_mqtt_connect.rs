@@ -27,7 +27,7 @@ use crate::capi::types::mgos_mqtt_connect::{
 };
 use crate::capi::types::mgos_mqtt_event::mgos_mqtt_event_fn_t;
 use crate::capi::types::mgos_mqtt_loop::mgos_mqtt_ud_free_fn_t;
-use crate::client::{Conn, CredentialsHook, ProfileSource, Slot};
+use crate::client::{Conn, ProfileSource, Slot};
 use crate::config::{Profile, Secret, user_info};
 use crate::error::Code;
 
@@ -386,18 +386,14 @@ pub unsafe extern "C" fn mgos_mqtt_conn_set_credentials_fn(
     let data = UserData::new(ud, ud_free);
     status(|| {
         let handle = Handle::of(c).inspect_err(|_| data.disarm())?;
-        let hook = match r#fn {
-            Some(function) => {
-                let hook = CredentialsFunction { owner: Owner::of(&handle), function, data };
-                Some(Arc::new(hook) as Arc<dyn CredentialsHook<Conn>>)
-            }
+        let conn = handle.conn().inspect_err(|_| data.disarm())?;
+        let Some(function) = r#fn else {
             // Nothing is kept that `ud` could belong to.
-            None => {
-                data.disarm();
-                None
-            }
+            data.disarm();
+            return conn.set_credentials_hook(None);
         };
-        handle.conn()?.set_credentials_hook(hook)
+        let hook = Arc::new(CredentialsFunction { owner: Owner::of(&handle), function, data });
+        conn.set_credentials_hook(Some(hook.clone())).inspect_err(|_| hook.data.disarm())
     })
 }
 

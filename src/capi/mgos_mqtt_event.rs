@@ -48,8 +48,9 @@ pub unsafe extern "C" fn mgos_mqtt_conn_on(
             let allowed = format_args!("one or more of MGOS_MQTT_EV_*, {ALL_KINDS:#x} in all");
             return Err(refuse(Code::BadArgument, "kinds", format_args!("{kinds:#x}"), allowed));
         }
+        let conn = handle.conn()?;
         let (identity, callback) = new_event_handler(&handle, r#fn, UserData::new(ud, ud_free))?;
-        handle.conn()?.add_handler(identity, kinds, callback)
+        conn.add_handler(identity, kinds, callback)
     })
 }
 

@@ -2,10 +2,11 @@
 //! time-outs, limits in bytes, policies, more than two servers, TLS from memory.
 
 use core::ffi::{c_int, c_void};
+use std::sync::Arc;
 
 use crate::capi::base::boundary::{config_code, status, value};
 use crate::capi::base::field::memory;
-use crate::capi::bridge::callbacks::{UserData, sign_function};
+use crate::capi::bridge::callbacks::{Owner, SignFunction, UserData};
 use crate::capi::bridge::handle::Handle;
 use crate::capi::bridge::lookup::loop_of;
 use crate::capi::bridge::options::read;
@@ -152,14 +153,12 @@ pub unsafe extern "C" fn mgos_mqtt_conn_set_sign_fn(
             data.disarm();
             return Err(Code::NotBuilt);
         }
-        let signer = match r#fn {
-            Some(function) => Some(sign_function(&handle, function, data)),
+        let Some(function) = r#fn else {
             // Nothing is kept that `ud` could belong to.
-            None => {
-                data.disarm();
-                None
-            }
+            data.disarm();
+            return conn.set_signer(None);
         };
-        conn.set_signer(signer)
+        let signer = Arc::new(SignFunction { owner: Owner::of(&handle), function, data });
+        conn.set_signer(Some(signer.clone())).inspect_err(|_| signer.data.disarm())
     })
 }

@@ -98,9 +98,10 @@ pub unsafe extern "C" fn mgos_mqtt_conn_subscribe_all(
         let handle = Handle::of(c)?;
         // SAFETY: promised by the caller.
         let filters = unsafe { wanted(filters, n) }?;
+        let conn = handle.conn()?;
         let subscriber = subscriber(&handle, r#fn, UserData::new(ud, ud_free))?;
         let done = done.map(|done| completion(&handle, done, done_ud));
-        handle.conn()?.subscribe_all(&filters, subscriber, done)
+        conn.subscribe_all(&filters, subscriber, done)
     })
 }
 
@@ -137,8 +138,8 @@ pub unsafe extern "C" fn mgos_mqtt_conn_subscribe_wait(
         let handle = Handle::of(c)?;
         // SAFETY: promised by the caller.
         let filters = unsafe { wanted(filters, n) }?;
-        let subscriber = subscriber(&handle, r#fn, UserData::new(ud, ud_free))?;
         let conn = handle.conn()?;
+        let subscriber = subscriber(&handle, r#fn, UserData::new(ud, ud_free))?;
         let results = conn.subscribe_wait(&filters, subscriber, timeout(timeout_ms));
         let results =
             say_what_is_missing(conn, timeout_ms, "the server has not answered for the filters", results)?;

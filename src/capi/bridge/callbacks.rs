@@ -2,7 +2,6 @@
 
 use core::ffi::{c_char, c_int, c_void};
 use core::ptr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::capi::base::system::wall_clock;
@@ -439,21 +438,16 @@ type SignFn = unsafe extern "C" fn(
 ) -> c_int;
 
 /// A function that signs for the client.
-struct SignFunction {
-    owner: Owner,
-    function: SignFn,
-    data: UserData,
+pub(in crate::capi) struct SignFunction {
+    pub(in crate::capi) owner: Owner,
+    pub(in crate::capi) function: SignFn,
+    pub(in crate::capi) data: UserData,
 }
 
 impl core::fmt::Debug for SignFunction {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str("SignFunction")
     }
-}
-
-/// As a connection takes it.
-pub(in crate::capi) fn sign_function(owner: &Handle, function: SignFn, data: UserData) -> Arc<dyn Sign> {
-    Arc::new(SignFunction { owner: Owner::of(owner), function, data })
 }
 
 impl Sign for SignFunction {

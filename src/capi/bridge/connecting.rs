@@ -51,6 +51,7 @@ pub(in crate::capi) fn set_slot(
 ) -> c_int {
     status(|| {
         let handle = Handle::of(c).inspect_err(|_| data.disarm())?;
+        let conn = handle.conn().inspect_err(|_| data.disarm())?;
         let callback = match function {
             Some(_) => Some(new_event_handler(&handle, function, data)?.1),
             // The function is not kept, so `ud` is not needed any more.
@@ -59,7 +60,7 @@ pub(in crate::capi) fn set_slot(
                 None
             }
         };
-        handle.conn()?.set_slot(slot, callback)
+        conn.set_slot(slot, callback)
     })
 }
 

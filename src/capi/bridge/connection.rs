@@ -83,9 +83,10 @@ pub(in crate::capi) fn subscribe(
     data: UserData,
 ) -> Result<(), Code> {
     let qos = boundary::qos(qos).inspect_err(|_| data.disarm())?;
+    let conn = owner.conn().inspect_err(|_| data.disarm())?;
     let Subscriber { identity, kinds, callback } =
         subscriber(handler, SUBSCRIPTION_KINDS, data, |f, data| event_handler(owner, f, data))?;
-    owner.conn()?.subscribe(filter, qos, identity, kinds, callback)
+    conn.subscribe(filter, qos, identity, kinds, callback)
 }
 
 /// # Safety

@@ -61,11 +61,12 @@ pub(in crate::capi) fn subscribe_to(
     function: mgos_mqtt_event_fn_t,
     (ud, ud_free): (*mut c_void, mgos_mqtt_ud_free_fn_t),
 ) -> Result<(), Code> {
+    let conn = handle.conn()?;
     let Subscriber { identity, kinds, callback } =
         subscriber(function, kinds, UserData::new(ud, ud_free), |f, data| {
             new_event_handler(handle, f, data)
         })?;
-    handle.conn()?.subscribe(filter, request, identity, kinds, callback)
+    conn.subscribe(filter, request, identity, kinds, callback)
 }
 
 /// # Safety
