@@ -43,7 +43,7 @@ fn a_message_whose_handler_disconnects_is_acknowledged_first() {
 }
 
 #[test]
-fn without_a_message_the_good_bye_goes_out_at_once() {
+fn without_a_message_the_disconnect_goes_out_at_once() {
     let now = Time::default();
     let mut session = session_that_is_up(now);
     session.disconnect();
@@ -52,7 +52,7 @@ fn without_a_message_the_good_bye_goes_out_at_once() {
 }
 
 #[test]
-fn nothing_is_left_of_a_good_bye_when_the_link_is_lost_first() {
+fn nothing_is_left_of_a_disconnect_when_the_link_is_lost_first() {
     let now = Time::default();
     let mut session = session_that_is_up(now);
     session.input(now, &[0x32, 5, 0, 1, b't', 0, 7]).unwrap();

@@ -7,7 +7,7 @@ use crate::patience::{Delivery, Patience};
 use crate::session::event::{Event, Failure, Outcome, Poison};
 use crate::session::limits::ServerLimits;
 use crate::session::output::encode_code;
-use crate::session::state::five::{Exchange, Goodbye};
+use crate::session::state::five::{DisconnectParts, Exchange};
 use crate::session::state::{PendingEvent, Session, State};
 use crate::time::{Span, Time};
 use crate::wire::{self, PacketType, PropertyBlock, PropertyId, RawProperties, Version, reason};
@@ -186,7 +186,7 @@ impl Session {
     ///
     /// [`Code::BadArgument`] if DISCONNECT cannot say it, or in MQTT 3.x, where it says nothing; [`Code::TooLarge`] if the
     /// server takes no packet of that size.
-    pub fn say_goodbye(&mut self, reason: u8, properties: PropertyBlock) -> Result<(), Code> {
+    pub fn set_disconnect(&mut self, reason: u8, properties: PropertyBlock) -> Result<(), Code> {
         let disconnect = wire::Disconnect { reason, properties: properties.properties() };
         let expiry = disconnect.properties.number(PropertyId::SessionExpiryInterval);
         if expiry.is_some_and(|seconds| seconds > 0) && self.five.session_expiry == 0 {
@@ -200,7 +200,7 @@ impl Session {
             return Err(Code::BadArgument);
         }
         self.check_closing_len(&disconnect.properties)?;
-        self.five.try_make()?.goodbye = Goodbye { reason, properties };
+        self.five.try_make()?.disconnect = DisconnectParts { reason, properties };
         Ok(())
     }
 
@@ -214,7 +214,7 @@ impl Session {
         if core::mem::take(&mut self.disconnect_due) {
             // A few bytes; should memory be out even for them, the server sees the link close.
             let version = self.version;
-            let Goodbye { reason, properties } = &self.five.goodbye;
+            let DisconnectParts { reason, properties } = &self.five.disconnect;
             let disconnect = wire::Disconnect { reason: *reason, properties: properties.properties() };
             let _ = self.out.append(|out| disconnect.encode(version, out));
         }

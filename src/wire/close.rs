@@ -18,7 +18,7 @@ pub struct Disconnect<'a> {
 }
 
 impl<'a> Disconnect<'a> {
-    /// Does it say nothing but goodbye?
+    /// Does it say nothing but that the client ends?
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.reason == reason::SUCCESS && self.properties.is_empty()

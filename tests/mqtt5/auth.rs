@@ -1,4 +1,4 @@
-//! AUTH, and DISCONNECT with more than goodbye.
+//! AUTH, and DISCONNECT with a reason and properties.
 
 use std::sync::Mutex;
 use std::sync::mpsc::channel;

@@ -5,7 +5,7 @@
 //! | `rig.rs`     | the client, and the server's end of its link |
 //! | `connect.rs` | CONNECT, CONNACK, DISCONNECT, and what the server announces |
 //! | `aliases.rs` | topic aliases that the client gives, and messages whose time runs out |
-//! | `auth.rs`    | AUTH, and DISCONNECT with more than goodbye |
+//! | `auth.rs`    | AUTH, and DISCONNECT with a reason and properties |
 //! | `redirect.rs` | servers that send the client to another one |
 //! | `renewal.rs` | credentials that end while the connection is up |
 //! | `scram.rs`   | SCRAM-SHA-256, with a server that does it as well, and with hostile ones |

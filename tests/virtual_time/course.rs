@@ -89,7 +89,7 @@ enum Has {
     /// Not up.
     Attempt,
     Up,
-    /// Said goodbye.
+    /// Said DISCONNECT.
     Draining,
     /// A handler is being told of its end.
     Told {
@@ -112,7 +112,7 @@ struct Model {
     /// Losses since the schedule began.
     losses: u32,
     /// How many links ended with DISCONNECT, and how many were up at all.
-    goodbyes: u32,
+    disconnects: u32,
     ups: u32,
 }
 
@@ -161,7 +161,7 @@ impl Model {
             Call::NetworkChanged => {}
             Call::Free => {
                 if self.has == Has::Up && self.end < End::Hard {
-                    self.goodbyes += 1;
+                    self.disconnects += 1;
                 }
                 self.give_up();
                 (self.freed, self.has) = (true, Has::Nothing);
@@ -203,7 +203,7 @@ impl Model {
         let mut hurries = true;
         match self.has {
             Has::Up | Has::Attempt if self.end != End::None => {
-                self.goodbyes += u32::from(self.has == Has::Up && self.end == End::Soft);
+                self.disconnects += u32::from(self.has == Has::Up && self.end == End::Soft);
                 self.has = Has::Nothing;
             }
             Has::Draining if self.end != End::None => self.has = Has::Nothing,
@@ -337,7 +337,7 @@ struct Link {
 }
 
 impl Link {
-    fn said_goodbye(&self) -> bool {
+    fn said_disconnect(&self) -> bool {
         self.got.ends_with(&[0xe0, 0])
     }
 }
@@ -414,7 +414,7 @@ impl World {
             profile: 0,
             enabled: true,
             losses: 0,
-            goodbyes: 0,
+            disconnects: 0,
             ups: 0,
         };
         World { shared, driver, conn, links: Vec::new(), silent: false, keeps_open: false, model, start }
@@ -502,9 +502,9 @@ impl World {
                 if start == Start::Draining {
                     self.keeps_open = true;
                     self.conn.disconnect().unwrap();
-                    self.until(servers, |w| w.links[0].said_goodbye());
+                    self.until(servers, |w| w.links[0].said_disconnect());
                     (self.model.has, self.model.wanted) = (Has::Draining, false);
-                    (self.model.end, self.model.goodbyes) = (End::Soft, 1);
+                    (self.model.end, self.model.disconnects) = (End::Soft, 1);
                 }
             }
         }
@@ -553,9 +553,9 @@ impl World {
             _ => None,
         };
         assert_eq!(self.driver.next_timeout(), due, "{model:?}");
-        let goodbyes = self.links.iter().filter(|link| link.said_goodbye()).count() as u32;
+        let disconnects = self.links.iter().filter(|link| link.said_disconnect()).count() as u32;
         let ups = self.links.iter().filter(|link| link.welcomed && link.got.len() > 2).count() as u32;
-        assert_eq!(goodbyes, model.goodbyes, "DISCONNECT, {model:?}");
+        assert_eq!(disconnects, model.disconnects, "DISCONNECT, {model:?}");
         assert!(ups >= model.ups, "{ups} were up, {model:?}");
         if model.has == Has::Up {
             let link = self.links.last().unwrap();

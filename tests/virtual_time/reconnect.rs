@@ -525,7 +525,7 @@ fn fail_back_tries_main_and_returns_to_what_worked() {
         assert!(world.conn.is_connected(), "fails back early");
         world.pass(Span(1));
         world.round_now();
-        // It says goodbye; the server closes its side.
+        // It says DISCONNECT; the server closes its side.
         let mut link = server.link.take().unwrap();
         let mut bytes = [0; 8];
         world.until(|| matches!(link.read(&mut bytes), Ok(2)) && bytes[..2] == [0xe0, 0]);

@@ -70,7 +70,7 @@ impl Custom for Functions {
         entering_user_code();
         // SAFETY: the application's function with its own argument; the name lives until it returns.
         let answer = unsafe { (self.open)(self.data.ud(), stream, host.as_ptr(), port.into()) };
-        match -answer {
+        match answer.wrapping_neg() {
             0 => Ok(()),
             libc::EAGAIN | libc::EINPROGRESS => Err(ErrorKind::WouldBlock.into()),
             1.. => Err(errno(answer.into())),

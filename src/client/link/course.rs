@@ -126,7 +126,7 @@ impl Conn {
         if !st.is_up() {
             return Err(Code::NotConnected);
         }
-        st.session.say_goodbye(reason, properties)?;
+        st.session.set_disconnect(reason, properties)?;
         self.close(&mut st, true);
         Ok(())
     }

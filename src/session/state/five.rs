@@ -8,7 +8,7 @@ use crate::wire::{self, PropertyBlock, PropertyId, reason};
 
 /// What DISCONNECT says.
 #[derive(Clone, Debug)]
-pub(crate) struct Goodbye {
+pub(crate) struct DisconnectParts {
     pub(crate) reason: u8,
     pub(crate) properties: PropertyBlock,
 }
@@ -57,7 +57,7 @@ pub(crate) struct Five {
     /// What the server has to prove at its end.
     pub(crate) proof: Proof,
     /// What DISCONNECT is to say.
-    pub(crate) goodbye: Goodbye,
+    pub(crate) disconnect: DisconnectParts,
     /// The aliases that it has set, and that it was told.
     pub(crate) aliases: aliases::Incoming,
     pub(crate) outgoing: aliases::Outgoing,
@@ -76,7 +76,7 @@ impl Five {
         method: None,
         exchange: Exchange::None,
         proof: Proof::NotAsked,
-        goodbye: Goodbye { reason: reason::SUCCESS, properties: PropertyBlock::EMPTY },
+        disconnect: DisconnectParts { reason: reason::SUCCESS, properties: PropertyBlock::EMPTY },
         aliases: aliases::Incoming::new(),
         outgoing: aliases::Outgoing::new(),
         connack: PropertyBlock::EMPTY,

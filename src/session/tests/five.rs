@@ -111,7 +111,7 @@ fn what_closes_and_what_authenticates_is_no_larger_than_the_server_takes() {
             let carrier = wire::Carrier::Packet(PacketType::Disconnect);
             let block = wire::PropertyBlock::new(Properties::from_list(&[property]), carrier).unwrap();
             let expected = if fits { Ok(()) } else { Err(Code::TooLarge) };
-            assert_eq!(rig.s.say_goodbye(0x80, block), expected, "{property:?}");
+            assert_eq!(rig.s.set_disconnect(0x80, block), expected, "{property:?}");
             rig.s.disconnect();
             assert_eq!(rig.s.output().len(), if fits { 19 } else { 2 });
         }

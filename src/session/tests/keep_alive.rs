@@ -197,7 +197,7 @@ fn an_answer_nobody_asked_for() {
 
 /// A reply time of zero is without limit.
 #[test]
-fn an_answer_after_the_good_bye() {
+fn an_answer_after_the_disconnect() {
     let mut rig = kept_alive(60);
     assert_eq!(due(&mut rig), Ok(vec!["PINGREQ".into()]));
     rig.s.disconnect();

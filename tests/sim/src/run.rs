@@ -221,7 +221,7 @@ impl Run {
                             world.fail("a connection that is wanted has no next attempt".into());
                         }
                         world.at_rest(unwritten);
-                        // While it says goodbye, what is left may take a moment.
+                        // While it disconnects, what is left may take a moment.
                         let link = world.linked().filter(|l| !world.links[*l].blocked);
                         if link.is_some() && self.app.pace.lock().unwrap().may_fail_back(world.client_now()) {
                             world.fail("the main server is not tried again".into());
