@@ -69,7 +69,7 @@ impl World {
                 break;
             }
             // Whether it is well-formed was checked as it left the client.
-            if let Some(packet) = codec::parse(&input[at..at + total], body) {
+            if let Some(packet) = codec::parse(&input[at..at + total], body, false) {
                 self.broker_takes(l, packet);
             }
             at += total;
@@ -358,7 +358,7 @@ impl World {
         let message = &self.inn[n as usize];
         let mut bytes = Vec::with_capacity(64);
         let payload = crate::watch::payload(n, message.size);
-        codec::publish(&mut bytes, dup, message.qos, &format!("i/{}/t", message.topic), id, &payload);
+        codec::publish(&mut bytes, false, dup, message.qos, &format!("i/{}/t", message.topic), id, &payload);
         if message.qos > 0 {
             let qos = message.qos;
             self.links[l].tap.inbound.push(Inbound {

@@ -106,8 +106,17 @@ fn circle(onward: &[Vec<u32>]) -> Option<u32> {
 
 /// What is searched; each line is a search of its own.
 fn settings(long: bool) -> Vec<Setting> {
-    let setting =
-        |out, inward, losses| Setting { out, inward, window: 2, report: false, losses, wipes: 1, repeats: 0 };
+    let setting = |out, inward, losses| Setting {
+        five: false,
+        out,
+        inward,
+        window: 2,
+        report: false,
+        losses,
+        wipes: 1,
+        repeats: 0,
+    };
+    let five = |out, inward, losses| Setting { five: true, ..setting(out, inward, losses) };
     let mut settings = vec![
         // QoS 2 one way, with everything that can happen to it.
         Setting { repeats: 1, ..setting(&[], &[2, 2], 2) },
@@ -117,9 +126,16 @@ fn settings(long: bool) -> Vec<Setting> {
         // Both ways at once.
         Setting { repeats: 1, ..setting(&[2], &[2], 2) },
         setting(&[2, 1], &[2, 1], 1),
+        // The same with MQTT 5.0, in which a session that was lost leaves nothing behind, and nobody repeats anything on a link.
+        five(&[], &[2, 2], 2),
+        five(&[2, 2], &[], 2),
+        Setting { window: 1, report: true, ..five(&[2, 1, 2], &[], 2) },
+        five(&[2], &[2], 2),
+        five(&[2, 1], &[2, 1], 1),
     ];
     if long {
         settings.push(setting(&[2, 2], &[2, 2], 1));
+        settings.push(five(&[2, 2], &[2, 2], 1));
     }
     settings
 }

@@ -16,6 +16,8 @@ const TOPIC: &str = "t";
 /// What one search looks at.
 #[derive(Clone, Copy, Debug)]
 pub struct Setting {
+    /// MQTT 5.0 instead of 3.1.1.
+    pub five: bool,
     /// The QoS of the messages to the broker, and of those from it.
     pub out: &'static [u8],
     pub inward: &'static [u8],
@@ -30,7 +32,8 @@ pub struct Setting {
 
 impl std::fmt::Display for Setting {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Setting { out, inward, window, report, losses, wipes, repeats } = self;
+        let Setting { five, out, inward, window, report, losses, wipes, repeats } = self;
+        write!(f, "MQTT {}, ", if *five { "5.0" } else { "3.1.1" })?;
         let loss = if *report { "report" } else { "resend" };
         write!(f, "QoS {out:?} out, {inward:?} in, window {window}, {loss}, ")?;
         write!(f, "{losses} losses, {wipes} with the session, {repeats} repeated")
@@ -262,7 +265,7 @@ impl World {
     fn connect(&mut self) -> Checked {
         self.session.opened(NOW, Span::ZERO, None);
         let connect = Connect {
-            version: Version::V311,
+            version: if self.setting.five { Version::V5 } else { Version::V311 },
             clean_session: false,
             keep_alive: 0,
             properties: Properties::EMPTY,
@@ -280,7 +283,7 @@ impl World {
         let (total, body) = codec::frame(pending).ok_or("half a packet")?;
         let bytes = pending.get(..total).ok_or("half a packet")?.to_vec();
         self.session.wrote(NOW, total);
-        let packet = codec::parse(&bytes, body).ok_or("a malformed packet")?;
+        let packet = codec::parse(&bytes, body, self.setting.five).ok_or("a malformed packet")?;
         if let Packet::Publish { dup, id, payload, .. } = packet {
             let m = payload[0];
             let known = &self.out[usize::from(m)];
@@ -311,7 +314,12 @@ impl World {
     fn client_reads(&mut self, verdict: Verdict) -> Checked {
         let bytes = self.down.pop_front().expect("a packet");
         let (_, body) = codec::frame(&bytes).expect("a packet");
-        let answer = match codec::parse(&bytes, body).expect("a good packet") {
+        let packet = codec::parse(&bytes, body, self.setting.five).expect("a good packet");
+        if self.setting.five && matches!(packet, Packet::ConnAck { present: false, .. }) {
+            // In a new session nothing is repeated.
+            self.out.iter_mut().for_each(|out| out.written_before = false);
+        }
+        let answer = match packet {
             Packet::Publish { qos: 1, id, .. } => Some((4, id)),
             Packet::Publish { qos: 2, id, .. } => Some((5, id)),
             Packet::PubRel(id) => Some((7, id)),
@@ -407,7 +415,15 @@ impl World {
         self.broker.next += 1;
         self.broker.flight.push((id, k, false));
         let mut bytes = Vec::new();
-        codec::publish(&mut bytes, false, self.setting.inward[usize::from(k)], TOPIC, id, &[k]);
+        codec::publish(
+            &mut bytes,
+            self.setting.five,
+            false,
+            self.setting.inward[usize::from(k)],
+            TOPIC,
+            id,
+            &[k],
+        );
         self.down.push_back(bytes);
     }
 
@@ -417,18 +433,26 @@ impl World {
             return self.answer(6, id);
         }
         let mut bytes = Vec::new();
-        codec::publish(&mut bytes, true, self.setting.inward[usize::from(k)], TOPIC, id, &[k]);
+        codec::publish(
+            &mut bytes,
+            self.setting.five,
+            true,
+            self.setting.inward[usize::from(k)],
+            TOPIC,
+            id,
+            &[k],
+        );
         self.down.push_back(bytes);
     }
 
     fn broker_reads(&mut self) -> Checked {
         let bytes = self.up.pop_front().expect("a packet");
         let (_, body) = codec::frame(&bytes).expect("a packet");
-        match codec::parse(&bytes, body).expect("checked when it was written") {
+        match codec::parse(&bytes, body, self.setting.five).expect("checked when it was written") {
             Packet::Connect { .. } => {
                 self.broker.connected = true;
                 let present = std::mem::replace(&mut self.broker.session, true);
-                self.down.push_back(vec![0x20, 2, u8::from(present), 0]);
+                self.down.push_back(codec::connack(self.setting.five, present, 0));
                 for message in self.broker.flight.clone() {
                     self.broker_sends(message);
                 }
@@ -474,8 +498,7 @@ impl World {
             }
             Packet::Subscribe { id, .. } => {
                 self.broker.subscribed = true;
-                let [high, low] = id.to_be_bytes();
-                self.down.push_back(vec![0x90, 3, high, low, 2]);
+                self.down.push_back(codec::suback(self.setting.five, 9, id, &[2]));
             }
             other => return Err(format!("{other:?} was not asked for")),
         }

@@ -179,7 +179,7 @@ impl World {
             if written.len() - at < total {
                 break;
             }
-            match codec::parse(&written[at..at + total], body) {
+            match codec::parse(&written[at..at + total], body, false) {
                 Some(packet) => self.sent(l, packet),
                 None => {
                     self.fail(format!("the client sent a malformed packet, {:x?}", &written[at..at + total]))
@@ -387,7 +387,7 @@ impl World {
             if read.len() - at < total {
                 break;
             }
-            let packet = codec::parse(&read[at..at + total], body).expect("the model broker is right");
+            let packet = codec::parse(&read[at..at + total], body, false).expect("the model broker is right");
             self.received(l, packet);
             at += total;
         }
