@@ -131,9 +131,9 @@ fn settings(long: bool) -> Vec<Setting> {
         five(&[2, 2], &[], 2),
         Setting { window: 1, report: true, ..five(&[2, 1, 2], &[], 2) },
         five(&[2], &[2], 2),
-        five(&[2, 1], &[2, 1], 1),
     ];
     if long {
+        settings.push(five(&[2, 1], &[2, 1], 1));
         settings.push(setting(&[2, 2], &[2, 2], 1));
         settings.push(five(&[2, 2], &[2, 2], 1));
     }
