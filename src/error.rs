@@ -5,6 +5,7 @@
 //! so that none can be mistaken for an `errno`, for -1, or for a return code of MQTT, which is kept
 //! separately as the server sent it.
 
+use alloc::string::String;
 use core::ffi::CStr;
 use core::fmt;
 
