@@ -70,6 +70,8 @@ case $part in
     said mgos_app_init "number -5" INIT_DONE IP_ACQUIRED CONNACK "a line" REBOOT_AFTER REBOOT CLOSE
     grep -q "'course', ... (5 bytes)" log || fail "what was published last did not arrive"
     grep -q 'Received DISCONNECT from' log || fail "no DISCONNECT"
+    # Where nobody says who the device is, it is named after the platform and its MAC address.
+    grep -q ' as ubuntu_[0-9A-F]\{6\} ' log || fail "the client id is another: $(grep ' as ' log)"
     ;;
   damaged)
     echo '{"app": {"number": 8}, "debug": {"level": 3}}' >conf0.json
