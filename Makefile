@@ -1,7 +1,7 @@
 # The front door. Everything behind it can be called directly: cargo, cmake --preset, scripts/.
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help demo check test test-tsan test-brokers test-fleet soak sim fuzz bench bench-check bench-record headers coverage-doc field-doc conformance-doc programs-doc mutants abi-update sbom clean
+.PHONY: help demo check test test-builds test-tsan test-brokers test-fleet soak sim fuzz bench bench-check bench-record headers coverage-doc field-doc conformance-doc programs-doc mutants abi-update sbom clean
 
 help: ## what there is
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -18,6 +18,10 @@ check: ## the quick loop: format, lints, the fast tests; under two minutes once 
 test: ## everything that needs no other server; ends with "N passed, N failed"
 	@scripts/setup.sh build test
 	@scripts/test.sh
+
+test-builds: ## every set of features, and what is installed: linked, found, reproduced
+	@scripts/setup.sh build test
+	@scripts/test.sh features package
 
 test-tsan: ## the threads of the C tests under ThreadSanitizer, where there is a nightly Rust with the sources of std
 	@scripts/setup.sh build test

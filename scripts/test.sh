@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # All tests that need no server but those they start themselves, cheap stages first:
 #
-#   scripts/test.sh            everything but tsan
+#   scripts/test.sh            everything but features, package and tsan
 #   scripts/test.sh rust c     these stages only
 #
-# Stages: fmt, clippy, deny (licences, sources and known holes of the dependencies), features (builds without TLS, and
-# without the C interface), psk (with pre-shared keys by OpenSSL), rust, miri (the C interface), c (release build: C tests,
-# headers, examples, ABI), asan, valgrind, package; and tsan, which builds the standard library and all programs once
-# more (`make test-tsan`). A stage that fails does not keep the next from running.
+# Stages: fmt, clippy, deny (licences, sources and known holes of the dependencies), psk (with pre-shared keys by OpenSSL), rust,
+# miri (the C interface), c (release build: C tests, headers, examples, ABI), asan, valgrind, secrets (what all of them
+# printed). Those that mostly build are apart, so that these take less than twenty minutes: features (without TLS, without the C
+# interface ...) and package (what is installed, and what links it) are `make test-builds`; tsan, which builds the
+# standard library and all programs once more, is `make test-tsan`. A stage that fails does not keep the next from running.
 # At the end: the time of each stage, and how much of the processors it took; the last line counts all tests.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
@@ -247,9 +248,9 @@ stage_secrets() {
 }
 stage_package() { tests package release --label-regex package; }
 
-all=(fmt clippy deny features psk rust miri c asan valgrind package secrets)
+all=(fmt clippy deny psk rust miri c asan valgrind secrets)
 [ $# -gt 0 ] || set -- "${all[@]}"
-all+=(tsan)
+all+=(features package tsan)
 for stage in "$@"; do
   case " ${all[*]} " in
     *" $stage "*) ;;
