@@ -261,10 +261,11 @@ fn runs(mark: &Mark, lines: &[&str]) -> Result<(), &'static str> {
             return Err("its file is not in CMakeLists.txt");
         }
     }
-    // Main programs are the test themselves; stages of scripts/test.sh are called by their name in its list.
+    // Main programs are the test themselves; stages of scripts/test.sh are called by their name in its lists.
     let stage = mark.test.strip_prefix("stage_");
     let listed = stage.is_some_and(|stage| {
-        lines.iter().filter_map(|l| l.strip_prefix("all=(")).any(|l| words(l).any(|word| word == stage))
+        let names = |l: &str| l.starts_with("all=(") || l.starts_with("all+=(");
+        lines.iter().filter(|l| names(l)).any(|l| words(l).any(|word| word == stage))
     });
     let uses = lines.iter().flat_map(|line| words(line)).filter(|word| *word == mark.test).count();
     (mark.test == "main" || listed || uses >= 2).then_some(()).ok_or("is not called")
