@@ -1,6 +1,7 @@
 //! Requests that have no response yet.
 
-use std::collections::{HashMap, VecDeque};
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use rustc_hash::FxBuildHasher;
@@ -9,6 +10,9 @@ use crate::client::state::outcomes::Listener;
 use crate::error::Code;
 use crate::lazy_box::Empty;
 use crate::time::Time;
+
+/// So many deadlines of requests that have ended may stay in any case.
+const KEPT_DEADLINES: usize = 32;
 
 /// A request that was sent, or waits to be.
 pub(in crate::client) struct Asked<C> {
@@ -47,8 +51,9 @@ pub(in crate::client) struct Requests<C> {
     pub(in crate::client) name: u64,
     last: u64,
     open: HashMap<u64, Asked<C>, FxBuildHasher>,
-    /// When they end, and their numbers; the next one first.
-    deadlines: VecDeque<(Time, u64)>,
+    /// When they end, and their numbers; the first is that of an open one. Others that have ended go when they come first, or
+    /// are the larger part.
+    deadlines: BinaryHeap<Reverse<(Time, u64)>>,
     /// The one that was used last is the last: it stays, however few are awaited.
     inboxes: Vec<Inbox>,
     /// To be told, oldest first. There is always room in it for those that are open.
@@ -60,7 +65,7 @@ impl<C> Requests<C> {
         name: 0,
         last: 0,
         open: HashMap::with_hasher(FxBuildHasher),
-        deadlines: VecDeque::new(),
+        deadlines: BinaryHeap::new(),
         inboxes: Vec::new(),
         ended: VecDeque::new(),
     };
@@ -90,8 +95,7 @@ impl<C> Requests<C> {
             inbox.open += 1;
         }
         if let Some(at) = request.deadline {
-            let deadline = (at, id);
-            self.deadlines.insert(self.deadlines.partition_point(|other| *other < deadline), deadline);
+            self.deadlines.push(Reverse((at, id)));
         }
         self.open.insert(id, request);
     }
@@ -99,10 +103,14 @@ impl<C> Requests<C> {
     /// Takes a request that ends.
     pub(in crate::client) fn take(&mut self, id: u64) -> Option<Asked<C>> {
         let request = self.open.remove(&id)?;
-        if let Some(at) = request.deadline
-            && let Ok(place) = self.deadlines.binary_search(&(at, id))
+        let Requests { open, deadlines, .. } = self;
+        if deadlines.len() > 2 * open.len() + KEPT_DEADLINES {
+            deadlines.retain(|Reverse((_, id))| open.contains_key(id));
+        }
+        while let Some(Reverse((_, id))) = deadlines.peek()
+            && !open.contains_key(id)
         {
-            self.deadlines.remove(place);
+            deadlines.pop();
         }
         leave(&mut self.inboxes, &request);
         Some(request)
@@ -124,7 +132,7 @@ impl<C> Requests<C> {
             ended.push_back(Unanswered { id, token, error, reason, listener });
         }
         if ended.len() > from {
-            deadlines.retain(|(_, id)| open.contains_key(id));
+            deadlines.retain(|Reverse((_, id))| open.contains_key(id));
             ended.make_contiguous()[from..].sort_unstable_by_key(|one| one.id);
         }
         self.ended.range(from..).map(|one| one.token)
@@ -164,12 +172,12 @@ impl<C> Requests<C> {
 
     /// When the next one ends.
     pub(in crate::client) fn due(&self) -> Option<Time> {
-        self.deadlines.front().map(|(at, _)| *at)
+        self.deadlines.peek().map(|Reverse((at, _))| *at)
     }
 
     /// One whose time is over.
     pub(in crate::client) fn overdue(&self, now: Time) -> Option<u64> {
-        self.deadlines.front().filter(|(at, _)| *at <= now).map(|(_, id)| *id)
+        self.deadlines.peek().filter(|Reverse((at, _))| *at <= now).map(|Reverse((_, id))| *id)
     }
 
     /// Whether the time of this one is over.
@@ -194,7 +202,7 @@ impl<C> Requests<C> {
     pub(in crate::client) fn shrink(&mut self) {
         if self.open.is_empty() && self.ended.is_empty() {
             self.open = HashMap::with_hasher(FxBuildHasher);
-            (self.deadlines, self.ended) = (VecDeque::new(), VecDeque::new());
+            (self.deadlines, self.ended) = (BinaryHeap::new(), VecDeque::new());
         }
     }
 }
@@ -214,4 +222,41 @@ impl<C> Default for Requests<C> {
 
 impl<C: 'static> Empty for Requests<C> {
     const EMPTY: &'static Self = &Requests::NONE;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn listener() -> Listener<()> {
+        Listener::new(|(), _, _| {}, [std::ptr::null_mut(); 3])
+    }
+
+    /// Deadlines in any order, and requests that end in any other: the next one due is that of an open request, and what is
+    /// kept is bounded by how many are open.
+    #[test]
+    fn the_first_deadline_is_of_an_open_request() {
+        let mut requests = Requests::<()>::NONE;
+        let filter: Arc<str> = "r".into();
+        requests.add_inbox(filter.clone());
+        let mut open = Vec::new();
+        for n in 0..5_000_u64 {
+            requests.reserve().unwrap();
+            let (id, deadline) = (requests.next_id(), Time(n * 7_919 % 5_003));
+            let (filter, listener) = (filter.clone(), listener());
+            let asked = Asked { token: n, deadline: Some(deadline), ends_with_link: false, filter, listener };
+            requests.begin(id, asked);
+            open.push((deadline, id));
+            if n % 3 > 0 {
+                let (_, ended) = open.swap_remove((n * 31 % open.len() as u64) as usize);
+                assert!(requests.take(ended).is_some());
+            }
+            let first = open.iter().min().copied();
+            assert_eq!(requests.due(), first.map(|(at, _)| at));
+            assert_eq!(requests.overdue(Time(u64::MAX)), first.map(|(_, id)| id));
+            assert!(requests.deadlines.len() <= 2 * open.len() + KEPT_DEADLINES + 1);
+        }
+        let ended = requests.end(Code::Cancelled, None, |_| true).count();
+        assert_eq!((ended, requests.due()), (open.len(), None));
+    }
 }
