@@ -84,6 +84,7 @@ static bool publish(struct publisher *p, const char *data, size_t len) {
   message.retain = p->settings->retain;
   message.properties = properties->property;
   message.num_properties = properties->count;
+  message.topic_alias = p->settings->topic_alias;
   message.done = on_outcome;
   message.ud = p;
   p->outstanding++; /* `done` may be called before the call returns */
@@ -184,7 +185,9 @@ int main(int argc, char **argv) {
   }
   client_connect(&p.client, MGOS_MQTT_EV_CONNECT_RESULT | MGOS_MQTT_EV_CLOSE, on_event, &p);
   while (p.status < 0) go_on(&p);
-  if (!client_close(&p.client, settings.qos == 0) && settings.qos == 0 && p.status == EXIT_SUCCESS) p.status = EXIT_FAILED;
+  if (!client_close(&p.client, settings.qos == 0) && settings.qos == 0 && p.status == EXIT_SUCCESS) {
+    p.status = p.client.deadline != 0 && p.client.deadline <= client_now() ? EXIT_TIME_OVER : EXIT_FAILED;
+  }
   if (p.lost > 0) {
     client_say(&p.client, "%lu messages were lost with the connection", p.lost);
     if (p.status == EXIT_SUCCESS) p.status = EXIT_FAILED;

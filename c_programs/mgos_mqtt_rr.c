@@ -80,6 +80,7 @@ static void request(struct requester *r) {
   message.retain = r->settings->retain;
   message.properties = properties->property;
   message.num_properties = properties->count;
+  message.topic_alias = r->settings->topic_alias;
   message.done = on_outcome;
   message.ud = r;
   r->sent = true;

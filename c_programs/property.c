@@ -136,7 +136,7 @@ void property_take(struct settings *s, const char *command, const char *name, co
     if (known[i].id == MGOS_MQTT_PROPERTY_SUBSCRIPTION_IDENTIFIER) {
       s->subscription_identifier = number;
     } else if (known[i].id == MGOS_MQTT_PROPERTY_TOPIC_ALIAS) {
-      s->options.topic_aliases = 1; /* there is one topic; which number it gets is the library's matter */
+      s->topic_alias = (uint16_t) number;
     } else {
       property_add(&s->properties[of], mgos_mqtt_property_number(known[i].id, number));
     }

@@ -52,6 +52,7 @@ struct settings {
   struct properties properties[NUM_OF];
   bool property_given;                 /* -D was, and needs MQTT 5.0 */
   uint32_t subscription_identifier;    /* of -D subscribe; 0: none */
+  uint16_t topic_alias;                /* of -D publish; 0: none */
   const char *capath;
   bool tls_named; /* an option that is about TLS */
   /* message */

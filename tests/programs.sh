@@ -376,13 +376,13 @@ case $part in
     for i in $(seq 100); do many+=(-D subscribe user-property name "value $i."); done
     sub -E -t a "${many[@]}" -D subscribe subscription-identifier 7
     for i in 1 64 65 100; do grep -qaF "value $i." sent || fail "property $i of SUBSCRIBE is not sent"; done
-    their_sub() { mosquitto_sub -h 127.0.0.1 -p "$MQTT_PORT" "$@"; }
     mosquitto_pub -h 127.0.0.1 -p "$MQTT_PORT" -t kept -q 1 -r -m x
     same "the subscription's identifier" "7 x" "$(sub -t kept -V 5 -D subscribe subscription-identifier 7 -C 1 -F '%S %p')"
     same "the answer" x "$("$PROGRAMS/mgos_mqtt_rr" "${at[@]}" -t ask -e kept -n -D subscribe user-property name "of a request")"
     grep -qaF "of a request" sent || fail "the property of mgos_mqtt_rr's SUBSCRIBE is not sent"
-    pub -t topic/with/alias -q 1 -m x --repeat 3 -D publish topic-alias 1
+    pub -t topic/with/alias -q 1 -m x --repeat 3 -D publish topic-alias 7
     same "times the topic is sent" 1 "$(grep -oaF topic/with/alias sent | wc -l)"
+    same "times its alias is sent" 3 "$(od -An -v -tx1 sent | tr -d ' \n' | grep -o 230007 | wc -l)"
     ;;
   unsubscribe) # a filter twice is one subscription, and the server's answer counts
     sub -E -t a -t a -t b || fail "-E does not end: $?"
@@ -395,6 +395,12 @@ case $part in
   late) # after the time of -W the program does not wait until the library gives up: the server reads no more
     head -c 30000000 /dev/zero >sent
     fake stall
+    fails 27 "the end comes before the server has received everything" \
+      timeout 60 "$PROGRAMS/mgos_mqtt_pub" --unix fake -V 5 -k 600 -t a -f sent -W 1
+    # The system has taken all of it, and the server none.
+    kill $server && rm fake
+    fake stall
+    head -c 60000 /dev/zero >sent
     fails 27 "the end comes before the server has received everything" \
       timeout 60 "$PROGRAMS/mgos_mqtt_pub" --unix fake -V 5 -k 600 -t a -f sent -W 1
     ;;
