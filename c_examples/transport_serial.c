@@ -2,6 +2,8 @@
  * reaches the server by TCP. Each end drops a byte now and then, as a bad line does. A frame that is damaged does not pass its
  * check sum; it is not acknowledged, and so it is sent again (stop and wait): MQTT gets all bytes, in their order.
  *
+ * The line carries one stream: the example ends with it, and does not connect again.
+ *
  * A frame: FLAG, kind, number, payload, check sum (CRC-16 of what is between), FLAG; FLAG and ESC are escaped as in PPP.
  *
  *   cc transport_serial.c $(pkg-config --cflags --libs mgos_mqtt) -pthread -o transport_serial
@@ -318,9 +320,12 @@ int main(int argc, char **argv) {
   transport.read = serial_read;
   transport.write = serial_write;
   transport.close = serial_close;
-  if (c == NULL || !open_line() || mgos_mqtt_conn_set_server(c, server_address, NULL, NULL, NULL) != 0 ||
-      mgos_mqtt_conn_set_transport(c, &transport, NULL, NULL) != 0 ||
-      pthread_create(&thread, NULL, gateway_runs, NULL) != 0) {
+  if (c == NULL || mgos_mqtt_conn_set_server(c, server_address, NULL, NULL, NULL) != 0 ||
+      mgos_mqtt_conn_set_transport(c, &transport, NULL, NULL) != 0) {
+    fprintf(stderr, "%s: %s\n", server_address, mgos_mqtt_strerror(mgos_mqtt_last_error()));
+    return 1;
+  }
+  if (!open_line() || pthread_create(&thread, NULL, gateway_runs, NULL) != 0) {
     perror("the line");
     return 1;
   }
@@ -347,7 +352,6 @@ int main(int argc, char **argv) {
     line_receive(&device);
     line_tick(&device);
   }
-  device.is_closed = true;
   pthread_join(thread, NULL);
   printf("%s\n", device.lost + gateway.lost > 0 ? "bytes were lost on the line" : "no byte was lost");
   return closed && wrong == 0 ? 0 : 1;

@@ -168,7 +168,7 @@ int main(int argc, char **argv) {
   for (i = 0; i < 1000 && !closed; i++) {
     struct pollfd fds[2] = {{mgos_mqtt_loop_fd(NULL), POLLIN, 0}, {modem.fd, (short) (modem.full ? POLLIN | POLLOUT : POLLIN), 0}};
     int wait = mgos_mqtt_loop_timeout(NULL);
-    poll(fds, 2, wait < 0 || wait > 10000 ? 10000 : wait);
+    poll(fds, 2, wait < 0 || wait > 10 ? 10 : wait);
     if (fds[1].revents != 0) {
       mgos_mqtt_transport_ready(NULL, modem.stream, MGOS_MQTT_TRANSPORT_READABLE | MGOS_MQTT_TRANSPORT_WRITABLE);
     }

@@ -10,13 +10,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-static int descriptor(struct own_transport *own, uint64_t stream, int replace_by) {
+static int descriptor(struct own_transport *own, uint64_t stream, bool forget) {
   int fd = -1;
   pthread_mutex_lock(&own->lock);
   for (int i = 0; i < OWN_STREAMS && fd < 0; i++) {
     if (own->streams[i].stream != stream) continue;
     fd = own->streams[i].fd;
-    if (replace_by == 0) own->streams[i].stream = 0;
+    if (forget) own->streams[i].stream = 0;
   }
   pthread_mutex_unlock(&own->lock);
   return fd;
@@ -61,19 +61,19 @@ static int own_open(void *ud, uint64_t stream, const char *host, int port) {
 
 static long own_read(void *ud, uint64_t stream, void *buf, size_t len) {
   struct own_transport *own = ud;
-  ssize_t n = recv(descriptor(own, stream, -1), buf, len < own->piece ? len : own->piece, 0);
+  ssize_t n = recv(descriptor(own, stream, false), buf, len < own->piece ? len : own->piece, 0);
   return n < 0 ? -errno : n;
 }
 
 static long own_write(void *ud, uint64_t stream, const void *bytes, size_t len) {
   struct own_transport *own = ud;
-  ssize_t n = send(descriptor(own, stream, -1), bytes, len < own->piece ? len : own->piece, MSG_NOSIGNAL);
+  ssize_t n = send(descriptor(own, stream, false), bytes, len < own->piece ? len : own->piece, MSG_NOSIGNAL);
   return n < 0 ? -errno : n;
 }
 
 static void own_close(void *ud, uint64_t stream) {
   struct own_transport *own = ud;
-  int fd = descriptor(own, stream, 0);
+  int fd = descriptor(own, stream, true);
   if (fd >= 0) close(fd);
   atomic_fetch_add(&own->closed, 1);
 }
