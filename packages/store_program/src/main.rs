@@ -234,11 +234,12 @@ impl Import {
     }
 
     fn commit(&mut self) -> Result<(), Failed> {
+        // What could not be written is not tried again: it is not among those that were added.
+        let (count, _) = std::mem::take(&mut self.open);
         if let Some(error) = self.store.commit(MakeSafe::ALL).first() {
             return Err(error.clone().into());
         }
-        self.safe += self.open.0;
-        self.open = (0, 0);
+        self.safe += count;
         Ok(())
     }
 }
@@ -263,7 +264,7 @@ fn import(path: &Path, out: &mut impl Write) -> Result<bool, Failed> {
     // However it went, what was added is kept.
     let committed = import.commit();
     let Import { mut store, safe, .. } = import;
-    let is_whole = report(&mut store);
+    report(&mut store);
     let closed = store.close().map_err(Failed::from);
     let count = counted(safe, "message");
     if let Some(wrong) = wrong {
@@ -272,5 +273,6 @@ fn import(path: &Path, out: &mut impl Write) -> Result<bool, Failed> {
     }
     committed.and(closed).map_err(|error| format!("{error}; {count} added"))?;
     writeln!(out, "{count} added")?;
-    Ok(is_whole)
+    // Damage that was there before was reported: who tries again would have the messages twice.
+    Ok(true)
 }

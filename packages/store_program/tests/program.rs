@@ -233,3 +233,29 @@ fn a_line_that_is_no_text_ends_an_import_in_order() {
     assert!(path.join("clean").exists(), "it was closed");
     fs::remove_dir_all(&path).unwrap();
 }
+
+/// A file may not grow beyond some number of bytes, as on a full disk: what is said to have been added is in the store.
+#[test]
+fn what_could_not_be_written_is_not_counted_as_added() {
+    let path = folder("full");
+    let mut child = Command::new("sh")
+        // Blocks of 512 bytes.
+        .args(["-c", "trap '' XFSZ; ulimit -f 100; exec \"$0\" import \"$1\""])
+        .arg(env!("CARGO_BIN_EXE_mgos_mqtt_store"))
+        .arg(&path)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines: String =
+        (0..2000).map(|n| format!("{{\"topic\":\"t\",\"payload\":\"{n:0100}\"}}\n")).collect();
+    let _ = child.stdin.take().unwrap().write_all(lines.as_bytes());
+    let output = child.wait_with_output().unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    let exported = run("export", &path, "").1.lines().count();
+    assert!((1..2000).contains(&exported), "{exported}: {error}");
+    assert!(error.contains(&format!("; {exported} messages before it were added")), "{exported}: {error}");
+    fs::remove_dir_all(&path).unwrap();
+}
