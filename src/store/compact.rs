@@ -19,7 +19,7 @@ const CHUNK: usize = 256 * 1024;
 pub(super) type Run = (usize, usize);
 
 impl Log {
-    /// The segments that are worth to be made one: at least two, of which no more than a quarter is alive, and no more than
+    /// The segments that are worth merging: at least two, of which no more than a quarter is alive, and no more than
     /// half a segment altogether.
     pub(super) fn run_to_compact(&self, segment_bytes: u64) -> Option<Run> {
         let fits = |segment: &Segment| segment.is_ended && !segment.is_damaged;
@@ -29,7 +29,7 @@ impl Log {
             let rest = self.segments.iter().skip(at).take(MOST);
             for segment in rest.take_while(|segment| fits(segment)) {
                 // A record has four bytes for its token less the first of its file.
-                let is_far = segment.last - self.segments[at].first > u64::from(u32::MAX);
+                let is_far = segment.last.saturating_sub(self.segments[at].first) > u64::from(u32::MAX);
                 if is_far || live + segment.live_bytes() > segment_bytes / 2 {
                     break;
                 }
@@ -95,14 +95,10 @@ impl Log {
         let new = format!("{name}.new");
         ctx.files.rename(&new, &name).map_err(|error| Error::io("replace", &name, &error))?;
         self.forget_cursor();
-        if let Err(error) = ctx.files.sync_dir() {
-            // After a power cut either file may be there: both are right as long as the others are, and what ended is known.
-            self.segments[at].bytes = bytes;
-            return Err(Error::io("replace", &name, &error));
-        }
+        let synced = ctx.files.sync_dir();
         let last = self.segments[at + len - 1].last;
         let Segment { void_from, after_damage, .. } = self.segments[at];
-        let gone: Vec<u64> = self.segments.iter().skip(at + 1).take(len - 1).map(|s| s.first).collect();
+        self.replaced.extend(self.segments.iter().skip(at + 1).take(len - 1).map(|s| s.first));
         self.segments.drain(at + 1..at + len);
         self.segments[at] = Segment {
             first,
@@ -116,10 +112,11 @@ impl Log {
             is_damaged: false,
             done: Ranges::default(),
         };
-        for first in gone {
-            // What is left is removed when the store is opened: the new one says that it has taken its place.
-            let _ = ctx.files.unlink(&segment_name(self.class, first));
-        }
+        // After a power cut either file may be there: both are right as long as the others are.
+        synced.map_err(|error| Error::io("replace", &name, &error))?;
+        // What is left is removed before the new one is, or when the store is opened: the new one says that it has taken their
+        // place.
+        let _ = self.unlink_replaced(ctx);
         Ok(())
     }
 

@@ -80,7 +80,8 @@ impl Journal {
             len,
             synced: 0,
             seq,
-            due: len + ctx.snapshot_bytes,
+            // So that a store that is opened often does not keep all that was ever noted.
+            due: len.max(ctx.snapshot_bytes),
             is_damaged: false,
             unsafe_names: Vec::new(),
         }

@@ -99,6 +99,8 @@ pub(super) struct Log {
     /// Messages that ended, and of which the record was lost before it was safe. They are not written again, however often
     /// they are appended, until something behind them is safe.
     ended_lost: Ranges,
+    /// The first ids of segments whose messages stand in another one now, and whose files are still there.
+    pub(super) replaced: Vec<u64>,
     cursor: Option<Cursor>,
 }
 
@@ -137,6 +139,7 @@ impl Log {
             is_void_unwritten: false,
             is_end_damaged: false,
             ended_lost: Ranges::default(),
+            replaced: Vec::new(),
             cursor: None,
         }
     }
@@ -433,7 +436,8 @@ impl Log {
                 at += 1;
                 continue;
             }
-            if self.remove(ctx, at).is_err() {
+            // Without it nothing would say that it has taken their place.
+            if self.remove_replaced(ctx).is_err() || self.remove(ctx, at).is_err() {
                 return;
             }
         }
@@ -455,6 +459,26 @@ impl Log {
         // One that cannot be read is kept beside the store.
         segment.is_damaged |= examined.is_err();
         segment.live() == 0
+    }
+
+    /// Removes the files of segments whose messages stand in another one, once that cannot lose its name any more.
+    fn remove_replaced(&mut self, ctx: &mut Context) -> Result<()> {
+        if self.replaced.is_empty() {
+            return Ok(());
+        }
+        let place = ctx.files.describe();
+        ctx.files.sync_dir().map_err(|error| Error::folder("write", &place, &error))?;
+        self.unlink_replaced(ctx)
+    }
+
+    /// As [`remove_replaced`](Self::remove_replaced), when the folder was just made safe.
+    pub(super) fn unlink_replaced(&mut self, ctx: &mut Context) -> Result<()> {
+        while let Some(first) = self.replaced.last() {
+            let name = segment_name(self.class, *first);
+            ctx.files.unlink(&name).map_err(|error| Error::io("remove", &name, &error))?;
+            self.replaced.pop();
+        }
+        Ok(())
     }
 
     fn remove(&mut self, ctx: &mut Context, at: usize) -> Result<()> {

@@ -84,7 +84,9 @@ impl Opening {
     fn run(&mut self, outcome_history: u64) -> Result<(Vec<Log>, State, Journal)> {
         let place = self.ctx.files.describe();
         let names = self.ctx.files.list().map_err(|error| Error::folder("list", &place, &error))?;
-        for name in names.iter().filter(|name| name.ends_with(".new")) {
+        // Half-made files of the store; others are somebody else's.
+        let is_ours = |stem: &str| stem == CLEAN || stem == "state" || log::parse_name(stem).is_some();
+        for name in names.iter().filter(|name| name.strip_suffix(".new").is_some_and(is_ours)) {
             self.ctx.files.unlink(name).map_err(|error| Error::io("remove", name, &error))?;
         }
         let mut states = self.find(&names, |name| journal::parse_name(name).map(|first| (STATE, first)))?;

@@ -128,7 +128,7 @@ impl Item {
 
     /// Whether there may be no room for it.
     fn may_be_refused(&self) -> bool {
-        matches!(self.work, Work::Append { .. } | Work::Note { .. })
+        matches!(self.work, Work::Append { .. } | Work::Note { value: Some(_), .. })
     }
 
     /// What it is told once it is as safe as was promised.
@@ -317,7 +317,7 @@ struct Worker {
     open_bytes: usize,
     /// Nothing failed in the last group.
     was_ok: bool,
-    /// Messages ended since it was found that no segments are worth to be compacted.
+    /// Messages ended since it was found that no segments are worth compacting.
     has_ended: bool,
     /// Not done, since writing failed: tried again. Before all that comes later.
     again: VecDeque<Item>,

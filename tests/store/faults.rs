@@ -317,7 +317,7 @@ fn a_sector_that_cannot_be_read_costs_what_is_in_it() {
     assert_eq!(disk.files(), files);
 }
 
-/// A store that is worth to be compacted, and what waits in it.
+/// A store that is worth compacting, and what waits in it.
 fn sparse() -> (Disk, Store, Vec<u64>) {
     let (disk, mut store, first) = new();
     for token in first..first + 60 {
@@ -372,6 +372,36 @@ fn compaction_that_fails_damages_nothing() {
         }
     }
     assert!(failed > 4, "{failed}");
+}
+
+/// The new segment has its name and the folder could not be made safe; then all it has but one message ends, and what ended is
+/// forgotten by a snapshot. The files that it took the place of must not be found again.
+#[test]
+fn what_a_failed_compaction_has_replaced_stays_away() {
+    let (disk, mut store, _) = sparse();
+    let before = disk.operations();
+    while store.maintain().unwrap() {}
+    let operations = disk.operations() - before;
+    for at in 1..=operations {
+        let (disk, mut store, waiting) = sparse();
+        disk.fail(Some(Fault::Sync(disk.operations() + at, 1)));
+        while let Ok(true) = store.maintain() {}
+        disk.fail(None);
+        for token in &waiting[1..] {
+            store.end(0, *token, ACKED).unwrap();
+        }
+        commit(&mut store);
+        for n in 0..200 {
+            store.note(1, &[n], Some(&[n; 1000])).unwrap();
+            commit(&mut store);
+        }
+        assert_eq!(there(&mut store), waiting[..1], "operation {at}");
+        for disk in [disk.crash(&mut Random(at)), Disk::with(&disk.files())] {
+            let mut store = open(&disk);
+            assert_eq!(there(&mut store), waiting[..1], "operation {at}: opened again");
+            assert_eq!(store.waiting(0), 1, "operation {at}: opened again");
+        }
+    }
 }
 
 #[test]
